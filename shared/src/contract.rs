@@ -1,0 +1,68 @@
+//! The input contract: what a model expects, stored in the model file and told to the host.
+
+use postcard_schema::Schema;
+use serde::{Deserialize, Serialize};
+
+use crate::limits::MODEL_SIDE;
+
+/// How a radiograph of any shape becomes the model's square.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, Schema)]
+#[serde(rename_all = "lowercase")]
+pub enum Fit {
+    /// Each axis is scaled on its own; the aspect ratio is not kept (as in the published small copies).
+    Stretch,
+    /// The aspect ratio is kept; the rest of the square is black.
+    Letterbox,
+}
+
+/// The model's input: one grey channel of `side` × `side` values, `x = (pixel - zero_point) * scale`.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, Schema)]
+pub struct InputContract {
+    /// Side length in pixels, within [`MODEL_SIDE`].
+    pub side: u16,
+    /// How the radiograph is fitted into the square.
+    pub fit: Fit,
+    /// Real value of one step of the 8-bit pixel; finite and positive.
+    pub scale: f32,
+    /// The pixel that stands for the real value 0.
+    pub zero_point: u8,
+}
+
+/// An input contract that cannot be kept.
+#[derive(Clone, Copy, Debug, PartialEq, thiserror::Error)]
+pub enum ContractError {
+    /// the model's input side is {0}; it must be from 16 to 512 pixels: use a model made by `host train`
+    #[error("the model's input side is {0}; it must be from 16 to 512 pixels: use a model made by `host train`")]
+    Side(u16),
+    /// the model's input scale is {0}; it must be finite and positive: use a model made by `host train`
+    #[error("the model's input scale is {0}; it must be finite and positive: use a model made by `host train`")]
+    Scale(f32),
+}
+
+impl InputContract {
+    /// Checks the ranges given at the fields.
+    pub fn check(&self) -> Result<(), ContractError> {
+        if !MODEL_SIDE.contains(&self.side) {
+            return Err(ContractError::Side(self.side));
+        }
+        if !(self.scale.is_finite() && self.scale > 0.0) {
+            return Err(ContractError::Scale(self.scale));
+        }
+        Ok(())
+    }
+
+    /// Number of values of one input: `side * side`.
+    pub fn len(&self) -> usize {
+        usize::from(self.side) * usize::from(self.side)
+    }
+
+    /// False: a checked contract's input has at least 256 values.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// The real value that the model sees for an 8-bit pixel.
+    pub fn value(&self, pixel: u8) -> f32 {
+        (f32::from(pixel) - f32::from(self.zero_point)) * self.scale
+    }
+}

@@ -1,0 +1,19 @@
+//! What host and clinic box must agree on, defined once.
+//!
+//! - [`contract`]: what a model expects as its input;
+//! - [`preprocess`]: pixels of a radiograph → the model's input, in integers, so that every processor
+//!   gives the same bytes;
+//! - [`verdict`]: probability and operating point → normal, pneumonia or refer; the codes; the record;
+//! - [`wire`]: the messages and the frames of the serial line.
+//!
+//! The crate is `no_std`, does no I/O and knows no clock. Pumua is a research aid, not a medical device.
+#![no_std]
+#![forbid(unsafe_code)]
+
+extern crate alloc;
+
+pub mod contract;
+pub mod limits;
+pub mod preprocess;
+pub mod verdict;
+pub mod wire;

@@ -1,0 +1,25 @@
+//! Stated limits. Whatever comes from outside is held to them before memory is reserved for it.
+
+/// Largest image file that is read, sent or received, in bytes (32 MiB).
+pub const MAX_IMAGE_BYTES: u32 = 32 * 1024 * 1024;
+
+/// Largest image that is decoded, in pixels (64 megapixels: width × height).
+pub const MAX_IMAGE_PIXELS: u32 = 64 * 1024 * 1024;
+
+/// Longest side of an image, in pixels. Keeps the sums of [`crate::preprocess`] far from overflow.
+pub const MAX_IMAGE_SIDE: u32 = 32_768;
+
+/// Shortest side of an image that can be judged, in pixels.
+pub const MIN_IMAGE_SIDE: u32 = 32;
+
+/// Smallest and largest side length of a model's input, in pixels.
+pub const MODEL_SIDE: core::ops::RangeInclusive<u16> = 16..=512;
+
+/// Longest side of the preview that accompanies a prepared image, in pixels.
+pub const MAX_PREVIEW_SIDE: u16 = 256;
+
+/// Longest study id, in bytes of ASCII.
+pub const MAX_STUDY_ID: usize = 64;
+
+/// Largest picture of the screen of the box, a PNG file, in bytes (4 MiB).
+pub const MAX_SCREEN_BYTES: u32 = 4 * 1024 * 1024;

@@ -1,0 +1,410 @@
+//! Pixels of a radiograph → the model's input, in integers.
+//!
+//! # Definition
+//!
+//! 1. Grey value: a grey sample as it is; an RGB pixel as `(19595 R + 38470 G + 7471 B + 2^15) >> 16`
+//!    (the luma of ITU-R BT.601, as JPEG uses it), computed at the depth of the samples.
+//! 2. Inversion, where asked for: `maximum - grey`, with `maximum` 255 or 65535.
+//! 3. Resampling by exact areas: target pixel `(x, y)` of a `w × h` target is the mean over the source rectangle
+//!    `[x W / w, (x + 1) W / w) × [y H / h, (y + 1) H / h)`, source pixels on its edge weighted by the part that lies
+//!    inside. The weights are integers (multiples of `1 / (w h)` of a source pixel), the sum is exact, and the mean is
+//!    brought to 0..=255 and rounded half up in one division. There is no aliasing and no floating point, so every
+//!    processor gives the same bytes.
+//! 4. Fit: `Stretch` fills the square. `Letterbox` keeps the aspect ratio: the longer side fills the square, the
+//!    shorter one is `max(1, round half up(side × shorter / longer))` pixels, centred (the odd pixel goes below or to
+//!    the right), the rest is black.
+
+use alloc::{vec, vec::Vec};
+
+use crate::{
+    contract::{Fit, InputContract},
+    limits::{MAX_IMAGE_PIXELS, MAX_IMAGE_SIDE},
+};
+
+/// Samples in rows, at 8 or 16 bits.
+#[derive(Clone, Copy, Debug)]
+pub enum Samples<'a> {
+    /// 0..=255.
+    U8(&'a [u8]),
+    /// 0..=65535, in the processor's own byte order.
+    U16(&'a [u16]),
+}
+
+/// Samples of a pixel.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Channels {
+    /// One.
+    Grey,
+    /// Three, interleaved.
+    Rgb,
+}
+
+/// A picture in somebody else's memory, checked when it is made.
+#[derive(Clone, Copy, Debug)]
+pub struct Picture<'a> {
+    samples: Samples<'a>,
+    channels: Channels,
+    width: u32,
+    height: u32,
+    stride: usize,
+}
+
+/// A picture whose description and memory do not agree, or a target outside the limits.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum PictureError {
+    /// the picture has no pixels or more than the limits allow
+    #[error("a picture of {width} × {height} pixels has no pixels or more than the limits allow")]
+    Size {
+        /// Pixels in a row.
+        width: u32,
+        /// Rows.
+        height: u32,
+    },
+    /// a row does not hold the samples of its pixels
+    #[error("a stride of {stride} samples is too short for a row of {row}")]
+    Stride {
+        /// Samples from one row to the next.
+        stride: usize,
+        /// Samples of the pixels of a row.
+        row: usize,
+    },
+    /// the memory ends before the last row
+    #[error("{found} samples are given, {wanted} are needed")]
+    TooShort {
+        /// Samples given.
+        found: usize,
+        /// Samples needed.
+        wanted: usize,
+    },
+}
+
+impl<'a> Picture<'a> {
+    /// Describes `height` rows of `width` pixels, `stride` samples (not bytes) from one row to the next.
+    pub fn new(
+        samples: Samples<'a>,
+        channels: Channels,
+        width: u32,
+        height: u32,
+        stride: usize,
+    ) -> Result<Self, PictureError> {
+        let pixels = u64::from(width) * u64::from(height);
+        let longest = width.max(height);
+        if pixels == 0 || pixels > u64::from(MAX_IMAGE_PIXELS) || longest > MAX_IMAGE_SIDE {
+            return Err(PictureError::Size { width, height });
+        }
+        let row = width as usize * channels.count();
+        if stride < row {
+            return Err(PictureError::Stride { stride, row });
+        }
+        let found = match samples {
+            Samples::U8(s) => s.len(),
+            Samples::U16(s) => s.len(),
+        };
+        let wanted = stride.saturating_mul(height as usize - 1).saturating_add(row);
+        if found < wanted {
+            return Err(PictureError::TooShort { found, wanted });
+        }
+        Ok(Self { samples, channels, width, height, stride })
+    }
+
+    /// Pixels in a row.
+    pub fn width(&self) -> u32 {
+        self.width
+    }
+
+    /// Rows.
+    pub fn height(&self) -> u32 {
+        self.height
+    }
+
+    /// The model's input: `contract.side` rows of as many pixels. `invert` turns a negative into a positive.
+    pub fn prepare(&self, contract: &InputContract, invert: bool) -> Vec<u8> {
+        let side = usize::from(contract.side);
+        let (width, height) = match contract.fit {
+            Fit::Stretch => (side, side),
+            Fit::Letterbox => fitted(self.width, self.height, contract.side),
+        };
+        let mut square = vec![0; side * side];
+        let (left, top) = ((side - width) / 2, (side - height) / 2);
+        let reduced = self.resample(width, height, invert);
+        for (row, line) in reduced.chunks_exact(width).enumerate() {
+            let start = (top + row) * side + left;
+            square[start..start + width].copy_from_slice(line);
+        }
+        square
+    }
+
+    /// A smaller copy for the eye, its longer side at most `longest` pixels and never enlarged: pixels, width, height.
+    pub fn preview(&self, longest: u16, invert: bool) -> (Vec<u8>, u16, u16) {
+        let side = self.width.max(self.height).min(u32::from(longest.max(1))) as u16;
+        let (width, height) = fitted(self.width, self.height, side);
+        (self.resample(width, height, invert), width as u16, height as u16)
+    }
+
+    /// Step 1 to 3 of the definition: `width * height` grey pixels.
+    fn resample(&self, width: usize, height: usize, invert: bool) -> Vec<u8> {
+        match self.samples {
+            Samples::U8(s) => self.resample_samples(s, 255, width, height, invert),
+            Samples::U16(s) => self.resample_samples(s, 65535, width, height, invert),
+        }
+    }
+
+    fn resample_samples<S: Copy + Into<u32>>(
+        &self,
+        samples: &[S],
+        maximum: u32,
+        width: usize,
+        height: usize,
+        invert: bool,
+    ) -> Vec<u8> {
+        let (source_width, source_height) = (self.width as usize, self.height as usize);
+        let columns: Vec<Span> = (0..width).map(|x| Span::new(x, source_width, width)).collect();
+        // The weights of a target pixel add up to the source's area: a sum is below 2^16 · 2^26, and 2^50 times 255.
+        let mut sums = vec![0_u64; width];
+        let mut line = vec![0_u32; source_width];
+        let mut out = Vec::with_capacity(width * height);
+        let area = u64::from(self.width) * u64::from(self.height);
+        let divisor = area * u64::from(maximum);
+        for y in 0..height {
+            sums.fill(0);
+            let rows = Span::new(y, source_height, height);
+            for (row, row_weight) in rows.weights() {
+                let start = row * self.stride;
+                grey_line(&samples[start..], self.channels, &mut line);
+                for (sum, span) in sums.iter_mut().zip(&columns) {
+                    *sum += span.weighted_sum(&line) * row_weight;
+                }
+            }
+            out.extend(sums.iter().map(|&sum| {
+                // Inverting the exact mean is the same as inverting every sample.
+                let sum = if invert { divisor - sum } else { sum };
+                ((sum * 255 + divisor / 2) / divisor) as u8
+            }));
+        }
+        out
+    }
+}
+
+impl Channels {
+    /// Samples of a pixel: 1 or 3.
+    pub fn count(self) -> usize {
+        match self {
+            Self::Grey => 1,
+            Self::Rgb => 3,
+        }
+    }
+}
+
+/// Step 1 of the definition, for one row.
+fn grey_line<S: Copy + Into<u32>>(samples: &[S], channels: Channels, line: &mut [u32]) {
+    match channels {
+        Channels::Grey => {
+            for (grey, &sample) in line.iter_mut().zip(samples) {
+                *grey = sample.into();
+            }
+        }
+        Channels::Rgb => {
+            for (grey, rgb) in line.iter_mut().zip(samples.chunks_exact(3)) {
+                let [r, g, b] = [rgb[0].into(), rgb[1].into(), rgb[2].into()];
+                // At 16 bits the sum reaches 65535 · 65536 + 2^15, which is just below 2^32.
+                *grey = (19595 * r + 38470 * g + 7471 * b + (1 << 15)) >> 16;
+            }
+        }
+    }
+}
+
+/// Width and height within a square of `side`, the aspect ratio kept.
+fn fitted(width: u32, height: u32, side: u16) -> (usize, usize) {
+    let longer = u64::from(width.max(height));
+    let scale = |length: u32| ((2 * u64::from(side) * u64::from(length) + longer) / (2 * longer)).max(1) as usize;
+    (scale(width), scale(height))
+}
+
+/// The source pixels under one target pixel along one axis. Weights are in parts of `1 / target` source pixel; they add
+/// up to `source`.
+#[derive(Clone, Copy)]
+struct Span {
+    first: usize,
+    first_weight: u64,
+    /// Weight of every pixel strictly between the first and the last.
+    inner_weight: u64,
+    last: usize,
+    last_weight: u64,
+}
+
+impl Span {
+    fn new(index: usize, source: usize, target: usize) -> Self {
+        let (from, to) = (index * source, (index + 1) * source);
+        let (first, last) = (from / target, (to - 1) / target);
+        let weight = |pixel: usize| (to.min((pixel + 1) * target) - from.max(pixel * target)) as u64;
+        Self {
+            first,
+            first_weight: weight(first),
+            inner_weight: target as u64,
+            last,
+            last_weight: if last > first { weight(last) } else { 0 },
+        }
+    }
+
+    fn weights(self) -> impl Iterator<Item = (usize, u64)> {
+        (self.first..=self.last).map(move |pixel| {
+            let weight = match pixel {
+                p if p == self.first => self.first_weight,
+                p if p == self.last => self.last_weight,
+                _ => self.inner_weight,
+            };
+            (pixel, weight)
+        })
+    }
+
+    fn weighted_sum(self, line: &[u32]) -> u64 {
+        let mut sum = u64::from(line[self.first]) * self.first_weight;
+        if self.last > self.first {
+            let inner: u64 = line[self.first + 1..self.last].iter().map(|&v| u64::from(v)).sum();
+            sum += inner * self.inner_weight + u64::from(line[self.last]) * self.last_weight;
+        }
+        sum
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn contract(side: u16, fit: Fit) -> InputContract {
+        InputContract { side, fit, scale: 1.0 / 255.0, zero_point: 0 }
+    }
+
+    fn grey(samples: &[u8], width: u32, height: u32) -> Picture<'_> {
+        Picture::new(Samples::U8(samples), Channels::Grey, width, height, width as usize).expect("valid picture")
+    }
+
+    #[test]
+    fn area_means_are_exact_and_round_half_up() {
+        // 3 × 2 → 2 × 1: each target pixel covers 1.5 × 2 source pixels.
+        let picture = grey(&[10, 20, 40, 11, 21, 41], 3, 2);
+        // (10 + 20/2 + 11 + 21/2) / 3 = 13.83; (20/2 + 40 + 21/2 + 41) / 3 = 33.83
+        assert_eq!(picture.resample(2, 1, false), [14, 34]);
+        // (10 + 21) / 2 = 15.5 rounds up.
+        assert_eq!(grey(&[10, 21], 2, 1).resample(1, 1, false), [16]);
+    }
+
+    #[test]
+    fn enlarging_spreads_the_pixels() {
+        assert_eq!(grey(&[0, 100], 2, 1).resample(4, 1, false), [0, 0, 100, 100]);
+        assert_eq!(grey(&[0, 100], 2, 1).resample(3, 1, false), [0, 50, 100]);
+    }
+
+    #[test]
+    fn letterbox_centres_and_pads_with_black() {
+        let picture = grey(&[200; 8], 4, 2);
+        let square = picture.prepare(&contract(4, Fit::Letterbox), false);
+        assert_eq!(square, [[0; 4], [200; 4], [200; 4], [0; 4]].concat());
+        assert_eq!(picture.prepare(&contract(4, Fit::Stretch), false), [200; 16]);
+    }
+
+    #[test]
+    fn golden_vector_of_a_16_bit_rgb_picture_with_stride() {
+        // A picture that exercises every step; the numbers were computed by hand-written rational arithmetic
+        // (Python's fractions) from the definition at the top of this module.
+        let (width, height, stride) = (5_u32, 3_u32, 17_usize);
+        let samples: Vec<u16> = (0..stride as u32 * height).map(|i| (i * 40_503 % 65_536) as u16).collect();
+        let picture = Picture::new(Samples::U16(&samples), Channels::Rgb, width, height, stride).expect("valid");
+        assert_eq!(picture.resample(3, 2, false), GOLDEN);
+        assert_eq!(picture.resample(3, 2, true), GOLDEN.map(|v| 255 - v));
+    }
+
+    const GOLDEN: [u8; 6] = [118, 134, 94, 120, 137, 96];
+
+    #[test]
+    fn preview_keeps_the_aspect_ratio_and_is_never_enlarged() {
+        let samples = [7; 300 * 100];
+        let (pixels, width, height) = grey(&samples, 300, 100).preview(150, false);
+        assert_eq!((pixels.len(), width, height), (150 * 50, 150, 50));
+        let (_, width, height) = grey(&samples, 300, 100).preview(1000, false);
+        assert_eq!((width, height), (300, 100));
+        let (_, width, height) = grey(&samples[..300], 300, 1).preview(100, false);
+        assert_eq!((width, height), (100, 1));
+    }
+
+    #[test]
+    fn descriptions_that_do_not_fit_are_rejected() {
+        let new = |len: usize, w, h, stride| {
+            Picture::new(Samples::U8(&[0; 64][..len]), Channels::Rgb, w, h, stride).map(|_| ())
+        };
+        assert_eq!(new(0, 0, 4, 0), Err(PictureError::Size { width: 0, height: 4 }));
+        assert_eq!(new(64, 4, 4, 11), Err(PictureError::Stride { stride: 11, row: 12 }));
+        assert_eq!(new(47, 4, 4, 12), Err(PictureError::TooShort { found: 47, wanted: 48 }));
+        assert_eq!(new(64, 40_000, 1, 120_000), Err(PictureError::Size { width: 40_000, height: 1 }));
+        assert!(matches!(new(64, 4, 4, usize::MAX), Err(PictureError::TooShort { .. })));
+        assert_eq!(new(48, 4, 4, 12), Ok(()));
+    }
+
+    fn any_picture() -> impl Strategy<Value = (Vec<u8>, u32, u32, usize, Channels)> {
+        (1_u32..40, 1_u32..40, 0_usize..5, any::<bool>()).prop_flat_map(|(w, h, pad, rgb)| {
+            let channels = if rgb { Channels::Rgb } else { Channels::Grey };
+            let stride = w as usize * channels.count() + pad;
+            (prop::collection::vec(any::<u8>(), stride * h as usize), Just(w), Just(h), Just(stride), Just(channels))
+        })
+    }
+
+    proptest! {
+        #[test]
+        fn matches_the_definition_in_floating_point(
+            (samples, w, h, stride, channels) in any_picture(), tw in 1_usize..24, th in 1_usize..24,
+        ) {
+            let picture = Picture::new(Samples::U8(&samples), channels, w, h, stride).expect("valid");
+            let grey = |x: usize, y: usize| {
+                let at = &samples[y * stride + x * channels.count()..];
+                match channels {
+                    Channels::Grey => f64::from(at[0]),
+                    Channels::Rgb => ((19595 * u32::from(at[0]) + 38470 * u32::from(at[1])
+                        + 7471 * u32::from(at[2]) + 32768) >> 16).into(),
+                }
+            };
+            let overlap = |pixel: usize, i: usize, source: u32, target: usize| {
+                let step = f64::from(source) / target as f64;
+                ((pixel + 1) as f64).min((i + 1) as f64 * step) - (pixel as f64).max(i as f64 * step)
+            };
+            let out = picture.resample(tw, th, false);
+            for (i, &value) in out.iter().enumerate() {
+                let (tx, ty) = (i % tw, i / tw);
+                let mut sum = 0.0;
+                for y in 0..h as usize {
+                    for x in 0..w as usize {
+                        let part = overlap(x, tx, w, tw).max(0.0) * overlap(y, ty, h, th).max(0.0);
+                        sum += grey(x, y) * part;
+                    }
+                }
+                let mean = sum * (tw * th) as f64 / (f64::from(w) * f64::from(h));
+                prop_assert!((mean - f64::from(value)).abs() <= 0.5 + 1e-6, "{mean} {value}");
+            }
+        }
+
+        #[test]
+        fn sixteen_bits_of_the_same_picture_give_the_same_bytes(
+            (samples, w, h, stride, channels) in any_picture(), side in 16_u16..40, invert: bool,
+        ) {
+            prop_assume!(channels == Channels::Grey);
+            let wide: Vec<u16> = samples.iter().map(|&s| u16::from(s) * 257).collect();
+            let narrow = Picture::new(Samples::U8(&samples), channels, w, h, stride).expect("valid");
+            let wide = Picture::new(Samples::U16(&wide), channels, w, h, stride).expect("valid");
+            for fit in [Fit::Stretch, Fit::Letterbox] {
+                let contract = contract(side, fit);
+                prop_assert_eq!(narrow.prepare(&contract, invert), wide.prepare(&contract, invert));
+            }
+        }
+
+        #[test]
+        fn rgb_copies_of_a_grey_picture_give_the_same_bytes((samples, w, h, stride, channels) in any_picture()) {
+            prop_assume!(channels == Channels::Grey);
+            let rgb: Vec<u8> = samples.iter().flat_map(|&s| [s; 3]).collect();
+            let rgb = Picture::new(Samples::U8(&rgb), Channels::Rgb, w, h, stride * 3).expect("valid");
+            let grey = Picture::new(Samples::U8(&samples), channels, w, h, stride).expect("valid");
+            let contract = contract(16, Fit::Stretch);
+            prop_assert_eq!(rgb.prepare(&contract, false), grey.prepare(&contract, false));
+        }
+    }
+}

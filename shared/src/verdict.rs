@@ -1,0 +1,326 @@
+//! Probability and operating point → verdict; refusals; errors; their codes; the record of a result.
+//!
+//! Codes are stable numbers for programs: 100–199 verdicts, 200–299 refusals (the image cannot be judged),
+//! 300–399 errors (the box or the line failed; the same image may be sent again).
+
+use core::fmt;
+
+use postcard_schema::Schema;
+use serde::{Deserialize, Serialize};
+
+use crate::limits::MAX_STUDY_ID;
+
+/// What the box says of a radiograph. A research aid, not a diagnosis.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, Schema)]
+#[serde(rename_all = "lowercase")]
+pub enum Verdict {
+    /// The probability lies below the band of uncertainty.
+    Normal,
+    /// The probability lies above the band of uncertainty.
+    Pneumonia,
+    /// The probability lies within the band, or is no number: a clinician must decide.
+    Refer,
+}
+
+impl Verdict {
+    /// Stable code: 100 normal, 101 pneumonia, 102 refer.
+    pub const fn code(self) -> u16 {
+        match self {
+            Self::Normal => 100,
+            Self::Pneumonia => 101,
+            Self::Refer => 102,
+        }
+    }
+
+    /// The word that programs read: `normal`, `pneumonia`, `refer`.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Normal => "normal",
+            Self::Pneumonia => "pneumonia",
+            Self::Refer => "refer",
+        }
+    }
+}
+
+impl fmt::Display for Verdict {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.as_str())
+    }
+}
+
+/// Where the answers of a model change. All three are probabilities with
+/// `0 <= refer_from <= threshold <= refer_to <= 1`.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, Schema)]
+pub struct OperatingPoint {
+    /// At or above: pneumonia, where a yes-or-no answer is asked for (accuracy, sensitivity, specificity).
+    pub threshold: f32,
+    /// Below: the verdict is normal.
+    pub refer_from: f32,
+    /// At or above: the verdict is pneumonia. In between: refer.
+    pub refer_to: f32,
+}
+
+/// An operating point whose three probabilities are not in order within 0..=1.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "the operating point must have 0 <= refer_from <= threshold <= refer_to <= 1: use a model made by `host train`"
+)]
+pub struct OperatingPointError;
+
+impl OperatingPoint {
+    /// Threshold 0.5 and no band of uncertainty: the study's decision.
+    pub const HALF: Self = Self { threshold: 0.5, refer_from: 0.5, refer_to: 0.5 };
+
+    /// Checks the order and the range of the three probabilities.
+    pub fn check(&self) -> Result<(), OperatingPointError> {
+        let ordered = 0.0 <= self.refer_from
+            && self.refer_from <= self.threshold
+            && self.threshold <= self.refer_to
+            && self.refer_to <= 1.0;
+        if ordered { Ok(()) } else { Err(OperatingPointError) }
+    }
+
+    /// The verdict on a probability of pneumonia. Anything that is not in 0..=1 is referred.
+    pub fn verdict(&self, probability: f32) -> Verdict {
+        if !(0.0..=1.0).contains(&probability) {
+            Verdict::Refer
+        } else if probability >= self.refer_to {
+            Verdict::Pneumonia
+        } else if probability < self.refer_from {
+            Verdict::Normal
+        } else {
+            Verdict::Refer
+        }
+    }
+
+    /// The yes-or-no decision at the threshold: true for pneumonia.
+    pub fn positive(&self, probability: f32) -> bool {
+        probability >= self.threshold
+    }
+}
+
+macro_rules! codes {
+    ($(#[$doc:meta])* $name:ident { $($(#[$vdoc:meta])* $variant:ident = $code:literal, $word:literal, $text:literal;)* }) => {
+        $(#[$doc])*
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, Schema)]
+        #[serde(rename_all = "kebab-case")]
+        pub enum $name { $($(#[$vdoc])* $variant,)* }
+
+        impl $name {
+            /// Every value, in the order of the codes.
+            pub const ALL: &'static [Self] = &[$(Self::$variant,)*];
+
+            /// Stable code for programs.
+            pub const fn code(self) -> u16 {
+                match self { $(Self::$variant => $code,)* }
+            }
+
+            /// The word that programs read.
+            pub const fn as_str(self) -> &'static str {
+                match self { $(Self::$variant => $word,)* }
+            }
+        }
+
+        impl fmt::Display for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str(match self { $(Self::$variant => $text,)* })
+            }
+        }
+
+        impl core::error::Error for $name {}
+    };
+}
+
+codes! {
+    /// Why an image is not judged. The text says what to do about it.
+    Refusal {
+        /// No bytes.
+        Empty = 200, "empty", "the file is empty: export the radiograph again";
+        /// Neither JPEG nor PNG, whatever the name says.
+        UnknownFormat = 201, "unknown-format", "this is neither a JPEG nor a PNG image: export the radiograph as one of these";
+        /// The image breaks off or contradicts itself.
+        Corrupt = 202, "corrupt", "the image is damaged or incomplete: export or copy it again";
+        /// More bytes than the limit.
+        TooManyBytes = 203, "too-many-bytes", "the file is larger than 32 MiB: export it at a smaller size";
+        /// More pixels than the limit.
+        TooManyPixels = 204, "too-many-pixels", "the image has more than 64 megapixels or a side above 32768: export it at a smaller size";
+        /// Too small to be judged.
+        TooSmall = 205, "too-small", "the image is smaller than 32 pixels on a side: export it at its full size";
+        /// CMYK and other colour models that are no radiograph's.
+        UnsupportedColour = 206, "unsupported-colour", "the colour model is not supported: export the radiograph in grey or RGB";
+        /// More than one frame.
+        Animated = 207, "animated", "the image has several frames: export a single one";
+        /// The received bytes are not those that the sender announced.
+        DigestMismatch = 208, "digest-mismatch", "the received image differs from the one that was sent: send it again";
+        /// A prepared image that does not fit the model of the box.
+        ContractMismatch = 209, "contract-mismatch", "the image was prepared for another model: send it again";
+    }
+}
+
+codes! {
+    /// Why the box could not do what was asked. The text says what to do about it.
+    Fault {
+        /// The message is not expected now.
+        Protocol = 300, "protocol", "the message was not expected: update host and box to the same version";
+        /// The line stayed silent in the middle of an image.
+        Timeout = 301, "timeout", "the line was silent for too long: check the cable and send the image again";
+        /// Another host is connected.
+        Busy = 302, "busy", "another host is using the box: wait until it has finished";
+        /// The result could not be written to the journal.
+        Storage = 303, "storage", "the result could not be stored: check the storage of the box";
+        /// The model could not be run.
+        Inference = 304, "inference", "the model could not be run: install another model on the box";
+        /// Something else failed inside the box.
+        Internal = 305, "internal", "the box failed inside: restart it and report what was sent";
+    }
+}
+
+/// An opaque name for an examination: up to 64 ASCII letters, digits, `.`, `_` and `-`. Never a patient's name.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize, Schema)]
+#[serde(try_from = "heapless::String<MAX_STUDY_ID>")]
+pub struct StudyId(heapless::String<MAX_STUDY_ID>);
+
+/// A study id that is too long or holds other characters than the permitted ones.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("a study id is at most 64 ASCII letters, digits, '.', '_' and '-'")]
+pub struct StudyIdError;
+
+impl StudyId {
+    /// Checks and takes a study id; the empty one stands for none.
+    pub fn new(id: &str) -> Result<Self, StudyIdError> {
+        heapless::String::try_from(id).map_err(|_| StudyIdError)?.try_into()
+    }
+
+    /// The id as text.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl TryFrom<heapless::String<MAX_STUDY_ID>> for StudyId {
+    type Error = StudyIdError;
+
+    fn try_from(id: heapless::String<MAX_STUDY_ID>) -> Result<Self, StudyIdError> {
+        let permitted = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'_' | b'-');
+        if id.bytes().all(permitted) { Ok(Self(id)) } else { Err(StudyIdError) }
+    }
+}
+
+/// A SHA-256 digest.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize, Schema)]
+#[serde(transparent)]
+pub struct Digest(pub [u8; 32]);
+
+impl Digest {
+    /// The digest of some bytes.
+    pub fn of(bytes: &[u8]) -> Self {
+        use sha2::Digest as _;
+        Self(sha2::Sha256::digest(bytes).into())
+    }
+}
+
+/// Lower-case hexadecimal; the precision limits the number of characters (`{:.12}`).
+impl fmt::Display for Digest {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        const HEX: &[u8; 16] = b"0123456789abcdef";
+        let digits = f.precision().unwrap_or(64).min(64);
+        for i in 0..digits {
+            let byte = self.0[i / 2];
+            let nibble = if i % 2 == 0 { byte >> 4 } else { byte & 15 };
+            fmt::Write::write_char(f, char::from(HEX[usize::from(nibble)]))?;
+        }
+        Ok(())
+    }
+}
+
+/// One result, as it is kept in the journal of the box and sent to the host.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, Schema)]
+pub struct ResultRecord {
+    /// Number of the record in the journal, from 1, without gaps.
+    pub number: u64,
+    /// How often the box had started when it made the result.
+    pub boot: u32,
+    /// Seconds since 1970 (UTC) as last set by a host; `None` if no host has set the clock since the start.
+    pub unix_seconds: Option<u64>,
+    /// The host's name for the examination.
+    pub study: StudyId,
+    /// Digest of the image file, also where only a prepared form was sent.
+    pub image: Digest,
+    /// Digest of the model file.
+    pub model: Digest,
+    /// Probability of pneumonia, 0..=1.
+    pub probability: f32,
+    /// The operating point in force.
+    pub point: OperatingPoint,
+    /// What the box said.
+    pub verdict: Verdict,
+}
+
+#[cfg(test)]
+mod tests {
+    use alloc::{format, vec::Vec};
+
+    use super::*;
+
+    const BAND: OperatingPoint = OperatingPoint { threshold: 0.5, refer_from: 0.25, refer_to: 0.75 };
+
+    #[test]
+    fn band_separates_the_three_verdicts() {
+        let verdicts = [0.0, 0.2499, 0.25, 0.5, 0.7499, 0.75, 1.0].map(|p| BAND.verdict(p));
+        use Verdict::{Normal as N, Pneumonia as P, Refer as R};
+        assert_eq!(verdicts, [N, N, R, R, R, P, P]);
+    }
+
+    #[test]
+    fn what_is_no_probability_is_referred() {
+        for p in [f32::NAN, f32::INFINITY, f32::NEG_INFINITY, -0.01, 1.01] {
+            assert_eq!(BAND.verdict(p), Verdict::Refer, "{p}");
+        }
+    }
+
+    #[test]
+    fn without_a_band_nothing_within_range_is_referred() {
+        assert_eq!(OperatingPoint::HALF.verdict(0.5), Verdict::Pneumonia);
+        assert_eq!(OperatingPoint::HALF.verdict(0.499_999), Verdict::Normal);
+    }
+
+    #[test]
+    fn disordered_operating_points_are_rejected() {
+        assert!(BAND.check().is_ok());
+        for point in [
+            OperatingPoint { refer_from: 0.6, ..BAND },
+            OperatingPoint { refer_to: 1.5, ..BAND },
+            OperatingPoint { threshold: f32::NAN, ..BAND },
+        ] {
+            assert_eq!(point.check(), Err(OperatingPointError), "{point:?}");
+        }
+    }
+
+    #[test]
+    fn codes_are_distinct() {
+        let mut codes: Vec<u16> = Refusal::ALL.iter().map(|r| r.code()).collect();
+        codes.extend(Fault::ALL.iter().map(|f| f.code()));
+        codes.extend([Verdict::Normal, Verdict::Pneumonia, Verdict::Refer].map(Verdict::code));
+        let count = codes.len();
+        codes.sort_unstable();
+        codes.dedup();
+        assert_eq!(codes.len(), count);
+    }
+
+    #[test]
+    fn study_ids_are_opaque_names() {
+        assert_eq!(StudyId::new("ward-3_0007.a").map(|s| s.as_str().len()), Ok(13));
+        assert_eq!(StudyId::new(""), Ok(StudyId::default()));
+        assert_eq!(StudyId::new("two words"), Err(StudyIdError));
+        assert_eq!(StudyId::new(&"x".repeat(65)), Err(StudyIdError));
+        assert_eq!(postcard::from_bytes::<StudyId>(b"\x06ward-3"), StudyId::new("ward-3").map_err(|_| unreachable!()));
+        assert!(postcard::from_bytes::<StudyId>(b"\x06ward 3").is_err(), "what is received is checked as well");
+    }
+
+    #[test]
+    fn digest_is_sha256_in_hex() {
+        let digest = Digest::of(b"abc");
+        assert_eq!(format!("{digest:.8}"), "ba7816bf");
+        assert_eq!(format!("{digest}"), "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad");
+    }
+}

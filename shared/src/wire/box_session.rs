@@ -1,0 +1,423 @@
+//! The conversation as the box holds it: messages in, events for the box program out, its answers back.
+
+use alloc::{boxed::Box, vec::Vec};
+
+use super::{
+    codec,
+    frame::MAX_FRAME,
+    image::{Assembly, Dropped, Image},
+    link::{Counters, Link, LinkEvent},
+    message::{CHUNK, Chunk, Info, Phase, ToBox, ToHost},
+    timing::IMAGE_SILENCE_MS,
+};
+use crate::{
+    contract::InputContract,
+    limits::MAX_SCREEN_BYTES,
+    verdict::{Digest, Fault, Refusal, ResultRecord},
+};
+
+/// Places of the window that long replies leave free for short ones.
+const RESERVE: usize = 4;
+/// The host is told of the bytes received at this distance.
+const PROGRESS_EVERY: u32 = 32 * 1024;
+
+/// How the box answers an image.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Outcome {
+    /// The result, already in the journal.
+    Result(ResultRecord),
+    /// The image cannot be judged.
+    Refused(Refusal),
+    /// The box could not do it.
+    Failed(Fault),
+}
+
+/// What the box program learns. Those that ask are answered by one call of [`BoxSession`], before anything else is
+/// taken from the host.
+#[derive(Clone, Debug, PartialEq)]
+pub enum BoxEvent {
+    /// A host has opened a session.
+    HostConnected,
+    /// The host has closed the session, was silent for 10 s, or was taken over. An image in transit is dropped.
+    HostGone,
+    /// An image comes in; told at its beginning and after each percent.
+    Receiving {
+        /// Bytes that have arrived.
+        done: u32,
+        /// Bytes in all.
+        total: u32,
+    },
+    /// A complete image; asks for [`BoxSession::answer`], which may come later: the session goes on meanwhile.
+    Image(Image),
+    /// The image that was received or analysed is not wanted any more, or not taken; the host has been told. If it is
+    /// being analysed, [`BoxSession::answer`] is still due.
+    Dropped(Dropped),
+    /// Asks for [`BoxSession::info`].
+    Info,
+    /// Asks for [`BoxSession::record`].
+    WantRecord {
+        /// Number of the record.
+        number: u64,
+    },
+    /// Asks for [`BoxSession::screen`].
+    Screen,
+    /// Asks for [`BoxSession::clock_set`].
+    SetClock {
+        /// Seconds since 1970, UTC.
+        unix_seconds: u64,
+    },
+}
+
+enum Incoming {
+    Nothing,
+    /// The rest of an image that was dropped.
+    Ignoring,
+    Assembling {
+        assembly: Box<Assembly>,
+        /// Dropped if nothing arrives until then.
+        deadline: u64,
+    },
+}
+
+struct Screen {
+    png: Vec<u8>,
+    offset: usize,
+}
+
+struct Listing {
+    next: u64,
+    remaining: u16,
+}
+
+/// The box's side of the line.
+pub struct BoxSession {
+    link: Link,
+    contract: InputContract,
+    incoming: Incoming,
+    /// An image that the box program owes an answer for; true while the host still wants it.
+    analysing: Option<bool>,
+    /// A complete image that waits until the box program has answered the one before.
+    ready: Option<Image>,
+    /// An answer that waits for room.
+    outcome: Option<Outcome>,
+    /// The box program owes a reply to the last event.
+    owes_reply: bool,
+    listing: Option<Listing>,
+    screen: Option<Screen>,
+}
+
+impl BoxSession {
+    /// Waits for a host. Prepared images for another contract than this one are refused.
+    pub fn new(contract: InputContract) -> Self {
+        Self::over(Link::listen(), contract)
+    }
+
+    pub(super) fn over(link: Link, contract: InputContract) -> Self {
+        Self {
+            link,
+            contract,
+            incoming: Incoming::Nothing,
+            analysing: None,
+            ready: None,
+            outcome: None,
+            owes_reply: false,
+            listing: None,
+            screen: None,
+        }
+    }
+
+    /// Takes bytes from the line.
+    pub fn receive(&mut self, now: u64, bytes: &[u8]) {
+        self.link.receive(now, bytes);
+    }
+
+    /// Writes the next frame to transmit and returns its length, or 0 if there is none now. Call it until it returns 0,
+    /// each time the line has room.
+    pub fn poll_transmit(&mut self, now: u64, out: &mut [u8; MAX_FRAME]) -> usize {
+        self.pump();
+        self.link.poll_transmit(now, out)
+    }
+
+    /// When [`Self::event`] and [`Self::poll_transmit`] must be called at the latest, even if nothing is received.
+    pub fn next_deadline(&self) -> Option<u64> {
+        let image = match &self.incoming {
+            Incoming::Assembling { deadline, .. } => Some(*deadline),
+            _ => None,
+        };
+        [self.link.next_deadline(), image].into_iter().flatten().min()
+    }
+
+    /// Ends the session, because the line is gone or the box stops: what is in transit is dropped, without an event. An
+    /// image that is being analysed is still to be answered. The host learns it once there is a line again.
+    pub fn close(&mut self) {
+        self.link.close();
+        self.forget();
+    }
+
+    /// True while a host is connected.
+    pub fn connected(&self) -> bool {
+        self.link.is_open()
+    }
+
+    /// How the line has done.
+    pub fn counters(&self) -> Counters {
+        self.link.counters()
+    }
+
+    /// The next event. Call it until it returns `None`, after [`Self::receive`] and at each deadline.
+    pub fn event(&mut self, now: u64) -> Option<BoxEvent> {
+        match self.link.take_event() {
+            Some(LinkEvent::Up) => return Some(BoxEvent::HostConnected),
+            Some(LinkEvent::Down(_)) => {
+                self.forget();
+                return Some(BoxEvent::HostGone);
+            }
+            None => {}
+        }
+        self.pump();
+        if let Incoming::Assembling { deadline, .. } = self.incoming
+            && now >= deadline
+        {
+            return Some(self.drop_image(Dropped::Failed(Fault::Timeout)));
+        }
+        if self.analysing.is_none()
+            && let Some(image) = self.ready.take()
+        {
+            self.analysing = Some(true);
+            return Some(BoxEvent::Image(image));
+        }
+        // One place is kept for the outcome of an image.
+        while !self.owes_reply && self.link.room() >= 2 {
+            if self.link.room() > RESERVE
+                && let Some(listing) = &self.listing
+            {
+                self.owes_reply = true;
+                return Some(BoxEvent::WantRecord { number: listing.next });
+            }
+            let payload = self.link.take_message()?;
+            let event = match codec::decode(&payload) {
+                Some(message) => self.handle(now, message),
+                None => Some(self.misunderstood()),
+            };
+            if event.is_some() {
+                return event;
+            }
+        }
+        None
+    }
+
+    fn handle(&mut self, now: u64, message: ToBox) -> Option<BoxEvent> {
+        let busy = self.listing.is_some() || self.screen.is_some();
+        match message {
+            ToBox::Info => self.ask(BoxEvent::Info),
+            ToBox::SetClock { unix_seconds } => self.ask(BoxEvent::SetClock { unix_seconds }),
+            ToBox::Screen if !busy => self.ask(BoxEvent::Screen),
+            ToBox::ListResults { limit: 0, .. } if !busy => {
+                self.tell(&ToHost::RecordsEnd);
+                None
+            }
+            ToBox::ListResults { from, limit } if !busy => {
+                self.listing = Some(Listing { next: from.max(1), remaining: limit });
+                None
+            }
+            ToBox::Screen | ToBox::ListResults { .. } => Some(self.misunderstood()),
+            ToBox::Begin(begin) => {
+                let assembling = matches!(self.incoming, Incoming::Assembling { .. });
+                if assembling || self.analysing == Some(true) || self.ready.is_some() {
+                    return Some(self.misunderstood());
+                }
+                match Assembly::new(begin, &self.contract) {
+                    Ok(assembly) => {
+                        let total = assembly.total();
+                        self.incoming =
+                            Incoming::Assembling { assembly: Box::new(assembly), deadline: now + IMAGE_SILENCE_MS };
+                        Some(BoxEvent::Receiving { done: 0, total })
+                    }
+                    Err(dropped) => Some(self.drop_image(dropped)),
+                }
+            }
+            ToBox::Chunk(chunk) => self.chunk(now, &chunk),
+            ToBox::End => match core::mem::replace(&mut self.incoming, Incoming::Nothing) {
+                Incoming::Assembling { assembly, .. } => match assembly.finish() {
+                    Ok(image) if self.analysing.is_none() => {
+                        self.analysing = Some(true);
+                        Some(BoxEvent::Image(image))
+                    }
+                    Ok(image) => {
+                        self.ready = Some(image);
+                        None
+                    }
+                    Err(dropped) => {
+                        let event = self.drop_image(dropped);
+                        self.incoming = Incoming::Nothing;
+                        Some(event)
+                    }
+                },
+                Incoming::Ignoring => None,
+                Incoming::Nothing => Some(self.misunderstood()),
+            },
+            ToBox::Cancel => {
+                let wanted = self.give_up();
+                self.incoming = Incoming::Nothing;
+                self.tell(&ToHost::Cancelled);
+                wanted.then_some(BoxEvent::Dropped(Dropped::Cancelled))
+            }
+        }
+    }
+
+    fn chunk(&mut self, now: u64, chunk: &Chunk) -> Option<BoxEvent> {
+        let (assembly, deadline) = match &mut self.incoming {
+            Incoming::Assembling { assembly, deadline } => (assembly, deadline),
+            Incoming::Ignoring => return None,
+            Incoming::Nothing => return Some(self.misunderstood()),
+        };
+        let before = assembly.done();
+        if let Err(dropped) = assembly.push(chunk) {
+            return Some(self.drop_image(dropped));
+        }
+        *deadline = now + IMAGE_SILENCE_MS;
+        let (done, total) = (assembly.done(), assembly.total());
+        if done == total || before / PROGRESS_EVERY != done / PROGRESS_EVERY {
+            self.progress(Phase::Receiving, done, total);
+        }
+        let percent = |bytes: u32| u64::from(bytes) * 100 / u64::from(total);
+        (percent(before) != percent(done)).then_some(BoxEvent::Receiving { done, total })
+    }
+
+    fn ask(&mut self, event: BoxEvent) -> Option<BoxEvent> {
+        self.owes_reply = true;
+        Some(event)
+    }
+
+    /// A message that is broken or out of turn ends whatever image there is.
+    fn misunderstood(&mut self) -> BoxEvent {
+        self.drop_image(Dropped::Failed(Fault::Protocol))
+    }
+
+    fn drop_image(&mut self, dropped: Dropped) -> BoxEvent {
+        self.give_up();
+        self.incoming = Incoming::Ignoring;
+        self.tell(&match dropped {
+            Dropped::Cancelled => ToHost::Cancelled,
+            Dropped::Refused(refusal) => ToHost::Refused(refusal),
+            Dropped::Failed(fault) => ToHost::Failed(fault),
+        });
+        BoxEvent::Dropped(dropped)
+    }
+
+    /// Forgets the image that is wanted now and says whether there was one.
+    fn give_up(&mut self) -> bool {
+        let assembling = matches!(self.incoming, Incoming::Assembling { .. });
+        let analysing = self.analysing == Some(true);
+        self.analysing = self.analysing.map(|_| false);
+        // An outcome that still waits for room is the answer to a request that is given up here.
+        let answered = self.outcome.take().is_some();
+        self.ready.take().is_some() || assembling || analysing || answered
+    }
+
+    fn forget(&mut self) {
+        self.give_up();
+        self.incoming = Incoming::Nothing;
+        self.owes_reply = false;
+        self.listing = None;
+        self.screen = None;
+    }
+
+    /// Sends what waits for room.
+    fn pump(&mut self) {
+        if self.link.room() > 0
+            && let Some(outcome) = self.outcome.take()
+        {
+            self.tell(&match outcome {
+                Outcome::Result(record) => ToHost::Result(record),
+                Outcome::Refused(refusal) => ToHost::Refused(refusal),
+                Outcome::Failed(fault) => ToHost::Failed(fault),
+            });
+        }
+        while self.link.room() > RESERVE
+            && let Some(screen) = &mut self.screen
+        {
+            let rest = &screen.png[screen.offset..];
+            let Ok(data) = heapless::Vec::from_slice(&rest[..rest.len().min(CHUNK)]) else { return };
+            let chunk = Chunk { offset: screen.offset as u32, data };
+            screen.offset += chunk.data.len();
+            if screen.offset == screen.png.len() {
+                self.screen = None;
+            }
+            self.tell(&ToHost::Chunk(chunk));
+        }
+    }
+
+    /// Queues a message. Without room it is dropped: callers look for room first, and without a host nobody waits.
+    fn tell(&mut self, message: &ToHost) {
+        let _ = codec::send(&mut self.link, message);
+    }
+
+    /// Answers [`BoxEvent::Image`], once, also if the host has gone or has given the image up meanwhile.
+    pub fn answer(&mut self, outcome: Outcome) {
+        if self.analysing.take() == Some(true) {
+            self.outcome = Some(outcome);
+            self.pump();
+        }
+    }
+
+    /// Tells what the box is doing with the image; dropped if the line has no room or nobody waits for the image.
+    pub fn progress(&mut self, phase: Phase, done: u32, total: u32) {
+        let wanted = phase == Phase::Receiving || self.analysing == Some(true);
+        if wanted && self.link.room() > RESERVE {
+            self.tell(&ToHost::Progress { phase, done, total });
+        }
+    }
+
+    /// Answers [`BoxEvent::Info`].
+    pub fn info(&mut self, info: Info) {
+        self.reply(&ToHost::Info(info));
+    }
+
+    /// Answers [`BoxEvent::WantRecord`]; `None` if the journal ends before that number.
+    pub fn record(&mut self, record: Option<ResultRecord>) {
+        let (Some(listing), true) = (&mut self.listing, self.owes_reply) else { return };
+        listing.next += 1;
+        listing.remaining -= 1;
+        let ends = listing.remaining == 0 || record.is_none();
+        if let Some(record) = record {
+            self.reply(&ToHost::Record(record));
+        }
+        if ends {
+            self.listing = None;
+            self.owes_reply = true;
+            self.reply(&ToHost::RecordsEnd);
+        }
+    }
+
+    /// Answers [`BoxEvent::Screen`] with a PNG file of at most [`MAX_SCREEN_BYTES`]; it is sent as the line has room.
+    pub fn screen(&mut self, png: Vec<u8>) {
+        match u32::try_from(png.len()) {
+            Ok(length @ 1..=MAX_SCREEN_BYTES) if self.owes_reply => {
+                self.reply(&ToHost::ScreenBegin { length, digest: Digest::of(&png) });
+                self.screen = Some(Screen { png, offset: 0 });
+                self.pump();
+            }
+            _ => self.fail(Fault::Internal),
+        }
+    }
+
+    /// Answers [`BoxEvent::SetClock`].
+    pub fn clock_set(&mut self) {
+        self.reply(&ToHost::ClockSet);
+    }
+
+    /// Answers an event that asks, other than an image, by a fault. Nothing happens if nothing is asked any more.
+    pub fn fail(&mut self, fault: Fault) {
+        if self.owes_reply {
+            self.listing = None;
+            self.reply(&ToHost::Failed(fault));
+        }
+    }
+
+    fn reply(&mut self, message: &ToHost) {
+        if core::mem::take(&mut self.owes_reply) {
+            self.tell(message);
+        }
+    }
+}

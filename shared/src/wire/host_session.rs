@@ -1,0 +1,385 @@
+//! The conversation as the host holds it: requests in, events out.
+
+use alloc::vec::Vec;
+use core::mem;
+
+use super::{
+    box_session::Outcome,
+    codec,
+    frame::{Greeting, MAX_FRAME},
+    image::Image,
+    link::{Counters, Down, Link, LinkEvent},
+    message::{CHUNK, Chunk, Info, Phase, ToBox, ToHost},
+    timing::ANSWER_WITHIN_MS,
+};
+use crate::{
+    limits::MAX_SCREEN_BYTES,
+    verdict::{Digest, Fault, ResultRecord},
+};
+
+/// What a host asks of the box, one thing at a time.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Request {
+    /// What the box is; leads to [`HostEvent::Info`].
+    Info,
+    /// Judge this image; leads to [`HostEvent::Outcome`].
+    Image(Image),
+    /// Stored results; leads to [`HostEvent::Record`], then [`HostEvent::RecordsEnd`].
+    Results {
+        /// First record wanted, from 1.
+        from: u64,
+        /// Most records wanted.
+        limit: u16,
+    },
+    /// The picture on the screen; leads to [`HostEvent::Screen`].
+    Screen,
+    /// Set the clock; leads to [`HostEvent::ClockSet`].
+    SetClock {
+        /// Seconds since 1970, UTC.
+        unix_seconds: u64,
+    },
+}
+
+/// What the host program learns.
+#[derive(Clone, Debug, PartialEq)]
+pub enum HostEvent {
+    /// The box has answered: requests can be made.
+    Connected,
+    /// Bytes of the image that the box has acknowledged.
+    Sent {
+        /// Bytes done.
+        done: u32,
+        /// Bytes in all.
+        total: u32,
+    },
+    /// What the box is doing with the image.
+    Progress {
+        /// The phase.
+        phase: Phase,
+        /// Bytes done.
+        done: u32,
+        /// Bytes in all.
+        total: u32,
+    },
+    /// The image is answered.
+    Outcome(Outcome),
+    /// The image has been given up.
+    Cancelled,
+    /// What the box is.
+    Info(Info),
+    /// A stored result.
+    Record(ResultRecord),
+    /// The last of the stored results asked for.
+    RecordsEnd,
+    /// The picture on the screen: a PNG file, its digest checked.
+    Screen(Vec<u8>),
+    /// The clock is set.
+    ClockSet,
+    /// The box could not do what was asked (other than an image).
+    Failed(Fault),
+    /// The session is over; make another one.
+    Down(HostError),
+}
+
+/// Why there is no session with the box. The text says what to do about it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum HostError {
+    /// nobody answers on this port
+    #[error("no box answers on this port: check the cable, the port, the baud rate and that the box is on")]
+    NoAnswer,
+    /// another host is using the box
+    #[error("another host is using the box: wait until it has finished")]
+    Busy,
+    /// host and box have different versions
+    #[error(
+        "host and box speak different versions (host {}/{:016x}, box {}/{:016x}): update both to the same release",
+        ours.version, ours.schema, theirs.version, theirs.schema
+    )]
+    Incompatible {
+        /// What this program speaks.
+        ours: Greeting,
+        /// What the box speaks.
+        theirs: Greeting,
+    },
+    /// the box has ended the session
+    #[error("the box has ended the session, it may have been restarted: send again")]
+    Closed,
+    /// the box has fallen silent
+    #[error("the box has fallen silent: check the cable and that the box is on, then send again")]
+    Silent,
+    /// the box is there but does not answer the request
+    #[error("the box does not answer the request in time: look at its screen, restart it if it hangs, then send again")]
+    Timeout,
+    /// the box said something that does not belong here
+    #[error("the box sent an unexpected message: update host and box to the same release")]
+    Protocol,
+}
+
+/// A request that cannot be made now.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum RequestError {
+    /// there is no session
+    #[error("not connected to the box: connect first")]
+    NotConnected,
+    /// the last request is not yet answered
+    #[error("the last request is not yet answered: wait for its answer")]
+    Pending,
+}
+
+enum Task {
+    Idle,
+    Info,
+    SetClock,
+    Results,
+    Screen,
+    ScreenChunks { length: u32, digest: Digest, bytes: Vec<u8> },
+    Sending(Sending),
+    Cancelling { told: bool },
+}
+
+struct Sending {
+    image: Image,
+    begun: bool,
+    offset: usize,
+    ended: bool,
+    /// Bytes that [`HostEvent::Sent`] has told of.
+    told: Option<u32>,
+}
+
+/// The host's side of the line.
+pub struct HostSession {
+    link: Link,
+    task: Task,
+    answer_within: u64,
+    /// Last step that the box took with the request.
+    step_at: u64,
+}
+
+impl HostSession {
+    /// Starts to say hello. The nonce names the session and should be random.
+    pub fn new(now: u64, nonce: u32) -> Self {
+        Self::over(Link::connect(now, nonce), now)
+    }
+
+    pub(super) fn over(link: Link, now: u64) -> Self {
+        Self { link, task: Task::Idle, answer_within: ANSWER_WITHIN_MS, step_at: now }
+    }
+
+    /// Waits this many milliseconds, instead of [`ANSWER_WITHIN_MS`], for the next step of the box with a request.
+    pub fn set_answer_within(&mut self, milliseconds: u64) {
+        self.answer_within = milliseconds;
+    }
+
+    /// Takes bytes from the line.
+    pub fn receive(&mut self, now: u64, bytes: &[u8]) {
+        self.link.receive(now, bytes);
+    }
+
+    /// Writes the next frame to transmit and returns its length, or 0 if there is none now. Call it until it returns 0,
+    /// each time the line has room.
+    pub fn poll_transmit(&mut self, now: u64, out: &mut [u8; MAX_FRAME]) -> usize {
+        self.pump();
+        self.link.poll_transmit(now, out)
+    }
+
+    /// When [`Self::event`] and [`Self::poll_transmit`] must be called at the latest, even if nothing is received.
+    pub fn next_deadline(&self) -> Option<u64> {
+        let answer = (!matches!(self.task, Task::Idle)).then_some(self.step_at + self.answer_within);
+        [self.link.next_deadline(), answer].into_iter().flatten().min()
+    }
+
+    /// How the line has done.
+    pub fn counters(&self) -> Counters {
+        self.link.counters()
+    }
+
+    /// Makes a request; possible after [`HostEvent::Connected`] and after the answer to the last one.
+    pub fn request(&mut self, now: u64, request: Request) -> Result<(), RequestError> {
+        if !self.link.is_open() {
+            return Err(RequestError::NotConnected);
+        }
+        if !matches!(self.task, Task::Idle) {
+            return Err(RequestError::Pending);
+        }
+        let (task, message) = match request {
+            Request::Info => (Task::Info, ToBox::Info),
+            Request::Results { from, limit } => (Task::Results, ToBox::ListResults { from, limit }),
+            Request::Screen => (Task::Screen, ToBox::Screen),
+            Request::SetClock { unix_seconds } => (Task::SetClock, ToBox::SetClock { unix_seconds }),
+            Request::Image(image) => {
+                self.task = Task::Sending(Sending { image, begun: false, offset: 0, ended: false, told: None });
+                self.step_at = now;
+                self.pump();
+                return Ok(());
+            }
+        };
+        codec::send(&mut self.link, &message).map_err(|_| RequestError::Pending)?;
+        self.task = task;
+        self.step_at = now;
+        Ok(())
+    }
+
+    /// Gives up the image that is being sent; leads to [`HostEvent::Cancelled`].
+    pub fn cancel(&mut self) {
+        if let Task::Sending(sending) = &self.task {
+            self.task = if sending.begun { Task::Cancelling { told: false } } else { Task::Idle };
+            self.pump();
+        }
+    }
+
+    /// Ends the session; call [`Self::poll_transmit`] until it returns 0 so that the box learns it.
+    pub fn close(&mut self) {
+        self.task = Task::Idle;
+        self.link.close();
+    }
+
+    /// The next event. Call it until it returns `None`, after [`Self::receive`] and at each deadline.
+    pub fn event(&mut self, now: u64) -> Option<HostEvent> {
+        match self.link.take_event() {
+            Some(LinkEvent::Up) => return Some(HostEvent::Connected),
+            Some(LinkEvent::Down(down)) => {
+                self.task = Task::Idle;
+                return Some(HostEvent::Down(match down {
+                    Down::NoAnswer => HostError::NoAnswer,
+                    Down::Busy => HostError::Busy,
+                    Down::Incompatible(theirs) => HostError::Incompatible { ours: Greeting::ours(), theirs },
+                    Down::Silent => HostError::Silent,
+                    Down::Closed | Down::TakenOver => HostError::Closed,
+                }));
+            }
+            None => {}
+        }
+        // Before the messages, so that the whole image is told to have arrived before it is answered.
+        if let Some(sent) = self.sent() {
+            self.step_at = now;
+            return Some(sent);
+        }
+        while let Some(payload) = self.link.take_message() {
+            self.step_at = now;
+            let Some(event) = codec::decode(&payload).map(|message| self.handle(message)) else {
+                return Some(self.abandon(HostError::Protocol));
+            };
+            match event {
+                Ok(None) => {}
+                Ok(event) => return event,
+                Err(error) => return Some(self.abandon(error)),
+            }
+        }
+        self.pump();
+        let waiting = !matches!(self.task, Task::Idle);
+        (waiting && now >= self.step_at + self.answer_within).then(|| self.abandon(HostError::Timeout))
+    }
+
+    fn abandon(&mut self, error: HostError) -> HostEvent {
+        self.close();
+        HostEvent::Down(error)
+    }
+
+    fn handle(&mut self, message: ToHost) -> Result<Option<HostEvent>, HostError> {
+        let event = match (mem::replace(&mut self.task, Task::Idle), message) {
+            (Task::Info, ToHost::Info(info)) => HostEvent::Info(info),
+            (Task::SetClock, ToHost::ClockSet) => HostEvent::ClockSet,
+            (Task::Results, ToHost::RecordsEnd) => HostEvent::RecordsEnd,
+            (Task::Results, ToHost::Record(record)) => {
+                self.task = Task::Results;
+                HostEvent::Record(record)
+            }
+            (Task::Screen, ToHost::ScreenBegin { length, digest }) if (1..=MAX_SCREEN_BYTES).contains(&length) => {
+                self.task = Task::ScreenChunks { length, digest, bytes: Vec::new() };
+                return Ok(None);
+            }
+            (Task::ScreenChunks { length, digest, bytes }, ToHost::Chunk(chunk)) => {
+                return self.screen_chunk(length, digest, bytes, &chunk);
+            }
+            (task @ Task::Sending(_), ToHost::Progress { phase, done, total }) => {
+                self.task = task;
+                HostEvent::Progress { phase, done, total }
+            }
+            (Task::Sending(sending), ToHost::Result(record)) if sending.ended => {
+                HostEvent::Outcome(Outcome::Result(record))
+            }
+            (Task::Sending(sending), ToHost::Refused(refusal)) if sending.begun => {
+                HostEvent::Outcome(Outcome::Refused(refusal))
+            }
+            (Task::Sending(sending), ToHost::Failed(fault)) if sending.begun => {
+                HostEvent::Outcome(Outcome::Failed(fault))
+            }
+            (Task::Cancelling { .. }, ToHost::Cancelled) => HostEvent::Cancelled,
+            // The box had answered before it learnt that the image is given up.
+            (
+                task @ Task::Cancelling { .. },
+                ToHost::Progress { .. } | ToHost::Result(_) | ToHost::Refused(_) | ToHost::Failed(_),
+            ) => {
+                self.task = task;
+                return Ok(None);
+            }
+            (
+                Task::Info | Task::SetClock | Task::Results | Task::Screen | Task::ScreenChunks { .. },
+                ToHost::Failed(fault),
+            ) => HostEvent::Failed(fault),
+            _ => return Err(HostError::Protocol),
+        };
+        Ok(Some(event))
+    }
+
+    fn screen_chunk(
+        &mut self,
+        length: u32,
+        digest: Digest,
+        mut bytes: Vec<u8>,
+        chunk: &Chunk,
+    ) -> Result<Option<HostEvent>, HostError> {
+        let room = length as usize - bytes.len();
+        if chunk.offset as usize != bytes.len() || chunk.data.is_empty() || chunk.data.len() > room {
+            return Err(HostError::Protocol);
+        }
+        bytes.extend_from_slice(&chunk.data);
+        if bytes.len() < length as usize {
+            self.task = Task::ScreenChunks { length, digest, bytes };
+            return Ok(None);
+        }
+        if Digest::of(&bytes) != digest {
+            return Err(HostError::Protocol);
+        }
+        Ok(Some(HostEvent::Screen(bytes)))
+    }
+
+    /// Queues the next parts of an image as there is room, one place kept for giving it up.
+    fn pump(&mut self) {
+        if let Task::Cancelling { told } = &mut self.task
+            && !*told
+        {
+            *told = codec::send(&mut self.link, &ToBox::Cancel).is_ok();
+        }
+        let Task::Sending(sending) = &mut self.task else { return };
+        while self.link.room() > 1 && !sending.ended {
+            let rest = &sending.image.bytes[sending.offset..];
+            let message = if !sending.begun {
+                sending.begun = true;
+                ToBox::Begin(sending.image.begin.clone())
+            } else if rest.is_empty() {
+                sending.ended = true;
+                ToBox::End
+            } else {
+                let Ok(data) = heapless::Vec::from_slice(&rest[..rest.len().min(CHUNK)]) else { return };
+                let chunk = Chunk { offset: sending.offset as u32, data };
+                sending.offset += chunk.data.len();
+                ToBox::Chunk(chunk)
+            };
+            // There is room.
+            let _ = codec::send(&mut self.link, &message);
+        }
+    }
+
+    fn sent(&mut self) -> Option<HostEvent> {
+        let in_flight = self.link.in_flight();
+        let Task::Sending(sending) = &mut self.task else { return None };
+        let total = sending.image.begin.length;
+        let in_flight = in_flight.saturating_sub(usize::from(sending.ended));
+        let done = (sending.offset.saturating_sub(in_flight * CHUNK) as u32).min(total);
+        (sending.told.is_none_or(|told| told < done)).then(|| {
+            sending.told = Some(done);
+            HostEvent::Sent { done, total }
+        })
+    }
+}

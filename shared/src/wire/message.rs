@@ -1,0 +1,169 @@
+//! The messages, in postcard's encoding. Their order and fields are the schema whose digest the hello exchanges.
+
+use heapless::{String, Vec};
+use postcard_schema::{Schema, key::Key};
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    contract::InputContract,
+    verdict::{Digest, Fault, OperatingPoint, Refusal, ResultRecord, StudyId},
+};
+
+/// Version of the frames and of the conversation; raised when an old peer would misunderstand a new one.
+pub const PROTOCOL_VERSION: u16 = 1;
+
+/// Payload of a chunk in bytes, chosen so that a frame often survives a noisy line and costs little on a good one.
+pub const CHUNK: usize = 512;
+
+/// Digest of the schema of every message (64-bit FNV-1a over both message types, as postcard-schema computes it).
+pub fn schema_digest() -> u64 {
+    let to_box = u64::from_le_bytes(Key::for_path::<ToBox>("pumua/to-box").to_bytes());
+    let to_host = u64::from_le_bytes(Key::for_path::<ToHost>("pumua/to-host").to_bytes());
+    to_box ^ to_host.rotate_left(1)
+}
+
+/// In which form an image is sent.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, Schema)]
+pub enum ImageForm {
+    /// The file as it is: JPEG or PNG.
+    File,
+    /// `side * side` bytes of the model's input, then `preview_width * preview_height` grey pixels, both made by
+    /// [`crate::preprocess`] on the host.
+    Prepared {
+        /// The contract that the input was prepared for; refused unless it is that of the model in the box.
+        contract: InputContract,
+        /// Width of the preview in pixels, 1..=[`crate::limits::MAX_PREVIEW_SIDE`].
+        preview_width: u16,
+        /// Height of the preview in pixels, likewise.
+        preview_height: u16,
+        /// Digest of the file that it was made from.
+        source: Digest,
+    },
+}
+
+/// Announces an image.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, Schema)]
+pub struct Begin {
+    /// Form of the bytes that follow.
+    pub form: ImageForm,
+    /// Their number, at most [`crate::limits::MAX_IMAGE_BYTES`].
+    pub length: u32,
+    /// Their digest.
+    pub digest: Digest,
+    /// The host's opaque name for the examination.
+    pub study: StudyId,
+}
+
+/// Part of an image or of a screen picture.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, Schema)]
+pub struct Chunk {
+    /// Position of the first byte; chunks come in order and without gaps.
+    pub offset: u32,
+    /// 1..=[`CHUNK`] bytes.
+    pub data: Vec<u8, CHUNK>,
+}
+
+/// From host to box.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, Schema)]
+#[expect(clippy::large_enum_variant, reason = "messages live in fixed buffers")]
+pub enum ToBox {
+    /// Asks for [`ToHost::Info`].
+    Info,
+    /// Announces an image; the box answers only if it refuses.
+    Begin(Begin),
+    /// A part of the image.
+    Chunk(Chunk),
+    /// The image is complete; the box answers with [`ToHost::Result`], `Refused` or `Failed`.
+    End,
+    /// Gives up the image that is being sent; the box answers [`ToHost::Cancelled`].
+    Cancel,
+    /// Asks for the records from this number on, at most `limit`; each comes as [`ToHost::Record`], then `RecordsEnd`.
+    ListResults {
+        /// First record wanted, from 1.
+        from: u64,
+        /// Most records wanted.
+        limit: u16,
+    },
+    /// Asks for the picture on the screen: `ScreenBegin`, chunks.
+    Screen,
+    /// Sets the clock of the box (seconds since 1970, UTC); the box answers [`ToHost::ClockSet`].
+    SetClock {
+        /// Seconds since 1970, UTC.
+        unix_seconds: u64,
+    },
+}
+
+/// What the box is.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, Schema)]
+pub struct Info {
+    /// Version of the box program.
+    pub software: String<32>,
+    /// Name of the model.
+    pub model: String<64>,
+    /// Digest of the model file.
+    pub model_digest: Digest,
+    /// True if the model was trained on synthetic radiographs: its answers mean nothing medically.
+    pub synthetic: bool,
+    /// True if the model runs in 8-bit integers.
+    pub int8: bool,
+    /// What the model expects.
+    pub contract: InputContract,
+    /// Where its answers change.
+    pub point: OperatingPoint,
+    /// How often the box has started.
+    pub boot: u32,
+    /// Number of records in the journal.
+    pub records: u64,
+}
+
+/// What the box is doing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, Schema)]
+#[serde(rename_all = "lowercase")]
+pub enum Phase {
+    /// Bytes of the image come in.
+    Receiving,
+    /// The image is being decoded and prepared.
+    Decoding,
+    /// The model runs.
+    Analysing,
+}
+
+/// From box to host.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, Schema)]
+#[expect(clippy::large_enum_variant, reason = "messages live in fixed buffers")]
+pub enum ToHost {
+    /// Answer to [`ToBox::Info`].
+    Info(Info),
+    /// What the box is doing with the image.
+    Progress {
+        /// The phase.
+        phase: Phase,
+        /// Bytes done; equal to `total` once the phase is complete.
+        done: u32,
+        /// Bytes in all.
+        total: u32,
+    },
+    /// The result, written to the journal and synced before it is sent.
+    Result(ResultRecord),
+    /// The image is not judged.
+    Refused(Refusal),
+    /// The box could not do what was asked.
+    Failed(Fault),
+    /// The image was given up.
+    Cancelled,
+    /// One record of the journal.
+    Record(ResultRecord),
+    /// The last record asked for has been sent.
+    RecordsEnd,
+    /// A picture of the screen follows in chunks: a PNG file.
+    ScreenBegin {
+        /// Length of the file in bytes.
+        length: u32,
+        /// Its digest.
+        digest: Digest,
+    },
+    /// A part of the screen picture.
+    Chunk(Chunk),
+    /// The clock is set.
+    ClockSet,
+}

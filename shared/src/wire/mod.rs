@@ -1,0 +1,107 @@
+//! The serial line: frames, a reliable link, and the conversation of host and box, without I/O and without a clock.
+//!
+//! # The bytes
+//!
+//! The line carries bytes of 8 bits (8N1, no flow control, 115,200 baud unless set otherwise), in both directions at
+//! once. All numbers are little endian.
+//!
+//! **Frame.** Plain bytes: a header of 11 bytes, a payload of 0 to 528 bytes, and the CRC-32/ISO-HDLC (polynomial
+//! 04C11DB7 reflected, initial value and final XOR FFFFFFFF, the one of zlib) of header and payload, 4 bytes. They are
+//! stuffed by COBS (Cheshire and Baker, 1999), which leaves no zero in them; a zero goes before them and another one
+//! behind. A receiver cuts the stream at zeros, ignores what is empty between two of them, and drops whatever is longer
+//! than 546 bytes, cannot be unstuffed, is shorter than 15 bytes, has a wrong checksum or an unknown kind. So it is in
+//! step again at the next zero, whatever came before.
+//!
+//! | Offset | Bytes | Field | |
+//! |---|---|---|---|
+//! | 0 | 1 | kind | 1 hello, 2 welcome, 3 reject, 4 data, 5 ack, 6 reset; plus 0x80 in every frame from the box |
+//! | 1 | 4 | session | a random number chosen by the host |
+//! | 5 | 2 | seq | data: number of the message, from 0, modulo 2^16; else 0 |
+//! | 7 | 2 | ack | data and ack: number of the first message not yet received; else 0 |
+//! | 9 | 2 | sack | data and ack: bit *i* is set if message `ack + 1 + i` has been received; else 0 |
+//! | 11 | | payload | |
+//!
+//! A frame whose direction bit is the receiver's own is an echo and ignored.
+//!
+//! **Session.** The host sends *hello* every 400 ms for up to 6 s; its payload is the greeting: the protocol version
+//! (2 bytes) and the schema digest (8 bytes: the two postcard-schema keys, see [`schema_digest`]). If the box has the
+//! same greeting it answers *welcome* with it; later hellos of the same session are answered alike and change nothing.
+//! Otherwise it answers *reject*: a reason (1 byte: 1 busy, 2 incompatible), then its own greeting. These layouts are
+//! the same in every version, and no message is decoded before the greetings agree. Busy means that another session is
+//! open from which a frame has come within the last 3 s; after 3 s of silence a new hello takes the session over. *Reset*
+//! (no payload) ends a session; the box also sends it in answer to data or ack of a session that it does not have.
+//!
+//! **Messages.** In a session each side numbers its messages from 0 and has at most 16 in flight. *Data* carries one
+//! message; *ack* carries none. Both acknowledge. A receiver keeps messages that come ahead of a gap, hands all out in
+//! order and once, and acknowledges after 4 messages or 100 ms, but at once when there is a gap, when the gap is filled,
+//! or when a message comes again. It does not acknowledge what lies 16 or more beyond the last message handed out. A
+//! sender repeats a message when one transmitted at least 2 frames later has been acknowledged, or after the
+//! retransmission timeout (RFC 6298, 0.3 to 3 s, doubled on expiry, counted anew from each acknowledgement that tells
+//! something). Whoever has sent nothing for 1 s sends an ack. After 10 s without a frame of the session it is over.
+//!
+//! **Payload of data**: one [`ToBox`] (from the host) or [`ToHost`] (from the box) in postcard's encoding (version 1 of
+//! its wire format), with nothing behind it.
+//!
+//! # The conversation
+//!
+//! The host asks for one thing at a time.
+//!
+//! - *Image*: `Begin`, `Chunk`s in order without gaps, `End`. The box may answer `Progress` at any time and ends with one
+//!   of `Result`, `Refused`, `Failed`. If that comes before `End`, the host stops sending and the box ignores the rest.
+//!   `Cancel` is possible until the answer has come; the host then ignores everything up to `Cancelled`. The box drops an
+//!   image of which nothing has arrived for 8 s with `Failed(Timeout)`.
+//! - `Info` → `Info`. `SetClock` → `ClockSet`. `Screen` → `ScreenBegin`, `Chunk`s. `ListResults` → `Record`s,
+//!   `RecordsEnd`. Each may also end in `Failed`.
+//! - A message that cannot be decoded or is out of turn is answered by `Failed(Protocol)`, and the image in transit is
+//!   dropped; the session goes on.
+//!
+//! # The interface
+//!
+//! [`HostSession`] and [`BoxSession`] are state machines. Both are driven by the same loop, with the time in
+//! milliseconds of any monotonic clock:
+//!
+//! ```
+//! use shared::{contract::{Fit, InputContract}, wire::{BoxSession, HostEvent, HostSession, MAX_FRAME}};
+//!
+//! let contract = InputContract { side: 64, fit: Fit::Stretch, scale: 1.0, zero_point: 0 };
+//! let (mut host, mut device) = (HostSession::new(0, 4711), BoxSession::new(contract));
+//! let mut frame = [0; MAX_FRAME];
+//! for now in 0..10 {
+//!     while let length @ 1.. = host.poll_transmit(now, &mut frame) {
+//!         device.receive(now, &frame[..length]); // here: the line
+//!     }
+//!     while let Some(_event) = device.event(now) {} // here: the box program answers
+//!     while let length @ 1.. = device.poll_transmit(now, &mut frame) {
+//!         host.receive(now, &frame[..length]);
+//!     }
+//!     while let Some(event) = host.event(now) {
+//!         assert_eq!(event, HostEvent::Connected);
+//!         return;
+//!     }
+//! }
+//! panic!("not connected");
+//! ```
+//!
+//! Between two rounds a program waits for bytes until `next_deadline`. It may write a frame to the line whenever the line
+//! takes it, and it must not stay away for longer than a second, or its peer takes it for gone after ten.
+
+mod box_session;
+mod codec;
+mod frame;
+mod host_session;
+mod image;
+mod link;
+mod message;
+#[cfg(test)]
+mod tests;
+mod timing;
+
+pub use box_session::{BoxEvent, BoxSession, Outcome};
+pub use frame::*;
+pub use host_session::{HostError, HostEvent, HostSession, Request, RequestError};
+pub use image::{Dropped, Image, Prepared};
+pub use link::{Counters, Down, Link, LinkEvent, WINDOW, WindowFull};
+pub use message::*;
+pub use timing::{
+    ANSWER_WITHIN_MS, CONNECT_FOR_MS, DEAD_AFTER_MS, HELLO_EVERY_MS, IMAGE_SILENCE_MS, KEEP_ALIVE_MS, TAKEOVER_AFTER_MS,
+};

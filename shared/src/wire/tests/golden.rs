@@ -1,0 +1,163 @@
+//! Golden bytes: a change here is a change of the protocol, and needs another [`PROTOCOL_VERSION`].
+
+use super::{super::*, CONTRACT, encoded_message, hex, info, record, study};
+use crate::verdict::{Digest, Fault, Refusal};
+
+fn begin(form: ImageForm) -> ToBox {
+    ToBox::Begin(Begin { form, length: 70_000, digest: Digest([0xcc; 32]), study: study() })
+}
+
+fn chunk() -> Chunk {
+    Chunk { offset: 512, data: heapless::Vec::from_slice(&[0, 1, 255]).unwrap() }
+}
+
+#[test]
+fn messages_to_the_box() {
+    let prepared =
+        ImageForm::Prepared { contract: CONTRACT, preview_width: 256, preview_height: 171, source: Digest([0xaa; 32]) };
+    for (message, golden) in [
+        (ToBox::Info, "00"),
+        (
+            begin(ImageForm::File),
+            "0100f0a204cccccccccccccccccccccccccccccccccccccccccccccccccccccccccccccccc08776172642d332e61",
+        ),
+        (
+            begin(prepared),
+            "010140000000003f038002ab01aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaf0a204\
+             cccccccccccccccccccccccccccccccccccccccccccccccccccccccccccccccc08776172642d332e61",
+        ),
+        (ToBox::Chunk(chunk()), "028004030001ff"),
+        (ToBox::End, "03"),
+        (ToBox::Cancel, "04"),
+        (ToBox::ListResults { from: 300, limit: 20 }, "05ac0214"),
+        (ToBox::Screen, "06"),
+        (ToBox::SetClock { unix_seconds: 1_700_000_000 }, "0780e2cfaa06"),
+    ] {
+        let bytes = encoded_message(&message);
+        assert_eq!(hex(&bytes), golden, "{message:?}");
+        assert_eq!(codec::decode(&bytes), Some(message));
+    }
+}
+
+#[test]
+fn messages_to_the_host() {
+    for (message, golden) in [
+        (
+            ToHost::Info(info()),
+            "0005302e312e300a73747564792d6164616dbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb\
+             bbbb000140000000003f030000003f0000003f0000003f07ac02",
+        ),
+        (ToHost::Progress { phase: Phase::Receiving, done: 32_768, total: 70_000 }, "0100808002f0a204"),
+        (ToHost::Progress { phase: Phase::Decoding, done: 0, total: 1 }, "01010001"),
+        (ToHost::Progress { phase: Phase::Analysing, done: 1, total: 1 }, "01020101"),
+        (
+            ToHost::Result(record(300, Digest([0xaa; 32]))),
+            "02ac02070180e2cfaa0608776172642d332e61aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa\
+             aaaaaabbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb0000403f0000003f0000003f00\
+             00003f01",
+        ),
+        (ToHost::Refused(Refusal::DigestMismatch), "0308"),
+        (ToHost::Failed(Fault::Internal), "0405"),
+        (ToHost::Cancelled, "05"),
+        (
+            ToHost::Record(record(1, Digest([0xaa; 32]))),
+            "0601070180e2cfaa0608776172642d332e61aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa\
+             aaaabbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb0000403f0000003f0000003f0000\
+             003f01",
+        ),
+        (ToHost::RecordsEnd, "07"),
+        (
+            ToHost::ScreenBegin { length: 70_000, digest: Digest([0xdd; 32]) },
+            "08f0a204dddddddddddddddddddddddddddddddddddddddddddddddddddddddddddddddd",
+        ),
+        (ToHost::Chunk(chunk()), "098004030001ff"),
+        (ToHost::ClockSet, "0a"),
+    ] {
+        let bytes = encoded_message(&message);
+        assert_eq!(hex(&bytes), golden, "{message:?}");
+        assert_eq!(codec::decode(&bytes), Some(message));
+    }
+}
+
+#[test]
+fn frames() {
+    let greeting = Greeting { version: 1, schema: 0x1122_3344_5566_7788 };
+    let rejection = |reason| Rejection { reason, greeting }.to_bytes();
+    for (kind, from, payload, golden) in [
+        (Kind::Hello, Role::Host, &greeting.to_bytes()[..], "000601efbeadde010101010102010d8877665544332211091ef3fb00"),
+        (
+            Kind::Welcome,
+            Role::Box,
+            &greeting.to_bytes()[..],
+            "000682efbeadde010101010102010d887766554433221149015eb200",
+        ),
+        (
+            Kind::Reject,
+            Role::Box,
+            &rejection(Reason::Busy)[..],
+            "000683efbeadde01010101010301010d88776655443322111cab8cb500",
+        ),
+        (
+            Kind::Reject,
+            Role::Box,
+            &rejection(Reason::Incompatible)[..],
+            "000683efbeadde01010101010302010d88776655443322111dcd6e2c00",
+        ),
+        (Kind::Data, Role::Host, &[7][..], "001104efbeadde0201040301800713bc8e4500"),
+        (Kind::Data, Role::Box, &[10][..], "001184efbeadde0201040301800a4eaff85b00"),
+        (Kind::Ack, Role::Host, &[][..], "000605efbeadde0109040301807741acef00"),
+        (Kind::Reset, Role::Box, &[][..], "000686efbeadde0101010101058689287800"),
+    ] {
+        let (seq, ack, sack) = match kind {
+            Kind::Data => (0x0102, 0x0304, 0x8001),
+            Kind::Ack => (0, 0x0304, 0x8001),
+            _ => (0, 0, 0),
+        };
+        let frame = Frame { header: Header { kind, from, session: 0xdead_beef, seq, ack, sack }, payload };
+        let mut bytes = [0; MAX_FRAME];
+        let length = frame.encode(&mut bytes).unwrap();
+        assert_eq!(hex(&bytes[..length]), golden, "{kind:?}");
+        let mut deframer = Deframer::default();
+        assert_eq!(deframer.next(&mut &bytes[..length]), Some(Ok(frame)));
+    }
+}
+
+#[test]
+fn greeting_of_this_version() {
+    assert_eq!(hex(&Greeting::ours().to_bytes()), "010086c3b52d09fd3825");
+    assert_eq!(Greeting::from_bytes(&Greeting::ours().to_bytes()), Some(Greeting::ours()));
+    assert_eq!(Greeting::from_bytes(&[0; 9]), None);
+    assert_eq!(Rejection::from_bytes(&[1; 10]), None);
+    let unknown = Rejection::from_bytes(&[99; 12]).unwrap();
+    assert_eq!(unknown.reason, Reason::Incompatible);
+}
+
+#[test]
+fn largest_messages_fit() {
+    let long = |n: usize| "w".repeat(n);
+    let study = crate::verdict::StudyId::new(&long(64)).unwrap();
+    let digest = Digest([0xff; 32]);
+    let form =
+        ImageForm::Prepared { contract: CONTRACT, preview_width: u16::MAX, preview_height: u16::MAX, source: digest };
+    let chunk = Chunk { offset: u32::MAX, data: heapless::Vec::from_slice(&[0; CHUNK]).unwrap() };
+    let record = crate::verdict::ResultRecord {
+        number: u64::MAX,
+        boot: u32::MAX,
+        unix_seconds: Some(u64::MAX),
+        study: study.clone(),
+        ..record(1, digest)
+    };
+    let info = Info {
+        software: heapless::String::try_from(long(32).as_str()).unwrap(),
+        model: heapless::String::try_from(long(64).as_str()).unwrap(),
+        records: u64::MAX,
+        boot: u32::MAX,
+        ..info()
+    };
+    let begin = ToBox::Begin(Begin { form, length: u32::MAX, digest, study });
+    let to_box = [begin, ToBox::Chunk(chunk.clone()), ToBox::ListResults { from: u64::MAX, limit: u16::MAX }];
+    let to_host = [ToHost::Chunk(chunk), ToHost::Record(record), ToHost::Info(info)];
+    let mut lengths = to_box.iter().map(|m| encoded_message(m).len()).collect::<alloc::vec::Vec<_>>();
+    lengths.extend(to_host.iter().map(|m| encoded_message(m).len()));
+    assert!(lengths.iter().all(|&length| length <= MAX_PAYLOAD), "{lengths:?}");
+}

@@ -1,0 +1,672 @@
+//! Both sessions over the simulated line: the right result or a clear failure, never a wrong result.
+
+use alloc::{format, string::String, vec, vec::Vec};
+
+use super::{
+    super::{link::Link, *},
+    CONTRACT, Random, encoded_message, info,
+    line::{Faults, Line},
+    noise, record, study,
+};
+use crate::{
+    preprocess::{Channels, Picture, Samples},
+    verdict::{Digest, Fault, Refusal},
+};
+
+const BAUD_115200: u64 = 11_520;
+const FAST: u64 = 10_000_000;
+
+const BAD: Faults = Faults { corruption: 1e-3, loss: 0.02, duplication: 0.02, reordering: 0.05, garbage: 0.02 };
+
+/// Host, box and the line between them, in steps of one millisecond.
+struct World {
+    now: u64,
+    host: HostSession,
+    device: BoxSession,
+    to_box: Line,
+    to_host: Line,
+    /// What the box program does with an image takes this long.
+    analysis: u64,
+    answer_at: Option<(u64, Image)>,
+    records: u64,
+    host_events: Vec<HostEvent>,
+    box_events: Vec<BoxEvent>,
+    host_runs: bool,
+}
+
+impl World {
+    fn new(bytes_a_second: u64, faults: Faults, seed: u64) -> Self {
+        Self {
+            now: 1_000,
+            host: HostSession::new(1_000, seed as u32),
+            device: BoxSession::new(CONTRACT),
+            to_box: Line::new(bytes_a_second, faults, seed),
+            to_host: Line::new(bytes_a_second, faults, !seed),
+            analysis: 50,
+            answer_at: None,
+            records: 0,
+            host_events: vec![],
+            box_events: vec![],
+            host_runs: true,
+        }
+    }
+
+    fn connected(bytes_a_second: u64, faults: Faults, seed: u64) -> Self {
+        let mut world = Self::new(bytes_a_second, faults, seed);
+        assert_eq!(world.host_event(10_000), Some(HostEvent::Connected));
+        world
+    }
+
+    fn step(&mut self) {
+        self.now += 1;
+        let now = self.now;
+        self.device.receive(now, &self.to_box.read(now));
+        while let Some(event) = self.device.event(now) {
+            match &event {
+                BoxEvent::Image(image) => self.answer_at = Some((now + self.analysis, image.clone())),
+                BoxEvent::Info => self.device.info(info()),
+                BoxEvent::WantRecord { number } => {
+                    self.device.record((*number <= 40).then(|| record(*number, Digest([0xaa; 32]))));
+                }
+                BoxEvent::Screen => self.device.screen(noise(30_000, 5)),
+                BoxEvent::SetClock { .. } => self.device.clock_set(),
+                _ => {}
+            }
+            self.box_events.push(event);
+        }
+        if let Some((_, image)) = self.answer_at.take_if(|(at, _)| *at <= now) {
+            self.records += 1;
+            self.device.answer(Outcome::Result(record(self.records, image.source())));
+        }
+        let arrived = self.to_host.read(now);
+        let mut buffer = [0; MAX_FRAME];
+        if self.host_runs {
+            self.host.receive(now, &arrived);
+            while let Some(event) = self.host.event(now) {
+                self.host_events.push(event);
+            }
+            while self.to_box.has_room(now) {
+                let length = self.host.poll_transmit(now, &mut buffer);
+                if length == 0 {
+                    break;
+                }
+                self.to_box.write(now, &buffer[..length]);
+            }
+        }
+        while self.to_host.has_room(now) {
+            let length = self.device.poll_transmit(now, &mut buffer);
+            if length == 0 {
+                break;
+            }
+            self.to_host.write(now, &buffer[..length]);
+        }
+    }
+
+    fn run(&mut self, milliseconds: u64) {
+        for _ in 0..milliseconds {
+            self.step();
+        }
+    }
+
+    /// The next event of the host that is not about progress, within a time.
+    fn host_event(&mut self, within: u64) -> Option<HostEvent> {
+        let until = self.now + within;
+        loop {
+            let wanted = |event: &HostEvent| !matches!(event, HostEvent::Sent { .. } | HostEvent::Progress { .. });
+            if let Some(at) = self.host_events.iter().position(wanted) {
+                let event = self.host_events.remove(at);
+                self.host_events.drain(..at);
+                return Some(event);
+            }
+            if self.now >= until {
+                return None;
+            }
+            self.step();
+        }
+    }
+
+    fn send(&mut self, image: &Image, within: u64) -> Option<HostEvent> {
+        self.host.request(self.now, Request::Image(image.clone())).unwrap();
+        self.host_event(within)
+    }
+
+    /// Sends an image and checks that exactly this image is answered.
+    fn assert_transfer(&mut self, image: &Image, within: u64) {
+        let before = self.records;
+        match self.send(image, within) {
+            Some(HostEvent::Outcome(Outcome::Result(result))) => {
+                assert_eq!((result.number, result.image), (before + 1, image.source()));
+            }
+            other => panic!("{other:?} at {} ms", self.now),
+        }
+        let received = self.box_events.iter().rev().find_map(|event| match event {
+            BoxEvent::Image(received) => Some(received),
+            _ => None,
+        });
+        assert_eq!(received, Some(image));
+    }
+
+    /// True if the box takes a new host and a new image.
+    fn assert_ready(&mut self) {
+        self.host = HostSession::new(self.now, 0xfeed);
+        self.host_runs = true;
+        self.host_events.clear();
+        assert_eq!(self.host_event(7_000), Some(HostEvent::Connected));
+        self.assert_transfer(&file(3_000, 99), 10_000);
+    }
+}
+
+fn file(length: usize, seed: u64) -> Image {
+    Image::file(noise(length, seed), study()).unwrap()
+}
+
+fn prepared(seed: u64) -> Image {
+    let pixels = noise(300 * 200, seed);
+    let picture = Picture::new(Samples::U8(&pixels), Channels::Grey, 300, 200, 300).unwrap();
+    Image::prepared(&picture, &CONTRACT, false, Digest::of(&pixels), study())
+}
+
+#[test]
+fn clean_line_at_115200_baud_carries_ninety_percent_payload() {
+    let mut world = World::connected(BAUD_115200, Faults::NONE, 1);
+    world.analysis = 0;
+    let image = file(200_000, 2);
+    let start = world.now;
+    world.assert_transfer(&image, 60_000);
+    let rate = image.bytes.len() as f64 * 1000.0 / (world.now - start) as f64;
+    assert!(rate >= 0.9 * BAUD_115200 as f64, "{rate:.0} bytes/s of {BAUD_115200}");
+    assert_eq!(world.host.counters().repeated, 0);
+    assert_eq!(world.device.counters().damaged, 0);
+    let share = world.to_host.written as f64 / world.to_box.written as f64;
+    assert!(share < 0.02, "acknowledgements take {share:.3} of the line");
+}
+
+#[test]
+fn slow_and_fast_clean_lines_repeat_nothing() {
+    for (rate, length) in [(960, 8_000), (BAUD_115200, 50_000), (100_000, 300_000), (FAST, 2_000_000)] {
+        let mut world = World::connected(rate, Faults::NONE, 3);
+        world.assert_transfer(&file(length, 4), 60_000);
+        assert_eq!(world.host.counters().repeated, 0, "{rate} bytes/s");
+    }
+}
+
+#[test]
+fn both_forms_arrive_over_a_bad_line() {
+    for seed in 0..6 {
+        let mut world = World::connected(BAUD_115200, BAD, seed);
+        world.assert_transfer(&file(40_000, seed), 120_000);
+        world.assert_transfer(&prepared(seed), 240_000);
+        assert!(world.host.counters().repeated > 0);
+        assert!(world.device.counters().damaged > 0);
+    }
+}
+
+#[test]
+fn one_byte_in_a_thousand_wrong_still_leaves_a_third_of_the_line() {
+    let faults = Faults { corruption: 1e-3, ..Faults::NONE };
+    let mut world = World::connected(BAUD_115200, faults, 11);
+    let start = world.now;
+    world.assert_transfer(&file(100_000, 12), 120_000);
+    let rate = 100_000.0 * 1000.0 / (world.now - start) as f64;
+    assert!(rate > BAUD_115200 as f64 / 3.0, "{rate:.0} bytes/s");
+}
+
+#[test]
+fn hopeless_line_ends_in_a_clear_failure() {
+    for seed in 0..4 {
+        let mut world = World::connected(BAUD_115200, Faults::NONE, seed);
+        let broken = Faults { corruption: 0.03, ..BAD };
+        (world.to_box.faults, world.to_host.faults) = (broken, broken);
+        world.host.set_answer_within(20_000);
+        match world.send(&file(40_000, seed), 300_000) {
+            Some(HostEvent::Down(_) | HostEvent::Outcome(Outcome::Failed(_))) => {}
+            other => panic!("{other:?}"),
+        }
+        assert_eq!(world.records, 0);
+        (world.to_box.faults, world.to_host.faults) = (Faults::NONE, Faults::NONE);
+        world.run(15_000);
+        world.assert_ready();
+    }
+}
+
+#[test]
+fn progress_tells_of_every_stage() {
+    let mut world = World::connected(BAUD_115200, Faults::NONE, 1);
+    let total = 100_000;
+    world.host.request(world.now, Request::Image(file(total as usize, 1))).unwrap();
+    world.run(11_000);
+    let sent: Vec<u32> = world
+        .host_events
+        .iter()
+        .filter_map(|event| match event {
+            HostEvent::Sent { done, total: 100_000 } => Some(*done),
+            _ => None,
+        })
+        .collect();
+    assert!(sent.len() > 20 && sent.is_sorted() && sent[0] == 0, "{sent:?}");
+    assert_eq!(sent.last(), Some(&total));
+    let phase = HostEvent::Progress { phase: Phase::Receiving, done: total, total };
+    assert!(world.host_events.contains(&phase));
+    let percents = world.box_events.iter().filter(|event| matches!(event, BoxEvent::Receiving { .. })).count();
+    assert_eq!(percents, 101);
+}
+
+#[test]
+fn requests_are_answered_over_a_bad_line() {
+    let mut world = World::connected(BAUD_115200, BAD, 21);
+    let now = world.now;
+    world.host.request(now, Request::Info).unwrap();
+    assert_eq!(world.host.request(now, Request::Info), Err(RequestError::Pending));
+    assert_eq!(world.host_event(20_000), Some(HostEvent::Info(info())));
+    world.host.request(world.now, Request::SetClock { unix_seconds: 1_700_000_000 }).unwrap();
+    assert_eq!(world.host_event(20_000), Some(HostEvent::ClockSet));
+    assert!(world.box_events.contains(&BoxEvent::SetClock { unix_seconds: 1_700_000_000 }));
+    world.host.request(world.now, Request::Screen).unwrap();
+    assert_eq!(world.host_event(60_000), Some(HostEvent::Screen(noise(30_000, 5))));
+    for (from, limit, expected) in [(0, 3, 1..4), (35, 100, 35..41), (41, 5, 0..0), (1, 0, 0..0)] {
+        world.host.request(world.now, Request::Results { from, limit }).unwrap();
+        for number in expected {
+            let record = record(number, Digest([0xaa; 32]));
+            assert_eq!(world.host_event(20_000), Some(HostEvent::Record(record)));
+        }
+        assert_eq!(world.host_event(20_000), Some(HostEvent::RecordsEnd));
+    }
+}
+
+#[test]
+fn garbage_before_and_between_frames_is_passed_over() {
+    let mut world = World::new(FAST, Faults::NONE, 31);
+    let mut random = Random(8);
+    for length in [1, 2, 500, 600, 5_000] {
+        let garbage: Vec<u8> = (0..length).map(|_| random.next() as u8).collect();
+        world.device.receive(world.now, &garbage);
+        world.host.receive(world.now, &garbage);
+    }
+    assert_eq!(world.host_event(2_000), Some(HostEvent::Connected));
+    // A frame that breaks off spoils nothing but itself.
+    world.device.receive(world.now, &[0, 5, 1, 2, 3]);
+    world.assert_transfer(&file(2_000, 1), 5_000);
+}
+
+#[test]
+fn own_echo_is_no_answer() {
+    let mut host = HostSession::new(0, 1);
+    let mut buffer = [0; MAX_FRAME];
+    let length = host.poll_transmit(0, &mut buffer);
+    host.receive(1, &buffer[..length]);
+    assert_eq!(host.event(1), None);
+    assert_eq!(host.counters().received, 0);
+}
+
+#[test]
+fn silent_port_gives_no_answer() {
+    let mut world = World::new(BAUD_115200, Faults::NONE, 1);
+    world.to_box.cut = true;
+    assert_eq!(world.host_event(20_000), Some(HostEvent::Down(HostError::NoAnswer)));
+    assert!((7_000..7_010).contains(&world.now), "{}", world.now);
+    assert_eq!(world.host.request(world.now, Request::Info), Err(RequestError::NotConnected));
+    assert_eq!(world.host.next_deadline(), None);
+}
+
+#[test]
+fn different_schema_or_version_is_told_before_any_message() {
+    let ours = Greeting::ours();
+    for theirs in [Greeting { version: 9, ..ours }, Greeting { schema: !ours.schema, ..ours }] {
+        let mut world = World::new(BAUD_115200, Faults::NONE, 1);
+        world.device = BoxSession::over(Link::listen().with_greeting(theirs), CONTRACT);
+        let expected = HostError::Incompatible { ours, theirs };
+        assert_eq!(world.host_event(2_000), Some(HostEvent::Down(expected)));
+        assert_eq!(world.box_events, []);
+        let text = format!("{expected}");
+        assert!(text.contains("host 1/") && text.contains(&format!("box {}/", theirs.version)), "{text}");
+    }
+}
+
+/// A second host on the same line; what it hears.
+fn second_host(world: &mut World, milliseconds: u64) -> Vec<HostEvent> {
+    let mut second = HostSession::new(world.now, 0x2222_2222);
+    let mut buffer = [0; MAX_FRAME];
+    let mut events = vec![];
+    for _ in 0..milliseconds {
+        let heard = world.to_host.read(world.now + 1);
+        if world.host_runs {
+            world.host.receive(world.now, &heard);
+        }
+        second.receive(world.now, &heard);
+        events.extend(second.event(world.now));
+        loop {
+            let length = second.poll_transmit(world.now, &mut buffer);
+            if length == 0 {
+                break;
+            }
+            world.to_box.write(world.now, &buffer[..length]);
+        }
+        world.step();
+    }
+    events
+}
+
+#[test]
+fn second_host_is_turned_away_while_the_first_is_alive() {
+    let mut world = World::connected(BAUD_115200, Faults::NONE, 41);
+    world.host.request(world.now, Request::Image(file(60_000, 1))).unwrap();
+    assert_eq!(second_host(&mut world, 10_000), [HostEvent::Down(HostError::Busy)]);
+    assert!(matches!(world.host_event(10_000), Some(HostEvent::Outcome(Outcome::Result(_)))));
+    assert!(!world.box_events.contains(&BoxEvent::HostGone));
+}
+
+#[test]
+fn silent_session_is_taken_over_in_the_middle_of_an_image() {
+    let mut world = World::connected(BAUD_115200, Faults::NONE, 51);
+    world.host.request(world.now, Request::Image(file(60_000, 1))).unwrap();
+    world.run(1_000);
+    // The host dies; another one starts at once.
+    world.host_runs = false;
+    let died = world.now;
+    let events = second_host(&mut world, 5_000);
+    assert_eq!(events, [HostEvent::Connected]);
+    let gone = world.box_events.iter().position(|event| *event == BoxEvent::HostGone).unwrap();
+    assert_eq!(world.box_events[gone + 1], BoxEvent::HostConnected);
+    assert_eq!(world.records, 0);
+    // The first one comes back and learns that it has lost the box.
+    world.host_runs = true;
+    assert_eq!(world.host_event(5_000), Some(HostEvent::Down(HostError::Closed)));
+    assert!(world.now - died < 15_000);
+    world.run(11_000);
+    world.assert_ready();
+}
+
+#[test]
+fn closed_session_is_free_at_once() {
+    let mut world = World::connected(BAUD_115200, Faults::NONE, 61);
+    world.host.close();
+    world.run(20);
+    assert_eq!(world.box_events.last(), Some(&BoxEvent::HostGone));
+    let closed = world.now;
+    world.assert_ready();
+    assert!(world.now - closed < 1_000);
+}
+
+#[test]
+fn silence_in_the_middle_of_an_image_times_out() {
+    let mut world = World::connected(BAUD_115200, Faults::NONE, 71);
+    world.host.request(world.now, Request::Image(file(60_000, 1))).unwrap();
+    world.run(1_000);
+    (world.to_box.cut, world.to_host.cut) = (true, true);
+    world.run(IMAGE_SILENCE_MS + 600);
+    assert_eq!(world.box_events.last(), Some(&BoxEvent::Dropped(Dropped::Failed(Fault::Timeout))));
+    world.run(DEAD_AFTER_MS - IMAGE_SILENCE_MS);
+    assert_eq!(world.box_events.last(), Some(&BoxEvent::HostGone));
+    assert_eq!(world.host_event(1_000), Some(HostEvent::Down(HostError::Silent)));
+    (world.to_box.cut, world.to_host.cut) = (false, false);
+    world.assert_ready();
+}
+
+#[test]
+fn host_learns_of_the_timeout_when_the_line_comes_back() {
+    let mut world = World::connected(BAUD_115200, Faults::NONE, 81);
+    world.host.request(world.now, Request::Image(file(60_000, 1))).unwrap();
+    world.run(1_000);
+    world.to_box.cut = true;
+    world.run(IMAGE_SILENCE_MS + 1_000);
+    world.to_box.cut = false;
+    assert_eq!(world.host_event(5_000), Some(HostEvent::Outcome(Outcome::Failed(Fault::Timeout))));
+    world.assert_transfer(&file(5_000, 2), 10_000);
+}
+
+#[test]
+fn image_can_be_given_up_while_sent_and_while_analysed() {
+    for (wait, analysis) in [(1_000, 50), (6_500, 10_000)] {
+        let mut world = World::connected(BAUD_115200, Faults::NONE, 91);
+        world.analysis = analysis;
+        world.host.request(world.now, Request::Image(file(60_000, 1))).unwrap();
+        world.run(wait);
+        world.host.cancel();
+        assert_eq!(world.host_event(3_000), Some(HostEvent::Cancelled));
+        assert_eq!(world.box_events.last(), Some(&BoxEvent::Dropped(Dropped::Cancelled)));
+        // The next image waits until the box has finished with the one that nobody wants any more.
+        world.host.request(world.now, Request::Image(prepared(3))).unwrap();
+        let answer = world.host_event(60_000);
+        let Some(HostEvent::Outcome(Outcome::Result(result))) = answer else { panic!("{answer:?}") };
+        assert_eq!(result.image, prepared(3).source());
+    }
+}
+
+#[test]
+fn box_that_does_not_answer_is_reported() {
+    let mut world = World::connected(FAST, Faults::NONE, 1);
+    world.analysis = u64::MAX / 2;
+    world.host.set_answer_within(4_000);
+    let start = world.now;
+    assert_eq!(world.send(&file(5_000, 1), 30_000), Some(HostEvent::Down(HostError::Timeout)));
+    assert!((4_000..4_300).contains(&(world.now - start)), "{}", world.now - start);
+    world.run(20);
+    assert_eq!(world.box_events.last(), Some(&BoxEvent::HostGone));
+}
+
+#[test]
+fn prepared_image_comes_apart_again() {
+    let image = prepared(5);
+    let parts = image.as_prepared().unwrap();
+    assert_eq!((parts.input.len(), parts.preview.len()), (64 * 64, 256 * 171));
+    assert_eq!((parts.preview_width, parts.preview_height), (256, 171));
+    assert_eq!(file(10, 1).as_prepared(), None);
+    assert_eq!(Image::file(vec![], study()), Err(Refusal::Empty));
+    let long = vec![0; crate::limits::MAX_IMAGE_BYTES as usize + 1];
+    assert_eq!(Image::file(long, study()), Err(Refusal::TooManyBytes));
+}
+
+/// A host that says whatever a test wants.
+struct Rude {
+    now: u64,
+    link: Link,
+    device: BoxSession,
+    answers: Vec<ToHost>,
+    events: Vec<BoxEvent>,
+}
+
+impl Rude {
+    fn new() -> Self {
+        let mut rude = Self {
+            now: 0,
+            link: Link::connect(0, 1),
+            device: BoxSession::new(CONTRACT),
+            answers: vec![],
+            events: vec![],
+        };
+        rude.run();
+        assert!(rude.link.is_open());
+        rude.events.clear();
+        rude
+    }
+
+    fn run(&mut self) {
+        let mut buffer = [0; MAX_FRAME];
+        for _ in 0..300 {
+            self.now += 1;
+            loop {
+                let length = self.link.poll_transmit(self.now, &mut buffer);
+                self.device.receive(self.now, &buffer[..length]);
+                if length == 0 {
+                    break;
+                }
+            }
+            self.events.extend(core::iter::from_fn(|| self.device.event(self.now)));
+            loop {
+                let length = self.device.poll_transmit(self.now, &mut buffer);
+                self.link.receive(self.now, &buffer[..length]);
+                if length == 0 {
+                    break;
+                }
+            }
+            while let Some(payload) = self.link.take_message() {
+                let answer = codec::decode(&payload).unwrap();
+                if !matches!(answer, ToHost::Progress { .. }) {
+                    self.answers.push(answer);
+                }
+            }
+        }
+    }
+
+    fn say(&mut self, messages: &[ToBox]) -> Vec<ToHost> {
+        for message in messages {
+            codec::send(&mut self.link, message).unwrap();
+        }
+        self.run();
+        core::mem::take(&mut self.answers)
+    }
+}
+
+fn chunk(offset: u32, length: usize) -> ToBox {
+    ToBox::Chunk(Chunk { offset, data: heapless::Vec::from_slice(&vec![1; length]).unwrap() })
+}
+
+#[test]
+fn messages_out_of_turn_are_a_protocol_fault() {
+    let begin = |length: u32| ToBox::Begin(Begin { length, ..file(100, 1).begin });
+    let preview = |width, height| {
+        let form = ImageForm::Prepared {
+            contract: CONTRACT,
+            preview_width: width,
+            preview_height: height,
+            source: Digest::default(),
+        };
+        let length = 64 * 64 + u32::from(width) * u32::from(height);
+        ToBox::Begin(Begin { form, length, ..file(1, 1).begin })
+    };
+    // A study id with a space is no message.
+    let mut bytes = encoded_message(&begin(100));
+    let place = bytes.windows(8).position(|window| window == b"ward-3.a").unwrap();
+    bytes[place + 4] = b' ';
+    assert_eq!(codec::decode::<ToBox>(&bytes), None);
+    let cases: Vec<(&str, Vec<ToBox>)> = vec![
+        ("chunk without an image", vec![chunk(0, 10), chunk(10, 10), ToBox::End]),
+        ("end without an image", vec![ToBox::End]),
+        ("begin twice", vec![begin(100), begin(100), chunk(0, 100), ToBox::End]),
+        ("end too soon", vec![begin(100), chunk(0, 99), ToBox::End]),
+        ("gap", vec![begin(100), chunk(0, 50), chunk(51, 49), ToBox::End]),
+        ("overlap", vec![begin(100), chunk(0, 50), chunk(49, 50), ToBox::End]),
+        ("too much", vec![begin(100), chunk(0, 101), ToBox::End]),
+        ("empty chunk", vec![begin(100), chunk(0, 0)]),
+        ("no preview", vec![preview(0, 10)]),
+        ("large preview", vec![preview(257, 1)]),
+    ];
+    for (name, messages) in cases {
+        let mut rude = Rude::new();
+        let answers = rude.say(&messages);
+        assert_eq!(answers, [ToHost::Failed(Fault::Protocol)], "{name}");
+        assert_eq!(rude.events.last(), Some(&BoxEvent::Dropped(Dropped::Failed(Fault::Protocol))), "{name}");
+        // Ready again.
+        let image = file(700, 1);
+        let (a, b) = image.bytes.split_at(512);
+        let parts = [(0, a), (512, b)]
+            .map(|(offset, bytes)| ToBox::Chunk(Chunk { offset, data: heapless::Vec::from_slice(bytes).unwrap() }));
+        rude.say(&[&[ToBox::Begin(image.begin.clone())], &parts[..], &[ToBox::End]].concat());
+        assert_eq!(rude.events.last(), Some(&BoxEvent::Image(image)), "{name}");
+    }
+}
+
+#[test]
+fn images_that_cannot_be_judged_are_refused() {
+    let image = file(100, 1);
+    let other = crate::contract::InputContract { side: 65, ..CONTRACT };
+    let form = ImageForm::Prepared { contract: other, preview_width: 1, preview_height: 1, source: Digest::default() };
+    let begin = |begin: Begin| ToBox::Begin(begin);
+    for (messages, refusal) in [
+        (vec![begin(Begin { length: 0, ..image.begin.clone() })], Refusal::Empty),
+        (vec![begin(Begin { length: 32 * 1024 * 1024 + 1, ..image.begin.clone() })], Refusal::TooManyBytes),
+        (vec![begin(Begin { length: 65 * 65 + 1, form, ..image.begin.clone() })], Refusal::ContractMismatch),
+        (vec![begin(image.begin.clone()), chunk(0, 100), ToBox::End], Refusal::DigestMismatch),
+    ] {
+        let mut rude = Rude::new();
+        assert_eq!(rude.say(&messages), [ToHost::Refused(refusal)][..], "{refusal:?}");
+        assert_eq!(rude.events.last(), Some(&BoxEvent::Dropped(Dropped::Refused(refusal))));
+    }
+}
+
+#[test]
+fn broken_message_is_a_protocol_fault() {
+    let mut rude = Rude::new();
+    for payload in [&[][..], &[200], &[0, 0], &[1, 0]] {
+        rude.link.send(payload).unwrap();
+        rude.run();
+        assert_eq!(rude.answers.drain(..).collect::<Vec<_>>(), [ToHost::Failed(Fault::Protocol)], "{payload:?}");
+    }
+}
+
+#[test]
+fn host_that_does_not_listen_costs_the_box_a_window() {
+    let mut rude = Rude::new();
+    let mut buffer = [0; MAX_FRAME];
+    let mut asked = 0;
+    for _ in 0..2_000 {
+        rude.now += 1;
+        // It never reads its messages, but asks and acknowledges for ever.
+        if codec::send(&mut rude.link, &ToBox::Info).is_ok() {
+            asked += 1;
+        }
+        let length = rude.link.poll_transmit(rude.now, &mut buffer);
+        rude.device.receive(rude.now, &buffer[..length]);
+        while let Some(event) = rude.device.event(rude.now) {
+            assert_eq!(event, BoxEvent::Info);
+            rude.device.info(info());
+        }
+        let length = rude.device.poll_transmit(rude.now, &mut buffer);
+        rude.link.receive(rude.now, &buffer[..length]);
+    }
+    assert!(asked <= 4 * WINDOW, "{asked}");
+}
+
+#[test]
+fn listing_goes_on_record_by_record_and_can_fail() {
+    let mut rude = Rude::new();
+    assert_eq!(rude.say(&[ToBox::ListResults { from: 2, limit: 3 }]), []);
+    assert_eq!(rude.events, [BoxEvent::WantRecord { number: 2 }]);
+    rude.device.record(Some(record(2, Digest::default())));
+    rude.run();
+    assert_eq!(rude.events.last(), Some(&BoxEvent::WantRecord { number: 3 }));
+    rude.device.fail(Fault::Storage);
+    rude.run();
+    let expected = [ToHost::Record(record(2, Digest::default())), ToHost::Failed(Fault::Storage)];
+    assert_eq!(rude.answers, expected);
+    // An answer that nobody asked for is not sent.
+    rude.device.clock_set();
+    rude.device.record(None);
+    rude.run();
+    assert_eq!(rude.answers.len(), 2);
+    assert_eq!(rude.say(&[ToBox::Screen]).len(), 2);
+    rude.device.screen(vec![0; crate::limits::MAX_SCREEN_BYTES as usize + 1]);
+    rude.run();
+    assert_eq!(rude.answers, [ToHost::Failed(Fault::Internal)]);
+}
+
+#[test]
+fn second_long_reply_must_wait_for_the_first() {
+    for second in [ToBox::Screen, ToBox::ListResults { from: 1, limit: 1 }] {
+        let mut rude = Rude::new();
+        rude.say(&[ToBox::Screen]);
+        rude.device.screen(noise(200_000, 1));
+        let answers = rude.say(&[second]);
+        let chunks = answers.iter().filter(|answer| matches!(answer, ToHost::Chunk(_))).count();
+        assert_eq!(chunks, 200_000_usize.div_ceil(CHUNK));
+        assert!(answers.contains(&ToHost::Failed(Fault::Protocol)));
+    }
+}
+
+#[test]
+fn errors_name_the_next_action() {
+    let greeting = Greeting::ours();
+    for error in [
+        HostError::NoAnswer,
+        HostError::Busy,
+        HostError::Incompatible { ours: greeting, theirs: greeting },
+        HostError::Closed,
+        HostError::Silent,
+        HostError::Timeout,
+        HostError::Protocol,
+    ] {
+        let text: String = format!("{error}");
+        let (_, action) = text.rsplit_once(": ").unwrap();
+        assert!(["check", "wait", "update", "send", "look"].iter().any(|verb| action.starts_with(verb)), "{text}");
+    }
+}
