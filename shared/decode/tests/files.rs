@@ -1,0 +1,164 @@
+//! Files as clinics send them, and files as nobody should.
+
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+
+use std::io::Cursor;
+
+use decode::decode;
+use image::{
+    DynamicImage, ExtendedColorType, ImageBuffer, ImageEncoder, ImageFormat, Luma, Rgb, codecs::jpeg::JpegEncoder,
+};
+use proptest::prelude::*;
+use shared::{
+    contract::{Fit, InputContract},
+    limits::MAX_IMAGE_BYTES,
+    verdict::Refusal,
+};
+
+const CONTRACT: InputContract = InputContract { side: 16, fit: Fit::Stretch, scale: 1.0 / 255.0, zero_point: 0 };
+
+/// A picture of 48 × 40 pixels whose left half is dark.
+fn grey8() -> DynamicImage {
+    DynamicImage::ImageLuma8(ImageBuffer::from_fn(48, 40, |x, _| Luma([if x < 24 { 10 } else { 200 }])))
+}
+
+fn encode(image: &DynamicImage, format: ImageFormat) -> Vec<u8> {
+    let mut bytes = Cursor::new(Vec::new());
+    image.write_to(&mut bytes, format).unwrap();
+    bytes.into_inner()
+}
+
+fn prepared(bytes: &[u8]) -> Vec<u8> {
+    decode(bytes).unwrap().picture().prepare(&CONTRACT, false)
+}
+
+fn refusal(bytes: &[u8]) -> Refusal {
+    decode(bytes).map(|_| ()).unwrap_err()
+}
+
+/// A PNG chunk with its length and CRC.
+fn chunk(kind: &[u8; 4], data: &[u8]) -> Vec<u8> {
+    let body = [kind.as_slice(), data].concat();
+    let crc = crc::Crc::<u32>::new(&crc::CRC_32_ISO_HDLC).checksum(&body);
+    [&(data.len() as u32).to_be_bytes()[..], &body, &crc.to_be_bytes()].concat()
+}
+
+#[test]
+fn every_kind_of_png_gives_the_same_input() {
+    let grey = grey8();
+    let expected = prepared(&encode(&grey, ImageFormat::Png));
+    assert_eq!((expected[0], expected[15]), (10, 200));
+    for image in [
+        DynamicImage::ImageRgb8(grey.to_rgb8()),
+        DynamicImage::ImageRgba8(grey.to_rgba8()),
+        DynamicImage::ImageLuma16(grey.to_luma16()),
+        DynamicImage::ImageRgb16(grey.to_rgb16()),
+        DynamicImage::ImageLumaA8(grey.to_luma_alpha8()),
+    ] {
+        assert_eq!(prepared(&encode(&image, ImageFormat::Png)), expected, "{:?}", image.color());
+    }
+}
+
+#[test]
+fn grey_and_rgb_jpeg_are_decoded() {
+    for image in [grey8(), DynamicImage::ImageRgb8(grey8().to_rgb8())] {
+        let input = prepared(&encode(&image, ImageFormat::Jpeg));
+        assert!(input[0].abs_diff(10) <= 3 && input[15].abs_diff(200) <= 3, "{input:?}");
+    }
+}
+
+#[test]
+fn exif_rotation_is_made() {
+    let mut bytes = Vec::new();
+    let mut encoder = JpegEncoder::new(&mut bytes);
+    // A TIFF header and one entry: orientation (0x0112) = 3, upside down.
+    let exif = b"II*\0\x08\0\0\0\x01\0\x12\x01\x03\0\x01\0\0\0\x03\0\0\0\0\0\0\0".to_vec();
+    encoder.set_exif_metadata(exif).unwrap();
+    encoder.write_image(grey8().as_bytes(), 48, 40, ExtendedColorType::L8).unwrap();
+    let input = prepared(&bytes);
+    assert!(input[0] > 190 && input[15] < 20, "{input:?}");
+}
+
+#[test]
+fn what_is_no_image_is_refused() {
+    assert_eq!(refusal(b""), Refusal::Empty);
+    assert_eq!(refusal(b"Dear colleague, please find attached"), Refusal::UnknownFormat);
+    assert_eq!(refusal(b"GIF89a\x01\0\x01\0\0\0\0;"), Refusal::UnknownFormat);
+    assert_eq!(refusal(b"\x89PNG\r\n\x1a\n"), Refusal::Corrupt);
+    assert_eq!(refusal(&[0xff, 0xd8, 0xff]), Refusal::Corrupt);
+    assert_eq!(refusal(&vec![0; MAX_IMAGE_BYTES as usize + 1]), Refusal::TooManyBytes);
+}
+
+#[test]
+fn one_pixel_is_too_small() {
+    let pixel = DynamicImage::ImageLuma8(ImageBuffer::from_pixel(1, 1, Luma([9])));
+    for format in [ImageFormat::Png, ImageFormat::Jpeg] {
+        assert_eq!(refusal(&encode(&pixel, format)), Refusal::TooSmall);
+    }
+}
+
+#[test]
+fn a_small_file_cannot_ask_for_much_memory() {
+    let header = |width: u32, height: u32| {
+        let size = [width.to_be_bytes(), height.to_be_bytes()].concat();
+        let ihdr = chunk(b"IHDR", &[&size[..], &[8, 0, 0, 0, 0]].concat());
+        [b"\x89PNG\r\n\x1a\n", &ihdr[..], &chunk(b"IDAT", &[0x78, 0x9c, 3, 0, 0, 0, 0, 1]), &chunk(b"IEND", &[])]
+            .concat()
+    };
+    assert_eq!(refusal(&header(60_000, 60_000)), Refusal::TooManyPixels);
+    assert_eq!(refusal(&header(40_000, 100)), Refusal::TooManyPixels);
+    assert_eq!(refusal(&header(u32::MAX >> 1, u32::MAX >> 1)), Refusal::TooManyPixels);
+    let mut jpeg = encode(&grey8(), ImageFormat::Jpeg);
+    let frame = jpeg.windows(2).position(|w| w == [0xff, 0xc0]).unwrap();
+    jpeg[frame + 5..frame + 9].copy_from_slice(&[0xff; 4]);
+    assert_eq!(refusal(&jpeg), Refusal::TooManyPixels);
+}
+
+#[test]
+fn four_channel_jpeg_is_refused() {
+    let mut jpeg = encode(&DynamicImage::ImageRgb8(ImageBuffer::from_pixel(64, 64, Rgb([1, 2, 3]))), ImageFormat::Jpeg);
+    let frame = jpeg.windows(2).position(|w| w == [0xff, 0xc0]).unwrap();
+    jpeg[frame + 9] = 4;
+    assert_eq!(refusal(&jpeg), Refusal::UnsupportedColour);
+}
+
+#[test]
+fn an_animated_png_is_refused() {
+    let png = encode(&grey8(), ImageFormat::Png);
+    let after_header = 8 + 25;
+    let animation = chunk(b"acTL", &[0, 0, 0, 2, 0, 0, 0, 0]);
+    let control = chunk(b"fcTL", &[&[0; 4][..], &48_u32.to_be_bytes(), &40_u32.to_be_bytes(), &[0; 14]].concat());
+    let animated = [&png[..after_header], &animation, &control, &png[after_header..]].concat();
+    assert_eq!(refusal(&animated), Refusal::Animated);
+}
+
+#[test]
+fn a_file_that_breaks_off_anywhere_is_refused() {
+    for format in [ImageFormat::Png, ImageFormat::Jpeg] {
+        let whole = encode(&grey8(), format);
+        // The last chunk of a PNG (12 bytes) carries nothing; without it the picture is complete.
+        let carrying = if format == ImageFormat::Png { whole.len() - 12 } else { whole.len() };
+        for length in 0..carrying {
+            assert!(decode(&whole[..length]).is_err(), "{format:?} cut at {length} of {}", whole.len());
+        }
+    }
+}
+
+proptest! {
+    #[test]
+    fn damaged_files_never_panic(at in 0_usize..4000, value: u8, jpeg: bool) {
+        let mut bytes = encode(&grey8(), if jpeg { ImageFormat::Jpeg } else { ImageFormat::Png });
+        let at = at % bytes.len();
+        bytes[at] = value;
+        if let Ok(radiograph) = decode(&bytes) {
+            prop_assert_eq!(radiograph.picture().prepare(&CONTRACT, false).len(), 256);
+        }
+    }
+
+    #[test]
+    fn arbitrary_bytes_never_panic(mut bytes in prop::collection::vec(any::<u8>(), 0..400), start in 0_usize..3) {
+        let magic: &[u8] = [&[][..], &[0xff, 0xd8, 0xff], b"\x89PNG\r\n\x1a\n"][start];
+        bytes.splice(0..0, magic.iter().copied());
+        prop_assert!(decode(&bytes).is_err());
+    }
+}

@@ -1,0 +1,2 @@
+//! Exists so that the build dependencies of this package count.
+fn main() {}
