@@ -1,0 +1,84 @@
+//! The card: what a model file says of itself, stored as JSON in the ONNX metadata.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+use shared::{
+    contract::{ContractError, InputContract},
+    verdict::{OperatingPoint, OperatingPointError},
+};
+
+/// Key of the card among the ONNX file's `metadata_props`.
+pub const CARD_KEY: &str = "pumua.card";
+
+/// What a model file says of itself.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Card {
+    /// Name of the model, at most 64 bytes, as the box shows it.
+    pub name: String,
+    /// Version of Pumua that made the file.
+    pub version: String,
+    /// What the model expects as its input.
+    pub contract: InputContract,
+    /// Where its answers change.
+    pub point: OperatingPoint,
+    /// What the output near 0 and near 1 stands for.
+    pub labels: [String; 2],
+    /// True if it was trained on synthetic radiographs: its answers mean nothing medically.
+    pub synthetic: bool,
+    /// True if the network is quantized to 8-bit integers.
+    pub int8: bool,
+    /// Recipe of the training.
+    pub recipe: String,
+    /// Seed of the training.
+    pub seed: u64,
+    /// How the data was split.
+    pub split: String,
+    /// SHA-256 (hexadecimal) over the data that it was trained on.
+    pub data_digest: String,
+    /// Figures with the part they were measured on, e.g. `test.accuracy`.
+    pub metrics: BTreeMap<String, f64>,
+}
+
+/// A card that is missing or cannot be kept.
+#[derive(Debug, thiserror::Error)]
+pub enum CardError {
+    /// the file has no `pumua.card` metadata
+    #[error("the ONNX file has no `{CARD_KEY}` metadata: use a model made by `host train` or `host quantize`")]
+    Missing,
+    /// the metadata is not a card
+    #[error("the `{CARD_KEY}` metadata cannot be read ({0}): use a model made by this version of `host train`")]
+    Json(#[from] serde_json::Error),
+    /// the contract cannot be kept
+    #[error(transparent)]
+    Contract(#[from] ContractError),
+    /// the operating point is disordered
+    #[error(transparent)]
+    Point(#[from] OperatingPointError),
+    /// the outputs stand for something else
+    #[error(
+        "the model's labels are {} and {}, not normal and pneumonia in this order: use a model made by `host train`",
+        .0[0], .0[1]
+    )]
+    Labels([String; 2]),
+    /// the name is too long for the wire
+    #[error("the model's name is longer than 64 bytes: train it under a shorter name")]
+    Name,
+}
+
+impl Card {
+    /// Reads and checks a card.
+    pub fn from_json(json: &str) -> Result<Self, CardError> {
+        let card: Self = serde_json::from_str(json)?;
+        card.contract.check()?;
+        card.point.check()?;
+        let meant = ["normal", "pneumonia"];
+        if !card.labels.iter().zip(meant).all(|(label, meant)| label.eq_ignore_ascii_case(meant)) {
+            return Err(CardError::Labels(card.labels));
+        }
+        if card.name.len() > 64 {
+            return Err(CardError::Name);
+        }
+        Ok(card)
+    }
+}

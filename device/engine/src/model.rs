@@ -1,0 +1,210 @@
+//! A loaded model.
+
+use std::{
+    fs::File,
+    io::Read,
+    panic::{AssertUnwindSafe, catch_unwind},
+    path::{Path, PathBuf},
+    sync::Arc,
+};
+
+use prost::Message;
+use shared::verdict::Digest;
+use tract_onnx::tract_hir::internal::*;
+
+use crate::{
+    card::{CARD_KEY, Card, CardError},
+    check::{self, GraphError, OUTPUTS},
+    integer,
+    onnx::pb::{ModelProto, ValueInfoProto},
+};
+
+/// Largest model file that is read, in bytes (64 MiB).
+pub const MAX_MODEL_BYTES: u64 = 64 * 1024 * 1024;
+
+/// Most values of one tensor of a model for one image (64 MiB of f32).
+const MAX_TENSOR: usize = 16 * 1024 * 1024;
+
+/// Why a model cannot be loaded or run.
+#[derive(Debug, thiserror::Error)]
+pub enum ModelError {
+    /// the file cannot be read
+    #[error("cannot read the model {}: {source}", path.display())]
+    Read {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// larger than the limit
+    #[error("the model is larger than 64 MiB: use a smaller network")]
+    TooLarge,
+    /// not an ONNX file
+    #[error("this is no ONNX file, or a damaged one ({0}): copy it again, or make it with `host train`")]
+    Protobuf(#[from] prost::DecodeError),
+    /// the card is missing or wrong
+    #[error(transparent)]
+    Card(#[from] CardError),
+    /// the graph is not one that can be run
+    #[error(transparent)]
+    Graph(#[from] GraphError),
+    /// tract cannot build or run the network
+    #[error("the network cannot be run ({0}): export it again, or use a model made by `host train`")]
+    Network(String),
+    /// an input of the wrong length
+    #[error("the input has {found} bytes, the model needs {wanted}: prepare the image for this model")]
+    Input {
+        /// Bytes given.
+        found: usize,
+        /// `side * side` of the model's contract.
+        wanted: usize,
+    },
+}
+
+/// The answer of a model.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Score {
+    /// Log-odds of pneumonia: the network's last value before the sigmoid.
+    pub logit: f32,
+    /// Probability of pneumonia, 0..=1.
+    pub probability: f32,
+}
+
+/// A model, ready to run.
+///
+/// It is immutable and may be shared by threads: every [`Model::classify`] works in memory of its own, so a reference
+/// can be used from any number of (rayon) threads at once. One call uses one thread.
+pub struct Model {
+    card: Card,
+    digest: Digest,
+    plan: Plan,
+}
+
+impl Model {
+    /// Loads a model file.
+    pub fn open(path: &Path) -> Result<Self, ModelError> {
+        let fail = |source| ModelError::Read { path: path.to_owned(), source };
+        let mut bytes = Vec::new();
+        let file = File::open(path).map_err(fail)?;
+        file.take(MAX_MODEL_BYTES + 1).read_to_end(&mut bytes).map_err(fail)?;
+        Self::from_bytes(&bytes)
+    }
+
+    /// Loads a model from the bytes of an ONNX file.
+    pub fn from_bytes(bytes: &[u8]) -> Result<Self, ModelError> {
+        let file = decode(bytes)?;
+        let card = card(&file)?;
+        check::check(&file, &card)?;
+        let plan = Plan::new(&file, &card, &OUTPUTS)?;
+        Ok(Self { card, digest: Digest::of(bytes), plan })
+    }
+
+    /// What the file says of itself.
+    pub fn card(&self) -> &Card {
+        &self.card
+    }
+
+    /// SHA-256 of the file.
+    pub fn digest(&self) -> Digest {
+        self.digest
+    }
+
+    /// Judges one input of `card().contract.len()` bytes, as [`shared::preprocess`] makes it.
+    pub fn classify(&self, input: &[u8]) -> Result<Score, ModelError> {
+        let outputs = self.plan.run(&self.card, input)?;
+        match outputs.as_slice() {
+            [logit, probability] if logit.len() == 1 && probability.len() == 1 => {
+                Ok(Score { logit: logit[0], probability: probability[0] })
+            }
+            _ => Err(ModelError::Network("logit and probability are not one value each".into())),
+        }
+    }
+}
+
+/// Reads an ONNX file of at most [`MAX_MODEL_BYTES`].
+pub fn decode(bytes: &[u8]) -> Result<ModelProto, ModelError> {
+    if bytes.len() as u64 > MAX_MODEL_BYTES {
+        return Err(ModelError::TooLarge);
+    }
+    Ok(ModelProto::decode(bytes)?)
+}
+
+/// The card of an ONNX file.
+pub fn card(file: &ModelProto) -> Result<Card, CardError> {
+    let entry = file.metadata_props.iter().find(|entry| entry.key == CARD_KEY);
+    Card::from_json(&entry.ok_or(CardError::Missing)?.value)
+}
+
+/// Watches tensors inside a model while it runs: for calibration.
+pub struct Observer {
+    card: Card,
+    plan: Plan,
+}
+
+impl Observer {
+    /// Prepares a model to report the f32 tensors of these names.
+    pub fn new(file: &ModelProto, tensors: &[&str]) -> Result<Self, ModelError> {
+        let card = card(file)?;
+        check::check(file, &card)?;
+        let plan = Plan::new(file, &card, tensors)?;
+        Ok(Self { card, plan })
+    }
+
+    /// The tensors for one input of `contract.len()` bytes, in the order of the names, each row-major.
+    pub fn run(&self, input: &[u8]) -> Result<Vec<Vec<f32>>, ModelError> {
+        self.plan.run(&self.card, input)
+    }
+}
+
+/// What tract made of the file.
+struct Plan(Arc<TypedRunnableModel>);
+
+impl Plan {
+    /// Builds the network for one image, with these outputs.
+    fn new(file: &ModelProto, card: &Card, outputs: &[&str]) -> Result<Self, ModelError> {
+        let mut file = file.clone();
+        if let Some(graph) = &mut file.graph {
+            // The shapes of inner tensors are inferred; what a file says of them need not be believed.
+            graph.value_info.clear();
+            let output = |name: &&str| ValueInfoProto { name: (*name).to_owned(), ..ValueInfoProto::default() };
+            graph.output = outputs.iter().map(output).collect();
+        }
+        let side = usize::from(card.contract.side);
+        guarded(|| {
+            let mut model = integer::importer().model_for_proto_model(&file)?;
+            model.set_input_fact(0, f32::fact([1, 1, side, side]).into())?;
+            let model = model.into_typed()?;
+            for node in model.nodes() {
+                for output in &node.outputs {
+                    let shape = output.fact.shape.as_concrete().context("a shape depends on the data")?;
+                    let values = shape.iter().try_fold(1_usize, |n, &d| n.checked_mul(d));
+                    ensure!(values.is_some_and(|n| n <= MAX_TENSOR), "tensor {} is too large: {shape:?}", node.name);
+                }
+            }
+            Ok(Self(model.into_optimized()?.into_runnable()?))
+        })
+    }
+
+    fn run(&self, card: &Card, input: &[u8]) -> Result<Vec<Vec<f32>>, ModelError> {
+        let contract = &card.contract;
+        if input.len() != contract.len() {
+            return Err(ModelError::Input { found: input.len(), wanted: contract.len() });
+        }
+        let side = usize::from(contract.side);
+        let values: Vec<f32> = input.iter().map(|&pixel| contract.value(pixel)).collect();
+        guarded(|| {
+            let image = Tensor::from_shape(&[1, 1, side, side], &values)?;
+            let outputs = self.0.run(tvec!(image.into_tvalue()))?;
+            outputs.iter().map(|tensor| Ok(tensor.try_as_plain_ram()?.as_slice::<f32>()?.to_vec())).collect()
+        })
+    }
+}
+
+/// Runs tract; what it reports, and what it panics with on a file that contradicts itself, becomes an error.
+fn guarded<T>(work: impl FnOnce() -> TractResult<T>) -> Result<T, ModelError> {
+    match catch_unwind(AssertUnwindSafe(work)) {
+        Ok(Ok(value)) => Ok(value),
+        Ok(Err(error)) => Err(ModelError::Network(format!("{error:#}"))),
+        Err(_) => Err(ModelError::Network("its parts contradict each other".into())),
+    }
+}
