@@ -1,0 +1,11 @@
+//! The networks: what they are, how they compute, how they are handed over.
+
+mod architecture;
+#[cfg(not(feature = "wgpu"))]
+mod block;
+mod forward;
+mod layers;
+
+pub use architecture::{Architecture, SideError};
+pub use forward::{Network, binary_cross_entropy};
+pub use layers::{Layer, Layers};

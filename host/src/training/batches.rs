@@ -1,0 +1,105 @@
+//! Which images a step sees.
+
+use burn::tensor::{Device, Tensor, TensorData};
+use rand::{SeedableRng, seq::SliceRandom};
+use rand_chacha::ChaCha8Rng;
+use shared::contract::InputContract;
+
+use crate::data::Dataset;
+
+/// Random streams of one seed, so that no use of randomness shifts another.
+#[derive(Clone, Copy)]
+pub(super) enum Stream {
+    /// The order of the images in a pass.
+    Order { pass: u64 },
+    /// What dropout drops in a step.
+    Dropout { step: u64 },
+}
+
+impl Stream {
+    /// The generator of this stream.
+    pub(super) fn generator(self, seed: u64) -> ChaCha8Rng {
+        let mut rng = ChaCha8Rng::seed_from_u64(seed);
+        rng.set_stream(match self {
+            Self::Order { pass } => 2 * pass + 2,
+            Self::Dropout { step } => 2 * step + 3,
+        });
+        rng
+    }
+}
+
+/// An endless stream of images: pass after pass over a set, each pass in an order of its own. Where it stands follows
+/// from the number of images drawn alone.
+pub(super) struct Shuffled<'a> {
+    set: &'a [usize],
+    seed: u64,
+    drawn: u64,
+    pass: Option<(u64, Vec<usize>)>,
+}
+
+impl<'a> Shuffled<'a> {
+    /// The stream over `set` (not empty) after `drawn` images.
+    pub(super) fn new(set: &'a [usize], seed: u64, drawn: u64) -> Self {
+        Self { set, seed, drawn, pass: None }
+    }
+
+    /// The next `count` images.
+    pub(super) fn draw(&mut self, count: usize) -> Vec<usize> {
+        (0..count).map(|_| self.next()).collect()
+    }
+
+    fn next(&mut self) -> usize {
+        let length = self.set.len() as u64;
+        let (pass, position) = (self.drawn / length, (self.drawn % length) as usize);
+        self.drawn += 1;
+        if self.pass.as_ref().is_none_or(|(current, _)| *current != pass) {
+            let mut order = self.set.to_vec();
+            order.shuffle(&mut Stream::Order { pass }.generator(self.seed));
+            self.pass = Some((pass, order));
+        }
+        self.pass.as_ref().map_or(0, |(_, order)| order[position])
+    }
+}
+
+/// Images as `[images, 1, side, side]` and their labels (0 normal, 1 pneumonia) as `[images]`.
+pub(super) fn tensors(
+    data: &Dataset,
+    indices: &[usize],
+    contract: &InputContract,
+    device: &Device,
+) -> (Tensor<4>, Tensor<1>) {
+    let table: Vec<f32> = (0..=u8::MAX).map(|pixel| contract.value(pixel)).collect();
+    let pixels: Vec<f32> =
+        indices.iter().flat_map(|&i| data.samples[i].pixels.iter().map(|&p| table[usize::from(p)])).collect();
+    let labels: Vec<f32> = indices.iter().map(|&i| f32::from(u8::from(data.samples[i].label.positive()))).collect();
+    let side = usize::from(contract.side);
+    (
+        Tensor::from_data(TensorData::new(pixels, [indices.len(), 1, side, side]), device),
+        Tensor::from_data(TensorData::new(labels, [indices.len()]), device),
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_pass_holds_every_image_once_in_its_own_order() {
+        let set: Vec<usize> = (100..150).collect();
+        let mut stream = Shuffled::new(&set, 1, 0);
+        let (first, second) = (stream.draw(50), stream.draw(50));
+        for pass in [&first, &second] {
+            let mut sorted = pass.clone();
+            sorted.sort_unstable();
+            assert_eq!(sorted, set);
+        }
+        assert_ne!(first, second);
+    }
+
+    #[test]
+    fn the_stream_continues_where_it_was() {
+        let set: Vec<usize> = (0..7).collect();
+        let all = Shuffled::new(&set, 9, 0).draw(40);
+        assert_eq!(Shuffled::new(&set, 9, 13).draw(27), all[13..]);
+    }
+}
