@@ -2,10 +2,19 @@
 //!
 //! Pumua is a research aid, not a medical device.
 
+pub mod calendar;
+pub mod commands;
 pub mod data;
+pub mod delivery;
+pub mod evaluation;
+pub mod exit;
 pub mod files;
+pub mod interrupt;
 pub mod network;
+pub mod onnx;
 pub mod progress;
+pub mod quantize;
+pub mod report;
 pub mod statistics;
 pub mod synthetic;
 pub mod training;

@@ -1,0 +1,184 @@
+//! `host predict`: judges radiograph files with the engine of the box.
+
+use std::{
+    fs::File,
+    io::{self, BufWriter, Write},
+    path::{Path, PathBuf},
+    time::Instant,
+};
+
+use anyhow::{Context, anyhow};
+use engine::{Model, Score};
+use rayon::prelude::*;
+use serde_json::{Value, json};
+use shared::verdict::{Refusal, Verdict};
+use walkdir::WalkDir;
+
+use crate::{
+    evaluation::open_model,
+    exit::{Exit, Failure},
+    files::{ReadError, read_radiograph},
+    progress,
+};
+
+/// Files that are judged at once: enough for all processors, few enough that the answers flow.
+const BATCH: usize = 64;
+
+/// Options of `host predict`.
+#[derive(Debug, clap::Args)]
+pub struct Options {
+    /// Radiographs (JPEG or PNG), or folders of them
+    #[arg(required = true, value_name = "PATH")]
+    paths: Vec<PathBuf>,
+    /// ONNX model made by `host train` [default: the one that is built in]
+    #[arg(long, value_name = "FILE")]
+    model: Option<PathBuf>,
+    /// Print path,probability,verdict,code with a header (the default)
+    #[arg(long, conflicts_with = "json")]
+    csv: bool,
+    /// Print one JSON object for each file
+    #[arg(long)]
+    json: bool,
+    /// The radiographs are negatives: bones are dark
+    #[arg(long)]
+    invert: bool,
+    /// Also write the model's inputs to a file, side × side bytes for each radiograph that is judged
+    #[arg(long, value_name = "FILE")]
+    inputs: Option<PathBuf>,
+}
+
+/// What became of a file.
+enum Answer {
+    Judged { input: Vec<u8>, score: Score, verdict: Verdict },
+    Refused(Refusal),
+    Unreadable(io::Error),
+}
+
+/// Judges radiograph files with the engine of the box.
+pub fn run(options: Options) -> Result<Exit, Failure> {
+    let model = open_model(options.model.as_deref())?;
+    let files = walk(&options.paths)?;
+    let mut inputs = match &options.inputs {
+        Some(path) => {
+            let file = File::create(path).with_context(|| format!("cannot write the inputs to {}", path.display()))?;
+            Some(BufWriter::new(file))
+        }
+        None => None,
+    };
+    let mut out = BufWriter::new(io::stdout().lock());
+    if !options.json {
+        writeln!(out, "path,probability,verdict,code")?;
+    }
+    let bar = progress::bar(files.len(), "judging");
+    let start = Instant::now();
+    let mut exit = Exit::Done;
+    for batch in files.chunks(BATCH) {
+        let answers: Vec<Result<Answer, Failure>> =
+            batch.par_iter().map(|path| judge(&model, path, options.invert)).collect();
+        // Lines and the bar would run into each other on a terminal.
+        bar.suspend(|| {
+            for (path, answer) in batch.iter().zip(answers) {
+                let answer = answer?;
+                match &answer {
+                    Answer::Judged { input, .. } => {
+                        if let Some(inputs) = &mut inputs {
+                            inputs.write_all(input)?;
+                        }
+                    }
+                    Answer::Refused(refusal) => {
+                        eprintln!("{}: {refusal}", path.display());
+                        if exit == Exit::Done {
+                            exit = Exit::Refused;
+                        }
+                    }
+                    Answer::Unreadable(error) => {
+                        eprintln!("{}: {error}: name a radiograph file that you may read", path.display());
+                        exit = Exit::Failed;
+                    }
+                }
+                if options.json {
+                    writeln!(out, "{}", to_json(path, &answer, model.card().synthetic))?;
+                } else {
+                    write_csv(&mut out, path, &answer)?;
+                }
+            }
+            out.flush().map_err(Failure::from)
+        })?;
+        bar.inc(batch.len() as u64);
+    }
+    bar.finish_and_clear();
+    if let Some(mut inputs) = inputs {
+        inputs.flush()?;
+    }
+    let seconds = start.elapsed().as_secs_f64();
+    eprintln!("{} image(s) in {seconds:.1} s: {:.0} images/s", files.len(), files.len() as f64 / seconds);
+    Ok(exit)
+}
+
+/// The files named, and those in the folders named, in order; hidden ones in folders are passed over.
+fn walk(paths: &[PathBuf]) -> Result<Vec<PathBuf>, Failure> {
+    let mut files = Vec::new();
+    for path in paths {
+        if !path.is_dir() {
+            files.push(path.clone());
+            continue;
+        }
+        let visible =
+            |entry: &walkdir::DirEntry| entry.depth() == 0 || !entry.file_name().as_encoded_bytes().starts_with(b".");
+        let before = files.len();
+        for entry in WalkDir::new(path).sort_by_file_name().into_iter().filter_entry(visible) {
+            let entry = entry.with_context(|| format!("cannot read the folder {}", path.display()))?;
+            if !entry.file_type().is_dir() {
+                files.push(entry.into_path());
+            }
+        }
+        if files.len() == before {
+            return Err(anyhow!("the folder {} is empty: name one with radiographs", path.display()).into());
+        }
+    }
+    Ok(files)
+}
+
+fn judge(model: &Model, path: &Path, invert: bool) -> Result<Answer, Failure> {
+    let bytes = match read_radiograph(path) {
+        Ok(bytes) => bytes,
+        Err(ReadError::Refused(refusal)) => return Ok(Answer::Refused(refusal)),
+        Err(ReadError::Io(error)) => return Ok(Answer::Unreadable(error)),
+    };
+    let radiograph = match decode::decode(&bytes) {
+        Ok(radiograph) => radiograph,
+        Err(refusal) => return Ok(Answer::Refused(refusal)),
+    };
+    let card = model.card();
+    let input = radiograph.picture().prepare(&card.contract, invert);
+    let score = model.classify(&input)?;
+    Ok(Answer::Judged { input, score, verdict: card.point.verdict(score.probability) })
+}
+
+fn write_csv(out: &mut impl Write, path: &Path, answer: &Answer) -> io::Result<()> {
+    let (probability, verdict, code) = match answer {
+        Answer::Judged { score, verdict, .. } => {
+            (score.probability.to_string(), verdict.as_str(), verdict.code().to_string())
+        }
+        Answer::Refused(refusal) => (String::new(), "refused", refusal.code().to_string()),
+        Answer::Unreadable(_) => (String::new(), "unreadable", String::new()),
+    };
+    let mut row = csv::Writer::from_writer(out);
+    row.write_record([&*path.to_string_lossy(), &probability, verdict, &code])?;
+    row.flush()
+}
+
+fn to_json(path: &Path, answer: &Answer, synthetic: bool) -> Value {
+    let path = path.to_string_lossy();
+    match answer {
+        Answer::Judged { score, verdict, .. } => json!({
+            "path": path, "verdict": verdict.as_str(), "code": verdict.code(), "probability": score.probability,
+            "logit": score.logit, "synthetic_model": synthetic,
+        }),
+        Answer::Refused(refusal) => json!({
+            "path": path, "verdict": "refused", "refusal": refusal.as_str(), "code": refusal.code(),
+            "message": refusal.to_string(),
+        }),
+        Answer::Unreadable(error) => json!({ "path": path, "error": error.to_string() }),
+    }
+}

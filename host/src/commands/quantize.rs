@@ -1,0 +1,104 @@
+//! `host quantize`: makes an int8 ONNX file from a float one.
+
+use std::{
+    fs,
+    io::{self, Write},
+    path::{Path, PathBuf},
+};
+
+use anyhow::{Context, anyhow};
+use engine::{Card, MAX_MODEL_BYTES, Model};
+use rand::{SeedableRng, seq::SliceRandom};
+use rand_chacha::ChaCha8Rng;
+
+use crate::{
+    data::{
+        Dataset, Part,
+        split::{Split, SplitKind},
+    },
+    exit::{Exit, Failure},
+    files::{read_a_little_over, write_atomically},
+    quantize::{self, Drift, Method, QuantizeError, quantize},
+};
+
+/// Options of `host quantize`.
+#[derive(Debug, clap::Args)]
+pub struct Options {
+    /// The float model
+    #[arg(value_name = "MODEL.onnx")]
+    model: PathBuf,
+    /// Radiographs like those that it was trained on, to find the ranges of its activations: a folder or ZIP archive
+    /// with NORMAL/ and PNEUMONIA/ (of the model's own data those that it learnt from are used, else of train/, val/ and
+    /// test/ those in train/)
+    #[arg(long, value_name = "DIR|ZIP")]
+    data: PathBuf,
+    /// The int8 model to write [default: MODEL-int8.onnx beside the float one]
+    #[arg(long, value_name = "FILE")]
+    out: Option<PathBuf>,
+    /// How many radiographs are used at most, drawn by the seed
+    #[arg(long, value_name = "N", default_value_t = 500, value_parser = clap::value_parser!(u64).range(2..=100_000))]
+    count: u64,
+    /// How the ranges are found [default: each way is tried, and the one with the least drift taken]
+    #[arg(long, value_enum)]
+    method: Option<Method>,
+    /// Another seed draws other radiographs
+    #[arg(long, default_value_t = 1)]
+    seed: u64,
+}
+
+/// Quantizes a model.
+pub fn run(options: Options) -> Result<Exit, Failure> {
+    let float = read_a_little_over(&options.model, MAX_MODEL_BYTES)
+        .with_context(|| format!("cannot read the model {}: name an ONNX file", options.model.display()))?;
+    let model = Model::from_bytes(&float)?;
+    if model.card().int8 {
+        return Err(QuantizeError::AlreadyInt8.into());
+    }
+    let out = options.out.unwrap_or_else(|| beside(&options.model));
+    if fs::canonicalize(&out).is_ok_and(|out| fs::canonicalize(&options.model).is_ok_and(|model| model == out)) {
+        return Err(anyhow!("the int8 model would replace the float one: name another file with --out").into());
+    }
+    let data = Dataset::load(&options.data, &model.card().contract)?;
+    let mut images: Vec<&[u8]> =
+        calibration_images(model.card(), &data)?.into_iter().map(|i| data.samples[i].pixels.as_slice()).collect();
+    images.shuffle(&mut ChaCha8Rng::seed_from_u64(options.seed));
+    images.truncate(usize::try_from(options.count).unwrap_or(usize::MAX));
+    let quantized = quantize(&float, &images, quantize::Options { method: options.method })?;
+    for drift in &quantized.drift {
+        eprintln!("{}", describe(drift));
+    }
+    write_atomically(&out, &quantized.bytes)
+        .with_context(|| format!("cannot write {}: name another file with --out", out.display()))?;
+    eprintln!("calibrated by {} on {} images", quantized.method, images.len());
+    writeln!(io::stdout(), "{}", out.display())?;
+    Ok(Exit::Done)
+}
+
+/// The radiographs that may set the ranges. Of the data that the model was trained on these are those that it learnt from,
+/// so that what it is measured on stays unseen.
+fn calibration_images(card: &Card, data: &Dataset) -> anyhow::Result<Vec<usize>> {
+    if card.data_digest == data.digest().to_string()
+        && let Some(kind) = SplitKind::of_card(card)
+    {
+        return Ok(Split::new(data, kind, card.seed)?.train);
+    }
+    let learnable = |&i: &usize| matches!(data.samples[i].official, None | Some(Part::Train));
+    Ok((0..data.samples.len()).filter(learnable).collect())
+}
+
+fn beside(model: &Path) -> PathBuf {
+    let mut name = model.file_stem().unwrap_or_default().to_owned();
+    name.push("-int8.onnx");
+    model.with_file_name(name)
+}
+
+fn describe(drift: &Drift) -> String {
+    format!(
+        "{:<18}  mean |Δ probability| {:.5}  mean |Δ logit| {:.4}  other decisions {} of {}",
+        drift.method.to_string(),
+        drift.probability,
+        drift.logit,
+        drift.flips,
+        drift.images
+    )
+}

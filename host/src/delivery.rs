@@ -1,0 +1,184 @@
+//! From a trained network to models that are measured: the one place where training, export, quantization and the
+//! engine of the box meet.
+
+use std::{io, path::Path};
+
+use engine::{CARD_KEY, Card, Model, ModelError};
+use prost::Message;
+use rand::{SeedableRng, seq::SliceRandom};
+use rand_chacha::ChaCha8Rng;
+use shared::verdict::OperatingPoint;
+
+use crate::{
+    data::{Dataset, split::Split},
+    evaluation::score,
+    files,
+    network::Layers,
+    onnx,
+    quantize::{self, QuantizeError, quantize},
+    report::ModelResult,
+    statistics::{Figures, Proportion, flips, refer_band},
+};
+
+/// Share of the validation images outside the band of uncertainty that must be decided rightly, on either side.
+const RIGHT_OUTSIDE_BAND: f64 = 0.99;
+
+/// Training images that the quantizer looks at.
+const CALIBRATION_IMAGES: usize = 400;
+
+/// Models and what they are worth.
+#[derive(Clone, Debug)]
+pub struct Delivery {
+    /// The models, float32 first, measured on the test part.
+    pub models: Vec<ModelResult>,
+    /// Test images on which they decide differently.
+    pub flips: usize,
+    /// How the int8 model was calibrated.
+    pub calibration: String,
+}
+
+/// Models that cannot be delivered.
+#[derive(Debug, thiserror::Error)]
+pub enum DeliveryError {
+    /// a file cannot be written
+    #[error("the models cannot be written ({0}): free some space or name another folder with `--out`")]
+    Write(#[from] io::Error),
+    /// a card cannot be put into JSON
+    #[error("the card of a model cannot be put into JSON: {0}")]
+    Card(#[from] serde_json::Error),
+    /// the engine does not take a model
+    #[error(transparent)]
+    Engine(#[from] ModelError),
+    /// the float model cannot be quantized
+    #[error(transparent)]
+    Quantize(#[from] QuantizeError),
+}
+
+/// Exports the network, quantizes the file, measures both with the engine of the box, and writes them into `folder`,
+/// each with its own band of uncertainty and its own figures in its card.
+pub fn deliver(
+    layers: &Layers,
+    card: &Card,
+    data: &Dataset,
+    split: &Split,
+    folder: &Path,
+) -> Result<Delivery, DeliveryError> {
+    let prefix = if data.synthetic { "synthetic-" } else { "" };
+    let place = |kind: &str| folder.join(format!("{prefix}model-{kind}.onnx"));
+    let (float, float_bytes) = measure("float32", &onnx::export(layers, card)?, data, split, &place("float32"))?;
+
+    // The quantizer holds some of them back to measure the drift, so their order must be random.
+    let mut shuffled = split.train.clone();
+    shuffled.shuffle(&mut ChaCha8Rng::seed_from_u64(card.seed));
+    shuffled.truncate(CALIBRATION_IMAGES);
+    let images: Vec<&[u8]> = shuffled.iter().map(|&i| data.samples[i].pixels.as_slice()).collect();
+    let quantized = quantize(&float_bytes, &images, quantize::Options::default())?;
+    let (int8, _) = measure("int8", &quantized.bytes, data, split, &place("int8"))?;
+
+    Ok(Delivery {
+        flips: flips(&float.scored, &int8.scored, card.point.threshold),
+        calibration: format!("{} on {} training images", quantized.method, images.len()),
+        models: vec![float, int8],
+    })
+}
+
+/// Fits the band of uncertainty on the validation part, measures on the test part, and writes the model with both in
+/// its card. Gives back the bytes of the file, too.
+fn measure(
+    name: &str,
+    onnx: &[u8],
+    data: &Dataset,
+    split: &Split,
+    path: &Path,
+) -> Result<(ModelResult, Vec<u8>), DeliveryError> {
+    let model = Model::from_bytes(onnx)?;
+    let threshold = model.card().point.threshold;
+    let validation = score(&model, data, &split.validation)?;
+    let scored = score(&model, data, &split.test)?;
+    let figures = Figures::of(&scored, threshold);
+    let mut card = model.card().clone();
+    card.point = refer_band(&validation, threshold, RIGHT_OUTSIDE_BAND);
+    for (part, figures) in [("validation", &Figures::of(&validation, threshold)), ("test", &figures)] {
+        let value = |p: Option<Proportion>| p.map(|p| p.value);
+        for (name, value) in [
+            ("accuracy", value(figures.accuracy)),
+            ("sensitivity", value(figures.sensitivity)),
+            ("specificity", value(figures.specificity)),
+            ("auroc", figures.auroc),
+        ] {
+            card.metrics.extend(value.map(|v| (format!("{part}.{name}"), v)));
+        }
+    }
+    let bytes = with_card(onnx, &card)?;
+    files::write_atomically(path, &bytes)?;
+    let result = ModelResult {
+        name: name.to_owned(),
+        file: path.file_name().unwrap_or_default().to_string_lossy().into_owned(),
+        digest: Model::from_bytes(&bytes)?.digest().to_string(),
+        bytes: bytes.len() as u64,
+        point: card.point,
+        figures,
+        scored,
+    };
+    Ok((result, bytes))
+}
+
+/// The same model with another card.
+fn with_card(onnx: &[u8], card: &Card) -> Result<Vec<u8>, DeliveryError> {
+    let mut file = engine::decode(onnx)?;
+    let json = serde_json::to_string(card)?;
+    for property in file.metadata_props.iter_mut().filter(|p| p.key == CARD_KEY) {
+        property.value.clone_from(&json);
+    }
+    Ok(file.encode_to_vec())
+}
+
+/// An operating point without a band of uncertainty.
+pub fn unbanded(threshold: f32) -> OperatingPoint {
+    OperatingPoint { threshold, refer_from: threshold, refer_to: threshold }
+}
+
+#[cfg(test)]
+mod tests {
+    use shared::contract::{Fit, InputContract};
+
+    use super::*;
+    use crate::{data::split::SplitKind, network::Architecture, synthetic};
+
+    #[test]
+    fn models_on_disk_are_those_that_were_measured() {
+        let contract = InputContract { side: 32, fit: Fit::Stretch, scale: 1.0 / 255.0, zero_point: 0 };
+        let data = synthetic::dataset(60, 3, &contract).unwrap();
+        let split = Split::new(&data, SplitKind::Patient, 3).unwrap();
+        let layers = Architecture::Baseline.initialise(32, 3).unwrap();
+        let card = Card {
+            name: "synthetic-test".to_owned(),
+            version: "0".to_owned(),
+            contract,
+            point: unbanded(0.5),
+            labels: ["normal".to_owned(), "pneumonia".to_owned()],
+            synthetic: true,
+            int8: false,
+            recipe: "none".to_owned(),
+            seed: 3,
+            split: "patient".to_owned(),
+            data_digest: data.digest().to_string(),
+            metrics: std::collections::BTreeMap::new(),
+        };
+        let folder = tempfile::tempdir().unwrap();
+        let delivery = deliver(&layers, &card, &data, &split, folder.path()).unwrap();
+        let names: Vec<_> = delivery.models.iter().map(|m| m.file.as_str()).collect();
+        assert_eq!(names, ["synthetic-model-float32.onnx", "synthetic-model-int8.onnx"]);
+        for (result, int8) in delivery.models.iter().zip([false, true]) {
+            let model = Model::open(&folder.path().join(&result.file)).unwrap();
+            assert_eq!(model.digest().to_string(), result.digest);
+            assert_eq!((model.card().int8, model.card().point), (int8, result.point));
+            assert_eq!(model.card().metrics.get("test.auroc").copied(), result.figures.auroc);
+            for (&i, scored) in split.test.iter().zip(&result.scored) {
+                assert_eq!(model.classify(&data.samples[i].pixels).unwrap().probability, scored.probability);
+            }
+        }
+        let recipe = Model::open(&folder.path().join(names[1])).unwrap().card().recipe.clone();
+        assert!(recipe.contains(&delivery.models[0].digest), "{recipe}");
+    }
+}

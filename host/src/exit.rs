@@ -1,0 +1,58 @@
+//! Exit codes, the same for every command.
+
+use std::process::ExitCode;
+
+/// How a command ended. The numbers are stable; a verdict (normal, pneumonia, refer) is never an error.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Exit {
+    /// 0: done.
+    Done = 0,
+    /// 1: failed for a reason that the message names.
+    Failed = 1,
+    /// 2: the command line cannot be understood.
+    Usage = 2,
+    /// 3: at least one image was refused; the others have their results.
+    Refused = 3,
+    /// 4: no serial port or no box answers.
+    Unreachable = 4,
+    /// 5: host and box do not understand each other.
+    Protocol = 5,
+    /// 6: the box reports a fault of its own.
+    Box = 6,
+    /// 130: stopped by Ctrl-C; what was done is kept.
+    Interrupted = 130,
+}
+
+impl From<Exit> for ExitCode {
+    fn from(exit: Exit) -> Self {
+        Self::from(exit as u8)
+    }
+}
+
+/// An error with the exit code that it leads to.
+#[derive(Debug)]
+pub struct Failure {
+    /// The exit code.
+    pub exit: Exit,
+    /// What went wrong and what to do about it.
+    pub error: anyhow::Error,
+}
+
+/// Any error without a code of its own is [`Exit::Failed`].
+impl<E: Into<anyhow::Error>> From<E> for Failure {
+    fn from(error: E) -> Self {
+        Self { exit: Exit::Failed, error: error.into() }
+    }
+}
+
+/// Gives errors an exit code.
+pub trait WithExit<T> {
+    /// The same result, its error leading to `exit`.
+    fn exit(self, exit: Exit) -> Result<T, Failure>;
+}
+
+impl<T, E: Into<anyhow::Error>> WithExit<T> for Result<T, E> {
+    fn exit(self, exit: Exit) -> Result<T, Failure> {
+        self.map_err(|error| Failure { exit, error: error.into() })
+    }
+}

@@ -1,0 +1,71 @@
+//! The `host` program: parse, dispatch, report.
+
+use std::{io, process::ExitCode};
+
+use clap::{Parser, Subcommand};
+use host::{
+    commands::{evaluate, predict, quantize, synthetic, train},
+    exit::Failure,
+};
+
+/// Pumua: trains pneumonia screening models and talks to the clinic box. A research aid, not a medical device.
+#[derive(Parser)]
+#[command(version, after_help = EXIT_CODES)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+const EXIT_CODES: &str = "\
+Exit codes:
+  0    done (whatever the verdict)
+  1    failed, the message says why
+  2    the command line cannot be understood
+  3    at least one image was refused
+  4    no serial port, or no box answers
+  5    host and box do not understand each other
+  6    the box reports a fault of its own
+  130  stopped by Ctrl-C; what was done is kept";
+
+#[derive(Subcommand)]
+enum Command {
+    /// Train a model, quantize it, evaluate both and write a report
+    Train(train::Options),
+    /// Draw synthetic radiographs to try things with
+    Synthetic(synthetic::Options),
+    /// Make an int8 ONNX file from a float one
+    Quantize(quantize::Options),
+    /// Measure a model on labelled radiographs
+    Evaluate(evaluate::Options),
+    /// Judge radiograph files with the engine of the box
+    Predict(predict::Options),
+}
+
+fn main() -> ExitCode {
+    let result = match Cli::parse().command {
+        Command::Train(options) => train::run(options),
+        Command::Synthetic(options) => synthetic::run(options),
+        Command::Quantize(options) => quantize::run(options),
+        Command::Evaluate(options) => evaluate::run(options),
+        Command::Predict(options) => predict::run(options),
+    };
+    match result {
+        Ok(exit) => exit.into(),
+        Err(Failure { exit, error }) => {
+            eprintln!("error: {}", described(&error));
+            exit.into()
+        }
+    }
+}
+
+/// The error with its causes, as far as it does not name them itself.
+fn described(error: &anyhow::Error) -> String {
+    // Of all errors, only those of writing to stdout come without a context.
+    if error.downcast_ref::<io::Error>().is_some_and(|e| e.kind() == io::ErrorKind::BrokenPipe) {
+        return "what reads the output has ended before everything was written".to_owned();
+    }
+    error.chain().skip(1).fold(error.to_string(), |text, cause| {
+        let cause = cause.to_string();
+        if text.contains(&cause) { text } else { format!("{text}: {cause}") }
+    })
+}

@@ -1,0 +1,199 @@
+//! Real numbers → 8-bit integers: weights per output channel, activations by calibration.
+
+/// How the range of an activation is chosen from what calibration saw.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub enum Method {
+    /// The largest magnitude seen
+    #[value(name = "minmax")]
+    MinMax,
+    /// The magnitude that 99.9 % of the values do not exceed
+    #[value(name = "percentile-99.9")]
+    Percentile999,
+    /// The magnitude that 99.99 % of the values do not exceed
+    #[value(name = "percentile")]
+    Percentile9999,
+    /// The range with the least mean squared error of the quantized values
+    #[value(name = "mse")]
+    MeanSquaredError,
+}
+
+impl Method {
+    /// All of them.
+    pub const ALL: [Self; 4] = [Self::MinMax, Self::Percentile999, Self::Percentile9999, Self::MeanSquaredError];
+}
+
+impl std::fmt::Display for Method {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.pad(match self {
+            Self::MinMax => "min-max",
+            Self::Percentile999 => "percentile 99.9",
+            Self::Percentile9999 => "percentile 99.99",
+            Self::MeanSquaredError => "mean squared error",
+        })
+    }
+}
+
+/// Largest quantized magnitude: symmetric, so that zero is exact and -128 is never a weight.
+pub(super) const LIMIT: f32 = 127.0;
+
+/// Largest quantized bias: well inside the range in which f32 holds every integer.
+const BIAS_LIMIT: f32 = 4_194_304.0;
+
+const BINS: usize = 2048;
+
+/// How often which magnitudes were seen of one activation.
+#[derive(Clone, Debug)]
+pub(super) struct Histogram {
+    largest: f32,
+    counts: Vec<u64>,
+}
+
+impl Histogram {
+    /// For magnitudes up to `largest`.
+    pub(super) fn new(largest: f32) -> Self {
+        // A tensor that is always zero gets some range: any will do.
+        let largest = if largest > 0.0 && largest.is_finite() { largest } else { 1.0 };
+        Self { largest, counts: vec![0; BINS] }
+    }
+
+    /// Counts values.
+    pub(super) fn add(&mut self, values: &[f32]) {
+        let bins = BINS as f32 / self.largest;
+        for value in values {
+            self.counts[((value.abs() * bins) as usize).min(BINS - 1)] += 1;
+        }
+    }
+
+    /// Adds what another one has counted.
+    pub(super) fn merge(mut self, other: &Self) -> Self {
+        self.counts.iter_mut().zip(&other.counts).for_each(|(count, more)| *count += more);
+        self
+    }
+
+    /// The real value of one quantized step.
+    pub(super) fn scale(&self, method: Method) -> f32 {
+        let range = match method {
+            Method::MinMax => self.largest,
+            Method::Percentile999 => self.percentile(0.999),
+            Method::Percentile9999 => self.percentile(0.9999),
+            Method::MeanSquaredError => self.least_squares(),
+        };
+        range / LIMIT
+    }
+
+    fn upper_edge(&self, bin: usize) -> f32 {
+        self.largest * (bin + 1) as f32 / BINS as f32
+    }
+
+    fn percentile(&self, part: f64) -> f32 {
+        let total: u64 = self.counts.iter().sum();
+        let wanted = (total as f64 * part).ceil() as u64;
+        let mut seen = 0;
+        let reached = |count: &u64| {
+            seen += count;
+            seen >= wanted
+        };
+        self.upper_edge(self.counts.iter().position(reached).unwrap_or(BINS - 1))
+    }
+
+    /// Tries ranges from an eighth of the largest magnitude upwards; each bin stands for the value at its centre.
+    fn least_squares(&self) -> f32 {
+        let error = |range: f32| -> f64 {
+            let scale = range / LIMIT;
+            let bins = self.counts.iter().enumerate().filter(|(_, count)| **count > 0);
+            bins.map(|(bin, &count)| {
+                let value = self.largest * (bin as f32 + 0.5) / BINS as f32;
+                let error = f64::from((value / scale).round_ties_even().min(LIMIT) * scale - value);
+                error * error * count as f64
+            })
+            .sum()
+        };
+        let ranges = (BINS / 8..=BINS).step_by(8).map(|bins| self.largest * bins as f32 / BINS as f32);
+        let best = ranges.map(|range| (error(range), range)).min_by(|a, b| a.0.total_cmp(&b.0));
+        best.map_or(self.largest, |(_, range)| range)
+    }
+}
+
+/// Quantized weights and bias of one output channel.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct Filter {
+    pub(super) weights: Vec<i8>,
+    pub(super) bias: i32,
+    pub(super) scale: f32,
+}
+
+/// Quantizes one output channel: `w = scale * q` with `|q| <= 127`, the bias in steps of `x_scale * scale`, both rounded
+/// half to even. Where the bias outweighs the weights by far, the steps are made large enough for it.
+pub(super) fn quantize_filter(weights: &[f32], bias: f32, x_scale: f32) -> Filter {
+    let largest = weights.iter().fold(0.0_f32, |m, w| m.max(w.abs()));
+    let scale = (largest / LIMIT).max(bias.abs() / (x_scale * BIAS_LIMIT)).max(f32::MIN_POSITIVE);
+    // A channel without weights and bias: any scale will do.
+    let scale = if scale.is_normal() && scale > 1e-30 { scale } else { 1.0 };
+    Filter {
+        weights: weights.iter().map(|w| (w / scale).round_ties_even().clamp(-LIMIT, LIMIT) as i8).collect(),
+        bias: (f64::from(bias) / (f64::from(x_scale) * f64::from(scale))).round_ties_even() as i32,
+        scale,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn weights_are_rounded_half_to_even_and_stay_symmetric() {
+        // The largest weight is 127, so that one step is 1.
+        let filter = quantize_filter(&[127.0, 0.5, 1.5, 2.5, -0.5, -1.5, -127.0, 126.6], 3.0, 0.5);
+        assert_eq!(filter.weights, [127, 0, 2, 2, 0, -2, -127, 127]);
+        assert_eq!((filter.scale, filter.bias), (1.0, 6));
+    }
+
+    #[test]
+    fn bias_is_counted_in_steps_of_both_scales() {
+        let filter = quantize_filter(&[0.254, -0.127], -0.05, 0.01);
+        assert_eq!(filter.weights, [127, -64]);
+        // 0.05 / (0.01 · 0.002) = 2500
+        assert_eq!(filter.bias, -2500);
+    }
+
+    #[test]
+    fn a_channel_of_bias_alone_keeps_its_bias() {
+        let filter = quantize_filter(&[0.0, 0.0], 0.25, 0.01);
+        assert_eq!(filter.weights, [0, 0]);
+        let restored = filter.bias as f32 * 0.01 * filter.scale;
+        assert!((restored - 0.25).abs() < 1e-5, "{restored}");
+        assert_eq!(quantize_filter(&[0.0], 0.0, 0.01), Filter { weights: vec![0], bias: 0, scale: 1.0 });
+    }
+
+    #[test]
+    fn the_four_methods_choose_their_ranges() {
+        // 99,950 values of 1 and 50 of 10: the tail is 0.05 %.
+        let mut histogram = Histogram::new(10.0);
+        histogram.add(&vec![1.0; 99_950]);
+        histogram.add(&[10.0; 50]);
+        let range = |method| histogram.scale(method) * LIMIT;
+        assert!((range(Method::MinMax) - 10.0).abs() < 1e-4);
+        assert!((range(Method::Percentile999) - 1.0).abs() < 0.01);
+        assert!((range(Method::Percentile9999) - 10.0).abs() < 0.01);
+        // Clipping 50 values of 10 at 1 would cost more than rounding the 99,950.
+        assert!(range(Method::MeanSquaredError) > 9.0);
+    }
+
+    #[test]
+    fn least_squares_gives_up_rare_outliers() {
+        let mut histogram = Histogram::new(2.0);
+        let values: Vec<f32> = (0..1_000_000).map(|i| i as f32 / 1_000_000.0).collect();
+        histogram.add(&values);
+        histogram.add(&[2.0]);
+        let range = histogram.scale(Method::MeanSquaredError) * LIMIT;
+        assert!((0.9..1.2).contains(&range), "{range}");
+    }
+
+    #[test]
+    fn what_is_always_zero_gets_a_range() {
+        let histogram = Histogram::new(0.0);
+        for method in Method::ALL {
+            assert!(histogram.scale(method) > 0.0, "{method}");
+        }
+    }
+}

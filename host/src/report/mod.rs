@@ -1,0 +1,293 @@
+//! What a training leaves behind for its reader: figures, tables, plots.
+
+mod plots;
+
+use std::{fmt::Write as _, io, path::Path};
+
+use serde::Serialize;
+use shared::{contract::InputContract, verdict::OperatingPoint};
+
+pub use self::plots::PlotError;
+use crate::{
+    data::split::SplitKind,
+    files,
+    statistics::{Figures, Proportion, Scored},
+    training::{EpochMetrics, Recipe},
+};
+
+/// What every reader must know.
+pub const NOT_A_DEVICE: &str = "Pumua is a research aid, not a medical device.";
+
+/// What a reader of figures from drawings must know.
+pub const SYNTHETIC: &str =
+    "These figures are from SYNTHETIC radiographs: they show that the program works and mean nothing medically.";
+
+/// What a reader of a synthetic model's answers must know.
+pub const SYNTHETIC_MODEL: &str =
+    "This model has learnt from SYNTHETIC radiographs: its answers mean nothing medically.";
+
+/// A model and how it did on the test part.
+#[derive(Clone, Debug, Serialize)]
+pub struct ModelResult {
+    /// `float32` or `int8`.
+    pub name: String,
+    /// Name of the file in the run's folder.
+    pub file: String,
+    /// SHA-256 of the file, hexadecimal.
+    pub digest: String,
+    /// Its size.
+    pub bytes: u64,
+    /// Where its answers change; the band was fitted on the validation part.
+    pub point: OperatingPoint,
+    /// Its figures on the test part.
+    pub figures: Figures,
+    /// What they were computed from.
+    #[serde(skip)]
+    pub scored: Vec<Scored>,
+}
+
+/// Images of one part.
+#[derive(Clone, Copy, Debug, Serialize)]
+pub struct PartCount {
+    /// Without pneumonia.
+    pub normal: usize,
+    /// With pneumonia.
+    pub pneumonia: usize,
+}
+
+/// A whole run.
+#[derive(Clone, Debug, Serialize)]
+pub struct Report {
+    /// Version of Pumua.
+    pub version: String,
+    /// True if trained on drawings.
+    pub synthetic: bool,
+    /// Where the data came from.
+    pub data: String,
+    /// SHA-256 over names and files, hexadecimal.
+    pub data_digest: String,
+    /// Files left out.
+    pub skipped: usize,
+    /// How the data were split.
+    pub split: SplitKind,
+    /// Images to learn from.
+    pub train: PartCount,
+    /// Images to watch.
+    pub validation: PartCount,
+    /// Images to measure on.
+    pub test: PartCount,
+    /// Seed of everything random.
+    pub seed: u64,
+    /// How it was trained.
+    pub recipe: Recipe,
+    /// Trained numbers of the network.
+    pub parameters: usize,
+    /// What the models expect.
+    pub contract: InputContract,
+    /// How the int8 model was calibrated.
+    pub calibration: String,
+    /// Test images on which int8 decides differently from float32.
+    pub flips: usize,
+    /// The models.
+    pub models: Vec<ModelResult>,
+    /// Every epoch.
+    pub history: Vec<EpochMetrics>,
+    /// Seconds of training, without loading, validation and quantization.
+    pub seconds: f64,
+}
+
+/// A report that cannot be written.
+#[derive(Debug, thiserror::Error)]
+pub enum ReportError {
+    /// a file cannot be written
+    #[error("the report cannot be written ({0}): free some space or name another folder with `--out`")]
+    Write(#[from] io::Error),
+    /// the figures cannot be put into JSON
+    #[error("the report cannot be put into JSON: {0}")]
+    Json(#[from] serde_json::Error),
+    /// a plot cannot be drawn
+    #[error(transparent)]
+    Plot(#[from] PlotError),
+}
+
+impl Report {
+    /// Writes `report.md`, `report.json`, `curves.svg`, `confusion.svg` and `roc.svg`.
+    pub fn write(&self, folder: &Path) -> Result<(), ReportError> {
+        let kind = if self.synthetic { " (synthetic radiographs)" } else { "" };
+        let plots = [
+            ("curves.svg", plots::curves(&self.history, &format!("Training{kind}"))?),
+            ("confusion.svg", plots::confusion(&self.models, &format!("Test part{kind}"))?),
+            ("roc.svg", plots::roc(&self.models, &format!("Test part{kind}"))?),
+        ];
+        for (name, content) in plots {
+            files::write_atomically(&folder.join(name), content.as_bytes())?;
+        }
+        let mut json = serde_json::to_vec_pretty(self)?;
+        json.push(b'\n');
+        files::write_atomically(&folder.join("report.json"), &json)?;
+        files::write_atomically(&folder.join("report.md"), self.markdown().as_bytes())?;
+        Ok(())
+    }
+
+    /// The table of both models and what belongs under it, for people.
+    pub fn summary(&self) -> String {
+        let mut text = table(self.models.iter().map(|m| (m.name.as_str(), &m.figures)));
+        let images = self.test.normal + self.test.pneumonia;
+        // Writing into a `String` cannot fail.
+        let _ = writeln!(text, "int8 decides differently from float32 on {} of {images} test images.", self.flips);
+        if self.synthetic {
+            let _ = writeln!(text, "{SYNTHETIC}");
+        }
+        let _ = writeln!(text, "{NOT_A_DEVICE}");
+        text
+    }
+
+    fn markdown(&self) -> String {
+        let mut text = String::from("# Training report\n\n");
+        let Self { recipe, contract, .. } = self;
+        if self.synthetic {
+            text += &format!("**{SYNTHETIC}**\n\n");
+        }
+        text += &format!("{NOT_A_DEVICE}\n\n## Test part\n\n{}\n", markdown_table(&self.models));
+        text += &format!(
+            "Intervals are 95 %, by Wilson's method. int8 decides differently from float32 on {} images.\n\n",
+            self.flips
+        );
+        text += "![Confusion](confusion.svg)\n\n![Receiver operating characteristic](roc.svg)\n\n";
+        text += "## Verdicts\n\n";
+        text += "Between the two ends of the band the verdict is *refer*: a clinician must decide. Outside it at least 99 % of \
+                 the validation images are decided rightly on either side.\n\n";
+        text += "| model | threshold | refer from | to |\n|---|---:|---:|---:|\n";
+        for ModelResult { name, point, .. } in &self.models {
+            text += &format!("| {name} | {:.3} | {:.3} | {:.3} |\n", point.threshold, point.refer_from, point.refer_to);
+        }
+        text.push('\n');
+        text += "## Data\n\n";
+        text += &format!(
+            "{}; {} files left out (`skipped.csv`); digest `{}`. Split: {} (`split.csv`), seed {}.\n\n",
+            self.data, self.skipped, self.data_digest, self.split, self.seed
+        );
+        if self.split == SplitKind::Study {
+            text += "The split deals out single files: other images of the patients in the test part were learnt from, so the \
+                     figures are better than those to be expected on new patients.\n\n";
+        }
+        text += "| part | normal | pneumonia |\n|---|---:|---:|\n";
+        for (name, part) in [("train", self.train), ("validation", self.validation), ("test", self.test)] {
+            text += &format!("| {name} | {} | {} |\n", part.normal, part.pneumonia);
+        }
+        text += "\n## Training\n\n";
+        text += &format!(
+            "Recipe `{}`: {:?} network, {} parameters, {:?} at {}, L2 {}, dropout {}, batches of {}, {} epochs; input \
+             {} × {} pixels. {:.0} s of training. Int8 calibration: {}. Settings in `config.toml`, epochs in `metrics.csv`.\n\n",
+            recipe.name,
+            recipe.network,
+            self.parameters,
+            recipe.optimizer,
+            recipe.learning_rate,
+            recipe.l2,
+            recipe.dropout,
+            recipe.batch,
+            recipe.epochs,
+            contract.side,
+            contract.side,
+            self.seconds,
+            self.calibration
+        );
+        text += "![Curves](curves.svg)\n\n## Files\n\n| file | bytes | SHA-256 |\n|---|---:|---|\n";
+        for m in &self.models {
+            text += &format!("| `{}` | {} | `{}` |\n", m.file, m.bytes, m.digest);
+        }
+        text
+    }
+}
+
+/// Writes the epochs as CSV.
+pub fn write_metrics(history: &[EpochMetrics], path: &Path) -> io::Result<()> {
+    let mut csv = csv::Writer::from_writer(Vec::new());
+    for metrics in history {
+        csv.serialize(metrics)?;
+    }
+    let bytes = csv.into_inner().map_err(|e| e.into_error())?;
+    files::write_atomically(path, &bytes)
+}
+
+/// A table of named figures in columns, for a terminal.
+pub fn table<'a>(rows: impl Iterator<Item = (&'a str, &'a Figures)>) -> String {
+    let mut text = format!(
+        "{:<10} {:>6}  {:<22}  {:<22}  {:<22}  {:>6}\n",
+        "model", "images", "accuracy", "sensitivity", "specificity", "AUROC"
+    );
+    for (name, f) in rows {
+        let [accuracy, sensitivity, specificity] = proportions(f);
+        text += &format!(
+            "{name:<10} {:>6}  {accuracy:<22}  {sensitivity:<22}  {specificity:<22}  {:>6}\n",
+            f.images,
+            auroc(f)
+        );
+    }
+    text
+}
+
+fn markdown_table(models: &[ModelResult]) -> String {
+    let mut text = String::from(
+        "| model | images | accuracy | sensitivity | specificity | AUROC |\n|---|---:|---|---|---|---:|\n",
+    );
+    for m in models {
+        let [accuracy, sensitivity, specificity] = proportions(&m.figures);
+        text += &format!(
+            "| {} | {} | {accuracy} | {sensitivity} | {specificity} | {} |\n",
+            m.name,
+            m.figures.images,
+            auroc(&m.figures)
+        );
+    }
+    text
+}
+
+fn proportions(figures: &Figures) -> [String; 3] {
+    [figures.accuracy, figures.sensitivity, figures.specificity].map(|p| match p {
+        Some(Proportion { value, low, high }) => format!("{value:.4} ({low:.3}–{high:.3})"),
+        None => "–".to_owned(),
+    })
+}
+
+fn auroc(figures: &Figures) -> String {
+    figures.auroc.map_or_else(|| "–".to_owned(), |a| format!("{a:.4}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn table_lines_up_and_marks_what_is_not_there() {
+        let scored = [Scored { positive: true, probability: 0.9 }, Scored { positive: true, probability: 0.1 }];
+        let figures = Figures::of(&scored, 0.5);
+        let text = table([("float32", &figures)].into_iter());
+        assert_eq!(
+            text,
+            "model      images  accuracy                sensitivity             specificity              AUROC\n\
+             float32         2  0.5000 (0.095–0.905)    0.5000 (0.095–0.905)    –                            –\n"
+        );
+    }
+
+    #[test]
+    fn metrics_are_one_line_an_epoch() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("metrics.csv");
+        let metrics = EpochMetrics {
+            epoch: 1,
+            train_loss: 0.5,
+            train_accuracy: 0.75,
+            validation_loss: 0.25,
+            validation_accuracy: 1.0,
+            images_per_second: 100.0,
+        };
+        write_metrics(&[metrics], &path).unwrap();
+        assert_eq!(
+            std::fs::read_to_string(path).unwrap(),
+            "epoch,train_loss,train_accuracy,validation_loss,validation_accuracy,images_per_second\n\
+             1,0.5,0.75,0.25,1.0,100.0\n"
+        );
+    }
+}
