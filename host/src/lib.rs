@@ -10,6 +10,7 @@ pub mod evaluation;
 pub mod exit;
 pub mod files;
 pub mod interrupt;
+pub mod link;
 pub mod network;
 pub mod onnx;
 pub mod progress;

@@ -4,7 +4,7 @@ use std::{io, process::ExitCode};
 
 use clap::{Parser, Subcommand};
 use host::{
-    commands::{evaluate, predict, quantize, synthetic, train},
+    commands::{evaluate, info, predict, quantize, results, screenshot, send, synthetic, train},
     exit::Failure,
 };
 
@@ -39,6 +39,14 @@ enum Command {
     Evaluate(evaluate::Options),
     /// Judge radiograph files with the engine of the box
     Predict(predict::Options),
+    /// Send radiographs to the box and print its verdicts
+    Send(send::Options),
+    /// Say what the box is
+    Info(info::Options),
+    /// Read the results that the box has stored
+    Results(results::Options),
+    /// Fetch the picture on the screen of the box
+    Screenshot(screenshot::Options),
 }
 
 fn main() -> ExitCode {
@@ -48,6 +56,10 @@ fn main() -> ExitCode {
         Command::Quantize(options) => quantize::run(options),
         Command::Evaluate(options) => evaluate::run(options),
         Command::Predict(options) => predict::run(options),
+        Command::Send(options) => send::run(options),
+        Command::Info(options) => info::run(options),
+        Command::Results(options) => results::run(options),
+        Command::Screenshot(options) => screenshot::run(options),
     };
     match result {
         Ok(exit) => exit.into(),

@@ -1,7 +1,11 @@
 //! The commands, one module each: its options (clap) and `run`.
 
 pub mod evaluate;
+pub mod info;
 pub mod predict;
 pub mod quantize;
+pub mod results;
+pub mod screenshot;
+pub mod send;
 pub mod synthetic;
 pub mod train;

@@ -1,0 +1,89 @@
+//! `host info`: says what the box is.
+
+use std::io::{self, Write};
+
+use serde_json::json;
+use shared::wire::Info;
+
+use crate::{
+    exit::{Exit, Failure},
+    link::{Connection, LinkError, PortOptions},
+};
+
+/// Options of `host info`.
+#[derive(Debug, clap::Args)]
+pub struct Options {
+    #[command(flatten)]
+    port: PortOptions,
+    /// Print a JSON object
+    #[arg(long)]
+    json: bool,
+}
+
+/// Says what the box is.
+pub fn run(options: Options) -> Result<Exit, Failure> {
+    let Options { port, json } = options;
+    let mut connection = Connection::open(&port).map_err(LinkError::failure)?;
+    let info = connection.info().map_err(LinkError::failure)?;
+    let text = if json { to_json(&info) } else { to_text(&info) };
+    writeln!(io::stdout(), "{text}")?;
+    Ok(Exit::Done)
+}
+
+fn to_text(info: &Info) -> String {
+    let Info { contract, point, .. } = info;
+    let training =
+        if info.synthetic { "synthetic radiographs: its answers mean nothing medically" } else { "radiographs" };
+    [
+        format!("software      {}", info.software),
+        format!("model         {} ({})", info.model, if info.int8 { "int8" } else { "float" }),
+        format!("model digest  {}", info.model_digest),
+        format!("trained on    {training}"),
+        format!("input         {0} x {0} pixels, {1:?}", contract.side, contract.fit).to_lowercase(),
+        format!("threshold     {:.3}, refer from {:.3} to {:.3}", point.threshold, point.refer_from, point.refer_to),
+        format!("starts        {}", info.boot),
+        format!("results       {}", info.records),
+        "A research aid, not a medical device.".to_owned(),
+    ]
+    .join("\n")
+}
+
+fn to_json(info: &Info) -> String {
+    json!({
+        "software": info.software.as_str(), "model": info.model.as_str(),
+        "model_digest": info.model_digest.to_string(), "synthetic": info.synthetic, "int8": info.int8,
+        "contract": info.contract, "operating_point": info.point, "boot": info.boot, "records": info.records,
+    })
+    .to_string()
+}
+
+#[cfg(test)]
+mod tests {
+    use shared::{
+        contract::{Fit, InputContract},
+        verdict::{Digest, OperatingPoint},
+    };
+
+    use super::*;
+
+    #[test]
+    fn synthetic_model_is_said_to_be_one() {
+        let info = Info {
+            software: "0.1.0".try_into().unwrap(),
+            model: "a-model".try_into().unwrap(),
+            model_digest: Digest::of(b"m"),
+            synthetic: true,
+            int8: true,
+            contract: InputContract { side: 64, fit: Fit::Letterbox, scale: 1.0, zero_point: 0 },
+            point: OperatingPoint::HALF,
+            boot: 3,
+            records: 4,
+        };
+        let text = to_text(&info);
+        assert!(
+            text.contains("synthetic") && text.contains("a-model (int8)") && text.contains("64 x 64 pixels, letterbox")
+        );
+        let value: serde_json::Value = serde_json::from_str(&to_json(&info)).unwrap();
+        assert_eq!((&value["synthetic"], &value["contract"]["fit"]), (&json!(true), &json!("letterbox")));
+    }
+}

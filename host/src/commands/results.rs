@@ -1,0 +1,155 @@
+//! `host results`: reads the results that the box has stored.
+
+use std::io::{self, Write};
+
+use serde_json::json;
+use shared::verdict::ResultRecord;
+
+use crate::{
+    calendar::utc,
+    exit::{Exit, Failure},
+    link::{Connection, LinkError, PortOptions},
+};
+
+/// Options of `host results`.
+#[derive(Debug, clap::Args)]
+pub struct Options {
+    #[command(flatten)]
+    port: PortOptions,
+    /// Number of the first record
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u64).range(1..))]
+    from: u64,
+    /// Most records to read [default: all]
+    #[arg(long, value_name = "N")]
+    limit: Option<u64>,
+    /// Print one JSON object for each record
+    #[arg(long, conflicts_with = "csv")]
+    json: bool,
+    /// Print comma-separated values with a header
+    #[arg(long)]
+    csv: bool,
+}
+
+const HEADER: [&str; 9] = ["number", "time", "boot", "study", "verdict", "code", "probability", "image", "model"];
+
+/// Reads the results that the box has stored.
+pub fn run(options: Options) -> Result<Exit, Failure> {
+    let Options { port, mut from, limit, json, csv } = options;
+    let mut connection = Connection::open(&port).map_err(LinkError::failure)?;
+    let mut out = io::stdout().lock();
+    if csv {
+        write_csv(&mut out, HEADER)?;
+    }
+    let mut remaining = limit.unwrap_or(u64::MAX);
+    while remaining > 0 {
+        let limit = u16::try_from(remaining).unwrap_or(u16::MAX);
+        let count = connection.results(from, limit, |record| {
+            if json {
+                writeln!(out, "{}", to_json(&record)).map_err(Stop::Output)
+            } else if csv {
+                write_csv(&mut out, fields(&record)).map_err(Stop::Output)
+            } else {
+                writeln!(out, "{}", to_text(&record)).map_err(Stop::Output)
+            }
+        })?;
+        if count < limit {
+            break;
+        }
+        from += u64::from(count);
+        remaining -= u64::from(count);
+    }
+    out.flush()?;
+    Ok(Exit::Done)
+}
+
+/// Why reading ends early.
+enum Stop {
+    Link(LinkError),
+    Output(io::Error),
+}
+
+impl From<LinkError> for Stop {
+    fn from(error: LinkError) -> Self {
+        Self::Link(error)
+    }
+}
+
+impl From<Stop> for Failure {
+    fn from(stop: Stop) -> Self {
+        match stop {
+            Stop::Link(error) => error.failure(),
+            Stop::Output(error) => error.into(),
+        }
+    }
+}
+
+fn write_csv(out: &mut impl Write, fields: impl IntoIterator<Item = impl AsRef<[u8]>>) -> io::Result<()> {
+    let mut writer = csv::Writer::from_writer(out);
+    writer.write_record(fields)?;
+    writer.flush()
+}
+
+fn fields(record: &ResultRecord) -> [String; 9] {
+    [
+        record.number.to_string(),
+        record.unix_seconds.map(utc).unwrap_or_default(),
+        record.boot.to_string(),
+        record.study.as_str().to_owned(),
+        record.verdict.to_string(),
+        record.verdict.code().to_string(),
+        record.probability.to_string(),
+        record.image.to_string(),
+        record.model.to_string(),
+    ]
+}
+
+fn to_text(record: &ResultRecord) -> String {
+    let time = record.unix_seconds.map_or_else(|| "time unknown".to_owned(), utc);
+    let line = format!(
+        "{:>6}  {time:20}  {:9}  {:.3}  {:.12}  {}",
+        record.number,
+        record.verdict,
+        record.probability,
+        record.image,
+        record.study.as_str()
+    );
+    line.trim_end().to_owned()
+}
+
+fn to_json(record: &ResultRecord) -> serde_json::Value {
+    json!({
+        "number": record.number, "time": record.unix_seconds.map(utc), "boot": record.boot,
+        "study": record.study.as_str(), "verdict": record.verdict.as_str(), "code": record.verdict.code(),
+        "probability": record.probability, "image": record.image.to_string(), "model": record.model.to_string(),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use shared::verdict::{Digest, OperatingPoint, StudyId, Verdict};
+
+    use super::*;
+
+    #[test]
+    fn a_record_is_one_line_in_each_form() {
+        let record = ResultRecord {
+            number: 12,
+            boot: 3,
+            unix_seconds: Some(1_700_000_000),
+            study: StudyId::new("ward-3").unwrap(),
+            image: Digest::of(b"abc"),
+            model: Digest::of(b"m"),
+            probability: 0.25,
+            point: OperatingPoint::HALF,
+            verdict: Verdict::Normal,
+        };
+        assert_eq!(to_text(&record), "    12  2023-11-14T22:13:20Z  normal     0.250  ba7816bf8f01  ward-3");
+        assert_eq!(to_json(&record)["code"], 100);
+        let mut csv = Vec::new();
+        write_csv(&mut csv, HEADER).unwrap();
+        write_csv(&mut csv, fields(&record)).unwrap();
+        let csv = String::from_utf8(csv).unwrap();
+        assert_eq!(csv.lines().count(), 2);
+        assert!(csv.contains("\n12,2023-11-14T22:13:20Z,3,ward-3,normal,100,0.25,ba7816bf"), "{csv}");
+    }
+}

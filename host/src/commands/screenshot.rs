@@ -1,0 +1,43 @@
+//! `host screenshot`: fetches the picture on the screen of the box.
+
+use std::{
+    io::{self, IsTerminal, Write},
+    path::{Path, PathBuf},
+};
+
+use anyhow::{Context, anyhow};
+
+use crate::{
+    exit::{Exit, Failure, WithExit},
+    files::write_atomically,
+    link::{Connection, LinkError, PortOptions},
+};
+
+/// Options of `host screenshot`.
+#[derive(Debug, clap::Args)]
+pub struct Options {
+    /// PNG file to write; `-` for stdout
+    #[arg(value_name = "FILE.png")]
+    file: PathBuf,
+    #[command(flatten)]
+    port: PortOptions,
+}
+
+/// Fetches the picture on the screen of the box.
+pub fn run(options: Options) -> Result<Exit, Failure> {
+    let Options { file, port } = options;
+    let to_stdout = file == Path::new("-");
+    if to_stdout && io::stdout().is_terminal() {
+        return Err(anyhow!("a picture is not for a terminal: name a file, or redirect stdout")).exit(Exit::Usage);
+    }
+    let mut connection = Connection::open(&port).map_err(LinkError::failure)?;
+    let png = connection.screen().map_err(LinkError::failure)?;
+    if to_stdout {
+        let mut out = io::stdout().lock();
+        out.write_all(&png).and_then(|()| out.flush())?;
+    } else {
+        write_atomically(&file, &png)
+            .with_context(|| format!("cannot write {}: name a file in a folder that can be written", file.display()))?;
+    }
+    Ok(Exit::Done)
+}

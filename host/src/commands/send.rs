@@ -1,0 +1,334 @@
+//! `host send`: sends radiographs to the box and prints its verdicts.
+
+use std::{
+    io::{self, Write},
+    path::{Path, PathBuf},
+    thread,
+    time::{Duration, Instant, SystemTime, UNIX_EPOCH},
+};
+
+use indicatif::{HumanBytes, ProgressBar, ProgressStyle};
+use serde_json::{Value, json};
+use shared::{
+    contract::InputContract,
+    verdict::{Digest, Fault, Refusal, ResultRecord, StudyId},
+    wire::{HostError, Image, Info, Outcome, Phase},
+};
+
+use crate::{
+    exit::{Exit, Failure, WithExit},
+    files::{ReadError, read_radiograph},
+    link::{Connection, LinkError, PortOptions, Sending},
+    report::SYNTHETIC_MODEL,
+};
+
+/// Options of `host send`.
+#[derive(Debug, clap::Args)]
+pub struct Options {
+    /// Radiographs to send: JPEG or PNG files
+    #[arg(required = true, value_name = "FILE")]
+    files: Vec<PathBuf>,
+    #[command(flatten)]
+    port: PortOptions,
+    /// Opaque name of the examination, kept with the results: letters, digits, '.', '_', '-'; never a patient's name
+    #[arg(long, value_name = "ID", default_value = "", hide_default_value = true, value_parser = StudyId::new)]
+    study: StudyId,
+    /// Prepare the images here and send only what the model needs and a small picture: for a slow line. The verdict is
+    /// the same
+    #[arg(long)]
+    prepared: bool,
+    /// Print one JSON object for each file
+    #[arg(long)]
+    json: bool,
+}
+
+/// Sends radiographs to the box and prints its verdicts.
+pub fn run(options: Options) -> Result<Exit, Failure> {
+    let Options { files, port, study, prepared, json } = options;
+    let mut connection = Connection::open(&port).map_err(LinkError::failure)?;
+    let info = greet(&mut connection).map_err(LinkError::failure)?;
+    let contract = if prepared {
+        info.contract.check().exit(Exit::Protocol)?;
+        Some(info.contract)
+    } else {
+        None
+    };
+    let mut tally = Tally::default();
+    for path in &files {
+        let start = Instant::now();
+        let answer = match read_radiograph(path) {
+            Ok(bytes) => match make_image(&mut connection, bytes, contract, &study) {
+                Ok(Ok(image)) => transfer(&mut connection, path, image, &mut tally),
+                Ok(Err(refusal)) => Ok(Answer::Refused(refusal)),
+                Err(error) => Err(error),
+            },
+            Err(ReadError::Refused(refusal)) => Ok(Answer::Refused(refusal)),
+            Err(ReadError::Io(error)) => Ok(Answer::Unreadable(error)),
+        };
+        let answer = answer.map_err(|error| {
+            tally.report(&connection);
+            let Failure { exit, error } = error.failure();
+            Failure { exit, error: error.context(format!("{}: not judged", path.display())) }
+        })?;
+        tally.count(&answer);
+        let line = if json {
+            to_json(path, &answer, start.elapsed(), info.synthetic).to_string()
+        } else {
+            to_text(path, &answer)
+        };
+        let mut out = io::stdout().lock();
+        writeln!(out, "{line}").and_then(|()| out.flush())?;
+    }
+    tally.report(&connection);
+    Ok(tally.exit())
+}
+
+/// Sets the clock and learns what the box is.
+fn greet(connection: &mut Connection) -> Result<Info, LinkError> {
+    let since_1970 = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    connection.set_clock(since_1970.as_secs())?;
+    let info = connection.info()?;
+    eprintln!("model {}; a research aid, not a medical device", info.model);
+    if info.synthetic {
+        eprintln!("{SYNTHETIC_MODEL}");
+    }
+    Ok(info)
+}
+
+/// How a file has been answered.
+enum Answer {
+    Judged(Box<Judged>),
+    /// By the box, or here before it was sent.
+    Refused(Refusal),
+    Failed(Fault),
+    Unreadable(io::Error),
+}
+
+struct Judged {
+    record: ResultRecord,
+    /// Bytes on the line.
+    bytes: u32,
+}
+
+/// The image as it is sent: prepared for the contract, if one is given, while the session is kept alive.
+fn make_image(
+    connection: &mut Connection,
+    bytes: Vec<u8>,
+    contract: Option<InputContract>,
+    study: &StudyId,
+) -> Result<Result<Image, Refusal>, LinkError> {
+    let Some(contract) = contract else { return Ok(Image::file(bytes, study.clone())) };
+    let prepare = || {
+        let radiograph = decode::decode(&bytes)?;
+        Ok(Image::prepared(&radiograph.picture(), &contract, false, Digest::of(&bytes), study.clone()))
+    };
+    thread::scope(|scope| {
+        let worker = scope.spawn(prepare);
+        connection.wait_while(|| !worker.is_finished())?;
+        Ok(worker.join().unwrap_or(Err(Refusal::Corrupt)))
+    })
+}
+
+fn transfer(connection: &mut Connection, path: &Path, image: Image, tally: &mut Tally) -> Result<Answer, LinkError> {
+    let (bytes, source) = (image.begin.length, image.source());
+    let name = path.file_name().unwrap_or(path.as_os_str()).to_string_lossy().into_owned();
+    // Draws on a terminal only.
+    let bar = ProgressBar::new(u64::from(bytes)).with_style(style()).with_message(name);
+    let start = Instant::now();
+    let mut arrived = None;
+    let outcome = connection.send(image, |sending| match sending {
+        Sending::Sent { done, total } => {
+            bar.set_position(u64::from(done));
+            if done == total {
+                arrived = arrived.or(Some(start.elapsed()));
+            }
+        }
+        Sending::Phase(Phase::Receiving) => {}
+        Sending::Phase(Phase::Decoding) => bar.set_prefix("decoding"),
+        Sending::Phase(Phase::Analysing) => bar.set_prefix("analysing"),
+    });
+    bar.finish_and_clear();
+    let outcome = outcome?;
+    if let Some(took) = arrived {
+        tally.transferred(bytes, took);
+    }
+    match outcome {
+        Outcome::Result(record) if record.image != source => Err(HostError::Protocol.into()),
+        Outcome::Result(record) => Ok(Answer::Judged(Box::new(Judged { record, bytes }))),
+        Outcome::Refused(refusal) => Ok(Answer::Refused(refusal)),
+        Outcome::Failed(fault) => Ok(Answer::Failed(fault)),
+    }
+}
+
+fn style() -> ProgressStyle {
+    let template = "{msg} {wide_bar} {bytes}/{total_bytes} {bytes_per_sec} {eta} {prefix}";
+    ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar())
+}
+
+/// What all files together have come to.
+#[derive(Default)]
+struct Tally {
+    refused: usize,
+    faults: usize,
+    unreadable: usize,
+    transfers: u32,
+    bytes: u64,
+    time: Duration,
+}
+
+impl Tally {
+    fn count(&mut self, answer: &Answer) {
+        match answer {
+            Answer::Judged(_) => {}
+            Answer::Refused(_) => self.refused += 1,
+            Answer::Failed(_) => self.faults += 1,
+            Answer::Unreadable(_) => self.unreadable += 1,
+        }
+    }
+
+    fn transferred(&mut self, bytes: u32, took: Duration) {
+        self.transfers += 1;
+        self.bytes += u64::from(bytes);
+        self.time += took;
+    }
+
+    /// The gravest of what has happened.
+    fn exit(&self) -> Exit {
+        match self {
+            Self { faults: 1.., .. } => Exit::Box,
+            Self { unreadable: 1.., .. } => Exit::Failed,
+            Self { refused: 1.., .. } => Exit::Refused,
+            _ => Exit::Done,
+        }
+    }
+
+    fn report(&self, connection: &Connection) {
+        let seconds = self.time.as_secs_f64();
+        if self.transfers > 0 && seconds > 0.0 {
+            let rate = self.bytes as f64 / seconds;
+            let repeated = connection.counters().repeated;
+            eprintln!(
+                "{} image(s), {} sent in {seconds:.1} s: {rate:.0} bytes/s payload, {repeated} message(s) repeated",
+                self.transfers,
+                HumanBytes(self.bytes)
+            );
+        }
+    }
+}
+
+fn to_text(path: &Path, answer: &Answer) -> String {
+    let path = path.display();
+    let refused = |refusal: &Refusal| format!("{path}: REFUSED  {refusal} (code {})", refusal.code());
+    match answer {
+        Answer::Judged(judged) => {
+            let record = &judged.record;
+            let verdict = record.verdict.as_str().to_uppercase();
+            format!("{path}: {verdict}  probability {:.3}  (record {})", record.probability, record.number)
+        }
+        Answer::Refused(refusal) => refused(refusal),
+        Answer::Failed(fault) => {
+            format!("{path}: FAILED  {fault} (code {})", fault.code())
+        }
+        Answer::Unreadable(error) => format!("{path}: UNREADABLE  {error}: name a radiograph file that you may read"),
+    }
+}
+
+fn to_json(path: &Path, answer: &Answer, took: Duration, synthetic: bool) -> Value {
+    let seconds = (took.as_secs_f64() * 1000.0).round() / 1000.0;
+    let path = path.to_string_lossy();
+    let refused = |refusal: &Refusal| {
+        json!({
+            "path": path, "verdict": "refused", "refusal": refusal.as_str(), "code": refusal.code(), "message": refusal.to_string(),
+            "seconds": seconds,
+        })
+    };
+    match answer {
+        Answer::Judged(judged) => {
+            let Judged { record, bytes } = &**judged;
+            json!({
+                "path": path, "verdict": record.verdict.as_str(), "code": record.verdict.code(),
+                "probability": record.probability, "record": record.number, "study": record.study.as_str(),
+                "image": record.image.to_string(), "model": record.model.to_string(), "bytes": bytes,
+                "synthetic_model": synthetic, "seconds": seconds,
+            })
+        }
+        Answer::Refused(refusal) => refused(refusal),
+        Answer::Failed(fault) => json!({
+            "path": path, "verdict": "failed", "fault": fault.as_str(), "code": fault.code(), "message": fault.to_string(),
+            "seconds": seconds,
+        }),
+        Answer::Unreadable(error) => json!({ "path": path, "error": error.to_string() }),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use shared::verdict::{OperatingPoint, Verdict};
+
+    use super::*;
+
+    fn result() -> Answer {
+        let record = ResultRecord {
+            number: 12,
+            boot: 1,
+            unix_seconds: None,
+            study: StudyId::default(),
+            image: Digest::of(b"x"),
+            model: Digest::of(b"m"),
+            probability: 0.9287,
+            point: OperatingPoint::HALF,
+            verdict: Verdict::Pneumonia,
+        };
+        Answer::Judged(Box::new(Judged { record, bytes: 70 }))
+    }
+
+    #[test]
+    fn every_answer_is_one_line() {
+        let path = Path::new("a/x.png");
+        let unreadable = Answer::Unreadable(io::Error::from(io::ErrorKind::IsADirectory));
+        for (answer, text) in [
+            (result(), "a/x.png: PNEUMONIA  probability 0.929  (record 12)"),
+            (
+                Answer::Refused(Refusal::Empty),
+                "a/x.png: REFUSED  the file is empty: export the radiograph again (code 200)",
+            ),
+            (
+                Answer::Failed(Fault::Storage),
+                "a/x.png: FAILED  the result could not be stored: check the storage of the box (code 303)",
+            ),
+            (unreadable, "a/x.png: UNREADABLE  is a directory: name a radiograph file that you may read"),
+        ] {
+            assert_eq!(to_text(path, &answer), text);
+        }
+    }
+
+    #[test]
+    fn json_has_the_fields_of_the_answer() {
+        let path = Path::new("x.png");
+        let value = to_json(path, &result(), Duration::from_micros(1_234_567), true);
+        assert_eq!(
+            (&value["verdict"], &value["code"], &value["record"]),
+            (&json!("pneumonia"), &json!(101), &json!(12))
+        );
+        assert_eq!((&value["bytes"], &value["seconds"]), (&json!(70), &json!(1.235)));
+        assert_eq!(value["synthetic_model"], json!(true));
+        assert_eq!(value["image"], json!(Digest::of(b"x").to_string()));
+        let value = to_json(path, &Answer::Refused(Refusal::Corrupt), Duration::ZERO, false);
+        assert_eq!((&value["refusal"], &value["code"]), (&json!("corrupt"), &json!(202)));
+    }
+
+    #[test]
+    fn gravest_answer_decides_the_exit_code() {
+        let mut tally = Tally::default();
+        for (answer, exit) in [
+            (result(), Exit::Done),
+            (Answer::Refused(Refusal::Empty), Exit::Refused),
+            (Answer::Unreadable(io::ErrorKind::NotFound.into()), Exit::Failed),
+            (Answer::Failed(Fault::Inference), Exit::Box),
+            (result(), Exit::Box),
+        ] {
+            tally.count(&answer);
+            assert_eq!(tally.exit(), exit);
+        }
+    }
+}

@@ -1,0 +1,255 @@
+//! A session with the box over a serial port.
+
+use std::{
+    hash::{BuildHasher, RandomState},
+    io::{self, Read, Write},
+    time::{Duration, Instant},
+};
+
+use serialport::{SerialPort, TTYPort};
+use shared::{
+    verdict::ResultRecord,
+    wire::{Counters, HostError, HostEvent, HostSession, Image, Info, MAX_FRAME, Outcome, Phase, Request},
+};
+
+use super::{LinkError, PortOptions, port};
+use crate::interrupt;
+
+/// How long the program waits for bytes at most before it looks whether Ctrl-C was pressed.
+const LONGEST_WAIT: Duration = Duration::from_millis(50);
+/// How long the last frames of a session may take.
+const CLOSING: Duration = Duration::from_millis(300);
+/// How long the box may take to confirm that an image is given up.
+const CANCELLING: Duration = Duration::from_secs(3);
+
+/// What happens to an image that is being sent.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Sending {
+    /// Bytes that the box has.
+    Sent {
+        /// Bytes done.
+        done: u32,
+        /// Bytes in all.
+        total: u32,
+    },
+    /// The box has taken this up.
+    Phase(Phase),
+}
+
+/// An open session. Dropping it tells the box.
+pub struct Connection {
+    port: TTYPort,
+    session: HostSession,
+    start: Instant,
+    frame: [u8; MAX_FRAME],
+    /// The part of `frame` that the port has not yet taken.
+    unwritten: std::ops::Range<usize>,
+}
+
+impl Connection {
+    /// Finds the port, opens it and waits until the box answers. Ctrl-C is heard from here on.
+    pub fn open(options: &PortOptions) -> Result<Self, LinkError> {
+        let (path, baud) = options.resolve()?;
+        interrupt::listen();
+        Self::over(port::open(&path, baud)?, options.timeout)
+    }
+
+    /// Waits until the box answers on a port. `timeout`: seconds that it may take for a step with a request.
+    pub(super) fn over(port: TTYPort, timeout: u64) -> Result<Self, LinkError> {
+        // Keys of a fresh `RandomState` are random: enough to tell two hosts apart.
+        let nonce = RandomState::new().hash_one(std::process::id()) as u32;
+        let mut session = HostSession::new(0, nonce);
+        session.set_answer_within(timeout * 1000);
+        let mut this = Self { port, session, start: Instant::now(), frame: [0; MAX_FRAME], unwritten: 0..0 };
+        match this.next_event()? {
+            HostEvent::Connected => Ok(this),
+            _ => Err(HostError::Protocol.into()),
+        }
+    }
+
+    /// How the line has done.
+    pub fn counters(&self) -> Counters {
+        self.session.counters()
+    }
+
+    /// Asks what the box is.
+    pub fn info(&mut self) -> Result<Info, LinkError> {
+        match self.ask(Request::Info)? {
+            HostEvent::Info(info) => Ok(info),
+            _ => Err(HostError::Protocol.into()),
+        }
+    }
+
+    /// Sets the clock of the box.
+    pub fn set_clock(&mut self, unix_seconds: u64) -> Result<(), LinkError> {
+        match self.ask(Request::SetClock { unix_seconds })? {
+            HostEvent::ClockSet => Ok(()),
+            _ => Err(HostError::Protocol.into()),
+        }
+    }
+
+    /// Fetches the picture on the screen: a PNG file, its digest checked.
+    pub fn screen(&mut self) -> Result<Vec<u8>, LinkError> {
+        match self.ask(Request::Screen)? {
+            HostEvent::Screen(png) => Ok(png),
+            _ => Err(HostError::Protocol.into()),
+        }
+    }
+
+    /// Reads at most `limit` stored results from the number `from` on and returns how many there were.
+    pub fn results<E: From<LinkError>>(
+        &mut self,
+        from: u64,
+        limit: u16,
+        mut each: impl FnMut(ResultRecord) -> Result<(), E>,
+    ) -> Result<u16, E> {
+        let mut event = self.ask(Request::Results { from, limit })?;
+        let mut count = 0;
+        loop {
+            match event {
+                HostEvent::Record(record) => each(record)?,
+                HostEvent::RecordsEnd => return Ok(count),
+                _ => return Err(LinkError::from(HostError::Protocol).into()),
+            }
+            count += 1;
+            event = self.next_event()?;
+        }
+    }
+
+    /// Sends an image and waits for the answer. Ctrl-C gives the image up before the error is returned.
+    pub fn send(&mut self, image: Image, mut progress: impl FnMut(Sending)) -> Result<Outcome, LinkError> {
+        let answer = self.request(Request::Image(image)).and_then(|()| self.outcome(&mut progress));
+        if matches!(answer, Err(LinkError::Interrupted)) {
+            self.give_up();
+        }
+        answer
+    }
+
+    fn outcome(&mut self, progress: &mut impl FnMut(Sending)) -> Result<Outcome, LinkError> {
+        loop {
+            match self.next_event()? {
+                HostEvent::Outcome(outcome) => return Ok(outcome),
+                HostEvent::Sent { done, total } => progress(Sending::Sent { done, total }),
+                HostEvent::Progress { phase, .. } => progress(Sending::Phase(phase)),
+                _ => return Err(HostError::Protocol.into()),
+            }
+        }
+    }
+
+    fn give_up(&mut self) {
+        self.session.cancel();
+        let until = Instant::now() + CANCELLING;
+        while Instant::now() < until {
+            match self.session.event(self.now()) {
+                Some(HostEvent::Cancelled | HostEvent::Down(_)) => return,
+                Some(_) => {}
+                None if self.exchange().is_err() => return,
+                None => {}
+            }
+        }
+    }
+
+    /// Keeps the session alive while something else is waited for.
+    pub fn wait_while(&mut self, mut waiting: impl FnMut() -> bool) -> Result<(), LinkError> {
+        while waiting() {
+            if interrupt::asked() {
+                return Err(LinkError::Interrupted);
+            }
+            if let Some(event) = self.session.event(self.now()) {
+                return Err(match event {
+                    HostEvent::Down(error) => error,
+                    _ => HostError::Protocol,
+                }
+                .into());
+            }
+            self.exchange()?;
+        }
+        Ok(())
+    }
+
+    fn ask(&mut self, request: Request) -> Result<HostEvent, LinkError> {
+        self.request(request)?;
+        self.next_event()
+    }
+
+    fn request(&mut self, request: Request) -> Result<(), LinkError> {
+        let now = self.now();
+        // Only a session that has ended, or a request made after another one failed halfway, gets here.
+        self.session.request(now, request).map_err(|_| HostError::Closed.into())
+    }
+
+    fn next_event(&mut self) -> Result<HostEvent, LinkError> {
+        loop {
+            match self.session.event(self.now()) {
+                Some(HostEvent::Down(error)) => return Err(error.into()),
+                Some(HostEvent::Failed(fault)) => return Err(LinkError::Fault(fault)),
+                Some(event) => return Ok(event),
+                None if interrupt::asked() => return Err(LinkError::Interrupted),
+                None => self.exchange()?,
+            }
+        }
+    }
+
+    /// Writes what the port takes, then waits for bytes until the session needs attention.
+    fn exchange(&mut self) -> Result<(), LinkError> {
+        self.write().map_err(|source| LinkError::Unplugged { source })?;
+        let wait = if self.unwritten.is_empty() {
+            let due = self.session.next_deadline().unwrap_or(u64::MAX).saturating_sub(self.now());
+            Duration::from_millis(due.max(1)).min(LONGEST_WAIT)
+        } else {
+            Duration::from_millis(1)
+        };
+        let mut bytes = [0; 4096];
+        match self.read(&mut bytes, wait) {
+            Ok(count) => self.session.receive(self.now(), &bytes[..count]),
+            Err(source) => return Err(LinkError::Unplugged { source }),
+        }
+        Ok(())
+    }
+
+    fn write(&mut self) -> io::Result<()> {
+        loop {
+            if self.unwritten.is_empty() {
+                let now = self.now();
+                self.unwritten = 0..self.session.poll_transmit(now, &mut self.frame);
+                if self.unwritten.is_empty() {
+                    return Ok(());
+                }
+            }
+            self.port.set_timeout(Duration::from_millis(10))?;
+            match self.port.write(&self.frame[self.unwritten.clone()]) {
+                Ok(0) => return Err(io::ErrorKind::BrokenPipe.into()),
+                Ok(count) => self.unwritten.start += count,
+                Err(error) if is_transient(&error) => return Ok(()),
+                Err(error) => return Err(error),
+            }
+        }
+    }
+
+    fn read(&mut self, bytes: &mut [u8], wait: Duration) -> io::Result<usize> {
+        self.port.set_timeout(wait)?;
+        match self.port.read(bytes) {
+            Ok(0) => Err(io::ErrorKind::BrokenPipe.into()),
+            Err(error) if is_transient(&error) => Ok(0),
+            result => result,
+        }
+    }
+
+    fn now(&self) -> u64 {
+        self.start.elapsed().as_millis() as u64
+    }
+}
+
+fn is_transient(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::TimedOut | io::ErrorKind::Interrupted | io::ErrorKind::WouldBlock)
+}
+
+impl Drop for Connection {
+    fn drop(&mut self) {
+        self.session.close();
+        let until = Instant::now() + CLOSING;
+        while self.write().is_ok() && !self.unwritten.is_empty() && Instant::now() < until {}
+        // A port that is closed drops what it has not sent.
+        let _ = self.port.flush();
+    }
+}

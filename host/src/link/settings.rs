@@ -1,0 +1,105 @@
+//! Which port at which speed: flag, else environment, else configuration file, else the only port found.
+
+use std::{
+    env, fs, io,
+    path::{Path, PathBuf},
+};
+
+use serde::Deserialize;
+
+use super::{LinkError, port};
+
+const DEFAULT_BAUD: u32 = 115_200;
+
+/// Where the box is. Without these options: the environment, then the keys `port` and `baud` of the configuration file
+/// ($XDG_CONFIG_HOME/pumua/host.toml), then the only port found.
+#[derive(Clone, Debug, Default, clap::Args)]
+pub struct PortOptions {
+    /// Serial port of the box [default: `port` in ~/.config/pumua/host.toml, else the only one found]
+    #[arg(long, value_name = "PATH", env = "PUMUA_PORT", hide_env_values = true)]
+    pub port: Option<PathBuf>,
+    /// Speed of the line in bits a second, as set on the box [default: `baud` in the same file, else 115200]
+    #[arg(long, value_name = "BAUD", env = "PUMUA_BAUD", hide_env_values = true,
+          value_parser = clap::value_parser!(u32).range(300..=4_000_000))]
+    pub baud: Option<u32>,
+    /// Longest time that the box may take for a step before it counts as unreachable
+    #[arg(long, value_name = "SECONDS", default_value_t = 60, value_parser = clap::value_parser!(u64).range(1..=3600))]
+    pub timeout: u64,
+}
+
+/// The configuration file.
+#[derive(Debug, Default, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Config {
+    port: Option<PathBuf>,
+    baud: Option<u32>,
+}
+
+impl PortOptions {
+    /// Path and speed of the port to open.
+    pub(super) fn resolve(&self) -> Result<(PathBuf, u32), LinkError> {
+        let config = config_path().map(|path| Config::read(&path)).transpose()?.unwrap_or_default();
+        self.resolve_with(config, port::only_one)
+    }
+
+    fn resolve_with(
+        &self,
+        config: Config,
+        only_one: impl FnOnce() -> Result<PathBuf, LinkError>,
+    ) -> Result<(PathBuf, u32), LinkError> {
+        let path = self.port.clone().or(config.port).map_or_else(only_one, Ok)?;
+        Ok((path, self.baud.or(config.baud).unwrap_or(DEFAULT_BAUD)))
+    }
+}
+
+fn config_path() -> Option<PathBuf> {
+    // A relative XDG_CONFIG_HOME is invalid and to be ignored (XDG Base Directory Specification 0.8).
+    let given = env::var_os("XDG_CONFIG_HOME").map(PathBuf::from).filter(|path| path.is_absolute());
+    let home = given.or_else(|| env::home_dir().map(|home| home.join(".config")))?;
+    Some(home.join("pumua").join("host.toml"))
+}
+
+impl Config {
+    /// Reads the file; an absent one is an empty one.
+    fn read(path: &Path) -> Result<Self, LinkError> {
+        let text = match fs::read_to_string(path) {
+            Ok(text) => text,
+            Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => {
+                return Ok(Self::default());
+            }
+            Err(source) => return Err(LinkError::ConfigRead { path: path.to_owned(), source }),
+        };
+        toml::from_str(&text).map_err(|error| LinkError::Config { path: path.to_owned(), message: error.to_string() })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn config() -> Config {
+        toml::from_str("port = '/dev/c'\nbaud = 9600").unwrap()
+    }
+
+    #[test]
+    fn flag_wins_over_configuration_over_discovery() {
+        let found = || Ok(PathBuf::from("/dev/found"));
+        let flags = PortOptions { port: Some("/dev/f".into()), baud: Some(1200), timeout: 1 };
+        assert_eq!(flags.resolve_with(config(), found).unwrap(), ("/dev/f".into(), 1200));
+        let none = PortOptions::default();
+        assert_eq!(none.resolve_with(config(), found).unwrap(), ("/dev/c".into(), 9600));
+        assert_eq!(none.resolve_with(Config::default(), found).unwrap(), ("/dev/found".into(), 115_200));
+        let error = none.resolve_with(Config::default(), || Err(LinkError::NoPort)).unwrap_err();
+        assert!(error.to_string().contains("--port"));
+    }
+
+    #[test]
+    fn configuration_with_other_keys_is_an_error() {
+        let file = env::temp_dir().join(format!("pumua-host-{}.toml", std::process::id()));
+        fs::write(&file, "prot = '/dev/x'").unwrap();
+        let error = Config::read(&file).unwrap_err();
+        fs::remove_file(&file).unwrap();
+        assert!(error.to_string().contains("prot"), "{error}");
+        assert_eq!(Config::read(&file).unwrap(), Config::default());
+    }
+}
