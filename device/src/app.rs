@@ -1,0 +1,451 @@
+//! What the box does, without doing it: inputs and the time in, effects out.
+
+use engine::Card;
+use shared::{
+    verdict::{Digest, Fault, ResultRecord},
+    wire::{BoxEvent, Dropped, Image, Info, Outcome, Phase},
+};
+
+use crate::{
+    analysis::{Judged, Report, Unjudged},
+    screen::{Identity, Preview, Trouble, View},
+};
+
+/// How long a refusal or an error stays on the screen, in milliseconds. A result stays until the next image.
+const NOTICE_MS: u64 = 30_000;
+/// The progress of an image is drawn no more often than this, in milliseconds.
+const PROGRESS_MS: u64 = 200;
+
+/// What happens to the box.
+#[derive(Debug)]
+pub enum Input {
+    /// The host wants something, or an image comes in.
+    Session(BoxEvent),
+    /// The analysis goes on.
+    Analysis(Report),
+    /// The record of [`Effect::Store`] is on the disk, or cannot be written.
+    Stored(Result<ResultRecord, Fault>),
+    /// The record of [`Effect::Fetch`].
+    Fetched(Result<Option<ResultRecord>, Fault>),
+    /// The picture of [`Effect::Picture`].
+    Picture(Option<Vec<u8>>),
+    /// The line is gone.
+    LineLost,
+    /// The line is back.
+    LineBack,
+    /// Time has passed.
+    Tick,
+}
+
+/// What the box is to do.
+#[derive(Debug, PartialEq)]
+pub enum Effect {
+    /// Show this.
+    Show(View),
+    /// Judge an image; [`Input::Analysis`] follows.
+    Judge(Box<Image>),
+    /// Write a record to the journal; [`Input::Stored`] follows.
+    Store(ResultRecord),
+    /// Read a record from the journal; [`Input::Fetched`] follows.
+    Fetch(u64),
+    /// Take a picture of the screen; [`Input::Picture`] follows.
+    Picture,
+    /// Tell the host.
+    Reply(Reply),
+}
+
+/// What the host is told; each is a method of [`shared::wire::BoxSession`].
+#[derive(Debug, PartialEq)]
+pub enum Reply {
+    /// The outcome of an image.
+    Answer(Outcome),
+    /// What the box is doing with the image.
+    Progress(Phase),
+    /// What the box is.
+    Info(Info),
+    /// A record of the journal.
+    Record(Option<ResultRecord>),
+    /// A picture of the screen.
+    Screen(Vec<u8>),
+    /// The clock is set.
+    ClockSet,
+    /// What was asked for cannot be done.
+    Fail(Fault),
+}
+
+/// The state of the box.
+#[derive(Debug)]
+pub struct App {
+    card: Card,
+    digest: Digest,
+    boot: u32,
+    records: u64,
+    /// Seconds since 1970 as a host has set them, and when it did.
+    clock: Option<(u64, u64)>,
+    view: View,
+    /// When the view gives way to [`View::Ready`].
+    until: Option<u64>,
+    /// When progress was drawn last.
+    drawn: u64,
+    analysis: Analysis,
+}
+
+#[derive(Debug)]
+enum Analysis {
+    None,
+    Running,
+    /// The host that sent the image has gone: the result is kept and shown, though nobody is told.
+    Unwatched,
+    /// The host has given the image up: what comes of it is thrown away.
+    Unwanted,
+    /// The record is being written.
+    Storing(Preview),
+}
+
+impl App {
+    /// A box with a model, the journal's number of starts and its number of records.
+    pub fn new(card: Card, digest: Digest, boot: u32, records: u64) -> Self {
+        let view = View::Ready { results: records };
+        Self { card, digest, boot, records, clock: None, view, until: None, drawn: 0, analysis: Analysis::None }
+    }
+
+    /// What every screen tells of the box.
+    pub fn identity(&self) -> Identity {
+        Identity {
+            model: self.card.name.clone(),
+            digest: self.digest,
+            synthetic: self.card.synthetic,
+            software: env!("CARGO_PKG_VERSION").to_owned(),
+        }
+    }
+
+    /// What the screen shows.
+    pub fn view(&self) -> &View {
+        &self.view
+    }
+
+    /// When [`Input::Tick`] is wanted at the latest.
+    pub fn deadline(&self) -> Option<u64> {
+        self.until
+    }
+
+    /// Takes an input at a time in milliseconds of any monotonic clock.
+    pub fn handle(&mut self, now: u64, input: Input) -> Vec<Effect> {
+        match input {
+            Input::Session(event) => self.session(now, event),
+            Input::Analysis(Report::Phase(phase)) => match self.analysis {
+                Analysis::Running => vec![Effect::Reply(Reply::Progress(phase))],
+                _ => Vec::new(),
+            },
+            Input::Analysis(Report::Done(judged)) => self.judged(now, *judged),
+            Input::Stored(stored) => self.stored(now, stored),
+            Input::Fetched(Ok(record)) => vec![Effect::Reply(Reply::Record(record))],
+            Input::Fetched(Err(fault)) => vec![Effect::Reply(Reply::Fail(fault))],
+            Input::Picture(Some(png)) => vec![Effect::Reply(Reply::Screen(png))],
+            Input::Picture(None) => vec![Effect::Reply(Reply::Fail(Fault::Internal))],
+            Input::LineLost => {
+                self.host_gone();
+                let remedy = "Plug the cable in again; the box goes on by itself.".to_owned();
+                let trouble = Trouble { code: None, cause: "The line to the host is gone.".to_owned(), remedy };
+                vec![self.show(View::Error(trouble))]
+            }
+            Input::LineBack => match self.view {
+                // The verdict came while the line was away.
+                View::Result { .. } => Vec::new(),
+                _ => vec![self.ready()],
+            },
+            Input::Tick => match self.until {
+                Some(until) if until <= now => vec![self.ready()],
+                _ => Vec::new(),
+            },
+        }
+    }
+
+    fn session(&mut self, now: u64, event: BoxEvent) -> Vec<Effect> {
+        match event {
+            BoxEvent::HostConnected => Vec::new(),
+            BoxEvent::HostGone => {
+                self.host_gone();
+                match self.view {
+                    View::Receiving { .. } => vec![self.notice(now, View::Error(Fault::Timeout.into()))],
+                    _ => Vec::new(),
+                }
+            }
+            BoxEvent::Receiving { done, total } => {
+                let begun = done == 0 || !matches!(self.view, View::Receiving { .. });
+                if !begun && done < total && now.saturating_sub(self.drawn) < PROGRESS_MS {
+                    return Vec::new();
+                }
+                self.drawn = now;
+                vec![self.show(View::Receiving { done, total })]
+            }
+            BoxEvent::Image(image) => {
+                self.analysis = Analysis::Running;
+                vec![self.show(View::Analysing), Effect::Judge(Box::new(image))]
+            }
+            BoxEvent::Dropped(dropped) => {
+                if matches!(self.analysis, Analysis::Running) {
+                    self.analysis = Analysis::Unwanted;
+                }
+                vec![match dropped {
+                    Dropped::Cancelled => self.ready(),
+                    Dropped::Refused(refusal) => self.notice(now, View::Refused(refusal.into())),
+                    Dropped::Failed(fault) => self.notice(now, View::Error(fault.into())),
+                }]
+            }
+            BoxEvent::Info => vec![Effect::Reply(Reply::Info(self.info()))],
+            BoxEvent::WantRecord { number } => vec![Effect::Fetch(number)],
+            BoxEvent::Screen => vec![Effect::Picture],
+            BoxEvent::SetClock { unix_seconds } => {
+                self.clock = Some((unix_seconds, now));
+                vec![Effect::Reply(Reply::ClockSet)]
+            }
+        }
+    }
+
+    fn host_gone(&mut self) {
+        if matches!(self.analysis, Analysis::Running) {
+            self.analysis = Analysis::Unwatched;
+        }
+    }
+
+    fn judged(&mut self, now: u64, judged: Result<Judged, Unjudged>) -> Vec<Effect> {
+        if matches!(std::mem::replace(&mut self.analysis, Analysis::None), Analysis::Unwanted) {
+            // The session wants an answer for every image and keeps this one to itself.
+            return vec![Effect::Reply(Reply::Answer(Outcome::Failed(Fault::Internal)))];
+        }
+        match judged {
+            Ok(judged) => {
+                self.analysis = Analysis::Storing(judged.preview);
+                vec![Effect::Store(ResultRecord {
+                    number: self.records + 1,
+                    boot: self.boot,
+                    unix_seconds: self.clock.map(|(set, at)| set.saturating_add(now.saturating_sub(at) / 1000)),
+                    study: judged.study,
+                    image: judged.image,
+                    model: self.digest,
+                    probability: judged.probability,
+                    point: self.card.point,
+                    verdict: self.card.point.verdict(judged.probability),
+                })]
+            }
+            Err(Unjudged::Refused(refusal)) => {
+                let until = Some(now + NOTICE_MS);
+                self.answer(View::Refused(refusal.into()), until, Outcome::Refused(refusal))
+            }
+            Err(Unjudged::Failed(fault)) => self.failed(now, fault),
+        }
+    }
+
+    fn stored(&mut self, now: u64, stored: Result<ResultRecord, Fault>) -> Vec<Effect> {
+        match (stored, std::mem::replace(&mut self.analysis, Analysis::None)) {
+            (Ok(record), Analysis::Storing(preview)) => {
+                self.records = record.number;
+                self.answer(View::Result { preview, record: record.clone() }, None, Outcome::Result(record))
+            }
+            (Ok(_), _) => self.failed(now, Fault::Internal),
+            (Err(fault), _) => self.failed(now, fault),
+        }
+    }
+
+    fn failed(&mut self, now: u64, fault: Fault) -> Vec<Effect> {
+        self.answer(View::Error(fault.into()), Some(now + NOTICE_MS), Outcome::Failed(fault))
+    }
+
+    /// Tells what came of an image, and shows it unless the screen already tells of the next image.
+    fn answer(&mut self, view: View, until: Option<u64>, outcome: Outcome) -> Vec<Effect> {
+        let mut effects = Vec::new();
+        if !matches!(self.view, View::Receiving { .. }) {
+            effects.push(self.show(view));
+            self.until = until;
+        }
+        effects.push(Effect::Reply(Reply::Answer(outcome)));
+        effects
+    }
+
+    fn info(&self) -> Info {
+        Info {
+            software: env!("CARGO_PKG_VERSION").try_into().unwrap_or_default(),
+            // A checked card's name fits.
+            model: self.card.name.as_str().try_into().unwrap_or_default(),
+            model_digest: self.digest,
+            synthetic: self.card.synthetic,
+            int8: self.card.int8,
+            contract: self.card.contract,
+            point: self.card.point,
+            boot: self.boot,
+            records: self.records,
+        }
+    }
+
+    fn ready(&mut self) -> Effect {
+        self.show(View::Ready { results: self.records })
+    }
+
+    fn notice(&mut self, now: u64, view: View) -> Effect {
+        let show = self.show(view);
+        self.until = Some(now + NOTICE_MS);
+        show
+    }
+
+    fn show(&mut self, view: View) -> Effect {
+        self.until = None;
+        self.view = view.clone();
+        Effect::Show(view)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use shared::{
+        contract::{Fit, InputContract},
+        verdict::{OperatingPoint, Refusal, StudyId, Verdict},
+    };
+
+    use super::*;
+
+    fn app() -> App {
+        let card = Card {
+            name: "tiny".to_owned(),
+            version: "0.1.0".to_owned(),
+            contract: InputContract { side: 16, fit: Fit::Stretch, scale: 1.0 / 255.0, zero_point: 0 },
+            point: OperatingPoint { threshold: 0.5, refer_from: 0.4, refer_to: 0.6 },
+            labels: ["normal".to_owned(), "pneumonia".to_owned()],
+            synthetic: true,
+            int8: false,
+            recipe: String::new(),
+            seed: 0,
+            split: String::new(),
+            data_digest: String::new(),
+            metrics: Default::default(),
+        };
+        App::new(card, Digest::of(b"model"), 7, 41)
+    }
+
+    fn image() -> Image {
+        Image::file(b"bytes".to_vec(), StudyId::new("ward-3").unwrap()).unwrap()
+    }
+
+    fn judged(probability: f32) -> Input {
+        let preview = Preview { width: 1, height: 1, pixels: vec![9].into() };
+        let study = StudyId::new("ward-3").unwrap();
+        let judged = Judged { study, image: Digest::of(b"bytes"), preview, probability };
+        Input::Analysis(Report::Done(Box::new(Ok(judged))))
+    }
+
+    fn start_analysis(app: &mut App) {
+        let effects = app.handle(0, Input::Session(BoxEvent::Image(image())));
+        assert_eq!(effects, [Effect::Show(View::Analysing), Effect::Judge(Box::new(image()))]);
+    }
+
+    #[test]
+    fn a_result_is_told_only_after_it_is_stored() {
+        let mut app = app();
+        app.handle(1_000, Input::Session(BoxEvent::SetClock { unix_seconds: 1_700_000_000 }));
+        start_analysis(&mut app);
+        let [Effect::Store(record)] = &app.handle(4_500, judged(0.7))[..] else { panic!("only the journal") };
+        assert_eq!((record.number, record.boot, record.verdict), (42, 7, Verdict::Pneumonia));
+        assert_eq!(record.unix_seconds, Some(1_700_000_003));
+        assert_eq!((record.model, record.image), (Digest::of(b"model"), Digest::of(b"bytes")));
+        let effects = app.handle(4_501, Input::Stored(Ok(record.clone())));
+        assert!(matches!(&effects[..], [
+            Effect::Show(View::Result { record: shown, .. }),
+            Effect::Reply(Reply::Answer(Outcome::Result(told))),
+        ] if shown == record && told == record));
+        assert_eq!(app.info().records, 42);
+        assert_eq!(app.deadline(), None, "a result stays");
+    }
+
+    #[test]
+    fn a_result_that_cannot_be_stored_is_no_result() {
+        let mut app = app();
+        start_analysis(&mut app);
+        app.handle(0, judged(0.7));
+        let effects = app.handle(0, Input::Stored(Err(Fault::Storage)));
+        assert!(matches!(&effects[..], [
+            Effect::Show(View::Error(trouble)),
+            Effect::Reply(Reply::Answer(Outcome::Failed(Fault::Storage))),
+        ] if trouble.code == Some(303)));
+        assert_eq!(app.info().records, 41);
+    }
+
+    #[test]
+    fn refusals_say_what_to_do_and_give_way_to_ready() {
+        let mut app = app();
+        start_analysis(&mut app);
+        let refused = Err(Unjudged::Refused(Refusal::TooSmall));
+        let effects = app.handle(10, Input::Analysis(Report::Done(Box::new(refused))));
+        let [Effect::Show(View::Refused(trouble)), Effect::Reply(reply)] = &effects[..] else { panic!("{effects:?}") };
+        assert_eq!(*reply, Reply::Answer(Outcome::Refused(Refusal::TooSmall)));
+        assert_eq!(trouble.remedy, "Export it at its full size.");
+        assert_eq!(app.deadline(), Some(10 + NOTICE_MS));
+        assert_eq!(app.handle(NOTICE_MS, Input::Tick), []);
+        assert_eq!(app.handle(10 + NOTICE_MS, Input::Tick), [Effect::Show(View::Ready { results: 41 })]);
+    }
+
+    #[test]
+    fn a_cancelled_image_leaves_no_record() {
+        let mut app = app();
+        start_analysis(&mut app);
+        let effects = app.handle(0, Input::Session(BoxEvent::Dropped(Dropped::Cancelled)));
+        assert_eq!(effects, [Effect::Show(View::Ready { results: 41 })]);
+        let effects = app.handle(0, judged(0.7));
+        assert!(matches!(&effects[..], [Effect::Reply(Reply::Answer(_))]), "{effects:?}");
+        assert_eq!(*app.view(), View::Ready { results: 41 });
+    }
+
+    #[test]
+    fn a_host_that_leaves_during_the_analysis_loses_no_result() {
+        let mut app = app();
+        start_analysis(&mut app);
+        app.handle(0, Input::Session(BoxEvent::HostGone));
+        // The next host's image is refused at its announcement, then another comes in.
+        app.handle(1, Input::Session(BoxEvent::Dropped(Dropped::Refused(Refusal::TooManyBytes))));
+        app.handle(2, Input::Session(BoxEvent::Receiving { done: 0, total: 1000 }));
+        let [Effect::Store(record)] = &app.handle(3, judged(0.7))[..] else { panic!("it is kept") };
+        let effects = app.handle(4, Input::Stored(Ok(record.clone())));
+        assert_eq!(effects, [Effect::Reply(Reply::Answer(Outcome::Result(record.clone())))]);
+        assert_eq!(*app.view(), View::Receiving { done: 0, total: 1000 }, "no verdict over another image's progress");
+        assert_eq!(app.info().records, 42);
+    }
+
+    #[test]
+    fn a_verdict_that_comes_while_the_line_is_away_stays_when_it_is_back() {
+        let mut app = app();
+        start_analysis(&mut app);
+        app.handle(0, Input::LineLost);
+        let [Effect::Store(record)] = &app.handle(1, judged(0.7))[..] else { panic!("it is kept") };
+        app.handle(1, Input::Stored(Ok(record.clone())));
+        assert_eq!(app.handle(2, Input::LineBack), []);
+        assert!(matches!(app.view(), View::Result { record: shown, .. } if shown == record));
+    }
+
+    #[test]
+    fn a_host_that_leaves_in_the_middle_of_an_image_is_shown() {
+        let mut app = app();
+        app.handle(0, Input::Session(BoxEvent::Receiving { done: 0, total: 1000 }));
+        app.handle(0, Input::Session(BoxEvent::HostGone));
+        assert!(matches!(app.view(), View::Error(trouble) if trouble.code == Some(301)));
+        assert_eq!(app.handle(NOTICE_MS, Input::Tick), [Effect::Show(View::Ready { results: 41 })]);
+    }
+
+    #[test]
+    fn progress_is_drawn_at_its_beginning_and_end_and_seldom_between() {
+        let mut app = app();
+        let mut shown = Vec::new();
+        for (now, done) in [(0, 0), (50, 100), (199, 200), (201, 300), (202, 400), (203, 1000)] {
+            let effects = app.handle(now, Input::Session(BoxEvent::Receiving { done, total: 1000 }));
+            shown.extend((!effects.is_empty()).then_some(done));
+        }
+        assert_eq!(shown, [0, 300, 1000]);
+    }
+
+    #[test]
+    fn a_lost_line_is_shown_until_it_is_back() {
+        let mut app = app();
+        app.handle(0, Input::LineLost);
+        assert!(matches!(app.view(), View::Error(_)));
+        assert_eq!(app.deadline(), None);
+        assert_eq!(app.handle(5, Input::LineBack), [Effect::Show(View::Ready { results: 41 })]);
+    }
+}

@@ -1,0 +1,71 @@
+//! One entry of the journal as bytes.
+//!
+//! ```text
+//! length  u32, little-endian: bytes of the payload, 1..=MAX_PAYLOAD
+//! payload postcard encoding of `Entry`
+//! crc     u32, little-endian: CRC-32 (ISO-HDLC, as in zlib) of length and payload
+//! ```
+
+use crc::{CRC_32_ISO_HDLC, Crc};
+use serde::{Deserialize, Serialize};
+use shared::verdict::ResultRecord;
+
+/// Longest payload in bytes; a result takes less than half of it.
+const MAX_PAYLOAD: usize = 512;
+/// Bytes around the payload.
+const FRAME: usize = 8;
+/// Longest entry in bytes.
+pub(super) const MAX_ENTRY: usize = MAX_PAYLOAD + FRAME;
+
+const CRC: Crc<u32> = Crc::<u32>::new(&CRC_32_ISO_HDLC);
+
+/// What the journal keeps.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub(super) enum Entry {
+    /// The box has started; the number of starts so far.
+    Boot(u32),
+    /// A result.
+    Result(ResultRecord),
+}
+
+/// Why bytes are no entry.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Unreadable {
+    /// They end before the length that they announce.
+    Short,
+    /// They contradict themselves.
+    Wrong,
+}
+
+impl Entry {
+    /// The bytes of the entry.
+    pub(super) fn encode(&self) -> Result<Vec<u8>, postcard::Error> {
+        let mut bytes = vec![0; MAX_ENTRY];
+        let length = postcard::to_slice(self, &mut bytes[4..4 + MAX_PAYLOAD])?.len();
+        bytes.truncate(4 + length);
+        bytes[..4].copy_from_slice(&(length as u32).to_le_bytes());
+        let crc = CRC.checksum(&bytes);
+        bytes.extend(crc.to_le_bytes());
+        Ok(bytes)
+    }
+
+    /// Reads the entry at the start of some bytes; also tells its length.
+    pub(super) fn decode(bytes: &[u8]) -> Result<(Self, usize), Unreadable> {
+        let length = u32_at(bytes, 0).ok_or(Unreadable::Short)? as usize;
+        if !(1..=MAX_PAYLOAD).contains(&length) {
+            return Err(Unreadable::Wrong);
+        }
+        let crc = u32_at(bytes, 4 + length).ok_or(Unreadable::Short)?;
+        if CRC.checksum(&bytes[..4 + length]) != crc {
+            return Err(Unreadable::Wrong);
+        }
+        match postcard::take_from_bytes(&bytes[4..4 + length]) {
+            Ok((entry, [])) => Ok((entry, FRAME + length)),
+            _ => Err(Unreadable::Wrong),
+        }
+    }
+}
+
+fn u32_at(bytes: &[u8], at: usize) -> Option<u32> {
+    bytes.get(at..at + 4).and_then(|b| b.try_into().ok()).map(u32::from_le_bytes)
+}

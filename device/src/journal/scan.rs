@@ -1,0 +1,103 @@
+//! Reading a journal from its start to where it stops being readable.
+
+use std::{fs::File, io, os::unix::fs::FileExt};
+
+use super::entry::{Entry, MAX_ENTRY, Unreadable};
+
+/// What a journal holds.
+#[derive(Debug)]
+pub(super) struct Scan {
+    /// Where each result begins, in bytes.
+    pub(super) results: Vec<u64>,
+    /// How often the box had started.
+    pub(super) boot: u32,
+    /// End of the last readable entry.
+    pub(super) end: u64,
+    /// What follows it.
+    pub(super) tail: Tail,
+}
+
+/// What follows the last readable entry.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Tail {
+    /// Nothing.
+    Clean,
+    /// The beginning of an entry whose writing was cut short. It was never acknowledged.
+    Torn,
+    /// Bytes that may have been entries.
+    Damaged,
+}
+
+/// Reads the entries from `start` on.
+pub(super) fn scan(file: &File, start: u64) -> io::Result<Scan> {
+    let length = file.metadata()?.len();
+    let mut scan = Scan { results: Vec::new(), boot: 0, end: start, tail: Tail::Clean };
+    let mut window = Window::default();
+    while scan.end < length {
+        let bytes = window.at(file, scan.end)?;
+        let (entry, size) = match Entry::decode(bytes) {
+            Ok(decoded) => decoded,
+            Err(unreadable) => {
+                scan.tail = judge(bytes, length - scan.end, unreadable);
+                break;
+            }
+        };
+        match entry {
+            Entry::Boot(boot) => scan.boot = boot,
+            // A number that is out of order is damage as well: the numbers have no gaps.
+            Entry::Result(record) if record.number != scan.results.len() as u64 + 1 => {
+                scan.tail = Tail::Damaged;
+                break;
+            }
+            Entry::Result(_) => scan.results.push(scan.end),
+        }
+        scan.end += size as u64;
+    }
+    Ok(scan)
+}
+
+/// A write that is cut short leaves a beginning of one entry, or zeros where the file grew before its bytes arrived.
+/// Everything else, and above all anything that holds a readable entry, is damage and must be kept.
+fn judge(bytes: &[u8], rest: u64, unreadable: Unreadable) -> Tail {
+    let one_entry = rest < MAX_ENTRY as u64;
+    let unwritten = unreadable == Unreadable::Short || bytes.iter().all(|&b| b == 0);
+    let holds_entry = || (1..bytes.len()).any(|at| Entry::decode(&bytes[at..]).is_ok());
+    if one_entry && unwritten && !holds_entry() { Tail::Torn } else { Tail::Damaged }
+}
+
+/// A stretch of the file in memory, so that a long journal is read in large pieces.
+#[derive(Default)]
+struct Window {
+    start: u64,
+    bytes: Vec<u8>,
+}
+
+impl Window {
+    const SIZE: usize = 64 * 1024;
+
+    /// The bytes from a position on: at least [`MAX_ENTRY`] of them unless the file ends.
+    fn at(&mut self, file: &File, position: u64) -> io::Result<&[u8]> {
+        let held = self.start..=self.start + self.bytes.len() as u64;
+        if !held.contains(&position) || *held.end() - position < MAX_ENTRY as u64 {
+            self.start = position;
+            self.bytes = read_up_to(file, position, Self::SIZE)?;
+        }
+        Ok(&self.bytes[(position - self.start) as usize..])
+    }
+}
+
+/// Up to `count` bytes from a position on; fewer only at the end of the file.
+pub(super) fn read_up_to(file: &File, position: u64, count: usize) -> io::Result<Vec<u8>> {
+    let mut bytes = vec![0; count];
+    let mut filled = 0;
+    while filled < count {
+        match file.read_at(&mut bytes[filled..], position + filled as u64) {
+            Ok(0) => break,
+            Ok(read) => filled += read,
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(error),
+        }
+    }
+    bytes.truncate(filled);
+    Ok(bytes)
+}

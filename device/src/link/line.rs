@@ -1,0 +1,109 @@
+//! Bytes in both directions, each on a thread of its own, so that neither a silent nor a full line holds anything up.
+
+use std::{
+    fs::File,
+    io::{self, Read, Write},
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+        mpsc::{Receiver, Sender, channel},
+    },
+    thread,
+};
+
+use super::pace::Pace;
+
+/// Bytes that wait to be written before the line counts as full.
+const QUEUE: usize = 4096;
+/// Bytes that are read at once; fewer on a slow line, so that they arrive as they would.
+const READ: usize = 4096;
+const READ_SLOWLY: usize = 64;
+
+/// What a line tells.
+#[derive(Debug)]
+pub enum LineEvent {
+    /// Bytes have arrived.
+    Received(Vec<u8>),
+    /// There is room again.
+    Room,
+    /// It is gone: nothing follows.
+    Lost(io::Error),
+}
+
+/// An open line.
+#[derive(Debug)]
+pub struct Line {
+    outgoing: Sender<Vec<u8>>,
+    waiting: Arc<AtomicUsize>,
+}
+
+impl Line {
+    /// Starts both threads. `tell` is called on them and returns false when nobody listens any more. A `pace` makes the
+    /// line as slow as one of so many bits a second.
+    pub fn start<T>(reader: File, writer: File, pace: Option<u32>, tell: T) -> Self
+    where
+        T: Fn(LineEvent) -> bool + Clone + Send + 'static,
+    {
+        let (outgoing, queue) = channel();
+        let waiting = Arc::new(AtomicUsize::new(0));
+        let counter = Arc::clone(&waiting);
+        let told = tell.clone();
+        thread::spawn(move || read(reader, pace.map(Pace::new), &told));
+        thread::spawn(move || write(writer, &queue, &counter, pace.map(Pace::new), &tell));
+        Self { outgoing, waiting }
+    }
+
+    /// Whether [`Self::send`] may be called.
+    pub fn has_room(&self) -> bool {
+        self.waiting.load(Ordering::Acquire) < QUEUE
+    }
+
+    /// Queues bytes to be written.
+    pub fn send(&self, bytes: &[u8]) {
+        self.waiting.fetch_add(bytes.len(), Ordering::AcqRel);
+        // Should the thread have ended, the line is lost and the reader has told so.
+        let _ = self.outgoing.send(bytes.to_vec());
+    }
+}
+
+fn read(mut file: File, mut pace: Option<Pace>, tell: &impl Fn(LineEvent) -> bool) {
+    let mut bytes = vec![0; if pace.is_some() { READ_SLOWLY } else { READ }];
+    loop {
+        let event = match file.read(&mut bytes) {
+            Ok(0) => LineEvent::Lost(io::ErrorKind::UnexpectedEof.into()),
+            Ok(count) => LineEvent::Received(bytes[..count].to_vec()),
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+            Err(error) => LineEvent::Lost(error),
+        };
+        if let (Some(pace), LineEvent::Received(bytes)) = (&mut pace, &event) {
+            pace.pass(bytes.len());
+        }
+        let lost = matches!(event, LineEvent::Lost(_));
+        if !tell(event) || lost {
+            return;
+        }
+    }
+}
+
+fn write(
+    mut file: File,
+    queue: &Receiver<Vec<u8>>,
+    waiting: &AtomicUsize,
+    mut pace: Option<Pace>,
+    tell: &impl Fn(LineEvent) -> bool,
+) {
+    for bytes in queue {
+        if let Some(pace) = &mut pace {
+            pace.pass(bytes.len());
+        }
+        // A line that can no longer be written can no longer be read: the reader tells.
+        if file.write_all(&bytes).is_err() {
+            return;
+        }
+        let before = waiting.fetch_sub(bytes.len(), Ordering::AcqRel);
+        let was_full = before >= QUEUE && before - bytes.len() < QUEUE;
+        if was_full && !tell(LineEvent::Room) {
+            return;
+        }
+    }
+}

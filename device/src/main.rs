@@ -1,0 +1,120 @@
+//! The program of the clinic box.
+
+use std::{
+    ffi::OsString,
+    io::{self, Write},
+    process::ExitCode,
+    sync::Arc,
+};
+
+use anyhow::{Context, anyhow};
+use clap::Parser;
+use device::{
+    config::{Flags, Settings},
+    journal::{Journal, Repair},
+    screen::{Display, Identity, Scene, Trouble, View, display::Sinks},
+    station::Station,
+};
+use engine::{DEFAULT_MODEL, Model};
+
+const FAILED: u8 = 1;
+const USAGE: u8 = 2;
+const MODEL: u8 = 3;
+const PORT: u8 = 4;
+
+fn main() -> ExitCode {
+    // A setting that cannot be read must not give way to a default: the box would judge with another model.
+    let unreadable =
+        |name: &OsString, value: &OsString| name.to_string_lossy().starts_with("PUMUA_") && value.to_str().is_none();
+    if let Some((name, _)) = std::env::vars_os().find(|(name, value)| unreadable(name, value)) {
+        return fail(USAGE, &anyhow!("the environment variable {} is not UTF-8: set it anew", name.display()));
+    }
+    let settings = match Flags::parse().resolve(|name| std::env::var(name).ok()) {
+        Ok(settings) => settings,
+        Err(error) => return fail(USAGE, &error.into()),
+    };
+    match start(settings) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err((code, error)) => fail(code, &error),
+    }
+}
+
+fn fail(code: u8, error: &anyhow::Error) -> ExitCode {
+    device::say(format_args!("{}", described(error)));
+    ExitCode::from(code)
+}
+
+/// The error with its causes, as far as it does not name them itself.
+fn described(error: &anyhow::Error) -> String {
+    error.chain().skip(1).fold(error.to_string(), |text, cause| {
+        let cause = cause.to_string();
+        if text.contains(&cause) { text } else { format!("{text}: {cause}") }
+    })
+}
+
+/// An exit code and the error that it stands for.
+type Failure = (u8, anyhow::Error);
+
+fn start(settings: Settings) -> Result<(), Failure> {
+    let sinks = Sinks::open(&settings).map_err(with(FAILED))?;
+    if let Some(folder) = sinks.folder() {
+        device::say(format_args!("the screen is kept in {}", folder.file().display()));
+    }
+    let display = Display::start(sinks);
+    display.show(Scene { identity: Identity::default(), view: View::Starting });
+    let served = serve(settings, &display);
+    let view = match &served {
+        Ok(()) => View::Stopped,
+        Err((_, error)) => {
+            let remedy = "Correct this and start the box again.".to_owned();
+            View::Error(Trouble { code: None, cause: format!("{}.", described(error)), remedy })
+        }
+    };
+    display.show(Scene { identity: Identity::default(), view });
+    served
+}
+
+fn serve(settings: Settings, display: &Display) -> Result<(), Failure> {
+    let model = match &settings.model {
+        Some(path) => Model::open(path).with_context(|| format!("the model {} cannot be used", path.display())),
+        None => Model::from_bytes(DEFAULT_MODEL).map_err(Into::into),
+    };
+    let model = model.map_err(with(MODEL))?;
+    let (name, synthetic) = (model.card().name.clone(), model.card().synthetic);
+    let (journal, repair) = Journal::open(&settings.journal).map_err(with(FAILED))?;
+    if let Some(repair) = repair {
+        tell(&repair);
+    }
+    let station = Station::open(Arc::new(model), journal, display, settings.line).map_err(with(PORT))?;
+    let stopper = station.stopper();
+    ctrlc::set_handler(move || stopper.stop()).context("cannot listen to signals").map_err(with(FAILED))?;
+    if let Some(device) = station.simulated_device() {
+        let mut out = io::stdout().lock();
+        let written = writeln!(out, "{}", device.display()).and_then(|()| out.flush());
+        written.context("cannot print the simulated port").map_err(with(FAILED))?;
+    }
+    let warning =
+        if synthetic { " (trained on synthetic radiographs: its answers mean nothing medically)" } else { "" };
+    device::say(format_args!("READY with the model {name}{warning}; a research aid, not a medical device"));
+    station.run();
+    Ok(())
+}
+
+fn tell(repair: &Repair) {
+    match repair {
+        Repair::Truncated { bytes } => {
+            device::say(format_args!(
+                "{bytes} bytes of a result that was never finished were removed from the journal"
+            ));
+        }
+        Repair::KeptAside { damaged, results } => device::say(format_args!(
+            "the journal was damaged; it is kept as {}, and its first {results} results go on; \
+             check the storage",
+            damaged.display()
+        )),
+    }
+}
+
+fn with<E: Into<anyhow::Error>>(code: u8) -> impl Fn(E) -> Failure {
+    move |error| (code, error.into())
+}

@@ -1,0 +1,238 @@
+//! Where the picture of the screen goes: a PNG file, a Linux framebuffer.
+
+use std::{
+    fs::{File, OpenOptions},
+    io,
+    os::unix::fs::FileExt,
+    path::{Path, PathBuf},
+};
+
+use image::{
+    ExtendedColorType, ImageEncoder,
+    codecs::png::{CompressionType, FilterType, PngEncoder},
+};
+
+use super::frame::Frame;
+use crate::config::{ScreenSize, ScreenSizeError};
+
+/// Why a picture cannot be shown.
+#[derive(Debug, thiserror::Error)]
+pub enum SinkError {
+    /// the picture cannot be written
+    #[error("cannot write the screen to {path}: {source}")]
+    Write {
+        /// File or device.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+    /// the framebuffer does not tell its geometry
+    #[error("cannot read the geometry of the framebuffer from {path}: {source}; name another with --framebuffer")]
+    Geometry {
+        /// The file in /sys.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+    /// the framebuffer has another format
+    #[error("the framebuffer has {0} bits a pixel; 16 (RGB565) and 32 (XRGB8888) are supported: change its mode")]
+    Depth(u32),
+    /// the framebuffer is smaller or larger than the layout is made for
+    #[error("the framebuffer has {width}x{height} pixels: {source}")]
+    Size {
+        /// Pixels in a row.
+        width: u32,
+        /// Rows.
+        height: u32,
+        /// Why.
+        source: ScreenSizeError,
+    },
+    /// the picture cannot be encoded
+    #[error("cannot encode the picture of the screen: {0}")]
+    Encode(#[from] image::ImageError),
+}
+
+/// The PNG file of a frame.
+pub fn png(frame: &Frame) -> Result<Vec<u8>, SinkError> {
+    let mut bytes = Vec::new();
+    let encoder = PngEncoder::new_with_quality(&mut bytes, CompressionType::Fast, FilterType::Adaptive);
+    encoder.write_image(frame.rgb(), frame.width(), frame.height(), ExtendedColorType::Rgb8)?;
+    Ok(bytes)
+}
+
+/// A folder whose `screen.png` is always the whole current picture.
+#[derive(Debug, Clone)]
+pub struct Folder {
+    file: PathBuf,
+}
+
+impl Folder {
+    /// Makes the folder if need be.
+    pub fn create(folder: &Path) -> Result<Self, SinkError> {
+        let failed = |source| SinkError::Write { path: folder.to_owned(), source };
+        std::fs::create_dir_all(folder).map_err(failed)?;
+        Ok(Self { file: folder.join("screen.png") })
+    }
+
+    /// The file.
+    pub fn file(&self) -> &Path {
+        &self.file
+    }
+
+    /// Replaces the file in one step.
+    pub fn write(&self, png: &[u8]) -> Result<(), SinkError> {
+        let fresh = self.file.with_extension("png.new");
+        let written = std::fs::write(&fresh, png).and_then(|()| std::fs::rename(&fresh, &self.file));
+        written.map_err(|source| SinkError::Write { path: self.file.clone(), source })
+    }
+}
+
+/// A Linux framebuffer device, written as a file.
+#[derive(Debug)]
+pub struct Framebuffer {
+    path: PathBuf,
+    file: File,
+    size: ScreenSize,
+    /// Bytes from one row to the next.
+    stride: usize,
+    format: PixelFormat,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum PixelFormat {
+    /// 16 bits, red in the upper five.
+    Rgb565,
+    /// 32 bits, blue in the lowest byte.
+    Xrgb8888,
+}
+
+impl PixelFormat {
+    fn bytes(self) -> usize {
+        match self {
+            Self::Rgb565 => 2,
+            Self::Xrgb8888 => 4,
+        }
+    }
+}
+
+impl Framebuffer {
+    /// Opens a device such as `/dev/fb0`; its geometry is read from `/sys/class/graphics`.
+    pub fn open(device: &Path) -> Result<Self, SinkError> {
+        let name = device.file_name().unwrap_or(device.as_os_str());
+        Self::open_with(device, &Path::new("/sys/class/graphics").join(name))
+    }
+
+    fn open_with(device: &Path, geometry: &Path) -> Result<Self, SinkError> {
+        let attribute = |name: &str| {
+            let path = geometry.join(name);
+            let numbers = std::fs::read_to_string(&path).and_then(|text| {
+                let parsed: Result<Vec<u32>, _> = text.trim().split(',').map(str::parse).collect();
+                parsed.map_err(|_| io::Error::new(io::ErrorKind::InvalidData, format!("`{}`", text.trim())))
+            });
+            numbers.map_err(|source| SinkError::Geometry { path, source })
+        };
+        let single = |name: &str| attribute(name).map(|numbers| numbers.first().copied().unwrap_or(0));
+        let [width, height] = attribute("virtual_size")?[..] else {
+            let source = io::Error::new(io::ErrorKind::InvalidData, "two numbers are expected");
+            return Err(SinkError::Geometry { path: geometry.join("virtual_size"), source });
+        };
+        let format = match single("bits_per_pixel")? {
+            16 => PixelFormat::Rgb565,
+            32 => PixelFormat::Xrgb8888,
+            other => return Err(SinkError::Depth(other)),
+        };
+        let stride = single("stride")? as usize;
+        let size = ScreenSize::new(width, height).map_err(|source| SinkError::Size { width, height, source })?;
+        if stride < width as usize * format.bytes() {
+            let source = io::Error::new(io::ErrorKind::InvalidData, format!("a stride of {stride} bytes is too short"));
+            return Err(SinkError::Geometry { path: geometry.join("stride"), source });
+        }
+        let file = OpenOptions::new().write(true).open(device);
+        let file = file.map_err(|source| SinkError::Write { path: device.to_owned(), source })?;
+        Ok(Self { path: device.to_owned(), file, size, stride, format })
+    }
+
+    /// Width and height of the picture that it shows.
+    pub fn size(&self) -> ScreenSize {
+        self.size
+    }
+
+    /// Shows a frame of the framebuffer's size.
+    pub fn write(&self, frame: &Frame) -> Result<(), SinkError> {
+        let mut bytes = vec![0; self.stride * self.size.height as usize];
+        let rows = bytes.chunks_exact_mut(self.stride).zip(frame.rgb().chunks_exact(3 * frame.width() as usize));
+        for (line, rgb) in rows {
+            for (pixel, rgb) in line.chunks_exact_mut(self.format.bytes()).zip(rgb.chunks_exact(3)) {
+                let [r, g, b] = [rgb[0], rgb[1], rgb[2]];
+                match self.format {
+                    PixelFormat::Rgb565 => {
+                        let value = u16::from(r >> 3) << 11 | u16::from(g >> 2) << 5 | u16::from(b >> 3);
+                        pixel.copy_from_slice(&value.to_le_bytes());
+                    }
+                    PixelFormat::Xrgb8888 => pixel.copy_from_slice(&[b, g, r, 0xff]),
+                }
+            }
+        }
+        self.file.write_all_at(&bytes, 0).map_err(|source| SinkError::Write { path: self.path.clone(), source })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use embedded_graphics::{geometry::Point, geometry::Size, pixelcolor::Rgb888, primitives::Rectangle};
+
+    use super::*;
+
+    fn framebuffer(bits: &str, size: &str, stride: &str) -> (tempfile::TempDir, Result<Framebuffer, SinkError>) {
+        let folder = tempfile::tempdir().unwrap();
+        for (name, text) in [("bits_per_pixel", bits), ("virtual_size", size), ("stride", stride), ("fb0", "")] {
+            std::fs::write(folder.path().join(name), format!("{text}\n")).unwrap();
+        }
+        let opened = Framebuffer::open_with(&folder.path().join("fb0"), folder.path());
+        (folder, opened)
+    }
+
+    /// Black, with red at (0, 0) and a blue-green at (479, 319).
+    fn frame() -> Frame {
+        let mut frame = Frame::new(480, 320, Rgb888::new(0, 0, 0));
+        frame.fill(Rectangle::new(Point::zero(), Size::new_equal(1)), 0, Rgb888::new(255, 0, 0));
+        frame.fill(Rectangle::new(Point::new(479, 319), Size::new_equal(1)), 0, Rgb888::new(0, 0x84, 0xff));
+        frame
+    }
+
+    #[test]
+    fn pixels_arrive_in_both_formats_at_their_places() {
+        let (folder, opened) = framebuffer("32", "480,320", "2048");
+        opened.unwrap().write(&frame()).unwrap();
+        let bytes = std::fs::read(folder.path().join("fb0")).unwrap();
+        assert_eq!(bytes.len(), 2048 * 320);
+        assert_eq!(bytes[..8], [0, 0, 255, 255, 0, 0, 0, 255]);
+        let last = 319 * 2048 + 479 * 4;
+        assert_eq!(bytes[last..last + 8], [0xff, 0x84, 0, 0xff, 0, 0, 0, 0]);
+
+        let (folder, opened) = framebuffer("16", "480,320", "960");
+        opened.unwrap().write(&frame()).unwrap();
+        let bytes = std::fs::read(folder.path().join("fb0")).unwrap();
+        assert_eq!(bytes.len(), 960 * 320);
+        assert_eq!(bytes[..4], [0x00, 0xf8, 0, 0]);
+        assert_eq!(bytes[960 * 320 - 2..], (0x21_u16 << 5 | 0x1f).to_le_bytes());
+    }
+
+    #[test]
+    fn framebuffers_that_cannot_be_used_are_told_apart() {
+        assert!(matches!(framebuffer("24", "480,320", "1440").1, Err(SinkError::Depth(24))));
+        assert!(matches!(framebuffer("32", "240,240", "960").1, Err(SinkError::Size { width: 240, .. })));
+        assert!(matches!(framebuffer("32", "480,320", "1000").1, Err(SinkError::Geometry { .. })));
+        assert!(matches!(framebuffer("32", "wide", "1000").1, Err(SinkError::Geometry { .. })));
+    }
+
+    #[test]
+    fn the_png_file_holds_the_frame() {
+        let folder = tempfile::tempdir().unwrap();
+        let sink = Folder::create(&folder.path().join("new")).unwrap();
+        sink.write(&png(&frame()).unwrap()).unwrap();
+        let read = image::open(sink.file()).unwrap().into_rgb8();
+        assert_eq!((read.width(), read.height()), (480, 320));
+        assert!(read.as_raw() == frame().rgb());
+    }
+}

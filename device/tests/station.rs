@@ -1,0 +1,387 @@
+//! The whole box in this process, over a pseudo-terminal, with a classifier whose answer is known: the brightness.
+
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+
+use std::{
+    fs::File,
+    io::{Cursor, Read, Write},
+    path::{Path, PathBuf},
+    sync::{
+        Arc,
+        atomic::{AtomicBool, AtomicU32, Ordering},
+        mpsc::{Receiver, channel},
+    },
+    thread::{self, JoinHandle},
+    time::{Duration, Instant},
+};
+
+use device::{
+    analysis::Classifier,
+    config::{LineSettings, ScreenSize, Settings},
+    journal::Journal,
+    link::{Pty, open_port},
+    screen::{Display, display::Sinks},
+    station::{Station, Stopper},
+};
+use engine::{Card, ModelError, Score};
+use image::{DynamicImage, GrayImage, ImageFormat, Luma};
+use shared::{
+    contract::{Fit, InputContract},
+    verdict::{Digest, Fault, OperatingPoint, Refusal, ResultRecord, StudyId, Verdict},
+    wire::{HostEvent, HostSession, Image, MAX_FRAME, Outcome, Request},
+};
+
+const CONTRACT: InputContract = InputContract { side: 16, fit: Fit::Stretch, scale: 1.0 / 255.0, zero_point: 0 };
+
+/// The probability is the mean of the input; an input that begins with white makes it panic.
+struct Brightness(Card);
+
+impl Brightness {
+    fn new() -> Self {
+        Self(Card {
+            name: "brightness".to_owned(),
+            version: "0.1.0".to_owned(),
+            contract: CONTRACT,
+            point: OperatingPoint { threshold: 0.5, refer_from: 0.4, refer_to: 0.6 },
+            labels: ["normal".to_owned(), "pneumonia".to_owned()],
+            synthetic: true,
+            int8: false,
+            recipe: String::new(),
+            seed: 0,
+            split: String::new(),
+            data_digest: String::new(),
+            metrics: Default::default(),
+        })
+    }
+}
+
+impl Classifier for Brightness {
+    fn card(&self) -> &Card {
+        &self.0
+    }
+
+    fn digest(&self) -> Digest {
+        Digest::of(b"brightness")
+    }
+
+    fn classify(&self, input: &[u8]) -> Result<Score, ModelError> {
+        assert_eq!(input.len(), CONTRACT.len());
+        assert_ne!(input[0], 255, "white in the first place");
+        let probability = input.iter().map(|&v| f32::from(v)).sum::<f32>() / (255.0 * input.len() as f32);
+        Ok(Score { logit: (probability / (1.0 - probability)).ln(), probability })
+    }
+}
+
+/// A box on a thread of its own.
+struct Running {
+    stopper: Stopper,
+    port: PathBuf,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Running {
+    fn start(state: &Path, line: LineSettings) -> Self {
+        let state = state.to_owned();
+        let (told, started) = channel();
+        let thread = thread::spawn(move || {
+            let settings = Settings {
+                line: line.clone(),
+                model: None,
+                journal: state.join("journal"),
+                screen_dir: Some(state.clone()),
+                screen_size: ScreenSize::new(480, 320).unwrap(),
+                framebuffer: None,
+            };
+            let display = Display::start(Sinks::open(&settings).unwrap());
+            let (journal, _) = Journal::open(&settings.journal).unwrap();
+            let station = Station::open(Arc::new(Brightness::new()), journal, &display, line.clone()).unwrap();
+            let port = match line {
+                LineSettings::Port { path, .. } => path,
+                LineSettings::Simulated { .. } => station.simulated_device().unwrap(),
+            };
+            told.send((station.stopper(), port)).unwrap();
+            station.run();
+        });
+        let (stopper, port) = started.recv_timeout(Duration::from_secs(20)).unwrap();
+        Self { stopper, port, thread: Some(thread) }
+    }
+
+    fn simulated(state: &Path) -> Self {
+        Self::start(state, LineSettings::Simulated { pace: None })
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        self.stopper.stop();
+        let ended = self.thread.take().unwrap().join();
+        assert!(ended.is_ok() || thread::panicking(), "the box ended in a panic");
+    }
+}
+
+/// A host at the other end.
+struct Host {
+    session: HostSession,
+    received: Receiver<Vec<u8>>,
+    writer: File,
+    start: Instant,
+    _open: Arc<AtomicBool>,
+}
+
+impl Host {
+    fn connect((mut reader, writer): (File, File)) -> Self {
+        static NONCE: AtomicU32 = AtomicU32::new(1);
+        let (bytes, received) = channel();
+        let open = Arc::new(AtomicBool::new(true));
+        let wanted = Arc::downgrade(&open);
+        thread::spawn(move || {
+            let mut buffer = [0; 4096];
+            while wanted.upgrade().is_some_and(|w| w.load(Ordering::Relaxed)) {
+                match reader.read(&mut buffer) {
+                    Ok(count @ 1..) if bytes.send(buffer[..count].to_vec()).is_ok() => {}
+                    _ => return,
+                }
+            }
+        });
+        let mut host = Self {
+            session: HostSession::new(0, NONCE.fetch_add(1, Ordering::Relaxed)),
+            received,
+            writer,
+            start: Instant::now(),
+            _open: open,
+        };
+        assert_eq!(host.wait(|event| matches!(event, HostEvent::Connected)), HostEvent::Connected);
+        host
+    }
+
+    fn open(port: &Path) -> Self {
+        Self::connect(open_port(port, 115_200).unwrap())
+    }
+
+    fn now(&self) -> u64 {
+        self.start.elapsed().as_millis() as u64
+    }
+
+    /// Serves the line until an event is the one that is waited for.
+    fn wait(&mut self, wanted: impl Fn(&HostEvent) -> bool) -> HostEvent {
+        let mut frame = [0; MAX_FRAME];
+        let limit = Instant::now() + Duration::from_secs(60);
+        while Instant::now() < limit {
+            let now = self.now();
+            while let Some(event) = self.session.event(now) {
+                if wanted(&event) {
+                    return event;
+                }
+                assert!(!matches!(event, HostEvent::Down(_)), "{event:?}");
+            }
+            loop {
+                let length = self.session.poll_transmit(now, &mut frame);
+                if length == 0 {
+                    break;
+                }
+                self.writer.write_all(&frame[..length]).unwrap();
+            }
+            if let Ok(bytes) = self.received.recv_timeout(Duration::from_millis(5)) {
+                let now = self.now();
+                self.session.receive(now, &bytes);
+            }
+        }
+        panic!("nothing within a minute");
+    }
+
+    fn request(&mut self, request: Request) {
+        let now = self.now();
+        self.session.request(now, request).unwrap();
+    }
+
+    fn send(&mut self, image: Image) -> Outcome {
+        self.request(Request::Image(image));
+        match self.wait(|event| matches!(event, HostEvent::Outcome(_))) {
+            HostEvent::Outcome(outcome) => outcome,
+            _ => unreachable!(),
+        }
+    }
+
+    fn judged(&mut self, image: Image) -> ResultRecord {
+        match self.send(image) {
+            Outcome::Result(record) => record,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    fn screen(&mut self) -> DynamicImage {
+        self.request(Request::Screen);
+        match self.wait(|event| matches!(event, HostEvent::Screen(_))) {
+            HostEvent::Screen(png) => image::load_from_memory(&png).unwrap(),
+            _ => unreachable!(),
+        }
+    }
+
+    fn records(&mut self, from: u64, limit: u16) -> Vec<ResultRecord> {
+        self.request(Request::Results { from, limit });
+        let mut records = Vec::new();
+        loop {
+            match self.wait(|event| matches!(event, HostEvent::Record(_) | HostEvent::RecordsEnd)) {
+                HostEvent::Record(record) => records.push(record),
+                _ => return records,
+            }
+        }
+    }
+}
+
+fn png(picture: &GrayImage) -> Vec<u8> {
+    let mut bytes = Cursor::new(Vec::new());
+    picture.write_to(&mut bytes, ImageFormat::Png).unwrap();
+    bytes.into_inner()
+}
+
+fn grey(value: u8) -> Vec<u8> {
+    png(&GrayImage::from_pixel(64, 48, Luma([value])))
+}
+
+fn study() -> StudyId {
+    StudyId::new("ward-3").unwrap()
+}
+
+fn file(bytes: &[u8]) -> Image {
+    Image::file(bytes.to_vec(), study()).unwrap()
+}
+
+fn prepared(bytes: &[u8], contract: &InputContract) -> Image {
+    let radiograph = decode::decode(bytes).unwrap();
+    Image::prepared(&radiograph.picture(), contract, false, Digest::of(bytes), study())
+}
+
+#[test]
+fn both_forms_of_an_image_give_the_same_result_and_the_journal_holds_both() {
+    let state = tempfile::tempdir().unwrap();
+    let running = Running::simulated(state.path());
+    let mut host = Host::open(&running.port);
+    let gradient = png(&GrayImage::from_fn(300, 200, |x, y| Luma([(x / 2 + y / 4) as u8])));
+    let whole = host.judged(file(&gradient));
+    let small = host.judged(prepared(&gradient, &CONTRACT));
+    assert_eq!(small, ResultRecord { number: 2, ..whole.clone() });
+    assert_eq!((whole.number, whole.boot, whole.image), (1, 1, Digest::of(&gradient)));
+    // The means of x / 2 and y / 4, rounded down, are 74.5 and 24.5.
+    assert!((whole.probability - 99.0 / 255.0).abs() < 0.003, "{}", whole.probability);
+    assert_eq!(host.records(1, 10), [whole, small.clone()]);
+    assert_eq!(host.records(2, 1), [small]);
+    assert_eq!(host.records(3, 1), []);
+}
+
+#[test]
+fn the_verdict_follows_the_operating_point() {
+    let state = tempfile::tempdir().unwrap();
+    let running = Running::simulated(state.path());
+    let mut host = Host::open(&running.port);
+    let verdicts = [20, 128, 230].map(|value| host.judged(file(&grey(value))).verdict);
+    assert_eq!(verdicts, [Verdict::Normal, Verdict::Refer, Verdict::Pneumonia]);
+}
+
+#[test]
+fn what_cannot_be_judged_leaves_the_box_ready() {
+    let state = tempfile::tempdir().unwrap();
+    let running = Running::simulated(state.path());
+    let mut host = Host::open(&running.port);
+    let text = file(b"Dear colleague, please find attached");
+    assert_eq!(host.send(text), Outcome::Refused(Refusal::UnknownFormat));
+    let tiny = png(&GrayImage::from_pixel(8, 8, Luma([9])));
+    assert_eq!(host.send(file(&tiny)), Outcome::Refused(Refusal::TooSmall));
+    let other = InputContract { zero_point: 9, ..CONTRACT };
+    assert_eq!(host.send(prepared(&grey(9), &other)), Outcome::Refused(Refusal::ContractMismatch));
+    // The classifier panics at white.
+    assert_eq!(host.send(file(&grey(255))), Outcome::Failed(Fault::Internal));
+    assert_eq!(host.judged(file(&grey(20))).number, 1, "only results are numbered");
+}
+
+#[test]
+fn the_picture_over_the_line_is_the_one_in_the_folder() {
+    let state = tempfile::tempdir().unwrap();
+    let running = Running::simulated(state.path());
+    let mut host = Host::open(&running.port);
+    let ready = host.screen();
+    assert_eq!((ready.width(), ready.height()), (480, 320));
+    host.judged(file(&grey(230)));
+    let result = host.screen();
+    assert_ne!(ready, result);
+    assert_eq!(image::open(state.path().join("screen.png")).unwrap(), result);
+}
+
+#[test]
+fn the_clock_and_the_number_of_starts_are_in_the_record() {
+    let state = tempfile::tempdir().unwrap();
+    for boot in 1..=2 {
+        let running = Running::simulated(state.path());
+        let mut host = Host::open(&running.port);
+        assert_eq!(host.judged(file(&grey(20))).unix_seconds, None);
+        host.request(Request::SetClock { unix_seconds: 1_700_000_000 });
+        host.wait(|event| matches!(event, HostEvent::ClockSet));
+        let record = host.judged(file(&grey(20)));
+        assert_eq!(record.boot, boot);
+        assert!((1_700_000_000..1_700_000_060).contains(&record.unix_seconds.unwrap()));
+        host.request(Request::Info);
+        let HostEvent::Info(info) = host.wait(|event| matches!(event, HostEvent::Info(_))) else { unreachable!() };
+        assert_eq!((info.boot, info.records, info.model.as_str()), (boot, 2 * u64::from(boot), "brightness"));
+        assert_eq!(info.model_digest, Digest::of(b"brightness"));
+    }
+}
+
+#[test]
+fn a_port_that_is_unplugged_and_plugged_in_again_is_taken_up() {
+    let state = tempfile::tempdir().unwrap();
+    let port = state.path().join("port");
+    let plug = || {
+        let cable = Pty::open().unwrap();
+        let _ = std::fs::remove_file(&port);
+        std::os::unix::fs::symlink(cable.path(), &port).unwrap();
+        cable
+    };
+    let cable = plug();
+    let running = Running::start(state.path(), LineSettings::Port { path: port.clone(), baud: 115_200 });
+    let mut host = Host::connect(cable.ends().unwrap());
+    assert_eq!(host.judged(file(&grey(20))).number, 1);
+    unplug(host, cable);
+    let cable = plug();
+    let mut host = Host::connect(cable.ends().unwrap());
+    assert_eq!(host.judged(file(&grey(20))).number, 2);
+    drop(running);
+}
+
+/// Closes every handle of the test's end; what the host still reads ends with the next frame of the box.
+fn unplug(host: Host, cable: Pty) {
+    let Host { mut session, received, mut writer, start, _open: open } = host;
+    drop(open);
+    // The reader's thread waits for bytes: any answer of the box wakes it up, and it leaves.
+    let mut frame = [0; MAX_FRAME];
+    let limit = Instant::now() + Duration::from_secs(20);
+    session.request(start.elapsed().as_millis() as u64, Request::Info).unwrap();
+    while Instant::now() < limit {
+        let length = session.poll_transmit(start.elapsed().as_millis() as u64, &mut frame);
+        if length > 0 {
+            writer.write_all(&frame[..length]).unwrap();
+        }
+        match received.recv_timeout(Duration::from_millis(5)) {
+            Err(std::sync::mpsc::RecvTimeoutError::Disconnected) => break,
+            Ok(_) | Err(std::sync::mpsc::RecvTimeoutError::Timeout) => {}
+        }
+    }
+    drop((writer, cable));
+}
+
+#[test]
+fn the_line_is_used_to_nine_tenths_at_115200_bits_a_second() {
+    let state = tempfile::tempdir().unwrap();
+    let running = Running::start(state.path(), LineSettings::Simulated { pace: Some(115_200) });
+    let mut host = Host::open(&running.port);
+    let mut random = 1_u32;
+    let noise = png(&GrayImage::from_fn(200, 200, |_, _| {
+        random = random.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+        Luma([(random >> 24) as u8 / 2])
+    }));
+    let start = Instant::now();
+    host.judged(file(&noise));
+    let rate = noise.len() as f64 / start.elapsed().as_secs_f64();
+    let used = rate / 11_520.0;
+    eprintln!("{} bytes at {rate:.0} bytes a second: {:.1} % of the line", noise.len(), used * 100.0);
+    assert!((0.9..=1.02).contains(&used), "{used}");
+}
