@@ -1,0 +1,43 @@
+//! Any messages in any order, over a good line: the box neither panics nor falls out of the session.
+#![no_main]
+
+use libfuzzer_sys::fuzz_target;
+use shared::{
+    contract::{Fit, InputContract},
+    verdict::Refusal,
+    wire::{BoxEvent, BoxSession, Link, MAX_FRAME, Outcome},
+};
+
+fuzz_target!(|bytes: &[u8]| {
+    let contract = InputContract { side: 16, fit: Fit::Stretch, scale: 1.0, zero_point: 0 };
+    let mut host = Link::connect(0, 1);
+    let mut device = BoxSession::new(contract);
+    let mut frame = [0; MAX_FRAME];
+    // Each message is preceded by its length.
+    let mut rest = bytes;
+    for now in 0..500 {
+        if host.is_open() && host.room() > 0 {
+            let Some((&length, tail)) = rest.split_first() else { return };
+            let (message, tail) = tail.split_at(tail.len().min(usize::from(length)));
+            host.send(message).expect("there is room");
+            rest = tail;
+        }
+        while let length @ 1.. = host.poll_transmit(now, &mut frame) {
+            device.receive(now, &frame[..length]);
+        }
+        while let Some(event) = device.event(now) {
+            match event {
+                BoxEvent::Image(_) => device.answer(Outcome::Refused(Refusal::Corrupt)),
+                BoxEvent::WantRecord { .. } => device.record(None),
+                BoxEvent::Screen => device.screen(vec![1; 3000]),
+                BoxEvent::SetClock { .. } | BoxEvent::Info => device.clock_set(),
+                BoxEvent::HostGone => panic!("the session is lost"),
+                _ => {}
+            }
+        }
+        while let length @ 1.. = device.poll_transmit(now, &mut frame) {
+            host.receive(now, &frame[..length]);
+        }
+        while host.take_message().is_some() {}
+    }
+});

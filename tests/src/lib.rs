@@ -1,0 +1,196 @@
+//! Drives the real `host` and `device` binaries, over a real pseudo-terminal.
+//!
+//! Radiographs: the built-in synthetic ones, and the real ones of `../shared/data` (or of the folder that
+//! `PUMUA_TEST_DATA` names) where they are; a test that needs real ones says so when it skips.
+#![expect(clippy::expect_used, reason = "this library is part of the tests")]
+
+use std::{
+    ffi::OsStr,
+    io::{self, BufRead, BufReader, Write},
+    path::{Path, PathBuf},
+    process::{Child, Command, Output, Stdio},
+    time::{Duration, Instant},
+};
+
+use anyhow::{Context, Result, bail, ensure};
+use serde_json::Value;
+use tempfile::TempDir;
+
+/// The program `name` of this workspace, built by the same `cargo test --workspace`.
+pub fn binary(name: &str) -> PathBuf {
+    let test = std::env::current_exe().expect("a running test has a path");
+    let folder = test.parent().and_then(Path::parent).expect("tests lie in target/<profile>/deps");
+    let path = folder.join(name);
+    assert!(path.exists(), "{} is not built: run `cargo test --workspace`", path.display());
+    path
+}
+
+/// The folder of real radiographs, if it is there.
+pub fn real_data() -> Option<PathBuf> {
+    let default = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../shared/data");
+    let folder = std::env::var_os("PUMUA_TEST_DATA").map_or(default, PathBuf::from);
+    if folder.is_dir() {
+        return Some(folder);
+    }
+    // Not by `eprintln!`, which the test harness keeps to itself where a test passes. Without a stderr nobody reads it.
+    let missing = folder.display();
+    let _ = writeln!(io::stderr(), "skipped: no real radiographs in {missing} (PUMUA_TEST_DATA names another folder)");
+    None
+}
+
+/// A command that ignores the settings of whoever runs the tests.
+pub fn command(name: &str) -> Command {
+    let mut command = Command::new(binary(name));
+    for (variable, _) in std::env::vars_os() {
+        if variable.to_string_lossy().starts_with("PUMUA_") {
+            command.env_remove(variable);
+        }
+    }
+    command.env("XDG_CONFIG_HOME", "/nonexistent").stdin(Stdio::null());
+    command
+}
+
+/// Runs `host` to its end.
+pub fn host<S: AsRef<OsStr>>(arguments: impl IntoIterator<Item = S>) -> Output {
+    command("host").args(arguments).output().expect("host runs")
+}
+
+/// The exit code of a program that was not killed.
+pub fn code(output: &Output) -> i32 {
+    output.status.code().expect("the program exits by itself")
+}
+
+/// What a program said, for messages of failed tests.
+pub fn said(output: &Output) -> String {
+    format!(
+        "{}\n--- stdout\n{}\n--- stderr\n{}",
+        output.status,
+        String::from_utf8_lossy(&output.stdout),
+        String::from_utf8_lossy(&output.stderr)
+    )
+}
+
+/// The JSON objects on stdout, one a line.
+pub fn json_lines(output: &Output) -> Vec<Value> {
+    String::from_utf8_lossy(&output.stdout)
+        .lines()
+        .map(|line| serde_json::from_str(line).unwrap_or_else(|e| panic!("{e}: {line}\n{}", said(output))))
+        .collect()
+}
+
+/// Writes synthetic radiographs into `folder` and gives their paths, in order.
+pub fn synthetic_radiographs(folder: &Path, count: usize) -> Vec<PathBuf> {
+    let output = host([OsStr::new("synthetic"), folder.as_os_str(), "--count".as_ref(), count.to_string().as_ref()]);
+    assert_eq!(code(&output), 0, "{}", said(&output));
+    files(folder)
+}
+
+/// Every file below a folder, in order.
+pub fn files(folder: &Path) -> Vec<PathBuf> {
+    let mut found = Vec::new();
+    for entry in std::fs::read_dir(folder).expect("the folder can be read") {
+        let path = entry.expect("the folder can be read").path();
+        if path.is_dir() { found.extend(files(&path)) } else { found.push(path) }
+    }
+    found.sort();
+    found
+}
+
+/// `device --simulate`, running.
+pub struct SimulatedBox {
+    child: Child,
+    /// The serial device that it printed.
+    pub port: String,
+    state: PathBuf,
+    /// Holds the state folder of a box that is not given one.
+    _own: Option<TempDir>,
+}
+
+impl SimulatedBox {
+    /// Starts a box with an empty journal.
+    pub fn start(arguments: &[&str]) -> Result<Self> {
+        let own = TempDir::new()?;
+        let mut this = Self::start_in(own.path(), arguments)?;
+        this._own = Some(own);
+        Ok(this)
+    }
+
+    /// Starts a box that keeps its journal in `state`.
+    pub fn start_in(state: &Path, arguments: &[&str]) -> Result<Self> {
+        let mut child = command("device")
+            .args(["--simulate", "--state-dir"])
+            .arg(state)
+            .args(arguments)
+            .stdout(Stdio::piped())
+            .stderr(Stdio::inherit())
+            .spawn()?;
+        let stdout = child.stdout.take().context("stdout is piped")?;
+        let mut port = String::new();
+        BufReader::new(stdout).read_line(&mut port)?;
+        let port = port.trim_end().to_owned();
+        if !port.starts_with("/dev/") {
+            bail!("the box printed `{port}` instead of its serial device; it ended with {}", child.wait()?);
+        }
+        Ok(Self { child, port, state: state.to_owned(), _own: None })
+    }
+
+    /// Runs a command of `host` on this box's port.
+    pub fn host<S: AsRef<OsStr>>(&self, subcommand: &str, arguments: impl IntoIterator<Item = S>) -> Output {
+        self.command(subcommand, arguments).output().expect("host runs")
+    }
+
+    /// A command of `host` on this box's port, not yet started.
+    pub fn command<S: AsRef<OsStr>>(&self, subcommand: &str, arguments: impl IntoIterator<Item = S>) -> Command {
+        let mut command = command("host");
+        command.arg(subcommand).args(arguments).args(["--port", &self.port]);
+        command
+    }
+
+    /// What `host info --json` says: the box is READY if it answers.
+    pub fn info(&self) -> Result<Value> {
+        let output = self.host("info", ["--json"]);
+        ensure!(output.status.success(), "{}", said(&output));
+        Ok(serde_json::from_slice(&output.stdout)?)
+    }
+
+    /// The records that the box has stored.
+    pub fn records(&self) -> Vec<Value> {
+        let output = self.host("results", ["--json"]);
+        assert_eq!(code(&output), 0, "{}", said(&output));
+        json_lines(&output)
+    }
+
+    /// The folder in which the box keeps its journal and its screen.
+    pub fn state(&self) -> &Path {
+        &self.state
+    }
+
+    /// Ends the box as a power cut does.
+    pub fn cut_power(mut self) {
+        self.kill();
+    }
+
+    fn kill(&mut self) {
+        // It may have ended by itself; then there is nothing left to kill.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+impl Drop for SimulatedBox {
+    fn drop(&mut self) {
+        self.kill();
+    }
+}
+
+/// Waits until `done`, at most `limit`; false if it never was.
+pub fn within(limit: Duration, mut done: impl FnMut() -> bool) -> bool {
+    let start = Instant::now();
+    while start.elapsed() < limit {
+        if done() {
+            return true;
+        }
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    false
+}

@@ -1,0 +1,13 @@
+//! What the programs say of themselves and of mistakes. `TRYCMD=overwrite cargo test -p system-tests` after
+//! `cargo build --workspace` takes over changes; read them before they are committed.
+
+use system_tests::binary;
+
+#[test]
+fn transcripts() {
+    trycmd::TestCases::new()
+        .register_bin("host", binary("host"))
+        .register_bin("device", binary("device"))
+        .env("XDG_CONFIG_HOME", "/nonexistent")
+        .case("transcripts/*.trycmd");
+}

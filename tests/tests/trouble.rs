@@ -1,0 +1,237 @@
+//! Bad input and broken lines: a clear error, its exit code, and the box READY again.
+#![expect(clippy::unwrap_used, reason = "helpers of tests")]
+
+use std::{
+    ffi::OsStr,
+    fs,
+    os::unix::ffi::OsStrExt,
+    path::{Path, PathBuf},
+    process::Stdio,
+    thread::sleep,
+    time::Duration,
+};
+
+use system_tests::{SimulatedBox, code, command, host, json_lines, said, synthetic_radiographs, within};
+use tempfile::TempDir;
+
+const REFUSED: i32 = 3;
+const UNREACHABLE: i32 = 4;
+
+/// Files that are no radiograph, with the code of their refusal.
+fn bad_files(folder: &Path) -> Vec<(PathBuf, u16)> {
+    let good = fs::read(&synthetic_radiographs(&folder.join("good"), 1)[0]).unwrap();
+    let gray = |side| image::DynamicImage::new_luma8(side, side);
+    let encode = |image: image::DynamicImage, format| {
+        let mut bytes = std::io::Cursor::new(Vec::new());
+        image.write_to(&mut bytes, format).unwrap();
+        bytes.into_inner()
+    };
+    let jpeg = encode(gray(64), image::ImageFormat::Jpeg);
+    let mut cmyk = encode(image::DynamicImage::new_rgb8(64, 64), image::ImageFormat::Jpeg);
+    let frame = cmyk.windows(2).position(|w| w == [0xff, 0xc0]).unwrap();
+    cmyk[frame + 9] = 4;
+    let mut bomb = encode(gray(64), image::ImageFormat::Jpeg);
+    let frame = bomb.windows(2).position(|w| w == [0xff, 0xc0]).unwrap();
+    bomb[frame + 5..frame + 9].fill(0xff);
+    [
+        ("empty.png", vec![], 200),
+        ("letter.jpeg", b"Dear colleague, please find attached".to_vec(), 201),
+        ("animation.png", b"GIF89a\x01\0\x01\0\x80\0\0".to_vec(), 201),
+        ("truncated.png", good[..good.len() / 2].to_vec(), 202),
+        ("truncated.jpeg", jpeg[..jpeg.len() - 3].to_vec(), 202),
+        ("bomb.jpeg", bomb, 204),
+        ("pixel.png", encode(gray(1), image::ImageFormat::Png), 205),
+        ("cmyk.jpeg", cmyk, 206),
+    ]
+    .into_iter()
+    .map(|(name, bytes, code)| {
+        let path = folder.join(name);
+        fs::write(&path, bytes).unwrap();
+        (path, code)
+    })
+    .collect()
+}
+
+#[test]
+fn bad_files_are_refused_with_their_code_and_the_good_one_among_them_is_judged() {
+    let folder = TempDir::new().unwrap();
+    let bad = bad_files(folder.path());
+    let good = synthetic_radiographs(&folder.path().join("good"), 1);
+    let device = SimulatedBox::start(&[]).unwrap();
+    for flags in [&["--json"][..], &["--json", "--prepared"]] {
+        let images = bad.iter().map(|(path, _)| path).chain(&good);
+        let output = device.host("send", flags.iter().map(Path::new).chain(images.map(PathBuf::as_path)));
+        assert_eq!(code(&output), REFUSED, "{}", said(&output));
+        let lines = json_lines(&output);
+        assert_eq!(lines.len(), bad.len() + 1, "{}", said(&output));
+        for (line, (path, code)) in lines.iter().zip(&bad) {
+            assert_eq!(line["path"], path.to_str().unwrap());
+            assert_eq!((&line["verdict"], &line["code"]), (&"refused".into(), &(*code).into()), "{line}");
+        }
+        assert!(lines[bad.len()]["probability"].is_number(), "{}", lines[bad.len()]);
+    }
+    assert_eq!(device.records().len(), 2, "only verdicts are recorded");
+    device.info().unwrap();
+}
+
+#[test]
+fn predict_refuses_what_the_box_refuses() {
+    let folder = TempDir::new().unwrap();
+    for (path, refusal) in bad_files(folder.path()) {
+        let output = host([Path::new("predict"), "--json".as_ref(), &path]);
+        assert_eq!(code(&output), REFUSED, "{}", said(&output));
+        assert_eq!(json_lines(&output)[0]["code"], refusal, "{}", said(&output));
+    }
+}
+
+#[test]
+fn folders_and_absent_files_are_named() {
+    let folder = TempDir::new().unwrap();
+    let device = SimulatedBox::start(&[]).unwrap();
+    for path in [folder.path().to_owned(), folder.path().join("absent.png")] {
+        let output = device.host("send", [&path]);
+        assert_ne!(code(&output), 0, "{}", said(&output));
+        assert!(said(&output).contains(path.to_str().unwrap()), "{}", said(&output));
+    }
+    device.info().unwrap();
+}
+
+#[test]
+fn a_file_above_the_limit_is_refused_without_being_read() {
+    let folder = TempDir::new().unwrap();
+    let path = folder.path().join("huge.png");
+    fs::File::create(&path).unwrap().set_len(1 << 40).unwrap();
+    let device = SimulatedBox::start(&[]).unwrap();
+    let output = device.host("send", [Path::new("--json"), &path]);
+    assert_eq!((code(&output), &json_lines(&output)[0]["code"]), (REFUSED, &203.into()), "{}", said(&output));
+    let output = host([Path::new("predict"), "--json".as_ref(), &path]);
+    assert_eq!((code(&output), &json_lines(&output)[0]["code"]), (REFUSED, &203.into()), "{}", said(&output));
+}
+
+#[test]
+fn an_absent_port_is_named_on_both_sides() {
+    let folder = TempDir::new().unwrap();
+    let output =
+        command("device").args(["--port", "/dev/does-not-exist", "--state-dir"]).arg(folder.path()).output().unwrap();
+    assert_eq!(code(&output), 4, "{}", said(&output));
+    assert!(String::from_utf8_lossy(&output.stderr).contains("/dev/does-not-exist"), "{}", said(&output));
+    let output = host(["info", "--port", "/dev/does-not-exist"]);
+    assert_eq!(code(&output), UNREACHABLE, "{}", said(&output));
+    assert!(String::from_utf8_lossy(&output.stderr).contains("/dev/does-not-exist"), "{}", said(&output));
+}
+
+#[test]
+fn a_second_host_is_told_and_does_not_disturb_the_first() {
+    let folder = TempDir::new().unwrap();
+    let image = big_image(folder.path());
+    let device = SimulatedBox::start(&["--pace", "115200"]).unwrap();
+    let first = device
+        .command("send", [Path::new("--json"), &image])
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    sleep(Duration::from_secs(1));
+    let second = device.host("info", ["--json"]);
+    assert_eq!(code(&second), UNREACHABLE, "{}", said(&second));
+    let first = first.wait_with_output().unwrap();
+    assert_eq!(code(&first), 0, "{}", said(&first));
+    assert!(json_lines(&first)[0]["probability"].is_number());
+}
+
+#[test]
+fn a_host_killed_in_mid_image_leaves_the_box_ready() {
+    let folder = TempDir::new().unwrap();
+    let image = big_image(folder.path());
+    let device = SimulatedBox::start(&["--pace", "115200"]).unwrap();
+    let mut first = device.command("send", [&image]).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+    sleep(Duration::from_secs(1));
+    first.kill().unwrap();
+    first.wait().unwrap();
+    assert!(within(Duration::from_secs(20), || device.info().is_ok()), "the box takes the next host");
+    assert_eq!(device.records().len(), 0);
+    let output = device.host("send", [&image]);
+    assert_eq!(code(&output), 0, "{}", said(&output));
+}
+
+#[test]
+fn ctrl_c_in_mid_image_gives_it_up() {
+    let folder = TempDir::new().unwrap();
+    let image = big_image(folder.path());
+    let device = SimulatedBox::start(&["--pace", "115200"]).unwrap();
+    let sending = device.command("send", [&image]).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    sleep(Duration::from_secs(1));
+    let killed = std::process::Command::new("kill").args(["-INT", &sending.id().to_string()]).status().unwrap();
+    assert!(killed.success());
+    let output = sending.wait_with_output().unwrap();
+    assert_eq!(code(&output), 130, "{}", said(&output));
+    assert_eq!(device.info().unwrap()["records"], 0, "the box is ready at once");
+}
+
+#[test]
+fn a_box_unplugged_in_mid_image_is_unreachable() {
+    let folder = TempDir::new().unwrap();
+    let image = big_image(folder.path());
+    let device = SimulatedBox::start(&["--pace", "115200"]).unwrap();
+    let sending = device.command("send", [&image]).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    sleep(Duration::from_secs(1));
+    device.cut_power();
+    let output = sending.wait_with_output().unwrap();
+    assert_eq!(code(&output), UNREACHABLE, "{}", said(&output));
+}
+
+#[test]
+fn results_outlive_a_power_cut() {
+    let folder = TempDir::new().unwrap();
+    let images = synthetic_radiographs(&folder.path().join("images"), 3);
+    let state = folder.path().join("state");
+    fs::create_dir(&state).unwrap();
+    let mut sent = Vec::new();
+    for (i, image) in images.iter().enumerate() {
+        let device = SimulatedBox::start_in(&state, &[]).unwrap();
+        assert_eq!(device.info().unwrap()["boot"], i + 1);
+        let output = device.host("send", [Path::new("--json"), image]);
+        sent.push(json_lines(&output).remove(0)["image"].clone());
+        device.cut_power();
+    }
+    let device = SimulatedBox::start_in(&state, &[]).unwrap();
+    let kept: Vec<_> = device.records().into_iter().map(|record| record["image"].clone()).collect();
+    assert_eq!(kept, sent);
+}
+
+#[test]
+fn a_model_setting_that_cannot_be_read_does_not_give_way_to_the_default() {
+    let folder = TempDir::new().unwrap();
+    let mut device = command("device");
+    device.args(["--simulate", "--state-dir"]).arg(folder.path()).env("PUMUA_MODEL", OsStr::from_bytes(b"/m\xff.onnx"));
+    let output = device.output().unwrap();
+    assert_eq!(code(&output), 2, "{}", said(&output));
+    assert!(String::from_utf8_lossy(&output.stderr).contains("PUMUA_MODEL"), "{}", said(&output));
+}
+
+#[test]
+fn a_wrong_model_file_is_named_and_nothing_starts() {
+    let folder = TempDir::new().unwrap();
+    let model = folder.path().join("model.onnx");
+    fs::write(&model, b"not a model").unwrap();
+    let state = folder.path().join("state");
+    let output =
+        command("device").args(["--simulate", "--state-dir"]).arg(state).arg("--model").arg(&model).output().unwrap();
+    assert_eq!(code(&output), 3, "{}", said(&output));
+    assert!(said(&output).contains(model.to_str().unwrap()), "{}", said(&output));
+    let output = host([Path::new("predict"), "--model".as_ref(), &model, "x.png".as_ref()]);
+    assert_eq!(code(&output), 1, "{}", said(&output));
+    assert!(said(&output).contains(model.to_str().unwrap()), "{}", said(&output));
+}
+
+/// An image that takes several seconds at 115,200 bits a second: noise, which PNG cannot compress.
+fn big_image(folder: &Path) -> PathBuf {
+    let mut state = 1_u32;
+    let noise = image::GrayImage::from_fn(260, 260, |_, _| {
+        state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+        image::Luma([(state >> 24) as u8])
+    });
+    let path = folder.join("noise.png");
+    noise.save(&path).unwrap();
+    path
+}
