@@ -377,7 +377,8 @@ impl BoxSession {
     /// Answers [`BoxEvent::WantRecord`]; `None` if the journal ends before that number.
     pub fn record(&mut self, record: Option<ResultRecord>) {
         let (Some(listing), true) = (&mut self.listing, self.owes_reply) else { return };
-        listing.next += 1;
+        // The host may ask for any number, the last one that there can be included.
+        listing.next = listing.next.saturating_add(1);
         listing.remaining -= 1;
         let ends = listing.remaining == 0 || record.is_none();
         if let Some(record) = record {

@@ -641,6 +641,16 @@ fn listing_goes_on_record_by_record_and_can_fail() {
 }
 
 #[test]
+fn listing_from_the_last_number_that_there_can_be_ends() {
+    let mut rude = Rude::new();
+    assert_eq!(rude.say(&[ToBox::ListResults { from: u64::MAX, limit: 3 }]), []);
+    assert_eq!(rude.events, [BoxEvent::WantRecord { number: u64::MAX }]);
+    rude.device.record(None);
+    rude.run();
+    assert_eq!(rude.answers, [ToHost::RecordsEnd]);
+}
+
+#[test]
 fn second_long_reply_must_wait_for_the_first() {
     for second in [ToBox::Screen, ToBox::ListResults { from: 1, limit: 1 }] {
         let mut rude = Rude::new();
