@@ -4,6 +4,7 @@
 use std::{
     fs::{self, File},
     io::{self, Read, Write},
+    os::unix::fs::FileTypeExt,
     path::Path,
 };
 
@@ -41,8 +42,12 @@ pub fn read_radiograph(path: &Path) -> Result<Vec<u8>, ReadError> {
     if bytes.len() as u64 > limit { Err(ReadError::Refused(Refusal::TooManyBytes)) } else { Ok(bytes) }
 }
 
-/// Reads a file up to one byte over a limit, so that its being too large shows: a device or a pipe could go on for ever.
+/// Reads a file up to one byte over a limit, so that its being too large shows: a device could go on for ever. A named
+/// pipe is an error, because opening it waits for whoever writes to it.
 pub fn read_a_little_over(path: &Path, limit: u64) -> io::Result<Vec<u8>> {
+    if fs::metadata(path)?.file_type().is_fifo() {
+        return Err(io::Error::new(io::ErrorKind::InvalidInput, "it is a pipe"));
+    }
     let mut bytes = Vec::new();
     File::open(path)?.take(limit + 1).read_to_end(&mut bytes)?;
     Ok(bytes)
