@@ -14,9 +14,9 @@ pub fn open_model(path: Option<&Path>) -> anyhow::Result<Model> {
         Some(path) => Model::open(path).with_context(|| format!("the model {} cannot be used", path.display()))?,
         None => Model::from_bytes(DEFAULT_MODEL)?,
     };
-    eprintln!("model {} ({:.12}); a research aid, not a medical device", model.card().name, model.digest());
+    crate::say!("model {} ({:.12}); a research aid, not a medical device", model.card().name, model.digest());
     if model.card().synthetic {
-        eprintln!("{SYNTHETIC_MODEL}");
+        crate::say!("{SYNTHETIC_MODEL}");
     }
     Ok(model)
 }

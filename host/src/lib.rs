@@ -3,6 +3,16 @@
 //! Pumua is a research aid, not a medical device.
 
 pub mod calendar;
+/// Tells whoever runs the program something, on stderr. Unlike `eprintln!` it does not panic when nobody reads there any
+/// more: a training outlives the pager that its words went to.
+#[macro_export]
+macro_rules! say {
+    ($($words:tt)*) => {{
+        use std::io::Write as _;
+        let _ = writeln!(std::io::stderr(), $($words)*);
+    }};
+}
+
 pub mod commands;
 pub mod data;
 pub mod delivery;

@@ -64,7 +64,7 @@ fn main() -> ExitCode {
     match result {
         Ok(exit) => exit.into(),
         Err(Failure { exit, error }) => {
-            eprintln!("error: {}", described(&error));
+            host::say!("error: {}", described(&error));
             exit.into()
         }
     }

@@ -85,10 +85,12 @@ fn predict_refuses_what_the_box_refuses() {
 }
 
 #[test]
-fn folders_and_absent_files_are_named() {
+fn folders_pipes_and_absent_files_are_named() {
     let folder = TempDir::new().unwrap();
     let device = SimulatedBox::start(&[]).unwrap();
-    for path in [folder.path().to_owned(), folder.path().join("absent.png")] {
+    let pipe = folder.path().join("pipe.png");
+    assert!(std::process::Command::new("mkfifo").arg(&pipe).status().unwrap().success());
+    for path in [folder.path().to_owned(), folder.path().join("absent.png"), pipe] {
         let output = device.host("send", [&path]);
         assert_ne!(code(&output), 0, "{}", said(&output));
         assert!(said(&output).contains(path.to_str().unwrap()), "{}", said(&output));
@@ -207,6 +209,27 @@ fn a_model_setting_that_cannot_be_read_does_not_give_way_to_the_default() {
     let output = device.output().unwrap();
     assert_eq!(code(&output), 2, "{}", said(&output));
     assert!(String::from_utf8_lossy(&output.stderr).contains("PUMUA_MODEL"), "{}", said(&output));
+}
+
+#[test]
+fn any_record_number_may_be_asked_for() {
+    let folder = TempDir::new().unwrap();
+    let device = SimulatedBox::start(&[]).unwrap();
+    let output = device.host("send", synthetic_radiographs(folder.path(), 1));
+    assert_eq!(code(&output), 0, "{}", said(&output));
+    let output = device.host("results", ["--from", "18446744073709551615", "--json"]);
+    assert_eq!((code(&output), output.stdout.len()), (0, 0), "{}", said(&output));
+    assert_eq!(device.records().len(), 1);
+}
+
+#[test]
+fn a_stderr_that_nobody_reads_costs_no_result() {
+    let folder = TempDir::new().unwrap();
+    let mut predict = command("host");
+    predict.arg("predict").args(synthetic_radiographs(folder.path(), 2));
+    let output = predict.stderr(fs::File::create("/dev/full").unwrap()).output().unwrap();
+    assert_eq!(code(&output), 0, "{}", said(&output));
+    assert_eq!(String::from_utf8_lossy(&output.stdout).lines().count(), 3);
 }
 
 #[test]

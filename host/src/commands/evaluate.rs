@@ -64,7 +64,7 @@ pub fn run(options: Options) -> Result<Exit, Failure> {
     let card = model.card();
     let data = Dataset::load(&options.data, &card.contract)?;
     for skipped in &data.skipped {
-        eprintln!("left out: {}: {}", skipped.name, skipped.reason);
+        crate::say!("left out: {}: {}", skipped.name, skipped.reason);
     }
     let seed = options.seed.unwrap_or(card.seed);
     let part = match options.part {
@@ -97,7 +97,7 @@ pub fn run(options: Options) -> Result<Exit, Failure> {
         None => (0..data.samples.len()).collect(),
     };
     if let Some(warning) = doubt(card, &data, part, seed) {
-        eprintln!("warning: {warning}");
+        crate::say!("warning: {warning}");
     }
     let scored = score(&model, &data, &indices)?;
     let figures = Figures::of(&scored, card.point.threshold);

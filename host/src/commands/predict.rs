@@ -86,13 +86,13 @@ pub fn run(options: Options) -> Result<Exit, Failure> {
                         }
                     }
                     Answer::Refused(refusal) => {
-                        eprintln!("{}: {refusal}", path.display());
+                        crate::say!("{}: {refusal}", path.display());
                         if exit == Exit::Done {
                             exit = Exit::Refused;
                         }
                     }
                     Answer::Unreadable(error) => {
-                        eprintln!("{}: {error}: name a radiograph file that you may read", path.display());
+                        crate::say!("{}: {error}: name a radiograph file that you may read", path.display());
                         exit = Exit::Failed;
                     }
                 }
@@ -111,7 +111,7 @@ pub fn run(options: Options) -> Result<Exit, Failure> {
         inputs.flush()?;
     }
     let seconds = start.elapsed().as_secs_f64();
-    eprintln!("{} image(s) in {seconds:.1} s: {:.0} images/s", files.len(), files.len() as f64 / seconds);
+    crate::say!("{} image(s) in {seconds:.1} s: {:.0} images/s", files.len(), files.len() as f64 / seconds);
     Ok(exit)
 }
 

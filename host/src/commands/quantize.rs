@@ -65,11 +65,11 @@ pub fn run(options: Options) -> Result<Exit, Failure> {
     images.truncate(usize::try_from(options.count).unwrap_or(usize::MAX));
     let quantized = quantize(&float, &images, quantize::Options { method: options.method })?;
     for drift in &quantized.drift {
-        eprintln!("{}", describe(drift));
+        crate::say!("{}", describe(drift));
     }
     write_atomically(&out, &quantized.bytes)
         .with_context(|| format!("cannot write {}: name another file with --out", out.display()))?;
-    eprintln!("calibrated by {} on {} images", quantized.method, images.len());
+    crate::say!("calibrated by {} on {} images", quantized.method, images.len());
     writeln!(io::stdout(), "{}", out.display())?;
     Ok(Exit::Done)
 }

@@ -88,9 +88,9 @@ fn greet(connection: &mut Connection) -> Result<Info, LinkError> {
     let since_1970 = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     connection.set_clock(since_1970.as_secs())?;
     let info = connection.info()?;
-    eprintln!("model {}; a research aid, not a medical device", info.model);
+    crate::say!("model {}; a research aid, not a medical device", info.model);
     if info.synthetic {
-        eprintln!("{SYNTHETIC_MODEL}");
+        crate::say!("{SYNTHETIC_MODEL}");
     }
     Ok(info)
 }
@@ -207,7 +207,7 @@ impl Tally {
         if self.transfers > 0 && seconds > 0.0 {
             let rate = self.bytes as f64 / seconds;
             let repeated = connection.counters().repeated;
-            eprintln!(
+            crate::say!(
                 "{} image(s), {} sent in {seconds:.1} s: {rate:.0} bytes/s payload, {repeated} message(s) repeated",
                 self.transfers,
                 HumanBytes(self.bytes)

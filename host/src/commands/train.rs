@@ -200,7 +200,7 @@ pub fn run(options: Options) -> Result<Exit, Failure> {
     })?;
     match outcome {
         Outcome::Stopped => {
-            eprintln!("stopped; to go on from the last epoch: host train --resume {}", folder.display());
+            crate::say!("stopped; to go on from the last epoch: host train --resume {}", folder.display());
             Ok(Exit::Interrupted)
         }
         Outcome::Done(layers, history) => {
@@ -255,13 +255,13 @@ fn write_skipped(data: &Dataset, folder: &Path) -> anyhow::Result<()> {
 fn announce(config: &Config, data: &Dataset, split: &Split, folder: &Path) {
     let (normal, pneumonia) = (data.count(Label::Normal), data.count(Label::Pneumonia));
     match &config.data {
-        Some(path) => eprintln!("{}: {normal} normal, {pneumonia} pneumonia", path.display()),
+        Some(path) => crate::say!("{}: {normal} normal, {pneumonia} pneumonia", path.display()),
         None => {
-            eprintln!("{normal} + {pneumonia} synthetic radiographs; for real ones: --data DIR-or-ZIP");
+            crate::say!("{normal} + {pneumonia} synthetic radiographs; for real ones: --data DIR-or-ZIP");
         }
     }
     if data.synthetic {
-        eprintln!("{}", report::SYNTHETIC);
+        crate::say!("{}", report::SYNTHETIC);
     }
     let mut kinds: BTreeMap<&str, usize> = BTreeMap::new();
     for skipped in &data.skipped {
@@ -276,9 +276,9 @@ fn announce(config: &Config, data: &Dataset, split: &Split, folder: &Path) {
     }
     if !kinds.is_empty() {
         let kinds: Vec<String> = kinds.iter().map(|(kind, count)| format!("{count} {kind}")).collect();
-        eprintln!("left out: {} (see {})", kinds.join(", "), folder.join("skipped.csv").display());
+        crate::say!("left out: {} (see {})", kinds.join(", "), folder.join("skipped.csv").display());
     }
-    eprintln!(
+    crate::say!(
         "split {}: {} train, {} validation, {} test; recipe {}, seed {}",
         split.kind,
         split.train.len(),

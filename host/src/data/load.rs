@@ -169,7 +169,7 @@ fn decode_all(
     if let (Some(folder), Some(decoded)) = (folder, read.iter().map(|r| r.as_ref().ok()).collect::<Option<Vec<_>>>())
         && let Err(error) = cache::store(folder, key, &decoded)
     {
-        eprintln!(
+        crate::say!(
             "warning: the decoded images cannot be kept for the next time ({error}); set PUMUA_CACHE to a folder that can be written"
         );
     }

@@ -230,7 +230,7 @@ impl<'a> Trainer<'a> {
             validation_accuracy,
             images_per_second,
         };
-        eprintln!(
+        crate::say!(
             "epoch {epoch:>3}/{}  loss {:.4}  accuracy {:.4}  validation loss {:.4}  accuracy {:.4}  {:.0} images/s",
             recipe.epochs,
             metrics.train_loss,
