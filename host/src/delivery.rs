@@ -7,7 +7,6 @@ use engine::{CARD_KEY, Card, Model, ModelError};
 use prost::Message;
 use rand::{SeedableRng, seq::SliceRandom};
 use rand_chacha::ChaCha8Rng;
-use shared::verdict::OperatingPoint;
 
 use crate::{
     data::{Dataset, split::Split},
@@ -133,14 +132,12 @@ fn with_card(onnx: &[u8], card: &Card) -> Result<Vec<u8>, DeliveryError> {
     Ok(file.encode_to_vec())
 }
 
-/// An operating point without a band of uncertainty.
-pub fn unbanded(threshold: f32) -> OperatingPoint {
-    OperatingPoint { threshold, refer_from: threshold, refer_to: threshold }
-}
-
 #[cfg(test)]
 mod tests {
-    use shared::contract::{Fit, InputContract};
+    use shared::{
+        contract::{Fit, InputContract},
+        verdict::OperatingPoint,
+    };
 
     use super::*;
     use crate::{data::split::SplitKind, network::Architecture, synthetic};
@@ -155,7 +152,7 @@ mod tests {
             name: "synthetic-test".to_owned(),
             version: "0".to_owned(),
             contract,
-            point: unbanded(0.5),
+            point: OperatingPoint::HALF,
             labels: ["normal".to_owned(), "pneumonia".to_owned()],
             synthetic: true,
             int8: false,

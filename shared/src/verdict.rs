@@ -69,7 +69,12 @@ pub struct OperatingPointError;
 
 impl OperatingPoint {
     /// Threshold 0.5 and no band of uncertainty: the study's decision.
-    pub const HALF: Self = Self { threshold: 0.5, refer_from: 0.5, refer_to: 0.5 };
+    pub const HALF: Self = Self::unbanded(0.5);
+
+    /// A threshold without a band of uncertainty: nothing with a probability is referred.
+    pub const fn unbanded(threshold: f32) -> Self {
+        Self { threshold, refer_from: threshold, refer_to: threshold }
+    }
 
     /// Checks the order and the range of the three probabilities.
     pub fn check(&self) -> Result<(), OperatingPointError> {

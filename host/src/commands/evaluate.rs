@@ -176,10 +176,13 @@ fn doubt(card: &Card, data: &Dataset, part: Option<(Part, SplitKind)>, seed: u64
 
 #[cfg(test)]
 mod tests {
-    use shared::contract::{Fit, InputContract};
+    use shared::{
+        contract::{Fit, InputContract},
+        verdict::OperatingPoint,
+    };
 
     use super::*;
-    use crate::{delivery::unbanded, synthetic};
+    use crate::synthetic;
 
     #[test]
     fn doubtful_figures_are_warned_of() {
@@ -189,7 +192,7 @@ mod tests {
             name: "test".to_owned(),
             version: "0".to_owned(),
             contract,
-            point: unbanded(0.5),
+            point: OperatingPoint::HALF,
             labels: ["normal".to_owned(), "pneumonia".to_owned()],
             synthetic: true,
             int8: false,

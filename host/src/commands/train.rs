@@ -14,7 +14,7 @@ use serde::{Deserialize, Serialize};
 use shared::{
     contract::{Fit, InputContract},
     limits::MODEL_SIDE,
-    verdict::Digest,
+    verdict::{Digest, OperatingPoint},
 };
 
 use crate::{
@@ -297,7 +297,7 @@ impl Config {
             name: format!("{synthetic}{}-{}px-seed{}", self.recipe.name, self.contract.side, self.seed),
             version: env!("CARGO_PKG_VERSION").to_owned(),
             contract: self.contract,
-            point: delivery::unbanded(self.recipe.threshold),
+            point: OperatingPoint::unbanded(self.recipe.threshold),
             labels: Label::ALL.map(|label| label.to_string()),
             synthetic: data.synthetic,
             int8: false,
