@@ -10,11 +10,9 @@ use aligned_vec::{AVec, ConstAlign};
 
 use crate::{
     layer::Filters,
-    layout::{Layout, Shape},
+    layout::Layout,
+    tiling::{BLOCK, Tiling},
 };
-
-/// Output channels that are computed together.
-pub(crate) const BLOCK: usize = 16;
 
 /// Steps among which a partner is looked for.
 const CANDIDATES: usize = 24;
@@ -22,13 +20,7 @@ const CANDIDATES: usize = 24;
 /// A convolution, packed.
 #[derive(Clone, Debug)]
 pub(crate) struct Direct {
-    pub(crate) from: Layout,
-    pub(crate) to: Layout,
-    /// Index of the first value of the first window.
-    pub(crate) origin: usize,
-    /// Bytes from one window to the next: down and to the right.
-    pub(crate) strides: [usize; 2],
-    pub(crate) pool: bool,
+    pub(crate) tiling: Tiling,
     /// True if the input may have negative values.
     pub(crate) signed_input: bool,
     pub(crate) blocks: Vec<Block>,
@@ -59,7 +51,6 @@ impl Direct {
     /// are put in pairs.
     pub(crate) fn pack(filters: &Filters, pool: bool, [from, to]: [Layout; 2], step: usize, pair: bool) -> Self {
         let outputs = to.shape().channels;
-        let [stride_rows, stride_columns] = filters.window.stride;
         let blocks = (0..outputs).step_by(BLOCK).map(|first| {
             let channels = first..outputs.min(first + BLOCK);
             let steps = steps(filters, from, channels.clone(), step);
@@ -76,75 +67,12 @@ impl Direct {
             block
         });
         Self {
-            from,
-            to,
-            origin: from.origin(filters.window.padding),
-            strides: [stride_rows * from.row(), stride_columns * from.shape().channels],
-            pool,
+            tiling: Tiling::new(&filters.window, pool, [from, to]),
             signed_input: filters.signed_input,
             blocks: blocks.collect(),
             lowest: filters.lowest(),
         }
     }
-
-    /// Calls `tile` for tiles of 4, or single, pixels that cover the output: with the indices of the first inputs of each
-    /// pixel's window and, for each pixel, the index of its first output. With pooling, the four pixels are pooled into one.
-    #[inline(always)]
-    pub(crate) fn for_each_tile(&self, mut tile: impl FnMut(Tile)) {
-        let Shape { height, width, .. } = self.to.shape();
-        let [down, right] = self.strides;
-        for row in 0..height {
-            if self.pool {
-                for column in 0..width {
-                    let corner = self.origin + 2 * row * down + 2 * column * right;
-                    let inputs = [corner, corner + right, corner + down, corner + down + right];
-                    tile(Tile::Pooled { inputs, output: self.to.index(row, column) });
-                }
-                continue;
-            }
-            let start = self.origin + row * down;
-            let mut column = 0;
-            while column < width {
-                if width < 4 {
-                    tile(Tile::One { input: start + column * right, output: self.to.index(row, column) });
-                    column += 1;
-                } else {
-                    // The last tile of a row goes over pixels again that the one before it has done.
-                    let first = column.min(width - 4);
-                    let corner = start + first * right;
-                    let inputs = [corner, corner + right, corner + 2 * right, corner + 3 * right];
-                    tile(Tile::Four { inputs, output: self.to.index(row, first) });
-                    column += 4;
-                }
-            }
-        }
-    }
-}
-
-/// Pixels that are computed together. Inputs and outputs are indices into the buffers.
-#[derive(Clone, Copy, Debug)]
-pub(crate) enum Tile {
-    /// A single pixel.
-    One {
-        /// First value of its window.
-        input: usize,
-        /// Its first channel.
-        output: usize,
-    },
-    /// Four pixels of a row.
-    Four {
-        /// First values of their windows.
-        inputs: [usize; 4],
-        /// First channel of the first one.
-        output: usize,
-    },
-    /// Four pixels whose maximum is one output.
-    Pooled {
-        /// First values of their windows.
-        inputs: [usize; 4],
-        /// First channel of the output.
-        output: usize,
-    },
 }
 
 fn steps(filters: &Filters, from: Layout, channels: std::ops::Range<usize>, step: usize) -> Vec<Step> {

@@ -8,12 +8,14 @@
 //! - **Layout**: feature maps are i8, rows × columns × channels, with the padding as a border of zeros around them.
 
 mod choice;
+mod depthwise;
 mod direct;
 mod layer;
 mod layout;
 mod portable;
 mod prepared;
 mod requantize;
+mod tiling;
 mod winograd;
 #[cfg(target_arch = "x86_64")]
 mod x86;

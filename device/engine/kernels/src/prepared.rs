@@ -2,6 +2,7 @@
 
 use crate::{
     choice::Kernels,
+    depthwise::Depthwise,
     direct::Direct,
     layer::{Filters, Layer, LayerError},
     layout::{Border, Layout, Shape},
@@ -67,6 +68,8 @@ fn convolution(kernels: Kernels, filters: &Filters, pool: bool, layouts: [Layout
 
 fn depthwise(kernels: Kernels, filters: &Filters, layouts: [Layout; 2]) -> Work {
     match kernels {
+        #[cfg(target_arch = "x86_64")]
+        Kernels::Avx2 => Work::Avx2Depthwise(Depthwise::pack(filters, layouts)),
         _ => Work::PortableDepthwise { filters: filters.clone(), layouts },
     }
 }
@@ -102,6 +105,8 @@ enum Work {
     Avx2Winograd(Winograd),
     #[cfg(target_arch = "x86_64")]
     Avx2Direct(Direct),
+    #[cfg(target_arch = "x86_64")]
+    Avx2Depthwise(Depthwise),
 }
 
 /// Memory that a layer works in.
@@ -133,7 +138,7 @@ impl Prepared {
             #[cfg(target_arch = "x86_64")]
             Work::Avx2Winograd(_) => "winograd",
             #[cfg(target_arch = "x86_64")]
-            Work::Avx2Direct(_) => "direct",
+            Work::Avx2Direct(_) | Work::Avx2Depthwise(_) => "direct",
         }
     }
 
@@ -172,6 +177,8 @@ impl Prepared {
             }
             #[cfg(target_arch = "x86_64")]
             (Work::Avx2Direct(work), _) => crate::x86::direct(work, inputs[0], output),
+            #[cfg(target_arch = "x86_64")]
+            (Work::Avx2Depthwise(work), _) => crate::x86::depthwise(work, inputs[0], output),
             _ => panic!("the scratch is another layer's"),
         }
     }

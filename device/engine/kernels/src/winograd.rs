@@ -34,7 +34,7 @@ use crate::{
 pub(crate) const BLOCK: usize = 16;
 
 /// Tiles that are computed together.
-pub(crate) const TILES: usize = 6;
+pub(crate) const TILES: usize = 5;
 
 /// Rows and columns of a tile of outputs.
 const TILE: usize = 4;
@@ -76,6 +76,24 @@ impl Integers for i32 {
     fn times<const N: i32>(self) -> Self {
         self.wrapping_shl(N.unsigned_abs())
     }
+}
+
+/// An array of what an expression is for each index. Unlike a closure, it is compiled with the vector instructions of where it
+/// stands.
+macro_rules! each {
+    (4, $i:ident => $value:expr) => {
+        [each!(@ $i 0 $value), each!(@ $i 1 $value), each!(@ $i 2 $value), each!(@ $i 3 $value)]
+    };
+    (6, $i:ident => $value:expr) => {
+        [
+            each!(@ $i 0 $value), each!(@ $i 1 $value), each!(@ $i 2 $value),
+            each!(@ $i 3 $value), each!(@ $i 4 $value), each!(@ $i 5 $value),
+        ]
+    };
+    (@ $i:ident $n:literal $value:expr) => {{
+        let $i: usize = $n;
+        $value
+    }};
 }
 
 /// `Bᵀ d`.
@@ -281,24 +299,14 @@ impl Winograd {
     unsafe fn transform_inputs<S: Simd>(&self, corner: *const i8, to: &mut [i16], slot: usize) {
         let channels = self.from.shape().channels;
         for first in (0..self.inputs).step_by(S::LANES16) {
-            let mut half = [[S::I16::default(); PATCH]; PATCH];
-            for x in 0..PATCH {
-                // Channels beyond the last one are multiplied by weights of zero, whatever is read for them.
-                let mut column = [S::I16::default(); PATCH];
-                for (y, value) in column.iter_mut().enumerate() {
-                    // SAFETY: by the caller.
-                    *value = unsafe { S::widen(corner.add(y * self.from.row() + x * channels + first.min(channels))) };
-                }
-                half[x] = self::input(column);
-            }
-            for y in 0..PATCH {
-                let row = self::input([0, 1, 2, 3, 4, 5].map(|x| half[x][y]));
-                for (x, value) in row.into_iter().enumerate() {
-                    let at = ((y * PATCH + x) * TILES + slot) * self.inputs + first;
-                    // SAFETY: `to` has POINTS × TILES × inputs values.
-                    unsafe { S::store(to.as_mut_ptr().add(at), value) };
-                }
-            }
+            // Channels beyond the last one are multiplied by weights of zero, whatever is read for them.
+            let at = |x: usize, y: usize| y * self.from.row() + x * channels + first.min(channels);
+            // SAFETY: by the caller.
+            let half = each!(6, x => input(each!(6, y => unsafe { S::widen(corner.add(at(x, y))) })));
+            let full = each!(6, y => input(each!(6, x => half[x][y])));
+            let place = |x: usize, y: usize| ((y * PATCH + x) * TILES + slot) * self.inputs + first;
+            // SAFETY: `to` has POINTS × TILES × inputs values.
+            each!(6, y => each!(6, x => unsafe { S::store(to.as_mut_ptr().add(place(x, y)), full[y][x]) }));
         }
     }
 
@@ -320,16 +328,10 @@ impl Winograd {
             if first >= channels {
                 break;
             }
-            let mut half = [[S::I32::default(); TILE]; PATCH];
-            for (x, half) in half.iter_mut().enumerate() {
-                let column = [0, 1, 2, 3, 4, 5].map(|y| {
-                    let at = ((y * PATCH + x) * TILES + slot) * BLOCK + first % BLOCK;
-                    // SAFETY: `sums` has POINTS × TILES × BLOCK values.
-                    unsafe { S::load(sums.as_ptr().add(at)) }
-                });
-                *half = self::output(column);
-            }
-            let full = [0, 1, 2, 3].map(|y| self::output([0, 1, 2, 3, 4, 5].map(|x: usize| half[x][y])));
+            let at = |x: usize, y: usize| ((y * PATCH + x) * TILES + slot) * BLOCK + first % BLOCK;
+            // SAFETY: `sums` has POINTS × TILES × BLOCK values.
+            let half = each!(6, x => self::output(each!(6, y => unsafe { S::load(sums.as_ptr().add(at(x, y))) })));
+            let full = each!(4, y => self::output(each!(6, x => half[x][y])));
             // SAFETY: bias and multipliers are padded to whole blocks.
             let parameters = unsafe {
                 S::parameters(self.bias.as_ptr().add(first), self.multipliers.as_ptr().add(first), self.lowest)
@@ -362,9 +364,9 @@ impl Winograd {
 #[expect(unsafe_code, reason = "vector instructions")]
 pub(crate) trait Simd {
     /// A vector of i16.
-    type I16: Integers + Default;
+    type I16: Integers;
     /// A vector of i32.
-    type I32: Integers + Default;
+    type I32: Integers;
     /// Biases, multipliers and the lowest value for a vector of channels.
     type Parameters;
     /// Values in an [`Simd::I16`].

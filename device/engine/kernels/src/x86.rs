@@ -8,7 +8,9 @@
 use std::arch::x86_64::*;
 
 use crate::{
-    direct::{BLOCK, Block, Direct, Tile},
+    depthwise::{self, Depthwise},
+    direct::{Block, Direct},
+    tiling::{BLOCK, Tile},
     winograd::{self, INVERSE_OF_9, Integers, Simd, TILES, Winograd},
 };
 
@@ -32,7 +34,7 @@ pub(crate) fn winograd(work: &Winograd, input: &[i8], output: &mut [i8], scratch
 
 /// Computes a convolution directly. The processor must have AVX2, which [`crate::Kernels`] has made sure of.
 pub(crate) fn direct(work: &Direct, input: &[i8], output: &mut [i8]) {
-    assert!(input.len() == work.from.len() && output.len() == work.to.len());
+    assert!(input.len() == work.tiling.from.len() && output.len() == work.tiling.to.len());
     // SAFETY: a layer is prepared for AVX2 only where there is AVX2. The windows of all tiles lie inside the input, whose
     // border covers the padding, and steps read at most 3 bytes beyond a window, which SLACK allows.
     #[expect(unsafe_code, reason = "AVX2")]
@@ -65,13 +67,13 @@ struct Wide;
 #[target_feature(enable = "avx2")]
 #[expect(unsafe_code, reason = "AVX2")]
 unsafe fn direct_by<M: Multiply>(work: &Direct, input: &[i8], output: &mut [i8]) {
-    let channels = work.to.shape().channels;
+    let channels = work.tiling.to.shape().channels;
     let input = input.as_ptr();
     for (index, block) in work.blocks.iter().enumerate() {
         let first = index * BLOCK;
         let count = BLOCK.min(channels - first);
-        let parameters = BlockParameters::new(block, work.lowest);
-        work.for_each_tile(|tile| {
+        let parameters = BlockParameters::new(&block.multipliers, work.lowest);
+        work.tiling.for_each_tile(|tile| {
             // SAFETY: by the caller.
             unsafe {
                 match tile {
@@ -107,7 +109,7 @@ impl Multiply for Narrow {
         // SAFETY: by the caller; the weights are as many as the steps, 64 bytes each.
         unsafe {
             let ones = _mm256_set1_epi16(1);
-            let mut sums = [bias(block); P];
+            let mut sums = [bias(&block.bias); P];
             let mut weights = block.weights.as_ptr().cast::<__m256i>();
             let (pairs, singles) = block.offsets.split_at(block.paired);
             for pair in pairs.chunks_exact(2) {
@@ -147,7 +149,7 @@ impl Multiply for Wide {
     unsafe fn sums<const P: usize>(block: &Block, inputs: [*const i8; P]) -> [[__m256i; 2]; P] {
         // SAFETY: by the caller; the weights are as many as the steps, 32 bytes each.
         unsafe {
-            let mut sums = [bias(block); P];
+            let mut sums = [bias(&block.bias); P];
             let mut weights = block.weights.as_ptr().cast::<__m128i>();
             for &offset in &block.offsets {
                 let w = [weights, weights.add(1)].map(|at| _mm256_cvtepi8_epi16(_mm_load_si128(at)));
@@ -165,10 +167,84 @@ impl Multiply for Wide {
     }
 }
 
+/// Computes a convolution of each channel by itself. The processor must have AVX2, which [`crate::Kernels`] has made sure of.
+pub(crate) fn depthwise(work: &Depthwise, input: &[i8], output: &mut [i8]) {
+    assert!(input.len() == work.tiling.from.len() && output.len() == work.tiling.to.len());
+    // SAFETY: a layer is prepared for AVX2 only where there is AVX2. The windows of all tiles lie inside the input, whose
+    // border covers the padding; a vector reads at most 15 channels beyond the last, which SLACK allows.
+    #[expect(unsafe_code, reason = "AVX2")]
+    unsafe {
+        depthwise_checked(work, input, output);
+    }
+}
+
+#[target_feature(enable = "avx2")]
+#[expect(unsafe_code, reason = "AVX2")]
+unsafe fn depthwise_checked(work: &Depthwise, input: &[i8], output: &mut [i8]) {
+    let channels = work.tiling.to.shape().channels;
+    for (index, block) in work.blocks.iter().enumerate() {
+        let first = index * BLOCK;
+        let count = BLOCK.min(channels - first);
+        let parameters = BlockParameters::new(&block.multipliers, work.lowest);
+        let input = input[first..].as_ptr();
+        work.tiling.for_each_tile(|tile| {
+            // SAFETY: by the caller.
+            unsafe {
+                match tile {
+                    Tile::One { input: at, output: to } => {
+                        let [sums] = depthwise_sums(block, &work.offsets, [input.add(at)]);
+                        finish(sums, &parameters, &mut output[to + first..][..count]);
+                    }
+                    Tile::Four { inputs, output: to } | Tile::Pooled { inputs, output: to } => {
+                        let sums = depthwise_sums(block, &work.offsets, inputs.map(|at| input.add(at)));
+                        for (pixel, sums) in sums.into_iter().enumerate() {
+                            finish(sums, &parameters, &mut output[to + pixel * channels + first..][..count]);
+                        }
+                    }
+                }
+            }
+        });
+    }
+}
+
+/// For each of P pixels, the sums of a block.
 #[inline]
 #[target_feature(enable = "avx2")]
-fn bias(block: &Block) -> [__m256i; 2] {
-    [0, LANES].map(|first| load_i32(&block.bias[first..]))
+#[expect(unsafe_code, reason = "AVX2")]
+unsafe fn depthwise_sums<const P: usize>(
+    block: &depthwise::Block,
+    mut offsets: &[u32],
+    inputs: [*const i8; P],
+) -> [[__m256i; 2]; P] {
+    // SAFETY: by the caller; the weights are as many as the taps, 32 bytes each.
+    unsafe {
+        let mut sums = [bias(&block.bias); P];
+        let mut weights = block.weights.as_ptr().cast::<__m256i>();
+        for &length in &block.chains {
+            let (taps, rest) = offsets.split_at(length);
+            offsets = rest;
+            let mut chain = [_mm256_setzero_si256(); P];
+            for &offset in taps {
+                let w = _mm256_load_si256(weights);
+                weights = weights.add(1);
+                for (chain, input) in chain.iter_mut().zip(inputs) {
+                    let x = _mm256_cvtepi8_epi16(_mm_loadu_si128(input.add(offset as usize).cast()));
+                    *chain = _mm256_add_epi16(*chain, _mm256_mullo_epi16(x, w));
+                }
+            }
+            for (sums, chain) in sums.iter_mut().zip(chain) {
+                sums[0] = _mm256_add_epi32(sums[0], _mm256_cvtepi16_epi32(_mm256_castsi256_si128(chain)));
+                sums[1] = _mm256_add_epi32(sums[1], _mm256_cvtepi16_epi32(_mm256_extracti128_si256::<1>(chain)));
+            }
+        }
+        sums
+    }
+}
+
+#[inline]
+#[target_feature(enable = "avx2")]
+fn bias(bias: &[i32; BLOCK]) -> [__m256i; 2] {
+    [0, LANES].map(|first| load_i32(&bias[first..]))
 }
 
 #[inline]
@@ -191,12 +267,12 @@ struct BlockParameters {
 impl BlockParameters {
     #[inline]
     #[target_feature(enable = "avx2")]
-    fn new(block: &Block, lowest: f32) -> Self {
+    fn new(multipliers: &[f32; BLOCK], lowest: f32) -> Self {
         let multipliers = [0, LANES].map(|first| {
             // SAFETY: BLOCK is twice LANES.
             #[expect(unsafe_code, reason = "AVX2")]
             unsafe {
-                _mm256_loadu_ps(block.multipliers[first..].as_ptr())
+                _mm256_loadu_ps(multipliers[first..].as_ptr())
             }
         });
         Self { multipliers, lowest: _mm256_set1_ps(lowest) }
@@ -244,15 +320,6 @@ struct I32x8(__m256i);
 
 macro_rules! integers {
     ($vector:ident, $add:ident, $subtract:ident, $shift:ident) => {
-        impl Default for $vector {
-            #[inline(always)]
-            fn default() -> Self {
-                // SAFETY: only code that runs with AVX2 makes these vectors.
-                #[expect(unsafe_code, reason = "AVX2")]
-                Self(unsafe { _mm256_setzero_si256() })
-            }
-        }
-
         impl Integers for $vector {
             #[inline(always)]
             fn plus(self, other: Self) -> Self {
@@ -365,7 +432,6 @@ impl Simd for Avx2 {
                 2 => multiply::<2>(weights, values, sums, inputs),
                 3 => multiply::<3>(weights, values, sums, inputs),
                 4 => multiply::<4>(weights, values, sums, inputs),
-                5 => multiply::<5>(weights, values, sums, inputs),
                 _ => multiply::<TILES>(weights, values, sums, inputs),
             }
         }
