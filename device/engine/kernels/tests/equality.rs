@@ -1,4 +1,6 @@
-//! Every set of kernels against the portable one, to the bit, and the portable one against numbers computed by hand.
+//! Every set of kernels against the portable one, to the bit.
+
+#![expect(clippy::expect_used, reason = "helpers of tests")]
 
 use kernels::{Border, Filters, Kernels, Layer, Layout, Shape, Window};
 use proptest::prelude::*;
