@@ -3,7 +3,7 @@
 use crate::{
     choice::Kernels,
     depthwise::Depthwise,
-    direct::Direct,
+    direct::{Direct, Steps},
     layer::{Filters, Layer, LayerError},
     layout::{Border, Layout, Shape},
     portable,
@@ -58,9 +58,14 @@ fn convolution(kernels: Kernels, filters: &Filters, pool: bool, layouts: [Layout
         Kernels::Avx2 if fast => Work::Avx2Winograd(Winograd::pack(filters, pool, layouts, 2)),
         #[cfg(target_arch = "x86_64")]
         Kernels::Avx2 => {
-            // Products of bytes are added by pairs in i16, which only values that are not negative leave in range.
-            let step = if filters.signed_input { 2 } else { 4 };
-            Work::Avx2Direct(Direct::pack(filters, pool, layouts, step, !filters.signed_input))
+            // Products of bytes are added by pairs in i16, which only values that are not negative leave in range. With a few
+            // products, loops over chains cost more than they save.
+            let steps = match filters.window.kernel[0] * filters.window.kernel[1] * inputs {
+                _ if filters.signed_input => Steps::Pairs,
+                ..32 => Steps::Single,
+                32.. => Steps::Chained,
+            };
+            Work::Avx2Direct(Direct::pack(filters, pool, layouts, steps))
         }
         _ => Work::Portable { filters: filters.clone(), packed: portable::pack(filters, inputs), pool, layouts },
     }

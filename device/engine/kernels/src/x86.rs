@@ -2,14 +2,14 @@
 //!
 //! `vpmaddubsw` multiplies 32 unsigned by 32 signed bytes and adds the products by pairs, saturating in i16; a pair of products
 //! of values 0..=127 with weights −128..=127 never saturates. `vpmaddwd` with ones adds pairs again, to i32. Both share the
-//! multipliers, so two steps' pairs are added in i16 first wherever the weights prove that the sum fits (see
-//! [`Direct::pack`]). Values that may be negative are widened to i16 and multiplied by `vpmaddwd` alone.
+//! multipliers, so the pairs of several steps are added in i16 first wherever the weights prove that the sum fits (the chains
+//! of [`Direct`]). Values that may be negative are widened to i16 and multiplied by `vpmaddwd` alone.
 
 use std::arch::x86_64::*;
 
 use crate::{
     depthwise::{self, Depthwise},
-    direct::{Block, Direct},
+    direct::{Block, Direct, Steps},
     tiling::{BLOCK, Tile},
     winograd::{self, INVERSE_OF_9, Integers, Simd, TILES, Winograd},
 };
@@ -39,10 +39,10 @@ pub(crate) fn direct(work: &Direct, input: &[i8], output: &mut [i8]) {
     // border covers the padding, and steps read at most 3 bytes beyond a window, which SLACK allows.
     #[expect(unsafe_code, reason = "AVX2")]
     unsafe {
-        if work.signed_input {
-            direct_by::<Wide>(work, input, output);
-        } else {
-            direct_by::<Narrow>(work, input, output);
+        match work.steps {
+            Steps::Pairs => direct_by::<Wide>(work, input, output),
+            Steps::Single => direct_by::<Short>(work, input, output),
+            Steps::Chained => direct_by::<Narrow>(work, input, output),
         }
     }
 }
@@ -58,8 +58,11 @@ trait Multiply {
     unsafe fn sums<const P: usize>(block: &Block, inputs: [*const i8; P]) -> [[__m256i; 2]; P];
 }
 
-/// Bytes 0..=127, steps of 4.
+/// Bytes 0..=127, chains of steps of 4.
 struct Narrow;
+
+/// Bytes 0..=127, a few steps of 4.
+struct Short;
 
 /// Any bytes, steps of 2.
 struct Wide;
@@ -108,25 +111,29 @@ impl Multiply for Narrow {
     unsafe fn sums<const P: usize>(block: &Block, inputs: [*const i8; P]) -> [[__m256i; 2]; P] {
         // SAFETY: by the caller; the weights are as many as the steps, 64 bytes each.
         unsafe {
+            let mut sums = [bias(&block.bias); P];
+            let [fours, threes, twos, ones] = block.chains;
+            let mut at = (block.offsets.as_ptr(), block.weights.as_ptr().cast::<__m256i>());
+            chains::<4, P>(fours, &mut at, &inputs, &mut sums);
+            chains::<3, P>(threes, &mut at, &inputs, &mut sums);
+            chains::<2, P>(twos, &mut at, &inputs, &mut sums);
+            chains::<1, P>(ones, &mut at, &inputs, &mut sums);
+            sums
+        }
+    }
+}
+
+#[expect(unsafe_code, reason = "AVX2")]
+impl Multiply for Short {
+    #[inline]
+    #[target_feature(enable = "avx2")]
+    unsafe fn sums<const P: usize>(block: &Block, inputs: [*const i8; P]) -> [[__m256i; 2]; P] {
+        // SAFETY: by the caller; the weights are as many as the steps, 64 bytes each.
+        unsafe {
             let ones = _mm256_set1_epi16(1);
             let mut sums = [bias(&block.bias); P];
             let mut weights = block.weights.as_ptr().cast::<__m256i>();
-            let (pairs, singles) = block.offsets.split_at(block.paired);
-            for pair in pairs.chunks_exact(2) {
-                let (one, two) = (pair[0] as usize, pair[1] as usize);
-                let w = [weights, weights.add(1), weights.add(2), weights.add(3)].map(|at| _mm256_load_si256(at));
-                for (sums, input) in sums.iter_mut().zip(inputs) {
-                    let a = _mm256_set1_epi32(input.add(one).cast::<i32>().read_unaligned());
-                    let b = _mm256_set1_epi32(input.add(two).cast::<i32>().read_unaligned());
-                    for v in 0..2 {
-                        let products =
-                            _mm256_add_epi16(_mm256_maddubs_epi16(a, w[v]), _mm256_maddubs_epi16(b, w[2 + v]));
-                        sums[v] = _mm256_add_epi32(sums[v], _mm256_madd_epi16(products, ones));
-                    }
-                }
-                weights = weights.add(4);
-            }
-            for &offset in singles {
+            for &offset in &block.offsets {
                 let w = [_mm256_load_si256(weights), _mm256_load_si256(weights.add(1))];
                 for (sums, input) in sums.iter_mut().zip(inputs) {
                     let x = _mm256_set1_epi32(input.add(offset as usize).cast::<i32>().read_unaligned());
@@ -138,6 +145,39 @@ impl Multiply for Narrow {
                 weights = weights.add(2);
             }
             sums
+        }
+    }
+}
+
+/// Adds chains of L steps to the sums, and moves on behind their offsets and weights.
+#[inline]
+#[target_feature(enable = "avx2")]
+#[expect(unsafe_code, reason = "AVX2")]
+unsafe fn chains<const L: usize, const P: usize>(
+    count: usize,
+    (offsets, weights): &mut (*const u32, *const __m256i),
+    inputs: &[*const i8; P],
+    sums: &mut [[__m256i; 2]; P],
+) {
+    // SAFETY: by the caller.
+    unsafe {
+        let ones = _mm256_set1_epi16(1);
+        for _ in 0..count {
+            for (sums, input) in sums.iter_mut().zip(inputs) {
+                let mut products = [_mm256_setzero_si256(); 2];
+                for step in 0..L {
+                    let x = input.add(*offsets.add(step) as usize).cast::<i32>().read_unaligned();
+                    for (v, products) in products.iter_mut().enumerate() {
+                        let w = _mm256_load_si256(weights.add(2 * step + v));
+                        *products = _mm256_add_epi16(*products, _mm256_maddubs_epi16(_mm256_set1_epi32(x), w));
+                    }
+                }
+                for (sum, products) in sums.iter_mut().zip(products) {
+                    *sum = _mm256_add_epi32(*sum, _mm256_madd_epi16(products, ones));
+                }
+            }
+            *offsets = offsets.add(L);
+            *weights = weights.add(2 * L);
         }
     }
 }
