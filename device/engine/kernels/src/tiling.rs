@@ -28,62 +28,49 @@ impl Tiling {
         Self { from, to, origin: from.origin(window.padding), strides, pool }
     }
 
-    /// Calls `tile` for tiles of 4, or single, pixels that cover the output: with the indices of the first inputs of each
-    /// pixel's window and, for each pixel, the index of its first output. With pooling, the four pixels are pooled into one.
+    /// Covers the output with tiles of four pixels, or of single ones where a row is shorter, and calls a function for each:
+    /// with the index of the first input of each pixel's window, and the index of the first output.
+    ///
+    /// - `one`: a single pixel;
+    /// - `four`: four pixels of a row;
+    /// - `pooled`: four pixels whose maximum is one output, if the layer pools.
+    ///
+    /// They are functions of their own, each called in one place, so that each is compiled into the loops.
     #[inline(always)]
-    pub(crate) fn for_each_tile(&self, mut tile: impl FnMut(Tile)) {
+    pub(crate) fn for_each_tile(
+        &self,
+        output: &mut [i8],
+        one: impl Fn(&mut [i8], usize, usize),
+        four: impl Fn(&mut [i8], [usize; 4], usize),
+        pooled: impl Fn(&mut [i8], [usize; 4], usize),
+    ) {
         let Shape { height, width, .. } = self.to.shape();
         let [down, right] = self.strides;
         for row in 0..height {
+            let to = self.to.index(row, 0);
+            let step = self.to.shape().channels;
             if self.pool {
                 for column in 0..width {
                     let corner = self.origin + 2 * row * down + 2 * column * right;
                     let inputs = [corner, corner + right, corner + down, corner + down + right];
-                    tile(Tile::Pooled { inputs, output: self.to.index(row, column) });
+                    pooled(output, inputs, to + column * step);
                 }
                 continue;
             }
             let start = self.origin + row * down;
-            let mut column = 0;
-            while column < width {
-                if width < 4 {
-                    tile(Tile::One { input: start + column * right, output: self.to.index(row, column) });
-                    column += 1;
-                } else {
-                    // The last tile of a row goes over pixels again that the one before it has done.
-                    let first = column.min(width - 4);
-                    let corner = start + first * right;
-                    let inputs = [corner, corner + right, corner + 2 * right, corner + 3 * right];
-                    tile(Tile::Four { inputs, output: self.to.index(row, first) });
-                    column += 4;
+            if width < 4 {
+                for column in 0..width {
+                    one(output, start + column * right, to + column * step);
                 }
+                continue;
+            }
+            for column in (0..width).step_by(4) {
+                // The last tile of a row goes over pixels again that the one before it has done.
+                let first = column.min(width - 4);
+                let corner = start + first * right;
+                let inputs = [corner, corner + right, corner + 2 * right, corner + 3 * right];
+                four(output, inputs, to + first * step);
             }
         }
     }
-}
-
-/// Pixels that are computed together. Inputs and outputs are indices into the buffers.
-#[derive(Clone, Copy, Debug)]
-pub(crate) enum Tile {
-    /// A single pixel.
-    One {
-        /// First value of its window.
-        input: usize,
-        /// Its first channel.
-        output: usize,
-    },
-    /// Four pixels of a row.
-    Four {
-        /// First values of their windows.
-        inputs: [usize; 4],
-        /// First channel of the first one.
-        output: usize,
-    },
-    /// Four pixels whose maximum is one output.
-    Pooled {
-        /// First values of their windows.
-        inputs: [usize; 4],
-        /// First channel of the output.
-        output: usize,
-    },
 }

@@ -10,7 +10,7 @@ use std::arch::x86_64::*;
 use crate::{
     depthwise::{self, Depthwise},
     direct::{Block, Direct, Steps},
-    tiling::{BLOCK, Tile},
+    tiling::BLOCK,
     winograd::{self, INVERSE_OF_9, Integers, Simd, TILES, Winograd},
 };
 
@@ -76,38 +76,34 @@ unsafe fn direct_by<M: Multiply>(work: &Direct, input: &[i8], output: &mut [i8])
         let first = index * BLOCK;
         let count = BLOCK.min(channels - first);
         let parameters = BlockParameters::new(&block.multipliers, work.lowest);
-        work.tiling.for_each_tile(|tile| {
-            // SAFETY: by the caller.
-            unsafe {
-                match tile {
-                    Tile::One { input: at, output: to } => {
-                        let [sums] = M::sums(block, [input.add(at)]);
-                        finish(sums, &parameters, &mut output[to + first..][..count]);
-                    }
-                    Tile::Four { inputs, output: to } => {
-                        let sums = M::sums(block, inputs.map(|at| input.add(at)));
-                        for (pixel, sums) in sums.into_iter().enumerate() {
-                            finish(sums, &parameters, &mut output[to + pixel * channels + first..][..count]);
-                        }
-                    }
-                    Tile::Pooled { inputs, output: to } => {
-                        let [a, b, c, d] = M::sums(block, inputs.map(|at| input.add(at)));
-                        let most = |v: usize| {
-                            let top = _mm256_max_epi32(a[v], b[v]);
-                            _mm256_max_epi32(top, _mm256_max_epi32(c[v], d[v]))
-                        };
-                        finish([most(0), most(1)], &parameters, &mut output[to + first..][..count]);
-                    }
+        // SAFETY, for all three: by the caller.
+        work.tiling.for_each_tile(
+            output,
+            |output, at, to| unsafe {
+                let [sums] = M::sums(block, [input.add(at)]);
+                finish(sums, &parameters, &mut output[to + first..][..count]);
+            },
+            |output, [a, b, c, d], to| unsafe {
+                let sums = M::sums(block, [input.add(a), input.add(b), input.add(c), input.add(d)]);
+                for (pixel, sums) in sums.into_iter().enumerate() {
+                    finish(sums, &parameters, &mut output[to + pixel * channels + first..][..count]);
                 }
-            }
-        });
+            },
+            |output, [a, b, c, d], to| unsafe {
+                let [a, b, c, d] = M::sums(block, [input.add(a), input.add(b), input.add(c), input.add(d)]);
+                let most = |v: usize| {
+                    let top = _mm256_max_epi32(a[v], b[v]);
+                    _mm256_max_epi32(top, _mm256_max_epi32(c[v], d[v]))
+                };
+                finish([most(0), most(1)], &parameters, &mut output[to + first..][..count]);
+            },
+        );
     }
 }
 
 #[expect(unsafe_code, reason = "AVX2")]
 impl Multiply for Narrow {
-    #[inline]
-    #[target_feature(enable = "avx2")]
+    #[inline(always)]
     unsafe fn sums<const P: usize>(block: &Block, inputs: [*const i8; P]) -> [[__m256i; 2]; P] {
         // SAFETY: by the caller; the weights are as many as the steps, 64 bytes each.
         unsafe {
@@ -125,8 +121,7 @@ impl Multiply for Narrow {
 
 #[expect(unsafe_code, reason = "AVX2")]
 impl Multiply for Short {
-    #[inline]
-    #[target_feature(enable = "avx2")]
+    #[inline(always)]
     unsafe fn sums<const P: usize>(block: &Block, inputs: [*const i8; P]) -> [[__m256i; 2]; P] {
         // SAFETY: by the caller; the weights are as many as the steps, 64 bytes each.
         unsafe {
@@ -150,8 +145,7 @@ impl Multiply for Short {
 }
 
 /// Adds chains of L steps to the sums, and moves on behind their offsets and weights.
-#[inline]
-#[target_feature(enable = "avx2")]
+#[inline(always)]
 #[expect(unsafe_code, reason = "AVX2")]
 unsafe fn chains<const L: usize, const P: usize>(
     count: usize,
@@ -184,8 +178,7 @@ unsafe fn chains<const L: usize, const P: usize>(
 
 #[expect(unsafe_code, reason = "AVX2")]
 impl Multiply for Wide {
-    #[inline]
-    #[target_feature(enable = "avx2")]
+    #[inline(always)]
     unsafe fn sums<const P: usize>(block: &Block, inputs: [*const i8; P]) -> [[__m256i; 2]; P] {
         // SAFETY: by the caller; the weights are as many as the steps, 32 bytes each.
         unsafe {
@@ -227,29 +220,23 @@ unsafe fn depthwise_checked(work: &Depthwise, input: &[i8], output: &mut [i8]) {
         let count = BLOCK.min(channels - first);
         let parameters = BlockParameters::new(&block.multipliers, work.lowest);
         let input = input[first..].as_ptr();
-        work.tiling.for_each_tile(|tile| {
-            // SAFETY: by the caller.
-            unsafe {
-                match tile {
-                    Tile::One { input: at, output: to } => {
-                        let [sums] = depthwise_sums(block, &work.offsets, [input.add(at)]);
-                        finish(sums, &parameters, &mut output[to + first..][..count]);
-                    }
-                    Tile::Four { inputs, output: to } | Tile::Pooled { inputs, output: to } => {
-                        let sums = depthwise_sums(block, &work.offsets, inputs.map(|at| input.add(at)));
-                        for (pixel, sums) in sums.into_iter().enumerate() {
-                            finish(sums, &parameters, &mut output[to + pixel * channels + first..][..count]);
-                        }
-                    }
-                }
+        // SAFETY, for all: by the caller.
+        let four = |output: &mut [i8], [a, b, c, d]: [usize; 4], to: usize| unsafe {
+            let inputs = [input.add(a), input.add(b), input.add(c), input.add(d)];
+            for (pixel, sums) in depthwise_sums(block, &work.offsets, inputs).into_iter().enumerate() {
+                finish(sums, &parameters, &mut output[to + pixel * channels + first..][..count]);
             }
-        });
+        };
+        let one = |output: &mut [i8], at: usize, to: usize| unsafe {
+            let [sums] = depthwise_sums(block, &work.offsets, [input.add(at)]);
+            finish(sums, &parameters, &mut output[to + first..][..count]);
+        };
+        work.tiling.for_each_tile(output, one, four, |_, _, _| unreachable!("depthwise layers do not pool"));
     }
 }
 
 /// For each of P pixels, the sums of a block.
-#[inline]
-#[target_feature(enable = "avx2")]
+#[inline(always)]
 #[expect(unsafe_code, reason = "AVX2")]
 unsafe fn depthwise_sums<const P: usize>(
     block: &depthwise::Block,
