@@ -20,7 +20,7 @@ pub enum Kernels {
 
 /// Kernels that cannot run here.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{VARIABLE}={0} names no kernels that run on this processor: use one of {names}, or leave it unset",
+#[error("no kernels called {0} run on this processor: use one of {names}, or leave {VARIABLE} unset",
     names = Kernels::available().map(Kernels::name).collect::<Vec<_>>().join(", "))]
 pub struct KernelsError(String);
 

@@ -3,16 +3,21 @@
 //! Kernels compute a few pixels × [`BLOCK`] channels at once, a channel in each lane. A product of two bytes fits i16, and so
 //! does a sum of a few of them: taps are put in *chains* whose sum fits i16 whatever the input, which the weights tell, and
 //! only the sums of chains are added in i32. With weights 1 (average pooling) a chain has 258 taps.
+//!
+//! Convolutions over all channels can be computed so too: then all lanes read the same input. That suits a few products.
 
 use aligned_vec::{AVec, ConstAlign};
 
-use crate::{
-    layer::Filters,
-    layout::Layout,
-    tiling::{BLOCK, Tiling},
-};
+use crate::{BLOCK, layer::Filters, layout::Layout, tiling::Tiling};
 
-/// A convolution of each channel by itself, packed.
+/// A weight in memory, as wide as the kernels multiply it.
+#[cfg(target_arch = "aarch64")]
+pub(crate) type Weight = i8;
+/// A weight in memory, as wide as the kernels multiply it.
+#[cfg(not(target_arch = "aarch64"))]
+pub(crate) type Weight = i16;
+
+/// A convolution with a channel of the output in each lane, packed.
 #[derive(Clone, Debug)]
 pub(crate) struct Depthwise {
     pub(crate) tiling: Tiling,
@@ -28,40 +33,63 @@ pub(crate) struct Block {
     /// Number of taps of each chain, one chain after the other.
     pub(crate) chains: Vec<usize>,
     /// Weights: tap, channel.
-    pub(crate) weights: AVec<i16, ConstAlign<64>>,
+    pub(crate) weights: AVec<Weight, ConstAlign<64>>,
     pub(crate) bias: [i32; BLOCK],
     pub(crate) multipliers: [f32; BLOCK],
 }
 
 impl Depthwise {
-    pub(crate) fn pack(filters: &Filters, layouts: [Layout; 2]) -> Self {
-        let from = layouts[0];
+    /// Packs a convolution of each channel by itself.
+    pub(crate) fn pack(filters: &Filters, [from, to]: [Layout; 2]) -> Self {
+        let columns = filters.window.kernel[1];
+        let offset = |tap: usize| tap / columns * from.row() + tap % columns * from.shape().channels;
+        Self::new(filters, Tiling::new(&filters.window, false, [from, to]), offset, |tap| tap)
+    }
+
+    /// Packs a convolution over all channels.
+    #[cfg(target_arch = "aarch64")]
+    pub(crate) fn pack_all(filters: &Filters, pool: bool, [from, to]: [Layout; 2]) -> Self {
         let [rows, columns] = filters.window.kernel;
-        let channels = from.shape().channels;
-        let taps = rows * columns;
-        // A map has at most 64 MiB.
-        let offset = |tap: usize| (tap / columns * from.row() + tap % columns * channels) as u32;
+        let inputs = from.shape().channels;
+        let run = columns * inputs;
+        let offset = |tap: usize| tap / run * from.row() + tap % run;
+        // From row, column, channel to channel, row, column.
+        let weight = |tap: usize| tap % inputs * rows * columns + tap / inputs;
+        Self::new(filters, Tiling::new(&filters.window, pool, [from, to]), offset, weight)
+    }
+
+    /// Packs taps that read the input at `offset` and have the weight at `weight` of each channel.
+    fn new(
+        filters: &Filters,
+        tiling: Tiling,
+        offset: impl Fn(usize) -> usize,
+        weight: impl Fn(usize) -> usize,
+    ) -> Self {
+        let channels = filters.bias.len();
+        let taps = filters.weights.len() / channels;
         let blocks = (0..channels).step_by(BLOCK).map(|first| {
             let count = BLOCK.min(channels - first);
+            let mut weights = vec![0; taps * BLOCK];
+            for (tap, weights) in weights.chunks_exact_mut(BLOCK).enumerate() {
+                for (channel, packed) in weights[..count].iter_mut().enumerate() {
+                    *packed = filters.weights[(first + channel) * taps + weight(tap)];
+                }
+            }
+            #[allow(clippy::useless_conversion, reason = "for some processors a Weight is an i8")]
             let mut block = Block {
-                chains: Vec::new(),
-                weights: AVec::from_iter(64, std::iter::repeat_n(0, taps * BLOCK)),
+                chains: chains(&weights, filters.signed_input),
+                weights: AVec::from_iter(64, weights.into_iter().map(Weight::from)),
                 bias: [0; BLOCK],
                 multipliers: [0.0; BLOCK],
             };
-            for channel in 0..count {
-                for tap in 0..taps {
-                    block.weights[tap * BLOCK + channel] = i16::from(filters.weights[(first + channel) * taps + tap]);
-                }
-            }
-            block.chains = chains(&block.weights, filters.signed_input);
             block.bias[..count].copy_from_slice(&filters.bias[first..first + count]);
             block.multipliers[..count].copy_from_slice(&filters.multipliers[first..first + count]);
             block
         });
         Self {
-            tiling: Tiling::new(&filters.window, false, layouts),
-            offsets: (0..taps).map(offset).collect(),
+            tiling,
+            // A map has at most 64 MiB.
+            offsets: (0..taps).map(|tap| offset(tap) as u32).collect(),
             blocks: blocks.collect(),
             lowest: filters.lowest(),
         }
@@ -69,12 +97,12 @@ impl Depthwise {
 }
 
 /// Lengths of chains of taps, each as long as the sums of all channels fit i16.
-fn chains(weights: &[i16], signed_input: bool) -> Vec<usize> {
+fn chains(weights: &[i8], signed_input: bool) -> Vec<usize> {
     let mut chains = Vec::new();
     // Of each channel, the most and the least that the chain's sum can be.
     let mut range = [[0; 2]; BLOCK];
     for taps in weights.chunks_exact(BLOCK) {
-        let with = |[least, most]: [i32; 2], weight: i16| {
+        let with = |[least, most]: [i32; 2], weight: i8| {
             let (low, high) = (i32::from(weight) * if signed_input { -128 } else { 0 }, i32::from(weight) * 127);
             [least + low.min(high), most + low.max(high)]
         };
@@ -98,8 +126,8 @@ fn chains(weights: &[i16], signed_input: bool) -> Vec<usize> {
 mod tests {
     use super::*;
 
-    fn lengths(weights: &[i16], signed_input: bool) -> Vec<usize> {
-        let taps: Vec<i16> = weights.iter().flat_map(|&w| [w; BLOCK]).collect();
+    fn lengths(weights: &[i8], signed_input: bool) -> Vec<usize> {
+        let taps: Vec<i8> = weights.iter().flat_map(|&w| [w; BLOCK]).collect();
         chains(&taps, signed_input)
     }
 

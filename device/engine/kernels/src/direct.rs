@@ -6,13 +6,11 @@
 //! weights hold, step after step, BLOCK × step bytes; `offsets` tells where each step's inputs lie, so the steps may come in
 //! any order.
 
+use std::collections::VecDeque;
+
 use aligned_vec::{AVec, ConstAlign};
 
-use crate::{
-    layer::Filters,
-    layout::Layout,
-    tiling::{BLOCK, Tiling},
-};
+use crate::{BLOCK, layer::Filters, layout::Layout, tiling::Tiling};
 
 /// Most steps of a chain.
 pub(crate) const LONGEST: usize = 4;
@@ -24,6 +22,7 @@ const CANDIDATES: usize = 64;
 #[derive(Clone, Debug)]
 pub(crate) struct Direct {
     pub(crate) tiling: Tiling,
+    #[cfg(target_arch = "x86_64")]
     pub(crate) steps: Steps,
     pub(crate) blocks: Vec<Block>,
     pub(crate) lowest: f32,
@@ -33,16 +32,32 @@ pub(crate) struct Direct {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Steps {
     /// Steps of 2 bytes.
+    #[cfg(target_arch = "x86_64")]
     Pairs,
     /// Steps of 4 bytes, one by one.
+    #[cfg(target_arch = "x86_64")]
     Single,
-    /// Steps of 4 bytes in chains. Only for inputs without negative values.
+    /// Steps of 4 bytes in chains in which two adjacent products are added. Only for inputs without negative values.
+    #[cfg(target_arch = "x86_64")]
     Chained,
+    /// Steps of 4 bytes; four whose inputs lie one after the other are a chain.
+    #[cfg(target_arch = "aarch64")]
+    Runs,
+    /// Steps of 16 bytes in chains of one or two, in which the products of bytes 8 apart are added. For negative inputs only
+    /// if no weight is −128.
+    #[cfg(target_arch = "aarch64")]
+    Long,
 }
 
 impl Steps {
     fn bytes(self) -> usize {
-        if self == Self::Pairs { 2 } else { 4 }
+        match self {
+            #[cfg(target_arch = "x86_64")]
+            Self::Pairs => 2,
+            #[cfg(target_arch = "aarch64")]
+            Self::Long => 16,
+            _ => 4,
+        }
     }
 }
 
@@ -51,8 +66,8 @@ impl Steps {
 pub(crate) struct Block {
     /// Where the inputs of each step lie from the window's first value on.
     pub(crate) offsets: Vec<u32>,
-    /// Number of chains of 4, 3, 2 and 1 steps, in which order they come. The sums of two adjacent products of all steps of a
-    /// chain together fit i16.
+    /// Number of chains of 4, 3, 2 and 1 steps, in which order they come. With `Steps::Chained` and `Long`, what the kernel
+    /// adds in i16 fits over all steps of a chain together.
     pub(crate) chains: [usize; LONGEST],
     /// Weights: step, output channel, byte of the step.
     pub(crate) weights: AVec<i8, ConstAlign<64>>,
@@ -73,7 +88,19 @@ impl Direct {
         let blocks = (0..outputs).step_by(BLOCK).map(|first| {
             let channels = first..outputs.min(first + BLOCK);
             let steps = steps(filters, from, channels.clone(), cut.bytes());
-            let (steps, chains) = if cut == Steps::Chained { chained(steps) } else { (steps, [0; LONGEST]) };
+            let (steps, chains) = match cut {
+                #[cfg(target_arch = "x86_64")]
+                Steps::Chained => chained::<{ 4 * BLOCK }>(steps, ADJACENT),
+                #[cfg(target_arch = "aarch64")]
+                Steps::Long => {
+                    let adding = Adding { distance: 8, signed: filters.signed_input, longest: 2 };
+                    chained::<{ 16 * BLOCK }>(steps, adding)
+                }
+                #[cfg(target_arch = "aarch64")]
+                Steps::Runs => runs(steps),
+                #[cfg(target_arch = "x86_64")]
+                _ => (steps, [0; LONGEST]),
+            };
             let mut block = Block {
                 offsets: steps.iter().map(|step| step.offset).collect(),
                 chains,
@@ -87,6 +114,7 @@ impl Direct {
         });
         Self {
             tiling: Tiling::new(&filters.window, pool, [from, to]),
+            #[cfg(target_arch = "x86_64")]
             steps: cut,
             blocks: blocks.collect(),
             lowest: filters.lowest(),
@@ -116,42 +144,76 @@ fn steps(filters: &Filters, from: Layout, channels: std::ops::Range<usize>, step
     steps
 }
 
-/// Largest sum of weights of one sign for which the sum of products with 0..=127 fits i16.
-const LIMIT: u16 = 258;
+/// Two adjacent products are added, over up to four steps.
+#[cfg(any(target_arch = "x86_64", test))]
+const ADJACENT: Adding = Adding { distance: 1, signed: false, longest: LONGEST };
 
-/// The sums of the positive and of the negative weights of each two adjacent bytes of a step: what it takes of [`LIMIT`].
-type Load = [u16; 4 * BLOCK];
+/// How products are added in i16.
+#[derive(Clone, Copy)]
+struct Adding {
+    /// From a byte of a step to the one whose product is added to its product.
+    distance: usize,
+    /// True if the input may have negative values.
+    signed: bool,
+    /// Most steps of a chain.
+    longest: usize,
+}
 
-fn load(step: &Step) -> Load {
-    let mut load = [0; 4 * BLOCK];
-    for (sums, pair) in load.chunks_exact_mut(2).zip(step.weights.chunks_exact(2)) {
-        for &weight in pair {
-            sums[usize::from(weight < 0)] += u16::from(weight.unsigned_abs());
-        }
+impl Adding {
+    /// Largest sum of weights of one sign for which the sum of products with 0..=127 fits i16, or of magnitudes for −128..=127.
+    fn limit(self) -> u16 {
+        if self.signed { 255 } else { 258 }
     }
-    load
+
+    /// The sums of the positive and of the negative weights (of magnitudes, twice, for signed inputs) whose products a step adds:
+    /// what it takes of the limit. LOADS is the number of the step's weights.
+    fn load<const LOADS: usize>(self, step: &Step) -> [u16; LOADS] {
+        let mut load = [0; LOADS];
+        let pairs = step.weights.chunks_exact(2 * self.distance).flat_map(|weights| {
+            let (first, second) = weights.split_at(self.distance);
+            first.iter().zip(second)
+        });
+        for (sums, (first, second)) in load.chunks_exact_mut(2).zip(pairs) {
+            for weight in [*first, *second] {
+                for (sum, negative) in sums.iter_mut().zip([false, true]) {
+                    if self.signed || (weight < 0) == negative {
+                        *sum += u16::from(weight.unsigned_abs());
+                    }
+                }
+            }
+        }
+        load
+    }
 }
 
 /// Puts steps in chains, the longest first, and counts the chains of each length.
 ///
-/// A step alone always fits: twice 128 is below the limit. Greedy: of some that are left, the next step is the one that
-/// leaves most room.
-fn chained(steps: Vec<Step>) -> (Vec<Step>, [usize; LONGEST]) {
-    let loads: Vec<Load> = steps.iter().map(load).collect();
-    let with = |sum: &Load, step: usize| -> Load { std::array::from_fn(|lane| sum[lane] + loads[step][lane]) };
-    let largest = |load: &Load| load.iter().copied().max().unwrap_or_default();
+/// A step alone must fit, as twice 128 does for inputs without negative values. Greedy: of some that are left, the next step
+/// is the one that leaves most room. LOADS is the number of a step's weights.
+///
+/// # Panics
+///
+/// If a step does not fit alone.
+fn chained<const LOADS: usize>(steps: Vec<Step>, adding: Adding) -> (Vec<Step>, [usize; LONGEST]) {
+    let loads: Vec<[u16; LOADS]> = steps.iter().map(|step| adding.load(step)).collect();
+    let with =
+        |sum: &[u16; LOADS], step: usize| -> [u16; LOADS] { std::array::from_fn(|lane| sum[lane] + loads[step][lane]) };
+    let largest = |load: &[u16; LOADS]| load.iter().copied().max().unwrap_or_default();
     let mut left: Vec<usize> = (0..steps.len()).collect();
     left.sort_by_key(|&step| largest(&loads[step]));
+    let mut left = VecDeque::from(left);
     let mut chains: Vec<Vec<usize>> = Vec::new();
-    while let Some(first) = left.pop() {
+    while let Some(first) = left.pop_back() {
         let mut chain = vec![first];
         let mut sum = loads[first];
-        while chain.len() < LONGEST {
+        assert!(largest(&sum) <= adding.limit(), "a step does not fit alone");
+        while chain.len() < adding.longest {
             let room = |&at: &usize| largest(&with(&sum, left[at]));
-            let Some(at) = (0..left.len().min(CANDIDATES)).min_by_key(room).filter(|at| room(at) <= LIMIT) else {
+            let Some(at) = (0..left.len().min(CANDIDATES)).min_by_key(room).filter(|at| room(at) <= adding.limit())
+            else {
                 break;
             };
-            let next = left.remove(at);
+            let Some(next) = left.remove(at) else { break };
             sum = with(&sum, next);
             chain.push(next);
         }
@@ -162,6 +224,25 @@ fn chained(steps: Vec<Step>) -> (Vec<Step>, [usize; LONGEST]) {
     let counts = std::array::from_fn(|i| count(LONGEST - i));
     let mut steps: Vec<_> = steps.into_iter().map(Some).collect();
     (chains.into_iter().flatten().filter_map(|step| steps[step].take()).collect(), counts)
+}
+
+/// Puts steps first, in chains of four, whose inputs lie one after the other.
+#[cfg(target_arch = "aarch64")]
+fn runs(steps: Vec<Step>) -> (Vec<Step>, [usize; LONGEST]) {
+    let (mut first, mut single) = (Vec::new(), Vec::new());
+    let mut left = steps.into_iter().peekable();
+    while let Some(start) = left.next() {
+        let mut end = start.offset + 4;
+        let mut run = vec![start];
+        while let Some(next) = left.next_if(|next| run.len() < LONGEST && next.offset == end) {
+            end += 4;
+            run.push(next);
+        }
+        if run.len() == LONGEST { &mut first } else { &mut single }.append(&mut run);
+    }
+    let counts = [first.len() / LONGEST, 0, 0, single.len()];
+    first.append(&mut single);
+    (first, counts)
 }
 
 #[cfg(test)]
@@ -185,7 +266,7 @@ mod tests {
                 weights: (0..4 * BLOCK).map(|_| random() / if i < 40 { 1 } else { 4 }).collect(),
             })
             .collect();
-        let (steps, counts) = chained(steps);
+        let (steps, counts) = chained::<{ 4 * BLOCK }>(steps, ADJACENT);
         let mut offsets: Vec<u32> = steps.iter().map(|step| step.offset).collect();
         offsets.sort_unstable();
         assert!(offsets.into_iter().eq(0..101), "a step is missing or twice there");
@@ -195,7 +276,8 @@ mod tests {
                 let (chain, after) = rest.split_at(LONGEST - i);
                 rest = after;
                 for lane in 0..4 * BLOCK {
-                    assert!(chain.iter().map(|step| load(step)[lane]).sum::<u16>() <= 258);
+                    let load = |step| ADJACENT.load::<{ 4 * BLOCK }>(step)[lane];
+                    assert!(chain.iter().map(load).sum::<u16>() <= 258);
                 }
             }
         }
@@ -205,9 +287,35 @@ mod tests {
     #[test]
     fn steps_that_fill_the_range_stay_alone() {
         // 127 + 127 + 4 is the limit, 127 + 127 + 5 beyond it.
-        let counts = |second| chained(vec![step([127, 127, 0, 0]), step(second)]).1;
+        let counts = |second| chained::<{ 4 * BLOCK }>(vec![step([127, 127, 0, 0]), step(second)], ADJACENT).1;
         assert_eq!(counts([4, 0, 127, 127]), [0, 0, 1, 0]);
         assert_eq!(counts([5, 0, 0, 0]), [0, 0, 0, 2]);
         assert_eq!(counts([-128, -127, -1, 1]), [0, 0, 1, 0]);
+    }
+
+    #[test]
+    fn negative_inputs_leave_less_room() {
+        let adding = Adding { distance: 1, signed: true, longest: 2 };
+        let counts = |second| chained::<{ 4 * BLOCK }>(vec![step([127, -127, 0, 0]), step(second)], adding).1;
+        assert_eq!(counts([1, 0, 127, -127]), [0, 0, 1, 0]);
+        assert_eq!(counts([1, 1, 0, 0]), [0, 0, 0, 2]);
+    }
+
+    #[test]
+    fn products_are_added_over_the_distance() {
+        let adding = Adding { distance: 2, signed: false, longest: 2 };
+        let load = adding.load::<{ 4 * BLOCK }>(&step([1, -2, 3, 5]));
+        assert_eq!(load[..6], [4, 0, 5, 2, 4, 0]);
+    }
+
+    #[test]
+    #[cfg(target_arch = "aarch64")]
+    fn four_steps_in_a_row_are_a_run() {
+        let offsets = [0, 4, 8, 12, 16, 100, 104, 108, 112, 200, 204];
+        let steps = offsets.iter().map(|&offset| Step { offset, weights: Vec::new() }).collect();
+        let (steps, counts) = runs(steps);
+        let order: Vec<u32> = steps.iter().map(|step| step.offset).collect();
+        assert_eq!(order, [0, 4, 8, 12, 100, 104, 108, 112, 16, 200, 204]);
+        assert_eq!(counts, [2, 0, 0, 3]);
     }
 }

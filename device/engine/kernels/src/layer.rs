@@ -1,11 +1,14 @@
 //! What a layer computes, independent of how.
 
-use crate::layout::{Border, Layout, Shape};
+use crate::{
+    BLOCK,
+    layout::{Border, Layout, Shape},
+};
 
 /// Longest kernel, stride and padding.
 const MAX_WINDOW: usize = 512;
 
-/// Largest number of weights of a layer.
+/// Largest number of weights of a layer, packed.
 const MAX_WEIGHTS: usize = 64 * 1024 * 1024;
 
 /// Why a layer cannot be run.
@@ -14,20 +17,23 @@ pub enum LayerError {
     /// weights, biases or multipliers are not as many as the layer's dimensions say
     #[error("a layer has not as many weights, biases and multipliers as its dimensions say")]
     Parameters,
-    /// a multiplier is not finite or not positive
-    #[error("a scale is not finite, not positive, or too far from the others")]
+    /// a scale or multiplier is not finite or not positive
+    #[error("a scale, or a multiplier made of scales, is not finite or not positive")]
     Scale,
-    /// the window is empty or longer than 512
-    #[error("a window, stride or padding is empty or longer than 512")]
+    /// a window or stride is 0 or longer than 512, or the padding longer than 512
+    #[error("a window or stride is not 1 to 512 long, or a padding longer than 512")]
     Window,
     /// the input does not fit the layer
     #[error("a feature map has other channels than its layer, or is smaller than its window")]
     Input,
+    /// a buffer is laid out for another layer
+    #[error("a buffer is laid out for another shape, or with too small a border")]
+    Layout,
     /// the kernels are for another processor
     #[error("these kernels do not run on this processor: use those of `Kernels::choose`")]
     Kernels,
-    /// a feature map has no values or more than 64 MiB
-    #[error("a feature map has no values or more than 64 MiB")]
+    /// a feature map, or the weights, have no values or more than 64 MiB
+    #[error("a feature map or the weights have no values or more than 64 MiB")]
     Size,
 }
 
@@ -80,11 +86,11 @@ impl Filters {
     fn check(&self, outputs: usize, inputs: usize) -> Result<(), LayerError> {
         self.window.check()?;
         let [rows, columns] = self.window.kernel;
-        let weights = [inputs, rows, columns].iter().try_fold(outputs, |n, &d| n.checked_mul(d));
-        if weights != Some(self.weights.len())
-            || !(1..=MAX_WEIGHTS).contains(&self.weights.len())
-            || self.bias.len() != outputs
-            || self.multipliers.len() != outputs
+        let count = |outputs: usize| [inputs, rows, columns].iter().try_fold(outputs, |n, &d| n.checked_mul(d));
+        if count(outputs.next_multiple_of(BLOCK)).is_none_or(|n| !(1..=MAX_WEIGHTS).contains(&n)) {
+            return Err(LayerError::Size);
+        }
+        if count(outputs) != Some(self.weights.len()) || self.bias.len() != outputs || self.multipliers.len() != outputs
         {
             return Err(LayerError::Parameters);
         }
@@ -134,6 +140,7 @@ impl Layer {
 
     /// Checks the layer, and says what comes out of it for an input (for each of its inputs) of this shape.
     pub fn output(&self, input: Shape) -> Result<Shape, LayerError> {
+        Layout::new(input, Border::default()).ok_or(LayerError::Size)?;
         let Shape { height, width, channels } = input;
         let output = match self {
             Self::Convolution { inputs, filters, pool } => {

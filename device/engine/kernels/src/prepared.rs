@@ -1,17 +1,21 @@
 //! A layer with its weights packed, ready to run.
 
 use crate::{
+    BLOCK,
     choice::Kernels,
-    depthwise::Depthwise,
-    direct::{Direct, Steps},
     layer::{Filters, Layer, LayerError},
     layout::{Border, Layout, Shape},
-    portable,
-    winograd::{self, Winograd},
+    portable, winograd,
+};
+#[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
+use crate::{
+    depthwise::Depthwise,
+    direct::{Direct, Steps},
+    winograd::Winograd,
 };
 
 impl Layer {
-    /// The border that the layer needs around each of its inputs, of this shape.
+    /// The border that the layer needs around each of its inputs, of this shape. It is the same for all kernels.
     pub fn border(&self, input: Shape) -> Result<Border, LayerError> {
         let output = self.output(input)?;
         Ok(match self {
@@ -23,16 +27,33 @@ impl Layer {
         })
     }
 
+    /// The largest number of bytes that the packed weights take with any kernels.
+    pub fn packed_bytes(&self, input: Shape) -> Result<usize, LayerError> {
+        let output = self.output(input)?;
+        let padded = |channels: usize| channels.next_multiple_of(BLOCK);
+        Ok(match self {
+            Self::Convolution { inputs, filters, pool } if winograd::suits(filters, *inputs, output, *pool) => {
+                winograd::packed_bytes(*inputs, output.channels)
+            }
+            Self::Convolution { inputs, filters, .. } => {
+                let [rows, columns] = filters.window.kernel;
+                padded(output.channels) * rows * padded(columns * inputs)
+            }
+            Self::Depthwise(filters) => padded(output.channels) * filters.window.kernel.iter().product::<usize>() * 2,
+            Self::MaxPool | Self::Add { .. } => 0,
+        })
+    }
+
     /// Packs the weights for maps at these places: the inputs (two for [`Layer::Add`]) and the output.
     pub fn prepare(&self, kernels: Kernels, inputs: &[Layout], output: Layout) -> Result<Prepared, LayerError> {
         if !kernels.run_here() {
             return Err(LayerError::Kernels);
         }
-        let input = *inputs.first().ok_or(LayerError::Input)?;
+        let input = *inputs.first().ok_or(LayerError::Layout)?;
         let border = self.border(input.shape())?;
         let fits = |layout: &Layout| layout.shape() == input.shape() && layout.border().covers(border);
         if inputs.len() != self.inputs() || !inputs.iter().all(fits) || self.output(input.shape())? != output.shape() {
-            return Err(LayerError::Input);
+            return Err(LayerError::Layout);
         }
         let work = match self {
             Self::Convolution { filters, pool, .. } => convolution(kernels, filters, *pool, [input, output]),
@@ -50,9 +71,9 @@ impl Layer {
 }
 
 fn convolution(kernels: Kernels, filters: &Filters, pool: bool, layouts: [Layout; 2]) -> Work {
-    let [from, to] = layouts;
-    let inputs = from.shape().channels;
-    let fast = winograd::suits(filters, inputs, to.shape(), pool);
+    let inputs = layouts[0].shape().channels;
+    #[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
+    let fast = winograd::suits(filters, inputs, layouts[1].shape(), pool);
     match kernels {
         #[cfg(target_arch = "x86_64")]
         Kernels::Avx2 if fast => Work::Avx2Winograd(Winograd::pack(filters, pool, layouts, 2)),
@@ -67,6 +88,23 @@ fn convolution(kernels: Kernels, filters: &Filters, pool: bool, layouts: [Layout
             };
             Work::Avx2Direct(Direct::pack(filters, pool, layouts, steps))
         }
+        #[cfg(target_arch = "aarch64")]
+        Kernels::Neon if fast => Work::NeonWinograd(Winograd::pack(filters, pool, layouts, 1)),
+        #[cfg(target_arch = "aarch64")]
+        Kernels::Neon => {
+            // Instructions for 4 pixels × 16 channels, about: 20 for each product; or 49 for 4 products, with zeros that fill
+            // up the last step of each row of the window, and 184. Two products of −128 do not fit i16 together.
+            let [rows, columns] = filters.window.kernel;
+            let padded = rows * (columns * inputs).next_multiple_of(16);
+            let short = 20 * rows * columns * inputs < 49 * padded / 4 + 184;
+            if short || filters.signed_input && filters.weights.contains(&i8::MIN) {
+                Work::NeonByChannel(Depthwise::pack_all(filters, pool, layouts))
+            } else {
+                Work::NeonDirect(Direct::pack(filters, pool, layouts, Steps::Long))
+            }
+        }
+        #[cfg(target_arch = "aarch64")]
+        Kernels::DotProduct => Work::DotDirect(Direct::pack(filters, pool, layouts, Steps::Runs)),
         _ => Work::Portable { filters: filters.clone(), packed: portable::pack(filters, inputs), pool, layouts },
     }
 }
@@ -75,6 +113,8 @@ fn depthwise(kernels: Kernels, filters: &Filters, layouts: [Layout; 2]) -> Work 
     match kernels {
         #[cfg(target_arch = "x86_64")]
         Kernels::Avx2 => Work::Avx2Depthwise(Depthwise::pack(filters, layouts)),
+        #[cfg(target_arch = "aarch64")]
+        Kernels::Neon | Kernels::DotProduct => Work::NeonDepthwise(Depthwise::pack(filters, layouts)),
         _ => Work::PortableDepthwise { filters: filters.clone(), layouts },
     }
 }
@@ -112,6 +152,16 @@ enum Work {
     Avx2Direct(Direct),
     #[cfg(target_arch = "x86_64")]
     Avx2Depthwise(Depthwise),
+    #[cfg(target_arch = "aarch64")]
+    NeonWinograd(Winograd),
+    #[cfg(target_arch = "aarch64")]
+    NeonDirect(Direct),
+    #[cfg(target_arch = "aarch64")]
+    NeonByChannel(Depthwise),
+    #[cfg(target_arch = "aarch64")]
+    NeonDepthwise(Depthwise),
+    #[cfg(target_arch = "aarch64")]
+    DotDirect(Direct),
 }
 
 /// Memory that a layer works in.
@@ -122,6 +172,7 @@ pub struct Scratch(Memory);
 enum Memory {
     None,
     Sums(Vec<i32>),
+    #[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
     Winograd(winograd::Scratch),
 }
 
@@ -144,6 +195,10 @@ impl Prepared {
             Work::Avx2Winograd(_) => "winograd",
             #[cfg(target_arch = "x86_64")]
             Work::Avx2Direct(_) | Work::Avx2Depthwise(_) => "direct",
+            #[cfg(target_arch = "aarch64")]
+            Work::NeonWinograd(_) => "winograd",
+            #[cfg(target_arch = "aarch64")]
+            Work::NeonDirect(_) | Work::NeonByChannel(_) | Work::NeonDepthwise(_) | Work::DotDirect(_) => "direct",
         }
     }
 
@@ -153,6 +208,8 @@ impl Prepared {
             Work::Portable { filters, .. } => Memory::Sums(vec![0; 4 * filters.bias.len()]),
             #[cfg(target_arch = "x86_64")]
             Work::Avx2Winograd(winograd) => Memory::Winograd(winograd.scratch()),
+            #[cfg(target_arch = "aarch64")]
+            Work::NeonWinograd(winograd) => Memory::Winograd(winograd.scratch()),
             _ => Memory::None,
         })
     }
@@ -161,12 +218,14 @@ impl Prepared {
     ///
     /// # Panics
     ///
-    /// If a buffer is not as long as its layout says, or the scratch is another layer's.
+    /// If a buffer is not as long as its layout says, or the scratch does not fit the layer.
     pub fn run(&self, inputs: &[&[i8]], output: &mut [i8], scratch: &mut Scratch) {
         let long = inputs.iter().zip(&self.inputs).all(|(input, layout)| input.len() == layout.len());
         assert!(inputs.len() == self.inputs.len() && long && output.len() == self.output.len(), "buffers of a layer");
         match (&self.work, &mut scratch.0) {
-            (Work::Portable { filters, packed, pool, layouts }, Memory::Sums(sums)) => {
+            (Work::Portable { filters, packed, pool, layouts }, Memory::Sums(sums))
+                if sums.len() == 4 * filters.bias.len() =>
+            {
                 portable::convolution(filters, packed, *pool, *layouts, inputs[0], output, sums);
             }
             (Work::PortableDepthwise { filters, layouts }, _) => {
@@ -184,7 +243,19 @@ impl Prepared {
             (Work::Avx2Direct(work), _) => crate::x86::direct(work, inputs[0], output),
             #[cfg(target_arch = "x86_64")]
             (Work::Avx2Depthwise(work), _) => crate::x86::depthwise(work, inputs[0], output),
-            _ => panic!("the scratch is another layer's"),
+            #[cfg(target_arch = "aarch64")]
+            (Work::NeonWinograd(work), Memory::Winograd(scratch)) => {
+                crate::arm::winograd(work, inputs[0], output, scratch);
+            }
+            #[cfg(target_arch = "aarch64")]
+            (Work::NeonDirect(work), _) => crate::arm::direct(work, inputs[0], output),
+            #[cfg(target_arch = "aarch64")]
+            (Work::NeonByChannel(work), _) => crate::arm::by_channel(work, inputs[0], output),
+            #[cfg(target_arch = "aarch64")]
+            (Work::NeonDepthwise(work), _) => crate::arm::depthwise(work, inputs[0], output),
+            #[cfg(target_arch = "aarch64")]
+            (Work::DotDirect(work), _) => crate::arm::dot(work, inputs[0], output),
+            _ => panic!("the scratch does not fit the layer"),
         }
     }
 }

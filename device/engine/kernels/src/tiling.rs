@@ -5,9 +5,6 @@ use crate::{
     layout::{Layout, Shape},
 };
 
-/// Output channels that are computed together by kernels that go over tiles of pixels.
-pub(crate) const BLOCK: usize = 16;
-
 /// The pixels of an output and their windows.
 #[derive(Clone, Debug)]
 pub(crate) struct Tiling {

@@ -23,15 +23,18 @@
 //!   decided from the weights, for each output channel ([`suits`]). Layers for which it does not hold are computed directly;
 //! - `576 Y` is divided exactly: a shift by 6 bits, then a multiplication by the inverse of 9 modulo 2^32.
 
+#![cfg_attr(
+    not(any(target_arch = "x86_64", target_arch = "aarch64")),
+    allow(dead_code, reason = "other processors have no kernels for it, but the same layouts")
+)]
+
 use aligned_vec::{AVec, ConstAlign};
 
 use crate::{
+    BLOCK,
     layer::Filters,
     layout::{Border, Layout, Shape},
 };
-
-/// Output channels that are computed together.
-pub(crate) const BLOCK: usize = 16;
 
 /// Tiles that are computed together.
 pub(crate) const TILES: usize = 5;
@@ -47,6 +50,9 @@ const POINTS: usize = PATCH * PATCH;
 
 /// Channels are padded to a multiple of this.
 const CHANNELS: usize = 16;
+
+/// Most input channels: transformed weights take eight times the memory.
+const MOST_INPUTS: usize = 2048;
 
 /// What the result is larger by.
 const SCALE: i64 = 576;
@@ -98,7 +104,7 @@ macro_rules! each {
 
 /// `Bᵀ d`.
 #[inline(always)]
-fn input<V: Integers>([d0, d1, d2, d3, d4, d5]: [V; PATCH]) -> [V; PATCH] {
+fn input_transform<V: Integers>([d0, d1, d2, d3, d4, d5]: [V; PATCH]) -> [V; PATCH] {
     let even = d4.minus(d2.times::<2>());
     let odd = d3.minus(d1.times::<2>());
     let near = d4.minus(d2);
@@ -115,7 +121,7 @@ fn input<V: Integers>([d0, d1, d2, d3, d4, d5]: [V; PATCH]) -> [V; PATCH] {
 
 /// `Aᵀ m`.
 #[inline(always)]
-fn output<V: Integers>([m0, m1, m2, m3, m4, m5]: [V; PATCH]) -> [V; TILE] {
+fn output_transform<V: Integers>([m0, m1, m2, m3, m4, m5]: [V; PATCH]) -> [V; TILE] {
     let (sum, difference) = (m1.plus(m2), m1.minus(m2));
     let (far_sum, far_difference) = (m3.plus(m4), m3.minus(m4));
     [
@@ -127,7 +133,7 @@ fn output<V: Integers>([m0, m1, m2, m3, m4, m5]: [V; PATCH]) -> [V; TILE] {
 }
 
 /// `G g`.
-fn kernel([g0, g1, g2]: [i32; 3]) -> [i32; PATCH] {
+fn kernel_transform([g0, g1, g2]: [i32; 3]) -> [i32; PATCH] {
     let ends = g0 + g2;
     let far = g0 + 4 * g2;
     [6 * g0, -4 * (ends + g1), 4 * (g1 - ends), far + 2 * g1, far - 2 * g1, 6 * g2]
@@ -135,11 +141,11 @@ fn kernel([g0, g1, g2]: [i32; 3]) -> [i32; PATCH] {
 
 /// `G g Gᵀ` of nine weights, row by row.
 fn kernel_points(weights: &[i8]) -> [i16; POINTS] {
-    let column = |x: usize| kernel([0, 1, 2].map(|y| i32::from(weights[3 * y + x])));
+    let column = |x: usize| kernel_transform([0, 1, 2].map(|y| i32::from(weights[3 * y + x])));
     let columns = [column(0), column(1), column(2)];
     let mut points = [0; POINTS];
     for (y, row) in points.chunks_exact_mut(PATCH).enumerate() {
-        for (point, value) in row.iter_mut().zip(kernel(columns.map(|column| column[y]))) {
+        for (point, value) in row.iter_mut().zip(kernel_transform(columns.map(|column| column[y]))) {
             // At most 18,432.
             *point = value as i16;
         }
@@ -161,7 +167,7 @@ pub(crate) fn suits(filters: &Filters, inputs: usize, output: Shape, pool: bool)
     // Tiles that stand half over the edge, and transforms for few channels, cost more than is saved.
     filters.window.kernel == [3, 3]
         && filters.window.stride == [1, 1]
-        && inputs >= 8
+        && (8..=MOST_INPUTS).contains(&inputs)
         && outputs >= 6 * rows * columns
         && filters.weights.chunks_exact(9 * inputs).all(|weights| in_range(weights, filters.signed_input))
         && filters.bias.iter().all(|bias| bias.unsigned_abs() <= 1 << 30)
@@ -173,6 +179,11 @@ fn in_range(weights: &[i8], signed_input: bool) -> bool {
     let (positive, negative) = (part(1), part(-1));
     let largest = if signed_input { 128 * (positive + negative) } else { 127 * positive.max(negative) };
     SCALE * largest < 1 << 31
+}
+
+/// Bytes of the transformed weights.
+pub(crate) fn packed_bytes(inputs: usize, outputs: usize) -> usize {
+    inputs.next_multiple_of(CHANNELS) * outputs.next_multiple_of(BLOCK) * POINTS * size_of::<i16>()
 }
 
 /// The border that the input needs: the patches of the last tiles may go beyond the padding.
@@ -256,6 +267,7 @@ impl Winograd {
     #[inline(always)]
     #[expect(unsafe_code, reason = "vector instructions on memory whose bounds are checked once, not for each access")]
     pub(crate) unsafe fn run<S: Simd>(&self, input: &[i8], output: &mut [i8], scratch: &mut Scratch) {
+        const { assert!(CHANNELS.is_multiple_of(S::LANES16) && BLOCK.is_multiple_of(S::LANES32)) };
         assert!(input.len() == self.from.len() && output.len() == self.to.len());
         assert!(scratch.inputs.len() == POINTS * TILES * self.inputs && scratch.sums.len() == POINTS * TILES * BLOCK);
         let [rows, columns] = tiles(self.to.shape(), self.pool);
@@ -302,8 +314,8 @@ impl Winograd {
             // Channels beyond the last one are multiplied by weights of zero, whatever is read for them.
             let at = |x: usize, y: usize| y * self.from.row() + x * channels + first.min(channels);
             // SAFETY: by the caller.
-            let half = each!(6, x => input(each!(6, y => unsafe { S::widen(corner.add(at(x, y))) })));
-            let full = each!(6, y => input(each!(6, x => half[x][y])));
+            let half = each!(6, x => input_transform(each!(6, y => unsafe { S::widen(corner.add(at(x, y))) })));
+            let full = each!(6, y => input_transform(each!(6, x => half[x][y])));
             let place = |x: usize, y: usize| ((y * PATCH + x) * TILES + slot) * self.inputs + first;
             // SAFETY: `to` has POINTS × TILES × inputs values.
             each!(6, y => each!(6, x => unsafe { S::store(to.as_mut_ptr().add(place(x, y)), full[y][x]) }));
@@ -330,8 +342,8 @@ impl Winograd {
             }
             let at = |x: usize, y: usize| ((y * PATCH + x) * TILES + slot) * BLOCK + first % BLOCK;
             // SAFETY: `sums` has POINTS × TILES × BLOCK values.
-            let half = each!(6, x => self::output(each!(6, y => unsafe { S::load(sums.as_ptr().add(at(x, y))) })));
-            let full = each!(4, y => self::output(each!(6, x => half[x][y])));
+            let half = each!(6, x => output_transform(each!(6, y => unsafe { S::load(sums.as_ptr().add(at(x, y))) })));
+            let full = each!(4, y => output_transform(each!(6, x => half[x][y])));
             // SAFETY: bias and multipliers are padded to whole blocks.
             let parameters = unsafe {
                 S::parameters(self.bias.as_ptr().add(first), self.multipliers.as_ptr().add(first), self.lowest)
@@ -401,16 +413,17 @@ mod tests {
 
     /// 576 times the 4×4 outputs, by the transforms.
     fn transformed(patch: &[i8; 36], weights: &[i8; 9]) -> Vec<i32> {
-        let columns = [0, 1, 2, 3, 4, 5].map(|x| input([0, 1, 2, 3, 4, 5].map(|y| i32::from(patch[6 * y + x]))));
+        let columns =
+            [0, 1, 2, 3, 4, 5].map(|x| input_transform([0, 1, 2, 3, 4, 5].map(|y| i32::from(patch[6 * y + x]))));
         let points = kernel_points(weights);
         let product = |y: usize| {
-            let row = input(columns.map(|column| column[y]));
+            let row = input_transform(columns.map(|column| column[y]));
             assert!(row.iter().all(|v| v.abs() <= 12_800));
             [0, 1, 2, 3, 4, 5].map(|x| row[x] * i32::from(points[6 * y + x]))
         };
         let products = [0, 1, 2, 3, 4, 5].map(product);
-        let half = [0, 1, 2, 3, 4, 5].map(|x| output(products.map(|row| row[x])));
-        [0, 1, 2, 3].iter().flat_map(|&y| output(half.map(|column| column[y]))).collect()
+        let half = [0, 1, 2, 3, 4, 5].map(|x| output_transform(products.map(|row| row[x])));
+        [0, 1, 2, 3].iter().flat_map(|&y| output_transform(half.map(|column| column[y]))).collect()
     }
 
     #[test]

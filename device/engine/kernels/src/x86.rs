@@ -8,9 +8,9 @@
 use std::arch::x86_64::*;
 
 use crate::{
+    BLOCK,
     depthwise::{self, Depthwise},
     direct::{Block, Direct, Steps},
-    tiling::BLOCK,
     winograd::{self, INVERSE_OF_9, Integers, Simd, TILES, Winograd},
 };
 
@@ -40,9 +40,9 @@ pub(crate) fn direct(work: &Direct, input: &[i8], output: &mut [i8]) {
     #[expect(unsafe_code, reason = "AVX2")]
     unsafe {
         match work.steps {
-            Steps::Pairs => direct_by::<Wide>(work, input, output),
-            Steps::Single => direct_by::<Short>(work, input, output),
-            Steps::Chained => direct_by::<Narrow>(work, input, output),
+            Steps::Pairs => direct_by::<Pairs>(work, input, output),
+            Steps::Single => direct_by::<Single>(work, input, output),
+            Steps::Chained => direct_by::<Chained>(work, input, output),
         }
     }
 }
@@ -59,13 +59,13 @@ trait Multiply {
 }
 
 /// Bytes 0..=127, chains of steps of 4.
-struct Narrow;
+struct Chained;
 
 /// Bytes 0..=127, a few steps of 4.
-struct Short;
+struct Single;
 
 /// Any bytes, steps of 2.
-struct Wide;
+struct Pairs;
 
 #[target_feature(enable = "avx2")]
 #[expect(unsafe_code, reason = "AVX2")]
@@ -102,7 +102,7 @@ unsafe fn direct_by<M: Multiply>(work: &Direct, input: &[i8], output: &mut [i8])
 }
 
 #[expect(unsafe_code, reason = "AVX2")]
-impl Multiply for Narrow {
+impl Multiply for Chained {
     #[inline(always)]
     unsafe fn sums<const P: usize>(block: &Block, inputs: [*const i8; P]) -> [[__m256i; 2]; P] {
         // SAFETY: by the caller; the weights are as many as the steps, 64 bytes each.
@@ -120,7 +120,7 @@ impl Multiply for Narrow {
 }
 
 #[expect(unsafe_code, reason = "AVX2")]
-impl Multiply for Short {
+impl Multiply for Single {
     #[inline(always)]
     unsafe fn sums<const P: usize>(block: &Block, inputs: [*const i8; P]) -> [[__m256i; 2]; P] {
         // SAFETY: by the caller; the weights are as many as the steps, 64 bytes each.
@@ -177,7 +177,7 @@ unsafe fn chains<const L: usize, const P: usize>(
 }
 
 #[expect(unsafe_code, reason = "AVX2")]
-impl Multiply for Wide {
+impl Multiply for Pairs {
     #[inline(always)]
     unsafe fn sums<const P: usize>(block: &Block, inputs: [*const i8; P]) -> [[__m256i; 2]; P] {
         // SAFETY: by the caller; the weights are as many as the steps, 32 bytes each.
@@ -324,7 +324,7 @@ fn finish(sums: [__m256i; 2], parameters: &BlockParameters, to: &mut [i8]) {
     let words = _mm256_permute4x64_epi64::<0b11_01_10_00>(_mm256_packs_epi32(a, b));
     let bytes = _mm_packs_epi16(_mm256_castsi256_si128(words), _mm256_extracti128_si256::<1>(words));
     let mut all = [0; BLOCK];
-    // SAFETY: both have 16 bytes or more.
+    // SAFETY: both have 16 bytes where they are written.
     #[expect(unsafe_code, reason = "AVX2")]
     unsafe {
         if to.len() == BLOCK {
