@@ -24,6 +24,8 @@ pub trait Classifier: Send + Sync {
     fn card(&self) -> &Card;
     /// The digest of its file.
     fn digest(&self) -> Digest;
+    /// How it is computed, in a few words.
+    fn execution(&self) -> String;
     /// Judges one input of `card().contract.len()` bytes.
     fn classify(&self, input: &[u8]) -> Result<Score, ModelError>;
 }
@@ -35,6 +37,10 @@ impl Classifier for Model {
 
     fn digest(&self) -> Digest {
         self.digest()
+    }
+
+    fn execution(&self) -> String {
+        self.execution().summary()
     }
 
     fn classify(&self, input: &[u8]) -> Result<Score, ModelError> {

@@ -78,6 +78,7 @@ pub enum Reply {
 pub struct App {
     card: Card,
     digest: Digest,
+    execution: String,
     boot: u32,
     records: u64,
     /// Seconds since 1970 as a host has set them, and when it did.
@@ -103,10 +104,21 @@ enum Analysis {
 }
 
 impl App {
-    /// A box with a model, the journal's number of starts and its number of records.
-    pub fn new(card: Card, digest: Digest, boot: u32, records: u64) -> Self {
+    /// A box with a model, how that is computed, the journal's number of starts and its number of records.
+    pub fn new(card: Card, digest: Digest, execution: String, boot: u32, records: u64) -> Self {
         let view = View::Ready { results: records };
-        Self { card, digest, boot, records, clock: None, view, until: None, drawn: 0, analysis: Analysis::None }
+        Self {
+            card,
+            digest,
+            execution,
+            boot,
+            records,
+            clock: None,
+            view,
+            until: None,
+            drawn: 0,
+            analysis: Analysis::None,
+        }
     }
 
     /// What every screen tells of the box.
@@ -271,6 +283,7 @@ impl App {
             model_digest: self.digest,
             synthetic: self.card.synthetic,
             int8: self.card.int8,
+            execution: self.execution.as_str().try_into().unwrap_or_default(),
             contract: self.card.contract,
             point: self.card.point,
             boot: self.boot,
@@ -319,7 +332,7 @@ mod tests {
             data_digest: String::new(),
             metrics: Default::default(),
         };
-        App::new(card, Digest::of(b"model"), 7, 41)
+        App::new(card, Digest::of(b"model"), "fused int8".to_owned(), 7, 41)
     }
 
     fn image() -> Image {

@@ -81,6 +81,8 @@ fn serve(settings: Settings, display: &Display) -> Result<(), Failure> {
     };
     let model = model.map_err(with(MODEL))?;
     let (name, synthetic) = (model.card().name.clone(), model.card().synthetic);
+    let milliseconds = model.load_time().as_secs_f64() * 1e3;
+    device::say(format_args!("the model runs as {}; loaded in {milliseconds:.1} ms", model.execution()));
     let (journal, repair) = Journal::open(&settings.journal).map_err(with(FAILED))?;
     if let Some(repair) = repair {
         tell(&repair);

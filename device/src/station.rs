@@ -86,7 +86,7 @@ impl<'a> Station<'a> {
         settings: LineSettings,
     ) -> Result<Self, LineError> {
         let (sender, events) = sync_channel(WAITING);
-        let app = App::new(model.card().clone(), model.digest(), journal.boot(), journal.len());
+        let app = App::new(model.card().clone(), model.digest(), model.execution(), journal.boot(), journal.len());
         let session = BoxSession::new(model.card().contract);
         let told = sender.clone();
         let report = move |report| {

@@ -64,6 +64,10 @@ impl Classifier for Brightness {
         Digest::of(b"brightness")
     }
 
+    fn execution(&self) -> String {
+        "mean brightness".to_owned()
+    }
+
     fn classify(&self, input: &[u8]) -> Result<Score, ModelError> {
         assert_eq!(input.len(), CONTRACT.len());
         assert_ne!(input[0], 255, "white in the first place");

@@ -18,7 +18,15 @@ pub fn open_model(path: Option<&Path>) -> anyhow::Result<Model> {
     if model.card().synthetic {
         crate::say!("{SYNTHETIC_MODEL}");
     }
+    warn_if_slow(&model);
     Ok(model)
+}
+
+/// Says on stderr if a quantized model is not of the form that runs fast, and why.
+pub fn warn_if_slow(model: &Model) {
+    if model.execution().is_slow() {
+        crate::say!("the model runs as {}", model.execution());
+    }
 }
 
 /// What the model says of the radiographs named, in their order.

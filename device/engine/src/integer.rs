@@ -21,7 +21,7 @@ use tract_onnx::{
 use crate::onnx::pb::NodeProto;
 
 /// The largest magnitude up to which f32 represents every integer.
-const EXACT: f64 = 16_777_216.0;
+const EXACT: u64 = 1 << 24;
 
 /// tract's ONNX importer with this module's QLinearConv and QuantizeLinear.
 pub(crate) fn importer() -> Onnx {
@@ -86,19 +86,23 @@ impl Expansion for QLinearConv {
     }
 
     fn wire(&self, prefix: &str, model: &mut TypedModel, inputs: &[OutletId]) -> TractResult<TVec<OutletId>> {
-        let constant = |index: usize| -> TractResult<Tensor> {
+        let constant = |index: usize| -> TractResult<&Arc<Tensor>> {
             let fact = model.outlet_fact(inputs[index])?;
-            let value = fact.konst.as_ref().context("an operand of QLinearConv is not constant")?;
-            Ok(value.cast_to::<f32>()?.into_owned())
+            fact.konst.as_ref().context("an operand of QLinearConv is not constant")
         };
-        let weights = constant(3)?;
-        let bias = self.integer.bias_input.map(constant).transpose()?;
-        if !is_exact(&weights, bias.as_ref())? {
+        let float = |index: usize| -> TractResult<Tensor> { Ok(constant(index)?.cast_to::<f32>()?.into_owned()) };
+        let channels = constant(3)?.shape()[0];
+        let bias = match self.integer.bias_input {
+            Some(index) => constant(index)?.try_as_plain_ram()?.as_slice::<i32>()?.to_vec(),
+            None => vec![0; channels],
+        };
+        ensure!(channels > 0 && bias.len() == channels, "QLinearConv needs one bias for each output channel");
+        if !is_exact(constant(3)?.try_as_plain_ram()?.as_slice::<i8>()?, &bias) {
             return self.integer.wire(prefix, model, inputs);
         }
+        let (weights, bias) = (float(3)?, self.integer.bias_input.map(float).transpose()?);
         let (x_scale, y_scale) = (constant(1)?.cast_to_scalar::<f32>()?, constant(6)?.cast_to_scalar::<f32>()?);
-        let channels = weights.shape()[0];
-        let scales = constant(4)?;
+        let scales = float(4)?;
         let scales = scales.try_as_plain_ram()?;
         let scales = scales.as_slice::<f32>()?;
         let multiplier = |channel: usize| (x_scale * scales[channel % scales.len()]) / y_scale;
@@ -114,21 +118,14 @@ impl Expansion for QLinearConv {
     }
 }
 
-/// True if no sum of any channel, nor any part of it, can leave the range in which f32 is exact.
-fn is_exact(weights: &Tensor, bias: Option<&Tensor>) -> TractResult<bool> {
-    let channels = weights.shape()[0];
-    let bias = match bias {
-        Some(bias) => bias.try_as_plain_ram()?.as_slice::<f32>()?.to_vec(),
-        None => vec![0.0; channels],
-    };
-    let weights = weights.try_as_plain_ram()?;
-    let weights = weights.as_slice::<f32>()?;
-    ensure!(channels > 0 && bias.len() == channels, "QLinearConv needs one bias for each output channel");
-    let mut filters = weights.chunks_exact(weights.len() / channels).zip(bias);
-    Ok(filters.all(|(filter, bias)| {
-        let sum: f64 = filter.iter().map(|&w| f64::from(w.abs())).sum();
-        128.0 * sum + f64::from(bias.abs()) <= EXACT
-    }))
+/// True if no sum of any channel, nor any part of it, can leave the range in which f32 is exact. There is one bias for each
+/// output channel.
+pub(crate) fn is_exact(weights: &[i8], bias: &[i32]) -> bool {
+    let filter = weights.len() / bias.len().max(1);
+    weights.chunks_exact(filter.max(1)).zip(bias).all(|(filter, &bias)| {
+        let sum: u64 = filter.iter().map(|&w| u64::from(w.unsigned_abs())).sum();
+        128 * sum + u64::from(bias.unsigned_abs()) <= EXACT
+    })
 }
 
 /// Sums `[N, C, H, W]` in f32 → int8, each channel by its multiplier.
@@ -174,6 +171,11 @@ impl TypedOp for Requantize {
     }
 
     as_op!();
+}
+
+/// QuantizeLinear of one value: to int8, with a zero point of 0.
+pub(crate) fn quantize(value: f32, scale: f32) -> i8 {
+    saturate(value / scale)
 }
 
 /// Rounds half to even and limits to -128..=127.
@@ -239,7 +241,7 @@ impl EvalOp for Quantize {
         let mut output = Tensor::zero::<i8>(values.shape())?;
         let values = values.try_as_plain_ram()?;
         for (y, &x) in output.try_as_plain_ram_mut()?.as_slice_mut::<i8>()?.iter_mut().zip(values.as_slice::<f32>()?) {
-            *y = saturate(x / scale);
+            *y = quantize(x, scale);
         }
         Ok(tvec!(output.into_tvalue()))
     }

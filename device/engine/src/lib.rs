@@ -1,16 +1,31 @@
 //! Inference: loads a Pumua ONNX model with tract, checks its contract and classifies prepared radiographs.
 //!
+//! Three kinds of networks run, and [`Model::execution`] tells which one a model is:
+//!
+//! - a quantized one of known form, as fused 8-bit layers of our own ([`kernels`]): the fast way;
+//! - a quantized one of another form, through tract, slower ([`Unfused`] says why);
+//! - one in f32, through tract.
+//!
 //! Host and box use this one crate, so that a verdict computed on the host is the verdict of the box.
 //! Pumua is a research aid, not a medical device.
 
 mod card;
 mod check;
 mod default_model;
+mod execution;
+mod fuse;
+mod fused;
 mod integer;
 mod model;
 pub mod onnx;
+mod probability;
+mod profile;
 
 pub use card::{CARD_KEY, Card, CardError};
 pub use check::{GraphError, INPUT, OPERATORS, OPSETS, OUTPUTS};
 pub use default_model::DEFAULT_MODEL;
+pub use execution::Execution;
+pub use fuse::{Obstacle, Unfused};
+pub use kernels::{Kernels, KernelsError, LayerError, Shape};
 pub use model::{MAX_MODEL_BYTES, Model, ModelError, Observer, Score, card, decode};
+pub use profile::{LayerProfile, Profile};

@@ -6,8 +6,10 @@ use std::{
     panic::{AssertUnwindSafe, catch_unwind},
     path::{Path, PathBuf},
     sync::Arc,
+    time::{Duration, Instant},
 };
 
+use kernels::{Kernels, KernelsError};
 use prost::Message;
 use shared::verdict::Digest;
 use tract_onnx::tract_hir::internal::*;
@@ -15,8 +17,10 @@ use tract_onnx::tract_hir::internal::*;
 use crate::{
     card::{CARD_KEY, Card, CardError},
     check::{self, GraphError, OUTPUTS},
-    integer,
+    execution::Execution,
+    fuse, fused, integer,
     onnx::pb::{ModelProto, ValueInfoProto},
+    profile::Profile,
 };
 
 /// Largest model file that is read, in bytes (64 MiB).
@@ -48,6 +52,9 @@ pub enum ModelError {
     /// the graph is not one that can be run
     #[error(transparent)]
     Graph(#[from] GraphError),
+    /// the kernels that are asked for cannot run
+    #[error(transparent)]
+    Kernels(#[from] KernelsError),
     /// tract cannot build or run the network
     #[error("the network cannot be run ({0}): export it again, or use a model made by `host train`")]
     Network(String),
@@ -72,12 +79,21 @@ pub struct Score {
 
 /// A model, ready to run.
 ///
-/// It is immutable and may be shared by threads: every [`Model::classify`] works in memory of its own, so a reference
-/// can be used from any number of (rayon) threads at once. One call uses one thread.
+/// It may be shared by threads: every [`Model::classify`] works in memory of its own, so a reference can be used from any
+/// number of (rayon) threads at once. One call uses one thread. A fused network keeps that memory for the next image, and
+/// then allocates nothing.
 pub struct Model {
     card: Card,
     digest: Digest,
-    plan: Plan,
+    network: Network,
+    execution: Execution,
+    load_time: Duration,
+}
+
+/// What runs.
+enum Network {
+    Fused(Box<fused::Network>),
+    Tract(Plan),
 }
 
 impl Model {
@@ -90,13 +106,31 @@ impl Model {
         Self::from_bytes(&bytes)
     }
 
-    /// Loads a model from the bytes of an ONNX file.
+    /// Loads a model from the bytes of an ONNX file, with the kernels that `PUMUA_KERNELS` names, or else the fastest.
     pub fn from_bytes(bytes: &[u8]) -> Result<Self, ModelError> {
+        Self::from_bytes_with(bytes, Kernels::choose()?)
+    }
+
+    /// Loads a model from the bytes of an ONNX file, with these kernels. All give the same answers.
+    pub fn from_bytes_with(bytes: &[u8], kernels: Kernels) -> Result<Self, ModelError> {
+        let start = Instant::now();
+        // Kernels for another processor are refused with the names of those for this one.
+        let kernels = kernels.name().parse()?;
         let file = decode(bytes)?;
         let card = card(&file)?;
         check::check(&file, &card)?;
-        let plan = Plan::new(&file, &card, &OUTPUTS)?;
-        Ok(Self { card, digest: Digest::of(bytes), plan })
+        let (network, execution) = build(&file, &card, kernels)?;
+        Ok(Self { card, digest: Digest::of(bytes), network, execution, load_time: start.elapsed() })
+    }
+
+    /// How the network is computed.
+    pub fn execution(&self) -> &Execution {
+        &self.execution
+    }
+
+    /// What it took to parse and check the file, recognise the network and pack its weights.
+    pub fn load_time(&self) -> Duration {
+        self.load_time
     }
 
     /// What the file says of itself.
@@ -111,14 +145,59 @@ impl Model {
 
     /// Judges one input of `card().contract.len()` bytes, as [`shared::preprocess`] makes it.
     pub fn classify(&self, input: &[u8]) -> Result<Score, ModelError> {
-        let outputs = self.plan.run(&self.card, input)?;
-        match outputs.as_slice() {
-            [logit, probability] if logit.len() == 1 && probability.len() == 1 => {
-                Ok(Score { logit: logit[0], probability: probability[0] })
+        check_input(&self.card, input)?;
+        match &self.network {
+            Network::Fused(network) => {
+                let [logit, probability] = guarded(|| network.classify(input))?;
+                Ok(Score { logit, probability })
             }
-            _ => Err(ModelError::Network("logit and probability are not one value each".into())),
+            Network::Tract(plan) => match plan.run(&self.card, input)?.as_slice() {
+                [logit, probability] if logit.len() == 1 && probability.len() == 1 => {
+                    Ok(Score { logit: logit[0], probability: probability[0] })
+                }
+                _ => Err(ModelError::Network("logit and probability are not one value each".into())),
+            },
         }
     }
+
+    /// Measures what the layers of a fused network take, the network and its layers `rounds` times in turn on one input. `None`
+    /// if the network is not fused.
+    pub fn profile(&self, input: &[u8], rounds: usize) -> Result<Option<Profile>, ModelError> {
+        check_input(&self.card, input)?;
+        match &self.network {
+            Network::Fused(network) => guarded(|| network.profile(input, rounds)).map(Some),
+            Network::Tract(_) => Ok(None),
+        }
+    }
+}
+
+/// Builds what runs a file that has been checked.
+fn build(file: &ModelProto, card: &Card, kernels: Kernels) -> Result<(Network, Execution), ModelError> {
+    let tract = || Plan::new(file, card, &OUTPUTS).map(Network::Tract);
+    let graph = file.graph.as_ref().ok_or(GraphError::Empty)?;
+    if !card.int8 {
+        return Ok((tract()?, Execution::float(graph)));
+    }
+    let fused = guarded(|| {
+        Ok(fuse::Plan::new(graph, &card.contract).and_then(|plan| {
+            let layouts = plan.layouts()?;
+            let prepared = plan.prepare(kernels, &layouts)?;
+            Ok((plan, layouts, prepared))
+        }))
+    })?;
+    match fused {
+        Ok((plan, layouts, prepared)) => {
+            let execution = Execution::Fused { kernels, layers: prepared.len() };
+            let network = guarded(|| fused::Network::new(&plan, &layouts, prepared))?;
+            Ok((Network::Fused(Box::new(network)), execution))
+        }
+        Err(reason) => Ok((tract()?, Execution::unfused(graph, reason))),
+    }
+}
+
+fn check_input(card: &Card, input: &[u8]) -> Result<(), ModelError> {
+    let (found, wanted) = (input.len(), card.contract.len());
+    if found == wanted { Ok(()) } else { Err(ModelError::Input { found, wanted }) }
 }
 
 /// Reads an ONNX file of at most [`MAX_MODEL_BYTES`].
@@ -152,6 +231,7 @@ impl Observer {
 
     /// The tensors for one input of `contract.len()` bytes, in the order of the names, each row-major.
     pub fn run(&self, input: &[u8]) -> Result<Vec<Vec<f32>>, ModelError> {
+        check_input(&self.card, input)?;
         self.plan.run(&self.card, input)
     }
 }
@@ -187,9 +267,6 @@ impl Plan {
 
     fn run(&self, card: &Card, input: &[u8]) -> Result<Vec<Vec<f32>>, ModelError> {
         let contract = &card.contract;
-        if input.len() != contract.len() {
-            return Err(ModelError::Input { found: input.len(), wanted: contract.len() });
-        }
         let side = usize::from(contract.side);
         let values: Vec<f32> = input.iter().map(|&pixel| contract.value(pixel)).collect();
         guarded(|| {

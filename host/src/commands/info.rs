@@ -38,6 +38,7 @@ fn to_text(info: &Info) -> String {
         format!("software      {}", info.software),
         format!("model         {} ({})", info.model, if info.int8 { "int8" } else { "float" }),
         format!("model digest  {}", info.model_digest),
+        format!("computed as   {}", info.execution),
         format!("trained on    {training}"),
         format!("input         {0} x {0} pixels, {1:?}", contract.side, contract.fit).to_lowercase(),
         format!("threshold     {:.3}, refer from {:.3} to {:.3}", point.threshold, point.refer_from, point.refer_to),
@@ -52,6 +53,7 @@ fn to_json(info: &Info) -> String {
     json!({
         "software": info.software.as_str(), "model": info.model.as_str(),
         "model_digest": info.model_digest.to_string(), "synthetic": info.synthetic, "int8": info.int8,
+        "execution": info.execution.as_str(),
         "contract": info.contract, "operating_point": info.point, "boot": info.boot, "records": info.records,
     })
     .to_string()
@@ -74,6 +76,7 @@ mod tests {
             model_digest: Digest::of(b"m"),
             synthetic: true,
             int8: true,
+            execution: "fused int8, neon kernels".try_into().unwrap(),
             contract: InputContract { side: 64, fit: Fit::Letterbox, scale: 1.0, zero_point: 0 },
             point: OperatingPoint::HALF,
             boot: 3,
@@ -81,7 +84,10 @@ mod tests {
         };
         let text = to_text(&info);
         assert!(
-            text.contains("synthetic") && text.contains("a-model (int8)") && text.contains("64 x 64 pixels, letterbox")
+            text.contains("synthetic")
+                && text.contains("a-model (int8)")
+                && text.contains("64 x 64 pixels, letterbox")
+                && text.contains("fused int8, neon")
         );
         let value: serde_json::Value = serde_json::from_str(&to_json(&info)).unwrap();
         assert_eq!((&value["synthetic"], &value["contract"]["fit"]), (&json!(true), &json!("letterbox")));

@@ -16,6 +16,7 @@ use crate::{
         Dataset, Part,
         split::{Split, SplitKind},
     },
+    evaluation::warn_if_slow,
     exit::{Exit, Failure},
     files::{read_a_little_over, write_atomically},
     quantize::{self, Drift, Method, QuantizeError, quantize},
@@ -67,6 +68,7 @@ pub fn run(options: Options) -> Result<Exit, Failure> {
     for drift in &quantized.drift {
         crate::say!("{}", describe(drift));
     }
+    warn_if_slow(&Model::from_bytes(&quantized.bytes)?);
     write_atomically(&out, &quantized.bytes)
         .with_context(|| format!("cannot write {}: name another file with --out", out.display()))?;
     crate::say!("calibrated by {} on {} images", quantized.method, images.len());

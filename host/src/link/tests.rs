@@ -122,6 +122,7 @@ fn info() -> Info {
         model_digest: Digest::of(b"model"),
         synthetic: true,
         int8: true,
+        execution: "fused int8, neon kernels".try_into().unwrap(),
         contract: CONTRACT,
         point: OperatingPoint::HALF,
         boot: 1,

@@ -106,6 +106,8 @@ pub struct Info {
     pub synthetic: bool,
     /// True if the model runs in 8-bit integers.
     pub int8: bool,
+    /// How the box computes the model, and with which kernels.
+    pub execution: String<64>,
     /// What the model expects.
     pub contract: InputContract,
     /// Where its answers change.

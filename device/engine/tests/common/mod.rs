@@ -1,12 +1,14 @@
 //! Small models, written with the engine's own building blocks, and a plain reference for the integer operators.
 
-#![expect(clippy::expect_used, reason = "helpers of tests")]
+#![allow(clippy::expect_used, dead_code, reason = "helpers of several tests, of which each uses some")]
+
+pub(crate) mod network;
 
 use engine::{
     Card,
     onnx::{
-        pb::{ModelProto, NodeProto, TensorProto},
-        write::{f32_tensor, i8_tensor, i32_tensor, integers, model, node},
+        pb::ModelProto,
+        write::{f32_tensor, integers, model, node},
     },
 };
 use prost::Message;
@@ -47,6 +49,11 @@ impl Random {
         (0..count).map(|_| (self.next() % 255) as i32 as i8).collect()
     }
 
+    /// A number below `limit`.
+    pub(crate) fn below(&mut self, limit: usize) -> usize {
+        self.next() as usize % limit
+    }
+
     pub(crate) fn f32s(&mut self, count: usize, size: f32) -> Vec<f32> {
         (0..count).map(|_| (self.next() as f32 / (1_u32 << 31) as f32 * 2.0 - 1.0) * size).collect()
     }
@@ -79,119 +86,4 @@ pub(crate) fn float_model(weights: &[f32], dense: &[f32]) -> ModelProto {
         f32_tensor("db", &[1], &[0.25]),
     ];
     model(nodes, constants, &card(false)).expect("card")
-}
-
-/// One QLinearConv.
-pub(crate) struct Convolution {
-    pub(crate) inputs: usize,
-    pub(crate) outputs: usize,
-    pub(crate) kernel: usize,
-    pub(crate) stride: usize,
-    pub(crate) pad: usize,
-    pub(crate) weights: Vec<i8>,
-    pub(crate) bias: Option<Vec<i32>>,
-    pub(crate) x_scale: f32,
-    pub(crate) w_scales: Vec<f32>,
-    pub(crate) y_scale: f32,
-}
-
-impl Convolution {
-    fn wire(&self, input: &str, output: &str, nodes: &mut Vec<NodeProto>, constants: &mut Vec<TensorProto>) {
-        let name = |part: &str| format!("{output}.{part}");
-        let k = self.kernel;
-        constants.extend([
-            f32_tensor(&name("xs"), &[], &[self.x_scale]),
-            i8_tensor(&name("z"), &[], &[0]),
-            i8_tensor(&name("w"), &[self.outputs, self.inputs, k, k], &self.weights),
-            f32_tensor(&name("ws"), &[self.outputs], &self.w_scales),
-            i8_tensor(&name("wz"), &[self.outputs], &vec![0; self.outputs]),
-            f32_tensor(&name("ys"), &[], &[self.y_scale]),
-        ]);
-        let mut inputs = vec![input.to_owned()];
-        inputs.extend(["xs", "z", "w", "ws", "wz", "ys", "z"].map(name));
-        if let Some(bias) = &self.bias {
-            constants.push(i32_tensor(&name("b"), &[self.outputs], bias));
-            inputs.push(name("b"));
-        }
-        let inputs: Vec<&str> = inputs.iter().map(String::as_str).collect();
-        let (stride, pad) = (self.stride as i64, self.pad as i64);
-        let window = vec![
-            integers("kernel_shape", &[k as i64; 2]),
-            integers("strides", &[stride; 2]),
-            integers("pads", &[pad; 4]),
-        ];
-        nodes.push(node("QLinearConv", &inputs, output, window));
-    }
-
-    /// The standard's definition, in i32 and f32, of a square image; the output's side too.
-    pub(crate) fn reference(&self, x: &[i8], side: usize) -> (Vec<i8>, usize) {
-        let out_side = (side + 2 * self.pad - self.kernel) / self.stride + 1;
-        let mut y = Vec::new();
-        for o in 0..self.outputs {
-            for row in 0..out_side {
-                for column in 0..out_side {
-                    let mut sum = self.bias.as_ref().map_or(0, |bias| bias[o]);
-                    for i in 0..self.inputs {
-                        for ky in 0..self.kernel {
-                            for kx in 0..self.kernel {
-                                let (sy, sx) = (row * self.stride + ky, column * self.stride + kx);
-                                let inside = |at: usize| at >= self.pad && at - self.pad < side;
-                                if inside(sy) && inside(sx) {
-                                    let value = x[(i * side + sy - self.pad) * side + sx - self.pad];
-                                    let weight =
-                                        self.weights[((o * self.inputs + i) * self.kernel + ky) * self.kernel + kx];
-                                    sum += i32::from(value) * i32::from(weight);
-                                }
-                            }
-                        }
-                    }
-                    let scaled = sum as f32 * ((self.x_scale * self.w_scales[o]) / self.y_scale);
-                    y.push(scaled.round_ties_even().clamp(-128.0, 127.0) as i8);
-                }
-            }
-        }
-        (y, out_side)
-    }
-}
-
-/// QuantizeLinear → the convolutions, Relu after each but the last → DequantizeLinear → Flatten → Sigmoid.
-pub(crate) fn int8_model(layers: &[Convolution]) -> ModelProto {
-    let first = layers.first().expect("a layer");
-    let mut constants = vec![f32_tensor("q.s", &[], &[first.x_scale]), i8_tensor("q.z", &[], &[0])];
-    let mut nodes = vec![node("QuantizeLinear", &["image", "q.s", "q.z"], "q", vec![])];
-    let mut tensor = "q".to_owned();
-    for (index, layer) in layers.iter().enumerate() {
-        let output = format!("c{index}");
-        layer.wire(&tensor, &output, &mut nodes, &mut constants);
-        tensor = output;
-        if index + 1 < layers.len() {
-            let relu = format!("r{index}");
-            nodes.push(node("Relu", &[&tensor], &relu, vec![]));
-            tensor = relu;
-        }
-    }
-    let last = layers.last().expect("a layer");
-    constants.extend([f32_tensor("d.s", &[], &[last.y_scale]), i8_tensor("d.z", &[], &[0])]);
-    nodes.extend([
-        node("DequantizeLinear", &[&tensor, "d.s", "d.z"], "d", vec![]),
-        node("Flatten", &["d"], "logit", vec![]),
-        node("Sigmoid", &["logit"], "probability", vec![]),
-    ]);
-    model(nodes, constants, &card(true)).expect("card")
-}
-
-/// What [`int8_model`] must answer, by the definition: the logit.
-pub(crate) fn int8_reference(layers: &[Convolution], pixels: &[u8]) -> f32 {
-    let first = layers.first().expect("a layer");
-    let quantize =
-        |p: &u8| (f32::from(*p) * (1.0 / 255.0) / first.x_scale).round_ties_even().clamp(-128.0, 127.0) as i8;
-    let mut x: Vec<i8> = pixels.iter().map(quantize).collect();
-    let mut side = SIDE;
-    for (index, layer) in layers.iter().enumerate() {
-        (x, side) = layer.reference(&x, side);
-        if index + 1 < layers.len() {
-            x.iter_mut().for_each(|v| *v = (*v).max(0));
-        }
-    }
-    f32::from(x[0]) * layers.last().expect("a layer").y_scale
 }

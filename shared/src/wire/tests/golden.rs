@@ -45,7 +45,8 @@ fn messages_to_the_host() {
         (
             ToHost::Info(info()),
             "0005302e312e300a73747564792d6164616dbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb\
-             bbbb000140000000003f030000003f0000003f0000003f07ac02",
+             bbbb000118667573656420696e74382c206e656f6e206b65726e656c7340000000003f030000003f0000003f0000003f\
+             07ac02",
         ),
         (ToHost::Progress { phase: Phase::Receiving, done: 32_768, total: 70_000 }, "0100808002f0a204"),
         (ToHost::Progress { phase: Phase::Decoding, done: 0, total: 1 }, "01010001"),
@@ -124,7 +125,7 @@ fn frames() {
 
 #[test]
 fn greeting_of_this_version() {
-    assert_eq!(hex(&Greeting::ours().to_bytes()), "010086c3b52d09fd3825");
+    assert_eq!(hex(&Greeting::ours().to_bytes()), "0100982c4369cc7937de");
     assert_eq!(Greeting::from_bytes(&Greeting::ours().to_bytes()), Some(Greeting::ours()));
     assert_eq!(Greeting::from_bytes(&[0; 9]), None);
     assert_eq!(Rejection::from_bytes(&[1; 10]), None);
@@ -150,6 +151,7 @@ fn largest_messages_fit() {
     let info = Info {
         software: heapless::String::try_from(long(32).as_str()).unwrap(),
         model: heapless::String::try_from(long(64).as_str()).unwrap(),
+        execution: heapless::String::try_from(long(64).as_str()).unwrap(),
         records: u64::MAX,
         boot: u32::MAX,
         ..info()

@@ -41,6 +41,7 @@ fn info() -> Info {
         model_digest: Digest([0xbb; 32]),
         synthetic: false,
         int8: true,
+        execution: heapless::String::try_from("fused int8, neon kernels").unwrap(),
         contract: CONTRACT,
         point: OperatingPoint::HALF,
         boot: 7,
