@@ -16,7 +16,7 @@ use crate::{
     depthwise::{self, Depthwise},
     direct::{self, Direct},
     tiling::Tiling,
-    winograd::{self, INVERSE_OF_9, Integers, Simd, TILES, Winograd},
+    winograd::{self, INVERSE_OF_9, Simd, TILES, Winograd, integers},
 };
 
 /// Output channels in a vector of sums.
@@ -435,33 +435,6 @@ struct I16x8(int16x8_t);
 
 #[derive(Clone, Copy)]
 struct I32x4(int32x4_t);
-
-macro_rules! integers {
-    ($vector:ident, $add:ident, $subtract:ident, $shift:ident) => {
-        impl Integers for $vector {
-            #[inline(always)]
-            fn plus(self, other: Self) -> Self {
-                // SAFETY: every 64-bit Arm has NEON.
-                #[expect(unsafe_code, reason = "NEON")]
-                Self(unsafe { $add(self.0, other.0) })
-            }
-
-            #[inline(always)]
-            fn minus(self, other: Self) -> Self {
-                // SAFETY: every 64-bit Arm has NEON.
-                #[expect(unsafe_code, reason = "NEON")]
-                Self(unsafe { $subtract(self.0, other.0) })
-            }
-
-            #[inline(always)]
-            fn times<const N: i32>(self) -> Self {
-                // SAFETY: every 64-bit Arm has NEON.
-                #[expect(unsafe_code, reason = "NEON")]
-                Self(unsafe { $shift::<N>(self.0) })
-            }
-        }
-    };
-}
 
 integers!(I16x8, vaddq_s16, vsubq_s16, vshlq_n_s16);
 integers!(I32x4, vaddq_s32, vsubq_s32, vshlq_n_s32);

@@ -75,15 +75,14 @@ impl Depthwise {
                     *packed = filters.weights[(first + channel) * taps + weight(tap)];
                 }
             }
+            let (bias, multipliers) = filters.block(first);
             #[allow(clippy::useless_conversion, reason = "for some processors a Weight is an i8")]
-            let mut block = Block {
+            let block = Block {
                 chains: chains(&weights, filters.signed_input),
                 weights: AVec::from_iter(64, weights.into_iter().map(Weight::from)),
-                bias: [0; BLOCK],
-                multipliers: [0.0; BLOCK],
+                bias,
+                multipliers,
             };
-            block.bias[..count].copy_from_slice(&filters.bias[first..first + count]);
-            block.multipliers[..count].copy_from_slice(&filters.multipliers[first..first + count]);
             block
         });
         Self {

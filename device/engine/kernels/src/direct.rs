@@ -87,7 +87,7 @@ impl Direct {
         let outputs = to.shape().channels;
         let blocks = (0..outputs).step_by(BLOCK).map(|first| {
             let channels = first..outputs.min(first + BLOCK);
-            let steps = steps(filters, from, channels.clone(), cut.bytes());
+            let steps = steps(filters, from, channels, cut.bytes());
             let (steps, chains) = match cut {
                 #[cfg(target_arch = "x86_64")]
                 Steps::Chained => chained::<{ 4 * BLOCK }>(steps, ADJACENT),
@@ -101,16 +101,14 @@ impl Direct {
                 #[cfg(target_arch = "x86_64")]
                 _ => (steps, [0; LONGEST]),
             };
-            let mut block = Block {
+            let (bias, multipliers) = filters.block(first);
+            Block {
                 offsets: steps.iter().map(|step| step.offset).collect(),
                 chains,
                 weights: AVec::from_iter(64, steps.iter().flat_map(|step| step.weights.iter().copied())),
-                bias: [0; BLOCK],
-                multipliers: [0.0; BLOCK],
-            };
-            block.bias[..channels.len()].copy_from_slice(&filters.bias[channels.clone()]);
-            block.multipliers[..channels.len()].copy_from_slice(&filters.multipliers[channels]);
-            block
+                bias,
+                multipliers,
+            }
         });
         Self {
             tiling: Tiling::new(&filters.window, pool, [from, to]),

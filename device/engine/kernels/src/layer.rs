@@ -98,6 +98,16 @@ impl Filters {
         if self.multipliers.iter().all(usable) { Ok(()) } else { Err(LayerError::Scale) }
     }
 
+    /// Biases and multipliers of a block of output channels from `first` on, filled up with zeros.
+    #[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
+    pub(crate) fn block(&self, first: usize) -> ([i32; BLOCK], [f32; BLOCK]) {
+        let channels = first..self.bias.len().min(first + BLOCK);
+        let (mut bias, mut multipliers) = ([0; BLOCK], [0.0; BLOCK]);
+        bias[..channels.len()].copy_from_slice(&self.bias[channels.clone()]);
+        multipliers[..channels.len()].copy_from_slice(&self.multipliers[channels]);
+        (bias, multipliers)
+    }
+
     /// The value below which no output lies.
     pub(crate) fn lowest(&self) -> f32 {
         if self.relu { 0.0 } else { -128.0 }

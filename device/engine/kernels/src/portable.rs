@@ -3,7 +3,7 @@
 use crate::{
     layer::Filters,
     layout::{Layout, Shape},
-    requantize::requantize,
+    requantize::{requantize, saturate},
 };
 
 /// The weights of a convolution in the order in which they are used: row, column, input channel, output channel.
@@ -120,7 +120,7 @@ pub(crate) fn add(
         let b = &b[b_layout.index(row, 0)..][..values];
         for ((y, a), b) in output[to.index(row, 0)..][..values].iter_mut().zip(a).zip(b) {
             let sum = f32::from(*a) * scales[0] + f32::from(*b) * scales[1];
-            *y = (sum / output_scale).max(lowest).min(127.0).round_ties_even() as i8;
+            *y = saturate(sum / output_scale, lowest);
         }
     }
 }

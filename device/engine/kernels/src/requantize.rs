@@ -17,7 +17,12 @@
 ///
 /// `lowest` is −128, or 0 where a ReLU follows. The multiplier is finite and not negative.
 pub fn requantize(sum: i32, multiplier: f32, lowest: f32) -> i8 {
-    (sum as f32 * multiplier).max(lowest).min(127.0).round_ties_even() as i8
+    saturate(sum as f32 * multiplier, lowest)
+}
+
+/// The last two steps: limits, and rounding.
+pub(crate) fn saturate(value: f32, lowest: f32) -> i8 {
+    value.max(lowest).min(127.0).round_ties_even() as i8
 }
 
 /// The multiplier of a channel. `None` unless it is finite and positive.

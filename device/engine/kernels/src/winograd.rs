@@ -70,6 +70,37 @@ pub(crate) trait Integers: Copy {
     fn times<const N: i32>(self) -> Self;
 }
 
+/// [`Integers`] of a vector by its instructions. Only code that runs where the processor has them may make the vector.
+#[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
+macro_rules! integers {
+    ($vector:ident, $add:ident, $subtract:ident, $shift:ident) => {
+        impl $crate::winograd::Integers for $vector {
+            #[inline(always)]
+            fn plus(self, other: Self) -> Self {
+                // SAFETY: there is such a vector only where the processor has the instructions.
+                #[expect(unsafe_code, reason = "vector instructions")]
+                Self(unsafe { $add(self.0, other.0) })
+            }
+
+            #[inline(always)]
+            fn minus(self, other: Self) -> Self {
+                // SAFETY: there is such a vector only where the processor has the instructions.
+                #[expect(unsafe_code, reason = "vector instructions")]
+                Self(unsafe { $subtract(self.0, other.0) })
+            }
+
+            #[inline(always)]
+            fn times<const N: i32>(self) -> Self {
+                // SAFETY: there is such a vector only where the processor has the instructions.
+                #[expect(unsafe_code, reason = "vector instructions")]
+                Self(unsafe { $shift::<N>(self.0) })
+            }
+        }
+    };
+}
+#[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
+pub(crate) use integers;
+
 impl Integers for i32 {
     fn plus(self, other: Self) -> Self {
         self.wrapping_add(other)

@@ -11,7 +11,7 @@ use crate::{
     BLOCK,
     depthwise::{self, Depthwise},
     direct::{Block, Direct, Steps},
-    winograd::{self, INVERSE_OF_9, Integers, Simd, TILES, Winograd},
+    winograd::{self, INVERSE_OF_9, Simd, TILES, Winograd, integers},
 };
 
 /// Output channels in a vector of sums.
@@ -344,33 +344,6 @@ struct I16x16(__m256i);
 
 #[derive(Clone, Copy)]
 struct I32x8(__m256i);
-
-macro_rules! integers {
-    ($vector:ident, $add:ident, $subtract:ident, $shift:ident) => {
-        impl Integers for $vector {
-            #[inline(always)]
-            fn plus(self, other: Self) -> Self {
-                // SAFETY: only code that runs with AVX2 makes these vectors.
-                #[expect(unsafe_code, reason = "AVX2")]
-                Self(unsafe { $add(self.0, other.0) })
-            }
-
-            #[inline(always)]
-            fn minus(self, other: Self) -> Self {
-                // SAFETY: only code that runs with AVX2 makes these vectors.
-                #[expect(unsafe_code, reason = "AVX2")]
-                Self(unsafe { $subtract(self.0, other.0) })
-            }
-
-            #[inline(always)]
-            fn times<const N: i32>(self) -> Self {
-                // SAFETY: only code that runs with AVX2 makes these vectors.
-                #[expect(unsafe_code, reason = "AVX2")]
-                Self(unsafe { $shift::<N>(self.0) })
-            }
-        }
-    };
-}
 
 integers!(I16x16, _mm256_add_epi16, _mm256_sub_epi16, _mm256_slli_epi16);
 integers!(I32x8, _mm256_add_epi32, _mm256_sub_epi32, _mm256_slli_epi32);
