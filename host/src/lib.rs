@@ -2,6 +2,7 @@
 //!
 //! Pumua is a research aid, not a medical device.
 
+pub mod augment;
 pub mod calendar;
 /// Tells whoever runs the program something, on stderr. Unlike `eprintln!` it does not panic when nobody reads there any
 /// more: a training outlives the pager that its words went to.
@@ -27,5 +28,6 @@ pub mod progress;
 pub mod quantize;
 pub mod report;
 pub mod statistics;
+pub mod study;
 pub mod synthetic;
 pub mod training;

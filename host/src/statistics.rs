@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use shared::verdict::OperatingPoint;
 
 /// The truth about one radiograph and what a model said of it.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Scored {
     /// True for pneumonia.
     pub positive: bool,

@@ -10,9 +10,9 @@ use std::{
 
 use anyhow::{Context, ensure};
 use engine::Card;
+use indicatif::ProgressBar;
 use serde::{Deserialize, Serialize};
 use shared::{
-    contract::{Fit, InputContract},
     limits::MODEL_SIDE,
     verdict::{Digest, OperatingPoint},
 };
@@ -25,10 +25,11 @@ use crate::{
     },
     delivery::{self, Delivery},
     exit::{Exit, Failure},
-    interrupt,
+    interrupt, progress,
     report::{self, PartCount, Report},
+    study::Plan,
     synthetic,
-    training::{self, Checkpoint, EpochMetrics, Outcome, Recipe, Task},
+    training::{self, Checkpoint, Outcome, Recipe, Steps, Task, Trained, Watcher},
 };
 
 /// Epochs on synthetic radiographs, unless asked otherwise: they are learned sooner than real ones.
@@ -47,8 +48,8 @@ pub struct Options {
     /// How the radiographs are dealt out to train, validation and test
     #[arg(long, value_enum, default_value_t = SplitKind::Patient)]
     split: SplitKind,
-    /// How to train
-    #[arg(long, default_value = Recipe::NAMES[0], value_parser = clap::builder::PossibleValuesParser::new(Recipe::NAMES))]
+    /// How to train: the name of an experiment of `host study --list`
+    #[arg(long, value_name = "NAME", default_value = "adam")]
     recipe: String,
     /// Epochs, instead of the recipe's
     #[arg(long, value_name = "N", value_parser = positive)]
@@ -62,10 +63,10 @@ pub struct Options {
     /// Learning rate, instead of the recipe's
     #[arg(long, value_name = "RATE", value_parser = rate)]
     lr: Option<f64>,
-    /// Side of the model's input in pixels
-    #[arg(long, value_name = "PIXELS", default_value_t = 64,
+    /// Side of the model's input in pixels, instead of the recipe's
+    #[arg(long, value_name = "PIXELS",
         value_parser = clap::value_parser!(u16).range(i64::from(*MODEL_SIDE.start())..=i64::from(*MODEL_SIDE.end())))]
-    side: u16,
+    side: Option<u16>,
     /// Another seed splits, starts and shuffles otherwise; the same one gives the same model
     #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u64).range(0..=i64::MAX as u64))]
     seed: u64,
@@ -103,41 +104,39 @@ struct Config {
     data: Option<PathBuf>,
     /// Number of synthetic radiographs.
     images: u64,
-    split: SplitKind,
     seed: u64,
+    /// What the recipe is called; the options may have changed it.
+    name: String,
     recipe: Recipe,
-    contract: InputContract,
 }
 
 impl Config {
     const FILE: &'static str = "config.toml";
 
     fn new(options: &Options) -> anyhow::Result<Self> {
-        let mut recipe =
-            Recipe::named(&options.recipe).with_context(|| format!("there is no recipe {}", options.recipe))?;
+        let plan = Plan::builtin()?;
+        let experiment = plan
+            .experiment(&options.recipe)
+            .with_context(|| format!("there is no recipe `{}`: `host study --list` names them", options.recipe))?;
+        let mut recipe = experiment.recipe.clone();
+        recipe.split = options.split;
+        recipe.side = options.side.unwrap_or(recipe.side);
         if options.data.is_none() {
             recipe.epochs = SYNTHETIC_EPOCHS;
         }
         recipe.epochs = options.epochs.unwrap_or(recipe.epochs);
-        recipe.steps = options.steps.or(recipe.steps);
+        recipe.steps = options.steps.map_or(recipe.steps, Steps::Number);
         recipe.batch = options.batch.unwrap_or(recipe.batch);
-        recipe.learning_rate = options.lr.unwrap_or(recipe.learning_rate);
+        recipe.optimizer.learning_rate = options.lr.unwrap_or(recipe.optimizer.learning_rate);
         // Before anything is read or written: is the input large enough for the network?
-        recipe.network.initialise(usize::from(options.side), options.seed)?;
+        recipe.check()?;
         let data = match &options.data {
             Some(path) => Some(path.canonicalize().with_context(|| {
                 format!("cannot read {}: name a folder or a ZIP archive that exists and may be read", path.display())
             })?),
             None => None,
         };
-        Ok(Self {
-            data,
-            images: options.images,
-            split: options.split,
-            seed: options.seed,
-            recipe,
-            contract: InputContract { side: options.side, fit: Fit::Stretch, scale: 1.0 / 255.0, zero_point: 0 },
-        })
+        Ok(Self { data, images: options.images, seed: options.seed, name: experiment.name.clone(), recipe })
     }
 
     fn load(folder: &Path) -> anyhow::Result<Self> {
@@ -149,8 +148,8 @@ impl Config {
 
     fn dataset(&self) -> anyhow::Result<Dataset> {
         Ok(match &self.data {
-            Some(path) => Dataset::load(path, &self.contract)?,
-            None => synthetic::dataset(self.images, self.seed, &self.contract)?,
+            Some(path) => Dataset::load(path, &self.recipe.contract())?,
+            None => synthetic::dataset(self.images, self.seed, &self.recipe.contract())?,
         })
     }
 
@@ -169,13 +168,13 @@ pub fn run(options: Options) -> Result<Exit, Failure> {
     };
     let data = config.dataset()?;
     data.require_both_labels()?;
-    let split = Split::new(&data, config.split, config.seed)?;
+    let split = Split::new(&data, config.recipe.split, config.seed)?;
     let checkpoint = options.resume.as_ref().map(|folder| Checkpoint::load(&folder.join(Checkpoint::FILE)));
     let checkpoint = checkpoint.transpose()?;
     let folder = match (&options.resume, &options.out) {
         (Some(folder), _) => folder.clone(),
         (None, Some(folder)) => folder.clone(),
-        (None, None) => default_folder(&config.recipe, data.synthetic),
+        (None, None) => default_folder(&config.name, data.synthetic),
     };
     if options.resume.is_none() {
         start_folder(&folder, &config)?;
@@ -184,28 +183,22 @@ pub fn run(options: Options) -> Result<Exit, Failure> {
     }
     announce(&config, &data, &split, &folder);
 
-    let task = Task {
-        recipe: &config.recipe,
-        contract: config.contract,
-        seed: config.seed,
-        data: &data,
-        train: &split.train,
-        validation: &split.validation,
-        config: config.digest(&data)?,
-    };
-    let file = folder.join(Checkpoint::FILE);
-    let outcome = training::train(&task, checkpoint, interrupt::listen(), |checkpoint| {
-        report::write_metrics(&checkpoint.history, &folder.join("metrics.csv"))?;
-        checkpoint.save(&file)
-    })?;
+    let task =
+        Task { recipe: &config.recipe, seed: config.seed, data: &data, split: &split, config: config.digest(&data)? };
+    let epochs = config.recipe.epochs;
+    let mut talk =
+        Talk { folder: &folder, epochs, bar: progress::bar(config.recipe.steps_of(split.train.len()), "training") };
+    let outcome = training::train(&task, checkpoint, interrupt::listen(), &mut talk)?;
+    talk.bar.finish_and_clear();
     match outcome {
         Outcome::Stopped => {
             crate::say!("stopped; to go on from the last epoch: host train --resume {}", folder.display());
             Ok(Exit::Interrupted)
         }
-        Outcome::Done(layers, history) => {
+        Outcome::Done(trained) => {
+            let layers = trained.network.layers();
             let delivery = delivery::deliver(&layers, &config.card(&data), &data, &split, &folder)?;
-            let report = config.report(&data, &split, history, layers.parameters(), delivery);
+            let report = config.report(&data, &split, *trained, delivery);
             report.write(&folder)?;
             let mut out = io::stdout().lock();
             if options.json {
@@ -222,11 +215,47 @@ pub fn run(options: Options) -> Result<Exit, Failure> {
     }
 }
 
+/// Keeps the state after every epoch and says how it went.
+struct Talk<'a> {
+    folder: &'a Path,
+    epochs: usize,
+    bar: ProgressBar,
+}
+
+impl Watcher for Talk<'_> {
+    fn step(&mut self, progress: &training::Progress) {
+        let training::Progress { epoch, step, loss, accuracy, images_per_second, .. } = progress;
+        self.bar.set_position(*step as u64);
+        self.bar.set_message(format!(
+            "epoch {epoch}/{}  loss {loss:.4}  accuracy {accuracy:.3}  {images_per_second:.0} images/s",
+            self.epochs
+        ));
+    }
+
+    fn epoch(&mut self, checkpoint: &Checkpoint) -> io::Result<()> {
+        report::write_metrics(&checkpoint.history, &self.folder.join("metrics.csv"))?;
+        checkpoint.save(&self.folder.join(Checkpoint::FILE))?;
+        if let Some(metrics) = checkpoint.history.last() {
+            let words = format!(
+                "epoch {:>3}/{}  loss {:.4}  accuracy {:.4}  validation loss {:.4}  accuracy {:.4}",
+                metrics.epoch,
+                self.epochs,
+                metrics.train_loss,
+                metrics.train_accuracy,
+                metrics.validation_loss,
+                metrics.validation_accuracy
+            );
+            self.bar.suspend(|| crate::say!("{words}"));
+        }
+        Ok(())
+    }
+}
+
 /// `runs/20260131-142500-adam`, the time in UTC.
-fn default_folder(recipe: &Recipe, synthetic: bool) -> PathBuf {
+fn default_folder(recipe: &str, synthetic: bool) -> PathBuf {
     let seconds = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |d| d.as_secs());
     let kind = if synthetic { "-synthetic" } else { "" };
-    PathBuf::from("runs").join(format!("{}-{}{kind}", compact_utc(seconds), recipe.name))
+    PathBuf::from("runs").join(format!("{}-{}{kind}", compact_utc(seconds), recipe))
 }
 
 fn start_folder(folder: &Path, config: &Config) -> anyhow::Result<()> {
@@ -284,7 +313,7 @@ fn announce(config: &Config, data: &Dataset, split: &Split, folder: &Path) {
         split.train.len(),
         split.validation.len(),
         split.test.len(),
-        config.recipe.name,
+        config.name,
         config.seed
     );
 }
@@ -294,35 +323,22 @@ impl Config {
     fn card(&self, data: &Dataset) -> Card {
         let synthetic = if data.synthetic { "synthetic-" } else { "" };
         Card {
-            name: format!("{synthetic}{}-{}px-seed{}", self.recipe.name, self.contract.side, self.seed),
+            name: format!("{synthetic}{}-{}px-seed{}", self.name, self.recipe.side, self.seed),
             version: env!("CARGO_PKG_VERSION").to_owned(),
-            contract: self.contract,
+            contract: self.recipe.contract(),
             point: OperatingPoint::unbanded(self.recipe.threshold),
             labels: Label::ALL.map(|label| label.to_string()),
             synthetic: data.synthetic,
             int8: false,
-            recipe: self.recipe.name.clone(),
+            recipe: self.name.clone(),
             seed: self.seed,
-            split: self.split.to_string(),
+            split: self.recipe.split.to_string(),
             data_digest: data.digest().to_string(),
             metrics: BTreeMap::new(),
         }
     }
 
-    fn report(
-        &self,
-        data: &Dataset,
-        split: &Split,
-        history: Vec<EpochMetrics>,
-        parameters: usize,
-        delivery: Delivery,
-    ) -> Report {
-        let count = |indices: &[usize]| {
-            let pneumonia = indices.iter().filter(|&&i| data.samples[i].label.positive()).count();
-            PartCount { normal: indices.len() - pneumonia, pneumonia }
-        };
-        let images = (self.recipe.steps_of(split.train.len()) * self.recipe.batch) as f64;
-        let seconds = history.iter().map(|epoch| images / epoch.images_per_second).sum();
+    fn report(&self, data: &Dataset, split: &Split, trained: Trained, delivery: Delivery) -> Report {
         Report {
             version: env!("CARGO_PKG_VERSION").to_owned(),
             synthetic: data.synthetic,
@@ -332,19 +348,19 @@ impl Config {
             },
             data_digest: data.digest().to_string(),
             skipped: data.skipped.len(),
-            split: self.split,
-            train: count(&split.train),
-            validation: count(&split.validation),
-            test: count(&split.test),
+            train: PartCount::of(data, &split.train),
+            validation: PartCount::of(data, &split.validation),
+            test: PartCount::of(data, &split.test),
             seed: self.seed,
+            name: self.name.clone(),
             recipe: self.recipe.clone(),
-            parameters,
-            contract: self.contract,
+            parameters: trained.network.parameters(),
+            kept_epoch: trained.kept_epoch,
             calibration: delivery.calibration,
             flips: delivery.flips,
             models: delivery.models,
-            history,
-            seconds,
+            history: trained.history,
+            seconds: trained.seconds,
         }
     }
 }

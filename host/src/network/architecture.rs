@@ -25,6 +25,26 @@ pub enum Architecture {
     Deeper,
 }
 
+/// What a network looks like.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Design {
+    /// Its layers.
+    pub architecture: Architecture,
+    /// Equal channels of the input.
+    pub channels: usize,
+    /// Batch normalisation after each pooling.
+    #[serde(default)]
+    pub batch_norm: bool,
+}
+
+impl Design {
+    /// Checks that the input is large enough.
+    pub fn check(&self, side: usize) -> Result<(), SideError> {
+        self.architecture.initialise(side, 0).map(|_| ())
+    }
+}
+
 /// An input that a network cannot take.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("an input of {side} × {side} pixels is too small for this network: use `--side` with at least {smallest}")]

@@ -61,6 +61,46 @@ impl Network {
         Self { convolutions, dense, side: layers.side }
     }
 
+    pub fn initialise(
+        design: &super::Design,
+        side: usize,
+        seed: u64,
+        device: &Device,
+    ) -> Result<Self, super::SideError> {
+        Ok(Self::new(&design.architecture.initialise(side, seed)?, device))
+    }
+    pub fn parameters(&self) -> usize {
+        self.layers().parameters()
+    }
+    pub fn state(&self) -> Vec<f32> {
+        self.layers()
+            .layers
+            .iter()
+            .flat_map(|layer| match layer {
+                Layer::Conv { weight, bias, .. } | Layer::Dense { weight, bias, .. } => {
+                    weight.iter().chain(bias).copied().collect::<Vec<_>>()
+                }
+                _ => vec![],
+            })
+            .collect()
+    }
+    pub fn set_state(&mut self, state: &[f32]) -> bool {
+        let mut layers = self.layers();
+        if layers.parameters() != state.len() {
+            return false;
+        }
+        let mut weights = state.iter();
+        for layer in &mut layers.layers {
+            if let Layer::Conv { weight, bias, .. } | Layer::Dense { weight, bias, .. } = layer {
+                for w in weight.iter_mut().chain(bias) {
+                    *w = *weights.next().unwrap();
+                }
+            }
+        }
+        *self = Self::new(&layers, &self.dense[0].bias.val().device());
+        true
+    }
+
     /// The weights as plain data.
     pub fn layers(&self) -> Layers {
         let mut layers = Vec::new();
@@ -128,12 +168,12 @@ fn block(maps: Tensor<4>, weight: Tensor<4>, bias: Tensor<1>) -> Tensor<4> {
     relu(max_pool2d(conv2d(maps, weight, Some(bias), options), MaxPoolOptions::new([2, 2])))
 }
 
-/// Mean binary cross-entropy of logits against labels (0 or 1), both `[images]`.
+/// Mean binary cross-entropy of logits against labels (0 or 1), each image with its weight; all `[images]`.
 ///
 /// `(1 - y) x - ln σ(x)`, which overflows nowhere.
-pub fn binary_cross_entropy(logits: Tensor<1>, labels: Tensor<1>) -> Tensor<1> {
+pub fn binary_cross_entropy(logits: Tensor<1>, labels: Tensor<1>, weights: Tensor<1>) -> Tensor<1> {
     let negative = labels.neg().add_scalar(1.0);
-    (logits.clone() * negative - log_sigmoid(logits)).mean()
+    ((logits.clone() * negative - log_sigmoid(logits)) * weights).mean()
 }
 
 fn parameter<const D: usize>(id: ParamId, data: Vec<f32>, shape: [usize; D], device: &Device) -> Param<Tensor<D>> {
@@ -227,7 +267,7 @@ mod tests {
         let device = Device::flex();
         let of = |x: f32, y: f32| {
             let one = |v: f32| Tensor::<1>::from_floats([v], &device);
-            values(binary_cross_entropy(one(x), one(y)))[0]
+            values(binary_cross_entropy(one(x), one(y), one(1.0)))[0]
         };
         assert!((of(0.0, 1.0) - std::f32::consts::LN_2).abs() < 1e-6);
         assert!((of(2.0, 1.0) - (1.0 + (-2.0_f32).exp()).ln()).abs() < 1e-6);

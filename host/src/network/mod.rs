@@ -6,6 +6,6 @@ mod block;
 mod forward;
 mod layers;
 
-pub use architecture::{Architecture, SideError};
+pub use architecture::{Architecture, Design, SideError};
 pub use forward::{Network, binary_cross_entropy};
 pub use layers::{Layer, Layers};

@@ -4,12 +4,12 @@ mod plots;
 
 use std::{fmt::Write as _, io, path::Path};
 
-use serde::Serialize;
-use shared::{contract::InputContract, verdict::OperatingPoint};
+use serde::{Deserialize, Serialize};
+use shared::verdict::OperatingPoint;
 
 pub use self::plots::PlotError;
 use crate::{
-    data::split::SplitKind,
+    data::{Dataset, split::SplitKind},
     files,
     statistics::{Figures, Proportion, Scored},
     training::{EpochMetrics, Recipe},
@@ -47,12 +47,20 @@ pub struct ModelResult {
 }
 
 /// Images of one part.
-#[derive(Clone, Copy, Debug, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PartCount {
     /// Without pneumonia.
     pub normal: usize,
     /// With pneumonia.
     pub pneumonia: usize,
+}
+
+impl PartCount {
+    /// Counts the images named.
+    pub fn of(data: &Dataset, indices: &[usize]) -> Self {
+        let pneumonia = indices.iter().filter(|&&i| data.samples[i].label.positive()).count();
+        Self { normal: indices.len() - pneumonia, pneumonia }
+    }
 }
 
 /// A whole run.
@@ -68,8 +76,6 @@ pub struct Report {
     pub data_digest: String,
     /// Files left out.
     pub skipped: usize,
-    /// How the data were split.
-    pub split: SplitKind,
     /// Images to learn from.
     pub train: PartCount,
     /// Images to watch.
@@ -78,12 +84,14 @@ pub struct Report {
     pub test: PartCount,
     /// Seed of everything random.
     pub seed: u64,
+    /// What the recipe is called.
+    pub name: String,
     /// How it was trained.
     pub recipe: Recipe,
     /// Trained numbers of the network.
     pub parameters: usize,
-    /// What the models expect.
-    pub contract: InputContract,
+    /// The epoch whose weights were kept.
+    pub kept_epoch: usize,
     /// How the int8 model was calibrated.
     pub calibration: String,
     /// Test images on which int8 decides differently from float32.
@@ -144,7 +152,7 @@ impl Report {
 
     fn markdown(&self) -> String {
         let mut text = String::from("# Training report\n\n");
-        let Self { recipe, contract, .. } = self;
+        let Self { recipe, .. } = self;
         if self.synthetic {
             text += &format!("**{SYNTHETIC}**\n\n");
         }
@@ -165,9 +173,9 @@ impl Report {
         text += "## Data\n\n";
         text += &format!(
             "{}; {} files left out (`skipped.csv`); digest `{}`. Split: {} (`split.csv`), seed {}.\n\n",
-            self.data, self.skipped, self.data_digest, self.split, self.seed
+            self.data, self.skipped, self.data_digest, recipe.split, self.seed
         );
-        if self.split == SplitKind::Study {
+        if recipe.split == SplitKind::Study {
             text += "The split deals out single files: other images of the patients in the test part were learnt from, so the \
                      figures are better than those to be expected on new patients.\n\n";
         }
@@ -177,19 +185,21 @@ impl Report {
         }
         text += "\n## Training\n\n";
         text += &format!(
-            "Recipe `{}`: {:?} network, {} parameters, {:?} at {}, L2 {}, dropout {}, batches of {}, {} epochs; input \
-             {} × {} pixels. {:.0} s of training. Int8 calibration: {}. Settings in `config.toml`, epochs in `metrics.csv`.\n\n",
-            recipe.name,
-            recipe.network,
+            "Recipe `{}`: {:?} network, {} parameters, {:?} at {}, L2 {}, dropout {}, batches of {}, {} epochs (the weights \
+             of epoch {} are kept); input {} × {} pixels. {:.0} s of training. Int8 calibration: {}. Settings in \
+             `config.toml`, epochs in `metrics.csv`.\n\n",
+            self.name,
+            recipe.network.architecture,
             self.parameters,
-            recipe.optimizer,
-            recipe.learning_rate,
+            recipe.optimizer.kind,
+            recipe.optimizer.learning_rate,
             recipe.l2,
             recipe.dropout,
             recipe.batch,
-            recipe.epochs,
-            contract.side,
-            contract.side,
+            self.history.len(),
+            self.kept_epoch,
+            recipe.side,
+            recipe.side,
             self.seconds,
             self.calibration
         );
@@ -281,13 +291,12 @@ mod tests {
             train_accuracy: 0.75,
             validation_loss: 0.25,
             validation_accuracy: 1.0,
-            images_per_second: 100.0,
         };
         write_metrics(&[metrics], &path).unwrap();
         assert_eq!(
             std::fs::read_to_string(path).unwrap(),
-            "epoch,train_loss,train_accuracy,validation_loss,validation_accuracy,images_per_second\n\
-             1,0.5,0.75,0.25,1.0,100.0\n"
+            "epoch,train_loss,train_accuracy,validation_loss,validation_accuracy\n\
+             1,0.5,0.75,0.25,1.0\n"
         );
     }
 }

@@ -221,7 +221,6 @@ mod tests {
             train_accuracy: 0.5,
             validation_loss: 0.7,
             validation_accuracy: 0.6,
-            images_per_second: 1.0,
         };
         for history in [vec![], vec![epoch(1)], (1..=30).map(epoch).collect()] {
             assert!(curves(&history, "Training").unwrap().contains("validation"));

@@ -3,9 +3,10 @@
 use burn::tensor::{Device, Tensor, TensorData};
 use rand::{SeedableRng, seq::SliceRandom};
 use rand_chacha::ChaCha8Rng;
+use rayon::prelude::*;
 use shared::contract::InputContract;
 
-use crate::data::Dataset;
+use crate::{augment::Augmentation, data::Dataset};
 
 /// Random streams of one seed, so that no use of randomness shifts another.
 #[derive(Clone, Copy)]
@@ -14,6 +15,8 @@ pub(super) enum Stream {
     Order { pass: u64 },
     /// What dropout drops in a step.
     Dropout { step: u64 },
+    /// How an image is varied, counted over the whole training.
+    Augmentation { image: u64 },
 }
 
 impl Stream {
@@ -21,8 +24,10 @@ impl Stream {
     pub(super) fn generator(self, seed: u64) -> ChaCha8Rng {
         let mut rng = ChaCha8Rng::seed_from_u64(seed);
         rng.set_stream(match self {
-            Self::Order { pass } => 2 * pass + 2,
-            Self::Dropout { step } => 2 * step + 3,
+            // Stream 0 is the start of the network.
+            Self::Order { pass } => 3 * pass + 1,
+            Self::Dropout { step } => 3 * step + 2,
+            Self::Augmentation { image } => 3 * image + 3,
         });
         rng
     }
@@ -43,6 +48,11 @@ impl<'a> Shuffled<'a> {
         Self { set, seed, drawn, pass: None }
     }
 
+    /// Images drawn so far.
+    pub(super) fn drawn(&self) -> u64 {
+        self.drawn
+    }
+
     /// The next `count` images.
     pub(super) fn draw(&mut self, count: usize) -> Vec<usize> {
         (0..count).map(|_| self.next()).collect()
@@ -61,22 +71,39 @@ impl<'a> Shuffled<'a> {
     }
 }
 
-/// Images as `[images, 1, side, side]` and their labels (0 normal, 1 pneumonia) as `[images]`.
-pub(super) fn tensors(
+/// Images as `[images, 1, side, side]`.
+pub(super) fn images(data: &Dataset, indices: &[usize], contract: &InputContract, device: &Device) -> Tensor<4> {
+    let table: Vec<f32> = (0..=u8::MAX).map(|pixel| contract.value(pixel)).collect();
+    let values = indices.iter().flat_map(|&i| data.samples[i].pixels.iter().map(|&p| table[usize::from(p)])).collect();
+    tensor(values, contract, device)
+}
+
+/// Images as `[images, 1, side, side]`, each varied in its own way; the first is the `first`-th of the training.
+pub(super) fn augmented(
     data: &Dataset,
     indices: &[usize],
+    augmentation: &Augmentation,
+    seed: u64,
+    first: u64,
     contract: &InputContract,
     device: &Device,
-) -> (Tensor<4>, Tensor<1>) {
-    let table: Vec<f32> = (0..=u8::MAX).map(|pixel| contract.value(pixel)).collect();
-    let pixels: Vec<f32> =
-        indices.iter().flat_map(|&i| data.samples[i].pixels.iter().map(|&p| table[usize::from(p)])).collect();
-    let labels: Vec<f32> = indices.iter().map(|&i| f32::from(u8::from(data.samples[i].label.positive()))).collect();
+) -> Tensor<4> {
+    let mut values = vec![0.0; indices.len() * contract.len()];
+    values.par_chunks_exact_mut(contract.len()).zip(indices).enumerate().for_each(|(position, (values, &i))| {
+        let mut rng = Stream::Augmentation { image: first + position as u64 }.generator(seed);
+        let transform = augmentation.draw(&mut rng);
+        transform.apply(&data.samples[i].pixels, usize::from(contract.side), values);
+        for value in values {
+            *value = (*value - f32::from(contract.zero_point)) * contract.scale;
+        }
+    });
+    tensor(values, contract, device)
+}
+
+fn tensor(values: Vec<f32>, contract: &InputContract, device: &Device) -> Tensor<4> {
     let side = usize::from(contract.side);
-    (
-        Tensor::from_data(TensorData::new(pixels, [indices.len(), 1, side, side]), device),
-        Tensor::from_data(TensorData::new(labels, [indices.len()]), device),
-    )
+    let images = values.len() / contract.len();
+    Tensor::from_data(TensorData::new(values, [images, 1, side, side]), device)
 }
 
 #[cfg(test)]

@@ -1,6 +1,7 @@
 //! Checkpoints: what a training needs to go on as if it had never stopped.
 //!
-//! `one line of JSON | weights (f32, little-endian) | state of the optimizer (burnpack) | SHA-256 of all before`.
+//! `one line of JSON | weights | best weights | state of the optimizer (burnpack) | SHA-256 of all before`; weights are f32,
+//! little-endian.
 
 use std::{
     io,
@@ -22,8 +23,12 @@ pub struct Checkpoint {
     pub step: u64,
     /// Of the epochs done.
     pub history: Vec<EpochMetrics>,
-    /// All weights and biases, in the order of the layers.
+    /// Seconds of training so far.
+    pub seconds: f64,
+    /// State of the network.
     pub weights: Vec<f32>,
+    /// State of the network after the best epoch; empty where it is not to be kept.
+    pub best: Vec<f32>,
     /// State of the optimizer.
     pub optimizer: Vec<u8>,
 }
@@ -34,7 +39,9 @@ struct Header {
     config: String,
     step: u64,
     history: Vec<EpochMetrics>,
+    seconds: f64,
     weights: usize,
+    best: usize,
 }
 
 /// A checkpoint that cannot be read.
@@ -64,11 +71,13 @@ impl Checkpoint {
             config: self.config.clone(),
             step: self.step,
             history: self.history.clone(),
+            seconds: self.seconds,
             weights: self.weights.len(),
+            best: self.best.len(),
         };
         let mut bytes = serde_json::to_vec(&header)?;
         bytes.push(b'\n');
-        bytes.extend(self.weights.iter().flat_map(|w| w.to_le_bytes()));
+        bytes.extend(self.weights.iter().chain(&self.best).flat_map(|w| w.to_le_bytes()));
         bytes.extend_from_slice(&self.optimizer);
         let checksum = Digest::of(&bytes);
         bytes.extend_from_slice(&checksum.0);
@@ -88,12 +97,16 @@ impl Checkpoint {
         }
         let line = content.iter().position(|&b| b == b'\n')?;
         let header: Header = serde_json::from_slice(&content[..line]).ok()?;
-        let (weights, optimizer) = content[line + 1..].split_at_checked(header.weights.checked_mul(4)?)?;
+        let (weights, rest) = content[line + 1..].split_at_checked(header.weights.checked_mul(4)?)?;
+        let (best, optimizer) = rest.split_at_checked(header.best.checked_mul(4)?)?;
+        let floats = |bytes: &[u8]| bytes.as_chunks::<4>().0.iter().map(|b| f32::from_le_bytes(*b)).collect();
         (header.version == env!("CARGO_PKG_VERSION")).then(|| Self {
             config: header.config,
             step: header.step,
             history: header.history,
-            weights: weights.as_chunks::<4>().0.iter().map(|b| f32::from_le_bytes(*b)).collect(),
+            seconds: header.seconds,
+            weights: floats(weights),
+            best: floats(best),
             optimizer: optimizer.to_vec(),
         })
     }
@@ -111,7 +124,9 @@ mod tests {
             config: "abc".to_owned(),
             step: 96,
             history: Vec::new(),
+            seconds: 1.25,
             weights: vec![1.5, -2.25e-30],
+            best: vec![-0.5],
             optimizer: vec![1, 2, 3],
         };
         checkpoint.save(&path).unwrap();

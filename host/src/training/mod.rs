@@ -1,10 +1,12 @@
-//! Training: recipe + data + seed → weights. The same three give the same weights, bit for bit, on the same machine.
+//! Training: recipe + data + seed → weights. The same three give the same weights, bit for bit, on the same machine,
+//! whatever the number of threads.
 
 mod batches;
 mod checkpoint;
 mod recipe;
 
 use std::{
+    io,
     sync::atomic::{AtomicBool, Ordering},
     time::Instant,
 };
@@ -18,51 +20,44 @@ use rand::Rng;
 use serde::{Deserialize, Serialize};
 use shared::contract::InputContract;
 
-use self::batches::{Shuffled, Stream, tensors};
+use self::batches::{Shuffled, Stream};
 pub use self::{
     checkpoint::{Checkpoint, CheckpointError},
-    recipe::{OptimizerKind, Recipe},
+    recipe::{ClassWeights, Keep, Optimizer, OptimizerKind, Recipe, RecipeError, Schedule, Steps, Whole},
 };
 use crate::{
-    data::Dataset,
-    network::{Layer, Layers, Network, SideError, binary_cross_entropy},
-    progress,
+    data::{Dataset, split::Split},
+    network::{Network, SideError, binary_cross_entropy},
 };
 
 /// Images that are judged at once outside of training.
 const JUDGING_BATCH: usize = 64;
 
-/// What an epoch came to. Losses are means of binary cross-entropy (with the L2 term in training).
+/// What an epoch came to. Losses are means of binary cross-entropy with the L2 term, as Keras reports them.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct EpochMetrics {
     /// From 1.
     pub epoch: usize,
-    /// Mean over the steps, each measured before its update.
+    /// Mean over the steps, each measured before its update, on the images as they were augmented.
     pub train_loss: f64,
-    /// Mean over the steps, each measured before its update.
+    /// Mean over the steps, each measured before its update, on the images as they were augmented.
     pub train_accuracy: f64,
     /// At the end of the epoch.
     pub validation_loss: f64,
     /// At the end of the epoch, at the recipe's threshold.
     pub validation_accuracy: f64,
-    /// Speed of the training, validation not counted.
-    pub images_per_second: f64,
 }
 
 /// What is trained on what.
 pub struct Task<'a> {
     /// How.
     pub recipe: &'a Recipe,
-    /// The input, as the model file will state it.
-    pub contract: InputContract,
     /// Starts every random stream.
     pub seed: u64,
-    /// The radiographs.
+    /// The radiographs, brought to the recipe's input.
     pub data: &'a Dataset,
-    /// Those to learn from; not empty.
-    pub train: &'a [usize],
-    /// Those to watch; not empty.
-    pub validation: &'a [usize],
+    /// Which to learn from and which to watch.
+    pub split: &'a Split,
     /// Digest that a checkpoint must carry to be continued.
     pub config: String,
 }
@@ -70,10 +65,49 @@ pub struct Task<'a> {
 /// How a training ended.
 #[derive(Debug)]
 pub enum Outcome {
-    /// All epochs are done.
-    Done(Layers, Vec<EpochMetrics>),
+    /// It is over.
+    Done(Box<Trained>),
     /// It was asked to stop; the last checkpoint stands.
     Stopped,
+}
+
+/// A trained network.
+#[derive(Debug)]
+pub struct Trained {
+    /// With the weights that the recipe keeps.
+    pub network: Network,
+    /// Every epoch.
+    pub history: Vec<EpochMetrics>,
+    /// The epoch whose weights are kept.
+    pub kept_epoch: usize,
+    /// Seconds of training, without validation.
+    pub seconds: f64,
+}
+
+/// Somebody who is told how a training goes on.
+pub trait Watcher {
+    /// After a step.
+    fn step(&mut self, _progress: &Progress) {}
+
+    /// At the start and after every epoch: the state, to be kept.
+    fn epoch(&mut self, checkpoint: &Checkpoint) -> io::Result<()>;
+}
+
+/// Where a training stands within an epoch.
+#[derive(Clone, Copy, Debug)]
+pub struct Progress {
+    /// From 1.
+    pub epoch: usize,
+    /// Steps done in this epoch.
+    pub step: usize,
+    /// Steps of an epoch.
+    pub steps: usize,
+    /// Mean over the steps of this epoch.
+    pub loss: f64,
+    /// Mean over the steps of this epoch.
+    pub accuracy: f64,
+    /// Speed in this epoch.
+    pub images_per_second: f64,
 }
 
 /// A training that cannot start or go on.
@@ -90,7 +124,7 @@ pub enum TrainingError {
     Optimizer(String),
     /// a checkpoint cannot be written
     #[error("the checkpoint cannot be written ({0}): free some space or name another folder with `--out`")]
-    Checkpoint(#[from] std::io::Error),
+    Checkpoint(#[from] io::Error),
     /// the loss is no number
     #[error("the loss became infinite in epoch {0}: use a smaller learning rate (`--lr`)")]
     Diverged(usize),
@@ -108,26 +142,26 @@ pub fn device() -> Device {
     }
 }
 
-/// Trains from the start, or from a checkpoint. `save` is given a checkpoint at the start and after every epoch;
-/// `stop` is looked at after every step.
+/// Trains from the start, or from a checkpoint. `stop` is looked at after every step.
 pub fn train(
     task: &Task<'_>,
     from: Option<Checkpoint>,
     stop: &AtomicBool,
-    mut save: impl FnMut(&Checkpoint) -> std::io::Result<()>,
+    watcher: &mut dyn Watcher,
 ) -> Result<Outcome, TrainingError> {
     let mut trainer = Trainer::new(task, from)?;
     if trainer.history.is_empty() {
-        save(&trainer.checkpoint()?)?;
+        watcher.epoch(&trainer.checkpoint()?)?;
     }
-    while trainer.history.len() < task.recipe.epochs {
-        match trainer.epoch(stop)? {
-            Some(metrics) => trainer.history.push(metrics),
-            None => return Ok(Outcome::Stopped),
+    while !trainer.over() {
+        let Some(metrics) = trainer.epoch(stop, watcher)? else { return Ok(Outcome::Stopped) };
+        trainer.history.push(metrics);
+        if task.recipe.keep == Keep::Best && trainer.best_epoch() == metrics.epoch {
+            trainer.best = trainer.network.state();
         }
-        save(&trainer.checkpoint()?)?;
+        watcher.epoch(&trainer.checkpoint()?)?;
     }
-    Ok(Outcome::Done(trainer.network.layers(), trainer.history))
+    Ok(Outcome::Done(Box::new(trainer.finish())))
 }
 
 /// Logits of the network for the radiographs named, in their order.
@@ -137,47 +171,83 @@ pub fn judge(network: &Network, data: &Dataset, indices: &[usize], contract: &In
     indices
         .chunks(JUDGING_BATCH)
         .flat_map(|chunk| {
-            let (images, _) = tensors(data, chunk, contract, &device);
+            let images = batches::images(data, chunk, contract, &device);
             network.forward(images).into_data().iter::<f32>().collect::<Vec<_>>()
         })
         .collect()
 }
 
+/// Mean binary cross-entropy of logits against the truth about the radiographs named.
+pub fn cross_entropy(logits: &[f32], data: &Dataset, indices: &[usize]) -> f64 {
+    let loss = |(&logit, &i): (&f32, &usize)| {
+        let x = f64::from(logit);
+        x.max(0.0) - if data.samples[i].label.positive() { x } else { 0.0 } + (-x.abs()).exp().ln_1p()
+    };
+    logits.iter().zip(indices).map(loss).sum::<f64>() / indices.len().max(1) as f64
+}
+
+/// The L2 term of the loss.
+pub fn l2_term(network: &Network, recipe: &Recipe) -> f64 {
+    if recipe.l2 == 0.0 {
+        return 0.0;
+    }
+    recipe.l2 * network.valid().squared_weights().into_data().iter::<f64>().sum::<f64>()
+}
+
+/// The probability whose log-odds are `logit`.
+pub fn sigmoid(logit: f32) -> f32 {
+    1.0 / (1.0 + (-logit).exp())
+}
+
 struct Trainer<'a> {
     task: &'a Task<'a>,
+    contract: InputContract,
+    class_weights: [f32; 2],
     device: Device,
     network: Network,
     optimizer: ModuleOptimizer,
     stream: Shuffled<'a>,
     step: u64,
     history: Vec<EpochMetrics>,
+    /// State of the network after the best epoch; empty where the last one's is kept.
+    best: Vec<f32>,
+    seconds: f64,
 }
 
 impl<'a> Trainer<'a> {
     fn new(task: &'a Task<'a>, from: Option<Checkpoint>) -> Result<Self, TrainingError> {
         let recipe = task.recipe;
         let device = device().autodiff();
-        let mut layers = recipe.network.initialise(usize::from(task.contract.side), task.seed)?;
-        let mut optimizer = match recipe.optimizer {
+        let mut network = Network::initialise(&recipe.network, usize::from(recipe.side), task.seed, &device)?;
+        let mut optimizer = match recipe.optimizer.kind {
             OptimizerKind::Sgd => SgdConfig::new().init(),
             OptimizerKind::Adam => AdamConfig::new().with_epsilon(1e-7).init(),
         };
-        let (mut step, mut history) = (0, Vec::new());
+        let (mut step, mut history, mut best, mut seconds) = (0, Vec::new(), Vec::new(), 0.0);
         if let Some(checkpoint) = from {
-            if checkpoint.config != task.config || checkpoint.weights.len() != layers.parameters() {
+            if checkpoint.config != task.config || !network.set_state(&checkpoint.weights) {
                 return Err(TrainingError::OtherTraining);
-            }
-            let mut weights = checkpoint.weights.into_iter();
-            for value in parameters_mut(&mut layers) {
-                *value = weights.next().unwrap_or_default();
             }
             optimizer = optimizer
                 .from_bytes(Bytes::from_bytes_vec(checkpoint.optimizer))
                 .map_err(|e| TrainingError::Optimizer(e.to_string()))?;
-            (step, history) = (checkpoint.step, checkpoint.history);
+            (step, history, best, seconds) = (checkpoint.step, checkpoint.history, checkpoint.best, checkpoint.seconds);
         }
-        let stream = Shuffled::new(task.train, task.seed, step * recipe.batch as u64);
-        Ok(Self { task, network: Network::new(&layers, &device), device, optimizer, stream, step, history })
+        let train = &task.split.train;
+        let pneumonia = train.iter().filter(|&&i| task.data.samples[i].label.positive()).count();
+        Ok(Self {
+            task,
+            contract: recipe.contract(),
+            class_weights: recipe.weights_of([train.len() - pneumonia, pneumonia]),
+            device,
+            network,
+            optimizer,
+            stream: Shuffled::new(train, task.seed, step * recipe.batch as u64),
+            step,
+            history,
+            best,
+            seconds,
+        })
     }
 
     fn checkpoint(&self) -> Result<Checkpoint, TrainingError> {
@@ -186,68 +256,84 @@ impl<'a> Trainer<'a> {
             config: self.task.config.clone(),
             step: self.step,
             history: self.history.clone(),
-            weights: parameters_mut(&mut self.network.layers()).map(|w| *w).collect(),
+            seconds: self.seconds,
+            weights: self.network.state(),
+            best: self.best.clone(),
             optimizer: optimizer.to_vec(),
         })
     }
 
+    fn over(&self) -> bool {
+        let done = self.history.len();
+        done >= self.task.recipe.epochs || self.task.recipe.patience.is_some_and(|p| done >= self.best_epoch() + p)
+    }
+
+    /// The first epoch of the lowest validation loss; 0 before the first one.
+    fn best_epoch(&self) -> usize {
+        let best = self.history.iter().min_by(|a, b| a.validation_loss.total_cmp(&b.validation_loss));
+        best.map_or(0, |metrics| metrics.epoch)
+    }
+
+    fn finish(mut self) -> Trained {
+        let mut kept_epoch = self.history.len();
+        if self.network.set_state(&self.best) {
+            kept_epoch = self.best_epoch();
+        }
+        Trained { network: self.network, history: self.history, kept_epoch, seconds: self.seconds }
+    }
+
+    fn steps(&self) -> usize {
+        self.task.recipe.steps_of(self.task.split.train.len())
+    }
+
     /// One epoch; `None` if it was asked to stop.
-    fn epoch(&mut self, stop: &AtomicBool) -> Result<Option<EpochMetrics>, TrainingError> {
-        let recipe = self.task.recipe;
-        let (epoch, steps) = (self.history.len() + 1, recipe.steps_of(self.task.train.len()));
-        let bar = progress::bar(steps, "training");
+    fn epoch(&mut self, stop: &AtomicBool, watcher: &mut dyn Watcher) -> Result<Option<EpochMetrics>, TrainingError> {
+        let (epoch, steps, batch) = (self.history.len() + 1, self.steps(), self.task.recipe.batch);
         let start = Instant::now();
         let (mut loss, mut right) = (0.0, 0);
-        for done in 1..=steps {
+        for step in 1..=steps {
             let (step_loss, step_right) = self.train_step();
             if !step_loss.is_finite() {
                 return Err(TrainingError::Diverged(epoch));
             }
             loss += step_loss;
             right += step_right;
-            let images = (done * recipe.batch) as f64;
-            bar.set_message(format!(
-                "epoch {epoch}/{}  loss {:.4}  accuracy {:.3}  {:.0} images/s",
-                recipe.epochs,
-                loss / done as f64,
-                right as f64 / images,
-                images / start.elapsed().as_secs_f64()
-            ));
-            bar.inc(1);
+            let images = (step * batch) as f64;
+            watcher.step(&Progress {
+                epoch,
+                step,
+                steps,
+                loss: loss / step as f64,
+                accuracy: right as f64 / images,
+                images_per_second: images / start.elapsed().as_secs_f64(),
+            });
             if stop.load(Ordering::Relaxed) {
-                bar.finish_and_clear();
                 return Ok(None);
             }
         }
-        let images_per_second = (steps * recipe.batch) as f64 / start.elapsed().as_secs_f64();
-        bar.finish_and_clear();
+        self.seconds += start.elapsed().as_secs_f64();
         let (validation_loss, validation_accuracy) = self.validate(epoch);
-        let metrics = EpochMetrics {
+        Ok(Some(EpochMetrics {
             epoch,
             train_loss: loss / steps as f64,
-            train_accuracy: right as f64 / (steps * recipe.batch) as f64,
+            train_accuracy: right as f64 / (steps * batch) as f64,
             validation_loss,
             validation_accuracy,
-            images_per_second,
-        };
-        crate::say!(
-            "epoch {epoch:>3}/{}  loss {:.4}  accuracy {:.4}  validation loss {:.4}  accuracy {:.4}  {:.0} images/s",
-            recipe.epochs,
-            metrics.train_loss,
-            metrics.train_accuracy,
-            metrics.validation_loss,
-            metrics.validation_accuracy,
-            metrics.images_per_second
-        );
-        Ok(Some(metrics))
+        }))
     }
 
     /// One update. Loss and number of right decisions before it.
     fn train_step(&mut self) -> (f64, usize) {
-        let recipe = self.task.recipe;
+        let (recipe, data, seed) = (self.task.recipe, self.task.data, self.task.seed);
+        let first = self.stream.drawn();
         let indices = self.stream.draw(recipe.batch);
-        let (images, labels) = tensors(self.task.data, &indices, &self.task.contract, &self.device);
-        let mut rng = Stream::Dropout { step: self.step }.generator(self.task.seed);
+        let images = if recipe.augmentation.is_identity() {
+            batches::images(data, &indices, &self.contract, &self.device)
+        } else {
+            batches::augmented(data, &indices, &recipe.augmentation, seed, first, &self.contract, &self.device)
+        };
+        let positive = |&i: &usize| data.samples[i].label.positive();
+        let mut rng = Stream::Dropout { step: self.step }.generator(seed);
         let logits = if recipe.dropout > 0.0 {
             // Two borrows of one generator: the poolings all come before the dense layers.
             let mut dense_rng = rng.clone();
@@ -260,41 +346,36 @@ impl<'a> Trainer<'a> {
         } else {
             self.network.forward(images)
         };
-        let right = logits
-            .to_data()
-            .iter::<f32>()
-            .zip(&indices)
-            .filter(|(logit, i)| (sigmoid(*logit) >= recipe.threshold) == self.task.data.samples[**i].label.positive())
-            .count();
-        let mut loss = binary_cross_entropy(logits, labels);
+        let decided = |logit: f32| sigmoid(logit) >= recipe.threshold;
+        let right =
+            logits.to_data().iter::<f32>().zip(&indices).filter(|(logit, i)| decided(*logit) == positive(i)).count();
+        let labels = indices.iter().map(|i| f32::from(u8::from(positive(i)))).collect();
+        let weights = indices.iter().map(|i| self.class_weights[usize::from(positive(i))]).collect();
+        let [labels, weights]: [Tensor<1>; 2] = [labels, weights]
+            .map(|values: Vec<f32>| Tensor::from_data(TensorData::new(values, [indices.len()]), &self.device));
+        let mut loss = binary_cross_entropy(logits, labels, weights);
         if recipe.l2 > 0.0 {
             loss = loss + self.network.squared_weights().mul_scalar(recipe.l2);
         }
         let value = loss.to_data().iter::<f64>().sum();
         let gradients = GradientsParams::from_grads(loss.backward(), &self.network);
-        self.network = self.optimizer.step(recipe.learning_rate, self.network.clone(), gradients);
+        let rate = recipe.learning_rate(self.step, (self.steps() * recipe.epochs) as u64);
+        self.network = self.optimizer.step(rate, self.network.clone(), gradients);
         self.step += 1;
         (value, right)
     }
 
     /// Loss and accuracy on the validation images of this epoch.
     fn validate(&self, epoch: usize) -> (f64, f64) {
-        let count = self.task.recipe.validation_of(self.task.validation.len());
-        let indices = Shuffled::new(self.task.validation, self.task.seed, ((epoch - 1) * count) as u64).draw(count);
-        let logits = judge(&self.network, self.task.data, &indices, &self.task.contract);
-        let (mut loss, mut right) = (0.0, 0);
-        for (&logit, &i) in logits.iter().zip(&indices) {
-            let positive = self.task.data.samples[i].label.positive();
-            let x = f64::from(logit);
-            loss += x.max(0.0) - if positive { x } else { 0.0 } + (-x.abs()).exp().ln_1p();
-            right += usize::from((sigmoid(logit) >= self.task.recipe.threshold) == positive);
-        }
-        (loss / count as f64, right as f64 / count as f64)
+        let Task { recipe, data, split, seed, .. } = self.task;
+        let count = recipe.validation_of(split.validation.len());
+        let indices = Shuffled::new(&split.validation, *seed, ((epoch - 1) * count) as u64).draw(count);
+        let logits = judge(&self.network, data, &indices, &self.contract);
+        let decided = |logit: f32| sigmoid(logit) >= recipe.threshold;
+        let right = logits.iter().zip(&indices).filter(|(l, i)| decided(**l) == data.samples[**i].label.positive());
+        let right = right.count() as f64;
+        (cross_entropy(&logits, data, &indices) + l2_term(&self.network, recipe), right / count as f64)
     }
-}
-
-fn sigmoid(logit: f32) -> f32 {
-    1.0 / (1.0 + (-logit).exp())
 }
 
 /// Drops values with probability `rate` and scales the others up, so that the mean stays.
@@ -306,25 +387,15 @@ fn dropout<const D: usize>(tensor: Tensor<D>, rate: f64, rng: &mut impl Rng) -> 
     tensor * mask
 }
 
-/// All weights and biases, in the order of the layers.
-fn parameters_mut(layers: &mut Layers) -> impl Iterator<Item = &mut f32> {
-    layers.layers.iter_mut().flat_map(|layer| {
-        let (weight, bias): (&mut [f32], &mut [f32]) = match layer {
-            Layer::Conv { weight, bias, .. } | Layer::Dense { weight, bias, .. } => (weight, bias),
-            Layer::Relu | Layer::MaxPool2 | Layer::Flatten => (&mut [], &mut []),
-        };
-        weight.iter_mut().chain(bias)
-    })
-}
-
 #[cfg(test)]
 mod tests {
-    use shared::{contract::Fit, verdict::Digest};
+    use shared::verdict::Digest;
 
     use super::*;
-    use crate::data::{Label, Sample};
-
-    const CONTRACT: InputContract = InputContract { side: 22, fit: Fit::Stretch, scale: 1.0 / 255.0, zero_point: 0 };
+    use crate::{
+        data::{Label, Sample, split::SplitKind},
+        study::Plan,
+    };
 
     /// Pneumonia is bright on the left, normal on the right; the mean is the same.
     fn data(count: usize) -> Dataset {
@@ -348,34 +419,46 @@ mod tests {
     }
 
     fn recipe(name: &str, epochs: usize) -> Recipe {
-        Recipe { epochs, steps: Some(6), batch: 8, ..Recipe::named(name).unwrap() }
+        let plan = Plan::builtin().unwrap();
+        let recipe = plan.experiment(name).unwrap().recipe.clone();
+        let steps = Steps::Number(6);
+        Recipe { side: 22, epochs, steps, validation_steps: Steps::Number(2), batch: 8, ..recipe }
+    }
+
+    /// Keeps every checkpoint.
+    impl Watcher for Vec<Checkpoint> {
+        fn epoch(&mut self, checkpoint: &Checkpoint) -> io::Result<()> {
+            self.push(checkpoint.clone());
+            Ok(())
+        }
     }
 
     /// Trains; the checkpoints are given back with the outcome.
-    fn run(recipe: &Recipe, from: Option<Checkpoint>, stop: bool) -> (Outcome, Vec<Checkpoint>) {
+    fn try_run(
+        recipe: &Recipe,
+        from: Option<Checkpoint>,
+        stop: bool,
+    ) -> (Result<Outcome, TrainingError>, Vec<Checkpoint>) {
         let data = data(40);
-        let (train_part, validation): (Vec<usize>, Vec<usize>) = ((0..30).collect(), (30..40).collect());
-        let task = Task {
-            recipe,
-            contract: CONTRACT,
-            seed: 11,
-            data: &data,
-            train: &train_part,
-            validation: &validation,
-            config: "test".to_owned(),
-        };
+        let split =
+            Split { kind: SplitKind::Study, train: (0..30).collect(), validation: (30..40).collect(), test: vec![] };
+        let task = Task { recipe, seed: 11, data: &data, split: &split, config: "test".to_owned() };
         let mut saved = Vec::new();
-        let outcome = train(&task, from, &AtomicBool::new(stop), |c| {
-            saved.push(c.clone());
-            Ok(())
-        });
-        (outcome.unwrap(), saved)
+        let outcome = train(&task, from, &AtomicBool::new(stop), &mut saved);
+        (outcome, saved)
+    }
+
+    fn run(recipe: &Recipe, from: Option<Checkpoint>) -> (Trained, Vec<Checkpoint>) {
+        let (outcome, saved) = try_run(recipe, from, false);
+        let Outcome::Done(trained) = outcome.unwrap() else { panic!("stopped") };
+        (*trained, saved)
     }
 
     #[test]
     fn learns_what_the_mean_does_not_tell() {
-        let recipe = Recipe { learning_rate: 0.003, ..recipe("adam", 12) };
-        let (Outcome::Done(_, history), _) = run(&recipe, None, false) else { panic!("stopped") };
+        let mut recipe = recipe("adam", 12);
+        recipe.optimizer.learning_rate = 0.003;
+        let history = run(&recipe, None).0.history;
         assert_eq!(history.len(), 12);
         assert!(history[11].validation_accuracy >= 0.9, "{history:?}");
         assert!(history[11].train_loss < history[0].train_loss, "{history:?}");
@@ -383,49 +466,62 @@ mod tests {
 
     #[test]
     fn resumed_is_as_if_never_stopped_to_the_bit() {
-        for name in ["adam", "sgd-l2", "sgd-dropout"] {
-            let (Outcome::Done(straight, _), _) = run(&recipe(name, 2), None, false) else { panic!("stopped") };
-            let (_, saved) = run(&recipe(name, 1), None, false);
+        let mut best = recipe("adam-strong-bn", 3);
+        best.keep = Keep::Best;
+        best.class_weights = ClassWeights::Balanced;
+        for recipe in [recipe("adam", 3), recipe("sgd-l2", 3), recipe("sgd-dropout", 3), best] {
+            let (straight, saved) = run(&recipe, None);
             let folder = tempfile::tempdir().unwrap();
             let path = folder.path().join(Checkpoint::FILE);
-            saved.last().unwrap().save(&path).unwrap();
-            let from = Checkpoint::load(&path).unwrap();
-            let (Outcome::Done(resumed, history), _) = run(&recipe(name, 2), Some(from), false) else {
-                panic!("stopped")
-            };
-            assert_eq!(resumed, straight, "{name}");
-            assert_eq!(history.len(), 2);
+            saved[1].save(&path).unwrap();
+            let (resumed, _) = run(&recipe, Some(Checkpoint::load(&path).unwrap()));
+            assert_eq!(resumed.network.state(), straight.network.state(), "{recipe:?}");
+            assert_eq!(resumed.history, straight.history);
+            assert_eq!(resumed.kept_epoch, straight.kept_epoch);
         }
     }
 
     #[test]
-    fn stopping_keeps_the_last_checkpoint() {
-        let (outcome, saved) = run(&recipe("adam", 2), None, true);
-        assert!(matches!(outcome, Outcome::Stopped));
-        assert_eq!(saved.len(), 1);
-        let (Outcome::Done(resumed, _), _) = run(&recipe("adam", 2), Some(saved[0].clone()), false) else {
-            panic!("stopped")
+    fn the_number_of_threads_does_not_matter() {
+        let recipe = recipe("adam-strong-bn", 2);
+        let with = |threads: usize| {
+            let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
+            pool.install(|| run(&recipe, None).0.network.state())
         };
-        let (Outcome::Done(straight, _), _) = run(&recipe("adam", 2), None, false) else { panic!("stopped") };
-        assert_eq!(resumed, straight);
+        assert_eq!(with(1), with(3));
+    }
+
+    #[test]
+    fn stopping_keeps_the_last_checkpoint() {
+        let recipe = recipe("adam", 2);
+        let (outcome, saved) = try_run(&recipe, None, true);
+        assert!(matches!(outcome, Ok(Outcome::Stopped)));
+        assert_eq!(saved.len(), 1);
+        let resumed = run(&recipe, Some(saved[0].clone())).0;
+        assert_eq!(resumed.network.state(), run(&recipe, None).0.network.state());
+    }
+
+    #[test]
+    fn patience_ends_a_training_and_the_best_weights_are_kept() {
+        let mut recipe = Recipe { patience: Some(2), keep: Keep::Best, ..recipe("adam", 200) };
+        // Large steps make the validation loss rise soon.
+        recipe.optimizer.learning_rate = 0.05;
+        let (trained, saved) = run(&recipe, None);
+        let best = trained.history.iter().min_by(|a, b| a.validation_loss.total_cmp(&b.validation_loss)).unwrap();
+        assert_eq!(trained.kept_epoch, best.epoch);
+        assert_eq!(trained.history.len(), best.epoch + 2);
+        assert_eq!(trained.network.state(), saved[best.epoch].weights);
     }
 
     #[test]
     fn checkpoints_of_other_trainings_are_refused() {
-        let (_, saved) = run(&recipe("adam", 1), None, false);
-        let other = Checkpoint { config: "other".to_owned(), ..saved[0].clone() };
-        let data = data(4);
         let recipe = recipe("adam", 1);
-        let task = Task {
-            recipe: &recipe,
-            contract: CONTRACT,
-            seed: 11,
-            data: &data,
-            train: &[0, 1],
-            validation: &[2, 3],
-            config: "test".to_owned(),
-        };
-        let outcome = train(&task, Some(other), &AtomicBool::new(false), |_| Ok(()));
-        assert!(matches!(outcome, Err(TrainingError::OtherTraining)));
+        let (_, saved) = run(&recipe, None);
+        for other in [
+            Checkpoint { config: "other".to_owned(), ..saved[0].clone() },
+            Checkpoint { weights: vec![0.0; 3], ..saved[0].clone() },
+        ] {
+            assert!(matches!(try_run(&recipe, Some(other), false).0, Err(TrainingError::OtherTraining)));
+        }
     }
 }

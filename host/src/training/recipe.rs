@@ -1,10 +1,97 @@
 //! Recipes: how a network is trained, as data.
 
 use serde::{Deserialize, Serialize};
+use shared::{
+    contract::{Fit, InputContract},
+    limits::MODEL_SIDE,
+};
 
-use crate::network::Architecture;
+use crate::{
+    augment::{Augmentation, AugmentationError},
+    data::split::SplitKind,
+    network::{Design, SideError},
+};
+
+/// How a network is trained. In TOML, as a table; `host/recipes` has examples.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Recipe {
+    /// Side of the input in pixels; radiographs are stretched to the square.
+    pub side: u16,
+    /// How the radiographs are dealt out.
+    pub split: SplitKind,
+    /// Images of a step.
+    pub batch: usize,
+    /// Steps of an epoch, on images drawn from the shuffled training part.
+    pub steps: Steps,
+    /// Batches of an epoch's validation, drawn likewise.
+    pub validation_steps: Steps,
+    /// Epochs at most.
+    pub epochs: usize,
+    /// Stop when the validation loss has not fallen for so many epochs.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub patience: Option<usize>,
+    /// Which epoch's weights are kept.
+    #[serde(default)]
+    pub keep: Keep,
+    /// Factor of the sum of squared weights in the loss; 0 for none.
+    #[serde(default)]
+    pub l2: f64,
+    /// Share of the values that are dropped after each pooling and each hidden dense layer; 0 for none.
+    #[serde(default)]
+    pub dropout: f64,
+    /// How much each class counts in the loss.
+    #[serde(default)]
+    pub class_weights: ClassWeights,
+    /// Probability at or above which the decision is pneumonia.
+    #[serde(default = "half")]
+    pub threshold: f32,
+    /// The network.
+    pub network: Design,
+    /// The rule by which gradients change weights.
+    pub optimizer: Optimizer,
+    /// How training images are varied.
+    #[serde(default, skip_serializing_if = "Augmentation::is_identity")]
+    pub augmentation: Augmentation,
+}
+
+/// How many batches an epoch has: a number, or `"whole"`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(untagged)]
+pub enum Steps {
+    /// So many.
+    Number(usize),
+    /// As many as the part holds.
+    Whole(Whole),
+}
+
+/// The word for all there is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Whole {
+    /// `"whole"`.
+    Whole,
+}
+
+impl Steps {
+    /// As many as the part holds.
+    pub const WHOLE: Self = Self::Whole(Whole::Whole);
+}
 
 /// The rule by which gradients change weights.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Optimizer {
+    /// Its name.
+    pub kind: OptimizerKind,
+    /// Its learning rate.
+    pub learning_rate: f64,
+    /// How the learning rate changes over the steps.
+    #[serde(default)]
+    pub schedule: Schedule,
+}
+
+/// The rules.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum OptimizerKind {
@@ -14,88 +101,177 @@ pub enum OptimizerKind {
     Adam,
 }
 
-/// How a network is trained.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Recipe {
-    /// The word for `--recipe`.
-    pub name: String,
-    /// The network.
-    pub network: Architecture,
-    /// The rule by which gradients change weights.
-    pub optimizer: OptimizerKind,
-    /// Its learning rate.
-    pub learning_rate: f64,
-    /// Factor of the sum of squared weights in the loss; 0 for none.
-    pub l2: f64,
-    /// Share of the values that are dropped after each pooling and each hidden dense layer; 0 for none.
-    pub dropout: f64,
-    /// Images of a step.
-    pub batch: usize,
-    /// Steps of an epoch; without it, as many whole batches as the training part holds.
-    pub steps: Option<usize>,
-    /// Epochs. The weights of the last one are kept.
-    pub epochs: usize,
-    /// Probability at or above which the decision is pneumonia.
-    pub threshold: f32,
+/// How the learning rate changes over the steps.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Schedule {
+    /// Not at all.
+    #[default]
+    Constant,
+    /// Half a cosine from the whole rate to nothing (Loshchilov, Hutter, ICLR 2017, without restarts).
+    Cosine,
+}
+
+/// Which epoch's weights are kept.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Keep {
+    /// The last one's.
+    #[default]
+    Last,
+    /// Those of the lowest validation loss.
+    Best,
+}
+
+/// How much each class counts in the loss.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum ClassWeights {
+    /// Every image counts 1.
+    #[default]
+    None,
+    /// An image counts `images / (2 × images of its class)` of the training part, so that both classes count the same.
+    Balanced,
+}
+
+fn half() -> f32 {
+    0.5
+}
+
+/// A recipe that cannot be followed.
+#[derive(Clone, Debug, PartialEq, thiserror::Error)]
+pub enum RecipeError {
+    /// a number is out of its range
+    #[error("`{field}` is {value}; it must be {range}")]
+    Range {
+        /// The field.
+        field: &'static str,
+        /// What it is.
+        value: f64,
+        /// What it may be.
+        range: &'static str,
+    },
+    /// the input is too small for the network
+    #[error(transparent)]
+    Side(#[from] SideError),
+    /// the augmentation is out of its range
+    #[error(transparent)]
+    Augmentation(#[from] AugmentationError),
 }
 
 impl Recipe {
-    /// The names of the built-in recipes, the first being the default.
-    pub const NAMES: [&'static str; 7] =
-        ["adam", "adam-whole", "adam-whole-l2", "deeper", "sgd", "sgd-l2", "sgd-dropout"];
-
-    /// A built-in recipe: the runs of the study under its own settings.
-    pub fn named(name: &str) -> Option<Self> {
-        let sgd = || Self {
-            name: name.to_owned(),
-            network: Architecture::Baseline,
-            optimizer: OptimizerKind::Sgd,
-            learning_rate: 0.01,
-            l2: 0.0,
-            dropout: 0.0,
-            batch: 20,
-            steps: Some(48),
-            epochs: 30,
-            threshold: 0.5,
+    /// Checks every range.
+    pub fn check(&self) -> Result<(), RecipeError> {
+        let range = |field, value: f64, within: bool, range| {
+            if within { Ok(()) } else { Err(RecipeError::Range { field, value, range }) }
         };
-        let adam = || Self { optimizer: OptimizerKind::Adam, learning_rate: 0.001, ..sgd() };
-        Some(match name {
-            "sgd" => sgd(),
-            "sgd-l2" => Self { l2: 0.005, ..sgd() },
-            "sgd-dropout" => Self { dropout: 0.3, ..sgd() },
-            "adam" => adam(),
-            "deeper" => Self { network: Architecture::Deeper, ..adam() },
-            "adam-whole" => Self { steps: None, ..adam() },
-            "adam-whole-l2" => Self { steps: None, l2: 0.005, ..adam() },
-            _ => return None,
-        })
+        let count = |field, value: usize| {
+            range(field, value as f64, (1..=1_000_000).contains(&value), "a whole number from 1 to 1000000")
+        };
+        range("side", f64::from(self.side), MODEL_SIDE.contains(&self.side), "from 16 to 512 pixels")?;
+        count("batch", self.batch)?;
+        for (field, steps) in [("steps", self.steps), ("validation_steps", self.validation_steps)] {
+            if let Steps::Number(number) = steps {
+                count(field, number)?;
+            }
+        }
+        count("epochs", self.epochs)?;
+        count("patience", self.patience.unwrap_or(1))?;
+        let rate = self.optimizer.learning_rate;
+        range("learning_rate", rate, rate > 0.0 && rate <= 10.0, "above 0 and up to 10")?;
+        range("l2", self.l2, (0.0..=10.0).contains(&self.l2), "from 0 to 10")?;
+        range("dropout", self.dropout, (0.0..1.0).contains(&self.dropout), "from 0 to below 1")?;
+        let threshold = f64::from(self.threshold);
+        range("threshold", threshold, threshold > 0.0 && threshold < 1.0, "between 0 and 1")?;
+        self.augmentation.check()?;
+        Ok(self.network.check(usize::from(self.side))?)
     }
 
-    /// Steps of an epoch on `images` training images.
+    /// The input of the network.
+    pub fn contract(&self) -> InputContract {
+        InputContract { side: self.side, fit: Fit::Stretch, scale: 1.0 / 255.0, zero_point: 0 }
+    }
+
+    /// Steps of an epoch on `images` training images; the whole is as many as there are whole batches.
     pub fn steps_of(&self, images: usize) -> usize {
-        self.steps.unwrap_or((images / self.batch).max(1))
+        match self.steps {
+            Steps::Number(steps) => steps,
+            Steps::Whole(_) => (images / self.batch).max(1),
+        }
     }
 
-    /// Validation images of an epoch, out of `images`: a third as many batches as steps where the epoch has a fixed
-    /// number of steps (the study's 16 for 48), else all.
+    /// Validation images of an epoch, out of `images`.
     pub fn validation_of(&self, images: usize) -> usize {
-        self.steps.map_or(images, |steps| (steps.div_ceil(3) * self.batch).min(images))
+        match self.validation_steps {
+            Steps::Number(steps) => (steps * self.batch).min(images),
+            Steps::Whole(_) => images,
+        }
+    }
+
+    /// Learning rate of step `step`, counted from 0, of `steps` in all.
+    pub fn learning_rate(&self, step: u64, steps: u64) -> f64 {
+        let done = step as f64 / steps.max(1) as f64;
+        self.optimizer.learning_rate
+            * match self.optimizer.schedule {
+                Schedule::Constant => 1.0,
+                Schedule::Cosine => (1.0 + (std::f64::consts::PI * done).cos()) / 2.0,
+            }
+    }
+
+    /// Weights of normal and pneumonia in the loss, where the training part holds so many of each.
+    pub fn weights_of(&self, [normal, pneumonia]: [usize; 2]) -> [f32; 2] {
+        match self.class_weights {
+            ClassWeights::None => [1.0; 2],
+            ClassWeights::Balanced => [normal, pneumonia].map(|n| (normal + pneumonia) as f32 / (2 * n.max(1)) as f32),
+        }
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::study::Plan;
+
+    fn adam() -> Recipe {
+        Plan::builtin().unwrap().experiment("adam").unwrap().recipe.clone()
+    }
 
     #[test]
-    fn recipes_are_those_of_the_study() {
-        for name in Recipe::NAMES {
-            assert_eq!(Recipe::named(name).unwrap().name, name);
-        }
-        assert_eq!(Recipe::named("sorcery"), None);
-        let adam = Recipe::named("adam").unwrap();
-        assert_eq!((adam.steps_of(4098), adam.validation_of(879)), (48, 320));
-        let whole = Recipe::named("adam-whole").unwrap();
+    fn counts_are_those_of_the_study() {
+        assert_eq!((adam().steps_of(4098), adam().validation_of(879)), (48, 320));
+        let whole = Recipe { steps: Steps::WHOLE, validation_steps: Steps::WHOLE, ..adam() };
         assert_eq!((whole.steps_of(4098), whole.validation_of(879)), (204, 879));
+    }
+
+    #[test]
+    fn rates_and_weights_follow_their_formulas() {
+        let mut recipe = adam();
+        assert_eq!(recipe.learning_rate(500, 1000), 0.001);
+        recipe.optimizer.schedule = Schedule::Cosine;
+        assert_eq!(recipe.learning_rate(0, 1000), 0.001);
+        assert!((recipe.learning_rate(500, 1000) - 0.0005).abs() < 1e-12);
+        assert!(recipe.learning_rate(999, 1000) < 1e-8);
+        assert_eq!(recipe.weights_of([100, 300]), [1.0, 1.0]);
+        recipe.class_weights = ClassWeights::Balanced;
+        assert_eq!(recipe.weights_of([100, 300]), [2.0, 2.0 / 3.0]);
+    }
+
+    #[test]
+    fn what_is_out_of_range_is_named() {
+        assert_eq!(adam().check(), Ok(()));
+        let wrong = Recipe { dropout: 1.0, ..adam() };
+        assert_eq!(wrong.check().unwrap_err().to_string(), "`dropout` is 1; it must be from 0 to below 1");
+        assert!(Recipe { batch: 0, ..adam() }.check().is_err());
+        assert!(Recipe { l2: f64::NAN, ..adam() }.check().is_err());
+        assert!(matches!(Recipe { side: 16, ..adam() }.check(), Err(RecipeError::Side(_))));
+    }
+
+    #[test]
+    fn recipes_are_read_as_they_were_written() {
+        let mut recipe = adam();
+        recipe.augmentation.rotation = 12.0;
+        recipe.patience = Some(5);
+        assert_eq!(toml::from_str::<Recipe>(&toml::to_string(&recipe).unwrap()).unwrap(), recipe);
+        assert!(toml::from_str::<Recipe>(&(toml::to_string(&recipe).unwrap() + "\nsorcery = 1")).is_err());
     }
 }

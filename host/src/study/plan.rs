@@ -1,0 +1,284 @@
+//! What is to be tried, as data: experiments, each a recipe, and the questions that they answer together.
+//!
+//! A plan is TOML:
+//!
+//! ```toml
+//! [[group]]
+//! name = "study"
+//! title = "The rows of the study"
+//! text = "What the reader should know of them."
+//!
+//! [[experiment]]
+//! name = "sgd"                 # a-z, 0-9 and -; also the name of its folder
+//! title = "Baseline, SGD"
+//! group = "study"
+//! published = { test_accuracy = 0.9295 }
+//! recipe = { side = 64, … }    # see `Recipe`
+//!
+//! [[experiment]]
+//! name = "sgd-l2"
+//! title = "+ L2"
+//! group = "study"
+//! like = "sgd"                 # everything that is not told here is as there
+//! recipe = { l2 = 0.005 }
+//!
+//! [[comparison]]
+//! name = "l2"
+//! question = "Does an L2 penalty help?"
+//! experiments = ["sgd", "sgd-l2"]   # the first is what the others are compared with
+//! ```
+
+use std::collections::{BTreeMap, HashSet};
+
+use serde::{Deserialize, Serialize};
+use toml::{Table, Value};
+
+use crate::training::{Recipe, RecipeError};
+
+/// The plans that are built in.
+const BUILTIN: [(&str, &str); 3] = [
+    ("study.toml", include_str!("../../recipes/study.toml")),
+    ("sweep.toml", include_str!("../../recipes/sweep.toml")),
+    ("open.toml", include_str!("../../recipes/open.toml")),
+];
+
+/// Experiments under one heading.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Group {
+    /// The word by which experiments name it.
+    pub name: String,
+    /// Heading.
+    pub title: String,
+    /// What a reader should know of it.
+    pub text: String,
+}
+
+/// What was published about a run.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Published {
+    /// On the whole training part.
+    pub train_accuracy: Option<f64>,
+    /// On the whole training part, with the L2 term.
+    pub train_loss: Option<f64>,
+    /// On the whole test part.
+    pub test_accuracy: Option<f64>,
+    /// On the whole test part, with the L2 term.
+    pub test_loss: Option<f64>,
+    /// Why a run here may come to something else.
+    pub note: Option<String>,
+    /// True where no figure was published, only that the accuracy was lower than without.
+    #[serde(default)]
+    pub lowered: bool,
+}
+
+/// A recipe with a name.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Experiment {
+    /// a–z, 0–9 and `-`; also the name of its folder.
+    pub name: String,
+    /// For people.
+    pub title: String,
+    /// Its heading.
+    pub group: String,
+    /// What was published about it.
+    pub published: Option<Published>,
+    /// Seeds at most, because a run takes long.
+    pub seeds: Option<usize>,
+    /// Run only if it is named.
+    pub on_request: bool,
+    /// How the network is trained.
+    pub recipe: Recipe,
+}
+
+/// Experiments that answer a question together.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Comparison {
+    /// a–z, 0–9 and `-`; also the name of its picture.
+    pub name: String,
+    /// The question.
+    pub question: String,
+    /// Names of the experiments; the others are compared with the first.
+    pub experiments: Vec<String>,
+    /// What to know when reading the answer.
+    pub note: Option<String>,
+}
+
+/// What is to be tried.
+#[derive(Clone, Debug, Default, PartialEq, Serialize)]
+pub struct Plan {
+    /// Headings, in the order of the report.
+    pub groups: Vec<Group>,
+    /// Experiments, in the order in which they are run.
+    pub experiments: Vec<Experiment>,
+    /// Questions, in the order of the report.
+    pub comparisons: Vec<Comparison>,
+}
+
+/// A plan that cannot be followed.
+#[derive(Debug, thiserror::Error)]
+pub enum PlanError {
+    /// the text is no plan
+    #[error("{origin} is no plan of experiments: {source}")]
+    Syntax {
+        /// The file.
+        origin: String,
+        /// Why.
+        source: Box<toml::de::Error>,
+    },
+    /// a name cannot be used
+    #[error("{origin}: the name `{name}` {fault}")]
+    Name {
+        /// The file.
+        origin: String,
+        /// The name.
+        name: String,
+        /// What is wrong with it.
+        fault: &'static str,
+    },
+    /// an experiment's recipe is incomplete or has unknown fields
+    #[error("{origin}: the recipe of `{name}` cannot be read: {source}")]
+    Fields {
+        /// The file.
+        origin: String,
+        /// The experiment.
+        name: String,
+        /// Why.
+        source: Box<toml::de::Error>,
+    },
+    /// an experiment's recipe cannot be followed
+    #[error("{origin}: the recipe of `{name}` cannot be followed: {source}")]
+    Recipe {
+        /// The file.
+        origin: String,
+        /// The experiment.
+        name: String,
+        /// Why.
+        source: RecipeError,
+    },
+}
+
+/// The file as it is written.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct File {
+    #[serde(default)]
+    group: Vec<Group>,
+    #[serde(default)]
+    experiment: Vec<Entry>,
+    #[serde(default)]
+    comparison: Vec<Comparison>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Entry {
+    name: String,
+    title: String,
+    group: String,
+    like: Option<String>,
+    published: Option<Published>,
+    seeds: Option<usize>,
+    #[serde(default)]
+    on_request: bool,
+    #[serde(default)]
+    recipe: Table,
+}
+
+impl Plan {
+    /// What is built in: the study and the questions that it left open.
+    pub fn builtin() -> Result<Self, PlanError> {
+        let mut plan = Self::default();
+        for (origin, text) in BUILTIN {
+            plan.extend(origin, text)?;
+        }
+        Ok(plan)
+    }
+
+    /// Adds what a file tells; its experiments may be `like` those that are there.
+    pub fn extend(&mut self, origin: &str, text: &str) -> Result<(), PlanError> {
+        let file: File = toml::from_str(text)
+            .map_err(|source| PlanError::Syntax { origin: origin.to_owned(), source: Box::new(source) })?;
+        let fault = |name: &str, fault| PlanError::Name { origin: origin.to_owned(), name: name.to_owned(), fault };
+        self.groups.extend(file.group);
+        let mut recipes: BTreeMap<String, Table> = BTreeMap::new();
+        for experiment in &self.experiments {
+            let table = Table::try_from(&experiment.recipe).unwrap_or_default();
+            recipes.insert(experiment.name.clone(), table);
+        }
+        for Entry { name, title, group, like, published, seeds, on_request, recipe } in file.experiment {
+            check_name(&name).map_err(|what| fault(&name, what))?;
+            if recipes.contains_key(&name) {
+                return Err(fault(&name, "is there already: choose another one"));
+            }
+            if !self.groups.iter().any(|g| g.name == group) {
+                return Err(fault(&group, "is of no group: add a [[group]] with it"));
+            }
+            let mut table = match &like {
+                None => Table::new(),
+                Some(model) => recipes
+                    .get(model)
+                    .cloned()
+                    .ok_or_else(|| fault(model, "after `like` is of no experiment before this one"))?,
+            };
+            overlay(&mut table, recipe);
+            let parsed: Recipe = table.clone().try_into().map_err(|source| PlanError::Fields {
+                origin: origin.to_owned(),
+                name: name.clone(),
+                source: Box::new(source),
+            })?;
+            parsed.check().map_err(|source| PlanError::Recipe {
+                origin: origin.to_owned(),
+                name: name.clone(),
+                source,
+            })?;
+            recipes.insert(name.clone(), table);
+            self.experiments.push(Experiment { name, title, group, published, seeds, on_request, recipe: parsed });
+        }
+        for comparison in file.comparison {
+            check_name(&comparison.name).map_err(|what| fault(&comparison.name, what))?;
+            if self.comparisons.iter().any(|c| c.name == comparison.name) {
+                return Err(fault(&comparison.name, "is of two comparisons: choose another one"));
+            }
+            if comparison.experiments.len() < 2 {
+                return Err(fault(&comparison.name, "is of a comparison of fewer than two experiments"));
+            }
+            let mut seen = HashSet::new();
+            for name in &comparison.experiments {
+                if self.experiment(name).is_none() || !seen.insert(name) {
+                    return Err(fault(name, "in a comparison is of no experiment, or there twice"));
+                }
+            }
+            self.comparisons.push(comparison);
+        }
+        Ok(())
+    }
+
+    /// The experiment of that name.
+    pub fn experiment(&self, name: &str) -> Option<&Experiment> {
+        self.experiments.iter().find(|e| e.name == name)
+    }
+}
+
+/// Names are names of folders and files, too.
+fn check_name(name: &str) -> Result<(), &'static str> {
+    let known = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
+    if name.is_empty() || name.len() > 60 || !name.chars().all(known) {
+        return Err("must be 1 to 60 of a–z, 0–9 and -");
+    }
+    Ok(())
+}
+
+/// Puts the values of `over` into `under`, table by table.
+fn overlay(under: &mut Table, over: Table) {
+    for (key, value) in over {
+        match (under.get_mut(&key), value) {
+            (Some(Value::Table(under)), Value::Table(over)) => overlay(under, over),
+            (_, value) => {
+                under.insert(key, value);
+            }
+        }
+    }
+}
