@@ -25,7 +25,7 @@ use crate::{
     },
     delivery::{self, Delivery},
     exit::{Exit, Failure},
-    interrupt, progress,
+    files, interrupt, progress,
     report::{self, PartCount, Report},
     study::Plan,
     synthetic,
@@ -233,7 +233,8 @@ impl Watcher for Talk<'_> {
     }
 
     fn epoch(&mut self, checkpoint: &Checkpoint) -> io::Result<()> {
-        report::write_metrics(&checkpoint.history, &self.folder.join("metrics.csv"))?;
+        let metrics = training::metrics_csv(&checkpoint.history)?;
+        files::write_atomically(&self.folder.join("metrics.csv"), metrics.as_bytes())?;
         checkpoint.save(&self.folder.join(Checkpoint::FILE))?;
         if let Some(metrics) = checkpoint.history.last() {
             let words = format!(

@@ -211,16 +211,6 @@ impl Report {
     }
 }
 
-/// Writes the epochs as CSV.
-pub fn write_metrics(history: &[EpochMetrics], path: &Path) -> io::Result<()> {
-    let mut csv = csv::Writer::from_writer(Vec::new());
-    for metrics in history {
-        csv.serialize(metrics)?;
-    }
-    let bytes = csv.into_inner().map_err(|e| e.into_error())?;
-    files::write_atomically(path, &bytes)
-}
-
 /// A table of named figures in columns, for a terminal.
 pub fn table<'a>(rows: impl Iterator<Item = (&'a str, &'a Figures)>) -> String {
     let mut text = format!(
@@ -278,25 +268,6 @@ mod tests {
             text,
             "model      images  accuracy                sensitivity             specificity              AUROC\n\
              float32         2  0.5000 (0.095–0.905)    0.5000 (0.095–0.905)    –                            –\n"
-        );
-    }
-
-    #[test]
-    fn metrics_are_one_line_an_epoch() {
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("metrics.csv");
-        let metrics = EpochMetrics {
-            epoch: 1,
-            train_loss: 0.5,
-            train_accuracy: 0.75,
-            validation_loss: 0.25,
-            validation_accuracy: 1.0,
-        };
-        write_metrics(&[metrics], &path).unwrap();
-        assert_eq!(
-            std::fs::read_to_string(path).unwrap(),
-            "epoch,train_loss,train_accuracy,validation_loss,validation_accuracy\n\
-             1,0.5,0.75,0.25,1.0\n"
         );
     }
 }

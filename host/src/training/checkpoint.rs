@@ -38,7 +38,8 @@ struct Header {
     version: String,
     config: String,
     step: u64,
-    history: Vec<EpochMetrics>,
+    /// CSV: unlike JSON's, its numbers are read as they were written, to the bit.
+    history: String,
     seconds: f64,
     weights: usize,
     best: usize,
@@ -70,7 +71,7 @@ impl Checkpoint {
             version: env!("CARGO_PKG_VERSION").to_owned(),
             config: self.config.clone(),
             step: self.step,
-            history: self.history.clone(),
+            history: metrics_csv(&self.history)?,
             seconds: self.seconds,
             weights: self.weights.len(),
             best: self.best.len(),
@@ -99,17 +100,29 @@ impl Checkpoint {
         let header: Header = serde_json::from_slice(&content[..line]).ok()?;
         let (weights, rest) = content[line + 1..].split_at_checked(header.weights.checked_mul(4)?)?;
         let (best, optimizer) = rest.split_at_checked(header.best.checked_mul(4)?)?;
+        let history =
+            csv::Reader::from_reader(header.history.as_bytes()).deserialize().collect::<Result<_, _>>().ok()?;
         let floats = |bytes: &[u8]| bytes.as_chunks::<4>().0.iter().map(|b| f32::from_le_bytes(*b)).collect();
         (header.version == env!("CARGO_PKG_VERSION")).then(|| Self {
             config: header.config,
             step: header.step,
-            history: header.history,
+            history,
             seconds: header.seconds,
             weights: floats(weights),
             best: floats(best),
             optimizer: optimizer.to_vec(),
         })
     }
+}
+
+/// The epochs, one line each under a heading, as CSV.
+pub fn metrics_csv(history: &[EpochMetrics]) -> io::Result<String> {
+    let mut csv = csv::Writer::from_writer(Vec::new());
+    for metrics in history {
+        csv.serialize(metrics)?;
+    }
+    let bytes = csv.into_inner().map_err(|e| e.into_error())?;
+    String::from_utf8(bytes).map_err(io::Error::other)
 }
 
 #[cfg(test)]
@@ -120,10 +133,18 @@ mod tests {
     fn only_whole_checkpoints_are_read() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join(Checkpoint::FILE);
+        // JSON's reader makes another number of this one.
+        let metrics = EpochMetrics {
+            epoch: 1,
+            train_loss: 1.400_266_432_576_408_5,
+            train_accuracy: 0.75,
+            validation_loss: 1.0 / 3.0,
+            validation_accuracy: 0.5,
+        };
         let checkpoint = Checkpoint {
             config: "abc".to_owned(),
             step: 96,
-            history: Vec::new(),
+            history: vec![metrics],
             seconds: 1.25,
             weights: vec![1.5, -2.25e-30],
             best: vec![-0.5],

@@ -22,7 +22,7 @@ use shared::contract::InputContract;
 
 use self::batches::{Shuffled, Stream};
 pub use self::{
-    checkpoint::{Checkpoint, CheckpointError},
+    checkpoint::{Checkpoint, CheckpointError, metrics_csv},
     recipe::{ClassWeights, Keep, Optimizer, OptimizerKind, Recipe, RecipeError, Schedule, Steps, Whole},
 };
 use crate::{
