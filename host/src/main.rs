@@ -4,7 +4,7 @@ use std::{io, process::ExitCode};
 
 use clap::{Parser, Subcommand};
 use host::{
-    commands::{evaluate, info, predict, quantize, results, screenshot, send, synthetic, train},
+    commands::{evaluate, info, predict, quantize, results, screenshot, send, study, synthetic, train},
     exit::Failure,
 };
 
@@ -31,6 +31,8 @@ Exit codes:
 enum Command {
     /// Train a model, quantize it, evaluate both and write a report
     Train(train::Options),
+    /// Run the experiments of the study and those that it left open, and report on them
+    Study(study::Options),
     /// Draw synthetic radiographs to try things with
     Synthetic(synthetic::Options),
     /// Make an int8 ONNX file from a float one
@@ -52,6 +54,7 @@ enum Command {
 fn main() -> ExitCode {
     let result = match Cli::parse().command {
         Command::Train(options) => train::run(options),
+        Command::Study(options) => study::run(options),
         Command::Synthetic(options) => synthetic::run(options),
         Command::Quantize(options) => quantize::run(options),
         Command::Evaluate(options) => evaluate::run(options),

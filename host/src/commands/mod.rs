@@ -7,5 +7,6 @@ pub mod quantize;
 pub mod results;
 pub mod screenshot;
 pub mod send;
+pub mod study;
 pub mod synthetic;
 pub mod train;

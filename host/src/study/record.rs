@@ -5,7 +5,6 @@ use std::{io, path::Path};
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    data::{Dataset, split::Split},
     files,
     report::PartCount,
     statistics::{Figures, Scored},
@@ -102,9 +101,4 @@ impl Record {
     pub fn load(folder: &Path) -> Option<Self> {
         serde_json::from_slice(&std::fs::read(folder.join(Self::FILE)).ok()?).ok()
     }
-}
-
-/// Images of each part of a split: training, validation, test.
-pub fn parts(data: &Dataset, split: &Split) -> [PartCount; 3] {
-    [&split.train, &split.validation, &split.test].map(|part| PartCount::of(data, part))
 }

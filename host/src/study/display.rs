@@ -1,0 +1,176 @@
+//! How far a study has come, on stderr: bars on a terminal, a line now and then elsewhere.
+
+use std::{
+    io::IsTerminal,
+    sync::{Mutex, MutexGuard, PoisonError},
+    time::{Duration, Instant},
+};
+
+use indicatif::{HumanDuration, MultiProgress, ProgressBar, ProgressStyle};
+
+use super::{Outcome, Record, run::Run};
+use crate::training::Progress;
+
+/// Time between two lines about a run, where there is no terminal.
+const QUIET: Duration = Duration::from_secs(60);
+
+/// All experiments.
+pub struct Display {
+    terminal: bool,
+    bars: MultiProgress,
+    total: ProgressBar,
+    images: usize,
+    state: Mutex<State>,
+}
+
+struct State {
+    start: Instant,
+    /// Runs that have ended, those of earlier times included, and all.
+    runs: [usize; 2],
+    failed: usize,
+    /// Work done since the start, and all there was to do.
+    work: [f64; 2],
+}
+
+/// One run.
+pub struct Line<'a> {
+    display: &'a Display,
+    name: String,
+    bar: ProgressBar,
+    epochs: usize,
+    work_of_epoch: f64,
+    /// Epochs done here.
+    done: usize,
+    spoken: Instant,
+}
+
+impl Display {
+    /// A display of `runs` to be done on `images` radiographs, after `done` that are done.
+    pub fn new(runs: &[Run<'_>], done: usize, images: usize) -> Self {
+        let bars = MultiProgress::new();
+        let style = |template| ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar());
+        let total = bars.add(ProgressBar::new((done + runs.len()) as u64));
+        total.set_style(style("{prefix:>12} [{bar:30}] {pos}/{len} {msg}").progress_chars("=> "));
+        total.set_prefix("study");
+        total.set_position(done as u64);
+        let work = runs.iter().map(|run| run.work(images)).sum();
+        Self {
+            terminal: std::io::stderr().is_terminal(),
+            bars,
+            total,
+            images,
+            state: Mutex::new(State {
+                start: Instant::now(),
+                runs: [done, done + runs.len()],
+                failed: 0,
+                work: [0.0, work],
+            }),
+        }
+    }
+
+    /// A run begins.
+    pub(super) fn begin(&self, run: &Run<'_>) -> Line<'_> {
+        let epochs = run.experiment.recipe.epochs;
+        let bar = self.bars.add(ProgressBar::new(epochs as u64));
+        let style = ProgressStyle::with_template("{prefix:>12} [{bar:30}] {msg}");
+        bar.set_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()).progress_chars("=> "));
+        let name = format!("{} seed {}", run.experiment.name, run.seed);
+        bar.set_prefix("run");
+        bar.set_message(name.clone());
+        Line {
+            display: self,
+            name,
+            bar,
+            epochs,
+            work_of_epoch: run.work(self.images) / epochs as f64,
+            done: 0,
+            spoken: Instant::now(),
+        }
+    }
+
+    /// A run has ended, or was stopped.
+    pub(super) fn end(&self, run: &Run<'_>, record: Option<&Record>) {
+        let Some(record) = record else { return };
+        let mut state = self.state();
+        state.runs[0] += 1;
+        let words = match &record.outcome {
+            Outcome::Failed(why) => {
+                state.failed += 1;
+                format!("FAILED: {why}")
+            }
+            Outcome::Done(measured) => {
+                let accuracy = measured.test.figures.accuracy.map_or(f64::NAN, |p| p.value);
+                format!("test accuracy {accuracy:.4} in {:.0} s", measured.seconds)
+            }
+        };
+        let [done, all] = state.runs;
+        let left = state.left();
+        let failed = if state.failed > 0 { format!(", {} failed", state.failed) } else { String::new() };
+        drop(state);
+        self.total.set_position(done as u64);
+        let line = format!("{done:>4}/{all} {} seed {}: {words}", run.experiment.name, run.seed);
+        if self.terminal {
+            self.bars.suspend(|| crate::say!("{line}"));
+            self.total.set_message(format!("runs{failed}, {left} left"));
+        } else {
+            crate::say!("{line}{failed}, {left} left");
+        }
+    }
+
+    /// Takes the bars away.
+    pub fn finish(&self) {
+        self.total.finish_and_clear();
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl State {
+    /// Time left, as people say it.
+    fn left(&self) -> String {
+        let [done, all] = self.work;
+        if done <= 0.0 {
+            return "unknown time".to_owned();
+        }
+        let seconds = self.start.elapsed().as_secs_f64() * (all - done).max(0.0) / done;
+        HumanDuration(Duration::from_secs_f64(seconds)).to_string()
+    }
+}
+
+impl Line<'_> {
+    /// A step is done.
+    pub(super) fn step(&mut self, progress: &Progress) {
+        let Progress { epoch, step, steps, loss, images_per_second, .. } = progress;
+        let words =
+            format!("{} epoch {epoch}/{} loss {loss:.4} {images_per_second:.0} images/s", self.name, self.epochs);
+        if !self.display.terminal && self.spoken.elapsed() > QUIET {
+            self.spoken = Instant::now();
+            crate::say!("          {words}, step {step}/{steps}");
+        }
+        self.bar.set_message(words);
+    }
+
+    /// The run stands after so many epochs; 0 when it starts.
+    pub(super) fn epoch(&mut self, epochs: usize) {
+        if epochs == 0 {
+            return;
+        }
+        self.bar.set_position(epochs as u64);
+        self.done += 1;
+        let mut state = self.display.state();
+        state.work[0] += self.work_of_epoch;
+        let left = state.left();
+        drop(state);
+        self.display.total.set_message(format!("runs, {left} left"));
+    }
+}
+
+impl Drop for Line<'_> {
+    fn drop(&mut self) {
+        self.bar.finish_and_clear();
+        // Epochs that were done before, or are not done at all, were no work.
+        self.display.state().work[1] -= self.work_of_epoch * (self.epochs - self.done) as f64;
+    }
+}
