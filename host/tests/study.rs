@@ -1,0 +1,162 @@
+//! Studies by the `host` program: stopping, resuming, failing.
+#![expect(clippy::unwrap_used, reason = "helpers of tests")]
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    process::{Command, Output, Stdio},
+    thread::sleep,
+    time::Duration,
+};
+
+use tempfile::TempDir;
+
+/// Two small experiments and one whose weights grow without bound.
+const PLAN: &str = r#"
+[[group]]
+name = "tiny"
+title = "Tiny"
+text = "Small enough for a test."
+
+[[experiment]]
+name = "tiny"
+title = "tiny"
+group = "tiny"
+like = "sgd"
+recipe = { side = 32, steps = 4, validation_steps = 2, epochs = 12 }
+
+[[experiment]]
+name = "tiny-augmented"
+title = "tiny, augmented"
+group = "tiny"
+like = "tiny"
+recipe = { dropout = 0.2, augmentation = { rotation = 10.0, zoom = 0.1 }, network = { batch_norm = true } }
+
+[[experiment]]
+name = "tiny-wild"
+title = "tiny, wild"
+group = "tiny"
+like = "tiny"
+on_request = true
+recipe = { epochs = 30, l2 = 10.0, optimizer = { learning_rate = 10.0 } }
+
+[[comparison]]
+name = "tiny-question"
+question = "Does augmentation help?"
+experiments = ["tiny", "tiny-augmented"]
+"#;
+
+struct Study {
+    folder: TempDir,
+}
+
+impl Study {
+    fn new() -> Self {
+        let folder = TempDir::new().unwrap();
+        fs::write(folder.path().join("plan.toml"), PLAN).unwrap();
+        Self { folder }
+    }
+
+    fn out(&self, name: &str) -> PathBuf {
+        self.folder.path().join(name)
+    }
+
+    /// `host study` on 60 drawings with this plan into the folder `out`.
+    fn command(&self, out: &str, more: &[&str]) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_host"));
+        command.args(["study", "--images", "60", "--seeds", "1", "--recipe"]).arg(self.out("plan.toml"));
+        command.arg("--out").arg(self.out(out)).args(more).stdin(Stdio::null());
+        command
+    }
+
+    fn run(&self, out: &str, more: &[&str]) -> Output {
+        self.command(out, more).output().unwrap()
+    }
+}
+
+fn words(output: &Output) -> String {
+    String::from_utf8_lossy(&output.stderr).into_owned()
+}
+
+fn metrics(out: &Path, name: &str) -> String {
+    fs::read_to_string(out.join("runs").join(name).join("seed-1/metrics.csv")).unwrap()
+}
+
+#[test]
+fn a_stopped_study_resumes_to_the_same_figures() {
+    let study = Study::new();
+    let output = study.run("whole", &["--only", "tiny"]);
+    assert!(output.status.success(), "{}", words(&output));
+
+    let mut running = study.command("stopped", &["--only", "tiny"]).stderr(Stdio::null()).spawn().unwrap();
+    let file = study.out("stopped").join("runs/tiny/seed-1/metrics.csv");
+    while fs::read_to_string(&file).map_or(0, |text| text.lines().count()) < 4 {
+        assert!(running.try_wait().unwrap().is_none(), "the study ended before it was stopped");
+        sleep(Duration::from_millis(2));
+    }
+    assert!(Command::new("kill").args(["-INT", &running.id().to_string()]).status().unwrap().success());
+    assert_eq!(running.wait().unwrap().code(), Some(130));
+
+    let refused = study.run("stopped", &["--only", "tiny"]);
+    assert_eq!(refused.status.code(), Some(1));
+    assert!(words(&refused).contains("--resume"), "{}", words(&refused));
+
+    let output = study.run("stopped", &["--only", "tiny", "--resume"]);
+    assert!(output.status.success(), "{}", words(&output));
+    for name in ["tiny", "tiny-augmented"] {
+        let lines = metrics(&study.out("whole"), name);
+        assert_eq!(lines.lines().count(), 13);
+        assert_eq!(metrics(&study.out("stopped"), name), lines);
+    }
+}
+
+#[test]
+fn a_failed_run_is_told_and_stops_no_other() {
+    let study = Study::new();
+    let output = study.run("out", &["--only", "tiny-wild", "tiny", "--jobs", "1"]);
+    assert_eq!(output.status.code(), Some(1), "{}", words(&output));
+    assert!(words(&output).contains("tiny-wild seed 1: FAILED: the loss became infinite"), "{}", words(&output));
+    let report = fs::read_to_string(study.out("out").join("report.md")).unwrap();
+    assert!(report.contains("SYNTHETIC") && report.contains("the loss became infinite"), "{report}");
+    assert_eq!(metrics(&study.out("out"), "tiny-augmented").lines().count(), 13);
+}
+
+#[test]
+fn finished_runs_are_repeated_only_if_their_recipe_changed() {
+    let study = Study::new();
+    let result = |name: &str| fs::read(study.out("out").join("runs").join(name).join("seed-1/result.json")).unwrap();
+    assert!(study.run("out", &["--only", "tiny"]).status.success());
+    let before = [result("tiny"), result("tiny-augmented")];
+    assert!(study.run("out", &["--only", "tiny", "--resume"]).status.success());
+    assert_eq!([result("tiny"), result("tiny-augmented")], before);
+
+    fs::write(study.out("plan.toml"), PLAN.replace("dropout = 0.2", "dropout = 0.3")).unwrap();
+    assert!(study.run("out", &["--only", "tiny", "--resume"]).status.success());
+    assert_eq!(result("tiny"), before[0]);
+    assert_ne!(result("tiny-augmented"), before[1]);
+}
+
+#[test]
+fn what_cannot_be_done_is_told() {
+    let study = Study::new();
+    let told = |more: &[&str], expected: &str| {
+        let output = study.run("refused", more);
+        assert_eq!(output.status.code(), Some(1));
+        assert!(words(&output).contains(expected), "{}", words(&output));
+    };
+    told(&["--only", "sorcery"], "no experiment and no group `sorcery`");
+    told(&["--recipe", "/nowhere.toml"], "cannot read /nowhere.toml");
+    for (change, expected) in [
+        (PLAN.replace("epochs = 12", "epochs = 0"), "`epochs` is 0; it must be a whole number from 1 to 1000000"),
+        (PLAN.replace("dropout = 0.2", "drop = 0.2"), "the recipe of `tiny-augmented` cannot be read"),
+        (PLAN.replace("like = \"sgd\"", "like = \"wizardry\""), "the name `wizardry` after `like`"),
+        (PLAN.replace("name = \"tiny-wild\"", "name = \"../escape\""), "the name `../escape` must be"),
+        (PLAN.replace("side = 32", "side = 20"), "too small for this network"),
+        (PLAN.replace("zoom = 0.1", "zoom = 2.0"), "zoom"),
+        ("[[experiment]".to_owned(), "is no plan of experiments"),
+    ] {
+        fs::write(study.out("plan.toml"), change).unwrap();
+        told(&["--list"], expected);
+    }
+    assert!(!study.out("refused").exists());
+}
