@@ -2,6 +2,7 @@
 //!
 //! Pumua is a research aid, not a medical device.
 
+pub mod augment;
 pub mod calendar;
 /// Tells whoever runs the program something, on stderr. Unlike `eprintln!` it does not panic when nobody reads there any
 /// more: a training outlives the pager that its words went to.
