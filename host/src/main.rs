@@ -4,7 +4,7 @@ use std::{io, process::ExitCode};
 
 use clap::{Parser, Subcommand};
 use host::{
-    commands::{evaluate, info, predict, quantize, results, screenshot, send, synthetic, train},
+    commands::{augment, evaluate, info, predict, quantize, results, screenshot, send, synthetic, train},
     exit::Failure,
 };
 
@@ -33,6 +33,8 @@ enum Command {
     Train(train::Options),
     /// Draw synthetic radiographs to try things with
     Synthetic(synthetic::Options),
+    /// Show what augmentation makes of a radiograph
+    Augment(augment::Options),
     /// Make an int8 ONNX file from a float one
     Quantize(quantize::Options),
     /// Measure a model on labelled radiographs
@@ -53,6 +55,7 @@ fn main() -> ExitCode {
     let result = match Cli::parse().command {
         Command::Train(options) => train::run(options),
         Command::Synthetic(options) => synthetic::run(options),
+        Command::Augment(options) => augment::run(options),
         Command::Quantize(options) => quantize::run(options),
         Command::Evaluate(options) => evaluate::run(options),
         Command::Predict(options) => predict::run(options),

@@ -220,23 +220,27 @@ impl Transform {
         let centre = edge / 2.0;
         let start = shift.map(|fraction| fraction as f32 * side as f32 + centre);
         let [step_x, step_y] = along_x.map(|step| step as f32);
+        // Each pixel with its right neighbour, and the last row once more.
+        let mut pairs = Vec::with_capacity((side + 1) * side);
+        for line in pixels.chunks_exact(side).chain([&pixels[last * side..]]) {
+            pairs.extend(line.windows(2).map(|pair| [f32::from(pair[0]), f32::from(pair[1])]));
+            pairs.push([f32::from(line[last]); 2]);
+        }
         for (row, line) in out.chunks_exact_mut(side).enumerate() {
             let y = row as f32 - centre;
             let [start_x, start_y] = [0, 1].map(|i| start[i] + along_y[i] as f32 * y);
-            for (column, value) in line.iter_mut().enumerate() {
-                let x = column as f32 - centre;
-                let from_x = (start_x + step_x * x).clamp(0.0, edge);
-                let from_y = (start_y + step_y * x).clamp(0.0, edge);
-                let (left, top) = (from_x as usize, from_y as usize);
-                let (right, bottom) = ((left + 1).min(last), (top + 1).min(last));
+            // A counter of its own, and signed numbers below: both are converted faster than `usize`.
+            let mut x = -centre;
+            for value in line {
+                let from_x = (start_x + step_x * x).max(0.0).min(edge);
+                let from_y = (start_y + step_y * x).max(0.0).min(edge);
+                x += 1.0;
+                let (left, top) = (from_x as i32, from_y as i32);
                 let (right_part, bottom_part) = (from_x - left as f32, from_y - top as f32);
-                let pixel = |row: usize, column: usize| f32::from(pixels[row * side + column]);
-                let between = |row| {
-                    let value = pixel(row, left);
-                    value + (pixel(row, right) - value) * right_part
-                };
-                let upper = between(top);
-                *value = upper + (between(bottom) - upper) * bottom_part;
+                let at = top as usize * side + left as usize;
+                let between = |[left, right]: [f32; 2]| left + (right - left) * right_part;
+                let upper = between(pairs[at]);
+                *value = upper + (between(pairs[at + side]) - upper) * bottom_part;
             }
         }
     }
