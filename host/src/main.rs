@@ -4,7 +4,7 @@ use std::{io, process::ExitCode};
 
 use clap::{Parser, Subcommand};
 use host::{
-    commands::{evaluate, info, predict, quantize, results, screenshot, send, study, synthetic, train},
+    commands::{augment, evaluate, info, predict, quantize, results, screenshot, send, study, synthetic, train},
     exit::Failure,
 };
 
@@ -35,6 +35,8 @@ enum Command {
     Study(study::Options),
     /// Draw synthetic radiographs to try things with
     Synthetic(synthetic::Options),
+    /// Show what augmentation makes of a radiograph
+    Augment(augment::Options),
     /// Make an int8 ONNX file from a float one
     Quantize(quantize::Options),
     /// Measure a model on labelled radiographs
@@ -56,6 +58,7 @@ fn main() -> ExitCode {
         Command::Train(options) => train::run(options),
         Command::Study(options) => study::run(options),
         Command::Synthetic(options) => synthetic::run(options),
+        Command::Augment(options) => augment::run(options),
         Command::Quantize(options) => quantize::run(options),
         Command::Evaluate(options) => evaluate::run(options),
         Command::Predict(options) => predict::run(options),

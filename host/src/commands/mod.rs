@@ -1,5 +1,6 @@
 //! The commands, one module each: its options (clap) and `run`.
 
+pub mod augment;
 pub mod evaluate;
 pub mod info;
 pub mod predict;

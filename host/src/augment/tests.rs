@@ -1,0 +1,267 @@
+use proptest::prelude::*;
+use rand::SeedableRng;
+use rand_chacha::ChaCha8Rng;
+
+use super::*;
+
+/// Sampling positions are computed in single precision; grey values change by up to 255 from pixel to pixel.
+const TOLERANCE: f32 = 0.01;
+
+fn applied(transform: Transform, pixels: &[u8], side: usize) -> Vec<f32> {
+    let mut out = vec![f32::NAN; side * side];
+    transform.apply(pixels, side, &mut out);
+    out
+}
+
+fn assert_close(a: &[f32], b: &[f32], tolerance: f32) {
+    assert_eq!(a.len(), b.len());
+    for (i, (a, b)) in a.iter().zip(b).enumerate() {
+        assert!((a - b).abs() <= tolerance, "value {i}: {a}, not {b}");
+    }
+}
+
+/// The image of `side` whose pixel in `row` and `column` is `pixel(row, column)`.
+fn image<T>(side: usize, pixel: impl Fn(usize, usize) -> T) -> Vec<T> {
+    (0..side * side).map(|i| pixel(i / side, i % side)).collect()
+}
+
+fn rng(seed: u64) -> ChaCha8Rng {
+    ChaCha8Rng::seed_from_u64(seed)
+}
+
+/// A side and an image of it.
+fn images() -> impl Strategy<Value = (usize, Vec<u8>)> {
+    (1_usize..20).prop_flat_map(|side| (Just(side), prop::collection::vec(any::<u8>(), side * side)))
+}
+
+fn augmentations() -> impl Strategy<Value = Augmentation> {
+    let factors =
+        || prop::option::of((0.01..10.0_f64, 0.0..1.0_f64).prop_map(|(high, part)| [high * part.max(0.01), high]));
+    let settings = (0.0..0.99_f64, 0.0..0.99_f64, 0.0..360.0_f64, 0.0..0.99_f64, 0.0..89.0_f64);
+    (any::<bool>(), factors(), factors(), settings).prop_map(
+        |(horizontal_flip, brightness, contrast, (width_shift, height_shift, rotation, zoom, shear))| Augmentation {
+            horizontal_flip,
+            brightness,
+            contrast,
+            width_shift,
+            height_shift,
+            rotation,
+            zoom,
+            shear,
+        },
+    )
+}
+
+proptest! {
+    #[test]
+    fn without_settings_the_bytes_come_out((side, pixels) in images(), seed: u64) {
+        let transform = Augmentation::default().draw(&mut rng(seed));
+        prop_assert_eq!(transform, Transform::IDENTITY);
+        let bytes: Vec<f32> = pixels.iter().map(|&p| f32::from(p)).collect();
+        prop_assert_eq!(applied(transform, &pixels, side), bytes);
+    }
+
+    #[test]
+    fn values_stay_grey_values((side, pixels) in images(), settings in augmentations(), seed: u64) {
+        settings.check().unwrap();
+        let out = applied(settings.draw(&mut rng(seed)), &pixels, side);
+        prop_assert!(out.iter().all(|value| (0.0..=255.0).contains(value)), "{:?}", out);
+    }
+
+    #[test]
+    fn draws_are_in_range_and_do_not_shift_each_other(settings in augmentations(), seed: u64) {
+        let (mut generator, mut other) = (rng(seed), rng(seed));
+        let drawn = settings.draw(&mut generator);
+        let Augmentation { width_shift, height_shift, rotation, zoom, shear, .. } = settings;
+        for (value, range) in [
+            (drawn.width_shift, width_shift),
+            (drawn.height_shift, height_shift),
+            (drawn.rotation, rotation),
+            (drawn.zoom[0] - 1.0, zoom),
+            (drawn.zoom[1] - 1.0, zoom),
+            (drawn.shear, shear),
+        ] {
+            prop_assert!(value.abs() <= range + 1e-12, "{} is outside of ±{}", value, range);
+        }
+        for (factor, range) in [(drawn.brightness, settings.brightness), (drawn.contrast, settings.contrast)] {
+            let [low, high] = range.unwrap_or([1.0; 2]);
+            prop_assert!((low..=high).contains(&factor), "{} is outside of {} to {}", factor, low, high);
+        }
+        let alone = Augmentation { rotation, ..Augmentation::default() };
+        prop_assert_eq!(alone.draw(&mut other), Transform { rotation: drawn.rotation, ..Transform::IDENTITY });
+        prop_assert_eq!(generator.random::<u64>(), other.random::<u64>());
+    }
+
+    #[test]
+    fn two_flips_are_none((side, pixels) in images()) {
+        let flip = Transform { flip: true, ..Transform::IDENTITY };
+        let once: Vec<u8> = applied(flip, &pixels, side).into_iter().map(|value| value as u8).collect();
+        prop_assert_eq!(&once, &image(side, |row, column| pixels[row * side + side - 1 - column]));
+        prop_assert_eq!(applied(flip, &once, side), applied(Transform::IDENTITY, &pixels, side));
+    }
+
+    #[test]
+    fn whole_pixels_shift_the_image_and_repeat_its_edge(
+        (side, pixels) in images(), x in -20_isize..=20, y in -20_isize..=20, flip: bool,
+    ) {
+        let fraction = |pixels: isize| pixels as f64 / side as f64;
+        let shift = Transform { width_shift: fraction(x), height_shift: fraction(y), flip, ..Transform::IDENTITY };
+        let within = |place: usize, by: isize| place.saturating_add_signed(by).min(side - 1);
+        let expected = image(side, |row, column| {
+            let column = if flip { side - 1 - column } else { column };
+            f32::from(pixels[within(row, y) * side + within(column, x)])
+        });
+        assert_close(&applied(shift, &pixels, side), &expected, TOLERANCE);
+    }
+
+    #[test]
+    fn right_angles_turn_the_image((side, pixels) in images(), quarters in -4_i32..=4) {
+        let turned = (0..quarters.rem_euclid(4)).fold(pixels.clone(), |pixels, _| {
+            image(side, |row, column| pixels[column * side + side - 1 - row])
+        });
+        let rotation = Transform { rotation: 90.0 * f64::from(quarters), ..Transform::IDENTITY };
+        assert_close(&applied(rotation, &pixels, side), &applied(Transform::IDENTITY, &turned, side), TOLERANCE);
+    }
+
+    #[test]
+    fn brightness_multiplies((side, pixels) in images(), brightness in 0.01..10.0_f64) {
+        let expected: Vec<f32> = pixels.iter().map(|&p| (f32::from(p) * brightness as f32).min(255.0)).collect();
+        assert_close(&applied(Transform { brightness, ..Transform::IDENTITY }, &pixels, side), &expected, 0.0);
+    }
+
+    #[test]
+    fn contrast_keeps_the_mean((side, pixels) in images(), contrast in 0.01..1.0_f64) {
+        let mean = |values: &[f32]| values.iter().sum::<f32>() / values.len() as f32;
+        let before = applied(Transform::IDENTITY, &pixels, side);
+        let after = applied(Transform { contrast, ..Transform::IDENTITY }, &pixels, side);
+        prop_assert!((mean(&before) - mean(&after)).abs() < 0.01);
+        let expected: Vec<f32> = before.iter().map(|v| mean(&before) + (v - mean(&before)) * contrast as f32).collect();
+        assert_close(&after, &expected, 0.01);
+    }
+}
+
+/// A ramp stays a ramp: twice as steep where the zoom factor is 2, flat where the edge goes on.
+#[test]
+fn a_factor_above_one_shows_more() {
+    let side = 9;
+    let ramp = image(side, |_, column| 20 * column as u8);
+    for (factor, expected) in [
+        (2.0, [0.0, 0.0, 0.0, 40.0, 80.0, 120.0, 160.0, 160.0, 160.0]),
+        (0.5, [40.0, 50.0, 60.0, 70.0, 80.0, 90.0, 100.0, 110.0, 120.0]),
+    ] {
+        let out = applied(Transform { zoom: [factor, 1.0], ..Transform::IDENTITY }, &ramp, side);
+        for line in out.chunks_exact(side) {
+            assert_close(line, &expected, TOLERANCE);
+        }
+        let out = applied(Transform { zoom: [1.0, factor], ..Transform::IDENTITY }, &ramp, side);
+        assert_close(&out, &applied(Transform::IDENTITY, &ramp, side), TOLERANCE);
+    }
+}
+
+/// The study's shear of 0.3 is in degrees: no pixel of 64×64 moves by more than a sixth of a pixel.
+#[test]
+fn small_shears_move_next_to_nothing() {
+    let transform = Transform { shear: 0.3, ..Transform::IDENTITY };
+    let [along_x, along_y, _] = transform.matrix();
+    let corner = 31.5;
+    let moved = [0, 1].map(|i| (along_x[i] + along_y[i]) * corner - corner);
+    let distance = moved[0].hypot(moved[1]);
+    assert!((distance - 0.16494).abs() < 1e-5, "{distance}");
+}
+
+/// A case of `golden.json`, made by `tests/augment/golden.py`.
+#[derive(Deserialize)]
+#[serde(default, deny_unknown_fields)]
+struct Golden {
+    side: usize,
+    horizontal_flip: bool,
+    brightness: f64,
+    width_shift: f64,
+    height_shift: f64,
+    rotation: f64,
+    zoom: [f64; 2],
+    shear: f64,
+    expected: Vec<f32>,
+}
+
+impl Default for Golden {
+    fn default() -> Self {
+        let Transform { flip, brightness, width_shift, height_shift, rotation, zoom, shear, .. } = Transform::IDENTITY;
+        Self {
+            side: 0,
+            horizontal_flip: flip,
+            brightness,
+            width_shift,
+            height_shift,
+            rotation,
+            zoom,
+            shear,
+            expected: Vec::new(),
+        }
+    }
+}
+
+#[test]
+fn images_are_those_of_keras() {
+    let cases: Vec<Golden> = serde_json::from_str(include_str!("golden.json")).unwrap();
+    assert_eq!(cases.len(), 22);
+    for case in cases {
+        let pixels = image(case.side, |row, column| ((row * 37 + column * 101 + row * column * 7) % 256) as u8);
+        let transform = Transform {
+            flip: case.horizontal_flip,
+            brightness: case.brightness,
+            contrast: 1.0,
+            width_shift: case.width_shift,
+            height_shift: case.height_shift,
+            rotation: case.rotation,
+            zoom: case.zoom,
+            shear: case.shear,
+        };
+        // Pillow rounds down to whole numbers before it multiplies and after.
+        let tolerance = if case.brightness == 1.0 { TOLERANCE } else { 1.0 + case.brightness as f32 };
+        assert_close(&applied(transform, &pixels, case.side), &case.expected, tolerance);
+    }
+}
+
+#[test]
+fn settings_outside_their_range_are_named() {
+    let good = Augmentation { rotation: 360.0, zoom: 0.99, brightness: Some([0.5, 10.0]), ..Augmentation::default() };
+    assert_eq!(good.check(), Ok(()));
+    for (bad, message) in [
+        (
+            Augmentation { rotation: -1.0, ..good.clone() },
+            "the augmentation `rotation` cannot be -1: give 0 to 360 degrees",
+        ),
+        (
+            Augmentation { zoom: 1.0, ..good.clone() },
+            "the augmentation `zoom` cannot be 1: give a fraction from 0 to below 1",
+        ),
+        (
+            Augmentation { shear: f64::NAN, ..good.clone() },
+            "the augmentation `shear` cannot be NaN: give 0 to 89 degrees",
+        ),
+        (
+            Augmentation { contrast: Some([2.0, 1.0]), ..good.clone() },
+            "the augmentation `contrast` cannot be 2 to 1: give two factors above 0 and up to 10, the smaller one first",
+        ),
+        (
+            Augmentation { brightness: Some([0.0, f64::INFINITY]), ..good },
+            "the augmentation `brightness` cannot be 0 to inf: give two factors above 0 and up to 10, the smaller one first",
+        ),
+    ] {
+        assert_eq!(bad.check().unwrap_err().to_string(), message);
+    }
+}
+
+#[test]
+fn settings_read_as_they_are_written() {
+    assert_eq!(Augmentation::default().to_string(), "none");
+    assert!(Augmentation { contrast: Some([1.0; 2]), ..Augmentation::default() }.is_identity());
+    let settings = Augmentation { rotation: 40.0, brightness: Some([0.5, 2.0]), ..Augmentation::default() };
+    assert!(!settings.is_identity());
+    assert_eq!(settings.to_string(), "brightness 0.5 to 2, rotation ±40°");
+    let text = toml::to_string(&settings).unwrap();
+    assert_eq!(toml::from_str::<Augmentation>(&text).unwrap(), settings);
+    assert_eq!(toml::from_str::<Augmentation>("").unwrap(), Augmentation::default());
+    assert!(toml::from_str::<Augmentation>("rotate = 3").is_err());
+}
