@@ -33,7 +33,7 @@ struct State {
 }
 
 /// One run.
-pub struct Line<'a> {
+pub(super) struct Line<'a> {
     display: &'a Display,
     name: String,
     bar: ProgressBar,
