@@ -123,7 +123,7 @@ impl Config {
         recipe.batch = options.batch.unwrap_or(recipe.batch);
         recipe.learning_rate = options.lr.unwrap_or(recipe.learning_rate);
         // Before anything is read or written: is the input large enough for the network?
-        recipe.network.initialise(usize::from(options.side), options.seed)?;
+        recipe.network.check(usize::from(options.side))?;
         let data = match &options.data {
             Some(path) => Some(path.canonicalize().with_context(|| {
                 format!("cannot read {}: name a folder or a ZIP archive that exists and may be read", path.display())

@@ -5,7 +5,8 @@ mod architecture;
 mod block;
 mod forward;
 mod layers;
+mod norm;
 
-pub use architecture::{Architecture, SideError};
+pub use architecture::{Architecture, Design, SideError};
 pub use forward::{Network, binary_cross_entropy};
 pub use layers::{Layer, Layers};

@@ -180,7 +180,7 @@ impl Report {
             "Recipe `{}`: {:?} network, {} parameters, {:?} at {}, L2 {}, dropout {}, batches of {}, {} epochs; input \
              {} × {} pixels. {:.0} s of training. Int8 calibration: {}. Settings in `config.toml`, epochs in `metrics.csv`.\n\n",
             recipe.name,
-            recipe.network,
+            recipe.network.architecture,
             self.parameters,
             recipe.optimizer,
             recipe.learning_rate,

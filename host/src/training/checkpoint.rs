@@ -22,7 +22,7 @@ pub struct Checkpoint {
     pub step: u64,
     /// Of the epochs done.
     pub history: Vec<EpochMetrics>,
-    /// All weights and biases, in the order of the layers.
+    /// All parameters and running statistics of the network.
     pub weights: Vec<f32>,
     /// State of the optimizer.
     pub optimizer: Vec<u8>,

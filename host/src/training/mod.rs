@@ -25,7 +25,7 @@ pub use self::{
 };
 use crate::{
     data::Dataset,
-    network::{Layer, Layers, Network, SideError, binary_cross_entropy},
+    network::{Layers, Network, SideError, binary_cross_entropy},
     progress,
 };
 
@@ -157,19 +157,16 @@ impl<'a> Trainer<'a> {
     fn new(task: &'a Task<'a>, from: Option<Checkpoint>) -> Result<Self, TrainingError> {
         let recipe = task.recipe;
         let device = device().autodiff();
-        let mut layers = recipe.network.initialise(usize::from(task.contract.side), task.seed)?;
+        let mut network =
+            Network::initialise(&recipe.network, usize::from(task.contract.side), task.seed, &device)?;
         let mut optimizer = match recipe.optimizer {
             OptimizerKind::Sgd => SgdConfig::new().init(),
             OptimizerKind::Adam => AdamConfig::new().with_epsilon(1e-7).init(),
         };
         let (mut step, mut history) = (0, Vec::new());
         if let Some(checkpoint) = from {
-            if checkpoint.config != task.config || checkpoint.weights.len() != layers.parameters() {
+            if checkpoint.config != task.config || !network.set_state(&checkpoint.weights) {
                 return Err(TrainingError::OtherTraining);
-            }
-            let mut weights = checkpoint.weights.into_iter();
-            for value in parameters_mut(&mut layers) {
-                *value = weights.next().unwrap_or_default();
             }
             optimizer = optimizer
                 .from_bytes(Bytes::from_bytes_vec(checkpoint.optimizer))
@@ -177,7 +174,7 @@ impl<'a> Trainer<'a> {
             (step, history) = (checkpoint.step, checkpoint.history);
         }
         let stream = Shuffled::new(task.train, task.seed, step * recipe.batch as u64);
-        Ok(Self { task, network: Network::new(&layers, &device), device, optimizer, stream, step, history })
+        Ok(Self { task, network, device, optimizer, stream, step, history })
     }
 
     fn checkpoint(&self) -> Result<Checkpoint, TrainingError> {
@@ -186,7 +183,7 @@ impl<'a> Trainer<'a> {
             config: self.task.config.clone(),
             step: self.step,
             history: self.history.clone(),
-            weights: parameters_mut(&mut self.network.layers()).map(|w| *w).collect(),
+            weights: self.network.state(),
             optimizer: optimizer.to_vec(),
         })
     }
@@ -304,17 +301,6 @@ fn dropout<const D: usize>(tensor: Tensor<D>, rate: f64, rng: &mut impl Rng) -> 
     let mask: Vec<f32> = (0..dims.iter().product()).map(|_| if rng.next_u32() < limit { 0.0 } else { kept }).collect();
     let mask = Tensor::from_data(TensorData::new(mask, dims), &tensor.device());
     tensor * mask
-}
-
-/// All weights and biases, in the order of the layers.
-fn parameters_mut(layers: &mut Layers) -> impl Iterator<Item = &mut f32> {
-    layers.layers.iter_mut().flat_map(|layer| {
-        let (weight, bias): (&mut [f32], &mut [f32]) = match layer {
-            Layer::Conv { weight, bias, .. } | Layer::Dense { weight, bias, .. } => (weight, bias),
-            Layer::Relu | Layer::MaxPool2 | Layer::Flatten => (&mut [], &mut []),
-        };
-        weight.iter_mut().chain(bias)
-    })
 }
 
 #[cfg(test)]

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::network::Architecture;
+use crate::network::{Architecture, Design};
 
 /// The rule by which gradients change weights.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -20,7 +20,7 @@ pub struct Recipe {
     /// The word for `--recipe`.
     pub name: String,
     /// The network.
-    pub network: Architecture,
+    pub network: Design,
     /// The rule by which gradients change weights.
     pub optimizer: OptimizerKind,
     /// Its learning rate.
@@ -46,9 +46,10 @@ impl Recipe {
 
     /// A built-in recipe: the runs of the study under its own settings.
     pub fn named(name: &str) -> Option<Self> {
+        let design = |architecture| Design { architecture, channels: 1, batch_norm: false };
         let sgd = || Self {
             name: name.to_owned(),
-            network: Architecture::Baseline,
+            network: design(Architecture::Baseline),
             optimizer: OptimizerKind::Sgd,
             learning_rate: 0.01,
             l2: 0.0,
@@ -64,7 +65,7 @@ impl Recipe {
             "sgd-l2" => Self { l2: 0.005, ..sgd() },
             "sgd-dropout" => Self { dropout: 0.3, ..sgd() },
             "adam" => adam(),
-            "deeper" => Self { network: Architecture::Deeper, ..adam() },
+            "deeper" => Self { network: design(Architecture::Deeper), ..adam() },
             "adam-whole" => Self { steps: None, ..adam() },
             "adam-whole-l2" => Self { steps: None, l2: 0.005, ..adam() },
             _ => return None,
