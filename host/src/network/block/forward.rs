@@ -124,15 +124,16 @@ fn convolve<S: Simd>(
 /// Pools and applies the bias, which is the same for all four, and ReLU; of equal candidates the first wins.
 #[inline(always)]
 fn largest<S: Simd>(simd: S, candidates: [S::f32s; CANDIDATES], bias: S::f32s) -> (S::f32s, S::u32s) {
-    let (zero, none) = (simd.splat_f32s(0.0), simd.splat_u32s(u32::from(NONE)));
     let mut best = candidates[0];
     let mut winner = simd.splat_u32s(0);
-    for (i, &candidate) in candidates.iter().enumerate().skip(1) {
-        let larger = simd.greater_than_f32s(candidate, best);
-        best = simd.select_f32s(larger, candidate, best);
-        winner = simd.select_u32s(larger, simd.splat_u32s(i as u32), winner);
+    let mut index = 1;
+    for candidate in &candidates[1..] {
+        winner = simd.select_u32s(simd.greater_than_f32s(*candidate, best), simd.splat_u32s(index), winner);
+        best = simd.max_f32s(*candidate, best);
+        index += 1;
     }
+    let (zero, none) = (simd.splat_f32s(0.0), simd.splat_u32s(u32::from(NONE)));
     best = simd.add_f32s(best, bias);
     let positive = simd.greater_than_f32s(best, zero);
-    (simd.select_f32s(positive, best, zero), simd.select_u32s(positive, winner, none))
+    (simd.max_f32s(best, zero), simd.select_u32s(positive, winner, none))
 }

@@ -174,6 +174,7 @@ impl Sizes {
     }
 
     /// Where in an image the patch of a candidate begins.
+    #[inline(always)]
     fn patch(&self, pooled_row: usize, pooled_column: usize, candidate: usize) -> usize {
         let (row, column) = (2 * pooled_row + candidate / 2, 2 * pooled_column + candidate % 2);
         row * self.row_len() + column * self.channels
