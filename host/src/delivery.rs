@@ -140,7 +140,11 @@ mod tests {
     };
 
     use super::*;
-    use crate::{data::split::SplitKind, network::{Architecture, Design, Network}, synthetic};
+    use crate::{
+        data::split::SplitKind,
+        network::{Architecture, Design, Network},
+        synthetic,
+    };
 
     #[test]
     fn models_on_disk_are_those_that_were_measured() {

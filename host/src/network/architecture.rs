@@ -47,7 +47,6 @@ impl Architecture {
             Self::Deeper => &[128, 128, 1],
         }
     }
-
 }
 
 /// What a network looks like.

@@ -46,7 +46,8 @@ impl Norm {
         let shape = maps.dims();
         if !maps.device().is_autodiff() {
             let Affine { scale, shift } = self.affine();
-            let row = |values: Vec<f64>| Tensor::<1>::from_floats(values.as_slice(), &maps.device()).reshape([1, 1, 1, -1]);
+            let row =
+                |values: Vec<f64>| Tensor::<1>::from_floats(values.as_slice(), &maps.device()).reshape([1, 1, 1, -1]);
             let (scale, shift) = (row(scale), row(shift));
             return maps * scale + shift;
         }

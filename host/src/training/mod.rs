@@ -157,8 +157,7 @@ impl<'a> Trainer<'a> {
     fn new(task: &'a Task<'a>, from: Option<Checkpoint>) -> Result<Self, TrainingError> {
         let recipe = task.recipe;
         let device = device().autodiff();
-        let mut network =
-            Network::initialise(&recipe.network, usize::from(task.contract.side), task.seed, &device)?;
+        let mut network = Network::initialise(&recipe.network, usize::from(task.contract.side), task.seed, &device)?;
         let mut optimizer = match recipe.optimizer {
             OptimizerKind::Sgd => SgdConfig::new().init(),
             OptimizerKind::Adam => AdamConfig::new().with_epsilon(1e-7).init(),

@@ -40,7 +40,7 @@ pub(super) fn backward(
         })
         .collect();
     let (mut dw, mut db) = (vec![0.0; weight.len()], vec![0.0; sizes.filters]);
-    for (portion_dw, portion_db) in sums {
+    for (portion_dw, portion_db) in &sums {
         dw.iter_mut().zip(portion_dw).for_each(|(sum, value)| *sum += value);
         db.iter_mut().zip(portion_db).for_each(|(sum, value)| *sum += value);
     }
@@ -83,14 +83,13 @@ impl WithSimd for Portion<'_> {
                 }
             }
             for (band, (grad, winners)) in grad.chunks(band_len).zip(winners.chunks(band_len)).enumerate() {
-                let first_row = band * band_rows;
-                routes.find(sizes, first_row, grad, winners);
+                routes.find(sizes, band * band_rows, grad, winners);
                 if sizes.channels != 1 {
                     routes.add_to_weights(simd, sizes, image, dw);
                 }
                 if let Some(dx) = &mut dx {
                     let image = &mut dx[i * sizes.image_len()..][..sizes.image_len()];
-                    routes.add_to_input(simd, sizes, first_row, weight, image);
+                    routes.add_to_input(simd, sizes, weight, image);
                 }
             }
         }
@@ -115,6 +114,8 @@ struct Routes {
     /// gradient of its patch. A fifth candidate takes what flows nowhere.
     of_candidates: Vec<Term>,
     of_candidates_len: Vec<[usize; CANDIDATES + 1]>,
+    /// Where the patch of each pooled pixel's first candidate begins.
+    corners: Vec<usize>,
 }
 
 impl Routes {
@@ -125,6 +126,7 @@ impl Routes {
             of_filters_len: vec![0; sizes.filters],
             of_candidates: vec![Term::default(); room * (CANDIDATES + 1) * sizes.filters],
             of_candidates_len: Vec::with_capacity(room),
+            corners: Vec::with_capacity(room),
         }
     }
 
@@ -132,16 +134,20 @@ impl Routes {
     /// not which way the program goes: it could not be predicted.
     #[inline(always)]
     fn find(&mut self, sizes: &Sizes, first_row: usize, grad: &[f32], winners: &[u8]) {
-        let filters = sizes.filters;
+        let (filters, kernel_len) = (sizes.filters, KERNEL * sizes.run_len());
         self.of_filters_len.fill(0);
         self.of_candidates_len.clear();
+        self.corners.clear();
+        let rows = first_row..first_row + grad.len() / sizes.pooled_row_len();
+        self.corners
+            .extend(rows.flat_map(|row| (0..sizes.pooled_width()).map(move |column| sizes.corner(row, column))));
+        let candidates = sizes.candidates();
         let pixels = grad.chunks_exact(filters).zip(winners.chunks_exact(filters));
         let lists = self.of_candidates.chunks_exact_mut((CANDIDATES + 1) * filters);
-        for (pixel, ((grad, winners), list)) in pixels.zip(lists).enumerate() {
-            let (row, column) = (first_row + pixel / sizes.pooled_width(), pixel % sizes.pooled_width());
+        for (((grad, winners), list), corner) in pixels.zip(lists).zip(&self.corners) {
             let mut patches = [0; CANDIDATES + 1];
-            for (candidate, patch) in patches[..CANDIDATES].iter_mut().enumerate() {
-                *patch = sizes.patch(row, column, candidate) as u32;
+            for (patch, candidate) in patches.iter_mut().zip(candidates) {
+                *patch = (corner + candidate) as u32;
             }
             let mut lens = [0; CANDIDATES + 1];
             let lists_of_filters = self.of_filters.chunks_exact_mut(self.room).zip(&mut self.of_filters_len);
@@ -151,7 +157,7 @@ impl Routes {
                 let winner = usize::from(if factor == 0.0 { NONE } else { winner.min(NONE) });
                 list_of_filter[*len] = Term { offset: patches[winner], factor };
                 *len += usize::from(winner != CANDIDATES);
-                let offset = (filter * KERNEL * sizes.run_len()) as u32;
+                let offset = (filter * kernel_len) as u32;
                 list[winner * filters + lens[winner]] = Term { offset, factor };
                 lens[winner] += 1;
             }
@@ -173,16 +179,15 @@ impl Routes {
     }
 
     #[inline(always)]
-    fn add_to_input<S: Simd>(&self, simd: S, sizes: &Sizes, first_row: usize, weight: &[f32], image: &mut [f32]) {
-        let (filters, run_len) = (sizes.filters, sizes.run_len());
+    fn add_to_input<S: Simd>(&self, simd: S, sizes: &Sizes, weight: &[f32], image: &mut [f32]) {
+        let (filters, run_len, candidates) = (sizes.filters, sizes.run_len(), sizes.candidates());
         for kernel_row in 0..KERNEL {
+            let image = &mut image[kernel_row * sizes.row_len()..];
+            let weight = &weight[kernel_row * run_len..];
             let lists = self.of_candidates.chunks_exact((CANDIDATES + 1) * filters).zip(&self.of_candidates_len);
-            for (pixel, (terms, lens)) in lists.enumerate() {
-                let (row, column) = (first_row + pixel / sizes.pooled_width(), pixel % sizes.pooled_width());
-                for (candidate, terms) in terms.chunks_exact(filters).take(CANDIDATES).enumerate() {
-                    let to = sizes.patch(row, column, candidate) + kernel_row * sizes.row_len();
-                    let sum = &mut image[to..to + run_len];
-                    add_runs(simd, sum, &terms[..lens[candidate]], &weight[kernel_row * run_len..]);
+            for ((terms, lens), corner) in lists.zip(&self.corners) {
+                for ((terms, &len), candidate) in terms.chunks_exact(filters).zip(lens).zip(candidates) {
+                    add_runs(simd, &mut image[corner + candidate..][..run_len], &terms[..len], weight);
                 }
             }
         }
@@ -224,16 +229,9 @@ fn add_vectors<S: Simd, const N: usize>(simd: S, sum: &mut [f32], terms: &[Term]
 /// Adds the gradient of the kernels where these have nine weights only: too short for [`add_runs`], so that here the
 /// vectors lie across the filters.
 #[inline(always)]
-fn one_channel_weights<S: Simd>(
-    simd: S,
-    sizes: &Sizes,
-    image: &[f32],
-    grad: &[f32],
-    winners: &[u8],
-    dw: &mut [f32],
-) {
+fn one_channel_weights<S: Simd>(simd: S, sizes: &Sizes, image: &[f32], grad: &[f32], winners: &[u8], dw: &mut [f32]) {
     const TAPS: usize = KERNEL * KERNEL;
-    let (filters, width) = (sizes.filters, sizes.width);
+    let filters = sizes.filters;
     let groups = filters.div_ceil(S::F32_LANES);
     let padded = groups * S::F32_LANES;
     let mut sums = vec![[simd.splat_f32s(0.0); TAPS]; groups];
@@ -253,12 +251,16 @@ fn one_channel_weights<S: Simd>(
         for (group, sums) in sums.iter_mut().enumerate() {
             let mut taps = *sums;
             for (column, routed) in routed.chunks_exact(CANDIDATES * groups).enumerate() {
+                let mut patches = [[0.0; KERNEL + 1]; KERNEL + 1];
+                let rows = image[sizes.corner(row, column)..].chunks(sizes.width);
+                for (to, from) in patches.iter_mut().zip(rows) {
+                    to.copy_from_slice(&from[..KERNEL + 1]);
+                }
                 for candidate in 0..CANDIDATES {
                     let factor = routed[candidate * groups + group];
-                    let patch = &image[sizes.patch(row, column, candidate)..][..(KERNEL - 1) * width + KERNEL];
                     for (tap, sum) in taps.iter_mut().enumerate() {
-                        let value = simd.splat_f32s(patch[tap / KERNEL * width + tap % KERNEL]);
-                        *sum = simd.mul_add_e_f32s(factor, value, *sum);
+                        let value = patches[candidate / 2 + tap / KERNEL][candidate % 2 + tap % KERNEL];
+                        *sum = simd.mul_add_e_f32s(factor, simd.splat_f32s(value), *sum);
                     }
                 }
             }

@@ -75,14 +75,19 @@ impl WithSimd for Forward<'_> {
                 let (bias, taps) = S::as_simd_f32s(group).0.as_chunks::<VECTORS>().0.split_at(1);
                 let present = group_len.min(filters - first);
                 for column in 0..sizes.pooled_width() {
-                    let sums = convolve(simd, sizes, &image[sizes.patch(row, column, 0)..], taps);
+                    let sums = convolve(simd, sizes, &image[sizes.corner(row, column)..], taps);
                     let to = column * filters + first;
                     let values = pooled[to..to + present].chunks_mut(S::F32_LANES);
                     let outputs = values.zip(wide[to..to + present].chunks_mut(S::F32_LANES));
                     for (v, (value, winner)) in outputs.enumerate() {
                         let (best, index) = largest(simd, sums.map(|s| s[v]), bias[0][v]);
-                        simd.partial_store_f32s(value, best);
-                        simd.partial_store_u32s(winner, index);
+                        match (S::as_mut_simd_f32s(value).0, S::as_mut_simd_u32s(winner).0) {
+                            ([value], [winner]) => (*value, *winner) = (best, index),
+                            _ => {
+                                simd.partial_store_f32s(value, best);
+                                simd.partial_store_u32s(winner, index);
+                            }
+                        }
                     }
                 }
             }
@@ -126,11 +131,9 @@ fn convolve<S: Simd>(
 fn largest<S: Simd>(simd: S, candidates: [S::f32s; CANDIDATES], bias: S::f32s) -> (S::f32s, S::u32s) {
     let mut best = candidates[0];
     let mut winner = simd.splat_u32s(0);
-    let mut index = 1;
-    for candidate in &candidates[1..] {
+    for (index, candidate) in (1..).zip(&candidates[1..]) {
         winner = simd.select_u32s(simd.greater_than_f32s(*candidate, best), simd.splat_u32s(index), winner);
         best = simd.max_f32s(*candidate, best);
-        index += 1;
     }
     let (zero, none) = (simd.splat_f32s(0.0), simd.splat_u32s(u32::from(NONE)));
     best = simd.add_f32s(best, bias);

@@ -173,11 +173,14 @@ impl Sizes {
         self.pooled_width() * self.filters
     }
 
-    /// Where in an image the patch of a candidate begins.
-    #[inline(always)]
-    fn patch(&self, pooled_row: usize, pooled_column: usize, candidate: usize) -> usize {
-        let (row, column) = (2 * pooled_row + candidate / 2, 2 * pooled_column + candidate % 2);
-        row * self.row_len() + column * self.channels
+    /// Where in an image the patch of a pooled pixel's first candidate begins.
+    fn corner(&self, pooled_row: usize, pooled_column: usize) -> usize {
+        2 * (pooled_row * self.row_len() + pooled_column * self.channels)
+    }
+
+    /// Where the patches of the candidates begin, from the first one on.
+    fn candidates(&self) -> [usize; CANDIDATES] {
+        [0, self.channels, self.row_len(), self.row_len() + self.channels]
     }
 }
 
