@@ -140,14 +140,19 @@ mod tests {
     };
 
     use super::*;
-    use crate::{data::split::SplitKind, network::Architecture, synthetic};
+    use crate::{
+        data::split::SplitKind,
+        network::{Architecture, Design, Network},
+        synthetic,
+    };
 
     #[test]
     fn models_on_disk_are_those_that_were_measured() {
         let contract = InputContract { side: 32, fit: Fit::Stretch, scale: 1.0 / 255.0, zero_point: 0 };
         let data = synthetic::dataset(60, 3, &contract).unwrap();
         let split = Split::new(&data, SplitKind::Patient, 3).unwrap();
-        let layers = Architecture::Baseline.initialise(32, 3).unwrap();
+        let design = Design { architecture: Architecture::Baseline, channels: 1, batch_norm: false };
+        let layers = Network::initialise(&design, 32, 3, &burn::tensor::Device::flex()).unwrap().layers();
         let card = Card {
             name: "synthetic-test".to_owned(),
             version: "0".to_owned(),

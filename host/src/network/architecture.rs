@@ -1,19 +1,17 @@
 //! The two networks of the study that this product starts from.
 //!
 //! "Chest X-Ray Image Classification with Deep Learning" (K. Yagci): convolutions 3×3, stride 1, without padding, each
-//! followed by ReLU and 2×2 max-pooling; then dense layers. The study fed three equal channels (RGB copies of grey
-//! images); here there is one. A kernel over three equal channels acts as the sum of its three slices, so the networks
-//! can compute the same functions with 576 weights less in the first convolution; what differs is the start (the
-//! Glorot bound is for 1 channel, not for 3) and with it how large the first gradient steps are.
+//! followed by ReLU and 2×2 max-pooling; then dense layers. The study fed three equal channels, RGB copies of grey
+//! images. A kernel over equal channels acts as the sum of its slices, so that one grey channel goes in all the same;
+//! what three slices change is how training starts (the Glorot bound is for 3 channels), how large a gradient step is
+//! (each slice takes it) and what L2 counts.
 
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use serde::{Deserialize, Serialize};
 
-use super::{Layer, Layers};
-
 /// Side of every convolution kernel.
-const KERNEL: usize = 3;
+pub(super) const KERNEL: usize = 3;
 
 /// A network of the study.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -23,26 +21,6 @@ pub enum Architecture {
     Baseline,
     /// Convolutions of 32, 32, 64, 64 channels, dense 128, dense 128, dense 1
     Deeper,
-}
-
-/// What a network looks like.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Design {
-    /// Its layers.
-    pub architecture: Architecture,
-    /// Equal channels of the input.
-    pub channels: usize,
-    /// Batch normalisation after each pooling.
-    #[serde(default)]
-    pub batch_norm: bool,
-}
-
-impl Design {
-    /// Checks that the input is large enough.
-    pub fn check(&self, side: usize) -> Result<(), SideError> {
-        self.architecture.initialise(side, 0).map(|_| ())
-    }
 }
 
 /// An input that a network cannot take.
@@ -69,48 +47,53 @@ impl Architecture {
             Self::Deeper => &[128, 128, 1],
         }
     }
+}
 
-    /// Side of the feature maps after the last pooling.
-    fn feature_side(self, side: usize) -> Option<usize> {
-        self.convolutions().iter().try_fold(side, |side, _| match side.checked_sub(KERNEL - 1)? / 2 {
-            0 => None,
-            half => Some(half),
-        })
+/// What a network looks like.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Design {
+    /// The layers.
+    pub architecture: Architecture,
+    /// Equal channels that the first convolution is over: 1, or the study's 3.
+    pub channels: usize,
+    /// Whether each pooling is followed by batch normalisation.
+    #[serde(default)]
+    pub batch_norm: bool,
+}
+
+impl Design {
+    /// Whether images of `side` × `side` pixels are large enough.
+    pub fn check(&self, side: usize) -> Result<(), SideError> {
+        self.feature_side(side).map(|_| ())
     }
 
-    /// The network with fresh weights as Keras draws them: Glorot-uniform kernels
-    /// (±√(6 / (fan in + fan out)); X. Glorot, Y. Bengio, AISTATS 2010), biases zero.
-    pub fn initialise(self, side: usize, seed: u64) -> Result<Layers, SideError> {
-        let Some(feature_side) = self.feature_side(side) else {
-            let smallest = (side..).find(|&s| self.feature_side(s).is_some()).unwrap_or(side);
-            return Err(SideError { side, smallest });
+    /// Side of the feature maps after the last pooling.
+    pub(super) fn feature_side(&self, side: usize) -> Result<usize, SideError> {
+        let after = |side| {
+            self.architecture.convolutions().iter().try_fold(side, |side: usize, _| {
+                match side.checked_sub(KERNEL - 1)? / 2 {
+                    0 => None,
+                    half => Some(half),
+                }
+            })
         };
-        let mut rng = ChaCha8Rng::seed_from_u64(seed);
-        let mut glorot = |count: usize, fan_in: usize, fan_out: usize| -> Vec<f32> {
-            let bound = (6.0 / (fan_in + fan_out) as f64).sqrt();
-            // 24 bits: every value is exact in f32 before it is scaled.
-            (0..count).map(|_| ((f64::from(rng.next_u32() >> 8) / f64::from(1 << 23) - 1.0) * bound) as f32).collect()
-        };
-        let mut layers = Vec::new();
-        let mut inputs = 1;
-        for &outputs in self.convolutions() {
-            let area = KERNEL * KERNEL;
-            let weight = glorot(outputs * inputs * area, inputs * area, outputs * area);
-            layers.push(Layer::Conv { weight, bias: vec![0.0; outputs], inputs, outputs, kernel: KERNEL });
-            layers.extend([Layer::Relu, Layer::MaxPool2]);
-            inputs = outputs;
-        }
-        layers.push(Layer::Flatten);
-        inputs *= feature_side * feature_side;
-        for (i, &outputs) in self.dense().iter().enumerate() {
-            if i > 0 {
-                layers.push(Layer::Relu);
-            }
-            let weight = glorot(outputs * inputs, inputs, outputs);
-            layers.push(Layer::Dense { weight, bias: vec![0.0; outputs], inputs, outputs });
-            inputs = outputs;
-        }
-        Ok(Layers { side, layers })
+        after(side).ok_or_else(|| SideError { side, smallest: (side..).find(|&s| after(s).is_some()).unwrap_or(side) })
+    }
+}
+
+/// Fresh weights as Keras draws them: uniform within ±√(6 / (fan in + fan out)) (X. Glorot, Y. Bengio, AISTATS 2010).
+pub(super) struct Glorot(ChaCha8Rng);
+
+impl Glorot {
+    pub(super) fn new(seed: u64) -> Self {
+        Self(ChaCha8Rng::seed_from_u64(seed))
+    }
+
+    pub(super) fn draw(&mut self, count: usize, fan_in: usize, fan_out: usize) -> Vec<f32> {
+        let bound = (6.0 / (fan_in + fan_out) as f64).sqrt();
+        // 24 bits: every value is exact in f32 before it is scaled.
+        (0..count).map(|_| ((f64::from(self.0.next_u32() >> 8) / f64::from(1 << 23) - 1.0) * bound) as f32).collect()
     }
 }
 
@@ -119,31 +102,19 @@ mod tests {
     use super::*;
 
     #[test]
-    fn parameters_are_those_of_the_study_less_two_channels() {
-        // The study's 176,225 and 115,105, less 2 · 32 · 9 weights of the first convolution.
-        let count = |a: Architecture| a.initialise(64, 1).unwrap().parameters();
-        assert_eq!(count(Architecture::Baseline), 176_225 - 576);
-        assert_eq!(count(Architecture::Deeper), 115_105 - 576);
-    }
-
-    #[test]
     fn weights_fill_the_glorot_range() {
-        let layers = Architecture::Baseline.initialise(64, 5).unwrap();
-        let Layer::Dense { weight, bias, inputs: 2304, outputs: 64 } = &layers.layers[10] else {
-            panic!("{:?}", layers.layers.len())
-        };
+        let weights = Glorot::new(5).draw(2304 * 64, 2304, 64);
         let bound = (6.0_f32 / (2304.0 + 64.0)).sqrt();
-        let variance = weight.iter().map(|w| w * w).sum::<f32>() / weight.len() as f32;
-        assert!(weight.iter().all(|w| w.abs() <= bound));
+        let variance = weights.iter().map(|w| w * w).sum::<f32>() / weights.len() as f32;
+        assert!(weights.iter().all(|w| w.abs() <= bound));
         assert!((variance / (bound * bound / 3.0) - 1.0).abs() < 0.02, "{variance}");
-        assert!(bias.iter().all(|&b| b == 0.0));
-        assert_ne!(layers, Architecture::Baseline.initialise(64, 6).unwrap());
+        assert_ne!(weights, Glorot::new(6).draw(2304 * 64, 2304, 64));
     }
 
     #[test]
     fn small_inputs_are_an_error_that_names_the_smallest() {
-        let error = Architecture::Deeper.initialise(32, 1).unwrap_err();
-        assert_eq!(error.smallest, 46);
-        assert!(Architecture::Deeper.initialise(46, 1).is_ok());
+        let design = Design { architecture: Architecture::Deeper, channels: 1, batch_norm: false };
+        assert_eq!(design.check(32).unwrap_err().smallest, 46);
+        assert_eq!(design.feature_side(46), Ok(1));
     }
 }

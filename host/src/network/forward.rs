@@ -1,7 +1,7 @@
 //! A network in burn: it computes and learns.
 
 use burn::{
-    module::{Module, Param, ParamId},
+    module::{Module, ModuleMapper, ModuleVisitor, Param, ParamId},
     tensor::{
         Device, Tensor, TensorData,
         activation::{log_sigmoid, relu},
@@ -11,12 +11,16 @@ use burn::{
 
 #[cfg(not(feature = "wgpu"))]
 use super::block::block;
-use super::{Layer, Layers};
+use super::{
+    Design, Layer, Layers, SideError,
+    architecture::{Glorot, KERNEL},
+    norm::{Affine, Norm},
+};
 
 /// A convolution with its bias.
 #[derive(Module, Debug)]
 struct Convolution {
-    /// `[outputs, inputs, kernel, kernel]`.
+    /// `[outputs, kernel, kernel, inputs]`; the inputs of the first one are equal channels.
     weight: Param<Tensor<4>>,
     bias: Param<Tensor<1>>,
 }
@@ -24,99 +28,110 @@ struct Convolution {
 /// A dense layer with its bias.
 #[derive(Module, Debug)]
 struct Dense {
-    /// `[inputs, outputs]`.
+    /// `[inputs, outputs]`; the inputs of the first one are `[height, width, channels]`.
     weight: Param<Tensor<2>>,
     bias: Param<Tensor<1>>,
 }
 
-/// Convolutions, each followed by ReLU and 2 × 2 max-pooling; then dense layers with ReLU between them.
+/// Convolutions, each followed by ReLU, 2 × 2 max-pooling and perhaps batch normalisation; then dense layers with ReLU
+/// between them. Feature maps have the channels last.
+///
+/// It learns if its device records gradients; then batch normalisation is by the statistics of the batch, and moves the
+/// running ones. Clones share the running statistics: keep [`Network::state`] to come back to.
 #[derive(Module, Debug)]
 pub struct Network {
     convolutions: Vec<Convolution>,
+    /// As many as convolutions, or none.
+    norms: Vec<Norm>,
     dense: Vec<Dense>,
     side: usize,
 }
 
 impl Network {
-    /// Puts a network on a device; it learns if the device records gradients.
-    pub fn new(layers: &Layers, device: &Device) -> Self {
-        let mut convolutions = Vec::new();
-        let mut dense = Vec::new();
+    /// A network for images of `side` × `side` pixels with fresh weights as Keras draws them (Glorot-uniform kernels,
+    /// biases zero), on a device.
+    pub fn initialise(design: &Design, side: usize, seed: u64, device: &Device) -> Result<Self, SideError> {
+        let feature_side = design.feature_side(side)?;
+        let mut glorot = Glorot::new(seed);
         // Ids that are the same in every run let a stored optimizer state find its parameters again.
-        let mut ids = 1..;
-        let mut id = || ParamId::from(ids.next().unwrap_or(u64::MAX));
-        for layer in &layers.layers {
-            match layer {
-                Layer::Conv { weight, bias, inputs, outputs, kernel } => convolutions.push(Convolution {
-                    weight: parameter(id(), weight.clone(), [*outputs, *inputs, *kernel, *kernel], device),
-                    bias: parameter(id(), bias.clone(), [*outputs], device),
-                }),
-                Layer::Dense { weight, bias, inputs, outputs } => dense.push(Dense {
-                    weight: parameter(id(), transposed(weight, *outputs, *inputs), [*inputs, *outputs], device),
-                    bias: parameter(id(), bias.clone(), [*outputs], device),
-                }),
-                Layer::Relu | Layer::MaxPool2 | Layer::Flatten => {}
+        let mut ids = (1..).map(ParamId::from);
+        let mut id = || ids.next().unwrap_or_default();
+        let (mut convolutions, mut norms, mut dense) = (Vec::new(), Vec::new(), Vec::new());
+        let mut inputs = design.channels;
+        for &outputs in design.architecture.convolutions() {
+            let area = KERNEL * KERNEL;
+            let weight = glorot.draw(outputs * inputs * area, inputs * area, outputs * area);
+            convolutions.push(Convolution {
+                weight: parameter(id(), transposed(&weight, inputs, area), [outputs, KERNEL, KERNEL, inputs], device),
+                bias: parameter(id(), vec![0.0; outputs], [outputs], device),
+            });
+            if design.batch_norm {
+                norms.push(Norm::new(outputs, &mut id, device));
             }
+            inputs = outputs;
         }
-        Self { convolutions, dense, side: layers.side }
+        let mut area = feature_side * feature_side;
+        for &outputs in design.architecture.dense() {
+            let weight = glorot.draw(outputs * inputs * area, inputs * area, outputs);
+            let weight = transposed(&transposed(&weight, inputs, area), outputs, inputs * area);
+            dense.push(Dense {
+                weight: parameter(id(), weight, [inputs * area, outputs], device),
+                bias: parameter(id(), vec![0.0; outputs], [outputs], device),
+            });
+            (inputs, area) = (outputs, 1);
+        }
+        Ok(Self { convolutions, norms, dense, side })
     }
 
-    pub fn initialise(
-        design: &super::Design,
-        side: usize,
-        seed: u64,
-        device: &Device,
-    ) -> Result<Self, super::SideError> {
-        Ok(Self::new(&design.architecture.initialise(side, seed)?, device))
-    }
+    /// Number of trained parameters.
     pub fn parameters(&self) -> usize {
-        self.layers().parameters()
-    }
-    pub fn state(&self) -> Vec<f32> {
-        self.layers()
-            .layers
-            .iter()
-            .flat_map(|layer| match layer {
-                Layer::Conv { weight, bias, .. } | Layer::Dense { weight, bias, .. } => {
-                    weight.iter().chain(bias).copied().collect::<Vec<_>>()
-                }
-                _ => vec![],
-            })
-            .collect()
-    }
-    pub fn set_state(&mut self, state: &[f32]) -> bool {
-        let mut layers = self.layers();
-        if layers.parameters() != state.len() {
-            return false;
-        }
-        let mut weights = state.iter();
-        for layer in &mut layers.layers {
-            if let Layer::Conv { weight, bias, .. } | Layer::Dense { weight, bias, .. } = layer {
-                for w in weight.iter_mut().chain(bias) {
-                    *w = *weights.next().unwrap();
-                }
-            }
-        }
-        *self = Self::new(&layers, &self.dense[0].bias.val().device());
-        true
+        let running: usize = self.norms.iter().map(Norm::running_len).sum();
+        self.state().len() - running
     }
 
-    /// The weights as plain data.
+    /// All parameters and running statistics, in an order that depends on the design alone.
+    pub fn state(&self) -> Vec<f32> {
+        let mut collect = Collect(Vec::new());
+        self.visit(&mut collect);
+        collect.0
+    }
+
+    /// Takes up a [`Network::state`]; `false` if that is of another design, and then nothing has changed.
+    #[must_use]
+    pub fn set_state(&mut self, state: &[f32]) -> bool {
+        let fits = state.len() == self.state().len();
+        if fits {
+            *self = self.clone().map(&mut Fill(state));
+        }
+        fits
+    }
+
+    /// The network as plain data that computes the same: equal channels become one, and batch normalisation becomes
+    /// part of the layer that follows it.
     pub fn layers(&self) -> Layers {
         let mut layers = Vec::new();
-        for Convolution { weight, bias } in &self.convolutions {
-            let [outputs, inputs, kernel, _] = weight.dims();
-            let (weight, bias) = (values(weight.val()), values(bias.val()));
+        let mut affine = Affine::identity(1);
+        for (i, Convolution { weight, bias }) in self.convolutions.iter().enumerate() {
+            let weight = if i == 0 { weight.val().sum_dim(3) } else { weight.val() };
+            let [outputs, kernel, _, inputs] = weight.dims();
+            let (mut weight, mut bias) = (values(weight), values(bias.val()));
+            affine.fold_into(&mut weight, &mut bias);
+            let weight = transposed(&weight, kernel * kernel, inputs);
             layers.extend([Layer::Conv { weight, bias, inputs, outputs, kernel }, Layer::Relu, Layer::MaxPool2]);
+            affine = self.norms.get(i).map_or_else(|| Affine::identity(outputs), Norm::affine);
         }
         layers.push(Layer::Flatten);
+        let mut channels = affine.channels();
         for (i, Dense { weight, bias }) in self.dense.iter().enumerate() {
             if i > 0 {
                 layers.push(Layer::Relu);
             }
             let [inputs, outputs] = weight.dims();
-            let weight = transposed(&values(weight.val()), inputs, outputs);
-            layers.push(Layer::Dense { weight, bias: values(bias.val()), inputs, outputs });
+            let (mut weight, mut bias) = (transposed(&values(weight.val()), inputs, outputs), values(bias.val()));
+            affine.fold_into(&mut weight, &mut bias);
+            let weight = transposed(&weight, inputs / channels, channels);
+            layers.push(Layer::Dense { weight, bias, inputs, outputs });
+            (channels, affine) = (outputs, Affine::identity(outputs));
         }
         Layers { side: self.side, layers }
     }
@@ -126,17 +141,23 @@ impl Network {
         self.forward_with(images, |_, maps| maps, |_, values| values)
     }
 
-    /// As [`Network::forward`], with something done to the output of every pooling and of every dense layer but the
-    /// last, each numbered from 0: the place of dropout in training.
+    /// As [`Network::forward`], with something done to what comes out of every pooling (and its normalisation) and of
+    /// every dense layer but the last, each numbered from 0: the place of dropout in training.
     pub fn forward_with(
         &self,
         images: Tensor<4>,
         mut after_pooling: impl FnMut(usize, Tensor<4>) -> Tensor<4>,
         mut after_dense: impl FnMut(usize, Tensor<2>) -> Tensor<2>,
     ) -> Tensor<1> {
-        let mut maps = images;
+        let [count, ..] = images.dims();
+        let mut maps = images.reshape([count, self.side, self.side, 1]);
         for (i, Convolution { weight, bias }) in self.convolutions.iter().enumerate() {
-            maps = after_pooling(i, block(maps, weight.val(), bias.val()));
+            let weight = if i == 0 { weight.val().sum_dim(3) } else { weight.val() };
+            maps = block(maps, weight, bias.val());
+            if let Some(norm) = self.norms.get(i) {
+                maps = norm.forward(maps);
+            }
+            maps = after_pooling(i, maps);
         }
         let mut features: Tensor<2> = maps.flatten(1, 3);
         for (i, Dense { weight, bias }) in self.dense.iter().enumerate() {
@@ -156,16 +177,38 @@ impl Network {
     }
 }
 
-/// The block by burn's own operators, which run on every device.
+/// The block by burn's own operators, which run on every device and have the channels first.
 #[cfg(feature = "wgpu")]
 fn block(maps: Tensor<4>, weight: Tensor<4>, bias: Tensor<1>) -> Tensor<4> {
     use burn::tensor::{
         module::{conv2d, max_pool2d},
         ops::{ConvOptions, MaxPoolOptions},
     };
+    let (maps, weight) = (maps.permute([0, 3, 1, 2]), weight.permute([0, 3, 1, 2]));
     let options = ConvOptions::new([1, 1], [0, 0], [1, 1], 1);
     // The maximum of ReLUs is the ReLU of the maximum: a quarter of the work, the same values and gradients.
-    relu(max_pool2d(conv2d(maps, weight, Some(bias), options), MaxPoolOptions::new([2, 2])))
+    relu(max_pool2d(conv2d(maps, weight, Some(bias), options), MaxPoolOptions::new([2, 2]))).permute([0, 2, 3, 1])
+}
+
+/// Reads all tensors of a module in their order.
+struct Collect(Vec<f32>);
+
+impl ModuleVisitor for Collect {
+    fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
+        self.0.extend(values(param.val()));
+    }
+}
+
+/// Replaces all tensors of a module in their order.
+struct Fill<'a>(&'a [f32]);
+
+impl ModuleMapper for Fill<'_> {
+    fn map_float<const D: usize>(&mut self, param: Param<Tensor<D>>) -> Param<Tensor<D>> {
+        let shape = param.dims();
+        let (values, rest) = self.0.split_at(shape.iter().product());
+        self.0 = rest;
+        parameter(param.id, values.to_vec(), shape, &param.device())
+    }
 }
 
 /// Mean binary cross-entropy of logits against labels (0 or 1), each image with its weight; all `[images]`.
@@ -176,22 +219,32 @@ pub fn binary_cross_entropy(logits: Tensor<1>, labels: Tensor<1>, weights: Tenso
     ((logits.clone() * negative - log_sigmoid(logits)) * weights).mean()
 }
 
-fn parameter<const D: usize>(id: ParamId, data: Vec<f32>, shape: [usize; D], device: &Device) -> Param<Tensor<D>> {
+pub(super) fn parameter<const D: usize>(
+    id: ParamId,
+    data: Vec<f32>,
+    shape: [usize; D],
+    device: &Device,
+) -> Param<Tensor<D>> {
     let tensor = Tensor::from_data(TensorData::new(data, shape), device);
     Param::initialized(id, if device.is_autodiff() { tensor.require_grad() } else { tensor })
 }
 
-fn values<const D: usize>(tensor: Tensor<D>) -> Vec<f32> {
+pub(super) fn values<const D: usize>(tensor: Tensor<D>) -> Vec<f32> {
     tensor.into_data().iter::<f32>().collect()
 }
 
-/// Rows-first `rows × columns` → rows-first `columns × rows`.
-fn transposed(matrix: &[f32], rows: usize, columns: usize) -> Vec<f32> {
-    (0..columns).flat_map(|c| (0..rows).map(move |r| matrix[r * columns + c])).collect()
+/// Each rows-first `rows × columns` matrix of a stack → rows-first `columns × rows`.
+fn transposed(stack: &[f32], rows: usize, columns: usize) -> Vec<f32> {
+    let transpose = |matrix: &[f32]| -> Vec<f32> {
+        (0..columns).flat_map(|c| (0..rows).map(move |r| r * columns + c)).map(|at| matrix[at]).collect()
+    };
+    stack.chunks_exact(rows * columns).flat_map(transpose).collect()
 }
 
 #[cfg(test)]
 mod tests {
+    use burn::optim::{AdamConfig, GradientsParams};
+
     use super::*;
     use crate::network::Architecture;
 
@@ -240,26 +293,87 @@ mod tests {
         values[0]
     }
 
+    fn design(architecture: Architecture, channels: usize, batch_norm: bool) -> Design {
+        Design { architecture, channels, batch_norm }
+    }
+
+    fn images(count: usize, side: usize) -> Vec<f32> {
+        (0..count * side * side).map(|i| ((i * 37) % 101) as f32 / 100.0).collect()
+    }
+
+    /// A network after a few steps of training, so that no bias is zero and no running statistics are the first ones.
+    fn trained(design: &Design, side: usize) -> Network {
+        let device = Device::flex().autodiff();
+        let mut network = Network::initialise(design, side, 3, &device).unwrap();
+        let mut optimizer = AdamConfig::new().init();
+        for step in 0..4 {
+            let data = TensorData::new(images(6, side), [6, 1, side, side]);
+            let labels = Tensor::from_floats([0.0, 1.0, 0.0, 1.0, step as f32 % 2.0, 1.0], &device);
+            let logits = network.forward(Tensor::from_data(data, &device));
+            let loss = binary_cross_entropy(logits, labels, Tensor::ones([6], &device))
+                + network.squared_weights().mul_scalar(1e-3);
+            let gradients = GradientsParams::from_grads(loss.backward(), &network);
+            network = optimizer.step(0.01, network, gradients);
+        }
+        network
+    }
+
     #[test]
     fn computes_what_its_layers_say() {
-        let device = Device::flex();
         for architecture in [Architecture::Baseline, Architecture::Deeper] {
-            let mut layers = architecture.initialise(49, 3).unwrap();
-            for layer in &mut layers.layers {
-                if let Layer::Conv { bias, .. } | Layer::Dense { bias, .. } = layer {
-                    bias.iter_mut().enumerate().for_each(|(i, b)| *b = 0.01 * i as f32);
+            for (channels, batch_norm) in [(1, false), (3, false), (1, true), (3, true)] {
+                let network = trained(&design(architecture, channels, batch_norm), 49).valid();
+                let layers = network.layers();
+                let data = TensorData::new(images(2, 49), [2, 1, 49, 49]);
+                let logits = values(network.forward(Tensor::from_data(data, &Device::flex())));
+                for (logit, image) in logits.iter().zip(images(2, 49).chunks_exact(49 * 49)) {
+                    let expected = reference(&layers, image);
+                    let close = (logit - expected).abs() < 1e-4 * expected.abs().max(1.0);
+                    assert!(close, "{architecture:?} {channels} {batch_norm}: {logit} {expected}");
                 }
             }
-            let network = Network::new(&layers, &device);
-            assert_eq!(network.layers(), layers);
-            let images: Vec<f32> = (0..2 * 49 * 49).map(|i| ((i * 37) % 101) as f32 / 100.0).collect();
-            let data = TensorData::new(images.clone(), [2, 1, 49, 49]);
-            let logits = values(network.forward(Tensor::from_data(data, &device)));
-            for (logit, image) in logits.iter().zip(images.chunks_exact(49 * 49)) {
-                let expected = reference(&layers, image);
-                assert!((logit - expected).abs() < 1e-4, "{logit} {expected}");
-            }
         }
+    }
+
+    #[test]
+    fn parameters_are_those_of_the_study() {
+        let count = |architecture, channels, batch_norm| {
+            let design = design(architecture, channels, batch_norm);
+            Network::initialise(&design, 64, 1, &Device::flex()).unwrap().parameters()
+        };
+        assert_eq!(count(Architecture::Baseline, 3, false), 176_225);
+        assert_eq!(count(Architecture::Deeper, 3, false), 115_105);
+        // Scale and shift of 32 + 32 + 64 channels; 2 · 32 · 9 weights for two more input channels.
+        assert_eq!(count(Architecture::Baseline, 3, true), 176_225 + 2 * 128);
+        assert_eq!(count(Architecture::Baseline, 1, false), 176_225 - 576);
+    }
+
+    #[test]
+    fn a_state_restores_everything() {
+        let design = design(Architecture::Baseline, 3, true);
+        let network = trained(&design, 30);
+        let mut other = Network::initialise(&design, 30, 4, &Device::flex().autodiff()).unwrap();
+        assert_ne!(other.layers(), network.layers());
+        assert!(other.set_state(&network.state()));
+        assert_eq!(other.state(), network.state());
+        assert_eq!(other.layers(), network.layers());
+        assert!(!other.set_state(&network.state()[1..]));
+    }
+
+    #[test]
+    fn the_start_does_not_depend_on_the_layout() {
+        let network = Network::initialise(&design(Architecture::Baseline, 1, false), 64, 5, &Device::flex()).unwrap();
+        let layers = network.layers().layers;
+        let mut glorot = Glorot::new(5);
+        let Layer::Conv { weight, .. } = &layers[0] else { panic!() };
+        assert_eq!(*weight, glorot.draw(32 * 9, 9, 32 * 9));
+        let Layer::Conv { weight, .. } = &layers[3] else { panic!() };
+        assert_eq!(*weight, glorot.draw(32 * 32 * 9, 32 * 9, 32 * 9));
+        let Layer::Conv { weight, .. } = &layers[6] else { panic!() };
+        assert_eq!(*weight, glorot.draw(64 * 32 * 9, 32 * 9, 64 * 9));
+        let Layer::Dense { weight, bias, inputs: 2304, outputs: 64 } = &layers[10] else { panic!() };
+        assert_eq!(*weight, glorot.draw(2304 * 64, 2304, 64));
+        assert!(bias.iter().all(|&b| b == 0.0));
     }
 
     #[test]

@@ -5,6 +5,7 @@ mod architecture;
 mod block;
 mod forward;
 mod layers;
+mod norm;
 
 pub use architecture::{Architecture, Design, SideError};
 pub use forward::{Network, binary_cross_entropy};

@@ -378,11 +378,15 @@ impl<'a> Trainer<'a> {
     }
 }
 
-/// Drops values with probability `rate` and scales the others up, so that the mean stays.
+/// Drops values with probability `rate`, to 16 bits, and scales the others up, so that the mean stays.
 fn dropout<const D: usize>(tensor: Tensor<D>, rate: f64, rng: &mut impl Rng) -> Tensor<D> {
     let dims = tensor.dims();
-    let (limit, kept) = ((rate * 2.0_f64.powi(32)) as u32, (1.0 / (1.0 - rate)) as f32);
-    let mask: Vec<f32> = (0..dims.iter().product()).map(|_| if rng.next_u32() < limit { 0.0 } else { kept }).collect();
+    let limit = (rate * 65536.0) as u16;
+    let kept = 65536.0 / (65536.0 - f32::from(limit));
+    let mut random = vec![0; 2 * dims.iter().product::<usize>()];
+    rng.fill_bytes(&mut random);
+    let drops = random.as_chunks::<2>().0.iter().map(|pair| u16::from_le_bytes(*pair) < limit);
+    let mask: Vec<f32> = drops.map(|drop| if drop { 0.0 } else { kept }).collect();
     let mask = Tensor::from_data(TensorData::new(mask, dims), &tensor.device());
     tensor * mask
 }

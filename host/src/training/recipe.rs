@@ -177,6 +177,8 @@ impl Recipe {
         }
         count("epochs", self.epochs)?;
         count("patience", self.patience.unwrap_or(1))?;
+        let channels = self.network.channels;
+        range("channels", channels as f64, (1..=4).contains(&channels), "from 1 to 4")?;
         let rate = self.optimizer.learning_rate;
         range("learning_rate", rate, rate > 0.0 && rate <= 10.0, "above 0 and up to 10")?;
         range("l2", self.l2, (0.0..=10.0).contains(&self.l2), "from 0 to 10")?;

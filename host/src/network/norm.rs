@@ -1,0 +1,104 @@
+//! Batch normalisation (S. Ioffe, C. Szegedy, ICML 2015) over channels, with the constants of Keras.
+//!
+//! It stands after the pooling, not before ReLU: the block stays one operation, and as the convolutions do not pad, what
+//! follows can take up scale and shift exactly.
+
+use burn::{
+    module::{Module, Param, ParamId, RunningState},
+    tensor::{Device, Tensor, module::batch_norm_train},
+};
+
+use super::forward::{parameter, values};
+
+/// How much of the running statistics a step keeps.
+const MOMENTUM: f64 = 0.99;
+
+/// Added to the variance.
+const EPSILON: f64 = 1e-3;
+
+/// Normalises each channel to mean 0 and variance 1, then scales and shifts it by what is learnt.
+#[derive(Module, Debug)]
+pub(super) struct Norm {
+    scale: Param<Tensor<1>>,
+    shift: Param<Tensor<1>>,
+    mean: RunningState<Tensor<1>>,
+    /// Biased.
+    variance: RunningState<Tensor<1>>,
+}
+
+impl Norm {
+    pub(super) fn new(channels: usize, mut id: impl FnMut() -> ParamId, device: &Device) -> Self {
+        Self {
+            scale: parameter(id(), vec![1.0; channels], [channels], device),
+            shift: parameter(id(), vec![0.0; channels], [channels], device),
+            mean: RunningState::with_id(id(), Tensor::zeros([channels], device)),
+            variance: RunningState::with_id(id(), Tensor::ones([channels], device)),
+        }
+    }
+
+    /// Values of the running statistics.
+    pub(super) fn running_len(&self) -> usize {
+        2 * self.scale.dims()[0]
+    }
+
+    /// `[n, h, w, c]` → `[n, h, w, c]`, by the statistics of the batch if the device records gradients.
+    pub(super) fn forward(&self, maps: Tensor<4>) -> Tensor<4> {
+        let shape = maps.dims();
+        if !maps.device().is_autodiff() {
+            let Affine { scale, shift } = self.affine();
+            let row =
+                |values: Vec<f64>| Tensor::<1>::from_floats(values.as_slice(), &maps.device()).reshape([1, 1, 1, -1]);
+            let (scale, shift) = (row(scale), row(shift));
+            return maps * scale + shift;
+        }
+        let pixels: Tensor<2> = maps.reshape([shape[0] * shape[1] * shape[2], shape[3]]);
+        let normalised = batch_norm_train(pixels, self.scale.val(), self.shift.val(), EPSILON);
+        for (running, batch) in [(&self.mean, normalised.mean), (&self.variance, normalised.variance)] {
+            let kept = running.value().mul_scalar(MOMENTUM);
+            running.update((kept + batch.detach().mul_scalar(1.0 - MOMENTUM)).detach());
+            // At once: the next step may run on another thread, which would not see what is only announced.
+            running.value_sync();
+        }
+        normalised.output.reshape(shape)
+    }
+
+    /// What it does by the running statistics.
+    pub(super) fn affine(&self) -> Affine {
+        let [scale, shift, mean, variance] =
+            [self.scale.val(), self.shift.val(), self.mean.value(), self.variance.value()].map(values);
+        let scale: Vec<f64> =
+            scale.iter().zip(&variance).map(|(&s, &v)| f64::from(s) / (f64::from(v) + EPSILON).sqrt()).collect();
+        let shift = shift.iter().zip(&mean).zip(&scale).map(|((&t, &m), s)| f64::from(t) - f64::from(m) * s).collect();
+        Affine { scale, shift }
+    }
+}
+
+/// `y = scale · x + shift` for each channel.
+pub(super) struct Affine {
+    scale: Vec<f64>,
+    shift: Vec<f64>,
+}
+
+impl Affine {
+    pub(super) fn identity(channels: usize) -> Self {
+        Self { scale: vec![1.0; channels], shift: vec![0.0; channels] }
+    }
+
+    pub(super) fn channels(&self) -> usize {
+        self.scale.len()
+    }
+
+    /// Makes a linear layer do this to its inputs first. `weight` is `[outputs][inputs]`, the inputs with the channels
+    /// last.
+    pub(super) fn fold_into(&self, weight: &mut [f32], bias: &mut [f32]) {
+        let inputs = weight.len() / bias.len();
+        for (row, bias) in weight.chunks_exact_mut(inputs).zip(bias) {
+            let mut sum = f64::from(*bias);
+            for (weight, (scale, shift)) in row.iter_mut().zip(self.scale.iter().zip(&self.shift).cycle()) {
+                sum += f64::from(*weight) * shift;
+                *weight = (f64::from(*weight) * scale) as f32;
+            }
+            *bias = sum as f32;
+        }
+    }
+}
