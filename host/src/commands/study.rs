@@ -75,10 +75,15 @@ pub fn run(options: Options) -> Result<Exit, Failure> {
     let out = options.out.clone().unwrap_or_else(default_folder);
     let _lock = open_folder(&out, options.resume)?;
     // Every seed of one experiment after the first seeds of all: whoever stops early has seen everything once.
-    let wanted: Vec<Run<'_>> = (1..=options.seeds)
-        .flat_map(|seed| {
-            let fewer = move |e: &&&Experiment| seed <= e.seeds.map_or(u64::MAX, |most| most as u64);
-            chosen.iter().filter(fewer).map(move |experiment| Run { experiment, seed })
+    let wanted: Vec<Run<'_>> = (0..options.seeds)
+        .flat_map(|round| {
+            chosen.iter().filter_map(move |experiment| {
+                let seed = match &experiment.seeds {
+                    Some(seeds) => *seeds.get(round as usize)?,
+                    None => round + 1,
+                };
+                Some(Run { experiment, seed })
+            })
         })
         .collect();
     let data = datasets(&options, &chosen)?;

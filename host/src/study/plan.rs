@@ -84,8 +84,8 @@ pub struct Experiment {
     pub group: String,
     /// What was published about it.
     pub published: Option<Published>,
-    /// Seeds at most, because a run takes long.
-    pub seeds: Option<usize>,
+    /// Its seeds; 1, 2, 3 … without it.
+    pub seeds: Option<Vec<u64>>,
     /// Run only if it is named.
     pub on_request: bool,
     /// How the network is trained.
@@ -180,7 +180,7 @@ struct Entry {
     group: String,
     like: Option<String>,
     published: Option<Published>,
-    seeds: Option<usize>,
+    seeds: Option<Vec<u64>>,
     #[serde(default)]
     on_request: bool,
     #[serde(default)]

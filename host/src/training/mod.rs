@@ -13,7 +13,7 @@ use std::{
 
 use burn::{
     module::Module,
-    optim::{AdamConfig, GradientsParams, ModuleOptimizer, SgdConfig},
+    optim::{AdamConfig, GradientsParams, ModuleOptimizer, SgdConfig, momentum::MomentumConfig},
     tensor::{Bytes, Device, Tensor, TensorData},
 };
 use rand::Rng;
@@ -220,8 +220,19 @@ impl<'a> Trainer<'a> {
         let device = device().autodiff();
         let mut network = Network::initialise(&recipe.network, usize::from(recipe.side), task.seed, &device)?;
         let mut optimizer = match recipe.optimizer.kind {
-            OptimizerKind::Sgd => SgdConfig::new().init(),
-            OptimizerKind::Adam => AdamConfig::new().with_epsilon(1e-7).init(),
+            OptimizerKind::Sgd => {
+                let momentum = recipe.optimizer.momentum.map(|momentum| MomentumConfig {
+                    momentum,
+                    dampening: 0.0,
+                    nesterov: false,
+                });
+                SgdConfig::new().with_momentum(momentum).init()
+            }
+            OptimizerKind::Adam => AdamConfig::new()
+                .with_beta_1(recipe.optimizer.beta_1.unwrap_or(0.9) as f32)
+                .with_beta_2(recipe.optimizer.beta_2.unwrap_or(0.999) as f32)
+                .with_epsilon(recipe.optimizer.epsilon.unwrap_or(1e-7) as f32)
+                .init(),
         };
         let (mut step, mut history, mut best, mut seconds) = (0, Vec::new(), Vec::new(), 0.0);
         if let Some(checkpoint) = from {

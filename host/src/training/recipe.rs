@@ -89,15 +89,27 @@ pub struct Optimizer {
     /// How the learning rate changes over the steps.
     #[serde(default)]
     pub schedule: Schedule,
+    /// SGD: share of the last update that is added to the next one; none without it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub momentum: Option<f64>,
+    /// Adam: decay of the mean of the gradients; Keras' 0.9 without it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub beta_1: Option<f64>,
+    /// Adam: decay of the mean of the squared gradients; Keras' 0.999 without it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub beta_2: Option<f64>,
+    /// Adam: what keeps its quotient finite; Keras' 1e-7 without it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub epsilon: Option<f64>,
 }
 
 /// The rules.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum OptimizerKind {
-    /// Stochastic gradient descent without momentum.
+    /// Stochastic gradient descent.
     Sgd,
-    /// Adam with Keras' constants: β₁ 0.9, β₂ 0.999, ε 1e-7.
+    /// Adam (Kingma, Ba, ICLR 2015).
     Adam,
 }
 
@@ -181,6 +193,18 @@ impl Recipe {
         range("channels", channels as f64, (1..=4).contains(&channels), "from 1 to 4")?;
         let rate = self.optimizer.learning_rate;
         range("learning_rate", rate, rate > 0.0 && rate <= 10.0, "above 0 and up to 10")?;
+        let Optimizer { kind, momentum, beta_1, beta_2, epsilon, .. } = self.optimizer;
+        for (field, value, of) in [
+            ("momentum", momentum, OptimizerKind::Sgd),
+            ("beta_1", beta_1, OptimizerKind::Adam),
+            ("beta_2", beta_2, OptimizerKind::Adam),
+            ("epsilon", epsilon, OptimizerKind::Adam),
+        ] {
+            if let Some(value) = value {
+                range(field, value, kind == of, "left out: this optimizer does not have it")?;
+                range(field, value, (0.0..1.0).contains(&value), "from 0 to below 1")?;
+            }
+        }
         range("l2", self.l2, (0.0..=10.0).contains(&self.l2), "from 0 to 10")?;
         range("dropout", self.dropout, (0.0..1.0).contains(&self.dropout), "from 0 to below 1")?;
         let threshold = f64::from(self.threshold);
