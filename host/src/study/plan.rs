@@ -282,3 +282,101 @@ fn overlay(under: &mut Table, over: Table) {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        data::split::SplitKind,
+        network::Architecture,
+        training::{OptimizerKind, Steps},
+    };
+
+    fn recipe(name: &str) -> Recipe {
+        Plan::builtin().unwrap().experiment(name).unwrap_or_else(|| panic!("no {name}")).recipe.clone()
+    }
+
+    #[test]
+    fn rows_are_those_of_the_study() {
+        let sgd = recipe("sgd");
+        assert_eq!((sgd.side, sgd.split, sgd.network.channels), (64, SplitKind::Study, 3));
+        assert_eq!((sgd.batch, sgd.steps, sgd.validation_steps), (20, Steps::Number(48), Steps::Number(16)));
+        assert_eq!((sgd.epochs, sgd.optimizer.kind, sgd.optimizer.learning_rate), (30, OptimizerKind::Sgd, 0.01));
+        assert_eq!(recipe("sgd-l2"), Recipe { l2: 0.005, ..sgd.clone() });
+        assert_eq!(recipe("sgd-dropout"), Recipe { dropout: 0.3, ..sgd.clone() });
+
+        let mut adam = sgd.clone();
+        (adam.optimizer.kind, adam.optimizer.learning_rate) = (OptimizerKind::Adam, 0.001);
+        assert_eq!(recipe("adam"), adam);
+        let mut deeper = adam.clone();
+        deeper.network.architecture = Architecture::Deeper;
+        assert_eq!(recipe("deeper"), deeper);
+        let whole = Recipe { steps: Steps::WHOLE, validation_steps: Steps::WHOLE, ..adam.clone() };
+        assert_eq!(recipe("adam-whole"), whole);
+        assert_eq!(recipe("adam-whole-l2"), Recipe { l2: 0.005, ..whole });
+        let batch = Recipe {
+            batch: 32,
+            steps: Steps::Number(30),
+            validation_steps: Steps::Number(10),
+            epochs: 50,
+            ..adam.clone()
+        };
+        assert_eq!(recipe("adam-batch-32"), batch);
+
+        let sweep = Recipe { epochs: 10, ..sgd };
+        assert_eq!(recipe("sweep-none"), sweep);
+        assert_eq!(recipe("sweep-rotation-40").augmentation.rotation, 40.0);
+        assert_eq!(recipe("sweep-shear-03").augmentation.shear, 0.3);
+    }
+
+    #[test]
+    fn built_in_recipes_come_back_from_toml() {
+        for experiment in Plan::builtin().unwrap().experiments {
+            let text = toml::to_string(&experiment.recipe).unwrap();
+            assert_eq!(toml::from_str::<Recipe>(&text).unwrap(), experiment.recipe, "{}", experiment.name);
+        }
+    }
+
+    #[test]
+    fn a_file_may_build_on_what_is_there() {
+        let mut plan = Plan::builtin().unwrap();
+        let text = r#"
+            [[group]]
+            name = "mine"
+            title = "Mine"
+            text = ""
+
+            [[experiment]]
+            name = "mine-1"
+            title = "one"
+            group = "mine"
+            like = "adam"
+            recipe = { optimizer = { beta_1 = 0.5 }, augmentation = { zoom = 0.1 } }
+
+            [[experiment]]
+            name = "mine-2"
+            title = "two"
+            group = "mine"
+            like = "mine-1"
+            seeds = [7]
+            recipe = { augmentation = { rotation = 5.0 } }
+
+            [[comparison]]
+            name = "mine"
+            question = "?"
+            experiments = ["adam", "mine-2"]
+        "#;
+        plan.extend("mine.toml", text).unwrap();
+        let two = plan.experiment("mine-2").unwrap();
+        assert_eq!(two.seeds, Some(vec![7]));
+        assert_eq!((two.recipe.augmentation.zoom, two.recipe.augmentation.rotation), (0.1, 5.0));
+        assert_eq!(two.recipe.optimizer.beta_1, Some(0.5));
+        assert_eq!(two.recipe.optimizer.learning_rate, 0.001);
+
+        let again = plan.extend("mine.toml", text).unwrap_err().to_string();
+        assert!(again.contains("`mine-1` is there already"), "{again}");
+        let momentum = text.replace("beta_1", "momentum").replace("mine", "yours");
+        let refused = plan.extend("yours.toml", &momentum).unwrap_err().to_string();
+        assert!(refused.contains("this optimizer does not have it"), "{refused}");
+    }
+}
