@@ -24,6 +24,7 @@ pub mod interrupt;
 pub mod link;
 pub mod network;
 pub mod onnx;
+pub mod plots;
 pub mod progress;
 pub mod quantize;
 pub mod report;

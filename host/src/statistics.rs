@@ -5,6 +5,9 @@
 use serde::{Deserialize, Serialize};
 use shared::verdict::OperatingPoint;
 
+/// Standard deviations on either side of the mean of a normal distribution that hold 95 % of it.
+pub const Z: f64 = 1.959_963_984_540_054;
+
 /// The truth about one radiograph and what a model said of it.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Scored {
@@ -42,6 +45,16 @@ impl Confusion {
         counts
     }
 
+    /// The counts of two sets together.
+    pub fn plus(self, other: Self) -> Self {
+        Self {
+            true_positives: self.true_positives + other.true_positives,
+            false_positives: self.false_positives + other.false_positives,
+            true_negatives: self.true_negatives + other.true_negatives,
+            false_negatives: self.false_negatives + other.false_negatives,
+        }
+    }
+
     /// Radiographs with pneumonia.
     pub fn positives(&self) -> usize {
         self.true_positives + self.false_negatives
@@ -65,18 +78,22 @@ pub struct Proportion {
 }
 
 impl Proportion {
-    /// `None` without trials. Interval: E. B. Wilson, J. Am. Stat. Assoc. 22 (1927) 209, at z = 1.959964.
+    /// `None` without trials.
     pub fn of(successes: usize, trials: usize) -> Option<Self> {
-        const Z: f64 = 1.959_963_984_540_054;
+        Self::around(successes as f64 / trials as f64, trials)
+    }
+
+    /// Of a share that need not be a whole number of successes, such as a mean over runs; `None` without trials.
+    /// Interval: E. B. Wilson, J. Am. Stat. Assoc. 22 (1927) 209.
+    pub fn around(share: f64, trials: usize) -> Option<Self> {
         if trials == 0 {
             return None;
         }
         let n = trials as f64;
-        let p = successes as f64 / n;
-        let centre = p + Z * Z / (2.0 * n);
-        let half = Z * (p * (1.0 - p) / n + Z * Z / (4.0 * n * n)).sqrt();
+        let centre = share + Z * Z / (2.0 * n);
+        let half = Z * (share * (1.0 - share) / n + Z * Z / (4.0 * n * n)).sqrt();
         let scale = 1.0 + Z * Z / n;
-        Some(Self { value: p, low: ((centre - half) / scale).max(0.0), high: ((centre + half) / scale).min(1.0) })
+        Some(Self { value: share, low: ((centre - half) / scale).max(0.0), high: ((centre + half) / scale).min(1.0) })
     }
 }
 

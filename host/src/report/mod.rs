@@ -1,16 +1,14 @@
 //! What a training leaves behind for its reader: figures, tables, plots.
 
-mod plots;
-
 use std::{fmt::Write as _, io, path::Path};
 
 use serde::{Deserialize, Serialize};
 use shared::verdict::OperatingPoint;
 
-pub use self::plots::PlotError;
 use crate::{
     data::{Dataset, split::SplitKind},
     files,
+    plots::{self, PlotError},
     statistics::{Figures, Proportion, Scored},
     training::{EpochMetrics, Recipe},
 };
@@ -122,10 +120,12 @@ impl Report {
     /// Writes `report.md`, `report.json`, `curves.svg`, `confusion.svg` and `roc.svg`.
     pub fn write(&self, folder: &Path) -> Result<(), ReportError> {
         let kind = if self.synthetic { " (synthetic radiographs)" } else { "" };
+        let tables: Vec<_> = self.models.iter().map(|m| (m.name.as_str(), m.figures.confusion)).collect();
+        let lists: Vec<_> = self.models.iter().map(|m| (m.name.as_str(), &m.figures, &m.scored[..])).collect();
         let plots = [
             ("curves.svg", plots::curves(&self.history, &format!("Training{kind}"))?),
-            ("confusion.svg", plots::confusion(&self.models, &format!("Test part{kind}"))?),
-            ("roc.svg", plots::roc(&self.models, &format!("Test part{kind}"))?),
+            ("confusion.svg", plots::confusion(&tables, &format!("Test part{kind}"))?),
+            ("roc.svg", plots::roc(&lists, &format!("Test part{kind}"))?),
         ];
         for (name, content) in plots {
             files::write_atomically(&folder.join(name), content.as_bytes())?;

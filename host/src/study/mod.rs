@@ -3,6 +3,7 @@
 mod display;
 mod plan;
 mod record;
+pub mod report;
 mod run;
 
 pub use self::{
