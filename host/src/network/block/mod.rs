@@ -110,11 +110,11 @@ impl Backward<Flex, 3> for Block {
     }
 }
 
-fn tensor<const D: usize>(values: Vec<f32>, shape: [usize; D]) -> FlexTensor {
+pub(super) fn tensor<const D: usize>(values: Vec<f32>, shape: [usize; D]) -> FlexTensor {
     FlexTensor::from_data(TensorData::new(values, Shape::from(shape)))
 }
 
-fn floats(tensor: &FlexTensor) -> &[f32] {
+pub(super) fn floats(tensor: &FlexTensor) -> &[f32] {
     tensor.storage()
 }
 
@@ -185,7 +185,7 @@ impl Sizes {
 }
 
 /// Runs an operation with the widest vectors that it can have on this processor.
-fn vectorised<Op: WithSimd>(operation: Op) -> Op::Output {
+pub(super) fn vectorised<Op: WithSimd>(operation: Op) -> Op::Output {
     // Without the crate's feature for it, `Arch` leaves out AVX2; with it, burn's own dependencies would be compiled
     // differently.
     #[cfg(target_arch = "x86_64")]

@@ -3,11 +3,16 @@
 //! It stands after the pooling, not before ReLU: the block stays one operation, and as the convolutions do not pad, what
 //! follows can take up scale and shift exactly.
 
+#[cfg(not(feature = "wgpu"))]
+mod operation;
+
 use burn::{
     module::{Module, Param, ParamId, RunningState},
-    tensor::{Device, Tensor, module::batch_norm_train},
+    tensor::{Device, Tensor},
 };
 
+#[cfg(not(feature = "wgpu"))]
+use self::operation::normalise;
 use super::forward::{parameter, values};
 
 /// How much of the running statistics a step keeps.
@@ -43,7 +48,6 @@ impl Norm {
 
     /// `[n, h, w, c]` → `[n, h, w, c]`, by the statistics of the batch if the device records gradients.
     pub(super) fn forward(&self, maps: Tensor<4>) -> Tensor<4> {
-        let shape = maps.dims();
         if !maps.device().is_autodiff() {
             let Affine { scale, shift } = self.affine();
             let row =
@@ -51,15 +55,14 @@ impl Norm {
             let (scale, shift) = (row(scale), row(shift));
             return maps * scale + shift;
         }
-        let pixels: Tensor<2> = maps.reshape([shape[0] * shape[1] * shape[2], shape[3]]);
-        let normalised = batch_norm_train(pixels, self.scale.val(), self.shift.val(), EPSILON);
-        for (running, batch) in [(&self.mean, normalised.mean), (&self.variance, normalised.variance)] {
+        let (normalised, mean, variance) = normalise(maps, self.scale.val(), self.shift.val());
+        for (running, batch) in [(&self.mean, mean), (&self.variance, variance)] {
             let kept = running.value().mul_scalar(MOMENTUM);
             running.update((kept + batch.detach().mul_scalar(1.0 - MOMENTUM)).detach());
             // At once: the next step may run on another thread, which would not see what is only announced.
             running.value_sync();
         }
-        normalised.output.reshape(shape)
+        normalised
     }
 
     /// What it does by the running statistics.
@@ -71,6 +74,15 @@ impl Norm {
         let shift = shift.iter().zip(&mean).zip(&scale).map(|((&t, &m), s)| f64::from(t) - f64::from(m) * s).collect();
         Affine { scale, shift }
     }
+}
+
+/// The normalised values, mean and biased variance by burn's own operators, which run on every device.
+#[cfg(feature = "wgpu")]
+fn normalise(maps: Tensor<4>, scale: Tensor<1>, shift: Tensor<1>) -> (Tensor<4>, Tensor<1>, Tensor<1>) {
+    let shape = maps.dims();
+    let rows: Tensor<2> = maps.flatten(0, 2);
+    let normalised = burn::tensor::module::batch_norm_train(rows, scale, shift, EPSILON);
+    (normalised.output.reshape(shape), normalised.mean, normalised.variance)
 }
 
 /// `y = scale · x + shift` for each channel.
