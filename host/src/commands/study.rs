@@ -12,12 +12,16 @@ use std::{
 use anyhow::{Context, bail, ensure};
 
 use crate::{
-    calendar::compact_utc,
-    data::{Dataset, Label},
+    calendar::{compact_utc, utc},
+    data::{Dataset, Label, Part},
     exit::{Exit, Failure},
     interrupt,
-    report::{NOT_A_DEVICE, SYNTHETIC},
-    study::{Datasets, Display, Experiment, Outcome, Plan, Record, Run, run_all},
+    report::{NOT_A_DEVICE, PartCount, SYNTHETIC},
+    study::{
+        Datasets, Display, Experiment, Outcome, Plan, Record, Run,
+        report::{self, About},
+        run_all,
+    },
     synthetic,
 };
 
@@ -99,26 +103,74 @@ pub fn run(options: Options) -> Result<Exit, Failure> {
     display.finish();
     outcome?;
 
-    let records: Vec<Record> = wanted.iter().filter_map(|run| run.record(&out, any)).collect();
+    let (plan, records) = found(&plan, &wanted, &out, any);
+    report::write(&plan, &records, &about(&options, any), &out)?;
     let mut stdout = io::stdout().lock();
+    if !options.json {
+        writeln!(stdout, "{}", out.join("report.html").display())?;
+    }
     for record in records.iter().filter(|_| options.json) {
         writeln!(stdout, "{}", serde_json::to_string(record)?)?;
     }
     let failed = records.iter().filter(|record| matches!(record.outcome, Outcome::Failed(_))).count();
     if interrupt::asked() {
+        let done = wanted.iter().filter(|run| done(run)).count();
         crate::say!(
-            "stopped after {} of {} runs; to go on, give the same options and --out {} --resume",
-            records.len(),
+            "stopped after {done} of {} runs; to go on, give the same options and --out {} --resume",
             wanted.len(),
             out.display()
         );
         return Ok(Exit::Interrupted);
     }
     if failed > 0 {
-        crate::say!("{failed} of {} runs failed; the report says why", wanted.len());
+        crate::say!("{failed} of {} runs failed; the report says why", records.len());
         return Ok(Exit::Failed);
     }
     Ok(Exit::Done)
+}
+
+/// All records that the folder holds of the plan, and the part of the plan that is to be reported: what is wanted now, and
+/// what was recorded before.
+fn found(plan: &Plan, wanted: &[Run<'_>], out: &Path, data: &Dataset) -> (Plan, Vec<Record>) {
+    let seeds = wanted.iter().map(|run| run.seed).collect::<BTreeSet<_>>();
+    let of = |experiment| seeds.iter().filter_map(move |&seed| Run { experiment, seed }.record(out, data));
+    let records: Vec<Record> = plan.experiments.iter().flat_map(of).collect();
+    let shown: BTreeSet<&str> = wanted
+        .iter()
+        .map(|run| run.experiment.name.as_str())
+        .chain(records.iter().map(|record| record.experiment.as_str()))
+        .collect();
+    let mut part = plan.clone();
+    part.experiments.retain(|experiment| shown.contains(experiment.name.as_str()));
+    part.groups.retain(|group| part.experiments.iter().any(|experiment| experiment.group == group.name));
+    for comparison in &mut part.comparisons {
+        let first = comparison.experiments.first().is_some_and(|name| shown.contains(name.as_str()));
+        comparison.experiments.retain(|name| first && shown.contains(name.as_str()));
+    }
+    part.comparisons.retain(|comparison| comparison.experiments.len() > 1);
+    (part, records)
+}
+
+fn about(options: &Options, data: &Dataset) -> About {
+    let mut notes = Vec::new();
+    if !data.synthetic && !data.samples.iter().any(|sample| sample.official == Some(Part::Test)) {
+        notes.push(
+            "The publishers' test folder is not among the data. The images that are there were dealt out again in the \
+             study's proportions, 70/15/15."
+                .to_owned(),
+        );
+    }
+    About {
+        data: match &options.data {
+            Some(path) => path.display().to_string(),
+            None => format!("{} synthetic radiographs, seed {SYNTHETIC_SEED}", options.images),
+        },
+        notes,
+        images: PartCount { normal: data.count(Label::Normal), pneumonia: data.count(Label::Pneumonia) },
+        skipped: data.skipped.len(),
+        synthetic: data.synthetic,
+        date: utc(SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |d| d.as_secs())),
+    }
 }
 
 /// The experiments that are asked for by their own names or those of their groups; all but those on request if none is.
