@@ -129,7 +129,7 @@ fn contrast_words(contrast: &Contrast<'_>) -> Line {
         let d = &evidence.difference;
         words.push(match contrast.verdict {
             Verdict::Open => format!(" between {} and {} points", points(d.low), points(d.high)).into(),
-            _ => format!(" by {} points (95 % interval {})", points(d.value), points_range(d)).into(),
+            _ => format!(" by {} points (95\u{a0}% interval {})", points(d.value), points_range(d)).into(),
         });
     }
     words
