@@ -9,6 +9,7 @@ use std::{
     time::Duration,
 };
 
+use serde_json::Value;
 use tempfile::TempDir;
 
 /// Two small experiments and one whose weights grow without bound.
@@ -19,11 +20,19 @@ title = "Tiny"
 text = "Small enough for a test."
 
 [[experiment]]
+name = "tiny-wild"
+title = "tiny, wild"
+group = "tiny"
+like = "sgd"
+on_request = true
+recipe = { side = 32, steps = 4, validation_steps = 2, epochs = 60, l2 = 10.0, optimizer = { learning_rate = 10.0 } }
+
+[[experiment]]
 name = "tiny"
 title = "tiny"
 group = "tiny"
 like = "sgd"
-recipe = { side = 32, steps = 4, validation_steps = 2, epochs = 12 }
+recipe = { side = 32, steps = 4, validation_steps = 2, epochs = 60 }
 
 [[experiment]]
 name = "tiny-augmented"
@@ -32,19 +41,13 @@ group = "tiny"
 like = "tiny"
 recipe = { dropout = 0.2, augmentation = { rotation = 10.0, zoom = 0.1 }, network = { batch_norm = true } }
 
-[[experiment]]
-name = "tiny-wild"
-title = "tiny, wild"
-group = "tiny"
-like = "tiny"
-on_request = true
-recipe = { epochs = 30, l2 = 10.0, optimizer = { learning_rate = 10.0 } }
-
 [[comparison]]
 name = "tiny-question"
 question = "Does augmentation help?"
 experiments = ["tiny", "tiny-augmented"]
 "#;
+
+const SIXTY: [&str; 2] = ["--images", "60"];
 
 struct Study {
     folder: TempDir,
@@ -61,16 +64,21 @@ impl Study {
         self.folder.path().join(name)
     }
 
-    /// `host study` on 60 drawings with this plan into the folder `out`.
-    fn command(&self, out: &str, more: &[&str]) -> Command {
+    /// `host study` with this plan into the folder `out`.
+    fn command(&self, images: &[&str], out: &str, more: &[&str]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_host"));
-        command.args(["study", "--images", "60", "--seeds", "1", "--recipe"]).arg(self.out("plan.toml"));
+        command.arg("study").args(images).args(["--seeds", "1", "--recipe"]).arg(self.out("plan.toml"));
         command.arg("--out").arg(self.out(out)).args(more).stdin(Stdio::null());
         command
     }
 
+    fn run_on(&self, images: &[&str], out: &str, more: &[&str]) -> Output {
+        self.command(images, out, more).output().unwrap()
+    }
+
+    /// The same on 60 drawings.
     fn run(&self, out: &str, more: &[&str]) -> Output {
-        self.command(out, more).output().unwrap()
+        self.run_on(&SIXTY, out, more)
     }
 }
 
@@ -82,20 +90,29 @@ fn metrics(out: &Path, name: &str) -> String {
     fs::read_to_string(out.join("runs").join(name).join("seed-1/metrics.csv")).unwrap()
 }
 
+/// What a run came to, less the time that it took.
+fn outcome(out: &Path, name: &str) -> Value {
+    let text = fs::read_to_string(out.join("runs").join(name).join("seed-1/result.json")).unwrap();
+    let mut record: Value = serde_json::from_str(&text).unwrap();
+    record["outcome"]["done"]["seconds"] = Value::Null;
+    record["outcome"].take()
+}
+
 #[test]
 fn a_stopped_study_resumes_to_the_same_figures() {
     let study = Study::new();
     let output = study.run("whole", &["--only", "tiny"]);
     assert!(output.status.success(), "{}", words(&output));
 
-    let mut running = study.command("stopped", &["--only", "tiny"]).stderr(Stdio::null()).spawn().unwrap();
-    let file = study.out("stopped").join("runs/tiny/seed-1/metrics.csv");
-    while fs::read_to_string(&file).map_or(0, |text| text.lines().count()) < 4 {
+    let mut running = study.command(&SIXTY, "stopped", &["--only", "tiny"]).stderr(Stdio::null()).spawn().unwrap();
+    let folder = study.out("stopped").join("runs/tiny/seed-1");
+    while fs::read_to_string(folder.join("metrics.csv")).map_or(0, |text| text.lines().count()) < 4 {
         assert!(running.try_wait().unwrap().is_none(), "the study ended before it was stopped");
         sleep(Duration::from_millis(2));
     }
     assert!(Command::new("kill").args(["-INT", &running.id().to_string()]).status().unwrap().success());
     assert_eq!(running.wait().unwrap().code(), Some(130));
+    assert!(!folder.join("result.json").exists() && folder.join("checkpoint").exists());
 
     let refused = study.run("stopped", &["--only", "tiny"]);
     assert_eq!(refused.status.code(), Some(1));
@@ -105,8 +122,9 @@ fn a_stopped_study_resumes_to_the_same_figures() {
     assert!(output.status.success(), "{}", words(&output));
     for name in ["tiny", "tiny-augmented"] {
         let lines = metrics(&study.out("whole"), name);
-        assert_eq!(lines.lines().count(), 13);
+        assert_eq!(lines.lines().count(), 61);
         assert_eq!(metrics(&study.out("stopped"), name), lines);
+        assert_eq!(outcome(&study.out("stopped"), name), outcome(&study.out("whole"), name));
     }
 }
 
@@ -118,7 +136,7 @@ fn a_failed_run_is_told_and_stops_no_other() {
     assert!(words(&output).contains("tiny-wild seed 1: FAILED: the loss became infinite"), "{}", words(&output));
     let report = fs::read_to_string(study.out("out").join("report.md")).unwrap();
     assert!(report.contains("SYNTHETIC") && report.contains("the loss became infinite"), "{report}");
-    assert_eq!(metrics(&study.out("out"), "tiny-augmented").lines().count(), 13);
+    assert_eq!(metrics(&study.out("out"), "tiny-augmented").lines().count(), 61);
 }
 
 #[test]
@@ -133,7 +151,16 @@ fn finished_runs_are_repeated_only_if_their_recipe_changed() {
     fs::write(study.out("plan.toml"), PLAN.replace("dropout = 0.2", "dropout = 0.3")).unwrap();
     assert!(study.run("out", &["--only", "tiny", "--resume"]).status.success());
     assert_eq!(result("tiny"), before[0]);
-    assert_ne!(result("tiny-augmented"), before[1]);
+    let changed = result("tiny-augmented");
+    assert_ne!(changed, before[1]);
+
+    // Other images; then the folder knows them.
+    for more in [&["--images", "70"][..], &[]] {
+        assert!(study.run_on(more, "out", &["--only", "tiny-augmented", "--resume"]).status.success());
+        assert_ne!(result("tiny-augmented"), changed);
+        let report = fs::read_to_string(study.out("out").join("report.md")).unwrap();
+        assert!(report.contains("70 synthetic radiographs"), "{report}");
+    }
 }
 
 #[test]
@@ -147,7 +174,7 @@ fn what_cannot_be_done_is_told() {
     told(&["--only", "sorcery"], "no experiment and no group `sorcery`");
     told(&["--recipe", "/nowhere.toml"], "cannot read /nowhere.toml");
     for (change, expected) in [
-        (PLAN.replace("epochs = 12", "epochs = 0"), "`epochs` is 0; it must be a whole number from 1 to 1000000"),
+        (PLAN.replace("epochs = 60", "epochs = 0"), "`epochs` is 0; it must be a whole number from 1 to 1000000"),
         (PLAN.replace("dropout = 0.2", "drop = 0.2"), "the recipe of `tiny-augmented` cannot be read"),
         (PLAN.replace("like = \"sgd\"", "like = \"wizardry\""), "the name `wizardry` after `like`"),
         (PLAN.replace("name = \"tiny-wild\"", "name = \"../escape\""), "the name `../escape` must be"),

@@ -10,6 +10,8 @@ use std::{
 };
 
 use anyhow::{Context, bail, ensure};
+use serde::{Deserialize, Serialize};
+use shared::contract::InputContract;
 
 use crate::{
     calendar::{compact_utc, utc},
@@ -18,12 +20,15 @@ use crate::{
     interrupt,
     report::{NOT_A_DEVICE, PartCount, SYNTHETIC},
     study::{
-        Datasets, Display, Experiment, Outcome, Plan, Record, Run,
+        Datasets, Display, Experiment, Plan, Record, Run,
         report::{self, About},
         run_all,
     },
     synthetic,
 };
+
+/// Synthetic radiographs, unless asked otherwise.
+const DRAWN: u64 = 1000;
 
 /// Synthetic radiographs are drawn from this seed.
 const SYNTHETIC_SEED: u64 = 1;
@@ -35,13 +40,14 @@ pub struct Options {
     /// each; without it, synthetic ones are drawn
     #[arg(long, value_name = "DIR|ZIP")]
     data: Option<PathBuf>,
-    /// How many synthetic radiographs to draw
-    #[arg(long, default_value_t = 1000, conflicts_with = "data", value_parser = clap::value_parser!(u64).range(20..=100_000))]
-    images: u64,
+    /// How many synthetic radiographs to draw [default: 1000]
+    #[arg(long, conflicts_with = "data", value_parser = clap::value_parser!(u64).range(20..=100_000))]
+    images: Option<u64>,
     /// Folder for the runs and the report [default: runs/TIME-study]
     #[arg(long, value_name = "DIR")]
     out: Option<PathBuf>,
-    /// Go on with what is in the folder: runs that are finished stay, unless their recipe or the data have changed
+    /// Go on with what is in the folder, on its data: runs that are finished stay, unless their recipe or the data have
+    /// changed
     #[arg(long, requires = "out")]
     resume: bool,
     /// Only these experiments, or groups of experiments
@@ -50,7 +56,8 @@ pub struct Options {
     /// Experiments of your own, in TOML; may be given several times
     #[arg(long, value_name = "FILE")]
     recipe: Vec<PathBuf>,
-    /// How often each experiment is run, with the seeds 1, 2, 3 …, each of which splits, starts and shuffles otherwise
+    /// How often each experiment is run at most, with the seeds 1, 2, 3 … or those that it names, each of which splits,
+    /// starts and shuffles otherwise
     #[arg(long, value_name = "N", default_value_t = 3, value_parser = clap::value_parser!(u64).range(1..=100))]
     seeds: u64,
     /// Runs at a time [default: one for each processor]
@@ -64,77 +71,126 @@ pub struct Options {
     json: bool,
 }
 
+/// Where the radiographs of a study come from, kept in its folder as `study.toml`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+struct Source {
+    /// The folder or archive; without it, synthetic radiographs.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    data: Option<PathBuf>,
+    /// Number of synthetic radiographs.
+    images: u64,
+}
+
+impl Source {
+    const FILE: &'static str = "study.toml";
+
+    /// What the options name; where they name nothing, what the folder was started with.
+    fn new(options: &Options, folder: &Path) -> anyhow::Result<Self> {
+        if let (None, None, Ok(text)) = (&options.data, options.images, fs::read_to_string(folder.join(Self::FILE))) {
+            return toml::from_str(&text)
+                .with_context(|| format!("{} was changed: give `--data`", folder.join(Self::FILE).display()));
+        }
+        Ok(Self { data: options.data.clone(), images: options.images.unwrap_or(DRAWN) })
+    }
+
+    fn load(&self, contract: &InputContract) -> anyhow::Result<Dataset> {
+        Ok(match &self.data {
+            Some(path) => Dataset::load(path, contract)?,
+            None => synthetic::dataset(self.images, SYNTHETIC_SEED, contract)?,
+        })
+    }
+}
+
 /// Runs the experiments and writes their report.
 pub fn run(options: Options) -> Result<Exit, Failure> {
-    let mut plan = Plan::builtin()?;
-    for path in &options.recipe {
-        let text = fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))?;
-        plan.extend(&path.display().to_string(), &text)?;
-    }
+    let plan = Plan::with_files(&options.recipe)?;
     let chosen = chosen(&plan, &options.only)?;
     if options.list {
-        list(&plan, &chosen, options.json)?;
+        list(&plan, &chosen, &options)?;
         return Ok(Exit::Done);
     }
     let out = options.out.clone().unwrap_or_else(default_folder);
     let _lock = open_folder(&out, options.resume)?;
-    // Every seed of one experiment after the first seeds of all: whoever stops early has seen everything once.
-    let wanted: Vec<Run<'_>> = (0..options.seeds)
-        .flat_map(|round| {
-            chosen.iter().filter_map(move |experiment| {
-                let seed = match &experiment.seeds {
-                    Some(seeds) => *seeds.get(round as usize)?,
-                    None => round + 1,
-                };
-                Some(Run { experiment, seed })
-            })
-        })
-        .collect();
-    let data = datasets(&options, &chosen)?;
-    let Some(any) = data.values().next() else { return Ok(Exit::Done) };
-    announce(&options, any, &wanted, &out);
+    let wanted = wanted(&chosen, options.seeds);
+    let [first, ..] = wanted.as_slice() else { return Ok(Exit::Done) };
+    let source = Source::new(&options, &out)?;
+    let mut sets = Datasets::new();
+    let data = source.load(&first.experiment.recipe.contract())?;
+    data.require_both_labels()?;
+    // Before anything is written: another one would take the place of what is there.
+    fs::write(out.join(Source::FILE), toml::to_string(&source).map_err(anyhow::Error::from)?)
+        .with_context(|| format!("cannot write into {}", out.display()))?;
+    announce(&source, &data, wanted.len(), &out);
 
-    let done = |run: &Run<'_>| run.record(&out, any).is_some_and(|r| r.measured().is_some());
+    let done = |run: &Run<'_>| run.record(&out, &data).is_some_and(|record| record.measured().is_some());
     let todo: Vec<Run<'_>> = wanted.iter().copied().filter(|run| !done(run)).collect();
+    for run in &todo {
+        let recipe = &run.experiment.recipe;
+        if recipe.side != first.experiment.recipe.side && !sets.contains_key(&recipe.side) {
+            sets.insert(recipe.side, source.load(&recipe.contract())?);
+        }
+    }
+    sets.insert(first.experiment.recipe.side, data.clone());
     let stop = interrupt::listen();
-    let display = Display::new(&todo, wanted.len() - todo.len(), any.samples.len());
+    let display = Display::new(&todo, wanted.len() - todo.len(), data.samples.len());
     let cores = thread::available_parallelism().map_or(1, usize::from);
-    let outcome = run_all(&todo, &data, &out, options.jobs.map_or(cores, usize::from), stop, &display);
+    let ended = run_all(&todo, &sets, &out, options.jobs.map_or(cores, usize::from), stop, &display);
     display.finish();
-    outcome?;
+    let stopped = interrupt::asked();
 
-    let (plan, records) = found(&plan, &wanted, &out, any);
-    report::write(&plan, &records, &about(&options, any), &out)?;
+    let (part, records) = found(&plan, &wanted, &out, &data);
+    report::write(&part, &records, &about(&source, &data), &out)?;
+    ended?;
     let mut stdout = io::stdout().lock();
-    if !options.json {
+    if options.json {
+        for record in &records {
+            writeln!(stdout, "{}", serde_json::to_string(record)?)?;
+        }
+    } else {
         writeln!(stdout, "{}", out.join("report.html").display())?;
     }
-    for record in records.iter().filter(|_| options.json) {
-        writeln!(stdout, "{}", serde_json::to_string(record)?)?;
-    }
-    let failed = records.iter().filter(|record| matches!(record.outcome, Outcome::Failed(_))).count();
-    if interrupt::asked() {
-        let done = wanted.iter().filter(|run| done(run)).count();
+    if stopped {
         crate::say!(
-            "stopped after {done} of {} runs; to go on, give the same options and --out {} --resume",
+            "stopped after {} of {} runs; to go on, give the same options and --out {} --resume",
+            wanted.iter().filter(|run| done(run)).count(),
             wanted.len(),
             out.display()
         );
         return Ok(Exit::Interrupted);
     }
+    let failed = wanted.iter().filter(|run| !done(run)).count();
     if failed > 0 {
-        crate::say!("{failed} of {} runs failed; the report says why", records.len());
+        crate::say!("{failed} of {} runs failed; the report says why", wanted.len());
         return Ok(Exit::Failed);
     }
     Ok(Exit::Done)
 }
 
+/// The runs that are wanted. Every experiment gets its first seed before any gets its second: whoever stops early has seen
+/// everything once.
+fn wanted<'a>(chosen: &[&'a Experiment], seeds: u64) -> Vec<Run<'a>> {
+    let seed_of = |experiment: &Experiment, round: u64| match &experiment.seeds {
+        Some(seeds) => seeds.get(round as usize).copied(),
+        None => Some(round + 1),
+    };
+    (0..seeds)
+        .flat_map(|round| {
+            chosen.iter().filter_map(move |&experiment| Some(Run { experiment, seed: seed_of(experiment, round)? }))
+        })
+        .collect()
+}
+
 /// All records that the folder holds of the plan, and the part of the plan that is to be reported: what is wanted now, and
 /// what was recorded before.
 fn found(plan: &Plan, wanted: &[Run<'_>], out: &Path, data: &Dataset) -> (Plan, Vec<Record>) {
-    let seeds = wanted.iter().map(|run| run.seed).collect::<BTreeSet<_>>();
-    let of = |experiment| seeds.iter().filter_map(move |&seed| Run { experiment, seed }.record(out, data));
-    let records: Vec<Record> = plan.experiments.iter().flat_map(of).collect();
+    let mut records = Vec::new();
+    for experiment in &plan.experiments {
+        let seeds = fs::read_dir(Run { experiment, seed: 0 }.folder(out).with_file_name("")).into_iter().flatten();
+        let mut seeds: Vec<u64> =
+            seeds.filter_map(|entry| entry.ok()?.file_name().to_str()?.strip_prefix("seed-")?.parse().ok()).collect();
+        seeds.sort_unstable();
+        records.extend(seeds.into_iter().filter_map(|seed| Run { experiment, seed }.record(out, data)));
+    }
     let shown: BTreeSet<&str> = wanted
         .iter()
         .map(|run| run.experiment.name.as_str())
@@ -151,7 +207,7 @@ fn found(plan: &Plan, wanted: &[Run<'_>], out: &Path, data: &Dataset) -> (Plan, 
     (part, records)
 }
 
-fn about(options: &Options, data: &Dataset) -> About {
+fn about(source: &Source, data: &Dataset) -> About {
     let mut notes = Vec::new();
     if !data.synthetic && !data.samples.iter().any(|sample| sample.official == Some(Part::Test)) {
         notes.push(
@@ -161,9 +217,9 @@ fn about(options: &Options, data: &Dataset) -> About {
         );
     }
     About {
-        data: match &options.data {
+        data: match &source.data {
             Some(path) => path.display().to_string(),
-            None => format!("{} synthetic radiographs, seed {SYNTHETIC_SEED}", options.images),
+            None => format!("{} synthetic radiographs, seed {SYNTHETIC_SEED}", source.images),
         },
         notes,
         images: PartCount { normal: data.count(Label::Normal), pneumonia: data.count(Label::Pneumonia) },
@@ -180,21 +236,23 @@ fn chosen<'a>(plan: &'a Plan, only: &[String]) -> anyhow::Result<Vec<&'a Experim
     {
         bail!("there is no experiment and no group `{unknown}`: `host study --list` names them");
     }
-    Ok(plan
+    let chosen: Vec<&Experiment> = plan
         .experiments
         .iter()
         .filter(|e| match only {
             [] => !e.on_request,
             names => names.contains(&e.name) || (names.contains(&e.group) && !e.on_request),
         })
-        .collect())
+        .collect();
+    ensure!(!chosen.is_empty(), "all experiments of {} run only if they are named themselves", only.join(" and "));
+    Ok(chosen)
 }
 
-fn list(plan: &Plan, chosen: &[&Experiment], json: bool) -> anyhow::Result<()> {
+fn list(plan: &Plan, chosen: &[&Experiment], options: &Options) -> anyhow::Result<()> {
     let mut out = io::stdout().lock();
-    let listed: Vec<&Experiment> =
-        plan.experiments.iter().filter(|e| e.on_request || chosen.iter().any(|c| c.name == e.name)).collect();
-    if json {
+    let shown = |e: &&Experiment| chosen.iter().any(|c| c.name == e.name) || options.only.is_empty();
+    let listed: Vec<&Experiment> = plan.experiments.iter().filter(shown).collect();
+    if options.json {
         for experiment in listed {
             writeln!(out, "{}", serde_json::to_string(experiment)?)?;
         }
@@ -232,7 +290,7 @@ fn open_folder(folder: &Path, resume: bool) -> anyhow::Result<File> {
     names.remove(LOCK);
     if resume {
         ensure!(
-            names.is_empty() || names.contains("runs"),
+            names.is_empty() || names.contains(Source::FILE),
             "{} holds something else: name another folder with `--out`",
             folder.display()
         );
@@ -253,28 +311,10 @@ fn open_folder(folder: &Path, resume: bool) -> anyhow::Result<File> {
     }
 }
 
-/// The radiographs, brought to every input that is asked for.
-fn datasets(options: &Options, chosen: &[&Experiment]) -> anyhow::Result<Datasets> {
-    let mut sets = Datasets::new();
-    for experiment in chosen {
-        let recipe = &experiment.recipe;
-        if sets.contains_key(&recipe.side) {
-            continue;
-        }
-        let set = match &options.data {
-            Some(path) => Dataset::load(path, &recipe.contract())?,
-            None => synthetic::dataset(options.images, SYNTHETIC_SEED, &recipe.contract())?,
-        };
-        set.require_both_labels()?;
-        sets.insert(recipe.side, set);
-    }
-    Ok(sets)
-}
-
 /// Says on stderr what is about to happen.
-fn announce(options: &Options, data: &Dataset, runs: &[Run<'_>], out: &Path) {
+fn announce(source: &Source, data: &Dataset, runs: usize, out: &Path) {
     let (normal, pneumonia) = (data.count(Label::Normal), data.count(Label::Pneumonia));
-    match &options.data {
+    match &source.data {
         Some(path) => crate::say!("{}: {normal} normal, {pneumonia} pneumonia", path.display()),
         None => crate::say!("{normal} + {pneumonia} synthetic radiographs; for real ones: --data DIR-or-ZIP"),
     }
@@ -285,5 +325,5 @@ fn announce(options: &Options, data: &Dataset, runs: &[Run<'_>], out: &Path) {
     if !data.skipped.is_empty() {
         crate::say!("{} files are left out: duplicates or no radiographs", data.skipped.len());
     }
-    crate::say!("{} runs in {}", runs.len(), out.display());
+    crate::say!("{runs} runs in {}", out.display());
 }

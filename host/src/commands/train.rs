@@ -45,12 +45,15 @@ pub struct Options {
     /// How many synthetic radiographs to draw
     #[arg(long, default_value_t = 1000, conflicts_with = "data", value_parser = clap::value_parser!(u64).range(1..=100_000))]
     images: u64,
-    /// How the radiographs are dealt out to train, validation and test
+    /// How the radiographs are dealt out to train, validation and test, whatever the recipe's own split is
     #[arg(long, value_enum, default_value_t = SplitKind::Patient)]
     split: SplitKind,
     /// How to train: the name of an experiment of `host study --list`
     #[arg(long, value_name = "NAME", default_value = "adam")]
     recipe: String,
+    /// More recipes, in TOML, as for `host study --recipe`; may be given several times
+    #[arg(long, value_name = "FILE")]
+    plan: Vec<PathBuf>,
     /// Epochs, instead of the recipe's
     #[arg(long, value_name = "N", value_parser = positive)]
     epochs: Option<usize>,
@@ -75,7 +78,7 @@ pub struct Options {
     out: Option<PathBuf>,
     /// Go on with a run that was stopped, under the options it was started with
     #[arg(long, value_name = "RUN_DIR",
-        conflicts_with_all = ["data", "images", "split", "recipe", "epochs", "steps", "batch", "lr", "side", "seed", "out"])]
+        conflicts_with_all = ["data", "images", "split", "recipe", "plan", "epochs", "steps", "batch", "lr", "side", "seed", "out"])]
     resume: Option<PathBuf>,
     /// Print the report as one JSON object
     #[arg(long)]
@@ -114,7 +117,7 @@ impl Config {
     const FILE: &'static str = "config.toml";
 
     fn new(options: &Options) -> anyhow::Result<Self> {
-        let plan = Plan::builtin()?;
+        let plan = Plan::with_files(&options.plan)?;
         let experiment = plan
             .experiment(&options.recipe)
             .with_context(|| format!("there is no recipe `{}`: `host study --list` names them", options.recipe))?;

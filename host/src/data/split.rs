@@ -60,7 +60,7 @@ pub struct Split {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum SplitError {
     /// the publishers' folder is not there
-    #[error("the data have no {0}/ folder: use `--split patient` or `--split study`, which deal the images out anew")]
+    #[error("the data have no {0}/ folder: use the split `patient` or `study`, which deal the images out anew")]
     NoFolder(&'static str),
     /// a part lacks a label
     #[error("no {label} radiograph is left for the {part} part: give more images, at least 20 of each label")]

@@ -25,7 +25,7 @@ pub enum Architecture {
 
 /// An input that a network cannot take.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("an input of {side} × {side} pixels is too small for this network: use `--side` with at least {smallest}")]
+#[error("an input of {side} × {side} pixels is too small for this network: use at least {smallest}")]
 pub struct SideError {
     side: usize,
     smallest: usize,

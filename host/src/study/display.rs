@@ -39,8 +39,8 @@ pub(super) struct Line<'a> {
     bar: ProgressBar,
     epochs: usize,
     work_of_epoch: f64,
-    /// Epochs done here.
-    done: usize,
+    /// Epochs to be done.
+    left: usize,
     spoken: Instant,
 }
 
@@ -83,7 +83,7 @@ impl Display {
             bar,
             epochs,
             work_of_epoch: run.work(self.images) / epochs as f64,
-            done: 0,
+            left: epochs,
             spoken: Instant::now(),
         }
     }
@@ -104,16 +104,15 @@ impl Display {
             }
         };
         let [done, all] = state.runs;
-        let left = state.left();
-        let failed = if state.failed > 0 { format!(", {} failed", state.failed) } else { String::new() };
+        let how = state.words();
         drop(state);
         self.total.set_position(done as u64);
         let line = format!("{done:>4}/{all} {} seed {}: {words}", run.experiment.name, run.seed);
         if self.terminal {
             self.bars.suspend(|| crate::say!("{line}"));
-            self.total.set_message(format!("runs{failed}, {left} left"));
+            self.total.set_message(how);
         } else {
-            crate::say!("{line}{failed}, {left} left");
+            crate::say!("{line}; {how}");
         }
     }
 
@@ -128,14 +127,15 @@ impl Display {
 }
 
 impl State {
-    /// Time left, as people say it.
-    fn left(&self) -> String {
+    /// How many failed, and how much time is left, as people say it.
+    fn words(&self) -> String {
+        let failed = if self.failed > 0 { format!("{} failed, ", self.failed) } else { String::new() };
         let [done, all] = self.work;
         if done <= 0.0 {
-            return "unknown time".to_owned();
+            return failed;
         }
         let seconds = self.start.elapsed().as_secs_f64() * (all - done).max(0.0) / done;
-        HumanDuration(Duration::from_secs_f64(seconds)).to_string()
+        format!("{failed}{} left", HumanDuration(Duration::from_secs_f64(seconds)))
     }
 }
 
@@ -147,9 +147,16 @@ impl Line<'_> {
             format!("{} epoch {epoch}/{} loss {loss:.4} {images_per_second:.0} images/s", self.name, self.epochs);
         if !self.display.terminal && self.spoken.elapsed() > QUIET {
             self.spoken = Instant::now();
-            crate::say!("          {words}, step {step}/{steps}");
+            crate::say!("          {words}, step {step}/{steps}; {}", self.display.state().words());
         }
         self.bar.set_message(words);
+    }
+
+    /// The run goes on after so many epochs, which are no work any more.
+    pub(super) fn resumes(&mut self, epochs: usize) {
+        self.bar.set_position(epochs as u64);
+        self.left -= epochs.min(self.left);
+        self.display.state().work[1] -= self.work_of_epoch * epochs as f64;
     }
 
     /// The run stands after so many epochs; 0 when it starts.
@@ -158,19 +165,19 @@ impl Line<'_> {
             return;
         }
         self.bar.set_position(epochs as u64);
-        self.done += 1;
+        self.left = self.left.saturating_sub(1);
         let mut state = self.display.state();
         state.work[0] += self.work_of_epoch;
-        let left = state.left();
+        let words = state.words();
         drop(state);
-        self.display.total.set_message(format!("runs, {left} left"));
+        self.display.total.set_message(words);
     }
 }
 
 impl Drop for Line<'_> {
     fn drop(&mut self) {
         self.bar.finish_and_clear();
-        // Epochs that were done before, or are not done at all, were no work.
-        self.display.state().work[1] -= self.work_of_epoch * (self.epochs - self.done) as f64;
+        // Epochs that are not done at all are no work.
+        self.display.state().work[1] -= self.work_of_epoch * self.left as f64;
     }
 }

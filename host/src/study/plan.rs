@@ -20,6 +20,8 @@
 //! title = "+ L2"
 //! group = "study"
 //! like = "sgd"                 # everything that is not told here is as there
+//! seeds = [1, 2, 3]            # without it, 1, 2, 3 …
+//! on_request = true            # only if it is named
 //! recipe = { l2 = 0.005 }
 //!
 //! [[comparison]]
@@ -28,7 +30,11 @@
 //! experiments = ["sgd", "sgd-l2"]   # the first is what the others are compared with
 //! ```
 
-use std::collections::{BTreeMap, HashSet};
+use std::{
+    collections::{BTreeMap, HashSet},
+    fs, io,
+    path::PathBuf,
+};
 
 use serde::{Deserialize, Serialize};
 use toml::{Table, Value};
@@ -120,6 +126,14 @@ pub struct Plan {
 /// A plan that cannot be followed.
 #[derive(Debug, thiserror::Error)]
 pub enum PlanError {
+    /// the file cannot be read
+    #[error("cannot read {path}: {source}: name a TOML file with experiments")]
+    Read {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
     /// the text is no plan
     #[error("{origin} is no plan of experiments: {source}")]
     Syntax {
@@ -137,6 +151,14 @@ pub enum PlanError {
         name: String,
         /// What is wrong with it.
         fault: &'static str,
+    },
+    /// an experiment has no seeds, or one twice
+    #[error("{origin}: the seeds of `{name}` must be one or more different numbers")]
+    Seeds {
+        /// The file.
+        origin: String,
+        /// The experiment.
+        name: String,
     },
     /// an experiment's recipe is incomplete or has unknown fields
     #[error("{origin}: the recipe of `{name}` cannot be read: {source}")]
@@ -197,12 +219,28 @@ impl Plan {
         Ok(plan)
     }
 
+    /// What is built in and what the files tell.
+    pub fn with_files(files: &[PathBuf]) -> Result<Self, PlanError> {
+        let mut plan = Self::builtin()?;
+        for path in files {
+            let text = fs::read_to_string(path).map_err(|source| PlanError::Read { path: path.clone(), source })?;
+            plan.extend(&path.display().to_string(), &text)?;
+        }
+        Ok(plan)
+    }
+
     /// Adds what a file tells; its experiments may be `like` those that are there.
     pub fn extend(&mut self, origin: &str, text: &str) -> Result<(), PlanError> {
         let file: File = toml::from_str(text)
             .map_err(|source| PlanError::Syntax { origin: origin.to_owned(), source: Box::new(source) })?;
         let fault = |name: &str, fault| PlanError::Name { origin: origin.to_owned(), name: name.to_owned(), fault };
-        self.groups.extend(file.group);
+        for group in file.group {
+            check_name(&group.name).map_err(|what| fault(&group.name, what))?;
+            if self.groups.iter().any(|g| g.name == group.name) {
+                return Err(fault(&group.name, "is of two groups: choose another one"));
+            }
+            self.groups.push(group);
+        }
         let mut recipes: BTreeMap<String, Table> = BTreeMap::new();
         for experiment in &self.experiments {
             let table = Table::try_from(&experiment.recipe).unwrap_or_default();
@@ -215,6 +253,9 @@ impl Plan {
             }
             if !self.groups.iter().any(|g| g.name == group) {
                 return Err(fault(&group, "is of no group: add a [[group]] with it"));
+            }
+            if seeds.as_ref().is_some_and(|s| s.is_empty() || s.iter().collect::<HashSet<_>>().len() < s.len()) {
+                return Err(PlanError::Seeds { origin: origin.to_owned(), name });
             }
             let mut table = match &like {
                 None => Table::new(),
@@ -271,11 +312,16 @@ fn check_name(name: &str) -> Result<(), &'static str> {
     Ok(())
 }
 
-/// Puts the values of `over` into `under`, table by table.
+/// Puts the values of `over` into `under`, table by table. A table of another kind is replaced as a whole: the settings of
+/// one optimizer are not those of another.
 fn overlay(under: &mut Table, over: Table) {
     for (key, value) in over {
         match (under.get_mut(&key), value) {
-            (Some(Value::Table(under)), Value::Table(over)) => overlay(under, over),
+            (Some(Value::Table(under)), Value::Table(over))
+                if over.get("kind").is_none_or(|kind| under.get("kind") == Some(kind)) =>
+            {
+                overlay(under, over);
+            }
             (_, value) => {
                 under.insert(key, value);
             }
@@ -325,8 +371,62 @@ mod tests {
 
         let sweep = Recipe { epochs: 10, ..sgd };
         assert_eq!(recipe("sweep-none"), sweep);
-        assert_eq!(recipe("sweep-rotation-40").augmentation.rotation, 40.0);
-        assert_eq!(recipe("sweep-shear-03").augmentation.shear, 0.3);
+        let swept: Vec<String> = Plan::builtin()
+            .unwrap()
+            .experiments
+            .iter()
+            .filter(|e| e.group == "sweep")
+            .map(|e| {
+                assert_eq!(Recipe { augmentation: Default::default(), ..e.recipe.clone() }, sweep);
+                let lowered = e.published.as_ref().is_some_and(|p| p.lowered);
+                format!("{}{}", e.recipe.augmentation, if lowered { ", lowered" } else { "" })
+            })
+            .collect();
+        assert_eq!(
+            swept,
+            [
+                "none",
+                "horizontal flip, lowered",
+                "brightness 0.5 to 2, lowered",
+                "brightness 0.3 to 3, lowered",
+                "brightness 0.5 to 1.5, lowered",
+                "width shift ±0.2, lowered",
+                "height shift ±0.2, lowered",
+                "rotation ±40°, lowered",
+                "rotation ±90°, lowered",
+                "rotation ±360°, lowered",
+                "zoom 1 ± 0.1, lowered",
+                "zoom 1 ± 0.2, lowered",
+                "shear ±0.2°, lowered",
+                "shear ±0.3°",
+                "shear ±0.4°, lowered",
+            ]
+        );
+    }
+
+    #[test]
+    fn figures_are_those_that_were_published() {
+        let plan = Plan::builtin().unwrap();
+        let published: Vec<(&str, Option<f64>, Option<f64>)> = plan
+            .experiments
+            .iter()
+            .filter_map(|e| Some((e.name.as_str(), e.published.as_ref()?)))
+            .filter(|(_, p)| !p.lowered)
+            .map(|(name, p)| (name, p.train_accuracy, p.test_accuracy))
+            .collect();
+        assert_eq!(
+            published,
+            [
+                ("sgd", Some(0.9370), Some(0.9295)),
+                ("sgd-l2", Some(0.9212), Some(0.8976)),
+                ("sgd-dropout", Some(0.8694), Some(0.8464)),
+                ("sgd-shear", Some(0.9356), Some(0.9295)),
+                ("adam", Some(0.9736), Some(0.9545)),
+                ("deeper", Some(0.9678), Some(0.9522)),
+                ("adam-whole", Some(1.0), Some(0.9590)),
+                ("adam-whole-l2", Some(0.9432), Some(0.9352)),
+            ]
+        );
     }
 
     #[test]
@@ -373,10 +473,39 @@ mod tests {
         assert_eq!(two.recipe.optimizer.beta_1, Some(0.5));
         assert_eq!(two.recipe.optimizer.learning_rate, 0.001);
 
-        let again = plan.extend("mine.toml", text).unwrap_err().to_string();
-        assert!(again.contains("`mine-1` is there already"), "{again}");
-        let momentum = text.replace("beta_1", "momentum").replace("mine", "yours");
-        let refused = plan.extend("yours.toml", &momentum).unwrap_err().to_string();
-        assert!(refused.contains("this optimizer does not have it"), "{refused}");
+        let yours = text.replace("mine", "yours");
+        for (text, expected) in [
+            (text.to_owned(), "`mine` is of two groups"),
+            (yours.replace("beta_1", "momentum"), "this optimizer does not have it"),
+            (yours.replace("seeds = [7]", "seeds = [7, 7]"), "the seeds of `yours-2`"),
+            (yours.replace("seeds = [7]", "seeds = []"), "the seeds of `yours-2`"),
+            (yours.replace("\"yours-2\"\n", "\"yours-1\"\n"), "`yours-1` is there already"),
+        ] {
+            let refused = plan.clone().extend("file.toml", &text).unwrap_err().to_string();
+            assert!(refused.contains(expected), "{refused}");
+        }
+    }
+
+    #[test]
+    fn another_optimizer_comes_without_the_settings_of_the_first() {
+        let mut plan = Plan::builtin().unwrap();
+        let text = r#"
+            [[experiment]]
+            name = "heavy"
+            title = "heavy"
+            group = "study"
+            like = "sgd"
+            recipe = { optimizer = { momentum = 0.9 } }
+
+            [[experiment]]
+            name = "light"
+            title = "light"
+            group = "study"
+            like = "heavy"
+            recipe = { optimizer = { kind = "adam", learning_rate = 0.001 } }
+        "#;
+        plan.extend("file.toml", text).unwrap();
+        assert_eq!(plan.experiment("heavy").unwrap().recipe.optimizer.learning_rate, 0.01);
+        assert_eq!(plan.experiment("light").unwrap().recipe.optimizer.momentum, None);
     }
 }

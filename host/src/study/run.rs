@@ -89,12 +89,9 @@ pub fn run_all(
     let threads = (cores / jobs).max(1);
     let queue: Mutex<VecDeque<&Run<'_>>> = Mutex::new(runs.iter().collect());
     let fault: Mutex<Option<RunError>> = Mutex::new(None);
+    let halt = Halt { asked: stop, raised: AtomicBool::new(false) };
     let next = || {
-        let broken = fault.lock().unwrap_or_else(PoisonError::into_inner).is_some();
-        if broken || stop.load(Ordering::Relaxed) {
-            return None;
-        }
-        queue.lock().unwrap_or_else(PoisonError::into_inner).pop_front()
+        if halt.look() { None } else { queue.lock().unwrap_or_else(PoisonError::into_inner).pop_front() }
     };
     thread::scope(|scope| {
         for _ in 0..jobs.min(runs.len()) {
@@ -103,9 +100,10 @@ pub fn run_all(
                     let Some(data) = data.get(&run.experiment.recipe.side) else { continue };
                     let line = display.begin(run);
                     let folder = run.folder(out);
-                    match one(run, data, &folder, threads, stop, line) {
+                    match one(run, data, &folder, threads, &halt, line) {
                         Ok(record) => display.end(run, record.as_ref()),
                         Err(source) => {
+                            halt.raised.store(true, Ordering::Relaxed);
                             *fault.lock().unwrap_or_else(PoisonError::into_inner) = Some(RunError { folder, source });
                         }
                     }
@@ -116,21 +114,37 @@ pub fn run_all(
     fault.into_inner().unwrap_or_else(PoisonError::into_inner).map_or(Ok(()), Err)
 }
 
+/// Stops all runs: when it is asked for, or when one cannot be kept.
+struct Halt<'a> {
+    asked: &'a AtomicBool,
+    raised: AtomicBool,
+}
+
+impl Halt<'_> {
+    fn look(&self) -> bool {
+        self.raised.fetch_or(self.asked.load(Ordering::Relaxed), Ordering::Relaxed);
+        self.raised.load(Ordering::Relaxed)
+    }
+}
+
 /// Does one run and keeps its record; `None` if it was stopped.
 fn one(
     run: &Run<'_>,
     data: &Dataset,
     folder: &Path,
     threads: usize,
-    stop: &AtomicBool,
+    halt: &Halt<'_>,
     line: Line<'_>,
 ) -> io::Result<Option<Record>> {
     fs::create_dir_all(folder)?;
     let recipe = toml::to_string(&run.experiment.recipe).map_err(io::Error::other)?;
     fs::write(folder.join("recipe.toml"), recipe)?;
-    let pool = ThreadPoolBuilder::new().num_threads(threads).build().map_err(io::Error::other)?;
     let fingerprint = run.fingerprint(data);
-    let work = AssertUnwindSafe(|| pool.install(|| measure(run, data, &fingerprint, folder, stop, line)));
+    let work = AssertUnwindSafe(|| {
+        let pool = ThreadPoolBuilder::new().num_threads(threads).build();
+        let pool = pool.map_err(|error| Failure::Run(error.to_string()))?;
+        pool.install(|| measure(run, data, &fingerprint, folder, halt, line))
+    });
     let outcome = match catch_unwind(work) {
         Ok(Ok(Some(measured))) => Outcome::Done(Box::new(measured)),
         Ok(Ok(None)) => return Ok(None),
@@ -157,7 +171,10 @@ fn one(
         outcome,
     };
     record.save(folder)?;
-    // What could be resumed is over.
+    if record.measured().is_none() {
+        // Where it failed is where it goes on if it is tried again.
+        return Ok(Some(record));
+    }
     match fs::remove_file(folder.join(Checkpoint::FILE)) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
         _ => Ok(Some(record)),
@@ -187,7 +204,7 @@ fn measure(
     data: &Dataset,
     fingerprint: &str,
     folder: &Path,
-    stop: &AtomicBool,
+    halt: &Halt<'_>,
     line: Line<'_>,
 ) -> Result<Option<Measured>, Failure> {
     let recipe = &run.experiment.recipe;
@@ -195,13 +212,17 @@ fn measure(
     let task = Task { recipe, seed: run.seed, data, split: &split, config: fingerprint.to_owned() };
     // A checkpoint that is damaged or of something else is as good as none.
     let from = Checkpoint::load(&folder.join(Checkpoint::FILE)).ok().filter(|c| c.config == fingerprint);
-    let mut keeper = Keeper { folder, line };
-    let trained = match training::train(&task, from, stop, &mut keeper)? {
+    let mut keeper = Keeper { folder, line, halt };
+    keeper.line.resumes(from.as_ref().map_or(0, |checkpoint| checkpoint.history.len()));
+    let trained = match training::train(&task, from, &halt.raised, &mut keeper)? {
         training::Outcome::Done(trained) => *trained,
         training::Outcome::Stopped => return Ok(None),
     };
     let (train, _) = on_set(&trained, recipe, data, &split.train);
     let (test, test_scores) = on_set(&trained, recipe, data, &split.test);
+    if !(train.loss.is_finite() && test.loss.is_finite()) {
+        return Err(TrainingError::Diverged(trained.kept_epoch).into());
+    }
     Ok(Some(Measured {
         parameters: trained.network.parameters(),
         parts: [&split.train, &split.validation, &split.test].map(|part| PartCount::of(data, part)),
@@ -231,11 +252,13 @@ fn on_set(trained: &Trained, recipe: &Recipe, data: &Dataset, indices: &[usize])
 struct Keeper<'a> {
     folder: &'a Path,
     line: Line<'a>,
+    halt: &'a Halt<'a>,
 }
 
 impl Watcher for Keeper<'_> {
     fn step(&mut self, progress: &training::Progress) {
         self.line.step(progress);
+        self.halt.look();
     }
 
     fn epoch(&mut self, checkpoint: &Checkpoint) -> io::Result<()> {

@@ -126,7 +126,7 @@ pub enum TrainingError {
     #[error("the checkpoint cannot be written ({0}): free some space or name another folder with `--out`")]
     Checkpoint(#[from] io::Error),
     /// the loss is no number
-    #[error("the loss became infinite in epoch {0}: use a smaller learning rate (`--lr`)")]
+    #[error("the loss became infinite in epoch {0}: use a smaller learning rate")]
     Diverged(usize),
 }
 
@@ -324,6 +324,9 @@ impl<'a> Trainer<'a> {
         }
         self.seconds += start.elapsed().as_secs_f64();
         let (validation_loss, validation_accuracy) = self.validate(epoch);
+        if !validation_loss.is_finite() {
+            return Err(TrainingError::Diverged(epoch));
+        }
         Ok(Some(EpochMetrics {
             epoch,
             train_loss: loss / steps as f64,
@@ -484,7 +487,10 @@ mod tests {
         let mut best = recipe("adam-strong-bn", 3);
         best.keep = Keep::Best;
         best.class_weights = ClassWeights::Balanced;
-        for recipe in [recipe("adam", 3), recipe("sgd-l2", 3), recipe("sgd-dropout", 3), best] {
+        let mut heavy = recipe("sgd", 3);
+        heavy.optimizer.momentum = Some(0.9);
+        heavy.optimizer.schedule = Schedule::Cosine;
+        for recipe in [recipe("adam", 3), recipe("sgd-l2", 3), recipe("sgd-dropout", 3), heavy, best] {
             let (straight, saved) = run(&recipe, None);
             let folder = tempfile::tempdir().unwrap();
             let path = folder.path().join(Checkpoint::FILE);

@@ -181,7 +181,7 @@ impl Recipe {
             range(field, value as f64, (1..=1_000_000).contains(&value), "a whole number from 1 to 1000000")
         };
         range("side", f64::from(self.side), MODEL_SIDE.contains(&self.side), "from 16 to 512 pixels")?;
-        count("batch", self.batch)?;
+        range("batch", self.batch as f64, (1..=4096).contains(&self.batch), "a whole number from 1 to 4096")?;
         for (field, steps) in [("steps", self.steps), ("validation_steps", self.validation_steps)] {
             if let Steps::Number(number) = steps {
                 count(field, number)?;
@@ -190,7 +190,7 @@ impl Recipe {
         count("epochs", self.epochs)?;
         count("patience", self.patience.unwrap_or(1))?;
         let channels = self.network.channels;
-        range("channels", channels as f64, (1..=4).contains(&channels), "from 1 to 4")?;
+        range("channels", channels as f64, matches!(channels, 1 | 3), "1 or 3")?;
         let rate = self.optimizer.learning_rate;
         range("learning_rate", rate, rate > 0.0 && rate <= 10.0, "above 0 and up to 10")?;
         let Optimizer { kind, momentum, beta_1, beta_2, epsilon, .. } = self.optimizer;
@@ -205,6 +205,7 @@ impl Recipe {
                 range(field, value, (0.0..1.0).contains(&value), "from 0 to below 1")?;
             }
         }
+        range("epsilon", 0.0, epsilon != Some(0.0), "above 0")?;
         range("l2", self.l2, (0.0..=10.0).contains(&self.l2), "from 0 to 10")?;
         range("dropout", self.dropout, (0.0..1.0).contains(&self.dropout), "from 0 to below 1")?;
         let threshold = f64::from(self.threshold);
