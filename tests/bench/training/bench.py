@@ -114,7 +114,8 @@ def report(result):
              f"{result['rounds']} interleaved rounds of about a second, medians. "
              + ", ".join(f"{name} {version}" for name, version in result["versions"].items()) + ".", ""]
     columns = list(result["threads"])
-    lines.append("| | " + " | ".join(f"images/s, {n} thread{'s' * (n != 1)} | ratio to TensorFlow" for n in columns) + " |")
+    titles = [f"images/s, {number} thread{'s' * (number != 1)} | ratio to TensorFlow" for number in columns]
+    lines.append("| | " + " | ".join(titles) + " |")
     lines.append("|---|" + "--:|--:|" * len(columns))
     for name in result["threads"][columns[0]]:
         cells = []
@@ -130,10 +131,14 @@ def main():
     parser.add_argument("--host", required=True, help="the program `throughput`")
     parser.add_argument("--rounds", type=int, default=15, help="rounds (default 15)")
     parser.add_argument("--threads", default="2,1", help="numbers of threads, separated by commas (default 2,1)")
-    parser.add_argument("--only", default=",".join(ROWS), help=f"what to compare with TensorFlow (default {','.join(ROWS)})")
+    parser.add_argument("--only", default=",".join(ROWS),
+                        help=f"what to compare with TensorFlow (default {','.join(ROWS)})")
     parser.add_argument("--json", type=pathlib.Path, help="write all rates to this file, too")
     arguments = parser.parse_args()
-    names = [name for name in ROWS if name in (*arguments.only.split(","), REFERENCE)]
+    only = {REFERENCE, *arguments.only.split(",")}
+    if unknown := only - ROWS.keys():
+        parser.error(f"there is no {', '.join(sorted(unknown))}")
+    names = [name for name in ROWS if name in only]
     result = {
         "date": datetime.date.today().isoformat(),
         "processor": processor(),
