@@ -91,7 +91,8 @@ def measure(host, images, names, threads, rounds):
     for number in range(rounds):
         shuffle(order)
         for name in order:
-            rates[name].append(workers[name].rate(steps[name]))
+            rates[name].append(rate := workers[name].rate(steps[name]))
+            steps[name] = max(1, round(rate / BATCH))
         print(f"{threads} thread(s): round {number + 1} of {rounds}", file=sys.stderr)
     for worker in workers.values():
         worker.close()
