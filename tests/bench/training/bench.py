@@ -1,0 +1,161 @@
+"""Compares how fast libraries train the study's baseline: see run.sh.
+
+Every library has a process that waits while another trains. In every round each trains for about a second, the order
+shuffled, so that what disturbs the machine disturbs all; medians over all rounds are reported.
+"""
+
+import argparse
+import datetime
+import importlib.metadata
+import json
+import os
+import pathlib
+import platform
+import random
+import re
+import statistics
+import subprocess
+import sys
+import tempfile
+
+import numpy
+
+BATCH, SIDE, IMAGES = 20, 64, 2000
+# Trained parameters of the baseline for each number of input channels.
+PARAMETERS = {1: 175_649, 3: 176_225}
+
+# What is compared: library, input channels, title.
+ROWS = {
+    "host": ("host", 3, "`host`"),
+    "tensorflow": ("tensorflow", 3, "TensorFlow, `tf.function`"),
+    "tensorflow-1": ("tensorflow", 1, "TensorFlow, `tf.function`, one input channel"),
+    "keras": ("keras", 3, "Keras, `train_on_batch`"),
+    "torch": ("torch", 3, "PyTorch"),
+    "torch-channels-last": ("torch-channels-last", 3, "PyTorch, `channels_last`"),
+    "torch-compile": ("torch-compile", 3, "PyTorch, `channels_last`, `torch.compile`"),
+}
+REFERENCE = "tensorflow"
+
+
+class Worker:
+    """A process that trains: the protocol is described in host/examples/throughput.rs."""
+
+    def __init__(self, command, threads, channels):
+        environment = os.environ | {"OMP_NUM_THREADS": str(threads), "TF_CPP_MIN_LOG_LEVEL": "2"}
+        pipe = subprocess.PIPE
+        self.process = subprocess.Popen(command, stdin=pipe, stdout=pipe, text=True, bufsize=1, env=environment)
+        if (found := int(self.answer())) != PARAMETERS[channels]:
+            raise RuntimeError(f"{command} trains {found} parameters, not {PARAMETERS[channels]}: another network")
+
+    def answer(self):
+        if not (line := self.process.stdout.readline().strip()):
+            raise RuntimeError(f"{self.process.args} has ended")
+        return line
+
+    def rate(self, steps):
+        """Images a second over so many steps."""
+        self.process.stdin.write(f"{steps}\n")
+        self.process.stdin.flush()
+        return float(self.answer())
+
+    def close(self):
+        self.process.stdin.close()
+        self.process.wait()
+
+
+def write_images(path):
+    """Smooth grey images with some noise, as radiographs are, of two kinds: brighter below the middle or above it."""
+    rng = numpy.random.default_rng(0)
+    labels = numpy.arange(IMAGES) % 2
+    coarse = rng.uniform(40, 200, (IMAGES, 9, 9))
+    coarse[:, 5:] += 15 * (2 * labels[:, None, None] - 1)
+    at = numpy.linspace(0, 8, SIDE)
+    low, share = numpy.minimum(at.astype(int), 7), at - numpy.minimum(at.astype(int), 7)
+    rows = coarse[:, low] * (1 - share)[:, None] + coarse[:, low + 1] * share[:, None]
+    images = rows[:, :, low] * (1 - share) + rows[:, :, low + 1] * share
+    images = numpy.clip(images + rng.normal(0, 8, images.shape), 0, 255).astype(numpy.uint8)
+    numpy.concatenate([labels[:, None].astype(numpy.uint8), images.reshape(IMAGES, -1)], axis=1).tofile(path)
+
+
+def measure(host, images, names, threads, rounds):
+    """Images a second of each round of each row."""
+    workers, steps, rates = {}, {}, {name: [] for name in names}
+    for name in names:
+        library, channels, _ = ROWS[name]
+        peer = [sys.executable, pathlib.Path(__file__).with_name("peers.py"), library, images, threads, channels]
+        command = [host, images, threads] if library == "host" else peer
+        worker = workers[name] = Worker([str(word) for word in command], threads, channels)
+        worker.rate(10)
+        steps[name] = max(1, round(worker.rate(20) / BATCH))
+    order, shuffle = list(names), random.Random(0).shuffle
+    for number in range(rounds):
+        shuffle(order)
+        for name in order:
+            rates[name].append(rate := workers[name].rate(steps[name]))
+            steps[name] = max(1, round(rate / BATCH))
+        print(f"{threads} thread(s): round {number + 1} of {rounds}", file=sys.stderr)
+    for worker in workers.values():
+        worker.close()
+    return rates
+
+
+def processor():
+    try:
+        found = re.search(r"^(?:model name|Model)\s*: (.*)$", pathlib.Path("/proc/cpuinfo").read_text(), re.M)
+        return found.group(1) if found else platform.machine()
+    except OSError:
+        return platform.processor() or platform.machine()
+
+
+def report(result):
+    """The report as Markdown."""
+    lines = ["# Comparison of training", "",
+             f"{result['date']}, {result['processor']}, {os.cpu_count()} cores, load {result['load_average']:.1f}; the "
+             f"study's baseline, {SIDE} × {SIDE}, Adam, steps of {BATCH} images that are in memory; "
+             f"{result['rounds']} interleaved rounds of about a second, medians. "
+             + ", ".join(f"{name} {version}" for name, version in result["versions"].items()) + ".", ""]
+    columns = list(result["threads"])
+    titles = [f"images/s, {number} thread{'s' * (number != 1)} | ratio to TensorFlow" for number in columns]
+    lines.append("| | " + " | ".join(titles) + " |")
+    lines.append("|---|" + "--:|--:|" * len(columns))
+    for name in result["threads"][columns[0]]:
+        cells = []
+        for rates in result["threads"].values():
+            rate, reference = (statistics.median(rates[key]) for key in (name, REFERENCE))
+            cells.append(f"{rate:,.0f} | {rate / reference:.2f}")
+        lines.append(f"| {ROWS[name][2]} | " + " | ".join(cells) + " |")
+    return "\n".join(lines)
+
+
+def main():
+    parser = argparse.ArgumentParser(description="Compares how fast libraries train the same network.")
+    parser.add_argument("--host", required=True, help="the program `throughput`")
+    parser.add_argument("--rounds", type=int, default=15, help="rounds (default 15)")
+    parser.add_argument("--threads", default="2,1", help="numbers of threads, separated by commas (default 2,1)")
+    parser.add_argument("--only", default=",".join(ROWS),
+                        help=f"what to compare with TensorFlow (default {','.join(ROWS)})")
+    parser.add_argument("--json", type=pathlib.Path, help="write all rates to this file, too")
+    arguments = parser.parse_args()
+    only = {REFERENCE, *arguments.only.split(",")}
+    if unknown := only - ROWS.keys():
+        parser.error(f"there is no {', '.join(sorted(unknown))}")
+    names = [name for name in ROWS if name in only]
+    result = {
+        "date": datetime.date.today().isoformat(),
+        "processor": processor(),
+        "load_average": os.getloadavg()[0],
+        "rounds": arguments.rounds,
+        "versions": {name: importlib.metadata.version(name) for name in ("tensorflow-cpu", "keras", "torch")},
+    }
+    with tempfile.TemporaryDirectory() as folder:
+        images = pathlib.Path(folder) / "images"
+        write_images(images)
+        result["threads"] = {threads: measure(arguments.host, images, names, threads, arguments.rounds)
+                             for threads in map(int, arguments.threads.split(","))}
+    if arguments.json:
+        arguments.json.write_text(json.dumps(result, indent=1) + "\n")
+    print(report(result))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,28 @@
+#!/bin/sh
+# Compares how fast this program, TensorFlow and PyTorch train the study's baseline, in one run:
+# tests/bench/training/run.sh [--rounds N] [--threads LIST] [--only NAMES] [--json FILE], as bench.py says. The report
+# (Markdown) goes to standard output.
+#
+# PUMUA_BENCH_TENSORFLOW names a Python that has what requirements.txt lists, instead of a virtual environment made here
+# (several GB).
+# Exits with 75 if that cannot be installed here.
+set -eu
+here=$(cd "$(dirname "$0")" && pwd)
+target=${CARGO_TARGET_DIR:-$here/../../../target}
+mkdir -p "$target"
+target=$(cd "$target" && pwd)
+export CARGO_TARGET_DIR="$target"
+
+# environment FOLDER REQUIREMENTS: a Python with these packages
+environment() {
+    if ! { [ -x "$1/bin/python" ] || python3 -m venv "$1"; } ||
+        ! "$1/bin/python" -m pip install --quiet --disable-pip-version-check -r "$2" >&2; then
+        echo "the packages of $2 cannot be installed (python3 with venv and PyPI are needed)" >&2
+        exit 75
+    fi
+    echo "$1/bin/python"
+}
+
+python=${PUMUA_BENCH_TENSORFLOW:-$(environment "$target/training-venv" "$here/requirements.txt")}
+cargo build --locked --quiet --manifest-path "$here/../../../Cargo.toml" -p host --example throughput
+exec "$python" "$here/bench.py" --host "$target/debug/examples/throughput" "$@"
