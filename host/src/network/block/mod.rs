@@ -242,6 +242,8 @@ mod tests {
             [5, 12, 15, 32, 17],
             [2, 11, 14, 32, 64],
             [1, 6, 7, 64, 32],
+            // Several bands, the last one shorter.
+            [2, 31, 29, 32, 32],
         ] {
             let (x, weight, bias) = operands(sizes, &device);
             let ours = block(x.clone(), weight.clone(), bias.clone());
@@ -255,6 +257,34 @@ mod tests {
             close(&weight.grad(&ours).unwrap().to_data(), &weight.grad(&theirs).unwrap().to_data());
             close(&bias.grad(&ours).unwrap().to_data(), &bias.grad(&theirs).unwrap().to_data());
         }
+    }
+
+    #[test]
+    fn what_is_no_number_comes_out() {
+        let device = Device::flex().autodiff();
+        device.seed(6);
+        let sizes @ [_, h, w, c, f] = [1, 6, 8, 3, 10];
+        let (x, weight, bias) = operands(sizes, &device);
+        let data = |tensor: &Tensor<4>| tensor.to_data().iter::<f32>().collect::<Vec<_>>();
+        let [x, weight] = [data(&x), data(&weight)];
+        let run = |x: &[f32], weight: &[f32], bias: &Tensor<1>| {
+            let x = Tensor::from_data(TensorData::new(x.to_vec(), [1, h, w, c]), &device);
+            let weight = Tensor::from_data(TensorData::new(weight.to_vec(), [f, KERNEL, KERNEL, c]), &device);
+            data(&block(x, weight, bias.clone()))
+        };
+        assert!(run(&x, &weight, &bias).iter().all(|value| value.is_finite()));
+        for fault in [f32::NAN, f32::INFINITY, f32::NEG_INFINITY] {
+            // Whichever candidate of the first pooled pixel it is in.
+            for at in [0, 3 * c, 3 * w * c, (3 * w + 3) * c] {
+                let mut x = x.clone();
+                x[at] = fault;
+                assert!(run(&x, &weight, &bias)[..f].iter().all(|value| value.is_nan()), "{fault} at {at}");
+            }
+            let mut weight = weight.clone();
+            weight[0] = fault;
+            assert!(run(&x, &weight, &bias).iter().step_by(f).all(|value| value.is_nan()), "{fault}");
+        }
+        assert!(run(&x, &weight, &bias.mul_scalar(f32::NAN)).iter().all(|value| value.is_nan()));
     }
 
     #[test]

@@ -114,3 +114,37 @@ impl Affine {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use burn::tensor::TensorData;
+
+    use super::*;
+
+    #[test]
+    fn running_statistics_follow_the_batches_and_are_used_without_gradients() {
+        let device = Device::flex().autodiff();
+        let mut ids = (1..).map(ParamId::from);
+        let norm = Norm::new(2, || ids.next().unwrap(), &device);
+        let batch = |values: [f32; 4], device: &Device| {
+            Tensor::<4>::from_data(TensorData::new(values.to_vec(), [1, 1, 2, 2]), device)
+        };
+        // The first channel has mean 2 and variance 1, then 5 and 4; the second is always 3.
+        for values in [[1.0, 3.0, 3.0, 3.0], [3.0, 3.0, 7.0, 3.0]] {
+            norm.forward(batch(values, &device));
+        }
+        let mean = [0.01 * (0.99 * 2.0 + 5.0), 0.01 * (0.99 * 3.0 + 3.0)];
+        let variance = [0.99 * (0.99 + 0.01) + 0.01 * 4.0, 0.99 * 0.99];
+        let near = |got: Vec<f32>, expected: [f64; 2]| {
+            for (got, expected) in got.iter().zip(expected) {
+                assert!((f64::from(*got) - expected).abs() < 1e-6, "{got} {expected}");
+            }
+        };
+        near(values(norm.mean.value()), mean);
+        near(values(norm.variance.value()), variance);
+        let out = values(norm.valid().forward(batch([1.0, 1.0, 1.0, 1.0], &Device::flex())));
+        let expected = [0, 1].map(|c| (1.0 - mean[c]) / (variance[c] + EPSILON).sqrt());
+        near(out[..2].to_vec(), expected);
+        near(out[2..].to_vec(), expected);
+    }
+}
