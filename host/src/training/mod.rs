@@ -123,7 +123,7 @@ pub enum TrainingError {
     #[error("the state of the optimizer cannot be converted ({0}): start the training anew")]
     Optimizer(String),
     /// a checkpoint cannot be written
-    #[error("the checkpoint cannot be written ({0}): free some space or name another folder with `--out`")]
+    #[error("the checkpoint cannot be written ({0}): free some space, then go on with `--resume`")]
     Checkpoint(#[from] io::Error),
     /// the loss is no number
     #[error("the loss became infinite in epoch {0}: use a smaller learning rate")]
@@ -236,7 +236,12 @@ impl<'a> Trainer<'a> {
         };
         let (mut step, mut history, mut best, mut seconds) = (0, Vec::new(), Vec::new(), 0.0);
         if let Some(checkpoint) = from {
-            if checkpoint.config != task.config || !network.set_state(&checkpoint.weights) {
+            let steps = recipe.steps_of(task.split.train.len()) * checkpoint.history.len();
+            let fits = checkpoint.config == task.config
+                && checkpoint.step == steps as u64
+                && [0, checkpoint.weights.len()].contains(&checkpoint.best.len())
+                && network.set_state(&checkpoint.weights);
+            if !fits {
                 return Err(TrainingError::OtherTraining);
             }
             optimizer = optimizer
@@ -541,6 +546,8 @@ mod tests {
         for other in [
             Checkpoint { config: "other".to_owned(), ..saved[0].clone() },
             Checkpoint { weights: vec![0.0; 3], ..saved[0].clone() },
+            Checkpoint { best: vec![0.0; 3], ..saved[0].clone() },
+            Checkpoint { step: u64::MAX, ..saved[0].clone() },
         ] {
             assert!(matches!(try_run(&recipe, Some(other), false).0, Err(TrainingError::OtherTraining)));
         }
