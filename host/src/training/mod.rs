@@ -52,7 +52,7 @@ pub struct EpochMetrics {
 pub struct Task<'a> {
     /// How.
     pub recipe: &'a Recipe,
-    /// Starts every random stream.
+    /// Starts every random stream, with the recipe's `start`.
     pub seed: u64,
     /// The radiographs, brought to the recipe's input.
     pub data: &'a Dataset,
@@ -201,6 +201,7 @@ pub fn sigmoid(logit: f32) -> f32 {
 
 struct Trainer<'a> {
     task: &'a Task<'a>,
+    seed: u64,
     contract: InputContract,
     class_weights: [f32; 2],
     device: Device,
@@ -218,7 +219,8 @@ impl<'a> Trainer<'a> {
     fn new(task: &'a Task<'a>, from: Option<Checkpoint>) -> Result<Self, TrainingError> {
         let recipe = task.recipe;
         let device = device().autodiff();
-        let mut network = Network::initialise(&recipe.network, usize::from(recipe.side), task.seed, &device)?;
+        let seed = recipe.stream_seed(task.seed);
+        let mut network = Network::initialise(&recipe.network, usize::from(recipe.side), seed, &device)?;
         let mut optimizer = match recipe.optimizer.kind {
             OptimizerKind::Sgd => {
                 let momentum = recipe.optimizer.momentum.map(|momentum| MomentumConfig {
@@ -253,12 +255,13 @@ impl<'a> Trainer<'a> {
         let pneumonia = train.iter().filter(|&&i| task.data.samples[i].label.positive()).count();
         Ok(Self {
             task,
+            seed,
             contract: recipe.contract(),
             class_weights: recipe.weights_of([train.len() - pneumonia, pneumonia]),
             device,
             network,
             optimizer,
-            stream: Shuffled::new(train, task.seed, step * recipe.batch as u64),
+            stream: Shuffled::new(train, seed, step * recipe.batch as u64),
             step,
             history,
             best,
@@ -343,7 +346,7 @@ impl<'a> Trainer<'a> {
 
     /// One update. Loss and number of right decisions before it.
     fn train_step(&mut self) -> (f64, usize) {
-        let (recipe, data, seed) = (self.task.recipe, self.task.data, self.task.seed);
+        let (recipe, data, seed) = (self.task.recipe, self.task.data, self.seed);
         let first = self.stream.drawn();
         let indices = self.stream.draw(recipe.batch);
         let images = if recipe.augmentation.is_identity() {
@@ -386,9 +389,9 @@ impl<'a> Trainer<'a> {
 
     /// Loss and accuracy on the validation images of this epoch.
     fn validate(&self, epoch: usize) -> (f64, f64) {
-        let Task { recipe, data, split, seed, .. } = self.task;
+        let Task { recipe, data, split, .. } = self.task;
         let count = recipe.validation_of(split.validation.len());
-        let indices = Shuffled::new(&split.validation, *seed, ((epoch - 1) * count) as u64).draw(count);
+        let indices = Shuffled::new(&split.validation, self.seed, ((epoch - 1) * count) as u64).draw(count);
         let logits = judge(&self.network, data, &indices, &self.contract);
         let decided = |logit: f32| sigmoid(logit) >= recipe.threshold;
         let right = logits.iter().zip(&indices).filter(|(l, i)| decided(**l) == data.samples[**i].label.positive());
@@ -505,6 +508,13 @@ mod tests {
             assert_eq!(resumed.history, straight.history);
             assert_eq!(resumed.kept_epoch, straight.kept_epoch);
         }
+    }
+
+    #[test]
+    fn another_start_is_another_training() {
+        let recipe = recipe("adam", 1);
+        let other = Recipe { start: 1, ..recipe.clone() };
+        assert_ne!(run(&recipe, None).0.history, run(&other, None).0.history);
     }
 
     #[test]

@@ -28,6 +28,9 @@ pub struct Recipe {
     pub validation_steps: Steps,
     /// Epochs at most.
     pub epochs: usize,
+    /// Another number starts, shuffles, drops and augments otherwise, on the parts that the seed gives all the same.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub start: u32,
     /// Stop when the validation loss has not fallen for so many epochs.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub patience: Option<usize>,
@@ -150,6 +153,10 @@ fn half() -> f32 {
     0.5
 }
 
+fn is_zero(number: &u32) -> bool {
+    *number == 0
+}
+
 /// A recipe that cannot be followed.
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
 pub enum RecipeError {
@@ -217,6 +224,11 @@ impl Recipe {
     /// The input of the network.
     pub fn contract(&self) -> InputContract {
         InputContract { side: self.side, fit: Fit::Stretch, scale: 1.0 / 255.0, zero_point: 0 }
+    }
+
+    /// What starts every random stream of a training with `seed`.
+    pub fn stream_seed(&self, seed: u64) -> u64 {
+        seed ^ (u64::from(self.start) << 32)
     }
 
     /// Steps of an epoch on `images` training images; the whole is as many as there are whole batches.
