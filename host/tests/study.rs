@@ -173,6 +173,10 @@ fn what_cannot_be_done_is_told() {
     };
     told(&["--only", "sorcery"], "no experiment and no group `sorcery`");
     told(&["--recipe", "/nowhere.toml"], "cannot read /nowhere.toml");
+    told(&["--resume"], "holds no study to go on with");
+    let output = study.run_on(&["--data", "/nowhere"], "refused", &[]);
+    assert_eq!(output.status.code(), Some(1));
+    assert!(words(&output).contains("cannot read /nowhere"), "{}", words(&output));
     for (change, expected) in [
         (PLAN.replace("epochs = 60", "epochs = 0"), "`epochs` is 0; it must be a whole number from 1 to 1000000"),
         (PLAN.replace("dropout = 0.2", "drop = 0.2"), "the recipe of `tiny-augmented` cannot be read"),

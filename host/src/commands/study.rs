@@ -33,6 +33,9 @@ const DRAWN: u64 = 1000;
 /// Synthetic radiographs are drawn from this seed.
 const SYNTHETIC_SEED: u64 = 1;
 
+/// Name of the file that is locked while a study runs.
+const LOCK: &str = ".lock";
+
 /// Options of `host study`.
 #[derive(Debug, clap::Args)]
 pub struct Options {
@@ -110,14 +113,14 @@ pub fn run(options: Options) -> Result<Exit, Failure> {
         return Ok(Exit::Done);
     }
     let out = options.out.clone().unwrap_or_else(default_folder);
-    let _lock = open_folder(&out, options.resume)?;
+    check_folder(&out, options.resume)?;
     let wanted = wanted(&chosen, options.seeds);
     let [first, ..] = wanted.as_slice() else { return Ok(Exit::Done) };
     let source = Source::new(&options, &out)?;
     let mut sets = Datasets::new();
     let data = source.load(&first.experiment.recipe.contract())?;
     data.require_both_labels()?;
-    // Before anything is written: another one would take the place of what is there.
+    let _lock = lock_folder(&out)?;
     fs::write(out.join(Source::FILE), toml::to_string(&source).map_err(anyhow::Error::from)?)
         .with_context(|| format!("cannot write into {}", out.display()))?;
     announce(&source, &data, wanted.len(), &out);
@@ -278,29 +281,31 @@ fn default_folder() -> PathBuf {
     PathBuf::from("runs").join(format!("{}-study", compact_utc(seconds)))
 }
 
-/// Makes the folder, or takes up an old one; the lock keeps others out as long as it lives.
-fn open_folder(folder: &Path, resume: bool) -> anyhow::Result<File> {
-    const LOCK: &str = ".lock";
-    let advice = || format!("cannot use {}: name another folder with `--out`", folder.display());
-    fs::create_dir_all(folder).with_context(advice)?;
-    let mut names = BTreeSet::new();
-    for entry in fs::read_dir(folder).with_context(advice)? {
-        names.insert(entry.with_context(advice)?.file_name().to_string_lossy().into_owned());
-    }
-    names.remove(LOCK);
+/// Refuses a folder that is not for this study, before anything is made or read.
+fn check_folder(folder: &Path, resume: bool) -> anyhow::Result<()> {
     if resume {
         ensure!(
-            names.is_empty() || names.contains(Source::FILE),
-            "{} holds something else: name another folder with `--out`",
+            folder.join(Source::FILE).is_file(),
+            "{} holds no study to go on with: name the folder of one with `--out`, or leave out `--resume`",
             folder.display()
         );
-    } else {
-        ensure!(
-            names.is_empty(),
-            "{} holds files already: name another folder with `--out`, or go on with its study with `--resume`",
-            folder.display()
-        );
+        return Ok(());
     }
+    // A folder that is not there yet, or that cannot be read, is the matter of whoever makes it.
+    let holds_files = fs::read_dir(folder)
+        .is_ok_and(|mut entries| entries.any(|entry| entry.is_ok_and(|entry| entry.file_name() != LOCK)));
+    ensure!(
+        !holds_files,
+        "{} holds files already: name another folder with `--out`, or go on with its study with `--resume`",
+        folder.display()
+    );
+    Ok(())
+}
+
+/// Makes the folder if it is not there; the lock keeps others out as long as it lives.
+fn lock_folder(folder: &Path) -> anyhow::Result<File> {
+    let advice = || format!("cannot use {}: name another folder with `--out`", folder.display());
+    fs::create_dir_all(folder).with_context(advice)?;
     let lock = File::create(folder.join(LOCK)).with_context(advice)?;
     match lock.try_lock() {
         Ok(()) => Ok(lock),
