@@ -79,6 +79,23 @@ pub struct Published {
     pub lowered: bool,
 }
 
+impl Published {
+    /// The first figure that cannot be one, with what it may be.
+    fn fault(&self) -> Option<(&'static str, f64, &'static str)> {
+        let accuracy = |value| (0.0..=1.0).contains(&value);
+        let loss = |value: f64| value.is_finite() && value >= 0.0;
+        let share = "a share from 0 to 1, not per cent";
+        [
+            ("train_accuracy", self.train_accuracy, accuracy as fn(f64) -> bool, share),
+            ("test_accuracy", self.test_accuracy, accuracy, share),
+            ("train_loss", self.train_loss, loss, "0 or above"),
+            ("test_loss", self.test_loss, loss, "0 or above"),
+        ]
+        .into_iter()
+        .find_map(|(field, value, good, range)| value.filter(|value| !good(*value)).map(|value| (field, value, range)))
+    }
+}
+
 /// A recipe with a name.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Experiment {
@@ -159,6 +176,20 @@ pub enum PlanError {
         origin: String,
         /// The experiment.
         name: String,
+    },
+    /// a published figure cannot be one
+    #[error("{origin}: the published `{field}` of `{name}` is {value}; it must be {range}")]
+    Published {
+        /// The file.
+        origin: String,
+        /// The experiment.
+        name: String,
+        /// The figure.
+        field: &'static str,
+        /// What it is.
+        value: f64,
+        /// What it may be.
+        range: &'static str,
     },
     /// an experiment's recipe is incomplete or has unknown fields
     #[error("{origin}: the recipe of `{name}` cannot be read: {source}")]
@@ -256,6 +287,9 @@ impl Plan {
             }
             if seeds.as_ref().is_some_and(|s| s.is_empty() || s.iter().collect::<HashSet<_>>().len() < s.len()) {
                 return Err(PlanError::Seeds { origin: origin.to_owned(), name });
+            }
+            if let Some((field, value, range)) = published.as_ref().and_then(Published::fault) {
+                return Err(PlanError::Published { origin: origin.to_owned(), name, field, value, range });
             }
             let mut table = match &like {
                 None => Table::new(),
@@ -479,6 +513,11 @@ mod tests {
             (yours.replace("beta_1", "momentum"), "this optimizer does not have it"),
             (yours.replace("seeds = [7]", "seeds = [7, 7]"), "the seeds of `yours-2`"),
             (yours.replace("seeds = [7]", "seeds = []"), "the seeds of `yours-2`"),
+            (
+                yours.replace("seeds = [7]", "published = { test_accuracy = 95.45 }"),
+                "the published `test_accuracy` of `yours-2` is 95.45; it must be a share",
+            ),
+            (yours.replace("seeds = [7]", "published = { test_loss = inf }"), "the published `test_loss`"),
             (yours.replace("\"yours-2\"\n", "\"yours-1\"\n"), "`yours-1` is there already"),
         ] {
             let refused = plan.clone().extend("file.toml", &text).unwrap_err().to_string();
