@@ -52,6 +52,41 @@ fn augmentations() -> impl Strategy<Value = Augmentation> {
     )
 }
 
+#[test]
+fn draws_fill_their_ranges() {
+    let settings = Augmentation {
+        horizontal_flip: true,
+        brightness: Some([0.5, 2.0]),
+        contrast: Some([0.25, 4.0]),
+        width_shift: 0.1,
+        height_shift: 0.2,
+        rotation: 30.0,
+        zoom: 0.3,
+        shear: 15.0,
+    };
+    let mut generator = rng(3);
+    let draws: Vec<Transform> = (0..1000).map(|_| settings.draw(&mut generator)).collect();
+    let flipped = draws.iter().filter(|transform| transform.flip).count();
+    assert!((400..600).contains(&flipped), "{flipped} of 1000 are flipped");
+    let value: [(fn(&Transform) -> f64, [f64; 2]); 8] = [
+        (|t| t.brightness, [0.5, 2.0]),
+        (|t| t.contrast, [0.25, 4.0]),
+        (|t| t.width_shift, [-0.1, 0.1]),
+        (|t| t.height_shift, [-0.2, 0.2]),
+        (|t| t.rotation, [-30.0, 30.0]),
+        (|t| t.zoom[0], [0.7, 1.3]),
+        (|t| t.zoom[1], [0.7, 1.3]),
+        (|t| t.shear, [-15.0, 15.0]),
+    ];
+    for (setting, (value, [low, high])) in value.into_iter().enumerate() {
+        let share = |transform| (value(transform) - low) / (high - low);
+        for tenth in 0..10 {
+            let here = draws.iter().filter(|draw| (share(draw) * 10.0) as usize == tenth).count();
+            assert!((50..150).contains(&here), "setting {setting}: {here} of 1000 draws in tenth {tenth}");
+        }
+    }
+}
+
 proptest! {
     #[test]
     fn without_settings_the_bytes_come_out((side, pixels) in images(), seed: u64) {

@@ -139,16 +139,16 @@ impl Network {
 
     /// `[images, 1, side, side]` in 0..=1 → `[images]` logits.
     pub fn forward(&self, images: Tensor<4>) -> Tensor<1> {
-        self.forward_with(images, |_, maps| maps, |_, values| values)
+        self.forward_with(images, |maps| maps, |values| values)
     }
 
     /// As [`Network::forward`], with something done to what comes out of every pooling (and its normalisation) and of
-    /// every dense layer but the last, each numbered from 0: the place of dropout in training.
+    /// every dense layer but the last: the place of dropout in training.
     pub fn forward_with(
         &self,
         images: Tensor<4>,
-        mut after_pooling: impl FnMut(usize, Tensor<4>) -> Tensor<4>,
-        mut after_dense: impl FnMut(usize, Tensor<2>) -> Tensor<2>,
+        mut after_pooling: impl FnMut(Tensor<4>) -> Tensor<4>,
+        mut after_dense: impl FnMut(Tensor<2>) -> Tensor<2>,
     ) -> Tensor<1> {
         let [count, ..] = images.dims();
         let mut maps = images.reshape([count, self.side, self.side, 1]);
@@ -158,12 +158,12 @@ impl Network {
             if let Some(norm) = self.norms.get(i) {
                 maps = norm.forward(maps);
             }
-            maps = after_pooling(i, maps);
+            maps = after_pooling(maps);
         }
         let mut features: Tensor<2> = maps.flatten(1, 3);
         for (i, Dense { weight, bias }) in self.dense.iter().enumerate() {
             if i > 0 {
-                features = after_dense(i - 1, relu(features));
+                features = after_dense(relu(features));
             }
             features = linear(features, weight.val(), Some(bias.val()));
         }
@@ -173,7 +173,9 @@ impl Network {
     /// Sum of the squares of the weights of all convolutions and of all dense layers but the last; biases are free.
     pub fn squared_weights(&self) -> Tensor<1> {
         let convolutions = self.convolutions.iter().map(|c| c.weight.val().square().sum());
-        let hidden = self.dense[..self.dense.len() - 1].iter().map(|d| d.weight.val().square().sum());
+        // First over the inputs: a sum of millions at once is dealt out to as many threads as there are, each with other
+        // roundings.
+        let hidden = self.dense[..self.dense.len() - 1].iter().map(|d| d.weight.val().square().sum_dim(0).sum());
         Tensor::cat(convolutions.chain(hidden).collect(), 0).sum()
     }
 }
@@ -385,6 +387,17 @@ mod tests {
         let Layer::Dense { weight, bias, inputs: 2304, outputs: 64 } = &layers[10] else { panic!() };
         assert_eq!(*weight, glorot.draw(2304 * 64, 2304, 64));
         assert!(bias.iter().all(|&b| b == 0.0));
+    }
+
+    #[test]
+    fn sums_of_millions_do_not_depend_on_the_number_of_threads() {
+        let network = Network::initialise(&design(Architecture::Baseline, 1, false), 300, 6, &Device::flex()).unwrap();
+        let with = |threads: usize| {
+            let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
+            pool.install(|| values(network.squared_weights()))
+        };
+        assert!(network.parameters() > 1 << 22);
+        assert_eq!(with(1), with(3));
     }
 
     #[test]

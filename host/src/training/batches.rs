@@ -108,7 +108,10 @@ fn tensor(values: Vec<f32>, contract: &InputContract, device: &Device) -> Tensor
 
 #[cfg(test)]
 mod tests {
+    use shared::{contract::Fit, verdict::Digest};
+
     use super::*;
+    use crate::data::{Label, Sample};
 
     #[test]
     fn every_pass_holds_every_image_once_in_its_own_order() {
@@ -121,6 +124,32 @@ mod tests {
             assert_eq!(sorted, set);
         }
         assert_ne!(first, second);
+    }
+
+    #[test]
+    fn augmented_images_are_on_the_same_scale_and_each_varied_in_its_own_way() {
+        let contract = InputContract { side: 16, fit: Fit::Stretch, scale: 1.0 / 255.0, zero_point: 0 };
+        let sample = Sample {
+            name: String::new(),
+            label: Label::Normal,
+            subtype: None,
+            patient: String::new(),
+            official: None,
+            digest: Digest::default(),
+            pixels: (0..=255).collect(),
+        };
+        let data = Dataset { samples: vec![sample], ..Dataset::default() };
+        let device = Device::flex();
+        let varied = |rotation: f64, first: u64| {
+            let augmentation = Augmentation { rotation, ..Augmentation::default() };
+            let images = augmented(&data, &[0, 0], &augmentation, 1, first, &contract, &device);
+            images.into_data().iter::<f32>().collect::<Vec<_>>()
+        };
+        let plain: Vec<f32> = images(&data, &[0, 0], &contract, &device).into_data().iter::<f32>().collect();
+        assert_eq!(varied(0.0, 0), plain);
+        let (turned, next) = (varied(30.0, 0), varied(30.0, 1));
+        assert_ne!(turned[..256], turned[256..]);
+        assert_eq!(turned[256..], next[..256]);
     }
 
     #[test]

@@ -362,8 +362,8 @@ impl<'a> Trainer<'a> {
             dense_rng.set_word_pos(1 << 40);
             self.network.forward_with(
                 images,
-                |_, maps| dropout(maps, recipe.dropout, &mut rng),
-                |_, values| dropout(values, recipe.dropout, &mut dense_rng),
+                |maps| dropout(maps, recipe.dropout, &mut rng),
+                |values| dropout(values, recipe.dropout, &mut dense_rng),
             )
         } else {
             self.network.forward(images)
@@ -419,16 +419,17 @@ mod tests {
 
     use super::*;
     use crate::{
+        augment::Augmentation,
         data::{Label, Sample, split::SplitKind},
         study::Plan,
     };
 
     /// Pneumonia is bright on the left, normal on the right; the mean is the same.
-    fn data(count: usize) -> Dataset {
+    fn data(count: usize, side: usize) -> Dataset {
         let sample = |i: usize| {
             let label = Label::ALL[i % 2];
             let pixel = |p: usize| {
-                let bright = (p % 22 < 11) == label.positive();
+                let bright = (p % side < side / 2) == label.positive();
                 (if bright { 130 } else { 100 }) + ((p * 31 + i * 17) % 50) as u8
             };
             Sample {
@@ -438,7 +439,7 @@ mod tests {
                 patient: format!("{i}"),
                 official: None,
                 digest: Digest::default(),
-                pixels: (0..22 * 22).map(pixel).collect(),
+                pixels: (0..side * side).map(pixel).collect(),
             }
         };
         Dataset { samples: (0..count).map(sample).collect(), ..Dataset::default() }
@@ -465,9 +466,9 @@ mod tests {
         from: Option<Checkpoint>,
         stop: bool,
     ) -> (Result<Outcome, TrainingError>, Vec<Checkpoint>) {
-        let data = data(40);
+        let data = data(40, usize::from(recipe.side));
         let split =
-            Split { kind: SplitKind::Study, train: (0..30).collect(), validation: (30..40).collect(), test: vec![] };
+            Split { kind: SplitKind::Study, train: (0..29).collect(), validation: (30..40).collect(), test: vec![] };
         let task = Task { recipe, seed: 11, data: &data, split: &split, config: "test".to_owned() };
         let mut saved = Vec::new();
         let outcome = train(&task, from, &AtomicBool::new(stop), &mut saved);
@@ -511,20 +512,61 @@ mod tests {
     }
 
     #[test]
-    fn another_start_is_another_training() {
-        let recipe = recipe("adam", 1);
-        let other = Recipe { start: 1, ..recipe.clone() };
-        assert_ne!(run(&recipe, None).0.history, run(&other, None).0.history);
+    fn every_setting_changes_what_is_learnt() {
+        let sgd = recipe("sgd", 2);
+        let momentum = Optimizer { momentum: Some(0.9), ..sgd.optimizer };
+        let cosine = Optimizer { schedule: Schedule::Cosine, ..sgd.optimizer };
+        let state = |recipe: &Recipe| run(recipe, None).0.network.state();
+        let plain = state(&sgd);
+        for other in [
+            Recipe { start: 1, ..sgd.clone() },
+            Recipe { l2: 0.005, ..sgd.clone() },
+            Recipe { dropout: 0.3, ..sgd.clone() },
+            Recipe { class_weights: ClassWeights::Balanced, ..sgd.clone() },
+            Recipe { optimizer: momentum, ..sgd.clone() },
+            Recipe { optimizer: cosine, ..sgd.clone() },
+            Recipe { augmentation: Augmentation { horizontal_flip: true, ..Augmentation::default() }, ..sgd.clone() },
+            recipe("adam", 2),
+        ] {
+            assert_ne!(state(&other), plain, "{other:?}");
+        }
+    }
+
+    #[test]
+    fn the_l2_term_is_part_of_the_loss() {
+        let one_step = |l2| Recipe { steps: Steps::Number(1), l2, ..recipe("sgd", 1) };
+        let loss = |l2| run(&one_step(l2), None).0.history[0].train_loss;
+        let network = Network::initialise(&one_step(0.0).network, 22, 11, &Device::flex()).unwrap();
+        let term = l2_term(&network, &one_step(0.5));
+        assert!(term > 1.0);
+        assert!((loss(0.5) - loss(0.0) - term).abs() < 1e-4 * term);
+    }
+
+    #[test]
+    fn dropout_keeps_the_mean() {
+        let ones = Tensor::<2>::ones([200, 500], &Device::flex());
+        let mut rng = Stream::Dropout { step: 0 }.generator(1);
+        let values: Vec<f32> = dropout(ones, 0.3, &mut rng).into_data().iter::<f32>().collect();
+        let dropped = values.iter().filter(|value| **value == 0.0).count() as f64 / values.len() as f64;
+        assert!((dropped - 0.3).abs() < 0.01, "{dropped}");
+        assert!(values.iter().all(|value| *value == 0.0 || (value - 1.0 / 0.7).abs() < 1e-4));
     }
 
     #[test]
     fn the_number_of_threads_does_not_matter() {
-        let recipe = recipe("adam-strong-bn", 2);
-        let with = |threads: usize| {
-            let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
-            pool.install(|| run(&recipe, None).0.network.state())
-        };
-        assert_eq!(with(1), with(3));
+        let small = recipe("adam-strong-bn", 2);
+        // Large enough for the library to use several threads, too.
+        let large = Recipe { side: 128, batch: 20, steps: Steps::Number(1), l2: 0.01, ..recipe("adam", 1) };
+        for recipe in [small, large] {
+            let with = |threads: usize| {
+                let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
+                pool.install(|| {
+                    let trained = run(&recipe, None).0;
+                    (trained.network.state(), trained.history)
+                })
+            };
+            assert_eq!(with(1), with(3));
+        }
     }
 
     #[test]

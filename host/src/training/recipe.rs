@@ -60,7 +60,7 @@ pub struct Recipe {
 
 /// How many batches an epoch has: a number, or `"whole"`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(untagged)]
+#[serde(untagged, expecting = "a number of steps or \"whole\"")]
 pub enum Steps {
     /// So many.
     Number(usize),
@@ -209,10 +209,12 @@ impl Recipe {
         ] {
             if let Some(value) = value {
                 range(field, value, kind == of, "left out: this optimizer does not have it")?;
-                range(field, value, (0.0..1.0).contains(&value), "from 0 to below 1")?;
+                // The optimizers compute in f32, where more becomes 1.
+                range(field, value, value >= 0.0 && value <= 0.999_999, "from 0 to 0.999999")?;
             }
         }
-        range("epsilon", 0.0, epsilon != Some(0.0), "above 0")?;
+        let epsilon = epsilon.unwrap_or(1e-7);
+        range("epsilon", epsilon, epsilon >= 1e-30, "at least 1e-30")?;
         range("l2", self.l2, (0.0..=10.0).contains(&self.l2), "from 0 to 10")?;
         range("dropout", self.dropout, (0.0..1.0).contains(&self.dropout), "from 0 to below 1")?;
         let threshold = f64::from(self.threshold);
@@ -303,6 +305,15 @@ mod tests {
         assert!(Recipe { batch: 0, ..adam() }.check().is_err());
         assert!(Recipe { l2: f64::NAN, ..adam() }.check().is_err());
         assert!(matches!(Recipe { side: 16, ..adam() }.check(), Err(RecipeError::Side(_))));
+        // What would be 1 or 0 in f32.
+        let optimizer = adam().optimizer;
+        for optimizer in [
+            Optimizer { beta_1: Some(0.999_999_99), ..optimizer },
+            Optimizer { beta_2: Some(0.999_999_99), ..optimizer },
+            Optimizer { epsilon: Some(1e-50), ..optimizer },
+        ] {
+            assert!(Recipe { optimizer, ..adam() }.check().is_err(), "{optimizer:?}");
+        }
     }
 
     #[test]
@@ -311,6 +322,9 @@ mod tests {
         recipe.augmentation.rotation = 12.0;
         recipe.patience = Some(5);
         assert_eq!(toml::from_str::<Recipe>(&toml::to_string(&recipe).unwrap()).unwrap(), recipe);
-        assert!(toml::from_str::<Recipe>(&(toml::to_string(&recipe).unwrap() + "\nsorcery = 1")).is_err());
+        let text = toml::to_string(&recipe).unwrap();
+        assert!(toml::from_str::<Recipe>(&format!("sorcery = 1\n{text}")).is_err());
+        let wrong = toml::from_str::<Recipe>(&text.replace("steps = 48", "steps = \"all\"")).unwrap_err().to_string();
+        assert!(wrong.contains("a number of steps or \"whole\""), "{wrong}");
     }
 }

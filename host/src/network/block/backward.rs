@@ -276,3 +276,36 @@ fn one_channel_weights<S: Simd>(simd: S, sizes: &Sizes, image: &[f32], grad: &[f
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What a processor without wide vectors does; on whole numbers, of which all sums are exact.
+    #[test]
+    fn single_values_come_to_the_same_as_vectors() {
+        for channels in [1, 3] {
+            let sizes = Sizes { images: 1, height: 9, width: 11, channels, filters: 5 };
+            let values = |count: usize, step: usize| -> Vec<f32> {
+                (0..count).map(|i| (i * step % 101 % 9) as f32 - 4.0).collect()
+            };
+            let (x, weight) = (values(sizes.image_len(), 37), values(5 * KERNEL * sizes.run_len(), 53));
+            let grad = values(sizes.pooled_len(), 29);
+            let winners: Vec<u8> = (0..sizes.pooled_len()).map(|i| (i * 7 % 5) as u8).collect();
+            let (dx, dw, db) = backward(&sizes, &x, &weight, &grad, &winners, true);
+            let (mut one_dx, mut one_dw, mut one_db) = (vec![0.0; x.len()], vec![0.0; weight.len()], vec![0.0; 5]);
+            Portion {
+                sizes: &sizes,
+                x: &x,
+                weight: &weight,
+                grad: &grad,
+                winners: &winners,
+                dx: Some(&mut one_dx),
+                dw: &mut one_dw,
+                db: &mut one_db,
+            }
+            .with_simd(pulp::Scalar::new());
+            assert_eq!((Some(one_dx), one_dw, one_db), (dx, dw, db));
+        }
+    }
+}

@@ -144,3 +144,24 @@ fn largest<S: Simd>(simd: S, candidates: [S::f32s; CANDIDATES], bias: S::f32s) -
     let fault = simd.sub_f32s(total, total);
     (simd.add_f32s(simd.max_f32s(best, zero), fault), simd.select_u32s(positive, winner, none))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What a processor without wide vectors does; on whole numbers, of which all sums are exact.
+    #[test]
+    fn single_values_come_to_the_same_as_vectors() {
+        let sizes = Sizes { images: 1, height: 9, width: 11, channels: 3, filters: 5 };
+        let values =
+            |count: usize, step: usize| -> Vec<f32> { (0..count).map(|i| (i * step % 101 % 9) as f32 - 4.0).collect() };
+        let (x, weight, bias) = (values(sizes.image_len(), 37), values(5 * 27, 53), values(5, 29));
+        let (expected, expected_winners) = forward(&sizes, &x, &weight, &bias);
+        let packed = Pack { sizes: &sizes, weight: &weight, bias: &bias }.with_simd(pulp::Scalar::new());
+        let (mut pooled, mut winners) = (vec![0.0; expected.len()], vec![NONE; expected.len()]);
+        let (pooled_to, winners_to) = (&mut pooled[..], &mut winners[..]);
+        Forward { sizes: &sizes, packed: &packed, image: &x, pooled: pooled_to, winners: winners_to }
+            .with_simd(pulp::Scalar::new());
+        assert_eq!((pooled, winners), (expected, expected_winners));
+    }
+}

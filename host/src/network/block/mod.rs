@@ -259,6 +259,40 @@ mod tests {
         }
     }
 
+    /// As in the first layer, whose images have no gradients.
+    #[test]
+    fn gradients_of_weights_do_not_need_those_of_the_input() {
+        let device = Device::flex().autodiff();
+        device.seed(5);
+        for sizes in [[1, 9, 8, 1, 9], [5, 20, 19, 1, 32], [3, 12, 15, 3, 17], [5, 31, 8, 32, 8]] {
+            let (x, weight, bias) = operands(sizes, &device);
+            let untracked = Tensor::from_data(x.to_data(), &device);
+            let gradients = |x: &Tensor<4>| {
+                let out = block(x.clone(), weight.clone(), bias.clone());
+                let gradients = (out.clone() * out).sum().backward();
+                (weight.grad(&gradients).unwrap().to_data(), bias.grad(&gradients).unwrap().to_data())
+            };
+            assert_eq!(gradients(&untracked), gradients(&x), "{sizes:?}");
+        }
+    }
+
+    #[test]
+    fn the_first_of_equals_gets_the_gradient_and_zero_gets_none() {
+        let device = Device::flex().autodiff();
+        let gradient = |bias: f32| {
+            let x = Tensor::<4>::ones([1, 4, 4, 1], &device).require_grad();
+            let weight = Tensor::<4>::ones([1, KERNEL, KERNEL, 1], &device).require_grad();
+            let out = block(x.clone(), weight.clone(), Tensor::from_floats([bias], &device));
+            let gradients = out.sum().backward();
+            let values =
+                |tensor: &Tensor<4>| tensor.grad(&gradients).unwrap().to_data().iter::<f32>().collect::<Vec<_>>();
+            (values(&x), values(&weight))
+        };
+        let first = [1.0, 1.0, 1.0, 0.0].repeat(3).into_iter().chain([0.0; 4]).collect::<Vec<f32>>();
+        assert_eq!(gradient(-8.0), (first, vec![1.0; 9]));
+        assert_eq!(gradient(-9.0), (vec![0.0; 16], vec![0.0; 9]));
+    }
+
     #[test]
     fn what_is_no_number_comes_out() {
         let device = Device::flex().autodiff();
