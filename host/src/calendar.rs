@@ -1,5 +1,12 @@
 //! Dates from seconds.
 
+use std::time::{SystemTime, UNIX_EPOCH};
+
+/// Seconds since 1970; 0 where the clock is before it.
+pub fn now() -> u64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |d| d.as_secs())
+}
+
 /// Seconds since 1970 as RFC 3339 in UTC; days to a date as in Hinnant, "chrono-compatible low-level date algorithms".
 pub fn utc(seconds: u64) -> String {
     let (days, time) = (seconds / 86_400, seconds % 86_400);

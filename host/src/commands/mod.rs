@@ -11,3 +11,17 @@ pub mod send;
 pub mod study;
 pub mod synthetic;
 pub mod train;
+
+use std::path::{Path, PathBuf};
+
+use anyhow::Context;
+
+/// Where the data are, from the root on, so that they are found again from another folder.
+fn absolute(data: Option<&Path>) -> anyhow::Result<Option<PathBuf>> {
+    let found = data.map(|path| {
+        path.canonicalize().with_context(|| {
+            format!("cannot read {}: name a folder or a ZIP archive that exists and may be read", path.display())
+        })
+    });
+    found.transpose()
+}

@@ -6,7 +6,6 @@ use std::{
     io::{self, Write},
     path::{Path, PathBuf},
     thread,
-    time::{SystemTime, UNIX_EPOCH},
 };
 
 use anyhow::{Context, bail, ensure};
@@ -14,9 +13,10 @@ use serde::{Deserialize, Serialize};
 use shared::contract::InputContract;
 
 use crate::{
-    calendar::{compact_utc, utc},
+    calendar::{compact_utc, now, utc},
     data::{Dataset, Label, Part},
     exit::{Exit, Failure},
+    files::write_atomically,
     interrupt,
     report::{NOT_A_DEVICE, PartCount, SYNTHETIC},
     study::{
@@ -25,6 +25,7 @@ use crate::{
         run_all,
     },
     synthetic,
+    training::Recipe,
 };
 
 /// Synthetic radiographs, unless asked otherwise.
@@ -77,7 +78,7 @@ pub struct Options {
 /// Where the radiographs of a study come from, kept in its folder as `study.toml`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 struct Source {
-    /// The folder or archive; without it, synthetic radiographs.
+    /// The folder or archive, from the root on; without it, synthetic radiographs.
     #[serde(skip_serializing_if = "Option::is_none")]
     data: Option<PathBuf>,
     /// Number of synthetic radiographs.
@@ -93,7 +94,25 @@ impl Source {
             return toml::from_str(&text)
                 .with_context(|| format!("{} was changed: give `--data`", folder.join(Self::FILE).display()));
         }
-        Ok(Self { data: options.data.clone(), images: options.images.unwrap_or(DRAWN) })
+        Ok(Self { data: super::absolute(options.data.as_deref())?, images: options.images.unwrap_or(DRAWN) })
+    }
+
+    fn keep(&self, folder: &Path) -> anyhow::Result<()> {
+        write_atomically(&folder.join(Self::FILE), toml::to_string(self)?.as_bytes())
+            .with_context(|| format!("cannot write into {}", folder.display()))
+    }
+
+    /// The radiographs at each side that the runs ask for; `data` are those of `recipe`.
+    fn sets(&self, runs: &[Run<'_>], recipe: &Recipe, data: &Dataset) -> anyhow::Result<Datasets> {
+        let mut sets = Datasets::from([(recipe.side, data.clone())]);
+        for Run { experiment: Experiment { recipe, .. }, .. } in runs {
+            if !sets.contains_key(&recipe.side) {
+                let set = self.load(&recipe.contract())?;
+                ensure!(set.digest() == data.digest(), "the radiographs changed while they were read: start again");
+                sets.insert(recipe.side, set);
+            }
+        }
+        Ok(sets)
     }
 
     fn load(&self, contract: &InputContract) -> anyhow::Result<Dataset> {
@@ -117,23 +136,19 @@ pub fn run(options: Options) -> Result<Exit, Failure> {
     let wanted = wanted(&chosen, options.seeds);
     let [first, ..] = wanted.as_slice() else { return Ok(Exit::Done) };
     let source = Source::new(&options, &out)?;
-    let mut sets = Datasets::new();
     let data = source.load(&first.experiment.recipe.contract())?;
     data.require_both_labels()?;
     let _lock = lock_folder(&out)?;
-    fs::write(out.join(Source::FILE), toml::to_string(&source).map_err(anyhow::Error::from)?)
-        .with_context(|| format!("cannot write into {}", out.display()))?;
+    source.keep(&out)?;
     announce(&source, &data, wanted.len(), &out);
 
     let done = |run: &Run<'_>| run.record(&out, &data).is_some_and(|record| record.measured().is_some());
     let todo: Vec<Run<'_>> = wanted.iter().copied().filter(|run| !done(run)).collect();
-    for run in &todo {
-        let recipe = &run.experiment.recipe;
-        if recipe.side != first.experiment.recipe.side && !sets.contains_key(&recipe.side) {
-            sets.insert(recipe.side, source.load(&recipe.contract())?);
-        }
+    let outdated = todo.iter().filter(|run| run.outdated(&out, &data)).count();
+    if outdated > 0 {
+        crate::say!("{outdated} of them are there already, but of another recipe or other data: they are done again");
     }
-    sets.insert(first.experiment.recipe.side, data.clone());
+    let sets = source.sets(&todo, &first.experiment.recipe, &data)?;
     let stop = interrupt::listen();
     let display = Display::new(&todo, wanted.len() - todo.len(), data.samples.len());
     let cores = thread::available_parallelism().map_or(1, usize::from);
@@ -142,7 +157,7 @@ pub fn run(options: Options) -> Result<Exit, Failure> {
     let stopped = interrupt::asked();
 
     let (part, records) = found(&plan, &wanted, &out, &data);
-    report::write(&part, &records, &about(&source, &data), &out)?;
+    report::write(&part, &records, &about(&source, &data, wanted.len()), &out)?;
     ended?;
     let mut stdout = io::stdout().lock();
     if options.json {
@@ -210,9 +225,10 @@ fn found(plan: &Plan, wanted: &[Run<'_>], out: &Path, data: &Dataset) -> (Plan, 
     (part, records)
 }
 
-fn about(source: &Source, data: &Dataset) -> About {
+fn about(source: &Source, data: &Dataset, wanted: usize) -> About {
     let mut notes = Vec::new();
-    if !data.synthetic && !data.samples.iter().any(|sample| sample.official == Some(Part::Test)) {
+    let official: BTreeSet<Part> = data.samples.iter().filter_map(|sample| sample.official).collect();
+    if !data.synthetic && !official.is_empty() && !official.contains(&Part::Test) {
         notes.push(
             "The publishers' test folder is not among the data. The images that are there were dealt out again in the \
              study's proportions, 70/15/15."
@@ -221,14 +237,16 @@ fn about(source: &Source, data: &Dataset) -> About {
     }
     About {
         data: match &source.data {
-            Some(path) => path.display().to_string(),
+            // The report may be sent to anybody: where this computer keeps its files is nobody's business.
+            Some(path) => path.file_name().unwrap_or(path.as_os_str()).display().to_string(),
             None => format!("{} synthetic radiographs, seed {SYNTHETIC_SEED}", source.images),
         },
         notes,
+        wanted,
         images: PartCount { normal: data.count(Label::Normal), pneumonia: data.count(Label::Pneumonia) },
         skipped: data.skipped.len(),
         synthetic: data.synthetic,
-        date: utc(SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |d| d.as_secs())),
+        date: utc(now()),
     }
 }
 
@@ -277,8 +295,7 @@ fn list(plan: &Plan, chosen: &[&Experiment], options: &Options) -> anyhow::Resul
 
 /// `runs/20260131-142500-study`, the time in UTC.
 fn default_folder() -> PathBuf {
-    let seconds = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |d| d.as_secs());
-    PathBuf::from("runs").join(format!("{}-study", compact_utc(seconds)))
+    PathBuf::from("runs").join(format!("{}-study", compact_utc(now())))
 }
 
 /// Refuses a folder that is not for this study, before anything is made or read.

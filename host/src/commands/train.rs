@@ -5,7 +5,6 @@ use std::{
     fs,
     io::{self, Write},
     path::{Path, PathBuf},
-    time::{SystemTime, UNIX_EPOCH},
 };
 
 use anyhow::{Context, ensure};
@@ -18,7 +17,7 @@ use shared::{
 };
 
 use crate::{
-    calendar::compact_utc,
+    calendar::{compact_utc, now},
     data::{
         Dataset, Label, SkipReason,
         split::{Split, SplitKind},
@@ -133,12 +132,7 @@ impl Config {
         recipe.optimizer.learning_rate = options.lr.unwrap_or(recipe.optimizer.learning_rate);
         // Before anything is read or written: is the input large enough for the network?
         recipe.check()?;
-        let data = match &options.data {
-            Some(path) => Some(path.canonicalize().with_context(|| {
-                format!("cannot read {}: name a folder or a ZIP archive that exists and may be read", path.display())
-            })?),
-            None => None,
-        };
+        let data = super::absolute(options.data.as_deref())?;
         Ok(Self { data, images: options.images, seed: options.seed, name: experiment.name.clone(), recipe })
     }
 
@@ -260,9 +254,8 @@ impl Watcher for Talk<'_> {
 
 /// `runs/20260131-142500-adam`, the time in UTC.
 fn default_folder(recipe: &str, synthetic: bool) -> PathBuf {
-    let seconds = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |d| d.as_secs());
     let kind = if synthetic { "-synthetic" } else { "" };
-    PathBuf::from("runs").join(format!("{}-{}{kind}", compact_utc(seconds), recipe))
+    PathBuf::from("runs").join(format!("{}-{}{kind}", compact_utc(now()), recipe))
 }
 
 fn start_folder(folder: &Path, config: &Config) -> anyhow::Result<()> {

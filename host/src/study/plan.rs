@@ -66,17 +66,20 @@ pub struct Group {
 pub struct Published {
     /// On the whole training part.
     pub train_accuracy: Option<f64>,
+    /// Images of that training part.
+    pub train_images: Option<usize>,
     /// On the whole training part, with the L2 term.
     pub train_loss: Option<f64>,
     /// On the whole test part.
     pub test_accuracy: Option<f64>,
+    /// Images of that test part.
+    pub test_images: Option<usize>,
     /// On the whole test part, with the L2 term.
     pub test_loss: Option<f64>,
     /// Why a run here may come to something else.
     pub note: Option<String>,
-    /// True where no figure was published, only that the accuracy was lower than without.
-    #[serde(default)]
-    pub lowered: bool,
+    /// Where no figure was published, only that the accuracy was lower than that of this experiment.
+    pub lower_than: Option<String>,
 }
 
 impl Published {
@@ -412,7 +415,7 @@ mod tests {
             .filter(|e| e.group == "sweep")
             .map(|e| {
                 assert_eq!(Recipe { augmentation: Default::default(), ..e.recipe.clone() }, sweep);
-                let lowered = e.published.as_ref().is_some_and(|p| p.lowered);
+                let lowered = e.published.as_ref().is_some_and(|p| p.lower_than.as_deref() == Some("sweep-none"));
                 format!("{}{}", e.recipe.augmentation, if lowered { ", lowered" } else { "" })
             })
             .collect();
@@ -445,7 +448,7 @@ mod tests {
             .experiments
             .iter()
             .filter_map(|e| Some((e.name.as_str(), e.published.as_ref()?)))
-            .filter(|(_, p)| !p.lowered)
+            .filter(|(_, p)| p.lower_than.is_none())
             .map(|(name, p)| (name, p.train_accuracy, p.test_accuracy))
             .collect();
         assert_eq!(
@@ -461,6 +464,17 @@ mod tests {
                 ("adam-whole-l2", Some(0.9432), Some(0.9352)),
             ]
         );
+    }
+
+    #[test]
+    fn mild_and_strong_are_the_same_everywhere() {
+        let plan = Plan::builtin().unwrap();
+        for (word, like, count) in [("mild", "adam-mild", 8), ("strong", "adam-strong", 8)] {
+            let of_word = plan.experiments.iter().filter(|e| e.name.split('-').any(|part| part == word));
+            let augmentations: Vec<_> = of_word.map(|e| &e.recipe.augmentation).collect();
+            assert_eq!(augmentations.len(), count);
+            assert!(augmentations.iter().all(|a| **a == recipe(like).augmentation && !a.is_identity()));
+        }
     }
 
     #[test]

@@ -10,7 +10,6 @@ use std::{
         atomic::{AtomicBool, Ordering},
     },
     thread,
-    time::{SystemTime, UNIX_EPOCH},
 };
 
 use rayon::ThreadPoolBuilder;
@@ -21,7 +20,7 @@ use super::{
     display::{Display, Line},
 };
 use crate::{
-    calendar::utc,
+    calendar::{now, utc},
     data::{Dataset, split::Split},
     files,
     report::PartCount,
@@ -67,6 +66,12 @@ impl Run<'_> {
         Record::load(&self.folder(out)).filter(|record| record.fingerprint == self.fingerprint(data))
     }
 
+    /// True if there are figures of another recipe or other data, whose place this run takes.
+    pub fn outdated(&self, out: &Path, data: &Dataset) -> bool {
+        Record::load(&self.folder(out))
+            .is_some_and(|record| record.measured().is_some() && record.fingerprint != self.fingerprint(data))
+    }
+
     /// How much work it is on `images` radiographs, in images of 64 × 64 pixels.
     pub(super) fn work(&self, images: usize) -> f64 {
         let Recipe { side, batch, epochs, .. } = self.experiment.recipe;
@@ -86,6 +91,7 @@ pub fn run_all(
     display: &Display,
 ) -> Result<(), RunError> {
     let cores = thread::available_parallelism().map_or(1, usize::from);
+    let jobs = jobs.clamp(1, runs.len().max(1));
     let threads = (cores / jobs).max(1);
     let queue: Mutex<VecDeque<&Run<'_>>> = Mutex::new(runs.iter().collect());
     let fault: Mutex<Option<RunError>> = Mutex::new(None);
@@ -94,7 +100,7 @@ pub fn run_all(
         if halt.look() { None } else { queue.lock().unwrap_or_else(PoisonError::into_inner).pop_front() }
     };
     thread::scope(|scope| {
-        for _ in 0..jobs.min(runs.len()) {
+        for _ in 0..jobs {
             scope.spawn(|| {
                 while let Some(run) = next() {
                     let Some(data) = data.get(&run.experiment.recipe.side) else { continue };
@@ -156,13 +162,12 @@ fn one(
             Outcome::Failed(format!("the program failed: {words}"))
         }
     };
-    let seconds = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |d| d.as_secs());
     let record = Record {
         experiment: run.experiment.name.clone(),
         seed: run.seed,
         fingerprint,
         version: env!("CARGO_PKG_VERSION").to_owned(),
-        date: utc(seconds),
+        date: utc(now()),
         machine: machine(),
         threads,
         data_digest: data.digest().to_string(),
@@ -210,11 +215,17 @@ fn measure(
     let recipe = &run.experiment.recipe;
     let split = Split::new(data, recipe.split, run.seed).map_err(|error| Failure::Run(error.to_string()))?;
     let task = Task { recipe, seed: run.seed, data, split: &split, config: fingerprint.to_owned() };
-    // A checkpoint that is damaged or of something else is as good as none.
     let from = Checkpoint::load(&folder.join(Checkpoint::FILE)).ok().filter(|c| c.config == fingerprint);
     let mut keeper = Keeper { folder, line, halt };
     keeper.line.resumes(from.as_ref().map_or(0, |checkpoint| checkpoint.history.len()));
-    let trained = match training::train(&task, from, &halt.raised, &mut keeper)? {
+    let outcome = match training::train(&task, from, &halt.raised, &mut keeper) {
+        // A checkpoint that cannot be gone on with is as good as none.
+        Err(TrainingError::OtherTraining | TrainingError::Optimizer(_)) => {
+            training::train(&task, None, &halt.raised, &mut keeper)
+        }
+        outcome => outcome,
+    };
+    let trained = match outcome? {
         training::Outcome::Done(trained) => *trained,
         training::Outcome::Stopped => return Ok(None),
     };

@@ -173,15 +173,14 @@ fn histories<'a>(row: &Row<'a>) -> Vec<&'a [EpochMetrics]> {
 fn course(row: &Row<'_>, measure: Measure, colour: RGBColor, width: u32) -> Line {
     let histories = histories(row);
     let epochs = histories.iter().map(|history| history.len()).min().unwrap_or(0);
-    let mut line = Line::new(row.name, colour, width, Vec::new());
+    let mut spreads = Vec::new();
     for epoch in 0..epochs {
         let values: Vec<f64> = histories.iter().map(|history| measure.validation(&history[epoch])).collect();
-        let x = (epoch + 1) as f64;
-        if let Some(spread) = super::Spread::of(&values).filter(|s| s.max.is_finite() && s.min.is_finite()) {
-            line.points.push((x, spread.mean));
-            line.band.push((x, spread.min, spread.max));
-        }
+        let spread = super::Spread::of(&values).filter(|s| s.max.is_finite() && s.min.is_finite());
+        spreads.extend(spread.map(|spread| ((epoch + 1) as f64, spread)));
     }
+    let mut line = Line::new(row.name, colour, width, spreads.iter().map(|(x, s)| (*x, s.mean)).collect());
+    line.band = spreads.iter().map(|(x, s)| (*x, s.min, s.max)).collect();
     line
 }
 
@@ -243,9 +242,6 @@ fn forest(title: &str, legend: &[(&str, RGBColor)], axis: Axis, rows: &[Forest])
             .light_line_style(TRANSPARENT)
             .axis_style(PALE)
             .draw()?;
-        if axis.zero {
-            chart.draw_series(LineSeries::new([(0.0, 0.0), (0.0, height)], INK.stroke_width(1)))?;
-        }
         let plot = chart.plotting_area();
         let mut y = 0.0;
         for row in rows {
@@ -253,6 +249,11 @@ fn forest(title: &str, legend: &[(&str, RGBColor)], axis: Axis, rows: &[Forest])
             plot.draw(&Text::new(&row.label[..], (low, at), plots::words(15, true, HPos::Left, INK)))?;
             plot.draw(&Text::new(&row.value[..], (high, at), plots::words(15, false, HPos::Right, INK)))?;
             y += LABEL;
+            if axis.zero {
+                // Beside the marks only: words must not lie on it.
+                let ends = [(0.0, y), (0.0, y + MARK * row.marks.len() as f64)];
+                plot.draw(&PathElement::new(ends, INK.stroke_width(1)))?;
+            }
             for mark in &row.marks {
                 let at = y + MARK / 2.0;
                 let line = [(mark.low, at), (mark.high, at)];

@@ -118,7 +118,10 @@ impl Evidence {
             pairs.add(seed);
         }
         if !by_seed.is_empty() {
-            let difference = Difference::paired(pairs.gained, pairs.lost, pairs.images);
+            // Of one test part: those of several seeds overlap, and more seeds are not more images.
+            let [gained, lost, images] =
+                [pairs.gained, pairs.lost, pairs.images].map(|count| count as f64 / by_seed.len() as f64);
+            let difference = Difference::paired(gained, lost, images);
             return Some(Self {
                 pairs: Some(pairs),
                 seeds_agree: by_seed.iter().all(|own| own * difference.value > 0.0),
@@ -129,12 +132,12 @@ impl Evidence {
             });
         }
         let (one, two) = (first.figures.as_ref()?, other.figures.as_ref()?);
-        let (lower, upper) = (one.test_accuracy.spread, two.test_accuracy.spread);
+        let (ours, theirs) = (two.test_accuracy.spread, one.test_accuracy.spread);
         Some(Self {
             pairs: None,
             difference: Difference::independent(two.test_accuracy.interval, one.test_accuracy.interval),
             by_seed: Vec::new(),
-            seeds_agree: lower.max < upper.min || upper.max < lower.min,
+            seeds_agree: theirs.max < ours.min || ours.max < theirs.min,
             seeds: first.finished().min(other.finished()),
             auroc: two.auroc.zip(one.auroc).map(|(two, one)| two.mean - one.mean),
         })

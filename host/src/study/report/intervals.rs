@@ -48,16 +48,13 @@ pub(super) struct Difference {
 
 impl Difference {
     /// Of two shares on the same `trials`, where only the second decided rightly `gained` times and only the first `lost`
-    /// times; not without trials. Interval: adjusted Wald, Bonett and Price, J. Educ. Behav. Stat. 37 (2012) 479.
-    pub(super) fn paired(gained: usize, lost: usize, trials: usize) -> Self {
-        let n = trials as f64 + 2.0;
-        let (up, down) = ((gained as f64 + 1.0) / n, (lost as f64 + 1.0) / n);
+    /// times, each of which may be a mean over runs; not without trials. Interval: adjusted Wald, Bonett and Price,
+    /// J. Educ. Behav. Stat. 37 (2012) 479.
+    pub(super) fn paired(gained: f64, lost: f64, trials: f64) -> Self {
+        let n = trials + 2.0;
+        let (up, down) = ((gained + 1.0) / n, (lost + 1.0) / n);
         let half = Z * ((up + down - (up - down).powi(2)) / n).sqrt();
-        Self {
-            value: (gained as f64 - lost as f64) / trials as f64,
-            low: (up - down - half).max(-1.0),
-            high: (up - down + half).min(1.0),
-        }
+        Self { value: (gained - lost) / trials, low: (up - down - half).max(-1.0), high: (up - down + half).min(1.0) }
     }
 
     /// Of `one` − `other`, which are independent. Interval: from their Wilson intervals, method 10 of Newcombe,
@@ -110,8 +107,8 @@ mod tests {
         assert!((d.low - 0.0524).abs() < 5e-5 && (d.high - 0.3339).abs() < 5e-5, "{d:?}");
         // The formulas of both papers, computed by other means.
         close(Difference::independent(share(9, 10), share(3, 10)), [0.6, 0.170_522_7, 0.809_018_0]);
-        close(Difference::paired(40, 20, 2637), [0.007_584_376, 0.001_737_819, 0.013_419_438]);
-        close(Difference::paired(3, 1, 50), [0.04, -0.053_269_949, 0.130_193_026]);
+        close(Difference::paired(40.0, 20.0, 2637.0), [0.007_584_376, 0.001_737_819, 0.013_419_438]);
+        close(Difference::paired(3.0, 1.0, 50.0), [0.04, -0.053_269_949, 0.130_193_026]);
     }
 
     #[test]
@@ -125,7 +122,11 @@ mod tests {
         #[test]
         fn swapping_turns_the_sign(gained in 0_usize..50, lost in 0_usize..50, more in 1_usize..900) {
             let trials = gained + lost + more;
-            let (one, other) = (Difference::paired(gained, lost, trials), Difference::paired(lost, gained, trials));
+            let counts = [gained, lost, trials].map(|count| count as f64);
+            let (one, other) = (
+                Difference::paired(counts[0], counts[1], counts[2]),
+                Difference::paired(counts[1], counts[0], counts[2]),
+            );
             prop_assert!((one.low + other.high).abs() < 1e-12 && one.low < one.value && one.value < one.high);
             let (a, b) = (Proportion::of(gained, trials).unwrap(), Proportion::of(lost, trials).unwrap());
             let (one, other) = (Difference::independent(a, b), Difference::independent(b, a));

@@ -28,6 +28,8 @@ pub struct About {
     pub data: String,
     /// What else to know of the data, a sentence or two each.
     pub notes: Vec<String>,
+    /// Runs that were asked for.
+    pub wanted: usize,
     /// Images in all.
     pub images: PartCount,
     /// Files left out.

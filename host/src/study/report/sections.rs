@@ -28,8 +28,10 @@ pub(super) fn document(plan: &Plan, summary: &Summary<'_>) -> Result<Vec<Block>,
     };
     section("What was run", ran(summary));
     section("Answers", answers(summary));
-    if summary.experiments.iter().any(|row| row.published.as_ref().is_some_and(|p| p.test_accuracy.is_some())) {
-        section("Beside the published figures", published(summary, &charts)?);
+    // What drawings come to says nothing about figures from X-rays.
+    let beside = if synthetic { Vec::new() } else { published(summary, &charts)? };
+    if !beside.is_empty() {
+        section("Beside the published figures", beside);
     }
     section("Tables", plan.groups.iter().flat_map(|group| tables(group, summary)).collect());
     let mut inside = Vec::new();
@@ -56,19 +58,19 @@ const METHODS: [&str; 8] = [
     "The accuracy of an experiment is the mean over its seeds; the 95 % interval is Wilson's (J. Am. Stat. Assoc. 22 \
      (1927) 209) of that mean on the images of one test part: the parts of several seeds overlap, so more seeds are not \
      more images.",
-    "Published accuracies have the same interval on the study's own parts: 879 test images, 4,098 training images. Two \
-     figures agree if their intervals overlap.",
+    "Published accuracies have the same interval on the images that they are of. Intervals that overlap do not contradict \
+     each other; more is not said. That of a training accuracy holds the chance of images that the network has learnt \
+     from, and is narrower than what another start of the training does.",
     "Runs of the same seed, split and data judge the same test images. Of those, the difference of two experiments is \
-     counted over the images that only one of them decides rightly, summed over the common seeds; interval: Bonett and \
-     Price, J. Educ. Behav. Stat. 37 (2012) 479. It takes the images of different seeds for different ones, which they \
-     are only in part.",
+     counted over the images that only one of them decides rightly; interval: Bonett and Price, J. Educ. Behav. Stat. 37 \
+     (2012) 479, of the mean counts over the common seeds on the images of one test part.",
     "Experiments on other splits judge other images. The interval of their difference comes from their own two \
      intervals: Newcombe, Stat. Med. 17 (1998) 873, method 10.",
-    "A difference is claimed only if its interval leaves zero out, at least three seeds were run, and every seed agrees: \
-     each common seed has the same sign or, on other splits, all runs of one are better than all of the other. Otherwise \
-     the report says that the data do not tell.",
+    "A difference is claimed only if its interval leaves zero out, at least three seeds were run (of both, and on the same \
+     images where they are paired), and every seed agrees: each common seed has the same sign or, on other splits, all \
+     runs of one are better than all of the other.",
     "Thin lines of a chart are single seeds. In comparisons a line is the mean over the seeds and its band goes from the \
-     lowest to the highest; rings beside an interval are single seeds.",
+     lowest to the highest, as far as all its seeds were trained; rings beside an interval are single seeds.",
     "Confusion matrices are summed over the seeds' test parts; each seed has its own characteristic, on which a dot marks \
      the threshold.",
 ];
@@ -104,7 +106,8 @@ fn ran(summary: &Summary<'_>) -> Vec<Block> {
         (
             "Runs",
             format!(
-                "{finished} finished, {} failed; {} of {} experiments not run",
+                "{finished} of {} finished, {} failed; {} of {} experiments not run",
+                about.wanted.max(summary.runs().count()),
                 summary.runs().count() - finished,
                 summary.experiments.iter().filter(|row| row.runs.is_empty()).count(),
                 summary.experiments.len()
@@ -129,8 +132,10 @@ fn answers(summary: &Summary<'_>) -> Vec<Block> {
     let intervals = summary.comparisons.iter().flat_map(|a| &a.others).filter(|c| c.evidence.is_some()).count();
     let mut blocks = vec![Block::Text(vec![
         format!(
-            "A difference of test accuracy is put into words only where its 95 % interval and every seed bear it out. {} \
-             were made: about one in twenty such intervals leaves zero out by luck alone, here about {:.0}.",
+            "A difference of test accuracy is put into words only where its 95 % interval and every seed bear it out. Even \
+             so some will be luck: the intervals hold the chance of the images alone, not that of a training's start and \
+             order, and three seeds agree in sign one time in four by chance. {} were made; of such intervals about one in \
+             twenty leaves zero out by the luck of the images, here about {:.0}.",
             count(intervals, "interval"),
             intervals as f64 / 20.0
         )
@@ -162,6 +167,9 @@ fn published(summary: &Summary<'_>, charts: &Charts) -> Result<Vec<Block>, PlotE
         ("training", |check| check.train_overlaps),
     ] {
         let judged: Vec<_> = rows.iter().filter_map(|(row, check)| Some((row, check, overlaps(check)?))).collect();
+        if judged.is_empty() {
+            continue;
+        }
         let agreeing = judged.iter().filter(|(.., overlaps)| *overlaps).count();
         blocks.push(Block::Text(vec![
             format!(
@@ -182,13 +190,16 @@ fn published(summary: &Summary<'_>, charts: &Charts) -> Result<Vec<Block>, PlotE
     }
     let lowered: Vec<&Contrast<'_>> = rows
         .iter()
-        .filter(|(_, check)| check.published.lowered)
-        .filter_map(|(row, _)| summary.comparisons.iter().flat_map(|a| &a.others).find(|c| c.experiment == row.name))
+        .filter_map(|(row, check)| {
+            let without = check.published.lower_than.as_deref()?;
+            let mut contrasts = summary.comparisons.iter().filter(|a| a.baseline == without).flat_map(|a| &a.others);
+            contrasts.find(|contrast| contrast.experiment == row.name && contrast.evidence.is_some())
+        })
         .collect();
     if !lowered.is_empty() {
         let all = count(lowered.len(), "change");
         blocks.push(Block::Text(vec![
-            format!("Of {all} the study says only that the accuracy was lower. Against the same training without:")
+            format!("Of {all} it was published only that the accuracy was lower. Against the same training without:")
                 .into(),
         ]));
         blocks.push(Block::List(words::by_verdict(&lowered)));
@@ -233,8 +244,8 @@ fn tables(group: &Group, summary: &Summary<'_>) -> Vec<Block> {
         ("runs", true, |row| vec![row.state().into()]),
         ("test accuracy", true, |row| proportion(row.figures.as_ref().map(|f| f.test_accuracy.interval))),
         ("over seeds", true, over_seeds),
-        ("published", test || published(|p| p.lowered), |row| match &row.published {
-            Some(check) if check.published.lowered => vec!["lower".into()],
+        ("published", test || published(|p| p.lower_than.is_some()), |row| match &row.published {
+            Some(check) if check.published.lower_than.is_some() => vec!["lower".into()],
             check => proportion(check.as_ref().and_then(|c| c.test_accuracy)),
         }),
         ("overlap", test, |row| yes_or_no(row.published.as_ref().and_then(|c| c.test_overlaps))),
@@ -354,9 +365,6 @@ fn experiment(row: &Row<'_>, charts: &Charts) -> Result<Vec<Block>, PlotError> {
         if let Some(why) = run.failure {
             blocks.push(Block::Notice(format!("Seed {} failed: {why}", run.seed)));
         }
-    }
-    if row.other_recipe {
-        blocks.push(Block::Notice("Not all these runs followed the recipe of the plan as it is now.".to_owned()));
     }
     if let Some(note) = row.published.as_ref().and_then(|check| check.published.note.as_deref()) {
         blocks.push(Block::Text(vec![note.into()]));

@@ -13,12 +13,6 @@ use crate::{
     training::Recipe,
 };
 
-/// Images of the study's test part.
-const STUDY_TEST: usize = 879;
-
-/// Images of the study's training part.
-const STUDY_TRAIN: usize = 4098;
-
 /// Everything that is computed.
 #[derive(Debug, Serialize)]
 pub(super) struct Summary<'a> {
@@ -41,10 +35,8 @@ pub(super) struct Row<'a> {
     pub(super) group: &'a str,
     /// True if it is run only when named.
     pub(super) on_request: bool,
-    /// How it was trained, or is to be trained.
+    /// How it is trained.
     pub(super) recipe: &'a Recipe,
-    /// True if not all its runs followed the recipe of the plan.
-    pub(super) other_recipe: bool,
     /// Its runs, by seed.
     pub(super) runs: Vec<Run<'a>>,
     /// Over the finished runs; `None` if there is none.
@@ -150,9 +142,9 @@ pub(super) struct RunFigures {
 pub(super) struct Check<'a> {
     /// As published.
     pub(super) published: &'a Published,
-    /// The published test accuracy on the study's test part.
+    /// The published test accuracy, where it is told on how many images.
     pub(super) test_accuracy: Option<Proportion>,
-    /// The published training accuracy on the study's training part.
+    /// The published training accuracy, where it is told on how many images.
     pub(super) train_accuracy: Option<Proportion>,
     /// Whether the intervals of the test accuracy overlap; `None` where one is missing.
     pub(super) test_overlaps: Option<bool>,
@@ -195,10 +187,13 @@ impl<'a> Row<'a> {
             title: &experiment.title,
             group: &experiment.group,
             on_request: experiment.on_request,
-            recipe: records.first().map_or(&experiment.recipe, |record| &record.recipe),
-            other_recipe: records.iter().any(|record| record.recipe != experiment.recipe),
+            recipe: &experiment.recipe,
             runs: records.iter().map(|record| Run::of(record)).collect(),
-            published: experiment.published.as_ref().map(|published| Check::new(published, figures.as_ref())),
+            published: experiment.published.as_ref().map(|published| {
+                // What drawings come to says nothing about figures from X-rays.
+                let figures = figures.as_ref().filter(|_| records.iter().all(|record| !record.synthetic));
+                Check::new(published, figures)
+            }),
             figures,
             records,
         }
@@ -294,8 +289,9 @@ impl RunFigures {
 
 impl<'a> Check<'a> {
     fn new(published: &'a Published, figures: Option<&RowFigures>) -> Self {
-        let test_accuracy = published.test_accuracy.and_then(|share| Proportion::around(share, STUDY_TEST));
-        let train_accuracy = published.train_accuracy.and_then(|share| Proportion::around(share, STUDY_TRAIN));
+        let around = |share: Option<f64>, images: Option<usize>| Proportion::around(share?, images?);
+        let test_accuracy = around(published.test_accuracy, published.test_images);
+        let train_accuracy = around(published.train_accuracy, published.train_images);
         let overlaps = |one: Option<Proportion>, other: Option<&Estimate>| Some(overlap(one?, other?.interval));
         Self {
             published,

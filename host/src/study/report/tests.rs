@@ -20,7 +20,7 @@ text = "What to know of *them*."
 name = "base"
 title = "the base | with a bar"
 group = "all"
-published = { test_accuracy = 0.85, train_accuracy = 0.9, test_loss = 0.3 }
+published = { test_accuracy = 0.85, test_images = 879, train_accuracy = 0.9, train_images = 4098, test_loss = 0.3 }
 recipe = { side = 64, split = "study", batch = 20, steps = 6, validation_steps = 2, epochs = 3, network = { architecture = "baseline", channels = 3 }, optimizer = { kind = "sgd", learning_rate = 0.01 } }
 
 [[experiment]]
@@ -28,14 +28,14 @@ name = "better"
 title = "better"
 group = "all"
 like = "base"
-published = { test_accuracy = 0.5, note = "They threw a coin." }
+published = { test_accuracy = 0.5, test_images = 879, note = "They threw a coin." }
 
 [[experiment]]
 name = "same"
 title = "same"
 group = "all"
 like = "base"
-published = { lowered = true }
+published = { lower_than = "base" }
 
 [[experiment]]
 name = "few"
@@ -91,6 +91,7 @@ fn about(synthetic: bool) -> About {
     About {
         data: "a <drawer>".to_owned(),
         notes: vec!["Dealt out again.".to_owned()],
+        wanted: 25,
         images: PartCount { normal: 700, pneumonia: 2100 },
         skipped: 3,
         synthetic,
@@ -212,15 +213,6 @@ fn figures_are_of_all_seeds() {
 }
 
 #[test]
-fn recipes_that_are_not_the_plans_are_noticed() {
-    let (plan, about) = (plan(), about(false));
-    let mut records = records(&plan);
-    records[0].recipe.epochs = 1;
-    let summary = Summary::new(&plan, &records, &about);
-    assert!(summary.row("base").unwrap().other_recipe && !summary.row("better").unwrap().other_recipe);
-}
-
-#[test]
 fn every_file_is_written_and_says_the_same() {
     let plan = plan();
     let folder = tempfile::tempdir().unwrap();
@@ -230,7 +222,7 @@ fn every_file_is_written_and_says_the_same() {
 
     for text in [&html, &markdown] {
         assert!(text.contains(NOT_A_DEVICE));
-        assert!(text.matches(SYNTHETIC).count() >= 7);
+        assert!(text.matches(SYNTHETIC).count() >= 6);
         assert!(text.contains("Seed 1 failed: it &lt;broke"));
         for word in ["They threw a coin.", "not run (only on request)", "Nobody knows.", "Dealt out again."] {
             assert!(text.contains(word), "{word}");

@@ -89,7 +89,7 @@ pub(super) fn sentences(answer: &Answer<'_>) -> Vec<Line> {
             vec![
                 Span::Strong("Not claimed".to_owned()),
                 format!(
-                    ", because the interval leaves zero out but fewer than {ENOUGH_SEEDS} seeds were run, against "
+                    ", because the interval leaves zero out but fewer than {ENOUGH_SEEDS} seeds can be compared, against "
                 )
                 .into(),
                 baseline(),
