@@ -1,7 +1,7 @@
 //! How many images a second the baseline of the study learns from: the worker of `tests/bench/training/run.sh`.
 //!
-//! It prints the number of trained parameters; then, for every line on standard input, which is a number of steps, it
-//! takes these steps (20 images, Adam) and prints how many images a second that were.
+//! It prints the number of trained parameters; then, for every line on standard input, which is a number of steps (from 1
+//! on), it takes these steps (20 images, Adam) and prints how many images a second that were, and their mean loss.
 
 use std::{
     io::{BufRead, Write},
@@ -51,15 +51,17 @@ fn serve(labels: &[f32], images: &[Vec<f32>]) -> anyhow::Result<()> {
     for line in std::io::stdin().lock().lines() {
         let steps: usize = line?.trim().parse()?;
         let start = Instant::now();
+        let mut sum = 0.0;
         for (labels, images) in batches.by_ref().take(steps) {
             let images = TensorData::new(images.concat(), [BATCH, 1, SIDE, SIDE]);
             let labels = Tensor::<1>::from_floats(labels, &device);
             let logits = network.forward(Tensor::from_data(images, &device));
             let loss = binary_cross_entropy(logits, labels.clone(), labels.ones_like());
+            sum += loss.to_data().iter::<f64>().sum::<f64>();
             let gradients = GradientsParams::from_grads(loss.backward(), &network);
             network = optimizer.step(0.001, network, gradients);
         }
-        writeln!(answers, "{:.1}", (steps * BATCH) as f64 / start.elapsed().as_secs_f64())?;
+        writeln!(answers, "{:.1} {:.6}", (steps * BATCH) as f64 / start.elapsed().as_secs_f64(), sum / steps as f64)?;
         answers.flush()?;
     }
     Ok(())

@@ -28,6 +28,7 @@ def tensorflow(labels, images, threads, whole_graph):
     optimizer = tf.keras.optimizers.Adam(RATE, epsilon=EPSILON)
     if not whole_graph:
         model.compile(optimizer, loss)
+        # Gives the mean loss of all its steps so far.
         return model.count_params(), lambda at: model.train_on_batch(images[at], labels[at, None])
     optimizer.build(model.trainable_variables)
     batches = [(tf.constant(images[i:i + BATCH]), tf.constant(labels[i:i + BATCH, None]))
@@ -63,8 +64,10 @@ def torch(labels, images, threads, channels_last, compiled):
 
     def step(at):
         optimizer.zero_grad()
-        nn.functional.binary_cross_entropy_with_logits(forward(images[at]), labels[at]).backward()
+        value = nn.functional.binary_cross_entropy_with_logits(forward(images[at]), labels[at])
+        value.backward()
         optimizer.step()
+        return value.item()
 
     return parameters, step
 
@@ -90,12 +93,12 @@ def main():
     print(parameters, file=answers)
     done = 0
     for line in sys.stdin:
-        steps, start = int(line), time.perf_counter()
+        steps, losses, start = int(line), [], time.perf_counter()
         for _ in range(steps):
             first = done * BATCH % len(images)
-            step(slice(first, first + BATCH))
+            losses.append(float(step(slice(first, first + BATCH))))
             done += 1
-        print(f"{steps * BATCH / (time.perf_counter() - start):.1f}", file=answers)
+        print(f"{steps * BATCH / (time.perf_counter() - start):.1f} {sum(losses) / steps:.6f}", file=answers)
 
 
 if __name__ == "__main__":

@@ -3,7 +3,7 @@
 # tests/bench/training/run.sh [--rounds N] [--threads LIST] [--only NAMES] [--json FILE], as bench.py says. The report
 # (Markdown) goes to standard output.
 #
-# PUMUA_BENCH_TENSORFLOW names a Python that has what requirements.txt lists, instead of a virtual environment made here
+# PUMUA_BENCH_TRAINING names a Python that has what requirements.txt lists, instead of a virtual environment made here
 # (several GB).
 # Exits with 75 if that cannot be installed here.
 set -eu
@@ -23,6 +23,6 @@ environment() {
     echo "$1/bin/python"
 }
 
-python=${PUMUA_BENCH_TENSORFLOW:-$(environment "$target/training-venv" "$here/requirements.txt")}
+python=${PUMUA_BENCH_TRAINING:-$(environment "$target/training-venv" "$here/requirements.txt")}
 cargo build --locked --quiet --manifest-path "$here/../../../Cargo.toml" -p host --example throughput
 exec "$python" "$here/bench.py" --host "$target/debug/examples/throughput" "$@"
