@@ -23,7 +23,7 @@ use crate::{
         split::{Split, SplitKind},
     },
     delivery::{self, Delivery},
-    exit::{Exit, Failure},
+    exit::{Exit, Failure, WithExit},
     files, interrupt, progress,
     report::{self, PartCount, Report},
     study::Plan,
@@ -53,17 +53,17 @@ pub struct Options {
     /// More recipes, in TOML, as for `host study --recipe`; may be given several times
     #[arg(long, value_name = "FILE")]
     plan: Vec<PathBuf>,
-    /// Epochs, instead of the recipe's
-    #[arg(long, value_name = "N", value_parser = positive)]
+    /// Epochs, instead of the recipe's, or of 12 on synthetic radiographs
+    #[arg(long, value_name = "N")]
     epochs: Option<usize>,
     /// Steps of an epoch, instead of the recipe's
-    #[arg(long, value_name = "N", value_parser = positive)]
+    #[arg(long, value_name = "N")]
     steps: Option<usize>,
     /// Images of a step, instead of the recipe's
-    #[arg(long, value_name = "N", value_parser = positive)]
+    #[arg(long, value_name = "N")]
     batch: Option<usize>,
     /// Learning rate, instead of the recipe's
-    #[arg(long, value_name = "RATE", value_parser = rate)]
+    #[arg(long, value_name = "RATE")]
     lr: Option<f64>,
     /// Side of the model's input in pixels, instead of the recipe's
     #[arg(long, value_name = "PIXELS",
@@ -84,20 +84,6 @@ pub struct Options {
     json: bool,
 }
 
-fn positive(text: &str) -> Result<usize, String> {
-    match text.parse() {
-        Ok(number @ 1..=1_000_000) => Ok(number),
-        _ => Err("it must be a whole number from 1 to 1000000".to_owned()),
-    }
-}
-
-fn rate(text: &str) -> Result<f64, String> {
-    match text.parse::<f64>() {
-        Ok(number) if number > 0.0 && number <= 10.0 => Ok(number),
-        _ => Err("it must be a number above 0 and up to 10".to_owned()),
-    }
-}
-
 /// The settings of a run, kept in its folder as `config.toml`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 struct Config {
@@ -115,7 +101,7 @@ struct Config {
 impl Config {
     const FILE: &'static str = "config.toml";
 
-    fn new(options: &Options) -> anyhow::Result<Self> {
+    fn new(options: &Options) -> Result<Self, Failure> {
         let plan = Plan::with_files(&options.plan)?;
         let experiment = plan
             .experiment(&options.recipe)
@@ -131,7 +117,7 @@ impl Config {
         recipe.batch = options.batch.unwrap_or(recipe.batch);
         recipe.optimizer.learning_rate = options.lr.unwrap_or(recipe.optimizer.learning_rate);
         // Before anything is read or written: is the input large enough for the network?
-        recipe.check()?;
+        recipe.check().exit(Exit::Usage)?;
         let data = super::absolute(options.data.as_deref())?;
         Ok(Self { data, images: options.images, seed: options.seed, name: experiment.name.clone(), recipe })
     }
