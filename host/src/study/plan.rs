@@ -317,8 +317,8 @@ impl Plan {
         }
         for comparison in file.comparison {
             check_name(&comparison.name).map_err(|what| fault(&comparison.name, what))?;
-            if self.comparisons.iter().any(|c| c.name == comparison.name) {
-                return Err(fault(&comparison.name, "is of two comparisons: choose another one"));
+            if self.comparisons.iter().any(|c| c.name == comparison.name || c.question == comparison.question) {
+                return Err(fault(&comparison.name, "or the question is of two comparisons: choose another one"));
             }
             if comparison.experiments.len() < 2 {
                 return Err(fault(&comparison.name, "is of a comparison of fewer than two experiments"));

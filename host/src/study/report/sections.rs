@@ -60,7 +60,7 @@ const METHODS: [&str; 8] = [
      more images.",
     "Published accuracies have the same interval on the images that they are of. Intervals that overlap do not contradict \
      each other; more is not said. That of a training accuracy holds the chance of images that the network has learnt \
-     from, and is narrower than what another start of the training does.",
+     from, not that of another start.",
     "Runs of the same seed, split and data judge the same test images. Of those, the difference of two experiments is \
      counted over the images that only one of them decides rightly; interval: Bonett and Price, J. Educ. Behav. Stat. 37 \
      (2012) 479, of the mean counts over the common seeds on the images of one test part.",
@@ -133,9 +133,9 @@ fn answers(summary: &Summary<'_>) -> Vec<Block> {
     let mut blocks = vec![Block::Text(vec![
         format!(
             "A difference of test accuracy is put into words only where its 95 % interval and every seed bear it out. Even \
-             so some will be luck: the intervals hold the chance of the images alone, not that of a training's start and \
-             order, and three seeds agree in sign one time in four by chance. {} were made; of such intervals about one in \
-             twenty leaves zero out by the luck of the images, here about {:.0}.",
+             so some may be luck: the interval holds the chance of the images of one test part, not that of a training's \
+             start and order, and three seeds agree in sign one time in four by chance. {} were made; one in twenty may \
+             leave zero out by the luck of the images, here about {:.0}.",
             count(intervals, "interval"),
             intervals as f64 / 20.0
         )
