@@ -53,8 +53,12 @@ class Worker:
         environment = os.environ | ALLOCATOR | {"OMP_NUM_THREADS": str(threads), "TF_CPP_MIN_LOG_LEVEL": "2"}
         pipe = subprocess.PIPE
         self.process = subprocess.Popen(command, stdin=pipe, stdout=pipe, text=True, bufsize=1, env=environment)
-        if (found := int(self.answer())) != PARAMETERS[channels]:
-            raise RuntimeError(f"{command} trains {found} parameters, not {PARAMETERS[channels]}: another network")
+        self.parameters = PARAMETERS[channels]
+
+    def ready(self):
+        """Waits until it can train."""
+        if (found := int(self.answer())) != self.parameters:
+            sys.exit(f"{self.process.args} trains {found} parameters, not {self.parameters}: another network")
 
     def answer(self):
         if not (line := self.process.stdout.readline().strip()):
@@ -90,32 +94,52 @@ def write_images(path):
 def measure(host, images, names, threads, rounds):
     """Images a second of each round of each row."""
     workers, steps, rates = {}, {}, {}
-    for name in names:
-        library, channels, _ = ROWS[name]
-        peer = [sys.executable, pathlib.Path(__file__).with_name("peers.py"), library, images, threads, channels]
-        command = [host, images, threads] if library == "host" else peer
+
+    def attempt(name, action):
+        """What the action gives; nothing if it fails and the comparison can do without this row, which then ends."""
         try:
-            worker = Worker([str(word) for word in command], threads, channels)
-            worker.rate(10)
-            steps[name] = max(1, round(worker.rate(20) / BATCH))
+            return action()
         except (RuntimeError, BrokenPipeError) as error:
             if name in ("host", REFERENCE):
                 raise
             print(f"{name} is left out: {error}", file=sys.stderr)
-            continue
-        workers[name], rates[name] = worker, []
-    order, shuffle = list(workers), random.Random(0).shuffle
+            workers.pop(name).close()
+            rates.pop(name)
+
+    def warm_up(name):
+        workers[name].ready()
+        workers[name].rate(10)
+        steps[name] = max(1, round(workers[name].rate(20) / BATCH))
+
+    def finish(name):
+        workers[name].close()
+        if not workers[name].loss < LEARNT:
+            raise RuntimeError(f"it has not learnt: its loss is {workers[name].loss}")
+
+    for name in names:
+        library, channels, _ = ROWS[name]
+        peer = [sys.executable, pathlib.Path(__file__).with_name("peers.py"), library, images, threads, channels]
+        command = [host, images, threads] if library == "host" else peer
+        workers[name], rates[name] = Worker([str(word) for word in command], threads, channels), []
+        attempt(name, lambda: warm_up(name))
     for number in range(rounds):
-        shuffle(order)
+        order = list(workers)
+        random.Random(number).shuffle(order)
         for name in order:
-            rates[name].append(rate := workers[name].rate(steps[name]))
-            steps[name] = max(1, round(rate / BATCH))
+            if rate := attempt(name, lambda: workers[name].rate(steps[name])):
+                rates[name].append(rate)
+                steps[name] = max(1, round(rate / BATCH))
         print(f"{threads} thread(s): round {number + 1} of {rounds}", file=sys.stderr)
-    for name, worker in workers.items():
-        worker.close()
-        if not worker.loss < LEARNT:
-            raise RuntimeError(f"{name} has not learnt: its loss is {worker.loss}")
+    for name in list(workers):
+        attempt(name, lambda: finish(name))
     return rates
+
+
+def version(package):
+    try:
+        return importlib.metadata.version(package)
+    except importlib.metadata.PackageNotFoundError:
+        return "missing"
 
 
 def processor():
@@ -165,7 +189,7 @@ def main():
         "processor": processor(),
         "load_average": os.getloadavg()[0],
         "rounds": arguments.rounds,
-        "versions": {package: importlib.metadata.version(package) for package in packages},
+        "versions": {package: version(package) for package in packages},
     }
     with tempfile.TemporaryDirectory() as folder:
         images = pathlib.Path(folder) / "images"

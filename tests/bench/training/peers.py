@@ -28,7 +28,6 @@ def tensorflow(labels, images, threads, whole_graph):
     optimizer = tf.keras.optimizers.Adam(RATE, epsilon=EPSILON)
     if not whole_graph:
         model.compile(optimizer, loss)
-        # Gives the mean loss of all its steps so far.
         return model.count_params(), lambda at: model.train_on_batch(images[at], labels[at, None])
     optimizer.build(model.trainable_variables)
     batches = [(tf.constant(images[i:i + BATCH]), tf.constant(labels[i:i + BATCH, None]))
