@@ -9,6 +9,7 @@ use std::{
     time::Duration,
 };
 
+use host::training::Checkpoint;
 use serde_json::Value;
 use tempfile::TempDir;
 
@@ -126,6 +127,23 @@ fn a_stopped_study_resumes_to_the_same_figures() {
         assert_eq!(metrics(&study.out("stopped"), name), lines);
         assert_eq!(outcome(&study.out("stopped"), name), outcome(&study.out("whole"), name));
     }
+}
+
+#[test]
+fn a_checkpoint_that_does_not_fit_is_as_good_as_none() {
+    let study = Study::new();
+    assert!(study.run("out", &["--only", "tiny"]).status.success());
+    let (lines, figures) = (metrics(&study.out("out"), "tiny"), outcome(&study.out("out"), "tiny"));
+    let folder = study.out("out").join("runs/tiny/seed-1");
+    let record: Value = serde_json::from_slice(&fs::read(folder.join("result.json")).unwrap()).unwrap();
+    let config = record["fingerprint"].as_str().unwrap().to_owned();
+    let (weights, best, optimizer) = (vec![0.0; 3], vec![], vec![]);
+    Checkpoint { config, step: 0, history: vec![], seconds: 0.0, weights, best, optimizer }
+        .save(&folder.join(Checkpoint::FILE))
+        .unwrap();
+    fs::remove_file(folder.join("result.json")).unwrap();
+    assert!(study.run("out", &["--only", "tiny", "--resume"]).status.success());
+    assert_eq!((metrics(&study.out("out"), "tiny"), outcome(&study.out("out"), "tiny")), (lines, figures));
 }
 
 #[test]

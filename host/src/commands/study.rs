@@ -136,9 +136,9 @@ pub fn run(options: Options) -> Result<Exit, Failure> {
     let wanted = wanted(&chosen, options.seeds);
     let [first, ..] = wanted.as_slice() else { return Ok(Exit::Done) };
     let source = Source::new(&options, &out)?;
+    let _lock = lock_folder(&out)?;
     let data = source.load(&first.experiment.recipe.contract())?;
     data.require_both_labels()?;
-    let _lock = lock_folder(&out)?;
     source.keep(&out)?;
     announce(&source, &data, wanted.len(), &out);
 
@@ -157,7 +157,12 @@ pub fn run(options: Options) -> Result<Exit, Failure> {
     let stopped = interrupt::asked();
 
     let (part, records) = found(&plan, &wanted, &out, &data);
-    report::write(&part, &records, &about(&source, &data, wanted.len()), &out)?;
+    let runs: BTreeSet<(&str, u64)> = wanted
+        .iter()
+        .map(|run| (run.experiment.name.as_str(), run.seed))
+        .chain(records.iter().map(|record| (record.experiment.as_str(), record.seed)))
+        .collect();
+    report::write(&part, &records, &about(&source, &data, runs.len()), &out)?;
     ended?;
     let mut stdout = io::stdout().lock();
     if options.json {
@@ -225,7 +230,7 @@ fn found(plan: &Plan, wanted: &[Run<'_>], out: &Path, data: &Dataset) -> (Plan, 
     (part, records)
 }
 
-fn about(source: &Source, data: &Dataset, wanted: usize) -> About {
+fn about(source: &Source, data: &Dataset, runs: usize) -> About {
     let mut notes = Vec::new();
     let official: BTreeSet<Part> = data.samples.iter().filter_map(|sample| sample.official).collect();
     if !data.synthetic && !official.is_empty() && !official.contains(&Part::Test) {
@@ -242,7 +247,7 @@ fn about(source: &Source, data: &Dataset, wanted: usize) -> About {
             None => format!("{} synthetic radiographs, seed {SYNTHETIC_SEED}", source.images),
         },
         notes,
-        wanted,
+        runs,
         images: PartCount { normal: data.count(Label::Normal), pneumonia: data.count(Label::Pneumonia) },
         skipped: data.skipped.len(),
         synthetic: data.synthetic,

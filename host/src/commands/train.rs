@@ -116,7 +116,7 @@ impl Config {
         recipe.steps = options.steps.map_or(recipe.steps, Steps::Number);
         recipe.batch = options.batch.unwrap_or(recipe.batch);
         recipe.optimizer.learning_rate = options.lr.unwrap_or(recipe.optimizer.learning_rate);
-        // Before anything is read or written: is the input large enough for the network?
+        // Before anything is read or written.
         recipe.check().exit(Exit::Usage)?;
         let data = super::absolute(options.data.as_deref())?;
         Ok(Self { data, images: options.images, seed: options.seed, name: experiment.name.clone(), recipe })

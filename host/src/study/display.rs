@@ -159,6 +159,14 @@ impl Line<'_> {
         self.display.state().work[1] -= self.work_of_epoch * epochs as f64;
     }
 
+    /// The run cannot go on where it was, and begins anew.
+    pub(super) fn restarts(&mut self) {
+        let epochs = self.epochs - self.left;
+        self.bar.set_position(0);
+        self.left = self.epochs;
+        self.display.state().work[1] += self.work_of_epoch * epochs as f64;
+    }
+
     /// The run stands after so many epochs; 0 when it starts.
     pub(super) fn epoch(&mut self, epochs: usize) {
         if epochs == 0 {

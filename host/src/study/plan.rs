@@ -12,7 +12,7 @@
 //! name = "sgd"                 # a-z, 0-9 and -; also the name of its folder
 //! title = "Baseline, SGD"
 //! group = "study"
-//! published = { test_accuracy = 0.9295 }
+//! published = { test_accuracy = 0.9295, test_images = 879 }
 //! recipe = { side = 64, … }    # see `Recipe`
 //!
 //! [[experiment]]
@@ -39,6 +39,7 @@ use std::{
 use serde::{Deserialize, Serialize};
 use toml::{Table, Value};
 
+use super::report::anchor;
 use crate::training::{Recipe, RecipeError};
 
 /// The plans that are built in.
@@ -172,6 +173,14 @@ pub enum PlanError {
         /// What is wrong with it.
         fault: &'static str,
     },
+    /// two comparisons ask the same
+    #[error("{origin}: the question `{question}` is asked already (only letters and digits count): ask it otherwise")]
+    Question {
+        /// The file.
+        origin: String,
+        /// The question.
+        question: String,
+    },
     /// an experiment has no seeds, or one twice
     #[error("{origin}: the seeds of `{name}` must be one or more different numbers")]
     Seeds {
@@ -294,6 +303,11 @@ impl Plan {
             if let Some((field, value, range)) = published.as_ref().and_then(Published::fault) {
                 return Err(PlanError::Published { origin: origin.to_owned(), name, field, value, range });
             }
+            if let Some(other) = published.as_ref().and_then(|p| p.lower_than.as_ref())
+                && !recipes.contains_key(other)
+            {
+                return Err(fault(other, "after `lower_than` is of no experiment before this one"));
+            }
             let mut table = match &like {
                 None => Table::new(),
                 Some(model) => recipes
@@ -317,8 +331,12 @@ impl Plan {
         }
         for comparison in file.comparison {
             check_name(&comparison.name).map_err(|what| fault(&comparison.name, what))?;
-            if self.comparisons.iter().any(|c| c.name == comparison.name || c.question == comparison.question) {
-                return Err(fault(&comparison.name, "or the question is of two comparisons: choose another one"));
+            if self.comparisons.iter().any(|c| c.name == comparison.name) {
+                return Err(fault(&comparison.name, "is of two comparisons: choose another one"));
+            }
+            // Questions are headings of the report.
+            if self.comparisons.iter().any(|c| anchor(&c.question) == anchor(&comparison.question)) {
+                return Err(PlanError::Question { origin: origin.to_owned(), question: comparison.question });
             }
             if comparison.experiments.len() < 2 {
                 return Err(fault(&comparison.name, "is of a comparison of fewer than two experiments"));
@@ -532,6 +550,11 @@ mod tests {
                 "the published `test_accuracy` of `yours-2` is 95.45; it must be a share",
             ),
             (yours.replace("seeds = [7]", "published = { test_loss = inf }"), "the published `test_loss`"),
+            (
+                yours.replace("seeds = [7]", "published = { lower_than = \"theirs\" }"),
+                "the name `theirs` after `lower_than`",
+            ),
+            (yours.replace("question = \"?\"", "question = \"is adam better than SGD\""), "is asked already"),
             (yours.replace("\"yours-2\"\n", "\"yours-1\"\n"), "`yours-1` is there already"),
         ] {
             let refused = plan.clone().extend("file.toml", &text).unwrap_err().to_string();

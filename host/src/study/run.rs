@@ -221,6 +221,7 @@ fn measure(
     let outcome = match training::train(&task, from, &halt.raised, &mut keeper) {
         // A checkpoint that cannot be gone on with is as good as none.
         Err(TrainingError::OtherTraining | TrainingError::Optimizer(_)) => {
+            keeper.line.restarts();
             training::train(&task, None, &halt.raised, &mut keeper)
         }
         outcome => outcome,

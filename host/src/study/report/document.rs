@@ -67,7 +67,7 @@ pub(super) struct Table {
 }
 
 /// The anchor of a heading, as forges make it: lower case, hyphens for spaces, no punctuation.
-pub(super) fn anchor(heading: &str) -> String {
+pub(in crate::study) fn anchor(heading: &str) -> String {
     heading
         .to_lowercase()
         .chars()

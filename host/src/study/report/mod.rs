@@ -17,6 +17,7 @@ use std::{fs, io, path::Path};
 
 use serde::Serialize;
 
+pub(in crate::study) use self::document::anchor;
 use self::{charts::Figure, document::Block, intervals::Spread, summary::Summary};
 use super::{Plan, Record};
 use crate::{files, plots::PlotError, report::PartCount};
@@ -28,8 +29,8 @@ pub struct About {
     pub data: String,
     /// What else to know of the data, a sentence or two each.
     pub notes: Vec<String>,
-    /// Runs that were asked for.
-    pub wanted: usize,
+    /// Runs that there are to be: those that were asked for and those that are there.
+    pub runs: usize,
     /// Images in all.
     pub images: PartCount,
     /// Files left out.

@@ -63,7 +63,8 @@ const METHODS: [&str; 8] = [
      from, not that of another start.",
     "Runs of the same seed, split and data judge the same test images. Of those, the difference of two experiments is \
      counted over the images that only one of them decides rightly; interval: Bonett and Price, J. Educ. Behav. Stat. 37 \
-     (2012) 479, of the mean counts over the common seeds on the images of one test part.",
+     (2012) 479, of the mean counts over the common seeds on the images of one test part. The tables give the counts \
+     summed over these seeds.",
     "Experiments on other splits judge other images. The interval of their difference comes from their own two \
      intervals: Newcombe, Stat. Med. 17 (1998) 873, method 10.",
     "A difference is claimed only if its interval leaves zero out, at least three seeds were run (of both, and on the same \
@@ -107,7 +108,7 @@ fn ran(summary: &Summary<'_>) -> Vec<Block> {
             "Runs",
             format!(
                 "{finished} of {} finished, {} failed; {} of {} experiments not run",
-                about.wanted.max(summary.runs().count()),
+                about.runs,
                 summary.runs().count() - finished,
                 summary.experiments.iter().filter(|row| row.runs.is_empty()).count(),
                 summary.experiments.len()
@@ -134,9 +135,8 @@ fn answers(summary: &Summary<'_>) -> Vec<Block> {
         format!(
             "A difference of test accuracy is put into words only where its 95 % interval and every seed bear it out. Even \
              so some may be luck: the interval holds the chance of the images of one test part, not that of a training's \
-             start and order, and three seeds agree in sign one time in four by chance. {} were made; one in twenty may \
-             leave zero out by the luck of the images, here about {:.0}.",
-            count(intervals, "interval"),
+             start and order, and three seeds agree in sign one time in four by chance. Intervals made: {intervals}; one \
+             in twenty may leave zero out by the luck of the images, here about {:.0}.",
             intervals as f64 / 20.0
         )
         .into(),
@@ -197,11 +197,18 @@ fn published(summary: &Summary<'_>, charts: &Charts) -> Result<Vec<Block>, PlotE
         })
         .collect();
     if !lowered.is_empty() {
-        let all = count(lowered.len(), "change");
-        blocks.push(Block::Text(vec![
-            format!("Of {all} it was published only that the accuracy was lower. Against the same training without:")
-                .into(),
-        ]));
+        let mut others: Vec<&str> = rows.iter().filter_map(|(_, c)| c.published.lower_than.as_deref()).collect();
+        others.sort_unstable();
+        others.dedup();
+        let experiments = count(lowered.len(), "experiment");
+        let mut words =
+            vec![format!("Of {experiments} it was published only that the accuracy was lower than that of ").into()];
+        for (i, other) in others.into_iter().enumerate() {
+            words.extend((i > 0).then(|| " or ".into()));
+            words.push(Span::Link(other.to_owned()));
+        }
+        words.push(". Here:".into());
+        blocks.push(Block::Text(words));
         blocks.push(Block::List(words::by_verdict(&lowered)));
     }
     let shown: Vec<_> = rows.iter().filter(|(_, check)| check.test_overlaps.is_some()).map(|(row, _)| *row).collect();
@@ -245,12 +252,16 @@ fn tables(group: &Group, summary: &Summary<'_>) -> Vec<Block> {
         ("test accuracy", true, |row| proportion(row.figures.as_ref().map(|f| f.test_accuracy.interval))),
         ("over seeds", true, over_seeds),
         ("published", test || published(|p| p.lower_than.is_some()), |row| match &row.published {
-            Some(check) if check.published.lower_than.is_some() => vec!["lower".into()],
-            check => proportion(check.as_ref().and_then(|c| c.test_accuracy)),
+            Some(Check { published: Published { test_accuracy: None, lower_than: Some(_), .. }, .. }) => {
+                vec!["lower".into()]
+            }
+            check => as_published(check.as_ref(), |c| (c.test_accuracy, c.published.test_accuracy)),
         }),
         ("overlap", test, |row| yes_or_no(row.published.as_ref().and_then(|c| c.test_overlaps))),
         ("training accuracy", true, |row| proportion(row.figures.as_ref().map(|f| f.train_accuracy.interval))),
-        ("published", train, |row| proportion(row.published.as_ref().and_then(|c| c.train_accuracy))),
+        ("published", train, |row| {
+            as_published(row.published.as_ref(), |c| (c.train_accuracy, c.published.train_accuracy))
+        }),
         ("overlap", train, |row| yes_or_no(row.published.as_ref().and_then(|c| c.train_overlaps))),
     ];
     let others: [Column; 10] = [
@@ -301,6 +312,14 @@ fn over_seeds(row: &Row<'_>) -> Line {
     };
     let deviation = deviation.map(|d| Span::Small(format!("± {d:.4}")));
     [words::range(min, max).into()].into_iter().chain(deviation).collect()
+}
+
+/// A published figure with its interval, or without one where it is not told of how many images it is.
+fn as_published(check: Option<&Check<'_>>, figure: fn(&Check<'_>) -> (Option<Proportion>, Option<f64>)) -> Line {
+    match check.map(figure) {
+        Some((None, alone)) => optional(alone),
+        told => proportion(told.and_then(|(interval, _)| interval)),
+    }
 }
 
 fn yes_or_no(overlaps: Option<bool>) -> Line {
