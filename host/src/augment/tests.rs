@@ -54,6 +54,7 @@ fn augmentations() -> impl Strategy<Value = Augmentation> {
 
 #[test]
 fn draws_fill_their_ranges() {
+    type Value = fn(&Transform) -> f64;
     let settings = Augmentation {
         horizontal_flip: true,
         brightness: Some([0.5, 2.0]),
@@ -68,7 +69,7 @@ fn draws_fill_their_ranges() {
     let draws: Vec<Transform> = (0..1000).map(|_| settings.draw(&mut generator)).collect();
     let flipped = draws.iter().filter(|transform| transform.flip).count();
     assert!((400..600).contains(&flipped), "{flipped} of 1000 are flipped");
-    let value: [(fn(&Transform) -> f64, [f64; 2]); 8] = [
+    let values: [(Value, [f64; 2]); 8] = [
         (|t| t.brightness, [0.5, 2.0]),
         (|t| t.contrast, [0.25, 4.0]),
         (|t| t.width_shift, [-0.1, 0.1]),
@@ -78,7 +79,7 @@ fn draws_fill_their_ranges() {
         (|t| t.zoom[1], [0.7, 1.3]),
         (|t| t.shear, [-15.0, 15.0]),
     ];
-    for (setting, (value, [low, high])) in value.into_iter().enumerate() {
+    for (setting, (value, [low, high])) in values.into_iter().enumerate() {
         let share = |transform| (value(transform) - low) / (high - low);
         for tenth in 0..10 {
             let here = draws.iter().filter(|draw| (share(draw) * 10.0) as usize == tenth).count();

@@ -1,7 +1,7 @@
 //! `host study`: the experiments of the study and those that it left open, and one report of them all.
 
 use std::{
-    collections::BTreeSet,
+    collections::{BTreeSet, btree_map::Entry},
     fs::{self, File, TryLockError},
     io::{self, Write},
     path::{Path, PathBuf},
@@ -106,10 +106,10 @@ impl Source {
     fn sets(&self, runs: &[Run<'_>], recipe: &Recipe, data: &Dataset) -> anyhow::Result<Datasets> {
         let mut sets = Datasets::from([(recipe.side, data.clone())]);
         for Run { experiment: Experiment { recipe, .. }, .. } in runs {
-            if !sets.contains_key(&recipe.side) {
+            if let Entry::Vacant(place) = sets.entry(recipe.side) {
                 let set = self.load(&recipe.contract())?;
                 ensure!(set.digest() == data.digest(), "the radiographs changed while they were read: start again");
-                sets.insert(recipe.side, set);
+                place.insert(set);
             }
         }
         Ok(sets)

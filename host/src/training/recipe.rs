@@ -210,7 +210,7 @@ impl Recipe {
             if let Some(value) = value {
                 range(field, value, kind == of, "left out: this optimizer does not have it")?;
                 // The optimizers compute in f32, where more becomes 1.
-                range(field, value, value >= 0.0 && value <= 0.999_999, "from 0 to 0.999999")?;
+                range(field, value, (0.0..=0.999_999).contains(&value), "from 0 to 0.999999")?;
             }
         }
         let epsilon = epsilon.unwrap_or(1e-7);
