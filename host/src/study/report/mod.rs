@@ -13,7 +13,7 @@ mod tables;
 mod tests;
 mod words;
 
-use std::{fs, io, path::Path};
+use std::{collections::HashSet, fs, io, path::Path};
 
 use serde::Serialize;
 
@@ -69,13 +69,22 @@ pub fn write(plan: &Plan, records: &[Record], about: &About, folder: &Path) -> R
     json.push(b'\n');
     let pictures = folder.join("figures");
     fs::create_dir_all(&pictures)?;
-    let mut result = Ok(());
+    let (mut result, mut shown) = (Ok(()), HashSet::new());
     each_figure(&blocks, &mut |Figure { name, svg, .. }| {
+        let path = pictures.join(format!("{name}.svg"));
         if result.is_ok() {
-            result = files::write_atomically(&pictures.join(format!("{name}.svg")), svg.as_bytes());
+            result = files::write_atomically(&path, svg.as_bytes());
         }
+        shown.insert(path);
     });
     result?;
+    // What an earlier report showed and this one does not.
+    for entry in fs::read_dir(&pictures)? {
+        let path = entry?.path();
+        if path.extension().is_some_and(|ending| ending == "svg") && !shown.contains(&path) {
+            fs::remove_file(path)?;
+        }
+    }
     for (name, content) in [
         ("experiments.csv", tables::experiments(&summary)?),
         ("comparisons.csv", tables::comparisons(&summary)?),

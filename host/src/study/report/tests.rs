@@ -1,4 +1,4 @@
-use std::{collections::HashSet, ops::Range};
+use std::ops::Range;
 
 use serde_json::Value;
 
@@ -218,7 +218,12 @@ fn figures_are_of_all_seeds() {
 fn every_file_is_written_and_says_the_same() {
     let plan = plan();
     let folder = tempfile::tempdir().unwrap();
+    fs::create_dir(folder.path().join("figures")).unwrap();
+    for name in ["figures/old.svg", "figures/mine.txt"] {
+        fs::write(folder.path().join(name), "").unwrap();
+    }
     write(&plan, &records(&plan), &about(true), folder.path()).unwrap();
+    assert!(!folder.path().join("figures/old.svg").exists() && folder.path().join("figures/mine.txt").exists());
     let read = |name: &str| fs::read_to_string(folder.path().join(name)).unwrap();
     let (html, markdown) = (read("report.html"), read("report.md"));
 
