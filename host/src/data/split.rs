@@ -8,20 +8,31 @@ use rand::{SeedableRng, seq::SliceRandom};
 use rand_chacha::ChaCha8Rng;
 use serde::{Deserialize, Serialize};
 
+use shared::verdict::Digest;
+
 use super::{Dataset, Label, Part, Sample, Subtype};
 
 /// A validation folder below this size is too noisy to fit anything on.
 const SMALL_VALIDATION: usize = 100;
 
+/// Folds of the cross-validation.
+pub const FOLDS: u64 = 5;
+
 /// How radiographs are dealt out.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ValueEnum)]
-#[serde(rename_all = "lowercase")]
+#[serde(rename_all = "kebab-case")]
 pub enum SplitKind {
     /// File by file, 70/15/15 within each label, as the study did: other images of the patients who are tested on are
     /// learned from
     Study,
-    /// Patient by patient, 70/15/15 within each label: nobody is in two parts
+    /// Patient by patient: the test part holds those whose names have a digest in the lowest 15 %, whatever the seed; of
+    /// the others the seed puts 15 % of all within each label into validation. The publishers' test/ is left out
     Patient,
+    /// Patient by patient, 70/15/15 within each label, all by the seed
+    PatientBySeed,
+    /// Five-fold cross-validation without the test part of `patient`: one fold, by the seed, is measured on, patient by
+    /// patient and with the same share of normal, bacterial and viral radiographs; a tenth of the rest is validation
+    PatientFold,
     /// The publishers' folders train/, val/ and test/; where val/ is small, a tenth of the patients of train/ as well
     Official,
 }
@@ -38,12 +49,14 @@ impl fmt::Display for SplitKind {
         f.pad(match self {
             Self::Study => "study",
             Self::Patient => "patient",
+            Self::PatientBySeed => "patient-by-seed",
+            Self::PatientFold => "patient-fold",
             Self::Official => "official",
         })
     }
 }
 
-/// Which radiograph is in which part: indices into [`Dataset::samples`], ascending.
+/// Which radiograph is in which part, if in any: indices into [`Dataset::samples`], ascending.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Split {
     /// How it was made.
@@ -77,14 +90,16 @@ impl Split {
     pub fn new(data: &Dataset, kind: SplitKind, seed: u64) -> Result<Self, SplitError> {
         let mut rng = ChaCha8Rng::seed_from_u64(seed);
         let parts = match kind {
-            SplitKind::Study => by_file(&data.samples, &mut rng),
-            SplitKind::Patient => {
-                let all: Vec<usize> = (0..data.samples.len()).collect();
-                by_patient(&data.samples, &all, 15, 15, &mut rng)
+            SplitKind::Study => all(by_file(&data.samples, &mut rng)),
+            SplitKind::Patient => patient(&data.samples, &mut rng),
+            SplitKind::PatientBySeed => {
+                let chosen: Vec<usize> = (0..data.samples.len()).collect();
+                all(by_patient(&data.samples, &chosen, [15, 15], &mut rng))
             }
-            SplitKind::Official => official(&data.samples, &mut rng)?,
+            SplitKind::PatientFold => fold(&data.samples, seed % FOLDS, &mut rng),
+            SplitKind::Official => all(official(&data.samples, &mut rng)?),
         };
-        let pick = |part: Part| parts.iter().enumerate().filter(|(_, p)| **p == part).map(|(i, _)| i).collect();
+        let pick = |part: Part| parts.iter().enumerate().filter(|(_, p)| **p == Some(part)).map(|(i, _)| i).collect();
         let split = Self { kind, train: pick(Part::Train), validation: pick(Part::Validation), test: pick(Part::Test) };
         for part in [Part::Train, Part::Validation, Part::Test] {
             for label in Label::ALL {
@@ -129,6 +144,84 @@ impl Split {
     }
 }
 
+fn all(parts: Vec<Part>) -> Vec<Option<Part>> {
+    parts.into_iter().map(Some).collect()
+}
+
+/// True for those whom the test part of [`SplitKind::Patient`] is made of: 15 % of all names there can be.
+fn held_out(patient: &str) -> bool {
+    position(patient) < u64::MAX / 100 * 15
+}
+
+/// A place that belongs to a name alone: the first eight bytes of its SHA-256.
+fn position(patient: &str) -> u64 {
+    let [a, b, c, d, e, f, g, h, ..] = Digest::of(patient.as_bytes()).0;
+    u64::from_be_bytes([a, b, c, d, e, f, g, h])
+}
+
+/// Radiographs outside the publishers' test folder, of those who are held out or of the others.
+fn ours(samples: &[Sample], held: bool) -> Vec<usize> {
+    let chosen = |s: &Sample| s.official != Some(Part::Test) && held_out(&s.patient) == held;
+    (0..samples.len()).filter(|&i| chosen(&samples[i])).collect()
+}
+
+fn patient(samples: &[Sample], rng: &mut ChaCha8Rng) -> Vec<Option<Part>> {
+    let (known, test) = (ours(samples, false), ours(samples, true));
+    // 15 of the 85 % that are left.
+    let dealt = by_patient(samples, &known, [0, 18], rng);
+    let mut parts = vec![None; samples.len()];
+    for i in known {
+        parts[i] = Some(dealt[i]);
+    }
+    for i in test {
+        parts[i] = Some(Part::Test);
+    }
+    parts
+}
+
+fn fold(samples: &[Sample], number: u64, rng: &mut ChaCha8Rng) -> Vec<Option<Part>> {
+    let known = ours(samples, false);
+    let folds = folds(samples, &known);
+    let (measured, rest): (Vec<_>, Vec<_>) =
+        known.into_iter().partition(|i| folds[samples[*i].patient.as_str()] == number);
+    let dealt = by_patient(samples, &rest, [0, 10], rng);
+    let mut parts = vec![None; samples.len()];
+    for i in rest {
+        parts[i] = Some(dealt[i]);
+    }
+    for i in measured {
+        parts[i] = Some(Part::Test);
+    }
+    parts
+}
+
+/// The fold of each patient. Patients of one kind (that of most of their radiographs), in the order of their
+/// positions, each go to the fold that has the fewest radiographs of this kind.
+fn folds<'a>(samples: &'a [Sample], chosen: &[usize]) -> BTreeMap<&'a str, u64> {
+    let mut patients: BTreeMap<&str, [usize; 3]> = BTreeMap::new();
+    for &i in chosen {
+        let kind = match (samples[i].label, samples[i].subtype) {
+            (Label::Normal, _) => 0,
+            (Label::Pneumonia, Some(Subtype::Virus)) => 2,
+            (Label::Pneumonia, _) => 1,
+        };
+        patients.entry(&samples[i].patient).or_default()[kind] += 1;
+    }
+    let mut ordered: Vec<_> = patients.into_iter().collect();
+    ordered.sort_by_key(|(patient, _)| position(patient));
+    let mut sizes = [[0; FOLDS as usize]; 3];
+    ordered
+        .into_iter()
+        .map(|(patient, counts)| {
+            let kind = (0..3).max_by_key(|&kind| counts[kind]).unwrap_or(0);
+            let sizes = &mut sizes[kind];
+            let fold = (0..sizes.len()).min_by_key(|&fold| sizes[fold]).unwrap_or(0);
+            sizes[fold] += counts.iter().sum::<usize>();
+            (patient, fold as u64)
+        })
+        .collect()
+}
+
 /// File by file within each label. The test and validation parts are 15 %, rounded up: at the study's 1,583 + 4,273
 /// images these are its 238 + 641 each, and 1,107 + 2,991 to learn from.
 fn by_file(samples: &[Sample], rng: &mut ChaCha8Rng) -> Vec<Part> {
@@ -159,8 +252,7 @@ fn share_of(count: usize, percent: usize) -> usize {
 fn by_patient(
     samples: &[Sample],
     chosen: &[usize],
-    test_percent: usize,
-    validation_percent: usize,
+    [test_percent, validation_percent]: [usize; 2],
     rng: &mut ChaCha8Rng,
 ) -> Vec<Part> {
     let mut patients: BTreeMap<&str, Vec<usize>> = BTreeMap::new();
@@ -202,7 +294,7 @@ fn official(samples: &[Sample], rng: &mut ChaCha8Rng) -> Result<Vec<Part>, Split
         return Err(SplitError::NoFolder("train"));
     }
     let mut parts = if validation.len() < SMALL_VALIDATION {
-        by_patient(samples, &train, 0, 10, rng)
+        by_patient(samples, &train, [0, 10], rng)
     } else {
         vec![Part::Train; samples.len()]
     };
@@ -305,13 +397,75 @@ mod tests {
         }
     }
 
+    fn patients<'a>(data: &'a Dataset, indices: &[usize]) -> std::collections::BTreeSet<&'a str> {
+        indices.iter().map(|&i| data.samples[i].patient.as_str()).collect()
+    }
+
+    #[test]
+    fn the_test_part_belongs_to_names_alone() {
+        // The first two digits of `printf normal/1 | sha256sum` and so on; 15 % ends at 26 66….
+        let digits = |patient: &str| format!("{:.2}", Digest::of(patient.as_bytes()));
+        for number in 1..100 {
+            let patient = format!("normal/{number}");
+            match digits(&patient).as_str() {
+                "26" => {}
+                digits => assert_eq!(held_out(&patient), digits < "26", "{patient}"),
+            }
+        }
+        let mut data = dataset(600, 1200, 3);
+        let of = |data: &Dataset, seed| Split::new(data, SplitKind::Patient, seed).unwrap();
+        let (one, two) = (of(&data, 1), of(&data, 2));
+        assert_eq!(one.test, two.test);
+        assert_ne!(one.validation, two.validation);
+        assert_patients_apart(&data, &one);
+        let share = |part: &[usize]| part.len() as f64 / data.samples.len() as f64;
+        assert!((0.11..0.19).contains(&share(&one.test)), "{}", share(&one.test));
+        assert!((0.13..0.18).contains(&share(&one.validation)), "{}", share(&one.validation));
+        let before = patients(&data, &one.test).into_iter().map(str::to_owned).collect::<Vec<_>>();
+        // More radiographs move nobody, and the publishers' test folder is in no part.
+        data.samples.extend((0..50).map(|i| sample(i, Label::Normal, 5000 + i, Some(Part::Test))));
+        data.samples.extend((0..50).map(|i| sample(i, Label::Normal, 9000 + i, Some(Part::Train))));
+        let more = of(&data, 1);
+        assert!(before.iter().all(|patient| patients(&data, &more.test).contains(patient.as_str())));
+        let all = [more.train, more.validation, more.test].concat();
+        assert!(all.iter().all(|&i| data.samples[i].official != Some(Part::Test)));
+        assert_eq!(all.len(), data.samples.len() - 50);
+    }
+
+    #[test]
+    fn folds_share_no_patient_and_cover_all_but_the_test_part() {
+        let mut data = dataset(600, 1200, 4);
+        for (i, sample) in data.samples.iter_mut().enumerate().skip(600) {
+            sample.subtype = Some(if i % 3 == 0 { Subtype::Virus } else { Subtype::Bacteria });
+        }
+        let held = Split::new(&data, SplitKind::Patient, 1).unwrap().test;
+        let mut measured = Vec::new();
+        for seed in 1..=FOLDS {
+            let split = Split::new(&data, SplitKind::PatientFold, seed).unwrap();
+            assert_patients_apart(&data, &split);
+            assert!(held.iter().all(|i| ![&split.train, &split.validation, &split.test].iter().any(|p| p.contains(i))));
+            let share = |part: &[usize], kind: Option<Subtype>| {
+                part.iter().filter(|&&i| data.samples[i].subtype == kind).count() as f64 / part.len() as f64
+            };
+            let known = [split.train.as_slice(), &split.validation, &split.test].concat();
+            for kind in [None, Some(Subtype::Bacteria), Some(Subtype::Virus)] {
+                let (here, all) = (share(&split.test, kind), share(&known, kind));
+                assert!((here - all).abs() < 0.03, "{kind:?} {here} {all}");
+            }
+            measured.extend(split.test);
+        }
+        measured.sort_unstable();
+        let known: Vec<usize> = (0..data.samples.len()).filter(|i| !held.contains(i)).collect();
+        assert_eq!(measured, known);
+    }
+
     proptest! {
         #[test]
         fn splits_are_complete_disjoint_and_repeatable(
             normal in 60..300_usize, ill in 60..300_usize, most in 1..6_usize, seed in any::<u64>(),
         ) {
             let data = dataset(normal, ill, most);
-            for kind in [SplitKind::Study, SplitKind::Patient] {
+            for kind in [SplitKind::Study, SplitKind::PatientBySeed] {
                 let split = Split::new(&data, kind, seed).unwrap();
                 let mut all = [split.train.clone(), split.validation.clone(), split.test.clone()].concat();
                 all.sort_unstable();
@@ -325,7 +479,7 @@ mod tests {
                         prop_assert!((share..share + most).contains(&got), "{} of {}", got, of);
                     }
                 }
-                if kind == SplitKind::Patient {
+                if kind == SplitKind::PatientBySeed {
                     assert_patients_apart(&data, &split);
                 }
             }
