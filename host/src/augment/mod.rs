@@ -11,8 +11,8 @@
 //!            | sin θ   cos θ |              | 0   cos φ |             | 0   zy |
 //! ```
 //!
-//! interpolated linearly between the four nearest pixels; outside, the pixels of the edge go on. Flip, brightness and
-//! contrast follow in this order. All is one pass over the image, none where there is nothing to do.
+//! interpolated linearly between the four nearest pixels; outside, the pixels of the edge go on. Flip, brightness,
+//! contrast, gamma and erasing follow in this order. All is one pass over the image, none where there is nothing to do.
 //!
 //! What differs from Keras, each of it on purpose:
 //!
@@ -22,7 +22,7 @@
 //! | brightness multiplies | up to 2.8 each image is first stretched to 0..=255, whatever the factor; since 2.9 only the factor counts, as here |
 //! | values stay real numbers | brightness rounds down to whole numbers, before and after (Pillow) |
 //! | shifts are fractions, always below 1 | from 1 on they are pixels, and whole numbers are drawn from a list |
-//! | contrast | not offered |
+//! | contrast, gamma, erasing | not offered |
 //!
 //! The shear is in degrees. 0.3 degrees move no pixel of a 64×64 image by more than 31.5 · sin 0.3° = 0.165 pixels: next
 //! to nothing.
@@ -46,6 +46,14 @@ pub struct Augmentation {
     /// Range of the factor of all distances from the mean grey value, above 0 and up to 10; values are cut off at 0
     /// and 255. Keras has none.
     pub contrast: Option<[f64; 2]>,
+    /// Range of the exponent of all grey values, as parts of 255, above 0 and up to 10; below 1 shades become brighter.
+    /// Drawn evenly by its logarithm. Keras has none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub gamma: Option<[f64; 2]>,
+    /// Share of the images of which a rectangle is painted over with one grey, from 0 to 1: 2 to 20 % of the area, its
+    /// sides at most 1 : 3 (Z. Zhong et al., AAAI 2020). Keras has none.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub erase: f64,
     /// Largest shift to the left or right, as a fraction of the width, from 0 to below 1 (`width_shift_range`).
     pub width_shift: f64,
     /// Largest shift up or down, as a fraction of the height, from 0 to below 1 (`height_shift_range`).
@@ -57,6 +65,11 @@ pub struct Augmentation {
     pub zoom: f64,
     /// Largest shear in either sense, in degrees, 0 to 89 (`shear_range`).
     pub shear: f64,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes a reference")]
+fn is_zero(number: &f64) -> bool {
+    *number == 0.0
 }
 
 /// A setting outside its range.
@@ -75,16 +88,17 @@ impl Augmentation {
     /// True if every image stays as it is.
     pub fn is_identity(&self) -> bool {
         let one = |range: Option<[f64; 2]>| range.is_none_or(|range| range == [1.0; 2]);
-        let Self { horizontal_flip, brightness, contrast, width_shift, height_shift, rotation, zoom, shear } = *self;
+        let Self { horizontal_flip, brightness, contrast, gamma, .. } = *self;
+        let Self { erase, width_shift, height_shift, rotation, zoom, shear, .. } = *self;
         !horizontal_flip
-            && one(brightness)
-            && one(contrast)
-            && [width_shift, height_shift, rotation, zoom, shear].iter().all(|&range| range == 0.0)
+            && [brightness, contrast, gamma].into_iter().all(one)
+            && [erase, width_shift, height_shift, rotation, zoom, shear].iter().all(|&range| range == 0.0)
     }
 
     /// Checks that every setting is within its range.
     pub fn check(&self) -> Result<(), AugmentationError> {
-        for (field, range) in [("brightness", self.brightness), ("contrast", self.contrast)] {
+        let factors = [("brightness", self.brightness), ("contrast", self.contrast), ("gamma", self.gamma)];
+        for (field, range) in factors {
             if let Some([low, high]) = range
                 && !(0.0 < low && low <= high && high <= 10.0)
             {
@@ -99,6 +113,7 @@ impl Augmentation {
             ("rotation", self.rotation, "0 to 360 degrees", (0.0..=360.0).contains(&self.rotation)),
             ("zoom", self.zoom, fraction, (0.0..1.0).contains(&self.zoom)),
             ("shear", self.shear, "0 to 89 degrees", (0.0..=89.0).contains(&self.shear)),
+            ("erase", self.erase, "a share from 0 to 1", (0.0..=1.0).contains(&self.erase)),
         ] {
             if !good {
                 return Err(AugmentationError { field, value: value.to_string(), allowed });
@@ -109,7 +124,7 @@ impl Augmentation {
 
     /// Draws what happens to one image, every setting evenly from its range.
     ///
-    /// Each call takes the same nine numbers from `rng`, in the same order, whatever the settings: with equal generators
+    /// Each call takes the same sixteen numbers from `rng`, in the same order, whatever the settings: with equal generators
     /// one more setting leaves the others' draws as they were.
     pub fn draw(&self, rng: &mut impl Rng) -> Transform {
         let mut within = |low: f64, high: f64| low + (high - low) * rng.random::<f64>();
@@ -119,7 +134,16 @@ impl Augmentation {
         let [width_shift, height_shift, rotation, shear] =
             [self.width_shift, self.height_shift, self.rotation, self.shear].map(|range| within(-range, range));
         let zoom = [(); 2].map(|()| within(1.0 - self.zoom, 1.0 + self.zoom));
-        Transform { flip, brightness, contrast, width_shift, height_shift, rotation, zoom, shear }
+        let [low, high] = factors(self.gamma).map(f64::ln);
+        let gamma = within(low, high).exp();
+        let [erased, area, ratio, x, y, grey] =
+            [(0.0, 1.0), (0.02, 0.2), (-3_f64.ln(), 3_f64.ln()), (0.0, 1.0), (0.0, 1.0), (0.0, 255.0)]
+                .map(|(low, high)| within(low, high));
+        let erase = (erased < self.erase).then(|| {
+            let [width, height] = [ratio, -ratio].map(|ratio| (area * ratio.exp()).sqrt());
+            Erase { left: x * (1.0 - width), top: y * (1.0 - height), width, height, grey: grey as f32 }
+        });
+        Transform { flip, brightness, contrast, gamma, erase, width_shift, height_shift, rotation, zoom, shear }
     }
 }
 
@@ -132,6 +156,8 @@ impl fmt::Display for Augmentation {
             self.horizontal_flip.then(|| "horizontal flip".to_owned()),
             factors("brightness", self.brightness),
             factors("contrast", self.contrast),
+            factors("gamma", self.gamma),
+            (self.erase != 0.0).then(|| format!("erasing in {} %", 100.0 * self.erase)),
             either("width shift", self.width_shift, ""),
             either("height shift", self.height_shift, ""),
             either("rotation", self.rotation, "°"),
@@ -143,6 +169,21 @@ impl fmt::Display for Augmentation {
     }
 }
 
+/// A rectangle that is painted over; its place and size are fractions of the side.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Erase {
+    /// From the left edge.
+    pub left: f64,
+    /// From the upper edge.
+    pub top: f64,
+    /// To the right.
+    pub width: f64,
+    /// Downwards.
+    pub height: f64,
+    /// The grey, 0 to 255.
+    pub grey: f32,
+}
+
 /// What happens to one image; see the [module](self) for the geometry.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Transform {
@@ -152,6 +193,10 @@ pub struct Transform {
     pub brightness: f64,
     /// Factor of all distances from the mean.
     pub contrast: f64,
+    /// Exponent of all grey values.
+    pub gamma: f64,
+    /// What is painted over.
+    pub erase: Option<Erase>,
     /// Fraction of the width; the image moves to the left if it is positive.
     pub width_shift: f64,
     /// Fraction of the height; the image moves up if it is positive.
@@ -170,6 +215,8 @@ impl Transform {
         flip: false,
         brightness: 1.0,
         contrast: 1.0,
+        gamma: 1.0,
+        erase: None,
         width_shift: 0.0,
         height_shift: 0.0,
         rotation: 0.0,
@@ -203,6 +250,25 @@ impl Transform {
             let factor = self.contrast as f32;
             let mean = (out.iter().map(|&value| f64::from(value)).sum::<f64>() / out.len() as f64) as f32;
             out.iter_mut().for_each(|value| *value = (mean + (*value - mean) * factor).clamp(0.0, 255.0));
+        }
+        if self.gamma != 1.0 {
+            let shades: [f32; 257] =
+                std::array::from_fn(|shade| (255.0 * (shade as f64 / 255.0).powf(self.gamma)) as f32);
+            // Between two shades linearly: as good as a power for each pixel, and much faster.
+            out.iter_mut().for_each(|value| {
+                let shade = (*value as usize).min(255);
+                *value = shades[shade] + (shades[shade + 1] - shades[shade]) * (*value - shade as f32);
+            });
+        }
+        if let Some(Erase { left, top, width, height, grey }) = self.erase {
+            let span = |from: f64, length: f64| {
+                let end = |at: f64| ((at * side as f64).round() as usize).min(side);
+                end(from)..end(from + length)
+            };
+            let columns = span(left, width);
+            for line in out.chunks_exact_mut(side).take(span(top, height).end).skip(span(top, height).start) {
+                line[columns.clone()].fill(grey);
+            }
         }
     }
 

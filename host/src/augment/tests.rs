@@ -38,11 +38,18 @@ fn augmentations() -> impl Strategy<Value = Augmentation> {
     let factors =
         || prop::option::of((0.01..10.0_f64, 0.0..1.0_f64).prop_map(|(high, part)| [high * part.max(0.01), high]));
     let settings = (0.0..0.99_f64, 0.0..0.99_f64, 0.0..360.0_f64, 0.0..0.99_f64, 0.0..89.0_f64);
-    (any::<bool>(), factors(), factors(), settings).prop_map(
-        |(horizontal_flip, brightness, contrast, (width_shift, height_shift, rotation, zoom, shear))| Augmentation {
+    let shades = (factors(), factors(), factors(), 0.0..=1.0_f64);
+    (any::<bool>(), shades, settings).prop_map(
+        |(
+            horizontal_flip,
+            (brightness, contrast, gamma, erase),
+            (width_shift, height_shift, rotation, zoom, shear),
+        )| Augmentation {
             horizontal_flip,
             brightness,
             contrast,
+            gamma,
+            erase,
             width_shift,
             height_shift,
             rotation,
@@ -59,6 +66,8 @@ fn draws_fill_their_ranges() {
         horizontal_flip: true,
         brightness: Some([0.5, 2.0]),
         contrast: Some([0.25, 4.0]),
+        gamma: Some([0.5, 2.0]),
+        erase: 0.5,
         width_shift: 0.1,
         height_shift: 0.2,
         rotation: 30.0,
@@ -69,9 +78,18 @@ fn draws_fill_their_ranges() {
     let draws: Vec<Transform> = (0..1000).map(|_| settings.draw(&mut generator)).collect();
     let flipped = draws.iter().filter(|transform| transform.flip).count();
     assert!((400..600).contains(&flipped), "{flipped} of 1000 are flipped");
-    let values: [(Value, [f64; 2]); 8] = [
+    let erased: Vec<Erase> = draws.iter().filter_map(|transform| transform.erase).collect();
+    assert!((400..600).contains(&erased.len()), "{} of 1000 are erased", erased.len());
+    for Erase { left, top, width, height, grey } in erased {
+        let (area, ratio) = (width * height, width / height);
+        assert!((0.02 - 1e-9..=0.2 + 1e-9).contains(&area) && (0.3333..=3.0001).contains(&ratio), "{area} {ratio}");
+        assert!(left >= 0.0 && top >= 0.0 && left + width <= 1.0 + 1e-9 && top + height <= 1.0 + 1e-9);
+        assert!((0.0..=255.0).contains(&grey));
+    }
+    let values: [(Value, [f64; 2]); 9] = [
         (|t| t.brightness, [0.5, 2.0]),
         (|t| t.contrast, [0.25, 4.0]),
+        (|t| t.gamma.ln(), [0.5_f64.ln(), 2.0_f64.ln()]),
         (|t| t.width_shift, [-0.1, 0.1]),
         (|t| t.height_shift, [-0.2, 0.2]),
         (|t| t.rotation, [-30.0, 30.0]),
@@ -119,9 +137,13 @@ proptest! {
         ] {
             prop_assert!(value.abs() <= range + 1e-12, "{} is outside of ±{}", value, range);
         }
-        for (factor, range) in [(drawn.brightness, settings.brightness), (drawn.contrast, settings.contrast)] {
+        for (factor, range) in [
+            (drawn.brightness, settings.brightness),
+            (drawn.contrast, settings.contrast),
+            (drawn.gamma, settings.gamma),
+        ] {
             let [low, high] = range.unwrap_or([1.0; 2]);
-            prop_assert!((low..=high).contains(&factor), "{} is outside of {} to {}", factor, low, high);
+            prop_assert!((low * (1.0 - 1e-12)..=high * (1.0 + 1e-12)).contains(&factor), "{} is outside of {} to {}", factor, low, high);
         }
         let alone = Augmentation { rotation, ..Augmentation::default() };
         prop_assert_eq!(alone.draw(&mut other), Transform { rotation: drawn.rotation, ..Transform::IDENTITY });
@@ -247,6 +269,8 @@ fn images_are_those_of_keras() {
             flip: case.horizontal_flip,
             brightness: case.brightness,
             contrast: 1.0,
+            gamma: 1.0,
+            erase: None,
             width_shift: case.width_shift,
             height_shift: case.height_shift,
             rotation: case.rotation,
@@ -257,6 +281,20 @@ fn images_are_those_of_keras() {
         let tolerance = if case.brightness == 1.0 { TOLERANCE } else { 1.0 + case.brightness as f32 };
         assert_close(&applied(transform, &pixels, case.side), &case.expected, tolerance);
     }
+}
+
+#[test]
+fn shades_follow_their_exponent_and_the_rectangle_comes_last() {
+    let pixels = [0, 64, 128, 255];
+    let out = applied(Transform { gamma: 2.0, ..Transform::IDENTITY }, &pixels, 2);
+    assert_close(&out, &[0.0, 16.0627, 64.251, 255.0], 1e-3);
+    // Half-way between two shades: (100² + 101²) / 2 / 255.
+    let between = Transform { brightness: 1.005, gamma: 2.0, ..Transform::IDENTITY };
+    assert_close(&applied(between, &[100], 1), &[10100.5 / 255.0], 1e-3);
+    let erase = Erase { left: 0.25, top: 0.5, width: 0.5, height: 0.25, grey: 7.0 };
+    let out = applied(Transform { gamma: 2.0, erase: Some(erase), ..Transform::IDENTITY }, &[255; 16], 4);
+    let expected: Vec<f32> = image(4, |row, column| if row == 2 && (1..3).contains(&column) { 7.0 } else { 255.0 });
+    assert_eq!(out, expected);
 }
 
 #[test]

@@ -80,6 +80,12 @@ struct Settings {
     /// Range of the factor of all distances from the mean grey value
     #[arg(long, value_name = "LOW,HIGH", value_parser = factors)]
     contrast: Option<[f64; 2]>,
+    /// Range of the exponent of all grey values
+    #[arg(long, value_name = "LOW,HIGH", value_parser = factors)]
+    gamma: Option<[f64; 2]>,
+    /// Share of the images of which a rectangle is painted over
+    #[arg(long, value_name = "SHARE", default_value_t = 0.0)]
+    erase: f64,
     /// Largest shift to the left or right, as a fraction of the width
     #[arg(long, value_name = "FRACTION", default_value_t = 0.0)]
     width_shift: f64,
@@ -99,9 +105,9 @@ struct Settings {
 
 impl From<Settings> for Augmentation {
     fn from(settings: Settings) -> Self {
-        let Settings { horizontal_flip, brightness, contrast, width_shift, height_shift, rotation, zoom, shear } =
-            settings;
-        Self { horizontal_flip, brightness, contrast, width_shift, height_shift, rotation, zoom, shear }
+        let Settings { horizontal_flip, brightness, contrast, gamma, erase, .. } = settings;
+        let Settings { width_shift, height_shift, rotation, zoom, shear, .. } = settings;
+        Self { horizontal_flip, brightness, contrast, gamma, erase, width_shift, height_shift, rotation, zoom, shear }
     }
 }
 
