@@ -43,6 +43,7 @@ impl Brightness {
             version: "0.1.0".to_owned(),
             contract: CONTRACT,
             point: OperatingPoint { threshold: 0.5, refer_from: 0.4, refer_to: 0.6 },
+            points: None,
             labels: ["normal".to_owned(), "pneumonia".to_owned()],
             synthetic: true,
             int8: false,

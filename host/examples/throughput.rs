@@ -41,7 +41,7 @@ fn grey(pixels: &[u8]) -> Vec<f32> {
 
 fn serve(labels: &[f32], images: &[Vec<f32>]) -> anyhow::Result<()> {
     let device = Device::flex().autodiff();
-    let design = Design { architecture: Architecture::Baseline, channels: 3, batch_norm: false };
+    let design = Design { architecture: Architecture::Baseline, channels: 3, widths: Vec::new(), batch_norm: false };
     let mut network = Network::initialise(&design, SIDE, 1, &device)?;
     let mut optimizer = AdamConfig::new().with_epsilon(1e-7).init();
     let mut batches = labels.chunks_exact(BATCH).zip(images.chunks_exact(BATCH)).cycle();

@@ -7,8 +7,11 @@ use engine::{CARD_KEY, Card, Model, ModelError};
 use prost::Message;
 use rand::{SeedableRng, seq::SliceRandom};
 use rand_chacha::ChaCha8Rng;
+use rayon::prelude::*;
+use shared::verdict::Profile;
 
 use crate::{
+    calibration::{Calibrator, RIGHT_OUTSIDE_BAND, operating_points},
     data::{Dataset, split::Split},
     evaluation::score,
     files,
@@ -18,9 +21,6 @@ use crate::{
     report::ModelResult,
     statistics::{Figures, Proportion, flips, refer_band},
 };
-
-/// Share of the validation images outside the band of uncertainty that must be decided rightly, on either side.
-const RIGHT_OUTSIDE_BAND: f64 = 0.99;
 
 /// Training images that the quantizer looks at.
 const CALIBRATION_IMAGES: usize = 400;
@@ -54,17 +54,31 @@ pub enum DeliveryError {
 }
 
 /// Exports the network, quantizes the file, measures both with the engine of the box, and writes them into `folder`,
-/// each with its own band of uncertainty and its own figures in its card.
+/// each with its own band of uncertainty and its own figures in its card; if they are to be calibrated, the probabilities
+/// are first made to mean what they say, and the card has operating points of its own, of which the balanced one decides.
 pub fn deliver(
-    layers: &Layers,
+    mut layers: Layers,
     card: &Card,
+    calibrated: bool,
     data: &Dataset,
     split: &Split,
     folder: &Path,
 ) -> Result<Delivery, DeliveryError> {
     let prefix = if data.synthetic { "synthetic-" } else { "" };
     let place = |kind: &str| folder.join(format!("{prefix}model-{kind}.onnx"));
-    let (float, float_bytes) = measure("float32", &onnx::export(layers, card)?, data, split, &place("float32"))?;
+    if calibrated {
+        let raw = Model::from_bytes(&onnx::export(&layers, card)?)?;
+        let logits: Vec<f32> = split
+            .validation
+            .par_iter()
+            .map(|&i| Ok(raw.classify(&data.samples[i].pixels)?.logit))
+            .collect::<Result<_, ModelError>>()?;
+        let positive: Vec<bool> = split.validation.iter().map(|&i| data.samples[i].label.positive()).collect();
+        let Calibrator { slope, intercept } = Calibrator::fit(&logits, &positive);
+        layers.calibrate(slope, intercept);
+    }
+    let measure = |name: &str, onnx: &[u8]| measure(name, onnx, calibrated, data, split, &place(name));
+    let (float, float_bytes) = measure("float32", &onnx::export(&layers, card)?)?;
 
     // The quantizer holds some of them back to measure the drift, so their order must be random.
     let mut shuffled = split.train.clone();
@@ -72,10 +86,10 @@ pub fn deliver(
     shuffled.truncate(CALIBRATION_IMAGES);
     let images: Vec<&[u8]> = shuffled.iter().map(|&i| data.samples[i].pixels.as_slice()).collect();
     let quantized = quantize(&float_bytes, &images, quantize::Options::default())?;
-    let (int8, _) = measure("int8", &quantized.bytes, data, split, &place("int8"))?;
+    let (int8, _) = measure("int8", &quantized.bytes)?;
 
     Ok(Delivery {
-        flips: flips(&float.scored, &int8.scored, card.point.threshold),
+        flips: flips(&float.scored, &int8.scored, float.point.threshold),
         calibration: format!("{} on {} training images", quantized.method, images.len()),
         models: vec![float, int8],
     })
@@ -86,17 +100,22 @@ pub fn deliver(
 fn measure(
     name: &str,
     onnx: &[u8],
+    calibrated: bool,
     data: &Dataset,
     split: &Split,
     path: &Path,
 ) -> Result<(ModelResult, Vec<u8>), DeliveryError> {
     let model = Model::from_bytes(onnx)?;
-    let threshold = model.card().point.threshold;
+    let mut card = model.card().clone();
     let validation = score(&model, data, &split.validation)?;
+    card.points = calibrated.then(|| operating_points(&validation)).flatten();
+    card.point = match card.points {
+        Some(points) => points.of(Profile::default()),
+        None => refer_band(&validation, card.point.threshold, RIGHT_OUTSIDE_BAND),
+    };
+    let threshold = card.point.threshold;
     let scored = score(&model, data, &split.test)?;
     let figures = Figures::of(&scored, threshold);
-    let mut card = model.card().clone();
-    card.point = refer_band(&validation, threshold, RIGHT_OUTSIDE_BAND);
     for (part, figures) in [("validation", &Figures::of(&validation, threshold)), ("test", &figures)] {
         let value = |p: Option<Proportion>| p.map(|p| p.value);
         for (name, value) in [
@@ -151,13 +170,15 @@ mod tests {
         let contract = InputContract { side: 32, fit: Fit::Stretch, scale: 1.0 / 255.0, zero_point: 0 };
         let data = synthetic::dataset(60, 3, &contract).unwrap();
         let split = Split::new(&data, SplitKind::Patient, 3).unwrap();
-        let design = Design { architecture: Architecture::Baseline, channels: 1, batch_norm: false };
+        let design =
+            Design { architecture: Architecture::Baseline, channels: 1, widths: Vec::new(), batch_norm: false };
         let layers = Network::initialise(&design, 32, 3, &burn::tensor::Device::flex()).unwrap().layers();
         let card = Card {
             name: "synthetic-test".to_owned(),
             version: "0".to_owned(),
             contract,
             point: OperatingPoint::HALF,
+            points: None,
             labels: ["normal".to_owned(), "pneumonia".to_owned()],
             synthetic: true,
             int8: false,
@@ -168,13 +189,14 @@ mod tests {
             metrics: std::collections::BTreeMap::new(),
         };
         let folder = tempfile::tempdir().unwrap();
-        let delivery = deliver(&layers, &card, &data, &split, folder.path()).unwrap();
+        let delivery = deliver(layers, &card, true, &data, &split, folder.path()).unwrap();
         let names: Vec<_> = delivery.models.iter().map(|m| m.file.as_str()).collect();
         assert_eq!(names, ["synthetic-model-float32.onnx", "synthetic-model-int8.onnx"]);
         for (result, int8) in delivery.models.iter().zip([false, true]) {
             let model = Model::open(&folder.path().join(&result.file)).unwrap();
             assert_eq!(model.digest().to_string(), result.digest);
             assert_eq!((model.card().int8, model.card().point), (int8, result.point));
+            assert_eq!(model.card().points.map(|points| points.balanced), Some(result.point));
             assert_eq!(model.card().metrics.get("test.auroc").copied(), result.figures.auroc);
             for (&i, scored) in split.test.iter().zip(&result.scored) {
                 assert_eq!(model.classify(&data.samples[i].pixels).unwrap().probability, scored.probability);

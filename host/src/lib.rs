@@ -4,6 +4,7 @@
 
 pub mod augment;
 pub mod calendar;
+pub mod calibration;
 /// Tells whoever runs the program something, on stderr. Unlike `eprintln!` it does not panic when nobody reads there any
 /// more: a training outlives the pager that its words went to.
 #[macro_export]

@@ -104,6 +104,66 @@ impl OperatingPoint {
     }
 }
 
+/// What a clinic wants to be surest of.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Profile {
+    /// To miss few pneumonias: sensitivity at least 0.98 on the validation part.
+    Screening,
+    /// To err as seldom on either side.
+    #[default]
+    Balanced,
+    /// To call few normal radiographs pneumonia: specificity at least 0.98 on the validation part.
+    Confirming,
+}
+
+impl Profile {
+    /// All, from the lowest threshold to the highest.
+    pub const ALL: [Self; 3] = [Self::Screening, Self::Balanced, Self::Confirming];
+
+    /// The word for it: `screening`, `balanced`, `confirming`.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Screening => "screening",
+            Self::Balanced => "balanced",
+            Self::Confirming => "confirming",
+        }
+    }
+}
+
+impl fmt::Display for Profile {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.as_str())
+    }
+}
+
+/// The operating points that a model offers.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct OperatingPoints {
+    /// That of [`Profile::Screening`].
+    pub screening: OperatingPoint,
+    /// That of [`Profile::Balanced`].
+    pub balanced: OperatingPoint,
+    /// That of [`Profile::Confirming`].
+    pub confirming: OperatingPoint,
+}
+
+impl OperatingPoints {
+    /// The point of a profile.
+    pub const fn of(&self, profile: Profile) -> OperatingPoint {
+        match profile {
+            Profile::Screening => self.screening,
+            Profile::Balanced => self.balanced,
+            Profile::Confirming => self.confirming,
+        }
+    }
+
+    /// Checks each of them.
+    pub fn check(&self) -> Result<(), OperatingPointError> {
+        Profile::ALL.into_iter().try_for_each(|profile| self.of(profile).check())
+    }
+}
+
 macro_rules! codes {
     ($(#[$doc:meta])* $name:ident { $($(#[$vdoc:meta])* $variant:ident = $code:literal, $word:literal, $text:literal;)* }) => {
         $(#[$doc])*

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 use shared::{
     contract::{ContractError, InputContract},
-    verdict::{OperatingPoint, OperatingPointError},
+    verdict::{OperatingPoint, OperatingPointError, OperatingPoints},
 };
 
 /// Key of the card among the ONNX file's `metadata_props`.
@@ -22,6 +22,9 @@ pub struct Card {
     pub contract: InputContract,
     /// Where its answers change.
     pub point: OperatingPoint,
+    /// The operating points to choose from; `point` is one of them. Files of recipes that only have a threshold have none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub points: Option<OperatingPoints>,
     /// What the output near 0 and near 1 stands for.
     pub labels: [String; 2],
     /// True if it was trained on synthetic radiographs: its answers mean nothing medically.
@@ -72,6 +75,7 @@ impl Card {
         let card: Self = serde_json::from_str(json)?;
         card.contract.check()?;
         card.point.check()?;
+        card.points.map_or(Ok(()), |points| points.check())?;
         let meant = ["normal", "pneumonia"];
         if !card.labels.iter().zip(meant).all(|(label, meant)| label.eq_ignore_ascii_case(meant)) {
             return Err(CardError::Labels(card.labels));

@@ -193,6 +193,7 @@ mod tests {
             version: "0".to_owned(),
             contract,
             point: OperatingPoint::HALF,
+            points: None,
             labels: ["normal".to_owned(), "pneumonia".to_owned()],
             synthetic: true,
             int8: false,

@@ -183,7 +183,8 @@ pub fn run(options: Options) -> Result<Exit, Failure> {
         }
         Outcome::Done(trained) => {
             let layers = trained.network.layers();
-            let delivery = delivery::deliver(&layers, &config.card(&data), &data, &split, &folder)?;
+            let calibrated = config.recipe.calibrate;
+            let delivery = delivery::deliver(layers, &config.card(&data), calibrated, &data, &split, &folder)?;
             let report = config.report(&data, &split, *trained, delivery);
             report.write(&folder)?;
             let mut out = io::stdout().lock();
@@ -313,6 +314,7 @@ impl Config {
             version: env!("CARGO_PKG_VERSION").to_owned(),
             contract: self.recipe.contract(),
             point: OperatingPoint::unbanded(self.recipe.threshold),
+            points: None,
             labels: Label::ALL.map(|label| label.to_string()),
             synthetic: data.synthetic,
             int8: false,

@@ -1,10 +1,14 @@
-//! The two networks of the study that this product starts from.
+//! The networks: the two of the study that this product starts from, and a family of our own.
 //!
 //! "Chest X-Ray Image Classification with Deep Learning" (K. Yagci): convolutions 3×3, stride 1, without padding, each
 //! followed by ReLU and 2×2 max-pooling; then dense layers. The study fed three equal channels, RGB copies of grey
 //! images. A kernel over equal channels acts as the sum of its slices, so that one grey channel goes in all the same;
 //! what three slices change is how training starts (the Glorot bound is for 3 channels), how large a gradient step is
 //! (each slice takes it) and what L2 counts.
+//!
+//! The family of our own has the same blocks, of any number and widths; then each channel is averaged over its map, and
+//! one dense layer takes the averages (M. Lin et al., ICLR 2014), so that what each place of the map adds to the answer
+//! can be told.
 
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
@@ -13,7 +17,10 @@ use serde::{Deserialize, Serialize};
 /// Side of every convolution kernel.
 pub(super) const KERNEL: usize = 3;
 
-/// A network of the study.
+/// Most blocks of a network, and most channels of a block.
+const MOST: (usize, usize) = (7, 512);
+
+/// A kind of network.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Architecture {
@@ -21,6 +28,8 @@ pub enum Architecture {
     Baseline,
     /// Convolutions of 32, 32, 64, 64 channels, dense 128, dense 128, dense 1
     Deeper,
+    /// Convolutions of the design's widths, global average, dense 1
+    Pooled,
 }
 
 /// An input that a network cannot take.
@@ -31,24 +40,6 @@ pub struct SideError {
     smallest: usize,
 }
 
-impl Architecture {
-    /// Output channels of the convolutions.
-    pub const fn convolutions(self) -> &'static [usize] {
-        match self {
-            Self::Baseline => &[32, 32, 64],
-            Self::Deeper => &[32, 32, 64, 64],
-        }
-    }
-
-    /// Outputs of the dense layers.
-    pub const fn dense(self) -> &'static [usize] {
-        match self {
-            Self::Baseline => &[64, 1],
-            Self::Deeper => &[128, 128, 1],
-        }
-    }
-}
-
 /// What a network looks like.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -57,25 +48,63 @@ pub struct Design {
     pub architecture: Architecture,
     /// Equal channels that the first convolution is over: 1, or the study's 3.
     pub channels: usize,
+    /// Output channels of the convolutions of [`Architecture::Pooled`]; empty for the others.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub widths: Vec<usize>,
     /// Whether each pooling is followed by batch normalisation.
     #[serde(default)]
     pub batch_norm: bool,
 }
 
 impl Design {
+    /// Whether the widths are such as this network has; `Err` tells what they must be.
+    pub fn check_widths(&self) -> Result<(), &'static str> {
+        let (blocks, channels) = MOST;
+        match self.architecture {
+            Architecture::Pooled => {
+                let good = (1..=blocks).contains(&self.widths.len())
+                    && self.widths.iter().all(|width| (1..=channels).contains(width));
+                if good { Ok(()) } else { Err("1 to 7 numbers from 1 to 512") }
+            }
+            _ if self.widths.is_empty() => Ok(()),
+            _ => Err("left out: only `pooled` has them"),
+        }
+    }
+
     /// Whether images of `side` × `side` pixels are large enough.
     pub fn check(&self, side: usize) -> Result<(), SideError> {
         self.feature_side(side).map(|_| ())
     }
 
+    /// Output channels of the convolutions.
+    pub fn convolutions(&self) -> &[usize] {
+        match self.architecture {
+            Architecture::Baseline => &[32, 32, 64],
+            Architecture::Deeper => &[32, 32, 64, 64],
+            Architecture::Pooled => &self.widths,
+        }
+    }
+
+    /// Outputs of the dense layers.
+    pub fn dense(&self) -> &'static [usize] {
+        match self.architecture {
+            Architecture::Baseline => &[64, 1],
+            Architecture::Deeper => &[128, 128, 1],
+            Architecture::Pooled => &[1],
+        }
+    }
+
+    /// Whether the dense layers take the averages of the maps, not the maps themselves.
+    pub fn averages(&self) -> bool {
+        self.architecture == Architecture::Pooled
+    }
+
     /// Side of the feature maps after the last pooling.
     pub(super) fn feature_side(&self, side: usize) -> Result<usize, SideError> {
         let after = |side| {
-            self.architecture.convolutions().iter().try_fold(side, |side: usize, _| {
-                match side.checked_sub(KERNEL - 1)? / 2 {
-                    0 => None,
-                    half => Some(half),
-                }
+            self.convolutions().iter().try_fold(side, |side: usize, _| match side.checked_sub(KERNEL - 1)? / 2 {
+                0 => None,
+                half => Some(half),
             })
         };
         after(side).ok_or_else(|| SideError { side, smallest: (side..).find(|&s| after(s).is_some()).unwrap_or(side) })
@@ -113,7 +142,7 @@ mod tests {
 
     #[test]
     fn small_inputs_are_an_error_that_names_the_smallest() {
-        let design = Design { architecture: Architecture::Deeper, channels: 1, batch_norm: false };
+        let design = Design { architecture: Architecture::Deeper, channels: 1, widths: Vec::new(), batch_norm: false };
         assert_eq!(design.check(32).unwrap_err().smallest, 46);
         assert_eq!(design.feature_side(46), Ok(1));
     }

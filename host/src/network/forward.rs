@@ -33,8 +33,8 @@ struct Dense {
     bias: Param<Tensor<1>>,
 }
 
-/// Convolutions, each followed by ReLU, 2 × 2 max-pooling and perhaps batch normalisation; then dense layers with ReLU
-/// between them. Feature maps have the channels last.
+/// Convolutions, each followed by ReLU, 2 × 2 max-pooling and perhaps batch normalisation; then perhaps the average of
+/// each map; then dense layers with ReLU between them. Feature maps have the channels last.
 ///
 /// It learns if its device records gradients; then batch normalisation is by the statistics of the batch, and moves the
 /// running ones. Clones share the running statistics: keep [`Network::state`] to come back to.
@@ -45,6 +45,7 @@ pub struct Network {
     norms: Vec<Norm>,
     dense: Vec<Dense>,
     side: usize,
+    averages: bool,
 }
 
 impl Network {
@@ -59,7 +60,7 @@ impl Network {
         let mut id = || ids.next().unwrap_or_default();
         let (mut convolutions, mut norms, mut dense) = (Vec::new(), Vec::new(), Vec::new());
         let mut inputs = design.channels;
-        for &outputs in design.architecture.convolutions() {
+        for &outputs in design.convolutions() {
             let area = KERNEL * KERNEL;
             let weight = glorot.draw(outputs * inputs * area, inputs * area, outputs * area);
             convolutions.push(Convolution {
@@ -71,8 +72,8 @@ impl Network {
             }
             inputs = outputs;
         }
-        let mut area = feature_side * feature_side;
-        for &outputs in design.architecture.dense() {
+        let mut area = if design.averages() { 1 } else { feature_side * feature_side };
+        for &outputs in design.dense() {
             let weight = glorot.draw(outputs * inputs * area, inputs * area, outputs);
             let weight = transposed(&transposed(&weight, inputs, area), outputs, inputs * area);
             dense.push(Dense {
@@ -81,7 +82,7 @@ impl Network {
             });
             (inputs, area) = (outputs, 1);
         }
-        Ok(Self { convolutions, norms, dense, side })
+        Ok(Self { convolutions, norms, dense, side, averages: design.averages() })
     }
 
     /// Number of trained parameters.
@@ -120,6 +121,9 @@ impl Network {
             let weight = transposed(&weight, kernel * kernel, inputs);
             layers.extend([Layer::Conv { weight, bias, inputs, outputs, kernel }, Layer::Relu, Layer::MaxPool2]);
             affine = self.norms.get(i).map_or_else(|| Affine::identity(outputs), Norm::affine);
+        }
+        if self.averages {
+            layers.push(Layer::GlobalAverage);
         }
         layers.push(Layer::Flatten);
         let mut channels = affine.channels();
@@ -160,7 +164,8 @@ impl Network {
             }
             maps = after_pooling(maps);
         }
-        let mut features: Tensor<2> = maps.flatten(1, 3);
+        let mut features: Tensor<2> =
+            if self.averages { maps.flatten::<3>(1, 2).mean_dim(1).flatten(1, 2) } else { maps.flatten(1, 3) };
         for (i, Dense { weight, bias }) in self.dense.iter().enumerate() {
             if i > 0 {
                 features = after_dense(relu(features));
@@ -295,6 +300,11 @@ mod tests {
                     }
                     (side, values) = (new, out);
                 }
+                Layer::GlobalAverage => {
+                    let area = side * side;
+                    values = values.chunks_exact(area).map(|map| map.iter().sum::<f32>() / area as f32).collect();
+                    side = 1;
+                }
                 Layer::Flatten => {}
                 Layer::Dense { weight, bias, inputs, .. } => {
                     let product =
@@ -307,7 +317,8 @@ mod tests {
     }
 
     fn design(architecture: Architecture, channels: usize, batch_norm: bool) -> Design {
-        Design { architecture, channels, batch_norm }
+        let widths = if architecture == Architecture::Pooled { vec![8, 12, 20] } else { Vec::new() };
+        Design { architecture, channels, widths, batch_norm }
     }
 
     fn images(count: usize, side: usize) -> Vec<f32> {
@@ -333,7 +344,7 @@ mod tests {
 
     #[test]
     fn computes_what_its_layers_say() {
-        for architecture in [Architecture::Baseline, Architecture::Deeper] {
+        for architecture in [Architecture::Baseline, Architecture::Deeper, Architecture::Pooled] {
             for (channels, batch_norm) in [(1, false), (3, false), (1, true), (3, true)] {
                 let network = trained(&design(architecture, channels, batch_norm), 49).valid();
                 let layers = network.layers();

@@ -20,6 +20,8 @@ pub enum Layer {
     Relu,
     /// Maximum over 2 × 2 with stride 2; an odd last row or column is dropped.
     MaxPool2,
+    /// Mean of each channel: `[channels, 1, 1]`.
+    GlobalAverage,
     /// `[channels, height, width]` → one vector, channel-major (the channel is the slowest index).
     Flatten,
     /// Fully connected: `y = W x + b`.
@@ -46,13 +48,21 @@ pub struct Layers {
 }
 
 impl Layers {
+    /// Makes the logit `slope · logit + intercept`.
+    pub fn calibrate(&mut self, slope: f64, intercept: f64) {
+        if let Some(Layer::Dense { weight, bias, .. }) = self.layers.last_mut() {
+            weight.iter_mut().for_each(|w| *w = (f64::from(*w) * slope) as f32);
+            bias.iter_mut().for_each(|b| *b = (f64::from(*b) * slope + intercept) as f32);
+        }
+    }
+
     /// Number of trained parameters.
     pub fn parameters(&self) -> usize {
         self.layers
             .iter()
             .map(|layer| match layer {
                 Layer::Conv { weight, bias, .. } | Layer::Dense { weight, bias, .. } => weight.len() + bias.len(),
-                Layer::Relu | Layer::MaxPool2 | Layer::Flatten => 0,
+                Layer::Relu | Layer::MaxPool2 | Layer::GlobalAverage | Layer::Flatten => 0,
             })
             .sum()
     }

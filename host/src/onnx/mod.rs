@@ -31,6 +31,7 @@ pub fn export(network: &Layers, card: &Card) -> serde_json::Result<Vec<u8>> {
                 let window = vec![integers("kernel_shape", &[2, 2]), integers("strides", &[2, 2])];
                 node("MaxPool", &operands[..1], &output, window)
             }
+            Layer::GlobalAverage => node("GlobalAveragePool", &operands[..1], &output, vec![]),
             Layer::Flatten => node("Flatten", &operands[..1], &output, vec![]),
             Layer::Dense { weight, bias, inputs, outputs } => {
                 constants.push(f32_tensor(&weight_name, &[*outputs, *inputs], weight));

@@ -1,7 +1,7 @@
 //! Checkpoints: what a training needs to go on as if it had never stopped.
 //!
-//! `one line of JSON | weights | best weights | state of the optimizer (burnpack) | SHA-256 of all before`; weights are f32,
-//! little-endian.
+//! `one line of JSON | weights | best weights | average weights | state of the optimizer (burnpack) | SHA-256 of all
+//! before`; weights are f32, little-endian.
 
 use std::{
     io,
@@ -29,6 +29,8 @@ pub struct Checkpoint {
     pub weights: Vec<f32>,
     /// State of the network after the best epoch; empty where it is not to be kept.
     pub best: Vec<f32>,
+    /// Moving average of the states of the network; empty where there is none.
+    pub average: Vec<f32>,
     /// State of the optimizer.
     pub optimizer: Vec<u8>,
 }
@@ -43,6 +45,7 @@ struct Header {
     seconds: f64,
     weights: usize,
     best: usize,
+    average: usize,
 }
 
 /// A checkpoint that cannot be read.
@@ -75,10 +78,11 @@ impl Checkpoint {
             seconds: self.seconds,
             weights: self.weights.len(),
             best: self.best.len(),
+            average: self.average.len(),
         };
         let mut bytes = serde_json::to_vec(&header)?;
         bytes.push(b'\n');
-        bytes.extend(self.weights.iter().chain(&self.best).flat_map(|w| w.to_le_bytes()));
+        bytes.extend(self.weights.iter().chain(&self.best).chain(&self.average).flat_map(|w| w.to_le_bytes()));
         bytes.extend_from_slice(&self.optimizer);
         let checksum = Digest::of(&bytes);
         bytes.extend_from_slice(&checksum.0);
@@ -99,7 +103,8 @@ impl Checkpoint {
         let line = content.iter().position(|&b| b == b'\n')?;
         let header: Header = serde_json::from_slice(&content[..line]).ok()?;
         let (weights, rest) = content[line + 1..].split_at_checked(header.weights.checked_mul(4)?)?;
-        let (best, optimizer) = rest.split_at_checked(header.best.checked_mul(4)?)?;
+        let (best, rest) = rest.split_at_checked(header.best.checked_mul(4)?)?;
+        let (average, optimizer) = rest.split_at_checked(header.average.checked_mul(4)?)?;
         let history =
             csv::Reader::from_reader(header.history.as_bytes()).deserialize().collect::<Result<_, _>>().ok()?;
         let floats = |bytes: &[u8]| bytes.as_chunks::<4>().0.iter().map(|b| f32::from_le_bytes(*b)).collect();
@@ -110,6 +115,7 @@ impl Checkpoint {
             seconds: header.seconds,
             weights: floats(weights),
             best: floats(best),
+            average: floats(average),
             optimizer: optimizer.to_vec(),
         })
     }
@@ -148,6 +154,7 @@ mod tests {
             seconds: 1.25,
             weights: vec![1.5, -2.25e-30],
             best: vec![-0.5],
+            average: vec![0.25],
             optimizer: vec![1, 2, 3],
         };
         checkpoint.save(&path).unwrap();

@@ -46,9 +46,21 @@ pub struct Recipe {
     /// How much each class counts in the loss.
     #[serde(default)]
     pub class_weights: ClassWeights,
+    /// How far the truth that is learnt lies from 0 and 1 (C. Szegedy et al., CVPR 2016, halved: with 0.1 it is 0.05 and
+    /// 0.95); 0 for none.
+    #[serde(default, skip_serializing_if = "is_none")]
+    pub label_smoothing: f64,
+    /// Each step's share of the weights so far in their moving average, which then takes the place of the weights (B.
+    /// Polyak, A. Juditsky, SIAM J. Control Optim. 30 (1992) 838, exponential); 0 for none.
+    #[serde(default, skip_serializing_if = "is_none")]
+    pub weight_average: f64,
     /// Probability at or above which the decision is pneumonia.
     #[serde(default = "half")]
     pub threshold: f32,
+    /// Whether the finished network is calibrated on the validation part; then the thresholds are chosen there, too, and
+    /// `threshold` counts while it learns.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub calibrate: bool,
     /// The network.
     pub network: Design,
     /// The rule by which gradients change weights.
@@ -95,6 +107,9 @@ pub struct Optimizer {
     /// SGD: share of the last update that is added to the next one; none without it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub momentum: Option<f64>,
+    /// AdamW: share of the weights, times the learning rate, that each step takes away.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub weight_decay: Option<f64>,
     /// Adam: decay of the mean of the gradients; Keras' 0.9 without it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub beta_1: Option<f64>,
@@ -114,6 +129,8 @@ pub enum OptimizerKind {
     Sgd,
     /// Adam (Kingma, Ba, ICLR 2015).
     Adam,
+    /// Adam with decoupled weight decay (Loshchilov, Hutter, ICLR 2019).
+    AdamW,
 }
 
 /// How the learning rate changes over the steps.
@@ -151,6 +168,11 @@ pub enum ClassWeights {
 
 fn half() -> f32 {
     0.5
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes a reference")]
+fn is_none(share: &f64) -> bool {
+    *share == 0.0
 }
 
 fn is_zero(number: &u32) -> bool {
@@ -198,17 +220,22 @@ impl Recipe {
         count("patience", self.patience.unwrap_or(1))?;
         let channels = self.network.channels;
         range("channels", channels as f64, matches!(channels, 1 | 3), "1 or 3")?;
+        if let Err(wanted) = self.network.check_widths() {
+            range("widths", self.network.widths.len() as f64, false, wanted)?;
+        }
         let rate = self.optimizer.learning_rate;
         range("learning_rate", rate, rate > 0.0 && rate <= 10.0, "above 0 and up to 10")?;
-        let Optimizer { kind, momentum, beta_1, beta_2, epsilon, .. } = self.optimizer;
-        for (field, value, of) in [
-            ("momentum", momentum, OptimizerKind::Sgd),
-            ("beta_1", beta_1, OptimizerKind::Adam),
-            ("beta_2", beta_2, OptimizerKind::Adam),
-            ("epsilon", epsilon, OptimizerKind::Adam),
+        let Optimizer { kind, momentum, weight_decay, beta_1, beta_2, epsilon, .. } = self.optimizer;
+        let (sgd, adam_w) = (kind == OptimizerKind::Sgd, kind == OptimizerKind::AdamW);
+        for (field, value, fits) in [
+            ("momentum", momentum, sgd),
+            ("weight_decay", weight_decay, adam_w),
+            ("beta_1", beta_1, !sgd),
+            ("beta_2", beta_2, !sgd),
+            ("epsilon", epsilon, !sgd),
         ] {
             if let Some(value) = value {
-                range(field, value, kind == of, "left out: this optimizer does not have it")?;
+                range(field, value, fits, "left out: this optimizer does not have it")?;
                 // The optimizers compute in f32, where more becomes 1.
                 range(field, value, (0.0..=0.999_999).contains(&value), "from 0 to 0.999999")?;
             }
@@ -216,6 +243,10 @@ impl Recipe {
         let epsilon = epsilon.unwrap_or(1e-7);
         range("epsilon", epsilon, epsilon >= 1e-30, "at least 1e-30")?;
         range("l2", self.l2, (0.0..=10.0).contains(&self.l2), "from 0 to 10")?;
+        let smoothing = self.label_smoothing;
+        range("label_smoothing", smoothing, (0.0..1.0).contains(&smoothing), "from 0 to below 1")?;
+        let average = self.weight_average;
+        range("weight_average", average, (0.0..=0.999_999).contains(&average), "from 0 to 0.999999")?;
         range("dropout", self.dropout, (0.0..1.0).contains(&self.dropout), "from 0 to below 1")?;
         let threshold = f64::from(self.threshold);
         range("threshold", threshold, threshold > 0.0 && threshold < 1.0, "between 0 and 1")?;

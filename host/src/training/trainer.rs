@@ -6,7 +6,7 @@ use std::{
 };
 
 use burn::{
-    optim::{AdamConfig, GradientsParams, ModuleOptimizer, SgdConfig, momentum::MomentumConfig},
+    optim::{AdamConfig, AdamWConfig, GradientsParams, ModuleOptimizer, SgdConfig, momentum::MomentumConfig},
     tensor::{Bytes, Device, Tensor, TensorData},
 };
 use rand::Rng;
@@ -33,6 +33,8 @@ pub(super) struct Trainer<'a> {
     history: Vec<EpochMetrics>,
     /// State of the network after the best epoch; empty where the last one's is kept.
     best: Vec<f32>,
+    /// Moving average of the states of the network; empty where there is none.
+    average: Vec<f32>,
     seconds: f64,
 }
 
@@ -57,13 +59,21 @@ impl<'a> Trainer<'a> {
                 .with_beta_2(recipe.optimizer.beta_2.unwrap_or(0.999) as f32)
                 .with_epsilon(recipe.optimizer.epsilon.unwrap_or(1e-7) as f32)
                 .init(),
+            OptimizerKind::AdamW => AdamWConfig::new()
+                .with_beta_1(recipe.optimizer.beta_1.unwrap_or(0.9) as f32)
+                .with_beta_2(recipe.optimizer.beta_2.unwrap_or(0.999) as f32)
+                .with_epsilon(recipe.optimizer.epsilon.unwrap_or(1e-7) as f32)
+                .with_weight_decay(recipe.optimizer.weight_decay.unwrap_or(0.0) as f32)
+                .init(),
         };
         let (mut step, mut history, mut best, mut seconds) = (0, Vec::new(), Vec::new(), 0.0);
+        let mut average = if recipe.weight_average > 0.0 { network.state() } else { Vec::new() };
         if let Some(checkpoint) = from {
             let steps = recipe.steps_of(task.split.train.len()) * checkpoint.history.len();
             let fits = checkpoint.config == task.config
                 && checkpoint.step == steps as u64
                 && [0, checkpoint.weights.len()].contains(&checkpoint.best.len())
+                && checkpoint.average.len() == average.len()
                 && network.set_state(&checkpoint.weights);
             if !fits {
                 return Err(TrainingError::OtherTraining);
@@ -72,6 +82,7 @@ impl<'a> Trainer<'a> {
                 .from_bytes(Bytes::from_bytes_vec(checkpoint.optimizer))
                 .map_err(|e| TrainingError::Optimizer(e.to_string()))?;
             (step, history, best, seconds) = (checkpoint.step, checkpoint.history, checkpoint.best, checkpoint.seconds);
+            average = checkpoint.average;
         }
         let train = &task.split.train;
         let pneumonia = train.iter().filter(|&&i| task.data.samples[i].label.positive()).count();
@@ -87,6 +98,7 @@ impl<'a> Trainer<'a> {
             step,
             history,
             best,
+            average,
             seconds,
         })
     }
@@ -100,7 +112,7 @@ impl<'a> Trainer<'a> {
             let Some(metrics) = self.epoch(stop, watcher)? else { return Ok(Outcome::Stopped) };
             self.history.push(metrics);
             if self.task.recipe.keep == Keep::Best && self.best_epoch() == metrics.epoch {
-                self.best = self.network.state();
+                self.best = self.state();
             }
             watcher.epoch(&self.checkpoint()?)?;
         }
@@ -116,6 +128,7 @@ impl<'a> Trainer<'a> {
             seconds: self.seconds,
             weights: self.network.state(),
             best: self.best.clone(),
+            average: self.average.clone(),
             optimizer: optimizer.to_vec(),
         })
     }
@@ -135,8 +148,28 @@ impl<'a> Trainer<'a> {
         let mut kept_epoch = self.history.len();
         if self.network.set_state(&self.best) {
             kept_epoch = self.best_epoch();
+        } else {
+            // Nothing where there is no average.
+            let _ = self.network.set_state(&self.average);
         }
         Trained { network: self.network, history: self.history, kept_epoch, seconds: self.seconds }
+    }
+
+    /// The state that is measured and kept.
+    fn state(&self) -> Vec<f32> {
+        if self.average.is_empty() { self.network.state() } else { self.average.clone() }
+    }
+
+    /// Moves the average towards the present state, at first in longer steps.
+    fn update_average(&mut self) {
+        if self.average.is_empty() {
+            return;
+        }
+        let step = self.step as f64;
+        let kept = self.task.recipe.weight_average.min((1.0 + step) / (10.0 + step)) as f32;
+        for (average, value) in self.average.iter_mut().zip(self.network.state()) {
+            *average = value + (*average - value) * kept;
+        }
     }
 
     fn steps(&self) -> usize {
@@ -169,7 +202,7 @@ impl<'a> Trainer<'a> {
             }
         }
         self.seconds += start.elapsed().as_secs_f64();
-        let (validation_loss, validation_accuracy) = self.validate(epoch);
+        let (validation_loss, validation_accuracy) = self.validate(epoch)?;
         if !validation_loss.is_finite() {
             return Err(TrainingError::Diverged(epoch));
         }
@@ -209,7 +242,9 @@ impl<'a> Trainer<'a> {
         let decided = |logit: f32| sigmoid(logit) >= recipe.threshold;
         let right =
             logits.to_data().iter::<f32>().zip(&indices).filter(|(logit, i)| decided(*logit) == positive(i)).count();
-        let labels = indices.iter().map(|i| f32::from(u8::from(positive(i)))).collect();
+        let smoothing = recipe.label_smoothing as f32;
+        let truth = |i: &usize| f32::from(u8::from(positive(i)));
+        let labels = indices.iter().map(|i| truth(i) * (1.0 - smoothing) + smoothing / 2.0).collect();
         let weights = indices.iter().map(|i| self.class_weights[usize::from(positive(i))]).collect();
         let [labels, weights]: [Tensor<1>; 2] = [labels, weights]
             .map(|values: Vec<f32>| Tensor::from_data(TensorData::new(values, [indices.len()]), &self.device));
@@ -222,19 +257,23 @@ impl<'a> Trainer<'a> {
         let rate = recipe.learning_rate(self.step, (self.steps() * recipe.epochs) as u64);
         self.network = self.optimizer.step(rate, self.network.clone(), gradients);
         self.step += 1;
+        self.update_average();
         (value, right)
     }
 
     /// Loss and accuracy on the validation images of this epoch.
-    fn validate(&self, epoch: usize) -> (f64, f64) {
+    fn validate(&self, epoch: usize) -> Result<(f64, f64), TrainingError> {
         let Task { recipe, data, split, .. } = self.task;
         let count = recipe.validation_of(split.validation.len());
         let indices = Shuffled::new(&split.validation, self.seed, ((epoch - 1) * count) as u64).draw(count);
-        let logits = judge(&self.network, data, &indices, &self.contract);
+        // One of its own: clones share the running statistics.
+        let mut network = Network::initialise(&recipe.network, usize::from(recipe.side), 0, &self.device)?;
+        let network = if network.set_state(&self.average) { &network } else { &self.network };
+        let logits = judge(network, data, &indices, &self.contract);
         let decided = |logit: f32| sigmoid(logit) >= recipe.threshold;
         let right = logits.iter().zip(&indices).filter(|(l, i)| decided(**l) == data.samples[**i].label.positive());
         let right = right.count() as f64;
-        (cross_entropy(&logits, data, &indices) + l2_term(&self.network, recipe), right / count as f64)
+        Ok((cross_entropy(&logits, data, &indices) + l2_term(network, recipe), right / count as f64))
     }
 }
 

@@ -25,6 +25,7 @@ pub(crate) fn card(int8: bool) -> Card {
         version: "0.1.0".into(),
         contract: InputContract { side: SIDE as u16, fit: Fit::Stretch, scale: 1.0 / 255.0, zero_point: 0 },
         point: OperatingPoint::HALF,
+        points: None,
         labels: ["NORMAL".into(), "PNEUMONIA".into()],
         synthetic: true,
         int8,
