@@ -171,9 +171,8 @@ pub fn run(options: Options) -> Result<Exit, Failure> {
 
     let task =
         Task { recipe: &config.recipe, seed: config.seed, data: &data, split: &split, config: config.digest(&data)? };
-    let epochs = config.recipe.epochs;
-    let mut talk =
-        Talk { folder: &folder, epochs, bar: progress::bar(config.recipe.steps_of(split.train.len()), "training") };
+    let bar = progress::bar(config.recipe.steps_of(split.train.len()), "training");
+    let mut talk = Talk { folder: &folder, epochs: config.recipe.epochs, teachers: config.recipe.teachers(), bar };
     let outcome = training::train(&task, checkpoint, interrupt::listen(), &mut talk)?;
     talk.bar.finish_and_clear();
     match outcome {
@@ -206,6 +205,8 @@ pub fn run(options: Options) -> Result<Exit, Failure> {
 struct Talk<'a> {
     folder: &'a Path,
     epochs: usize,
+    /// Networks that are trained before.
+    teachers: usize,
     bar: ProgressBar,
 }
 
@@ -224,8 +225,11 @@ impl Watcher for Talk<'_> {
         files::write_atomically(&self.folder.join("metrics.csv"), metrics.as_bytes())?;
         checkpoint.save(&self.folder.join(Checkpoint::FILE))?;
         if let Some(metrics) = checkpoint.history.last() {
+            let done = checkpoint.teachers.len();
+            let teacher =
+                if done < self.teachers { format!("teacher {}/{}  ", done + 1, self.teachers) } else { String::new() };
             let words = format!(
-                "epoch {:>3}/{}  loss {:.4}  accuracy {:.4}  validation loss {:.4}  accuracy {:.4}",
+                "{teacher}epoch {:>3}/{}  loss {:.4}  accuracy {:.4}  validation loss {:.4}  accuracy {:.4}",
                 metrics.epoch,
                 self.epochs,
                 metrics.train_loss,

@@ -6,9 +6,9 @@
 //! what three slices change is how training starts (the Glorot bound is for 3 channels), how large a gradient step is
 //! (each slice takes it) and what L2 counts.
 //!
-//! The family of our own has the same blocks, of any number and widths; then each channel is averaged over its map, and
-//! one dense layer takes the averages (M. Lin et al., ICLR 2014), so that what each place of the map adds to the answer
-//! can be told.
+//! The family of our own has the same blocks, of any number and widths, the last one without pooling; then each channel is
+//! averaged over its map, and one dense layer takes the averages (M. Lin et al., ICLR 2014), so that what each place of the
+//! map adds to the answer can be told.
 
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
@@ -28,8 +28,8 @@ pub enum Architecture {
     Baseline,
     /// Convolutions of 32, 32, 64, 64 channels, dense 128, dense 128, dense 1
     Deeper,
-    /// Convolutions of the design's widths, global average, dense 1
-    Pooled,
+    /// Convolutions of the design's widths, the last one without pooling, global average, dense 1
+    Averaged,
 }
 
 /// An input that a network cannot take.
@@ -48,7 +48,7 @@ pub struct Design {
     pub architecture: Architecture,
     /// Equal channels that the first convolution is over: 1, or the study's 3.
     pub channels: usize,
-    /// Output channels of the convolutions of [`Architecture::Pooled`]; empty for the others.
+    /// Output channels of the convolutions of [`Architecture::Averaged`]; empty for the others.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub widths: Vec<usize>,
     /// Whether each pooling is followed by batch normalisation.
@@ -61,13 +61,13 @@ impl Design {
     pub fn check_widths(&self) -> Result<(), &'static str> {
         let (blocks, channels) = MOST;
         match self.architecture {
-            Architecture::Pooled => {
+            Architecture::Averaged => {
                 let good = (1..=blocks).contains(&self.widths.len())
                     && self.widths.iter().all(|width| (1..=channels).contains(width));
                 if good { Ok(()) } else { Err("1 to 7 numbers from 1 to 512") }
             }
             _ if self.widths.is_empty() => Ok(()),
-            _ => Err("left out: only `pooled` has them"),
+            _ => Err("left out: only `averaged` has them"),
         }
     }
 
@@ -81,7 +81,7 @@ impl Design {
         match self.architecture {
             Architecture::Baseline => &[32, 32, 64],
             Architecture::Deeper => &[32, 32, 64, 64],
-            Architecture::Pooled => &self.widths,
+            Architecture::Averaged => &self.widths,
         }
     }
 
@@ -90,16 +90,21 @@ impl Design {
         match self.architecture {
             Architecture::Baseline => &[64, 1],
             Architecture::Deeper => &[128, 128, 1],
-            Architecture::Pooled => &[1],
+            Architecture::Averaged => &[1],
         }
     }
 
     /// Whether the dense layers take the averages of the maps, not the maps themselves.
     pub fn averages(&self) -> bool {
-        self.architecture == Architecture::Pooled
+        self.architecture == Architecture::Averaged
     }
 
-    /// Side of the feature maps after the last pooling.
+    /// How many convolutions are followed by pooling: the first ones.
+    pub(super) fn pooled(&self) -> usize {
+        self.convolutions().len() - usize::from(self.averages())
+    }
+
+    /// Side of the last feature maps.
     pub(super) fn feature_side(&self, side: usize) -> Result<usize, SideError> {
         let after = |side| {
             self.convolutions().iter().try_fold(side, |side: usize, _| match side.checked_sub(KERNEL - 1)? / 2 {

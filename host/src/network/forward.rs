@@ -33,8 +33,8 @@ struct Dense {
     bias: Param<Tensor<1>>,
 }
 
-/// Convolutions, each followed by ReLU, 2 × 2 max-pooling and perhaps batch normalisation; then perhaps the average of
-/// each map; then dense layers with ReLU between them. Feature maps have the channels last.
+/// Convolutions, each followed by ReLU, 2 × 2 max-pooling and perhaps batch normalisation; then perhaps one without pooling
+/// and the average of each map; then dense layers with ReLU between them. Feature maps have the channels last.
 ///
 /// It learns if its device records gradients; then batch normalisation is by the statistics of the batch, and moves the
 /// running ones. Clones share the running statistics: keep [`Network::state`] to come back to.
@@ -45,6 +45,8 @@ pub struct Network {
     norms: Vec<Norm>,
     dense: Vec<Dense>,
     side: usize,
+    /// How many convolutions are followed by pooling.
+    pooled: usize,
     averages: bool,
 }
 
@@ -82,7 +84,7 @@ impl Network {
             });
             (inputs, area) = (outputs, 1);
         }
-        Ok(Self { convolutions, norms, dense, side, averages: design.averages() })
+        Ok(Self { convolutions, norms, dense, side, pooled: design.pooled(), averages: design.averages() })
     }
 
     /// Number of trained parameters.
@@ -119,7 +121,10 @@ impl Network {
             let (mut weight, mut bias) = (values(weight), values(bias.val()));
             affine.fold_into(&mut weight, &mut bias);
             let weight = transposed(&weight, kernel * kernel, inputs);
-            layers.extend([Layer::Conv { weight, bias, inputs, outputs, kernel }, Layer::Relu, Layer::MaxPool2]);
+            layers.extend([Layer::Conv { weight, bias, inputs, outputs, kernel }, Layer::Relu]);
+            if i < self.pooled {
+                layers.push(Layer::MaxPool2);
+            }
             affine = self.norms.get(i).map_or_else(|| Affine::identity(outputs), Norm::affine);
         }
         if self.averages {
@@ -158,7 +163,8 @@ impl Network {
         let mut maps = images.reshape([count, self.side, self.side, 1]);
         for (i, Convolution { weight, bias }) in self.convolutions.iter().enumerate() {
             let weight = if i == 0 { weight.val().sum_dim(3) } else { weight.val() };
-            maps = block(maps, weight, bias.val());
+            maps =
+                if i < self.pooled { block(maps, weight, bias.val()) } else { convolution(maps, weight, bias.val()) };
             if let Some(norm) = self.norms.get(i) {
                 maps = norm.forward(maps);
             }
@@ -193,6 +199,20 @@ impl Network {
 fn keep_freed_memory() {
     const BLOCK: usize = 31 << 20;
     drop(std::hint::black_box(Vec::<u8>::with_capacity(BLOCK)));
+}
+
+/// `relu(convolution_3x3(x) + bias)`, stride 1, valid padding, as one product of matrices.
+fn convolution(maps: Tensor<4>, weight: Tensor<4>, bias: Tensor<1>) -> Tensor<4> {
+    let [images, height, width, channels] = maps.dims();
+    let [filters, ..] = weight.dims();
+    let (rows, columns, taps) = (height + 1 - KERNEL, width + 1 - KERNEL, KERNEL * KERNEL);
+    let shifted = (0..taps).map(|tap| {
+        let (down, right) = (tap / KERNEL, tap % KERNEL);
+        maps.clone().slice([0..images, down..down + rows, right..right + columns, 0..channels])
+    });
+    let patches: Tensor<2> = Tensor::cat(shifted.collect(), 3).reshape([images * rows * columns, taps * channels]);
+    let kernels: Tensor<2> = weight.reshape([filters, taps * channels]).transpose();
+    relu(linear(patches, kernels, Some(bias))).reshape([images, rows, columns, filters])
 }
 
 /// The block by burn's own operators, which run on every device and have the channels first.
@@ -317,7 +337,7 @@ mod tests {
     }
 
     fn design(architecture: Architecture, channels: usize, batch_norm: bool) -> Design {
-        let widths = if architecture == Architecture::Pooled { vec![8, 12, 20] } else { Vec::new() };
+        let widths = if architecture == Architecture::Averaged { vec![8, 12, 20] } else { Vec::new() };
         Design { architecture, channels, widths, batch_norm }
     }
 
@@ -344,7 +364,7 @@ mod tests {
 
     #[test]
     fn computes_what_its_layers_say() {
-        for architecture in [Architecture::Baseline, Architecture::Deeper, Architecture::Pooled] {
+        for architecture in [Architecture::Baseline, Architecture::Deeper, Architecture::Averaged] {
             for (channels, batch_norm) in [(1, false), (3, false), (1, true), (3, true)] {
                 let network = trained(&design(architecture, channels, batch_norm), 49).valid();
                 let layers = network.layers();

@@ -70,7 +70,7 @@ impl Display {
 
     /// A run begins.
     pub(super) fn begin(&self, run: &Run<'_>) -> Line<'_> {
-        let epochs = run.experiment.recipe.epochs;
+        let epochs = run.experiment.recipe.epochs * (1 + run.experiment.recipe.teachers());
         let bar = self.bars.add(ProgressBar::new(epochs as u64));
         let style = ProgressStyle::with_template("{prefix:>12} [{bar:30}] {msg}");
         bar.set_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()).progress_chars("=> "));
@@ -167,11 +167,8 @@ impl Line<'_> {
         self.display.state().work[1] += self.work_of_epoch * epochs as f64;
     }
 
-    /// The run stands after so many epochs; 0 when it starts.
+    /// The run stands after so many epochs, of which one more is done.
     pub(super) fn epoch(&mut self, epochs: usize) {
-        if epochs == 0 {
-            return;
-        }
         self.bar.set_position(epochs as u64);
         self.left = self.left.saturating_sub(1);
         let mut state = self.display.state();

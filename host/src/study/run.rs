@@ -76,7 +76,8 @@ impl Run<'_> {
     pub(super) fn work(&self, images: usize) -> f64 {
         let Recipe { side, batch, epochs, .. } = self.experiment.recipe;
         let steps = self.experiment.recipe.steps_of(images * 7 / 10);
-        (steps * batch * epochs) as f64 * (f64::from(side) / 64.0).powi(2)
+        let networks = 1 + self.experiment.recipe.teachers();
+        (steps * batch * epochs * networks) as f64 * (f64::from(side) / 64.0).powi(2)
     }
 }
 
@@ -216,8 +217,8 @@ fn measure(
     let split = Split::new(data, recipe.split, run.seed).map_err(|error| Failure::Run(error.to_string()))?;
     let task = Task { recipe, seed: run.seed, data, split: &split, config: fingerprint.to_owned() };
     let from = Checkpoint::load(&folder.join(Checkpoint::FILE)).ok().filter(|c| c.config == fingerprint);
-    let mut keeper = Keeper { folder, line, halt };
-    keeper.line.resumes(from.as_ref().map_or(0, |checkpoint| checkpoint.history.len()));
+    let mut keeper = Keeper { folder, recipe, line, halt };
+    keeper.line.resumes(from.as_ref().map_or(0, |checkpoint| epochs_done(checkpoint, recipe)));
     let outcome = match training::train(&task, from, &halt.raised, &mut keeper) {
         // A checkpoint that cannot be gone on with is as good as none.
         Err(TrainingError::OtherTraining | TrainingError::Optimizer(_)) => {
@@ -260,9 +261,15 @@ fn on_set(trained: &Trained, recipe: &Recipe, data: &Dataset, indices: &[usize])
     (SetResult { loss: cross_entropy + training::l2_term(&trained.network, recipe), cross_entropy, figures }, scored)
 }
 
+/// Epochs behind a checkpoint, the teachers' among them.
+fn epochs_done(checkpoint: &Checkpoint, recipe: &Recipe) -> usize {
+    checkpoint.teachers.len() * recipe.epochs + checkpoint.history.len()
+}
+
 /// Keeps the state after every epoch.
 struct Keeper<'a> {
     folder: &'a Path,
+    recipe: &'a Recipe,
     line: Line<'a>,
     halt: &'a Halt<'a>,
 }
@@ -276,7 +283,9 @@ impl Watcher for Keeper<'_> {
     fn epoch(&mut self, checkpoint: &Checkpoint) -> io::Result<()> {
         files::write_atomically(&self.folder.join("metrics.csv"), metrics_csv(&checkpoint.history)?.as_bytes())?;
         checkpoint.save(&self.folder.join(Checkpoint::FILE))?;
-        self.line.epoch(checkpoint.history.len());
+        if !checkpoint.history.is_empty() {
+            self.line.epoch(epochs_done(checkpoint, self.recipe));
+        }
         Ok(())
     }
 }

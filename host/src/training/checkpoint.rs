@@ -1,7 +1,7 @@
 //! Checkpoints: what a training needs to go on as if it had never stopped.
 //!
-//! `one line of JSON | weights | best weights | average weights | state of the optimizer (burnpack) | SHA-256 of all
-//! before`; weights are f32, little-endian.
+//! `one line of JSON | weights | best weights | average weights | teachers | state of the optimizer (burnpack) | SHA-256 of
+//! all before`; weights are f32, little-endian.
 
 use std::{
     io,
@@ -21,7 +21,9 @@ pub struct Checkpoint {
     pub config: String,
     /// Steps done; where every random stream stands follows from it.
     pub step: u64,
-    /// Of the epochs done.
+    /// States of the teachers that are finished; another one is being trained if there are less than the recipe wants.
+    pub teachers: Vec<Vec<f32>>,
+    /// Of the epochs done, without the finished teachers'.
     pub history: Vec<EpochMetrics>,
     /// Seconds of training so far.
     pub seconds: f64,
@@ -46,6 +48,7 @@ struct Header {
     weights: usize,
     best: usize,
     average: usize,
+    teachers: usize,
 }
 
 /// A checkpoint that cannot be read.
@@ -79,10 +82,18 @@ impl Checkpoint {
             weights: self.weights.len(),
             best: self.best.len(),
             average: self.average.len(),
+            teachers: self.teachers.len(),
         };
         let mut bytes = serde_json::to_vec(&header)?;
         bytes.push(b'\n');
-        bytes.extend(self.weights.iter().chain(&self.best).chain(&self.average).flat_map(|w| w.to_le_bytes()));
+        bytes.extend(
+            self.weights
+                .iter()
+                .chain(&self.best)
+                .chain(&self.average)
+                .chain(self.teachers.iter().flatten())
+                .flat_map(|w| w.to_le_bytes()),
+        );
         bytes.extend_from_slice(&self.optimizer);
         let checksum = Digest::of(&bytes);
         bytes.extend_from_slice(&checksum.0);
@@ -104,10 +115,12 @@ impl Checkpoint {
         let header: Header = serde_json::from_slice(&content[..line]).ok()?;
         let (weights, rest) = content[line + 1..].split_at_checked(header.weights.checked_mul(4)?)?;
         let (best, rest) = rest.split_at_checked(header.best.checked_mul(4)?)?;
-        let (average, optimizer) = rest.split_at_checked(header.average.checked_mul(4)?)?;
+        let (average, rest) = rest.split_at_checked(header.average.checked_mul(4)?)?;
+        let (teachers, optimizer) = rest.split_at_checked(header.teachers.checked_mul(weights.len())?)?;
         let history =
             csv::Reader::from_reader(header.history.as_bytes()).deserialize().collect::<Result<_, _>>().ok()?;
-        let floats = |bytes: &[u8]| bytes.as_chunks::<4>().0.iter().map(|b| f32::from_le_bytes(*b)).collect();
+        let floats =
+            |bytes: &[u8]| -> Vec<f32> { bytes.as_chunks::<4>().0.iter().map(|b| f32::from_le_bytes(*b)).collect() };
         (header.version == env!("CARGO_PKG_VERSION")).then(|| Self {
             config: header.config,
             step: header.step,
@@ -116,6 +129,7 @@ impl Checkpoint {
             weights: floats(weights),
             best: floats(best),
             average: floats(average),
+            teachers: teachers.chunks(weights.len().max(1)).map(floats).collect(),
             optimizer: optimizer.to_vec(),
         })
     }
@@ -155,6 +169,7 @@ mod tests {
             weights: vec![1.5, -2.25e-30],
             best: vec![-0.5],
             average: vec![0.25],
+            teachers: vec![vec![0.5, 0.75], vec![1.0, -1.0]],
             optimizer: vec![1, 2, 3],
         };
         checkpoint.save(&path).unwrap();

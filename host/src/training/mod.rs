@@ -17,7 +17,7 @@ use shared::contract::InputContract;
 use self::trainer::Trainer;
 pub use self::{
     checkpoint::{Checkpoint, CheckpointError, metrics_csv},
-    recipe::{ClassWeights, Keep, Optimizer, OptimizerKind, Recipe, RecipeError, Schedule, Steps, Whole},
+    recipe::{ClassWeights, Distillation, Keep, Optimizer, OptimizerKind, Recipe, RecipeError, Schedule, Steps, Whole},
 };
 use crate::{
     data::{Dataset, split::Split},
@@ -74,7 +74,7 @@ pub struct Trained {
     pub history: Vec<EpochMetrics>,
     /// The epoch whose weights are kept.
     pub kept_epoch: usize,
-    /// Seconds of training, without validation.
+    /// Seconds of training, that of the teachers too, without validation.
     pub seconds: f64,
 }
 
@@ -143,7 +143,21 @@ pub fn train(
     stop: &AtomicBool,
     watcher: &mut dyn Watcher,
 ) -> Result<Outcome, TrainingError> {
-    Trainer::new(task, from)?.run(stop, watcher)
+    let mut from = from;
+    let (mut teachers, mut seconds) = (Vec::new(), 0.0);
+    if let Some(checkpoint) = &mut from {
+        teachers = std::mem::take(&mut checkpoint.teachers);
+    }
+    loop {
+        let outcome = Trainer::new(task, &teachers, seconds, from.take())?.run(stop, watcher)?;
+        match outcome {
+            Outcome::Done(teacher) if teachers.len() < task.recipe.teachers() => {
+                seconds = teacher.seconds;
+                teachers.push(teacher.network.state());
+            }
+            outcome => return Ok(outcome),
+        }
+    }
 }
 
 /// Logits of the network for the radiographs named, in their order.

@@ -61,6 +61,9 @@ pub struct Recipe {
     /// `threshold` counts while it learns.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub calibrate: bool,
+    /// Teachers whose answers are learnt beside the truth.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub distillation: Option<Distillation>,
     /// The network.
     pub network: Design,
     /// The rule by which gradients change weights.
@@ -68,6 +71,17 @@ pub struct Recipe {
     /// How training images are varied.
     #[serde(default, skip_serializing_if = "Augmentation::is_identity")]
     pub augmentation: Augmentation,
+}
+
+/// Teachers (G. Hinton et al., arXiv:1503.02531) that are of the same kind as the network (T. Furlanello et al., ICML
+/// 2018) and judge the very images that it sees, as they were varied (L. Beyer et al., CVPR 2022).
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Distillation {
+    /// Networks that are trained before by this recipe, without teachers, each started otherwise; 1 to 9.
+    pub teachers: u32,
+    /// How much the mean of their probabilities counts in what is learnt, above 0 and up to 1; the truth counts the rest.
+    pub weight: f64,
 }
 
 /// How many batches an epoch has: a number, or `"whole"`.
@@ -247,6 +261,10 @@ impl Recipe {
         range("label_smoothing", smoothing, (0.0..1.0).contains(&smoothing), "from 0 to below 1")?;
         let average = self.weight_average;
         range("weight_average", average, (0.0..=0.999_999).contains(&average), "from 0 to 0.999999")?;
+        if let Some(Distillation { teachers, weight }) = self.distillation {
+            range("teachers", f64::from(teachers), (1..=9).contains(&teachers), "a whole number from 1 to 9")?;
+            range("weight", weight, weight > 0.0 && weight <= 1.0, "above 0 and up to 1")?;
+        }
         range("dropout", self.dropout, (0.0..1.0).contains(&self.dropout), "from 0 to below 1")?;
         let threshold = f64::from(self.threshold);
         range("threshold", threshold, threshold > 0.0 && threshold < 1.0, "between 0 and 1")?;
@@ -259,9 +277,15 @@ impl Recipe {
         InputContract { side: self.side, fit: Fit::Stretch, scale: 1.0 / 255.0, zero_point: 0 }
     }
 
-    /// What starts every random stream of a training with `seed`.
-    pub fn stream_seed(&self, seed: u64) -> u64 {
-        seed ^ (u64::from(self.start) << 32)
+    /// Networks that are trained before the one that is wanted.
+    pub fn teachers(&self) -> usize {
+        self.distillation.map_or(0, |distillation| distillation.teachers as usize)
+    }
+
+    /// What starts every random stream of the training with `seed` of teacher `teacher`, from 1, or 0 for the network
+    /// that is wanted.
+    pub fn stream_seed(&self, seed: u64, teacher: usize) -> u64 {
+        seed ^ ((u64::from(self.start) + teacher as u64) << 32)
     }
 
     /// Steps of an epoch on `images` training images; the whole is as many as there are whole batches.

@@ -4,6 +4,7 @@ use super::*;
 use crate::{
     augment::Augmentation,
     data::{Label, Sample, split::SplitKind},
+    network::{Architecture, Design},
     study::Plan,
 };
 
@@ -78,16 +79,49 @@ fn resumed_is_as_if_never_stopped_to_the_bit() {
     let mut heavy = recipe("sgd", 3);
     heavy.optimizer.momentum = Some(0.9);
     heavy.optimizer.schedule = Schedule::Cosine;
-    for recipe in [recipe("adam", 3), recipe("sgd-l2", 3), recipe("sgd-dropout", 3), heavy, best] {
+    let mut taught = recipe("adam", 3);
+    taught.optimizer = Optimizer { kind: OptimizerKind::AdamW, weight_decay: Some(0.1), ..taught.optimizer };
+    taught.weight_average = 0.9;
+    taught.distillation = Some(Distillation { teachers: 2, weight: 0.5 });
+    for recipe in [recipe("adam", 3), recipe("sgd-l2", 3), recipe("sgd-dropout", 3), heavy, best, taught] {
         let (straight, saved) = run(&recipe, None);
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join(Checkpoint::FILE);
-        saved[1].save(&path).unwrap();
-        let (resumed, _) = run(&recipe, Some(Checkpoint::load(&path).unwrap()));
-        assert_eq!(resumed.network.state(), straight.network.state(), "{recipe:?}");
-        assert_eq!(resumed.history, straight.history);
-        assert_eq!(resumed.kept_epoch, straight.kept_epoch);
+        // In the first network, and between and in those that follow.
+        for checkpoint in saved.iter().skip(1).step_by(3) {
+            checkpoint.save(&path).unwrap();
+            let (resumed, _) = run(&recipe, Some(Checkpoint::load(&path).unwrap()));
+            assert_eq!(resumed.network.state(), straight.network.state(), "{recipe:?}");
+            assert_eq!(resumed.history, straight.history);
+            assert_eq!(resumed.kept_epoch, straight.kept_epoch);
+        }
+        assert_eq!(saved.len(), (1 + recipe.teachers()) * 4);
     }
+}
+
+#[test]
+fn teachers_are_trainings_of_their_own_and_are_learnt_from() {
+    let plain = recipe("adam", 2);
+    let taught = |weight| Recipe { distillation: Some(Distillation { teachers: 2, weight }), ..plain.clone() };
+    let (half, saved) = run(&taught(0.5), None);
+    for teacher in 1..=2 {
+        let alone = run(&Recipe { start: teacher, ..plain.clone() }, None).0;
+        assert!(saved[8].teachers[teacher as usize - 1] == alone.network.state(), "{teacher}");
+    }
+    assert_eq!(half.history.len(), 2);
+    assert_ne!(half.network.state(), run(&plain, None).0.network.state());
+    assert_ne!(half.network.state(), run(&taught(1.0), None).0.network.state());
+}
+
+#[test]
+fn decay_shrinks_weights() {
+    let decayed = |weight_decay| {
+        let mut recipe = recipe("adam", 2);
+        recipe.optimizer =
+            Optimizer { kind: OptimizerKind::AdamW, weight_decay: Some(weight_decay), ..recipe.optimizer };
+        run(&recipe, None).0.network.state().iter().map(|w| f64::from(*w).powi(2)).sum::<f64>()
+    };
+    assert!(decayed(20.0) < 0.9 * decayed(0.0));
 }
 
 #[test]
@@ -105,6 +139,8 @@ fn every_setting_changes_what_is_learnt() {
         Recipe { optimizer: momentum, ..sgd.clone() },
         Recipe { optimizer: cosine, ..sgd.clone() },
         Recipe { augmentation: Augmentation { horizontal_flip: true, ..Augmentation::default() }, ..sgd.clone() },
+        Recipe { label_smoothing: 0.1, ..sgd.clone() },
+        Recipe { weight_average: 0.9, ..sgd.clone() },
         recipe("adam", 2),
     ] {
         assert_ne!(state(&other), plain, "{other:?}");
@@ -126,7 +162,10 @@ fn the_number_of_threads_does_not_matter() {
     let small = recipe("adam-strong-bn", 2);
     // Large enough for the library to use several threads, too.
     let large = Recipe { side: 128, batch: 20, steps: Steps::Number(1), l2: 0.01, ..recipe("adam", 1) };
-    for recipe in [small, large] {
+    let network =
+        Design { architecture: Architecture::Averaged, channels: 1, widths: vec![8, 16, 64], batch_norm: true };
+    let averaged = Recipe { side: 96, batch: 20, steps: Steps::Number(2), network, ..recipe("adam", 1) };
+    for recipe in [small, large, averaged] {
         let with = |threads: usize| {
             let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
             pool.install(|| {

@@ -6,14 +6,16 @@ use std::{
 };
 
 use burn::{
+    module::Module,
     optim::{AdamConfig, AdamWConfig, GradientsParams, ModuleOptimizer, SgdConfig, momentum::MomentumConfig},
-    tensor::{Bytes, Device, Tensor, TensorData},
+    tensor::{Bytes, Device, Tensor, TensorData, activation},
 };
 use rand::Rng;
 use shared::contract::InputContract;
 
 use super::{
-    Checkpoint, EpochMetrics, Keep, OptimizerKind, Outcome, Progress, Task, Trained, TrainingError, Watcher,
+    Checkpoint, Distillation, EpochMetrics, Keep, OptimizerKind, Outcome, Progress, Task, Trained, TrainingError,
+    Watcher,
     batches::{self, Shuffled, Stream},
     cross_entropy, device, judge, l2_term, sigmoid,
 };
@@ -27,6 +29,10 @@ pub(super) struct Trainer<'a> {
     class_weights: [f32; 2],
     device: Device,
     network: Network,
+    /// States of all teachers, once they are finished; until then of those that are.
+    teacher_states: &'a [Vec<f32>],
+    /// Whose answers are learnt beside the truth.
+    teachers: Vec<Network>,
     optimizer: ModuleOptimizer,
     stream: Shuffled<'a>,
     step: u64,
@@ -39,11 +45,18 @@ pub(super) struct Trainer<'a> {
 }
 
 impl<'a> Trainer<'a> {
-    /// At its start, or at a checkpoint.
-    pub(super) fn new(task: &'a Task<'a>, from: Option<Checkpoint>) -> Result<Self, TrainingError> {
+    /// At its start, or at a checkpoint. Of the next teacher, if there are less than the recipe wants; `seconds` is what
+    /// those that there are took.
+    pub(super) fn new(
+        task: &'a Task<'a>,
+        teacher_states: &'a [Vec<f32>],
+        seconds: f64,
+        from: Option<Checkpoint>,
+    ) -> Result<Self, TrainingError> {
         let recipe = task.recipe;
         let device = device().autodiff();
-        let seed = recipe.stream_seed(task.seed);
+        let taught = teacher_states.len() == recipe.teachers();
+        let seed = recipe.stream_seed(task.seed, if taught { 0 } else { teacher_states.len() + 1 });
         let mut network = Network::initialise(&recipe.network, usize::from(recipe.side), seed, &device)?;
         let mut optimizer = match recipe.optimizer.kind {
             OptimizerKind::Sgd => {
@@ -66,7 +79,7 @@ impl<'a> Trainer<'a> {
                 .with_weight_decay(recipe.optimizer.weight_decay.unwrap_or(0.0) as f32)
                 .init(),
         };
-        let (mut step, mut history, mut best, mut seconds) = (0, Vec::new(), Vec::new(), 0.0);
+        let (mut step, mut history, mut best, mut seconds) = (0, Vec::new(), Vec::new(), seconds);
         let mut average = if recipe.weight_average > 0.0 { network.state() } else { Vec::new() };
         if let Some(checkpoint) = from {
             let steps = recipe.steps_of(task.split.train.len()) * checkpoint.history.len();
@@ -74,6 +87,7 @@ impl<'a> Trainer<'a> {
                 && checkpoint.step == steps as u64
                 && [0, checkpoint.weights.len()].contains(&checkpoint.best.len())
                 && checkpoint.average.len() == average.len()
+                && teacher_states.len() <= recipe.teachers()
                 && network.set_state(&checkpoint.weights);
             if !fits {
                 return Err(TrainingError::OtherTraining);
@@ -84,6 +98,14 @@ impl<'a> Trainer<'a> {
             (step, history, best, seconds) = (checkpoint.step, checkpoint.history, checkpoint.best, checkpoint.seconds);
             average = checkpoint.average;
         }
+        let mut teachers = Vec::new();
+        for state in teacher_states.iter().filter(|_| taught) {
+            let mut teacher = Network::initialise(&recipe.network, usize::from(recipe.side), 0, &device)?;
+            if !teacher.set_state(state) {
+                return Err(TrainingError::OtherTraining);
+            }
+            teachers.push(teacher.valid());
+        }
         let train = &task.split.train;
         let pneumonia = train.iter().filter(|&&i| task.data.samples[i].label.positive()).count();
         Ok(Self {
@@ -93,6 +115,8 @@ impl<'a> Trainer<'a> {
             class_weights: recipe.weights_of([train.len() - pneumonia, pneumonia]),
             device,
             network,
+            teacher_states,
+            teachers,
             optimizer,
             stream: Shuffled::new(train, seed, step * recipe.batch as u64),
             step,
@@ -129,6 +153,7 @@ impl<'a> Trainer<'a> {
             weights: self.network.state(),
             best: self.best.clone(),
             average: self.average.clone(),
+            teachers: self.teacher_states.to_vec(),
             optimizer: optimizer.to_vec(),
         })
     }
@@ -225,6 +250,7 @@ impl<'a> Trainer<'a> {
         } else {
             batches::augmented(data, &indices, &recipe.augmentation, seed, first, &self.contract, &self.device)
         };
+        let taught = self.taught(&images);
         let positive = |&i: &usize| data.samples[i].label.positive();
         let mut rng = Stream::Dropout { step: self.step }.generator(seed);
         let logits = if recipe.dropout > 0.0 {
@@ -248,6 +274,12 @@ impl<'a> Trainer<'a> {
         let weights = indices.iter().map(|i| self.class_weights[usize::from(positive(i))]).collect();
         let [labels, weights]: [Tensor<1>; 2] = [labels, weights]
             .map(|values: Vec<f32>| Tensor::from_data(TensorData::new(values, [indices.len()]), &self.device));
+        let labels = match (taught, recipe.distillation) {
+            (Some(taught), Some(Distillation { weight, .. })) => {
+                labels.mul_scalar(1.0 - weight) + Tensor::from_inner(taught).mul_scalar(weight)
+            }
+            _ => labels,
+        };
         let mut loss = binary_cross_entropy(logits, labels, weights);
         if recipe.l2 > 0.0 {
             loss = loss + self.network.squared_weights().mul_scalar(recipe.l2);
@@ -259,6 +291,14 @@ impl<'a> Trainer<'a> {
         self.step += 1;
         self.update_average();
         (value, right)
+    }
+
+    /// Mean probability of the teachers, `[images]`; `None` without any.
+    fn taught(&self, images: &Tensor<4>) -> Option<Tensor<1>> {
+        let probabilities =
+            self.teachers.iter().map(|teacher| activation::sigmoid(teacher.forward(images.clone().inner())));
+        let sum = probabilities.reduce(|sum, probability| sum + probability)?;
+        Some(sum.div_scalar(self.teachers.len() as f64))
     }
 
     /// Loss and accuracy on the validation images of this epoch.
