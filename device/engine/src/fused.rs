@@ -1,7 +1,8 @@
 //! Runs a fused network: tract operators around our kernels.
 //!
 //! The graph is built with tract-core alone: the pixels → [`Quantize`] → one [`Fused`] operator per layer → [`Dequantize`] →
-//! logit and probability. Between them go flat tensors of i8, laid out as their [`Layout`] says.
+//! logit and probability. Between them go flat tensors of i8, laid out as their [`Layout`] says. Where a [`Head`] reads the
+//! last feature map, that is an output too: a reference to what the pass has left, at no cost to who does not look.
 //!
 //! **Memory.** Whatever an image needs is allocated once, with the state that runs it. The state of every operator owns the
 //! tensor that the operator writes, and hands tract another reference to it. When tract has gone on to the outputs it
@@ -18,6 +19,7 @@ use kernels::{Layout, Prepared, Scratch};
 use tract_core::{internal::*, runtime::RunOptions};
 
 use crate::{
+    activation::{ActivationMap, Head},
     fuse,
     probability::probability,
     profile::{LayerProfile, Profile, median},
@@ -28,6 +30,8 @@ pub(crate) struct Network {
     plan: Arc<TypedSimplePlan>,
     quantize: Quantize,
     layers: Vec<Layer>,
+    /// What reads the last feature map where that is done place by place, and how the map lies.
+    head: Option<(Head, Layout)>,
     /// Those that no thread is using.
     states: Mutex<Vec<State>>,
 }
@@ -63,12 +67,15 @@ impl Network {
         }
         let at = layouts[plan.output].index(0, 0);
         let dequantize = Dequantize { scale: plan.scale.to_bits(), at };
-        let outputs = model.wire_node("outputs", dequantize, &[maps[plan.output]])?;
+        let mut outputs = model.wire_node("outputs", dequantize, &[maps[plan.output]])?;
+        let head = plan.head();
+        outputs.extend(head.iter().map(|(map, _)| maps[*map]));
+        let head = head.map(|(map, head)| (head, layouts[map]));
         model.select_output_outlets(&outputs)?;
         // Every operator keeps its output, so no order of them saves memory.
         let options = RunOptions { skip_order_opt_ram: true, ..RunOptions::default() };
         let plan = TypedSimplePlan::new_with_options(model, &options)?;
-        let network = Self { plan, quantize, layers, states: Mutex::default() };
+        let network = Self { plan, quantize, layers, head, states: Mutex::default() };
         // The first image shall find its memory.
         let state = network.state()?;
         network.put_back(state);
@@ -77,18 +84,29 @@ impl Network {
 
     /// Logit and probability of `side * side` pixels.
     pub(crate) fn classify(&self, pixels: &[u8]) -> TractResult<[f32; 2]> {
+        self.run(pixels, score)
+    }
+
+    /// The same, with the averages of the last feature map's channels and the activation map, where there are such.
+    pub(crate) fn examine(&self, pixels: &[u8]) -> TractResult<([f32; 2], Option<(Vec<f32>, ActivationMap)>)> {
+        self.run(pixels, |outputs| {
+            let Some((head, layout)) = &self.head else { return Ok((score(outputs)?, None)) };
+            let map = values(outputs.get(2).context("the last feature map is an output")?)?;
+            let seen = head.see(|row, column, channel| f32::from(map[layout.index(row, column) + channel]));
+            Ok((score(outputs)?, Some(seen)))
+        })
+    }
+
+    /// Runs the network and reads its outputs.
+    fn run<T>(&self, pixels: &[u8], read: impl FnOnce(&[TValue]) -> TractResult<T>) -> TractResult<T> {
         // A state whose run fails is dropped, with whatever it holds.
         let mut state = self.state()?;
         write(&mut state.pixels, pixels.len(), |values: &mut [u8]| values.copy_from_slice(pixels))?;
         let outputs = state.run.run(tvec!(state.pixels.clone().into_tvalue()))?;
-        let value = |index: usize| -> TractResult<f32> {
-            let output = outputs.get(index).context("the network has two outputs")?;
-            Ok(*output.try_as_plain_ram()?.to_scalar::<f32>()?)
-        };
-        let score = [value(0)?, value(1)?];
+        let result = read(&outputs)?;
         drop(outputs);
         self.put_back(state);
-        Ok(score)
+        Ok(result)
     }
 
     /// Times the whole network and, without tract between them, its layers, `rounds` times in turn.
@@ -131,6 +149,15 @@ impl Network {
     fn put_back(&self, state: State) {
         self.states.lock().unwrap_or_else(PoisonError::into_inner).push(state);
     }
+}
+
+/// Logit and probability, from the outputs.
+fn score(outputs: &[TValue]) -> TractResult<[f32; 2]> {
+    let value = |index: usize| -> TractResult<f32> {
+        let output = outputs.get(index).context("the network has two outputs")?;
+        Ok(*output.try_as_plain_ram()?.to_scalar::<f32>()?)
+    };
+    Ok([value(0)?, value(1)?])
 }
 
 /// Writes a tensor of `length` values that nobody else holds; makes another, of zeros, if somebody does or it is of

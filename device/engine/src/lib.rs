@@ -9,10 +9,12 @@
 //! Host and box use this one crate, so that a verdict computed on the host is the verdict of the box.
 //! Pumua is a research aid, not a medical device.
 
+mod activation;
 mod card;
 mod check;
 mod default_model;
 mod execution;
+mod float;
 mod fuse;
 mod fused;
 mod integer;
@@ -21,11 +23,12 @@ pub mod onnx;
 mod probability;
 mod profile;
 
+pub use activation::{ActivationMap, Grid};
 pub use card::{CARD_KEY, Card, CardError};
 pub use check::{GraphError, INPUT, OPERATORS, OPSETS, OUTPUTS};
 pub use default_model::DEFAULT_MODEL;
 pub use execution::Execution;
 pub use fuse::{Obstacle, Unfused};
 pub use kernels::{Kernels, KernelsError, LayerError, Shape};
-pub use model::{MAX_MODEL_BYTES, Model, ModelError, Observer, Score, card, decode};
+pub use model::{Examination, MAX_MODEL_BYTES, Model, ModelError, Observer, Score, card, decode};
 pub use profile::{LayerProfile, Profile};

@@ -15,10 +15,11 @@ use shared::verdict::Digest;
 use tract_onnx::tract_hir::internal::*;
 
 use crate::{
+    activation::{ActivationMap, Head},
     card::{CARD_KEY, Card, CardError},
     check::{self, GraphError, OUTPUTS},
     execution::Execution,
-    fuse, fused, integer,
+    float, fuse, fused, integer,
     onnx::pb::{ModelProto, ValueInfoProto},
     profile::Profile,
 };
@@ -77,6 +78,18 @@ pub struct Score {
     pub probability: f32,
 }
 
+/// The answer of a model, and what it rests on.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Examination {
+    /// The answer: that of [`Model::classify`], to the bit.
+    pub score: Score,
+    /// The global average of each channel of the last feature map, in real numbers and before it is rounded. Empty unless the
+    /// network ends in global average pooling and one dense layer.
+    pub features: Vec<f32>,
+    /// What each place adds to the logit. `None` where there are no features.
+    pub map: Option<ActivationMap>,
+}
+
 /// A model, ready to run.
 ///
 /// It may be shared by threads: every [`Model::classify`] works in memory of its own, so a reference can be used from any
@@ -93,7 +106,7 @@ pub struct Model {
 /// What runs.
 enum Network {
     Fused(Box<fused::Network>),
-    Tract(Plan),
+    Tract { plan: Plan, head: Option<Head> },
 }
 
 impl Model {
@@ -151,13 +164,26 @@ impl Model {
                 let [logit, probability] = guarded(|| network.classify(input))?;
                 Ok(Score { logit, probability })
             }
-            Network::Tract(plan) => match plan.run(&self.card, input)?.as_slice() {
-                [logit, probability] if logit.len() == 1 && probability.len() == 1 => {
-                    Ok(Score { logit: logit[0], probability: probability[0] })
-                }
-                _ => Err(ModelError::Network("logit and probability are not one value each".into())),
-            },
+            Network::Tract { plan, .. } => score(&plan.run(&self.card, input)?),
         }
+    }
+
+    /// Judges one input as [`Model::classify`] does, and tells from the same pass what the answer rests on.
+    pub fn examine(&self, input: &[u8]) -> Result<Examination, ModelError> {
+        check_input(&self.card, input)?;
+        let (score, seen) = match &self.network {
+            Network::Fused(network) => {
+                let ([logit, probability], seen) = guarded(|| network.examine(input))?;
+                (Score { logit, probability }, seen)
+            }
+            Network::Tract { plan, head } => {
+                let outputs = plan.run(&self.card, input)?;
+                let last = head.as_ref().and_then(|head| Some((head, outputs.get(2)?)));
+                (score(&outputs)?, last.and_then(|(head, map)| head.see_planes(map)))
+            }
+        };
+        let (features, map) = seen.map_or((Vec::new(), None), |(features, map)| (features, Some(map)));
+        Ok(Examination { score, features, map })
     }
 
     /// Measures what the layers of a fused network take, the network and its layers `rounds` times in turn on one input. `None`
@@ -166,17 +192,20 @@ impl Model {
         check_input(&self.card, input)?;
         match &self.network {
             Network::Fused(network) => guarded(|| network.profile(input, rounds)).map(Some),
-            Network::Tract(_) => Ok(None),
+            Network::Tract { .. } => Ok(None),
         }
     }
 }
 
 /// Builds what runs a file that has been checked.
 fn build(file: &ModelProto, card: &Card, kernels: Kernels) -> Result<(Network, Execution), ModelError> {
-    let tract = || Plan::new(file, card, &OUTPUTS).map(Network::Tract);
     let graph = file.graph.as_ref().ok_or(GraphError::Empty)?;
     if !card.int8 {
-        return Ok((tract()?, Execution::float(graph)));
+        let end = float::End::find(graph);
+        let outputs: Vec<&str> = OUTPUTS.into_iter().chain(end.as_ref().map(|end| end.map.as_str())).collect();
+        let plan = Plan::new(file, card, &outputs)?;
+        let head = end.and_then(|end| end.head(plan.shapes.get(2)?));
+        return Ok((Network::Tract { plan, head }, Execution::float(graph)));
     }
     let fused = guarded(|| {
         Ok(fuse::Plan::new(graph, &card.contract).and_then(|plan| {
@@ -191,7 +220,20 @@ fn build(file: &ModelProto, card: &Card, kernels: Kernels) -> Result<(Network, E
             let network = guarded(|| fused::Network::new(&plan, &layouts, prepared))?;
             Ok((Network::Fused(Box::new(network)), execution))
         }
-        Err(reason) => Ok((tract()?, Execution::unfused(graph, reason))),
+        Err(reason) => {
+            let plan = Plan::new(file, card, &OUTPUTS)?;
+            Ok((Network::Tract { plan, head: None }, Execution::unfused(graph, reason)))
+        }
+    }
+}
+
+/// The score among the outputs of tract, logit and probability first.
+fn score(outputs: &[Vec<f32>]) -> Result<Score, ModelError> {
+    match outputs {
+        [logit, probability, ..] if logit.len() == 1 && probability.len() == 1 => {
+            Ok(Score { logit: logit[0], probability: probability[0] })
+        }
+        _ => Err(ModelError::Network("logit and probability are not one value each".into())),
     }
 }
 
@@ -237,7 +279,11 @@ impl Observer {
 }
 
 /// What tract made of the file.
-struct Plan(Arc<TypedRunnableModel>);
+struct Plan {
+    runnable: Arc<TypedRunnableModel>,
+    /// Shapes of the outputs.
+    shapes: Vec<Vec<usize>>,
+}
 
 impl Plan {
     /// Builds the network for one image, with these outputs.
@@ -261,7 +307,9 @@ impl Plan {
                     ensure!(values.is_some_and(|n| n <= MAX_TENSOR), "tensor {} is too large: {shape:?}", node.name);
                 }
             }
-            Ok(Self(model.into_optimized()?.into_runnable()?))
+            let shape = |index| Ok(model.output_fact(index)?.shape.as_concrete().unwrap_or_default().to_vec());
+            let shapes = (0..outputs.len()).map(shape).collect::<TractResult<_>>()?;
+            Ok(Self { runnable: model.into_optimized()?.into_runnable()?, shapes })
         })
     }
 
@@ -271,7 +319,7 @@ impl Plan {
         let values: Vec<f32> = input.iter().map(|&pixel| contract.value(pixel)).collect();
         guarded(|| {
             let image = Tensor::from_shape(&[1, 1, side, side], &values)?;
-            let outputs = self.0.run(tvec!(image.into_tvalue()))?;
+            let outputs = self.runnable.run(tvec!(image.into_tvalue()))?;
             outputs.iter().map(|tensor| Ok(tensor.try_as_plain_ram()?.as_slice::<f32>()?.to_vec())).collect()
         })
     }

@@ -7,7 +7,7 @@ use engine::{DEFAULT_MODEL, Execution, Kernels, Model};
 
 #[test]
 fn images_after_the_first_allocate_nothing() {
-    for file in [DEFAULT_MODEL, &bytes(&Builder::separable(1).onnx())] {
+    for file in [DEFAULT_MODEL, &bytes(&Builder::separable(1).onnx()), &bytes(&Builder::pooled(1).onnx())] {
         for kernels in Kernels::available() {
             let mut loaded = None;
             let used = allocation_counter::measure(|| loaded = Model::from_bytes_with(file, kernels).ok());

@@ -18,6 +18,7 @@
 //! An operator is folded only if it is the sole reader of its input. Nodes that neither output depends on are left out. All
 //! other graphs are [`Unfused`], with the first node that does not fit: they run through tract's own operators.
 
+mod head;
 mod reader;
 mod window;
 
@@ -105,6 +106,8 @@ pub(crate) struct Plan {
     pub(crate) steps: Vec<Step>,
     /// The shape of every feature map.
     pub(crate) shapes: Vec<Shape>,
+    /// What the values of every feature map are multiplied by to be real numbers.
+    pub(crate) scales: Vec<f32>,
     /// The map of one value that is the logit.
     pub(crate) output: usize,
     /// What its value is multiplied by to be the logit.

@@ -43,6 +43,8 @@ struct Map<'a> {
     shape: Shape,
     /// The tensor that it is, after all that has been folded into the step that makes it.
     tensor: &'a str,
+    /// What its values are multiplied by to be real numbers.
+    scale: f32,
     /// True if no value can be negative.
     positive: bool,
 }
@@ -92,6 +94,7 @@ impl<'a> Reader<'a> {
                     table,
                     steps: self.steps,
                     shapes: self.maps.iter().map(|map| map.shape).collect(),
+                    scales: self.maps.iter().map(|map| map.scale).collect(),
                     output: logit.map,
                     scale: logit.scale,
                 })
@@ -167,6 +170,7 @@ impl<'a> Reader<'a> {
         self.maps.push(Map {
             shape: Shape { height: side, width: side, channels: 1 },
             tensor: output(node)?,
+            scale,
             positive: table.iter().all(|&value| value >= 0),
         });
         Ok(Value::Int8 { map: 0, rank: 4 })
@@ -199,7 +203,7 @@ impl<'a> Reader<'a> {
             Some(groups) if groups == channels && outputs == channels && inputs == 1 => Layer::Depthwise(filters),
             _ => return Err(Obstacle::Groups),
         };
-        self.push(node, layer, vec![map])
+        self.push(node, layer, vec![map], y_scale)
     }
 
     fn add(&mut self, node: &'a NodeProto, terms: [Real; 2], relu: bool) -> Result<Value, Obstacle> {
@@ -208,8 +212,9 @@ impl<'a> Reader<'a> {
         if !(128.0 * scales[0] + 128.0 * scales[1]).is_finite() {
             return Err(Obstacle::Scale);
         }
-        let layer = Layer::Add { scales, output_scale: self.scalar(node, 1)?, relu };
-        self.push(node, layer, terms.map(|term| term.map).to_vec())
+        let output_scale = self.scalar(node, 1)?;
+        let layer = Layer::Add { scales, output_scale, relu };
+        self.push(node, layer, terms.map(|term| term.map).to_vec(), output_scale)
     }
 
     fn max_pool(&mut self, node: &'a NodeProto, map: usize) -> Result<Value, Obstacle> {
@@ -224,7 +229,7 @@ impl<'a> Reader<'a> {
             self.maps[map].tensor = output(node)?;
             return Ok(Value::Int8 { map, rank: 4 });
         }
-        self.push(node, Layer::MaxPool, vec![map])
+        self.push(node, Layer::MaxPool, vec![map], self.maps[map].scale)
     }
 
     /// Folds a Relu into the step that makes its input.
@@ -255,7 +260,7 @@ impl<'a> Reader<'a> {
         }
     }
 
-    fn push(&mut self, node: &'a NodeProto, layer: Layer, maps: Vec<usize>) -> Result<Value, Obstacle> {
+    fn push(&mut self, node: &'a NodeProto, layer: Layer, maps: Vec<usize>, scale: f32) -> Result<Value, Obstacle> {
         let shape = layer.output(self.maps[maps[0]].shape)?;
         let positive = match &layer {
             Layer::Add { relu: true, .. } => true,
@@ -267,7 +272,7 @@ impl<'a> Reader<'a> {
             return Err(Obstacle::Size);
         }
         self.steps.push(step);
-        self.maps.push(Map { shape, tensor: output(node)?, positive });
+        self.maps.push(Map { shape, tensor: output(node)?, scale, positive });
         Ok(Value::Int8 { map: self.maps.len() - 1, rank: 4 })
     }
 

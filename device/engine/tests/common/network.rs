@@ -44,9 +44,9 @@ pub(crate) enum Layer {
 
 /// A feature map: channels, rows, columns.
 #[derive(Clone, Debug)]
-struct Map {
-    shape: [usize; 3],
-    values: Vec<i8>,
+pub(crate) struct Map {
+    pub(crate) shape: [usize; 3],
+    pub(crate) values: Vec<i8>,
 }
 
 /// A network whose last tensor is one value, the logit.
@@ -184,6 +184,14 @@ impl Network {
 
     /// The logit of an image, by the definition.
     pub(crate) fn reference(&self, pixels: &[u8]) -> f32 {
+        let maps = self.maps(pixels);
+        let last = maps.last().expect("a map");
+        assert_eq!(last.shape, [1, 1, 1], "the last layer gives one value");
+        f32::from(last.values[0]) * self.output_scale
+    }
+
+    /// Every tensor of an image, by the definition.
+    pub(crate) fn maps(&self, pixels: &[u8]) -> Vec<Map> {
         let value = |p: &u8| (f32::from(*p) - f32::from(self.zero_point)) * (1.0 / 255.0);
         let quantize = |p: &u8| saturate(value(p) / self.input_scale);
         let mut maps = vec![Map { shape: [1, SIDE, SIDE], values: pixels.iter().map(quantize).collect() }];
@@ -207,9 +215,7 @@ impl Network {
             };
             maps.push(map);
         }
-        let last = maps.last().expect("a map");
-        assert_eq!(last.shape, [1, 1, 1], "the last layer gives one value");
-        f32::from(last.values[0]) * self.output_scale
+        maps
     }
 }
 
@@ -423,6 +429,20 @@ impl Builder {
         let wide = net.convolution(down, 40, [1, 1], [1, 1], [0; 4]);
         let wide = net.relu(wide);
         net.average(wide);
+        net.end()
+    }
+
+    /// Blocks of 3×3 convolution, ReLU and max-pooling, then global average pooling.
+    pub(crate) fn pooled(seed: u64) -> Network {
+        let mut net = Self::new(seed);
+        for outputs in [12, 24] {
+            let from = net.last();
+            let block = net.convolution(from, outputs, [3, 3], [1, 1], [0; 4]);
+            let block = net.relu(block);
+            net.max_pool(block);
+        }
+        let last = net.last();
+        net.average(last);
         net.end()
     }
 
