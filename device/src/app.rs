@@ -324,6 +324,7 @@ mod tests {
             contract: InputContract { side: 16, fit: Fit::Stretch, scale: 1.0 / 255.0, zero_point: 0 },
             point: OperatingPoint { threshold: 0.5, refer_from: 0.4, refer_to: 0.6 },
             points: None,
+            subtypes: None,
             labels: ["normal".to_owned(), "pneumonia".to_owned()],
             synthetic: true,
             int8: false,

@@ -44,6 +44,7 @@ impl Brightness {
             contract: CONTRACT,
             point: OperatingPoint { threshold: 0.5, refer_from: 0.4, refer_to: 0.6 },
             points: None,
+            subtypes: None,
             labels: ["normal".to_owned(), "pneumonia".to_owned()],
             synthetic: true,
             int8: false,

@@ -20,6 +20,7 @@ use crate::{
     quantize::{self, QuantizeError, quantize},
     report::ModelResult,
     statistics::{Figures, Proportion, flips, refer_band},
+    subtype,
 };
 
 /// Training images that the quantizer looks at.
@@ -54,8 +55,9 @@ pub enum DeliveryError {
 }
 
 /// Exports the network, quantizes the file, measures both with the engine of the box, and writes them into `folder`,
-/// each with its own band of uncertainty and its own figures in its card; if they are to be calibrated, the probabilities
-/// are first made to mean what they say, and the card has operating points of its own, of which the balanced one decides.
+/// each with its own figures in its card. Each has its own band of uncertainty, too; or, if they are to be calibrated, the
+/// probabilities are first made to mean what they say, and the cards of both have the same operating points, of which the
+/// balanced one decides.
 pub fn deliver(
     mut layers: Layers,
     card: &Card,
@@ -64,30 +66,26 @@ pub fn deliver(
     split: &Split,
     folder: &Path,
 ) -> Result<Delivery, DeliveryError> {
-    let prefix = if data.synthetic { "synthetic-" } else { "" };
-    let place = |kind: &str| folder.join(format!("{prefix}model-{kind}.onnx"));
-    if calibrated {
-        let raw = Model::from_bytes(&onnx::export(&layers, card)?)?;
-        let logits: Vec<f32> = split
-            .validation
-            .par_iter()
-            .map(|&i| Ok(raw.classify(&data.samples[i].pixels)?.logit))
-            .collect::<Result<_, ModelError>>()?;
-        let positive: Vec<bool> = split.validation.iter().map(|&i| data.samples[i].label.positive()).collect();
-        let Calibrator { slope, intercept } = Calibrator::fit(&logits, &positive);
-        layers.calibrate(slope, intercept);
-    }
-    let measure = |name: &str, onnx: &[u8]| measure(name, onnx, calibrated, data, split, &place(name));
-    let (float, float_bytes) = measure("float32", &onnx::export(&layers, card)?)?;
-
+    let mut card = card.clone();
     // The quantizer holds some of them back to measure the drift, so their order must be random.
     let mut shuffled = split.train.clone();
     shuffled.shuffle(&mut ChaCha8Rng::seed_from_u64(card.seed));
     shuffled.truncate(CALIBRATION_IMAGES);
     let images: Vec<&[u8]> = shuffled.iter().map(|&i| data.samples[i].pixels.as_slice()).collect();
-    let quantized = quantize(&float_bytes, &images, quantize::Options::default())?;
-    let (int8, _) = measure("int8", &quantized.bytes)?;
-
+    let quantized = |onnx: &[u8]| quantize(onnx, &images, quantize::Options::default());
+    if calibrated {
+        calibrate(&mut layers, &card, data, &split.validation)?;
+        // The box runs the int8 file: its points are those of both, so that what differs is arithmetic alone.
+        let model = Model::from_bytes(&quantized(&onnx::export(&layers, &card)?)?.bytes)?;
+        card.points = operating_points(&score(&model, data, &split.validation)?);
+        card.point = card.points.map_or(card.point, |points| points.of(Profile::default()));
+        card.subtypes = subtype::fit(&model, data, &split.train, &split.validation)?;
+    }
+    let prefix = if data.synthetic { "synthetic-" } else { "" };
+    let place = |kind: &str| folder.join(format!("{prefix}model-{kind}.onnx"));
+    let (float, float_bytes) = measure("float32", &onnx::export(&layers, &card)?, data, split, &place("float32"))?;
+    let quantized = quantized(&float_bytes)?;
+    let (int8, _) = measure("int8", &quantized.bytes, data, split, &place("int8"))?;
     Ok(Delivery {
         flips: flips(&float.scored, &int8.scored, float.point.threshold),
         calibration: format!("{} on {} training images", quantized.method, images.len()),
@@ -95,25 +93,33 @@ pub fn deliver(
     })
 }
 
-/// Fits the band of uncertainty on the validation part, measures on the test part, and writes the model with both in
-/// its card. Gives back the bytes of the file, too.
+/// Makes the probabilities mean what they say on these radiographs.
+fn calibrate(layers: &mut Layers, card: &Card, data: &Dataset, validation: &[usize]) -> Result<(), DeliveryError> {
+    let model = Model::from_bytes(&onnx::export(layers, card)?)?;
+    let logit = |&i: &usize| Ok(model.classify(&data.samples[i].pixels)?.logit);
+    let logits: Vec<f32> = validation.par_iter().map(logit).collect::<Result<_, ModelError>>()?;
+    let positive: Vec<bool> = validation.iter().map(|&i| data.samples[i].label.positive()).collect();
+    let Calibrator { slope, intercept } = Calibrator::fit(&logits, &positive);
+    layers.calibrate(slope, intercept);
+    Ok(())
+}
+
+/// Fits the band of uncertainty on the validation part, unless the model has operating points, measures on the test part,
+/// and writes the model with all that in its card. Gives back the bytes of the file, too.
 fn measure(
     name: &str,
     onnx: &[u8],
-    calibrated: bool,
     data: &Dataset,
     split: &Split,
     path: &Path,
 ) -> Result<(ModelResult, Vec<u8>), DeliveryError> {
     let model = Model::from_bytes(onnx)?;
     let mut card = model.card().clone();
-    let validation = score(&model, data, &split.validation)?;
-    card.points = calibrated.then(|| operating_points(&validation)).flatten();
-    card.point = match card.points {
-        Some(points) => points.of(Profile::default()),
-        None => refer_band(&validation, card.point.threshold, RIGHT_OUTSIDE_BAND),
-    };
     let threshold = card.point.threshold;
+    let validation = score(&model, data, &split.validation)?;
+    if card.points.is_none() {
+        card.point = refer_band(&validation, threshold, RIGHT_OUTSIDE_BAND);
+    }
     let scored = score(&model, data, &split.test)?;
     let figures = Figures::of(&scored, threshold);
     for (part, figures) in [("validation", &Figures::of(&validation, threshold)), ("test", &figures)] {
@@ -179,6 +185,7 @@ mod tests {
             contract,
             point: OperatingPoint::HALF,
             points: None,
+            subtypes: None,
             labels: ["normal".to_owned(), "pneumonia".to_owned()],
             synthetic: true,
             int8: false,

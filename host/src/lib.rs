@@ -31,5 +31,6 @@ pub mod quantize;
 pub mod report;
 pub mod statistics;
 pub mod study;
+pub mod subtype;
 pub mod synthetic;
 pub mod training;

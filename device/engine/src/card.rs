@@ -25,6 +25,9 @@ pub struct Card {
     /// The operating points to choose from; `point` is one of them. Files of recipes that only have a threshold have none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub points: Option<OperatingPoints>,
+    /// Tells bacterial from viral pneumonia. Not shown on a screen unless its documentation says that it may be.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub subtypes: Option<Subtypes>,
     /// What the output near 0 and near 1 stands for.
     pub labels: [String; 2],
     /// True if it was trained on synthetic radiographs: its answers mean nothing medically.
@@ -41,6 +44,23 @@ pub struct Card {
     pub data_digest: String,
     /// Figures with the part they were measured on, e.g. `test.accuracy`.
     pub metrics: BTreeMap<String, f64>,
+}
+
+/// Log-odds of a viral against a bacterial pneumonia as a weighted sum of the features of a network.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Subtypes {
+    /// One for each feature.
+    pub weights: Vec<f32>,
+    /// Added to the sum.
+    pub bias: f32,
+}
+
+impl Subtypes {
+    /// Log-odds of a virus; `None` if these are not as many features as there are weights.
+    pub fn virus_logit(&self, features: &[f32]) -> Option<f32> {
+        let products = features.iter().zip(&self.weights).map(|(feature, weight)| feature * weight);
+        (features.len() == self.weights.len()).then(|| products.sum::<f32>() + self.bias)
+    }
 }
 
 /// A card that is missing or cannot be kept.

@@ -24,7 +24,7 @@ mod probability;
 mod profile;
 
 pub use activation::{ActivationMap, Grid};
-pub use card::{CARD_KEY, Card, CardError};
+pub use card::{CARD_KEY, Card, CardError, Subtypes};
 pub use check::{GraphError, INPUT, OPERATORS, OPSETS, OUTPUTS};
 pub use default_model::DEFAULT_MODEL;
 pub use execution::Execution;

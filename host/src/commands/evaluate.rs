@@ -194,6 +194,7 @@ mod tests {
             contract,
             point: OperatingPoint::HALF,
             points: None,
+            subtypes: None,
             labels: ["normal".to_owned(), "pneumonia".to_owned()],
             synthetic: true,
             int8: false,

@@ -319,6 +319,7 @@ impl Config {
             contract: self.recipe.contract(),
             point: OperatingPoint::unbanded(self.recipe.threshold),
             points: None,
+            subtypes: None,
             labels: Label::ALL.map(|label| label.to_string()),
             synthetic: data.synthetic,
             int8: false,

@@ -32,6 +32,7 @@ fn card() -> Card {
         contract: InputContract { side: SIDE as u16, fit: Fit::Stretch, scale: 1.0 / 255.0, zero_point: 0 },
         point: OperatingPoint::HALF,
         points: None,
+        subtypes: None,
         labels: ["NORMAL".into(), "PNEUMONIA".into()],
         synthetic: true,
         int8: false,

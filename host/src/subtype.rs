@@ -1,0 +1,186 @@
+//! Bacterial against viral pneumonia: a logistic regression on the features that the network has learnt for pneumonia.
+//!
+//! The network itself is not changed by it. Whether the answer may be shown is another question: see [`BAR`].
+
+use engine::{Model, ModelError, Subtypes};
+use rayon::prelude::*;
+
+use crate::data::{Dataset, Subtype};
+
+/// The lower end of the 95 % interval of the AUROC between the two kinds that a model must reach before a screen may name
+/// them. Below, one answer in several would send a child to the wrong treatment.
+pub const BAR: f64 = 0.95;
+
+/// Penalties of the squared weights of standardised features that are tried, in units of one radiograph's loss.
+const PENALTIES: [f64; 4] = [1.0, 10.0, 100.0, 1000.0];
+
+/// Steps of Newton's method at most; it takes about ten.
+const STEPS: usize = 50;
+
+/// Fits on the radiographs `train` with pneumonia of a known kind, with the penalty that does best on those of
+/// `validation`. `None` where the model has no features or a part lacks a kind.
+pub fn fit(
+    model: &Model,
+    data: &Dataset,
+    train: &[usize],
+    validation: &[usize],
+) -> Result<Option<Subtypes>, ModelError> {
+    let [train, validation] = [rows(model, data, train)?, rows(model, data, validation)?];
+    let both = |rows: &[Row]| rows.iter().any(|row| row.virus) && rows.iter().any(|row| !row.virus);
+    if !both(&train) || !both(&validation) || train[0].features.is_empty() {
+        return Ok(None);
+    }
+    let scale = Scale::of(&train);
+    let standard: Vec<(Vec<f64>, bool)> = train.iter().map(|row| (scale.apply(&row.features), row.virus)).collect();
+    let candidates = PENALTIES.into_iter().filter_map(|penalty| {
+        let subtypes = scale.undo(&regress(&standard, penalty)?);
+        Some((loss(&subtypes, &validation), subtypes))
+    });
+    Ok(candidates.min_by(|(a, _), (b, _)| a.total_cmp(b)).map(|(_, subtypes)| subtypes))
+}
+
+/// A radiograph with pneumonia.
+struct Row {
+    features: Vec<f32>,
+    virus: bool,
+}
+
+fn rows(model: &Model, data: &Dataset, indices: &[usize]) -> Result<Vec<Row>, ModelError> {
+    indices
+        .par_iter()
+        .filter_map(|&i| Some((&data.samples[i], data.samples[i].subtype? == Subtype::Virus)))
+        .map(|(sample, virus)| Ok(Row { features: model.examine(&sample.pixels)?.features, virus }))
+        .collect()
+}
+
+/// Mean and standard deviation of each feature.
+struct Scale(Vec<(f64, f64)>);
+
+impl Scale {
+    fn of(rows: &[Row]) -> Self {
+        let count = rows.len() as f64;
+        let moments = |feature: usize| {
+            let values = || rows.iter().map(|row| f64::from(row.features[feature]));
+            let mean = values().sum::<f64>() / count;
+            let variance = values().map(|value| (value - mean).powi(2)).sum::<f64>() / count;
+            (mean, if variance > 0.0 { variance.sqrt() } else { 1.0 })
+        };
+        Self((0..rows[0].features.len()).map(moments).collect())
+    }
+
+    /// Standardised features and a last one that is always 1.
+    fn apply(&self, features: &[f32]) -> Vec<f64> {
+        let standard =
+            features.iter().zip(&self.0).map(|(&value, (mean, deviation))| (f64::from(value) - mean) / deviation);
+        standard.chain([1.0]).collect()
+    }
+
+    /// Weights of standardised features as weights of the features themselves.
+    fn undo(&self, weights: &[f64]) -> Subtypes {
+        let scaled: Vec<f64> = weights.iter().zip(&self.0).map(|(weight, (_, deviation))| weight / deviation).collect();
+        let shift: f64 = scaled.iter().zip(&self.0).map(|(weight, (mean, _))| weight * mean).sum();
+        let bias = (weights[self.0.len()] - shift) as f32;
+        Subtypes { weights: scaled.iter().map(|&weight| weight as f32).collect(), bias }
+    }
+}
+
+/// Mean cross-entropy.
+fn loss(subtypes: &Subtypes, rows: &[Row]) -> f64 {
+    let one = |row: &Row| {
+        let logit = f64::from(subtypes.virus_logit(&row.features).unwrap_or(0.0));
+        logit.max(0.0) - if row.virus { logit } else { 0.0 } + (-logit.abs()).exp().ln_1p()
+    };
+    rows.iter().map(one).sum::<f64>() / rows.len() as f64
+}
+
+/// Logistic regression with `penalty / 2` times the sum of the squared weights, all but the last, by Newton's method.
+fn regress(rows: &[(Vec<f64>, bool)], penalty: f64) -> Option<Vec<f64>> {
+    let count = rows.first()?.0.len();
+    let mut weights = vec![0.0; count];
+    for _ in 0..STEPS {
+        let mut gradient: Vec<f64> = weights.iter().map(|weight| penalty * weight).collect();
+        gradient[count - 1] = 0.0;
+        let mut hessian = vec![0.0; count * count];
+        for i in 0..count {
+            hessian[i * count + i] = if i + 1 < count { penalty } else { 1e-9 };
+        }
+        for (x, virus) in rows {
+            let z: f64 = x.iter().zip(&weights).map(|(x, weight)| x * weight).sum();
+            let p = 1.0 / (1.0 + (-z).exp());
+            let (error, curvature) = (p - f64::from(u8::from(*virus)), p * (1.0 - p));
+            for (i, value) in x.iter().enumerate() {
+                gradient[i] += error * value;
+                let row = &mut hessian[i * count..][..=i];
+                row.iter_mut().zip(x).for_each(|(sum, other)| *sum += curvature * value * other);
+            }
+        }
+        let step = solve(&mut hessian, gradient)?;
+        weights.iter_mut().zip(&step).for_each(|(weight, step)| *weight -= step);
+        if step.iter().all(|step| step.abs() < 1e-9) {
+            break;
+        }
+    }
+    Some(weights)
+}
+
+/// Solves `matrix · x = right` by Cholesky's decomposition of the symmetric matrix, of which only the lower half is read;
+/// `None` if it is not positive definite.
+fn solve(matrix: &mut [f64], mut right: Vec<f64>) -> Option<Vec<f64>> {
+    let count = right.len();
+    for i in 0..count {
+        for j in 0..=i {
+            let products: f64 = (0..j).map(|k| matrix[i * count + k] * matrix[j * count + k]).sum();
+            let rest = matrix[i * count + j] - products;
+            matrix[i * count + j] = if i == j {
+                if rest <= 0.0 || !rest.is_finite() {
+                    return None;
+                }
+                rest.sqrt()
+            } else {
+                rest / matrix[j * count + j]
+            };
+        }
+    }
+    for i in 0..count {
+        let known: f64 = (0..i).map(|k| matrix[i * count + k] * right[k]).sum();
+        right[i] = (right[i] - known) / matrix[i * count + i];
+    }
+    for i in (0..count).rev() {
+        let known: f64 = (i + 1..count).map(|k| matrix[k * count + i] * right[k]).sum();
+        right[i] = (right[i] - known) / matrix[i * count + i];
+    }
+    Some(right)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn equations_are_solved() {
+        // 4x + 2y = 10, 2x + 3y = 9: x = 1.5, y = 2. The upper half is not read.
+        let solution = solve(&mut [4.0, f64::NAN, 2.0, 3.0], vec![10.0, 9.0]).unwrap();
+        assert!((solution[0] - 1.5).abs() < 1e-12 && (solution[1] - 2.0).abs() < 1e-12, "{solution:?}");
+        assert_eq!(solve(&mut [1.0, 0.0, 2.0, 1.0], vec![1.0, 1.0]), None);
+    }
+
+    #[test]
+    fn weights_are_those_that_truths_were_drawn_by() {
+        // Log-odds 1.5 x - 0.5, where x goes over 0 ± 2, seen through features 3 x + 7 and a constant.
+        let (mut rows, mut random) = (Vec::new(), 1_u32);
+        for i in 0..20_000 {
+            let x = (i % 401) as f32 / 100.0 - 2.0;
+            random = random.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+            let virus = f64::from(random) / f64::from(u32::MAX) < 1.0 / (1.0 + f64::from(0.5 - 1.5 * x).exp());
+            rows.push(Row { features: vec![3.0 * x + 7.0, 4.0], virus });
+        }
+        let scale = Scale::of(&rows);
+        let standard: Vec<_> = rows.iter().map(|row| (scale.apply(&row.features), row.virus)).collect();
+        let subtypes = scale.undo(&regress(&standard, 1.0).unwrap());
+        let at = |x: f32| subtypes.virus_logit(&[3.0 * x + 7.0, 4.0]).unwrap();
+        assert!((at(0.0) + 0.5).abs() < 0.1 && (at(1.0) - 1.0).abs() < 0.15, "{} {}", at(0.0), at(1.0));
+        let flat = scale.undo(&regress(&standard, 1e9).unwrap());
+        assert!((flat.virus_logit(&[10.0, 4.0]).unwrap() - flat.virus_logit(&[7.0, 4.0]).unwrap()).abs() < 1e-3);
+        assert!(loss(&subtypes, &rows) < loss(&flat, &rows));
+    }
+}
