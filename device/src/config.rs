@@ -7,6 +7,7 @@ use std::{
 };
 
 use serde::{Deserialize, Deserializer, de::Error as _};
+use shared::verdict::{Profile, ProfileError};
 
 /// The configuration file that is read when none is named, if it exists.
 pub const DEFAULT_FILE: &str = "/etc/pumua/box.toml";
@@ -60,6 +61,10 @@ pub struct Layer {
     /// ONNX model made by `host train` [env: PUMUA_MODEL] [default: the one that is built in]
     #[arg(long, value_name = "FILE")]
     model: Option<PathBuf>,
+    /// What to be surest of: screening (few pneumonias are missed), balanced or confirming (few normal radiographs are
+    /// called pneumonia) [env: PUMUA_PROFILE] [default: the model's own threshold]
+    #[arg(long, value_name = "PROFILE")]
+    profile: Option<Profile>,
     /// Folder for what the box keeps [env: PUMUA_STATE_DIR] [default: /var/lib/pumua; runs/simulated-box with --simulate]
     #[arg(long, value_name = "DIR")]
     state_dir: Option<PathBuf>,
@@ -155,6 +160,8 @@ pub struct Settings {
     pub line: LineSettings,
     /// The model file; `None` for the built-in one.
     pub model: Option<PathBuf>,
+    /// By which of the model's operating points it decides; `None` for its own choice.
+    pub profile: Option<Profile>,
     /// The journal.
     pub journal: PathBuf,
     /// Where `screen.png` is kept.
@@ -239,12 +246,17 @@ impl Layer {
             let reason = |error: ScreenSizeError| error.to_string();
             value.parse().map_err(|e| ConfigError::Environment { name: "PUMUA_SCREEN_SIZE", reason: reason(e) })
         };
+        let profile = |value: String| {
+            let reason = |error: ProfileError| error.to_string();
+            value.parse().map_err(|e| ConfigError::Environment { name: "PUMUA_PROFILE", reason: reason(e) })
+        };
         Ok(Self {
             simulate,
             pace: baud("PUMUA_PACE")?,
             port: path("PUMUA_PORT"),
             baud: baud("PUMUA_BAUD")?,
             model: path("PUMUA_MODEL"),
+            profile: get("PUMUA_PROFILE").map(profile).transpose()?,
             state_dir: path("PUMUA_STATE_DIR"),
             journal: path("PUMUA_JOURNAL"),
             screen_dir: path("PUMUA_SCREEN_DIR"),
@@ -295,6 +307,7 @@ fn resolve(layers: &[Layer; 3]) -> Result<Settings, ConfigError> {
     Ok(Settings {
         line,
         model: first(layers, |l| &l.model),
+        profile: first(layers, |l| &l.profile),
         journal: first(layers, |l| &l.journal).unwrap_or_else(|| state.join("journal")),
         screen_dir: first(layers, |l| &l.screen_dir).or_else(|| simulated.then_some(state)),
         screen_size: first(layers, |l| &l.screen_size).unwrap_or_default(),
@@ -324,10 +337,16 @@ mod tests {
     fn flags_win_over_environment_and_environment_over_file() {
         let (_file, path) =
             file("port = \"/dev/file\"\nbaud = 9600\nmodel = \"file.onnx\"\njournal = \"file.journal\"");
-        let environment = [("PUMUA_CONFIG", path.as_str()), ("PUMUA_BAUD", "19200"), ("PUMUA_MODEL", "env.onnx")];
+        let environment = [
+            ("PUMUA_CONFIG", path.as_str()),
+            ("PUMUA_BAUD", "19200"),
+            ("PUMUA_MODEL", "env.onnx"),
+            ("PUMUA_PROFILE", "screening"),
+        ];
         let settings = settings(&["--model", "flag.onnx"], &environment).unwrap();
         assert_eq!(settings.line, LineSettings::Port { path: "/dev/file".into(), baud: 19200 });
         assert_eq!(settings.model, Some("flag.onnx".into()));
+        assert_eq!(settings.profile, Some(Profile::Screening));
         assert_eq!(settings.journal, PathBuf::from("file.journal"));
     }
 
@@ -359,6 +378,8 @@ mod tests {
         assert!(error.contains(&path) && error.contains("prot"), "{error}");
         let error = settings(&[], &[("PUMUA_BAUD", "fast")]).unwrap_err().to_string();
         assert!(error.contains("PUMUA_BAUD"), "{error}");
+        let error = settings(&[], &[("PUMUA_PROFILE", "bold")]).unwrap_err().to_string();
+        assert!(error.contains("PUMUA_PROFILE") && error.contains("confirming"), "{error}");
         let error = settings(&["--config", "/nowhere/box.toml", "--simulate"], &[]).unwrap_err().to_string();
         assert!(error.contains("/nowhere/box.toml"), "{error}");
         assert!(matches!(settings(&["--simulate", "--pace", "0"], &[]), Err(ConfigError::Rate(0))));

@@ -79,7 +79,10 @@ fn serve(settings: Settings, display: &Display) -> Result<(), Failure> {
         Some(path) => Model::open(path).with_context(|| format!("the model {} cannot be used", path.display())),
         None => Model::from_bytes(DEFAULT_MODEL).map_err(Into::into),
     };
-    let model = model.map_err(with(MODEL))?;
+    let mut model = model.map_err(with(MODEL))?;
+    if let Some(profile) = settings.profile {
+        model.decide_by(profile).map_err(with(MODEL))?;
+    }
     let (name, synthetic) = (model.card().name.clone(), model.card().synthetic);
     let milliseconds = model.load_time().as_secs_f64() * 1e3;
     device::say(format_args!("the model runs as {}; loaded in {milliseconds:.1} ms", model.execution()));

@@ -93,6 +93,7 @@ impl Running {
             let settings = Settings {
                 line: line.clone(),
                 model: None,
+                profile: None,
                 journal: state.join("journal"),
                 screen_dir: Some(state.clone()),
                 screen_size: ScreenSize::new(480, 320).unwrap(),

@@ -3,7 +3,7 @@
 //! Codes are stable numbers for programs: 100–199 verdicts, 200–299 refusals (the image cannot be judged),
 //! 300–399 errors (the box or the line failed; the same image may be sent again).
 
-use core::fmt;
+use core::{fmt, str::FromStr};
 
 use postcard_schema::Schema;
 use serde::{Deserialize, Serialize};
@@ -134,6 +134,19 @@ impl Profile {
 impl fmt::Display for Profile {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.pad(self.as_str())
+    }
+}
+
+/// A word that is no profile.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("a profile is one of screening, balanced and confirming")]
+pub struct ProfileError;
+
+impl FromStr for Profile {
+    type Err = ProfileError;
+
+    fn from_str(word: &str) -> Result<Self, ProfileError> {
+        Self::ALL.into_iter().find(|profile| profile.as_str() == word).ok_or(ProfileError)
     }
 }
 
@@ -347,6 +360,23 @@ mod tests {
     fn without_a_band_nothing_within_range_is_referred() {
         assert_eq!(OperatingPoint::HALF.verdict(0.5), Verdict::Pneumonia);
         assert_eq!(OperatingPoint::HALF.verdict(0.499_999), Verdict::Normal);
+    }
+
+    #[test]
+    fn profiles_are_read_as_they_are_written() {
+        for profile in Profile::ALL {
+            assert_eq!(profile.as_str().parse(), Ok(profile));
+        }
+        assert_eq!("Balanced".parse::<Profile>(), Err(ProfileError));
+        let points = OperatingPoints {
+            screening: OperatingPoint::unbanded(0.2),
+            balanced: BAND,
+            confirming: OperatingPoint::unbanded(0.9),
+        };
+        assert_eq!(Profile::ALL.map(|profile| points.of(profile).threshold), [0.2, 0.5, 0.9]);
+        assert_eq!(points.check(), Ok(()));
+        let confirming = OperatingPoint { refer_from: 1.0, ..BAND };
+        assert_eq!(OperatingPoints { confirming, ..points }.check(), Err(OperatingPointError));
     }
 
     #[test]

@@ -84,6 +84,9 @@ pub enum CardError {
         .0[0], .0[1]
     )]
     Labels([String; 2]),
+    /// no operating points to choose from
+    #[error("the model has no operating points to choose from, only one: leave `profile` out, or use another model")]
+    NoPoints,
     /// the name is too long for the wire
     #[error("the model's name is longer than 64 bytes: train it under a shorter name")]
     Name,

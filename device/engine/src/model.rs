@@ -11,7 +11,7 @@ use std::{
 
 use kernels::{Kernels, KernelsError};
 use prost::Message;
-use shared::verdict::Digest;
+use shared::verdict::{self, Digest};
 use tract_onnx::tract_hir::internal::*;
 
 use crate::{
@@ -144,6 +144,12 @@ impl Model {
     /// What it took to parse and check the file, recognise the network and pack its weights.
     pub fn load_time(&self) -> Duration {
         self.load_time
+    }
+
+    /// Decides by the operating point of this profile from now on: the card's `point` becomes it.
+    pub fn decide_by(&mut self, profile: verdict::Profile) -> Result<(), CardError> {
+        self.card.point = self.card.points.ok_or(CardError::NoPoints)?.of(profile);
+        Ok(())
     }
 
     /// What the file says of itself.
