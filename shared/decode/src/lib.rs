@@ -27,6 +27,27 @@ const MAX_DECODED_BYTES: u64 = 2 * 8 * MAX_IMAGE_PIXELS as u64;
 pub struct Radiograph(DynamicImage);
 
 impl Radiograph {
+    /// Takes an image that is decoded already. Refused as a file of it would be: for its size or its colours.
+    pub fn new(image: DynamicImage) -> Result<Self, Refusal> {
+        check_size(image.width(), image.height())?;
+        Ok(Self(match image {
+            DynamicImage::ImageLuma8(_)
+            | DynamicImage::ImageRgb8(_)
+            | DynamicImage::ImageLuma16(_)
+            | DynamicImage::ImageRgb16(_) => image,
+            DynamicImage::ImageLumaA8(_) => DynamicImage::ImageLuma8(image.into_luma8()),
+            DynamicImage::ImageRgba8(_) => DynamicImage::ImageRgb8(image.into_rgb8()),
+            DynamicImage::ImageLumaA16(_) => DynamicImage::ImageLuma16(image.into_luma16()),
+            DynamicImage::ImageRgba16(_) => DynamicImage::ImageRgb16(image.into_rgb16()),
+            _ => return Err(Refusal::UnsupportedColour),
+        }))
+    }
+
+    /// The pixels as an image: grey or RGB, 8 or 16 bits.
+    pub fn image(&self) -> &DynamicImage {
+        &self.0
+    }
+
     /// The pixels, for [`shared::preprocess`].
     pub fn picture(&self) -> Picture<'_> {
         let (samples, channels) = match &self.0 {
@@ -34,12 +55,12 @@ impl Radiograph {
             DynamicImage::ImageRgb8(image) => (Samples::U8(image.as_raw()), Channels::Rgb),
             DynamicImage::ImageLuma16(image) => (Samples::U16(image.as_raw()), Channels::Grey),
             DynamicImage::ImageRgb16(image) => (Samples::U16(image.as_raw()), Channels::Rgb),
-            _ => unreachable!("`decode` makes only these four kinds"),
+            _ => unreachable!("`new` lets only these four kinds pass"),
         };
         let (width, height) = (self.0.width(), self.0.height());
         match Picture::new(samples, channels, width, height, width as usize * channels.count()) {
             Ok(picture) => picture,
-            Err(_) => unreachable!("`decode` has held the size to the limits"),
+            Err(_) => unreachable!("`new` has held the size to the limits"),
         }
     }
 }
@@ -78,12 +99,7 @@ fn limits() -> Limits {
 
 fn read(mut decoder: impl ImageDecoder) -> Result<Radiograph, Refusal> {
     let (width, height) = decoder.dimensions();
-    if u64::from(width) * u64::from(height) > u64::from(MAX_IMAGE_PIXELS) || width.max(height) > MAX_IMAGE_SIDE {
-        return Err(Refusal::TooManyPixels);
-    }
-    if width.min(height) < MIN_IMAGE_SIDE {
-        return Err(Refusal::TooSmall);
-    }
+    check_size(width, height)?;
     if matches!(decoder.original_color_type(), ExtendedColorType::Cmyk8 | ExtendedColorType::Cmyk16) {
         return Err(Refusal::UnsupportedColour);
     }
@@ -92,17 +108,17 @@ fn read(mut decoder: impl ImageDecoder) -> Result<Radiograph, Refusal> {
     let orientation = decoder.orientation().unwrap_or(Orientation::NoTransforms);
     let mut image = DynamicImage::from_decoder(decoder).map_err(refusal)?;
     image.apply_orientation(orientation);
-    Ok(Radiograph(match image {
-        DynamicImage::ImageLuma8(_)
-        | DynamicImage::ImageRgb8(_)
-        | DynamicImage::ImageLuma16(_)
-        | DynamicImage::ImageRgb16(_) => image,
-        DynamicImage::ImageLumaA8(_) => DynamicImage::ImageLuma8(image.into_luma8()),
-        DynamicImage::ImageRgba8(_) => DynamicImage::ImageRgb8(image.into_rgb8()),
-        DynamicImage::ImageLumaA16(_) => DynamicImage::ImageLuma16(image.into_luma16()),
-        DynamicImage::ImageRgba16(_) => DynamicImage::ImageRgb16(image.into_rgb16()),
-        _ => return Err(Refusal::UnsupportedColour),
-    }))
+    Radiograph::new(image)
+}
+
+fn check_size(width: u32, height: u32) -> Result<(), Refusal> {
+    if u64::from(width) * u64::from(height) > u64::from(MAX_IMAGE_PIXELS) || width.max(height) > MAX_IMAGE_SIDE {
+        return Err(Refusal::TooManyPixels);
+    }
+    if width.min(height) < MIN_IMAGE_SIDE {
+        return Err(Refusal::TooSmall);
+    }
+    Ok(())
 }
 
 fn refusal(error: ImageError) -> Refusal {
