@@ -5,17 +5,14 @@ use std::{
     path::PathBuf,
 };
 
-use anyhow::{Context, anyhow};
-use clap::ValueEnum;
+use anyhow::Context;
 use engine::Card;
 use serde_json::json;
 use shared::verdict::Verdict;
 
+use super::part::{Choice, Selection};
 use crate::{
-    data::{
-        Dataset, Part,
-        split::{Split, SplitKind},
-    },
+    data::{Dataset, Part, split::SplitKind},
     evaluation::{open_model, score},
     exit::{Exit, Failure},
     report::{SYNTHETIC, SYNTHETIC_MODEL},
@@ -31,31 +28,11 @@ pub struct Options {
     /// Radiographs in folders NORMAL and PNEUMONIA, or a ZIP archive of them
     #[arg(long, value_name = "DIR|ZIP")]
     data: PathBuf,
-    /// How the radiographs are dealt out [default: as in the training of the model]
-    #[arg(long, value_enum)]
-    split: Option<SplitKind>,
-    /// The part to measure on
-    #[arg(long, value_enum, default_value_t = Measured::Test)]
-    part: Measured,
-    /// Seed of the split [default: the model's]
-    #[arg(long)]
-    seed: Option<u64>,
+    #[command(flatten)]
+    choice: Choice,
     /// Print one JSON object
     #[arg(long)]
     json: bool,
-}
-
-/// What to measure on.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-enum Measured {
-    /// What the model has learnt from
-    Train,
-    /// What its training was watched on
-    Validation,
-    /// What was held back
-    Test,
-    /// Everything, whatever the split
-    All,
 }
 
 /// Measures a model on labelled radiographs.
@@ -66,36 +43,7 @@ pub fn run(options: Options) -> Result<Exit, Failure> {
     for skipped in &data.skipped {
         crate::say!("left out: {}: {}", skipped.name, skipped.reason);
     }
-    let seed = options.seed.unwrap_or(card.seed);
-    let part = match options.part {
-        Measured::Train => Some(Part::Train),
-        Measured::Validation => Some(Part::Validation),
-        Measured::Test => Some(Part::Test),
-        Measured::All => None,
-    };
-    let part = match part {
-        Some(part) => Some((part, options.split.map_or_else(|| split_of(card), Ok)?)),
-        None => None,
-    };
-    let indices = match part {
-        // The publishers' test folder is whole in itself: it may come without the others.
-        Some((Part::Test, SplitKind::Official)) => {
-            let tested = |&i: &usize| data.samples[i].official == Some(Part::Test);
-            let indices: Vec<usize> = (0..data.samples.len()).filter(tested).collect();
-            if indices.is_empty() {
-                return Err(anyhow!("the data have no test/ folder: use another split, or `--part all`").into());
-            }
-            indices
-        }
-        Some((part, kind)) => {
-            let split = Split::new(&data, kind, seed);
-            split
-                .context("the radiographs cannot be dealt out (`--part all` measures on all of them)")?
-                .part(part)
-                .to_vec()
-        }
-        None => (0..data.samples.len()).collect(),
-    };
+    let Selection { part, seed, indices } = options.choice.of(card, &data)?;
     if let Some(warning) = doubt(card, &data, part, seed) {
         crate::say!("warning: {warning}");
     }
@@ -145,7 +93,7 @@ pub fn run(options: Options) -> Result<Exit, Failure> {
 }
 
 /// The split of the training, as the card tells it.
-fn split_of(card: &Card) -> anyhow::Result<SplitKind> {
+pub(super) fn split_of(card: &Card) -> anyhow::Result<SplitKind> {
     SplitKind::of_card(card)
         .with_context(|| format!("the model tells no split that is known (`{}`): name one with `--split`", card.split))
 }
@@ -155,7 +103,7 @@ fn trained_on(card: &Card, data: &Dataset) -> bool {
 }
 
 /// Why the figures may not be what they seem: the images may be among those that the model has learnt from.
-fn doubt(card: &Card, data: &Dataset, part: Option<(Part, SplitKind)>, seed: u64) -> Option<String> {
+pub(super) fn doubt(card: &Card, data: &Dataset, part: Option<(Part, SplitKind)>, seed: u64) -> Option<String> {
     let as_trained = |kind| SplitKind::of_card(card) == Some(kind) && seed == card.seed;
     match (trained_on(card, data), part) {
         (true, Some((Part::Train, _)) | None) => {

@@ -3,6 +3,7 @@
 pub mod augment;
 pub mod evaluate;
 pub mod info;
+mod part;
 pub mod predict;
 pub mod quantize;
 pub mod results;

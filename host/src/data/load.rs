@@ -73,7 +73,7 @@ impl Dataset {
 
 /// The labelled files with their names: folders that all files have in common above the labels are left out, so that
 /// an archive and its unpacked folder give the same names.
-fn labelled(entries: Vec<Entry>) -> Vec<(Entry, Place, String)> {
+pub(super) fn labelled(entries: Vec<Entry>) -> Vec<(Entry, Place, String)> {
     let placed: Vec<_> = entries.into_iter().filter_map(|e| names::place(&e.path).map(|p| (e, p))).collect();
     let common = placed.windows(2).all(|w| w[0].1.prefix == w[1].1.prefix);
     let mut named: Vec<_> = placed

@@ -1,6 +1,7 @@
 //! Labelled radiographs: found in a folder or a ZIP archive, decoded once, brought to the model's input.
 
 mod cache;
+mod files;
 mod load;
 pub mod names;
 mod source;
@@ -8,6 +9,7 @@ pub mod split;
 
 use std::{fmt, path::PathBuf};
 
+pub use files::Files;
 use serde::{Deserialize, Serialize};
 use shared::verdict::{Digest, Refusal};
 

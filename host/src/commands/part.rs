@@ -1,0 +1,86 @@
+//! The part of labelled radiographs that a command measures on.
+
+use anyhow::{Context, anyhow};
+use clap::ValueEnum;
+use engine::Card;
+
+use super::evaluate::split_of;
+use crate::data::{
+    Dataset, Part,
+    split::{Split, SplitKind},
+};
+
+/// Options that choose the part.
+#[derive(Debug, clap::Args)]
+pub(super) struct Choice {
+    /// How the radiographs are dealt out [default: as in the training of the model]
+    #[arg(long, value_enum)]
+    split: Option<SplitKind>,
+    /// The part to measure on
+    #[arg(long, value_enum, default_value_t = Measured::Test)]
+    part: Measured,
+    /// Seed of the split [default: the model's]
+    #[arg(long)]
+    seed: Option<u64>,
+}
+
+/// What to measure on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum Measured {
+    /// What the model has learnt from
+    Train,
+    /// What its training was watched on
+    Validation,
+    /// What was held back
+    Test,
+    /// Everything, whatever the split
+    All,
+}
+
+/// What has been chosen.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Selection {
+    /// The part and the split that it is of; `None` for everything.
+    pub(super) part: Option<(Part, SplitKind)>,
+    /// Seed of the split.
+    pub(super) seed: u64,
+    /// Indices into [`Dataset::samples`].
+    pub(super) indices: Vec<usize>,
+}
+
+impl Choice {
+    /// The radiographs chosen; what the options leave open is as in the training of the model.
+    pub(super) fn of(&self, card: &Card, data: &Dataset) -> anyhow::Result<Selection> {
+        let seed = self.seed.unwrap_or(card.seed);
+        let part = match self.part {
+            Measured::Train => Some(Part::Train),
+            Measured::Validation => Some(Part::Validation),
+            Measured::Test => Some(Part::Test),
+            Measured::All => None,
+        };
+        let part = match part {
+            Some(part) => Some((part, self.split.map_or_else(|| split_of(card), Ok)?)),
+            None => None,
+        };
+        let indices = match part {
+            // The publishers' test folder is whole in itself: it may come without the others.
+            Some((Part::Test, SplitKind::Official)) => {
+                let tested = |&i: &usize| data.samples[i].official == Some(Part::Test);
+                let indices: Vec<usize> = (0..data.samples.len()).filter(tested).collect();
+                if indices.is_empty() {
+                    return Err(anyhow!("the data have no test/ folder: use another split, or `--part all`"));
+                }
+                indices
+            }
+            Some((part, kind)) => {
+                let split = Split::new(data, kind, seed);
+                split
+                    .context("the radiographs cannot be dealt out (`--part all` measures on all of them)")?
+                    .part(part)
+                    .to_vec()
+            }
+            None => (0..data.samples.len()).collect(),
+        };
+        Ok(Selection { part, seed, indices })
+    }
+}
