@@ -29,6 +29,7 @@ pub mod plots;
 pub mod progress;
 pub mod quantize;
 pub mod report;
+pub mod robustness;
 pub mod statistics;
 pub mod study;
 pub mod subtype;

@@ -4,7 +4,9 @@ use std::{io, process::ExitCode};
 
 use clap::{Parser, Subcommand};
 use host::{
-    commands::{augment, evaluate, info, predict, quantize, results, screenshot, send, study, synthetic, train},
+    commands::{
+        augment, evaluate, info, predict, quantize, results, robustness, screenshot, send, study, synthetic, train,
+    },
     exit::Failure,
 };
 
@@ -41,6 +43,8 @@ enum Command {
     Quantize(quantize::Options),
     /// Measure a model on labelled radiographs
     Evaluate(evaluate::Options),
+    /// Measure how far a model's answers hold when radiographs come in another form
+    Robustness(robustness::Options),
     /// Judge radiograph files with the engine of the box
     Predict(predict::Options),
     /// Send radiographs to the box and print its verdicts
@@ -61,6 +65,7 @@ fn main() -> ExitCode {
         Command::Augment(options) => augment::run(options),
         Command::Quantize(options) => quantize::run(options),
         Command::Evaluate(options) => evaluate::run(options),
+        Command::Robustness(options) => robustness::run(options),
         Command::Predict(options) => predict::run(options),
         Command::Send(options) => send::run(options),
         Command::Info(options) => info::run(options),

@@ -7,6 +7,7 @@ mod part;
 pub mod predict;
 pub mod quantize;
 pub mod results;
+pub mod robustness;
 pub mod screenshot;
 pub mod send;
 pub mod study;

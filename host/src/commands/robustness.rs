@@ -1,0 +1,243 @@
+//! `host robustness`: measures how far a model's answers hold when radiographs come in another form.
+
+use std::{
+    collections::BTreeSet,
+    io::{self, Write},
+    path::PathBuf,
+};
+
+use anyhow::anyhow;
+use engine::Model;
+use rand::{SeedableRng, seq::SliceRandom};
+use rand_chacha::ChaCha8Rng;
+use serde_json::json;
+
+use super::{
+    evaluate::doubt,
+    part::{Choice, Selection},
+};
+use crate::{
+    data::{Dataset, Files, Sample},
+    evaluation::open_model,
+    exit::{Exit, Failure, WithExit},
+    interrupt, progress,
+    report::{SYNTHETIC, SYNTHETIC_MODEL},
+    robustness::{
+        Agreement, Answers, Change, Resamples, RobustnessError, Row, Style, Summary, chosen, judge_all, rows, table,
+        write_changed,
+    },
+};
+
+/// Draws of patients for the intervals.
+const DRAWS: usize = 2000;
+
+/// Options of `host robustness`.
+#[derive(Debug, clap::Args)]
+pub struct Options {
+    /// ONNX model made by `host train` or `host quantize`; several are compared in a line each [default: the one that is
+    /// built in]
+    #[arg(long = "model", value_name = "FILE", num_args = 1..)]
+    models: Vec<PathBuf>,
+    /// Radiographs in folders NORMAL and PNEUMONIA, or a ZIP archive of them
+    #[arg(long, value_name = "DIR|ZIP")]
+    data: PathBuf,
+    #[command(flatten)]
+    choice: Choice,
+    /// At most so many radiographs of the part, drawn by the seed
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    limit: Option<u32>,
+    /// Only these changes, by name or by kind (lossless, shift, ablation) [default: all]
+    #[arg(long, value_name = "CHANGE", num_args = 1..)]
+    only: Vec<String>,
+    /// Radiographs at their original size, in folders NORMAL and PNEUMONIA: compare the verdicts on them with those on
+    /// the files of the same name in the data
+    #[arg(long, value_name = "DIR|ZIP")]
+    originals: Option<PathBuf>,
+    /// Also write every changed radiograph into this folder, as PNG files; use it with a small `--limit`
+    #[arg(long, value_name = "DIR")]
+    keep: Option<PathBuf>,
+    /// Print one JSON object
+    #[arg(long, conflicts_with = "markdown")]
+    json: bool,
+    /// Print the tables as Markdown
+    #[arg(long)]
+    markdown: bool,
+}
+
+/// Measures models on radiographs that were changed in many ways.
+pub fn run(options: Options) -> Result<Exit, Failure> {
+    let changes = chosen(&options.only).exit(Exit::Usage)?;
+    let models = open_models(&options.models)?;
+    let data = Dataset::load(&options.data, &models[0].card().contract)?;
+    for skipped in &data.skipped {
+        crate::say!("left out: {}: {}", skipped.name, skipped.reason);
+    }
+    let selection = select(&options.choice, &models, &data)?;
+    let indices = limited(&selection, options.limit);
+    let samples: Vec<&Sample> = indices.iter().map(|&i| &data.samples[i]).collect();
+    let files = Files::open(&options.data)?;
+    let originals = options.originals.as_deref().map(Files::open).transpose()?;
+
+    let bar = progress::bar(samples.len(), "changing");
+    let answers = match judge_all(&models, &changes, &files, &samples, &bar, interrupt::listen()) {
+        Ok(answers) => answers,
+        Err(error @ RobustnessError::Stopped) => return Err(error).exit(Exit::Interrupted),
+        Err(error) => return Err(error.into()),
+    };
+    bar.finish_and_clear();
+    tell_refused(&changes, &answers);
+    if let Some(folder) = &options.keep {
+        write_changed(folder, &changes, &files, &samples)?;
+    }
+    let agreements = originals.map(|originals| Agreement::of(&models, &originals, &files)).transpose()?;
+
+    let patients: Vec<&str> = samples.iter().map(|sample| sample.patient.as_str()).collect();
+    let resamples = Resamples::new(&patients, DRAWS, selection.seed);
+    let positives: Vec<bool> = samples.iter().map(|sample| sample.label.positive()).collect();
+    let tables: Vec<Vec<Row>> = models
+        .iter()
+        .enumerate()
+        .map(|(number, model)| rows(number, model.card().point, &changes, &positives, &answers, &resamples))
+        .collect();
+    let measured =
+        Measured { models: &models, data: &data, selection: &selection, samples: &samples, tables, agreements };
+    let mut out = io::stdout().lock();
+    if options.json {
+        writeln!(out, "{}", measured.json())?;
+    } else {
+        measured.write(&mut out, if options.markdown { Style::Markdown } else { Style::Text })?;
+    }
+    Ok(Exit::Done)
+}
+
+fn open_models(paths: &[PathBuf]) -> anyhow::Result<Vec<Model>> {
+    if paths.is_empty() {
+        return Ok(vec![open_model(None)?]);
+    }
+    paths.iter().map(|path| open_model(Some(path))).collect()
+}
+
+/// The radiographs that the options choose, which must be the same for all models.
+fn select(choice: &Choice, models: &[Model], data: &Dataset) -> anyhow::Result<Selection> {
+    let mut selections =
+        models.iter().map(|model| choice.of(model.card(), data)).collect::<anyhow::Result<Vec<_>>>()?;
+    for (model, selection) in models.iter().zip(&selections) {
+        if let Some(warning) = doubt(model.card(), data, selection.part, selection.seed) {
+            crate::say!("warning: {}: {warning}", model.card().name);
+        }
+    }
+    let selection = selections.swap_remove(0);
+    if selections.iter().any(|other| other.indices != selection.indices) {
+        return Err(anyhow!(
+            "the models were trained on radiographs that were dealt out differently: say with `--split` and `--seed` \
+             which part to compare them on"
+        ));
+    }
+    Ok(selection)
+}
+
+/// At most `limit` of the radiographs, in their order.
+fn limited(selection: &Selection, limit: Option<u32>) -> Vec<usize> {
+    let mut indices = selection.indices.clone();
+    if let Some(limit) = limit {
+        indices.shuffle(&mut ChaCha8Rng::seed_from_u64(selection.seed));
+        indices.truncate(limit as usize);
+        indices.sort_unstable();
+    }
+    indices
+}
+
+/// Says on stderr what the box would refuse after a change, as it is in no figure.
+fn tell_refused(changes: &[&Change], answers: &[Answers]) {
+    for (number, change) in changes.iter().enumerate() {
+        let mut refusals = answers.iter().filter_map(|a| a.changed[number].as_ref().err());
+        if let Some(first) = refusals.next() {
+            let count = refusals.count() + 1;
+            crate::say!("{}: {count} of {} would be refused (the first: {first})", change.name, answers.len());
+        }
+    }
+}
+
+/// What is printed.
+struct Measured<'a> {
+    models: &'a [Model],
+    data: &'a Dataset,
+    selection: &'a Selection,
+    samples: &'a [&'a Sample],
+    /// One for each model.
+    tables: Vec<Vec<Row>>,
+    /// One for each model, if there are originals.
+    agreements: Option<Vec<Agreement>>,
+}
+
+impl Measured<'_> {
+    fn json(&self) -> serde_json::Value {
+        let models = self.models.iter().zip(&self.tables).enumerate().map(|(number, (model, rows))| {
+            let card = model.card();
+            json!({
+                "model": card.name, "model_digest": model.digest().to_string(), "int8": card.int8,
+                "synthetic_model": card.synthetic, "point": card.point, "rows": rows,
+                "summary": Summary::of(&card.name, rows),
+                "originals": self.agreements.as_ref().map(|agreements| &agreements[number]),
+            })
+        });
+        json!({
+            "models": models.collect::<Vec<_>>(), "synthetic_data": self.data.synthetic,
+            "data_digest": self.data.digest().to_string(), "images": self.samples.len(), "patients": self.patients(),
+            "split": self.selection.part.map(|(_, kind)| kind),
+            "part": self.selection.part.map_or("all".into(), |(part, _)| part.to_string()),
+            "seed": self.selection.seed,
+        })
+    }
+
+    fn patients(&self) -> usize {
+        self.samples.iter().map(|sample| &sample.patient).collect::<BTreeSet<_>>().len()
+    }
+
+    /// The table of one model, or a line for each of several.
+    fn write(&self, out: &mut impl Write, style: Style) -> io::Result<()> {
+        let part = match self.selection.part {
+            Some((part, kind)) => format!("part {part}, split {kind}, seed {}", self.selection.seed),
+            None => "all parts".to_owned(),
+        };
+        let measured = format!("{} radiographs of {} patients, {part}", self.samples.len(), self.patients());
+        if let ([model], [rows]) = (self.models, self.tables.as_slice()) {
+            writeln!(out, "{}: {measured}\n\n{}", model.card().name, table(rows, style))?;
+        } else {
+            let named = self.models.iter().zip(&self.tables);
+            let summaries: Vec<_> = named.map(|(model, rows)| Summary::of(&model.card().name, rows)).collect();
+            writeln!(out, "{measured}\n\n{}", Summary::table(&summaries, style))?;
+        }
+        for (model, agreement) in self.models.iter().zip(self.agreements.iter().flatten()) {
+            write_agreement(out, &model.card().name, agreement)?;
+        }
+        if self.models.iter().any(|model| model.card().synthetic) {
+            writeln!(out, "{SYNTHETIC_MODEL}")?;
+        }
+        if self.data.synthetic {
+            writeln!(out, "{SYNTHETIC}")?;
+        }
+        Ok(())
+    }
+}
+
+/// The list is one in Markdown, too.
+fn write_agreement(out: &mut impl Write, model: &str, agreement: &Agreement) -> io::Result<()> {
+    let Agreement { pairs, decisions, verdicts, largest_difference, differing, unpaired } = agreement;
+    writeln!(
+        out,
+        "{model}, original size against small copy: {decisions} of {pairs} decisions and {verdicts} of {pairs} verdicts \
+         agree; probabilities differ by up to {largest_difference:.3}\n"
+    )?;
+    for d in differing {
+        let [original, copy] = [d.original, d.copy].map(|(p, verdict)| format!("{verdict} ({p:.3})"));
+        writeln!(out, "- {}: {original}, small copy {copy}", d.name)?;
+    }
+    for name in unpaired {
+        writeln!(out, "- {name}: not compared, the data have no such file, or several")?;
+    }
+    if !(differing.is_empty() && unpaired.is_empty()) {
+        writeln!(out)?;
+    }
+    Ok(())
+}

@@ -1,0 +1,20 @@
+//! How far a model's answers hold when the same radiograph comes in another form.
+//!
+//! A radiograph is decoded, changed by every [`Change`] of the [`CATALOGUE`] in turn, prepared and judged as the box does it;
+//! [`Row`]s tell by how much each change moves the figures. The changes are written on the `image` crate and share no
+//! code with the augmentation of the training, so that an error there cannot hide itself here.
+
+mod bootstrap;
+mod change;
+mod letters;
+mod originals;
+mod run;
+mod summary;
+mod table;
+
+pub use bootstrap::{Difference, Resamples};
+pub use change::{CATALOGUE, Change, ChangeError, Kind, chosen};
+pub use originals::{Agreement, Disagreement};
+pub use run::{Answers, RobustnessError, judge_all, write_changed};
+pub use summary::Summary;
+pub use table::{Row, Style, layout, rows, table};

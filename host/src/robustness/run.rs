@@ -1,0 +1,220 @@
+//! Changes every radiograph and asks the models.
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    sync::atomic::{AtomicBool, Ordering},
+};
+
+use decode::Radiograph;
+use engine::{Model, ModelError};
+use image::{GrayImage, ImageError, ImageFormat};
+use indicatif::ProgressBar;
+use rayon::prelude::*;
+use shared::{
+    contract::Fit,
+    verdict::{Digest, Refusal},
+};
+
+use super::change::{Change, ChangeError, grey};
+use crate::data::{Files, Sample, SkipReason};
+
+/// What the models say of one radiograph: probabilities of pneumonia, one for each model.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Answers {
+    /// As it is.
+    pub base: Vec<f32>,
+    /// After each change, or why the box would refuse it.
+    pub changed: Vec<Result<Vec<f32>, Refusal>>,
+}
+
+/// Why the answers are not there.
+#[derive(Debug, thiserror::Error)]
+pub enum RobustnessError {
+    /// a file cannot be read
+    #[error("{name}: {reason}: leave the data alone while they are read")]
+    Unreadable {
+        /// The file.
+        name: String,
+        /// Why.
+        reason: SkipReason,
+    },
+    /// a change cannot be made
+    #[error("{name}, {change}: {source}")]
+    Change {
+        /// The file.
+        name: String,
+        /// The change.
+        change: &'static str,
+        /// Why.
+        source: ChangeError,
+    },
+    /// a model cannot be run
+    #[error(transparent)]
+    Model(#[from] ModelError),
+    /// a changed radiograph cannot be written
+    #[error("cannot write {}: {source}: name a folder that can be written", path.display())]
+    Write {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: ImageError,
+    },
+    /// the flag was raised
+    #[error("stopped: the figures of a part of the radiographs would mislead, so none are given")]
+    Stopped,
+}
+
+/// Reads the samples' files anew, makes each of the changes and asks the models, on all processors. Each of them holds one
+/// radiograph and one changed form of it at a time. Ends early when `stop` is raised.
+pub fn judge_all(
+    models: &[Model],
+    changes: &[&'static Change],
+    files: &Files,
+    samples: &[&Sample],
+    bar: &ProgressBar,
+    stop: &AtomicBool,
+) -> Result<Vec<Answers>, RobustnessError> {
+    samples
+        .par_iter()
+        .map(|sample| {
+            let radiograph = read(files, &sample.name, Some(sample.digest))?;
+            let grey = grey(&radiograph);
+            let base = probabilities(models, &radiograph)?;
+            let mut answers = Vec::with_capacity(changes.len());
+            for change in changes {
+                if stop.load(Ordering::Relaxed) {
+                    return Err(RobustnessError::Stopped);
+                }
+                answers.push(match changed(change, &radiograph, &grey, sample)? {
+                    Ok(radiograph) => Ok(probabilities(models, &radiograph)?),
+                    Err(refusal) => Err(refusal),
+                });
+            }
+            bar.inc(1);
+            Ok(Answers { base, changed: answers })
+        })
+        .collect()
+}
+
+/// Writes each radiograph, unchanged and after each change, as `NAME/CHANGE.png` below `folder`; where the box would refuse
+/// it, nothing.
+pub fn write_changed(
+    folder: &Path,
+    changes: &[&'static Change],
+    files: &Files,
+    samples: &[&Sample],
+) -> Result<(), RobustnessError> {
+    samples.par_iter().try_for_each(|sample| {
+        let radiograph = read(files, &sample.name, Some(sample.digest))?;
+        let grey = grey(&radiograph);
+        let folder = folder.join(&sample.name);
+        let write = |name: &str, radiograph: &Radiograph| {
+            let path = folder.join(format!("{name}.png"));
+            let written = fs::create_dir_all(&folder).map_err(ImageError::IoError);
+            written
+                .and_then(|()| radiograph.image().save_with_format(&path, ImageFormat::Png))
+                .map_err(|source| RobustnessError::Write { path, source })
+        };
+        write("unchanged", &radiograph)?;
+        changes.iter().try_for_each(|change| match changed(change, &radiograph, &grey, sample)? {
+            Ok(radiograph) => write(change.name, &radiograph),
+            Err(_) => Ok(()),
+        })
+    })
+}
+
+/// What comes out of a change, or why the box would refuse it.
+fn changed(
+    change: &Change,
+    radiograph: &Radiograph,
+    grey: &GrayImage,
+    sample: &Sample,
+) -> Result<Result<Radiograph, Refusal>, RobustnessError> {
+    match change.apply(radiograph, grey, sample.digest) {
+        Ok(radiograph) => Ok(Ok(radiograph)),
+        Err(ChangeError::Refused(refusal)) => Ok(Err(refusal)),
+        Err(source) => Err(RobustnessError::Change { name: sample.name.clone(), change: change.name, source }),
+    }
+}
+
+/// Decodes a file. With a digest, it must still be the file that had it.
+pub(super) fn read(files: &Files, name: &str, digest: Option<Digest>) -> Result<Radiograph, RobustnessError> {
+    let unreadable = |reason| RobustnessError::Unreadable { name: name.to_owned(), reason };
+    let bytes = files.read(name).map_err(unreadable)?;
+    if digest.is_some_and(|digest| Digest::of(&bytes) != digest) {
+        return Err(unreadable(SkipReason::Unreadable("it was changed while it was read".to_owned())));
+    }
+    decode::decode(&bytes).map_err(|refusal| unreadable(SkipReason::Refused(refusal)))
+}
+
+/// What each model says of a radiograph. It is prepared once for models with the same input.
+pub(super) fn probabilities(models: &[Model], radiograph: &Radiograph) -> Result<Vec<f32>, ModelError> {
+    let mut inputs: Vec<((u16, Fit), Vec<u8>)> = Vec::new();
+    models
+        .iter()
+        .map(|model| {
+            let contract = &model.card().contract;
+            let shape = (contract.side, contract.fit);
+            let index = inputs.iter().position(|(known, _)| *known == shape).unwrap_or_else(|| {
+                inputs.push((shape, radiograph.picture().prepare(contract, false)));
+                inputs.len() - 1
+            });
+            Ok(model.classify(&inputs[index].1)?.probability)
+        })
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use engine::DEFAULT_MODEL;
+
+    use super::*;
+    use crate::{data::Dataset, robustness::chosen, synthetic};
+
+    #[test]
+    fn answers_on_synthetic_radiographs_are_those_of_the_engine() {
+        let folder = tempfile::tempdir().unwrap();
+        synthetic::write(folder.path(), 6, 1).unwrap();
+        let models = [(); 2].map(|()| Model::from_bytes(DEFAULT_MODEL).unwrap());
+        let data = synthetic::dataset(6, 1, &models[0].card().contract).unwrap();
+        // The digests of drawings are those of their pixels, not of files.
+        let data = Dataset {
+            samples: data
+                .samples
+                .into_iter()
+                .map(|sample| {
+                    let name = format!("{}/{}", sample.label.folder(), sample.name);
+                    let digest = Digest::of(&fs::read(folder.path().join(&name)).unwrap());
+                    Sample { name, digest, ..sample }
+                })
+                .collect(),
+            ..data
+        };
+        let samples: Vec<&Sample> = data.samples.iter().collect();
+        let files = Files::open(folder.path()).unwrap();
+        let changes = chosen(&["lossless".to_owned(), "mirrored".to_owned()]).unwrap();
+        let judge =
+            |stop: bool| judge_all(&models, &changes, &files, &samples, &ProgressBar::hidden(), &AtomicBool::new(stop));
+        let answers = judge(false).unwrap();
+        for (sample, answer) in samples.iter().zip(&answers) {
+            let expected = models[0].classify(&sample.pixels).unwrap().probability;
+            assert_eq!(answer.base, [expected; 2]);
+            assert_eq!(answer.changed[..3], [(); 3].map(|()| Ok(vec![expected; 2])));
+        }
+        assert!(answers.iter().any(|answer| answer.changed[3].as_ref() != Ok(&answer.base)));
+        assert_eq!(judge(false).unwrap(), answers);
+        assert!(matches!(judge(true), Err(RobustnessError::Stopped)));
+
+        let kept = tempfile::tempdir().unwrap();
+        write_changed(kept.path(), &changes, &files, &samples[..1]).unwrap();
+        let path = kept.path().join(&samples[0].name);
+        let [unchanged, mirrored] =
+            ["unchanged", "mirrored"].map(|name| image::open(path.join(format!("{name}.png"))).unwrap());
+        assert_eq!(unchanged.fliph(), mirrored);
+
+        fs::write(folder.path().join(&samples[2].name), b"other").unwrap();
+        let error = judge(false).unwrap_err().to_string();
+        assert!(error.contains(&samples[2].name) && error.contains("changed"), "{error}");
+    }
+}

@@ -1,0 +1,293 @@
+//! The figures of a model after each change.
+
+use rayon::prelude::*;
+use serde::Serialize;
+use shared::verdict::OperatingPoint;
+
+use super::{
+    bootstrap::{Accuracy, Auroc, Difference, Resamples},
+    change::{Change, Kind},
+    run::Answers,
+};
+use crate::statistics::{Calibration, Figures, Proportion, Scored, flips};
+
+/// A model's figures after one change, and against the same radiographs without it.
+#[derive(Clone, Debug, Serialize)]
+pub struct Row {
+    /// Name of the change; `unchanged` for the first row.
+    pub change: &'static str,
+    /// What the change is for; `None` in the first row.
+    pub kind: Option<Kind>,
+    /// Radiographs judged.
+    pub images: usize,
+    /// Radiographs that the box would refuse after the change; they are in no figure of this row.
+    pub refused: usize,
+    /// Area under the receiver operating characteristic; `None` with one class only.
+    pub auroc: Option<f64>,
+    /// Share of right decisions at the threshold.
+    pub accuracy: Option<Proportion>,
+    /// Expected calibration error over ten bins.
+    pub calibration_error: f64,
+    /// Mean probability of pneumonia of the normal radiographs and of those with pneumonia.
+    pub mean_probability: [Option<f64>; 2],
+    /// Against no change; `None` in the first row.
+    pub against_unchanged: Option<Shift>,
+}
+
+/// What a change did.
+#[derive(Clone, Debug, Serialize)]
+pub struct Shift {
+    /// Of AUROC.
+    pub auroc: Option<Difference>,
+    /// Of accuracy.
+    pub accuracy: Option<Difference>,
+    /// Of the expected calibration error.
+    pub calibration_error: f64,
+    /// Radiographs that are decided otherwise.
+    pub decision_flips: usize,
+    /// The same as a share.
+    pub decision_flip_share: Option<Proportion>,
+    /// Radiographs with another verdict: refer counts as one.
+    pub verdict_flips: usize,
+    /// Mean magnitude of the difference of probability.
+    pub mean_difference: f64,
+    /// Largest magnitude of the difference of probability.
+    pub largest_difference: f64,
+}
+
+/// The rows of model number `model`: without a change, then after each. `positives` and `answers` are of the same
+/// radiographs in the same order, `resamples` of their patients.
+pub fn rows(
+    model: usize,
+    point: OperatingPoint,
+    changes: &[&'static Change],
+    positives: &[bool],
+    answers: &[Answers],
+    resamples: &Resamples,
+) -> Vec<Row> {
+    let scored = |image: usize, probability: f32| (image, Scored { positive: positives[image], probability });
+    let base: Vec<_> = answers.iter().enumerate().map(|(image, a)| scored(image, a.base[model])).collect();
+    let after = changes.par_iter().enumerate().map(|(number, change)| {
+        let judged: Vec<_> = answers
+            .iter()
+            .enumerate()
+            .filter_map(|(image, a)| Some(scored(image, a.changed[number].as_ref().ok()?[model])))
+            .collect();
+        let before: Vec<_> = judged.iter().map(|&(image, _)| base[image]).collect();
+        let mut row = Row::of(change.name, Some(change.kind), &judged, point);
+        row.refused = answers.len() - judged.len();
+        row.against_unchanged = Some(Shift::of(&before, &judged, point, resamples));
+        row
+    });
+    let after: Vec<Row> = after.collect();
+    [Row::of("unchanged", None, &base, point)].into_iter().chain(after).collect()
+}
+
+fn plain(scored: &[(usize, Scored)]) -> Vec<Scored> {
+    scored.iter().map(|(_, scored)| *scored).collect()
+}
+
+fn mean(values: impl Iterator<Item = f64>) -> Option<f64> {
+    let (sum, count) = values.fold((0.0, 0_usize), |(sum, count), value| (sum + value, count + 1));
+    (count > 0).then(|| sum / count as f64)
+}
+
+impl Row {
+    fn of(change: &'static str, kind: Option<Kind>, scored: &[(usize, Scored)], point: OperatingPoint) -> Self {
+        let scored = plain(scored);
+        let figures = Figures::of(&scored, point.threshold);
+        let mean_of =
+            |positive: bool| mean(scored.iter().filter(|s| s.positive == positive).map(|s| f64::from(s.probability)));
+        Self {
+            change,
+            kind,
+            images: scored.len(),
+            refused: 0,
+            auroc: figures.auroc,
+            accuracy: figures.accuracy,
+            calibration_error: Calibration::of(&scored).expected_error,
+            mean_probability: [mean_of(false), mean_of(true)],
+            against_unchanged: None,
+        }
+    }
+}
+
+impl Shift {
+    fn of(before: &[(usize, Scored)], after: &[(usize, Scored)], point: OperatingPoint, resamples: &Resamples) -> Self {
+        let [auroc_before, auroc_after] = [before, after].map(Auroc::new);
+        let [accuracy_before, accuracy_after] = [before, after].map(|scored| Accuracy::new(scored, point.threshold));
+        let [before, after] = [before, after].map(plain);
+        let pairs = || before.iter().zip(&after).map(|(b, a)| (b.probability, a.probability));
+        let differences = || pairs().map(|(b, a)| f64::from((a - b).abs()));
+        let decision_flips = flips(&before, &after, point.threshold);
+        Self {
+            auroc: resamples.difference(&auroc_before, &auroc_after),
+            accuracy: resamples.difference(&accuracy_before, &accuracy_after),
+            calibration_error: Calibration::of(&after).expected_error - Calibration::of(&before).expected_error,
+            decision_flips,
+            decision_flip_share: Proportion::of(decision_flips, after.len()),
+            verdict_flips: pairs().filter(|&(b, a)| point.verdict(b) != point.verdict(a)).count(),
+            mean_difference: mean(differences()).unwrap_or(0.0),
+            largest_difference: differences().fold(0.0, f64::max),
+        }
+    }
+}
+
+/// How a table is written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Style {
+    /// Columns for the eye, on a terminal.
+    Text,
+    /// GitHub's Markdown.
+    Markdown,
+}
+
+/// The rows with their headings, as text of this style.
+pub fn table(rows: &[Row], style: Style) -> String {
+    let headings = [
+        "change",
+        "images",
+        "AUROC",
+        "Δ AUROC (95 %)",
+        "accuracy",
+        "Δ accuracy (95 %)",
+        "flips",
+        "% (95 %)",
+        "verdict flips",
+        "mean |Δp|",
+        "max |Δp|",
+        "p normal",
+        "p pneumonia",
+        "ECE",
+    ];
+    let cells = rows.iter().map(|row| {
+        let shift = row.against_unchanged.as_ref();
+        let of = |value: fn(&Shift) -> String| shift.map_or_else(String::new, value);
+        vec![
+            row.change.to_owned(),
+            row.images.to_string(),
+            number(row.auroc, 4),
+            of(|s| difference(s.auroc, 4)),
+            number(row.accuracy.map(|a| a.value), 3),
+            of(|s| difference(s.accuracy, 3)),
+            of(|s| s.decision_flips.to_string()),
+            of(|s| match s.decision_flip_share {
+                Some(p) => format!("{:.1} ({:.1} to {:.1})", 100.0 * p.value, 100.0 * p.low, 100.0 * p.high),
+                None => String::new(),
+            }),
+            of(|s| s.verdict_flips.to_string()),
+            of(|s| format!("{:.3}", s.mean_difference)),
+            of(|s| format!("{:.3}", s.largest_difference)),
+            number(row.mean_probability[0], 3),
+            number(row.mean_probability[1], 3),
+            format!("{:.3}", row.calibration_error),
+        ]
+    });
+    layout(&headings, &cells.collect::<Vec<_>>(), style)
+}
+
+/// `places` decimals; nothing for what has no value.
+pub(super) fn number(value: Option<f64>, places: usize) -> String {
+    value.map_or_else(String::new, |value| format!("{value:.places$}"))
+}
+
+fn difference(difference: Option<Difference>, places: usize) -> String {
+    // Adding zero turns −0 into 0.
+    let signed = |value: f64| {
+        let text = format!("{value:+.places$}");
+        if text.trim_start_matches(['+', '-', '0', '.']).is_empty() { format!("{:.places$}", 0.0) } else { text }
+    };
+    difference.map_or_else(String::new, |d| format!("{} ({} to {})", signed(d.value), signed(d.low), signed(d.high)))
+}
+
+/// Headings and cells, the first column to the left, the others to the right.
+pub fn layout(headings: &[&str], rows: &[Vec<String>], style: Style) -> String {
+    let headings: Vec<String> = headings.iter().map(|&heading| heading.to_owned()).collect();
+    if style == Style::Markdown {
+        let line = |cells: &[String]| {
+            format!("| {} |\n", cells.iter().map(|c| c.replace('|', "\\|")).collect::<Vec<_>>().join(" | "))
+        };
+        let rule = format!("|---|{}\n", "--:|".repeat(headings.len() - 1));
+        return [line(&headings), rule].into_iter().chain(rows.iter().map(|row| line(row))).collect();
+    }
+    let width = |column: usize| {
+        let cells = rows.iter().map(|row| &row[column]).chain([&headings[column]]);
+        cells.map(|cell| cell.chars().count()).max().unwrap_or(0)
+    };
+    let widths: Vec<usize> = (0..headings.len()).map(width).collect();
+    let mut text = String::new();
+    for row in [&headings].into_iter().chain(rows) {
+        let line = row.iter().zip(&widths).enumerate().map(|(column, (cell, &width))| {
+            if column == 0 { format!("{cell:<width$}") } else { format!("  {cell:>width$}") }
+        });
+        text += line.collect::<String>().trim_end();
+        text.push('\n');
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use shared::verdict::Refusal;
+
+    use super::*;
+    use crate::robustness::chosen;
+
+    const POINT: OperatingPoint = OperatingPoint { threshold: 0.5, refer_from: 0.25, refer_to: 0.75 };
+
+    /// Four radiographs, each of a patient of its own; the box refuses the last one after the second change.
+    fn example() -> Vec<Row> {
+        let changes = chosen(&["png".to_owned(), "mirrored".to_owned()]).unwrap();
+        let base = [0.125, 0.375, 0.625, 1.0];
+        let mirrored = [Ok(0.125), Ok(0.625), Ok(0.375), Err(Refusal::TooSmall)];
+        let answers: Vec<Answers> = base
+            .into_iter()
+            .zip(mirrored)
+            .map(|(base, mirrored)| Answers {
+                base: vec![base],
+                changed: vec![Ok(vec![base]), mirrored.map(|p| vec![p])],
+            })
+            .collect();
+        let resamples = Resamples::new(&["a", "b", "c", "d"], 200, 1);
+        rows(0, POINT, &changes, &[false, false, true, true], &answers, &resamples)
+    }
+
+    #[test]
+    fn figures_of_a_small_table() {
+        let [unchanged, same, mirrored] = example().try_into().unwrap();
+        assert!(unchanged.against_unchanged.is_none() && unchanged.kind.is_none());
+        assert_eq!((unchanged.images, unchanged.auroc), (4, Some(1.0)));
+        assert_eq!(unchanged.mean_probability, [Some(0.25), Some(0.8125)]);
+        let shift = same.against_unchanged.unwrap();
+        assert_eq!(shift.auroc, Some(Difference { value: 0.0, low: 0.0, high: 0.0 }));
+        assert_eq!((shift.decision_flips, shift.verdict_flips, shift.largest_difference), (0, 0, 0.0));
+
+        assert_eq!((mirrored.images, mirrored.refused, mirrored.kind), (3, 1, Some(Kind::Shift)));
+        // Of the three that are left, one normal lies above the only one with pneumonia.
+        assert_eq!(mirrored.auroc, Some(0.5));
+        let shift = mirrored.against_unchanged.unwrap();
+        assert_eq!(shift.auroc.unwrap().value, -0.5);
+        assert!((shift.accuracy.unwrap().value + 2.0 / 3.0).abs() < 1e-12);
+        // Both decisions that change stay within the band of uncertainty.
+        assert_eq!((shift.decision_flips, shift.verdict_flips), (2, 0));
+        assert_eq!(shift.decision_flip_share, Proportion::of(2, 3));
+        assert!((shift.mean_difference - 0.5 / 3.0).abs() < 1e-12);
+        assert_eq!(shift.largest_difference, 0.25);
+    }
+
+    #[test]
+    fn table_as_text_and_as_markdown() {
+        let rows = example();
+        let text = table(&rows, Style::Text);
+        let lines: Vec<&str> = text.lines().collect();
+        assert_eq!(lines.len(), 4);
+        assert!(lines[1].starts_with("unchanged       4  1.0000"), "{text}");
+        assert!(lines[2].contains("0.0000 (0.0000 to 0.0000)"), "{text}");
+        assert!(lines[3].contains("66.7 (20.8 to 93.9)"), "{text}");
+        let markdown = table(&rows, Style::Markdown);
+        assert!(markdown.starts_with("| change | images | AUROC |"), "{markdown}");
+        assert!(markdown.contains("mean \\|Δp\\|"), "{markdown}");
+        let columns = |line: &str| line.replace("\\|", "").matches('|').count();
+        assert!(markdown.lines().all(|line| columns(line) == 15), "{markdown}");
+    }
+}
