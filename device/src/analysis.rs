@@ -9,8 +9,9 @@ use std::{
     thread,
 };
 
-use engine::{Card, Model, ModelError, Score};
+use engine::{Card, Examination, Model, ModelError};
 use shared::{
+    evidence::Evidence,
     limits::MAX_PREVIEW_SIDE,
     verdict::{Digest, Fault, Refusal, StudyId},
     wire::{Image, Phase},
@@ -26,8 +27,8 @@ pub trait Classifier: Send + Sync {
     fn digest(&self) -> Digest;
     /// How it is computed, in a few words.
     fn execution(&self) -> String;
-    /// Judges one input of `card().contract.len()` bytes.
-    fn classify(&self, input: &[u8]) -> Result<Score, ModelError>;
+    /// Judges one input of `card().contract.len()` bytes, and tells what the answer rests on.
+    fn examine(&self, input: &[u8]) -> Result<Examination, ModelError>;
 }
 
 impl Classifier for Model {
@@ -43,8 +44,8 @@ impl Classifier for Model {
         self.execution().summary()
     }
 
-    fn classify(&self, input: &[u8]) -> Result<Score, ModelError> {
-        self.classify(input)
+    fn examine(&self, input: &[u8]) -> Result<Examination, ModelError> {
+        self.examine(input)
     }
 }
 
@@ -57,6 +58,8 @@ pub struct Judged {
     pub image: Digest,
     /// The image for the eye.
     pub preview: Preview,
+    /// What the answer rests on, where the model tells.
+    pub evidence: Option<Evidence>,
     /// Probability of pneumonia.
     pub probability: f32,
 }
@@ -127,10 +130,13 @@ fn judge(model: &dyn Classifier, image: &Image, report: &impl Fn(Report)) -> Res
         (decoded.as_slice(), Preview { width, height, pixels: pixels.into() })
     };
     report(Report::Phase(Phase::Analysing));
-    let score = model.classify(input).map_err(|error| {
+    let examination = model.examine(input).map_err(|error| {
         crate::say(format_args!("{error}"));
         Unjudged::Failed(Fault::Inference)
     })?;
     let study = image.begin.study.clone();
-    Ok(Judged { study, image: image.source(), preview, probability: score.probability })
+    let size = [preview.width, preview.height].map(u32::from);
+    let evidence = examination.map.and_then(|map| map.evidence(contract, size));
+    let probability = examination.score.probability;
+    Ok(Judged { study, image: image.source(), preview, evidence, probability })
 }

@@ -2,6 +2,7 @@
 
 use engine::Card;
 use shared::{
+    evidence::Evidence,
     verdict::{Digest, Fault, ResultRecord},
     wire::{BoxEvent, Dropped, Image, Info, Outcome, Phase},
 };
@@ -100,7 +101,7 @@ enum Analysis {
     /// The host has given the image up: what comes of it is thrown away.
     Unwanted,
     /// The record is being written.
-    Storing(Preview),
+    Storing(Preview, Option<Box<Evidence>>),
 }
 
 impl App {
@@ -228,7 +229,7 @@ impl App {
         }
         match judged {
             Ok(judged) => {
-                self.analysis = Analysis::Storing(judged.preview);
+                self.analysis = Analysis::Storing(judged.preview, judged.evidence.map(Box::new));
                 vec![Effect::Store(ResultRecord {
                     number: self.records + 1,
                     boot: self.boot,
@@ -251,9 +252,10 @@ impl App {
 
     fn stored(&mut self, now: u64, stored: Result<ResultRecord, Fault>) -> Vec<Effect> {
         match (stored, std::mem::replace(&mut self.analysis, Analysis::None)) {
-            (Ok(record), Analysis::Storing(preview)) => {
+            (Ok(record), Analysis::Storing(preview, evidence)) => {
                 self.records = record.number;
-                self.answer(View::Result { preview, record: record.clone() }, None, Outcome::Result(record))
+                let view = View::Result { preview, evidence, record: record.clone() };
+                self.answer(view, None, Outcome::Result(record))
             }
             (Ok(_), _) => self.failed(now, Fault::Internal),
             (Err(fault), _) => self.failed(now, fault),
@@ -344,7 +346,7 @@ mod tests {
     fn judged(probability: f32) -> Input {
         let preview = Preview { width: 1, height: 1, pixels: vec![9].into() };
         let study = StudyId::new("ward-3").unwrap();
-        let judged = Judged { study, image: Digest::of(b"bytes"), preview, probability };
+        let judged = Judged { study, image: Digest::of(b"bytes"), preview, evidence: None, probability };
         Input::Analysis(Report::Done(Box::new(Ok(judged))))
     }
 

@@ -11,7 +11,11 @@ use device::{
     config::ScreenSize,
     screen::{Frame, Identity, Preview, Scene, Trouble, View, draw, sink::png},
 };
-use shared::verdict::{Digest, Fault, OperatingPoint, Refusal, ResultRecord, StudyId, Verdict};
+use shared::{
+    contract::{Fit, InputContract},
+    evidence::Evidence,
+    verdict::{Digest, Fault, OperatingPoint, Refusal, ResultRecord, StudyId, Verdict},
+};
 
 const POINT: OperatingPoint = OperatingPoint { threshold: 0.52, refer_from: 0.35, refer_to: 0.65 };
 
@@ -33,6 +37,18 @@ fn preview() -> Preview {
     Preview { width, height, pixels: (0..u32::from(width) * u32::from(height)).map(grey).collect() }
 }
 
+/// Evidence in one lung, of which the mean goes with the probability.
+fn evidence(probability: f32) -> Option<Evidence> {
+    let contract = InputContract { side: 128, fit: Fit::Stretch, scale: 1.0 / 255.0, zero_point: 0 };
+    let logit = (probability / (1.0 - probability)).ln().clamp(-8.0, 8.0);
+    let cell = |index: usize| {
+        let (row, column) = ((index / 6) as f32, (index % 6) as f32);
+        let near = 1.0 / (1.0 + (row - 3.4).powi(2) + (column - 3.8).powi(2));
+        logit + 20.0 * probability * (near - 0.16)
+    };
+    Evidence::new([6; 2], (0..36).map(cell).collect(), [[23.0; 2], [16.0; 2]], &contract, [256, 208])
+}
+
 fn result(probability: f32, study: &str) -> View {
     let verdict = POINT.verdict(probability);
     let record = ResultRecord {
@@ -46,7 +62,15 @@ fn result(probability: f32, study: &str) -> View {
         point: POINT,
         verdict,
     };
-    View::Result { preview: preview(), record }
+    View::Result { preview: preview(), evidence: evidence(probability).map(Box::new), record }
+}
+
+/// The same from a model that has no map.
+fn without_map(mut view: View) -> View {
+    if let View::Result { evidence, .. } = &mut view {
+        *evidence = None;
+    }
+    view
 }
 
 fn scenes() -> Vec<(String, Scene)> {
@@ -61,6 +85,7 @@ fn scenes() -> Vec<(String, Scene)> {
         ("result-normal".to_owned(), scene(result(0.08, "ward-3_0007"))),
         ("result-pneumonia".to_owned(), scene(result(0.97, "ward-3_0008"))),
         ("result-refer".to_owned(), scene(result(0.5, ""))),
+        ("result-without-map".to_owned(), scene(without_map(result(0.97, "ward-3_0008")))),
         ("result-synthetic".to_owned(), Scene { identity: identity(true), view: result(1.0, &"x".repeat(64)) }),
     ];
     let cause =
@@ -114,9 +139,9 @@ fn differing_pixels(frame: &Frame, reference: &[u8]) -> usize {
 fn the_verdicts_differ_without_their_colour() {
     // The same grey for every pixel's brightest channel: what a person sees who does not tell colours apart.
     let shape = |verdict: Verdict| {
-        let View::Result { preview, mut record } = result(0.5, "") else { unreachable!() };
+        let View::Result { preview, evidence, mut record } = result(0.5, "") else { unreachable!() };
         record.verdict = verdict;
-        let scene = Scene { identity: identity(false), view: View::Result { preview, record } };
+        let scene = Scene { identity: identity(false), view: View::Result { preview, evidence, record } };
         let frame = draw(&scene, ScreenSize::default());
         frame.rgb().chunks_exact(3).map(|rgb| rgb.iter().max() > Some(&128)).collect::<Vec<_>>()
     };
@@ -124,5 +149,16 @@ fn the_verdicts_differ_without_their_colour() {
     for (a, b) in [(0, 1), (0, 2), (1, 2)] {
         let differing = shapes[a].iter().zip(&shapes[b]).filter(|(x, y)| x != y).count();
         assert!(differing > 500, "{a} and {b} differ in {differing} pixels");
+    }
+}
+
+#[test]
+fn a_normal_radiograph_shows_no_evidence() {
+    let bare = |view: &View| draw(&Scene { identity: identity(false), view: view.clone() }, ScreenSize::default());
+    for (probability, shown) in [(0.08, false), (0.5, true), (0.97, true)] {
+        let view = result(probability, "");
+        let differing = differing_pixels(&bare(&view), bare(&without_map(view.clone())).rgb());
+        assert_eq!(differing > 1000, shown, "{probability}: {differing} pixels");
+        assert!(shown || differing == 0, "{probability}: {differing} pixels");
     }
 }

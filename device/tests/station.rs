@@ -23,7 +23,7 @@ use device::{
     screen::{Display, display::Sinks},
     station::{Station, Stopper},
 };
-use engine::{Card, ModelError, Score};
+use engine::{Card, Examination, ModelError, Score};
 use image::{DynamicImage, GrayImage, ImageFormat, Luma};
 use shared::{
     contract::{Fit, InputContract},
@@ -70,11 +70,12 @@ impl Classifier for Brightness {
         "mean brightness".to_owned()
     }
 
-    fn classify(&self, input: &[u8]) -> Result<Score, ModelError> {
+    fn examine(&self, input: &[u8]) -> Result<Examination, ModelError> {
         assert_eq!(input.len(), CONTRACT.len());
         assert_ne!(input[0], 255, "white in the first place");
         let probability = input.iter().map(|&v| f32::from(v)).sum::<f32>() / (255.0 * input.len() as f32);
-        Ok(Score { logit: (probability / (1.0 - probability)).ln(), probability })
+        let score = Score { logit: (probability / (1.0 - probability)).ln(), probability };
+        Ok(Examination { score, features: Vec::new(), map: None })
     }
 }
 

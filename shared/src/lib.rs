@@ -1,6 +1,7 @@
 //! What host and clinic box must agree on, defined once.
 //!
 //! - [`contract`]: what a model expects as its input;
+//! - [`evidence`]: what speaks for pneumonia at each place of a radiograph, and how that is drawn;
 //! - [`preprocess`]: pixels of a radiograph → the model's input, in integers, so that every processor
 //!   gives the same bytes;
 //! - [`verdict`]: probability and operating point → normal, pneumonia or refer; the codes; the record;
@@ -13,6 +14,7 @@
 extern crate alloc;
 
 pub mod contract;
+pub mod evidence;
 pub mod limits;
 pub mod preprocess;
 pub mod verdict;

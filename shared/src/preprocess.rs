@@ -120,12 +120,8 @@ impl<'a> Picture<'a> {
     /// The model's input: `contract.side` rows of as many pixels. `invert` turns a negative into a positive.
     pub fn prepare(&self, contract: &InputContract, invert: bool) -> Vec<u8> {
         let side = usize::from(contract.side);
-        let (width, height) = match contract.fit {
-            Fit::Stretch => (side, side),
-            Fit::Letterbox => fitted(self.width, self.height, contract.side),
-        };
+        let [left, top, width, height] = placement(self.width, self.height, contract);
         let mut square = vec![0; side * side];
-        let (left, top) = ((side - width) / 2, (side - height) / 2);
         let reduced = self.resample(width, height, invert);
         for (row, line) in reduced.chunks_exact(width).enumerate() {
             let start = (top + row) * side + left;
@@ -211,6 +207,16 @@ fn grey_line<S: Copy + Into<u32>>(samples: &[S], channels: Channels, line: &mut 
             }
         }
     }
+}
+
+/// Where a picture of this width and height lies in the model's input: left, top, width, height in its pixels.
+pub(crate) fn placement(width: u32, height: u32, contract: &InputContract) -> [usize; 4] {
+    let side = usize::from(contract.side);
+    let (width, height) = match contract.fit {
+        Fit::Stretch => (side, side),
+        Fit::Letterbox => fitted(width, height, contract.side),
+    };
+    [(side - width) / 2, (side - height) / 2, width, height]
 }
 
 /// Width and height within a square of `side`, the aspect ratio kept.

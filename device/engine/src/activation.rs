@@ -7,6 +7,8 @@
 //!
 //! What is in parentheses is the map. It costs one multiplication for each value of the last map and no second run.
 
+use shared::{contract::InputContract, evidence::Evidence};
+
 /// Where the cells of a map lie on the model's input: down, and to the right.
 ///
 /// In pixels of the input, counted from its upper left corner: the pixel of index 0 reaches from 0 to 1, and its centre is
@@ -62,6 +64,22 @@ pub struct ActivationMap {
     pub bias: f32,
     /// Where the cells lie.
     pub grid: Grid,
+}
+
+impl ActivationMap {
+    /// What is drawn over a radiograph of `width × height` pixels that became the model's input as its contract says. `None`
+    /// if the cells have no places.
+    pub fn evidence(&self, contract: &InputContract, [width, height]: [u32; 2]) -> Option<Evidence> {
+        let Grid { first, step, .. } = self.grid;
+        Evidence::new([self.rows, self.columns], self.local(), [first, step], contract, [width, height])
+    }
+
+    /// Local log-odds: what the model would say if all places were like this one. Their mean is the sum of the map and the
+    /// bias.
+    pub fn local(&self) -> Vec<f32> {
+        let cells = self.values.len() as f32;
+        self.values.iter().map(|value| value * cells + self.bias).collect()
+    }
 }
 
 /// The end of a network whose log-odds are a sum over the places of its last feature map.

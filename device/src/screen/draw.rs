@@ -8,7 +8,10 @@ use embedded_graphics::{
     pixelcolor::{Rgb888, WebColors},
     primitives::Rectangle,
 };
-use shared::verdict::{OperatingPoint, ResultRecord, Verdict};
+use shared::{
+    evidence::Evidence,
+    verdict::{OperatingPoint, ResultRecord, Verdict},
+};
 
 use super::{
     Identity, Preview, Scene, Trouble, View,
@@ -29,6 +32,8 @@ const RED: Rgb888 = Rgb888::new(255, 104, 94);
 const HAZARD: Rgb888 = Rgb888::new(255, 230, 0);
 
 const DISCLAIMER: &str = "Research aid, not a medical device";
+/// Below a radiograph on which evidence is drawn.
+const CAPTION: [&str; 2] = ["Outlined: where the model looked.", "It is not a finding."];
 const SYNTHETIC: &str = "SYNTHETIC MODEL: NO MEDICAL MEANING";
 
 /// Draws a scene.
@@ -41,7 +46,7 @@ pub fn draw(scene: &Scene, size: ScreenSize) -> Frame {
         View::Ready { results } => canvas.ready(body, &scene.identity, *results),
         View::Receiving { done, total } => canvas.receiving(body, *done, *total),
         View::Analysing => canvas.notice(body, Symbol::Dots, BLUE, "ANALYSING", &["Please wait"]),
-        View::Result { preview, record } => canvas.result(body, preview, record),
+        View::Result { preview, evidence, record } => canvas.result(body, preview, evidence.as_deref(), record),
         View::Refused(trouble) => canvas.trouble(body, Symbol::Stop, AMBER, "NOT JUDGED", trouble),
         View::Error(trouble) => canvas.trouble(body, Symbol::Stop, RED, "ERROR", trouble),
     }
@@ -249,10 +254,10 @@ impl Canvas {
         }
     }
 
-    fn result(&mut self, body: Area, preview: &Preview, record: &ResultRecord) {
+    fn result(&mut self, body: Area, preview: &Preview, evidence: Option<&Evidence>, record: &ResultRecord) {
         let picture = Area { width: body.width * 0.47, ..body };
         self.frame.fill(picture.rectangle(), 0, Rgb888::CSS_BLACK);
-        self.frame.show(preview, picture.rectangle());
+        self.radiograph(picture, preview, evidence.filter(|evidence| evidence.is_shown()));
         let left = picture.right() + self.px(24.0);
         let side = Area { left, width: body.right() - left, ..body };
         let (symbol, colour, word, meaning) = match record.verdict {
@@ -288,6 +293,20 @@ impl Canvas {
             let style = self.bold(17.0, INK);
             let value = style.shortened(value, side.width - label_width);
             self.line(style, &value, side.left + label_width, baseline, Align::Left);
+        }
+    }
+
+    /// The radiograph; where evidence is drawn on it, with a caption.
+    fn radiograph(&mut self, area: Area, preview: &Preview, evidence: Option<&Evidence>) {
+        let step = self.px(21.0);
+        let caption = if evidence.is_some() { step * CAPTION.len() as f32 + self.px(6.0) } else { 0.0 };
+        let picture = Area { height: area.height - caption, ..area };
+        self.frame.show(preview, evidence, picture.rectangle());
+        if evidence.is_some() {
+            for (n, line) in (1..).zip(CAPTION) {
+                let style = self.regular(12.0, INK).fitted(line, area.width - self.px(8.0));
+                self.line(style, line, area.centre(), picture.bottom() + n as f32 * step - self.px(3.0), Align::Centre);
+            }
         }
     }
 

@@ -10,6 +10,8 @@ use embedded_graphics::{
     primitives::{CornerRadii, Primitive, PrimitiveStyle, Rectangle, RoundedRectangle},
 };
 
+use shared::evidence::Evidence;
+
 use super::{Preview, mask::Coverage};
 
 /// A picture of the screen: rows of red, green and blue bytes.
@@ -69,8 +71,8 @@ impl Frame {
         }
     }
 
-    /// Shows a grey picture as large as it fits into an area, its aspect ratio kept, centred.
-    pub(super) fn show(&mut self, preview: &Preview, area: Rectangle) {
+    /// Shows a grey picture as large as it fits into an area, its aspect ratio kept, centred, with evidence over it.
+    pub(super) fn show(&mut self, preview: &Preview, evidence: Option<&Evidence>, area: Rectangle) {
         let (width, height) = (u32::from(preview.width), u32::from(preview.height));
         if width == 0 || height == 0 || area.size.width == 0 || area.size.height == 0 {
             return;
@@ -84,7 +86,12 @@ impl Frame {
                 let at = |index: u32, length: u32, of: u32| (index as f32 + 0.5) * of as f32 / length as f32 - 0.5;
                 let grey = interpolate(preview, at(x, size.width, width), at(y, size.height, height));
                 if let Some(pixel) = self.pixel(corner.x + x as i32, corner.y + y as i32) {
-                    pixel.fill(grey);
+                    match evidence {
+                        Some(evidence) => {
+                            pixel.copy_from_slice(&evidence.paint(grey, [x, y], [size.width, size.height]));
+                        }
+                        None => pixel.fill(grey),
+                    }
                 }
             }
         }

@@ -12,7 +12,10 @@ pub use self::{display::Display, draw::draw, frame::Frame};
 
 use std::sync::Arc;
 
-use shared::verdict::{Digest, Fault, Refusal, ResultRecord};
+use shared::{
+    evidence::Evidence,
+    verdict::{Digest, Fault, Refusal, ResultRecord},
+};
 
 /// What the box is, as every screen tells.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -104,6 +107,8 @@ pub enum View {
     Result {
         /// The image.
         preview: Preview,
+        /// What the answer rests on, where the model tells.
+        evidence: Option<Box<Evidence>>,
         /// The result as it is in the journal.
         record: ResultRecord,
     },

@@ -1,4 +1,5 @@
-//! Any bytes as a model file: an error or a model that judges an image, the same with all kernels.
+//! Any bytes as a model file: an error or a model that judges an image, the same with all kernels, and tells what the answer
+//! rests on in numbers.
 //!
 //! Real files make a good corpus: `models/pumua.onnx` and `device/engine/tests/golden/*.onnx`.
 #![no_main]
@@ -9,7 +10,7 @@ use std::{
     sync::Once,
 };
 
-use engine::{Execution, Kernels, Model, ModelError};
+use engine::{Examination, Execution, Kernels, Model, ModelError};
 use libfuzzer_sys::fuzz_target;
 
 /// What becomes of a file.
@@ -35,8 +36,11 @@ fn outcome(bytes: &[u8], kernels: Kernels) -> Outcome {
         return Outcome::Large;
     }
     let pixels: Vec<u8> = (0..side * side).map(|i| (i * 7 + i / side * 3) as u8).collect();
-    match (model.classify(&pixels), model.execution()) {
-        (Ok(score), Execution::Fused { .. }) => Outcome::Fused(score.logit.to_bits()),
+    match (model.examine(&pixels), model.execution()) {
+        (Ok(Examination { score, features, map }), Execution::Fused { .. }) => {
+            assert!(features.iter().chain(map.iter().flat_map(|map| &map.values)).all(|value| value.is_finite()));
+            Outcome::Fused(score.logit.to_bits())
+        }
         (Err(error), Execution::Fused { .. }) => panic!("a fused network fails: {error}"),
         _ => Outcome::Unfused,
     }

@@ -1,0 +1,229 @@
+//! What speaks for pneumonia at each place of a radiograph, and how it is drawn over it.
+//!
+//! # Definition
+//!
+//! 1. A model's activation map says how much each cell adds to the log-odds. The *local log-odds* of a cell are what the
+//!    model would say of a picture that looks like this place everywhere: the cell's contribution times the number of
+//!    cells, and the model's bias. Their mean over the cells is the model's answer, so they are on its scale, whatever
+//!    the number of cells and whatever else is on the picture.
+//! 2. A cell counts at the centre of the pixels that it depends on. Between four centres, local log-odds are
+//!    interpolated bilinearly. Beyond the outermost ones, where no cell is centred, what speaks for pneumonia fades to
+//!    nothing within a step.
+//! 3. What is below [`SHOWN`] is not drawn: neither what speaks against pneumonia nor what says little. From there on the
+//!    colour grows stronger up to [`STRONG`]. One line is drawn around what reaches [`SHOWN`], another, thicker one around
+//!    what reaches [`STRONG`], light with dark edges, so that nobody depends on the colour.
+//!
+//! The scale is absolute. A picture without evidence shows none; it is not stretched to its own maximum.
+
+use alloc::vec::Vec;
+
+use crate::{contract::InputContract, preprocess::placement};
+
+/// Local log-odds that are shown: odds of 400 to 1. Single places say more than a whole picture, on which they are weighed
+/// against each other: with less, many a normal
+/// radiograph would show something.
+pub const SHOWN: f32 = 6.0;
+
+/// Local log-odds that have the full colour and a thick line: odds of 8,000 to 1.
+pub const STRONG: f32 = 9.0;
+
+/// Orange, which people who do not tell red from green see too.
+const COLOUR: [f32; 3] = [255.0, 140.0, 0.0];
+
+/// Colours of the lines and of their edges.
+const LINE: [f32; 3] = [255.0, 240.0, 200.0];
+const EDGE: [f32; 3] = [25.0, 12.0, 0.0];
+
+/// Most of a pixel that the colour takes, so that the radiograph can be seen through it.
+const OPACITY: f32 = 0.5;
+
+/// Local log-odds of the places of a radiograph.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Evidence {
+    rows: usize,
+    columns: usize,
+    /// Row by row.
+    local: Vec<f32>,
+    /// Centre of the first cell, down and to the right, in parts of the picture's height and width.
+    first: [f32; 2],
+    /// From one centre to the next, in the same parts.
+    step: [f32; 2],
+}
+
+impl Evidence {
+    /// Places `rows × columns` local log-odds on a picture of `width × height` pixels, of which the model has seen what
+    /// the contract says. Centres are given down and to the right, in pixels of the model's input.
+    ///
+    /// `None` if there are not as many values, or none, or centres that are no place or no distance apart.
+    pub fn new(
+        [rows, columns]: [usize; 2],
+        local: Vec<f32>,
+        [first, step]: [[f32; 2]; 2],
+        contract: &InputContract,
+        [width, height]: [u32; 2],
+    ) -> Option<Self> {
+        let usable = |step: f32, first: f32| first.is_finite() && step.is_finite() && step > 0.0;
+        let counted = rows.checked_mul(columns).is_some_and(|cells| cells > 0 && cells == local.len());
+        if !counted || !usable(step[0], first[0]) || !usable(step[1], first[1]) || width == 0 || height == 0 {
+            return None;
+        }
+        let [left, top, width, height] = placement(width, height, contract).map(|pixels| pixels as f32);
+        let first = [(first[0] - top) / height, (first[1] - left) / width];
+        Some(Self { rows, columns, local, first, step: [step[0] / height, step[1] / width] })
+    }
+
+    /// Local log-odds at a place, in parts of the picture's height and width.
+    fn at(&self, down: f32, right: f32) -> f32 {
+        let along = |axis: usize, place: f32, cells: usize| {
+            let place = (place - self.first[axis]) / self.step[axis];
+            let inside = place.clamp(0.0, (cells - 1) as f32);
+            let before = inside as usize;
+            let kept = (1.0 - (place - inside).abs()).max(0.0);
+            (before, (before + 1).min(cells - 1), inside - before as f32, kept)
+        };
+        let (above, below, lower, kept_down) = along(0, down, self.rows);
+        let (left, right, further, kept_right) = along(1, right, self.columns);
+        let row = |row: usize| {
+            let value = |column: usize| self.local[row * self.columns + column];
+            value(left) * (1.0 - further) + value(right) * further
+        };
+        let value = row(above) * (1.0 - lower) + row(below) * lower;
+        if value > 0.0 { value * kept_down * kept_right } else { value }
+    }
+
+    /// True if something is drawn.
+    pub fn is_shown(&self) -> bool {
+        self.local.iter().any(|&value| value >= SHOWN)
+    }
+
+    /// Red, green and blue of the pixel in column `x` and row `y` of the radiograph, shown at `width × height` pixels, where
+    /// it is of this grey.
+    pub fn paint(&self, grey: u8, [x, y]: [u32; 2], [width, height]: [u32; 2]) -> [u8; 3] {
+        let at = |right: f32, down: f32| {
+            self.at((y as f32 + 0.5 + down) / height as f32, (x as f32 + 0.5 + right) / width as f32)
+        };
+        let value = at(0.0, 0.0);
+        let mut colour = [f32::from(grey); 3];
+        let mut mix = |paint: [f32; 3], part: f32| {
+            for (old, new) in colour.iter_mut().zip(paint) {
+                *old += (new - *old) * part;
+            }
+        };
+        // Also what is no number is not shown.
+        if value >= SHOWN {
+            let strength = ((value - SHOWN) / (STRONG - SHOWN)).min(1.0);
+            mix(COLOUR, OPACITY * (0.4 + 0.6 * strength));
+        }
+        let thin = (width.min(height) as f32 / 250.0).max(1.0);
+        for (level, thick) in [(SHOWN, thin), (STRONG, 2.5 * thin)] {
+            // A line is near only where the level is crossed between the pixels around: a ridge just below it has none.
+            let near = thick / 2.0 + thin + 0.5;
+            let around = [at(-near, 0.0), at(near, 0.0), at(0.0, -near), at(0.0, near)];
+            if !around.iter().any(|&other| (other >= level) != (value >= level)) {
+                continue;
+            }
+            let [left, right, above, below] = around;
+            let distance = (value - level).abs() * 2.0 * near / length(right - left, below - above);
+            let cover = |thick: f32| (thick / 2.0 + 0.5 - distance).clamp(0.0, 1.0);
+            if distance.is_finite() {
+                mix(EDGE, cover(thick + 2.0 * thin));
+                mix(LINE, cover(thick));
+            }
+        }
+        colour.map(|value| (value + 0.5) as u8)
+    }
+}
+
+/// Length of a vector, to 4 %: the crate has no square root.
+fn length(a: f32, b: f32) -> f32 {
+    let (long, short) = (a.abs().max(b.abs()), a.abs().min(b.abs()));
+    0.96 * long + 0.4 * short
+}
+
+#[cfg(test)]
+mod tests {
+    use alloc::vec;
+
+    use super::*;
+    use crate::contract::Fit;
+
+    fn contract(fit: Fit) -> InputContract {
+        InputContract { side: 100, fit, scale: 1.0 / 255.0, zero_point: 0 }
+    }
+
+    /// Two by two cells whose centres lie at 25 and 75 of 100 pixels.
+    fn evidence(local: [f32; 4], fit: Fit, picture: [u32; 2]) -> Evidence {
+        Evidence::new([2, 2], local.to_vec(), [[25.0; 2], [50.0; 2]], &contract(fit), picture).expect("evidence")
+    }
+
+    #[test]
+    fn values_are_interpolated_between_centres_and_fade_beyond() {
+        let evidence = evidence([0.0, 4.0, 8.0, 12.0], Fit::Stretch, [200, 100]);
+        assert_eq!(evidence.at(0.25, 0.25), 0.0);
+        assert_eq!(evidence.at(0.25, 0.75), 4.0);
+        assert_eq!(evidence.at(0.75, 0.25), 8.0);
+        assert_eq!(evidence.at(0.5, 0.5), 6.0);
+        assert_eq!(evidence.at(0.5, 0.25), 4.0);
+        // Half a step, a quarter of the picture, beyond the centre: along one axis, along both.
+        assert_eq!([evidence.at(0.75, 1.0), evidence.at(1.0, 1.0)], [6.0, 3.0]);
+        let against = self::evidence([-4.0; 4], Fit::Stretch, [200, 100]);
+        assert_eq!(against.at(1.0, 0.0), -4.0);
+    }
+
+    #[test]
+    fn a_letterbox_is_taken_off() {
+        // 200 × 100 pixels fill rows 25 to 75 of the input: its first centres lie on the upper edge.
+        let evidence = evidence([0.0, 4.0, 8.0, 12.0], Fit::Letterbox, [200, 100]);
+        assert_eq!([evidence.at(0.0, 0.25), evidence.at(1.0, 0.25)], [0.0, 8.0]);
+        assert_eq!([evidence.at(0.5, 0.25), evidence.at(0.0, 0.75)], [4.0, 4.0]);
+    }
+
+    #[test]
+    fn only_evidence_for_pneumonia_is_drawn() {
+        for local in [[5.9, -3.0, 0.0, -9.0], [f32::NAN; 4], [f32::NEG_INFINITY; 4]] {
+            let evidence = evidence(local, Fit::Stretch, [64, 64]);
+            assert!(!evidence.is_shown());
+            let plain = (0..64).all(|y| (0..64).all(|x| evidence.paint(90, [x, y], [64, 64]) == [90; 3]));
+            assert!(plain, "{local:?}");
+        }
+        let weak = evidence([-20.0; 4], Fit::Stretch, [64, 64]);
+        assert_eq!(weak.paint(0, [3, 4], [64, 64]), [0; 3]);
+    }
+
+    #[test]
+    fn stronger_evidence_has_more_colour_and_lines_tell_it_without() {
+        let colours = [6.0, 7.0, 9.0, 30.0].map(|value| {
+            let evidence = evidence([value; 4], Fit::Stretch, [64, 64]);
+            assert!(evidence.is_shown());
+            evidence.paint(100, [32, 32], [64, 64])
+        });
+        let redder = colours.map(|[red, _, blue]| i16::from(red) - i16::from(blue));
+        assert!(
+            redder[0] > 0 && redder[0] < redder[1] && redder[1] < redder[2] && redder[2] == redder[3],
+            "{colours:?}"
+        );
+
+        // From nothing on the left to much on the right: two lines are crossed, each lighter than what is beside it.
+        let evidence = evidence([-2.0, 14.0, -2.0, 14.0], Fit::Stretch, [200, 200]);
+        let green = |x: u32| evidence.paint(60, [x, 100], [200, 200])[1];
+        let lines: Vec<u32> =
+            (1..150).filter(|&x| green(x) > 110 && green(x - 1) < green(x) && green(x) >= green(x + 1)).collect();
+        assert_eq!(lines.len(), 2, "{lines:?}");
+        // 6 is half of the way from −2 to 14, between 50 and 150, and 9 eleven sixteenths.
+        assert!((98..102).contains(&lines[0]) && (115..122).contains(&lines[1]), "{lines:?}");
+    }
+
+    #[test]
+    fn what_is_no_map_is_refused() {
+        let new = |shape, count, first, step, size| {
+            Evidence::new(shape, vec![0.0; count], [[first; 2], [step; 2]], &contract(Fit::Stretch), size).is_some()
+        };
+        assert!(new([2, 3], 6, 1.0, 1.0, [10, 10]));
+        assert!(!new([2, 3], 5, 1.0, 1.0, [10, 10]));
+        assert!(!new([0, 3], 0, 1.0, 1.0, [10, 10]));
+        assert!(!new([usize::MAX, 2], 2, 1.0, 1.0, [10, 10]));
+        assert!(!new([2, 3], 6, f32::NAN, 1.0, [10, 10]));
+        assert!(!new([2, 3], 6, 1.0, 0.0, [10, 10]));
+        assert!(!new([2, 3], 6, 1.0, 1.0, [10, 0]));
+    }
+}
