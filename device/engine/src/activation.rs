@@ -82,6 +82,14 @@ impl ActivationMap {
     }
 }
 
+/// What a head makes of a last feature map.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Seen {
+    /// The averages of the channels.
+    pub(crate) features: Vec<f32>,
+    pub(crate) map: ActivationMap,
+}
+
 /// The end of a network whose log-odds are a sum over the places of its last feature map.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Head {
@@ -121,7 +129,7 @@ impl Head {
     }
 
     /// The averages of the channels and the map, from the last map's value at a row, a column and a channel.
-    pub(crate) fn see(&self, value: impl Fn(usize, usize, usize) -> f32) -> (Vec<f32>, ActivationMap) {
+    pub(crate) fn see(&self, value: impl Fn(usize, usize, usize) -> f32) -> Seen {
         let mut features = vec![0.0; self.weights.len()];
         let mut values = Vec::with_capacity(self.rows * self.columns);
         for row in 0..self.rows {
@@ -137,11 +145,11 @@ impl Head {
         }
         features.iter_mut().zip(&self.averages).for_each(|(feature, average)| *feature *= average);
         let Self { rows, columns, bias, grid, .. } = *self;
-        (features, ActivationMap { rows, columns, values, bias, grid })
+        Seen { features, map: ActivationMap { rows, columns, values, bias, grid } }
     }
 
     /// The same from the last map as one plane after the other. `None` if it has not as many values.
-    pub(crate) fn see_planes(&self, map: &[f32]) -> Option<(Vec<f32>, ActivationMap)> {
+    pub(crate) fn see_planes(&self, map: &[f32]) -> Option<Seen> {
         let Self { rows, columns, .. } = *self;
         let fits = map.len() == rows * columns * self.weights.len();
         fits.then(|| self.see(|row, column, channel| map[(channel * rows + row) * columns + column]))
@@ -184,7 +192,7 @@ mod tests {
     fn features_and_map_are_sums_of_the_same_values() {
         let head = Head::new([1, 2], vec![3.0, -1.0], vec![0.5, 0.5], 0.25, Grid::PIXELS).expect("a head");
         let values = [[2.0, 1.0], [4.0, 7.0]];
-        let (features, map) = head.see(|_, column, channel| values[column][channel]);
+        let Seen { features, map } = head.see(|_, column, channel| values[column][channel]);
         assert_eq!(features, [3.0, 4.0]);
         assert_eq!((map.values, map.bias), (vec![5.0, 5.0], 0.25));
     }

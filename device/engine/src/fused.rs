@@ -19,7 +19,7 @@ use kernels::{Layout, Prepared, Scratch};
 use tract_core::{internal::*, runtime::RunOptions};
 
 use crate::{
-    activation::{ActivationMap, Head},
+    activation::{Head, Seen},
     fuse,
     probability::probability,
     profile::{LayerProfile, Profile, median},
@@ -88,7 +88,7 @@ impl Network {
     }
 
     /// The same, with the averages of the last feature map's channels and the activation map, where there are such.
-    pub(crate) fn examine(&self, pixels: &[u8]) -> TractResult<([f32; 2], Option<(Vec<f32>, ActivationMap)>)> {
+    pub(crate) fn examine(&self, pixels: &[u8]) -> TractResult<([f32; 2], Option<Seen>)> {
         self.run(pixels, |outputs| {
             let Some((head, layout)) = &self.head else { return Ok((score(outputs)?, None)) };
             let map = values(outputs.get(2).context("the last feature map is an output")?)?;

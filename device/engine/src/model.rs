@@ -15,7 +15,7 @@ use shared::verdict::{self, Digest};
 use tract_onnx::tract_hir::internal::*;
 
 use crate::{
-    activation::{ActivationMap, Head},
+    activation::{ActivationMap, Head, Seen},
     card::{CARD_KEY, Card, CardError},
     check::{self, GraphError, OUTPUTS},
     execution::Execution,
@@ -188,7 +188,7 @@ impl Model {
                 (score(&outputs)?, last.and_then(|(head, map)| head.see_planes(map)))
             }
         };
-        let (features, map) = seen.map_or((Vec::new(), None), |(features, map)| (features, Some(map)));
+        let (features, map) = seen.map_or((Vec::new(), None), |Seen { features, map }| (features, Some(map)));
         Ok(Examination { score, features, map })
     }
 
