@@ -15,6 +15,7 @@ use crate::{
     data::{Dataset, Part, split::SplitKind},
     evaluation::{open_model, score},
     exit::{Exit, Failure},
+    occlusion::{self, Falls, Mean, Occlusion},
     report::{SYNTHETIC, SYNTHETIC_MODEL},
     statistics::{Calibration, Figures, Proportion},
 };
@@ -30,6 +31,9 @@ pub struct Options {
     data: PathBuf,
     #[command(flatten)]
     choice: Choice,
+    /// Also cover the place that speaks most for pneumonia to the model, and a random one, and tell what that changes
+    #[arg(long)]
+    occlusion: bool,
     /// Print one JSON object
     #[arg(long)]
     json: bool,
@@ -51,9 +55,10 @@ pub fn run(options: Options) -> Result<Exit, Failure> {
     let figures = Figures::of(&scored, card.point.threshold);
     let calibration = Calibration::of(&scored);
     let referred = scored.iter().filter(|s| card.point.verdict(s.probability) == Verdict::Refer).count();
+    let occlusion = options.occlusion.then(|| occlusion::measure(&model, &data, &indices, seed)).transpose()?;
     let mut out = io::stdout().lock();
     if options.json {
-        let value = json!({
+        let mut value = json!({
             "model": card.name, "model_digest": model.digest().to_string(), "int8": card.int8,
             "synthetic_model": card.synthetic, "synthetic_data": data.synthetic,
             "trained_on_these_data": trained_on(card, &data), "data_digest": data.digest().to_string(),
@@ -61,6 +66,9 @@ pub fn run(options: Options) -> Result<Exit, Failure> {
             "seed": seed, "figures": figures,
             "referred": Proportion::of(referred, scored.len()), "calibration": calibration,
         });
+        if let Some(occlusion) = &occlusion {
+            value["occlusion"] = json!(occlusion);
+        }
         writeln!(out, "{value}")?;
         return Ok(Exit::Done);
     }
@@ -83,6 +91,9 @@ pub fn run(options: Options) -> Result<Exit, Failure> {
     writeln!(out, "referred     {}", percent(Proportion::of(referred, scored.len())))?;
     writeln!(out, "Brier score  {:.4}", calibration.brier)?;
     writeln!(out, "calibration  {:.4}  (expected error, 10 bins)", calibration.expected_error)?;
+    if let Some(occlusion) = &occlusion {
+        write_occlusion(&mut out, occlusion)?;
+    }
     if card.synthetic {
         writeln!(out, "{SYNTHETIC_MODEL}")?;
     }
@@ -90,6 +101,23 @@ pub fn run(options: Options) -> Result<Exit, Failure> {
         writeln!(out, "{SYNTHETIC}")?;
     }
     Ok(Exit::Done)
+}
+
+fn write_occlusion(out: &mut impl Write, occlusion: &Occlusion) -> io::Result<()> {
+    let Occlusion { images, side, probability, log_odds, hottest_wins } = occlusion;
+    let (Some(probability), Some(log_odds), Some(wins)) = (probability, log_odds, hottest_wins) else {
+        return writeln!(out, "occlusion    none of these images is called pneumonia");
+    };
+    writeln!(out, "occlusion    {images} images called pneumonia, a square of {side} × {side} pixels covered")?;
+    let mean = |Mean { value, low, high }: Mean| format!("{value:.4}  (95 % interval {low:.4} to {high:.4})");
+    for (name, falls) in [("probability", probability), ("log-odds", log_odds)] {
+        let Falls { hottest, random, difference } = falls;
+        for (place, value) in [("hottest place", hottest), ("random place", random), ("difference", difference)] {
+            writeln!(out, "  {:<38}{}", format!("fall of the {name}, {place}"), mean(*value))?;
+        }
+    }
+    let Proportion { value, low, high } = *wins;
+    writeln!(out, "  {:<38}{}", "share where the hottest weighs more", mean(Mean { value, low, high }))
 }
 
 /// The split of the training, as the card tells it.

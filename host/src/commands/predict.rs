@@ -16,8 +16,10 @@ use walkdir::WalkDir;
 
 use crate::{
     evaluation::open_model,
-    exit::{Exit, Failure},
-    files::{ReadError, read_radiograph},
+    exit::{Exit, Failure, WithExit},
+    files::{ReadError, read_radiograph, write_atomically},
+    heatmap,
+    occlusion::OcclusionError,
     progress,
 };
 
@@ -45,11 +47,14 @@ pub struct Options {
     /// Also write the model's inputs to a file, side × side bytes for each radiograph that is judged
     #[arg(long, value_name = "FILE")]
     inputs: Option<PathBuf>,
+    /// Also write a PNG file of the radiograph with an outline around what speaks for pneumonia to the model; of one radiograph
+    #[arg(long, value_name = "FILE")]
+    heatmap: Option<PathBuf>,
 }
 
 /// What became of a file.
 enum Answer {
-    Judged { input: Vec<u8>, score: Score, verdict: Verdict },
+    Judged { input: Vec<u8>, score: Score, verdict: Verdict, heatmap: Option<Vec<u8>> },
     Refused(Refusal),
     Unreadable(io::Error),
 }
@@ -58,6 +63,10 @@ enum Answer {
 pub fn run(options: Options) -> Result<Exit, Failure> {
     let model = open_model(options.model.as_deref())?;
     let files = walk(&options.paths)?;
+    if options.heatmap.is_some() && files.len() != 1 {
+        return Err(anyhow!("a heat map is of one radiograph, and there are {}: name one", files.len()))
+            .exit(Exit::Usage);
+    }
     let mut inputs = match &options.inputs {
         Some(path) => {
             let file = File::create(path).with_context(|| format!("cannot write the inputs to {}", path.display()))?;
@@ -74,15 +83,20 @@ pub fn run(options: Options) -> Result<Exit, Failure> {
     let mut exit = Exit::Done;
     for batch in files.chunks(BATCH) {
         let answers: Vec<Result<Answer, Failure>> =
-            batch.par_iter().map(|path| judge(&model, path, options.invert)).collect();
+            batch.par_iter().map(|path| judge(&model, path, options.invert, options.heatmap.is_some())).collect();
         // Lines and the bar would run into each other on a terminal.
         bar.suspend(|| {
             for (path, answer) in batch.iter().zip(answers) {
                 let answer = answer?;
                 match &answer {
-                    Answer::Judged { input, .. } => {
+                    Answer::Judged { input, heatmap, .. } => {
                         if let Some(inputs) = &mut inputs {
                             inputs.write_all(input)?;
+                        }
+                        if let (Some(path), Some(png)) = (&options.heatmap, heatmap) {
+                            write_atomically(path, png).with_context(|| {
+                                format!("cannot write {}: name a file in a folder that can be written", path.display())
+                            })?;
                         }
                     }
                     Answer::Refused(refusal) => {
@@ -139,7 +153,7 @@ fn walk(paths: &[PathBuf]) -> Result<Vec<PathBuf>, Failure> {
     Ok(files)
 }
 
-fn judge(model: &Model, path: &Path, invert: bool) -> Result<Answer, Failure> {
+fn judge(model: &Model, path: &Path, invert: bool, heatmap: bool) -> Result<Answer, Failure> {
     let bytes = match read_radiograph(path) {
         Ok(bytes) => bytes,
         Err(ReadError::Refused(refusal)) => return Ok(Answer::Refused(refusal)),
@@ -150,9 +164,18 @@ fn judge(model: &Model, path: &Path, invert: bool) -> Result<Answer, Failure> {
         Err(refusal) => return Ok(Answer::Refused(refusal)),
     };
     let card = model.card();
-    let input = radiograph.picture().prepare(&card.contract, invert);
-    let score = model.classify(&input)?;
-    Ok(Answer::Judged { input, score, verdict: card.point.verdict(score.probability) })
+    let picture = radiograph.picture();
+    let input = picture.prepare(&card.contract, invert);
+    let (score, heatmap) = if heatmap {
+        let examination = model.examine(&input)?;
+        let size = [picture.width(), picture.height()];
+        let evidence = examination.map.and_then(|map| map.evidence(&card.contract, size));
+        let evidence = evidence.ok_or(OcclusionError::NoMap)?;
+        (examination.score, Some(heatmap::png(&picture, invert, &evidence, card)?))
+    } else {
+        (model.classify(&input)?, None)
+    };
+    Ok(Answer::Judged { input, score, verdict: card.point.verdict(score.probability), heatmap })
 }
 
 fn write_csv(out: &mut impl Write, path: &Path, answer: &Answer) -> io::Result<()> {
