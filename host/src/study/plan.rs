@@ -43,10 +43,11 @@ use super::report::anchor;
 use crate::training::{Recipe, RecipeError};
 
 /// The plans that are built in.
-const BUILTIN: [(&str, &str); 3] = [
+const BUILTIN: [(&str, &str); 4] = [
     ("study.toml", include_str!("../../recipes/study.toml")),
     ("sweep.toml", include_str!("../../recipes/sweep.toml")),
     ("open.toml", include_str!("../../recipes/open.toml")),
+    ("screener.toml", include_str!("../../recipes/screener.toml")),
 ];
 
 /// Experiments under one heading.
