@@ -18,6 +18,7 @@ macro_rules! say {
 pub mod commands;
 pub mod data;
 pub mod delivery;
+mod document;
 pub mod evaluation;
 pub mod exit;
 pub mod files;

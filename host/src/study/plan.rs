@@ -39,8 +39,10 @@ use std::{
 use serde::{Deserialize, Serialize};
 use toml::{Table, Value};
 
-use super::report::anchor;
-use crate::training::{Recipe, RecipeError};
+use crate::{
+    document::anchor,
+    training::{Recipe, RecipeError},
+};
 
 /// The plans that are built in.
 const BUILTIN: [(&str, &str); 4] = [

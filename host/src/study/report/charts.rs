@@ -7,20 +7,11 @@ use super::{
     summary::{Row, Summary},
 };
 use crate::{
+    document::Figure,
     plots::{self, BLUE, INK, Line, Measure, ORANGE, PALE, PALETTE, PlotError, over_epochs},
     statistics::Proportion,
     training::EpochMetrics,
 };
-
-/// A picture with its name and title.
-pub(super) struct Figure {
-    /// Name of its file, without the ending.
-    pub(super) name: String,
-    /// What it shows.
-    pub(super) title: String,
-    /// The picture.
-    pub(super) svg: String,
-}
 
 const WIDTH: u32 = 440;
 
@@ -52,7 +43,7 @@ impl Charts {
                 }
                 let title = self.title(row.name);
                 let svg = plots::svg((WIDTH, 310), &title, |area| measure.draw(area, &lines))?;
-                Ok(Figure { name: format!("{}-{}", row.name, measure.name()), title, svg })
+                Ok(figure(format!("{}-{}", row.name, measure.name()), title, svg))
             })
             .collect()
     }
@@ -68,8 +59,8 @@ impl Charts {
         let lists: Vec<_> = runs.iter().map(|(n, run)| (n.as_str(), &run.test.figures, &run.test_scores[..])).collect();
         let characteristic = plots::roc(&lists, &title)?;
         Ok(vec![
-            Figure { name: format!("{}-confusion", row.name), title: title.clone(), svg: table },
-            Figure { name: format!("{}-roc", row.name), title, svg: characteristic },
+            figure(format!("{}-confusion", row.name), title.clone(), table),
+            figure(format!("{}-roc", row.name), title, characteristic),
         ])
     }
 
@@ -95,7 +86,7 @@ impl Charts {
                 let title = self.title(&format!("{}: validation", answer.name));
                 let svg = plots::svg((WIDTH, 340), &title, |area| measure.draw(area, &lines))?;
                 let name = format!("comparison-{}-{}{part}", answer.name, measure.name());
-                figures.push(Figure { name, title, svg });
+                figures.push(figure(name, title, svg));
             }
         }
         Ok(figures)
@@ -132,7 +123,7 @@ impl Charts {
         let legend = [("claimed", BLUE), ("not claimed", INK)];
         let axis = Axis { name: "difference of test accuracy, points", digits: 1, zero: true };
         let svg = forest(&title, &legend, axis, &rows)?;
-        Ok(Some(Figure { name: format!("comparison-{}-differences", answer.name), title, svg }))
+        Ok(Some(figure(format!("comparison-{}-differences", answer.name), title, svg)))
     }
 
     /// Test accuracies beside the published ones.
@@ -161,8 +152,13 @@ impl Charts {
         let title = self.title("here and published");
         let legend = [("here", BLUE), ("published", ORANGE)];
         let svg = forest(&title, &legend, Axis { name: "test accuracy", digits: 2, zero: false }, &rows)?;
-        Ok(Figure { name: "published".to_owned(), title, svg })
+        Ok(figure("published".to_owned(), title, svg))
     }
+}
+
+/// A picture beside a text that says what it shows.
+fn figure(name: String, title: String, svg: String) -> Figure {
+    Figure { name, title, svg, caption: String::new() }
 }
 
 fn histories<'a>(row: &Row<'a>) -> Vec<&'a [EpochMetrics]> {

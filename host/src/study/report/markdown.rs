@@ -1,9 +1,6 @@
 //! A report in Markdown.
 
-use super::{
-    charts::Figure,
-    document::{Block, Line, Span, Table, anchor, headings},
-};
+use crate::document::{Block, Figure, Line, Span, Table, anchor, headings};
 
 /// Writes a document; pictures are links to the folder `figures`.
 pub(super) fn render(title: &str, blocks: &[Block]) -> String {

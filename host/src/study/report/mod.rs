@@ -2,8 +2,6 @@
 
 mod charts;
 mod differences;
-mod document;
-mod html;
 mod intervals;
 mod markdown;
 mod sections;
@@ -17,10 +15,14 @@ use std::{collections::HashSet, fs, io, path::Path};
 
 use serde::Serialize;
 
-pub(in crate::study) use self::document::anchor;
-use self::{charts::Figure, document::Block, intervals::Spread, summary::Summary};
+use self::{intervals::Spread, summary::Summary};
 use super::{Plan, Record};
-use crate::{files, plots::PlotError, report::PartCount};
+use crate::{
+    document::{Block, Figure, html},
+    files,
+    plots::PlotError,
+    report::PartCount,
+};
 
 /// What a report is about, besides its runs.
 #[derive(Clone, Debug, Serialize)]

@@ -3,12 +3,12 @@
 use super::{
     charts::Charts,
     differences::{Answer, Contrast},
-    document::{Block, Line, Span, Table},
     intervals::Spread,
     summary::{Check, Row, Run, Summary},
-    words::{self, NOTHING, optional, proportion, share, spread},
+    words::{self, optional, proportion, share, spread},
 };
 use crate::{
+    document::{Block, Line, NOTHING, Span, Table},
     plots::PlotError,
     report::{NOT_A_DEVICE, SYNTHETIC},
     statistics::Proportion,

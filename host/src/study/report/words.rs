@@ -2,23 +2,13 @@
 
 use super::{
     differences::{Answer, Contrast, ENOUGH_SEEDS, Verdict},
-    document::{Line, Span},
     intervals::{Difference, Spread},
 };
-use crate::statistics::Proportion;
-
-/// Where there is nothing to tell.
-pub(super) const NOTHING: &str = "–";
-
-/// A share, such as an accuracy, or a loss.
-pub(super) fn share(value: f64) -> String {
-    format!("{value:.4}")
-}
-
-/// From a lower to an upper share.
-pub(super) fn range(low: f64, high: f64) -> String {
-    format!("{low:.3}–{high:.3}")
-}
+pub(super) use crate::document::{range, share};
+use crate::{
+    document::{Line, NOTHING, Span},
+    statistics::Proportion,
+};
 
 /// A difference of shares in percentage points, with its sign.
 pub(super) fn points(difference: f64) -> String {

@@ -1,9 +1,35 @@
 //! What a report says, apart from how it is written: the same blocks become HTML and Markdown.
 
-use super::charts::Figure;
+pub(crate) mod html;
+
+/// A picture with its name and title.
+pub(crate) struct Figure {
+    /// Name of its file, without the ending.
+    pub(crate) name: String,
+    /// What it shows.
+    pub(crate) title: String,
+    /// The picture.
+    pub(crate) svg: String,
+    /// What can be read from it, for whoever cannot see it, too; empty where the title says enough.
+    pub(crate) caption: String,
+}
+
+/// Where there is nothing to tell.
+pub(crate) const NOTHING: &str = "–";
+
+/// A share, such as an accuracy, or a loss.
+pub(crate) fn share(value: f64) -> String {
+    format!("{value:.4}").replace('-', "−")
+}
+
+/// From a lower to an upper share.
+pub(crate) fn range(low: f64, high: f64) -> String {
+    let to = if low < 0.0 { " to " } else { "–" };
+    format!("{low:.3}{to}{high:.3}").replace('-', "−")
+}
 
 /// A part of a report.
-pub(super) enum Block {
+pub(crate) enum Block {
     /// A heading of level 2, 3 or 4; its anchor is [`anchor`] of it.
     Heading(u8, String),
     /// Words.
@@ -29,11 +55,11 @@ pub(super) enum Block {
 }
 
 /// Words in a line.
-pub(super) type Line = Vec<Span>;
+pub(crate) type Line = Vec<Span>;
 
 /// Words.
 #[derive(Clone, Debug, PartialEq)]
-pub(super) enum Span {
+pub(crate) enum Span {
     /// As they are.
     Plain(String),
     /// Stressed.
@@ -57,17 +83,17 @@ impl From<String> for Span {
 }
 
 /// Rows under names of columns.
-pub(super) struct Table {
+pub(crate) struct Table {
     /// Names.
-    pub(super) columns: Vec<&'static str>,
+    pub(crate) columns: Vec<&'static str>,
     /// Columns from the left that hold words; the others hold numbers.
-    pub(super) words: usize,
+    pub(crate) words: usize,
     /// As many cells as columns each.
-    pub(super) rows: Vec<Vec<Line>>,
+    pub(crate) rows: Vec<Vec<Line>>,
 }
 
 /// The anchor of a heading, as forges make it: lower case, hyphens for spaces, no punctuation.
-pub(in crate::study) fn anchor(heading: &str) -> String {
+pub(crate) fn anchor(heading: &str) -> String {
     heading
         .to_lowercase()
         .chars()
@@ -77,7 +103,7 @@ pub(in crate::study) fn anchor(heading: &str) -> String {
 }
 
 /// The headings of the levels 2 and 3: level and words.
-pub(super) fn headings(blocks: &[Block]) -> impl Iterator<Item = (u8, &str)> {
+pub(crate) fn headings(blocks: &[Block]) -> impl Iterator<Item = (u8, &str)> {
     blocks.iter().filter_map(|block| match block {
         Block::Heading(level @ 2..=3, words) => Some((*level, words.as_str())),
         _ => None,

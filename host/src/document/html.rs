@@ -1,13 +1,10 @@
 //! A report in one HTML file, which needs nothing from elsewhere.
 
-use super::{
-    charts::Figure,
-    document::{Block, Line, Span, Table, anchor, headings},
-};
+use super::{Block, Figure, Line, Span, Table, anchor, headings};
 use crate::plots::escape;
 
 /// Writes a document; pictures are inside.
-pub(super) fn render(title: &str, blocks: &[Block]) -> String {
+pub(crate) fn render(title: &str, blocks: &[Block]) -> String {
     let title = escape(title);
     let body: String = blocks.iter().map(|block| part(block, blocks)).collect();
     format!(
@@ -41,9 +38,7 @@ fn part(block: &Block, whole: &[Block]) -> String {
         }
         Block::Table(rows) => table(rows),
         Block::Figures(figures) => {
-            let figures: String =
-                figures.iter().map(|Figure { svg, .. }| format!("<figure>{svg}</figure>\n")).collect();
-            format!("<div class=\"figures\">\n{figures}</div>\n")
+            format!("<div class=\"figures\">\n{}</div>\n", figures.iter().map(figure).collect::<String>())
         }
         Block::Code(code) => format!("<pre tabindex=\"0\">{}</pre>\n", escape(code.trim_end())),
         Block::Details(summary, blocks) => {
@@ -58,6 +53,12 @@ fn part(block: &Block, whole: &[Block]) -> String {
             format!("<nav><ul>\n{}</ul></nav>\n", headings(whole).map(entry).collect::<String>())
         }
     }
+}
+
+fn figure(Figure { svg, caption, .. }: &Figure) -> String {
+    let caption =
+        if caption.is_empty() { String::new() } else { format!("<figcaption>{}</figcaption>", escape(caption)) };
+    format!("<figure>{svg}{caption}</figure>\n")
 }
 
 fn line(words: &Line) -> String {
