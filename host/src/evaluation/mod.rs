@@ -1,0 +1,161 @@
+//! Models on radiographs, by the engine of the box, and what their answers are worth.
+
+mod against;
+mod bootstrap;
+mod measurement;
+mod weighted;
+
+use std::path::Path;
+
+use anyhow::Context;
+use engine::{DEFAULT_MODEL, Model, ModelError};
+use rayon::prelude::*;
+use serde::Serialize;
+
+pub use self::{
+    against::{Against, Change},
+    bootstrap::{Estimate, Interval},
+    measurement::{
+        Bin, Counts, Curve, Estimates, FolderEstimates, Group, Measurement, Method, PointEstimates, PointFigures,
+        SubtypeEstimates,
+    },
+    weighted::Verdicts,
+};
+use crate::{
+    data::{Dataset, Label, Part, Subtype},
+    report::SYNTHETIC_MODEL,
+    statistics::Scored,
+};
+
+/// A labelled radiograph and what a model said of it.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Judged {
+    /// Path below the data folder.
+    pub name: String,
+    /// The truth.
+    pub label: Label,
+    /// The kind of pneumonia, where the file name tells it.
+    pub subtype: Option<Subtype>,
+    /// Radiographs with equal text are of the same patient.
+    pub patient: String,
+    /// The publishers' part, if the folders have one.
+    pub official: Option<Part>,
+    /// Probability of pneumonia, 0..=1; anything else is no answer.
+    pub probability: f32,
+}
+
+impl Judged {
+    /// False if the answer is no probability.
+    pub fn answered(&self) -> bool {
+        (0.0..=1.0).contains(&self.probability)
+    }
+
+    /// The probability; that of being certain of the wrong class where there is none, so that no answer never flatters.
+    pub fn sound_probability(&self) -> f64 {
+        if self.answered() { f64::from(self.probability) } else { f64::from(u8::from(!self.label.positive())) }
+    }
+
+    /// True if the decision at `threshold` (at or above: pneumonia) is right.
+    pub fn right(&self, threshold: f32) -> bool {
+        (self.sound_probability() >= f64::from(threshold)) == self.label.positive()
+    }
+}
+
+/// The model in a file, or the one that is built in; says on stderr which one it is.
+pub fn open_model(path: Option<&Path>) -> anyhow::Result<Model> {
+    let model = match path {
+        Some(path) => Model::open(path).with_context(|| format!("the model {} cannot be used", path.display()))?,
+        None => Model::from_bytes(DEFAULT_MODEL)?,
+    };
+    crate::say!("model {} ({:.12}); a research aid, not a medical device", model.card().name, model.digest());
+    if model.card().synthetic {
+        crate::say!("{SYNTHETIC_MODEL}");
+    }
+    warn_if_slow(&model);
+    Ok(model)
+}
+
+/// Says on stderr if a quantized model is not of the form that runs fast, and why.
+pub fn warn_if_slow(model: &Model) {
+    if model.execution().is_slow() {
+        crate::say!("the model runs as {}", model.execution());
+    }
+}
+
+/// What a model said of the radiographs named; `scored` has their order.
+pub fn judged(data: &Dataset, indices: &[usize], scored: &[Scored]) -> Vec<Judged> {
+    let one = |(&index, scored): (&usize, &Scored)| {
+        let sample = &data.samples[index];
+        Judged {
+            name: sample.name.clone(),
+            label: sample.label,
+            subtype: sample.subtype,
+            patient: sample.patient.clone(),
+            official: sample.official,
+            probability: scored.probability,
+        }
+    };
+    indices.iter().zip(scored).map(one).collect()
+}
+
+/// What the model says of the radiographs named, in their order.
+pub fn score(model: &Model, data: &Dataset, indices: &[usize]) -> Result<Vec<Scored>, ModelError> {
+    indices
+        .par_iter()
+        .map(|&index| {
+            let sample = &data.samples[index];
+            let probability = model.classify(&sample.pixels)?.probability;
+            Ok(Scored { positive: sample.label.positive(), probability })
+        })
+        .collect()
+}
+
+#[cfg(test)]
+pub(crate) mod tests {
+    use std::collections::BTreeMap;
+
+    use engine::Card;
+    use shared::{
+        contract::{Fit, InputContract},
+        verdict::OperatingPoint,
+    };
+
+    use super::*;
+
+    /// A radiograph of a patient and what was said of it.
+    pub(crate) fn judged(patient: &str, positive: bool, probability: f32) -> Judged {
+        Judged {
+            name: format!("{patient}.png"),
+            label: if positive { Label::Pneumonia } else { Label::Normal },
+            subtype: None,
+            patient: patient.to_owned(),
+            official: None,
+            probability,
+        }
+    }
+
+    /// What is left of radiographs when only truth and answer count.
+    pub(crate) fn scored(judged: &[Judged]) -> Vec<Scored> {
+        judged.iter().map(|j| Scored { positive: j.label.positive(), probability: j.probability }).collect()
+    }
+
+    /// The card of a model that decides at this point.
+    pub(crate) fn card(point: OperatingPoint) -> Card {
+        Card {
+            name: "synthetic-test".to_owned(),
+            version: "0".to_owned(),
+            contract: InputContract { side: 16, fit: Fit::Stretch, scale: 1.0 / 255.0, zero_point: 0 },
+            point,
+            points: None,
+            subtypes: None,
+            labels: Label::ALL.map(|label| label.to_string()),
+            synthetic: true,
+            int8: true,
+            recipe: "none".to_owned(),
+            seed: 3,
+            split: "study".to_owned(),
+            data_digest: String::new(),
+            metrics: BTreeMap::new(),
+        }
+    }
+}

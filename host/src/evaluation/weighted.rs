@@ -1,0 +1,362 @@
+//! What a model's answers are worth where each radiograph counts so many times, as it does in a resample.
+
+use std::cell::OnceCell;
+
+use serde::Serialize;
+use shared::verdict::{OperatingPoint, Verdict};
+
+use super::Judged;
+use crate::statistics::Confusion;
+
+/// Bins of equal width that probabilities are sorted into to be compared with what they promise.
+pub(crate) const BINS: usize = 10;
+
+/// Probabilities are kept so far from 0 and 1 where their logarithm is taken, as usual libraries do.
+const CLOSEST: f64 = 1e-7;
+
+/// Steps of Newton's method at most: a fit that exists is found in about eight.
+const STEPS: usize = 40;
+
+/// The bin of a probability.
+pub(crate) fn bin(probability: f64) -> usize {
+    ((probability * BINS as f64) as usize).min(BINS - 1)
+}
+
+/// Radiographs, the highest probability first.
+pub(crate) struct Ranked(Vec<Item>);
+
+struct Item {
+    /// Its place among the weights.
+    index: usize,
+    positive: bool,
+    probability: f64,
+    log_odds: f64,
+    /// What was answered, which may be no probability.
+    answer: f32,
+    /// True if the next one has a lower probability.
+    ends: bool,
+}
+
+impl Ranked {
+    /// Sorts radiographs. An answer that is no probability counts as being certain of the wrong class.
+    pub(crate) fn of(judged: &[Judged]) -> Self {
+        let mut items: Vec<Item> = judged
+            .iter()
+            .enumerate()
+            .map(|(index, image)| {
+                let probability = image.sound_probability();
+                let kept = probability.clamp(CLOSEST, 1.0 - CLOSEST);
+                Item {
+                    index,
+                    positive: image.label.positive(),
+                    probability,
+                    log_odds: (kept / (1.0 - kept)).ln(),
+                    answer: image.probability,
+                    ends: true,
+                }
+            })
+            .collect();
+        items.sort_by(|a, b| b.probability.total_cmp(&a.probability));
+        for i in 1..items.len() {
+            items[i - 1].ends = items[i].probability < items[i - 1].probability;
+        }
+        Self(items)
+    }
+
+    /// Under weights, one for each radiograph in the order that they were given in.
+    pub(crate) fn weighted<'a>(&'a self, weights: &'a [usize], point: OperatingPoint) -> Weighted<'a> {
+        let mut confusion = Confusion::default();
+        for item in &self.0 {
+            *match (item.positive, item.probability >= f64::from(point.threshold)) {
+                (true, true) => &mut confusion.true_positives,
+                (false, true) => &mut confusion.false_positives,
+                (false, false) => &mut confusion.true_negatives,
+                (true, false) => &mut confusion.false_negatives,
+            } += weights[item.index];
+        }
+        Weighted { ranked: self, weights, point, confusion, verdicts: OnceCell::new(), recalibration: OnceCell::new() }
+    }
+}
+
+/// Weighted radiographs at an operating point.
+pub(crate) struct Weighted<'a> {
+    ranked: &'a Ranked,
+    weights: &'a [usize],
+    point: OperatingPoint,
+    /// Decisions at the threshold.
+    pub(crate) confusion: Confusion,
+    verdicts: OnceCell<Verdicts>,
+    recalibration: OnceCell<Option<Recalibration>>,
+}
+
+/// Verdicts against the truth: normal radiographs and those with pneumonia.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Verdicts {
+    /// Called normal.
+    pub normal: [usize; 2],
+    /// Referred.
+    pub refer: [usize; 2],
+    /// Called pneumonia.
+    pub pneumonia: [usize; 2],
+}
+
+/// How log-odds would have to be changed to fit the truth best.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) struct Recalibration {
+    /// Added to them.
+    pub(crate) intercept: f64,
+    /// Multiplies them before.
+    pub(crate) slope: f64,
+}
+
+impl Weighted<'_> {
+    fn items(&self) -> impl Iterator<Item = (&Item, usize)> {
+        self.ranked.0.iter().map(|item| (item, self.weights[item.index]))
+    }
+
+    /// Radiographs in all.
+    pub(crate) fn images(&self) -> usize {
+        self.confusion.positives() + self.confusion.negatives()
+    }
+
+    /// The three verdicts against the truth.
+    pub(crate) fn verdicts(&self) -> Verdicts {
+        *self.verdicts.get_or_init(|| {
+            let mut verdicts = Verdicts::default();
+            for (item, weight) in self.items() {
+                let class = usize::from(item.positive);
+                match self.point.verdict(item.answer) {
+                    Verdict::Normal => verdicts.normal[class] += weight,
+                    Verdict::Refer => verdicts.refer[class] += weight,
+                    Verdict::Pneumonia => verdicts.pneumonia[class] += weight,
+                }
+            }
+            verdicts
+        })
+    }
+
+    /// From the highest probability down: radiographs with pneumonia and normal ones at or above each distinct one.
+    fn cumulated(&self) -> impl Iterator<Item = [usize; 2]> {
+        let mut counts = [0, 0];
+        self.items().filter_map(move |(item, weight)| {
+            counts[usize::from(!item.positive)] += weight;
+            item.ends.then_some(counts)
+        })
+    }
+
+    fn classes(&self) -> Option<(usize, usize)> {
+        let (positives, negatives) = (self.confusion.positives(), self.confusion.negatives());
+        (positives > 0 && negatives > 0).then_some((positives, negatives))
+    }
+
+    /// Area under the receiver operating characteristic, as [`crate::statistics::auroc`]; `None` with one class only.
+    pub(crate) fn auroc(&self) -> Option<f64> {
+        let (positives, negatives) = self.classes()?;
+        // Twice the number of (positive, negative) pairs in the right order: an integer, hence exact.
+        let (mut twice, mut above) = (0_u64, [0, 0]);
+        for counts in self.cumulated() {
+            let [positive, negative] = [counts[0] - above[0], counts[1] - above[1]];
+            twice += negative as u64 * (2 * above[0] + positive) as u64;
+            above = counts;
+        }
+        Some(twice as f64 / (2 * positives as u64 * negatives as u64) as f64)
+    }
+
+    /// Area under the curve of precision over recall, in steps: the mean of the precision at each radiograph with pneumonia
+    /// (Manning et al., "Introduction to Information Retrieval", 2008, chapter 8); `None` with one class only.
+    pub(crate) fn average_precision(&self) -> Option<f64> {
+        let (positives, _) = self.classes()?;
+        let (mut area, mut found) = (0.0, 0);
+        for [hits, alarms] in self.cumulated() {
+            if hits > found {
+                area += (hits - found) as f64 * hits as f64 / (hits + alarms) as f64;
+                found = hits;
+            }
+        }
+        Some(area / positives as f64)
+    }
+
+    fn mean(&self, value: impl Fn(&Item) -> f64) -> Option<f64> {
+        let images = self.images();
+        (images > 0)
+            .then(|| self.items().map(|(item, weight)| weight as f64 * value(item)).sum::<f64>() / images as f64)
+    }
+
+    /// Mean squared difference of probability and truth; `None` without radiographs.
+    pub(crate) fn brier(&self) -> Option<f64> {
+        self.mean(|item| (item.probability - truth(item)).powi(2))
+    }
+
+    /// Mean binary cross-entropy in nats; `None` without radiographs.
+    pub(crate) fn log_loss(&self) -> Option<f64> {
+        // ln(1 + e^x) of the log-odds against the truth.
+        self.mean(|item| if item.positive { -item.log_odds } else { item.log_odds }.exp().ln_1p())
+    }
+
+    /// Expected calibration error, as [`crate::statistics::Calibration`]; `None` without radiographs.
+    pub(crate) fn calibration_error(&self) -> Option<f64> {
+        let mut apart = [0.0; BINS];
+        for (item, weight) in self.items() {
+            apart[bin(item.probability)] += weight as f64 * (item.probability - truth(item));
+        }
+        let images = self.images();
+        (images > 0).then(|| apart.iter().map(|a: &f64| a.abs()).sum::<f64>() / images as f64)
+    }
+
+    /// Logistic regression of the truth on the log-odds (Cox, Biometrika 45 (1958) 562): 0 and 1 where they can be taken at
+    /// their word. `None` where no fit is the best: with one class only, or where the classes do not overlap.
+    pub(crate) fn recalibration(&self) -> Option<Recalibration> {
+        *self.recalibration.get_or_init(|| {
+            self.classes()?;
+            let (mut intercept, mut slope) = (0.0, 1.0);
+            for _ in 0..STEPS {
+                let (mut up, mut up_x, mut s, mut s_x, mut s_xx) = (0.0, 0.0, 0.0, 0.0, 0.0);
+                for (item, weight) in self.items().filter(|(_, weight)| *weight > 0) {
+                    let (x, weight) = (item.log_odds, weight as f64);
+                    let fitted = 1.0 / (1.0 + (-(intercept + slope * x)).exp());
+                    let (residual, spread) = (weight * (truth(item) - fitted), weight * fitted * (1.0 - fitted));
+                    up += residual;
+                    up_x += residual * x;
+                    s += spread;
+                    s_x += spread * x;
+                    s_xx += spread * x * x;
+                }
+                let determinant = s * s_xx - s_x * s_x;
+                let (a, b) = ((s_xx * up - s_x * up_x) / determinant, (s * up_x - s_x * up) / determinant);
+                intercept += a;
+                slope += b;
+                if !(intercept.is_finite() && slope.is_finite()) {
+                    return None;
+                }
+                if a.abs().max(b.abs()) < 1e-9 {
+                    return Some(Recalibration { intercept, slope });
+                }
+            }
+            None
+        })
+    }
+
+    /// Points of the receiver operating characteristic from (0, 0) to (1, 1): 1 − specificity and sensitivity. Empty with one
+    /// class only.
+    pub(crate) fn roc(&self) -> Vec<(f64, f64)> {
+        let Some((positives, negatives)) = self.classes() else { return Vec::new() };
+        let share = |[hits, alarms]: [usize; 2]| (alarms as f64 / negatives as f64, hits as f64 / positives as f64);
+        std::iter::once([0, 0]).chain(self.cumulated()).map(share).collect()
+    }
+
+    /// Recall and precision at each distinct probability, the highest first. Empty with one class only.
+    pub(crate) fn precision_recall(&self) -> Vec<(f64, f64)> {
+        let Some((positives, _)) = self.classes() else { return Vec::new() };
+        self.cumulated()
+            .filter(|[hits, alarms]| hits + alarms > 0)
+            .map(|[hits, alarms]| (hits as f64 / positives as f64, hits as f64 / (hits + alarms) as f64))
+            .collect()
+    }
+}
+
+fn truth(item: &Item) -> f64 {
+    f64::from(u8::from(item.positive))
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::{
+        evaluation::tests::{judged, scored},
+        statistics,
+    };
+
+    fn images(list: &[(bool, f32)]) -> Vec<Judged> {
+        list.iter().enumerate().map(|(i, (positive, p))| judged(&format!("p{i}"), *positive, *p)).collect()
+    }
+
+    fn close(one: Option<f64>, other: f64) {
+        assert!(one.is_some_and(|one| (one - other).abs() < 1e-9), "{one:?} {other}");
+    }
+
+    #[test]
+    fn measures_of_a_small_set() {
+        let list = images(&[(true, 0.9), (false, 0.8), (true, 0.6), (true, 0.4), (false, 0.2)]);
+        let ranked = Ranked::of(&list);
+        let all = ranked.weighted(&[1; 5], OperatingPoint { threshold: 0.5, refer_from: 0.3, refer_to: 0.7 });
+        // By hand: 0.9 beats both, 0.6 and 0.4 beat one each.
+        close(all.auroc(), 4.0 / 6.0);
+        close(all.average_precision(), (1.0 + 2.0 / 3.0 + 3.0 / 4.0) / 3.0);
+        let right = [0.9_f32, 1.0 - 0.8, 0.6, 0.4, 1.0 - 0.2].map(|p| f64::from(p).ln());
+        assert!((all.log_loss().unwrap() + right.iter().sum::<f64>() / 5.0).abs() < 1e-6);
+        assert_eq!(all.verdicts(), Verdicts { normal: [1, 0], refer: [0, 2], pneumonia: [1, 1] });
+        assert_eq!(
+            all.roc(),
+            [(0.0, 0.0), (0.0, 1.0 / 3.0), (0.5, 1.0 / 3.0), (0.5, 2.0 / 3.0), (0.5, 1.0), (1.0, 1.0)]
+        );
+        assert_eq!(all.precision_recall()[1], (1.0 / 3.0, 0.5));
+    }
+
+    #[test]
+    fn recalibration_is_that_of_other_programs() {
+        // Two values of the log-odds, ±1, and 3 of 4 right at either: the fit goes through ln 3 at 1 and −ln 3 at −1.
+        let p = 1.0 / (1.0 + (-1.0_f32).exp());
+        let list = images(&[
+            (true, p),
+            (true, p),
+            (true, p),
+            (false, p),
+            (false, 1.0 - p),
+            (false, 1.0 - p),
+            (false, 1.0 - p),
+            (true, 1.0 - p),
+        ]);
+        let ranked = Ranked::of(&list);
+        let fit = ranked.weighted(&[1; 8], OperatingPoint::HALF).recalibration().unwrap();
+        assert!(fit.intercept.abs() < 1e-6 && (fit.slope - 3.0_f64.ln()).abs() < 1e-6, "{fit:?}");
+        // Where the classes do not overlap, and with one class only, there is none.
+        for list in [vec![(true, 0.9), (true, 0.8), (false, 0.2)], vec![(true, 0.9), (true, 0.3)], vec![]] {
+            let list = images(&list);
+            let ranked = Ranked::of(&list);
+            assert_eq!(ranked.weighted(&vec![1; list.len()], OperatingPoint::HALF).recalibration(), None);
+        }
+    }
+
+    fn any_images() -> impl Strategy<Value = Vec<(bool, f32, usize)>> {
+        let one = (any::<bool>(), 0_u8..=20, 0_usize..4).prop_map(|(b, p, w)| (b, f32::from(p) / 20.0, w));
+        proptest::collection::vec(one, 0..40)
+    }
+
+    proptest! {
+        /// A weight is as good as so many copies, measured by other code.
+        #[test]
+        fn weights_are_copies(list in any_images()) {
+            let one: Vec<Judged> = images(&list.iter().map(|(b, p, _)| (*b, *p)).collect::<Vec<_>>());
+            let weights: Vec<usize> = list.iter().map(|(.., w)| *w).collect();
+            let copies: Vec<Judged> = one.iter().zip(&weights).flat_map(|(j, w)| vec![j.clone(); *w]).collect();
+            let copies = scored(&copies);
+            let ranked = Ranked::of(&one);
+            let weighted = ranked.weighted(&weights, OperatingPoint::HALF);
+            prop_assert_eq!(weighted.confusion, Confusion::at(&copies, 0.5));
+            prop_assert_eq!(weighted.auroc(), statistics::auroc(&copies));
+            let calibration = statistics::Calibration::of(&copies);
+            prop_assert!((weighted.brier().unwrap_or(0.0) - calibration.brier).abs() < 1e-9);
+            prop_assert!((weighted.calibration_error().unwrap_or(0.0) - calibration.expected_error).abs() < 1e-9);
+        }
+
+        /// Precision at each radiograph with pneumonia, by the definition.
+        #[test]
+        fn average_precision_by_definition(list in any_images()) {
+            let list: Vec<(bool, f32)> = list.into_iter().map(|(b, p, _)| (b, p)).collect();
+            let precision = |from: f32| {
+                let above = list.iter().filter(|(_, p)| *p >= from);
+                above.clone().filter(|(b, _)| *b).count() as f64 / above.count() as f64
+            };
+            let with: Vec<f64> = list.iter().filter(|(b, _)| *b).map(|(_, p)| precision(*p)).collect();
+            let images = images(&list);
+            let ranked = Ranked::of(&images);
+            let got = ranked.weighted(&vec![1; list.len()], OperatingPoint::HALF).average_precision();
+            match got {
+                Some(got) => prop_assert!((got - with.iter().sum::<f64>() / with.len() as f64).abs() < 1e-9),
+                None => prop_assert!(with.is_empty() || with.len() == list.len()),
+            }
+        }
+    }
+}
