@@ -3,7 +3,7 @@
 use std::ops::Range;
 
 use plotters::{
-    coord::Shift,
+    coord::{Shift, types::RangedCoordf64},
     prelude::*,
     style::text_anchor::{HPos, Pos, VPos},
 };
@@ -42,6 +42,13 @@ const LEGEND_ROW: i32 = 20;
 #[derive(Debug, thiserror::Error)]
 #[error("a plot cannot be drawn: {0}")]
 pub struct PlotError(String);
+
+impl PlotError {
+    /// For a reason of its own.
+    pub(crate) fn because(reason: impl std::fmt::Display) -> Self {
+        Self(reason.to_string())
+    }
+}
 
 impl<E: std::error::Error + Send + Sync> From<DrawingAreaErrorKind<E>> for PlotError {
     fn from(error: DrawingAreaErrorKind<E>) -> Self {
@@ -112,12 +119,28 @@ pub(crate) struct Axes {
     pub(crate) y: (&'static str, Range<f64>),
     /// Digits after the point: horizontally, vertically.
     pub(crate) digits: (usize, usize),
+    /// True if heights are square roots, those below 0 of what hangs down: the labels are what they are roots of.
+    pub(crate) roots: bool,
 }
 
-/// Draws lines, and a legend above them.
-pub(crate) fn lines(area: &Area<'_>, axes: Axes, lines: &[Line]) -> Result<(), PlotError> {
-    let names: Vec<_> = lines.iter().filter(|l| !l.name.is_empty()).map(|l| (l.name.as_str(), l.colour)).collect();
-    let area = legend(area, &names)?;
+impl Axes {
+    /// From 0 to 1 each.
+    pub(crate) fn shares(x: &'static str, y: &'static str) -> Self {
+        Self { x: (x, 0.0..1.0), y: (y, 0.0..1.0), digits: (1, 1), roots: false }
+    }
+}
+
+/// What is drawn on within axes.
+pub(crate) type Chart<'a, 'b> = ChartContext<'a, SVGBackend<'b>, Cartesian2d<RangedCoordf64, RangedCoordf64>>;
+
+/// Draws axes, a legend above them, and what belongs between them.
+pub(crate) fn chart(
+    area: &Area<'_>,
+    axes: Axes,
+    names: &[(&str, RGBColor)],
+    draw: impl FnOnce(&mut Chart<'_, '_>) -> Result<(), PlotError>,
+) -> Result<(), PlotError> {
+    let area = legend(area, names)?;
     let (across, up) = axes.digits;
     let mut chart = ChartBuilder::on(&area)
         .margin(6)
@@ -130,7 +153,7 @@ pub(crate) fn lines(area: &Area<'_>, axes: Axes, lines: &[Line]) -> Result<(), P
         .x_desc(axes.x.0)
         .y_desc(axes.y.0)
         .x_label_formatter(&|x| format!("{x:.across$}"))
-        .y_label_formatter(&|y| format!("{y:.up$}"))
+        .y_label_formatter(&|y| if axes.roots { format!("{:.up$}", y * y) } else { format!("{y:.up$}") })
         .x_labels(7)
         .y_labels(6)
         .label_style((FONT, TEXT_SIZE - 1, &INK))
@@ -139,6 +162,16 @@ pub(crate) fn lines(area: &Area<'_>, axes: Axes, lines: &[Line]) -> Result<(), P
         .light_line_style(TRANSPARENT)
         .axis_style(PALE)
         .draw()?;
+    draw(&mut chart)
+}
+
+/// Draws lines, and a legend above them.
+pub(crate) fn lines(area: &Area<'_>, axes: Axes, lines: &[Line]) -> Result<(), PlotError> {
+    let names: Vec<_> = lines.iter().filter(|l| !l.name.is_empty()).map(|l| (l.name.as_str(), l.colour)).collect();
+    chart(area, axes, &names, |chart| draw_lines(chart, lines))
+}
+
+fn draw_lines(chart: &mut Chart<'_, '_>, lines: &[Line]) -> Result<(), PlotError> {
     for line in lines {
         let edge = line.band.iter().map(|&(x, low, _)| (x, low));
         let back = line.band.iter().rev().map(|&(x, _, high)| (x, high));
@@ -224,7 +257,7 @@ impl Measure {
             Self::Accuracy => (points().map(|(_, y)| y).fold(0.98, f64::min) - 0.02).max(0.0)..1.0,
         };
         let digits = if range.end - range.start < 0.1 { 3 } else { 2 };
-        Axes { x: ("epoch", 1.0..last), y: (self.name(), range), digits: (0, digits) }
+        Axes { x: ("epoch", 1.0..last), y: (self.name(), range), digits: (0, digits), roots: false }
     }
 
     /// Draws lines over the epochs.
@@ -305,12 +338,11 @@ pub(crate) fn roc(lists: &[(&str, &Figures, &[Scored])], title: &str) -> Result<
         }
         series.push(line);
     }
-    let axes = Axes { x: ("1 − specificity", 0.0..1.0), y: ("sensitivity", 0.0..1.0), digits: (1, 1) };
-    svg((440, 440), title, |area| lines(area, axes, &series))
+    svg((440, 440), title, |area| lines(area, Axes::shares("1 − specificity", "sensitivity"), &series))
 }
 
 /// Leaves out points evenly, but not the first and the last.
-fn thinned(points: Vec<(f64, f64)>) -> Vec<(f64, f64)> {
+pub(crate) fn thinned(points: Vec<(f64, f64)>) -> Vec<(f64, f64)> {
     let Some(last) = points.len().checked_sub(1).filter(|last| *last >= ROC_POINTS) else { return points };
     (0..ROC_POINTS).map(|i| points[i * last / (ROC_POINTS - 1)]).collect()
 }

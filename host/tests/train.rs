@@ -71,6 +71,16 @@ fn trained_models_are_quantized_measured_and_usable() {
         (&Value::from(10), &Value::from(true))
     );
 
+    let written = folder.path().join("evaluation");
+    let evaluated = json(&run(&[&arguments[..], &["--against", text(&float), "--report", text(&written)]].concat()));
+    assert!(evaluated["estimates"]["accuracy"]["by_patient"]["low"].is_f64(), "{evaluated}");
+    assert!(evaluated["against"]["mean_change"].as_f64().unwrap() < 0.2, "{evaluated}");
+    let page = fs::read_to_string(written.join("report.html")).unwrap();
+    assert!(page.contains("SYNTHETIC") && page.contains("Beside another model"));
+    let kept: Value = serde_json::from_slice(&fs::read(written.join("report.json")).unwrap()).unwrap();
+    assert_eq!(kept["estimates"], evaluated["estimates"]);
+    assert_eq!(fs::read_to_string(written.join("scores.csv")).unwrap().lines().count(), 11);
+
     let published = folder.path().join("published");
     run(&["synthetic", text(&published.join("test")), "--count", "6"]);
     let arguments = ["evaluate", "--model", text(&int8), "--data", text(&published), "--split", "official", "--json"];

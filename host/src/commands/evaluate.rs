@@ -2,22 +2,25 @@
 
 use std::{
     io::{self, Write},
-    path::PathBuf,
+    path::{Path, PathBuf},
 };
 
-use anyhow::Context;
-use engine::Card;
-use serde_json::json;
-use shared::verdict::Verdict;
+use anyhow::{Context, ensure};
+use engine::{Card, Model};
 
 use super::part::{Choice, Selection};
 use crate::{
+    calendar::{now, utc},
     data::{Dataset, Part, split::SplitKind},
-    evaluation::{open_model, score},
+    evaluation::{
+        Against, Estimate, Judged, judged, open_model,
+        report::{self, Evaluation, Subject},
+        score,
+    },
     exit::{Exit, Failure},
     occlusion::{self, Falls, Mean, Occlusion},
     report::{SYNTHETIC, SYNTHETIC_MODEL},
-    statistics::{Calibration, Figures, Proportion},
+    statistics::Proportion,
 };
 
 /// Options of `host evaluate`.
@@ -34,6 +37,12 @@ pub struct Options {
     /// Also cover the place that speaks most for pneumonia to the model, and a random one, and tell what that changes
     #[arg(long)]
     occlusion: bool,
+    /// Another model to set beside it on the same radiographs, such as the float one
+    #[arg(long, value_name = "FILE")]
+    against: Option<PathBuf>,
+    /// Also write report.html, report.json and scores.csv into a folder; they hold patients' radiographs
+    #[arg(long, value_name = "DIR")]
+    report: Option<PathBuf>,
     /// Print one JSON object
     #[arg(long)]
     json: bool,
@@ -48,59 +57,141 @@ pub fn run(options: Options) -> Result<Exit, Failure> {
         crate::say!("left out: {}: {}", skipped.name, skipped.reason);
     }
     let Selection { part, seed, indices } = options.choice.of(card, &data)?;
-    if let Some(warning) = doubt(card, &data, part, seed) {
+    let warning = doubt(card, &data, part, seed);
+    if let Some(warning) = &warning {
         crate::say!("warning: {warning}");
     }
-    let scored = score(&model, &data, &indices)?;
-    let figures = Figures::of(&scored, card.point.threshold);
-    let calibration = Calibration::of(&scored);
-    let referred = scored.iter().filter(|s| card.point.verdict(s.probability) == Verdict::Refer).count();
+    let images = judged(&data, &indices, &score(&model, &data, &indices)?);
+    let against = match &options.against {
+        Some(path) => {
+            let other = open_model(Some(path))?;
+            let answers = answers_of_other(&other, card, &options.data, &data, &indices)?;
+            Some(Against::of(&images, card, &answers, other.card(), other.digest().to_string()))
+        }
+        None => None,
+    };
+    let subject = Subject {
+        synthetic_data: data.synthetic,
+        data: options.data.display().to_string(),
+        trained_on_these_data: trained_on(card, &data),
+        data_digest: data.digest().to_string(),
+        skipped: data.skipped.len(),
+        split: part.map(|(_, kind)| kind),
+        part: part.map_or("all".into(), |(part, _)| part.to_string()),
+        seed,
+        warning,
+        date: utc(now()),
+        ..Subject::of(card, model.digest())
+    };
+    let evaluation = Evaluation::of(subject, card, images, against);
+    if let Some(folder) = &options.report {
+        let pixels: Vec<&[u8]> = indices.iter().map(|&i| data.samples[i].pixels.as_slice()).collect();
+        report::write(&evaluation, card.contract.side, &pixels, folder)?;
+        crate::say!("report: {}", folder.join("report.html").display());
+    }
     let occlusion = options.occlusion.then(|| occlusion::measure(&model, &data, &indices, seed)).transpose()?;
     let mut out = io::stdout().lock();
     if options.json {
-        let mut value = json!({
-            "model": card.name, "model_digest": model.digest().to_string(), "int8": card.int8,
-            "synthetic_model": card.synthetic, "synthetic_data": data.synthetic,
-            "trained_on_these_data": trained_on(card, &data), "data_digest": data.digest().to_string(),
-            "split": part.map(|(_, kind)| kind), "part": part.map_or("all".into(), |(part, _)| part.to_string()),
-            "seed": seed, "figures": figures,
-            "referred": Proportion::of(referred, scored.len()), "calibration": calibration,
-        });
+        let mut value = serde_json::to_value(&evaluation)?;
         if let Some(occlusion) = &occlusion {
-            value["occlusion"] = json!(occlusion);
+            value["occlusion"] = serde_json::to_value(occlusion)?;
         }
         writeln!(out, "{value}")?;
-        return Ok(Exit::Done);
-    }
-    writeln!(out, "model        {}", card.name)?;
-    match part {
-        Some((part, kind)) => {
-            writeln!(out, "images       {}, part {part} of split {kind} with seed {seed}", figures.images)?;
+    } else {
+        write!(out, "{}", text(&evaluation))?;
+        if let Some(occlusion) = &occlusion {
+            write_occlusion(&mut out, occlusion)?;
         }
-        None => writeln!(out, "images       {}, all there are", figures.images)?,
-    }
-    let percent = |p: Option<Proportion>| match p {
-        Some(p) => format!("{:.4}  (95 % interval {:.4} to {:.4})", p.value, p.low, p.high),
-        None => "none of these images".into(),
-    };
-    writeln!(out, "threshold    {:.4}", figures.threshold)?;
-    writeln!(out, "accuracy     {}", percent(figures.accuracy))?;
-    writeln!(out, "sensitivity  {}", percent(figures.sensitivity))?;
-    writeln!(out, "specificity  {}", percent(figures.specificity))?;
-    writeln!(out, "AUROC        {}", figures.auroc.map_or("needs both classes".into(), |auroc| format!("{auroc:.4}")))?;
-    writeln!(out, "referred     {}", percent(Proportion::of(referred, scored.len())))?;
-    writeln!(out, "Brier score  {:.4}", calibration.brier)?;
-    writeln!(out, "calibration  {:.4}  (expected error, 10 bins)", calibration.expected_error)?;
-    if let Some(occlusion) = &occlusion {
-        write_occlusion(&mut out, occlusion)?;
-    }
-    if card.synthetic {
-        writeln!(out, "{SYNTHETIC_MODEL}")?;
-    }
-    if data.synthetic {
-        writeln!(out, "{SYNTHETIC}")?;
     }
     Ok(Exit::Done)
+}
+
+/// What another model says of the same radiographs, which it may want at another size.
+fn answers_of_other(
+    other: &Model,
+    card: &Card,
+    path: &Path,
+    data: &Dataset,
+    indices: &[usize],
+) -> anyhow::Result<Vec<Judged>> {
+    let contract = &other.card().contract;
+    if *contract == card.contract {
+        return Ok(judged(data, indices, &score(other, data, indices)?));
+    }
+    let again = Dataset::load(path, contract)?;
+    ensure!(again.digest() == data.digest(), "the data were changed while they were read: run the command again");
+    Ok(judged(&again, indices, &score(other, &again, indices)?))
+}
+
+/// The figures for people, a line each.
+fn text(evaluation: &Evaluation) -> String {
+    let Evaluation { subject, measurement, against, .. } = evaluation;
+    let (counts, e) = (measurement.counts, &measurement.estimates);
+    let part = match subject.split {
+        Some(kind) => format!("part {} of split {kind} with seed {}", subject.part, subject.seed),
+        None => "all there are".to_owned(),
+    };
+    let mut lines = vec![
+        ("model".to_owned(), subject.model.clone()),
+        ("images".to_owned(), format!("{} of {} patients, {part}", counts.images, counts.patients)),
+        ("threshold".to_owned(), format!("{:.4}", measurement.decision.point.threshold)),
+    ];
+    for (name, estimate) in [
+        ("accuracy", e.accuracy),
+        ("sensitivity", e.sensitivity),
+        ("specificity", e.specificity),
+        ("AUROC", e.auroc),
+        ("average precision", e.average_precision),
+        ("referred", e.referred),
+        ("accuracy of the rest", e.accuracy_outside_band),
+        ("Brier score", e.brier),
+        ("calibration error", e.calibration_error),
+    ] {
+        lines.push((name.to_owned(), words(estimate)));
+    }
+    for (profile, figures) in &measurement.points {
+        let value = |estimate: Option<Estimate>| estimate.map_or("–".to_owned(), |e| format!("{:.4}", e.value));
+        let words = format!(
+            "threshold {:.4}, sensitivity {}, specificity {}",
+            figures.point.threshold,
+            value(figures.estimates.sensitivity),
+            value(figures.estimates.specificity)
+        );
+        lines.push((profile.to_string(), words));
+    }
+    for (name, group) in &measurement.subtypes {
+        let found = words(group.estimates.sensitivity);
+        lines.push(((*name).to_owned(), format!("{found} of {} images found", group.counts.images)));
+    }
+    if let Some(other) = against {
+        lines.push((
+            "against".to_owned(),
+            format!(
+                "{}: {} decisions and {} verdicts differ; probabilities by {:.4} on average, {:.4} at most",
+                other.model, other.decision_flips, other.verdict_flips, other.mean_change, other.largest_change
+            ),
+        ));
+        lines.push(("AUROC difference".to_owned(), words(other.auroc_difference)));
+    }
+    let mut text: String = lines.into_iter().map(|(name, words)| format!("{name:<20}  {words}\n")).collect();
+    text += "Intervals are 95 %, by bootstrap over patients.\n";
+    for (synthetic, words) in [(subject.synthetic_model, SYNTHETIC_MODEL), (subject.synthetic_data, SYNTHETIC)] {
+        if synthetic {
+            text += &format!("{words}\n");
+        }
+    }
+    text
+}
+
+/// A figure with its interval by bootstrap, or Wilson's where the bootstrap knows no chance.
+fn words(estimate: Option<Estimate>) -> String {
+    let Some(Estimate { value, by_patient, wilson }) = estimate else { return "these images do not tell".to_owned() };
+    let chance = by_patient.filter(|interval| interval.low < interval.high);
+    match (chance, wilson) {
+        (Some(interval), _) => format!("{value:.4}  ({:.4} to {:.4})", interval.low, interval.high),
+        (None, Some(interval)) => format!("{value:.4}  (Wilson: {:.4} to {:.4})", interval.low, interval.high),
+        (None, None) => format!("{value:.4}"),
+    }
 }
 
 fn write_occlusion(out: &mut impl Write, occlusion: &Occlusion) -> io::Result<()> {
@@ -152,34 +243,16 @@ pub(super) fn doubt(card: &Card, data: &Dataset, part: Option<(Part, SplitKind)>
 
 #[cfg(test)]
 mod tests {
-    use shared::{
-        contract::{Fit, InputContract},
-        verdict::OperatingPoint,
-    };
+    use shared::verdict::OperatingPoint;
 
     use super::*;
-    use crate::synthetic;
+    use crate::{evaluation::tests::card, synthetic};
 
     #[test]
     fn doubtful_figures_are_warned_of() {
-        let contract = InputContract { side: 16, fit: Fit::Stretch, scale: 1.0 / 255.0, zero_point: 0 };
+        let contract = card(OperatingPoint::HALF).contract;
         let data = synthetic::dataset(2, 1, &contract).unwrap();
-        let card = Card {
-            name: "test".to_owned(),
-            version: "0".to_owned(),
-            contract,
-            point: OperatingPoint::HALF,
-            points: None,
-            subtypes: None,
-            labels: ["normal".to_owned(), "pneumonia".to_owned()],
-            synthetic: true,
-            int8: false,
-            recipe: "none".to_owned(),
-            seed: 3,
-            split: "study".to_owned(),
-            data_digest: data.digest().to_string(),
-            metrics: std::collections::BTreeMap::new(),
-        };
+        let card = Card { data_digest: data.digest().to_string(), ..card(OperatingPoint::HALF) };
         let kind = split_of(&card).unwrap();
         assert_eq!(kind, SplitKind::Study);
         assert_eq!(doubt(&card, &data, Some((Part::Test, kind)), 3), None);

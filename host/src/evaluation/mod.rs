@@ -3,6 +3,7 @@
 mod against;
 mod bootstrap;
 mod measurement;
+pub mod report;
 mod weighted;
 
 use std::path::Path;
