@@ -24,10 +24,12 @@ fn main() {
         Augmentation { horizontal_flip: true, ..none.clone() },
         Augmentation { brightness: Some([0.5, 1.5]), ..none.clone() },
         Augmentation { contrast: Some([0.5, 1.5]), ..none.clone() },
+        Augmentation { gamma: Some([0.5, 2.0]), ..none.clone() },
+        Augmentation { erase: 1.0, ..none.clone() },
         Augmentation { width_shift: 0.2, ..none.clone() },
         Augmentation { rotation: 40.0, ..none.clone() },
         Augmentation { zoom: 0.2, ..none.clone() },
-        Augmentation { shear: 0.3, ..none },
+        Augmentation { shear: 0.3, ..none.clone() },
         Augmentation {
             horizontal_flip: true,
             brightness: Some([0.5, 1.5]),
@@ -37,6 +39,7 @@ fn main() {
             rotation: 40.0,
             zoom: 0.2,
             shear: 0.3,
+            ..none
         },
     ];
     for side in [64, 128] {

@@ -202,6 +202,7 @@ mod tests {
             contract: CONTRACT,
             point: OperatingPoint::HALF,
             points: None,
+            subtypes: None,
             labels: ["normal".to_owned(), "pneumonia".to_owned()],
             synthetic: true,
             int8: false,
