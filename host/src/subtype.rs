@@ -2,14 +2,70 @@
 //!
 //! The network itself is not changed by it. Whether the answer may be shown is another question: see [`BAR`].
 
-use engine::{Model, ModelError, Subtypes};
+use engine::{Card, Model, ModelError, Subtypes};
 use rayon::prelude::*;
+use serde::Serialize;
+use shared::verdict::OperatingPoint;
 
-use crate::data::{Dataset, Subtype};
+use crate::{
+    data::{Dataset, Label, Subtype},
+    evaluation::{Estimate, Judged, Measurement},
+};
 
 /// The lower end of the 95 % interval of the AUROC between the two kinds that a model must reach before a screen may name
 /// them. Below, one answer in several would send a child to the wrong treatment.
 pub const BAR: f64 = 0.95;
+
+/// How well a model tells bacterial from viral pneumonia.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+pub struct Told {
+    /// Radiographs with pneumonia of a known kind.
+    pub images: usize,
+    /// Chance that a viral one has higher log-odds of a virus than a bacterial one.
+    pub auroc: Option<Estimate>,
+    /// Share told rightly, where half and half is the threshold.
+    pub accuracy: Option<Estimate>,
+    /// [`BAR`].
+    pub bar: f64,
+    /// Whether the whole interval of the AUROC lies at or above it.
+    pub reaches_bar: bool,
+}
+
+/// Measures on the radiographs named. `None` where the model does not tell the kinds.
+pub fn measure(model: &Model, data: &Dataset, indices: &[usize]) -> Result<Option<Told>, ModelError> {
+    let Some(subtypes) = &model.card().subtypes else { return Ok(None) };
+    // The measures know two classes; here a virus is the positive one.
+    let judge = |&i: &usize| -> Option<Result<Judged, ModelError>> {
+        let sample = &data.samples[i];
+        let label = match sample.subtype? {
+            Subtype::Bacteria => Label::Normal,
+            Subtype::Virus => Label::Pneumonia,
+        };
+        let judged = model.examine(&sample.pixels).map(|examination| {
+            let logit = subtypes.virus_logit(&examination.features).unwrap_or(f32::NAN);
+            Judged {
+                name: sample.name.clone(),
+                label,
+                subtype: None,
+                patient: sample.patient.clone(),
+                official: None,
+                probability: 1.0 / (1.0 + (-logit).exp()),
+            }
+        });
+        Some(judged)
+    };
+    let judged: Vec<Judged> = indices.par_iter().filter_map(judge).collect::<Result<_, _>>()?;
+    let card = Card { point: OperatingPoint::HALF, points: None, ..model.card().clone() };
+    let estimates = Measurement::of(&judged, &card).estimates;
+    let lowest = estimates.auroc.and_then(|auroc| auroc.by_patient).map(|interval| interval.low);
+    Ok(Some(Told {
+        images: judged.len(),
+        auroc: estimates.auroc,
+        accuracy: estimates.accuracy,
+        bar: BAR,
+        reaches_bar: lowest.is_some_and(|low| low >= BAR),
+    }))
+}
 
 /// Penalties of the squared weights of standardised features that are tried, in units of one radiograph's loss.
 const PENALTIES: [f64; 4] = [1.0, 10.0, 100.0, 1000.0];

@@ -21,6 +21,7 @@ use crate::{
     occlusion::{self, Falls, Mean, Occlusion},
     report::{SYNTHETIC, SYNTHETIC_MODEL},
     statistics::Proportion,
+    subtype,
 };
 
 /// Options of `host evaluate`.
@@ -90,15 +91,24 @@ pub fn run(options: Options) -> Result<Exit, Failure> {
         crate::say!("report: {}", folder.join("report.html").display());
     }
     let occlusion = options.occlusion.then(|| occlusion::measure(&model, &data, &indices, seed)).transpose()?;
+    let kinds = subtype::measure(&model, &data, &indices)?;
     let mut out = io::stdout().lock();
     if options.json {
         let mut value = serde_json::to_value(&evaluation)?;
+        if let Some(kinds) = kinds {
+            value["bacteria_or_virus"] = serde_json::to_value(kinds)?;
+        }
         if let Some(occlusion) = &occlusion {
             value["occlusion"] = serde_json::to_value(occlusion)?;
         }
         writeln!(out, "{value}")?;
     } else {
         write!(out, "{}", text(&evaluation))?;
+        if let Some(kinds) = kinds {
+            let bar = if kinds.reaches_bar { "reaches" } else { "is below" };
+            let shown = format!("its interval {bar} the bar of {}, see docs/model/subtypes.md", kinds.bar);
+            writeln!(out, "bacteria or virus     AUROC {} on {} images; {shown}", words(kinds.auroc), kinds.images)?;
+        }
         if let Some(occlusion) = &occlusion {
             write_occlusion(&mut out, occlusion)?;
         }
