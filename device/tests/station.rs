@@ -23,8 +23,8 @@ use device::{
     screen::{Display, display::Sinks},
     station::{Station, Stopper},
 };
-use engine::{Card, Examination, ModelError, Score};
-use image::{DynamicImage, GrayImage, ImageFormat, Luma};
+use engine::{ActivationMap, Card, Examination, Grid, ModelError, Score};
+use image::{DynamicImage, GrayImage, ImageFormat, Luma, RgbImage};
 use shared::{
     contract::{Fit, InputContract},
     verdict::{Digest, Fault, OperatingPoint, Refusal, ResultRecord, StudyId, Verdict},
@@ -33,7 +33,8 @@ use shared::{
 
 const CONTRACT: InputContract = InputContract { side: 16, fit: Fit::Stretch, scale: 1.0 / 255.0, zero_point: 0 };
 
-/// The probability is the mean of the input; an input that begins with white makes it panic.
+/// The probability is the mean of the input, and a bright middle speaks for pneumonia; an input that begins with white makes
+/// it panic.
 struct Brightness(Card);
 
 impl Brightness {
@@ -75,7 +76,10 @@ impl Classifier for Brightness {
         assert_ne!(input[0], 255, "white in the first place");
         let probability = input.iter().map(|&v| f32::from(v)).sum::<f32>() / (255.0 * input.len() as f32);
         let score = Score { logit: (probability / (1.0 - probability)).ln(), probability };
-        Ok(Examination { score, features: Vec::new(), map: None })
+        let grid = Grid { first: [8.0; 2], step: [16.0; 2], reach: [16.0; 2] };
+        let values = vec![if input[8 * 16 + 8] > 200 { 10.0 } else { -10.0 }];
+        let map = ActivationMap { rows: 1, columns: 1, values, bias: 0.0, grid };
+        Ok(Examination { score, features: Vec::new(), map: Some(map) })
     }
 }
 
@@ -313,6 +317,24 @@ fn the_picture_over_the_line_is_the_one_in_the_folder() {
     let result = host.screen();
     assert_ne!(ready, result);
     assert_eq!(image::open(state.path().join("screen.png")).unwrap(), result);
+}
+
+#[test]
+fn what_speaks_for_pneumonia_is_outlined_in_both_forms() {
+    let state = tempfile::tempdir().unwrap();
+    let running = Running::simulated(state.path());
+    let mut host = Host::open(&running.port);
+    let mut shown = |image: Image| {
+        host.judged(image);
+        // Left of the verdict, below the banner.
+        host.screen().crop_imm(0, 40, 220, 280).into_rgb8()
+    };
+    let coloured = |screen: &RgbImage| screen.pixels().filter(|pixel| pixel[0] > pixel[2].saturating_add(40)).count();
+    let (bright, dark) = (grey(230), grey(100));
+    let whole = shown(file(&bright));
+    assert!(coloured(&whole) > 5000, "{} pixels", coloured(&whole));
+    assert_eq!(shown(prepared(&bright, &CONTRACT)), whole);
+    assert_eq!(coloured(&shown(file(&dark))), 0);
 }
 
 #[test]

@@ -157,7 +157,7 @@ mod tests {
             let card = engine::Model::from_bytes(engine::DEFAULT_MODEL).unwrap().card().clone();
             let file = png(&picture, false, &evidence(12.0), &card).unwrap();
             let image = image::load_from_memory(&file).unwrap();
-            assert!((385..=1024).contains(&image.width().max(image.height() - 100)), "{width} {height}");
+            assert!((385..=1024).contains(&image.width().max(image.height().saturating_sub(100))), "{width} {height}");
         }
     }
 

@@ -214,11 +214,11 @@ fn write_occlusion(out: &mut impl Write, occlusion: &Occlusion) -> io::Result<()
     for (name, falls) in [("probability", probability), ("log-odds", log_odds)] {
         let Falls { hottest, random, difference } = falls;
         for (place, value) in [("hottest place", hottest), ("random place", random), ("difference", difference)] {
-            writeln!(out, "  {:<38}{}", format!("fall of the {name}, {place}"), mean(*value))?;
+            writeln!(out, "  {:<40}{}", format!("fall of the {name}, {place}"), mean(*value))?;
         }
     }
     let Proportion { value, low, high } = *wins;
-    writeln!(out, "  {:<38}{}", "share where the hottest weighs more", mean(Mean { value, low, high }))
+    writeln!(out, "  {:<40}{}", "share where the hottest weighs more", mean(Mean { value, low, high }))
 }
 
 /// The split of the training, as the card tells it.
