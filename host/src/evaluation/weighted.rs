@@ -236,8 +236,8 @@ impl Weighted<'_> {
         })
     }
 
-    /// Points of the receiver operating characteristic from (0, 0) to (1, 1): 1 − specificity and sensitivity. Empty with one
-    /// class only.
+    /// Points of the receiver operating characteristic from (0, 0) to (1, 1): 1 − specificity and sensitivity. Empty with
+    /// one class only.
     pub(crate) fn roc(&self) -> Vec<(f64, f64)> {
         let Some((positives, negatives)) = self.classes() else { return Vec::new() };
         let share = |[hits, alarms]: [usize; 2]| (alarms as f64 / negatives as f64, hits as f64 / positives as f64);

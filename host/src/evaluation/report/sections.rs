@@ -1,6 +1,6 @@
 //! The sections of the report of an evaluation.
 
-use shared::verdict::OperatingPoint;
+use shared::verdict::{OperatingPoint, Verdict};
 
 use super::{
     Evaluation, Subject,
@@ -296,25 +296,25 @@ fn beside(against: &Against, subject: &Subject) -> Vec<Block> {
         .changes
         .iter()
         .map(|change| {
-            let flip = if change.decision_flipped { "decision differs" } else { "" };
-            [
-                change.name.clone(),
-                change.label.to_string(),
-                flip.to_owned(),
-                format!("{:.4}, {}", change.probability, change.verdict),
-                format!("{:.4}, {}", change.other_probability, change.other_verdict),
+            let flip = if change.decision_flipped { ", decision differs" } else { "" };
+            let said = |probability: f32, verdict: Verdict| {
+                vec![format!("{probability:.4}").into(), Span::Small(verdict.to_string())]
+            };
+            vec![
+                vec![change.name.clone().into(), Span::Small(format!("{}{flip}", change.label))],
+                said(change.probability, change.verdict),
+                said(change.other_probability, change.other_verdict),
             ]
-            .map(|words| vec![words.into()])
-            .to_vec()
         })
         .collect();
-    let columns = vec!["file", "truth", "", "first", "second"];
-    vec![
-        Block::Text(vec![words.into()]),
-        Block::Table(Table { columns: vec!["figure", "value"], words: 1, rows }),
-        Block::Heading(3, "The largest changes".to_owned()),
-        Block::Table(Table { columns, words: 3, rows: changes }),
-    ]
+    let columns = vec!["file", "first", "second"];
+    let mut blocks =
+        vec![Block::Text(vec![words.into()]), Block::Table(Table { columns: vec!["figure", "value"], words: 1, rows })];
+    if !against.changes.is_empty() {
+        blocks.push(Block::Heading(3, "The largest changes".to_owned()));
+        blocks.push(Block::Table(Table { columns, words: 1, rows: changes }));
+    }
+    blocks
 }
 
 fn errors(evaluation: &Evaluation, side: u16, pixels: &[&[u8]]) -> Result<Vec<Block>, PlotError> {
