@@ -23,8 +23,7 @@ use crate::{
     interrupt, progress,
     report::{SYNTHETIC, SYNTHETIC_MODEL},
     robustness::{
-        Agreement, Answers, Change, Resamples, RobustnessError, Row, Style, Summary, chosen, judge_all, rows, table,
-        write_changed,
+        Agreement, Answers, Change, Measurement, Resamples, RobustnessError, Row, Style, Summary, chosen, rows, table,
     },
 };
 
@@ -78,18 +77,16 @@ pub fn run(options: Options) -> Result<Exit, Failure> {
     let files = Files::open(&options.data)?;
     let originals = options.originals.as_deref().map(Files::open).transpose()?;
 
+    let stop = interrupt::listen();
     let bar = progress::bar(samples.len(), "changing");
-    let answers = match judge_all(&models, &changes, &files, &samples, &bar, interrupt::listen()) {
-        Ok(answers) => answers,
-        Err(error @ RobustnessError::Stopped) => return Err(error).exit(Exit::Interrupted),
-        Err(error) => return Err(error.into()),
-    };
+    let keep = options.keep.as_deref();
+    let measurement = Measurement { models: &models, changes: &changes, files: &files, samples: &samples, keep };
+    let answers = measurement.answers(&bar, stop);
     bar.finish_and_clear();
+    let answers = answers.map_err(failure)?;
     tell_refused(&changes, &answers);
-    if let Some(folder) = &options.keep {
-        write_changed(folder, &changes, &files, &samples)?;
-    }
-    let agreements = originals.map(|originals| Agreement::of(&models, &originals, &files)).transpose()?;
+    let agreements = originals.map(|originals| Agreement::of(&models, &originals, &files, stop)).transpose();
+    let agreements = agreements.map_err(failure)?;
 
     let patients: Vec<&str> = samples.iter().map(|sample| sample.patient.as_str()).collect();
     let resamples = Resamples::new(&patients, DRAWS, selection.seed);
@@ -108,6 +105,11 @@ pub fn run(options: Options) -> Result<Exit, Failure> {
         measured.write(&mut out, if options.markdown { Style::Markdown } else { Style::Text })?;
     }
     Ok(Exit::Done)
+}
+
+fn failure(error: RobustnessError) -> Failure {
+    let exit = if matches!(error, RobustnessError::Stopped) { Exit::Interrupted } else { Exit::Failed };
+    Failure { exit, error: error.into() }
 }
 
 fn open_models(paths: &[PathBuf]) -> anyhow::Result<Vec<Model>> {

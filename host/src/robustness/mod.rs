@@ -15,6 +15,6 @@ mod table;
 pub use bootstrap::{Difference, Resamples};
 pub use change::{CATALOGUE, Change, ChangeError, Kind, chosen};
 pub use originals::{Agreement, Disagreement};
-pub use run::{Answers, RobustnessError, judge_all, write_changed};
+pub use run::{Answers, Measurement, RobustnessError};
 pub use summary::Summary;
 pub use table::{Row, Style, layout, rows, table};

@@ -1,5 +1,7 @@
 //! Radiographs at their original size against small copies of the same name.
 
+use std::sync::atomic::{AtomicBool, Ordering};
+
 use engine::Model;
 use rayon::prelude::*;
 use serde::Serialize;
@@ -38,11 +40,20 @@ pub struct Disagreement {
 
 impl Agreement {
     /// Judges every original and the small copy of the same file name and label; one agreement for each model.
-    pub fn of(models: &[Model], originals: &Files, copies: &Files) -> Result<Vec<Self>, RobustnessError> {
+    /// Ends early when `stop` is raised.
+    pub fn of(
+        models: &[Model],
+        originals: &Files,
+        copies: &Files,
+        stop: &AtomicBool,
+    ) -> Result<Vec<Self>, RobustnessError> {
         let (pairs, unpaired) = pairs(originals, copies);
         let judged: Vec<[Vec<f32>; 2]> = pairs
             .par_iter()
             .map(|(original, copy)| {
+                if stop.load(Ordering::Relaxed) {
+                    return Err(RobustnessError::Stopped);
+                }
                 Ok([
                     probabilities(models, &read(originals, original, None)?)?,
                     probabilities(models, &read(copies, copy, None)?)?,
@@ -130,7 +141,8 @@ mod tests {
             .unwrap();
         let models = [Model::from_bytes(DEFAULT_MODEL).unwrap()];
         let files = [&originals, &copies].map(|path| Files::open(path).unwrap());
-        let [agreement] = Agreement::of(&models, &files[0], &files[1]).unwrap().try_into().unwrap();
+        let [agreement] =
+            Agreement::of(&models, &files[0], &files[1], &AtomicBool::new(false)).unwrap().try_into().unwrap();
         assert_eq!(agreement.pairs, 4);
         let unpaired = ["NORMAL/synthetic-0002-normal.png", "PNEUMONIA/synthetic-0005-pneumonia.png"];
         assert_eq!(agreement.unpaired, unpaired);

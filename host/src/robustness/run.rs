@@ -8,7 +8,7 @@ use std::{
 
 use decode::Radiograph;
 use engine::{Model, ModelError};
-use image::{GrayImage, ImageError, ImageFormat};
+use image::{ImageError, ImageFormat};
 use indicatif::ProgressBar;
 use rayon::prelude::*;
 use shared::{
@@ -65,76 +65,59 @@ pub enum RobustnessError {
     Stopped,
 }
 
-/// Reads the samples' files anew, makes each of the changes and asks the models, on all processors. Each of them holds one
-/// radiograph and one changed form of it at a time. Ends early when `stop` is raised.
-pub fn judge_all(
-    models: &[Model],
-    changes: &[&'static Change],
-    files: &Files,
-    samples: &[&Sample],
-    bar: &ProgressBar,
-    stop: &AtomicBool,
-) -> Result<Vec<Answers>, RobustnessError> {
-    samples
-        .par_iter()
-        .map(|sample| {
-            let radiograph = read(files, &sample.name, Some(sample.digest))?;
-            let grey = grey(&radiograph);
-            let base = probabilities(models, &radiograph)?;
-            let mut answers = Vec::with_capacity(changes.len());
-            for change in changes {
-                if stop.load(Ordering::Relaxed) {
-                    return Err(RobustnessError::Stopped);
+/// What is measured.
+pub struct Measurement<'a> {
+    /// The models to ask.
+    pub models: &'a [Model],
+    /// The changes to make.
+    pub changes: &'a [&'static Change],
+    /// Where the radiographs are.
+    pub files: &'a Files,
+    /// The radiographs.
+    pub samples: &'a [&'a Sample],
+    /// Folder to write what comes out to, as `NAME/CHANGE.png`.
+    pub keep: Option<&'a Path>,
+}
+
+impl Measurement<'_> {
+    /// Reads the samples' files anew, makes each of the changes and asks the models, on all processors. Each of them holds
+    /// one radiograph and one changed form of it at a time. Ends early when `stop` is raised.
+    pub fn answers(&self, bar: &ProgressBar, stop: &AtomicBool) -> Result<Vec<Answers>, RobustnessError> {
+        self.samples
+            .par_iter()
+            .map(|sample| {
+                let radiograph = read(self.files, &sample.name, Some(sample.digest))?;
+                let grey = grey(&radiograph);
+                let base = self.judge("unchanged", &radiograph, sample)?;
+                let mut changed = Vec::with_capacity(self.changes.len());
+                for change in self.changes {
+                    if stop.load(Ordering::Relaxed) {
+                        return Err(RobustnessError::Stopped);
+                    }
+                    changed.push(match change.apply(&radiograph, &grey, sample.digest) {
+                        Ok(radiograph) => Ok(self.judge(change.name, &radiograph, sample)?),
+                        Err(ChangeError::Refused(refusal)) => Err(refusal),
+                        Err(source) => {
+                            let (name, change) = (sample.name.clone(), change.name);
+                            return Err(RobustnessError::Change { name, change, source });
+                        }
+                    });
                 }
-                answers.push(match changed(change, &radiograph, &grey, sample)? {
-                    Ok(radiograph) => Ok(probabilities(models, &radiograph)?),
-                    Err(refusal) => Err(refusal),
-                });
-            }
-            bar.inc(1);
-            Ok(Answers { base, changed: answers })
-        })
-        .collect()
-}
+                bar.inc(1);
+                Ok(Answers { base, changed })
+            })
+            .collect()
+    }
 
-/// Writes each radiograph, unchanged and after each change, as `NAME/CHANGE.png` below `folder`; where the box would refuse
-/// it, nothing.
-pub fn write_changed(
-    folder: &Path,
-    changes: &[&'static Change],
-    files: &Files,
-    samples: &[&Sample],
-) -> Result<(), RobustnessError> {
-    samples.par_iter().try_for_each(|sample| {
-        let radiograph = read(files, &sample.name, Some(sample.digest))?;
-        let grey = grey(&radiograph);
-        let folder = folder.join(&sample.name);
-        let write = |name: &str, radiograph: &Radiograph| {
-            let path = folder.join(format!("{name}.png"));
-            let written = fs::create_dir_all(&folder).map_err(ImageError::IoError);
-            written
-                .and_then(|()| radiograph.image().save_with_format(&path, ImageFormat::Png))
-                .map_err(|source| RobustnessError::Write { path, source })
-        };
-        write("unchanged", &radiograph)?;
-        changes.iter().try_for_each(|change| match changed(change, &radiograph, &grey, sample)? {
-            Ok(radiograph) => write(change.name, &radiograph),
-            Err(_) => Ok(()),
-        })
-    })
-}
-
-/// What comes out of a change, or why the box would refuse it.
-fn changed(
-    change: &Change,
-    radiograph: &Radiograph,
-    grey: &GrayImage,
-    sample: &Sample,
-) -> Result<Result<Radiograph, Refusal>, RobustnessError> {
-    match change.apply(radiograph, grey, sample.digest) {
-        Ok(radiograph) => Ok(Ok(radiograph)),
-        Err(ChangeError::Refused(refusal)) => Ok(Err(refusal)),
-        Err(source) => Err(RobustnessError::Change { name: sample.name.clone(), change: change.name, source }),
+    fn judge(&self, change: &str, radiograph: &Radiograph, sample: &Sample) -> Result<Vec<f32>, RobustnessError> {
+        if let Some(folder) = self.keep {
+            let folder = folder.join(&sample.name);
+            let path = folder.join(format!("{change}.png"));
+            let made = fs::create_dir_all(&folder).map_err(ImageError::IoError);
+            made.and_then(|()| radiograph.image().save_with_format(&path, ImageFormat::Png))
+                .map_err(|source| RobustnessError::Write { path, source })?;
+        }
+        Ok(probabilities(self.models, radiograph)?)
     }
 }
 
@@ -194,8 +177,13 @@ mod tests {
         let samples: Vec<&Sample> = data.samples.iter().collect();
         let files = Files::open(folder.path()).unwrap();
         let changes = chosen(&["lossless".to_owned(), "mirrored".to_owned()]).unwrap();
-        let judge =
-            |stop: bool| judge_all(&models, &changes, &files, &samples, &ProgressBar::hidden(), &AtomicBool::new(stop));
+        let kept = tempfile::tempdir().unwrap();
+        let judge = |stop: bool| {
+            let keep = Some(kept.path());
+            let measurement =
+                Measurement { models: &models, changes: &changes, files: &files, samples: &samples, keep };
+            measurement.answers(&ProgressBar::hidden(), &AtomicBool::new(stop))
+        };
         let answers = judge(false).unwrap();
         for (sample, answer) in samples.iter().zip(&answers) {
             let expected = models[0].classify(&sample.pixels).unwrap().probability;
@@ -206,8 +194,6 @@ mod tests {
         assert_eq!(judge(false).unwrap(), answers);
         assert!(matches!(judge(true), Err(RobustnessError::Stopped)));
 
-        let kept = tempfile::tempdir().unwrap();
-        write_changed(kept.path(), &changes, &files, &samples[..1]).unwrap();
         let path = kept.path().join(&samples[0].name);
         let [unchanged, mirrored] =
             ["unchanged", "mirrored"].map(|name| image::open(path.join(format!("{name}.png"))).unwrap());

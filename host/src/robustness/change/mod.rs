@@ -3,11 +3,7 @@
 use std::io::Cursor;
 
 use decode::Radiograph;
-use image::{
-    DynamicImage, GrayImage, ImageError, ImageFormat, Luma,
-    codecs::jpeg::JpegEncoder,
-    imageops::{self, FilterType},
-};
+use image::{DynamicImage, GrayImage, ImageError, ImageFormat, Luma, codecs::jpeg::JpegEncoder, imageops};
 use rand::{Rng, RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use serde::Serialize;
@@ -60,7 +56,7 @@ enum Operation {
     Rgb,
     /// Grey JPEG of this quality.
     Jpeg(u8),
-    /// Width and height times these, by a triangle filter.
+    /// Width and height times these, both up to 1 or both from 1.
     Scale(f32, f32),
     /// Turned by degrees with the clock about the centre; what comes into view is black.
     Rotate(f32),
@@ -267,9 +263,19 @@ fn share_of(length: u32, share: f32) -> u32 {
     (length as f32 * share).round() as u32
 }
 
+/// Smaller by means over the pixels that fall together, larger by linear interpolation.
 fn scaled(grey: &GrayImage, x: f32, y: f32) -> GrayImage {
     let (width, height) = (share_of(grey.width(), x).max(1), share_of(grey.height(), y).max(1));
-    imageops::resize(grey, width, height, FilterType::Triangle)
+    if x <= 1.0 && y <= 1.0 {
+        return imageops::thumbnail(grey, width, height);
+    }
+    let from = |at: u32, length: u32, old: u32| {
+        ((at as f32 + 0.5) * old as f32 / length as f32 - 0.5).clamp(0.0, (old - 1) as f32)
+    };
+    GrayImage::from_fn(width, height, |x, y| {
+        let (from_x, from_y) = (from(x, width, grey.width()), from(y, height, grey.height()));
+        imageops::interpolate_bilinear(grey, from_x, from_y).unwrap_or(Luma([0]))
+    })
 }
 
 fn rotated(grey: &GrayImage, degrees: f32) -> GrayImage {

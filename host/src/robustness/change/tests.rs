@@ -144,8 +144,9 @@ fn golden_grey_values() {
 
 #[test]
 fn golden_geometry() {
-    // A triangle of width 2 around 1.0 weighs the pixels with 0.75, 0.75, 0.25 and 0.
-    assert_eq!(scaled(&image(4, &[0, 0, 255, 255]), 0.5, 1.0).into_raw(), [36, 219]);
+    assert_eq!(scaled(&image(4, &[0, 20, 255, 255, 4, 8, 0, 254]), 0.5, 0.5).into_raw(), [8, 191]);
+    // Centres of pixels 0, 1, 2 lie at −1/6, 1/2 and 7/6 of the old ones.
+    assert_eq!(scaled(&image(2, &[0, 100, 0, 100]), 1.5, 1.0).into_raw(), [0, 50, 100, 0, 50, 100]);
     // Pixel (2, 1) comes from (1 + √½, 1 − √½), where the ramp is 25.86; corners come from outside.
     let turned = rotated(&ramp(3, 3), 45.0);
     assert_eq!([(2, 1), (1, 1), (0, 0), (2, 2)].map(|(x, y)| turned.get_pixel(x, y).0[0]), [26, 40, 0, 0]);
