@@ -96,8 +96,12 @@ pub fn run(options: Options) -> Result<Exit, Failure> {
         .enumerate()
         .map(|(number, model)| rows(number, model.card().point, &changes, &positives, &answers, &resamples))
         .collect();
+    let labels = match options.models.as_slice() {
+        [] => vec![models[0].card().name.clone()],
+        paths => paths.iter().map(|path| path.display().to_string()).collect(),
+    };
     let measured =
-        Measured { models: &models, data: &data, selection: &selection, samples: &samples, tables, agreements };
+        Measured { models: &models, data: &data, selection: &selection, samples: &samples, labels, tables, agreements };
     let mut out = io::stdout().lock();
     if options.json {
         writeln!(out, "{}", measured.json())?;
@@ -166,6 +170,8 @@ struct Measured<'a> {
     data: &'a Dataset,
     selection: &'a Selection,
     samples: &'a [&'a Sample],
+    /// One for each model: its file, as models of different runs may have the same name in their cards; else that name.
+    labels: Vec<String>,
     /// One for each model.
     tables: Vec<Vec<Row>>,
     /// One for each model, if there are originals.
@@ -175,11 +181,11 @@ struct Measured<'a> {
 impl Measured<'_> {
     fn json(&self) -> serde_json::Value {
         let models = self.models.iter().zip(&self.tables).enumerate().map(|(number, (model, rows))| {
-            let card = model.card();
+            let (card, label) = (model.card(), &self.labels[number]);
             json!({
                 "model": card.name, "model_digest": model.digest().to_string(), "int8": card.int8,
                 "synthetic_model": card.synthetic, "point": card.point, "rows": rows,
-                "summary": Summary::of(&card.name, rows),
+                "summary": Summary::of(label, rows),
                 "originals": self.agreements.as_ref().map(|agreements| &agreements[number]),
             })
         });
@@ -206,12 +212,12 @@ impl Measured<'_> {
         if let ([model], [rows]) = (self.models, self.tables.as_slice()) {
             writeln!(out, "{}: {measured}\n\n{}", model.card().name, table(rows, style))?;
         } else {
-            let named = self.models.iter().zip(&self.tables);
-            let summaries: Vec<_> = named.map(|(model, rows)| Summary::of(&model.card().name, rows)).collect();
+            let named = self.labels.iter().zip(&self.tables);
+            let summaries: Vec<_> = named.map(|(label, rows)| Summary::of(label, rows)).collect();
             writeln!(out, "{measured}\n\n{}", Summary::table(&summaries, style))?;
         }
-        for (model, agreement) in self.models.iter().zip(self.agreements.iter().flatten()) {
-            write_agreement(out, &model.card().name, agreement)?;
+        for (label, agreement) in self.labels.iter().zip(self.agreements.iter().flatten()) {
+            write_agreement(out, label, agreement)?;
         }
         if self.models.iter().any(|model| model.card().synthetic) {
             writeln!(out, "{SYNTHETIC_MODEL}")?;

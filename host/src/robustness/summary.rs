@@ -10,7 +10,7 @@ use super::{
 /// A model's rows in few figures.
 #[derive(Clone, Debug, Serialize)]
 pub struct Summary {
-    /// Name of the model.
+    /// What the model is called here.
     pub model: String,
     /// AUROC, accuracy at the threshold and expected calibration error without a change.
     pub unchanged: [Option<f64>; 3],
