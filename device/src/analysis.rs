@@ -12,6 +12,7 @@ use std::{
 use engine::{Card, Examination, Model, ModelError};
 use shared::{
     evidence::Evidence,
+    guard,
     limits::MAX_PREVIEW_SIDE,
     verdict::{Digest, Fault, Refusal, StudyId},
     wire::{Image, Phase},
@@ -116,7 +117,7 @@ impl Analyst {
 }
 
 fn judge(model: &dyn Classifier, image: &Image, report: &impl Fn(Report)) -> Result<Judged, Unjudged> {
-    let contract = &model.card().contract;
+    let Card { contract, guard, .. } = model.card();
     let decoded;
     let (input, preview) = if let Some(prepared) = image.as_prepared() {
         let preview =
@@ -125,18 +126,137 @@ fn judge(model: &dyn Classifier, image: &Image, report: &impl Fn(Report)) -> Res
     } else {
         report(Report::Phase(Phase::Decoding));
         let radiograph = decode::decode(&image.bytes)?;
-        let (pixels, width, height) = radiograph.picture().preview(MAX_PREVIEW_SIDE, false);
-        decoded = radiograph.picture().prepare(contract, false);
+        let picture = radiograph.picture();
+        guard::check_picture(&picture)?;
+        let (pixels, width, height) = picture.preview(MAX_PREVIEW_SIDE, false);
+        decoded = picture.prepare(contract, false);
         (decoded.as_slice(), Preview { width, height, pixels: pixels.into() })
     };
     report(Report::Phase(Phase::Analysing));
+    guard::check_input(input, contract, guard.as_ref())?;
     let examination = model.examine(input).map_err(|error| {
         crate::say(format_args!("{error}"));
         Unjudged::Failed(Fault::Inference)
     })?;
+    guard::check_features(&examination.features, guard.as_ref())?;
     let study = image.begin.study.clone();
     let size = [preview.width, preview.height].map(u32::from);
     let evidence = examination.map.and_then(|map| map.evidence(contract, size));
     let probability = examination.score.probability;
     Ok(Judged { study, image: image.source(), preview, evidence, probability })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Cursor;
+
+    use engine::Score;
+    use image::{GrayImage, ImageFormat, Luma};
+    use shared::{
+        contract::{Fit, InputContract},
+        guard::{Cloud, Guard, Levels, View},
+        preprocess::{Channels, Picture, Samples},
+        verdict::OperatingPoint,
+    };
+
+    use super::*;
+
+    const CONTRACT: InputContract = InputContract { side: 16, fit: Fit::Stretch, scale: 1.0 / 255.0, zero_point: 0 };
+
+    /// Has learnt from [`chest`] alone; its one feature is the first pixel.
+    struct Narrow(Card);
+
+    impl Classifier for Narrow {
+        fn card(&self) -> &Card {
+            &self.0
+        }
+
+        fn digest(&self) -> Digest {
+            Digest::of(b"narrow")
+        }
+
+        fn execution(&self) -> String {
+            "nothing".to_owned()
+        }
+
+        fn examine(&self, input: &[u8]) -> Result<Examination, ModelError> {
+            let score = Score { logit: 0.0, probability: 0.5 };
+            Ok(Examination { score, features: vec![f32::from(input[0])], map: None })
+        }
+    }
+
+    fn chest(first: u8) -> GrayImage {
+        GrayImage::from_fn(64, 64, |x, y| match (x / 4, y / 4) {
+            (0, 0) => Luma([first]),
+            (1..6, 0..7) => Luma([220]),
+            (_, 12..) => Luma([150]),
+            _ => Luma([60]),
+        })
+    }
+
+    fn narrow() -> Narrow {
+        let near = |centre: Vec<f32>, limit| Cloud {
+            centres: vec![centre],
+            directions: Vec::new(),
+            weights: Vec::new(),
+            rest: 1.0,
+            limit,
+        };
+        let pixels = chest(60).into_raw();
+        let picture = Picture::new(Samples::U8(&pixels), Channels::Grey, 64, 64, 64).unwrap();
+        let guard = Guard {
+            images: 1,
+            levels: Levels { dark: 0, bright: 255, contrast: 0 },
+            views: near(View::of(&picture).values().to_vec(), 60_000.0),
+            lead: 0.0,
+            crops: Vec::new(),
+            features: Some(near(vec![60.0], 100.0)),
+        };
+        Narrow(Card {
+            name: "narrow".to_owned(),
+            version: "0.1.0".to_owned(),
+            contract: CONTRACT,
+            point: OperatingPoint::HALF,
+            points: None,
+            subtypes: None,
+            labels: ["normal".to_owned(), "pneumonia".to_owned()],
+            synthetic: true,
+            int8: false,
+            recipe: String::new(),
+            seed: 0,
+            split: String::new(),
+            data_digest: String::new(),
+            metrics: Default::default(),
+            guard: Some(guard),
+        })
+    }
+
+    #[test]
+    fn both_forms_of_an_image_are_refused_for_the_same_reason() {
+        let turned = |quarters: u8| (0..quarters).fold(chest(60), |image, _| image::imageops::rotate90(&image));
+        let mut negative = chest(60);
+        image::imageops::invert(&mut negative);
+        let stripes = GrayImage::from_fn(64, 64, |_, y| Luma([if y / 4 % 2 == 0 { 30 } else { 200 }]));
+        for (picture, expected) in [
+            (chest(60), None),
+            (turned(1), Some(Refusal::OnItsSide)),
+            (turned(2), Some(Refusal::UpsideDown)),
+            (turned(3), Some(Refusal::OnItsSide)),
+            (negative, Some(Refusal::Negative)),
+            (stripes, Some(Refusal::NotAChest)),
+            (GrayImage::from_pixel(64, 64, Luma([70])), Some(Refusal::Blank)),
+            (chest(100), Some(Refusal::Unfamiliar)),
+        ] {
+            let mut png = Cursor::new(Vec::new());
+            picture.write_to(&mut png, ImageFormat::Png).unwrap();
+            let png = png.into_inner();
+            let radiograph = decode::decode(&png).unwrap();
+            let study = StudyId::default();
+            let prepared = Image::prepared(&radiograph.picture(), &CONTRACT, false, Digest::of(&png), study.clone());
+            for image in [Image::file(png, study).unwrap(), prepared] {
+                let refused = judge(&narrow(), &image, &|_| ()).err();
+                assert_eq!(refused, expected.map(Unjudged::Refused));
+            }
+        }
+    }
 }

@@ -335,6 +335,7 @@ mod tests {
             split: String::new(),
             data_digest: String::new(),
             metrics: Default::default(),
+            guard: None,
         };
         App::new(card, Digest::of(b"model"), "fused int8".to_owned(), 7, 41)
     }

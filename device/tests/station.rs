@@ -24,7 +24,7 @@ use device::{
     station::{Station, Stopper},
 };
 use engine::{ActivationMap, Card, Examination, Grid, ModelError, Score};
-use image::{DynamicImage, GrayImage, ImageFormat, Luma, RgbImage};
+use image::{DynamicImage, GrayImage, ImageFormat, Luma, Rgb, RgbImage};
 use shared::{
     contract::{Fit, InputContract},
     verdict::{Digest, Fault, OperatingPoint, Refusal, ResultRecord, StudyId, Verdict},
@@ -54,6 +54,7 @@ impl Brightness {
             split: String::new(),
             data_digest: String::new(),
             metrics: Default::default(),
+            guard: None,
         })
     }
 }
@@ -241,14 +242,21 @@ impl Host {
     }
 }
 
-fn png(picture: &GrayImage) -> Vec<u8> {
+fn encoded(picture: &DynamicImage) -> Vec<u8> {
     let mut bytes = Cursor::new(Vec::new());
     picture.write_to(&mut bytes, ImageFormat::Png).unwrap();
     bytes.into_inner()
 }
 
+fn png(picture: &GrayImage) -> Vec<u8> {
+    encoded(&DynamicImage::ImageLuma8(picture.clone()))
+}
+
+/// Stripes about a grey value: without contrast an image is refused as blank.
 fn grey(value: u8) -> Vec<u8> {
-    png(&GrayImage::from_pixel(64, 48, Luma([value])))
+    png(&GrayImage::from_fn(64, 48, |x, _| {
+        Luma([if x / 4 % 2 == 0 { value.saturating_add(12) } else { value.saturating_sub(12) }])
+    }))
 }
 
 fn study() -> StudyId {
@@ -299,6 +307,12 @@ fn what_cannot_be_judged_leaves_the_box_ready() {
     assert_eq!(host.send(text), Outcome::Refused(Refusal::UnknownFormat));
     let tiny = png(&GrayImage::from_pixel(8, 8, Luma([9])));
     assert_eq!(host.send(file(&tiny)), Outcome::Refused(Refusal::TooSmall));
+    let painting = DynamicImage::ImageRgb8(RgbImage::from_fn(64, 48, |x, y| Rgb([4 * x as u8, 5 * y as u8, 0])));
+    assert_eq!(host.send(file(&encoded(&painting))), Outcome::Refused(Refusal::Coloured));
+    let blank = png(&GrayImage::from_pixel(64, 48, Luma([90])));
+    for image in [file(&blank), prepared(&blank, &CONTRACT)] {
+        assert_eq!(host.send(image), Outcome::Refused(Refusal::Blank));
+    }
     let other = InputContract { zero_point: 9, ..CONTRACT };
     assert_eq!(host.send(prepared(&grey(9), &other)), Outcome::Refused(Refusal::ContractMismatch));
     // The classifier panics at white.

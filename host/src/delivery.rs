@@ -194,6 +194,7 @@ mod tests {
             split: "patient".to_owned(),
             data_digest: data.digest().to_string(),
             metrics: std::collections::BTreeMap::new(),
+            guard: None,
         };
         let folder = tempfile::tempdir().unwrap();
         let delivery = deliver(layers, &card, true, &data, &split, folder.path()).unwrap();

@@ -211,6 +211,7 @@ mod tests {
             split: String::new(),
             data_digest: String::new(),
             metrics: Default::default(),
+            guard: None,
         };
         let pool = vec![integers("kernel_shape", &[2, 2]), integers("strides", &[2, 2])];
         let (end, inputs) = if pooled { ("GlobalAveragePool", 1) } else { ("Identity", 225) };

@@ -4,6 +4,7 @@
 //! - [`evidence`]: what speaks for pneumonia at each place of a radiograph, and how that is drawn;
 //! - [`preprocess`]: pixels of a radiograph → the model's input, in integers, so that every processor
 //!   gives the same bytes;
+//! - [`guard`]: what should not be judged: no radiograph, no chest, upside down, a negative;
 //! - [`verdict`]: probability and operating point → normal, pneumonia or refer; the codes; the record;
 //! - [`wire`]: the messages and the frames of the serial line.
 //!
@@ -15,6 +16,7 @@ extern crate alloc;
 
 pub mod contract;
 pub mod evidence;
+pub mod guard;
 pub mod limits;
 pub mod preprocess;
 pub mod verdict;

@@ -117,6 +117,19 @@ impl<'a> Picture<'a> {
         self.height
     }
 
+    /// How colourful a pixel is: the largest less the smallest of its samples, 0..=255; 0 outside the picture.
+    pub(crate) fn chroma(&self, x: u32, y: u32) -> u8 {
+        if self.channels == Channels::Grey || x >= self.width || y >= self.height {
+            return 0;
+        }
+        let start = y as usize * self.stride + 3 * x as usize;
+        let range = |a: u32, b: u32, c: u32| a.max(b).max(c) - a.min(b).min(c);
+        match self.samples {
+            Samples::U8(s) => range(s[start].into(), s[start + 1].into(), s[start + 2].into()) as u8,
+            Samples::U16(s) => (range(s[start].into(), s[start + 1].into(), s[start + 2].into()) >> 8) as u8,
+        }
+    }
+
     /// The model's input: `contract.side` rows of as many pixels. `invert` turns a negative into a positive.
     pub fn prepare(&self, contract: &InputContract, invert: bool) -> Vec<u8> {
         let side = usize::from(contract.side);

@@ -232,6 +232,28 @@ codes! {
         DigestMismatch = 208, "digest-mismatch", "the received image differs from the one that was sent: send it again";
         /// A prepared image that does not fit the model of the box.
         ContractMismatch = 209, "contract-mismatch", "the image was prepared for another model: send it again";
+        /// A picture in colour: radiographs are grey.
+        Coloured = 210, "coloured", "this is a picture in colour, not a radiograph: export the radiograph in grey";
+        /// One side is more than four times as long as the other one.
+        Elongated = 211, "elongated", "the image is a narrow strip: send the whole frontal chest X-ray";
+        /// Hardly any contrast.
+        Blank = 212, "blank", "the image is blank or has hardly any contrast: export the radiograph again";
+        /// Darker than radiographs are.
+        TooDark = 213, "too-dark", "the image is too dark: export it with the usual brightness and contrast";
+        /// Brighter than radiographs are.
+        TooBright = 214, "too-bright", "the image is too bright: export it with the usual brightness and contrast";
+        /// Head down.
+        UpsideDown = 215, "upside-down", "the X-ray is upside down: turn it by half a turn and send it again";
+        /// Turned by a quarter.
+        OnItsSide = 216, "on-its-side", "the X-ray lies on its side: turn it so that the head is up and send it again";
+        /// Bones are dark.
+        Negative = 217, "negative", "the X-ray is a negative, its bones are dark: invert it and send it again";
+        /// A part of a chest.
+        Cropped = 218, "cropped", "the image does not show the whole chest: send the whole frontal chest X-ray";
+        /// Not a chest from the front.
+        NotAChest = 219, "not-a-chest", "this does not look like a frontal chest X-ray: check that the right image was sent";
+        /// A chest, perhaps, but unlike those that the network has learnt from.
+        Unfamiliar = 220, "unfamiliar", "the image is unlike those that the model has learnt from: let a clinician read it";
     }
 }
 

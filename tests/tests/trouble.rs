@@ -26,6 +26,7 @@ fn bad_files(folder: &Path) -> Vec<(PathBuf, u16)> {
         image.write_to(&mut bytes, format).unwrap();
         bytes.into_inner()
     };
+    let painting = image::RgbImage::from_fn(64, 64, |x, y| image::Rgb([4 * x as u8, 4 * y as u8, 0])).into();
     let jpeg = encode(gray(64), image::ImageFormat::Jpeg);
     let mut cmyk = encode(image::DynamicImage::new_rgb8(64, 64), image::ImageFormat::Jpeg);
     let frame = cmyk.windows(2).position(|w| w == [0xff, 0xc0]).unwrap();
@@ -42,6 +43,9 @@ fn bad_files(folder: &Path) -> Vec<(PathBuf, u16)> {
         ("bomb.jpeg", bomb, 204),
         ("pixel.png", encode(gray(1), image::ImageFormat::Png), 205),
         ("cmyk.jpeg", cmyk, 206),
+        ("painting.png", encode(painting, image::ImageFormat::Png), 210),
+        ("strip.png", encode(image::DynamicImage::new_luma8(300, 60), image::ImageFormat::Png), 211),
+        ("blank.png", encode(gray(64), image::ImageFormat::Png), 212),
     ]
     .into_iter()
     .map(|(name, bytes, code)| {

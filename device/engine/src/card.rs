@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 use shared::{
     contract::{ContractError, InputContract},
+    guard::{Guard, GuardError},
     verdict::{OperatingPoint, OperatingPointError, OperatingPoints},
 };
 
@@ -44,6 +45,9 @@ pub struct Card {
     pub data_digest: String,
     /// Figures with the part they were measured on, e.g. `test.accuracy`.
     pub metrics: BTreeMap<String, f64>,
+    /// What the training images look like, to refuse others; `None` if it is not known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub guard: Option<Guard>,
 }
 
 /// Log-odds of a viral against a bacterial pneumonia as a weighted sum of the features of a network.
@@ -78,6 +82,9 @@ pub enum CardError {
     /// the operating point is disordered
     #[error(transparent)]
     Point(#[from] OperatingPointError),
+    /// the guard does not fit together
+    #[error(transparent)]
+    Guard(#[from] GuardError),
     /// the outputs stand for something else
     #[error(
         "the model's labels are {} and {}, not normal and pneumonia in this order: use a model made by `host train`",
@@ -98,6 +105,7 @@ impl Card {
         let card: Self = serde_json::from_str(json)?;
         card.contract.check()?;
         card.point.check()?;
+        card.guard.as_ref().map_or(Ok(()), Guard::check)?;
         card.points.map_or(Ok(()), |points| points.check())?;
         let meant = ["normal", "pneumonia"];
         if !card.labels.iter().zip(meant).all(|(label, meant)| label.eq_ignore_ascii_case(meant)) {

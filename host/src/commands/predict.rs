@@ -8,10 +8,14 @@ use std::{
 };
 
 use anyhow::{Context, anyhow};
-use engine::{Model, Score};
+use decode::Radiograph;
+use engine::{Card, Examination, Model, Score};
 use rayon::prelude::*;
 use serde_json::{Value, json};
-use shared::verdict::{Refusal, Verdict};
+use shared::{
+    guard,
+    verdict::{Refusal, Verdict},
+};
 use walkdir::WalkDir;
 
 use crate::{
@@ -159,23 +163,34 @@ fn judge(model: &Model, path: &Path, invert: bool, heatmap: bool) -> Result<Answ
         Err(ReadError::Refused(refusal)) => return Ok(Answer::Refused(refusal)),
         Err(ReadError::Io(error)) => return Ok(Answer::Unreadable(error)),
     };
-    let radiograph = match decode::decode(&bytes) {
-        Ok(radiograph) => radiograph,
+    let card = model.card();
+    let (radiograph, input) = match prepare(&bytes, card, invert) {
+        Ok(prepared) => prepared,
         Err(refusal) => return Ok(Answer::Refused(refusal)),
     };
-    let card = model.card();
-    let picture = radiograph.picture();
-    let input = picture.prepare(&card.contract, invert);
-    let (score, heatmap) = if heatmap {
-        let examination = model.examine(&input)?;
+    let Examination { score, features, map } = model.examine(&input)?;
+    if let Err(refusal) = guard::check_features(&features, card.guard.as_ref()) {
+        return Ok(Answer::Refused(refusal));
+    }
+    let heatmap = if heatmap {
+        let picture = radiograph.picture();
         let size = [picture.width(), picture.height()];
-        let evidence = examination.map.and_then(|map| map.evidence(&card.contract, size));
-        let evidence = evidence.ok_or(OcclusionError::NoMap)?;
-        (examination.score, Some(heatmap::png(&picture, invert, &evidence, card)?))
+        let evidence = map.and_then(|map| map.evidence(&card.contract, size)).ok_or(OcclusionError::NoMap)?;
+        Some(heatmap::png(&picture, invert, &evidence, card)?)
     } else {
-        (model.classify(&input)?, None)
+        None
     };
     Ok(Answer::Judged { input, score, verdict: card.point.verdict(score.probability), heatmap })
+}
+
+/// The radiograph and the model's input, if the image should be judged.
+fn prepare(bytes: &[u8], card: &Card, invert: bool) -> Result<(Radiograph, Vec<u8>), Refusal> {
+    let radiograph = decode::decode(bytes)?;
+    let picture = radiograph.picture();
+    guard::check_picture(&picture)?;
+    let input = picture.prepare(&card.contract, invert);
+    guard::check_input(&input, &card.contract, card.guard.as_ref())?;
+    Ok((radiograph, input))
 }
 
 fn write_csv(out: &mut impl Write, path: &Path, answer: &Answer) -> io::Result<()> {

@@ -11,6 +11,7 @@ use indicatif::{HumanBytes, ProgressBar, ProgressStyle};
 use serde_json::{Value, json};
 use shared::{
     contract::InputContract,
+    guard,
     verdict::{Digest, Fault, Refusal, ResultRecord, StudyId},
     wire::{HostError, Image, Info, Outcome, Phase},
 };
@@ -120,7 +121,12 @@ fn make_image(
     let Some(contract) = contract else { return Ok(Image::file(bytes, study.clone())) };
     let prepare = || {
         let radiograph = decode::decode(&bytes)?;
-        Ok(Image::prepared(&radiograph.picture(), &contract, false, Digest::of(&bytes), study.clone()))
+        let picture = radiograph.picture();
+        // Colours cannot be seen any more once it is prepared; the box checks the rest, with its model's guard.
+        guard::check_picture(&picture)?;
+        let image = Image::prepared(&picture, &contract, false, Digest::of(&bytes), study.clone());
+        image.as_prepared().map_or(Ok(()), |prepared| guard::check_input(prepared.input, &contract, None))?;
+        Ok(image)
     };
     thread::scope(|scope| {
         let worker = scope.spawn(prepare);

@@ -328,6 +328,7 @@ impl Config {
             split: self.recipe.split.to_string(),
             data_digest: data.digest().to_string(),
             metrics: BTreeMap::new(),
+            guard: None,
         }
     }
 

@@ -26,6 +26,7 @@ use network::{Conv, Step, Window};
 use prost::Message;
 use rayon::prelude::*;
 use scales::{Histogram, quantize_filter};
+use shared::guard::Guard;
 
 pub use scales::Method;
 
@@ -146,7 +147,8 @@ pub fn quantize(onnx: &[u8], calibration: &[&[u8]], options: Options) -> Result<
     Ok(Quantized { bytes, method: best.method, drift: drifts })
 }
 
-/// The card of the float model, with what the quantization adds to it. The float model's figures are not this one's.
+/// The card of the float model, with what the quantization adds to it. The float model's figures and features are not this
+/// one's.
 fn int8_card(float: &Model, method: Method) -> Card {
     let card = float.card();
     let suffix = "-int8";
@@ -159,6 +161,7 @@ fn int8_card(float: &Model, method: Method) -> Card {
         int8: true,
         recipe: format!("{}; int8, calibrated by {method}, from {}", card.recipe, float.digest()),
         metrics: BTreeMap::new(),
+        guard: card.guard.clone().map(|guard| Guard { features: None, ..guard }),
         ..card.clone()
     }
 }

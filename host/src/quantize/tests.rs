@@ -41,6 +41,7 @@ fn card() -> Card {
         split: String::new(),
         data_digest: String::new(),
         metrics: BTreeMap::from([("test.accuracy".into(), 0.9)]),
+        guard: None,
     }
 }
 

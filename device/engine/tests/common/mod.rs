@@ -35,6 +35,7 @@ pub(crate) fn card(int8: bool) -> Card {
         split: String::new(),
         data_digest: String::new(),
         metrics: Default::default(),
+        guard: None,
     }
 }
 

@@ -1,0 +1,389 @@
+//! What should not be judged: no radiograph, no frontal chest, turned, a negative, a part of a chest, or an image unlike
+//! those that the network has learnt from.
+//!
+//! A network answers whatever it is given, so the image is looked at before and after it. Three kinds of checks, each
+//! with a [`Refusal`] of its own:
+//!
+//! 1. [`check_picture`]: the decoded picture has colours or is a narrow strip. Needs no model.
+//! 2. [`check_input`]: the model's input has no contrast; and, if the model's card has a [`Guard`], it is darker, brighter
+//!    or flatter than training images, or, seen from afar as 16 × 16 cells ([`View`]), it does not look like them:
+//!    - *turned, negative*: one of the seven other ways to turn and invert it is nearer to the training images than it is
+//!      itself, and near enough to be one;
+//!    - *cropped*: a linear discriminant ([`Plane`]) between whole training images and cropped ones says so;
+//!    - *no chest*: it is farther from the training images than nearly all of them are. The distance is that of a
+//!      probabilistic principal component analysis ([`Cloud`]; Moghaddam and Pentland, IEEE PAMI 19 (1997) 696; Tipping
+//!      and Bishop, J. R. Stat. Soc. B 61 (1999) 611).
+//! 3. [`check_features`]: the network's features are far from those of either class in training (Lee et al., NeurIPS 2018),
+//!    by the same distance.
+//!
+//! A [`View`] is made of integers; distances are sums of f64 in one order. So every processor gives the same bits.
+
+use alloc::{string::String, vec::Vec};
+use core::fmt::Write as _;
+
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    contract::{Fit, InputContract},
+    preprocess::{Channels, Picture, Samples},
+    verdict::Refusal,
+};
+
+/// Rows and columns of a [`View`].
+pub const CELLS: usize = 16;
+
+/// Cells of a [`View`].
+pub const AREA: usize = CELLS * CELLS;
+
+/// A standard deviation in the units of a [`View`].
+pub const UNIT: i64 = 64;
+
+/// A side may be this many times as long as the other one.
+const MAX_ASPECT: u32 = 4;
+
+/// Colour is looked for at this many places in each direction.
+const PLACES: u32 = 128;
+
+/// From this difference of the samples of a pixel on, of 255, it counts as coloured: a tint of old film stays below.
+const COLOURED: u8 = 40;
+
+/// Coloured places above this share make a picture in colour, in percent: coloured marks and letters stay below.
+const COLOURED_SHARE: u32 = 10;
+
+/// Below this standard deviation of the grey values an input is blank, whatever the model.
+const BLANK: u8 = 6;
+
+/// Refuses a picture that no radiograph can be, before it is prepared.
+pub fn check_picture(picture: &Picture<'_>) -> Result<(), Refusal> {
+    let (width, height) = (picture.width(), picture.height());
+    if width.max(height) > MAX_ASPECT * width.min(height) {
+        return Err(Refusal::Elongated);
+    }
+    // At most 32,768 · 255 below.
+    let place = |i: u32, length: u32| (2 * i + 1) * length / (2 * PLACES);
+    let coloured = (0..PLACES * PLACES)
+        .filter(|i| picture.chroma(place(i % PLACES, width), place(i / PLACES, height)) >= COLOURED)
+        .count();
+    if coloured as u32 * 100 > COLOURED_SHARE * PLACES * PLACES {
+        return Err(Refusal::Coloured);
+    }
+    Ok(())
+}
+
+/// Refuses an input of `contract.len()` bytes that should not be judged; a guard sees more than can be seen without one.
+pub fn check_input(input: &[u8], contract: &InputContract, guard: Option<&Guard>) -> Result<(), Refusal> {
+    let least = Levels { dark: 0, bright: 255, contrast: BLANK };
+    least.check(input)?;
+    let Some(guard) = guard else { return Ok(()) };
+    guard.levels.check(input)?;
+    let side = u32::from(contract.side);
+    let square = Picture::new(Samples::U8(input), Channels::Grey, side, side, side as usize);
+    guard.check_view(&View::of(&square.map_err(|_| Refusal::ContractMismatch)?))
+}
+
+/// Refuses an image by the network's features, where the network has any and the guard knows them.
+pub fn check_features(features: &[f32], guard: Option<&Guard>) -> Result<(), Refusal> {
+    match guard.and_then(|guard| guard.features.as_ref()) {
+        Some(cloud) if !features.is_empty() && !cloud.holds(features) => Err(Refusal::Unfamiliar),
+        _ => Ok(()),
+    }
+}
+
+/// What a model's training images look like; in the card of the model, fitted by `host train`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Guard {
+    /// Training images that it was fitted on.
+    pub images: u32,
+    /// How dark, bright and flat they may be.
+    pub levels: Levels,
+    /// Where their views lie.
+    pub views: Cloud,
+    /// An image is turned or a negative only if another way to hold it is nearer by more than this.
+    pub lead: f32,
+    /// What parts a whole chest from one cropped in some way.
+    pub crops: Vec<Plane>,
+    /// Where the network's features lie, in each class; `None` if it has none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub features: Option<Cloud>,
+}
+
+/// A guard that cannot be used.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("the model's `guard` does not fit together: use a model made by this version of `host train`")]
+pub struct GuardError;
+
+impl Guard {
+    /// Checks that all of it fits together.
+    pub fn check(&self) -> Result<(), GuardError> {
+        let planes = self.crops.iter().all(|plane| plane.weights.0.len() == AREA);
+        let features = self.features.as_ref().is_none_or(|cloud| cloud.fits(None));
+        if planes && features && self.views.fits(Some(AREA)) && self.lead.is_finite() {
+            Ok(())
+        } else {
+            Err(GuardError)
+        }
+    }
+
+    /// Refuses a view that is not one of a whole chest, upright and positive.
+    fn check_view(&self, view: &View) -> Result<(), Refusal> {
+        let distance = |view: &View| self.views.distance(&view.values());
+        let own = distance(view);
+        let ways = [
+            (0, true, Refusal::Negative),
+            (2, false, Refusal::UpsideDown),
+            (2, true, Refusal::Negative),
+            (1, false, Refusal::OnItsSide),
+            (1, true, Refusal::Negative),
+            (3, false, Refusal::OnItsSide),
+            (3, true, Refusal::Negative),
+        ];
+        let others = ways.map(|(quarters, negative, refusal)| (distance(&view.held(quarters, negative)), refusal));
+        let nearest = others.into_iter().min_by(|a, b| a.0.total_cmp(&b.0));
+        if let Some((nearest, refusal)) = nearest
+            && nearest <= f64::from(self.views.limit)
+            && own - nearest > f64::from(self.lead)
+        {
+            return Err(refusal);
+        }
+        if self.crops.iter().any(|plane| plane.crosses(view)) {
+            return Err(Refusal::Cropped);
+        }
+        if own <= f64::from(self.views.limit) { Ok(()) } else { Err(Refusal::NotAChest) }
+    }
+}
+
+/// How dark, bright and flat an input may be: grey values.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Levels {
+    /// Least mean.
+    pub dark: u8,
+    /// Greatest mean.
+    pub bright: u8,
+    /// Least standard deviation.
+    pub contrast: u8,
+}
+
+impl Levels {
+    fn check(self, input: &[u8]) -> Result<(), Refusal> {
+        let Moments { count, sum, spread } = Moments::of(input);
+        if sum < u64::from(self.dark) * count {
+            Err(Refusal::TooDark)
+        } else if sum > u64::from(self.bright) * count {
+            Err(Refusal::TooBright)
+        } else if spread < (u64::from(self.contrast) * count).pow(2) {
+            Err(Refusal::Blank)
+        } else {
+            Ok(())
+        }
+    }
+}
+
+/// Sums over grey values, exact for inputs of the largest side.
+#[derive(Clone, Copy)]
+struct Moments {
+    count: u64,
+    sum: u64,
+    /// `count²` times the variance.
+    spread: u64,
+}
+
+impl Moments {
+    fn of(pixels: &[u8]) -> Self {
+        let count = pixels.len() as u64;
+        let sum: u64 = pixels.iter().map(|&p| u64::from(p)).sum();
+        let squares: u64 = pixels.iter().map(|&p| u64::from(p).pow(2)).sum();
+        Self { count, sum, spread: count * squares - sum * sum }
+    }
+}
+
+/// Standard deviation and mean of an input's grey values, rounded down, as [`Levels`] are compared with them.
+pub fn contrast_and_mean(input: &[u8]) -> (u8, u8) {
+    let Moments { count, sum, spread } = Moments::of(input);
+    let count = count.max(1);
+    // Both are at most 255.
+    ((spread.isqrt() / count) as u8, (sum / count) as u8)
+}
+
+/// A picture from afar: the exact means of 16 × 16 cells, less their mean, in 64ths of their standard deviation. All
+/// zero where there is no contrast. Brightness and contrast of the picture do not change it but for rounding.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct View([i16; AREA]);
+
+impl View {
+    /// Looks at a picture.
+    pub fn of(picture: &Picture<'_>) -> Self {
+        let afar = InputContract { side: CELLS as u16, fit: Fit::Stretch, scale: 1.0, zero_point: 0 };
+        let cells = picture.prepare(&afar, false);
+        let Moments { count, sum, spread } = Moments::of(&cells);
+        // `count` times the standard deviation.
+        let deviation = (spread.isqrt() as i64).max(1);
+        let mut view = [0; AREA];
+        for (value, cell) in view.iter_mut().zip(cells) {
+            // At most 16 standard deviations of 64 units: all but one of 256 cells are equal.
+            *value = ((i64::from(cell) * count as i64 - sum as i64) * UNIT / deviation) as i16;
+        }
+        Self(view)
+    }
+
+    /// The same picture turned clockwise by quarters of a turn, and then inverted if asked for.
+    pub fn held(&self, quarters: usize, negative: bool) -> Self {
+        let mut held = *self;
+        for _ in 0..quarters % 4 {
+            let before = held;
+            for (i, value) in held.0.iter_mut().enumerate() {
+                let (x, y) = (i % CELLS, i / CELLS);
+                *value = before.0[(CELLS - 1 - x) * CELLS + y];
+            }
+        }
+        if negative {
+            held.0.iter_mut().for_each(|value| *value = -*value);
+        }
+        held
+    }
+
+    /// Left and right exchanged.
+    pub fn mirrored(&self) -> Self {
+        let mut mirrored = *self;
+        mirrored.0.chunks_exact_mut(CELLS).for_each(<[i16]>::reverse);
+        mirrored
+    }
+
+    /// The cells as real numbers, in rows.
+    pub fn values(&self) -> [f32; AREA] {
+        self.0.map(f32::from)
+    }
+}
+
+/// Weights of -127..=127; in JSON two hexadecimal digits each.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(into = "String", try_from = "String")]
+pub struct Weights(pub Vec<i8>);
+
+impl Weights {
+    /// The weights nearest to some real numbers but for a factor, which is given as well: `real = factor · weight`.
+    pub fn of(values: &[f64]) -> (Self, f64) {
+        let largest = values.iter().fold(0.0_f64, |largest, value| largest.max(value.abs()));
+        let factor = if largest > 0.0 { largest / 127.0 } else { 1.0 };
+        (Self(values.iter().map(|value| (value / factor).round_ties() as i8).collect()), factor)
+    }
+}
+
+/// Rounding that `core` offers without `std`.
+trait RoundTies {
+    fn round_ties(self) -> f64;
+}
+
+impl RoundTies for f64 {
+    fn round_ties(self) -> f64 {
+        // Away from zero at halves; exact for the small numbers here.
+        let half = if self < 0.0 { -0.5 } else { 0.5 };
+        (self + half) as i64 as f64
+    }
+}
+
+impl From<Weights> for String {
+    fn from(weights: Weights) -> Self {
+        let mut text = Self::with_capacity(2 * weights.0.len());
+        for weight in weights.0 {
+            // Writing to a string does not fail.
+            let _ = write!(text, "{:02x}", weight as u8);
+        }
+        text
+    }
+}
+
+impl TryFrom<String> for Weights {
+    type Error = GuardError;
+
+    fn try_from(text: String) -> Result<Self, GuardError> {
+        let digit = |byte: u8| char::from(byte).to_digit(16).ok_or(GuardError);
+        let (pairs, rest) = text.as_bytes().as_chunks::<2>();
+        if !rest.is_empty() {
+            return Err(GuardError);
+        }
+        let weights: Result<_, _> =
+            pairs.iter().map(|[high, low]| Ok((digit(*high)? << 4 | digit(*low)?) as u8 as i8)).collect();
+        weights.map(Self)
+    }
+}
+
+/// Where training images lie in a space, and how far from them an image may be.
+///
+/// The squared distance of a point is the least, over the centres, of
+/// `rest · |d|² + Σ weights[k] · (directions[k] · d)²`, where `d` is the point less the centre. With principal directions
+/// of variance λ and a variance σ² in all others, `rest` is `1 / σ²` and the weight of a direction `1 / λ - 1 / σ²`: that
+/// of Mahalanobis for a normal distribution.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Cloud {
+    /// The means of the classes.
+    pub centres: Vec<Vec<f32>>,
+    /// The directions in which the classes spread most.
+    pub directions: Vec<Weights>,
+    /// One number for each direction.
+    pub weights: Vec<f32>,
+    /// The number for all directions.
+    pub rest: f32,
+    /// Greatest squared distance of what belongs to it.
+    pub limit: f32,
+}
+
+impl Cloud {
+    /// The squared distance of a point; no number if one of the point's is none.
+    pub fn distance(&self, point: &[f32]) -> f64 {
+        let mut difference = Vec::with_capacity(point.len());
+        let mut least = f64::INFINITY;
+        for centre in &self.centres {
+            difference.clear();
+            difference.extend(point.iter().zip(centre).map(|(p, c)| f64::from(*p) - f64::from(*c)));
+            let mut distance = f64::from(self.rest) * difference.iter().map(|d| d * d).sum::<f64>();
+            for (direction, weight) in self.directions.iter().zip(&self.weights) {
+                let along: f64 = direction.0.iter().zip(&difference).map(|(w, d)| f64::from(*w) * d).sum();
+                distance += f64::from(*weight) * along * along;
+            }
+            if distance.is_nan() {
+                return distance;
+            }
+            least = least.min(distance);
+        }
+        least
+    }
+
+    /// True for a point within the limit that has as many numbers as the centres.
+    pub fn holds(&self, point: &[f32]) -> bool {
+        self.centres.iter().all(|centre| centre.len() == point.len()) && self.distance(point) <= f64::from(self.limit)
+    }
+
+    /// True if all parts have the same length, and the one given.
+    fn fits(&self, length: Option<usize>) -> bool {
+        let Some(first) = self.centres.first() else { return false };
+        let length = length.unwrap_or(first.len());
+        self.centres.iter().all(|centre| centre.len() == length && centre.iter().all(|c| c.is_finite()))
+            && self.directions.iter().all(|direction| direction.0.len() == length)
+            && self.weights.len() == self.directions.len()
+            && self.weights.iter().chain([&self.rest, &self.limit]).all(|number| number.is_finite())
+    }
+}
+
+/// A linear discriminant on views, as they are and mirrored: above the limit lies what is cropped in one way.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Plane {
+    /// One weight for each cell.
+    pub weights: Weights,
+    /// Greatest value of a whole chest.
+    pub limit: i64,
+}
+
+impl Plane {
+    /// The value of a view, at most 256 · 127 · 2^15.
+    pub fn value(&self, view: &View) -> i64 {
+        let value = |view: &View| self.weights.0.iter().zip(view.0).map(|(w, v)| i64::from(*w) * i64::from(v)).sum();
+        i64::max(value(view), value(&view.mirrored()))
+    }
+
+    fn crosses(&self, view: &View) -> bool {
+        self.value(view) > self.limit
+    }
+}
+
+#[cfg(test)]
+mod tests;
