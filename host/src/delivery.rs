@@ -14,7 +14,7 @@ use crate::{
     calibration::{Calibrator, RIGHT_OUTSIDE_BAND, operating_points},
     data::{Dataset, split::Split},
     evaluation::score,
-    files,
+    files, guard,
     network::Layers,
     onnx,
     quantize::{self, QuantizeError, quantize},
@@ -66,7 +66,8 @@ pub fn deliver(
     split: &Split,
     folder: &Path,
 ) -> Result<Delivery, DeliveryError> {
-    let mut card = card.clone();
+    let learnt: Vec<&[u8]> = split.train.iter().map(|&i| data.samples[i].pixels.as_slice()).collect();
+    let mut card = Card { guard: guard::fit(&learnt, card.contract.side, card.seed), ..card.clone() };
     // The quantizer holds some of them back to measure the drift, so their order must be random.
     let mut shuffled = split.train.clone();
     shuffled.shuffle(&mut ChaCha8Rng::seed_from_u64(card.seed));
@@ -115,6 +116,9 @@ fn measure(
 ) -> Result<(ModelResult, Vec<u8>), DeliveryError> {
     let model = Model::from_bytes(onnx)?;
     let mut card = model.card().clone();
+    if let Some(guard) = &mut card.guard {
+        guard.features = guard::fit_features(&model, data, &split.train)?;
+    }
     let threshold = card.point.threshold;
     let validation = score(&model, data, &split.validation)?;
     if card.points.is_none() {

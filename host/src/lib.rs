@@ -22,6 +22,7 @@ mod document;
 pub mod evaluation;
 pub mod exit;
 pub mod files;
+pub mod guard;
 pub mod heatmap;
 pub mod interrupt;
 pub mod link;

@@ -8,7 +8,10 @@ use std::{
 use anyhow::{Context, ensure};
 use engine::{Card, Model};
 
-use super::part::{Choice, Selection};
+use super::{
+    part::{Choice, Selection},
+    refusals,
+};
 use crate::{
     calendar::{now, utc},
     data::{Dataset, Part, split::SplitKind},
@@ -44,6 +47,10 @@ pub struct Options {
     /// Also write report.html, report.json and scores.csv into a folder; they hold patients' radiographs
     #[arg(long, value_name = "DIR")]
     report: Option<PathBuf>,
+    /// Measure what the model refuses instead: these radiographs, which it should not, and those that it should: the same
+    /// ones turned, inverted, cropped, too dark, too bright, and drawings of other things
+    #[arg(long)]
+    refusals: bool,
     /// Print one JSON object
     #[arg(long)]
     json: bool,
@@ -61,6 +68,10 @@ pub fn run(options: Options) -> Result<Exit, Failure> {
     let warning = doubt(card, &data, part, seed);
     if let Some(warning) = &warning {
         crate::say!("warning: {warning}");
+    }
+    if options.refusals {
+        let part = part.map_or("all".into(), |(part, kind)| format!("{part} of split {kind} with seed {seed}"));
+        return refusals::report(&model, &data, &indices, &part, options.json);
     }
     let images = judged(&data, &indices, &score(&model, &data, &indices)?);
     let against = match &options.against {

@@ -6,6 +6,7 @@ pub mod info;
 mod part;
 pub mod predict;
 pub mod quantize;
+mod refusals;
 pub mod results;
 pub mod robustness;
 pub mod screenshot;

@@ -1,0 +1,96 @@
+//! `host evaluate --refusals`: what a model refuses and what it lets through.
+
+use std::io::{self, Write};
+
+use engine::Model;
+use serde_json::json;
+
+use crate::{
+    data::Dataset,
+    exit::{Exit, Failure},
+    guard::{Row, measure},
+    report::{SYNTHETIC, SYNTHETIC_MODEL},
+};
+
+/// Measures and prints. `part` says in words which radiographs these are.
+pub(super) fn report(
+    model: &Model,
+    data: &Dataset,
+    indices: &[usize],
+    part: &str,
+    json: bool,
+) -> Result<Exit, Failure> {
+    let card = model.card();
+    let rows = measure(model, data, indices)?;
+    let fitted = card.guard.as_ref().map(|guard| guard.images);
+    let features = card.guard.as_ref().is_some_and(|guard| guard.features.is_some());
+    let mut out = io::stdout().lock();
+    let Some((radiographs, kinds)) = rows.split_first() else { return Ok(Exit::Done) };
+    if json {
+        let value = json!({
+            "model": card.name, "model_digest": model.digest().to_string(), "synthetic_model": card.synthetic,
+            "synthetic_data": data.synthetic, "data_digest": data.digest().to_string(), "part": part,
+            "guard_images": fitted, "guard_features": features, "radiographs": radiographs, "kinds": kinds,
+        });
+        writeln!(out, "{value}")?;
+        return Ok(Exit::Done);
+    }
+    writeln!(out, "model        {}", card.name)?;
+    match fitted {
+        Some(images) if features => writeln!(out, "guard        views and features of {images} training images")?,
+        Some(images) => writeln!(out, "guard        views of {images} training images, no features")?,
+        None => writeln!(out, "guard        none: only what needs no model is checked")?,
+    }
+    writeln!(out, "radiographs  {part}")?;
+    writeln!(out, "\n{:32}  images  refused", "should be judged")?;
+    writeln!(out, "{}", line(radiographs))?;
+    for (drawn, heading) in [(false, "should be refused: made of them"), (true, "should be refused: drawn")] {
+        let rows: Vec<&Row> = kinds.iter().filter(|row| row.drawn == drawn).collect();
+        if !rows.is_empty() {
+            writeln!(out, "\n{heading:32}  images  let through")?;
+        }
+        for row in rows {
+            writeln!(out, "{}", line(row))?;
+        }
+    }
+    if card.synthetic {
+        writeln!(out, "{SYNTHETIC_MODEL}")?;
+    }
+    if data.synthetic {
+        writeln!(out, "{SYNTHETIC}")?;
+    }
+    Ok(Exit::Done)
+}
+
+/// Name, number, share with its interval, reasons with their numbers.
+fn line(row: &Row) -> String {
+    let share = match row.wrong {
+        Some(p) => format!("{:.4}  (95 % interval {:.4} to {:.4})", p.value, p.low, p.high),
+        None => "none of these images".to_owned(),
+    };
+    let reasons: Vec<String> = row.refused.iter().map(|(reason, count)| format!("{reason} {count}")).collect();
+    format!("{:32}  {:6}  {share}  {}", row.name, row.images, reasons.join(", ")).trim_end().to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::statistics::Proportion;
+
+    #[test]
+    fn a_line_tells_share_interval_and_reasons() {
+        let row = Row {
+            name: "upside down",
+            drawn: false,
+            images: 100,
+            refused: [("not-a-chest", 2), ("upside-down", 97)].into(),
+            wrong: Proportion::of(1, 100),
+        };
+        assert_eq!(
+            line(&row),
+            "upside down                          100  0.0100  (95 % interval 0.0018 to 0.0545)  not-a-chest 2, upside-down 97"
+        );
+        let none = Row { images: 0, refused: [].into(), wrong: None, ..row };
+        assert_eq!(line(&none), "upside down                            0  none of these images");
+    }
+}
