@@ -149,6 +149,7 @@ pub(crate) mod tests {
             point,
             points: None,
             subtypes: None,
+            guard: None,
             labels: Label::ALL.map(|label| label.to_string()),
             synthetic: true,
             int8: true,
