@@ -156,7 +156,6 @@ mod tests {
         contract::{Fit, InputContract},
         guard::{Cloud, Guard, Levels, View},
         preprocess::{Channels, Picture, Samples},
-        verdict::OperatingPoint,
     };
 
     use super::*;
@@ -212,23 +211,7 @@ mod tests {
             crops: Vec::new(),
             features: Some(near(vec![60.0], 100.0)),
         };
-        Narrow(Card {
-            name: "narrow".to_owned(),
-            version: "0.1.0".to_owned(),
-            contract: CONTRACT,
-            point: OperatingPoint::HALF,
-            points: None,
-            subtypes: None,
-            labels: ["normal".to_owned(), "pneumonia".to_owned()],
-            synthetic: true,
-            int8: false,
-            recipe: String::new(),
-            seed: 0,
-            split: String::new(),
-            data_digest: String::new(),
-            metrics: Default::default(),
-            guard: Some(guard),
-        })
+        Narrow(Card { synthetic: true, guard: Some(guard), ..Card::new("narrow", CONTRACT) })
     }
 
     #[test]

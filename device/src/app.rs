@@ -320,22 +320,12 @@ mod tests {
     use super::*;
 
     fn app() -> App {
+        let contract = InputContract { side: 16, fit: Fit::Stretch, scale: 1.0 / 255.0, zero_point: 0 };
         let card = Card {
-            name: "tiny".to_owned(),
-            version: "0.1.0".to_owned(),
-            contract: InputContract { side: 16, fit: Fit::Stretch, scale: 1.0 / 255.0, zero_point: 0 },
             point: OperatingPoint { threshold: 0.5, refer_from: 0.4, refer_to: 0.6 },
-            points: None,
-            subtypes: None,
-            labels: ["normal".to_owned(), "pneumonia".to_owned()],
+            version: "0.1.0".to_owned(),
             synthetic: true,
-            int8: false,
-            recipe: String::new(),
-            seed: 0,
-            split: String::new(),
-            data_digest: String::new(),
-            metrics: Default::default(),
-            guard: None,
+            ..Card::new("tiny", contract)
         };
         App::new(card, Digest::of(b"model"), "fused int8".to_owned(), 7, 41)
     }

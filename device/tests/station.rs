@@ -40,21 +40,10 @@ struct Brightness(Card);
 impl Brightness {
     fn new() -> Self {
         Self(Card {
-            name: "brightness".to_owned(),
-            version: "0.1.0".to_owned(),
-            contract: CONTRACT,
             point: OperatingPoint { threshold: 0.5, refer_from: 0.4, refer_to: 0.6 },
-            points: None,
-            subtypes: None,
-            labels: ["normal".to_owned(), "pneumonia".to_owned()],
+            version: "0.1.0".to_owned(),
             synthetic: true,
-            int8: false,
-            recipe: String::new(),
-            seed: 0,
-            split: String::new(),
-            data_digest: String::new(),
-            metrics: Default::default(),
-            guard: None,
+            ..Card::new("brightness", CONTRACT)
         })
     }
 }

@@ -163,10 +163,7 @@ fn with_card(onnx: &[u8], card: &Card) -> Result<Vec<u8>, DeliveryError> {
 
 #[cfg(test)]
 mod tests {
-    use shared::{
-        contract::{Fit, InputContract},
-        verdict::OperatingPoint,
-    };
+    use shared::contract::{Fit, InputContract};
 
     use super::*;
     use crate::{
@@ -184,21 +181,12 @@ mod tests {
             Design { architecture: Architecture::Baseline, channels: 1, widths: Vec::new(), batch_norm: false };
         let layers = Network::initialise(&design, 32, 3, &burn::tensor::Device::flex()).unwrap().layers();
         let card = Card {
-            name: "synthetic-test".to_owned(),
-            version: "0".to_owned(),
-            contract,
-            point: OperatingPoint::HALF,
-            points: None,
-            subtypes: None,
-            labels: ["normal".to_owned(), "pneumonia".to_owned()],
             synthetic: true,
-            int8: false,
             recipe: "none".to_owned(),
             seed: 3,
             split: "patient".to_owned(),
             data_digest: data.digest().to_string(),
-            metrics: std::collections::BTreeMap::new(),
-            guard: None,
+            ..Card::new("synthetic-test", contract)
         };
         let folder = tempfile::tempdir().unwrap();
         let delivery = deliver(layers, &card, true, &data, &split, folder.path()).unwrap();

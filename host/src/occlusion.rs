@@ -181,10 +181,7 @@ mod tests {
         onnx::write::{self, f32_tensor, integer, integers, node},
     };
     use prost::Message;
-    use shared::{
-        contract::{Fit, InputContract},
-        verdict::OperatingPoint,
-    };
+    use shared::contract::{Fit, InputContract};
 
     use super::*;
     use crate::{
@@ -196,23 +193,7 @@ mod tests {
 
     /// A network whose log-odds are the mean over 4 × 4 squares, each its brightest 3 × 3 pixels, less a constant.
     fn brightness(pooled: bool) -> Model {
-        let card = Card {
-            name: "brightness".to_owned(),
-            version: "0".to_owned(),
-            contract: CONTRACT,
-            point: OperatingPoint::HALF,
-            points: None,
-            subtypes: None,
-            labels: ["normal".to_owned(), "pneumonia".to_owned()],
-            synthetic: true,
-            int8: false,
-            recipe: String::new(),
-            seed: 0,
-            split: String::new(),
-            data_digest: String::new(),
-            metrics: Default::default(),
-            guard: None,
-        };
+        let card = Card { synthetic: true, ..Card::new("brightness", CONTRACT) };
         let pool = vec![integers("kernel_shape", &[2, 2]), integers("strides", &[2, 2])];
         let (end, inputs) = if pooled { ("GlobalAveragePool", 1) } else { ("Identity", 225) };
         let nodes = vec![

@@ -313,22 +313,16 @@ impl Config {
     /// What the model files say of themselves before they are measured.
     fn card(&self, data: &Dataset) -> Card {
         let synthetic = if data.synthetic { "synthetic-" } else { "" };
+        let name = format!("{synthetic}{}-{}px-seed{}", self.name, self.recipe.side, self.seed);
         Card {
-            name: format!("{synthetic}{}-{}px-seed{}", self.name, self.recipe.side, self.seed),
             version: env!("CARGO_PKG_VERSION").to_owned(),
-            contract: self.recipe.contract(),
             point: OperatingPoint::unbanded(self.recipe.threshold),
-            points: None,
-            subtypes: None,
-            labels: Label::ALL.map(|label| label.to_string()),
             synthetic: data.synthetic,
-            int8: false,
             recipe: self.name.clone(),
             seed: self.seed,
             split: self.recipe.split.to_string(),
             data_digest: data.digest().to_string(),
-            metrics: BTreeMap::new(),
-            guard: None,
+            ..Card::new(name, self.recipe.contract())
         }
     }
 

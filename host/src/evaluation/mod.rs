@@ -113,7 +113,6 @@ pub fn score(model: &Model, data: &Dataset, indices: &[usize]) -> Result<Vec<Sco
 
 #[cfg(test)]
 pub(crate) mod tests {
-    use std::collections::BTreeMap;
 
     use engine::Card;
     use shared::{
@@ -142,22 +141,15 @@ pub(crate) mod tests {
 
     /// The card of a model that decides at this point.
     pub(crate) fn card(point: OperatingPoint) -> Card {
+        let contract = InputContract { side: 16, fit: Fit::Stretch, scale: 1.0 / 255.0, zero_point: 0 };
         Card {
-            name: "synthetic-test".to_owned(),
-            version: "0".to_owned(),
-            contract: InputContract { side: 16, fit: Fit::Stretch, scale: 1.0 / 255.0, zero_point: 0 },
             point,
-            points: None,
-            subtypes: None,
-            guard: None,
-            labels: Label::ALL.map(|label| label.to_string()),
             synthetic: true,
             int8: true,
             recipe: "none".to_owned(),
             seed: 3,
             split: "study".to_owned(),
-            data_digest: String::new(),
-            metrics: BTreeMap::new(),
+            ..Card::new("synthetic-test", contract)
         }
     }
 }

@@ -12,10 +12,7 @@ use engine::{
 use prost::Message;
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
-use shared::{
-    contract::{Fit, InputContract},
-    verdict::OperatingPoint,
-};
+use shared::contract::{Fit, InputContract};
 
 use super::{Method, Options, QuantizeError, quantize};
 use crate::{
@@ -26,22 +23,13 @@ use crate::{
 const SIDE: usize = 20;
 
 fn card() -> Card {
+    let contract = InputContract { side: SIDE as u16, fit: Fit::Stretch, scale: 1.0 / 255.0, zero_point: 0 };
     Card {
-        name: "a name of exactly sixty-four bytes, which leaves no room for mor".into(),
         version: "0.1.0".into(),
-        contract: InputContract { side: SIDE as u16, fit: Fit::Stretch, scale: 1.0 / 255.0, zero_point: 0 },
-        point: OperatingPoint::HALF,
-        points: None,
-        subtypes: None,
-        labels: ["NORMAL".into(), "PNEUMONIA".into()],
         synthetic: true,
-        int8: false,
         recipe: "random".into(),
-        seed: 0,
-        split: String::new(),
-        data_digest: String::new(),
         metrics: BTreeMap::from([("test.accuracy".into(), 0.9)]),
-        guard: None,
+        ..Card::new("a name of exactly sixty-four bytes, which leaves no room for mor", contract)
     }
 }
 

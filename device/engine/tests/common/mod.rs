@@ -20,23 +20,8 @@ use shared::{
 pub(crate) const SIDE: usize = 16;
 
 pub(crate) fn card(int8: bool) -> Card {
-    Card {
-        name: "test".into(),
-        version: "0.1.0".into(),
-        contract: InputContract { side: SIDE as u16, fit: Fit::Stretch, scale: 1.0 / 255.0, zero_point: 0 },
-        point: OperatingPoint::HALF,
-        points: None,
-        subtypes: None,
-        labels: ["NORMAL".into(), "PNEUMONIA".into()],
-        synthetic: true,
-        int8,
-        recipe: String::new(),
-        seed: 0,
-        split: String::new(),
-        data_digest: String::new(),
-        metrics: Default::default(),
-        guard: None,
-    }
+    let contract = InputContract { side: SIDE as u16, fit: Fit::Stretch, scale: 1.0 / 255.0, zero_point: 0 };
+    Card { version: "0.1.0".into(), synthetic: true, int8, ..Card::new("test", contract) }
 }
 
 /// A deterministic sequence of numbers (Knuth's MMIX generator).
