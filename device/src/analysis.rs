@@ -141,7 +141,7 @@ fn judge(model: &dyn Classifier, image: &Image, report: &impl Fn(Report)) -> Res
     guard::check_features(&examination.features, guard.as_ref())?;
     let study = image.begin.study.clone();
     let size = [preview.width, preview.height].map(u32::from);
-    let evidence = examination.map.and_then(|map| map.evidence(contract, size));
+    let evidence = examination.map.and_then(|map| map.evidence(model.card(), size));
     let probability = examination.score.probability;
     Ok(Judged { study, image: image.source(), preview, evidence, probability })
 }

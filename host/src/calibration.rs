@@ -1,8 +1,17 @@
-//! Probabilities that mean what they say, and the thresholds to decide by: both are fitted on validation radiographs.
+//! Probabilities that mean what they say, the thresholds to decide by, and the levels from which places are outlined: all are
+//! fitted on validation radiographs.
 
-use shared::verdict::{OperatingPoint, OperatingPoints};
+use engine::{Model, ModelError};
+use rayon::prelude::*;
+use shared::{
+    evidence::Outlines,
+    verdict::{OperatingPoint, OperatingPoints},
+};
 
-use crate::statistics::{Confusion, Scored, refer_band};
+use crate::{
+    data::Dataset,
+    statistics::{Confusion, Scored, refer_band},
+};
 
 /// Share of the validation images outside the band of uncertainty that must be decided rightly, on either side.
 pub const RIGHT_OUTSIDE_BAND: f64 = 0.99;
@@ -10,6 +19,12 @@ pub const RIGHT_OUTSIDE_BAND: f64 = 0.99;
 /// Share of the pneumonias that the screening point must find, and of the normal radiographs that the confirming point
 /// must call so.
 pub const WANTED: f64 = 0.98;
+
+/// Share of the normal radiographs on which nothing is outlined.
+const PLAIN: f64 = 0.95;
+
+/// Share of the radiographs with pneumonia on which nothing is outlined strongly.
+const WEAK: f64 = 0.5;
 
 /// Steps of Newton's method at most; it takes less than ten.
 const STEPS: usize = 50;
@@ -100,6 +115,32 @@ pub fn operating_points(validation: &[Scored]) -> Option<OperatingPoints> {
     Some(OperatingPoints { screening: point(screening), balanced: point(balanced), confirming: point(confirming) })
 }
 
+/// From where on places are outlined: [`PLAIN`] of the normal validation radiographs shall show nothing, and [`WEAK`] of those
+/// with pneumonia nothing strong. `None` where the model has no map, or a class is missing.
+pub fn outlines(model: &Model, data: &Dataset, validation: &[usize]) -> Result<Option<Outlines>, ModelError> {
+    let highest: Vec<Option<(bool, f32)>> = validation
+        .par_iter()
+        .map(|&i| {
+            let sample = &data.samples[i];
+            let local = model.examine(&sample.pixels)?.map.map(|map| map.local());
+            Ok(local.map(|local| (sample.label.positive(), local.into_iter().fold(f32::NEG_INFINITY, f32::max))))
+        })
+        .collect::<Result<_, ModelError>>()?;
+    let of = |positive: bool| highest.iter().flatten().filter(|(p, _)| *p == positive).map(|(_, h)| *h).collect();
+    Ok(quantile(of(false), PLAIN).zip(quantile(of(true), WEAK)).and_then(|(shown, strong)| {
+        let shown = shown.max(f32::MIN_POSITIVE);
+        let outlines = Outlines { shown, strong: strong.max(1.25 * shown) };
+        outlines.check().is_ok().then_some(outlines)
+    }))
+}
+
+/// The smallest value that at least this share of the values does not exceed.
+fn quantile(mut values: Vec<f32>, share: f64) -> Option<f32> {
+    values.sort_unstable_by(f32::total_cmp);
+    let rank = (share * values.len() as f64).ceil() as usize;
+    values.get(rank.max(1) - 1).copied()
+}
+
 /// Thresholds, ascending, of which each parts the radiographs otherwise: half-way between neighbouring probabilities, so
 /// that none lies on a value that the network can take.
 fn thresholds(scored: &[Scored]) -> Vec<f32> {
@@ -136,6 +177,14 @@ mod tests {
         assert_eq!(Calibrator::fit(&[-3.0, -2.0, 2.0, 3.0], &[true, true, false, false]), Calibrator::IDENTITY);
         let apart = Calibrator::fit(&[-3.0, -2.0, 2.0, 3.0], &[false, false, true, true]);
         assert!(apart.slope > 0.0 && apart.slope < 2.0, "{apart:?}");
+    }
+
+    #[test]
+    fn quantiles_are_values() {
+        assert_eq!(quantile(vec![3.0, 1.0, 2.0, 4.0], 0.5), Some(2.0));
+        assert_eq!(quantile((1..=20).map(|v| v as f32).collect(), 0.95), Some(19.0));
+        assert_eq!(quantile(vec![5.0], 0.0), Some(5.0));
+        assert_eq!(quantile(vec![], 0.5), None);
     }
 
     #[test]

@@ -11,7 +11,7 @@ use rayon::prelude::*;
 use shared::verdict::Profile;
 
 use crate::{
-    calibration::{Calibrator, RIGHT_OUTSIDE_BAND, operating_points},
+    calibration::{Calibrator, RIGHT_OUTSIDE_BAND, operating_points, outlines},
     data::{Dataset, split::Split},
     evaluation::score,
     files, guard,
@@ -80,6 +80,7 @@ pub fn deliver(
         let model = Model::from_bytes(&quantized(&onnx::export(&layers, &card)?)?.bytes)?;
         card.points = operating_points(&score(&model, data, &split.validation)?);
         card.point = card.points.map_or(card.point, |points| points.of(Profile::default()));
+        card.outlines = outlines(&model, data, &split.validation)?;
         card.subtypes = subtype::fit(&model, data, &split.train, &split.validation)?;
     }
     let prefix = if data.synthetic { "synthetic-" } else { "" };

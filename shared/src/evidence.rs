@@ -9,23 +9,47 @@
 //! 2. A cell counts at the centre of the pixels that it depends on. Between four centres, local log-odds are
 //!    interpolated bilinearly. Beyond the outermost ones, where no cell is centred, what speaks for pneumonia fades to
 //!    nothing within a step.
-//! 3. What is below [`SHOWN`] is not drawn: neither what speaks against pneumonia nor what says little. From there on the
-//!    colour grows stronger up to [`STRONG`]. One line is drawn around what reaches [`SHOWN`], another, thicker one around
-//!    what reaches [`STRONG`], light with dark edges, so that nobody depends on the colour.
+//! 3. What is below [`Outlines::shown`] is not drawn: neither what speaks against pneumonia nor what says little. From there
+//!    on the colour grows stronger up to [`Outlines::strong`]. One line is drawn around what reaches the one, another, thicker
+//!    one around what reaches the other, light with dark edges, so that nobody depends on the colour.
 //!
-//! The scale is absolute. A picture without evidence shows none; it is not stretched to its own maximum.
+//! The scale is the model's, not the picture's. A picture without evidence shows none; it is not stretched to its own maximum.
 
 use alloc::vec::Vec;
 
+use serde::{Deserialize, Serialize};
+
 use crate::{contract::InputContract, preprocess::placement};
 
-/// Local log-odds that are shown: odds of 400 to 1. Single places say more than a whole picture, on which they are weighed
-/// against each other: with less, many a normal
-/// radiograph would show something.
-pub const SHOWN: f32 = 6.0;
+/// Local log-odds from which places are outlined; in the card of a model. Single places say more than a whole picture, on
+/// which they are weighed against each other, and how much more differs from model to model.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Outlines {
+    /// From here on a place is coloured, with a thin line around it.
+    pub shown: f32,
+    /// From here on a place has the full colour and a thick line; above `shown`.
+    pub strong: f32,
+}
 
-/// Local log-odds that have the full colour and a thick line: odds of 8,000 to 1.
-pub const STRONG: f32 = 9.0;
+impl Default for Outlines {
+    /// For a model of which nobody has measured what normal radiographs reach.
+    fn default() -> Self {
+        Self { shown: 6.0, strong: 9.0 }
+    }
+}
+
+/// Outlines that are not in order.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("the outlines must have 0 < shown < strong: use a model made by `host train`")]
+pub struct OutlinesError;
+
+impl Outlines {
+    /// Checks the order.
+    pub fn check(&self) -> Result<(), OutlinesError> {
+        let ordered = 0.0 < self.shown && self.shown < self.strong && self.strong.is_finite();
+        if ordered { Ok(()) } else { Err(OutlinesError) }
+    }
+}
 
 /// Orange, which people who do not tell red from green see too.
 const COLOUR: [f32; 3] = [255.0, 140.0, 0.0];
@@ -48,6 +72,7 @@ pub struct Evidence {
     first: [f32; 2],
     /// From one centre to the next, in the same parts.
     step: [f32; 2],
+    outlines: Outlines,
 }
 
 impl Evidence {
@@ -69,7 +94,14 @@ impl Evidence {
         }
         let [left, top, width, height] = placement(width, height, contract).map(|pixels| pixels as f32);
         let first = [(first[0] - top) / height, (first[1] - left) / width];
-        Some(Self { rows, columns, local, first, step: [step[0] / height, step[1] / width] })
+        let step = [step[0] / height, step[1] / width];
+        Some(Self { rows, columns, local, first, step, outlines: Outlines::default() })
+    }
+
+    /// The same, outlined from these levels on.
+    #[must_use]
+    pub fn outlined(self, outlines: Outlines) -> Self {
+        Self { outlines, ..self }
     }
 
     /// Local log-odds at a place, in parts of the picture's height and width.
@@ -93,7 +125,7 @@ impl Evidence {
 
     /// True if something is drawn.
     pub fn is_shown(&self) -> bool {
-        self.local.iter().any(|&value| value >= SHOWN)
+        self.local.iter().any(|&value| value >= self.outlines.shown)
     }
 
     /// Red, green and blue of the pixel in column `x` and row `y` of the radiograph, shown at `width × height` pixels, where
@@ -110,12 +142,13 @@ impl Evidence {
             }
         };
         // Also what is no number is not shown.
-        if value >= SHOWN {
-            let strength = ((value - SHOWN) / (STRONG - SHOWN)).min(1.0);
+        let Outlines { shown, strong } = self.outlines;
+        if value >= shown {
+            let strength = ((value - shown) / (strong - shown)).min(1.0);
             mix(COLOUR, OPACITY * (0.4 + 0.6 * strength));
         }
         let thin = (width.min(height) as f32 / 250.0).max(1.0);
-        for (level, thick) in [(SHOWN, thin), (STRONG, 2.5 * thin)] {
+        for (level, thick) in [(shown, thin), (strong, 2.5 * thin)] {
             // A line is near only where the level is crossed between the pixels around: a ridge just below it has none.
             let near = thick / 2.0 + thin + 0.5;
             let around = [at(-near, 0.0), at(near, 0.0), at(0.0, -near), at(0.0, near)];
@@ -211,6 +244,22 @@ mod tests {
         assert_eq!(lines.len(), 2, "{lines:?}");
         // 6 is half of the way from −2 to 14, between 50 and 150, and 9 eleven sixteenths.
         assert!((98..102).contains(&lines[0]) && (115..122).contains(&lines[1]), "{lines:?}");
+    }
+
+    #[test]
+    fn outlines_begin_where_they_are_told() {
+        let evidence = evidence([7.0; 4], Fit::Stretch, [64, 64]);
+        assert!(evidence.is_shown());
+        let outlines = Outlines { shown: 7.5, strong: 10.0 };
+        let silent = evidence.clone().outlined(outlines);
+        assert!(!silent.is_shown());
+        assert_eq!(silent.paint(90, [32, 32], [64, 64]), [90; 3]);
+        assert_ne!(evidence.paint(90, [32, 32], [64, 64]), [90; 3]);
+        assert_eq!(outlines.check(), Ok(()));
+        for wrong in [[0.0, 1.0], [2.0, 2.0], [f32::NAN, 1.0], [1.0, f32::INFINITY]] {
+            let [shown, strong] = wrong;
+            assert_eq!(Outlines { shown, strong }.check(), Err(OutlinesError), "{wrong:?}");
+        }
     }
 
     #[test]

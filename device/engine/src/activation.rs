@@ -7,7 +7,9 @@
 //!
 //! What is in parentheses is the map. It costs one multiplication for each value of the last map and no second run.
 
-use shared::{contract::InputContract, evidence::Evidence};
+use shared::evidence::Evidence;
+
+use crate::card::Card;
 
 /// Where the cells of a map lie on the model's input: down, and to the right.
 ///
@@ -67,11 +69,13 @@ pub struct ActivationMap {
 }
 
 impl ActivationMap {
-    /// What is drawn over a radiograph of `width × height` pixels that became the model's input as its contract says. `None`
-    /// if the cells have no places.
-    pub fn evidence(&self, contract: &InputContract, [width, height]: [u32; 2]) -> Option<Evidence> {
+    /// What is drawn over a radiograph of `width × height` pixels that became the input of the model with this card, with its
+    /// outlines. `None` if the cells have no places.
+    pub fn evidence(&self, card: &Card, [width, height]: [u32; 2]) -> Option<Evidence> {
         let Grid { first, step, .. } = self.grid;
-        Evidence::new([self.rows, self.columns], self.local(), [first, step], contract, [width, height])
+        let shape = [self.rows, self.columns];
+        let evidence = Evidence::new(shape, self.local(), [first, step], &card.contract, [width, height])?;
+        Some(evidence.outlined(card.outlines.unwrap_or_default()))
     }
 
     /// Local log-odds: what the model would say if all places were like this one. Their mean is the sum of the map and the

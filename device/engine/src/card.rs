@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 use shared::{
     contract::{ContractError, InputContract},
+    evidence::{Outlines, OutlinesError},
     guard::{Guard, GuardError},
     verdict::{OperatingPoint, OperatingPointError, OperatingPoints},
 };
@@ -48,6 +49,9 @@ pub struct Card {
     pub data_digest: String,
     /// Figures with the part they were measured on, e.g. `test.accuracy`.
     pub metrics: BTreeMap<String, f64>,
+    /// From where on places are outlined that speak for pneumonia; `None` if it is not known what normal radiographs reach.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub outlines: Option<Outlines>,
     /// What the training images look like, to refuse others; `None` if it is not known.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub guard: Option<Guard>,
@@ -88,6 +92,9 @@ pub enum CardError {
     /// the guard does not fit together
     #[error(transparent)]
     Guard(#[from] GuardError),
+    /// the outlines are disordered
+    #[error(transparent)]
+    Outlines(#[from] OutlinesError),
     /// the outputs stand for something else
     #[error(
         "the model's labels are {} and {}, not normal and pneumonia in this order: use a model made by `host train`",
@@ -120,6 +127,7 @@ impl Card {
             split: String::new(),
             data_digest: String::new(),
             metrics: BTreeMap::new(),
+            outlines: None,
             guard: None,
         }
     }
@@ -131,6 +139,7 @@ impl Card {
         card.point.check()?;
         card.guard.as_ref().map_or(Ok(()), Guard::check)?;
         card.points.map_or(Ok(()), |points| points.check())?;
+        card.outlines.map_or(Ok(()), |outlines| outlines.check())?;
         if !card.labels.iter().zip(LABELS).all(|(label, meant)| label.eq_ignore_ascii_case(meant)) {
             return Err(CardError::Labels(card.labels));
         }

@@ -175,7 +175,7 @@ fn judge(model: &Model, path: &Path, invert: bool, heatmap: bool) -> Result<Answ
     let heatmap = if heatmap {
         let picture = radiograph.picture();
         let size = [picture.width(), picture.height()];
-        let evidence = map.and_then(|map| map.evidence(&card.contract, size)).ok_or(OcclusionError::NoMap)?;
+        let evidence = map.and_then(|map| map.evidence(card, size)).ok_or(OcclusionError::NoMap)?;
         Some(heatmap::png(&picture, invert, &evidence, card)?)
     } else {
         None
