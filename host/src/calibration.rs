@@ -21,7 +21,7 @@ pub const RIGHT_OUTSIDE_BAND: f64 = 0.99;
 pub const WANTED: f64 = 0.98;
 
 /// Share of the normal radiographs on which nothing is outlined.
-const PLAIN: f64 = 0.95;
+const PLAIN: f64 = 0.9;
 
 /// Share of the radiographs with pneumonia on which nothing is outlined strongly.
 const WEAK: f64 = 0.5;

@@ -38,6 +38,10 @@ pub fn real_data() -> Option<PathBuf> {
     None
 }
 
+/// A model that judges drawings, too: the study's final recipe, without what refuses images that are unlike the X-rays it
+/// has learnt from. What it says of a drawing means nothing.
+pub const PLAIN_MODEL: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/models/plain.onnx");
+
 /// A command that ignores the settings of whoever runs the tests.
 pub fn command(name: &str) -> Command {
     let mut command = Command::new(binary(name));
@@ -107,19 +111,33 @@ pub struct SimulatedBox {
 }
 
 impl SimulatedBox {
-    /// Starts a box with an empty journal.
+    /// Starts a box with an empty journal and [`PLAIN_MODEL`].
     pub fn start(arguments: &[&str]) -> Result<Self> {
+        Self::start_with(Some(PLAIN_MODEL), arguments)
+    }
+
+    /// Starts a box with an empty journal and the model that ships.
+    pub fn start_as_shipped(arguments: &[&str]) -> Result<Self> {
+        Self::start_with(None, arguments)
+    }
+
+    fn start_with(model: Option<&str>, arguments: &[&str]) -> Result<Self> {
         let own = TempDir::new()?;
-        let mut this = Self::start_in(own.path(), arguments)?;
+        let mut this = Self::launch(own.path(), model, arguments)?;
         this._own = Some(own);
         Ok(this)
     }
 
-    /// Starts a box that keeps its journal in `state`.
+    /// Starts a box with [`PLAIN_MODEL`] that keeps its journal in `state`.
     pub fn start_in(state: &Path, arguments: &[&str]) -> Result<Self> {
+        Self::launch(state, Some(PLAIN_MODEL), arguments)
+    }
+
+    fn launch(state: &Path, model: Option<&str>, arguments: &[&str]) -> Result<Self> {
         let mut child = command("device")
             .args(["--simulate", "--state-dir"])
             .arg(state)
+            .args(model.into_iter().flat_map(|model| ["--model", model]))
             .args(arguments)
             .stdout(Stdio::piped())
             .stderr(Stdio::inherit())

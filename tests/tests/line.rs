@@ -4,11 +4,13 @@
 use std::{ffi::OsStr, path::PathBuf};
 
 use serde_json::Value;
-use system_tests::{SimulatedBox, code, files, host, json_lines, real_data, said, synthetic_radiographs};
+use system_tests::{PLAIN_MODEL, SimulatedBox, code, files, host, json_lines, real_data, said, synthetic_radiographs};
 
-fn predicted(images: &[PathBuf]) -> Vec<Value> {
-    let output =
-        host([OsStr::new("predict"), "--json".as_ref()].into_iter().chain(images.iter().map(|p| p.as_os_str())));
+/// By the model that is named, or else by the one that ships.
+fn predicted(images: &[PathBuf], model: Option<&str>) -> Vec<Value> {
+    let model = model.into_iter().flat_map(|model| ["--model", model]);
+    let flags = ["predict", "--json"].into_iter().chain(model).map(OsStr::new);
+    let output = host(flags.chain(images.iter().map(|p| p.as_os_str())));
     assert_eq!(code(&output), 0, "{}", said(&output));
     json_lines(&output)
 }
@@ -31,12 +33,11 @@ fn assert_same_answers(predicted: &[Value], sent: &[Value]) {
 }
 
 /// Both forms of every image get the verdict of `host predict`, and the journal holds them in order.
-fn check_both_forms(images: &[PathBuf]) {
-    let device = SimulatedBox::start(&[]).unwrap();
-    let expected = predicted(images);
-    let whole = sent(&device, images, &["--study", "ward-3"]);
+fn check_both_forms(images: &[PathBuf], device: &SimulatedBox, model: Option<&str>) {
+    let expected = predicted(images, model);
+    let whole = sent(device, images, &["--study", "ward-3"]);
     assert_same_answers(&expected, &whole);
-    let prepared = sent(&device, images, &["--prepared"]);
+    let prepared = sent(device, images, &["--prepared"]);
     assert_same_answers(&expected, &prepared);
 
     let records = device.records();
@@ -53,7 +54,8 @@ fn check_both_forms(images: &[PathBuf]) {
 #[test]
 fn synthetic_radiographs_get_the_verdicts_of_predict() {
     let folder = tempfile::tempdir().unwrap();
-    check_both_forms(&synthetic_radiographs(folder.path(), 6));
+    let images = synthetic_radiographs(folder.path(), 6);
+    check_both_forms(&images, &SimulatedBox::start(&[]).unwrap(), Some(PLAIN_MODEL));
 }
 
 #[test]
@@ -61,7 +63,7 @@ fn real_radiographs_get_the_verdicts_of_predict() {
     let Some(data) = real_data() else { return };
     let images = files(&data.join("originals"));
     assert_eq!(images.len(), 32);
-    check_both_forms(&images);
+    check_both_forms(&images, &SimulatedBox::start_as_shipped(&[]).unwrap(), None);
 }
 
 #[test]

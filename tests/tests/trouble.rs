@@ -11,7 +11,7 @@ use std::{
     time::Duration,
 };
 
-use system_tests::{SimulatedBox, code, command, host, json_lines, said, synthetic_radiographs, within};
+use system_tests::{PLAIN_MODEL, SimulatedBox, code, command, host, json_lines, said, synthetic_radiographs, within};
 use tempfile::TempDir;
 
 const REFUSED: i32 = 3;
@@ -230,7 +230,7 @@ fn any_record_number_may_be_asked_for() {
 fn a_stderr_that_nobody_reads_costs_no_result() {
     let folder = TempDir::new().unwrap();
     let mut predict = command("host");
-    predict.arg("predict").args(synthetic_radiographs(folder.path(), 2));
+    predict.args(["predict", "--model", PLAIN_MODEL]).args(synthetic_radiographs(folder.path(), 2));
     let output = predict.stderr(fs::File::create("/dev/full").unwrap()).output().unwrap();
     assert_eq!(code(&output), 0, "{}", said(&output));
     assert_eq!(String::from_utf8_lossy(&output.stdout).lines().count(), 3);
