@@ -61,8 +61,8 @@ pub struct Layer {
     /// ONNX model made by `host train` [env: PUMUA_MODEL] [default: the one that is built in]
     #[arg(long, value_name = "FILE")]
     model: Option<PathBuf>,
-    /// What to be surest of: screening (few pneumonias are missed), balanced or confirming (few normal radiographs are
-    /// called pneumonia) [env: PUMUA_PROFILE] [default: the model's own threshold]
+    /// By which of the model's thresholds yes or no is told: screening (few pneumonias are missed), balanced or confirming
+    /// (few normal radiographs are called pneumonia) [env: PUMUA_PROFILE] [default: the model's own threshold]
     #[arg(long, value_name = "PROFILE")]
     profile: Option<Profile>,
     /// Folder for what the box keeps [env: PUMUA_STATE_DIR] [default: /var/lib/pumua; runs/simulated-box with --simulate]

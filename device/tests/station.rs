@@ -407,9 +407,10 @@ fn the_line_is_used_to_nine_tenths_at_115200_bits_a_second() {
     let running = Running::start(state.path(), LineSettings::Simulated { pace: Some(115_200) });
     let mut host = Host::open(&running.port);
     let mut random = 1_u32;
-    let noise = png(&GrayImage::from_fn(200, 200, |_, _| {
+    // It grows brighter to the right, or it would be blank from afar.
+    let noise = png(&GrayImage::from_fn(200, 200, |x, _| {
         random = random.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
-        Luma([(random >> 24) as u8 / 2])
+        Luma([(random >> 24) as u8 / 2 + x as u8 / 2])
     }));
     let start = Instant::now();
     host.judged(file(&noise));

@@ -26,6 +26,9 @@ const PLAIN: f64 = 0.9;
 /// Share of the radiographs with pneumonia on which nothing is outlined strongly.
 const WEAK: f64 = 0.5;
 
+/// Least ratio of the level of strong outlines to that of any.
+const APART: f32 = 1.25;
+
 /// Steps of Newton's method at most; it takes less than ten.
 const STEPS: usize = 50;
 
@@ -107,16 +110,17 @@ pub fn operating_points(validation: &[Scored]) -> Option<OperatingPoints> {
             (threshold, sensitivity, share(counts.true_negatives, counts.negatives()))
         })
         .collect();
-    let screening = rates.iter().rev().find(|(_, sensitivity, _)| *sensitivity >= WANTED)?.0;
-    let confirming = rates.iter().find(|(_, _, specificity)| *specificity >= WANTED)?.0;
     let lesser = |(_, sensitivity, specificity): &&(f32, f64, f64)| sensitivity.min(*specificity);
     let balanced = rates.iter().max_by(|a, b| lesser(a).total_cmp(&lesser(b)))?.0;
+    // Where one threshold does for both, they do not change places.
+    let screening = rates.iter().rev().find(|(_, sensitivity, _)| *sensitivity >= WANTED)?.0.min(balanced);
+    let confirming = rates.iter().find(|(_, _, specificity)| *specificity >= WANTED)?.0.max(balanced);
     let point = |threshold| -> OperatingPoint { refer_band(validation, threshold, RIGHT_OUTSIDE_BAND) };
     Some(OperatingPoints { screening: point(screening), balanced: point(balanced), confirming: point(confirming) })
 }
 
 /// From where on places are outlined: [`PLAIN`] of the normal validation radiographs shall show nothing, and [`WEAK`] of those
-/// with pneumonia nothing strong. `None` where the model has no map, or a class is missing.
+/// with pneumonia nothing strong, or more if that level would be less than [`APART`] times the other. `None` where the model has no map, or a class is missing.
 pub fn outlines(model: &Model, data: &Dataset, validation: &[usize]) -> Result<Option<Outlines>, ModelError> {
     let highest: Vec<Option<(bool, f32)>> = validation
         .par_iter()
@@ -129,7 +133,7 @@ pub fn outlines(model: &Model, data: &Dataset, validation: &[usize]) -> Result<O
     let of = |positive: bool| highest.iter().flatten().filter(|(p, _)| *p == positive).map(|(_, h)| *h).collect();
     Ok(quantile(of(false), PLAIN).zip(quantile(of(true), WEAK)).and_then(|(shown, strong)| {
         let shown = shown.max(f32::MIN_POSITIVE);
-        let outlines = Outlines { shown, strong: strong.max(1.25 * shown) };
+        let outlines = Outlines { shown, strong: strong.max(APART * shown) };
         outlines.check().is_ok().then_some(outlines)
     }))
 }
@@ -153,6 +157,8 @@ fn thresholds(scored: &[Scored]) -> Vec<f32> {
 
 #[cfg(test)]
 mod tests {
+    use shared::verdict::Profile;
+
     use super::*;
 
     #[test]
@@ -204,6 +210,10 @@ mod tests {
         assert_eq!(rates(points.balanced), (97, 99));
         assert_eq!(rates(points.confirming), (97, 98));
         assert!(points.check().is_ok());
+        let apart = (0..50).map(|i| of(i >= 25, if i >= 25 { 0.5 } else { 0.1 } + i as f32 / 200.0));
+        let points = operating_points(&apart.collect::<Vec<_>>()).unwrap();
+        let thresholds = Profile::ALL.map(|profile| points.of(profile).threshold);
+        assert!(thresholds.is_sorted() && points.check().is_ok(), "{thresholds:?}");
         assert_eq!(operating_points(&scored[..100]), None);
         assert_eq!(operating_points(&[]), None);
     }

@@ -53,6 +53,12 @@ const COLOURED_SHARE: u32 = 10;
 /// Below this standard deviation of the grey values an input is blank, whatever the model.
 const BLANK: u8 = 6;
 
+/// Most discriminants of a [`Guard`], most centres of a [`Cloud`], and most numbers of a point: what a file may ask of the
+/// processor for each image.
+const MAX_CROPS: usize = 16;
+const MAX_CENTRES: usize = 2;
+const MAX_NUMBERS: usize = 1024;
+
 /// Refuses a picture that no radiograph can be, before it is prepared.
 pub fn check_picture(picture: &Picture<'_>) -> Result<(), Refusal> {
     let (width, height) = (picture.width(), picture.height());
@@ -115,13 +121,18 @@ pub struct GuardError;
 impl Guard {
     /// Checks that all of it fits together.
     pub fn check(&self) -> Result<(), GuardError> {
-        let planes = self.crops.iter().all(|plane| plane.weights.0.len() == AREA);
+        let planes = self.crops.len() <= MAX_CROPS && self.crops.iter().all(|plane| plane.weights.0.len() == AREA);
         let features = self.features.as_ref().is_none_or(|cloud| cloud.fits(None));
         if planes && features && self.views.fits(Some(AREA)) && self.lead.is_finite() {
             Ok(())
         } else {
             Err(GuardError)
         }
+    }
+
+    /// Features of a network that it knows, if it knows any.
+    pub fn features(&self) -> Option<usize> {
+        self.features.as_ref()?.centres.first().map(Vec::len)
     }
 
     /// Refuses a view that is not one of a whole chest, upright and positive.
@@ -357,7 +368,10 @@ impl Cloud {
     fn fits(&self, length: Option<usize>) -> bool {
         let Some(first) = self.centres.first() else { return false };
         let length = length.unwrap_or(first.len());
-        self.centres.iter().all(|centre| centre.len() == length && centre.iter().all(|c| c.is_finite()))
+        (1..=MAX_NUMBERS).contains(&length)
+            && self.centres.len() <= MAX_CENTRES
+            && self.directions.len() <= length
+            && self.centres.iter().all(|centre| centre.len() == length && centre.iter().all(|c| c.is_finite()))
             && self.directions.iter().all(|direction| direction.0.len() == length)
             && self.weights.len() == self.directions.len()
             && self.weights.iter().chain([&self.rest, &self.limit]).all(|number| number.is_finite())

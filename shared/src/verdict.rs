@@ -104,7 +104,8 @@ impl OperatingPoint {
     }
 }
 
-/// What a clinic wants to be surest of.
+/// What a clinic wants to be surest of: by which of a model's thresholds yes or no is told. The band of *refer* moves only
+/// where it must to hold the threshold, as answers outside it are to be right whatever the profile.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Profile {
@@ -171,9 +172,11 @@ impl OperatingPoints {
         }
     }
 
-    /// Checks each of them.
+    /// Checks each of them, and that their thresholds rise.
     pub fn check(&self) -> Result<(), OperatingPointError> {
-        Profile::ALL.into_iter().try_for_each(|profile| self.of(profile).check())
+        let points = Profile::ALL.map(|profile| self.of(profile));
+        points.iter().try_for_each(OperatingPoint::check)?;
+        if points.is_sorted_by_key(|point| point.threshold) { Ok(()) } else { Err(OperatingPointError) }
     }
 }
 

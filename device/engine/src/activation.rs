@@ -108,6 +108,11 @@ pub(crate) struct Head {
 }
 
 impl Head {
+    /// Channels of the map, each of which has an average.
+    pub(crate) fn channels(&self) -> usize {
+        self.weights.len()
+    }
+
     /// `None` if weights and averages are not as many, if there are none, or if they are so large that a sum of values of up
     /// to 128 is no number.
     pub(crate) fn new(

@@ -30,7 +30,7 @@ pub struct Card {
     /// The operating points to choose from; `point` is one of them. Files of recipes that only have a threshold have none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub points: Option<OperatingPoints>,
-    /// Tells bacterial from viral pneumonia. Not shown on a screen unless its documentation says that it may be.
+    /// Tells bacterial from viral pneumonia; on no screen as long as it is below the bar of `docs/model/subtypes.md`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub subtypes: Option<Subtypes>,
     /// What the output near 0 and near 1 stands for.
@@ -60,9 +60,9 @@ pub struct Card {
 /// Log-odds of a viral against a bacterial pneumonia as a weighted sum of the features of a network.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Subtypes {
-    /// One for each feature.
+    /// Log-odds for each unit of a feature, one for each.
     pub weights: Vec<f32>,
-    /// Added to the sum.
+    /// Log-odds that are added to the sum.
     pub bias: f32,
 }
 
@@ -104,6 +104,16 @@ pub enum CardError {
     /// no operating points to choose from
     #[error("the model has no operating points to choose from, only one: leave `profile` out, or use another model")]
     NoPoints,
+    /// parts of the card are about other features than the network's
+    #[error(
+        "the model's card is about {card} features, its network has {network}: make the file again with `host train`"
+    )]
+    Features {
+        /// By the card.
+        card: usize,
+        /// By the network.
+        network: usize,
+    },
     /// the name is too long for the wire
     #[error("the model's name is longer than 64 bytes: train it under a shorter name")]
     Name,
@@ -129,6 +139,16 @@ impl Card {
             metrics: BTreeMap::new(),
             outlines: None,
             guard: None,
+        }
+    }
+
+    /// Checks that what is told of features is about as many as the network has.
+    pub(crate) fn check_features(&self, network: usize) -> Result<(), CardError> {
+        let guarded = self.guard.as_ref().and_then(Guard::features);
+        let told = self.subtypes.as_ref().map(|subtypes| subtypes.weights.len());
+        match guarded.into_iter().chain(told).find(|&card| card != network) {
+            Some(card) => Err(CardError::Features { card, network }),
+            None => Ok(()),
         }
     }
 

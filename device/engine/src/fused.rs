@@ -50,6 +50,11 @@ struct State {
 }
 
 impl Network {
+    /// What is known of the end of the network.
+    pub(crate) fn head(&self) -> Option<&Head> {
+        self.head.as_ref().map(|(head, _)| head)
+    }
+
     /// Wires the layers of a plan that has been prepared.
     pub(crate) fn new(plan: &fuse::Plan, layouts: &[Layout], prepared: Vec<Prepared>) -> TractResult<Self> {
         let mut model = TypedModel::default();

@@ -109,6 +109,17 @@ enum Network {
     Tract { plan: Plan, head: Option<Head> },
 }
 
+impl Network {
+    /// Features of an image: as many as the last map has channels, or none.
+    fn features(&self) -> usize {
+        let head = match self {
+            Self::Fused(network) => network.head(),
+            Self::Tract { head, .. } => head.as_ref(),
+        };
+        head.map_or(0, Head::channels)
+    }
+}
+
 impl Model {
     /// Loads a model file.
     pub fn open(path: &Path) -> Result<Self, ModelError> {
@@ -133,6 +144,7 @@ impl Model {
         let card = card(&file)?;
         check::check(&file, &card)?;
         let (network, execution) = build(&file, &card, kernels)?;
+        card.check_features(network.features())?;
         Ok(Self { card, digest: Digest::of(bytes), network, execution, load_time: start.elapsed() })
     }
 

@@ -9,12 +9,14 @@ use common::{
     network::{Builder, Convolution, Layer, Map, Network},
 };
 use engine::{
-    DEFAULT_MODEL, Examination, Grid, Kernels, Model,
+    CardError, DEFAULT_MODEL, Examination, Grid, Kernels, Model, ModelError,
     onnx::{
         pb::ModelProto,
         write::{f32_tensor, integer, integers, model, node},
     },
 };
+
+use shared::guard::Guard;
 
 fn examine(model: &Model, pixels: &[u8]) -> Examination {
     let examination = model.examine(pixels).expect("an examination");
@@ -122,6 +124,27 @@ fn cells_lie_where_the_layers_put_them() {
 }
 
 #[test]
+fn the_shipped_model_has_a_map_and_its_card_is_about_its_features() {
+    let model = Model::from_bytes(DEFAULT_MODEL).expect("a model");
+    let examination = examine(&model, &vec![90; model.card().contract.len()]);
+    assert!(examination.map.is_some());
+    let features = examination.features.len();
+    let card = model.card();
+    assert_eq!(card.guard.as_ref().and_then(Guard::features), Some(features));
+    assert_eq!(card.subtypes.as_ref().map(|subtypes| subtypes.weights.len()), Some(features));
+    // A card about other features is refused.
+    let mut file = engine::decode(DEFAULT_MODEL).expect("a file");
+    let mut card = card.clone();
+    card.subtypes.as_mut().expect("subtypes").weights.pop();
+    let json = serde_json::to_string(&card).expect("a card");
+    for property in &mut file.metadata_props {
+        property.value.clone_from(&json);
+    }
+    let refused = Model::from_bytes(&bytes(&file));
+    assert!(matches!(refused, Err(ModelError::Card(CardError::Features { .. }))), "{:?}", refused.err());
+}
+
+#[test]
 fn networks_that_end_otherwise_have_no_map() {
     let none = |file: &[u8]| {
         let model = Model::from_bytes(file).expect("a model");
@@ -129,7 +152,6 @@ fn networks_that_end_otherwise_have_no_map() {
         let examination = examine(&model, &vec![90; side * side]);
         assert!(examination.features.is_empty() && examination.map.is_none(), "{examination:?}");
     };
-    none(DEFAULT_MODEL);
     none(&bytes(&Builder::plain(1).onnx()));
     let mut random = Random(1);
     none(&bytes(&float_model(&random.f32s(27, 0.5), &random.f32s(48, 0.5))));

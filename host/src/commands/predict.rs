@@ -14,7 +14,7 @@ use rayon::prelude::*;
 use serde_json::{Value, json};
 use shared::{
     guard,
-    verdict::{Refusal, Verdict},
+    verdict::{Profile, Refusal, Verdict},
 };
 use walkdir::WalkDir;
 
@@ -39,6 +39,10 @@ pub struct Options {
     /// ONNX model made by `host train` [default: the one that is built in]
     #[arg(long, value_name = "FILE")]
     model: Option<PathBuf>,
+    /// By which of the model's thresholds yes or no is told, as set on the box: screening, balanced or confirming [default:
+    /// the model's own]
+    #[arg(long, value_name = "PROFILE")]
+    profile: Option<Profile>,
     /// Print path,probability,verdict,code with a header (the default)
     #[arg(long, conflicts_with = "json")]
     csv: bool,
@@ -65,7 +69,10 @@ enum Answer {
 
 /// Judges radiograph files with the engine of the box.
 pub fn run(options: Options) -> Result<Exit, Failure> {
-    let model = open_model(options.model.as_deref())?;
+    let mut model = open_model(options.model.as_deref())?;
+    if let Some(profile) = options.profile {
+        model.decide_by(profile).map_err(anyhow::Error::from)?;
+    }
     let files = walk(&options.paths)?;
     if options.heatmap.is_some() && files.len() != 1 {
         return Err(anyhow!("a heat map is of one radiograph, and there are {}: name one", files.len()))

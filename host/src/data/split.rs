@@ -76,7 +76,9 @@ pub enum SplitError {
     #[error("the data have no {0}/ folder: use the split `patient` or `study`, which deal the images out anew")]
     NoFolder(&'static str),
     /// a part lacks a label
-    #[error("no {label} radiograph is left for the {part} part: give more images, at least 20 of each label")]
+    #[error(
+        "no {label} radiograph is left for the {part} part: give more images, 40 of each label or so, or use the split `study`"
+    )]
     TooSmall {
         /// The part.
         part: Part,

@@ -132,7 +132,9 @@ fn view(image: &[u8], side: usize, part: [f64; 4]) -> View {
 
 /// A part of a square image.
 fn cut(image: &[u8], side: usize, part: [f64; 4]) -> Picture<'_> {
-    let [left, top, width, height] = part.map(|share| (share * side as f64).round() as usize);
+    let at = |share: f64| (share * side as f64).round() as usize;
+    let [left, top, right, bottom] = [part[0], part[1], part[0] + part[2], part[1] + part[3]].map(at);
+    let (width, height) = (right - left, bottom - top);
     let start = top * side + left;
     let samples = Samples::U8(&image[start..]);
     match Picture::new(samples, Channels::Grey, width as u32, height as u32, side) {

@@ -185,6 +185,16 @@ impl<'a> Trainer<'a> {
         if self.average.is_empty() { self.network.state() } else { self.average.clone() }
     }
 
+    /// A network of the average weights, if there is an average; one of its own, as clones share the running statistics.
+    fn averaged(&self) -> Result<Option<Network>, TrainingError> {
+        if self.average.is_empty() {
+            return Ok(None);
+        }
+        let recipe = self.task.recipe;
+        let mut network = Network::initialise(&recipe.network, usize::from(recipe.side), 0, &self.device)?;
+        Ok(network.set_state(&self.average).then_some(network))
+    }
+
     /// Moves the average towards the present state, at first in longer steps.
     fn update_average(&mut self) {
         if self.average.is_empty() {
@@ -306,9 +316,8 @@ impl<'a> Trainer<'a> {
         let Task { recipe, data, split, .. } = self.task;
         let count = recipe.validation_of(split.validation.len());
         let indices = Shuffled::new(&split.validation, self.seed, ((epoch - 1) * count) as u64).draw(count);
-        // One of its own: clones share the running statistics.
-        let mut network = Network::initialise(&recipe.network, usize::from(recipe.side), 0, &self.device)?;
-        let network = if network.set_state(&self.average) { &network } else { &self.network };
+        let averaged = self.averaged()?;
+        let network = averaged.as_ref().unwrap_or(&self.network);
         let logits = judge(network, data, &indices, &self.contract);
         let decided = |logit: f32| sigmoid(logit) >= recipe.threshold;
         let right = logits.iter().zip(&indices).filter(|(l, i)| decided(**l) == data.samples[**i].label.positive());
