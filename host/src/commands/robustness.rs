@@ -22,13 +22,8 @@ use crate::{
     exit::{Exit, Failure, WithExit},
     interrupt, progress,
     report::{SYNTHETIC, SYNTHETIC_MODEL},
-    robustness::{
-        Agreement, Answers, Change, Measurement, Resamples, RobustnessError, Row, Style, Summary, chosen, rows, table,
-    },
+    robustness::{Agreement, Answers, Change, Measurement, RobustnessError, Row, Style, Summary, chosen, rows, table},
 };
-
-/// Draws of patients for the intervals.
-const DRAWS: usize = 2000;
 
 /// Options of `host robustness`.
 #[derive(Debug, clap::Args)]
@@ -88,13 +83,10 @@ pub fn run(options: Options) -> Result<Exit, Failure> {
     let agreements = originals.map(|originals| Agreement::of(&models, &originals, &files, stop)).transpose();
     let agreements = agreements.map_err(failure)?;
 
-    let patients: Vec<&str> = samples.iter().map(|sample| sample.patient.as_str()).collect();
-    let resamples = Resamples::new(&patients, DRAWS, selection.seed);
-    let positives: Vec<bool> = samples.iter().map(|sample| sample.label.positive()).collect();
     let tables: Vec<Vec<Row>> = models
         .iter()
         .enumerate()
-        .map(|(number, model)| rows(number, model.card().point, &changes, &positives, &answers, &resamples))
+        .map(|(number, model)| rows(number, model.card().point, &changes, &samples, &answers))
         .collect();
     let labels = match options.models.as_slice() {
         [] => vec![models[0].card().name.clone()],

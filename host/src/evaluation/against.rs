@@ -4,11 +4,7 @@ use engine::Card;
 use serde::Serialize;
 use shared::verdict::{OperatingPoint, Verdict};
 
-use super::{
-    Judged,
-    bootstrap::{Estimate, Patients, Value, estimates},
-    weighted::{Ranked, Weighted},
-};
+use super::{Judged, Paired, bootstrap::Estimate};
 use crate::data::Label;
 
 /// Changes that are listed by name.
@@ -78,13 +74,8 @@ impl Against {
         let rights = || pairs().map(|(one, two)| (one.right(point.threshold), two.right(other_point.threshold)));
         let only = |this: bool| rights().filter(|(one, two)| one != two && *one == this).count();
 
-        let (ranked, other_ranked) = (Ranked::of(judged), Ranked::of(other));
-        let values = |weights: &[usize]| {
-            measures(&ranked.weighted(weights, point), &other_ranked.weighted(weights, other_point)).to_vec()
-        };
-        let resamples = Patients::of(judged).resample(values);
-        let mut found = estimates(&values(&vec![1; judged.len()]), &resamples).into_iter();
-        let mut next = || found.next().flatten();
+        let Paired { accuracy_difference, auroc, other_auroc, auroc_difference } =
+            Paired::of((judged, point), (other, other_point));
         Self {
             model: other_card.name.clone(),
             model_digest: digest,
@@ -95,23 +86,13 @@ impl Against {
             verdict_flips: changes.iter().filter(|(_, change)| change.verdict != change.other_verdict).count(),
             largest_change: pairs().map(apart).fold(0.0, f64::max),
             mean_change: pairs().map(apart).sum::<f64>() / judged.len().max(1) as f64,
-            // In the order of the measures.
-            accuracy_difference: next(),
-            auroc: next(),
-            other_auroc: next(),
-            auroc_difference: next(),
+            accuracy_difference,
+            auroc,
+            other_auroc,
+            auroc_difference,
             changes: changes.into_iter().take(LISTED).filter(|(apart, _)| *apart > 0.0).map(|(_, c)| c).collect(),
         }
     }
-}
-
-fn measures(one: &Weighted<'_>, other: &Weighted<'_>) -> [Option<Value>; 4] {
-    let right = |w: &Weighted<'_>| w.confusion.true_positives + w.confusion.true_negatives;
-    let images = one.images();
-    let accuracies = (images > 0).then(|| (right(one) as f64 - right(other) as f64) / images as f64);
-    let (auroc, other_auroc) = (one.auroc(), other.auroc());
-    let difference = auroc.zip(other_auroc).map(|(one, other)| one - other);
-    [accuracies, auroc, other_auroc, difference].map(|value| value.map(Value::Number))
 }
 
 fn change(one: &Judged, point: OperatingPoint, two: &Judged, other_point: OperatingPoint) -> Change {

@@ -131,7 +131,7 @@ fn sum(counts: [usize; 2]) -> usize {
 }
 
 fn accuracy(w: &Weighted<'_>) -> Option<Value> {
-    Value::share(w.confusion.true_positives + w.confusion.true_negatives, w.images())
+    Value::share(w.right(), w.images())
 }
 
 fn sensitivity(w: &Weighted<'_>) -> Option<Value> {

@@ -3,6 +3,7 @@
 mod against;
 mod bootstrap;
 mod measurement;
+mod paired;
 pub mod report;
 mod weighted;
 
@@ -22,8 +23,9 @@ pub use self::{
     },
     weighted::Verdicts,
 };
+pub(crate) use self::{paired::Paired, weighted::Ranked};
 use crate::{
-    data::{Dataset, Label, Part, Subtype},
+    data::{Dataset, Label, Part, Sample, Subtype},
     report::SYNTHETIC_MODEL,
     statistics::Scored,
 };
@@ -46,6 +48,18 @@ pub struct Judged {
 }
 
 impl Judged {
+    /// A radiograph and the probability that a model gave it.
+    pub fn of(sample: &Sample, probability: f32) -> Self {
+        Self {
+            name: sample.name.clone(),
+            label: sample.label,
+            subtype: sample.subtype,
+            patient: sample.patient.clone(),
+            official: sample.official,
+            probability,
+        }
+    }
+
     /// False if the answer is no probability.
     pub fn answered(&self) -> bool {
         (0.0..=1.0).contains(&self.probability)
@@ -85,17 +99,7 @@ pub fn warn_if_slow(model: &Model) {
 
 /// What a model said of the radiographs named; `scored` has their order.
 pub fn judged(data: &Dataset, indices: &[usize], scored: &[Scored]) -> Vec<Judged> {
-    let one = |(&index, scored): (&usize, &Scored)| {
-        let sample = &data.samples[index];
-        Judged {
-            name: sample.name.clone(),
-            label: sample.label,
-            subtype: sample.subtype,
-            patient: sample.patient.clone(),
-            official: sample.official,
-            probability: scored.probability,
-        }
-    };
+    let one = |(&index, scored): (&usize, &Scored)| Judged::of(&data.samples[index], scored.probability);
     indices.iter().zip(scored).map(one).collect()
 }
 

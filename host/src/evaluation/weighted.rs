@@ -119,6 +119,11 @@ impl Weighted<'_> {
         self.confusion.positives() + self.confusion.negatives()
     }
 
+    /// Right decisions at the threshold.
+    pub(crate) fn right(&self) -> usize {
+        self.confusion.true_positives + self.confusion.true_negatives
+    }
+
     /// The three verdicts against the truth.
     pub(crate) fn verdicts(&self) -> Verdicts {
         *self.verdicts.get_or_init(|| {

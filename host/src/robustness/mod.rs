@@ -4,7 +4,6 @@
 //! [`Row`]s tell by how much each change moves the figures. The changes are written on the `image` crate and share no
 //! code with the augmentation of the training, so that an error there cannot hide itself here.
 
-mod bootstrap;
 mod change;
 mod letters;
 mod originals;
@@ -12,9 +11,8 @@ mod run;
 mod summary;
 mod table;
 
-pub use bootstrap::{Difference, Resamples};
 pub use change::{CATALOGUE, Change, ChangeError, Kind, chosen};
 pub use originals::{Agreement, Disagreement};
 pub use run::{Answers, Measurement, RobustnessError};
 pub use summary::Summary;
-pub use table::{Row, Style, layout, rows, table};
+pub use table::{Difference, Row, Style, layout, rows, table};

@@ -5,11 +5,14 @@ use serde::Serialize;
 use shared::verdict::OperatingPoint;
 
 use super::{
-    bootstrap::{Accuracy, Auroc, Difference, Resamples},
     change::{Change, Kind},
     run::Answers,
 };
-use crate::statistics::{Calibration, Figures, Proportion, Scored, flips};
+use crate::{
+    data::Sample,
+    evaluation::{Estimate, Interval, Judged, Paired, Ranked},
+    statistics::Proportion,
+};
 
 /// A model's figures after one change, and against the same radiographs without it.
 #[derive(Clone, Debug, Serialize)]
@@ -34,6 +37,22 @@ pub struct Row {
     pub against_unchanged: Option<Shift>,
 }
 
+/// After a change less before it.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+pub struct Difference {
+    /// On the radiographs of the row.
+    pub value: f64,
+    /// Its 95 % interval by bootstrap over patients; `None` where a class has a single patient.
+    #[serde(flatten)]
+    pub interval: Option<Interval>,
+}
+
+impl From<Estimate> for Difference {
+    fn from(estimate: Estimate) -> Self {
+        Self { value: estimate.value, interval: estimate.by_patient }
+    }
+}
+
 /// What a change did.
 #[derive(Clone, Debug, Serialize)]
 pub struct Shift {
@@ -55,36 +74,37 @@ pub struct Shift {
     pub largest_difference: f64,
 }
 
-/// The rows of model number `model`: without a change, then after each. `positives` and `answers` are of the same
-/// radiographs in the same order, `resamples` of their patients.
+/// The rows of model number `model`: without a change, then after each. `samples` and `answers` are of the same
+/// radiographs in the same order.
 pub fn rows(
     model: usize,
     point: OperatingPoint,
     changes: &[&'static Change],
-    positives: &[bool],
+    samples: &[&Sample],
     answers: &[Answers],
-    resamples: &Resamples,
 ) -> Vec<Row> {
-    let scored = |image: usize, probability: f32| (image, Scored { positive: positives[image], probability });
-    let base: Vec<_> = answers.iter().enumerate().map(|(image, a)| scored(image, a.base[model])).collect();
+    let images = || samples.iter().zip(answers);
+    let base: Vec<Judged> = images().map(|(sample, a)| Judged::of(sample, a.base[model])).collect();
     let after = changes.par_iter().enumerate().map(|(number, change)| {
-        let judged: Vec<_> = answers
-            .iter()
-            .enumerate()
-            .filter_map(|(image, a)| Some(scored(image, a.changed[number].as_ref().ok()?[model])))
-            .collect();
-        let before: Vec<_> = judged.iter().map(|&(image, _)| base[image]).collect();
-        let mut row = Row::of(change.name, Some(change.kind), &judged, point);
-        row.refused = answers.len() - judged.len();
-        row.against_unchanged = Some(Shift::of(&before, &judged, point, resamples));
+        let judged = |(sample, a): (&&Sample, &Answers)| {
+            let changed = a.changed[number].as_ref().ok()?;
+            Some((Judged::of(sample, a.base[model]), Judged::of(sample, changed[model])))
+        };
+        let (before, after): (Vec<Judged>, Vec<Judged>) = images().filter_map(judged).unzip();
+        let mut row = Row::of(change.name, Some(change.kind), &after, point);
+        row.refused = answers.len() - after.len();
+        row.against_unchanged = Some(Shift::of(&before, &after, point));
         row
     });
     let after: Vec<Row> = after.collect();
     [Row::of("unchanged", None, &base, point)].into_iter().chain(after).collect()
 }
 
-fn plain(scored: &[(usize, Scored)]) -> Vec<Scored> {
-    scored.iter().map(|(_, scored)| *scored).collect()
+/// AUROC, accuracy and expected calibration error.
+fn figures(judged: &[Judged], point: OperatingPoint) -> (Option<f64>, Option<Proportion>, f64) {
+    let (ranked, once) = (Ranked::of(judged), vec![1; judged.len()]);
+    let all = ranked.weighted(&once, point);
+    (all.auroc(), Proportion::of(all.right(), all.images()), all.calibration_error().unwrap_or(0.0))
 }
 
 fn mean(values: impl Iterator<Item = f64>) -> Option<f64> {
@@ -93,19 +113,19 @@ fn mean(values: impl Iterator<Item = f64>) -> Option<f64> {
 }
 
 impl Row {
-    fn of(change: &'static str, kind: Option<Kind>, scored: &[(usize, Scored)], point: OperatingPoint) -> Self {
-        let scored = plain(scored);
-        let figures = Figures::of(&scored, point.threshold);
-        let mean_of =
-            |positive: bool| mean(scored.iter().filter(|s| s.positive == positive).map(|s| f64::from(s.probability)));
+    fn of(change: &'static str, kind: Option<Kind>, judged: &[Judged], point: OperatingPoint) -> Self {
+        let (auroc, accuracy, calibration_error) = figures(judged, point);
+        let mean_of = |positive: bool| {
+            mean(judged.iter().filter(|j| j.label.positive() == positive).map(|j| f64::from(j.probability)))
+        };
         Self {
             change,
             kind,
-            images: scored.len(),
+            images: judged.len(),
             refused: 0,
-            auroc: figures.auroc,
-            accuracy: figures.accuracy,
-            calibration_error: Calibration::of(&scored).expected_error,
+            auroc,
+            accuracy,
+            calibration_error,
             mean_probability: [mean_of(false), mean_of(true)],
             against_unchanged: None,
         }
@@ -113,17 +133,17 @@ impl Row {
 }
 
 impl Shift {
-    fn of(before: &[(usize, Scored)], after: &[(usize, Scored)], point: OperatingPoint, resamples: &Resamples) -> Self {
-        let [auroc_before, auroc_after] = [before, after].map(Auroc::new);
-        let [accuracy_before, accuracy_after] = [before, after].map(|scored| Accuracy::new(scored, point.threshold));
-        let [before, after] = [before, after].map(plain);
-        let pairs = || before.iter().zip(&after).map(|(b, a)| (b.probability, a.probability));
+    fn of(before: &[Judged], after: &[Judged], point: OperatingPoint) -> Self {
+        let paired = Paired::of((after, point), (before, point));
+        let [error_before, error_after] = [before, after].map(|judged| figures(judged, point).2);
+        let pairs = || before.iter().zip(after).map(|(b, a)| (b.probability, a.probability));
         let differences = || pairs().map(|(b, a)| f64::from((a - b).abs()));
-        let decision_flips = flips(&before, &after, point.threshold);
+        let right = |judged: &Judged| judged.right(point.threshold);
+        let decision_flips = before.iter().zip(after).filter(|(b, a)| right(b) != right(a)).count();
         Self {
-            auroc: resamples.difference(&auroc_before, &auroc_after),
-            accuracy: resamples.difference(&accuracy_before, &accuracy_after),
-            calibration_error: Calibration::of(&after).expected_error - Calibration::of(&before).expected_error,
+            auroc: paired.auroc_difference.map(Difference::from),
+            accuracy: paired.accuracy_difference.map(Difference::from),
+            calibration_error: error_after - error_before,
             decision_flips,
             decision_flip_share: Proportion::of(decision_flips, after.len()),
             verdict_flips: pairs().filter(|&(b, a)| point.verdict(b) != point.verdict(a)).count(),
@@ -197,7 +217,9 @@ fn difference(difference: Option<Difference>, places: usize) -> String {
         let text = format!("{value:+.places$}");
         if text.trim_start_matches(['+', '-', '0', '.']).is_empty() { format!("{:.places$}", 0.0) } else { text }
     };
-    difference.map_or_else(String::new, |d| format!("{} ({} to {})", signed(d.value), signed(d.low), signed(d.high)))
+    let interval =
+        |i: Option<Interval>| i.map_or_else(String::new, |i| format!(" ({} to {})", signed(i.low), signed(i.high)));
+    difference.map_or_else(String::new, |d| signed(d.value) + &interval(d.interval))
 }
 
 /// Headings and cells, the first column to the left, the others to the right.
@@ -228,10 +250,10 @@ pub fn layout(headings: &[&str], rows: &[Vec<String>], style: Style) -> String {
 
 #[cfg(test)]
 mod tests {
-    use shared::verdict::Refusal;
+    use shared::verdict::{Digest, Refusal};
 
     use super::*;
-    use crate::robustness::chosen;
+    use crate::{data::Label, robustness::chosen};
 
     const POINT: OperatingPoint = OperatingPoint { threshold: 0.5, refer_from: 0.25, refer_to: 0.75 };
 
@@ -248,8 +270,18 @@ mod tests {
                 changed: vec![Ok(vec![base]), mirrored.map(|p| vec![p])],
             })
             .collect();
-        let resamples = Resamples::new(&["a", "b", "c", "d"], 200, 1);
-        rows(0, POINT, &changes, &[false, false, true, true], &answers, &resamples)
+        let sample = |(patient, label): (&str, Label)| Sample {
+            name: format!("{patient}.png"),
+            label,
+            subtype: None,
+            patient: patient.to_owned(),
+            official: None,
+            digest: Digest::of(patient.as_bytes()),
+            pixels: Vec::new(),
+        };
+        let samples =
+            [("a", Label::Normal), ("b", Label::Normal), ("c", Label::Pneumonia), ("d", Label::Pneumonia)].map(sample);
+        rows(0, POINT, &changes, &samples.each_ref(), &answers)
     }
 
     #[test]
@@ -259,14 +291,17 @@ mod tests {
         assert_eq!((unchanged.images, unchanged.auroc), (4, Some(1.0)));
         assert_eq!(unchanged.mean_probability, [Some(0.25), Some(0.8125)]);
         let shift = same.against_unchanged.unwrap();
-        assert_eq!(shift.auroc, Some(Difference { value: 0.0, low: 0.0, high: 0.0 }));
+        let none = Difference { value: 0.0, interval: Some(Interval { low: 0.0, high: 0.0 }) };
+        assert_eq!(shift.auroc, Some(none));
+        assert_eq!(serde_json::to_value(none).unwrap(), serde_json::json!({ "value": 0.0, "low": 0.0, "high": 0.0 }));
         assert_eq!((shift.decision_flips, shift.verdict_flips, shift.largest_difference), (0, 0, 0.0));
 
         assert_eq!((mirrored.images, mirrored.refused, mirrored.kind), (3, 1, Some(Kind::Shift)));
         // Of the three that are left, one normal lies above the only one with pneumonia.
         assert_eq!(mirrored.auroc, Some(0.5));
         let shift = mirrored.against_unchanged.unwrap();
-        assert_eq!(shift.auroc.unwrap().value, -0.5);
+        // Of those with pneumonia a single patient is left: there is none to draw instead.
+        assert_eq!(shift.auroc, Some(Difference { value: -0.5, interval: None }));
         assert!((shift.accuracy.unwrap().value + 2.0 / 3.0).abs() < 1e-12);
         // Both decisions that change stay within the band of uncertainty.
         assert_eq!((shift.decision_flips, shift.verdict_flips), (2, 0));
@@ -283,6 +318,7 @@ mod tests {
         assert_eq!(lines.len(), 4);
         assert!(lines[1].starts_with("unchanged       4  1.0000"), "{text}");
         assert!(lines[2].contains("0.0000 (0.0000 to 0.0000)"), "{text}");
+        assert!(lines[3].contains("  -0.5000     0.333  "), "{text}");
         assert!(lines[3].contains("66.7 (20.8 to 93.9)"), "{text}");
         let markdown = table(&rows, Style::Markdown);
         assert!(markdown.starts_with("| change | images | AUROC |"), "{markdown}");

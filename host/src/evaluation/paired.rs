@@ -1,0 +1,66 @@
+//! Two sets of answers to the same radiographs: of two models, or of one to radiographs that were changed.
+
+use shared::verdict::OperatingPoint;
+
+use super::{
+    Judged,
+    bootstrap::{Estimate, Patients, Value, estimates},
+    weighted::{Ranked, Weighted},
+};
+
+/// How good the ones are beside the others. The same patients are drawn for both, so what is hard for both cancels out of
+/// the differences.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) struct Paired {
+    /// Accuracy of the ones less that of the others; `None` without radiographs.
+    pub(crate) accuracy_difference: Option<Estimate>,
+    /// Area under the receiver operating characteristic of the ones; `None` with one class only.
+    pub(crate) auroc: Option<Estimate>,
+    /// That of the others.
+    pub(crate) other_auroc: Option<Estimate>,
+    /// The first less the second.
+    pub(crate) auroc_difference: Option<Estimate>,
+}
+
+impl Paired {
+    /// Of answers to the same radiographs in the same order, either decided at an operating point.
+    pub(crate) fn of(ones: (&[Judged], OperatingPoint), others: (&[Judged], OperatingPoint)) -> Self {
+        let ranked = [ones, others].map(|(judged, point)| (Ranked::of(judged), point));
+        let values = |weights: &[usize]| {
+            let [one, other] = ranked.each_ref().map(|(ranked, point)| ranked.weighted(weights, *point));
+            measures(&one, &other).to_vec()
+        };
+        let resamples = Patients::of(ones.0).resample(values);
+        let mut found = estimates(&values(&vec![1; ones.0.len()]), &resamples).into_iter();
+        let mut next = || found.next().flatten();
+        // In the order of the measures.
+        Self { accuracy_difference: next(), auroc: next(), other_auroc: next(), auroc_difference: next() }
+    }
+}
+
+fn measures(one: &Weighted<'_>, other: &Weighted<'_>) -> [Option<Value>; 4] {
+    let images = one.images();
+    let accuracies = (images > 0).then(|| (one.right() as f64 - other.right() as f64) / images as f64);
+    let (auroc, other_auroc) = (one.auroc(), other.auroc());
+    let difference = auroc.zip(other_auroc).map(|(one, other)| one - other);
+    [accuracies, auroc, other_auroc, difference].map(|value| value.map(Value::Number))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::evaluation::{Interval, tests::judged};
+
+    #[test]
+    fn interval_of_a_difference_that_one_patient_makes() {
+        // Only the image of patient 0 is decided otherwise; he is missing from about (1 − 1/20)^20 = 36 % of the draws.
+        let others: Vec<Judged> = (0..20).map(|i| judged(&format!("p{i}"), true, 0.9)).collect();
+        let mut ones = others.clone();
+        ones[0].probability = 0.1;
+        let paired = Paired::of((&ones, OperatingPoint::HALF), (&others, OperatingPoint::HALF));
+        // He is drawn four times or more in fewer than 2.5 % of them (1.6), three times or more in 7.5 %.
+        let by_patient = Some(Interval { low: -0.15, high: 0.0 });
+        assert_eq!(paired.accuracy_difference, Some(Estimate { value: -0.05, by_patient, wilson: None }));
+        assert_eq!((paired.auroc, paired.auroc_difference), (None, None), "one class only");
+    }
+}
