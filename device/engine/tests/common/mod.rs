@@ -12,10 +12,7 @@ use engine::{
     },
 };
 use prost::Message;
-use shared::{
-    contract::{Fit, InputContract},
-    verdict::OperatingPoint,
-};
+use shared::contract::{Fit, InputContract};
 
 pub(crate) const SIDE: usize = 16;
 
