@@ -212,13 +212,24 @@ impl Weighted<'_> {
     /// their word. `None` where no fit is the best: with one class only, or where the classes do not overlap.
     pub(crate) fn recalibration(&self) -> Option<Recalibration> {
         *self.recalibration.get_or_init(|| {
-            self.classes()?;
-            let (mut intercept, mut slope) = (0.0, 1.0);
+            let (positives, negatives) = self.classes()?;
+            if !self.overlap() {
+                return None;
+            }
+            let loss = |fit: Recalibration| -> f64 {
+                let one = |(item, weight): (&Item, usize)| {
+                    let z = fit.intercept + fit.slope * item.log_odds;
+                    weight as f64 * (z.max(0.0) - truth(item) * z + (-z.abs()).exp().ln_1p())
+                };
+                self.items().map(one).sum()
+            };
+            let mut best = Recalibration { intercept: (positives as f64 / negatives as f64).ln(), slope: 0.0 };
+            let mut lowest = loss(best);
             for _ in 0..STEPS {
                 let (mut up, mut up_x, mut s, mut s_x, mut s_xx) = (0.0, 0.0, 0.0, 0.0, 0.0);
                 for (item, weight) in self.items().filter(|(_, weight)| *weight > 0) {
                     let (x, weight) = (item.log_odds, weight as f64);
-                    let fitted = 1.0 / (1.0 + (-(intercept + slope * x)).exp());
+                    let fitted = 1.0 / (1.0 + (-(best.intercept + best.slope * x)).exp());
                     let (residual, spread) = (weight * (truth(item) - fitted), weight * fitted * (1.0 - fitted));
                     up += residual;
                     up_x += residual * x;
@@ -228,17 +239,37 @@ impl Weighted<'_> {
                 }
                 let determinant = s * s_xx - s_x * s_x;
                 let (a, b) = ((s_xx * up - s_x * up_x) / determinant, (s * up_x - s_x * up) / determinant);
-                intercept += a;
-                slope += b;
-                if !(intercept.is_finite() && slope.is_finite()) {
+                if !(a.is_finite() && b.is_finite()) {
                     return None;
                 }
+                // Half the way, and half of that, until it does not lead up.
+                let shorter = (0..20).map(|halvings| 0.5_f64.powi(halvings)).map(|length| Recalibration {
+                    intercept: best.intercept + length * a,
+                    slope: best.slope + length * b,
+                });
+                match shorter.map(|next| (next, loss(next))).find(|(_, lower)| *lower <= lowest) {
+                    Some(next) => (best, lowest) = next,
+                    // What is left is below the precision of the sum.
+                    None => return Some(best),
+                }
                 if a.abs().max(b.abs()) < 1e-9 {
-                    return Some(Recalibration { intercept, slope });
+                    return Some(best);
                 }
             }
             None
         })
+    }
+
+    /// True if some log-odds of normal radiographs lie above some of those with pneumonia, and some below: else steeper and
+    /// steeper slopes fit better and better.
+    fn overlap(&self) -> bool {
+        let mut ends = [(f64::INFINITY, f64::NEG_INFINITY); 2];
+        for (item, _) in self.items().filter(|(_, weight)| *weight > 0) {
+            let (low, high) = &mut ends[usize::from(item.positive)];
+            (*low, *high) = (low.min(item.log_odds), high.max(item.log_odds));
+        }
+        let [normal, pneumonia] = ends;
+        normal.1 > pneumonia.0 && pneumonia.1 > normal.0
     }
 
     /// Points of the receiver operating characteristic from (0, 0) to (1, 1): 1 − specificity and sensitivity. Empty with
@@ -322,6 +353,21 @@ mod tests {
             let ranked = Ranked::of(&list);
             assert_eq!(ranked.weighted(&vec![1; list.len()], OperatingPoint::HALF).recalibration(), None);
         }
+    }
+
+    #[test]
+    fn over_confident_models_have_a_recalibration() {
+        // Truths as probabilities 0.02 to 0.98 want them, seen through log-odds that are three times as sure.
+        let mut list = Vec::new();
+        for percent in 2..=98 {
+            let p = f64::from(percent) / 100.0;
+            let seen = 1.0 / (1.0 + (-3.0 * (p / (1.0 - p)).ln()).exp());
+            list.extend((0..100).map(|i| (i < percent, seen as f32)));
+        }
+        let list = images(&list);
+        let ranked = Ranked::of(&list);
+        let fit = ranked.weighted(&vec![1; list.len()], OperatingPoint::HALF).recalibration().unwrap();
+        assert!(fit.intercept.abs() < 0.01 && (fit.slope - 1.0 / 3.0).abs() < 0.01, "{fit:?}");
     }
 
     fn any_images() -> impl Strategy<Value = Vec<(bool, f32, usize)>> {
