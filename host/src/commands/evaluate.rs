@@ -49,7 +49,7 @@ pub struct Options {
     report: Option<PathBuf>,
     /// Measure what the model refuses instead: these radiographs, which it should not, and those that it should: the same
     /// ones turned, inverted, cropped, too dark, too bright, and drawings of other things
-    #[arg(long)]
+    #[arg(long, conflicts_with_all = ["report", "against", "occlusion"])]
     refusals: bool,
     /// Print one JSON object
     #[arg(long)]
@@ -77,6 +77,9 @@ pub fn run(options: Options) -> Result<Exit, Failure> {
     let against = match &options.against {
         Some(path) => {
             let other = open_model(Some(path))?;
+            if let Some(warning) = doubt(other.card(), &data, part, seed) {
+                crate::say!("warning: {}: {warning}", other.card().name);
+            }
             let answers = answers_of_other(&other, card, &options.data, &data, &indices)?;
             Some(Against::of(&images, card, &answers, other.card(), other.digest().to_string()))
         }
@@ -249,11 +252,21 @@ pub(super) fn doubt(card: &Card, data: &Dataset, part: Option<(Part, SplitKind)>
         (true, Some((Part::Train, _)) | None) => {
             Some("the model has learnt from images that it is measured on".to_owned())
         }
+        // Held back by the patients' names, whatever the seed.
+        (true, Some((Part::Test, SplitKind::Patient)))
+            if matches!(SplitKind::of_card(card), Some(SplitKind::Patient | SplitKind::PatientFold)) =>
+        {
+            None
+        }
         (true, Some((_, kind))) if !as_trained(kind) => Some(format!(
             "the model was trained under split {} with seed {}: it has learnt from some of these images",
             card.split, card.seed
         )),
-        (true, Some(_)) => None,
+        (true, Some((Part::Validation, _))) => Some(
+            "calibration, operating points, refer band and outlines were fitted on these images: the figures flatter"
+                .to_owned(),
+        ),
+        (true, Some((Part::Test, _))) => None,
         (false, _) => Some(
             "these are not the data that the model was trained on: whether it has learnt from some of these images is \
              not known"
@@ -286,6 +299,13 @@ mod tests {
         for (part, seed) in seen {
             let warning = doubt(&card, &data, part, seed);
             assert!(warning.as_ref().is_some_and(|w| w.contains("has learnt from")), "{part:?} {warning:?}");
+        }
+        let fitted = doubt(&card, &data, Some((Part::Validation, kind)), 3);
+        assert!(fitted.as_ref().is_some_and(|w| w.contains("were fitted on")), "{fitted:?}");
+        for split in ["patient", "patient-fold"] {
+            let card = Card { split: split.to_owned(), ..card.clone() };
+            assert_eq!(doubt(&card, &data, Some((Part::Test, SplitKind::Patient)), 4), None);
+            assert!(doubt(&card, &data, Some((Part::Validation, SplitKind::Patient)), 4).is_some());
         }
         let other = synthetic::dataset(2, 2, &contract).unwrap();
         assert!(doubt(&card, &other, Some((Part::Test, kind)), 3).is_some_and(|w| w.contains("not the data")));
