@@ -56,7 +56,7 @@ pub struct Falls {
     pub difference: Mean,
 }
 
-/// A mean with its 95 % interval: 1.96 standard errors to either side.
+/// A mean with its 95 % interval: 1.96 standard errors to either side, as if each radiograph were another patient's.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
 pub struct Mean {
     /// The mean.

@@ -27,8 +27,9 @@ pub struct Told {
     pub accuracy: Option<Estimate>,
     /// [`BAR`].
     pub bar: f64,
-    /// Whether the whole interval of the AUROC lies at or above it.
-    pub reaches_bar: bool,
+    /// Whether the whole interval of the AUROC on these radiographs lies at or above it. That says something of the model only
+    /// where nothing was fitted on them.
+    pub interval_above_bar: bool,
 }
 
 /// Measures on the radiographs named. `None` where the model does not tell the kinds.
@@ -63,7 +64,7 @@ pub fn measure(model: &Model, data: &Dataset, indices: &[usize]) -> Result<Optio
         auroc: estimates.auroc,
         accuracy: estimates.accuracy,
         bar: BAR,
-        reaches_bar: lowest.is_some_and(|low| low >= BAR),
+        interval_above_bar: lowest.is_some_and(|low| low >= BAR),
     }))
 }
 

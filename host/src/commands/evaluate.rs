@@ -85,6 +85,7 @@ pub fn run(options: Options) -> Result<Exit, Failure> {
         }
         None => None,
     };
+    let clean = warning.is_none() && part.is_some_and(|(part, _)| part == Part::Test);
     let subject = Subject {
         synthetic_data: data.synthetic,
         data: options.data.display().to_string(),
@@ -119,9 +120,14 @@ pub fn run(options: Options) -> Result<Exit, Failure> {
     } else {
         write!(out, "{}", text(&evaluation))?;
         if let Some(kinds) = kinds {
-            let bar = if kinds.reaches_bar { "reaches" } else { "is below" };
-            let shown = format!("its interval {bar} the bar of {}, see docs/model/subtypes.md", kinds.bar);
-            writeln!(out, "bacteria or virus     AUROC {} on {} images; {shown}", words(kinds.auroc), kinds.images)?;
+            // Where anything was fitted on the images, the bar is neither reached nor missed.
+            let shown = if clean {
+                let bar = if kinds.interval_above_bar { "reaches" } else { "is below" };
+                format!("; its interval {bar} the bar of {}, see docs/model/subtypes.md", kinds.bar)
+            } else {
+                String::new()
+            };
+            writeln!(out, "bacteria or virus     AUROC {} on {} images{shown}", words(kinds.auroc), kinds.images)?;
         }
         if let Some(occlusion) = &occlusion {
             write_occlusion(&mut out, occlusion)?;
@@ -223,7 +229,11 @@ fn write_occlusion(out: &mut impl Write, occlusion: &Occlusion) -> io::Result<()
     let (Some(probability), Some(log_odds), Some(wins)) = (probability, log_odds, hottest_wins) else {
         return writeln!(out, "occlusion    none of these images is called pneumonia");
     };
-    writeln!(out, "occlusion    {images} images called pneumonia, a square of {side} × {side} pixels covered")?;
+    writeln!(
+        out,
+        "occlusion    {images} images called pneumonia, a square of {side} × {side} pixels covered; its intervals take each \
+         image for another patient's"
+    )?;
     let mean = |Mean { value, low, high }: Mean| format!("{value:.4}  (95 % interval {low:.4} to {high:.4})");
     for (name, falls) in [("probability", probability), ("log-odds", log_odds)] {
         let Falls { hottest, random, difference } = falls;
