@@ -99,27 +99,20 @@ pub fn run(options: Options) -> Result<Exit, Failure> {
         date: utc(now()),
         ..Subject::of(card, model.digest())
     };
-    let evaluation = Evaluation::of(subject, card, images, against);
+    let mut evaluation = Evaluation::of(subject, card, images, against);
+    evaluation.occlusion = options.occlusion.then(|| occlusion::measure(&model, &data, &indices, seed)).transpose()?;
+    evaluation.bacteria_or_virus = subtype::measure(&model, &data, &indices)?;
     if let Some(folder) = &options.report {
         let pixels: Vec<&[u8]> = indices.iter().map(|&i| data.samples[i].pixels.as_slice()).collect();
         report::write(&evaluation, card.contract.side, &pixels, folder)?;
         crate::say!("report: {}", folder.join("report.html").display());
     }
-    let occlusion = options.occlusion.then(|| occlusion::measure(&model, &data, &indices, seed)).transpose()?;
-    let kinds = subtype::measure(&model, &data, &indices)?;
     let mut out = io::stdout().lock();
     if options.json {
-        let mut value = serde_json::to_value(&evaluation)?;
-        if let Some(kinds) = kinds {
-            value["bacteria_or_virus"] = serde_json::to_value(kinds)?;
-        }
-        if let Some(occlusion) = &occlusion {
-            value["occlusion"] = serde_json::to_value(occlusion)?;
-        }
-        writeln!(out, "{value}")?;
+        writeln!(out, "{}", serde_json::to_value(&evaluation)?)?;
     } else {
         write!(out, "{}", text(&evaluation))?;
-        if let Some(kinds) = kinds {
+        if let Some(kinds) = evaluation.bacteria_or_virus {
             // Where anything was fitted on the images, the bar is neither reached nor missed.
             let shown = if clean {
                 let bar = if kinds.interval_above_bar { "reaches" } else { "is below" };
@@ -129,7 +122,7 @@ pub fn run(options: Options) -> Result<Exit, Failure> {
             };
             writeln!(out, "bacteria or virus     AUROC {} on {} images{shown}", words(kinds.auroc), kinds.images)?;
         }
-        if let Some(occlusion) = &occlusion {
+        if let Some(occlusion) = &evaluation.occlusion {
             write_occlusion(&mut out, occlusion)?;
         }
     }

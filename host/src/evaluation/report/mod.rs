@@ -18,8 +18,10 @@ use crate::{
     data::{Subtype, split::SplitKind},
     document::html,
     files,
+    occlusion::Occlusion,
     plots::PlotError,
     statistics::{Calibration, Figures, Proportion, Scored},
+    subtype::Told,
 };
 
 /// What was measured on what.
@@ -110,6 +112,12 @@ pub struct Evaluation {
     /// Beside another model.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub against: Option<Against>,
+    /// Bacterial against viral pneumonia, where the model tells them apart.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub bacteria_or_virus: Option<Told>,
+    /// What covering places did to the answers, if that was measured.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub occlusion: Option<Occlusion>,
     /// The radiographs and the answers.
     #[serde(skip)]
     pub judged: Vec<Judged>,
@@ -131,6 +139,8 @@ impl Evaluation {
             calibration: Calibration::of(&scored),
             measurement,
             against,
+            bacteria_or_virus: None,
+            occlusion: None,
             judged,
         }
     }

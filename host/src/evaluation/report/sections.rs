@@ -11,8 +11,10 @@ use super::{
 use crate::{
     document::{Block, Figure, Line, NOTHING, Span, Table, range, share},
     evaluation::{Against, Judged, Measurement, PointFigures},
+    occlusion::{Mean, Occlusion},
     plots::PlotError,
     report::{NOT_A_DEVICE, SYNTHETIC, SYNTHETIC_MODEL},
+    subtype::Told,
 };
 
 const NEVER_A_DIAGNOSIS: &str = "What it says of a radiograph is never a diagnosis.";
@@ -54,6 +56,8 @@ pub(super) fn document(evaluation: &Evaluation, side: u16, pixels: &[&[u8]]) -> 
     section("Probabilities", probabilities(measurement, &charts)?);
     section("The refer band", band(measurement));
     section("Kinds of pneumonia", subtypes(measurement));
+    section("Bacteria or virus", evaluation.bacteria_or_virus.iter().map(told).collect());
+    section("What the answers rest on", evaluation.occlusion.iter().map(covered).collect());
     section("The publishers' folders", folders(measurement));
     section("Beside another model", evaluation.against.iter().flat_map(|against| beside(against, subject)).collect());
     section("Errors", errors(evaluation, side, pixels)?);
@@ -267,6 +271,30 @@ fn folders(measurement: &Measurement) -> Vec<Block> {
         .collect();
     let columns = vec!["folder", "images", "patients", "accuracy", "sensitivity", "specificity", "AUROC"];
     vec![Block::Table(Table { columns, words: 1, rows })]
+}
+
+fn told(told: &Told) -> Block {
+    let Told { images, auroc, accuracy, .. } = *told;
+    let [auroc, accuracy] = [auroc, accuracy].map(super::words::estimate);
+    Block::Text(vec![format!("On {images} images of a known kind: AUROC {auroc}, told rightly {accuracy}.").into()])
+}
+
+fn covered(occlusion: &Occlusion) -> Block {
+    let Occlusion { images, side, log_odds, hottest_wins, .. } = occlusion;
+    let (Some(falls), Some(wins)) = (log_odds, hottest_wins) else {
+        return Block::Text(vec!["None of these images is called pneumonia.".into()]);
+    };
+    let mean = |Mean { value, low, high }: Mean| format!("{value:.3} ({low:.3} to {high:.3})");
+    let words = format!(
+        "On {images} images called pneumonia, a square of {side} × {side} pixels was covered. The log-odds fall by {} at the \
+         hottest place and by {} at a random one; the hottest weighs more in {} ({}). These intervals take each image for \
+         another patient's.",
+        mean(falls.hottest),
+        mean(falls.random),
+        share(wins.value),
+        range(wins.low, wins.high)
+    );
+    Block::Text(vec![words.into()])
 }
 
 fn beside(against: &Against, subject: &Subject) -> Vec<Block> {
