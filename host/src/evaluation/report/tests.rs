@@ -5,6 +5,7 @@ use super::*;
 use crate::{
     data::{Label, Part, Subtype},
     evaluation::tests::{card, judged},
+    occlusion::{Falls, Mean},
 };
 
 const BAND: OperatingPoint = OperatingPoint { threshold: 0.5, refer_from: 0.3, refer_to: 0.7 };
@@ -37,7 +38,15 @@ fn evaluation(synthetic: bool) -> Evaluation {
     subject.synthetic_data = synthetic;
     subject.data = EVIL.to_owned();
     subject.warning = Some(EVIL.to_owned());
-    Evaluation::of(subject, &card, images, Some(against))
+    let mut evaluation = Evaluation::of(subject, &card, images, Some(against));
+    let mean = Mean { value: 0.5, low: 0.25, high: 0.75 };
+    let falls = Falls { hottest: mean, random: mean, difference: mean };
+    let hottest_wins = Proportion::of(3, 4);
+    evaluation.occlusion =
+        Some(Occlusion { images: 4, side: 8, probability: Some(falls), log_odds: Some(falls), hottest_wins });
+    evaluation.bacteria_or_virus =
+        Some(Told { images: 7, auroc: None, accuracy: None, bar: 0.95, interval_above_bar: false });
+    evaluation
 }
 
 fn page(evaluation: &Evaluation) -> String {
@@ -180,4 +189,16 @@ fn reports_are_three_files() {
     write(&evaluation, 4, &pixels, &path).unwrap();
     assert_eq!(fs::read(path.join("report.html")).unwrap(), before);
     assert!(matches!(write(&evaluation, 5, &pixels, &path), Err(ReportError::Plot(_))));
+}
+
+#[test]
+fn what_was_measured_besides_is_in_the_page_and_in_the_json() {
+    let mut evaluation = evaluation(false);
+    let headings = ["Bacteria or virus", "What the answers rest on"];
+    let (all, json) = (page(&evaluation), serde_json::to_value(&evaluation).unwrap());
+    assert!(headings.iter().all(|heading| all.contains(heading)));
+    assert_eq!((&json["bacteria_or_virus"]["images"], &json["occlusion"]["side"]), (&7.into(), &8.into()));
+    (evaluation.occlusion, evaluation.bacteria_or_virus) = (None, None);
+    let without = page(&evaluation);
+    assert!(headings.iter().all(|heading| !without.contains(heading)));
 }
