@@ -119,8 +119,8 @@ pub fn operating_points(validation: &[Scored]) -> Option<OperatingPoints> {
     Some(OperatingPoints { screening: point(screening), balanced: point(balanced), confirming: point(confirming) })
 }
 
-/// From where on places are outlined: [`PLAIN`] of the normal validation radiographs shall show nothing, and [`WEAK`] of those
-/// with pneumonia nothing strong, or more if that level would be less than [`APART`] times the other. `None` where the model has no map, or a class is missing.
+/// From where on places are outlined: nine in ten normal validation radiographs shall show nothing, and half of those with
+/// pneumonia nothing strong, or more if that level would be less than 1.25 times the other. `None` where the model has no map, or a class is missing.
 pub fn outlines(model: &Model, data: &Dataset, validation: &[usize]) -> Result<Option<Outlines>, ModelError> {
     let highest: Vec<Option<(bool, f32)>> = validation
         .par_iter()
@@ -208,7 +208,8 @@ mod tests {
         // 98 of 100 need the one at 0.3: the threshold lies just under it, over 59 or 60 normal ones.
         assert_eq!(rates(points.screening), (98, 60));
         assert_eq!(rates(points.balanced), (97, 99));
-        assert_eq!(rates(points.confirming), (97, 98));
+        // 98 of 100 do with less, but not below the balanced one.
+        assert_eq!(rates(points.confirming), (97, 99));
         assert!(points.check().is_ok());
         let apart = (0..50).map(|i| of(i >= 25, if i >= 25 { 0.5 } else { 0.1 } + i as f32 / 200.0));
         let points = operating_points(&apart.collect::<Vec<_>>()).unwrap();
