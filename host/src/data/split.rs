@@ -170,15 +170,7 @@ fn ours(samples: &[Sample], held: bool) -> Vec<usize> {
 fn patient(samples: &[Sample], rng: &mut ChaCha8Rng) -> Vec<Option<Part>> {
     let (known, test) = (ours(samples, false), ours(samples, true));
     // 15 of the 85 % that are left.
-    let dealt = by_patient(samples, &known, [0, 18], rng);
-    let mut parts = vec![None; samples.len()];
-    for i in known {
-        parts[i] = Some(dealt[i]);
-    }
-    for i in test {
-        parts[i] = Some(Part::Test);
-    }
-    parts
+    without(samples, &test, &known, 18, rng)
 }
 
 fn fold(samples: &[Sample], number: u64, rng: &mut ChaCha8Rng) -> Vec<Option<Part>> {
@@ -186,12 +178,23 @@ fn fold(samples: &[Sample], number: u64, rng: &mut ChaCha8Rng) -> Vec<Option<Par
     let folds = folds(samples, &known);
     let (measured, rest): (Vec<_>, Vec<_>) =
         known.into_iter().partition(|i| folds[samples[*i].patient.as_str()] == number);
-    let dealt = by_patient(samples, &rest, [0, 10], rng);
+    without(samples, &measured, &rest, 10, rng)
+}
+
+/// `test` is the test part; of the `rest`, so many percent become validation, patient by patient, and the others train.
+fn without(
+    samples: &[Sample],
+    test: &[usize],
+    rest: &[usize],
+    validation_percent: usize,
+    rng: &mut ChaCha8Rng,
+) -> Vec<Option<Part>> {
+    let dealt = by_patient(samples, rest, [0, validation_percent], rng);
     let mut parts = vec![None; samples.len()];
-    for i in rest {
+    for &i in rest {
         parts[i] = Some(dealt[i]);
     }
-    for i in measured {
+    for &i in test {
         parts[i] = Some(Part::Test);
     }
     parts
