@@ -275,21 +275,14 @@ impl Weights {
     pub fn of(values: &[f64]) -> (Self, f64) {
         let largest = values.iter().fold(0.0_f64, |largest, value| largest.max(value.abs()));
         let factor = if largest > 0.0 { largest / 127.0 } else { 1.0 };
-        (Self(values.iter().map(|value| (value / factor).round_ties() as i8).collect()), factor)
+        (Self(values.iter().map(|value| rounded(value / factor) as i8).collect()), factor)
     }
 }
 
-/// Rounding that `core` offers without `std`.
-trait RoundTies {
-    fn round_ties(self) -> f64;
-}
-
-impl RoundTies for f64 {
-    fn round_ties(self) -> f64 {
-        // Away from zero at halves; exact for the small numbers here.
-        let half = if self < 0.0 { -0.5 } else { 0.5 };
-        (self + half) as i64 as f64
-    }
+/// To the nearest whole number, halves away from zero, which `core` does not offer; exact for the small numbers here.
+fn rounded(value: f64) -> f64 {
+    let half = if value < 0.0 { -0.5 } else { 0.5 };
+    (value + half) as i64 as f64
 }
 
 impl From<Weights> for String {
