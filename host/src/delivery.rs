@@ -73,11 +73,14 @@ pub fn deliver(
     shuffled.shuffle(&mut ChaCha8Rng::seed_from_u64(card.seed));
     shuffled.truncate(CALIBRATION_IMAGES);
     let images: Vec<&[u8]> = shuffled.iter().map(|&i| data.samples[i].pixels.as_slice()).collect();
-    let quantized = |onnx: &[u8]| quantize(onnx, &images, quantize::Options::default());
+    let mut options = quantize::Options::default();
     if calibrated {
         calibrate(&mut layers, &card, data, &split.validation)?;
         // The box runs the int8 file: its points are those of both, so that what differs is arithmetic alone.
-        let model = Model::from_bytes(&quantized(&onnx::export(&layers, &card)?)?.bytes)?;
+        let trial = quantize(&onnx::export(&layers, &card)?, &images, options)?;
+        // Only the card changes from here on: what was found to drift least still does.
+        options.method = Some(trial.method);
+        let model = Model::from_bytes(&trial.bytes)?;
         card.points = operating_points(&score(&model, data, &split.validation)?);
         card.point = card.points.map_or(card.point, |points| points.of(Profile::default()));
         card.outlines = outlines(&model, data, &split.validation)?;
@@ -86,7 +89,7 @@ pub fn deliver(
     let prefix = if data.synthetic { "synthetic-" } else { "" };
     let place = |kind: &str| folder.join(format!("{prefix}model-{kind}.onnx"));
     let (float, float_bytes) = measure("float32", &onnx::export(&layers, &card)?, data, split, &place("float32"))?;
-    let quantized = quantized(&float_bytes)?;
+    let quantized = quantize(&float_bytes, &images, options)?;
     let (int8, _) = measure("int8", &quantized.bytes, data, split, &place("int8"))?;
     Ok(Delivery {
         flips: flips(&float.scored, &int8.scored, float.point.threshold),
