@@ -5,7 +5,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use anyhow::{Context, ensure};
+use anyhow::ensure;
 use engine::{Card, Model};
 
 use super::{
@@ -238,12 +238,6 @@ fn write_occlusion(out: &mut impl Write, occlusion: &Occlusion) -> io::Result<()
     writeln!(out, "  {:<40}{}", "share where the hottest weighs more", mean(Mean { value, low, high }))
 }
 
-/// The split of the training, as the card tells it.
-pub(super) fn split_of(card: &Card) -> anyhow::Result<SplitKind> {
-    SplitKind::of_card(card)
-        .with_context(|| format!("the model tells no split that is known (`{}`): name one with `--split`", card.split))
-}
-
 fn trained_on(card: &Card, data: &Dataset) -> bool {
     card.data_digest == data.digest().to_string()
 }
@@ -282,7 +276,7 @@ pub(super) fn doubt(card: &Card, data: &Dataset, part: Option<(Part, SplitKind)>
 mod tests {
     use shared::verdict::OperatingPoint;
 
-    use super::*;
+    use super::{super::part::split_of, *};
     use crate::{evaluation::tests::card, synthetic};
 
     #[test]

@@ -4,7 +4,6 @@ use anyhow::{Context, anyhow};
 use clap::ValueEnum;
 use engine::Card;
 
-use super::evaluate::split_of;
 use crate::data::{
     Dataset, Part,
     split::{Split, SplitKind},
@@ -83,4 +82,10 @@ impl Choice {
         };
         Ok(Selection { part, seed, indices })
     }
+}
+
+/// The split of the training, as the card tells it.
+pub(super) fn split_of(card: &Card) -> anyhow::Result<SplitKind> {
+    SplitKind::of_card(card)
+        .with_context(|| format!("the model tells no split that is known (`{}`): name one with `--split`", card.split))
 }
