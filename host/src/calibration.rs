@@ -10,6 +10,7 @@ use shared::{
 
 use crate::{
     data::Dataset,
+    logistic::{Line, Row},
     statistics::{Confusion, Scored, refer_band},
 };
 
@@ -28,9 +29,6 @@ const WEAK: f64 = 0.5;
 
 /// Least ratio of the level of strong outlines to that of any.
 const APART: f32 = 1.25;
-
-/// Steps of Newton's method at most; it takes less than ten.
-const STEPS: usize = 50;
 
 /// What makes log-odds of a network agree with how often it is right: `slope · logit + intercept` (J. Platt, Advances in
 /// Large Margin Classifiers, 1999). The slope is one over the temperature of C. Guo et al., ICML 2017; the intercept
@@ -57,43 +55,11 @@ impl Calibrator {
             return Self::IDENTITY;
         }
         let target = |positive| if positive { (positives + 1.0) / (positives + 2.0) } else { 1.0 / (negatives + 2.0) };
-        let rows: Vec<(f64, f64)> =
-            logits.iter().zip(positive).map(|(&logit, &positive)| (f64::from(logit), target(positive))).collect();
-        let loss = |Self { slope, intercept }: Self| -> f64 {
-            let one = |&(x, t): &(f64, f64)| {
-                let z = slope * x + intercept;
-                z.max(0.0) - t * z + (-z.abs()).exp().ln_1p()
-            };
-            rows.iter().map(one).sum()
-        };
-        let mut best = Self { slope: 0.0, intercept: (positives / negatives).ln() };
-        let mut lowest = loss(best);
-        for _ in 0..STEPS {
-            // Gradient and second derivatives, the latter kept from vanishing.
-            let (mut g, mut h) = ([0.0; 2], [1e-9, 0.0, 1e-9]);
-            for &(x, t) in &rows {
-                let p = 1.0 / (1.0 + (-(best.slope * x + best.intercept)).exp());
-                let (error, weight) = (p - t, p * (1.0 - p));
-                g = [g[0] + error * x, g[1] + error];
-                h = [h[0] + weight * x * x, h[1] + weight * x, h[2] + weight];
-            }
-            let determinant = h[0] * h[2] - h[1] * h[1];
-            let step = [(h[2] * g[0] - h[1] * g[1]) / determinant, (h[0] * g[1] - h[1] * g[0]) / determinant];
-            // Half the way, and half of that, until it leads down.
-            let shorter = (0..20).map(|halvings| 0.5_f64.powi(halvings)).map(|length| Self {
-                slope: best.slope - length * step[0],
-                intercept: best.intercept - length * step[1],
-            });
-            let Some((next, lower)) = shorter.map(|next| (next, loss(next))).find(|(_, lower)| *lower < lowest) else {
-                break;
-            };
-            let gain = lowest - lower;
-            (best, lowest) = (next, lower);
-            if gain < 1e-12 * lowest {
-                break;
-            }
-        }
-        if best.slope > 0.0 { best } else { Self::IDENTITY }
+        let row =
+            |(&logit, &positive): (&f32, &bool)| Row { x: f64::from(logit), target: target(positive), weight: 1.0 };
+        let rows: Vec<Row> = logits.iter().zip(positive).map(row).collect();
+        let Line { slope, intercept } = Line::fit(&rows, (positives / negatives).ln());
+        if slope > 0.0 { Self { slope, intercept } } else { Self::IDENTITY }
     }
 }
 
@@ -120,7 +86,8 @@ pub fn operating_points(validation: &[Scored]) -> Option<OperatingPoints> {
 }
 
 /// From where on places are outlined: nine in ten normal validation radiographs shall show nothing, and half of those with
-/// pneumonia nothing strong, or more if that level would be less than 1.25 times the other. `None` where the model has no map, or a class is missing.
+/// pneumonia nothing strong, or more if that level would be less than 1.25 times the other. `None` where the model has no
+/// map, or a class is missing.
 pub fn outlines(model: &Model, data: &Dataset, validation: &[usize]) -> Result<Option<Outlines>, ModelError> {
     let highest: Vec<Option<(bool, f32)>> = validation
         .par_iter()

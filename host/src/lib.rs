@@ -2,6 +2,7 @@
 //!
 //! Pumua is a research aid, not a medical device.
 
+mod algebra;
 pub mod augment;
 pub mod calendar;
 pub mod calibration;
@@ -26,6 +27,7 @@ pub mod guard;
 pub mod heatmap;
 pub mod interrupt;
 pub mod link;
+mod logistic;
 pub mod network;
 pub mod occlusion;
 pub mod onnx;

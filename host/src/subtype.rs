@@ -8,8 +8,11 @@ use serde::Serialize;
 use shared::verdict::OperatingPoint;
 
 use crate::{
+    algebra::solve,
     data::{Dataset, Label, Subtype},
     evaluation::{Estimate, Judged, Measurement},
+    logistic,
+    training::sigmoid,
 };
 
 /// The lower end of the 95 % interval of the AUROC between the two kinds that a model must reach before a screen may name
@@ -44,14 +47,7 @@ pub fn measure(model: &Model, data: &Dataset, indices: &[usize]) -> Result<Optio
         };
         let judged = model.examine(&sample.pixels).map(|examination| {
             let logit = subtypes.virus_logit(&examination.features).unwrap_or(f32::NAN);
-            Judged {
-                name: sample.name.clone(),
-                label,
-                subtype: None,
-                patient: sample.patient.clone(),
-                official: None,
-                probability: 1.0 / (1.0 + (-logit).exp()),
-            }
+            Judged { label, subtype: None, official: None, ..Judged::of(sample, sigmoid(logit)) }
         });
         Some(judged)
     };
@@ -145,7 +141,7 @@ impl Scale {
 fn loss(subtypes: &Subtypes, rows: &[Row]) -> f64 {
     let one = |row: &Row| {
         let logit = f64::from(subtypes.virus_logit(&row.features).unwrap_or(0.0));
-        logit.max(0.0) - if row.virus { logit } else { 0.0 } + (-logit.abs()).exp().ln_1p()
+        logistic::loss(logit, f64::from(u8::from(row.virus)))
     };
     rows.iter().map(one).sum::<f64>() / rows.len() as f64
 }
@@ -157,9 +153,9 @@ fn regress(rows: &[(Vec<f64>, bool)], penalty: f64) -> Option<Vec<f64>> {
     for _ in 0..STEPS {
         let mut gradient: Vec<f64> = weights.iter().map(|weight| penalty * weight).collect();
         gradient[count - 1] = 0.0;
-        let mut hessian = vec![0.0; count * count];
-        for i in 0..count {
-            hessian[i * count + i] = if i + 1 < count { penalty } else { 1e-9 };
+        let mut hessian = vec![vec![0.0; count]; count];
+        for (i, row) in hessian.iter_mut().enumerate() {
+            row[i] = if i + 1 < count { penalty } else { 1e-9 };
         }
         for (x, virus) in rows {
             let z: f64 = x.iter().zip(&weights).map(|(x, weight)| x * weight).sum();
@@ -167,11 +163,10 @@ fn regress(rows: &[(Vec<f64>, bool)], penalty: f64) -> Option<Vec<f64>> {
             let (error, curvature) = (p - f64::from(u8::from(*virus)), p * (1.0 - p));
             for (i, value) in x.iter().enumerate() {
                 gradient[i] += error * value;
-                let row = &mut hessian[i * count..][..=i];
-                row.iter_mut().zip(x).for_each(|(sum, other)| *sum += curvature * value * other);
+                hessian[i][..=i].iter_mut().zip(x).for_each(|(sum, other)| *sum += curvature * value * other);
             }
         }
-        let step = solve(&mut hessian, gradient)?;
+        let step = solve(hessian, gradient)?;
         weights.iter_mut().zip(&step).for_each(|(weight, step)| *weight -= step);
         if step.iter().all(|step| step.abs() < 1e-9) {
             break;
@@ -180,46 +175,9 @@ fn regress(rows: &[(Vec<f64>, bool)], penalty: f64) -> Option<Vec<f64>> {
     Some(weights)
 }
 
-/// Solves `matrix · x = right` by Cholesky's decomposition of the symmetric matrix, of which only the lower half is read;
-/// `None` if it is not positive definite.
-fn solve(matrix: &mut [f64], mut right: Vec<f64>) -> Option<Vec<f64>> {
-    let count = right.len();
-    for i in 0..count {
-        for j in 0..=i {
-            let products: f64 = (0..j).map(|k| matrix[i * count + k] * matrix[j * count + k]).sum();
-            let rest = matrix[i * count + j] - products;
-            matrix[i * count + j] = if i == j {
-                if rest <= 0.0 || !rest.is_finite() {
-                    return None;
-                }
-                rest.sqrt()
-            } else {
-                rest / matrix[j * count + j]
-            };
-        }
-    }
-    for i in 0..count {
-        let known: f64 = (0..i).map(|k| matrix[i * count + k] * right[k]).sum();
-        right[i] = (right[i] - known) / matrix[i * count + i];
-    }
-    for i in (0..count).rev() {
-        let known: f64 = (i + 1..count).map(|k| matrix[k * count + i] * right[k]).sum();
-        right[i] = (right[i] - known) / matrix[i * count + i];
-    }
-    Some(right)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn equations_are_solved() {
-        // 4x + 2y = 10, 2x + 3y = 9: x = 1.5, y = 2. The upper half is not read.
-        let solution = solve(&mut [4.0, f64::NAN, 2.0, 3.0], vec![10.0, 9.0]).unwrap();
-        assert!((solution[0] - 1.5).abs() < 1e-12 && (solution[1] - 2.0).abs() < 1e-12, "{solution:?}");
-        assert_eq!(solve(&mut [1.0, 0.0, 2.0, 1.0], vec![1.0, 1.0]), None);
-    }
 
     #[test]
     fn weights_are_those_that_truths_were_drawn_by() {

@@ -6,16 +6,16 @@ use serde::Serialize;
 use shared::verdict::{OperatingPoint, Verdict};
 
 use super::Judged;
-use crate::statistics::Confusion;
+use crate::{
+    logistic::{Line, Row},
+    statistics::Confusion,
+};
 
 /// Bins of equal width that probabilities are sorted into to be compared with what they promise.
 pub(crate) const BINS: usize = 10;
 
 /// Probabilities are kept so far from 0 and 1 where their logarithm is taken, as usual libraries do.
 const CLOSEST: f64 = 1e-7;
-
-/// Steps of Newton's method at most: a fit that exists is found in about eight.
-const STEPS: usize = 40;
 
 /// The bin of a probability.
 pub(crate) fn bin(probability: f64) -> usize {
@@ -86,7 +86,7 @@ pub(crate) struct Weighted<'a> {
     /// Decisions at the threshold.
     pub(crate) confusion: Confusion,
     verdicts: OnceCell<Verdicts>,
-    recalibration: OnceCell<Option<Recalibration>>,
+    recalibration: OnceCell<Option<Line>>,
 }
 
 /// Verdicts against the truth: normal radiographs and those with pneumonia.
@@ -98,15 +98,6 @@ pub struct Verdicts {
     pub refer: [usize; 2],
     /// Called pneumonia.
     pub pneumonia: [usize; 2],
-}
-
-/// How log-odds would have to be changed to fit the truth best.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub(crate) struct Recalibration {
-    /// Added to them.
-    pub(crate) intercept: f64,
-    /// Multiplies them before.
-    pub(crate) slope: f64,
 }
 
 impl Weighted<'_> {
@@ -210,53 +201,17 @@ impl Weighted<'_> {
 
     /// Logistic regression of the truth on the log-odds (Cox, Biometrika 45 (1958) 562): 0 and 1 where they can be taken at
     /// their word. `None` where no fit is the best: with one class only, or where the classes do not overlap.
-    pub(crate) fn recalibration(&self) -> Option<Recalibration> {
+    pub(crate) fn recalibration(&self) -> Option<Line> {
         *self.recalibration.get_or_init(|| {
             let (positives, negatives) = self.classes()?;
             if !self.overlap() {
                 return None;
             }
-            let loss = |fit: Recalibration| -> f64 {
-                let one = |(item, weight): (&Item, usize)| {
-                    let z = fit.intercept + fit.slope * item.log_odds;
-                    weight as f64 * (z.max(0.0) - truth(item) * z + (-z.abs()).exp().ln_1p())
-                };
-                self.items().map(one).sum()
-            };
-            let mut best = Recalibration { intercept: (positives as f64 / negatives as f64).ln(), slope: 0.0 };
-            let mut lowest = loss(best);
-            for _ in 0..STEPS {
-                let (mut up, mut up_x, mut s, mut s_x, mut s_xx) = (0.0, 0.0, 0.0, 0.0, 0.0);
-                for (item, weight) in self.items().filter(|(_, weight)| *weight > 0) {
-                    let (x, weight) = (item.log_odds, weight as f64);
-                    let fitted = 1.0 / (1.0 + (-(best.intercept + best.slope * x)).exp());
-                    let (residual, spread) = (weight * (truth(item) - fitted), weight * fitted * (1.0 - fitted));
-                    up += residual;
-                    up_x += residual * x;
-                    s += spread;
-                    s_x += spread * x;
-                    s_xx += spread * x * x;
-                }
-                let determinant = s * s_xx - s_x * s_x;
-                let (a, b) = ((s_xx * up - s_x * up_x) / determinant, (s * up_x - s_x * up) / determinant);
-                if !(a.is_finite() && b.is_finite()) {
-                    return None;
-                }
-                // Half the way, and half of that, until it does not lead up.
-                let shorter = (0..20).map(|halvings| 0.5_f64.powi(halvings)).map(|length| Recalibration {
-                    intercept: best.intercept + length * a,
-                    slope: best.slope + length * b,
-                });
-                match shorter.map(|next| (next, loss(next))).find(|(_, lower)| *lower <= lowest) {
-                    Some(next) => (best, lowest) = next,
-                    // What is left is below the precision of the sum.
-                    None => return Some(best),
-                }
-                if a.abs().max(b.abs()) < 1e-9 {
-                    return Some(best);
-                }
-            }
-            None
+            let kept = self.items().filter(|(_, weight)| *weight > 0);
+            let row =
+                |(item, weight): (&Item, usize)| Row { x: item.log_odds, target: truth(item), weight: weight as f64 };
+            let rows: Vec<Row> = kept.map(row).collect();
+            Some(Line::fit(&rows, (positives as f64 / negatives as f64).ln()))
         })
     }
 

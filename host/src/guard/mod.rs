@@ -1,6 +1,5 @@
 //! Fits the guard of a model ([`shared::guard`]) on its training images, and measures what it lets through.
 
-mod algebra;
 mod kinds;
 mod measure;
 mod scene;
@@ -16,8 +15,8 @@ use shared::{
     preprocess::{Channels, Picture, Samples},
 };
 
-use self::algebra::{Moments, eigen, solve};
 use crate::{
+    algebra::{Moments, eigen, solve},
     augment::Augmentation,
     data::{Dataset, Label},
 };

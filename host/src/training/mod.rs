@@ -21,6 +21,7 @@ pub use self::{
 };
 use crate::{
     data::{Dataset, split::Split},
+    logistic,
     network::{Network, SideError},
 };
 
@@ -175,10 +176,8 @@ pub fn judge(network: &Network, data: &Dataset, indices: &[usize], contract: &In
 
 /// Mean binary cross-entropy of logits against the truth about the radiographs named.
 pub fn cross_entropy(logits: &[f32], data: &Dataset, indices: &[usize]) -> f64 {
-    let loss = |(&logit, &i): (&f32, &usize)| {
-        let x = f64::from(logit);
-        x.max(0.0) - if data.samples[i].label.positive() { x } else { 0.0 } + (-x.abs()).exp().ln_1p()
-    };
+    let truth = |i: usize| f64::from(u8::from(data.samples[i].label.positive()));
+    let loss = |(&logit, &i): (&f32, &usize)| logistic::loss(f64::from(logit), truth(i));
     logits.iter().zip(indices).map(loss).sum::<f64>() / indices.len().max(1) as f64
 }
 

@@ -14,8 +14,8 @@ use rand::Rng;
 use shared::contract::InputContract;
 
 use super::{
-    Checkpoint, Distillation, EpochMetrics, Keep, OptimizerKind, Outcome, Progress, Task, Trained, TrainingError,
-    Watcher,
+    Checkpoint, Distillation, EpochMetrics, Keep, Optimizer, OptimizerKind, Outcome, Progress, Task, Trained,
+    TrainingError, Watcher,
     batches::{self, Shuffled, Stream},
     cross_entropy, device, judge, l2_term, sigmoid,
 };
@@ -58,6 +58,9 @@ impl<'a> Trainer<'a> {
         let taught = teacher_states.len() == recipe.teachers();
         let seed = recipe.stream_seed(task.seed, if taught { 0 } else { teacher_states.len() + 1 });
         let mut network = Network::initialise(&recipe.network, usize::from(recipe.side), seed, &device)?;
+        let Optimizer { beta_1, beta_2, epsilon, weight_decay, .. } = recipe.optimizer;
+        let [beta_1, beta_2, epsilon] =
+            [(beta_1, 0.9), (beta_2, 0.999), (epsilon, 1e-7)].map(|(value, default)| value.unwrap_or(default) as f32);
         let mut optimizer = match recipe.optimizer.kind {
             OptimizerKind::Sgd => {
                 let momentum = recipe.optimizer.momentum.map(|momentum| MomentumConfig {
@@ -67,16 +70,14 @@ impl<'a> Trainer<'a> {
                 });
                 SgdConfig::new().with_momentum(momentum).init()
             }
-            OptimizerKind::Adam => AdamConfig::new()
-                .with_beta_1(recipe.optimizer.beta_1.unwrap_or(0.9) as f32)
-                .with_beta_2(recipe.optimizer.beta_2.unwrap_or(0.999) as f32)
-                .with_epsilon(recipe.optimizer.epsilon.unwrap_or(1e-7) as f32)
-                .init(),
+            OptimizerKind::Adam => {
+                AdamConfig::new().with_beta_1(beta_1).with_beta_2(beta_2).with_epsilon(epsilon).init()
+            }
             OptimizerKind::AdamW => AdamWConfig::new()
-                .with_beta_1(recipe.optimizer.beta_1.unwrap_or(0.9) as f32)
-                .with_beta_2(recipe.optimizer.beta_2.unwrap_or(0.999) as f32)
-                .with_epsilon(recipe.optimizer.epsilon.unwrap_or(1e-7) as f32)
-                .with_weight_decay(recipe.optimizer.weight_decay.unwrap_or(0.0) as f32)
+                .with_beta_1(beta_1)
+                .with_beta_2(beta_2)
+                .with_epsilon(epsilon)
+                .with_weight_decay(weight_decay.unwrap_or(0.0) as f32)
                 .init(),
         };
         let (mut step, mut history, mut best, mut seconds) = (0, Vec::new(), Vec::new(), seconds);

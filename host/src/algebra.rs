@@ -4,18 +4,18 @@
 const SWEEPS: usize = 30;
 
 /// A sum over points of the products of all pairs of their numbers: `Σ p pᵀ`.
-pub(super) struct Moments {
+pub(crate) struct Moments {
     size: usize,
     /// The lower triangle, row by row.
     sums: Vec<f64>,
 }
 
 impl Moments {
-    pub(super) fn new(size: usize) -> Self {
+    pub(crate) fn new(size: usize) -> Self {
         Self { size, sums: vec![0.0; size * (size + 1) / 2] }
     }
 
-    pub(super) fn add(&mut self, point: &[f64]) {
+    pub(crate) fn add(&mut self, point: &[f64]) {
         let mut rest = self.sums.as_mut_slice();
         for (i, a) in point.iter().enumerate().take(self.size) {
             let (row, below) = rest.split_at_mut(i + 1);
@@ -25,7 +25,7 @@ impl Moments {
     }
 
     /// The whole symmetric matrix, all of it times `factor`.
-    pub(super) fn matrix(&self, factor: f64) -> Vec<Vec<f64>> {
+    pub(crate) fn matrix(&self, factor: f64) -> Vec<Vec<f64>> {
         let at = |i: usize, j: usize| self.sums[i.max(j) * (i.max(j) + 1) / 2 + i.min(j)] * factor;
         (0..self.size).map(|i| (0..self.size).map(|j| at(i, j)).collect()).collect()
     }
@@ -33,7 +33,7 @@ impl Moments {
 
 /// Eigenvalues, the largest first, each with its eigenvector of length 1, of a symmetric matrix: Jacobi's method (Golub
 /// and Van Loan, Matrix Computations, 8.5).
-pub(super) fn eigen(mut a: Vec<Vec<f64>>) -> Vec<(f64, Vec<f64>)> {
+pub(crate) fn eigen(mut a: Vec<Vec<f64>>) -> Vec<(f64, Vec<f64>)> {
     let n = a.len();
     let mut vectors: Vec<Vec<f64>> = (0..n).map(|i| (0..n).map(|j| f64::from(u8::from(i == j))).collect()).collect();
     let total: f64 = a.iter().flatten().map(|v| v * v).sum();
@@ -72,15 +72,16 @@ fn rotate(rows: &mut [Vec<f64>], p: usize, q: usize, cosine: f64, sine: f64) {
     }
 }
 
-/// Solves `a x = b` for a symmetric positive definite matrix by Cholesky's method; `None` if it is not one.
-pub(super) fn solve(mut a: Vec<Vec<f64>>, mut b: Vec<f64>) -> Option<Vec<f64>> {
+/// Solves `a x = b` for a symmetric positive definite matrix, of which only the lower half is read, by Cholesky's method;
+/// `None` if it is not one.
+pub(crate) fn solve(mut a: Vec<Vec<f64>>, mut b: Vec<f64>) -> Option<Vec<f64>> {
     let n = b.len();
     for i in 0..n {
         for j in 0..=i {
             let sum = a[i][j] - a[i][..j].iter().zip(&a[j][..j]).map(|(x, y)| x * y).sum::<f64>();
             if i > j {
                 a[i][j] = sum / a[j][j];
-            } else if sum > 0.0 {
+            } else if sum > 0.0 && sum.is_finite() {
                 a[i][i] = sum.sqrt();
             } else {
                 return None;
@@ -138,5 +139,10 @@ mod tests {
         let x = solve(a.clone(), b.clone()).unwrap();
         assert!(product(&a, &x).iter().zip(&b).all(|(x, y)| (x - y).abs() < 1e-6));
         assert_eq!(solve(vec![vec![-1.0]], vec![1.0]), None);
+        assert_eq!(solve(vec![vec![f64::INFINITY]], vec![1.0]), None);
+        // 4x + 2y = 10, 2x + 3y = 9: x = 1.5, y = 2. The upper half is not read.
+        let solution = solve(vec![vec![4.0, f64::NAN], vec![2.0, 3.0]], vec![10.0, 9.0]).unwrap();
+        assert!((solution[0] - 1.5).abs() < 1e-12 && (solution[1] - 2.0).abs() < 1e-12, "{solution:?}");
+        assert_eq!(solve(vec![vec![1.0, 0.0], vec![2.0, 1.0]], vec![1.0, 1.0]), None);
     }
 }
