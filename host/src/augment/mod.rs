@@ -12,7 +12,8 @@
 //! ```
 //!
 //! interpolated linearly between the four nearest pixels; outside, the pixels of the edge go on. Flip, brightness,
-//! contrast, gamma and erasing follow in this order. All is one pass over the image, none where there is nothing to do.
+//! contrast, gamma, blur, noise and erasing follow in this order. All is one pass over the image, none where there is nothing to
+//! do; a blur is two passes more.
 //!
 //! What differs from Keras, each of it on purpose:
 //!
@@ -22,7 +23,7 @@
 //! | brightness multiplies | up to 2.8 each image is first stretched to 0..=255, whatever the factor; since 2.9 only the factor counts, as here |
 //! | values stay real numbers | brightness rounds down to whole numbers, before and after (Pillow) |
 //! | shifts are fractions, always below 1 | from 1 on they are pixels, and whole numbers are drawn from a list |
-//! | contrast, gamma, erasing | not offered |
+//! | contrast, gamma, blur, noise, erasing | not offered |
 //!
 //! The shear is in degrees. 0.3 degrees move no pixel of a 64×64 image by more than 31.5 · sin 0.3° = 0.165 pixels: next
 //! to nothing.
@@ -32,7 +33,8 @@ mod tests;
 
 use std::fmt;
 
-use rand::{Rng, RngExt};
+use rand::{Rng, RngExt, SeedableRng};
+use rand_chacha::ChaCha8Rng;
 use serde::{Deserialize, Serialize};
 
 /// What may happen to an image. The default leaves images alone.
@@ -50,6 +52,14 @@ pub struct Augmentation {
     /// Drawn evenly by its logarithm. Keras has none.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub gamma: Option<[f64; 2]>,
+    /// Half of the images are blurred by a bell whose standard deviation is drawn from 0 to this share of the side, which is
+    /// at most 0.05. Keras has none.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub blur: f64,
+    /// Half of the images get noise that is nearly normal and whose standard deviation is drawn from 0 to this share of 255,
+    /// from 0 to 1. Keras has none.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub noise: f64,
     /// Share of the images of which a rectangle is painted over with one grey, from 0 to 1: 2 to 20 % of the area, its
     /// sides at most 1 : 3 (Z. Zhong et al., AAAI 2020). Keras has none.
     #[serde(skip_serializing_if = "is_zero")]
@@ -89,10 +99,10 @@ impl Augmentation {
     pub fn is_identity(&self) -> bool {
         let one = |range: Option<[f64; 2]>| range.is_none_or(|range| range == [1.0; 2]);
         let Self { horizontal_flip, brightness, contrast, gamma, .. } = *self;
-        let Self { erase, width_shift, height_shift, rotation, zoom, shear, .. } = *self;
+        let Self { blur, noise, erase, width_shift, height_shift, rotation, zoom, shear, .. } = *self;
         !horizontal_flip
             && [brightness, contrast, gamma].into_iter().all(one)
-            && [erase, width_shift, height_shift, rotation, zoom, shear].iter().all(|&range| range == 0.0)
+            && [blur, noise, erase, width_shift, height_shift, rotation, zoom, shear].iter().all(|&range| range == 0.0)
     }
 
     /// Checks that every setting is within its range.
@@ -113,6 +123,8 @@ impl Augmentation {
             ("rotation", self.rotation, "0 to 360 degrees", (0.0..=360.0).contains(&self.rotation)),
             ("zoom", self.zoom, fraction, (0.0..1.0).contains(&self.zoom)),
             ("shear", self.shear, "0 to 89 degrees", (0.0..=89.0).contains(&self.shear)),
+            ("blur", self.blur, "a share from 0 to 0.05", (0.0..=0.05).contains(&self.blur)),
+            ("noise", self.noise, "a share from 0 to 1", (0.0..=1.0).contains(&self.noise)),
             ("erase", self.erase, "a share from 0 to 1", (0.0..=1.0).contains(&self.erase)),
         ] {
             if !good {
@@ -124,7 +136,7 @@ impl Augmentation {
 
     /// Draws what happens to one image, every setting evenly from its range.
     ///
-    /// Each call takes the same sixteen numbers from `rng`, in the same order, whatever the settings: with equal generators
+    /// Each call takes the same nineteen numbers from `rng`, in the same order, whatever the settings: with equal generators
     /// one more setting leaves the others' draws as they were.
     pub fn draw(&self, rng: &mut impl Rng) -> Transform {
         let mut within = |low: f64, high: f64| low + (high - low) * rng.random::<f64>();
@@ -143,7 +155,23 @@ impl Augmentation {
             let [width, height] = [ratio, -ratio].map(|ratio| (area * ratio.exp()).sqrt());
             Erase { left: x * (1.0 - width), top: y * (1.0 - height), width, height, grey: grey as f32 }
         });
-        Transform { flip, brightness, contrast, gamma, erase, width_shift, height_shift, rotation, zoom, shear }
+        // Below 0 for half of the images.
+        let [blur, noise] = [self.blur, self.noise].map(|most| within(-most, most).max(0.0));
+        let noise = Some(Noise { deviation: noise, seed: rng.random() }).filter(|noise| noise.deviation > 0.0);
+        Transform {
+            flip,
+            brightness,
+            contrast,
+            gamma,
+            blur,
+            noise,
+            erase,
+            width_shift,
+            height_shift,
+            rotation,
+            zoom,
+            shear,
+        }
     }
 }
 
@@ -157,6 +185,8 @@ impl fmt::Display for Augmentation {
             factors("brightness", self.brightness),
             factors("contrast", self.contrast),
             factors("gamma", self.gamma),
+            (self.blur != 0.0).then(|| format!("blur up to {}", self.blur)),
+            (self.noise != 0.0).then(|| format!("noise up to {}", self.noise)),
             (self.erase != 0.0).then(|| format!("erasing in {} %", 100.0 * self.erase)),
             either("width shift", self.width_shift, ""),
             either("height shift", self.height_shift, ""),
@@ -184,6 +214,29 @@ pub struct Erase {
     pub grey: f32,
 }
 
+/// Noise that is added to every pixel.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Noise {
+    /// Standard deviation as a fraction of 255.
+    pub deviation: f64,
+    /// Another one gives other noise.
+    pub seed: u64,
+}
+
+impl Noise {
+    /// The sum of four even bytes is nearly normal, and the same on every processor.
+    fn add(self, values: &mut [f32]) {
+        // Mean of four even bytes together, and their standard deviation.
+        let (mean, unit) = (510.0, ((65_536.0_f64 - 1.0) / 3.0).sqrt());
+        let factor = (255.0 * self.deviation / unit) as f32;
+        let mut rng = ChaCha8Rng::seed_from_u64(self.seed);
+        for value in values {
+            let sum: u16 = rng.next_u32().to_le_bytes().map(u16::from).iter().sum();
+            *value = (*value + (f32::from(sum) - mean) * factor).clamp(0.0, 255.0);
+        }
+    }
+}
+
 /// What happens to one image; see the [module](self) for the geometry.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Transform {
@@ -195,6 +248,10 @@ pub struct Transform {
     pub contrast: f64,
     /// Exponent of all grey values.
     pub gamma: f64,
+    /// Standard deviation of the bell that blurs, as a fraction of the side.
+    pub blur: f64,
+    /// What is added.
+    pub noise: Option<Noise>,
     /// What is painted over.
     pub erase: Option<Erase>,
     /// Fraction of the width; the image moves to the left if it is positive.
@@ -216,6 +273,8 @@ impl Transform {
         brightness: 1.0,
         contrast: 1.0,
         gamma: 1.0,
+        blur: 0.0,
+        noise: None,
         erase: None,
         width_shift: 0.0,
         height_shift: 0.0,
@@ -259,6 +318,12 @@ impl Transform {
                 let shade = (*value as usize).min(255);
                 *value = shades[shade] + (shades[shade + 1] - shades[shade]) * (*value - shade as f32);
             });
+        }
+        if self.blur > 0.0 {
+            blur(out, side, self.blur * side as f64);
+        }
+        if let Some(noise) = self.noise {
+            noise.add(out);
         }
         if let Some(Erase { left, top, width, height, grey }) = self.erase {
             let span = |from: f64, length: f64| {
@@ -324,5 +389,41 @@ impl Transform {
             rotated([-shear_sin * zoom_y, shear_cos * zoom_y]),
             rotated([self.width_shift, self.height_shift]),
         ]
+    }
+}
+
+/// Blurs a square image by a bell of this standard deviation in pixels, cut off at three of them; beyond the edge its pixels
+/// go on.
+fn blur(values: &mut [f32], side: usize, deviation: f64) {
+    let reach = (3.0 * deviation).ceil() as usize;
+    let bell = |distance: usize| (-0.5 * (distance as f64 / deviation).powi(2)).exp();
+    let whole = bell(0) + 2.0 * (1..=reach).map(bell).sum::<f64>();
+    // Each weight counts on either side, so that of the centre twice.
+    let half = |distance: usize| if distance == 0 { 0.5 } else { 1.0 };
+    let weights: Vec<f32> = (0..=reach).map(|distance| (half(distance) * bell(distance) / whole) as f32).collect();
+    let mut across = vec![0.0; values.len()];
+    let mut padded = vec![0.0; side + 2 * reach];
+    for (line, blurred) in values.chunks_exact(side).zip(across.chunks_exact_mut(side)) {
+        padded[..reach].fill(line[0]);
+        padded[reach..reach + side].copy_from_slice(line);
+        padded[reach + side..].fill(line[side - 1]);
+        for (distance, &weight) in weights.iter().enumerate() {
+            let (left, right) = (&padded[reach - distance..], &padded[reach + distance..]);
+            for ((value, left), right) in blurred.iter_mut().zip(left).zip(right) {
+                *value += (left + right) * weight;
+            }
+        }
+    }
+    values.fill(0.0);
+    for (row, line) in values.chunks_exact_mut(side).enumerate() {
+        for (distance, &weight) in weights.iter().enumerate() {
+            let above = &across[row.saturating_sub(distance) * side..][..side];
+            let below = &across[(row + distance).min(side - 1) * side..][..side];
+            for ((value, above), below) in line.iter_mut().zip(above).zip(below) {
+                *value += (above + below) * weight;
+            }
+        }
+        // Weights may round to a little more than 1.
+        line.iter_mut().for_each(|value| *value = value.min(255.0));
     }
 }

@@ -38,17 +38,19 @@ fn augmentations() -> impl Strategy<Value = Augmentation> {
     let factors =
         || prop::option::of((0.01..10.0_f64, 0.0..1.0_f64).prop_map(|(high, part)| [high * part.max(0.01), high]));
     let settings = (0.0..0.99_f64, 0.0..0.99_f64, 0.0..360.0_f64, 0.0..0.99_f64, 0.0..89.0_f64);
-    let shades = (factors(), factors(), factors(), 0.0..=1.0_f64);
+    let shades = (factors(), factors(), factors(), 0.0..=0.05_f64, 0.0..=1.0_f64, 0.0..=1.0_f64);
     (any::<bool>(), shades, settings).prop_map(
         |(
             horizontal_flip,
-            (brightness, contrast, gamma, erase),
+            (brightness, contrast, gamma, blur, noise, erase),
             (width_shift, height_shift, rotation, zoom, shear),
         )| Augmentation {
             horizontal_flip,
             brightness,
             contrast,
             gamma,
+            blur,
+            noise,
             erase,
             width_shift,
             height_shift,
@@ -67,6 +69,8 @@ fn draws_fill_their_ranges() {
         brightness: Some([0.5, 2.0]),
         contrast: Some([0.25, 4.0]),
         gamma: Some([0.5, 2.0]),
+        blur: 0.02,
+        noise: 0.1,
         erase: 0.5,
         width_shift: 0.1,
         height_shift: 0.2,
@@ -85,6 +89,17 @@ fn draws_fill_their_ranges() {
         assert!((0.02 - 1e-9..=0.2 + 1e-9).contains(&area) && (0.3333..=3.0001).contains(&ratio), "{area} {ratio}");
         assert!(left >= 0.0 && top >= 0.0 && left + width <= 1.0 + 1e-9 && top + height <= 1.0 + 1e-9);
         assert!((0.0..=255.0).contains(&grey));
+    }
+    let spread: [(&str, fn(&Transform) -> f64, f64); 2] =
+        [("blur", |t| t.blur, 0.02), ("noise", |t| t.noise.map_or(0.0, |noise| noise.deviation), 0.1)];
+    for (name, value, most) in spread {
+        let none = draws.iter().filter(|draw| value(draw) == 0.0).count();
+        assert!((400..600).contains(&none), "{none} of 1000 without {name}");
+        for fifth in 0..5 {
+            let here = draws.iter().filter(|draw| value(draw) > 0.0 && (value(draw) / most * 5.0) as usize == fifth);
+            let here = here.count();
+            assert!((60..140).contains(&here), "{name}: {here} of 1000 draws in fifth {fifth}");
+        }
     }
     let values: [(Value, [f64; 2]); 9] = [
         (|t| t.brightness, [0.5, 2.0]),
@@ -276,6 +291,7 @@ fn images_are_those_of_keras() {
             rotation: case.rotation,
             zoom: case.zoom,
             shear: case.shear,
+            ..Transform::IDENTITY
         };
         // Pillow rounds down to whole numbers before it multiplies and after.
         let tolerance = if case.brightness == 1.0 { TOLERANCE } else { 1.0 + case.brightness as f32 };
@@ -298,6 +314,41 @@ fn shades_follow_their_exponent_and_the_rectangle_comes_last() {
 }
 
 #[test]
+fn blur_spreads_a_point_by_its_deviation_and_keeps_what_is_even() {
+    let side = 41;
+    let blurred = |pixels: &[u8]| applied(Transform { blur: 0.05, ..Transform::IDENTITY }, pixels, side);
+    assert_close(&blurred(&vec![200; side * side]), &vec![200.0; side * side], 1e-3);
+    let out = blurred(&image(side, |row, column| if [row, column] == [20, 20] { 250 } else { 0 }));
+    assert!((out.iter().sum::<f32>() - 250.0).abs() < 1e-3);
+    let variance = |along: fn(usize, usize) -> usize| {
+        let distance = |i: usize| (along(i / side, i % side) as f64 - 20.0).powi(2);
+        out.iter().enumerate().map(|(i, &value)| f64::from(value) / 250.0 * distance(i)).sum::<f64>()
+    };
+    // 2.05 pixels; the bell is cut off at seven.
+    for variance in [variance(|row, _| row), variance(|_, column| column)] {
+        assert!((variance.sqrt() / 2.05 - 1.0).abs() < 0.01, "{variance}");
+    }
+    // Beyond the edge it goes on as at the edge.
+    let edge = blurred(&image(side, |_, column| if column == 0 { 100 } else { 0 }));
+    assert!((50.0..75.0).contains(&edge[0]), "{}", edge[0]);
+}
+
+#[test]
+fn noise_has_the_deviation_that_it_is_given() {
+    let noise = |seed| Some(Noise { deviation: 0.1, seed });
+    let noisy = |seed| applied(Transform { noise: noise(seed), ..Transform::IDENTITY }, &[128; 100 * 100], 100);
+    let values: Vec<f64> = noisy(1).into_iter().map(|value| f64::from(value) - 128.0).collect();
+    let mean = values.iter().sum::<f64>() / 1e4;
+    let deviation = (values.iter().map(|value| value * value).sum::<f64>() / 1e4).sqrt();
+    assert!(mean.abs() < 1.0 && (deviation / 25.5 - 1.0).abs() < 0.03, "{mean} {deviation}");
+    // About 68 % within one of them.
+    let within = values.iter().filter(|value| value.abs() < 25.5).count();
+    assert!((6500..7100).contains(&within), "{within}");
+    assert_eq!(noisy(1), noisy(1));
+    assert_ne!(noisy(1), noisy(2));
+}
+
+#[test]
 fn settings_outside_their_range_are_named() {
     let good = Augmentation { rotation: 360.0, zoom: 0.99, brightness: Some([0.5, 10.0]), ..Augmentation::default() };
     assert_eq!(good.check(), Ok(()));
@@ -309,6 +360,10 @@ fn settings_outside_their_range_are_named() {
         (
             Augmentation { zoom: 1.0, ..good.clone() },
             "the augmentation `zoom` cannot be 1: give a fraction from 0 to below 1",
+        ),
+        (
+            Augmentation { blur: 0.5, ..good.clone() },
+            "the augmentation `blur` cannot be 0.5: give a share from 0 to 0.05",
         ),
         (
             Augmentation { shear: f64::NAN, ..good.clone() },

@@ -83,6 +83,12 @@ struct Settings {
     /// Range of the exponent of all grey values
     #[arg(long, value_name = "LOW,HIGH", value_parser = factors)]
     gamma: Option<[f64; 2]>,
+    /// Largest standard deviation of the bell that blurs half of the images, as a fraction of the side
+    #[arg(long, value_name = "FRACTION", default_value_t = 0.0)]
+    blur: f64,
+    /// Largest standard deviation of the noise that half of the images get, as a fraction of 255
+    #[arg(long, value_name = "FRACTION", default_value_t = 0.0)]
+    noise: f64,
     /// Share of the images of which a rectangle is painted over
     #[arg(long, value_name = "SHARE", default_value_t = 0.0)]
     erase: f64,
@@ -105,9 +111,22 @@ struct Settings {
 
 impl From<Settings> for Augmentation {
     fn from(settings: Settings) -> Self {
-        let Settings { horizontal_flip, brightness, contrast, gamma, erase, .. } = settings;
+        let Settings { horizontal_flip, brightness, contrast, gamma, blur, noise, erase, .. } = settings;
         let Settings { width_shift, height_shift, rotation, zoom, shear, .. } = settings;
-        Self { horizontal_flip, brightness, contrast, gamma, erase, width_shift, height_shift, rotation, zoom, shear }
+        Self {
+            horizontal_flip,
+            brightness,
+            contrast,
+            gamma,
+            blur,
+            noise,
+            erase,
+            width_shift,
+            height_shift,
+            rotation,
+            zoom,
+            shear,
+        }
     }
 }
 
