@@ -83,8 +83,9 @@ pub struct Score {
 pub struct Examination {
     /// The answer: that of [`Model::classify`], to the bit.
     pub score: Score,
-    /// The global average of each channel of the last feature map, in real numbers and before it is rounded. Empty unless the
-    /// network ends in global average pooling and one dense layer.
+    /// The global average of each channel of the last feature map, before it is rounded. In int8 each channel has a unit of
+    /// its own: the quantizer makes channels equally large. Empty unless the network ends in global average pooling and one
+    /// dense layer.
     pub features: Vec<f32>,
     /// What each place adds to the logit. `None` where there are no features.
     pub map: Option<ActivationMap>,

@@ -3,7 +3,9 @@
 //! The int8 file has standard operators only: `QuantizeLinear → QLinearConv → Relu → MaxPool → … → DequantizeLinear
 //! → Flatten → Sigmoid`. Activations are symmetric int8 (zero point 0), one scale each, chosen on calibration images;
 //! weights are int8 with one scale per output channel, biases int32. Dense layers are QLinearConv with a kernel as large
-//! as the feature map, global averages QLinearConv with equal weights, batch normalization is folded.
+//! as the feature map, global averages QLinearConv with equal weights within each channel, batch normalization is folded.
+//! Before all that the channels of each feature map are made equally large, and biases make up for rounded weights
+//! ([`prepared`]).
 //!
 //! After a ReLU activations are 0..=127, so that processors which multiply unsigned by signed bytes and add pairs in
 //! 16 bits cannot saturate.
@@ -26,7 +28,7 @@ use network::{Conv, Step, Window};
 use prost::Message;
 use rayon::prelude::*;
 use scales::{Histogram, quantize_filter};
-use shared::guard::Guard;
+use shared::{contract::InputContract, guard::Guard};
 
 pub use scales::Method;
 
@@ -123,16 +125,14 @@ pub fn quantize(onnx: &[u8], calibration: &[&[u8]], options: Options) -> Result<
     let (held_out, fitting): (Vec<_>, Vec<_>) = calibration.iter().enumerate().partition(|(i, _)| i % HELD_OUT == 0);
     let [held_out, fitting] =
         [held_out, fitting].map(|part| part.into_iter().map(|(_, image)| *image).collect::<Vec<_>>());
-    // The input's range is known: what its contract makes of the darkest and of the brightest pixel.
-    let contract = &float.card().contract;
-    let input = contract.value(0).abs().max(contract.value(255).abs()) / scales::LIMIT;
+    let input = Input::new(&float.card().contract, &fitting);
     let histograms = observe(&file, &steps, &fitting)?;
 
     let methods = options.method.map_or(Method::ALL.to_vec(), |method| vec![method]);
     let mut candidates = Vec::new();
     for method in methods {
-        let scales: Vec<f32> = std::iter::once(input).chain(histograms.iter().map(|h| h.scale(method))).collect();
         let card = int8_card(&float, method);
+        let (steps, scales) = prepared(&steps, &histograms, input, method);
         let bytes = write_int8(&steps, &scales, &card)?.encode_to_vec();
         let drift = drift(&float, &Model::from_bytes(&bytes)?, &held_out, method)?;
         candidates.push((bytes, drift));
@@ -166,28 +166,93 @@ fn int8_card(float: &Model, method: Method) -> Card {
     }
 }
 
-/// What the output of each convolution held over the calibration images.
-fn observe(file: &ModelProto, steps: &[Step], images: &[&[u8]]) -> Result<Vec<Histogram>, QuantizeError> {
-    let convs = steps.iter().filter_map(|step| if let Step::Conv(conv) = step { Some(conv) } else { None });
-    let names: Vec<&str> = convs.map(|conv| conv.observed.as_str()).collect();
+/// What each channel of the output of each convolution held over the calibration images.
+fn observe(file: &ModelProto, steps: &[Step], images: &[&[u8]]) -> Result<Vec<Vec<Histogram>>, QuantizeError> {
+    let convs: Vec<&Conv> = steps.iter().filter_map(Step::conv).collect();
+    let names: Vec<&str> = convs.iter().map(|conv| conv.observed.as_str()).collect();
     let observer = Observer::new(file, &names)?;
-    let largest = images
-        .par_iter()
-        .map(|image| {
-            let tensors = observer.run(image)?;
-            Ok(tensors.iter().map(|tensor| tensor.iter().fold(0.0_f32, |m, v| m.max(v.abs()))).collect())
-        })
-        .try_reduce_with(|a: Vec<f32>, b| Ok(a.iter().zip(b).map(|(a, b)| a.max(b)).collect()))
-        .unwrap_or_else(|| Ok::<_, ModelError>(Vec::new()))?;
+    let channels: Vec<usize> = convs.iter().map(|conv| conv.outputs()).collect();
+    // The values of each channel of each convolution, one after the other.
+    let run = |image: &[u8], see: &mut dyn FnMut(usize, &[f32])| {
+        let mut index = 0;
+        for (tensor, &channels) in observer.run(image)?.iter().zip(&channels) {
+            for values in tensor.chunks_exact((tensor.len() / channels).max(1)) {
+                see(index, values);
+                index += 1;
+            }
+        }
+        Ok::<_, ModelError>(())
+    };
+    let all: usize = channels.iter().sum();
+    // One part for each thread, so that there are not more histograms than that.
+    let part = images.len().div_ceil(rayon::current_num_threads());
+    let largest = images.par_chunks(part).map(|images| {
+        let mut largest = vec![0.0_f32; all];
+        images.iter().try_for_each(|image| {
+            run(image, &mut |index, values| {
+                largest[index] = values.iter().fold(largest[index], |m, v| m.max(v.abs()));
+            })
+        })?;
+        Ok::<_, ModelError>(largest)
+    });
+    let larger = |a: Vec<f32>, b: Vec<f32>| Ok(a.iter().zip(b).map(|(a, b)| a.max(b)).collect());
+    let largest = largest.try_reduce(|| vec![0.0; all], larger)?;
     let empty = || largest.iter().map(|&m| Histogram::new(m)).collect::<Vec<_>>();
-    let counted = images
-        .par_iter()
-        .try_fold(empty, |mut histograms, image| {
-            histograms.iter_mut().zip(observer.run(image)?).for_each(|(histogram, tensor)| histogram.add(&tensor));
-            Ok::<_, ModelError>(histograms)
-        })
-        .try_reduce(empty, |a, b| Ok(a.into_iter().zip(b).map(|(a, b)| a.merge(&b)).collect()))?;
-    Ok(counted)
+    let counted = images.par_chunks(part).map(|images| {
+        let mut histograms = empty();
+        images.iter().try_for_each(|image| run(image, &mut |index, values| histograms[index].add(values)))?;
+        Ok::<_, ModelError>(histograms)
+    });
+    let merge = |a: Vec<Histogram>, b: Vec<Histogram>| Ok(a.into_iter().zip(b).map(|(a, b)| a.merge(&b)).collect());
+    let mut counted = counted.try_reduce(empty, merge)?.into_iter();
+    Ok(channels.iter().map(|&channels| counted.by_ref().take(channels).collect()).collect())
+}
+
+/// The input as its integers tell it.
+#[derive(Clone, Copy, Debug)]
+struct Input {
+    scale: f32,
+    mean: f32,
+}
+
+impl Input {
+    fn new(contract: &InputContract, images: &[&[u8]]) -> Self {
+        // The range is known: what the contract makes of the darkest and of the brightest pixel.
+        let scale = contract.value(0).abs().max(contract.value(255).abs()) / scales::LIMIT;
+        let (sum, count) = images
+            .iter()
+            .flat_map(|image| *image)
+            .fold((0_u64, 0_u64), |(sum, count), &pixel| (sum + u64::from(pixel), count + 1));
+        let [black, white] = [0, 255].map(|pixel| f64::from(contract.value(pixel)));
+        let mean = black + (white - black) * sum as f64 / (255 * count.max(1)) as f64;
+        Self { scale, mean: mean as f32 }
+    }
+}
+
+/// A network that differs less when it is quantized, and the scales of its input and of each convolution's output.
+///
+/// The channels of every feature map are scaled so that each fills the range of int8, which changes nothing, as ReLU and
+/// max-pooling let factors pass; and biases make up for what rounding weights adds to the mean of their output (both M. Nagel
+/// et al., ICCV 2019, by what calibration saw instead of by the weights).
+fn prepared(steps: &[Step], histograms: &[Vec<Histogram>], input: Input, method: Method) -> (Vec<Step>, Vec<f32>) {
+    let mut scales = vec![input.scale];
+    let (mut scale, mut factors, mut means) = (input.scale, vec![1.0], vec![input.mean]);
+    let mut histograms = histograms.iter();
+    let mut prepare = |conv: &Conv| {
+        let seen = histograms.next().map_or(&[][..], Vec::as_slice);
+        let channels: Vec<Option<f32>> = seen.iter().map(|channel| channel.scale(method)).collect();
+        let largest = channels.iter().flatten().copied().reduce(f32::max).unwrap_or(1.0);
+        let factor = |none: f32| channels.iter().map(|scale| scale.map_or(none, |scale| scale / largest)).collect();
+        let outputs: Vec<f32> = factor(1.0);
+        let conv = conv.rescaled(&factors, &outputs).corrected(scale, &means);
+        scales.push(largest);
+        means = seen.iter().zip(&outputs).map(|(channel, factor)| channel.mean() / factor).collect();
+        // What was never seen at work does not count, so that it cannot make the weights that read it large.
+        (scale, factors) = (largest, factor(0.0));
+        conv
+    };
+    let steps = steps.iter().map(|step| step.conv().map_or_else(|| step.clone(), |conv| Step::Conv(prepare(conv))));
+    (steps.collect(), scales)
 }
 
 fn drift(float: &Model, int8: &Model, images: &[&[u8]], method: Method) -> Result<Drift, QuantizeError> {

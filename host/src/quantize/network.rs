@@ -11,7 +11,7 @@ use engine::{
     },
 };
 
-use super::QuantizeError;
+use super::{QuantizeError, scales::quantize_filter};
 
 /// One step; the steps form a chain.
 #[derive(Clone, Debug, PartialEq)]
@@ -22,6 +22,13 @@ pub(super) enum Step {
     Relu,
     /// Maximum over windows.
     MaxPool(Window),
+}
+
+impl Step {
+    /// The convolution, if it is one.
+    pub(super) fn conv(&self) -> Option<&Conv> {
+        if let Self::Conv(conv) = self { Some(conv) } else { None }
+    }
 }
 
 /// Where a window lies: height before width; padding top, left, bottom, right.
@@ -43,8 +50,8 @@ pub(super) struct Conv {
     pub(super) inputs: usize,
     pub(super) groups: usize,
     pub(super) window: Window,
-    /// Name of the tensor that it makes in the f32 file, batch normalization, bias and the ReLU that follows included:
-    /// what calibration observes.
+    /// Name of the tensor that it makes in the f32 file, batch normalization, bias and the ReLU and max-pooling that follow
+    /// included, so of the values that the next layer reads: what calibration observes.
     pub(super) observed: String,
 }
 
@@ -52,6 +59,37 @@ impl Conv {
     /// Channels that go out.
     pub(super) fn outputs(&self) -> usize {
         self.bias.len()
+    }
+
+    /// The convolution of inputs that are divided by `inputs`, channel by channel, and whose outputs are divided by `outputs`.
+    pub(super) fn rescaled(&self, inputs: &[f32], outputs: &[f32]) -> Self {
+        let mut conv = self.clone();
+        let [height, width] = self.window.kernel;
+        let (taps, read) = (height * width, self.inputs / self.groups);
+        let filters = conv.weights.chunks_exact_mut(read * taps).zip(&mut conv.bias).zip(outputs).enumerate();
+        for (output, ((filter, bias), scale)) in filters {
+            let first = output / (self.outputs() / self.groups) * read;
+            for (kernel, factor) in filter.chunks_exact_mut(taps).zip(&inputs[first..]) {
+                kernel.iter_mut().for_each(|weight| *weight *= factor / scale);
+            }
+            *bias /= scale;
+        }
+        conv
+    }
+
+    /// The convolution with biases that make up for what rounding its weights adds to the mean of each output, for inputs in
+    /// steps of `scale` with these means, channel by channel.
+    pub(super) fn corrected(mut self, scale: f32, means: &[f32]) -> Self {
+        let [height, width] = self.window.kernel;
+        let (taps, read) = (height * width, self.inputs / self.groups);
+        let per_group = self.outputs() / self.groups;
+        for (output, (filter, bias)) in self.weights.chunks_exact(read * taps).zip(&mut self.bias).enumerate() {
+            let rounded = quantize_filter(filter, *bias, scale);
+            let means = means[output / per_group * read..].iter().flat_map(|mean| std::iter::repeat_n(mean, taps));
+            let errors = filter.iter().zip(&rounded.weights).map(|(&w, &q)| f32::from(q) * rounded.scale - w);
+            *bias -= errors.zip(means).map(|(error, mean)| error * mean).sum::<f32>();
+        }
+        self
     }
 }
 
@@ -130,14 +168,13 @@ impl Reader<'_> {
     fn producer(&mut self, node: &NodeProto) -> Option<&mut Conv> {
         let folded = matches!(
             node.op_type.as_str(),
-            "Conv" | "Gemm" | "MatMul" | "Add" | "BatchNormalization" | "Relu" | "GlobalAveragePool"
+            "Conv" | "Gemm" | "MatMul" | "Add" | "BatchNormalization" | "Relu" | "MaxPool" | "GlobalAveragePool"
         );
-        let index = self.steps.iter().rposition(|step| matches!(step, Step::Conv(_)))?;
-        let direct = self.steps[index + 1..].iter().all(|step| *step == Step::Relu);
-        match &mut self.steps[index] {
-            Step::Conv(conv) if folded && direct => Some(conv),
-            _ => None,
-        }
+        self.steps
+            .iter_mut()
+            .rev()
+            .find_map(|step| if let Step::Conv(conv) = step { Some(conv) } else { None })
+            .filter(|_| folded)
     }
 
     fn floats(&self, node: &NodeProto, input: usize) -> Result<Vec<f32>, QuantizeError> {
@@ -338,4 +375,37 @@ fn transposed(values: &[f32], rows: usize, columns: usize) -> Vec<f32> {
 
 fn unsupported(node: &NodeProto) -> QuantizeError {
     QuantizeError::Operator { operator: node.op_type.clone(), node: node.name.clone() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn pointwise(weights: &[f32], inputs: usize, groups: usize) -> Conv {
+        Conv {
+            bias: vec![0.5; weights.len() * groups / inputs],
+            weights: weights.to_vec(),
+            inputs,
+            groups,
+            window: Window { kernel: [1; 2], strides: [1; 2], dilations: [1; 2], pads: [0; 4] },
+            observed: String::new(),
+        }
+    }
+
+    #[test]
+    fn factors_go_to_the_channels_that_they_are_of() {
+        let conv = pointwise(&[1.0, 2.0, 3.0, 4.0, 5.0, 6.0], 3, 1).rescaled(&[1.0, 2.0, 4.0], &[0.5, 0.25]);
+        assert_eq!((conv.weights, conv.bias), (vec![2.0, 8.0, 24.0, 16.0, 40.0, 96.0], vec![1.0, 2.0]));
+        let depthwise = pointwise(&[1.0, 2.0, 3.0], 3, 3).rescaled(&[1.0, 2.0, 4.0], &[1.0, 1.0, 0.5]);
+        assert_eq!((depthwise.weights, depthwise.bias), (vec![1.0, 4.0, 24.0], vec![0.5, 0.5, 1.0]));
+    }
+
+    #[test]
+    fn biases_make_up_for_rounded_weights() {
+        // One step is 1 and 2: 0.25 becomes 0, and 0.5, half a step of 1, the even 0; 3 of 2 becomes 4.
+        let conv = pointwise(&[127.0, 0.25, 0.5, 254.0, 3.0, 0.0], 3, 1).corrected(0.1, &[1.0, 8.0, 2.0]);
+        assert_eq!(conv.bias, [0.5 + 0.25 * 8.0 + 0.5 * 2.0, 0.5 - 8.0]);
+        let grouped = pointwise(&[127.0, 0.25, 127.0, 0.25], 4, 2).corrected(0.1, &[1.0, 2.0, 3.0, 4.0]);
+        assert_eq!(grouped.bias, [1.0, 1.5]);
+    }
 }

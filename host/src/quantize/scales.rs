@@ -41,44 +41,60 @@ const BIAS_LIMIT: f32 = 4_194_304.0;
 
 const BINS: usize = 2048;
 
-/// How often which magnitudes were seen of one activation.
+/// How often which magnitudes were seen of one channel of an activation. Whole numbers, so that it does not depend on the order
+/// in which values are counted.
 #[derive(Clone, Debug)]
 pub(super) struct Histogram {
     largest: f32,
     counts: Vec<u64>,
+    /// Sum of the values, in half bins, each at the centre of its own.
+    balance: i64,
 }
 
 impl Histogram {
     /// For magnitudes up to `largest`.
     pub(super) fn new(largest: f32) -> Self {
-        // A tensor that is always zero gets some range: any will do.
-        let largest = if largest > 0.0 && largest.is_finite() { largest } else { 1.0 };
-        Self { largest, counts: vec![0; BINS] }
+        Self { largest: if largest.is_finite() { largest } else { 0.0 }, counts: vec![0; BINS], balance: 0 }
     }
 
     /// Counts values.
     pub(super) fn add(&mut self, values: &[f32]) {
-        let bins = BINS as f32 / self.largest;
+        let bins = BINS as f32 / self.largest.max(f32::MIN_POSITIVE);
         for value in values {
-            self.counts[((value.abs() * bins) as usize).min(BINS - 1)] += 1;
+            let bin = ((value.abs() * bins) as usize).min(BINS - 1);
+            self.counts[bin] += 1;
+            let centre = 2 * bin as i64 + 1;
+            self.balance += if *value < 0.0 { -centre } else { centre };
         }
     }
 
     /// Adds what another one has counted.
     pub(super) fn merge(mut self, other: &Self) -> Self {
         self.counts.iter_mut().zip(&other.counts).for_each(|(count, more)| *count += more);
+        self.balance += other.balance;
         self
     }
 
-    /// The real value of one quantized step.
-    pub(super) fn scale(&self, method: Method) -> f32 {
+    /// The real value of one quantized step. `None` if nothing but zero was seen.
+    pub(super) fn scale(&self, method: Method) -> Option<f32> {
         let range = match method {
             Method::MinMax => self.largest,
             Method::Percentile999 => self.percentile(0.999),
             Method::Percentile9999 => self.percentile(0.9999),
             Method::MeanSquaredError => self.least_squares(),
         };
-        range / LIMIT
+        let scale = range / LIMIT;
+        scale.is_normal().then_some(scale)
+    }
+
+    /// Mean of the values.
+    pub(super) fn mean(&self) -> f32 {
+        let half_bins = self.balance as f64 / self.counts.iter().sum::<u64>().max(1) as f64;
+        (f64::from(self.largest) * half_bins / (2 * BINS) as f64) as f32
+    }
+
+    fn centre(&self, bin: usize) -> f32 {
+        self.largest * (bin as f32 + 0.5) / BINS as f32
     }
 
     fn upper_edge(&self, bin: usize) -> f32 {
@@ -102,7 +118,7 @@ impl Histogram {
             let scale = range / LIMIT;
             let bins = self.counts.iter().enumerate().filter(|(_, count)| **count > 0);
             bins.map(|(bin, &count)| {
-                let value = self.largest * (bin as f32 + 0.5) / BINS as f32;
+                let value = self.centre(bin);
                 let error = f64::from((value / scale).round_ties_even().min(LIMIT) * scale - value);
                 error * error * count as f64
             })
@@ -171,7 +187,7 @@ mod tests {
         let mut histogram = Histogram::new(10.0);
         histogram.add(&vec![1.0; 99_950]);
         histogram.add(&[10.0; 50]);
-        let range = |method| histogram.scale(method) * LIMIT;
+        let range = |method| histogram.scale(method).unwrap() * LIMIT;
         assert!((range(Method::MinMax) - 10.0).abs() < 1e-4);
         assert!((range(Method::Percentile999) - 1.0).abs() < 0.01);
         assert!((range(Method::Percentile9999) - 10.0).abs() < 0.01);
@@ -180,20 +196,31 @@ mod tests {
     }
 
     #[test]
+    fn the_mean_is_that_of_the_values() {
+        let mut histogram = Histogram::new(4.0);
+        histogram.add(&[4.0, -1.0, 0.5]);
+        let mut other = Histogram::new(4.0);
+        other.add(&[-3.0]);
+        assert!((histogram.merge(&other).mean() - 0.125).abs() < 2e-3);
+    }
+
+    #[test]
     fn least_squares_gives_up_rare_outliers() {
         let mut histogram = Histogram::new(2.0);
         let values: Vec<f32> = (0..1_000_000).map(|i| i as f32 / 1_000_000.0).collect();
         histogram.add(&values);
         histogram.add(&[2.0]);
-        let range = histogram.scale(Method::MeanSquaredError) * LIMIT;
+        let range = histogram.scale(Method::MeanSquaredError).unwrap() * LIMIT;
         assert!((0.9..1.2).contains(&range), "{range}");
     }
 
     #[test]
-    fn what_is_always_zero_gets_a_range() {
-        let histogram = Histogram::new(0.0);
+    fn what_is_always_zero_has_no_scale() {
+        let mut histogram = Histogram::new(0.0);
+        histogram.add(&[0.0; 3]);
         for method in Method::ALL {
-            assert!(histogram.scale(method) > 0.0, "{method}");
+            assert_eq!(histogram.scale(method), None, "{method}");
         }
+        assert_eq!(histogram.mean(), 0.0);
     }
 }

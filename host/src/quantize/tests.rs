@@ -118,6 +118,42 @@ fn int8_stays_close_to_float() {
     }
 }
 
+/// Channels of feature maps multiplied by powers of two, and what reads them divided: in floating point nothing changes.
+fn uneven(mut network: Layers) -> Layers {
+    let powers = |count: usize| (0..count).map(|channel| (channel as f32 % 9.0 - 4.0).exp2()).collect::<Vec<_>>();
+    let mut read = vec![1.0];
+    let last = network.layers.len() - 1;
+    for (index, layer) in network.layers.iter_mut().enumerate() {
+        let (Layer::Conv { weight, bias, outputs, .. } | Layer::Dense { weight, bias, outputs, .. }) = layer else {
+            continue;
+        };
+        let made = if index == last { vec![1.0] } else { powers(*outputs) };
+        let taps = weight.len() / bias.len() / read.len();
+        for ((filter, bias), factor) in weight.chunks_exact_mut(taps * read.len()).zip(bias).zip(&made) {
+            for (kernel, divisor) in filter.chunks_exact_mut(taps).zip(&read) {
+                kernel.iter_mut().for_each(|weight| *weight *= factor / divisor);
+            }
+            *bias *= factor;
+        }
+        read = made;
+    }
+    network
+}
+
+#[test]
+fn channels_of_uneven_size_cost_nothing() {
+    let [even, uneven] = [network(1), uneven(network(1))].map(|network| export(&network, &card()).expect("a file"));
+    let scores = |onnx: &[u8]| -> Vec<f32> {
+        let model = Model::from_bytes(onnx).expect("a model");
+        images(2, 30).iter().map(|image| model.classify(image).expect("a score").logit).collect()
+    };
+    assert_eq!(scores(&even), scores(&uneven));
+    for method in Method::ALL {
+        let [even, uneven] = [&even, &uneven].map(|onnx| quantized(onnx, Some(method)).expect("int8").bytes);
+        assert_eq!(scores(&even), scores(&uneven), "{method}");
+    }
+}
+
 #[test]
 fn the_card_tells_what_was_done() {
     let float = export(&network(0), &card()).expect("a file");

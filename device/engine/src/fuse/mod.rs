@@ -9,7 +9,7 @@
 //! |---|---|
 //! | `image` → QuantizeLinear | a table of what each of the 256 pixel values becomes |
 //! | QLinearConv [→ Relu] [→ MaxPool 2×2, stride 2], in either order | [`Layer::Convolution`] |
-//! | QLinearConv with as many groups as channels [→ Relu] | [`Layer::Depthwise`]; global average pooling is one with weights 1 |
+//! | QLinearConv with as many groups as channels [→ Relu] | [`Layer::Depthwise`]; global average pooling is one with equal weights within each channel |
 //! | MaxPool 2×2, stride 2 elsewhere | [`Layer::MaxPool`] |
 //! | two DequantizeLinear → Add [→ Relu] → QuantizeLinear [→ Relu] | [`Layer::Add`] |
 //! | DequantizeLinear → `logit` → Sigmoid → `probability`, of one value | the scale of the last map |
