@@ -22,7 +22,7 @@ use crate::{
     activation::{Head, Seen},
     fuse,
     probability::probability,
-    profile::{LayerProfile, Profile, median},
+    timing::{LayerTiming, Timing, median},
 };
 
 /// A fused network, ready to run from any number of threads.
@@ -115,7 +115,7 @@ impl Network {
     }
 
     /// Times the whole network and, without tract between them, its layers, `rounds` times in turn.
-    pub(crate) fn profile(&self, pixels: &[u8], rounds: usize) -> TractResult<Profile> {
+    pub(crate) fn time(&self, pixels: &[u8], rounds: usize) -> TractResult<Timing> {
         let mut maps = vec![vec![0; self.quantize.to.len()]];
         maps.extend(self.layers.iter().map(|layer| vec![0; layer.op.prepared.output().len()]));
         let mut scratch: Vec<Scratch> = self.layers.iter().map(|layer| layer.op.prepared.scratch()).collect();
@@ -134,14 +134,14 @@ impl Network {
                 layers[index].push(start.elapsed());
             }
         }
-        let of_layer = |(layer, times): (&Layer, Vec<Duration>)| LayerProfile {
+        let of_layer = |(layer, times): (&Layer, Vec<Duration>)| LayerTiming {
             node: layer.node.clone(),
             kind: layer.op.name,
             algorithm: layer.op.prepared.algorithm(),
             output: layer.op.prepared.output().shape(),
             time: median(times),
         };
-        Ok(Profile { network: median(network), layers: self.layers.iter().zip(layers).map(of_layer).collect() })
+        Ok(Timing { network: median(network), layers: self.layers.iter().zip(layers).map(of_layer).collect() })
     }
 
     fn state(&self) -> TractResult<State> {

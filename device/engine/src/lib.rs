@@ -21,7 +21,7 @@ mod integer;
 mod model;
 pub mod onnx;
 mod probability;
-mod profile;
+mod timing;
 
 pub use activation::{ActivationMap, Grid};
 pub use card::{CARD_KEY, Card, CardError, Subtypes};
@@ -31,4 +31,4 @@ pub use execution::Execution;
 pub use fuse::{Obstacle, Unfused};
 pub use kernels::{Kernels, KernelsError, LayerError, Shape};
 pub use model::{Examination, MAX_MODEL_BYTES, Model, ModelError, Observer, Score, card, decode};
-pub use profile::{LayerProfile, Profile};
+pub use timing::{LayerTiming, Timing};

@@ -21,7 +21,7 @@ use crate::{
     execution::Execution,
     float, fuse, fused, integer,
     onnx::pb::{ModelProto, ValueInfoProto},
-    profile::Profile,
+    timing::Timing,
 };
 
 /// Largest model file that is read, in bytes (64 MiB).
@@ -207,10 +207,10 @@ impl Model {
 
     /// Measures what the layers of a fused network take, the network and its layers `rounds` times in turn on one input. `None`
     /// if the network is not fused.
-    pub fn profile(&self, input: &[u8], rounds: usize) -> Result<Option<Profile>, ModelError> {
+    pub fn time(&self, input: &[u8], rounds: usize) -> Result<Option<Timing>, ModelError> {
         check_input(&self.card, input)?;
         match &self.network {
-            Network::Fused(network) => guarded(|| network.profile(input, rounds)).map(Some),
+            Network::Fused(network) => guarded(|| network.time(input, rounds)).map(Some),
             Network::Tract { .. } => Ok(None),
         }
     }

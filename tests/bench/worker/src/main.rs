@@ -27,10 +27,10 @@ fn profile() -> Result<(), Failure> {
     let model = Model::open(Path::new(&model))?;
     let images = std::fs::read(images)?;
     let image = images.get(..model.card().contract.len()).ok_or("the file of images is empty")?;
-    let profile = model.profile(image, 2000)?.ok_or("the network is not fused")?;
+    let timing = model.time(image, 2000)?.ok_or("the network is not fused")?;
     println!("execution {}", model.execution());
-    println!("network {}", profile.network.as_nanos());
-    for layer in profile.layers {
+    println!("network {}", timing.network.as_nanos());
+    for layer in timing.layers {
         let [height, width, channels] = [layer.output.height, layer.output.width, layer.output.channels];
         let [kind, algorithm] = [layer.kind, layer.algorithm];
         println!("{kind} {algorithm} {height}x{width}x{channels} {}", layer.time.as_nanos());

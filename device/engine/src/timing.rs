@@ -6,16 +6,16 @@ use kernels::Shape;
 
 /// What an image takes, as medians.
 #[derive(Clone, Debug)]
-pub struct Profile {
+pub struct Timing {
     /// The whole network, as [`crate::Model::classify`] runs it.
     pub network: Duration,
     /// Its layers, each run by itself without tract around it.
-    pub layers: Vec<LayerProfile>,
+    pub layers: Vec<LayerTiming>,
 }
 
 /// What a layer takes.
 #[derive(Clone, Debug)]
-pub struct LayerProfile {
+pub struct LayerTiming {
     /// Name of the node in the file that it begins with.
     pub node: String,
     /// What it computes.
