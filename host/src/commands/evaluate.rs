@@ -16,7 +16,7 @@ use crate::{
     calendar::{now, utc},
     data::{Dataset, Part, split::SplitKind},
     evaluation::{
-        Against, Estimate, Judged, judged, open_model,
+        Against, Estimate, Interval, Judged, judged, open_model,
         report::{self, Evaluation, Subject},
         score,
     },
@@ -206,14 +206,14 @@ fn text(evaluation: &Evaluation) -> String {
     text
 }
 
-/// A figure with its interval by bootstrap, or Wilson's where the bootstrap knows no chance.
+/// A figure with the interval to read.
 fn words(estimate: Option<Estimate>) -> String {
-    let Some(Estimate { value, by_patient, wilson }) = estimate else { return "these images do not tell".to_owned() };
-    let chance = by_patient.filter(|interval| interval.low < interval.high);
-    match (chance, wilson) {
-        (Some(interval), _) => format!("{value:.4}  ({:.4} to {:.4})", interval.low, interval.high),
-        (None, Some(interval)) => format!("{value:.4}  (Wilson: {:.4} to {:.4})", interval.low, interval.high),
-        (None, None) => format!("{value:.4}"),
+    let Some(estimate) = estimate else { return "these images do not tell".to_owned() };
+    match estimate.interval() {
+        Some((Interval { low, high }, wilson)) => {
+            format!("{:.4}  ({}{low:.4} to {high:.4})", estimate.value, if wilson { "Wilson: " } else { "" })
+        }
+        None => format!("{:.4}", estimate.value),
     }
 }
 

@@ -66,6 +66,14 @@ pub struct Estimate {
     pub wilson: Option<Interval>,
 }
 
+impl Estimate {
+    /// The interval to read, and whether it is Wilson's: that where the bootstrap knows no chance.
+    pub(crate) fn interval(&self) -> Option<(Interval, bool)> {
+        let chance = self.by_patient.filter(|interval| interval.low < interval.high || self.wilson.is_none());
+        chance.map(|interval| (interval, false)).or(self.wilson.map(|interval| (interval, true)))
+    }
+}
+
 /// What a measure comes to.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) enum Value {

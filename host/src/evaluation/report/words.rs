@@ -5,11 +5,10 @@ use crate::{
     evaluation::{Estimate, Interval},
 };
 
-/// The interval to read: by bootstrap, or Wilson's where the bootstrap knows no chance.
+/// The interval to read.
 fn interval(estimate: Estimate) -> Option<String> {
-    let words = |Interval { low, high }: Interval| range(low, high);
-    let chance = estimate.by_patient.filter(|interval| interval.low < interval.high || estimate.wilson.is_none());
-    chance.map(words).or_else(|| estimate.wilson.map(|interval| format!("Wilson {}", words(interval))))
+    let (Interval { low, high }, wilson) = estimate.interval()?;
+    Some(format!("{}{}", if wilson { "Wilson " } else { "" }, range(low, high)))
 }
 
 /// A figure and the interval to read, in a sentence.
