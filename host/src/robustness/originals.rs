@@ -10,7 +10,7 @@ use rayon::prelude::*;
 use serde::Serialize;
 use shared::verdict::Verdict;
 
-use super::run::{RobustnessError, probabilities, read};
+use super::run::{Answer, RobustnessError, judged, read};
 use crate::data::{Files, Label};
 
 /// How far the answers on files of two sizes agree.
@@ -51,16 +51,13 @@ impl Agreement {
         stop: &AtomicBool,
     ) -> Result<Vec<Self>, RobustnessError> {
         let (pairs, unpaired) = pairs(originals, copies);
-        let judged: Vec<[Vec<f32>; 2]> = pairs
+        let answers: Vec<[Vec<Answer>; 2]> = pairs
             .par_iter()
             .map(|(original, copy)| {
                 if stop.load(Ordering::Relaxed) {
                     return Err(RobustnessError::Stopped);
                 }
-                Ok([
-                    probabilities(models, &read(originals, original, None)?)?,
-                    probabilities(models, &read(copies, copy, None)?)?,
-                ])
+                Ok([judged(models, &read(originals, original, None)?)?, judged(models, &read(copies, copy, None)?)?])
             })
             .collect::<Result<_, RobustnessError>>()?;
         Ok(models
@@ -76,8 +73,8 @@ impl Agreement {
                     differing: Vec::new(),
                     unpaired: unpaired.clone(),
                 };
-                for ((name, _), [original, copy]) in pairs.iter().zip(&judged) {
-                    let (original, copy) = (original[number], copy[number]);
+                for ((name, _), [original, copy]) in pairs.iter().zip(&answers) {
+                    let [original, copy] = [original, copy].map(|answers| answers[number].probability);
                     let verdicts = [original, copy].map(|p| point.verdict(p));
                     let same_decision = point.positive(original) == point.positive(copy);
                     let same_verdict = verdicts[0] == verdicts[1];
@@ -151,9 +148,9 @@ mod tests {
         assert_eq!(agreement.pairs, 4);
         let unpaired = ["NORMAL/synthetic-0002-normal.png", "PNEUMONIA/synthetic-0005-pneumonia.png"];
         assert_eq!(agreement.unpaired, unpaired);
-        let black = probabilities(&models, &Radiograph::new(black.into()).unwrap()).unwrap()[0];
+        let black = judged(&models, &Radiograph::new(black.into()).unwrap()).unwrap()[0].probability;
         let drawn = read(&files[0], "PNEUMONIA/synthetic-0001-pneumonia.png", None).unwrap();
-        let drawn = probabilities(&models, &drawn).unwrap()[0];
+        let drawn = judged(&models, &drawn).unwrap()[0].probability;
         assert!(agreement.largest_difference >= (black - drawn).abs());
         let point = models[0].card().point;
         let differs = |d: &Disagreement| d.name.ends_with("0001-pneumonia.png");
@@ -162,7 +159,7 @@ mod tests {
             .into_iter()
             .chain(["PNEUMONIA/synthetic-0003-pneumonia", "NORMAL/synthetic-0004-normal"]);
         let ask = |files: &Files, name: &str| {
-            probabilities(&models, &read(files, &format!("{name}.png"), None).unwrap()).unwrap()[0]
+            judged(&models, &read(files, &format!("{name}.png"), None).unwrap()).unwrap()[0].probability
         };
         let asked: Vec<[f32; 2]> = names.map(|name| [ask(&files[0], name), ask(&files[1], name)]).collect();
         let verdicts = asked.iter().filter(|[a, b]| point.verdict(*a) == point.verdict(*b)).count();

@@ -7,25 +7,35 @@ use std::{
 };
 
 use decode::Radiograph;
-use engine::{Model, ModelError};
+use engine::{Card, Examination, Model, ModelError};
 use image::{ImageError, ImageFormat};
 use indicatif::ProgressBar;
 use rayon::prelude::*;
 use shared::{
     contract::Fit,
+    guard,
     verdict::{Digest, Refusal},
 };
 
 use super::change::{Change, ChangeError, grey};
 use crate::data::{Files, Sample, SkipReason};
 
-/// What the models say of one radiograph: probabilities of pneumonia, one for each model.
+/// What a model says of one radiograph.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Answer {
+    /// Probability of pneumonia.
+    pub probability: f32,
+    /// True if the box would refuse the picture instead of telling that.
+    pub withheld: bool,
+}
+
+/// What the models say of one radiograph, one answer for each model.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Answers {
     /// As it is.
-    pub base: Vec<f32>,
-    /// After each change, or why the box would refuse it.
-    pub changed: Vec<Result<Vec<f32>, Refusal>>,
+    pub base: Vec<Answer>,
+    /// After each change, or why it cannot be judged at all.
+    pub changed: Vec<Result<Vec<Answer>, Refusal>>,
 }
 
 /// Why the answers are not there.
@@ -109,7 +119,7 @@ impl Measurement<'_> {
             .collect()
     }
 
-    fn judge(&self, change: &str, radiograph: &Radiograph, sample: &Sample) -> Result<Vec<f32>, RobustnessError> {
+    fn judge(&self, change: &str, radiograph: &Radiograph, sample: &Sample) -> Result<Vec<Answer>, RobustnessError> {
         if let Some(folder) = self.keep {
             let folder = folder.join(&sample.name);
             let path = folder.join(format!("{change}.png"));
@@ -117,7 +127,7 @@ impl Measurement<'_> {
             made.and_then(|()| radiograph.image().save_with_format(&path, ImageFormat::Png))
                 .map_err(|source| RobustnessError::Write { path, source })?;
         }
-        Ok(probabilities(self.models, radiograph)?)
+        Ok(judged(self.models, radiograph)?)
     }
 }
 
@@ -132,18 +142,25 @@ pub(super) fn read(files: &Files, name: &str, digest: Option<Digest>) -> Result<
 }
 
 /// What each model says of a radiograph. It is prepared once for models with the same input.
-pub(super) fn probabilities(models: &[Model], radiograph: &Radiograph) -> Result<Vec<f32>, ModelError> {
+pub(super) fn judged(models: &[Model], radiograph: &Radiograph) -> Result<Vec<Answer>, ModelError> {
+    let picture = radiograph.picture();
+    let good = guard::check_picture(&picture).is_ok();
     let mut inputs: Vec<((u16, Fit), Vec<u8>)> = Vec::new();
     models
         .iter()
         .map(|model| {
-            let contract = &model.card().contract;
+            let Card { contract, guard, .. } = model.card();
             let shape = (contract.side, contract.fit);
             let index = inputs.iter().position(|(known, _)| *known == shape).unwrap_or_else(|| {
-                inputs.push((shape, radiograph.picture().prepare(contract, false)));
+                inputs.push((shape, picture.prepare(contract, false)));
                 inputs.len() - 1
             });
-            Ok(model.classify(&inputs[index].1)?.probability)
+            let input = &inputs[index].1;
+            let Examination { score, features, .. } = model.examine(input)?;
+            let told = good
+                && guard::check_input(input, contract, guard.as_ref()).is_ok()
+                && guard::check_features(&features, guard.as_ref()).is_ok();
+            Ok(Answer { probability: score.probability, withheld: !told })
         })
         .collect()
 }
@@ -187,8 +204,8 @@ mod tests {
         let answers = judge(false).unwrap();
         for (sample, answer) in samples.iter().zip(&answers) {
             let expected = models[0].classify(&sample.pixels).unwrap().probability;
-            assert_eq!(answer.base, [expected; 2]);
-            assert_eq!(answer.changed[..3], [(); 3].map(|()| Ok(vec![expected; 2])));
+            assert_eq!(answer.base.iter().map(|base| base.probability).collect::<Vec<_>>(), [expected; 2]);
+            assert_eq!(answer.changed[..3], [(); 3].map(|()| Ok(answer.base.clone())));
         }
         assert!(answers.iter().any(|answer| answer.changed[3].as_ref() != Ok(&answer.base)));
         assert_eq!(judge(false).unwrap(), answers);

@@ -20,6 +20,8 @@ pub struct Summary {
     pub worst: Option<(f64, &'static str)>,
     /// Mean share of decisions that these changes flip.
     pub flips: Option<f64>,
+    /// Mean share of which the box would say something definite, and wrong, after these changes.
+    pub told_wrong: Option<f64>,
     /// AUROC with the outer fifth of the picture black.
     pub without_border: Option<f64>,
     /// AUROC with nothing but that outer fifth.
@@ -43,6 +45,7 @@ impl Summary {
             shifted: [0, 1, 2].map(|figure| mean(&|row| figures(row)[figure])),
             worst: areas.min_by(|a, b| a.0.total_cmp(&b.0)),
             flips: mean(&|row| Some(row.against_unchanged.as_ref()?.decision_flip_share?.value)),
+            told_wrong: mean(&|row| Some(row.told_wrong?.value)),
             without_border: auroc_of("black-border-20"),
             only_border: auroc_of("only-border-20"),
         }
@@ -59,6 +62,7 @@ impl Summary {
             "ECE",
             "shifted",
             "flips %",
+            "told wrong %",
             "worst AUROC",
             "of",
             "without border",
@@ -70,7 +74,7 @@ impl Summary {
                 cells.push(number(summary.unchanged[figure], places));
                 cells.push(number(summary.shifted[figure], places));
             }
-            cells.push(number(summary.flips.map(|share| 100.0 * share), 1));
+            cells.extend([summary.flips, summary.told_wrong].map(|share| number(share.map(|share| 100.0 * share), 1)));
             cells.push(number(summary.worst.map(|(area, _)| area), 4));
             cells.push(summary.worst.map_or_else(String::new, |(_, change)| change.to_owned()));
             cells.extend([summary.without_border, summary.only_border].map(|area| number(area, 4)));
@@ -91,6 +95,8 @@ mod tests {
             kind,
             images: 10,
             refused: 0,
+            withheld: None,
+            told_wrong: Proportion::of(10 - right, 10),
             auroc: Some(auroc),
             accuracy: Proportion::of(right, 10),
             calibration_error,
@@ -113,6 +119,7 @@ mod tests {
         assert_eq!(summary.unchanged, [Some(1.0), Some(1.0), Some(0.0)]);
         assert_eq!(summary.shifted, [Some(0.625), Some(0.7), Some(0.5)]);
         assert_eq!(summary.worst, Some((0.5, "windowed")));
+        assert!(summary.told_wrong.is_some_and(|share| (share - 0.3).abs() < 1e-12));
         assert_eq!((summary.without_border, summary.only_border), (Some(0.875), Some(0.625)));
         assert_eq!(Summary::of("model", &rows[..2]).shifted, [None; 3]);
         let text = Summary::table(&[summary], Style::Text);

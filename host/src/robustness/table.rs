@@ -2,11 +2,11 @@
 
 use rayon::prelude::*;
 use serde::Serialize;
-use shared::verdict::OperatingPoint;
+use shared::verdict::{OperatingPoint, Verdict};
 
 use super::{
     change::{Change, Kind},
-    run::Answers,
+    run::{Answer, Answers},
 };
 use crate::{
     data::Sample,
@@ -23,8 +23,12 @@ pub struct Row {
     pub kind: Option<Kind>,
     /// Radiographs judged.
     pub images: usize,
-    /// Radiographs that the box would refuse after the change; they are in no figure of this row.
+    /// Radiographs that cannot be judged after the change; they are in no figure of this row.
     pub refused: usize,
+    /// Share that the box would refuse by its guard; the other figures are of these, too.
+    pub withheld: Option<Proportion>,
+    /// Share of which the box would say *normal* or *pneumonia*, and would be wrong.
+    pub told_wrong: Option<Proportion>,
     /// Area under the receiver operating characteristic; `None` with one class only.
     pub auroc: Option<f64>,
     /// Share of right decisions at the threshold.
@@ -84,20 +88,43 @@ pub fn rows(
     answers: &[Answers],
 ) -> Vec<Row> {
     let images = || samples.iter().zip(answers);
-    let base: Vec<Judged> = images().map(|(sample, a)| Judged::of(sample, a.base[model])).collect();
+    let base: Vec<Told> = images().map(|(sample, a)| Told::of(sample, a.base[model])).collect();
     let after = changes.par_iter().enumerate().map(|(number, change)| {
-        let judged = |(sample, a): (&&Sample, &Answers)| {
+        let told = |(sample, a): (&&Sample, &Answers)| {
             let changed = a.changed[number].as_ref().ok()?;
-            Some((Judged::of(sample, a.base[model]), Judged::of(sample, changed[model])))
+            Some((Judged::of(sample, a.base[model].probability), Told::of(sample, changed[model])))
         };
-        let (before, after): (Vec<Judged>, Vec<Judged>) = images().filter_map(judged).unzip();
+        let (before, after): (Vec<Judged>, Vec<Told>) = images().filter_map(told).unzip();
         let mut row = Row::of(change.name, Some(change.kind), &after, point);
         row.refused = answers.len() - after.len();
+        let after: Vec<Judged> = after.into_iter().map(|told| told.judged).collect();
         row.against_unchanged = Some(Shift::of(&before, &after, point));
         row
     });
     let after: Vec<Row> = after.collect();
     [Row::of("unchanged", None, &base, point)].into_iter().chain(after).collect()
+}
+
+/// A radiograph that was judged, and whether the box would tell the answer.
+struct Told {
+    judged: Judged,
+    withheld: bool,
+}
+
+impl Told {
+    fn of(sample: &Sample, answer: Answer) -> Self {
+        Self { judged: Judged::of(sample, answer.probability), withheld: answer.withheld }
+    }
+
+    /// True if the box would say something definite, and it is wrong.
+    fn is_wrong(&self, point: OperatingPoint) -> bool {
+        let right = match point.verdict(self.judged.probability) {
+            Verdict::Normal => !self.judged.label.positive(),
+            Verdict::Pneumonia => self.judged.label.positive(),
+            Verdict::Refer => true,
+        };
+        !self.withheld && !right
+    }
 }
 
 /// AUROC, accuracy and expected calibration error.
@@ -113,8 +140,10 @@ fn mean(values: impl Iterator<Item = f64>) -> Option<f64> {
 }
 
 impl Row {
-    fn of(change: &'static str, kind: Option<Kind>, judged: &[Judged], point: OperatingPoint) -> Self {
-        let (auroc, accuracy, calibration_error) = figures(judged, point);
+    fn of(change: &'static str, kind: Option<Kind>, told: &[Told], point: OperatingPoint) -> Self {
+        let judged: Vec<Judged> = told.iter().map(|told| told.judged.clone()).collect();
+        let (auroc, accuracy, calibration_error) = figures(&judged, point);
+        let share = |is: &dyn Fn(&Told) -> bool| Proportion::of(told.iter().filter(|t| is(t)).count(), told.len());
         let mean_of = |positive: bool| {
             mean(judged.iter().filter(|j| j.label.positive() == positive).map(|j| f64::from(j.probability)))
         };
@@ -123,6 +152,8 @@ impl Row {
             kind,
             images: judged.len(),
             refused: 0,
+            withheld: share(&|told| told.withheld),
+            told_wrong: share(&|told| told.is_wrong(point)),
             auroc,
             accuracy,
             calibration_error,
@@ -179,6 +210,8 @@ pub fn table(rows: &[Row], style: Style) -> String {
         "p normal",
         "p pneumonia",
         "ECE",
+        "withheld %",
+        "told wrong % (95 %)",
     ];
     let cells = rows.iter().map(|row| {
         let shift = row.against_unchanged.as_ref();
@@ -191,16 +224,15 @@ pub fn table(rows: &[Row], style: Style) -> String {
             number(row.accuracy.map(|a| a.value), 3),
             of(|s| difference(s.accuracy, 3)),
             of(|s| s.decision_flips.to_string()),
-            of(|s| match s.decision_flip_share {
-                Some(p) => format!("{:.1} ({:.1} to {:.1})", 100.0 * p.value, 100.0 * p.low, 100.0 * p.high),
-                None => String::new(),
-            }),
+            of(|s| percent(s.decision_flip_share)),
             of(|s| s.verdict_flips.to_string()),
             of(|s| format!("{:.3}", s.mean_difference)),
             of(|s| format!("{:.3}", s.largest_difference)),
             number(row.mean_probability[0], 3),
             number(row.mean_probability[1], 3),
             format!("{:.3}", row.calibration_error),
+            number(row.withheld.map(|share| 100.0 * share.value), 1),
+            percent(row.told_wrong),
         ]
     });
     layout(&headings, &cells.collect::<Vec<_>>(), style)
@@ -209,6 +241,12 @@ pub fn table(rows: &[Row], style: Style) -> String {
 /// `places` decimals; nothing for what has no value.
 pub(super) fn number(value: Option<f64>, places: usize) -> String {
     value.map_or_else(String::new, |value| format!("{value:.places$}"))
+}
+
+/// A share in percent with its interval.
+fn percent(share: Option<Proportion>) -> String {
+    share
+        .map_or_else(String::new, |p| format!("{:.1} ({:.1} to {:.1})", 100.0 * p.value, 100.0 * p.low, 100.0 * p.high))
 }
 
 fn difference(difference: Option<Difference>, places: usize) -> String {
@@ -257,19 +295,22 @@ mod tests {
 
     const POINT: OperatingPoint = OperatingPoint { threshold: 0.5, refer_from: 0.25, refer_to: 0.75 };
 
-    /// Four radiographs, each of a patient of its own; the box refuses the last one after the second change.
+    /// Four radiographs, each of a patient of its own; the last one cannot be judged after the second change, and the guard
+    /// refuses the second one after the first change.
     fn example() -> Vec<Row> {
         let changes = chosen(&["png".to_owned(), "mirrored".to_owned()]).unwrap();
         let base = [0.125, 0.375, 0.625, 1.0];
         let mirrored = [Ok(0.125), Ok(0.625), Ok(0.375), Err(Refusal::TooSmall)];
-        let answers: Vec<Answers> = base
+        let answer = |probability| vec![Answer { probability, withheld: false }];
+        let mut answers: Vec<Answers> = base
             .into_iter()
             .zip(mirrored)
             .map(|(base, mirrored)| Answers {
-                base: vec![base],
-                changed: vec![Ok(vec![base]), mirrored.map(|p| vec![p])],
+                base: answer(base),
+                changed: vec![Ok(answer(base)), mirrored.map(answer)],
             })
             .collect();
+        answers[1].changed[0] = Ok(vec![Answer { probability: 0.375, withheld: true }]);
         let sample = |(patient, label): (&str, Label)| Sample {
             name: format!("{patient}.png"),
             label,
@@ -287,6 +328,7 @@ mod tests {
     #[test]
     fn figures_of_a_small_table() {
         let [unchanged, same, mirrored] = example().try_into().unwrap();
+        assert_eq!([&unchanged, &same].map(|row| row.withheld.unwrap().value), [0.0, 0.25]);
         assert!(unchanged.against_unchanged.is_none() && unchanged.kind.is_none());
         assert_eq!((unchanged.images, unchanged.auroc), (4, Some(1.0)));
         assert_eq!(unchanged.mean_probability, [Some(0.25), Some(0.8125)]);
@@ -311,6 +353,25 @@ mod tests {
     }
 
     #[test]
+    fn what_is_told_wrong_is_definite_and_not_withheld() {
+        let told = |label: Label, probability: f32, withheld: bool| {
+            let judged = Judged {
+                name: String::new(),
+                label,
+                subtype: None,
+                patient: String::new(),
+                official: None,
+                probability,
+            };
+            Told { judged, withheld }.is_wrong(POINT)
+        };
+        assert!(told(Label::Normal, 0.9, false) && told(Label::Pneumonia, 0.1, false));
+        assert!(!told(Label::Normal, 0.1, false) && !told(Label::Pneumonia, 0.9, false));
+        // Referred, or refused.
+        assert!(!told(Label::Normal, 0.6, false) && !told(Label::Normal, 0.9, true));
+    }
+
+    #[test]
     fn table_as_text_and_as_markdown() {
         let rows = example();
         let text = table(&rows, Style::Text);
@@ -324,6 +385,6 @@ mod tests {
         assert!(markdown.starts_with("| change | images | AUROC |"), "{markdown}");
         assert!(markdown.contains("mean \\|Δp\\|"), "{markdown}");
         let columns = |line: &str| line.replace("\\|", "").matches('|').count();
-        assert!(markdown.lines().all(|line| columns(line) == 15), "{markdown}");
+        assert!(markdown.lines().all(|line| columns(line) == 17), "{markdown}");
     }
 }
