@@ -176,14 +176,12 @@ mod tests {
         synthetic,
     };
 
-    #[test]
-    fn models_on_disk_are_those_that_were_measured() {
+    /// A network that was never trained, delivered with `images` drawings.
+    fn delivered(design: &Design, images: u64, folder: &Path) -> (Dataset, Split, Delivery) {
         let contract = InputContract { side: 32, fit: Fit::Stretch, scale: 1.0 / 255.0, zero_point: 0 };
-        let data = synthetic::dataset(60, 3, &contract).unwrap();
+        let data = synthetic::dataset(images, 3, &contract).unwrap();
         let split = Split::new(&data, SplitKind::Patient, 3).unwrap();
-        let design =
-            Design { architecture: Architecture::Baseline, channels: 1, widths: Vec::new(), batch_norm: false };
-        let layers = Network::initialise(&design, 32, 3, &burn::tensor::Device::flex()).unwrap().layers();
+        let layers = Network::initialise(design, 32, 3, &burn::tensor::Device::flex()).unwrap().layers();
         let card = Card {
             synthetic: true,
             recipe: "none".to_owned(),
@@ -192,8 +190,16 @@ mod tests {
             data_digest: data.digest().to_string(),
             ..Card::new("synthetic-test", contract)
         };
+        let delivery = deliver(layers, &card, true, &data, &split, folder).unwrap();
+        (data, split, delivery)
+    }
+
+    #[test]
+    fn models_on_disk_are_those_that_were_measured() {
+        let design =
+            Design { architecture: Architecture::Baseline, channels: 1, widths: Vec::new(), batch_norm: false };
         let folder = tempfile::tempdir().unwrap();
-        let delivery = deliver(layers, &card, true, &data, &split, folder.path()).unwrap();
+        let (data, split, delivery) = delivered(&design, 60, folder.path());
         let names: Vec<_> = delivery.models.iter().map(|m| m.file.as_str()).collect();
         assert_eq!(names, ["synthetic-model-float32.onnx", "synthetic-model-int8.onnx"]);
         for (result, int8) in delivery.models.iter().zip([false, true]) {
@@ -208,5 +214,26 @@ mod tests {
         }
         let recipe = Model::open(&folder.path().join(names[1])).unwrap().card().recipe.clone();
         assert!(recipe.contains(&delivery.models[0].digest), "{recipe}");
+    }
+
+    #[test]
+    fn the_card_holds_what_the_box_needs_beside_the_answer() {
+        let design =
+            Design { architecture: Architecture::Averaged, channels: 1, widths: vec![6, 12, 24], batch_norm: true };
+        let folder = tempfile::tempdir().unwrap();
+        let (data, split, delivery) = delivered(&design, 300, folder.path());
+        let [float, int8] = [0, 1].map(|n| Model::open(&folder.path().join(&delivery.models[n].file)).unwrap());
+        for model in [&float, &int8] {
+            let card = model.card();
+            let guard = card.guard.as_ref().unwrap();
+            assert_eq!(guard.images as usize, split.train.len());
+            let features = guard.features.as_ref().unwrap();
+            let held = |&&i: &&usize| features.holds(&model.examine(&data.samples[i].pixels).unwrap().features);
+            assert!(split.train.iter().filter(held).count() * 100 >= split.train.len() * 98);
+            assert!(card.subtypes.is_none(), "drawings have no kinds of pneumonia");
+        }
+        assert_eq!(float.card().points, int8.card().points);
+        let features = |model: &Model| model.card().guard.as_ref().and_then(|guard| guard.features.clone());
+        assert_ne!(features(&float), features(&int8), "each has those of its own arithmetic");
     }
 }

@@ -62,6 +62,7 @@ impl Conv {
     }
 
     /// The convolution of inputs that are divided by `inputs`, channel by channel, and whose outputs are divided by `outputs`.
+    /// A channel with 0 of `inputs` counts nothing.
     pub(super) fn rescaled(&self, inputs: &[f32], outputs: &[f32]) -> Self {
         let mut conv = self.clone();
         let [height, width] = self.window.kernel;

@@ -15,16 +15,17 @@ impl Plan {
         let (map, pooling) = self.linear(average)?;
         let Layer::Depthwise(pooling) = pooling else { return None };
         let Shape { height, width, .. } = self.shapes[map];
-        let &weight = pooling.weights.first().filter(|&&weight| weight > 0)?;
-        if !is_whole(dense, [1, 1]) || !is_whole(pooling, [height, width]) {
-            return None;
-        }
-        if pooling.weights.iter().any(|&other| other != weight) || pooling.bias.iter().any(|&bias| bias != 0) {
+        if !is_whole(dense, [1, 1]) || !is_whole(pooling, [height, width]) || pooling.bias.iter().any(|&bias| bias != 0) {
             return None;
         }
         let logit = self.scale * dense.multipliers.first()?;
         // What a value adds to the integer that the dense layer reads.
-        let shares: Vec<f32> = pooling.multipliers.iter().map(|multiplier| multiplier * f32::from(weight)).collect();
+        let channels = pooling.weights.chunks_exact(height * width).zip(&pooling.multipliers);
+        let share = |(weights, multiplier): (&[i8], &f32)| {
+            let &weight = weights.first()?;
+            (weight >= 0 && weights.iter().all(|&other| other == weight)).then_some(multiplier * f32::from(weight))
+        };
+        let shares: Vec<f32> = channels.map(share).collect::<Option<_>>()?;
         let weights = shares.iter().zip(&dense.weights).map(|(share, &weight)| logit * f32::from(weight) * share);
         let averages = shares.iter().map(|share| share * self.scales[average]);
         let bias = logit * *dense.bias.first()? as f32;
