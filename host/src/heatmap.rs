@@ -1,16 +1,8 @@
 //! A radiograph with what speaks for pneumonia in it, as a PNG file.
 
-use std::{convert::Infallible, io::Cursor};
+use std::io::Cursor;
 
 use anyhow::Context;
-use embedded_graphics::{
-    Drawable, Pixel,
-    draw_target::DrawTarget,
-    geometry::{OriginDimensions, Point, Size},
-    mono_font::{MonoTextStyle, iso_8859_1::FONT_9X15},
-    pixelcolor::{Rgb888, RgbColor},
-    text::{Baseline, Text},
-};
 use engine::Card;
 use image::{
     GrayImage, ImageFormat, Rgb, RgbImage,
@@ -18,7 +10,7 @@ use image::{
 };
 use shared::{evidence::Evidence, preprocess::Picture};
 
-use crate::report::NOT_A_DEVICE;
+use crate::{lettering, report::NOT_A_DEVICE};
 
 /// Longest side of the picture, in pixels; larger radiographs are reduced.
 const LONGEST: u16 = 1024;
@@ -68,10 +60,9 @@ impl Sheet {
         for (x, y, pixel) in grey.enumerate_pixels() {
             sheet.0.put_pixel(x, y, Rgb(evidence.paint(pixel.0[0], [x, y], [width, height])));
         }
-        let style = MonoTextStyle::new(&FONT_9X15, Rgb888::WHITE);
         for (n, line) in (0..).zip(&lines) {
-            let place = Point::new(MARGIN as i32, (height + MARGIN + n * LETTER[1]) as i32);
-            let Ok(_) = Text::with_baseline(line, place, style, Baseline::Top).draw(&mut sheet);
+            let top = (height + MARGIN + n * LETTER[1]) as i32;
+            lettering::write(&mut sheet.0, line, [MARGIN as i32, top], Rgb([255; 3]));
         }
         sheet
     }
@@ -90,29 +81,6 @@ fn wrapped(text: &str, letters: usize) -> Vec<String> {
         }
     }
     lines
-}
-
-impl OriginDimensions for Sheet {
-    fn size(&self) -> Size {
-        Size::new(self.0.width(), self.0.height())
-    }
-}
-
-/// Text beyond the edges is cut off.
-impl DrawTarget for Sheet {
-    type Color = Rgb888;
-    type Error = Infallible;
-
-    fn draw_iter<I: IntoIterator<Item = Pixel<Rgb888>>>(&mut self, pixels: I) -> Result<(), Infallible> {
-        for Pixel(Point { x, y }, colour) in pixels {
-            if let (Ok(x), Ok(y)) = (u32::try_from(x), u32::try_from(y))
-                && let Some(pixel) = self.0.get_pixel_mut_checked(x, y)
-            {
-                *pixel = Rgb([colour.r(), colour.g(), colour.b()]);
-            }
-        }
-        Ok(())
-    }
 }
 
 #[cfg(test)]

@@ -26,6 +26,7 @@ pub mod files;
 pub mod guard;
 pub mod heatmap;
 pub mod interrupt;
+mod lettering;
 pub mod link;
 mod logistic;
 pub mod network;

@@ -1,20 +1,11 @@
 //! `host augment`: draws a contact sheet of what augmentation makes of a radiograph.
 
 use std::{
-    convert::Infallible,
     io::{self, Cursor, Write},
     path::{Path, PathBuf},
 };
 
 use anyhow::Context;
-use embedded_graphics::{
-    Drawable, Pixel,
-    draw_target::DrawTarget,
-    geometry::{OriginDimensions, Point, Size},
-    mono_font::{MonoTextStyle, iso_8859_1::FONT_9X15},
-    pixelcolor::{Gray8, GrayColor},
-    text::{Baseline, Text},
-};
 use image::{GrayImage, ImageFormat, Luma, imageops};
 use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
@@ -28,6 +19,7 @@ use crate::{
     augment::{Augmentation, Transform},
     exit::{Exit, Failure, WithExit},
     files::{ReadError, read_radiograph, write_atomically},
+    lettering,
     study::{Plan, PlanError},
     synthetic::{self, Drawing},
 };
@@ -216,9 +208,7 @@ impl Sheet {
     }
 
     fn text(&mut self, text: &str, top: u32) {
-        let style = MonoTextStyle::new(&FONT_9X15, Gray8::WHITE);
-        let place = Point::new(GAP as i32, top as i32 + 5);
-        let Ok(_) = Text::with_baseline(text, place, style, Baseline::Top).draw(self);
+        lettering::write(&mut self.0, text, [GAP as i32, top as i32 + 5], Luma([255]));
     }
 
     fn image(&mut self, values: &[f32], side: usize, scale: u32, [left, top]: [u32; 2]) {
@@ -233,29 +223,6 @@ impl Sheet {
         let mut png = Cursor::new(Vec::new());
         self.0.write_to(&mut png, ImageFormat::Png).context("the sheet cannot be made a PNG file")?;
         Ok(png.into_inner())
-    }
-}
-
-impl OriginDimensions for Sheet {
-    fn size(&self) -> Size {
-        Size::new(self.0.width(), self.0.height())
-    }
-}
-
-/// Text beyond the edges is cut off.
-impl DrawTarget for Sheet {
-    type Color = Gray8;
-    type Error = Infallible;
-
-    fn draw_iter<I: IntoIterator<Item = Pixel<Gray8>>>(&mut self, pixels: I) -> Result<(), Infallible> {
-        for Pixel(Point { x, y }, grey) in pixels {
-            if let (Ok(x), Ok(y)) = (u32::try_from(x), u32::try_from(y))
-                && let Some(pixel) = self.0.get_pixel_mut_checked(x, y)
-            {
-                *pixel = Luma([grey.luma()]);
-            }
-        }
-        Ok(())
     }
 }
 

@@ -1,17 +1,9 @@
 //! Pictures that are no radiographs, drawn at random: what the guard is measured with.
 
-use std::convert::Infallible;
-
-use embedded_graphics::{
-    Drawable, Pixel,
-    draw_target::DrawTarget,
-    geometry::{OriginDimensions, Point, Size},
-    mono_font::{MonoTextStyle, iso_8859_1::FONT_9X15},
-    pixelcolor::Gray8,
-    prelude::GrayColor,
-    text::{Baseline, Text},
-};
+use image::{GrayImage, Luma};
 use rand::{Rng, RngExt};
+
+use crate::lettering;
 
 /// Width and height of what is drawn.
 pub(super) const WIDTH: usize = 240;
@@ -80,36 +72,13 @@ pub(super) fn landscape(rng: &mut impl Rng) -> Vec<u8> {
 
 /// A page of letters, black on white.
 pub(super) fn page(rng: &mut impl Rng) -> Vec<u8> {
-    let mut page = Page(vec![255; WIDTH * HEIGHT]);
-    let style = MonoTextStyle::new(&FONT_9X15, Gray8::BLACK);
+    let mut page = GrayImage::from_pixel(WIDTH as u32, HEIGHT as u32, Luma([255]));
     let (left, lines) = (rng.random_range(0..30), rng.random_range(4..12));
     for line in 0..lines {
         let letters = rng.random_range(8..26);
         let text: String =
             (0..letters).map(|_| if rng.random_range(0..6) == 0 { ' ' } else { rng.random_range('a'..='z') }).collect();
-        let Ok(_) = Text::with_baseline(&text, Point::new(left, 6 + 15 * line), style, Baseline::Top).draw(&mut page);
+        lettering::write(&mut page, &text, [left, 6 + 15 * line], Luma([0]));
     }
-    page.0
-}
-
-struct Page(Vec<u8>);
-
-impl OriginDimensions for Page {
-    fn size(&self) -> Size {
-        Size::new(WIDTH as u32, HEIGHT as u32)
-    }
-}
-
-impl DrawTarget for Page {
-    type Color = Gray8;
-    type Error = Infallible;
-
-    fn draw_iter<I: IntoIterator<Item = Pixel<Gray8>>>(&mut self, pixels: I) -> Result<(), Infallible> {
-        for Pixel(Point { x, y }, colour) in pixels {
-            if (0..WIDTH as i32).contains(&x) && (0..HEIGHT as i32).contains(&y) {
-                self.0[y as usize * WIDTH + x as usize] = colour.luma();
-            }
-        }
-        Ok(())
-    }
+    page.into_raw()
 }
