@@ -32,6 +32,17 @@ fn end(network: &Network) -> [&Convolution; 2] {
     }
 }
 
+/// The same network whose average weighs channels differently, one in three not at all.
+fn uneven(mut network: Network) -> Network {
+    let last = network.layers.len() - 2;
+    let Layer::Convolution(_, average) = &mut network.layers[last] else { panic!("{:?}", network.layers) };
+    let cells = average.kernel[0] * average.kernel[1];
+    for (channel, weights) in average.weights.chunks_mut(cells).enumerate() {
+        weights.fill([2, 0, 1][channel % 3]);
+    }
+    network
+}
+
 fn scale(convolution: &Convolution, channel: usize) -> f64 {
     f64::from(convolution.w_scales[channel % convolution.w_scales.len()])
 }
@@ -41,7 +52,8 @@ fn reference(network: &Network, last: &Map) -> (Vec<f64>, Vec<f64>) {
     let [average, dense] = end(network);
     let [channels, rows, columns] = last.shape;
     let real = |channel: usize, cell: usize| {
-        let value = f64::from(last.values[channel * rows * columns + cell]);
+        let at = channel * rows * columns + cell;
+        let value = f64::from(last.values[at]) * f64::from(average.weights[at]);
         value * f64::from(average.x_scale) * scale(average, channel)
     };
     let cells = 0..rows * columns;
@@ -63,7 +75,7 @@ fn assert_close(found: &[f32], expected: &[f64]) {
 fn int8_networks_show_what_their_integers_say() {
     let mut unsaturated = 0;
     for seed in 0..12 {
-        for network in [Builder::pooled(seed), Builder::separable(seed)] {
+        for network in [Builder::pooled(seed), Builder::separable(seed), uneven(Builder::pooled(seed))] {
             let file = bytes(&network.onnx());
             let pixels = Random(seed).pixels();
             let maps = network.maps(&pixels);

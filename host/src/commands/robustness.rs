@@ -79,7 +79,7 @@ pub fn run(options: Options) -> Result<Exit, Failure> {
     let answers = measurement.answers(&bar, stop);
     bar.finish_and_clear();
     let answers = answers.map_err(failure)?;
-    tell_refused(&changes, &answers);
+    tell_unjudged(&changes, &answers);
     let agreements = originals.map(|originals| Agreement::of(&models, &originals, &files, stop)).transpose();
     let agreements = agreements.map_err(failure)?;
 
@@ -145,13 +145,13 @@ fn limited(selection: &Selection, limit: Option<u32>) -> Vec<usize> {
     indices
 }
 
-/// Says on stderr what the box would refuse after a change, as it is in no figure.
-fn tell_refused(changes: &[&Change], answers: &[Answers]) {
+/// Says on stderr what cannot be judged after a change, as it is in no figure.
+fn tell_unjudged(changes: &[&Change], answers: &[Answers]) {
     for (number, change) in changes.iter().enumerate() {
         let mut refusals = answers.iter().filter_map(|a| a.changed[number].as_ref().err());
         if let Some(first) = refusals.next() {
             let count = refusals.count() + 1;
-            crate::say!("{}: {count} of {} would be refused (the first: {first})", change.name, answers.len());
+            crate::say!("{}: {count} of {} cannot be judged (the first: {first})", change.name, answers.len());
         }
     }
 }
@@ -230,7 +230,9 @@ fn write_agreement(out: &mut impl Write, model: &str, agreement: &Agreement) -> 
          agree; probabilities differ by up to {largest_difference:.3}\n"
     )?;
     for d in differing {
-        let [original, copy] = [d.original, d.copy].map(|(p, verdict)| format!("{verdict} ({p:.3})"));
+        let [original, copy] = [d.original, d.copy].map(|(p, verdict)| {
+            format!("{} ({p:.3})", verdict.map_or_else(|| "refused".to_owned(), |verdict| verdict.to_string()))
+        });
         writeln!(out, "- {}: {original}, small copy {copy}", d.name)?;
     }
     for name in unpaired {

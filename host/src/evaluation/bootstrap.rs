@@ -69,7 +69,7 @@ pub struct Estimate {
 impl Estimate {
     /// The interval to read, and whether it is Wilson's: that where the bootstrap knows no chance.
     pub(crate) fn interval(&self) -> Option<(Interval, bool)> {
-        let chance = self.by_patient.filter(|interval| interval.low < interval.high || self.wilson.is_none());
+        let chance = self.by_patient.filter(|interval| interval.low < interval.high);
         chance.map(|interval| (interval, false)).or(self.wilson.map(|interval| (interval, true)))
     }
 }

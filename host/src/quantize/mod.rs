@@ -64,6 +64,9 @@ pub enum QuantizeError {
         /// Name of the node.
         node: String,
     },
+    /// the float model computes what is no number
+    #[error("the float model's values grow beyond f32 on a calibration image: train it again")]
+    Overflow,
     /// too few images
     #[error("{0} calibration images are given, at least 2 are needed: give more")]
     Images(usize),
@@ -162,6 +165,7 @@ fn int8_card(float: &Model, method: Method) -> Card {
         recipe: format!("{}; int8, calibrated by {method}, from {}", card.recipe, float.digest()),
         metrics: BTreeMap::new(),
         guard: card.guard.clone().map(|guard| Guard { features: None, ..guard }),
+        subtypes: None,
         ..card.clone()
     }
 }
@@ -196,7 +200,10 @@ fn observe(file: &ModelProto, steps: &[Step], images: &[&[u8]]) -> Result<Vec<Ve
         Ok::<_, ModelError>(largest)
     });
     let larger = |a: Vec<f32>, b: Vec<f32>| Ok(a.iter().zip(b).map(|(a, b)| a.max(b)).collect());
-    let largest = largest.try_reduce(|| vec![0.0; all], larger)?;
+    let largest: Vec<f32> = largest.try_reduce_with(larger).unwrap_or_else(|| Ok(vec![0.0; all]))?;
+    if largest.iter().any(|largest| !largest.is_finite()) {
+        return Err(QuantizeError::Overflow);
+    }
     let empty = || largest.iter().map(|&m| Histogram::new(m)).collect::<Vec<_>>();
     let counted = images.par_chunks(part).map(|images| {
         let mut histograms = empty();
@@ -204,7 +211,7 @@ fn observe(file: &ModelProto, steps: &[Step], images: &[&[u8]]) -> Result<Vec<Ve
         Ok::<_, ModelError>(histograms)
     });
     let merge = |a: Vec<Histogram>, b: Vec<Histogram>| Ok(a.into_iter().zip(b).map(|(a, b)| a.merge(&b)).collect());
-    let mut counted = counted.try_reduce(empty, merge)?.into_iter();
+    let mut counted = counted.try_reduce_with(merge).unwrap_or_else(|| Ok(empty()))?.into_iter();
     Ok(channels.iter().map(|&channels| counted.by_ref().take(channels).collect()).collect())
 }
 
@@ -236,7 +243,9 @@ impl Input {
 /// et al., ICCV 2019, by what calibration saw instead of by the weights).
 fn prepared(steps: &[Step], histograms: &[Vec<Histogram>], input: Input, method: Method) -> (Vec<Step>, Vec<f32>) {
     let mut scales = vec![input.scale];
-    let (mut scale, mut factors, mut means) = (input.scale, vec![1.0], vec![input.mean]);
+    let (mut scale, mut factors) = (input.scale, vec![1.0]);
+    // What a layer without weights would make of the image is not known.
+    let mut means = matches!(steps.first(), Some(Step::Conv(_))).then(|| vec![input.mean]);
     let mut histograms = histograms.iter();
     let mut prepare = |conv: &Conv| {
         let seen = histograms.next().map_or(&[][..], Vec::as_slice);
@@ -244,9 +253,12 @@ fn prepared(steps: &[Step], histograms: &[Vec<Histogram>], input: Input, method:
         let largest = channels.iter().flatten().copied().reduce(f32::max).unwrap_or(1.0);
         let factor = |none: f32| channels.iter().map(|scale| scale.map_or(none, |scale| scale / largest)).collect();
         let outputs: Vec<f32> = factor(1.0);
-        let conv = conv.rescaled(&factors, &outputs).corrected(scale, &means);
+        let mut conv = conv.rescaled(&factors, &outputs);
+        if let Some(means) = &means {
+            conv = conv.corrected(scale, means);
+        }
         scales.push(largest);
-        means = seen.iter().zip(&outputs).map(|(channel, factor)| channel.mean() / factor).collect();
+        means = Some(seen.iter().zip(&outputs).map(|(channel, factor)| channel.mean() / factor).collect());
         // What was never seen at work does not count, so that it cannot make the weights that read it large.
         (scale, factors) = (largest, factor(0.0));
         conv

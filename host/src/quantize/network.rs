@@ -78,13 +78,17 @@ impl Conv {
         conv
     }
 
-    /// The convolution with biases that make up for what rounding its weights adds to the mean of each output, for inputs in
-    /// steps of `scale` with these means, channel by channel.
+    /// The convolution with biases that make up for what rounding its weights adds to the mean of each output, nearly: for
+    /// inputs in steps of `scale` with these means, channel by channel, wherever they lie.
     pub(super) fn corrected(mut self, scale: f32, means: &[f32]) -> Self {
         let [height, width] = self.window.kernel;
         let (taps, read) = (height * width, self.inputs / self.groups);
         let per_group = self.outputs() / self.groups;
         for (output, (filter, bias)) in self.weights.chunks_exact(read * taps).zip(&mut self.bias).enumerate() {
+            // Equal weights, as of an average, are rounded to the largest integer and lose nothing.
+            if filter.iter().all(|weight| *weight == filter[0]) {
+                continue;
+            }
             let rounded = quantize_filter(filter, *bias, scale);
             let means = means[output / per_group * read..].iter().flat_map(|mean| std::iter::repeat_n(mean, taps));
             let errors = filter.iter().zip(&rounded.weights).map(|(&w, &q)| f32::from(q) * rounded.scale - w);
@@ -408,5 +412,7 @@ mod tests {
         assert_eq!(conv.bias, [0.5 + 0.25 * 8.0 + 0.5 * 2.0, 0.5 - 8.0]);
         let grouped = pointwise(&[127.0, 0.25, 127.0, 0.25], 4, 2).corrected(0.1, &[1.0, 2.0, 3.0, 4.0]);
         assert_eq!(grouped.bias, [1.0, 1.5]);
+        let average = pointwise(&[0.1; 8], 8, 1).corrected(0.1, &[1e6; 8]);
+        assert_eq!(average.bias, [0.5]);
     }
 }

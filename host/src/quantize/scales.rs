@@ -6,10 +6,10 @@ pub enum Method {
     /// The largest magnitude seen
     #[value(name = "minmax")]
     MinMax,
-    /// The magnitude that 99.9 % of the values do not exceed
+    /// The magnitude that 99.9 % of the values other than zero do not exceed
     #[value(name = "percentile-99.9")]
     Percentile999,
-    /// The magnitude that 99.99 % of the values do not exceed
+    /// The magnitude that 99.99 % of the values other than zero do not exceed
     #[value(name = "percentile")]
     Percentile9999,
     /// The range with the least mean squared error of the quantized values
@@ -46,7 +46,9 @@ const BINS: usize = 2048;
 #[derive(Clone, Debug)]
 pub(super) struct Histogram {
     largest: f32,
+    /// Of values other than zero, which every range holds.
     counts: Vec<u64>,
+    zeros: u64,
     /// Sum of the values, in half bins, each at the centre of its own.
     balance: i64,
 }
@@ -54,13 +56,17 @@ pub(super) struct Histogram {
 impl Histogram {
     /// For magnitudes up to `largest`.
     pub(super) fn new(largest: f32) -> Self {
-        Self { largest: if largest.is_finite() { largest } else { 0.0 }, counts: vec![0; BINS], balance: 0 }
+        Self { largest, counts: vec![0; BINS], zeros: 0, balance: 0 }
     }
 
     /// Counts values.
     pub(super) fn add(&mut self, values: &[f32]) {
         let bins = BINS as f32 / self.largest.max(f32::MIN_POSITIVE);
         for value in values {
+            if *value == 0.0 {
+                self.zeros += 1;
+                continue;
+            }
             let bin = ((value.abs() * bins) as usize).min(BINS - 1);
             self.counts[bin] += 1;
             let centre = 2 * bin as i64 + 1;
@@ -71,6 +77,7 @@ impl Histogram {
     /// Adds what another one has counted.
     pub(super) fn merge(mut self, other: &Self) -> Self {
         self.counts.iter_mut().zip(&other.counts).for_each(|(count, more)| *count += more);
+        self.zeros += other.zeros;
         self.balance += other.balance;
         self
     }
@@ -89,7 +96,8 @@ impl Histogram {
 
     /// Mean of the values.
     pub(super) fn mean(&self) -> f32 {
-        let half_bins = self.balance as f64 / self.counts.iter().sum::<u64>().max(1) as f64;
+        let values = self.zeros + self.counts.iter().sum::<u64>();
+        let half_bins = self.balance as f64 / values.max(1) as f64;
         (f64::from(self.largest) * half_bins / (2 * BINS) as f64) as f32
     }
 
@@ -193,6 +201,18 @@ mod tests {
         assert!((range(Method::Percentile9999) - 10.0).abs() < 0.01);
         // Clipping 50 values of 10 at 1 would cost more than rounding the 99,950.
         assert!(range(Method::MeanSquaredError) > 9.0);
+    }
+
+    #[test]
+    fn a_channel_that_is_seldom_at_work_keeps_its_range() {
+        let mut histogram = Histogram::new(2.0);
+        histogram.add(&[0.0; 100_000]);
+        histogram.add(&[1.0, 1.5, 1.25, 2.0, 1.75]);
+        for method in Method::ALL {
+            let range = histogram.scale(method).unwrap() * LIMIT;
+            assert!((1.9..=2.0).contains(&range), "{method}: {range}");
+        }
+        assert!((histogram.mean() - 7.5 / 100_005.0).abs() < 1e-7);
     }
 
     #[test]

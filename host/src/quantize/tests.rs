@@ -150,7 +150,10 @@ fn channels_of_uneven_size_cost_nothing() {
     assert_eq!(scores(&even), scores(&uneven));
     for method in Method::ALL {
         let [even, uneven] = [&even, &uneven].map(|onnx| quantized(onnx, Some(method)).expect("int8").bytes);
-        assert_eq!(scores(&even), scores(&uneven), "{method}");
+        let (even, uneven) = (scores(&even), scores(&uneven));
+        // Ranges are divided by each other, so that a half may be rounded either way.
+        let range = even.iter().fold(0.0_f32, |most, score| most.max(score.abs()));
+        assert!(even.iter().zip(&uneven).all(|(a, b)| (a - b).abs() <= range / 100.0), "{method}: {even:?} {uneven:?}");
     }
 }
 

@@ -20,7 +20,7 @@ pub struct Agreement {
     pub pairs: usize,
     /// Pairs with the same decision at the threshold.
     pub decisions: usize,
-    /// Pairs with the same verdict.
+    /// Pairs with the same verdict; a refusal counts as one.
     pub verdicts: usize,
     /// Largest difference of the probabilities of a pair.
     pub largest_difference: f32,
@@ -35,10 +35,10 @@ pub struct Agreement {
 pub struct Disagreement {
     /// The original.
     pub name: String,
-    /// Probability and verdict at its original size.
-    pub original: (f32, Verdict),
-    /// Probability and verdict of the small copy.
-    pub copy: (f32, Verdict),
+    /// Probability and verdict at its original size; no verdict if the box would refuse it.
+    pub original: (f32, Option<Verdict>),
+    /// The same of the small copy.
+    pub copy: (f32, Option<Verdict>),
 }
 
 impl Agreement {
@@ -74,8 +74,9 @@ impl Agreement {
                     unpaired: unpaired.clone(),
                 };
                 for ((name, _), [original, copy]) in pairs.iter().zip(&answers) {
-                    let [original, copy] = [original, copy].map(|answers| answers[number].probability);
-                    let verdicts = [original, copy].map(|p| point.verdict(p));
+                    let answers = [original, copy].map(|answers| answers[number]);
+                    let [original, copy] = answers.map(|answer| answer.probability);
+                    let verdicts = answers.map(|answer| (!answer.withheld).then(|| point.verdict(answer.probability)));
                     let same_decision = point.positive(original) == point.positive(copy);
                     let same_verdict = verdicts[0] == verdicts[1];
                     agreement.decisions += usize::from(same_decision);
@@ -148,22 +149,28 @@ mod tests {
         assert_eq!(agreement.pairs, 4);
         let unpaired = ["NORMAL/synthetic-0002-normal.png", "PNEUMONIA/synthetic-0005-pneumonia.png"];
         assert_eq!(agreement.unpaired, unpaired);
-        let black = judged(&models, &Radiograph::new(black.into()).unwrap()).unwrap()[0].probability;
+        let black = judged(&models, &Radiograph::new(black.into()).unwrap()).unwrap()[0];
+        assert!(black.withheld, "a blank picture is refused");
         let drawn = read(&files[0], "PNEUMONIA/synthetic-0001-pneumonia.png", None).unwrap();
-        let drawn = judged(&models, &drawn).unwrap()[0].probability;
-        assert!(agreement.largest_difference >= (black - drawn).abs());
+        let drawn = judged(&models, &drawn).unwrap()[0];
+        assert!(agreement.largest_difference >= (black.probability - drawn.probability).abs());
         let point = models[0].card().point;
-        let differs = |d: &Disagreement| d.name.ends_with("0001-pneumonia.png");
-        assert_eq!(agreement.differing.iter().any(differs), point.verdict(black) != point.verdict(drawn));
+        let told = |answer: Answer| (!answer.withheld).then(|| point.verdict(answer.probability));
+        let differs = |d: &&Disagreement| d.name.ends_with("0001-pneumonia.png");
+        match agreement.differing.iter().find(differs) {
+            Some(found) => assert_eq!((found.copy.1, found.original.1), (None, told(drawn))),
+            None => assert_eq!(told(drawn), None),
+        }
         let names = ["NORMAL/synthetic-0000-normal", "PNEUMONIA/synthetic-0001-pneumonia"]
             .into_iter()
             .chain(["PNEUMONIA/synthetic-0003-pneumonia", "NORMAL/synthetic-0004-normal"]);
         let ask = |files: &Files, name: &str| {
-            judged(&models, &read(files, &format!("{name}.png"), None).unwrap()).unwrap()[0].probability
+            judged(&models, &read(files, &format!("{name}.png"), None).unwrap()).unwrap()[0]
         };
-        let asked: Vec<[f32; 2]> = names.map(|name| [ask(&files[0], name), ask(&files[1], name)]).collect();
-        let verdicts = asked.iter().filter(|[a, b]| point.verdict(*a) == point.verdict(*b)).count();
-        let decisions = asked.iter().filter(|[a, b]| point.positive(*a) == point.positive(*b)).count();
+        let asked: Vec<[Answer; 2]> = names.map(|name| [ask(&files[0], name), ask(&files[1], name)]).collect();
+        let verdicts = asked.iter().filter(|pair| told(pair[0]) == told(pair[1])).count();
+        let decided = |answer: Answer| point.positive(answer.probability);
+        let decisions = asked.iter().filter(|pair| decided(pair[0]) == decided(pair[1])).count();
         assert_eq!((agreement.verdicts, agreement.decisions), (verdicts, decisions));
     }
 }

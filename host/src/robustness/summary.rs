@@ -94,7 +94,7 @@ mod tests {
             change,
             kind,
             images: 10,
-            refused: 0,
+            unjudged: 0,
             withheld: None,
             told_wrong: Proportion::of(10 - right, 10),
             auroc: Some(auroc),

@@ -24,10 +24,10 @@ pub struct Row {
     /// Radiographs judged.
     pub images: usize,
     /// Radiographs that cannot be judged after the change; they are in no figure of this row.
-    pub refused: usize,
-    /// Share that the box would refuse by its guard; the other figures are of these, too.
+    pub unjudged: usize,
+    /// Share of those judged that the box would refuse by its guard; the other figures are of these, too.
     pub withheld: Option<Proportion>,
-    /// Share of which the box would say *normal* or *pneumonia*, and would be wrong.
+    /// Share of those judged of which the box would say *normal* or *pneumonia*, and would be wrong.
     pub told_wrong: Option<Proportion>,
     /// Area under the receiver operating characteristic; `None` with one class only.
     pub auroc: Option<f64>,
@@ -96,7 +96,7 @@ pub fn rows(
         };
         let (before, after): (Vec<Judged>, Vec<Told>) = images().filter_map(told).unzip();
         let mut row = Row::of(change.name, Some(change.kind), &after, point);
-        row.refused = answers.len() - after.len();
+        row.unjudged = answers.len() - after.len();
         let after: Vec<Judged> = after.into_iter().map(|told| told.judged).collect();
         row.against_unchanged = Some(Shift::of(&before, &after, point));
         row
@@ -151,7 +151,7 @@ impl Row {
             change,
             kind,
             images: judged.len(),
-            refused: 0,
+            unjudged: 0,
             withheld: share(&|told| told.withheld),
             told_wrong: share(&|told| told.is_wrong(point)),
             auroc,
@@ -338,7 +338,7 @@ mod tests {
         assert_eq!(serde_json::to_value(none).unwrap(), serde_json::json!({ "value": 0.0, "low": 0.0, "high": 0.0 }));
         assert_eq!((shift.decision_flips, shift.verdict_flips, shift.largest_difference), (0, 0, 0.0));
 
-        assert_eq!((mirrored.images, mirrored.refused, mirrored.kind), (3, 1, Some(Kind::Shift)));
+        assert_eq!((mirrored.images, mirrored.unjudged, mirrored.kind), (3, 1, Some(Kind::Shift)));
         // Of the three that are left, one normal lies above the only one with pneumonia.
         assert_eq!(mirrored.auroc, Some(0.5));
         let shift = mirrored.against_unchanged.unwrap();

@@ -15,7 +15,8 @@ impl Plan {
         let (map, pooling) = self.linear(average)?;
         let Layer::Depthwise(pooling) = pooling else { return None };
         let Shape { height, width, .. } = self.shapes[map];
-        if !is_whole(dense, [1, 1]) || !is_whole(pooling, [height, width]) || pooling.bias.iter().any(|&bias| bias != 0) {
+        if !is_whole(dense, [1, 1]) || !is_whole(pooling, [height, width]) || pooling.bias.iter().any(|&bias| bias != 0)
+        {
             return None;
         }
         let logit = self.scale * dense.multipliers.first()?;

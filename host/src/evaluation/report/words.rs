@@ -47,7 +47,7 @@ mod tests {
         assert_eq!(told(wide, none), "1.0000 (0.900–1.000)");
         assert_eq!(told(none, wide), "1.0000 (Wilson 0.900–1.000)");
         assert_eq!(told(None, wide), "1.0000 (Wilson 0.900–1.000)");
-        assert_eq!(told(none, None), "1.0000 (1.000–1.000)");
+        assert_eq!(told(none, None), "1.0000");
         assert_eq!(told(None, None), "1.0000");
         assert_eq!(estimate(None), NOTHING);
     }
