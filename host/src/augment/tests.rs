@@ -90,7 +90,7 @@ fn draws_fill_their_ranges() {
         assert!(left >= 0.0 && top >= 0.0 && left + width <= 1.0 + 1e-9 && top + height <= 1.0 + 1e-9);
         assert!((0.0..=255.0).contains(&grey));
     }
-    let spread: [(&str, fn(&Transform) -> f64, f64); 2] =
+    let spread: [(&str, Value, f64); 2] =
         [("blur", |t| t.blur, 0.02), ("noise", |t| t.noise.map_or(0.0, |noise| noise.deviation), 0.1)];
     for (name, value, most) in spread {
         let none = draws.iter().filter(|draw| value(draw) == 0.0).count();

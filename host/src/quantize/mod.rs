@@ -5,7 +5,7 @@
 //! weights are int8 with one scale per output channel, biases int32. Dense layers are QLinearConv with a kernel as large
 //! as the feature map, global averages QLinearConv with equal weights within each channel, batch normalization is folded.
 //! Before all that the channels of each feature map are made equally large, and biases make up for rounded weights
-//! ([`prepared`]).
+//! (`prepared`).
 //!
 //! After a ReLU activations are 0..=127, so that processors which multiply unsigned by signed bytes and add pairs in
 //! 16 bits cannot saturate.
