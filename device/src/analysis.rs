@@ -209,6 +209,7 @@ mod tests {
             views: near(View::of(&picture).values().to_vec(), 60_000.0),
             lead: 0.0,
             crops: Vec::new(),
+            mirrored: None,
             features: Some(near(vec![60.0], 100.0)),
         };
         Narrow(Card { synthetic: true, guard: Some(guard), ..Card::new("narrow", CONTRACT) })

@@ -9,6 +9,7 @@
 //!    or flatter than training images, or, seen from afar as 16 × 16 cells ([`View`]), it does not look like them:
 //!    - *turned, negative*: one of the seven other ways to turn and invert it is nearer to the training images than it is
 //!      itself, and near enough to be one;
+//!    - *mirrored*: a linear discriminant between training images and their mirror images says so;
 //!    - *cropped*: a linear discriminant ([`Plane`]) between whole training images and cropped ones says so;
 //!    - *no chest*: it is farther from the training images than nearly all of them are. The distance is that of a
 //!      probabilistic principal component analysis ([`Cloud`]; Moghaddam and Pentland, IEEE PAMI 19 (1997) 696; Tipping
@@ -108,6 +109,9 @@ pub struct Guard {
     pub lead: f32,
     /// What parts a whole chest from one cropped in some way.
     pub crops: Vec<Plane>,
+    /// What parts a chest from its mirror image; `None` in older files.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub mirrored: Option<Plane>,
     /// Where the network's features lie, in each class; `None` if it has none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub features: Option<Cloud>,
@@ -122,8 +126,9 @@ impl Guard {
     /// Checks that all of it fits together.
     pub fn check(&self) -> Result<(), GuardError> {
         let planes = self.crops.len() <= MAX_CROPS && self.crops.iter().all(|plane| plane.weights.0.len() == AREA);
+        let mirrored = self.mirrored.as_ref().is_none_or(|plane| plane.weights.0.len() == AREA);
         let features = self.features.as_ref().is_none_or(|cloud| cloud.fits(None));
-        if planes && features && self.views.fits(Some(AREA)) && self.lead.is_finite() {
+        if planes && mirrored && features && self.views.fits(Some(AREA)) && self.lead.is_finite() {
             Ok(())
         } else {
             Err(GuardError)
@@ -158,6 +163,9 @@ impl Guard {
         }
         if self.crops.iter().any(|plane| plane.crosses(view)) {
             return Err(Refusal::Cropped);
+        }
+        if self.mirrored.as_ref().is_some_and(|plane| plane.sum(view) > plane.limit) {
+            return Err(Refusal::Mirrored);
         }
         if own <= f64::from(self.views.limit) { Ok(()) } else { Err(Refusal::NotAChest) }
     }
@@ -371,20 +379,24 @@ impl Cloud {
     }
 }
 
-/// A linear discriminant on views, as they are and mirrored: above the limit lies what is cropped in one way.
+/// A linear discriminant on views: above the limit lies what should be refused.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Plane {
     /// One weight for each cell.
     pub weights: Weights,
-    /// Greatest value of a whole chest.
+    /// Greatest value of what should not.
     pub limit: i64,
 }
 
 impl Plane {
     /// The value of a view, at most 256 · 127 · 2^15.
+    pub fn sum(&self, view: &View) -> i64 {
+        self.weights.0.iter().zip(view.0).map(|(w, v)| i64::from(*w) * i64::from(v)).sum()
+    }
+
+    /// The greater value of a view and its mirror image.
     pub fn value(&self, view: &View) -> i64 {
-        let value = |view: &View| self.weights.0.iter().zip(view.0).map(|(w, v)| i64::from(*w) * i64::from(v)).sum();
-        i64::max(value(view), value(&view.mirrored()))
+        i64::max(self.sum(view), self.sum(&view.mirrored()))
     }
 
     fn crosses(&self, view: &View) -> bool {

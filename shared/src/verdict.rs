@@ -257,6 +257,8 @@ codes! {
         NotAChest = 219, "not-a-chest", "this does not look like a frontal chest X-ray: check that the right image was sent";
         /// A chest, perhaps, but unlike those that the network has learnt from.
         Unfamiliar = 220, "unfamiliar", "the image is unlike those that the model has learnt from: let a clinician read it";
+        /// Left and right exchanged.
+        Mirrored = 221, "mirrored", "left and right seem to be exchanged: check the side marker, or let a clinician read it";
     }
 }
 

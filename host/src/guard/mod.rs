@@ -35,6 +35,7 @@ const REFUSED_BY_LEVEL: f64 = 0.0003;
 const REFUSED_BY_VIEW: f64 = 0.002;
 const REFUSED_BY_PLANE: f64 = 0.0003;
 const REFUSED_AS_TURNED: f64 = 0.0005;
+const REFUSED_AS_MIRRORED: f64 = 0.005;
 const REFUSED_BY_FEATURES: f64 = 0.001;
 
 /// Every fourth block of this many training images is held out where the limit of a discriminant is set: one that has
@@ -86,13 +87,15 @@ pub fn fit(images: &[&[u8]], side: u16, seed: u64) -> Option<Guard> {
     let points: Vec<Vec<f32>> = all.iter().map(|view| view.values().to_vec()).collect();
     let mut views = cloud(&[points], VIEW_DIRECTIONS)?;
     views.limit = upper(seen.par_iter().map(|view| views.distance(&view.values())).collect(), REFUSED_BY_VIEW) as f32;
-    let crops = CROPS.par_iter().map(|crop| plane(&seen, &all, images, side, *crop)).collect::<Option<Vec<_>>>()?;
+    let crop = |crop: &[f64; 4]| cropped_plane(&seen, &all, images, side, *crop);
+    let crops = CROPS.par_iter().map(crop).collect::<Option<Vec<_>>>()?;
+    let mirrored = Some(mirrored_plane(&seen[..images.len()], &moved)?);
     let lead = |view: &View| {
         let nearest = (1..8).map(|way| views.distance(&view.held(way % 4, way >= 4).values())).fold(f64::MAX, f64::min);
         views.distance(&view.values()) - nearest
     };
     let lead = upper(seen.par_iter().map(lead).collect(), REFUSED_AS_TURNED).max(0.0) as f32;
-    Some(Guard { images: images.len() as u32, levels: levels(images), views, lead, crops, features: None })
+    Some(Guard { images: images.len() as u32, levels: levels(images), views, lead, crops, mirrored, features: None })
 }
 
 /// Fits where a network's features lie in its training images, class by class; `None` if it has none.
@@ -189,19 +192,45 @@ fn cloud(classes: &[Vec<Vec<f32>>], directions: usize) -> Option<Cloud> {
     Some(Cloud { centres, directions, weights, rest: (1.0 / rest) as f32, limit: f32::MAX })
 }
 
-/// A linear discriminant by ridge regression: -1 for whole images, `all`, 1 for those cropped in this way.
-fn plane(seen: &[View], all: &[View], images: &[&[u8]], side: usize, crop: [f64; 4]) -> Option<Plane> {
+/// True for an image of `count`, or a form of it in series of as many, whose block is held out.
+fn held_out(number: usize, count: usize) -> bool {
+    (number % count) / BLOCK % 4 == 3
+}
+
+/// What parts whole images, `all`, from those cropped in this way.
+fn cropped_plane(seen: &[View], all: &[View], images: &[&[u8]], side: usize, crop: [f64; 4]) -> Option<Plane> {
     let count = images.len();
-    let held_out = |number: usize| (number % count) / BLOCK % 4 == 3;
-    let learnt = |number: &usize| !held_out(*number);
+    let learnt = |number: &usize| !held_out(*number, count);
     let cropped: Vec<View> = (0..count).filter(learnt).map(|number| view(images[number], side, crop)).collect();
     // Where left and right are alike, so are both ways of cropping.
     let cropped = if crop[0] * 2.0 + crop[2] == 1.0 { with_mirrored(&cropped) } else { cropped };
-    let mut moments = Moments::new(AREA + 1);
-    let mut target = vec![0.0; AREA + 1];
     // As many images follow each other here again and again: as they are, mirrored, moved.
     let whole: Vec<View> = (0..all.len()).filter(learnt).map(|number| all[number]).collect();
-    for (views, wanted) in [(&whole, -1.0), (&cropped, 1.0)] {
+    let mut plane = Plane { weights: discriminant(&whole, &cropped)?, limit: i64::MAX };
+    let values = seen.iter().map(|view| plane.value(view)).collect();
+    plane.limit = limit(values, count, REFUSED_BY_PLANE, REFUSED_OF_HELD_OUT);
+    Some(plane)
+}
+
+/// What parts images, `upright` and moved, from their mirror images.
+fn mirrored_plane(upright: &[View], moved: &[View]) -> Option<Plane> {
+    let count = upright.len();
+    let learnt = |views: &[View]| -> Vec<View> {
+        views.iter().enumerate().filter(|(number, _)| !held_out(*number, count)).map(|(_, view)| *view).collect()
+    };
+    let whole = [learnt(upright), learnt(moved)].concat();
+    let mirrored: Vec<View> = whole.iter().map(View::mirrored).collect();
+    let mut plane = Plane { weights: discriminant(&whole, &mirrored)?, limit: i64::MAX };
+    let values = upright.iter().map(|view| plane.sum(view)).collect();
+    plane.limit = limit(values, count, REFUSED_AS_MIRRORED, REFUSED_AS_MIRRORED);
+    Some(plane)
+}
+
+/// A linear discriminant by ridge regression: -1 for what should pass, 1 for what should not.
+fn discriminant(good: &[View], bad: &[View]) -> Option<Weights> {
+    let mut moments = Moments::new(AREA + 1);
+    let mut target = vec![0.0; AREA + 1];
+    for (views, wanted) in [(good, -1.0), (bad, 1.0)] {
         for view in views {
             let point: Vec<f64> =
                 view.values().iter().map(|value| f64::from(*value) / UNIT as f64).chain([1.0]).collect();
@@ -210,12 +239,16 @@ fn plane(seen: &[View], all: &[View], images: &[&[u8]], side: usize, crop: [f64;
         }
     }
     let mut matrix = moments.matrix(1.0);
-    let ridge = 0.01 * (whole.len() + cropped.len()) as f64;
+    let ridge = 0.01 * (good.len() + bad.len()) as f64;
     matrix.iter_mut().enumerate().for_each(|(i, row)| row[i] += ridge);
-    let solution = solve(matrix, target)?;
-    let mut plane = Plane { weights: Weights::of(&solution[..AREA]).0, limit: i64::MAX };
-    let values: Vec<f64> = seen.iter().map(|view| plane.value(view) as f64).collect();
-    let unknown = values.iter().enumerate().filter(|(number, _)| held_out(*number)).map(|(_, value)| *value).collect();
-    plane.limit = upper(values, REFUSED_BY_PLANE).max(upper(unknown, REFUSED_OF_HELD_OUT)) as i64;
-    Some(plane)
+    Some(Weights::of(&solve(matrix, target)?[..AREA]).0)
+}
+
+/// The limit above which the given shares lie, of all `count` images and of those held out: the greater one. Values are in
+/// series of as many.
+fn limit(values: Vec<i64>, count: usize, of_all: f64, of_held_out: f64) -> i64 {
+    let unknown = values.iter().enumerate().filter(|(number, _)| held_out(*number, count));
+    let unknown = unknown.map(|(_, value)| *value as f64).collect();
+    let all = values.iter().map(|value| *value as f64).collect();
+    upper(all, of_all).max(upper(unknown, of_held_out)) as i64
 }

@@ -35,6 +35,7 @@ fn drawings_like_those_that_were_learnt_from_pass_and_spoilt_ones_do_not() {
         (Kind::Quarter, Refusal::OnItsSide),
         (Kind::Half, Refusal::UpsideDown),
         (Kind::Negative, Refusal::Negative),
+        (Kind::Mirrored, Refusal::Mirrored),
         (Kind::Dark, Refusal::TooDark),
         (Kind::Bright, Refusal::TooBright),
         (Kind::Flat, Refusal::Blank),

@@ -39,6 +39,7 @@ fn guard_of(input: &[u8]) -> Guard {
         },
         lead: 5.0,
         crops: vec![],
+        mirrored: None,
         features: None,
     }
 }
@@ -129,6 +130,24 @@ fn cropped_images_lie_beyond_a_plane() {
     assert_eq!(check_input(&input, &CONTRACT, Some(&guard)), Ok(()));
     guard.crops = vec![Plane { weights, limit: value - 1 }];
     assert_eq!(check_input(&input, &CONTRACT, Some(&guard)), Err(Refusal::Cropped));
+}
+
+#[test]
+fn a_mirror_image_lies_on_the_other_side() {
+    // Brighter to the left.
+    let input: Vec<u8> = (0..32 * 32).map(|i| 180 - 3 * (i % 32) as u8 - (i / 32) as u8).collect();
+    let mirrored: Vec<u8> = (0..32 * 32).map(|i| input[i / 32 * 32 + 31 - i % 32]).collect();
+    let mut guard = guard_of(&input);
+    guard.views.limit = 1e6;
+    assert_eq!(check_input(&mirrored, &CONTRACT, Some(&guard)), Ok(()));
+    // Weights for what is brighter to the right.
+    let weights: Vec<i8> = (0..AREA).map(|i| (i % CELLS) as i8 * 2 - CELLS as i8 + 1).collect();
+    guard.mirrored = Some(Plane { weights: Weights(weights), limit: 0 });
+    assert_eq!(guard.check(), Ok(()));
+    assert_eq!(check_input(&input, &CONTRACT, Some(&guard)), Ok(()));
+    assert_eq!(check_input(&mirrored, &CONTRACT, Some(&guard)), Err(Refusal::Mirrored));
+    guard.mirrored = Some(Plane { weights: Weights(vec![1; AREA - 1]), limit: 0 });
+    assert_eq!(guard.check(), Err(GuardError));
 }
 
 #[test]
