@@ -9,8 +9,8 @@
 //!    or flatter than training images, or, seen from afar as 16 × 16 cells ([`View`]), it does not look like them:
 //!    - *turned, negative*: one of the seven other ways to turn and invert it is nearer to the training images than it is
 //!      itself, and near enough to be one;
-//!    - *mirrored*: a linear discriminant between training images and their mirror images says so;
 //!    - *cropped*: a linear discriminant ([`Plane`]) between whole training images and cropped ones says so;
+//!    - *mirrored*: one between training images and their mirror images does;
 //!    - *no chest*: it is farther from the training images than nearly all of them are. The distance is that of a
 //!      probabilistic principal component analysis ([`Cloud`]; Moghaddam and Pentland, IEEE PAMI 19 (1997) 696; Tipping
 //!      and Bishop, J. R. Stat. Soc. B 61 (1999) 611).

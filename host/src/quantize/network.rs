@@ -412,7 +412,7 @@ mod tests {
         assert_eq!(conv.bias, [0.5 + 0.25 * 8.0 + 0.5 * 2.0, 0.5 - 8.0]);
         let grouped = pointwise(&[127.0, 0.25, 127.0, 0.25], 4, 2).corrected(0.1, &[1.0, 2.0, 3.0, 4.0]);
         assert_eq!(grouped.bias, [1.0, 1.5]);
-        let average = pointwise(&[0.1; 8], 8, 1).corrected(0.1, &[1e6; 8]);
+        let average = pointwise(&[0.249; 8], 8, 1).corrected(0.1, &[1e6; 8]);
         assert_eq!(average.bias, [0.5]);
     }
 }
