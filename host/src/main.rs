@@ -5,7 +5,8 @@ use std::{io, process::ExitCode};
 use clap::{Parser, Subcommand};
 use host::{
     commands::{
-        augment, evaluate, info, predict, quantize, results, robustness, screenshot, send, study, synthetic, train,
+        augment, evaluate, flash, info, predict, quantize, results, robustness, screenshot, send, study, synthetic,
+        train,
     },
     exit::Failure,
 };
@@ -55,6 +56,8 @@ enum Command {
     Results(results::Options),
     /// Fetch the picture on the screen of the box
     Screenshot(screenshot::Options),
+    /// Write the image of a box to a memory card and read it back
+    Flash(flash::Options),
 }
 
 fn main() -> ExitCode {
@@ -71,6 +74,7 @@ fn main() -> ExitCode {
         Command::Info(options) => info::run(options),
         Command::Results(options) => results::run(options),
         Command::Screenshot(options) => screenshot::run(options),
+        Command::Flash(options) => flash::run(options),
     };
     match result {
         Ok(exit) => exit.into(),

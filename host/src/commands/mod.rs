@@ -2,6 +2,7 @@
 
 pub mod augment;
 pub mod evaluate;
+pub mod flash;
 pub mod info;
 mod part;
 pub mod predict;

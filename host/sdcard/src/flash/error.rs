@@ -1,0 +1,269 @@
+//! What can go wrong between an image and a medium, each with the next action.
+
+use std::{io, path::PathBuf};
+
+use rustix::io::Errno;
+
+/// Why a medium has not been written, or may not be.
+#[derive(Debug, thiserror::Error)]
+pub enum FlashError {
+    /// The image cannot be read.
+    #[error("cannot read the image {path}: {source}: name an image file that you may read", path = path.display())]
+    ImageRead {
+        /// The image.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+    /// The image is a folder, a device or a pipe.
+    #[error("{path} is no file: name the image first and the medium after it", path = path.display())]
+    ImageKind {
+        /// What was named.
+        path: PathBuf,
+    },
+    /// The compressed image is cut short.
+    #[error("the compressed image {path} ends too early: copy or download it again", path = path.display())]
+    ImageTruncated {
+        /// The image.
+        path: PathBuf,
+    },
+    /// The compressed image is damaged.
+    #[error("the compressed image {path} is damaged ({source}): copy or download it again", path = path.display())]
+    ImageDamaged {
+        /// The image.
+        path: PathBuf,
+        /// What the decompressor says.
+        source: io::Error,
+    },
+    /// It is no image of a memory card of the box.
+    #[error("{path} is no image of a box: {reason}: name a file made by `host image`", path = path.display())]
+    ImageUnlike {
+        /// The image.
+        path: PathBuf,
+        /// What is amiss.
+        reason: String,
+    },
+    /// The image is another one than when it was checked.
+    #[error("the image has changed since it was checked: flash the medium again")]
+    ImageChanged,
+    /// The image could be read when it was checked, and now it cannot.
+    #[error("the medium is incomplete from byte {offset} on, because of the image: {source}; then flash it again")]
+    Abandoned {
+        /// How far the medium is written.
+        offset: u64,
+        /// Why.
+        source: Box<FlashError>,
+    },
+    /// The image lies on the medium, or is the medium.
+    #[error("the image lies on the very medium that it is to overwrite: copy it to another place first")]
+    ImageOnMedium,
+    /// There is nothing of that name.
+    #[error("there is no {path}: `host flash` without a device lists the media that it sees", path = path.display())]
+    Absent {
+        /// The medium.
+        path: PathBuf,
+    },
+    /// The device or what the system tells of it cannot be read.
+    #[error("cannot find out what {path} is: {source}: check that /sys and /proc are there and may be read", path = path.display())]
+    Inspect {
+        /// What could not be read.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+    /// It is a folder, a serial port or the like.
+    #[error("{path} is no disk: `host flash` without a device lists the media that it sees", path = path.display())]
+    NotADisk {
+        /// What was named.
+        path: PathBuf,
+    },
+    /// It is one part of a disk.
+    #[error("{name} is one partition of the disk {disk}: name the whole disk, /dev/{disk}, if that is the medium")]
+    Partition {
+        /// The partition, such as `sdb1`.
+        name: String,
+        /// The disk that it is on, such as `sdb`.
+        disk: String,
+    },
+    /// A card reader without a card.
+    #[error("there is no medium in {name}: put one in")]
+    NoMedium {
+        /// The disk.
+        name: String,
+    },
+    /// It is write-protected.
+    #[error("{name} is write-protected: slide the lock on the edge of the card, or use another medium")]
+    ReadOnly {
+        /// The disk.
+        name: String,
+    },
+    /// The image is larger than the medium.
+    #[error("the medium has {medium} bytes and the image needs {atleast}{image}: use a larger medium", atleast = if *whole { "" } else { "more than " })]
+    TooSmall {
+        /// Bytes of the medium.
+        medium: u64,
+        /// Bytes of the image, as far as they have been counted.
+        image: u64,
+        /// All of the image has been counted.
+        whole: bool,
+    },
+    /// Its sectors are not those that the image is made for.
+    #[error("{name} has sectors of {bytes} bytes, and the image is made for sectors of 512: use another medium")]
+    SectorSize {
+        /// The disk.
+        name: String,
+        /// Bytes of a logical sector.
+        bytes: u32,
+    },
+    /// A file where a disk is expected.
+    #[error("{path} is a file, not a disk: `--allow file` overwrites it all the same, for an emulator", path = path.display())]
+    File {
+        /// The file.
+        path: PathBuf,
+    },
+    /// Something on it is in use as a file system.
+    #[error("{part} is mounted at {place}: unmount it first; `--allow mounted` overwrites it all the same")]
+    Mounted {
+        /// The partition or the disk.
+        part: String,
+        /// Where it is mounted.
+        place: String,
+    },
+    /// The running system is on it.
+    #[error("{name} carries {place} of the system that is running: it cannot be overwritten; name another disk")]
+    System {
+        /// The disk.
+        name: String,
+        /// A folder of the system.
+        place: String,
+    },
+    /// The system swaps to it.
+    #[error("{part} is in use as swap space: if that is the right disk, `swapoff /dev/{part}` first")]
+    Swap {
+        /// The partition or the disk.
+        part: String,
+    },
+    /// It is part of an encrypted disk, a volume group, an array or a loop device.
+    #[error("{part} is held by {holder}: if that is the right disk, close that volume, array or loop device first")]
+    Held {
+        /// The partition or the disk.
+        part: String,
+        /// The device built upon it.
+        holder: String,
+    },
+    /// It is built in.
+    #[error("{name} is no removable medium: check the name; `--allow non-removable` overwrites it all the same")]
+    NonRemovable {
+        /// The disk.
+        name: String,
+    },
+    /// It is larger than a memory card of the box would be.
+    #[error(
+        "{name} has {gigabytes} GB, more than a memory card is expected to: check the name; `--allow large` overwrites it all the same"
+    )]
+    Large {
+        /// The disk.
+        name: String,
+        /// Its size in 10⁹ bytes.
+        gigabytes: u64,
+    },
+    /// Another program, or the kernel itself, uses it.
+    #[error("{path} is in use: unmount it and close the programs that use it, then try again", path = path.display())]
+    Busy {
+        /// The medium.
+        path: PathBuf,
+    },
+    /// It may not be opened.
+    #[error(
+        "no permission to open {path}: run the command with `sudo`, or add yourself to the group that owns it (often `disk`)",
+        path = path.display()
+    )]
+    Permission {
+        /// The medium.
+        path: PathBuf,
+    },
+    /// It cannot be opened for another reason.
+    #[error("cannot open {path}: {source}: {action}", path = path.display(), action = action(source))]
+    Open {
+        /// The medium.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+    /// Another device has taken the name meanwhile.
+    #[error("{path} has become another device just now: check the name and try again", path = path.display())]
+    Replaced {
+        /// The medium.
+        path: PathBuf,
+    },
+    /// Writing has failed.
+    #[error("cannot write at byte {offset} of the medium: {source}; it is incomplete now: {action}", action = action(source))]
+    Write {
+        /// Where, in bytes from the start of the medium.
+        offset: u64,
+        /// Why.
+        source: io::Error,
+    },
+    /// Writing stops short of the medium's own size.
+    #[error("the medium takes nothing more from byte {offset} on; it is incomplete now: use another one")]
+    Short {
+        /// Where, in bytes from the start of the medium.
+        offset: u64,
+    },
+    /// What was written could not be made lasting.
+    #[error("the medium does not confirm what was written: {source}; it is incomplete now: {action}", action = action(source))]
+    Sync {
+        /// Why.
+        source: io::Error,
+    },
+    /// Reading back has failed.
+    #[error("cannot read back at byte {offset} of the medium: {source}; it cannot be relied upon: {action}", action = action(source))]
+    ReadBack {
+        /// Where, in bytes from the start of the medium.
+        offset: u64,
+        /// Why.
+        source: io::Error,
+    },
+    /// The medium holds other bytes than the image.
+    #[error(
+        "the medium differs from the image at byte {offset}: flash it again; if it differs again, it is worn or smaller than it says: use another one"
+    )]
+    Differs {
+        /// The first byte that differs, counted from the start of the medium.
+        offset: u64,
+    },
+    /// Stopped before anything was written.
+    #[error("stopped by Ctrl-C; nothing has been written")]
+    StoppedBefore,
+    /// Stopped in the middle.
+    #[error("stopped by Ctrl-C at byte {offset}: the medium is incomplete and has no partition table: flash it again")]
+    StoppedWriting {
+        /// Where, in bytes from the start of the medium.
+        offset: u64,
+    },
+    /// Stopped while reading back.
+    #[error("stopped by Ctrl-C at byte {offset}: not compared with the image any further: `--verify-only` does that")]
+    StoppedVerifying {
+        /// Where, in bytes from the start of the medium.
+        offset: u64,
+    },
+}
+
+impl FlashError {
+    /// True if Ctrl-C is the reason.
+    pub fn is_stop(&self) -> bool {
+        matches!(self, Self::StoppedBefore | Self::StoppedWriting { .. } | Self::StoppedVerifying { .. })
+    }
+}
+
+/// What helps against a fault of a medium.
+fn action(error: &io::Error) -> &'static str {
+    match Errno::from_io_error(error) {
+        Some(Errno::NOSPC) => "it is smaller than it says, use another one",
+        Some(Errno::NODEV | Errno::NXIO | Errno::NOMEDIUM) => "it was pulled out, put it in again and flash it again",
+        Some(Errno::ROFS | Errno::PERM | Errno::ACCESS) => {
+            "slide the lock on the edge of the card, or use another medium"
+        }
+        _ => "put it in again and flash it again; if that fails, use another medium or reader",
+    }
+}

@@ -1,0 +1,183 @@
+//! The image: a file as it is, or compressed with gzip; read in a stream, as often as needed.
+
+use std::{
+    fs::{self, File},
+    io::{self, BufReader, Read, Seek},
+    ops::ControlFlow,
+    os::unix::fs::MetadataExt,
+    path::{Path, PathBuf},
+};
+
+use flate2::bufread::MultiGzDecoder;
+use sha2::{Digest, Sha256};
+
+use super::{
+    FlashError, Progress, Stage,
+    medium::{Buffer, SECTOR},
+};
+
+/// An image of the box's memory card that has been read to its end and found whole.
+#[derive(Debug)]
+pub struct Image {
+    path: PathBuf,
+    file: File,
+    gzip: bool,
+    /// Device and inode.
+    pub(super) identity: (u64, u64),
+    length: u64,
+    digest: [u8; 32],
+}
+
+impl Image {
+    /// Opens an image and reads all of it, decompressed where it begins like a gzip file, to learn its length and digest
+    /// and that it is whole: before a medium is touched. One of more than `room` bytes, the size of the medium, is
+    /// refused as soon as that shows, however much more would come out of it.
+    ///
+    /// It must have a partition table as the box's images have: an MBR with a FAT32 partition (type 0x0c) and a Linux
+    /// partition (0x83), and all partitions inside the image.
+    ///
+    /// # Errors
+    /// [`FlashError`]: the image cannot be read, is damaged, too large or not of a box, or `progress` has said stop.
+    pub fn check(path: &Path, room: u64, progress: &mut Progress<'_>) -> Result<Self, FlashError> {
+        let unreadable = |source| FlashError::ImageRead { path: path.to_owned(), source };
+        // Opening a pipe would wait for whoever writes to it.
+        if !fs::metadata(path).map_err(unreadable)?.is_file() {
+            return Err(FlashError::ImageKind { path: path.to_owned() });
+        }
+        let mut file = File::open(path).map_err(unreadable)?;
+        let metadata = file.metadata().map_err(unreadable)?;
+        let mut magic = Vec::new();
+        Read::by_ref(&mut file).take(2).read_to_end(&mut magic).map_err(unreadable)?;
+        let gzip = magic == [0x1f, 0x8b];
+        let identity = (metadata.dev(), metadata.ino());
+        let mut image = Self { path: path.to_owned(), file, gzip, identity, length: 0, digest: [0; 32] };
+        if !gzip && metadata.len() > room {
+            return Err(FlashError::TooSmall { medium: room, image: metadata.len(), whole: true });
+        }
+        image.read_through(room, metadata.len(), progress)?;
+        Ok(image)
+    }
+
+    fn read_through(&mut self, room: u64, stored: u64, progress: &mut Progress<'_>) -> Result<(), FlashError> {
+        let mut buffer = Buffer::new();
+        let mut hash = Sha256::new();
+        let mut length = 0;
+        let mut extents = Extents::default();
+        {
+            let mut stream = self.stream()?;
+            loop {
+                let position = (&self.file).stream_position().map_err(|error| self.error(error))?;
+                if progress(Stage::Checking, position, stored) == ControlFlow::Break(()) {
+                    return Err(FlashError::StoppedBefore);
+                }
+                let count = self.fill(&mut *stream, &mut buffer)?;
+                if length == 0 {
+                    extents = Extents::read(&buffer[..count]).map_err(|reason| self.unlike(reason))?;
+                }
+                length += count as u64;
+                if length > room {
+                    return Err(FlashError::TooSmall { medium: room, image: length, whole: false });
+                }
+                hash.update(&buffer[..count]);
+                if count < buffer.len() {
+                    break;
+                }
+            }
+        }
+        extents.check(length).map_err(|reason| self.unlike(reason))?;
+        self.length = length;
+        self.digest = hash.finalize().into();
+        Ok(())
+    }
+
+    /// Bytes, decompressed; a multiple of 512.
+    pub fn length(&self) -> u64 {
+        self.length
+    }
+
+    /// SHA-256 of the image, decompressed.
+    pub fn digest(&self) -> [u8; 32] {
+        self.digest
+    }
+
+    /// The image from its beginning, decompressed. One at a time.
+    pub(super) fn stream(&self) -> Result<Box<dyn Read + '_>, FlashError> {
+        (&self.file).rewind().map_err(|error| self.error(error))?;
+        let file = BufReader::with_capacity(1 << 16, &self.file);
+        Ok(if self.gzip { Box::new(MultiGzDecoder::new(file)) } else { Box::new(file) })
+    }
+
+    /// Fills `buffer` from `stream`, less only at its end.
+    pub(super) fn fill(&self, stream: &mut (dyn Read + '_), buffer: &mut [u8]) -> Result<usize, FlashError> {
+        let mut filled = 0;
+        while filled < buffer.len() {
+            match stream.read(&mut buffer[filled..]) {
+                Ok(0) => break,
+                Ok(count) => filled += count,
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => return Err(self.error(error)),
+            }
+        }
+        Ok(filled)
+    }
+
+    /// Errors of the system have a number; those of the decompressor have none.
+    fn error(&self, source: io::Error) -> FlashError {
+        let path = self.path.clone();
+        match source.kind() {
+            _ if source.raw_os_error().is_some() => FlashError::ImageRead { path, source },
+            io::ErrorKind::UnexpectedEof => FlashError::ImageTruncated { path },
+            _ => FlashError::ImageDamaged { path, source },
+        }
+    }
+
+    fn unlike(&self, reason: String) -> FlashError {
+        FlashError::ImageUnlike { path: self.path.clone(), reason }
+    }
+}
+
+/// The partitions of an MBR: type, first sector and number of sectors.
+#[derive(Default)]
+struct Extents(Vec<(u8, u32, u32)>);
+
+impl Extents {
+    /// Of the partition table in the first sector of a disk.
+    fn read(disk: &[u8]) -> Result<Self, String> {
+        let Some(sector) = disk.first_chunk::<SECTOR>().filter(|sector| sector.ends_with(&[0x55, 0xaa])) else {
+            return Err("it does not begin with a partition table".to_owned());
+        };
+        // Four entries of 16 bytes: type at 4, first sector at 8 and number of sectors at 12, both little-endian.
+        let (entries, _) = sector[446..510].as_chunks::<16>();
+        let number = |[a, b, c, d]: [u8; 4]| u32::from_le_bytes([a, b, c, d]);
+        let extents: Vec<_> = entries
+            .iter()
+            .map(|&[_, _, _, _, kind, _, _, _, a, b, c, d, e, f, g, h]| {
+                (kind, number([a, b, c, d]), number([e, f, g, h]))
+            })
+            .filter(|&(kind, ..)| kind != 0)
+            .collect();
+        for (kind, name) in [(0x0c, "FAT32 partition to boot from"), (0x83, "Linux partition for data")] {
+            if !extents.iter().any(|extent| extent.0 == kind) {
+                return Err(format!("it has no {name} (type {kind:#04x})"));
+            }
+        }
+        Ok(Self(extents))
+    }
+
+    /// That all partitions are inside an image of `length` bytes.
+    fn check(&self, length: u64) -> Result<(), String> {
+        if !length.is_multiple_of(SECTOR as u64) {
+            return Err(format!("its {length} bytes are not whole sectors of 512"));
+        }
+        let sectors = length / SECTOR as u64;
+        for &(kind, first, count) in &self.0 {
+            let end = u64::from(first) + u64::from(count);
+            if first == 0 || count == 0 || end > sectors {
+                return Err(format!(
+                    "its partition of type {kind:#04x} has the sectors {first} to {end}, and the image ends at {sectors}"
+                ));
+            }
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,187 @@
+//! Which disk is meant, whether it may be overwritten, and the way to it.
+
+use std::{
+    fs::{self, File, Metadata},
+    io::{self, Seek, SeekFrom},
+    os::unix::fs::{FileTypeExt, MetadataExt},
+    path::{Path, PathBuf},
+};
+
+use rustix::{
+    fs::{Mode, OFlags, ioctl_blksszget},
+    io::Errno,
+};
+
+use super::{Disk, FlashError, Image, Progress, System, medium::SECTOR, verify, write};
+
+/// More bytes than a memory card of the box has: those of the largest card of "256 GB" and a little.
+const LARGE: u64 = 260_000_000_000;
+
+/// Folders of a system that runs; none of them can be unmounted, whoever asks.
+const SYSTEM: [&str; 6] = ["/", "/boot", "/boot/efi", "/home", "/usr", "/var"];
+
+/// What speaks against overwriting something, unless it is allowed by name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Danger {
+    /// A file system on it is mounted.
+    Mounted,
+    /// It is built in, see [`System::disk`].
+    NonRemovable,
+    /// It is larger than a memory card is expected to be: 260 GB.
+    Large,
+    /// It is a file: an emulator's disk, or somebody's photographs.
+    File,
+}
+
+/// What a medium is opened for.
+#[derive(Clone, Copy, Debug)]
+pub enum Access<'a> {
+    /// To overwrite it, in spite of these dangers.
+    Write(&'a [Danger]),
+    /// To compare it with an image.
+    Verify,
+}
+
+/// A medium that is open. A disk that is to be written is open for nobody else meanwhile, and cannot be mounted.
+#[derive(Debug)]
+pub struct Target {
+    medium: File,
+    metadata: Metadata,
+    disk: Option<Disk>,
+    bytes: u64,
+}
+
+impl Target {
+    /// Opens what `path` names: a whole disk, or a file that exists. Nothing is created, chosen or written.
+    ///
+    /// # Errors
+    /// [`FlashError`]: it is something else, speaks against being overwritten, or cannot be opened.
+    pub fn open(system: &System, path: &Path, access: Access<'_>) -> Result<Self, FlashError> {
+        let found = fs::metadata(path).map_err(|source| match source.kind() {
+            io::ErrorKind::NotFound => FlashError::Absent { path: path.to_owned() },
+            _ => FlashError::Inspect { path: path.to_owned(), source },
+        })?;
+        let mut flags = OFlags::CLOEXEC;
+        flags |= if matches!(access, Access::Verify) { OFlags::RDONLY } else { OFlags::RDWR };
+        let disk = if found.file_type().is_block_device() {
+            let disk = system.disk(found.rdev())?;
+            flags |= OFlags::DIRECT;
+            if let Access::Write(allowed) = access {
+                disk.may_be_overwritten(allowed)?;
+                // The kernel refuses what a file system, swap or a volume uses, though none of it were to be seen here.
+                if !disk.parts().any(|part| !part.mounts.is_empty()) {
+                    flags |= OFlags::EXCL;
+                }
+            }
+            Some(disk)
+        } else if found.is_file() {
+            if matches!(access, Access::Write(allowed) if !allowed.contains(&Danger::File)) {
+                return Err(FlashError::File { path: path.to_owned() });
+            }
+            None
+        } else {
+            return Err(FlashError::NotADisk { path: path.to_owned() });
+        };
+        let opened = |errno: Errno| open_error(path, disk.as_ref(), errno);
+        let mut medium = File::from(rustix::fs::open(path, flags, Mode::empty()).map_err(opened)?);
+        let unreadable = |source| FlashError::Inspect { path: path.to_owned(), source };
+        let metadata = medium.metadata().map_err(unreadable)?;
+        let is_the_same = (metadata.rdev(), metadata.file_type()) == (found.rdev(), found.file_type());
+        if !is_the_same || (metadata.dev(), metadata.ino()) != (found.dev(), found.ino()) {
+            return Err(FlashError::Replaced { path: path.to_owned() });
+        }
+        if let Some(disk) = &disk {
+            let bytes = ioctl_blksszget(&medium).map_err(|errno| unreadable(errno.into()))?;
+            if bytes as usize != SECTOR {
+                return Err(FlashError::SectorSize { name: disk.whole.name.clone(), bytes });
+            }
+        }
+        let bytes = medium.seek(SeekFrom::End(0)).map_err(unreadable)?;
+        Ok(Self { medium, metadata, disk, bytes })
+    }
+
+    /// Bytes that it holds.
+    pub fn bytes(&self) -> u64 {
+        self.bytes
+    }
+
+    /// What the system knows of it; nothing of a file.
+    pub fn disk(&self) -> Option<&Disk> {
+        self.disk.as_ref()
+    }
+
+    /// Writes the image to it, from its beginning on; what is behind the image stays as it is. The partition table comes
+    /// last: a medium that was not finished has none, so no box starts from it and nobody takes it for whole.
+    ///
+    /// # Errors
+    /// [`FlashError`]: the medium has not taken everything, or `progress` has said stop.
+    pub fn write(&mut self, image: &Image, progress: &mut Progress<'_>) -> Result<(), FlashError> {
+        let (device, _) = image.identity;
+        let is_inside = match &self.disk {
+            Some(disk) => disk.parts().any(|part| part.device == device),
+            None => image.identity == (self.metadata.dev(), self.metadata.ino()),
+        };
+        if is_inside {
+            return Err(FlashError::ImageOnMedium);
+        }
+        write(image, &mut self.medium, progress)
+    }
+
+    /// Compares all bytes of the image with those of the medium, as the medium gives them, not as the system remembers
+    /// them: a disk is read past the page cache, and of a file the cache is dropped.
+    ///
+    /// # Errors
+    /// [`FlashError`]: they differ, the medium cannot be read, or `progress` has said stop.
+    pub fn verify(&mut self, image: &Image, progress: &mut Progress<'_>) -> Result<(), FlashError> {
+        verify(image, &mut self.medium, progress)
+    }
+}
+
+impl Disk {
+    /// # Errors
+    /// [`FlashError`]: the gravest of what speaks against overwriting it and is not `allowed`.
+    pub fn may_be_overwritten(&self, allowed: &[Danger]) -> Result<(), FlashError> {
+        let name = || self.whole.name.clone();
+        if self.whole.bytes == 0 {
+            return Err(FlashError::NoMedium { name: name() });
+        }
+        let mut places = self.parts().flat_map(|part| &part.mounts);
+        if let Some(place) = places.find(|place| SYSTEM.contains(&place.as_str())) {
+            return Err(FlashError::System { name: name(), place: place.clone() });
+        }
+        for part in self.parts() {
+            if part.swap {
+                return Err(FlashError::Swap { part: part.name.clone() });
+            }
+            if let Some(holder) = part.holders.first() {
+                return Err(FlashError::Held { part: part.name.clone(), holder: holder.clone() });
+            }
+        }
+        if self.read_only {
+            return Err(FlashError::ReadOnly { name: name() });
+        }
+        if !self.removable && !allowed.contains(&Danger::NonRemovable) {
+            return Err(FlashError::NonRemovable { name: name() });
+        }
+        if self.whole.bytes > LARGE && !allowed.contains(&Danger::Large) {
+            return Err(FlashError::Large { name: name(), gigabytes: self.whole.bytes / 1_000_000_000 });
+        }
+        for part in self.parts().filter(|_| !allowed.contains(&Danger::Mounted)) {
+            if let Some(place) = part.mounts.first() {
+                return Err(FlashError::Mounted { part: part.name.clone(), place: place.clone() });
+            }
+        }
+        Ok(())
+    }
+}
+
+pub(super) fn open_error(path: &Path, disk: Option<&Disk>, errno: Errno) -> FlashError {
+    let path: PathBuf = path.to_owned();
+    match (errno, disk) {
+        (Errno::BUSY, _) => FlashError::Busy { path },
+        (Errno::ACCESS | Errno::PERM, _) => FlashError::Permission { path },
+        (Errno::NOMEDIUM, Some(disk)) => FlashError::NoMedium { name: disk.whole.name.clone() },
+        (Errno::ROFS, Some(disk)) => FlashError::ReadOnly { name: disk.whole.name.clone() },
+        _ => FlashError::Open { path, source: errno.into() },
+    }
+}

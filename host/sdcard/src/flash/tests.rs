@@ -1,0 +1,547 @@
+//! A disk that fails on demand, a tree of disks as /sys tells of them, and image files.
+
+use std::{
+    fs,
+    io::Write as _,
+    os::unix::fs::symlink,
+    path::{Path, PathBuf},
+};
+
+use flate2::{Compression, write::GzEncoder};
+use rustix::{fs::makedev, io::Errno};
+use tempfile::TempDir;
+
+use super::*;
+
+/// Bytes of the images here: two chunks and a sector.
+const LENGTH: usize = 2 * CHUNK + SECTOR;
+
+/// An image of a box, as far as `flash` looks; every sector is another one.
+fn image() -> Vec<u8> {
+    let mut bytes: Vec<u8> = (0..LENGTH).map(|at| (at / SECTOR + at * 7) as u8).collect();
+    bytes[446..510].fill(0);
+    for (entry, kind, first, count) in [(0, 0x0c, 8, 100), (1, 0x83, 108, LENGTH / SECTOR - 108)] {
+        let entry = &mut bytes[446 + 16 * entry..][..16];
+        entry[4] = kind;
+        entry[8..12].copy_from_slice(&(first as u32).to_le_bytes());
+        entry[12..16].copy_from_slice(&(count as u32).to_le_bytes());
+    }
+    bytes[510..512].copy_from_slice(&[0x55, 0xaa]);
+    bytes
+}
+
+fn gzip(bytes: &[u8]) -> Vec<u8> {
+    let mut encoder = GzEncoder::new(Vec::new(), Compression::fast());
+    encoder.write_all(bytes).unwrap();
+    encoder.finish().unwrap()
+}
+
+fn go_on(_: Stage, _: u64, _: u64) -> ControlFlow<()> {
+    ControlFlow::Continue(())
+}
+
+/// Stops at a byte of a stage.
+fn stop_at(stage: Stage, offset: u64) -> impl FnMut(Stage, u64, u64) -> ControlFlow<()> {
+    move |now, done, _| if now == stage && done >= offset { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+}
+
+struct Files(TempDir);
+
+impl Files {
+    fn new() -> Self {
+        Self(tempfile::tempdir().unwrap())
+    }
+
+    fn file(&self, name: &str, bytes: &[u8]) -> PathBuf {
+        let path = self.0.path().join(name);
+        fs::write(&path, bytes).unwrap();
+        path
+    }
+
+    fn check(&self, bytes: &[u8]) -> Result<Image, FlashError> {
+        Image::check(&self.file("image", bytes), 2 * LENGTH as u64, &mut go_on)
+    }
+
+    fn image(&self) -> Image {
+        self.check(&image()).unwrap()
+    }
+}
+
+/// A disk in memory that takes at most `at_a_time` bytes at a time and fails in the way that a test wants.
+struct Fake {
+    bytes: Vec<u8>,
+    at_a_time: usize,
+    /// No byte from here on can be written.
+    broken: Option<(u64, Option<Errno>)>,
+    /// This byte does not keep what is written to it.
+    weak: Option<usize>,
+    unreadable: Option<u64>,
+    loses: bool,
+    writes: Vec<u64>,
+}
+
+impl Fake {
+    fn new() -> Self {
+        let bytes = vec![0xff; LENGTH + SECTOR];
+        Self { bytes, at_a_time: CHUNK, broken: None, weak: None, unreadable: None, loses: false, writes: Vec::new() }
+    }
+
+    fn written(image: &Image) -> Self {
+        let mut fake = Self::new();
+        write(image, &mut fake, &mut go_on).unwrap();
+        fake
+    }
+
+    fn has_a_table(&self) -> bool {
+        self.bytes[..SECTOR] != [0; SECTOR]
+    }
+}
+
+impl Medium for Fake {
+    fn write_at(&mut self, bytes: &[u8], offset: u64) -> io::Result<usize> {
+        self.writes.push(offset);
+        let at = offset as usize;
+        let mut count = bytes.len().min(self.at_a_time).min(self.bytes.len() - at);
+        if let Some((from, errno)) = self.broken {
+            if let (Some(errno), true) = (errno, offset >= from) {
+                return Err(errno.into());
+            }
+            count = count.min(from.saturating_sub(offset) as usize);
+        }
+        self.bytes[at..at + count].copy_from_slice(&bytes[..count]);
+        if let Some(weak) = self.weak.filter(|weak| (at..at + count).contains(weak)) {
+            self.bytes[weak] ^= 1;
+        }
+        Ok(count)
+    }
+
+    fn read_at(&mut self, bytes: &mut [u8], offset: u64) -> io::Result<usize> {
+        if self.unreadable.is_some_and(|from| offset >= from) {
+            return Err(Errno::IO.into());
+        }
+        let at = offset as usize;
+        let count = bytes.len().min(self.at_a_time).min(self.bytes.len() - at);
+        bytes[..count].copy_from_slice(&self.bytes[at..at + count]);
+        Ok(count)
+    }
+
+    fn sync(&mut self) -> io::Result<()> {
+        if self.loses { Err(Errno::IO.into()) } else { Ok(()) }
+    }
+}
+
+#[test]
+fn medium_holds_the_image_and_what_is_behind_it_stays() {
+    let files = Files::new();
+    for bytes in [image(), gzip(&image())] {
+        let image_file = files.check(&bytes).unwrap();
+        assert_eq!(image_file.length(), LENGTH as u64);
+        assert_eq!(image_file.digest(), <[u8; 32]>::from(Sha256::digest(image())));
+        let mut fake = Fake::written(&image_file);
+        assert!(fake.bytes[..LENGTH] == image());
+        assert!(fake.bytes[LENGTH..] == [0xff; SECTOR]);
+        verify(&image_file, &mut fake, &mut go_on).unwrap();
+    }
+}
+
+#[test]
+fn compressed_image_may_have_several_members() {
+    let bytes = image();
+    let (front, back) = bytes.split_at(CHUNK + 5);
+    let image = Files::new().check(&[gzip(front), gzip(back)].concat()).unwrap();
+    assert!(Fake::written(&image).bytes[..LENGTH] == bytes);
+}
+
+#[test]
+fn medium_that_takes_little_at_a_time_gets_everything() {
+    let image_file = Files::new().image();
+    let mut fake = Fake::new();
+    fake.at_a_time = 3 * SECTOR;
+    write(&image_file, &mut fake, &mut go_on).unwrap();
+    assert!(fake.bytes[..LENGTH] == image());
+    verify(&image_file, &mut fake, &mut go_on).unwrap();
+}
+
+#[test]
+fn partition_table_is_written_last() {
+    let image = Files::new().image();
+    let fake = Fake::written(&image);
+    assert_eq!(fake.writes, [0, CHUNK as u64, 2 * CHUNK as u64, 0]);
+    for from in [SECTOR as u64, CHUNK as u64, 2 * CHUNK as u64] {
+        let mut fake = Fake::new();
+        fake.broken = Some((from, Some(Errno::IO)));
+        write(&image, &mut fake, &mut go_on).unwrap_err();
+        assert!(!fake.has_a_table(), "{from}");
+    }
+}
+
+#[test]
+fn fault_is_told_with_its_offset_and_what_to_do() {
+    let image = Files::new().image();
+    let offset = CHUNK as u64 + 512;
+    for (errno, words) in [
+        (Errno::IO, "put it in again and flash it again; if that fails, use another medium or reader"),
+        (Errno::NOSPC, "it is smaller than it says, use another one"),
+        (Errno::NODEV, "it was pulled out, put it in again and flash it again"),
+    ] {
+        let mut fake = Fake::new();
+        fake.broken = Some((offset, Some(errno)));
+        let error = write(&image, &mut fake, &mut go_on).unwrap_err();
+        assert!(matches!(error, FlashError::Write { offset: at, .. } if at == offset));
+        assert!(error.to_string().contains("at byte 4194816 of the medium") && error.to_string().ends_with(words));
+    }
+    let mut fake = Fake::new();
+    fake.broken = Some((offset, None));
+    let error = write(&image, &mut fake, &mut go_on).unwrap_err();
+    assert!(matches!(error, FlashError::Short { offset: at } if at == offset));
+    let mut fake = Fake::new();
+    fake.loses = true;
+    let error = write(&image, &mut fake, &mut go_on).unwrap_err();
+    assert!(matches!(error, FlashError::Sync { .. }) && !fake.has_a_table());
+}
+
+#[test]
+fn first_byte_that_differs_is_named() {
+    let image_file = Files::new().image();
+    for at in [0, 511, CHUNK - 1, CHUNK, LENGTH - 1] {
+        let mut fake = Fake::new();
+        fake.weak = Some(at);
+        write(&image_file, &mut fake, &mut go_on).unwrap();
+        let error = verify(&image_file, &mut fake, &mut go_on).unwrap_err();
+        assert!(matches!(error, FlashError::Differs { offset } if offset == at as u64), "{at}: {error}");
+    }
+    let mut fake = Fake::written(&image_file);
+    fake.unreadable = Some(CHUNK as u64);
+    let error = verify(&image_file, &mut fake, &mut go_on).unwrap_err();
+    assert!(matches!(error, FlashError::ReadBack { offset, .. } if offset == CHUNK as u64));
+    fake.unreadable = None;
+    fake.bytes.truncate(LENGTH - 10);
+    let error = verify(&image_file, &mut fake, &mut go_on).unwrap_err();
+    assert!(matches!(error, FlashError::ReadBack { offset, .. } if offset == LENGTH as u64 - 10));
+}
+
+#[test]
+fn ctrl_c_says_what_the_medium_is_now() {
+    let files = Files::new();
+    let image = files.image();
+    let path = files.file("again", &super::tests::image());
+    let error = Image::check(&path, u64::MAX, &mut stop_at(Stage::Checking, 1)).unwrap_err();
+    assert!(matches!(error, FlashError::StoppedBefore) && error.is_stop());
+    let mut fake = Fake::new();
+    let error = write(&image, &mut fake, &mut stop_at(Stage::Writing, 0)).unwrap_err();
+    assert!(matches!(error, FlashError::StoppedBefore) && fake.writes.is_empty());
+    let error = write(&image, &mut fake, &mut stop_at(Stage::Writing, 1)).unwrap_err();
+    assert!(matches!(error, FlashError::StoppedWriting { offset } if offset == CHUNK as u64) && error.is_stop());
+    assert!(!fake.has_a_table());
+    let error = verify(&image, &mut Fake::written(&image), &mut stop_at(Stage::Verifying, 1)).unwrap_err();
+    assert!(matches!(error, FlashError::StoppedVerifying { offset } if offset == CHUNK as u64) && error.is_stop());
+}
+
+#[test]
+fn damaged_compressed_image_is_refused_before_the_medium_is_touched() {
+    let files = Files::new();
+    let whole = gzip(&image());
+    for length in [3, 100, whole.len() / 2, whole.len() - 1] {
+        let error = files.check(&whole[..length]).unwrap_err();
+        assert!(matches!(error, FlashError::ImageTruncated { .. }), "{length}: {error}");
+    }
+    // The last 8 bytes are the checksum and the length.
+    let mut damaged = whole.clone();
+    damaged[whole.len() - 8] ^= 1;
+    assert!(matches!(files.check(&damaged), Err(FlashError::ImageDamaged { .. })));
+    let trailing = [&whole[..], b"what is no gzip member"].concat();
+    assert!(matches!(files.check(&trailing), Err(FlashError::ImageDamaged { .. })));
+}
+
+#[test]
+fn image_larger_than_the_medium_is_refused_however_well_it_is_compressed() {
+    let files = Files::new();
+    let room = LENGTH as u64 - 1;
+    let check = |bytes: &[u8]| Image::check(&files.file("image", bytes), room, &mut go_on).unwrap_err();
+    let error = check(&image());
+    assert!(matches!(error, FlashError::TooSmall { image, whole: true, .. } if image == LENGTH as u64));
+    assert_eq!(error.to_string(), "the medium has 8389119 bytes and the image needs 8389120: use a larger medium");
+    // 200 MiB come out of less than 1 MiB; it is given up a chunk after the end of the medium.
+    let bomb = gzip(&[image(), vec![0; 200 << 20]].concat());
+    assert!(bomb.len() < LENGTH);
+    let error = check(&bomb);
+    assert!(matches!(error, FlashError::TooSmall { image, whole: false, .. } if image == 3 * CHUNK as u64));
+}
+
+#[test]
+fn file_that_is_no_image_of_a_box_is_refused() {
+    let files = Files::new();
+    let changed = |at: usize, byte: u8| {
+        let mut bytes = image();
+        bytes[at] = byte;
+        bytes
+    };
+    for (bytes, words) in [
+        (Vec::new(), "it does not begin with a partition table"),
+        (b"a letter".to_vec(), "it does not begin with a partition table"),
+        (changed(510, 0), "it does not begin with a partition table"),
+        (changed(450, 0x07), "it has no FAT32 partition to boot from (type 0x0c)"),
+        (changed(466, 0), "it has no Linux partition for data (type 0x83)"),
+        (
+            image()[..LENGTH - SECTOR].to_vec(),
+            "its partition of type 0x83 has the sectors 108 to 16385, and the image ends at 16384",
+        ),
+        (image()[..LENGTH - 1].to_vec(), "its 8389119 bytes are not whole sectors of 512"),
+        (changed(454, 0), "its partition of type 0x0c has the sectors 0 to 100, and the image ends at 16385"),
+        // A number of sectors that overflows 32 bits together with the first.
+        (changed(477, 0xff), "its partition of type 0x83 has the sectors 108 to 427"),
+    ] {
+        for bytes in [gzip(&bytes), bytes] {
+            let error = files.check(&bytes).unwrap_err();
+            let FlashError::ImageUnlike { reason, .. } = error else { panic!("{words}: {error}") };
+            assert!(reason.starts_with(words), "{reason}");
+        }
+    }
+    assert!(matches!(Image::check(files.0.path(), 0, &mut go_on), Err(FlashError::ImageKind { .. })));
+    assert!(matches!(Image::check("/dev/zero".as_ref(), 0, &mut go_on), Err(FlashError::ImageKind { .. })));
+    let absent = files.0.path().join("absent");
+    assert!(matches!(Image::check(&absent, 0, &mut go_on), Err(FlashError::ImageRead { .. })));
+}
+
+#[test]
+fn image_that_changes_after_it_was_checked_is_noticed() {
+    let files = Files::new();
+    let image_file = files.image();
+    let mut longer = image();
+    longer.push(0);
+    files.file("image", &longer);
+    assert!(matches!(write(&image_file, &mut Fake::new(), &mut go_on), Err(FlashError::ImageChanged)));
+    files.file("image", &longer[..CHUNK]);
+    assert!(matches!(write(&image_file, &mut Fake::new(), &mut go_on), Err(FlashError::ImageChanged)));
+    let mut other = image();
+    other[LENGTH - 1] ^= 1;
+    files.file("image", &other);
+    let mut fake = Fake::written(&image_file);
+    assert!(matches!(verify(&image_file, &mut fake, &mut go_on), Err(FlashError::ImageChanged)));
+}
+
+/// A system with a card reader on USB (`sdb`, two partitions), a disk that is built in (`sda`), a memory card (`mmcblk0`)
+/// and an eMMC (`mmcblk1`).
+struct Machine {
+    folder: TempDir,
+    system: System,
+}
+
+impl Machine {
+    fn new() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let system = System { sys: folder.path().join("sys"), proc: folder.path().join("proc") };
+        let this = Self { folder, system };
+        let usb = "devices/pci0/usb1/1-1";
+        this.put("sys/devices/pci0/usb1/1-1/product", "reader");
+        fs::create_dir_all(this.path("sys/bus/usb")).unwrap();
+        symlink("../../../../bus/usb", this.path("sys/devices/pci0/usb1/1-1/subsystem")).unwrap();
+        this.disk(&format!("{usb}/host6/block/sdb"), "8:16", 31_116_288);
+        this.put(&format!("sys/{usb}/host6/block/sdb/device/vendor"), "Generic ");
+        this.put(&format!("sys/{usb}/host6/block/sdb/device/model"), "Card Reader     ");
+        for (name, number, device) in [("sdb1", "1", "8:17"), ("sdb2", "2", "8:18")] {
+            let node = format!("{usb}/host6/block/sdb/{name}");
+            this.disk(&node, device, 2048);
+            this.put(&format!("sys/{node}/partition"), number);
+        }
+        this.disk("devices/pci0/ata1/block/sda", "8:0", 1_000_000);
+        for (name, device, kind) in [("mmcblk0", "179:0", "SD"), ("mmcblk1", "179:8", "MMC")] {
+            let node = format!("devices/mmc/block/{name}");
+            this.disk(&node, device, 60_000_000);
+            this.put(&format!("sys/{node}/device/type"), kind);
+            this.put(&format!("sys/{node}/device/name"), "SL32G");
+        }
+        this.put(
+            "proc/self/mountinfo",
+            "22 1 8:1 / / rw,relatime shared:1 - ext4 /dev/sda1 rw\n23 22 0:21 / /proc rw - proc proc rw\n",
+        );
+        this.put("proc/swaps", "Filename\t\t\t\tType\t\tSize\t\tUsed\t\tPriority\n");
+        this
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.folder.path().join(name)
+    }
+
+    fn put(&self, name: &str, text: &str) {
+        let path = self.path(name);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(path, format!("{text}\n")).unwrap();
+    }
+
+    fn disk(&self, node: &str, device: &str, sectors: u64) {
+        let name = Path::new(node).file_name().unwrap();
+        for (attribute, value) in [("dev", device), ("size", &sectors.to_string()), ("removable", "0"), ("ro", "0")] {
+            self.put(&format!("sys/{node}/{attribute}"), value);
+        }
+        fs::create_dir_all(self.path(&format!("sys/{node}/holders"))).unwrap();
+        for folder in ["sys/class/block", "sys/dev/block"] {
+            fs::create_dir_all(self.path(folder)).unwrap();
+        }
+        symlink(format!("../../{node}"), self.path("sys/class/block").join(name)).unwrap();
+        symlink(format!("../../{node}"), self.path("sys/dev/block").join(device)).unwrap();
+    }
+
+    fn sdb(&self) -> Disk {
+        self.system.disk(makedev(8, 16)).unwrap()
+    }
+
+    fn refusal(&self, allowed: &[Danger]) -> String {
+        self.sdb().may_be_overwritten(allowed).unwrap_err().to_string()
+    }
+}
+
+const SDB: &str = "sys/devices/pci0/usb1/1-1/host6/block/sdb";
+
+#[test]
+fn removable_media_are_told_from_disks_that_are_built_in() {
+    let machine = Machine::new();
+    let disk = machine.sdb();
+    assert_eq!((disk.model.as_str(), disk.whole.bytes), ("Generic Card Reader", 31_116_288 * 512));
+    assert_eq!(disk.partitions.iter().map(|part| part.name.as_str()).collect::<Vec<_>>(), ["sdb1", "sdb2"]);
+    disk.may_be_overwritten(&[]).unwrap();
+    let names = || machine.system.removable().unwrap().into_iter().map(|disk| disk.whole.name).collect::<Vec<_>>();
+    assert_eq!(names(), ["mmcblk0", "sdb"]);
+    // A reader whose kernel calls its medium removable, without a card in it and with one.
+    machine.put("sys/devices/pci0/ata1/block/sda/removable", "1");
+    assert_eq!(names(), ["mmcblk0", "sda", "sdb"]);
+    machine.put(&format!("{SDB}/size"), "0");
+    assert_eq!(names(), ["mmcblk0", "sda"]);
+    assert_eq!(machine.refusal(&[]), "there is no medium in sdb: put one in");
+}
+
+#[test]
+fn disk_that_is_built_in_is_refused_unless_that_is_allowed() {
+    let machine = Machine::new();
+    for device in [makedev(179, 8), makedev(8, 0)] {
+        let disk = machine.system.disk(device).unwrap();
+        for allowed in [&[][..], &[Danger::Mounted, Danger::Large, Danger::File]] {
+            let error = disk.may_be_overwritten(allowed).unwrap_err();
+            assert!(matches!(error, FlashError::NonRemovable { .. }), "{error}");
+        }
+        disk.may_be_overwritten(&[Danger::NonRemovable]).unwrap();
+    }
+    let card = machine.system.disk(makedev(179, 0)).unwrap();
+    card.may_be_overwritten(&[]).unwrap();
+    assert_eq!(card.model, "SL32G");
+}
+
+#[test]
+fn partition_is_refused_and_its_disk_named() {
+    let error = Machine::new().system.disk(makedev(8, 17)).unwrap_err();
+    assert_eq!(
+        error.to_string(),
+        "sdb1 is one partition of the disk sdb: name the whole disk, /dev/sdb, if that is the medium"
+    );
+}
+
+#[test]
+fn mounted_medium_is_refused_unless_that_is_allowed() {
+    // Its own number; a number of the file system's own; the disk itself without partitions.
+    for (line, part) in [
+        (r"90 22 8:17 / /media/a\040card rw - vfat /dev/other rw", "sdb1"),
+        (r"90 22 0:55 /sub /media/a\040card rw master:1 - btrfs /dev/sdb2 rw", "sdb2"),
+        (r"90 22 8:16 / /media/a\040card rw - vfat /dev/sdb rw", "sdb"),
+    ] {
+        let machine = Machine::new();
+        machine.put("proc/self/mountinfo", line);
+        let words = format!(
+            "{part} is mounted at /media/a card: unmount it first; `--allow mounted` overwrites it all the same"
+        );
+        assert_eq!(machine.refusal(&[Danger::NonRemovable, Danger::Large]), words);
+        machine.sdb().may_be_overwritten(&[Danger::Mounted]).unwrap();
+    }
+}
+
+#[test]
+fn disk_of_the_running_system_is_refused_whatever_is_allowed() {
+    let all = [Danger::Mounted, Danger::NonRemovable, Danger::Large, Danger::File];
+    let machine = Machine::new();
+    machine.put("proc/self/mountinfo", "22 1 8:18 / / rw - ext4 /dev/root rw");
+    assert!(machine.refusal(&all).starts_with("sdb carries / of the system that is running"));
+    let machine = Machine::new();
+    machine.put("proc/swaps", "Filename Type Size Used Priority\n/dev/sdb2 partition 1 0 -2");
+    assert!(machine.refusal(&all).starts_with("sdb2 is in use as swap space"));
+    let machine = Machine::new();
+    machine.put(&format!("{SDB}/sdb1/holders/dm-0"), "");
+    assert!(machine.refusal(&all).starts_with("sdb1 is held by dm-0"));
+    let machine = Machine::new();
+    machine.put(&format!("{SDB}/holders/md0"), "");
+    assert!(machine.refusal(&all).starts_with("sdb is held by md0"));
+    let machine = Machine::new();
+    machine.disk("devices/virtual/block/loop3", "7:3", 8);
+    machine.put("sys/devices/virtual/block/loop3/loop/backing_file", "/dev/sdb2");
+    assert!(machine.refusal(&all).starts_with("sdb2 is held by loop3"));
+}
+
+#[test]
+fn write_protected_and_very_large_media_are_refused() {
+    let machine = Machine::new();
+    machine.put(&format!("{SDB}/ro"), "1");
+    assert!(machine.refusal(&[]).starts_with("sdb is write-protected: slide the lock"));
+    machine.put(&format!("{SDB}/ro"), "0");
+    machine.put(&format!("{SDB}/size"), &(2_000_398_934_016_u64 / 512).to_string());
+    assert!(machine.refusal(&[]).starts_with("sdb has 2000 GB, more than a memory card is expected to"));
+    machine.sdb().may_be_overwritten(&[Danger::Large]).unwrap();
+}
+
+#[test]
+fn what_the_system_does_not_tell_is_an_error() {
+    let machine = Machine::new();
+    let disk = |machine: &Machine| machine.system.disk(makedev(8, 16)).unwrap_err().to_string();
+    assert!(machine.system.disk(makedev(9, 9)).unwrap_err().to_string().contains("sys/dev/block/9:9"));
+    machine.put(&format!("{SDB}/sdb1/size"), "many");
+    assert!(disk(&machine).contains("sdb1/size"));
+    fs::remove_file(machine.path("proc/self/mountinfo")).unwrap();
+    assert!(disk(&machine).contains("mountinfo"));
+}
+
+#[test]
+fn file_is_a_medium_only_where_that_is_allowed() {
+    let files = Files::new();
+    let system = Machine::new();
+    let system = &system.system;
+    let image_file = files.image();
+    let path = files.file("disk", &[7; LENGTH + 10]);
+    let error = Target::open(system, &path, Access::Write(&[Danger::NonRemovable])).unwrap_err();
+    assert!(matches!(error, FlashError::File { .. }));
+    let mut target = Target::open(system, &path, Access::Write(&[Danger::File])).unwrap();
+    assert_eq!((target.bytes(), target.disk().is_none()), (LENGTH as u64 + 10, true));
+    target.write(&image_file, &mut go_on).unwrap();
+    target.verify(&image_file, &mut go_on).unwrap();
+    assert!(fs::read(&path).unwrap() == [image(), vec![7; 10]].concat());
+    // To compare, nothing needs to be allowed, nor could the medium be written.
+    let mut target = Target::open(system, &path, Access::Verify).unwrap();
+    target.verify(&image_file, &mut go_on).unwrap();
+    assert!(matches!(target.write(&image_file, &mut go_on), Err(FlashError::Write { offset: 0, .. })));
+    let mut target = Target::open(system, &files.0.path().join("image"), Access::Write(&[Danger::File])).unwrap();
+    assert!(matches!(target.write(&image_file, &mut go_on), Err(FlashError::ImageOnMedium)));
+    assert!(fs::read(files.0.path().join("image")).unwrap() == image());
+}
+
+#[test]
+fn what_is_neither_disk_nor_file_is_refused() {
+    let files = Files::new();
+    let machine = Machine::new();
+    let open = |path: &Path| Target::open(&machine.system, path, Access::Write(&[Danger::File])).unwrap_err();
+    assert!(matches!(open(files.0.path()), FlashError::NotADisk { .. }));
+    assert!(matches!(open("/dev/null".as_ref()), FlashError::NotADisk { .. }));
+    let absent = files.0.path().join("absent");
+    assert!(matches!(open(&absent), FlashError::Absent { .. }));
+    assert!(!absent.exists());
+}
+
+#[test]
+fn medium_that_cannot_be_opened_has_its_reason() {
+    let disk = Machine::new().sdb();
+    for (errno, words) in [
+        (Errno::BUSY, "/dev/sdb is in use: unmount it"),
+        (Errno::ACCESS, "no permission to open /dev/sdb: run the command with `sudo`"),
+        (Errno::NOMEDIUM, "there is no medium in sdb"),
+        (Errno::ROFS, "sdb is write-protected"),
+        (Errno::NXIO, "cannot open /dev/sdb: No such device or address (os error 6): it was pulled out"),
+    ] {
+        let error = target::open_error("/dev/sdb".as_ref(), Some(&disk), errno).to_string();
+        assert!(error.starts_with(words), "{error}");
+    }
+}

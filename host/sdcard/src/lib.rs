@@ -1,0 +1,3 @@
+//! The memory card of the box: building its image, and writing it to a medium.
+
+pub mod flash;

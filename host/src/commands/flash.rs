@@ -1,0 +1,279 @@
+//! `host flash`: writes an image of the box to a memory card and reads it back.
+
+use std::{
+    io::{self, BufRead, IsTerminal, Write},
+    ops::ControlFlow,
+    path::{Path, PathBuf},
+    time::Instant,
+};
+
+use anyhow::anyhow;
+use clap::ValueEnum;
+use indicatif::{DecimalBytes, ProgressBar, ProgressStyle};
+use sdcard::flash::{Access, Danger, Disk, FlashError, Image, Part, Stage, System, Target};
+use serde_json::{Value, json};
+
+use crate::{
+    exit::{Exit, Failure, WithExit},
+    interrupt,
+};
+
+/// Options of `host flash`.
+#[derive(Debug, clap::Args)]
+pub struct Options {
+    /// Image of a memory card as `host image` makes it, as it is or compressed with gzip
+    image: Option<PathBuf>,
+    /// The whole disk to write to, such as /dev/sdb or /dev/mmcblk0; all that it holds is lost. Without it the removable
+    /// media are listed
+    device: Option<PathBuf>,
+    /// Do not ask for the name of the device again
+    #[arg(long)]
+    yes: bool,
+    /// Overwrite the device in spite of a danger; may be given several times
+    #[arg(long, value_name = "DANGER", value_enum)]
+    allow: Vec<Allow>,
+    /// Write nothing: compare the image with a card that has been written and has not been in a box since
+    #[arg(long, conflicts_with_all = ["yes", "allow"])]
+    verify_only: bool,
+    /// Print one JSON object, or one for each medium listed
+    #[arg(long)]
+    json: bool,
+}
+
+/// What `--allow` names.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum Allow {
+    /// A file system on it is mounted
+    Mounted,
+    /// It is built in: neither its medium nor its plug can be taken out
+    NonRemovable,
+    /// It has more than 260 GB, as disks have and memory cards of a box have not
+    Large,
+    /// It is a file, for an emulator, not a disk
+    File,
+}
+
+impl From<Allow> for Danger {
+    fn from(allow: Allow) -> Self {
+        match allow {
+            Allow::Mounted => Self::Mounted,
+            Allow::NonRemovable => Self::NonRemovable,
+            Allow::Large => Self::Large,
+            Allow::File => Self::File,
+        }
+    }
+}
+
+/// Writes an image to a medium, or lists the media.
+pub fn run(options: Options) -> Result<Exit, Failure> {
+    let Options { image: Some(image), device: Some(device), yes, allow, verify_only, json } = options else {
+        return list(options.json);
+    };
+    let allowed: Vec<_> = allow.into_iter().map(Danger::from).collect();
+    let access = if verify_only { Access::Verify } else { Access::Write(&allowed) };
+    let mut target = Target::open(&System::default(), &device, access)?;
+    if !verify_only && !yes {
+        let terminal = io::stdin().is_terminal() && io::stderr().is_terminal();
+        if !terminal {
+            let words = format!("nobody can be asked whether to overwrite {}: add `--yes` if so", device.display());
+            return Err(anyhow!(words)).exit(Exit::Usage);
+        }
+        confirm(&device, &target, &mut io::stdin().lock(), &mut io::stderr())?;
+    }
+    interrupt::listen();
+    let start = Instant::now();
+    let bars = Bars::default();
+    let image_file = image.as_path();
+    let flash = |bars: &mut Bars| {
+        let mut progress = |stage, done, total| bars.show(stage, done, total);
+        let image = Image::check(image_file, target.bytes(), &mut progress)?;
+        if !verify_only {
+            target.write(&image, &mut progress)?;
+        }
+        target.verify(&image, &mut progress)?;
+        Ok(image)
+    };
+    let checked = bars.during(flash).map_err(failure)?;
+    let seconds = start.elapsed().as_secs_f64();
+    let digest: String = checked.digest().iter().map(|byte| format!("{byte:02x}")).collect();
+    let mut out = io::stdout().lock();
+    if json {
+        let value = json!({
+            "image": image.to_string_lossy(), "device": device.to_string_lossy(), "bytes": checked.length(),
+            "sha256": digest, "written": !verify_only, "verified": true, "seconds": (seconds * 1000.0).round() / 1000.0,
+        });
+        writeln!(out, "{value}")?;
+    } else {
+        let done = if verify_only { "holds the image" } else { "written and read back" };
+        let size = DecimalBytes(checked.length());
+        writeln!(out, "{}: {done}, {size} in {seconds:.1} s, SHA-256 {digest}", device.display())?;
+    }
+    if target.disk().is_some() && !verify_only {
+        crate::say!("take the medium out and put it into the box");
+    }
+    Ok(Exit::Done)
+}
+
+fn failure(error: FlashError) -> Failure {
+    let exit = if error.is_stop() { Exit::Interrupted } else { Exit::Failed };
+    Failure { exit, error: error.into() }
+}
+
+/// Lists the media that could be meant; which one is, only the user knows.
+fn list(json: bool) -> Result<Exit, Failure> {
+    let disks = System::default().removable()?;
+    let mut out = io::stdout().lock();
+    for disk in &disks {
+        if json {
+            writeln!(out, "{}", to_json(disk))?;
+        } else {
+            write!(out, "{}", to_text(disk))?;
+        }
+    }
+    let words = if disks.is_empty() { "no removable medium found: put one in, and" } else { "no device is named:" };
+    Err(anyhow!("{words} give the image and the device, `host flash IMAGE DEVICE`")).exit(Exit::Usage)
+}
+
+/// Shows what is about to be lost and has the name typed: a hand that types `y` does so by habit.
+fn confirm(device: &Path, target: &Target, answers: &mut dyn BufRead, out: &mut dyn Write) -> Result<(), Failure> {
+    let name = match target.disk() {
+        Some(disk) => {
+            write!(out, "{}", to_text(disk))?;
+            disk.whole.name.clone()
+        }
+        None => {
+            writeln!(out, "{}  {}  a file", device.display(), DecimalBytes(target.bytes()))?;
+            device.file_name().unwrap_or_default().to_string_lossy().into_owned()
+        }
+    };
+    write!(out, "All that it holds is lost. Type its name, {name}, to go on: ")?;
+    out.flush()?;
+    let mut answer = String::new();
+    answers.read_line(&mut answer)?;
+    if answer.trim() == name {
+        return Ok(());
+    }
+    Err(anyhow!("that is not its name; nothing has been written: check which device it is, and try again").into())
+}
+
+/// A line for the disk and one for each of its partitions.
+fn to_text(disk: &Disk) -> String {
+    let line = |part: &Part, rest: &str| {
+        let used = match part.mounts.first() {
+            Some(place) => format!("  mounted at {place}"),
+            None => String::new(),
+        };
+        format!("/dev/{}  {}{rest}{used}\n", part.name, DecimalBytes(part.bytes))
+    };
+    let model = if disk.model.is_empty() { String::new() } else { format!("  {}", disk.model) };
+    let kind = if disk.removable { "" } else { "  not removable" };
+    let locked = if disk.read_only { "  write-protected" } else { "" };
+    let partitions = disk.partitions.iter().map(|part| format!("  {}", line(part, "")));
+    line(&disk.whole, &format!("{model}{kind}{locked}")) + &partitions.collect::<String>()
+}
+
+fn to_json(disk: &Disk) -> Value {
+    let part =
+        |part: &Part| json!({ "device": format!("/dev/{}", part.name), "bytes": part.bytes, "mounts": part.mounts });
+    let mut value = part(&disk.whole);
+    value["model"] = json!(disk.model);
+    value["read_only"] = json!(disk.read_only);
+    value["partitions"] = disk.partitions.iter().map(part).collect();
+    value
+}
+
+/// A bar for each stage, on a terminal only.
+#[derive(Default)]
+struct Bars {
+    bar: Option<(Stage, ProgressBar)>,
+}
+
+impl Bars {
+    fn during<T>(mut self, work: impl FnOnce(&mut Self) -> T) -> T {
+        let result = work(&mut self);
+        if let Some((_, bar)) = self.bar {
+            bar.finish_and_clear();
+        }
+        result
+    }
+
+    /// Also where Ctrl-C is heard.
+    fn show(&mut self, stage: Stage, done: u64, total: u64) -> ControlFlow<()> {
+        if self.bar.as_ref().is_none_or(|(shown, _)| *shown != stage) {
+            if let Some((_, bar)) = self.bar.take() {
+                bar.finish_and_clear();
+            }
+            let what = match stage {
+                Stage::Checking => "checking",
+                Stage::Writing => "writing",
+                Stage::Verifying => "reading back",
+            };
+            let style = ProgressStyle::with_template("{msg:12} {wide_bar} {bytes}/{total_bytes} {bytes_per_sec} {eta}");
+            let style = style.unwrap_or_else(|_| ProgressStyle::default_bar());
+            self.bar = Some((stage, ProgressBar::new(total).with_style(style).with_message(what)));
+        }
+        if let Some((_, bar)) = &self.bar {
+            bar.set_position(done);
+        }
+        if interrupt::asked() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use super::*;
+
+    /// A disk with one partition, which is mounted.
+    fn disk() -> Disk {
+        let folder = tempfile::tempdir().unwrap();
+        let put = |name: &str, text: &str| {
+            let path = folder.path().join(name);
+            fs::create_dir_all(path.parent().unwrap()).unwrap();
+            fs::write(path, text).unwrap();
+        };
+        fs::create_dir_all(folder.path().join("class/block")).unwrap();
+        let node = "dev/block/8:16";
+        for (name, text) in [
+            ("dev", "8:16"),
+            ("size", "31116288"),
+            ("removable", "1"),
+            ("device/model", "Reader"),
+            ("sdb1/dev", "8:17"),
+            ("sdb1/size", "2048"),
+            ("sdb1/partition", "1"),
+        ] {
+            put(&format!("{node}/{name}"), text);
+        }
+        put("self/mountinfo", "90 22 8:17 / /media/card rw - vfat /dev/sdb1 rw");
+        let system = System { sys: folder.path().into(), proc: folder.path().into() };
+        system.disk((8 << 8) | 16).unwrap()
+    }
+
+    #[test]
+    fn medium_is_described_by_what_tells_it_from_others() {
+        let text = "/dev/8:16  15.93 GB  Reader\n  /dev/sdb1  1.05 MB  mounted at /media/card\n";
+        assert_eq!(to_text(&disk()), text);
+        let value = json!({
+            "device": "/dev/8:16", "bytes": 15_931_539_456_u64, "mounts": [], "model": "Reader", "read_only": false,
+            "partitions": [{ "device": "/dev/sdb1", "bytes": 1_048_576, "mounts": ["/media/card"] }],
+        });
+        assert_eq!(to_json(&disk()), value);
+    }
+
+    #[test]
+    fn only_the_name_of_the_medium_confirms() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("disk.img");
+        fs::write(&path, [0; 2000]).unwrap();
+        let target = Target::open(&System::default(), &path, Access::Write(&[Danger::File])).unwrap();
+        let mut asked = Vec::new();
+        confirm(&path, &target, &mut &b"disk.img\n"[..], &mut asked).unwrap();
+        let question = "disk.img  2.00 kB  a file\nAll that it holds is lost. Type its name, disk.img, to go on: ";
+        assert!(String::from_utf8(asked).unwrap().ends_with(question));
+        for answer in ["", "\n", "y\n", "yes\n", "disk\n"] {
+            assert!(confirm(&path, &target, &mut answer.as_bytes(), &mut io::sink()).is_err(), "{answer:?}");
+        }
+    }
+}
