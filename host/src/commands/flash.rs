@@ -208,7 +208,9 @@ impl Bars {
                 Stage::Writing => "writing",
                 Stage::Verifying => "reading back",
             };
-            let style = ProgressStyle::with_template("{msg:12} {wide_bar} {bytes}/{total_bytes} {bytes_per_sec} {eta}");
+            let style = ProgressStyle::with_template(
+                "{msg:12} {wide_bar} {decimal_bytes}/{decimal_total_bytes} {decimal_bytes_per_sec} {eta}",
+            );
             let style = style.unwrap_or_else(|_| ProgressStyle::default_bar());
             self.bar = Some((stage, ProgressBar::new(total).with_style(style).with_message(what)));
         }
