@@ -54,9 +54,9 @@ pub enum BoxEvent {
     Dropped(Dropped),
     /// Asks for [`BoxSession::info`].
     Info,
-    /// Asks for [`BoxSession::record`].
+    /// Asks for [`BoxSession::record`]: the first record that is kept from this number on.
     WantRecord {
-        /// Number of the record.
+        /// Lowest number of the record.
         number: u64,
     },
     /// Asks for [`BoxSession::screen`].
@@ -159,6 +159,25 @@ impl BoxSession {
         self.link.is_open()
     }
 
+    /// True while a host is connected that another one may not displace yet.
+    pub fn is_held(&self, now: u64) -> bool {
+        self.link.is_held(now)
+    }
+
+    /// Whether a host that says hello is told that the box is busy, because a host on another line holds it. A box with
+    /// several lines has a session for each.
+    pub fn set_taken(&mut self, taken: bool) {
+        self.link.set_taken(taken);
+    }
+
+    /// Ends the session of another line, whose host is displaced by the one of this line. If an image of that host is being
+    /// analysed, its [`Self::answer`] is due here: an image of this host waits until then.
+    pub fn displace(&mut self, other: &mut Self) {
+        other.close();
+        let owed = other.analysing.take().map(|_| false);
+        self.analysing = self.analysing.or(owed);
+    }
+
     /// How the line has done.
     pub fn counters(&self) -> Counters {
         self.link.counters()
@@ -166,6 +185,7 @@ impl BoxSession {
 
     /// The next event. Call it until it returns `None`, after [`Self::receive`] and at each deadline.
     pub fn event(&mut self, now: u64) -> Option<BoxEvent> {
+        self.link.expire(now);
         match self.link.take_event() {
             Some(LinkEvent::Up) => return Some(BoxEvent::HostConnected),
             Some(LinkEvent::Down(_)) => {
@@ -374,11 +394,12 @@ impl BoxSession {
         self.reply(&ToHost::Info(info));
     }
 
-    /// Answers [`BoxEvent::WantRecord`]; `None` if the journal ends before that number.
+    /// Answers [`BoxEvent::WantRecord`]; `None` if the journal ends before that number. Numbers that are not kept any more
+    /// are passed over.
     pub fn record(&mut self, record: Option<ResultRecord>) {
         let (Some(listing), true) = (&mut self.listing, self.owes_reply) else { return };
         // The host may ask for any number, the last one that there can be included.
-        listing.next = listing.next.saturating_add(1);
+        listing.next = record.as_ref().map_or(listing.next, |record| record.number).saturating_add(1);
         listing.remaining -= 1;
         let ends = listing.remaining == 0 || record.is_none();
         if let Some(record) = record {

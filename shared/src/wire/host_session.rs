@@ -161,6 +161,11 @@ impl HostSession {
         Self::over(Link::connect(now, nonce), now)
     }
 
+    /// The same, but gives up after so many milliseconds without a session, instead of [`super::CONNECT_FOR_MS`].
+    pub fn within(now: u64, nonce: u32, milliseconds: u64) -> Self {
+        Self::over(Link::connect_within(now, nonce, milliseconds), now)
+    }
+
     pub(super) fn over(link: Link, now: u64) -> Self {
         Self { link, task: Task::Idle, answer_within: ANSWER_WITHIN_MS, step_at: now }
     }

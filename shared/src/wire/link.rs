@@ -131,6 +131,8 @@ pub struct Link {
     heard_at: u64,
     spoke_at: u64,
     control: Option<Control>,
+    /// Box: hosts are told that it is busy.
+    taken: bool,
     came_up: bool,
     went_down: Option<Down>,
     counters: Counters,
@@ -144,7 +146,13 @@ impl Link {
 
     /// The host's end: says hello until the box answers, at most for [`CONNECT_FOR_MS`].
     pub fn connect(now: u64, nonce: u32) -> Self {
-        Self::new(Role::Host, nonce, State::Connecting { until: now + CONNECT_FOR_MS, hello_at: now, busy: false })
+        Self::connect_within(now, nonce, CONNECT_FOR_MS)
+    }
+
+    /// The same, for at most so many milliseconds.
+    pub fn connect_within(now: u64, nonce: u32, milliseconds: u64) -> Self {
+        let until = now.saturating_add(milliseconds);
+        Self::new(Role::Host, nonce, State::Connecting { until, hello_at: now, busy: false })
     }
 
     fn new(role: Role, session: u32, state: State) -> Self {
@@ -167,6 +175,7 @@ impl Link {
             heard_at: 0,
             spoke_at: 0,
             control: None,
+            taken: false,
             came_up: false,
             went_down: None,
             counters: Counters::default(),
@@ -182,6 +191,16 @@ impl Link {
     /// True while a session is open.
     pub fn is_open(&self) -> bool {
         self.state == State::Open
+    }
+
+    /// True while a session is open that no other host may take over yet.
+    pub fn is_held(&self, now: u64) -> bool {
+        self.is_open() && now.saturating_sub(self.heard_at) < TAKEOVER_AFTER_MS
+    }
+
+    /// Box: whether a hello is answered by busy, because a host on another line holds the box.
+    pub fn set_taken(&mut self, taken: bool) {
+        self.taken = taken;
     }
 
     /// Number of messages that can be sent now.
@@ -275,7 +294,7 @@ impl Link {
         let another = self.is_open() && session != self.session;
         if Greeting::from_bytes(payload) != Some(self.greeting) {
             self.control = Some(Control::Reject { session, reason: Reason::Incompatible });
-        } else if another && now.saturating_sub(self.heard_at) < TAKEOVER_AFTER_MS {
+        } else if self.taken || another && self.is_held(now) {
             self.control = Some(Control::Reject { session, reason: Reason::Busy });
         } else {
             if another {
@@ -424,8 +443,8 @@ impl Link {
             State::Connecting { until, busy, .. } if now >= until => {
                 self.go_down(if busy { Down::Busy } else { Down::NoAnswer });
             }
-            State::Open if now.saturating_sub(self.heard_at) >= DEAD_AFTER_MS => self.go_down(Down::Silent),
             State::Open => {
+                self.expire(now);
                 let (progress_at, timeout) = (self.progress_at, self.timeout());
                 let mut expired = false;
                 for message in &mut self.outgoing {
@@ -439,6 +458,13 @@ impl Link {
                 }
             }
             _ => {}
+        }
+    }
+
+    /// Gives a peer up that has been silent for too long; also where nothing can be transmitted.
+    pub fn expire(&mut self, now: u64) {
+        if self.is_open() && now.saturating_sub(self.heard_at) >= DEAD_AFTER_MS {
+            self.go_down(Down::Silent);
         }
     }
 

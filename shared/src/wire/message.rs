@@ -77,7 +77,8 @@ pub enum ToBox {
     End,
     /// Gives up the image that is being sent; the box answers [`ToHost::Cancelled`].
     Cancel,
-    /// Asks for the records from this number on, at most `limit`; each comes as [`ToHost::Record`], then `RecordsEnd`.
+    /// Asks for the records from this number on, at most `limit`; each comes as [`ToHost::Record`], then `RecordsEnd`. The
+    /// numbers rise; those whose records are not kept any more are passed over.
     ListResults {
         /// First record wanted, from 1.
         from: u64,
@@ -114,7 +115,7 @@ pub struct Info {
     pub point: OperatingPoint,
     /// How often the box has started.
     pub boot: u32,
-    /// Number of records in the journal.
+    /// Number of the last record in the journal, which is how many there have been; the oldest may be kept no longer.
     pub records: u64,
 }
 

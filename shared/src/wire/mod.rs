@@ -28,7 +28,8 @@
 //! same greeting it answers *welcome* with it; later hellos of the same session are answered alike and change nothing.
 //! Otherwise it answers *reject*: a reason (1 byte: 1 busy, 2 incompatible), then its own greeting. These layouts are
 //! the same in every version, and no message is decoded before the greetings agree. Busy means that another session is
-//! open from which a frame has come within the last 3 s; after 3 s of silence a new hello takes the session over. *Reset*
+//! open, on this line or on another one of the box, from which a frame has come within the last 3 s; after 3 s of silence
+//! a new hello takes the box over. *Reset*
 //! (no payload) ends a session; the box also sends it in answer to data or ack of a session that it does not have.
 //!
 //! **Messages.** In a session each side numbers its messages from 0 and has at most 16 in flight. *Data* carries one
@@ -50,8 +51,8 @@
 //!   of `Result`, `Refused`, `Failed`. If that comes before `End`, the host stops sending and the box ignores the rest.
 //!   `Cancel` is possible until the answer has come; the host then ignores everything up to `Cancelled`. The box drops an
 //!   image of which nothing has arrived for 8 s with `Failed(Timeout)`.
-//! - `Info` → `Info`. `SetClock` → `ClockSet`. `Screen` → `ScreenBegin`, `Chunk`s. `ListResults` → `Record`s,
-//!   `RecordsEnd`. Each may also end in `Failed`.
+//! - `Info` → `Info`. `SetClock` → `ClockSet`. `Screen` → `ScreenBegin`, `Chunk`s. `ListResults` → `Record`s with rising
+//!   numbers, those passed over that the box keeps no longer, `RecordsEnd`. Each may also end in `Failed`.
 //! - A message that cannot be decoded or is out of turn is answered by `Failed(Protocol)`, and the image in transit is
 //!   dropped; the session goes on.
 //!

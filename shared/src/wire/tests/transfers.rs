@@ -680,3 +680,70 @@ fn errors_name_the_next_action() {
         assert!(["check", "wait", "update", "send", "look"].iter().any(|verb| action.starts_with(verb)), "{text}");
     }
 }
+
+/// What a host on a line of its own hears of a box within a second.
+fn hello(device: &mut BoxSession, now: &mut u64, nonce: u32) -> Option<HostEvent> {
+    let mut host = HostSession::within(*now, nonce, 1_000);
+    let mut buffer = [0; MAX_FRAME];
+    for _ in 0..1_100 {
+        *now += 1;
+        while let length @ 1.. = host.poll_transmit(*now, &mut buffer) {
+            device.receive(*now, &buffer[..length]);
+        }
+        while let length @ 1.. = device.poll_transmit(*now, &mut buffer) {
+            host.receive(*now, &buffer[..length]);
+        }
+        if let Some(event) = host.event(*now) {
+            return Some(event);
+        }
+    }
+    None
+}
+
+#[test]
+fn box_held_on_another_line_is_busy_and_a_displaced_analysis_is_answered_first() {
+    let mut world = World::connected(FAST, Faults::NONE, 61);
+    world.analysis = 100_000;
+    world.host.request(world.now, Request::Image(file(600, 1))).unwrap();
+    world.run(500);
+    assert!(matches!(world.box_events.last(), Some(BoxEvent::Image(_))));
+    let mut other = BoxSession::new(CONTRACT);
+    other.set_taken(world.device.is_held(world.now));
+    assert_eq!(hello(&mut other, &mut world.now, 7), Some(HostEvent::Down(HostError::Busy)));
+    world.host_runs = false;
+    world.run(3_000);
+    assert!(world.device.connected() && !world.device.is_held(world.now));
+    other.set_taken(false);
+    assert_eq!(hello(&mut other, &mut world.now, 8), Some(HostEvent::Connected));
+    other.displace(&mut world.device);
+    assert!(!world.device.connected());
+    assert_eq!(other.event(world.now), Some(BoxEvent::HostConnected));
+    // The other host's image waits for the answer that the box owes, which is not meant for that host.
+    let image = file(5, 2);
+    let mut messages = vec![ToBox::Begin(image.begin.clone())];
+    messages.push(ToBox::Chunk(Chunk { offset: 0, data: heapless::Vec::from_slice(&image.bytes).unwrap() }));
+    messages.push(ToBox::End);
+    for (seq, message) in messages.iter().enumerate() {
+        let header = Header { kind: Kind::Data, from: Role::Host, session: 8, seq: seq as u16, ack: 0, sack: 0 };
+        let (payload, mut buffer) = (encoded_message(message), [0; MAX_FRAME]);
+        let length = Frame { header, payload: &payload }.encode(&mut buffer).unwrap();
+        other.receive(world.now, &buffer[..length]);
+    }
+    let told: Vec<BoxEvent> = core::iter::from_fn(|| other.event(world.now)).collect();
+    assert!(told.iter().all(|event| matches!(event, BoxEvent::Receiving { .. })), "{told:?}");
+    other.answer(Outcome::Failed(Fault::Internal));
+    assert_eq!(other.event(world.now), Some(BoxEvent::Image(image)));
+}
+
+#[test]
+fn listing_passes_over_what_is_kept_no_longer() {
+    let mut rude = Rude::new();
+    rude.say(&[ToBox::ListResults { from: 1, limit: 2 }]);
+    rude.device.record(Some(record(17, Digest::default())));
+    rude.run();
+    assert_eq!(rude.events.last(), Some(&BoxEvent::WantRecord { number: 18 }));
+    rude.device.record(Some(record(30, Digest::default())));
+    rude.run();
+    let records = [17, 30].map(|number| ToHost::Record(record(number, Digest::default())));
+    assert_eq!(rude.answers, [&records[..], &[ToHost::RecordsEnd]].concat());
+}
