@@ -86,10 +86,8 @@ fn serve(settings: Settings, display: &Display) -> Result<(), Failure> {
     let (name, synthetic) = (model.card().name.clone(), model.card().synthetic);
     let milliseconds = model.load_time().as_secs_f64() * 1e3;
     device::say(format_args!("the model runs as {}; loaded in {milliseconds:.1} ms", model.execution()));
-    let (journal, repair) = Journal::open(&settings.journal).map_err(with(FAILED))?;
-    if let Some(repair) = repair {
-        tell(&repair);
-    }
+    let (journal, repairs) = Journal::open(&settings.journal).map_err(with(FAILED))?;
+    repairs.iter().for_each(tell);
     let station = Station::open(Arc::new(model), journal, display, settings.line).map_err(with(PORT))?;
     let stopper = station.stopper();
     ctrlc::set_handler(move || stopper.stop()).context("cannot listen to signals").map_err(with(FAILED))?;
@@ -100,6 +98,7 @@ fn serve(settings: Settings, display: &Display) -> Result<(), Failure> {
     }
     let warning =
         if synthetic { " (trained on synthetic radiographs: its answers mean nothing medically)" } else { "" };
+
     device::say(format_args!("READY with the model {name}{warning}; a research aid, not a medical device"));
     station.run();
     Ok(())
@@ -113,7 +112,7 @@ fn tell(repair: &Repair) {
             ));
         }
         Repair::KeptAside { damaged, results } => device::say(format_args!(
-            "the journal was damaged; it is kept as {}, and its first {results} results go on; \
+            "a file of the journal was damaged; it is kept as {}, and its first {results} results go on; \
              check the storage",
             damaged.display()
         )),

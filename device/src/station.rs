@@ -86,7 +86,7 @@ impl<'a> Station<'a> {
         settings: LineSettings,
     ) -> Result<Self, LineError> {
         let (sender, events) = sync_channel(WAITING);
-        let app = App::new(model.card().clone(), model.digest(), model.execution(), journal.boot(), journal.len());
+        let app = App::new(model.card().clone(), model.digest(), model.execution(), journal.boot(), journal.last_number());
         let session = BoxSession::new(model.card().contract);
         let told = sender.clone();
         let report = move |report| {
@@ -228,7 +228,7 @@ impl<'a> Station<'a> {
                 self.input(Input::Stored(stored.map_err(|error| storage(&error))));
             }
             Effect::Fetch(number) => {
-                let fetched = self.journal.get(number);
+                let fetched = self.journal.get_from(number);
                 self.input(Input::Fetched(fetched.map_err(|error| storage(&error))));
             }
             Effect::Picture => {

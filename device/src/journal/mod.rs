@@ -1,30 +1,59 @@
-//! The journal of the results: an append-only file that survives a loss of power at any moment.
+//! The journal of the results: append-only files that survive a loss of power at any moment.
 //!
-//! The file opens with the eight bytes `PUMUAJ1\n`; entries follow (see the module `entry`). Every start of the box and
-//! every result is one entry. An entry is on the disk before anybody hears of it. When the journal is opened, an entry
-//! whose writing was cut short is removed; a journal that is damaged otherwise is kept aside as `NAME.damaged-N`, and its
-//! readable beginning goes on as the journal. Results are numbered from 1 without gaps.
+//! # The files
+//!
+//! `NAME` is the first file, and every further one is called `NAME.N`, N being the number of its first result. A file
+//! opens with the eight bytes `PUMUAJ1\n`; entries follow (see the module `entry`). Every start of the box and every
+//! result is one entry; a file other than the first begins with the number of starts so far. Results are numbered from 1
+//! and no number is given twice, unless its result was lost to damage. An entry is on the disk before anybody hears of it.
+//!
+//! # The limit
+//!
+//! A file takes at most [`Limits::bytes`], 4 MiB, and at most [`Limits::files`], 8 of them, are kept: 32 MiB. A result
+//! takes 99 to 171 bytes, most of all for two digests and the study's name. So at least the last 170,000 results are kept,
+//! and 290,000 if they have no names.
+//!
+//! # Rotation, and what a loss of power leaves of it
+//!
+//! An entry that the last file has no room for is preceded by these steps:
+//!
+//! 1. While there are 8 files, the oldest is deleted and its folder synced. *Cut here*: the results of that file are gone,
+//!    which they would be anyway. The last file is still full, and the next entry goes on with step 2. Doing this first
+//!    keeps the journal within its limit at every moment, and a full disk does not keep it from going on.
+//! 2. `NAME.N.new` is written, its opening and the number of starts, and synced. *Cut here*: nobody reads that file; it is
+//!    overwritten by the next attempt, which has the same N.
+//! 3. It is renamed to `NAME.N`, and the folder synced. *Cut here*: either name is there, and the file is complete under
+//!    both; under the second it is the last one, without results, whose next number its name tells.
+//! 4. The entry is appended to it. *Cut here*: it is complete, or it was never acknowledged and is removed.
+//!
+//! Files before the last are not written any more. A last file without results, filled by starts of the box alone, is
+//! replaced under its own name instead of being followed by another.
+//!
+//! # Repair
+//!
+//! When a file is opened, an entry whose writing was cut short is removed; a file that is damaged otherwise is kept aside
+//! as `FILE.damaged-K`, and its readable beginning takes its place. Results that were lost in that way from a file before
+//! the last leave a gap in the numbers, as those of the deleted files do. All files are read when the journal is opened:
+//! a fraction of a second at 32 MiB.
 
 mod entry;
 mod scan;
+mod segment;
+#[cfg(test)]
+mod tests;
 
 use std::{
-    fs::{File, OpenOptions, TryLockError},
-    io,
-    os::unix::fs::FileExt,
+    fs::File,
+    io, mem,
     path::{Path, PathBuf},
 };
 
 use shared::verdict::ResultRecord;
 
 use self::{
-    entry::{Entry, MAX_ENTRY},
-    scan::{Scan, Tail, read_up_to, scan},
+    entry::Entry,
+    segment::{Segment, path_of, segments},
 };
-
-const MAGIC: &[u8; 8] = b"PUMUAJ1\n";
-/// Damaged journals that are kept before the box asks for somebody to look at them.
-const MOST_DAMAGED: u32 = 1000;
 
 /// Why the journal cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -32,7 +61,7 @@ pub enum JournalError {
     /// reading or writing failed
     #[error("cannot use the journal {path}: {source}; check the storage, or name another file with --journal")]
     Io {
-        /// The journal.
+        /// The file.
         path: PathBuf,
         /// Why.
         source: io::Error,
@@ -46,7 +75,7 @@ pub enum JournalError {
     /// an entry that was readable at the start no longer is
     #[error("result {number} of the journal {path} can no longer be read: check the storage")]
     Unreadable {
-        /// The journal.
+        /// The file.
         path: PathBuf,
         /// The number of the result.
         number: u64,
@@ -56,7 +85,7 @@ pub enum JournalError {
     Encode(postcard::Error),
 }
 
-/// What was done to a journal when it was opened.
+/// What was done to a file of a journal when it was opened.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Repair {
     /// So many bytes of an unfinished entry were removed.
@@ -73,157 +102,124 @@ pub enum Repair {
     },
 }
 
+/// How much a journal keeps.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Limits {
+    /// Most bytes in a file. The file of an older version may be larger; it is kept as it is.
+    pub bytes: u64,
+    /// Most files, at least 2.
+    pub files: usize,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self { bytes: 4 << 20, files: 8 }
+    }
+}
+
 /// An open journal. Nobody else can open it meanwhile.
 #[derive(Debug)]
 pub struct Journal {
     path: PathBuf,
-    file: File,
-    /// Where each result begins.
-    results: Vec<u64>,
-    boot: u32,
-    /// End of the last entry; what lies beyond was never acknowledged.
-    end: u64,
+    limits: Limits,
+    /// The files before the last, in order.
+    full: Vec<Segment>,
+    /// The one that is appended to.
+    last: Segment,
 }
 
 impl Journal {
     /// Opens or creates the journal, repairs it and counts a start of the box.
-    pub fn open(path: &Path) -> Result<(Self, Option<Repair>), JournalError> {
+    pub fn open(path: &Path) -> Result<(Self, Vec<Repair>), JournalError> {
+        Self::open_within(path, Limits::default())
+    }
+
+    /// The same with other limits.
+    pub fn open_within(path: &Path, limits: Limits) -> Result<(Self, Vec<Repair>), JournalError> {
         let failed = |source| JournalError::Io { path: path.to_owned(), source };
         std::fs::create_dir_all(folder(path)).map_err(failed)?;
-        let file = OpenOptions::new().read(true).write(true).create(true).truncate(false).open(path).map_err(failed)?;
-        lock(&file, path)?;
-        let head = read_up_to(&file, 0, MAGIC.len()).map_err(failed)?;
-        if head.len() < MAGIC.len() && MAGIC.starts_with(&head) {
-            write_head(&file, path).map_err(failed)?;
-        } else if head != MAGIC {
-            return Err(JournalError::Foreign(path.to_owned()));
-        }
-        let Scan { results, boot, end, tail } = scan(&file, MAGIC.len() as u64).map_err(failed)?;
-        let mut journal = Self { path: path.to_owned(), file, results, boot, end };
-        let repair = journal.repair(tail)?;
-        journal.boot = journal.boot.saturating_add(1);
-        journal.append(&Entry::Boot(journal.boot))?;
-        Ok((journal, repair))
+        let mut files = segments(path).map_err(failed)?;
+        let (first, newest) = files.pop().unwrap_or_else(|| (1, path.to_owned()));
+        let mut repairs = Vec::new();
+        let mut open = |first, path: &Path| {
+            let (segment, repair) = Segment::open(path, first)?;
+            repairs.extend(repair);
+            Ok(segment)
+        };
+        // The oldest first: whoever comes second finds it locked.
+        let full: Vec<Segment> = files.iter().map(|(first, path)| open(*first, path)).collect::<Result<_, _>>()?;
+        let last = open(first, &newest)?;
+        let mut journal = Self { path: path.to_owned(), limits, full, last };
+        journal.count_start()?;
+        Ok((journal, repairs))
     }
 
     /// How often the box has started with this journal, this time included.
     pub fn boot(&self) -> u32 {
-        self.boot
+        self.last.boot()
     }
 
-    /// Number of results.
-    pub fn len(&self) -> u64 {
-        self.results.len() as u64
-    }
-
-    /// Whether there is no result yet.
-    pub fn is_empty(&self) -> bool {
-        self.results.is_empty()
+    /// Number of the last result, whether it is still kept or not: how many there have been. 0 before the first.
+    pub fn last_number(&self) -> u64 {
+        self.last.next() - 1
     }
 
     /// Number of the next result.
     pub fn next_number(&self) -> u64 {
-        self.len() + 1
+        self.last.next()
     }
 
     /// Keeps a result, whose number must be [`Self::next_number`]. When this returns it is on the disk.
     pub fn push(&mut self, record: &ResultRecord) -> Result<(), JournalError> {
         debug_assert_eq!(record.number, self.next_number());
-        let start = self.end;
-        self.append(&Entry::Result(record.clone()))?;
-        self.results.push(start);
-        Ok(())
+        let bytes = Entry::Result(record.clone()).encode().map_err(JournalError::Encode)?;
+        if !self.last.has_room(bytes.len(), self.limits.bytes) {
+            self.rotate(self.boot())?;
+        }
+        self.last.append_result(&bytes)
     }
 
-    /// The result with a number, if there is one.
+    /// The result with a number, if it is kept.
     pub fn get(&self, number: u64) -> Result<Option<ResultRecord>, JournalError> {
-        let index = number.checked_sub(1).and_then(|i| usize::try_from(i).ok());
-        let Some(&position) = index.and_then(|i| self.results.get(i)) else { return Ok(None) };
-        let bytes = read_up_to(&self.file, position, MAX_ENTRY).map_err(|source| self.io(source))?;
-        match Entry::decode(&bytes) {
-            Ok((Entry::Result(record), _)) if record.number == number => Ok(Some(record)),
-            _ => Err(JournalError::Unreadable { path: self.path.clone(), number }),
+        Ok(self.get_from(number)?.filter(|record| record.number == number))
+    }
+
+    /// The first result kept that has this number or a greater one.
+    pub fn get_from(&self, number: u64) -> Result<Option<ResultRecord>, JournalError> {
+        let mut segments = self.full.iter().chain([&self.last]);
+        match segments.find(|segment| !segment.is_empty() && number < segment.next()) {
+            Some(segment) => segment.get(number.max(segment.first())),
+            None => Ok(None),
         }
     }
 
-    fn io(&self, source: io::Error) -> JournalError {
-        JournalError::Io { path: self.path.clone(), source }
+    fn count_start(&mut self) -> Result<(), JournalError> {
+        // A file that has lost its beginning does not tell how often the box had started; those before it do.
+        let before = self.full.iter().chain([&self.last]).map(Segment::boot).max();
+        let boot = before.unwrap_or(0).saturating_add(1);
+        let bytes = Entry::Boot(boot).encode().map_err(JournalError::Encode)?;
+        if self.last.has_room(bytes.len(), self.limits.bytes) {
+            self.last.append_boot(boot, &bytes)
+        } else {
+            self.rotate(boot)
+        }
     }
 
-    fn append(&mut self, entry: &Entry) -> Result<(), JournalError> {
-        let bytes = entry.encode().map_err(JournalError::Encode)?;
-        let written = self.file.write_all_at(&bytes, self.end).and_then(|()| self.file.sync_all());
-        if let Err(source) = written {
-            // Should this fail too, the next append writes over it and the next start removes the rest.
-            let _ = self.file.set_len(self.end);
-            return Err(self.io(source));
+    /// Goes on in another file, which begins with a number of starts.
+    fn rotate(&mut self, boot: u32) -> Result<(), JournalError> {
+        let next = self.next_number();
+        let replaces = self.last.is_empty();
+        while !replaces && self.full.len() + 2 > self.limits.files && !self.full.is_empty() {
+            self.full[0].delete()?;
+            self.full.remove(0);
         }
-        self.end += bytes.len() as u64;
+        let fresh = Segment::create(&path_of(&self.path, next), next, boot)?;
+        let before = mem::replace(&mut self.last, fresh);
+        if !replaces {
+            self.full.push(before);
+        }
         Ok(())
     }
-
-    fn repair(&mut self, tail: Tail) -> Result<Option<Repair>, JournalError> {
-        match tail {
-            Tail::Clean => Ok(None),
-            Tail::Torn => {
-                let cut = || {
-                    let bytes = self.file.metadata()?.len() - self.end;
-                    self.file.set_len(self.end)?;
-                    self.file.sync_all()?;
-                    Ok(Repair::Truncated { bytes })
-                };
-                cut().map(Some).map_err(|source| self.io(source))
-            }
-            Tail::Damaged => {
-                let (damaged, file) = self.keep_aside().map_err(|source| self.io(source))?;
-                self.file = file;
-                Ok(Some(Repair::KeptAside { damaged, results: self.len() }))
-            }
-        }
-    }
-
-    /// Gives the damaged file a second name, then puts a copy of its readable beginning in its place, so that at every
-    /// moment there is a journal under the usual name.
-    fn keep_aside(&self) -> io::Result<(PathBuf, File)> {
-        let fresh = named_after(&self.path, ".new");
-        let copy = OpenOptions::new().read(true).write(true).create(true).truncate(true).open(&fresh)?;
-        copy.lock()?;
-        let mut position = 0;
-        while position < self.end {
-            let count = usize::try_from(self.end - position).map_or(1 << 16, |left| left.min(1 << 16));
-            let bytes = read_up_to(&self.file, position, count)?;
-            if bytes.is_empty() {
-                return Err(io::ErrorKind::UnexpectedEof.into());
-            }
-            copy.write_all_at(&bytes, position)?;
-            position += bytes.len() as u64;
-        }
-        copy.sync_all()?;
-        let damaged = (1..=MOST_DAMAGED).find_map(|n| {
-            let name = named_after(&self.path, &format!(".damaged-{n}"));
-            match std::fs::hard_link(&self.path, &name) {
-                Err(error) if error.kind() == io::ErrorKind::AlreadyExists => None,
-                linked => Some(linked.map(|()| name)),
-            }
-        });
-        let damaged = damaged.unwrap_or_else(|| Err(io::Error::other("too many damaged journals are kept already")))?;
-        std::fs::rename(&fresh, &self.path)?;
-        sync_folder(&self.path)?;
-        Ok((damaged, copy))
-    }
-}
-
-fn lock(file: &File, path: &Path) -> Result<(), JournalError> {
-    file.try_lock().map_err(|error| match error {
-        TryLockError::WouldBlock => JournalError::InUse(path.to_owned()),
-        TryLockError::Error(source) => JournalError::Io { path: path.to_owned(), source },
-    })
-}
-
-fn write_head(file: &File, path: &Path) -> io::Result<()> {
-    file.write_all_at(MAGIC, 0)?;
-    file.sync_all()?;
-    sync_folder(path)
 }
 
 fn folder(path: &Path) -> &Path {
@@ -242,143 +238,4 @@ fn named_after(path: &Path, suffix: &str) -> PathBuf {
     let mut name = path.as_os_str().to_owned();
     name.push(suffix);
     name.into()
-}
-
-#[cfg(test)]
-mod tests {
-    use shared::verdict::{Digest, OperatingPoint, StudyId, Verdict};
-
-    use super::*;
-
-    fn record(number: u64) -> ResultRecord {
-        ResultRecord {
-            number,
-            boot: 1,
-            unix_seconds: Some(1_700_000_000),
-            study: StudyId::new("ward-3").unwrap(),
-            image: Digest::of(&number.to_le_bytes()),
-            model: Digest([7; 32]),
-            probability: 0.75,
-            point: OperatingPoint::HALF,
-            verdict: Verdict::Pneumonia,
-        }
-    }
-
-    /// A journal of so many results, closed.
-    fn journal_of(folder: &Path, results: u64) -> PathBuf {
-        let path = folder.join("journal");
-        let (mut journal, repair) = Journal::open(&path).unwrap();
-        assert_eq!(repair, None);
-        for number in 1..=results {
-            journal.push(&record(number)).unwrap();
-        }
-        path
-    }
-
-    fn numbers(journal: &Journal) -> Vec<u64> {
-        (1..=journal.len()).map(|n| journal.get(n).unwrap().unwrap().number).collect()
-    }
-
-    #[test]
-    fn results_and_the_number_of_starts_outlive_the_program() {
-        let folder = tempfile::tempdir().unwrap();
-        let path = journal_of(folder.path(), 3);
-        let (mut journal, repair) = Journal::open(&path).unwrap();
-        assert_eq!((journal.boot(), journal.next_number(), repair), (2, 4, None));
-        journal.push(&record(4)).unwrap();
-        assert_eq!(journal.get(3).unwrap(), Some(record(3)));
-        assert_eq!((journal.get(0).unwrap(), journal.get(5).unwrap()), (None, None));
-        drop(journal);
-        let (journal, _) = Journal::open(&path).unwrap();
-        assert_eq!((journal.boot(), numbers(&journal)), (3, vec![1, 2, 3, 4]));
-    }
-
-    #[test]
-    fn a_last_entry_cut_at_any_byte_is_removed_and_nothing_else() {
-        let folder = tempfile::tempdir().unwrap();
-        let path = journal_of(folder.path(), 2);
-        let whole = std::fs::read(&path).unwrap();
-        let last = Entry::Result(record(2)).encode().unwrap().len();
-        for cut in 1..=last {
-            std::fs::write(&path, &whole[..whole.len() - cut]).unwrap();
-            let (mut journal, repair) = Journal::open(&path).unwrap();
-            let torn = (last - cut) as u64;
-            assert_eq!(repair, (torn > 0).then_some(Repair::Truncated { bytes: torn }), "cut {cut}");
-            assert_eq!(numbers(&journal), [1], "cut {cut}");
-            journal.push(&record(2)).unwrap();
-            drop(journal);
-            assert_eq!(numbers(&Journal::open(&path).unwrap().0), [1, 2], "cut {cut}");
-        }
-    }
-
-    #[test]
-    fn zeros_of_an_entry_that_never_arrived_are_removed() {
-        let folder = tempfile::tempdir().unwrap();
-        let path = journal_of(folder.path(), 2);
-        let mut bytes = std::fs::read(&path).unwrap();
-        bytes.extend([0; 190]);
-        std::fs::write(&path, bytes).unwrap();
-        let (journal, repair) = Journal::open(&path).unwrap();
-        assert_eq!(repair, Some(Repair::Truncated { bytes: 190 }));
-        assert_eq!(numbers(&journal), [1, 2]);
-    }
-
-    #[test]
-    fn a_flipped_bit_anywhere_keeps_the_file_aside_and_what_precedes_it() {
-        let folder = tempfile::tempdir().unwrap();
-        let path = journal_of(folder.path(), 3);
-        let whole = std::fs::read(&path).unwrap();
-        let entry = Entry::Result(record(1)).encode().unwrap().len();
-        let second = whole.len() - 2 * entry;
-        for at in second..second + entry {
-            std::fs::write(&path, &whole).unwrap();
-            let mut bytes = whole.clone();
-            bytes[at] ^= 1 << (at % 8);
-            std::fs::write(&path, &bytes).unwrap();
-            let (mut journal, repair) = Journal::open(&path).unwrap();
-            let Some(Repair::KeptAside { damaged, results: 1 }) = repair else { panic!("{at}: {repair:?}") };
-            assert_eq!(std::fs::read(&damaged).unwrap(), bytes, "{at}");
-            assert_eq!(numbers(&journal), [1], "{at}");
-            journal.push(&record(2)).unwrap();
-            assert!(matches!(Journal::open(&path), Err(JournalError::InUse(_))), "the copy is locked as well");
-            std::fs::remove_file(damaged).unwrap();
-        }
-    }
-
-    #[test]
-    fn damaged_journals_do_not_replace_one_another() {
-        let folder = tempfile::tempdir().unwrap();
-        let path = journal_of(folder.path(), 1);
-        for n in 1..=2 {
-            let mut bytes = std::fs::read(&path).unwrap();
-            bytes.extend([0xa5; 700]);
-            std::fs::write(&path, bytes).unwrap();
-            let (_, repair) = Journal::open(&path).unwrap();
-            let damaged = named_after(&path, &format!(".damaged-{n}"));
-            assert_eq!(repair, Some(Repair::KeptAside { damaged, results: 1 }));
-        }
-    }
-
-    #[test]
-    fn a_second_box_and_a_foreign_file_are_turned_away() {
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("journal");
-        let (_journal, _) = Journal::open(&path).unwrap();
-        assert!(matches!(Journal::open(&path), Err(JournalError::InUse(_))));
-        let other = folder.path().join("letter");
-        std::fs::write(&other, "Dear reader, this is no journal").unwrap();
-        assert!(matches!(Journal::open(&other), Err(JournalError::Foreign(_))));
-        assert_eq!(std::fs::read_to_string(&other).unwrap(), "Dear reader, this is no journal");
-    }
-
-    #[test]
-    fn a_head_cut_short_is_completed() {
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("journal");
-        for length in 0..MAGIC.len() {
-            std::fs::write(&path, &MAGIC[..length]).unwrap();
-            let (journal, _) = Journal::open(&path).unwrap();
-            assert_eq!((journal.boot(), journal.len()), (1, 0));
-        }
-    }
 }

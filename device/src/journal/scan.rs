@@ -1,10 +1,10 @@
-//! Reading a journal from its start to where it stops being readable.
+//! Reading a file of the journal from its start to where it stops being readable.
 
 use std::{fs::File, io, os::unix::fs::FileExt};
 
 use super::entry::{Entry, MAX_ENTRY, Unreadable};
 
-/// What a journal holds.
+/// What a file holds.
 #[derive(Debug)]
 pub(super) struct Scan {
     /// Where each result begins, in bytes.
@@ -28,8 +28,8 @@ pub(super) enum Tail {
     Damaged,
 }
 
-/// Reads the entries from `start` on.
-pub(super) fn scan(file: &File, start: u64) -> io::Result<Scan> {
+/// Reads the entries from `start` on; the first result has the number `first`.
+pub(super) fn scan(file: &File, start: u64, first: u64) -> io::Result<Scan> {
     let length = file.metadata()?.len();
     let mut scan = Scan { results: Vec::new(), boot: 0, end: start, tail: Tail::Clean };
     let mut window = Window::default();
@@ -44,8 +44,8 @@ pub(super) fn scan(file: &File, start: u64) -> io::Result<Scan> {
         };
         match entry {
             Entry::Boot(boot) => scan.boot = boot,
-            // A number that is out of order is damage as well: the numbers have no gaps.
-            Entry::Result(record) if record.number != scan.results.len() as u64 + 1 => {
+            // A number that is out of order is damage as well: within a file the numbers have no gaps.
+            Entry::Result(record) if record.number != first + scan.results.len() as u64 => {
                 scan.tail = Tail::Damaged;
                 break;
             }

@@ -16,7 +16,7 @@ use crate::{
 pub struct Options {
     #[command(flatten)]
     port: PortOptions,
-    /// Number of the first record
+    /// Number of the first record; the box keeps the newest, so the first that it has may be a later one
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u64).range(1..))]
     from: u64,
     /// Most records to read [default: all]
@@ -43,7 +43,10 @@ pub fn run(options: Options) -> Result<Exit, Failure> {
     let mut remaining = limit.unwrap_or(u64::MAX);
     while remaining > 0 {
         let limit = u16::try_from(remaining).unwrap_or(u16::MAX);
-        let count = connection.results(from, limit, |record| {
+        let first = from;
+        let count = connection.results(first, limit, |record| {
+            // The box passes over what it keeps no longer.
+            from = record.number.max(from).saturating_add(1);
             if json {
                 writeln!(out, "{}", to_json(&record)).map_err(Stop::Output)
             } else if csv {
@@ -55,7 +58,6 @@ pub fn run(options: Options) -> Result<Exit, Failure> {
         if count < limit {
             break;
         }
-        from += u64::from(count);
         remaining -= u64::from(count);
     }
     out.flush()?;
