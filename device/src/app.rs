@@ -30,9 +30,12 @@ pub enum Input {
     Fetched(Result<Option<ResultRecord>, Fault>),
     /// The picture of [`Effect::Picture`].
     Picture(Option<Vec<u8>>),
-    /// The line is gone.
-    LineLost,
-    /// The line is back.
+    /// The line that a host was using is gone, or the last one that there was.
+    LineLost {
+        /// Whether no host can come before a line is back.
+        last: bool,
+    },
+    /// A line is there that was not.
     LineBack,
     /// Time has passed.
     Tick,
@@ -47,7 +50,7 @@ pub enum Effect {
     Judge(Box<Image>),
     /// Write a record to the journal; [`Input::Stored`] follows.
     Store(ResultRecord),
-    /// Read a record from the journal; [`Input::Fetched`] follows.
+    /// Read the first record kept from this number on; [`Input::Fetched`] follows.
     Fetch(u64),
     /// Take a picture of the screen; [`Input::Picture`] follows.
     Picture,
@@ -81,6 +84,7 @@ pub struct App {
     digest: Digest,
     execution: String,
     boot: u32,
+    /// Number of the last record.
     records: u64,
     /// Seconds since 1970 as a host has set them, and when it did.
     clock: Option<(u64, u64)>,
@@ -89,6 +93,8 @@ pub struct App {
     until: Option<u64>,
     /// When progress was drawn last.
     drawn: u64,
+    /// The view tells that a line is gone.
+    line_gone: bool,
     analysis: Analysis,
 }
 
@@ -105,7 +111,8 @@ enum Analysis {
 }
 
 impl App {
-    /// A box with a model, how that is computed, the journal's number of starts and its number of records.
+    /// A box with a model, how that is computed, the journal's number of starts and the number of its last
+    /// record.
     pub fn new(card: Card, digest: Digest, execution: String, boot: u32, records: u64) -> Self {
         let view = View::Ready { results: records };
         Self {
@@ -118,6 +125,7 @@ impl App {
             view,
             until: None,
             drawn: 0,
+            line_gone: false,
             analysis: Analysis::None,
         }
     }
@@ -156,17 +164,18 @@ impl App {
             Input::Fetched(Err(fault)) => vec![Effect::Reply(Reply::Fail(fault))],
             Input::Picture(Some(png)) => vec![Effect::Reply(Reply::Screen(png))],
             Input::Picture(None) => vec![Effect::Reply(Reply::Fail(Fault::Internal))],
-            Input::LineLost => {
+            Input::LineLost { last } => {
                 self.host_gone();
                 let remedy = "Plug the cable in again; the box goes on by itself.".to_owned();
                 let trouble = Trouble { code: None, cause: "The line to the host is gone.".to_owned(), remedy };
-                vec![self.show(View::Error(trouble))]
+                let show = self.show(View::Error(trouble));
+                self.line_gone = true;
+                self.until = (!last).then_some(now + NOTICE_MS);
+                vec![show]
             }
-            Input::LineBack => match self.view {
-                // The verdict came while the line was away.
-                View::Result { .. } => Vec::new(),
-                _ => vec![self.ready()],
-            },
+            // The verdict may have come while the line was away, or a host on another line.
+            Input::LineBack if !self.line_gone => Vec::new(),
+            Input::LineBack => vec![self.ready()],
             Input::Tick => match self.until {
                 Some(until) if until <= now => vec![self.ready()],
                 _ => Vec::new(),
@@ -305,6 +314,7 @@ impl App {
 
     fn show(&mut self, view: View) -> Effect {
         self.until = None;
+        self.line_gone = false;
         self.view = view.clone();
         Effect::Show(view)
     }
@@ -421,7 +431,7 @@ mod tests {
     fn a_verdict_that_comes_while_the_line_is_away_stays_when_it_is_back() {
         let mut app = app();
         start_analysis(&mut app);
-        app.handle(0, Input::LineLost);
+        app.handle(0, Input::LineLost { last: true });
         let [Effect::Store(record)] = &app.handle(1, judged(0.7))[..] else { panic!("it is kept") };
         app.handle(1, Input::Stored(Ok(record.clone())));
         assert_eq!(app.handle(2, Input::LineBack), []);
@@ -451,9 +461,19 @@ mod tests {
     #[test]
     fn a_lost_line_is_shown_until_it_is_back() {
         let mut app = app();
-        app.handle(0, Input::LineLost);
+        app.handle(0, Input::LineLost { last: true });
         assert!(matches!(app.view(), View::Error(_)));
         assert_eq!(app.deadline(), None);
         assert_eq!(app.handle(5, Input::LineBack), [Effect::Show(View::Ready { results: 41 })]);
+    }
+
+    #[test]
+    fn a_lost_line_among_others_gives_way_to_ready_and_its_return_disturbs_nobody() {
+        let mut app = app();
+        app.handle(0, Input::LineLost { last: false });
+        assert_eq!(app.deadline(), Some(NOTICE_MS));
+        app.handle(1, Input::Session(BoxEvent::Receiving { done: 0, total: 1000 }));
+        assert_eq!(app.handle(2, Input::LineBack), []);
+        assert_eq!(*app.view(), View::Receiving { done: 0, total: 1000 });
     }
 }

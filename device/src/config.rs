@@ -52,10 +52,12 @@ pub struct Layer {
     /// Make the simulated line as slow as a real one of this many bits a second [env: PUMUA_PACE] [default: unlimited]
     #[arg(long, value_name = "BAUD")]
     pace: Option<u32>,
-    /// Serial port [env: PUMUA_PORT]
+    /// Serial port, or several to listen on at once: repeat the flag, separate by commas in the environment, give a list in
+    /// the file. A port named by the flag must be there at the start; one named elsewhere is waited for [env: PUMUA_PORT]
     #[arg(long, value_name = "PATH")]
-    port: Option<PathBuf>,
-    /// Speed of the serial port in bits a second [env: PUMUA_BAUD] [default: 115200]
+    #[serde(default, deserialize_with = "one_or_more")]
+    port: Option<Vec<PathBuf>>,
+    /// Speed of the serial ports in bits a second [env: PUMUA_BAUD] [default: 115200]
     #[arg(long, value_name = "BAUD")]
     baud: Option<u32>,
     /// ONNX model made by `host train` [env: PUMUA_MODEL] [default: the one that is built in]
@@ -136,7 +138,21 @@ impl<'de> Deserialize<'de> for ScreenSize {
     }
 }
 
-/// The line to the host.
+/// A path, or a list of them.
+fn one_or_more<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Vec<PathBuf>>, D::Error> {
+    #[derive(Deserialize)]
+    #[serde(untagged, expecting = "expected a path or a list of paths")]
+    enum Ports {
+        One(PathBuf),
+        More(Vec<PathBuf>),
+    }
+    Ok(Some(match Ports::deserialize(deserializer)? {
+        Ports::One(path) => vec![path],
+        Ports::More(paths) => paths,
+    }))
+}
+
+/// The lines to the host.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum LineSettings {
     /// A pseudo-terminal of this computer.
@@ -144,12 +160,14 @@ pub enum LineSettings {
         /// Bits a second of the line that it imitates; `None` for no limit.
         pace: Option<u32>,
     },
-    /// A serial port.
-    Port {
-        /// Its device.
-        path: PathBuf,
+    /// Serial ports, one at least.
+    Ports {
+        /// Their devices, each once.
+        paths: Vec<PathBuf>,
         /// Bits a second.
         baud: u32,
+        /// Whether those that cannot be opened at the start are waited for.
+        wait: bool,
     },
 }
 
@@ -253,7 +271,7 @@ impl Layer {
         Ok(Self {
             simulate,
             pace: baud("PUMUA_PACE")?,
-            port: path("PUMUA_PORT"),
+            port: get("PUMUA_PORT").map(|ports| ports.split(',').map(|port| port.trim().into()).collect()),
             baud: baud("PUMUA_BAUD")?,
             model: path("PUMUA_MODEL"),
             profile: get("PUMUA_PROFILE").map(profile).transpose()?,
@@ -275,13 +293,18 @@ impl Layer {
         toml::from_str(&text).map_err(|source| ConfigError::Toml { path: path.to_owned(), source: Box::new(source) })
     }
 
-    /// The line that this layer asks for: `Some(None)` for the simulated one.
-    fn line(&self) -> Option<Option<PathBuf>> {
-        match (self.simulate, &self.port) {
-            (Some(true), _) => Some(None),
-            (_, Some(port)) => Some(Some(port.clone())),
-            _ => None,
+    /// The ports that this layer asks for: `Some(None)` for the simulated line.
+    fn line(&self) -> Option<Option<Vec<PathBuf>>> {
+        if self.simulate == Some(true) {
+            return Some(None);
         }
+        let mut ports = Vec::new();
+        for port in self.port.iter().flatten().filter(|port| !port.as_os_str().is_empty()) {
+            if !ports.contains(port) {
+                ports.push(port.clone());
+            }
+        }
+        (!ports.is_empty()).then_some(Some(ports))
     }
 }
 
@@ -299,7 +322,8 @@ fn resolve(layers: &[Layer; 3]) -> Result<Settings, ConfigError> {
     let line = match layers.iter().find_map(Layer::line).ok_or(ConfigError::NoLine)? {
         None => LineSettings::Simulated { pace },
         Some(_) if layers[0].pace.is_some() => return Err(ConfigError::PaceWithoutSimulation),
-        Some(path) => LineSettings::Port { path, baud },
+        // Whoever types a name wants to know that it is wrong; a box that starts by itself has to go on.
+        Some(paths) => LineSettings::Ports { paths, baud, wait: layers[0].line().is_none() },
     };
     let simulated = matches!(line, LineSettings::Simulated { .. });
     let state = first(layers, |l| &l.state_dir)
@@ -333,6 +357,26 @@ mod tests {
         (file, path)
     }
 
+    fn ports(paths: &[&str], baud: u32, wait: bool) -> LineSettings {
+        LineSettings::Ports { paths: paths.iter().map(PathBuf::from).collect(), baud, wait }
+    }
+
+    #[test]
+    fn several_ports_can_be_named_in_each_way_and_only_those_of_the_flag_must_be_there() {
+        let line = |flags: &[&str], environment: &[(&str, &str)]| settings(flags, environment).unwrap().line;
+        let both = |wait| ports(&["/dev/ttyS1", "/dev/ttyGS0"], 115_200, wait);
+        let flags = ["--port", "/dev/ttyS1", "--port", "/dev/ttyGS0", "--port", "/dev/ttyS1"];
+        assert_eq!(line(&flags, &[("PUMUA_PORT", "/dev/env")]), both(false));
+        assert_eq!(line(&[], &[("PUMUA_PORT", "/dev/ttyS1, /dev/ttyGS0")]), both(true));
+        let (_list, path) = file("port = [\"/dev/ttyS1\", \"/dev/ttyGS0\"]");
+        assert_eq!(line(&["--config", &path], &[]), both(true));
+        let (_none, path) = file("port = []");
+        assert!(matches!(settings(&["--config", &path], &[]), Err(ConfigError::NoLine)));
+        let (_number, path) = file("port = 7");
+        let error = settings(&["--config", &path], &[]).unwrap_err().to_string();
+        assert!(error.contains("a path or a list of paths"), "{error}");
+    }
+
     #[test]
     fn flags_win_over_environment_and_environment_over_file() {
         let (_file, path) =
@@ -344,7 +388,7 @@ mod tests {
             ("PUMUA_PROFILE", "screening"),
         ];
         let settings = settings(&["--model", "flag.onnx"], &environment).unwrap();
-        assert_eq!(settings.line, LineSettings::Port { path: "/dev/file".into(), baud: 19200 });
+        assert_eq!(settings.line, ports(&["/dev/file"], 19200, true));
         assert_eq!(settings.model, Some("flag.onnx".into()));
         assert_eq!(settings.profile, Some(Profile::Screening));
         assert_eq!(settings.journal, PathBuf::from("file.journal"));
@@ -353,9 +397,11 @@ mod tests {
     #[test]
     fn the_strongest_layer_that_names_a_line_decides() {
         let simulated = LineSettings::Simulated { pace: None };
-        let port = |path: &str| LineSettings::Port { path: path.into(), baud: 115_200 };
         assert_eq!(settings(&["--simulate"], &[("PUMUA_PORT", "/dev/env")]).unwrap().line, simulated);
-        assert_eq!(settings(&["--port", "/dev/flag"], &[("PUMUA_SIMULATE", "1")]).unwrap().line, port("/dev/flag"));
+        assert_eq!(
+            settings(&["--port", "/dev/flag"], &[("PUMUA_SIMULATE", "1")]).unwrap().line,
+            ports(&["/dev/flag"], 115_200, false)
+        );
         assert!(matches!(settings(&[], &[]), Err(ConfigError::NoLine)));
         assert!(matches!(settings(&[], &[("PUMUA_CONFIG", ""), ("PUMUA_PORT", "")]), Err(ConfigError::NoLine)));
     }

@@ -98,8 +98,8 @@ fn serve(settings: Settings, display: &Display) -> Result<(), Failure> {
     }
     let warning =
         if synthetic { " (trained on synthetic radiographs: its answers mean nothing medically)" } else { "" };
-
-    device::say(format_args!("READY with the model {name}{warning}; a research aid, not a medical device"));
+    let state = if station.is_reachable() { "READY" } else { "waiting for a line," };
+    device::say(format_args!("{state} with the model {name}{warning}; a research aid, not a medical device"));
     station.run();
     Ok(())
 }

@@ -1,4 +1,9 @@
-//! The box at work: line, conversation, analysis, journal and screen brought together.
+//! The box at work: lines, conversation, analysis, journal and screen brought together.
+//!
+//! The box listens on all its ports at once, and one host at a time holds it: whoever says hello on another line hears
+//! that it is busy, until the holder has ended its session, has fallen silent for 3 s, or has lost its line.
+
+mod port;
 
 use std::{
     io,
@@ -10,22 +15,18 @@ use std::{
     time::{Duration, Instant},
 };
 
-use shared::{
-    verdict::Fault,
-    wire::{BoxSession, MAX_FRAME},
-};
+use shared::{verdict::Fault, wire::BoxEvent};
 
+use self::port::Port;
 use crate::{
     analysis::{Analyst, Classifier, Report},
     app::{App, Effect, Input, Reply},
     config::LineSettings,
     journal::{Journal, JournalError},
-    link::{Line, LineEvent, PortError, Pty, open_port},
+    link::{LineEvent, PortError},
     screen::{Display, Scene},
 };
 
-/// A lost port is tried again, and a line that takes nothing looked at, at this distance.
-const RETRY: Duration = Duration::from_secs(1);
 /// Inputs that wait before the threads that bring them are held up.
 const WAITING: usize = 64;
 
@@ -41,8 +42,12 @@ pub enum LineError {
 }
 
 enum Event {
-    /// From the line, with the count of the opening that it belongs to.
-    Line(u64, LineEvent),
+    /// From a port, with the count of the opening that it belongs to.
+    Line {
+        port: usize,
+        opened: u64,
+        event: LineEvent,
+    },
     Analysis(Report),
     Picture(Option<Vec<u8>>),
     Stop,
@@ -63,22 +68,20 @@ impl Stopper {
 /// The box.
 pub struct Station<'a> {
     app: App,
-    session: BoxSession,
+    ports: Vec<Port>,
+    /// The port of the host that came last: no other has a session, or is owed an answer.
+    active: usize,
     journal: Journal,
     display: &'a Display,
     analyst: Analyst,
-    settings: LineSettings,
-    pty: Option<Pty>,
-    line: Option<Line>,
-    /// How often a line was opened.
-    opened: u64,
     sender: SyncSender<Event>,
     events: Option<Receiver<Event>>,
     start: Instant,
 }
 
 impl<'a> Station<'a> {
-    /// Opens the line and shows that the box is ready.
+    /// Opens the ports and shows that the box is ready. A port that cannot be opened is an error, unless the settings have
+    /// it waited for.
     pub fn open(
         model: Arc<dyn Classifier>,
         journal: Journal,
@@ -86,40 +89,49 @@ impl<'a> Station<'a> {
         settings: LineSettings,
     ) -> Result<Self, LineError> {
         let (sender, events) = sync_channel(WAITING);
-        let app = App::new(model.card().clone(), model.digest(), model.execution(), journal.boot(), journal.last_number());
-        let session = BoxSession::new(model.card().contract);
+        let app =
+            App::new(model.card().clone(), model.digest(), model.execution(), journal.boot(), journal.last_number());
+        let contract = model.card().contract;
         let told = sender.clone();
         let report = move |report| {
             // Nobody listens when the box has stopped.
             let _ = told.send(Event::Analysis(report));
         };
         let analyst = Analyst::start(model, report);
-        let pty = match settings {
-            LineSettings::Simulated { .. } => Some(Pty::open()?),
-            LineSettings::Port { .. } => None,
-        };
+        let wait = matches!(settings, LineSettings::Ports { wait: true, .. });
         let mut station = Self {
             app,
-            session,
+            ports: Port::all(settings, contract)?,
+            active: 0,
             journal,
             display,
             analyst,
-            settings,
-            pty,
-            line: None,
-            opened: 0,
             sender,
             events: Some(events),
             start: Instant::now(),
         };
-        station.open_line()?;
-        station.show();
+        for index in 0..station.ports.len() {
+            match station.open_port(index) {
+                Err(error) if wait => station.ports[index].put_off(0, &error),
+                opened => opened?,
+            }
+        }
+        if station.is_reachable() {
+            station.show();
+        } else {
+            station.input(Input::LineLost { last: true });
+        }
         Ok(station)
+    }
+
+    /// Whether there is a port on which a host can connect now.
+    pub fn is_reachable(&self) -> bool {
+        self.ports.iter().any(Port::is_open)
     }
 
     /// The device that a host opens to reach a simulated box.
     pub fn simulated_device(&self) -> Option<PathBuf> {
-        self.pty.as_ref().map(|pty| pty.path().to_owned())
+        self.ports.iter().find_map(Port::simulated_device).map(ToOwned::to_owned)
     }
 
     /// What ends [`Self::run`].
@@ -137,9 +149,7 @@ impl<'a> Station<'a> {
                 Some(event) => self.handle(event),
                 None => self.input(Input::Tick),
             }
-            if self.line.is_none() {
-                self.retry();
-            }
+            self.retry();
             self.converse();
         }
     }
@@ -150,14 +160,9 @@ impl<'a> Station<'a> {
 
     /// The next event; `Some(None)` when it is time to look at the clock.
     fn next(&self, events: &Receiver<Event>) -> Option<Option<Event>> {
-        // What the session is late with cannot be sent until there is room: looking at the clock would only keep the
-        // processor busy.
-        let writable = self.line.as_ref().is_some_and(Line::has_room);
-        let session = self.session.next_deadline().filter(|_| writable);
-        let deadlines = [session, self.app.deadline()];
-        let wait = deadlines.into_iter().flatten().min().map(|at| Duration::from_millis(at.saturating_sub(self.now())));
-        let retry = (!writable).then_some(RETRY);
-        match wait.into_iter().chain(retry).min() {
+        let now = self.now();
+        let deadlines = self.ports.iter().map(|port| port.deadline(now)).chain([self.app.deadline()]);
+        match deadlines.flatten().min().map(|at| Duration::from_millis(at.saturating_sub(now))) {
             None => events.recv().ok().map(Some),
             Some(wait) => match events.recv_timeout(wait) {
                 Ok(event) => Some(Some(event)),
@@ -169,41 +174,59 @@ impl<'a> Station<'a> {
 
     fn handle(&mut self, event: Event) {
         match event {
-            Event::Line(opened, _) if opened != self.opened => {}
-            Event::Line(_, LineEvent::Received(bytes)) => {
-                let now = self.now();
-                self.session.receive(now, &bytes);
-            }
-            Event::Line(_, LineEvent::Room) | Event::Stop => {}
-            Event::Line(_, LineEvent::Lost(error)) => {
-                crate::say(format_args!("the line is gone ({error}); waiting until it is back"));
-                self.line = None;
-                self.session.close();
-                self.input(Input::LineLost);
-            }
+            Event::Line { port, opened, .. } if !self.ports[port].is_current(opened) => {}
+            Event::Line { port, event: LineEvent::Received(bytes), .. } => self.receive(port, &bytes),
+            Event::Line { port, event: LineEvent::Lost(error), .. } => self.lose(port, &error),
+            Event::Line { event: LineEvent::Room, .. } | Event::Stop => {}
             Event::Analysis(report) => self.input(Input::Analysis(report)),
             Event::Picture(png) => self.input(Input::Picture(png)),
         }
     }
 
-    /// Lets the session tell what it has, and sends what it has to send.
+    fn receive(&mut self, index: usize, bytes: &[u8]) {
+        let now = self.now();
+        let taken = index != self.active && self.ports[self.active].session.is_held(now);
+        let session = &mut self.ports[index].session;
+        session.set_taken(taken);
+        session.receive(now, bytes);
+        if session.connected() && index != self.active {
+            self.hand_over(index);
+        }
+    }
+
+    /// A host on another port than the last one has opened a session.
+    fn hand_over(&mut self, index: usize) {
+        let Ok([next, before]) = self.ports.get_disjoint_mut([index, self.active]) else { return };
+        let displaced = before.session.connected();
+        next.session.displace(&mut before.session);
+        self.active = index;
+        if displaced {
+            self.input(Input::Session(BoxEvent::HostGone));
+        }
+    }
+
+    fn lose(&mut self, index: usize, error: &io::Error) {
+        let now = self.now();
+        let port = &mut self.ports[index];
+        crate::say(format_args!("the line {} is gone ({error}); waiting until it is back", port.path().display()));
+        let in_use = port.session.connected();
+        port.lose(now);
+        let last = !self.is_reachable();
+        if in_use || last {
+            self.input(Input::LineLost { last });
+        }
+    }
+
+    /// Lets the sessions tell what they have, and sends what they have to send.
     fn converse(&mut self) {
-        let mut frame = [0; MAX_FRAME];
         loop {
-            let now = self.now();
-            while let Some(event) = self.session.event(now) {
-                self.input(Input::Session(event));
-            }
             let mut sent = false;
-            while self.line.as_ref().is_some_and(Line::has_room) {
-                let length = self.session.poll_transmit(now, &mut frame);
-                if length == 0 {
-                    break;
+            for index in 0..self.ports.len() {
+                let now = self.now();
+                while let Some(event) = self.ports[index].session.event(now) {
+                    self.input(Input::Session(event));
                 }
-                if let Some(line) = &self.line {
-                    line.send(&frame[..length]);
-                }
-                sent = true;
+                sent |= self.ports[index].transmit(now);
             }
             // What was sent may have made room for more to tell.
             if !sent {
@@ -243,14 +266,15 @@ impl<'a> Station<'a> {
     }
 
     fn reply(&mut self, reply: Reply) {
+        let session = &mut self.ports[self.active].session;
         match reply {
-            Reply::Answer(outcome) => self.session.answer(outcome),
-            Reply::Progress(phase) => self.session.progress(phase, 0, 1),
-            Reply::Info(info) => self.session.info(info),
-            Reply::Record(record) => self.session.record(record),
-            Reply::Screen(png) => self.session.screen(png),
-            Reply::ClockSet => self.session.clock_set(),
-            Reply::Fail(fault) => self.session.fail(fault),
+            Reply::Answer(outcome) => session.answer(outcome),
+            Reply::Progress(phase) => session.progress(phase, 0, 1),
+            Reply::Info(info) => session.info(info),
+            Reply::Record(record) => session.record(record),
+            Reply::Screen(png) => session.screen(png),
+            Reply::ClockSet => session.clock_set(),
+            Reply::Fail(fault) => session.fail(fault),
         }
     }
 
@@ -258,23 +282,26 @@ impl<'a> Station<'a> {
         self.display.show(Scene { identity: self.app.identity(), view: self.app.view().clone() });
     }
 
-    fn open_line(&mut self) -> Result<(), LineError> {
-        let (ends, pace) = match (&self.settings, &self.pty) {
-            (LineSettings::Port { path, baud }, _) => (open_port(path, *baud)?, None),
-            (LineSettings::Simulated { pace }, Some(pty)) => (pty.ends()?, *pace),
-            (LineSettings::Simulated { .. }, None) => return Err(io::Error::from(io::ErrorKind::NotConnected).into()),
-        };
-        self.opened += 1;
-        let (opened, sender) = (self.opened, self.sender.clone());
-        let tell = move |event| sender.send(Event::Line(opened, event)).is_ok();
-        self.line = Some(Line::start(ends.0, ends.1, pace, tell));
-        Ok(())
+    fn open_port(&mut self, index: usize) -> Result<(), LineError> {
+        let sender = self.sender.clone();
+        let tell = move |opened, event| sender.send(Event::Line { port: index, opened, event }).is_ok();
+        self.ports[index].open(tell)
     }
 
+    /// Opens the ports that are due.
     fn retry(&mut self) {
-        if self.open_line().is_ok() {
-            crate::say(format_args!("READY, the line is back"));
-            self.input(Input::LineBack);
+        let now = self.now();
+        for index in 0..self.ports.len() {
+            if !self.ports[index].is_due(now) {
+                continue;
+            }
+            match self.open_port(index) {
+                Ok(()) => {
+                    crate::say(format_args!("READY, the line {} is there", self.ports[index].path().display()));
+                    self.input(Input::LineBack);
+                }
+                Err(error) => self.ports[index].put_off(now, &error),
+            }
         }
     }
 }

@@ -18,7 +18,7 @@ use std::{
 use device::{
     analysis::Classifier,
     config::{LineSettings, ScreenSize, Settings},
-    journal::Journal,
+    journal::{Journal, Limits},
     link::{Pty, open_port},
     screen::{Display, display::Sinks},
     station::{Station, Stopper},
@@ -28,7 +28,7 @@ use image::{DynamicImage, GrayImage, ImageFormat, Luma, Rgb, RgbImage};
 use shared::{
     contract::{Fit, InputContract},
     verdict::{Digest, Fault, OperatingPoint, Refusal, ResultRecord, StudyId, Verdict},
-    wire::{HostEvent, HostSession, Image, MAX_FRAME, Outcome, Request},
+    wire::{CONNECT_FOR_MS, HostError, HostEvent, HostSession, Image, MAX_FRAME, Outcome, Request},
 };
 
 const CONTRACT: InputContract = InputContract { side: 16, fit: Fit::Stretch, scale: 1.0 / 255.0, zero_point: 0 };
@@ -98,7 +98,7 @@ impl Running {
             let (journal, _) = Journal::open(&settings.journal).unwrap();
             let station = Station::open(Arc::new(Brightness::new()), journal, &display, line.clone()).unwrap();
             let port = match line {
-                LineSettings::Port { path, .. } => path,
+                LineSettings::Ports { paths, .. } => paths[0].clone(),
                 LineSettings::Simulated { .. } => station.simulated_device().unwrap(),
             };
             told.send((station.stopper(), port)).unwrap();
@@ -131,7 +131,14 @@ struct Host {
 }
 
 impl Host {
-    fn connect((mut reader, writer): (File, File)) -> Self {
+    fn connect(ends: (File, File)) -> Self {
+        let mut host = Self::greet(ends, CONNECT_FOR_MS);
+        assert_eq!(host.wait(|event| matches!(event, HostEvent::Connected)), HostEvent::Connected);
+        host
+    }
+
+    /// Says hello for so many milliseconds.
+    fn greet((mut reader, writer): (File, File), milliseconds: u64) -> Self {
         static NONCE: AtomicU32 = AtomicU32::new(1);
         let (bytes, received) = channel();
         let open = Arc::new(AtomicBool::new(true));
@@ -145,15 +152,22 @@ impl Host {
                 }
             }
         });
-        let mut host = Self {
-            session: HostSession::new(0, NONCE.fetch_add(1, Ordering::Relaxed)),
+        Self {
+            session: HostSession::within(0, NONCE.fetch_add(1, Ordering::Relaxed), milliseconds),
             received,
             writer,
             start: Instant::now(),
             _open: open,
-        };
-        assert_eq!(host.wait(|event| matches!(event, HostEvent::Connected)), HostEvent::Connected);
-        host
+        }
+    }
+
+    /// Ends the session as a program does.
+    fn leave(mut self) {
+        let mut frame = [0; MAX_FRAME];
+        self.session.close();
+        while let length @ 1.. = self.session.poll_transmit(self.start.elapsed().as_millis() as u64, &mut frame) {
+            self.writer.write_all(&frame[..length]).unwrap();
+        }
     }
 
     fn open(port: &Path) -> Self {
@@ -363,21 +377,28 @@ fn the_clock_and_the_number_of_starts_are_in_the_record() {
 fn a_port_that_is_unplugged_and_plugged_in_again_is_taken_up() {
     let state = tempfile::tempdir().unwrap();
     let port = state.path().join("port");
-    let plug = || {
-        let cable = Pty::open().unwrap();
-        let _ = std::fs::remove_file(&port);
-        std::os::unix::fs::symlink(cable.path(), &port).unwrap();
-        cable
-    };
-    let cable = plug();
-    let running = Running::start(state.path(), LineSettings::Port { path: port.clone(), baud: 115_200 });
+    let cable = plug(&port);
+    let running = Running::start(state.path(), ports([&port]));
     let mut host = Host::connect(cable.ends().unwrap());
     assert_eq!(host.judged(file(&grey(20))).number, 1);
     unplug(host, cable);
-    let cable = plug();
+    let cable = plug(&port);
     let mut host = Host::connect(cable.ends().unwrap());
     assert_eq!(host.judged(file(&grey(20))).number, 2);
     drop(running);
+}
+
+/// Ports that are waited for.
+fn ports<const N: usize>(paths: [&Path; N]) -> LineSettings {
+    LineSettings::Ports { paths: paths.map(ToOwned::to_owned).into(), baud: 115_200, wait: true }
+}
+
+/// Makes a port appear.
+fn plug(port: &Path) -> Pty {
+    let cable = Pty::open().unwrap();
+    let _ = std::fs::remove_file(port);
+    std::os::unix::fs::symlink(cable.path(), port).unwrap();
+    cable
 }
 
 /// Closes every handle of the test's end; what the host still reads ends with the next frame of the box.
@@ -387,7 +408,8 @@ fn unplug(host: Host, cable: Pty) {
     // The reader's thread waits for bytes: any answer of the box wakes it up, and it leaves.
     let mut frame = [0; MAX_FRAME];
     let limit = Instant::now() + Duration::from_secs(20);
-    session.request(start.elapsed().as_millis() as u64, Request::Info).unwrap();
+    // In the middle of an image its acknowledgements do.
+    let _ = session.request(start.elapsed().as_millis() as u64, Request::Info);
     while Instant::now() < limit {
         let length = session.poll_transmit(start.elapsed().as_millis() as u64, &mut frame);
         if length > 0 {
@@ -418,4 +440,91 @@ fn the_line_is_used_to_nine_tenths_at_115200_bits_a_second() {
     let used = rate / 11_520.0;
     eprintln!("{} bytes at {rate:.0} bytes a second: {:.1} % of the line", noise.len(), used * 100.0);
     assert!((0.9..=1.02).contains(&used), "{used}");
+}
+
+/// A box with two ports, of which the second is there.
+fn with_two_ports(state: &Path) -> (Running, PathBuf, Pty) {
+    let (absent, present) = (state.join("absent"), state.join("present"));
+    let cable = plug(&present);
+    (Running::start(state, ports([&absent, &present])), absent, cable)
+}
+
+#[test]
+fn a_port_that_is_absent_at_the_start_is_taken_up_when_it_appears() {
+    let state = tempfile::tempdir().unwrap();
+    let (running, absent, cable) = with_two_ports(state.path());
+    let mut host = Host::connect(cable.ends().unwrap());
+    assert_eq!(host.judged(file(&grey(20))).number, 1);
+    host.leave();
+    let late = plug(&absent);
+    let mut host = Host::connect(late.ends().unwrap());
+    assert_eq!(host.judged(file(&grey(20))).number, 2);
+    drop(running);
+}
+
+#[test]
+fn one_host_at_a_time_holds_a_box_with_several_lines() {
+    let state = tempfile::tempdir().unwrap();
+    let (running, other, cable) = with_two_ports(state.path());
+    let second = plug(&other);
+    let mut holder = Host::connect(second.ends().unwrap());
+    let mut rejected = Host::greet(cable.ends().unwrap(), 1_500);
+    let down = rejected.wait(|event| matches!(event, HostEvent::Down(_)));
+    assert_eq!(down, HostEvent::Down(HostError::Busy));
+    assert_eq!(holder.judged(file(&grey(20))).number, 1, "the holder is not disturbed");
+    holder.leave();
+    let mut next = Host::greet(cable.ends().unwrap(), 1_500);
+    next.wait(|event| matches!(event, HostEvent::Connected));
+    assert_eq!(next.judged(file(&grey(230))).number, 2);
+    // It falls silent: another one takes over after 3 s.
+    let mut last = Host::connect(second.ends().unwrap());
+    assert_eq!(last.judged(file(&grey(20))).number, 3);
+    assert!(matches!(next.wait(|event| matches!(event, HostEvent::Down(_))), HostEvent::Down(HostError::Closed)));
+    drop(running);
+}
+
+#[test]
+fn a_cable_pulled_in_the_middle_of_an_image_leaves_the_box_ready_on_every_line() {
+    let state = tempfile::tempdir().unwrap();
+    let (running, port, cable) = with_two_ports(state.path());
+    let pulled = plug(&port);
+    let mut host = Host::connect(pulled.ends().unwrap());
+    let mut random = 1_u32;
+    let noise = png(&GrayImage::from_fn(900, 900, |_, _| {
+        random = random.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+        Luma([(random >> 24) as u8])
+    }));
+    host.request(Request::Image(file(&noise)));
+    host.wait(|event| matches!(event, HostEvent::Sent { done, .. } if *done > 100_000));
+    unplug(host, pulled);
+    let mut other = Host::connect(cable.ends().unwrap());
+    assert_eq!(other.judged(file(&grey(20))).number, 1, "nothing of the first image is left");
+    other.leave();
+    let pulled = plug(&port);
+    let mut again = Host::connect(pulled.ends().unwrap());
+    assert_eq!(again.judged(file(&grey(20))).number, 2);
+    drop(running);
+}
+
+#[test]
+fn results_are_listed_from_the_first_that_is_kept() {
+    let state = tempfile::tempdir().unwrap();
+    let running = Running::simulated(state.path());
+    let record = Host::open(&running.port).judged(file(&grey(20)));
+    drop(running);
+    let limits = Limits { bytes: 500, files: 3 };
+    let (mut journal, _) = Journal::open_within(&state.path().join("journal"), limits).unwrap();
+    for number in 2..=20 {
+        journal.push(&ResultRecord { number, ..record.clone() }).unwrap();
+    }
+    let first = journal.get_from(1).unwrap().unwrap().number;
+    assert!(first > 1);
+    drop(journal);
+    let running = Running::simulated(state.path());
+    let mut host = Host::open(&running.port);
+    assert_eq!(host.judged(file(&grey(20))).number, 21);
+    let numbers = |records: Vec<ResultRecord>| records.iter().map(|record| record.number).collect::<Vec<_>>();
+    assert_eq!(numbers(host.records(1, 100)), Vec::from_iter(first..=21));
+    assert_eq!(numbers(host.records(1, 2)), [first, first + 1]);
+    assert_eq!(numbers(host.records(20, 100)), [20, 21]);
 }

@@ -107,3 +107,44 @@ fn write(
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::{sync::mpsc, time::Duration};
+
+    use super::*;
+    use crate::link::{Pty, open_port};
+
+    #[test]
+    fn a_line_that_takes_nothing_holds_nobody_up_and_its_loss_ends_both_threads() {
+        let pty = Pty::open().unwrap();
+        let (reader, writer) = open_port(pty.path(), 115_200).unwrap();
+        let (told, heard) = mpsc::channel();
+        let line = Line::start(reader, writer, None, move |event| told.send(event).is_ok());
+        // More than the system keeps for a reader that never comes; the writer's thread is stuck then.
+        let limit = std::time::Instant::now() + Duration::from_secs(20);
+        let mut full = 0;
+        while full < 50 {
+            assert!(std::time::Instant::now() < limit, "the line takes everything");
+            if line.has_room() {
+                line.send(&[0x55; 512]);
+                full = 0;
+            } else {
+                std::thread::sleep(Duration::from_millis(2));
+                full += 1;
+            }
+        }
+        let dropped = std::time::Instant::now();
+        drop(line);
+        assert!(dropped.elapsed() < Duration::from_millis(100));
+        drop(pty);
+        loop {
+            match heard.recv_timeout(Duration::from_secs(10)) {
+                Ok(_) => {}
+                // Both threads have let go of what tells.
+                Err(mpsc::RecvTimeoutError::Disconnected) => return,
+                Err(error) => panic!("{error}: a thread is stuck"),
+            }
+        }
+    }
+}
