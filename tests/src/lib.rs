@@ -44,7 +44,10 @@ pub const PLAIN_MODEL: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/models/plain
 
 /// A command that ignores the settings of whoever runs the tests.
 pub fn command(name: &str) -> Command {
-    let mut command = Command::new(binary(name));
+    with_own_settings(Command::new(binary(name)))
+}
+
+fn with_own_settings(mut command: Command) -> Command {
     for (variable, _) in std::env::vars_os() {
         if variable.to_string_lossy().starts_with("PUMUA_") {
             command.env_remove(variable);
@@ -123,18 +126,26 @@ impl SimulatedBox {
 
     fn start_with(model: Option<&str>, arguments: &[&str]) -> Result<Self> {
         let own = TempDir::new()?;
-        let mut this = Self::launch(own.path(), model, arguments)?;
+        let mut this = Self::launch(command("device"), own.path(), model, arguments)?;
         this._own = Some(own);
         Ok(this)
     }
 
     /// Starts a box with [`PLAIN_MODEL`] that keeps its journal in `state`.
     pub fn start_in(state: &Path, arguments: &[&str]) -> Result<Self> {
-        Self::launch(state, Some(PLAIN_MODEL), arguments)
+        Self::launch(command("device"), state, Some(PLAIN_MODEL), arguments)
     }
 
-    fn launch(state: &Path, model: Option<&str>, arguments: &[&str]) -> Result<Self> {
-        let mut child = command("device")
+    /// The same, but no file of the box can grow beyond so many blocks of 512 bytes, as on a full disk.
+    pub fn start_cramped(state: &Path, blocks: u32) -> Result<Self> {
+        let mut shell = with_own_settings(Command::new("sh"));
+        let script = format!("trap '' XFSZ; ulimit -f {blocks}; exec \"$0\" \"$@\"");
+        shell.args(["-c", &script]).arg(binary("device"));
+        Self::launch(shell, state, Some(PLAIN_MODEL), &[])
+    }
+
+    fn launch(mut command: Command, state: &Path, model: Option<&str>, arguments: &[&str]) -> Result<Self> {
+        let mut child = command
             .args(["--simulate", "--state-dir"])
             .arg(state)
             .args(model.into_iter().flat_map(|model| ["--model", model]))

@@ -4,6 +4,7 @@
 use std::{
     ffi::OsStr,
     fs,
+    io::{BufRead, BufReader},
     os::unix::ffi::OsStrExt,
     path::{Path, PathBuf},
     process::Stdio,
@@ -16,6 +17,7 @@ use tempfile::TempDir;
 
 const REFUSED: i32 = 3;
 const UNREACHABLE: i32 = 4;
+const BOX: i32 = 6;
 
 /// Files that are no radiograph, with the code of their refusal.
 fn bad_files(folder: &Path) -> Vec<(PathBuf, u16)> {
@@ -121,6 +123,18 @@ fn an_absent_port_is_named_on_both_sides() {
         command("device").args(["--port", "/dev/does-not-exist", "--state-dir"]).arg(folder.path()).output().unwrap();
     assert_eq!(code(&output), 4, "{}", said(&output));
     assert!(String::from_utf8_lossy(&output.stderr).contains("/dev/does-not-exist"), "{}", said(&output));
+    // A port that is not named by the flag is waited for.
+    let mut waiting = command("device");
+    waiting.env("PUMUA_PORT", "/dev/does-not-exist,/dev/neither").arg("--state-dir").arg(folder.path());
+    let mut waiting = waiting.stderr(Stdio::piped()).spawn().unwrap();
+    let mut lines = BufReader::new(waiting.stderr.take().unwrap()).lines().map_while(Result::ok);
+    let mut say = |words: &str| assert!(lines.any(|line| line.contains(words)), "never said `{words}`");
+    say("there is no port /dev/does-not-exist");
+    say("there is no port /dev/neither");
+    say("waiting for a line");
+    assert!(waiting.try_wait().unwrap().is_none(), "it goes on");
+    waiting.kill().unwrap();
+    waiting.wait().unwrap();
     let output = host(["info", "--port", "/dev/does-not-exist"]);
     assert_eq!(code(&output), UNREACHABLE, "{}", said(&output));
     assert!(String::from_utf8_lossy(&output.stderr).contains("/dev/does-not-exist"), "{}", said(&output));
@@ -213,6 +227,33 @@ fn a_model_setting_that_cannot_be_read_does_not_give_way_to_the_default() {
     let output = device.output().unwrap();
     assert_eq!(code(&output), 2, "{}", said(&output));
     assert!(String::from_utf8_lossy(&output.stderr).contains("PUMUA_MODEL"), "{}", said(&output));
+}
+
+#[test]
+fn a_full_disk_is_told_and_no_result_is_acknowledged_that_is_not_stored() {
+    const BLOCKS: u32 = 256;
+    let folder = TempDir::new().unwrap();
+    let images = synthetic_radiographs(&folder.path().join("images"), 1);
+    let state = folder.path().join("state");
+    drop(SimulatedBox::start_in(&state, &[]).unwrap());
+    // Starts of the box until there is room for another one, but not for a result.
+    let journal = state.join("journal");
+    let mut bytes = fs::read(&journal).unwrap();
+    let start = bytes[8..].to_vec();
+    while bytes.len() + 3 * start.len() <= 512 * BLOCKS as usize {
+        bytes.extend_from_slice(&start);
+    }
+    fs::write(&journal, bytes).unwrap();
+    let device = SimulatedBox::start_cramped(&state, BLOCKS).unwrap();
+    for _ in 0..2 {
+        let output = device.host("send", [Path::new("--json"), &images[0]]);
+        assert_eq!((code(&output), &json_lines(&output)[0]["code"]), (BOX, &303.into()), "{}", said(&output));
+    }
+    assert_eq!((device.records().len(), device.info().unwrap()["records"].clone()), (0, 0.into()));
+    drop(device);
+    let device = SimulatedBox::start_in(&state, &[]).unwrap();
+    let output = device.host("send", [Path::new("--json"), &images[0]]);
+    assert_eq!((code(&output), &json_lines(&output)[0]["record"]), (0, &1.into()), "{}", said(&output));
 }
 
 #[test]

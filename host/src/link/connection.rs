@@ -3,10 +3,11 @@
 use std::{
     hash::{BuildHasher, RandomState},
     io::{self, Read, Write},
+    path::Path,
     time::{Duration, Instant},
 };
 
-use serialport::{SerialPort, TTYPort};
+use serialport::{ClearBuffer, SerialPort, TTYPort};
 use shared::{
     verdict::ResultRecord,
     wire::{Counters, HostError, HostEvent, HostSession, Image, Info, MAX_FRAME, Outcome, Phase, Request},
@@ -17,6 +18,8 @@ use crate::interrupt;
 
 /// How long the program waits for bytes at most before it looks whether Ctrl-C was pressed.
 const LONGEST_WAIT: Duration = Duration::from_millis(50);
+/// How long a port is tried where none is named, in milliseconds: four hellos.
+const PROBE_MS: u64 = 1_500;
 /// How long the last frames of a session may take.
 const CLOSING: Duration = Duration::from_millis(300);
 /// How long the box may take to confirm that an image is given up.
@@ -44,6 +47,18 @@ pub struct Connection {
     frame: [u8; MAX_FRAME],
     /// The part of `frame` that the port has not yet taken.
     unwritten: std::ops::Range<usize>,
+    /// The box has answered.
+    greeted: bool,
+}
+
+/// Says hello on a port for a moment, to learn whether a box is there.
+pub(super) fn probe(path: &Path, baud: u32) -> Result<(), LinkError> {
+    Connection::greet(port::open(path, baud)?, HostSession::within(0, nonce(), PROBE_MS)).map(drop)
+}
+
+fn nonce() -> u32 {
+    // Keys of a fresh `RandomState` are random: enough to tell two hosts apart.
+    RandomState::new().hash_one(std::process::id()) as u32
 }
 
 impl Connection {
@@ -56,13 +71,19 @@ impl Connection {
 
     /// Waits until the box answers on a port. `timeout`: seconds that it may take for a step with a request.
     pub(super) fn over(port: TTYPort, timeout: u64) -> Result<Self, LinkError> {
-        // Keys of a fresh `RandomState` are random: enough to tell two hosts apart.
-        let nonce = RandomState::new().hash_one(std::process::id()) as u32;
-        let mut session = HostSession::new(0, nonce);
+        let mut session = HostSession::new(0, nonce());
         session.set_answer_within(timeout * 1000);
-        let mut this = Self { port, session, start: Instant::now(), frame: [0; MAX_FRAME], unwritten: 0..0 };
+        Self::greet(port, session)
+    }
+
+    fn greet(port: TTYPort, session: HostSession) -> Result<Self, LinkError> {
+        let (start, frame) = (Instant::now(), [0; MAX_FRAME]);
+        let mut this = Self { port, session, start, frame, unwritten: 0..0, greeted: false };
         match this.next_event()? {
-            HostEvent::Connected => Ok(this),
+            HostEvent::Connected => {
+                this.greeted = true;
+                Ok(this)
+            }
             _ => Err(HostError::Protocol.into()),
         }
     }
@@ -246,6 +267,11 @@ fn is_transient(error: &io::Error) -> bool {
 
 impl Drop for Connection {
     fn drop(&mut self) {
+        if !self.greeted {
+            // What is no box may never take what was written, and closing the port would wait for it.
+            let _ = self.port.clear(ClearBuffer::Output);
+            return;
+        }
         self.session.close();
         let until = Instant::now() + CLOSING;
         while self.write().is_ok() && !self.unwritten.is_empty() && Instant::now() < until {}

@@ -30,9 +30,19 @@ pub enum LinkError {
         "no serial port found: connect the box, or name the port with --port (`device --simulate` prints the one of a simulated box)"
     )]
     NoPort,
-    /// There are several, and none is named.
-    #[error("several serial ports found ({}): choose one with --port", .0.join(", "))]
-    SeveralPorts(Vec<String>),
+    /// There are some, but none is named, and no box answers.
+    #[error(
+        "no box answers: check that it is on and shows that it is ready, and the cable; or name its port with --port and its \
+         speed with --baud. Tried:\n  {}",
+        tried.join("\n  ")
+    )]
+    NoBox {
+        /// What came of each port.
+        tried: Vec<String>,
+    },
+    /// Several boxes answer, and nobody is there to choose.
+    #[error("several boxes answer ({}): choose one with --port", .0.join(", "))]
+    SeveralBoxes(Vec<String>),
     /// The port named does not exist.
     #[error("there is no port {path}: check the cable and the name ({found})", path = path.display())]
     Absent {
@@ -43,7 +53,8 @@ pub enum LinkError {
     },
     /// The port belongs to somebody else.
     #[error(
-        "no permission to open {path}: add yourself to the group that owns it (`sudo usermod -aG dialout $USER`, then log in again)",
+        "no permission to open {path}: add yourself to the group that owns it (`sudo usermod -aG dialout $USER`, then log in \
+         again), or, for a box on USB, install host/udev/60-pumua.rules",
         path = path.display()
     )]
     Permission {

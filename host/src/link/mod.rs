@@ -2,6 +2,7 @@
 
 mod connection;
 mod error;
+mod find;
 mod port;
 mod settings;
 #[cfg(test)]

@@ -1,39 +1,18 @@
 //! Serial ports: which there are, and opening one for this program alone.
 
-use std::{
-    io,
-    os::unix::fs::FileTypeExt,
-    path::{Path, PathBuf},
-    time::Duration,
-};
+use std::{io, os::unix::fs::FileTypeExt, path::Path, time::Duration};
 
-use serialport::{ErrorKind, SerialPortType, TTYPort};
+use serialport::{ErrorKind, SerialPortInfo, TTYPort};
 
 use super::LinkError;
 
-/// The only serial port of this computer; USB ports come before those that are built in.
-pub(super) fn only_one() -> Result<PathBuf, LinkError> {
-    choose(found())
-}
-
-fn found() -> Vec<(String, bool)> {
+/// The serial ports of this computer.
+pub(super) fn found() -> Vec<SerialPortInfo> {
     // The crate panics where a Linux system does not have this folder.
     if cfg!(target_os = "linux") && !Path::new("/sys/class/tty").is_dir() {
         return Vec::new();
     }
-    let ports = serialport::available_ports().unwrap_or_default();
-    ports.into_iter().map(|port| (port.port_name, matches!(port.port_type, SerialPortType::UsbPort(_)))).collect()
-}
-
-fn choose(found: Vec<(String, bool)>) -> Result<PathBuf, LinkError> {
-    let usb = found.iter().any(|(_, usb)| *usb);
-    let mut names: Vec<String> = found.into_iter().filter(|(_, is)| *is == usb).map(|(name, _)| name).collect();
-    names.sort();
-    match names.as_slice() {
-        [] => Err(LinkError::NoPort),
-        [name] => Ok(name.into()),
-        _ => Err(LinkError::SeveralPorts(names)),
-    }
+    serialport::available_ports().unwrap_or_default()
 }
 
 /// Opens a port, locked against every other program that locks its ports.
@@ -57,25 +36,14 @@ pub(super) fn open(path: &Path, baud: u32) -> Result<TTYPort, LinkError> {
     })
 }
 
-fn in_words(found: Vec<(String, bool)>) -> String {
-    let names: Vec<String> = found.into_iter().map(|(name, _)| name).collect();
+fn in_words(found: Vec<SerialPortInfo>) -> String {
+    let names: Vec<String> = found.into_iter().map(|port| port.port_name).collect();
     if names.is_empty() { "none is there".to_owned() } else { format!("there are: {}", names.join(", ")) }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn only_port_is_chosen_and_usb_comes_first() {
-        let ports = |list: &[(&str, bool)]| list.iter().map(|(name, usb)| ((*name).to_owned(), *usb)).collect();
-        assert!(matches!(choose(ports(&[])), Err(LinkError::NoPort)));
-        assert_eq!(choose(ports(&[("/dev/ttyS0", false)])).unwrap(), Path::new("/dev/ttyS0"));
-        let mixed = ports(&[("/dev/ttyS0", false), ("/dev/ttyS1", false), ("/dev/ttyACM0", true)]);
-        assert_eq!(choose(mixed).unwrap(), Path::new("/dev/ttyACM0"));
-        let error = choose(ports(&[("/dev/ttyUSB1", true), ("/dev/ttyUSB0", true)])).unwrap_err();
-        assert!(error.to_string().contains("/dev/ttyUSB0, /dev/ttyUSB1"), "{error}");
-    }
 
     #[test]
     fn what_is_no_port_is_named() {

@@ -1,4 +1,4 @@
-//! Which port at which speed: flag, else environment, else configuration file, else the only port found.
+//! Which port at which speed: flag, else environment, else configuration file, else the port of the box that answers.
 
 use std::{
     env, fs, io,
@@ -7,15 +7,17 @@ use std::{
 
 use serde::Deserialize;
 
-use super::{LinkError, port};
+use super::{LinkError, connection::probe, find, port};
 
 const DEFAULT_BAUD: u32 = 115_200;
 
 /// Where the box is. Without these options: the environment, then the keys `port` and `baud` of the configuration file
-/// ($XDG_CONFIG_HOME/pumua/host.toml), then the only port found.
+/// ($XDG_CONFIG_HOME/pumua/host.toml), then the port on which a box answers: those on USB are tried, or else those that are
+/// built in.
 #[derive(Clone, Debug, Default, clap::Args)]
 pub struct PortOptions {
-    /// Serial port of the box [default: `port` in ~/.config/pumua/host.toml, else the only one found]
+    /// Serial port of the box [default: `port` in ~/.config/pumua/host.toml, else the one on which a box
+    /// answers]
     #[arg(long, value_name = "PATH", env = "PUMUA_PORT", hide_env_values = true)]
     pub port: Option<PathBuf>,
     /// Speed of the line in bits a second, as set on the box [default: `baud` in the same file, else 115200]
@@ -39,16 +41,22 @@ impl PortOptions {
     /// Path and speed of the port to open.
     pub(super) fn resolve(&self) -> Result<(PathBuf, u32), LinkError> {
         let config = config_path().map(|path| Config::read(&path)).transpose()?.unwrap_or_default();
-        self.resolve_with(config, port::only_one)
+        self.resolve_with(config, |baud| {
+            let candidates = find::candidates(&port::found());
+            let path = find::choose(candidates, |path| probe(path, baud), find::ask)?;
+            crate::say!("using the box on {}", path.display());
+            Ok(path)
+        })
     }
 
     fn resolve_with(
         &self,
         config: Config,
-        only_one: impl FnOnce() -> Result<PathBuf, LinkError>,
+        find: impl FnOnce(u32) -> Result<PathBuf, LinkError>,
     ) -> Result<(PathBuf, u32), LinkError> {
-        let path = self.port.clone().or(config.port).map_or_else(only_one, Ok)?;
-        Ok((path, self.baud.or(config.baud).unwrap_or(DEFAULT_BAUD)))
+        let baud = self.baud.or(config.baud).unwrap_or(DEFAULT_BAUD);
+        let path = self.port.clone().or(config.port).map_or_else(|| find(baud), Ok)?;
+        Ok((path, baud))
     }
 }
 
@@ -83,13 +91,13 @@ mod tests {
 
     #[test]
     fn flag_wins_over_configuration_over_discovery() {
-        let found = || Ok(PathBuf::from("/dev/found"));
+        let found = |_| Ok(PathBuf::from("/dev/found"));
         let flags = PortOptions { port: Some("/dev/f".into()), baud: Some(1200), timeout: 1 };
         assert_eq!(flags.resolve_with(config(), found).unwrap(), ("/dev/f".into(), 1200));
         let none = PortOptions::default();
         assert_eq!(none.resolve_with(config(), found).unwrap(), ("/dev/c".into(), 9600));
         assert_eq!(none.resolve_with(Config::default(), found).unwrap(), ("/dev/found".into(), 115_200));
-        let error = none.resolve_with(Config::default(), || Err(LinkError::NoPort)).unwrap_err();
+        let error = none.resolve_with(Config::default(), |_| Err(LinkError::NoPort)).unwrap_err();
         assert!(error.to_string().contains("--port"));
     }
 

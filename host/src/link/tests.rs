@@ -13,14 +13,14 @@ use std::{
     time::{Duration, Instant},
 };
 
-use serialport::{SerialPort, TTYPort};
+use serialport::{SerialPort, SerialPortInfo, SerialPortType, TTYPort, UsbPortInfo};
 use shared::{
     contract::{Fit, InputContract},
     verdict::{Digest, Fault, OperatingPoint, Refusal, ResultRecord, StudyId, Verdict},
     wire::{BoxEvent, BoxSession, HostError, Image, Info, MAX_FRAME, Outcome},
 };
 
-use super::{Connection, LinkError, PortOptions, Sending};
+use super::{Connection, LinkError, PortOptions, Sending, connection::probe, find};
 use crate::exit::Exit;
 
 const CONTRACT: InputContract = InputContract { side: 64, fit: Fit::Stretch, scale: 1.0, zero_point: 0 };
@@ -78,7 +78,8 @@ fn serve(mut port: TTYPort, stop: &AtomicBool, die_at: Option<u32>) -> Vec<BoxEv
                 BoxEvent::Receiving { done, .. } if die_at.is_some_and(|at| *done >= at) => return events,
                 BoxEvent::Image(image) => session.answer(judge(image)),
                 BoxEvent::Info => session.info(info()),
-                BoxEvent::WantRecord { number } => session.record((*number <= 30).then(|| record(*number))),
+                // The first ten are kept no longer.
+                BoxEvent::WantRecord { number } => session.record((*number <= 30).then(|| record(*number.max(&11)))),
                 BoxEvent::Screen => session.screen(vec![7; 50_000]),
                 BoxEvent::SetClock { unix_seconds: 0 } => session.fail(Fault::Internal),
                 BoxEvent::SetClock { .. } => session.clock_set(),
@@ -146,11 +147,14 @@ fn every_request_is_answered() {
     assert_eq!(error.exit(), Exit::Box, "{error}");
     assert_eq!(connection.screen().unwrap(), vec![7; 50_000]);
     let mut numbers = vec![];
-    let count = connection.results(21, 100, |record| -> Result<(), LinkError> {
-        numbers.push(record.number);
-        Ok(())
-    });
-    assert_eq!((count.unwrap(), numbers), (10, (21..=30).collect()));
+    for (from, limit) in [(21, 100), (1, 3)] {
+        let count = connection.results(from, limit, |record| -> Result<(), LinkError> {
+            numbers.push(record.number);
+            Ok(())
+        });
+        assert_eq!(count.unwrap(), limit.min(10));
+    }
+    assert_eq!(numbers, Vec::from_iter((21..=30).chain(11..=13)));
     drop(connection);
     let events = device.finish();
     assert!(events.contains(&BoxEvent::SetClock { unix_seconds: 1_700_000_000 }));
@@ -214,4 +218,51 @@ fn port_without_a_box_gives_no_answer() {
     let Err(error) = Connection::open(&options) else { panic!("nobody is there") };
     assert!(matches!(error, LinkError::Session(HostError::NoAnswer)), "{error}");
     assert_eq!(error.exit(), Exit::Unreachable);
+}
+
+/// Ports of USB devices at these paths.
+fn on_usb(paths: &[&PathBuf]) -> Vec<find::Candidate> {
+    let usb = |path: &&PathBuf| SerialPortInfo {
+        port_name: path.to_str().unwrap().to_owned(),
+        port_type: SerialPortType::UsbPort(UsbPortInfo {
+            vid: 1,
+            pid: 1,
+            serial_number: None,
+            manufacturer: None,
+            product: None,
+        }),
+    };
+    find::candidates(&paths.iter().map(usb).collect::<Vec<_>>())
+}
+
+#[test]
+fn the_box_is_found_among_silent_ports_and_can_be_connected_at_once() {
+    let device = TestBox::start(None);
+    let ((_silent, silent, _keeper), nobody) = (line(), |_: &[find::Candidate]| None);
+    let start = Instant::now();
+    let found = find::choose(on_usb(&[&silent, &device.path]), |path| probe(path, 115_200), nobody).unwrap();
+    assert_eq!(found, device.path);
+    assert!(start.elapsed() < Duration::from_secs(4), "{:?}", start.elapsed());
+    let mut connection = Connection::open(&device.options()).unwrap();
+    assert_eq!(connection.info().unwrap(), info());
+    drop(connection);
+    device.finish();
+    let error = find::choose(on_usb(&[&silent]), |path| probe(path, 115_200), nobody).unwrap_err();
+    assert_eq!(error.exit(), Exit::Unreachable);
+    assert!(error.to_string().contains(&format!("{}: no answer", silent.display())), "{error}");
+}
+
+#[test]
+fn several_boxes_are_told_or_asked_about_and_one_that_is_in_use_is_not_among_them() {
+    let (first, second) = (TestBox::start(None), TestBox::start(None));
+    let ports = || on_usb(&[&first.path, &second.path]);
+    let error = find::choose(ports(), |path| probe(path, 115_200), |_| None).unwrap_err();
+    assert!(matches!(&error, LinkError::SeveralBoxes(boxes) if boxes.len() == 2), "{error}");
+    let last = find::choose(ports(), |path| probe(path, 115_200), |found| Some(found.len() - 1)).unwrap();
+    assert_eq!(&last, [&first.path, &second.path].into_iter().max().unwrap());
+    let connection = Connection::open(&first.options()).unwrap();
+    assert_eq!(find::choose(ports(), |path| probe(path, 115_200), |_| None).unwrap(), second.path);
+    drop(connection);
+    first.finish();
+    second.finish();
 }
