@@ -26,7 +26,7 @@ Exit codes:
   1  failed
   2  wrong usage or configuration
   3  the model cannot be used
-  4  the port is not available
+  4  a port named by --port is not available
 
 Pumua is a research aid, not a medical device.";
 
