@@ -1,4 +1,5 @@
-//! A received image → probability and preview, on a thread of its own, so that the line is served meanwhile.
+//! A received image → probability and preview, and a received model → the one that judges from then on, on a thread of its
+//! own, so that the line is served meanwhile.
 
 use std::{
     panic::{AssertUnwindSafe, catch_unwind},
@@ -14,8 +15,8 @@ use shared::{
     evidence::Evidence,
     guard,
     limits::MAX_PREVIEW_SIDE,
-    verdict::{Digest, Fault, Refusal, StudyId},
-    wire::{Image, Phase},
+    verdict::{Digest, Fault, ModelRefusal, Refusal, StudyId},
+    wire::{Image, ImageForm, ModelFile, Phase},
 };
 
 use crate::screen::Preview;
@@ -47,6 +48,28 @@ impl Classifier for Model {
 
     fn examine(&self, input: &[u8]) -> Result<Examination, ModelError> {
         self.examine(input)
+    }
+}
+
+/// Makes a received model the one that the box starts with, and gives it to judge by. The model is tried before anything is
+/// changed; an error leaves all as it was.
+pub type Install = Box<dyn FnMut(&ModelFile) -> Result<Arc<dyn Classifier>, ModelRefusal> + Send>;
+
+/// A model in the words of those who do not run it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Loaded {
+    /// What it says of itself.
+    pub card: Card,
+    /// The digest of its file.
+    pub digest: Digest,
+    /// How it is computed.
+    pub execution: String,
+}
+
+impl Loaded {
+    /// What is to be known of a model.
+    pub fn of(model: &dyn Classifier) -> Self {
+        Self { card: model.card().clone(), digest: model.digest(), execution: model.execution() }
     }
 }
 
@@ -87,37 +110,72 @@ pub enum Report {
     Phase(Phase),
     /// It has finished.
     Done(Box<Result<Judged, Unjudged>>),
+    /// Another model judges from now on, or cannot be installed.
+    Installed(Box<Result<Loaded, ModelRefusal>>),
 }
 
-/// The thread that judges, one image after the other.
+enum Work {
+    Judge(Image),
+    Install(ModelFile),
+}
+
+/// The thread that judges and installs, one after the other: an image is judged by the model that was there when it came.
 #[derive(Debug)]
 pub struct Analyst {
-    images: Sender<Image>,
+    work: Sender<Work>,
 }
 
 impl Analyst {
     /// Starts the thread. `report` is called on it.
-    pub fn start(model: Arc<dyn Classifier>, report: impl Fn(Report) + Send + 'static) -> Self {
-        let (images, received): (_, Receiver<Image>) = channel();
+    pub fn start(
+        mut model: Arc<dyn Classifier>,
+        mut install: Install,
+        report: impl Fn(Report) + Send + 'static,
+    ) -> Self {
+        let (work, received): (_, Receiver<Work>) = channel();
         thread::spawn(move || {
-            for image in received {
-                // A panic while one image is judged must not end the box.
-                let judged = catch_unwind(AssertUnwindSafe(|| judge(&*model, &image, &report)));
-                report(Report::Done(Box::new(judged.unwrap_or(Err(Unjudged::Failed(Fault::Internal))))));
+            for work in received {
+                // A panic over one image or model must not end the box.
+                match work {
+                    Work::Judge(image) => {
+                        let judged = catch_unwind(AssertUnwindSafe(|| judge(&*model, &image, &report)));
+                        report(Report::Done(Box::new(judged.unwrap_or(Err(Unjudged::Failed(Fault::Internal))))));
+                    }
+                    Work::Install(file) => {
+                        let installed = catch_unwind(AssertUnwindSafe(|| install(&file)));
+                        let installed = installed.unwrap_or(Err(ModelRefusal::NotRunnable)).map(|new| {
+                            model = new;
+                            Loaded::of(&*model)
+                        });
+                        report(Report::Installed(Box::new(installed)));
+                    }
+                }
             }
         });
-        Self { images }
+        Self { work }
+    }
+
+    /// Installs a model after what is still to be judged; [`Report::Installed`] follows.
+    pub fn install(&self, file: ModelFile) {
+        // The thread ends only when the sender is dropped.
+        let _ = self.work.send(Work::Install(file));
     }
 
     /// Judges an image; [`Report::Done`] follows.
     pub fn judge(&self, image: Image) {
         // The thread ends only when the sender is dropped.
-        let _ = self.images.send(image);
+        let _ = self.work.send(Work::Judge(image));
     }
 }
 
 fn judge(model: &dyn Classifier, image: &Image, report: &impl Fn(Report)) -> Result<Judged, Unjudged> {
     let Card { contract, guard, .. } = model.card();
+    if let ImageForm::Prepared { contract: theirs, .. } = &image.begin.form
+        && theirs != contract
+    {
+        // It was announced before the model was replaced.
+        return Err(Refusal::ContractMismatch.into());
+    }
     let decoded;
     let (input, preview) = if let Some(prepared) = image.as_prepared() {
         let preview =

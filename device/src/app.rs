@@ -2,13 +2,14 @@
 
 use engine::Card;
 use shared::{
+    contract::InputContract,
     evidence::Evidence,
-    verdict::{Digest, Fault, ResultRecord},
-    wire::{BoxEvent, Dropped, Image, Info, Outcome, Phase},
+    verdict::{Digest, Fault, ModelRefusal, ResultRecord},
+    wire::{BoxEvent, Dropped, Image, Info, Installed, ModelFile, Outcome, Phase},
 };
 
 use crate::{
-    analysis::{Judged, Report, Unjudged},
+    analysis::{Judged, Loaded, Report, Unjudged},
     screen::{Identity, Preview, Trouble, View},
 };
 
@@ -48,6 +49,10 @@ pub enum Effect {
     Show(View),
     /// Judge an image; [`Input::Analysis`] follows.
     Judge(Box<Image>),
+    /// Install a model; [`Input::Analysis`] follows.
+    Install(Box<ModelFile>),
+    /// From now on take prepared images for this contract.
+    Expect(InputContract),
     /// Write a record to the journal; [`Input::Stored`] follows.
     Store(ResultRecord),
     /// Read the first record kept from this number on; [`Input::Fetched`] follows.
@@ -65,6 +70,8 @@ pub enum Reply {
     Answer(Outcome),
     /// What the box is doing with the image.
     Progress(Phase),
+    /// What came of a model.
+    Updated(Result<Installed, ModelRefusal>),
     /// What the box is.
     Info(Info),
     /// A record of the journal.
@@ -159,6 +166,7 @@ impl App {
                 _ => Vec::new(),
             },
             Input::Analysis(Report::Done(judged)) => self.judged(now, *judged),
+            Input::Analysis(Report::Installed(installed)) => self.installed(*installed),
             Input::Stored(stored) => self.stored(now, stored),
             Input::Fetched(Ok(record)) => vec![Effect::Reply(Reply::Record(record))],
             Input::Fetched(Err(fault)) => vec![Effect::Reply(Reply::Fail(fault))],
@@ -190,17 +198,19 @@ impl App {
                 self.host_gone();
                 match self.view {
                     View::Receiving { .. } => vec![self.notice(now, View::Error(Fault::Timeout.into()))],
+                    View::Updating { .. } => vec![self.ready()],
                     _ => Vec::new(),
                 }
             }
             BoxEvent::Receiving { done, total } => {
                 let begun = done == 0 || !matches!(self.view, View::Receiving { .. });
-                if !begun && done < total && now.saturating_sub(self.drawn) < PROGRESS_MS {
-                    return Vec::new();
-                }
-                self.drawn = now;
-                vec![self.show(View::Receiving { done, total })]
+                self.incoming(now, begun || done == total, View::Receiving { done, total })
             }
+            BoxEvent::Updating { done, total } => {
+                let begun = done == 0 || !matches!(self.view, View::Updating { .. });
+                self.incoming(now, begun || done == total, View::Updating { done, total })
+            }
+            BoxEvent::Model(file) => vec![Effect::Install(Box::new(file))],
             BoxEvent::Image(image) => {
                 self.analysis = Analysis::Running;
                 vec![self.show(View::Analysing), Effect::Judge(Box::new(image))]
@@ -210,7 +220,8 @@ impl App {
                     self.analysis = Analysis::Unwanted;
                 }
                 vec![match dropped {
-                    Dropped::Cancelled => self.ready(),
+                    // What is wrong with the model, whoever sent it is told.
+                    Dropped::Cancelled | Dropped::Rejected(_) => self.ready(),
                     Dropped::Refused(refusal) => self.notice(now, View::Refused(refusal.into())),
                     Dropped::Failed(fault) => self.notice(now, View::Error(fault.into())),
                 }]
@@ -223,6 +234,33 @@ impl App {
                 vec![Effect::Reply(Reply::ClockSet)]
             }
         }
+    }
+
+    /// Draws how far something that comes in has got, unless that was drawn a moment ago and need not be.
+    fn incoming(&mut self, now: u64, due: bool, view: View) -> Vec<Effect> {
+        if !due && now.saturating_sub(self.drawn) < PROGRESS_MS {
+            return Vec::new();
+        }
+        self.drawn = now;
+        vec![self.show(view)]
+    }
+
+    fn installed(&mut self, installed: Result<Loaded, ModelRefusal>) -> Vec<Effect> {
+        let mut effects = Vec::new();
+        let answer = installed.map(|Loaded { card, digest, execution }| {
+            effects.push(Effect::Expect(card.contract));
+            // A checked card's name fits.
+            let model = card.name.as_str().try_into().unwrap_or_default();
+            (self.card, self.digest, self.execution) = (card, digest, execution);
+            Installed { model, digest }
+        });
+        effects.push(match self.view {
+            View::Updating { .. } | View::Result { .. } => self.ready(),
+            // The same, with the name of the model.
+            _ => Effect::Show(self.view.clone()),
+        });
+        effects.push(Effect::Reply(Reply::Updated(answer)));
+        effects
     }
 
     fn host_gone(&mut self) {
@@ -275,10 +313,10 @@ impl App {
         self.answer(View::Error(fault.into()), Some(now + NOTICE_MS), Outcome::Failed(fault))
     }
 
-    /// Tells what came of an image, and shows it unless the screen already tells of the next image.
+    /// Tells what came of an image, and shows it unless the screen already tells of what comes next.
     fn answer(&mut self, view: View, until: Option<u64>, outcome: Outcome) -> Vec<Effect> {
         let mut effects = Vec::new();
-        if !matches!(self.view, View::Receiving { .. }) {
+        if !matches!(self.view, View::Receiving { .. } | View::Updating { .. }) {
             effects.push(self.show(view));
             self.until = until;
         }
@@ -456,6 +494,61 @@ mod tests {
             shown.extend((!effects.is_empty()).then_some(done));
         }
         assert_eq!(shown, [0, 300, 1000]);
+    }
+
+    #[test]
+    fn a_model_that_is_installed_is_told_shown_and_recorded() {
+        let mut app = app();
+        let total = 1000;
+        app.handle(0, Input::Session(BoxEvent::Updating { done: 0, total }));
+        app.handle(1, Input::Session(BoxEvent::Updating { done: total, total }));
+        assert_eq!(*app.view(), View::Updating { done: total, total });
+        let file = ModelFile::new(b"new".to_vec()).unwrap();
+        let effects = app.handle(2, Input::Session(BoxEvent::Model(file.clone())));
+        assert_eq!(effects, [Effect::Install(Box::new(file))]);
+        let contract = InputContract { side: 32, ..app.card.contract };
+        let (digest, card) = (Digest::of(b"new"), Card::new("new", contract));
+        let loaded = Loaded { card, digest, execution: "float".to_owned() };
+        let effects = app.handle(3, Input::Analysis(Report::Installed(Box::new(Ok(loaded)))));
+        let installed = Installed { model: "new".try_into().unwrap(), digest };
+        assert_eq!(
+            effects,
+            [
+                Effect::Expect(contract),
+                Effect::Show(View::Ready { results: 41 }),
+                Effect::Reply(Reply::Updated(Ok(installed))),
+            ]
+        );
+        assert_eq!((app.info().model_digest, app.identity().model.as_str()), (digest, "new"));
+        start_analysis(&mut app);
+        let [Effect::Store(record)] = &app.handle(4, judged(0.7))[..] else { panic!("only the journal") };
+        assert_eq!((record.model, record.point), (digest, OperatingPoint::HALF));
+    }
+
+    #[test]
+    fn a_model_that_is_not_taken_leaves_the_old_one_and_the_notice_of_a_lost_line() {
+        let mut app = app();
+        app.handle(0, Input::Session(BoxEvent::Updating { done: 1000, total: 1000 }));
+        app.handle(1, Input::LineLost { last: true });
+        let lost = app.view().clone();
+        let refused = Report::Installed(Box::new(Err(ModelRefusal::NotRunnable)));
+        let effects = app.handle(2, Input::Analysis(refused));
+        let answer = Effect::Reply(Reply::Updated(Err(ModelRefusal::NotRunnable)));
+        assert_eq!(effects, [Effect::Show(lost), answer]);
+        assert_eq!(app.info().model_digest, Digest::of(b"model"));
+    }
+
+    #[test]
+    fn an_update_that_ends_early_leaves_the_screen_ready() {
+        for end in [
+            BoxEvent::HostGone,
+            BoxEvent::Dropped(Dropped::Cancelled),
+            BoxEvent::Dropped(Dropped::Rejected(ModelRefusal::DigestMismatch)),
+        ] {
+            let mut app = app();
+            app.handle(0, Input::Session(BoxEvent::Updating { done: 500, total: 1000 }));
+            assert_eq!(app.handle(1, Input::Session(end)), [Effect::Show(View::Ready { results: 41 })]);
+        }
     }
 
     #[test]

@@ -60,7 +60,8 @@ pub struct Layer {
     /// Speed of the serial ports in bits a second [env: PUMUA_BAUD] [default: 115200]
     #[arg(long, value_name = "BAUD")]
     baud: Option<u32>,
-    /// ONNX model made by `host train` [env: PUMUA_MODEL] [default: the one that is built in]
+    /// ONNX model made by `host train`, until a host installs another one with `host update` [env: PUMUA_MODEL] [default:
+    /// the one that is built in]
     #[arg(long, value_name = "FILE")]
     model: Option<PathBuf>,
     /// By which of the model's thresholds yes or no is told: screening (few pneumonias are missed), balanced or confirming
@@ -176,8 +177,10 @@ pub enum LineSettings {
 pub struct Settings {
     /// The line to the host.
     pub line: LineSettings,
-    /// The model file; `None` for the built-in one.
+    /// The model file; `None` for the built-in one. A model that a host has installed goes before it.
     pub model: Option<PathBuf>,
+    /// Folder of the models that hosts have installed.
+    pub models: PathBuf,
     /// By which of the model's operating points it decides; `None` for its own choice.
     pub profile: Option<Profile>,
     /// The journal.
@@ -331,6 +334,7 @@ fn resolve(layers: &[Layer; 3]) -> Result<Settings, ConfigError> {
     Ok(Settings {
         line,
         model: first(layers, |l| &l.model),
+        models: state.join("models"),
         profile: first(layers, |l| &l.profile),
         journal: first(layers, |l| &l.journal).unwrap_or_else(|| state.join("journal")),
         screen_dir: first(layers, |l| &l.screen_dir).or_else(|| simulated.then_some(state)),

@@ -5,6 +5,7 @@
 //! - [`app`]: what the box does, as a state machine without I/O;
 //! - [`analysis`]: image → probability, on a thread of its own;
 //! - [`journal`]: the results, safe from a loss of power;
+//! - [`models`]: the models that hosts have installed, safe from a loss of power;
 //! - [`screen`]: what is shown, how, and where;
 //! - [`station`]: all of them at work.
 //!
@@ -16,6 +17,7 @@ pub mod app;
 pub mod config;
 pub mod journal;
 pub mod link;
+pub mod models;
 pub mod screen;
 pub mod station;
 

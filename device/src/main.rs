@@ -10,12 +10,15 @@ use std::{
 use anyhow::{Context, anyhow};
 use clap::Parser;
 use device::{
+    analysis::Classifier,
     config::{Flags, Settings},
     journal::{Journal, Repair},
+    models::Models,
     screen::{Display, Identity, Scene, Trouble, View, display::Sinks},
     station::Station,
 };
 use engine::{DEFAULT_MODEL, Model};
+use shared::wire::ModelFile;
 
 const FAILED: u8 = 1;
 const USAGE: u8 = 2;
@@ -75,20 +78,23 @@ fn start(settings: Settings) -> Result<(), Failure> {
 }
 
 fn serve(settings: Settings, display: &Display) -> Result<(), Failure> {
-    let model = match &settings.model {
-        Some(path) => Model::open(path).with_context(|| format!("the model {} cannot be used", path.display())),
-        None => Model::from_bytes(DEFAULT_MODEL).map_err(Into::into),
+    let mut models = Models::new(settings.models.clone(), settings.profile);
+    let model = match models.load() {
+        Some(model) => model,
+        None => configured(&settings).map_err(with(MODEL))?,
     };
-    let mut model = model.map_err(with(MODEL))?;
-    if let Some(profile) = settings.profile {
-        model.decide_by(profile).map_err(with(MODEL))?;
-    }
     let (name, synthetic) = (model.card().name.clone(), model.card().synthetic);
     let milliseconds = model.load_time().as_secs_f64() * 1e3;
     device::say(format_args!("the model runs as {}; loaded in {milliseconds:.1} ms", model.execution()));
     let (journal, repairs) = Journal::open(&settings.journal).map_err(with(FAILED))?;
     repairs.iter().for_each(tell);
-    let station = Station::open(Arc::new(model), journal, display, settings.line).map_err(with(PORT))?;
+    let install = Box::new(move |file: &ModelFile| {
+        models.install(file).map(|model| Arc::new(model) as Arc<dyn Classifier>).map_err(|error| {
+            device::say(format_args!("a model that was sent is not taken: {error}"));
+            error.refusal()
+        })
+    });
+    let station = Station::open(Arc::new(model), install, journal, display, settings.line).map_err(with(PORT))?;
     let stopper = station.stopper();
     ctrlc::set_handler(move || stopper.stop()).context("cannot listen to signals").map_err(with(FAILED))?;
     if let Some(device) = station.simulated_device() {
@@ -102,6 +108,18 @@ fn serve(settings: Settings, display: &Display) -> Result<(), Failure> {
     device::say(format_args!("{state} with the model {name}{warning}; a research aid, not a medical device"));
     station.run();
     Ok(())
+}
+
+/// The model of the settings: the one that they name, or else the one that is built in.
+fn configured(settings: &Settings) -> anyhow::Result<Model> {
+    let mut model = match &settings.model {
+        Some(path) => Model::open(path).with_context(|| format!("the model {} cannot be used", path.display()))?,
+        None => Model::from_bytes(DEFAULT_MODEL)?,
+    };
+    if let Some(profile) = settings.profile {
+        model.decide_by(profile)?;
+    }
+    Ok(model)
 }
 
 fn tell(repair: &Repair) {

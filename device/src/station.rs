@@ -19,7 +19,7 @@ use shared::{verdict::Fault, wire::BoxEvent};
 
 use self::port::Port;
 use crate::{
-    analysis::{Analyst, Classifier, Report},
+    analysis::{Analyst, Classifier, Install, Report},
     app::{App, Effect, Input, Reply},
     config::LineSettings,
     journal::{Journal, JournalError},
@@ -81,9 +81,10 @@ pub struct Station<'a> {
 
 impl<'a> Station<'a> {
     /// Opens the ports and shows that the box is ready. A port that cannot be opened is an error, unless the settings have
-    /// it waited for.
+    /// it waited for. `install` is for the models that hosts send.
     pub fn open(
         model: Arc<dyn Classifier>,
+        install: Install,
         journal: Journal,
         display: &'a Display,
         settings: LineSettings,
@@ -97,7 +98,7 @@ impl<'a> Station<'a> {
             // Nobody listens when the box has stopped.
             let _ = told.send(Event::Analysis(report));
         };
-        let analyst = Analyst::start(model, report);
+        let analyst = Analyst::start(model, install, report);
         let wait = matches!(settings, LineSettings::Ports { wait: true, .. });
         let mut station = Self {
             app,
@@ -246,6 +247,8 @@ impl<'a> Station<'a> {
         match effect {
             Effect::Show(_) => self.show(),
             Effect::Judge(image) => self.analyst.judge(*image),
+            Effect::Install(file) => self.analyst.install(*file),
+            Effect::Expect(contract) => self.ports.iter_mut().for_each(|port| port.session.set_contract(contract)),
             Effect::Store(record) => {
                 let stored = self.journal.push(&record).map(|()| record);
                 self.input(Input::Stored(stored.map_err(|error| storage(&error))));
@@ -270,6 +273,7 @@ impl<'a> Station<'a> {
         match reply {
             Reply::Answer(outcome) => session.answer(outcome),
             Reply::Progress(phase) => session.progress(phase, 0, 1),
+            Reply::Updated(answer) => session.updated(answer),
             Reply::Info(info) => session.info(info),
             Reply::Record(record) => session.record(record),
             Reply::Screen(png) => session.screen(png),

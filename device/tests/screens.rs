@@ -81,6 +81,7 @@ fn scenes() -> Vec<(String, Scene)> {
         ("ready".to_owned(), scene(View::Ready { results: 127 })),
         ("ready-synthetic".to_owned(), Scene { identity: identity(true), view: View::Ready { results: 0 } }),
         ("receiving".to_owned(), scene(View::Receiving { done: 431_000, total: 1_048_576 })),
+        ("updating".to_owned(), scene(View::Updating { done: 150_000, total: 213_516 })),
         ("analysing".to_owned(), scene(View::Analysing)),
         ("result-normal".to_owned(), scene(result(0.08, "ward-3_0007"))),
         ("result-pneumonia".to_owned(), scene(result(0.97, "ward-3_0008"))),

@@ -16,19 +16,23 @@ use std::{
 };
 
 use device::{
-    analysis::Classifier,
+    analysis::{Classifier, Install},
     config::{LineSettings, ScreenSize, Settings},
     journal::{Journal, Limits},
     link::{Pty, open_port},
+    models::Models,
     screen::{Display, display::Sinks},
     station::{Station, Stopper},
 };
-use engine::{ActivationMap, Card, Examination, Grid, ModelError, Score};
+use engine::{ActivationMap, Card, DEFAULT_MODEL, Examination, Grid, Model, ModelError, Score};
 use image::{DynamicImage, GrayImage, ImageFormat, Luma, Rgb, RgbImage};
 use shared::{
     contract::{Fit, InputContract},
-    verdict::{Digest, Fault, OperatingPoint, Refusal, ResultRecord, StudyId, Verdict},
-    wire::{CONNECT_FOR_MS, HostError, HostEvent, HostSession, Image, MAX_FRAME, Outcome, Request},
+    verdict::{Digest, Fault, ModelRefusal, OperatingPoint, Refusal, ResultRecord, StudyId, Verdict},
+    wire::{
+        CONNECT_FOR_MS, HostError, HostEvent, HostSession, Image, Info, Installed, MAX_FRAME, ModelFile, Outcome, Phase,
+        Request,
+    },
 };
 
 const CONTRACT: InputContract = InputContract { side: 16, fit: Fit::Stretch, scale: 1.0 / 255.0, zero_point: 0 };
@@ -73,6 +77,15 @@ impl Classifier for Brightness {
     }
 }
 
+/// Installs as the box does.
+fn installs(models: &Path) -> Install {
+    let mut models = Models::new(models.to_owned(), None);
+    Box::new(move |file| {
+        let model = models.install(file).map_err(|error| error.refusal())?;
+        Ok(Arc::new(model) as Arc<dyn Classifier>)
+    })
+}
+
 /// A box on a thread of its own.
 struct Running {
     stopper: Stopper,
@@ -82,12 +95,17 @@ struct Running {
 
 impl Running {
     fn start(state: &Path, line: LineSettings) -> Self {
+        Self::start_with(state, line, installs)
+    }
+
+    fn start_with(state: &Path, line: LineSettings, install: impl FnOnce(&Path) -> Install + Send + 'static) -> Self {
         let state = state.to_owned();
         let (told, started) = channel();
         let thread = thread::spawn(move || {
             let settings = Settings {
                 line: line.clone(),
                 model: None,
+                models: state.join("models"),
                 profile: None,
                 journal: state.join("journal"),
                 screen_dir: Some(state.clone()),
@@ -96,7 +114,9 @@ impl Running {
             };
             let display = Display::start(Sinks::open(&settings).unwrap());
             let (journal, _) = Journal::open(&settings.journal).unwrap();
-            let station = Station::open(Arc::new(Brightness::new()), journal, &display, line.clone()).unwrap();
+            let install = install(&settings.models);
+            let model = Arc::new(Brightness::new());
+            let station = Station::open(model, install, journal, &display, line.clone()).unwrap();
             let port = match line {
                 LineSettings::Ports { paths, .. } => paths[0].clone(),
                 LineSettings::Simulated { .. } => station.simulated_device().unwrap(),
@@ -225,6 +245,23 @@ impl Host {
         }
     }
 
+    fn update(&mut self, file: ModelFile) -> Result<Installed, ModelRefusal> {
+        self.request(Request::Update(file));
+        match self.wait(|event| matches!(event, HostEvent::Updated(_) | HostEvent::Rejected(_))) {
+            HostEvent::Updated(installed) => Ok(installed),
+            HostEvent::Rejected(refusal) => Err(refusal),
+            _ => unreachable!(),
+        }
+    }
+
+    fn info(&mut self) -> Info {
+        self.request(Request::Info);
+        match self.wait(|event| matches!(event, HostEvent::Info(_))) {
+            HostEvent::Info(info) => info,
+            _ => unreachable!(),
+        }
+    }
+
     fn screen(&mut self) -> DynamicImage {
         self.request(Request::Screen);
         match self.wait(|event| matches!(event, HostEvent::Screen(_))) {
@@ -268,6 +305,10 @@ fn study() -> StudyId {
 
 fn file(bytes: &[u8]) -> Image {
     Image::file(bytes.to_vec(), study()).unwrap()
+}
+
+fn file_of(brightness: u8) -> Image {
+    file(&grey(brightness))
 }
 
 fn prepared(bytes: &[u8], contract: &InputContract) -> Image {
@@ -352,6 +393,92 @@ fn what_speaks_for_pneumonia_is_outlined_in_both_forms() {
     assert!(coloured(&whole) > 5000, "{} pixels", coloured(&whole));
     assert_eq!(shown(prepared(&bright, &CONTRACT)), whole);
     assert_eq!(coloured(&shown(file(&dark))), 0);
+}
+
+#[test]
+fn a_model_that_is_sent_judges_from_then_on_and_is_kept() {
+    let state = tempfile::tempdir().unwrap();
+    let running = Running::simulated(state.path());
+    let mut host = Host::open(&running.port);
+    let before = host.judged(prepared(&grey(100), &CONTRACT));
+    assert_eq!(before.model, Digest::of(b"brightness"));
+    let shown = host.screen();
+    let new = Model::from_bytes(DEFAULT_MODEL).unwrap();
+    let installed = host.update(ModelFile::new(DEFAULT_MODEL.to_vec()).unwrap()).unwrap();
+    assert_eq!((installed.digest, installed.model.as_str()), (new.digest(), new.card().name.as_str()));
+    let info = host.info();
+    assert_eq!((info.model_digest, info.contract, info.point), (new.digest(), new.card().contract, new.card().point));
+    assert!(info.execution.starts_with("fused"), "{}", info.execution);
+    assert_ne!(host.screen(), shown, "the screen is ready, with the name of the new model");
+    // What was prepared for the old model is not for the new one, which knows what a chest looks like.
+    assert_eq!(host.send(prepared(&grey(100), &CONTRACT)), Outcome::Refused(Refusal::ContractMismatch));
+    let refused = host.send(prepared(&grey(100), &new.card().contract));
+    assert!(matches!(refused, Outcome::Refused(refusal) if refusal != Refusal::ContractMismatch), "{refused:?}");
+    let kept = Models::new(state.path().join("models"), None).load().unwrap();
+    assert_eq!(kept.digest(), new.digest());
+}
+
+#[test]
+fn models_that_cannot_be_taken_leave_the_old_one() {
+    let state = tempfile::tempdir().unwrap();
+    let running = Running::simulated(state.path());
+    let mut host = Host::open(&running.port);
+    let whole = ModelFile::new(DEFAULT_MODEL.to_vec()).unwrap();
+    let other = |bytes: &[u8]| ModelFile::new(bytes.to_vec()).unwrap();
+    // The name of the card's key, spoilt.
+    let at = DEFAULT_MODEL.windows(10).position(|bytes| bytes == b"pumua.card").unwrap();
+    let mut foreign = DEFAULT_MODEL.to_vec();
+    foreign[at] = b'P';
+    let long = ModelFile { bytes: vec![0; shared::limits::MAX_UPDATE_BYTES as usize + 1], ..whole.clone() };
+    for (file, refusal) in [
+        (ModelFile { digest: Digest::of(b"another"), ..whole.clone() }, ModelRefusal::DigestMismatch),
+        (other(&DEFAULT_MODEL[..100_000]), ModelRefusal::NotAModel),
+        (other(b"Dear colleague"), ModelRefusal::NotAModel),
+        (other(&foreign), ModelRefusal::WrongCard),
+        (long, ModelRefusal::TooLarge),
+    ] {
+        assert_eq!(host.update(file), Err(refusal));
+        assert_eq!(host.judged(file_of(20)).model, Digest::of(b"brightness"));
+    }
+    assert!(!state.path().join("models").exists());
+    assert!(host.update(whole).is_ok(), "the box takes the next one");
+}
+
+#[test]
+fn an_installation_that_panics_does_not_end_the_box() {
+    let state = tempfile::tempdir().unwrap();
+    let line = LineSettings::Simulated { pace: None };
+    let running = Running::start_with(state.path(), line, |_| Box::new(|_| panic!("over a model")));
+    let mut host = Host::open(&running.port);
+    assert_eq!(host.update(ModelFile::new(vec![1]).unwrap()), Err(ModelRefusal::NotRunnable));
+    assert_eq!(host.judged(file_of(20)).number, 1);
+}
+
+#[test]
+fn a_host_that_leaves_while_its_model_is_installed_leaves_the_box_ready() {
+    let state = tempfile::tempdir().unwrap();
+    let (go, waits) = channel::<()>();
+    let slow = move |models: &Path| -> Install {
+        let mut install = installs(models);
+        Box::new(move |file| {
+            waits.recv().unwrap();
+            install(file)
+        })
+    };
+    let running = Running::start_with(state.path(), LineSettings::Simulated { pace: None }, slow);
+    let mut host = Host::open(&running.port);
+    host.request(Request::Update(ModelFile::new(DEFAULT_MODEL.to_vec()).unwrap()));
+    host.wait(|event| matches!(event, HostEvent::Progress { phase: Phase::Installing, .. }));
+    host.session.close();
+    let now = host.now();
+    let mut frame = [0; MAX_FRAME];
+    let length = host.session.poll_transmit(now, &mut frame);
+    host.writer.write_all(&frame[..length]).unwrap();
+    // The next one has the same cable.
+    host.session = HostSession::new(now, 0xfeed);
+    host.wait(|event| matches!(event, HostEvent::Connected));
+    go.send(()).unwrap();
+    assert_eq!(host.info().model_digest, Digest::of(DEFAULT_MODEL));
 }
 
 #[test]

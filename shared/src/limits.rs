@@ -21,5 +21,8 @@ pub const MAX_PREVIEW_SIDE: u16 = 256;
 /// Longest study id, in bytes of ASCII.
 pub const MAX_STUDY_ID: usize = 64;
 
+/// Largest model file that is sent to the box, in bytes (4 MiB).
+pub const MAX_UPDATE_BYTES: u32 = 4 * 1024 * 1024;
+
 /// Largest picture of the screen of the box, a PNG file, in bytes (4 MiB).
 pub const MAX_SCREEN_BYTES: u32 = 4 * 1024 * 1024;

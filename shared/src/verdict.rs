@@ -1,7 +1,8 @@
 //! Probability and operating point → verdict; refusals; errors; their codes; the record of a result.
 //!
 //! Codes are stable numbers for programs: 100–199 verdicts, 200–299 refusals (the image cannot be judged),
-//! 300–399 errors (the box or the line failed; the same image may be sent again).
+//! 300–399 errors (the box or the line failed; the same image may be sent again), 400–499 refusals of a model that was
+//! to replace the one in the box.
 
 use core::{fmt, str::FromStr};
 
@@ -280,6 +281,26 @@ codes! {
     }
 }
 
+codes! {
+    /// Why the box goes on with the model that it has. The text says what to do about it.
+    ModelRefusal {
+        /// More bytes than the limit.
+        TooLarge = 400, "too-large", "the model is larger than 4 MiB: use a smaller network";
+        /// The received bytes are not those that the sender announced.
+        DigestMismatch = 401, "digest-mismatch", "the received model differs from the one that was sent: send it again";
+        /// Not an ONNX file, or a damaged one.
+        NotAModel = 402, "not-a-model", "this is no ONNX model, or a damaged one: copy it again, or make it with `host train`";
+        /// The card is missing or another version's, or its contract cannot be kept.
+        WrongCard = 403, "wrong-card", "what the model says of itself is missing or cannot be kept: use one made by this release of `host train`";
+        /// The network cannot be built, or gives no probability.
+        NotRunnable = 404, "not-runnable", "the network cannot be run: use a model made by this release of `host train`";
+        /// The box decides by a profile that the model does not have.
+        NoProfile = 405, "no-profile", "the model lacks the profile that the box is set to: use one that has it, or take `profile` out of the box's settings";
+        /// It could not be written.
+        NotStored = 406, "not-stored", "the box could not store the model: check its storage and send it again";
+    }
+}
+
 /// An opaque name for an examination: up to 64 ASCII letters, digits, `.`, `_` and `-`. Never a patient's name.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize, Schema)]
 #[serde(try_from = "heapless::String<MAX_STUDY_ID>")]
@@ -422,6 +443,7 @@ mod tests {
     fn codes_are_distinct() {
         let mut codes: Vec<u16> = Refusal::ALL.iter().map(|r| r.code()).collect();
         codes.extend(Fault::ALL.iter().map(|f| f.code()));
+        codes.extend(ModelRefusal::ALL.iter().map(|r| r.code()));
         codes.extend([Verdict::Normal, Verdict::Pneumonia, Verdict::Refer].map(Verdict::code));
         let count = codes.len();
         codes.sort_unstable();

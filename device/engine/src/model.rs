@@ -11,7 +11,7 @@ use std::{
 
 use kernels::{Kernels, KernelsError};
 use prost::Message;
-use shared::verdict::{self, Digest};
+use shared::verdict::{self, Digest, ModelRefusal};
 use tract_onnx::tract_hir::internal::*;
 
 use crate::{
@@ -67,6 +67,19 @@ pub enum ModelError {
         /// `side * side` of the model's contract.
         wanted: usize,
     },
+}
+
+impl ModelError {
+    /// What a host is told whose model the box cannot take.
+    pub fn refusal(&self) -> ModelRefusal {
+        match self {
+            Self::TooLarge => ModelRefusal::TooLarge,
+            Self::Read { .. } | Self::Protobuf(_) => ModelRefusal::NotAModel,
+            Self::Card(CardError::NoPoints) => ModelRefusal::NoProfile,
+            Self::Card(_) => ModelRefusal::WrongCard,
+            Self::Graph(_) | Self::Kernels(_) | Self::Network(_) | Self::Input { .. } => ModelRefusal::NotRunnable,
+        }
+    }
 }
 
 /// The answer of a model.
@@ -163,6 +176,15 @@ impl Model {
     pub fn decide_by(&mut self, profile: verdict::Profile) -> Result<(), CardError> {
         self.card.point = self.card.points.ok_or(CardError::NoPoints)?.of(profile);
         Ok(())
+    }
+
+    /// Judges one grey input, to find out before a radiograph comes whether the network runs and gives a probability.
+    pub fn try_out(&self) -> Result<(), ModelError> {
+        let Score { probability, .. } = self.examine(&vec![128; self.card.contract.len()])?.score;
+        if (0.0..=1.0).contains(&probability) {
+            return Ok(());
+        }
+        Err(ModelError::Network(format!("its answer to a grey image is {probability}, which is no probability")))
     }
 
     /// What the file says of itself.

@@ -44,7 +44,8 @@ pub fn draw(scene: &Scene, size: ScreenSize) -> Frame {
         View::Starting => canvas.notice(body, Symbol::Dots, BLUE, "STARTING", &["The model is being loaded"]),
         View::Stopped => canvas.notice(body, Symbol::Stop, QUIET, "STOPPED", &["The box has been stopped"]),
         View::Ready { results } => canvas.ready(body, &scene.identity, *results),
-        View::Receiving { done, total } => canvas.receiving(body, *done, *total),
+        View::Receiving { done, total } => canvas.incoming(body, "RECEIVING", *done, *total),
+        View::Updating { done, total } => canvas.incoming(body, "UPDATING", *done, *total),
         View::Analysing => canvas.notice(body, Symbol::Dots, BLUE, "ANALYSING", &["Please wait"]),
         View::Result { preview, evidence, record } => canvas.result(body, preview, evidence.as_deref(), record),
         View::Refused(trouble) => canvas.trouble(body, Symbol::Stop, AMBER, "NOT JUDGED", trouble),
@@ -180,11 +181,11 @@ impl Canvas {
         }
     }
 
-    fn receiving(&mut self, body: Area, done: u32, total: u32) {
+    fn incoming(&mut self, body: Area, word: &str, done: u32, total: u32) {
         let part = if total == 0 { 0.0 } else { (f64::from(done) / f64::from(total)).min(1.0) as f32 };
         let middle = body.top + body.height / 2.0;
         let style = self.bold(46.0, INK);
-        self.line(style, "RECEIVING", body.centre(), middle - self.px(62.0), Align::Centre);
+        self.line(style, word, body.centre(), middle - self.px(62.0), Align::Centre);
         let bar = Area { top: middle - self.px(22.0), height: self.px(44.0), ..body };
         let radius = (bar.height / 2.0) as u32;
         self.frame.fill(bar.rectangle(), radius, PANEL);

@@ -103,6 +103,13 @@ pub enum View {
     },
     /// An image is being judged.
     Analysing,
+    /// A new model comes in; it is being tried once `done` is `total`.
+    Updating {
+        /// Bytes received.
+        done: u32,
+        /// Bytes in all.
+        total: u32,
+    },
     /// The verdict on an image.
     Result {
         /// The image.

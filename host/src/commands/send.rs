@@ -149,7 +149,7 @@ fn transfer(connection: &mut Connection, path: &Path, image: Image, tally: &mut 
                 arrived = arrived.or(Some(start.elapsed()));
             }
         }
-        Sending::Phase(Phase::Receiving) => {}
+        Sending::Phase(Phase::Receiving | Phase::Installing) => {}
         Sending::Phase(Phase::Decoding) => bar.set_prefix("decoding"),
         Sending::Phase(Phase::Analysing) => bar.set_prefix("analysing"),
     });
@@ -166,7 +166,7 @@ fn transfer(connection: &mut Connection, path: &Path, image: Image, tally: &mut 
     }
 }
 
-fn style() -> ProgressStyle {
+pub(super) fn style() -> ProgressStyle {
     let template = "{msg} {wide_bar} {bytes}/{total_bytes} {bytes_per_sec} {eta} {prefix}";
     ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar())
 }

@@ -3,17 +3,18 @@
 use alloc::{boxed::Box, vec::Vec};
 
 use super::{
+    assembly::{Assembled, Assembly, Dropped, ModelFile},
     codec,
     frame::MAX_FRAME,
-    image::{Assembly, Dropped, Image},
+    image::Image,
     link::{Counters, Link, LinkEvent},
-    message::{CHUNK, Chunk, Info, Phase, ToBox, ToHost},
+    message::{CHUNK, Chunk, Info, Installed, Phase, ToBox, ToHost},
     timing::IMAGE_SILENCE_MS,
 };
 use crate::{
     contract::InputContract,
     limits::MAX_SCREEN_BYTES,
-    verdict::{Digest, Fault, Refusal, ResultRecord},
+    verdict::{Digest, Fault, ModelRefusal, Refusal, ResultRecord},
 };
 
 /// Places of the window that long replies leave free for short ones.
@@ -38,7 +39,7 @@ pub enum Outcome {
 pub enum BoxEvent {
     /// A host has opened a session.
     HostConnected,
-    /// The host has closed the session, was silent for 10 s, or was taken over. An image in transit is dropped.
+    /// The host has closed the session, was silent for 10 s, or was taken over. An image or model in transit is dropped.
     HostGone,
     /// An image comes in; told at its beginning and after each percent.
     Receiving {
@@ -49,8 +50,18 @@ pub enum BoxEvent {
     },
     /// A complete image; asks for [`BoxSession::answer`], which may come later: the session goes on meanwhile.
     Image(Image),
-    /// The image that was received or analysed is not wanted any more, or not taken; the host has been told. If it is
-    /// being analysed, [`BoxSession::answer`] is still due.
+    /// A model comes in; told at its beginning and after each percent.
+    Updating {
+        /// Bytes that have arrived.
+        done: u32,
+        /// Bytes in all.
+        total: u32,
+    },
+    /// A complete model; asks for [`BoxSession::updated`], which may come later. Nothing else is taken from the host
+    /// meanwhile.
+    Model(ModelFile),
+    /// The image or model that was received or analysed is not wanted any more, or not taken; the host has been told. If it
+    /// is being analysed, [`BoxSession::answer`] is still due.
     Dropped(Dropped),
     /// Asks for [`BoxSession::info`].
     Info,
@@ -70,7 +81,7 @@ pub enum BoxEvent {
 
 enum Incoming {
     Nothing,
-    /// The rest of an image that was dropped.
+    /// The rest of an image or model that was dropped.
     Ignoring,
     Assembling {
         assembly: Box<Assembly>,
@@ -100,6 +111,8 @@ pub struct BoxSession {
     ready: Option<Image>,
     /// An answer that waits for room.
     outcome: Option<Outcome>,
+    /// A model that the box program owes an answer for; true while the host still wants it.
+    installing: Option<bool>,
     /// The box program owes a reply to the last event.
     owes_reply: bool,
     listing: Option<Listing>,
@@ -120,10 +133,17 @@ impl BoxSession {
             analysing: None,
             ready: None,
             outcome: None,
+            installing: None,
             owes_reply: false,
             listing: None,
             screen: None,
         }
+    }
+
+    /// Another model is in the box: prepared images announced from now on are refused unless they are for this contract. The
+    /// box program checks the contract of those that were announced before.
+    pub fn set_contract(&mut self, contract: InputContract) {
+        self.contract = contract;
     }
 
     /// Takes bytes from the line.
@@ -171,11 +191,14 @@ impl BoxSession {
     }
 
     /// Ends the session of another line, whose host is displaced by the one of this line. If an image of that host is being
-    /// analysed, its [`Self::answer`] is due here: an image of this host waits until then.
+    /// analysed, or a model installed, its [`Self::answer`] or [`Self::updated`] is due here: what this host sends waits until
+    /// then.
     pub fn displace(&mut self, other: &mut Self) {
         other.close();
         let owed = other.analysing.take().map(|_| false);
         self.analysing = self.analysing.or(owed);
+        let owed = other.installing.take().map(|_| false);
+        self.installing = self.installing.or(owed);
     }
 
     /// How the line has done.
@@ -207,7 +230,7 @@ impl BoxSession {
             return Some(BoxEvent::Image(image));
         }
         // One place is kept for the outcome of an image.
-        while !self.owes_reply && self.link.room() >= 2 {
+        while !self.owes_reply && self.installing.is_none() && self.link.room() >= 2 {
             if self.link.room() > RESERVE
                 && let Some(listing) = &self.listing
             {
@@ -241,29 +264,25 @@ impl BoxSession {
                 None
             }
             ToBox::Screen | ToBox::ListResults { .. } => Some(self.misunderstood()),
+            ToBox::Begin(_) | ToBox::Update(_) if self.is_taken() => Some(self.misunderstood()),
             ToBox::Begin(begin) => {
-                let assembling = matches!(self.incoming, Incoming::Assembling { .. });
-                if assembling || self.analysing == Some(true) || self.ready.is_some() {
-                    return Some(self.misunderstood());
-                }
-                match Assembly::new(begin, &self.contract) {
-                    Ok(assembly) => {
-                        let total = assembly.total();
-                        self.incoming =
-                            Incoming::Assembling { assembly: Box::new(assembly), deadline: now + IMAGE_SILENCE_MS };
-                        Some(BoxEvent::Receiving { done: 0, total })
-                    }
-                    Err(dropped) => Some(self.drop_image(dropped)),
-                }
+                let assembly = Assembly::image(begin, &self.contract);
+                Some(self.assemble(now, assembly))
             }
+            ToBox::Update(update) => Some(self.assemble(now, Assembly::model(update))),
             ToBox::Chunk(chunk) => self.chunk(now, &chunk),
             ToBox::End => match core::mem::replace(&mut self.incoming, Incoming::Nothing) {
                 Incoming::Assembling { assembly, .. } => match assembly.finish() {
-                    Ok(image) if self.analysing.is_none() => {
+                    Ok(Assembled::Model(file)) => {
+                        self.installing = Some(true);
+                        self.progress(Phase::Installing, 0, 1);
+                        Some(BoxEvent::Model(file))
+                    }
+                    Ok(Assembled::Image(image)) if self.analysing.is_none() => {
                         self.analysing = Some(true);
                         Some(BoxEvent::Image(image))
                     }
-                    Ok(image) => {
+                    Ok(Assembled::Image(image)) => {
                         self.ready = Some(image);
                         None
                     }
@@ -285,6 +304,24 @@ impl BoxSession {
         }
     }
 
+    /// True while the host has sent, or sends, what is not yet answered: it asks for one thing at a time.
+    fn is_taken(&self) -> bool {
+        let assembling = matches!(self.incoming, Incoming::Assembling { .. });
+        assembling || self.analysing == Some(true) || self.ready.is_some()
+    }
+
+    fn assemble(&mut self, now: u64, announced: Result<Assembly, Dropped>) -> BoxEvent {
+        match announced {
+            Ok(assembly) => {
+                let event = incoming(&assembly);
+                let deadline = now + IMAGE_SILENCE_MS;
+                self.incoming = Incoming::Assembling { assembly: Box::new(assembly), deadline };
+                event
+            }
+            Err(dropped) => self.drop_image(dropped),
+        }
+    }
+
     fn chunk(&mut self, now: u64, chunk: &Chunk) -> Option<BoxEvent> {
         let (assembly, deadline) = match &mut self.incoming {
             Incoming::Assembling { assembly, deadline } => (assembly, deadline),
@@ -296,12 +333,12 @@ impl BoxSession {
             return Some(self.drop_image(dropped));
         }
         *deadline = now + IMAGE_SILENCE_MS;
-        let (done, total) = (assembly.done(), assembly.total());
+        let (done, total, event) = (assembly.done(), assembly.total(), incoming(assembly));
         if done == total || before / PROGRESS_EVERY != done / PROGRESS_EVERY {
             self.progress(Phase::Receiving, done, total);
         }
         let percent = |bytes: u32| u64::from(bytes) * 100 / u64::from(total);
-        (percent(before) != percent(done)).then_some(BoxEvent::Receiving { done, total })
+        (percent(before) != percent(done)).then_some(event)
     }
 
     fn ask(&mut self, event: BoxEvent) -> Option<BoxEvent> {
@@ -309,7 +346,7 @@ impl BoxSession {
         Some(event)
     }
 
-    /// A message that is broken or out of turn ends whatever image there is.
+    /// A message that is broken or out of turn ends whatever image or model there is.
     fn misunderstood(&mut self) -> BoxEvent {
         self.drop_image(Dropped::Failed(Fault::Protocol))
     }
@@ -320,6 +357,7 @@ impl BoxSession {
         self.tell(&match dropped {
             Dropped::Cancelled => ToHost::Cancelled,
             Dropped::Refused(refusal) => ToHost::Refused(refusal),
+            Dropped::Rejected(refusal) => ToHost::Rejected(refusal),
             Dropped::Failed(fault) => ToHost::Failed(fault),
         });
         BoxEvent::Dropped(dropped)
@@ -338,6 +376,7 @@ impl BoxSession {
     fn forget(&mut self) {
         self.give_up();
         self.incoming = Incoming::Nothing;
+        self.installing = self.installing.map(|_| false);
         self.owes_reply = false;
         self.listing = None;
         self.screen = None;
@@ -381,9 +420,23 @@ impl BoxSession {
         }
     }
 
-    /// Tells what the box is doing with the image; dropped if the line has no room or nobody waits for the image.
+    /// Answers [`BoxEvent::Model`], once, also if the host has gone meanwhile. The model must be on the disk.
+    pub fn updated(&mut self, answer: Result<Installed, ModelRefusal>) {
+        if self.installing.take() == Some(true) {
+            self.tell(&match answer {
+                Ok(installed) => ToHost::Updated(installed),
+                Err(refusal) => ToHost::Rejected(refusal),
+            });
+        }
+    }
+
+    /// Tells what the box is doing with the image or model; dropped if the line has no room or nobody waits for it.
     pub fn progress(&mut self, phase: Phase, done: u32, total: u32) {
-        let wanted = phase == Phase::Receiving || self.analysing == Some(true);
+        let wanted = match phase {
+            Phase::Receiving => true,
+            Phase::Decoding | Phase::Analysing => self.analysing == Some(true),
+            Phase::Installing => self.installing == Some(true),
+        };
         if wanted && self.link.room() > RESERVE {
             self.tell(&ToHost::Progress { phase, done, total });
         }
@@ -442,4 +495,10 @@ impl BoxSession {
             self.tell(message);
         }
     }
+}
+
+/// What the box program learns of something that comes in.
+fn incoming(assembly: &Assembly) -> BoxEvent {
+    let (done, total) = (assembly.done(), assembly.total());
+    if assembly.is_model() { BoxEvent::Updating { done, total } } else { BoxEvent::Receiving { done, total } }
 }

@@ -1,20 +1,21 @@
 //! The conversation as the host holds it: requests in, events out.
 
-use alloc::vec::Vec;
+use alloc::{boxed::Box, vec::Vec};
 use core::mem;
 
 use super::{
+    assembly::ModelFile,
     box_session::Outcome,
     codec,
     frame::{Greeting, MAX_FRAME},
     image::Image,
     link::{Counters, Down, Link, LinkEvent},
-    message::{CHUNK, Chunk, Info, Phase, ToBox, ToHost},
+    message::{CHUNK, Chunk, Info, Installed, Phase, ToBox, ToHost, Update},
     timing::ANSWER_WITHIN_MS,
 };
 use crate::{
     limits::MAX_SCREEN_BYTES,
-    verdict::{Digest, Fault, ResultRecord},
+    verdict::{Digest, Fault, ModelRefusal, ResultRecord},
 };
 
 /// What a host asks of the box, one thing at a time.
@@ -24,6 +25,8 @@ pub enum Request {
     Info,
     /// Judge this image; leads to [`HostEvent::Outcome`].
     Image(Image),
+    /// Judge by this model from now on; leads to [`HostEvent::Updated`] or [`HostEvent::Rejected`].
+    Update(ModelFile),
     /// Stored results; leads to [`HostEvent::Record`], then [`HostEvent::RecordsEnd`].
     Results {
         /// First record wanted, from 1.
@@ -45,14 +48,14 @@ pub enum Request {
 pub enum HostEvent {
     /// The box has answered: requests can be made.
     Connected,
-    /// Bytes of the image that the box has acknowledged.
+    /// Bytes of the image or model that the box has acknowledged.
     Sent {
         /// Bytes done.
         done: u32,
         /// Bytes in all.
         total: u32,
     },
-    /// What the box is doing with the image.
+    /// What the box is doing with the image or model.
     Progress {
         /// The phase.
         phase: Phase,
@@ -63,7 +66,11 @@ pub enum HostEvent {
     },
     /// The image is answered.
     Outcome(Outcome),
-    /// The image has been given up.
+    /// The box has taken the model.
+    Updated(Installed),
+    /// The box goes on with the model that it has.
+    Rejected(ModelRefusal),
+    /// The image or model has been given up. An update that was complete may have been carried out all the same.
     Cancelled,
     /// What the box is.
     Info(Info),
@@ -133,17 +140,25 @@ enum Task {
     Results,
     Screen,
     ScreenChunks { length: u32, digest: Digest, bytes: Vec<u8> },
-    Sending(Sending),
+    Sending(Box<Sending>),
     Cancelling { told: bool },
 }
 
 struct Sending {
-    image: Image,
-    begun: bool,
+    /// What announces the bytes; `None` once it is sent.
+    announcement: Option<ToBox>,
+    bytes: Vec<u8>,
+    is_model: bool,
     offset: usize,
     ended: bool,
     /// Bytes that [`HostEvent::Sent`] has told of.
     told: Option<u32>,
+}
+
+impl Sending {
+    fn begun(&self) -> bool {
+        self.announcement.is_none()
+    }
 }
 
 /// The host's side of the line.
@@ -211,10 +226,14 @@ impl HostSession {
             Request::Results { from, limit } => (Task::Results, ToBox::ListResults { from, limit }),
             Request::Screen => (Task::Screen, ToBox::Screen),
             Request::SetClock { unix_seconds } => (Task::SetClock, ToBox::SetClock { unix_seconds }),
-            Request::Image(image) => {
-                self.task = Task::Sending(Sending { image, begun: false, offset: 0, ended: false, told: None });
-                self.step_at = now;
-                self.pump();
+            Request::Image(Image { begin, bytes }) => {
+                self.send(now, ToBox::Begin(begin), bytes, false);
+                return Ok(());
+            }
+            Request::Update(ModelFile { digest, bytes }) => {
+                // A length that does not fit is rejected by the box.
+                let length = u32::try_from(bytes.len()).unwrap_or(u32::MAX);
+                self.send(now, ToBox::Update(Update { length, digest }), bytes, true);
                 return Ok(());
             }
         };
@@ -224,10 +243,18 @@ impl HostSession {
         Ok(())
     }
 
-    /// Gives up the image that is being sent; leads to [`HostEvent::Cancelled`].
+    fn send(&mut self, now: u64, announcement: ToBox, bytes: Vec<u8>, is_model: bool) {
+        let announcement = Some(announcement);
+        let sending = Sending { announcement, bytes, is_model, offset: 0, ended: false, told: None };
+        self.task = Task::Sending(Box::new(sending));
+        self.step_at = now;
+        self.pump();
+    }
+
+    /// Gives up the image or model that is being sent; leads to [`HostEvent::Cancelled`].
     pub fn cancel(&mut self) {
         if let Task::Sending(sending) = &self.task {
-            self.task = if sending.begun { Task::Cancelling { told: false } } else { Task::Idle };
+            self.task = if sending.begun() { Task::Cancelling { told: false } } else { Task::Idle };
             self.pump();
         }
     }
@@ -254,7 +281,7 @@ impl HostSession {
             }
             None => {}
         }
-        // Before the messages, so that the whole image is told to have arrived before it is answered.
+        // Before the messages, so that the whole image or model is told to have arrived before it is answered.
         if let Some(sent) = self.sent() {
             self.step_at = now;
             return Some(sent);
@@ -300,20 +327,34 @@ impl HostSession {
                 self.task = task;
                 HostEvent::Progress { phase, done, total }
             }
-            (Task::Sending(sending), ToHost::Result(record)) if sending.ended => {
+            (Task::Sending(sending), ToHost::Updated(installed)) if sending.is_model && sending.ended => {
+                HostEvent::Updated(installed)
+            }
+            (Task::Sending(sending), ToHost::Rejected(refusal)) if sending.is_model && sending.begun() => {
+                HostEvent::Rejected(refusal)
+            }
+            (Task::Sending(sending), ToHost::Failed(fault)) if sending.is_model && sending.begun() => {
+                HostEvent::Failed(fault)
+            }
+            (Task::Sending(sending), ToHost::Result(record)) if !sending.is_model && sending.ended => {
                 HostEvent::Outcome(Outcome::Result(record))
             }
-            (Task::Sending(sending), ToHost::Refused(refusal)) if sending.begun => {
+            (Task::Sending(sending), ToHost::Refused(refusal)) if !sending.is_model && sending.begun() => {
                 HostEvent::Outcome(Outcome::Refused(refusal))
             }
-            (Task::Sending(sending), ToHost::Failed(fault)) if sending.begun => {
+            (Task::Sending(sending), ToHost::Failed(fault)) if sending.begun() => {
                 HostEvent::Outcome(Outcome::Failed(fault))
             }
             (Task::Cancelling { .. }, ToHost::Cancelled) => HostEvent::Cancelled,
-            // The box had answered before it learnt that the image is given up.
+            // The box had answered before it learnt that the image or model is given up.
             (
                 task @ Task::Cancelling { .. },
-                ToHost::Progress { .. } | ToHost::Result(_) | ToHost::Refused(_) | ToHost::Failed(_),
+                ToHost::Progress { .. }
+                | ToHost::Result(_)
+                | ToHost::Refused(_)
+                | ToHost::Updated(_)
+                | ToHost::Rejected(_)
+                | ToHost::Failed(_),
             ) => {
                 self.task = task;
                 return Ok(None);
@@ -349,7 +390,7 @@ impl HostSession {
         Ok(Some(HostEvent::Screen(bytes)))
     }
 
-    /// Queues the next parts of an image as there is room, one place kept for giving it up.
+    /// Queues the next parts of an image or model as there is room, one place kept for giving it up.
     fn pump(&mut self) {
         if let Task::Cancelling { told } = &mut self.task
             && !*told
@@ -358,10 +399,9 @@ impl HostSession {
         }
         let Task::Sending(sending) = &mut self.task else { return };
         while self.link.room() > 1 && !sending.ended {
-            let rest = &sending.image.bytes[sending.offset..];
-            let message = if !sending.begun {
-                sending.begun = true;
-                ToBox::Begin(sending.image.begin.clone())
+            let rest = &sending.bytes[sending.offset..];
+            let message = if let Some(announcement) = sending.announcement.take() {
+                announcement
             } else if rest.is_empty() {
                 sending.ended = true;
                 ToBox::End
@@ -379,7 +419,7 @@ impl HostSession {
     fn sent(&mut self) -> Option<HostEvent> {
         let in_flight = self.link.in_flight();
         let Task::Sending(sending) = &mut self.task else { return None };
-        let total = sending.image.begin.length;
+        let total = u32::try_from(sending.bytes.len()).unwrap_or(u32::MAX);
         let in_flight = in_flight.saturating_sub(usize::from(sending.ended));
         let done = (sending.offset.saturating_sub(in_flight * CHUNK) as u32).min(total);
         (sending.told.is_none_or(|told| told < done)).then(|| {

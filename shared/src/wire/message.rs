@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     contract::InputContract,
-    verdict::{Digest, Fault, OperatingPoint, Refusal, ResultRecord, StudyId},
+    verdict::{Digest, Fault, ModelRefusal, OperatingPoint, Refusal, ResultRecord, StudyId},
 };
 
 /// Version of the frames and of the conversation; raised when an old peer would misunderstand a new one.
@@ -54,7 +54,16 @@ pub struct Begin {
     pub study: StudyId,
 }
 
-/// Part of an image or of a screen picture.
+/// Announces a model that is to replace the one in the box.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, Schema)]
+pub struct Update {
+    /// Length of the ONNX file in bytes, at most [`crate::limits::MAX_UPDATE_BYTES`].
+    pub length: u32,
+    /// Its digest.
+    pub digest: Digest,
+}
+
+/// Part of an image, of a model or of a screen picture.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, Schema)]
 pub struct Chunk {
     /// Position of the first byte; chunks come in order and without gaps.
@@ -71,11 +80,12 @@ pub enum ToBox {
     Info,
     /// Announces an image; the box answers only if it refuses.
     Begin(Begin),
-    /// A part of the image.
+    /// A part of the image or model.
     Chunk(Chunk),
-    /// The image is complete; the box answers with [`ToHost::Result`], `Refused` or `Failed`.
+    /// The image or model is complete; the box answers with [`ToHost::Result`], `Refused` or `Failed`, or with `Updated`,
+    /// `Rejected` or `Failed`.
     End,
-    /// Gives up the image that is being sent; the box answers [`ToHost::Cancelled`].
+    /// Gives up what is being sent; the box answers [`ToHost::Cancelled`].
     Cancel,
     /// Asks for the records from this number on, at most `limit`; each comes as [`ToHost::Record`], then `RecordsEnd`. The
     /// numbers rise; those whose records are not kept any more are passed over.
@@ -92,6 +102,8 @@ pub enum ToBox {
         /// Seconds since 1970, UTC.
         unix_seconds: u64,
     },
+    /// Announces a model; the box answers only if it rejects it.
+    Update(Update),
 }
 
 /// What the box is.
@@ -123,12 +135,23 @@ pub struct Info {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, Schema)]
 #[serde(rename_all = "lowercase")]
 pub enum Phase {
-    /// Bytes of the image come in.
+    /// Bytes of the image or model come in.
     Receiving,
     /// The image is being decoded and prepared.
     Decoding,
     /// The model runs.
     Analysing,
+    /// A new model is tried and put in the place of the old one.
+    Installing,
+}
+
+/// The model that the box has taken.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, Schema)]
+pub struct Installed {
+    /// Its name.
+    pub model: String<64>,
+    /// Digest of its file.
+    pub digest: Digest,
 }
 
 /// From box to host.
@@ -137,7 +160,7 @@ pub enum Phase {
 pub enum ToHost {
     /// Answer to [`ToBox::Info`].
     Info(Info),
-    /// What the box is doing with the image.
+    /// What the box is doing with the image or model.
     Progress {
         /// The phase.
         phase: Phase,
@@ -152,7 +175,7 @@ pub enum ToHost {
     Refused(Refusal),
     /// The box could not do what was asked.
     Failed(Fault),
-    /// The image was given up.
+    /// The image or model was given up.
     Cancelled,
     /// One record of the journal.
     Record(ResultRecord),
@@ -169,4 +192,8 @@ pub enum ToHost {
     Chunk(Chunk),
     /// The clock is set.
     ClockSet,
+    /// The new model is on the disk and judges from now on.
+    Updated(Installed),
+    /// The new model is not taken; the box goes on with the one that it has.
+    Rejected(ModelRefusal),
 }

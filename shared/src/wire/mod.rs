@@ -51,10 +51,15 @@
 //!   of `Result`, `Refused`, `Failed`. If that comes before `End`, the host stops sending and the box ignores the rest.
 //!   `Cancel` is possible until the answer has come; the host then ignores everything up to `Cancelled`. The box drops an
 //!   image of which nothing has arrived for 8 s with `Failed(Timeout)`.
+//! - *Update*: `Update`, `Chunk`s of an ONNX file in order without gaps, `End`. The box may answer `Progress` at any time
+//!   and ends with one of `Updated`, `Rejected`, `Failed`; after the last two it goes on with the model that it has. Until
+//!   `End` all is as with an image. From then on the box installs, after the images that it still has to judge, and takes
+//!   no message before it has answered: a `Cancel` that comes meanwhile changes nothing but is answered by `Cancelled`, and
+//!   a host that cannot wait for the answer learns from `Info` which model the box has.
 //! - `Info` → `Info`. `SetClock` → `ClockSet`. `Screen` → `ScreenBegin`, `Chunk`s. `ListResults` → `Record`s with rising
 //!   numbers, those passed over that the box keeps no longer, `RecordsEnd`. Each may also end in `Failed`.
-//! - A message that cannot be decoded or is out of turn is answered by `Failed(Protocol)`, and the image in transit is
-//!   dropped; the session goes on.
+//! - A message that cannot be decoded or is out of turn is answered by `Failed(Protocol)`, and the image or model in
+//!   transit is dropped; the session goes on.
 //!
 //! # The interface
 //!
@@ -86,6 +91,7 @@
 //! Between two rounds a program waits for bytes until `next_deadline`. It may write a frame to the line whenever the line
 //! takes it, and it must not stay away for longer than a second, or its peer takes it for gone after ten.
 
+mod assembly;
 mod box_session;
 mod codec;
 mod frame;
@@ -97,10 +103,11 @@ mod message;
 mod tests;
 mod timing;
 
+pub use assembly::{Dropped, ModelFile};
 pub use box_session::{BoxEvent, BoxSession, Outcome};
 pub use frame::*;
 pub use host_session::{HostError, HostEvent, HostSession, Request, RequestError};
-pub use image::{Dropped, Image, Prepared};
+pub use image::{Image, Prepared};
 pub use link::{Counters, Down, Link, LinkEvent, WINDOW, WindowFull};
 pub use message::*;
 pub use timing::{

@@ -4,7 +4,7 @@
 use libfuzzer_sys::fuzz_target;
 use shared::{
     contract::{Fit, InputContract},
-    verdict::Refusal,
+    verdict::{ModelRefusal, Refusal},
     wire::{BoxEvent, BoxSession, Link, MAX_FRAME, Outcome},
 };
 
@@ -28,6 +28,7 @@ fuzz_target!(|bytes: &[u8]| {
         while let Some(event) = device.event(now) {
             match event {
                 BoxEvent::Image(_) => device.answer(Outcome::Refused(Refusal::Corrupt)),
+                BoxEvent::Model(_) => device.updated(Err(ModelRefusal::NotAModel)),
                 BoxEvent::WantRecord { .. } => device.record(None),
                 BoxEvent::Screen => device.screen(vec![1; 3000]),
                 BoxEvent::SetClock { .. } | BoxEvent::Info => device.clock_set(),

@@ -1,7 +1,7 @@
 //! Golden bytes: a change here is a change of the protocol, and needs another [`PROTOCOL_VERSION`].
 
 use super::{super::*, CONTRACT, encoded_message, hex, info, record, study};
-use crate::verdict::{Digest, Fault, Refusal};
+use crate::verdict::{Digest, Fault, ModelRefusal, Refusal};
 
 fn begin(form: ImageForm) -> ToBox {
     ToBox::Begin(Begin { form, length: 70_000, digest: Digest([0xcc; 32]), study: study() })
@@ -32,6 +32,10 @@ fn messages_to_the_box() {
         (ToBox::ListResults { from: 300, limit: 20 }, "05ac0214"),
         (ToBox::Screen, "06"),
         (ToBox::SetClock { unix_seconds: 1_700_000_000 }, "0780e2cfaa06"),
+        (
+            ToBox::Update(Update { length: 70_000, digest: Digest([0xcc; 32]) }),
+            "08f0a204cccccccccccccccccccccccccccccccccccccccccccccccccccccccccccccccc",
+        ),
     ] {
         let bytes = encoded_message(&message);
         assert_eq!(hex(&bytes), golden, "{message:?}");
@@ -51,6 +55,7 @@ fn messages_to_the_host() {
         (ToHost::Progress { phase: Phase::Receiving, done: 32_768, total: 70_000 }, "0100808002f0a204"),
         (ToHost::Progress { phase: Phase::Decoding, done: 0, total: 1 }, "01010001"),
         (ToHost::Progress { phase: Phase::Analysing, done: 1, total: 1 }, "01020101"),
+        (ToHost::Progress { phase: Phase::Installing, done: 0, total: 1 }, "01030001"),
         (
             ToHost::Result(record(300, Digest([0xaa; 32]))),
             "02ac02070180e2cfaa0608776172642d332e61aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa\
@@ -73,6 +78,11 @@ fn messages_to_the_host() {
         ),
         (ToHost::Chunk(chunk()), "098004030001ff"),
         (ToHost::ClockSet, "0a"),
+        (
+            ToHost::Updated(Installed { model: info().model, digest: Digest([0xbb; 32]) }),
+            "0b0a73747564792d6164616dbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb",
+        ),
+        (ToHost::Rejected(ModelRefusal::NotStored), "0c06"),
     ] {
         let bytes = encoded_message(&message);
         assert_eq!(hex(&bytes), golden, "{message:?}");
@@ -125,7 +135,7 @@ fn frames() {
 
 #[test]
 fn greeting_of_this_version() {
-    assert_eq!(hex(&Greeting::ours().to_bytes()), "01007f3b23222bf8b61c");
+    assert_eq!(hex(&Greeting::ours().to_bytes()), "0100478be3820091f7d9");
     assert_eq!(Greeting::from_bytes(&Greeting::ours().to_bytes()), Some(Greeting::ours()));
     assert_eq!(Greeting::from_bytes(&[0; 9]), None);
     assert_eq!(Rejection::from_bytes(&[1; 10]), None);

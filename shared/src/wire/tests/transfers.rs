@@ -10,7 +10,7 @@ use super::{
 };
 use crate::{
     preprocess::{Channels, Picture, Samples},
-    verdict::{Digest, Fault, Refusal},
+    verdict::{Digest, Fault, ModelRefusal, Refusal},
 };
 
 const BAUD_115200: u64 = 11_520;
@@ -28,6 +28,8 @@ struct World {
     /// What the box program does with an image takes this long.
     analysis: u64,
     answer_at: Option<(u64, Image)>,
+    /// A model is installed in the same time.
+    install_at: Option<(u64, ModelFile)>,
     records: u64,
     host_events: Vec<HostEvent>,
     box_events: Vec<BoxEvent>,
@@ -44,6 +46,7 @@ impl World {
             to_host: Line::new(bytes_a_second, faults, !seed),
             analysis: 50,
             answer_at: None,
+            install_at: None,
             records: 0,
             host_events: vec![],
             box_events: vec![],
@@ -64,6 +67,7 @@ impl World {
         while let Some(event) = self.device.event(now) {
             match &event {
                 BoxEvent::Image(image) => self.answer_at = Some((now + self.analysis, image.clone())),
+                BoxEvent::Model(file) => self.install_at = Some((now + self.analysis, file.clone())),
                 BoxEvent::Info => self.device.info(info()),
                 BoxEvent::WantRecord { number } => {
                     self.device.record((*number <= 40).then(|| record(*number, Digest([0xaa; 32]))));
@@ -77,6 +81,9 @@ impl World {
         if let Some((_, image)) = self.answer_at.take_if(|(at, _)| *at <= now) {
             self.records += 1;
             self.device.answer(Outcome::Result(record(self.records, image.source())));
+        }
+        if let Some((_, file)) = self.install_at.take_if(|(at, _)| *at <= now) {
+            self.device.updated(installed(&file));
         }
         let arrived = self.to_host.read(now);
         let mut buffer = [0; MAX_FRAME];
@@ -158,6 +165,18 @@ impl World {
 
 fn file(length: usize, seed: u64) -> Image {
     Image::file(noise(length, seed), study()).unwrap()
+}
+
+/// Files that begin with a zero are models.
+fn installed(file: &ModelFile) -> Result<Installed, ModelRefusal> {
+    let name = heapless::String::try_from("new").unwrap();
+    if file.bytes[0] == 0 { Ok(Installed { model: name, digest: file.digest }) } else { Err(ModelRefusal::NotAModel) }
+}
+
+fn model(length: usize, seed: u64) -> ModelFile {
+    let mut bytes = noise(length, seed);
+    bytes[0] = 0;
+    ModelFile::new(bytes).unwrap()
 }
 
 fn prepared(seed: u64) -> Image {
@@ -433,6 +452,73 @@ fn image_can_be_given_up_while_sent_and_while_analysed() {
 }
 
 #[test]
+fn models_arrive_over_a_bad_line_between_images() {
+    for seed in 0..6 {
+        let mut world = World::connected(BAUD_115200, BAD, seed);
+        world.assert_transfer(&file(5_000, seed), 60_000);
+        let file = model(30_000, seed);
+        world.host.request(world.now, Request::Update(file.clone())).unwrap();
+        assert_eq!(world.host_event(120_000), Some(HostEvent::Updated(installed(&file).unwrap())));
+        assert!(world.box_events.contains(&BoxEvent::Model(file)));
+        world.assert_transfer(&prepared(seed), 240_000);
+    }
+}
+
+#[test]
+fn an_update_tells_of_every_stage_and_its_refusal() {
+    let mut world = World::connected(BAUD_115200, Faults::NONE, 1);
+    let (total, mut bytes) = (50_000, noise(50_000, 1));
+    bytes[0] = 9;
+    world.host.request(world.now, Request::Update(ModelFile::new(bytes).unwrap())).unwrap();
+    world.run(10_000);
+    let phases: Vec<_> = world.host_events.iter().filter(|e| matches!(e, HostEvent::Progress { .. })).collect();
+    assert_eq!(
+        phases[phases.len() - 2..],
+        [
+            &HostEvent::Progress { phase: Phase::Receiving, done: total, total },
+            &HostEvent::Progress { phase: Phase::Installing, done: 0, total: 1 },
+        ]
+    );
+    assert!(world.host_events.contains(&HostEvent::Sent { done: total, total }));
+    let percents = world.box_events.iter().filter(|event| matches!(event, BoxEvent::Updating { .. })).count();
+    assert_eq!(percents, 1 + 50_000_usize.div_ceil(CHUNK), "a chunk is more than a percent");
+    assert_eq!(world.host_event(0), Some(HostEvent::Rejected(ModelRefusal::NotAModel)));
+    world.assert_transfer(&file(5_000, 2), 10_000);
+}
+
+#[test]
+fn an_update_can_be_given_up_and_one_that_is_complete_is_answered_as_given_up_when_it_is_done() {
+    for (wait, reached) in [(1_000, false), (6_500, true)] {
+        let mut world = World::connected(BAUD_115200, Faults::NONE, 91);
+        world.analysis = 5_000;
+        world.host.request(world.now, Request::Update(model(60_000, 1))).unwrap();
+        world.run(wait);
+        world.host.cancel();
+        assert_eq!(world.host_event(6_000), Some(HostEvent::Cancelled));
+        assert_eq!(world.box_events.iter().any(|event| matches!(event, BoxEvent::Model(_))), reached);
+        assert_eq!(world.box_events.last() == Some(&BoxEvent::Dropped(Dropped::Cancelled)), !reached);
+        world.assert_transfer(&prepared(3), 60_000);
+    }
+}
+
+#[test]
+fn a_host_that_comes_while_the_box_installs_for_another_one_waits_and_hears_nothing_of_it() {
+    let mut world = World::connected(FAST, Faults::NONE, 7);
+    world.analysis = 3_000;
+    world.host.request(world.now, Request::Update(model(5_000, 1))).unwrap();
+    world.run(500);
+    world.host.close();
+    world.run(20);
+    world.host = HostSession::new(world.now, 0xfeed);
+    world.host_events.clear();
+    assert_eq!(world.host_event(1_000), Some(HostEvent::Connected));
+    let asked = world.now;
+    world.host.request(world.now, Request::Info).unwrap();
+    assert_eq!(world.host_event(10_000), Some(HostEvent::Info(info())));
+    assert!(world.now - asked > 2_000, "the answer tells of the model that has been installed");
+}
+
+#[test]
 fn box_that_does_not_answer_is_reported() {
     let mut world = World::connected(FAST, Faults::NONE, 1);
     world.analysis = u64::MAX / 2;
@@ -582,6 +668,47 @@ fn images_that_cannot_be_judged_are_refused() {
         assert_eq!(rude.say(&messages), [ToHost::Refused(refusal)][..], "{refusal:?}");
         assert_eq!(rude.events.last(), Some(&BoxEvent::Dropped(Dropped::Refused(refusal))));
     }
+}
+
+#[test]
+fn models_that_cannot_be_received_are_rejected() {
+    let update = |length: u32| ToBox::Update(Update { length, digest: Digest::of(b"another") });
+    for (messages, refusal) in [
+        (vec![update(0)], ModelRefusal::NotAModel),
+        (vec![update(crate::limits::MAX_UPDATE_BYTES + 1), chunk(0, 100)], ModelRefusal::TooLarge),
+        (vec![update(u32::MAX)], ModelRefusal::TooLarge),
+        (vec![update(100), chunk(0, 100), ToBox::End], ModelRefusal::DigestMismatch),
+    ] {
+        let mut rude = Rude::new();
+        assert_eq!(rude.say(&messages), [ToHost::Rejected(refusal)][..], "{refusal:?}");
+        assert_eq!(rude.events.last(), Some(&BoxEvent::Dropped(Dropped::Rejected(refusal))));
+    }
+    for messages in [
+        vec![update(100), update(100)],
+        vec![update(100), chunk(0, 99), ToBox::End],
+        vec![update(100), chunk(1, 99)],
+        vec![update(100), ToBox::Begin(file(100, 1).begin)],
+        vec![ToBox::Begin(file(100, 1).begin), update(100)],
+    ] {
+        let mut rude = Rude::new();
+        assert_eq!(rude.say(&messages), [ToHost::Failed(Fault::Protocol)], "{messages:?}");
+        assert_eq!(rude.events.last(), Some(&BoxEvent::Dropped(Dropped::Failed(Fault::Protocol))));
+        assert!(!rude.events.iter().any(|event| matches!(event, BoxEvent::Model(_))));
+    }
+    assert_eq!(ModelFile::new(vec![]), Err(ModelRefusal::NotAModel));
+    let long = vec![0; crate::limits::MAX_UPDATE_BYTES as usize + 1];
+    assert_eq!(ModelFile::new(long), Err(ModelRefusal::TooLarge));
+}
+
+#[test]
+fn prepared_images_follow_the_contract_of_the_model() {
+    let mut rude = Rude::new();
+    let other = crate::contract::InputContract { side: 65, ..CONTRACT };
+    rude.device.set_contract(other);
+    let refused = [ToHost::Refused(Refusal::ContractMismatch)];
+    assert_eq!(rude.say(&[ToBox::Begin(prepared(1).begin)]), refused);
+    rude.device.set_contract(CONTRACT);
+    assert_eq!(rude.say(&[ToBox::Begin(prepared(1).begin)]), []);
 }
 
 #[test]

@@ -1,0 +1,153 @@
+//! How an image or a model is put together again from its chunks.
+
+use alloc::vec::Vec;
+
+use sha2::Digest as _;
+
+use super::{
+    image::Image,
+    message::{Begin, Chunk, ImageForm, Update},
+};
+use crate::{
+    contract::InputContract,
+    limits::{MAX_IMAGE_BYTES, MAX_PREVIEW_SIDE, MAX_UPDATE_BYTES},
+    verdict::{Digest, Fault, ModelRefusal, Refusal},
+};
+
+/// A model that is ready to be sent, or that has been received completely, its digest checked.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ModelFile {
+    /// Digest of the bytes.
+    pub digest: Digest,
+    /// An ONNX file.
+    pub bytes: Vec<u8>,
+}
+
+impl ModelFile {
+    /// A file as it is. Refused if it is empty or longer than [`MAX_UPDATE_BYTES`]; nothing else is looked at.
+    pub fn new(bytes: Vec<u8>) -> Result<Self, ModelRefusal> {
+        check_length(bytes.len() as u64)?;
+        Ok(Self { digest: Digest::of(&bytes), bytes })
+    }
+}
+
+fn check_length(length: u64) -> Result<(), ModelRefusal> {
+    match length {
+        0 => Err(ModelRefusal::NotAModel),
+        length if length > u64::from(MAX_UPDATE_BYTES) => Err(ModelRefusal::TooLarge),
+        _ => Ok(()),
+    }
+}
+
+/// Why an image or a model is not taken.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Dropped {
+    /// The host has given it up.
+    Cancelled,
+    /// The image cannot be judged.
+    Refused(Refusal),
+    /// The model cannot replace the one in the box.
+    Rejected(ModelRefusal),
+    /// Something else went wrong; it may be sent again.
+    Failed(Fault),
+}
+
+/// What has been put together.
+#[derive(Debug)]
+pub(super) enum Assembled {
+    Image(Image),
+    Model(ModelFile),
+}
+
+enum Announced {
+    Image(Begin),
+    Model(Update),
+}
+
+/// Puts an image or a model together. Memory grows with what has arrived, not with what was announced.
+pub(super) struct Assembly {
+    announced: Announced,
+    bytes: Vec<u8>,
+    hasher: sha2::Sha256,
+}
+
+impl Assembly {
+    /// Checks the announcement of an image; `contract` is that of the model in the box.
+    pub(super) fn image(begin: Begin, contract: &InputContract) -> Result<Self, Dropped> {
+        const MISUNDERSTOOD: Dropped = Dropped::Failed(Fault::Protocol);
+        if begin.length == 0 {
+            return Err(Dropped::Refused(Refusal::Empty));
+        }
+        if begin.length > MAX_IMAGE_BYTES {
+            return Err(Dropped::Refused(Refusal::TooManyBytes));
+        }
+        if let ImageForm::Prepared { contract: theirs, preview_width, preview_height, .. } = &begin.form {
+            if theirs != contract {
+                return Err(Dropped::Refused(Refusal::ContractMismatch));
+            }
+            let sides = 1..=MAX_PREVIEW_SIDE;
+            let length = contract.len() + usize::from(*preview_width) * usize::from(*preview_height);
+            if !sides.contains(preview_width) || !sides.contains(preview_height) || begin.length as usize != length {
+                return Err(MISUNDERSTOOD);
+            }
+        }
+        Ok(Self::new(Announced::Image(begin)))
+    }
+
+    /// Checks the announcement of a model.
+    pub(super) fn model(update: Update) -> Result<Self, Dropped> {
+        check_length(u64::from(update.length)).map_err(Dropped::Rejected)?;
+        Ok(Self::new(Announced::Model(update)))
+    }
+
+    fn new(announced: Announced) -> Self {
+        Self { announced, bytes: Vec::new(), hasher: sha2::Sha256::new() }
+    }
+
+    /// True if this is a model.
+    pub(super) fn is_model(&self) -> bool {
+        matches!(self.announced, Announced::Model(_))
+    }
+
+    /// Bytes announced.
+    pub(super) fn total(&self) -> u32 {
+        match &self.announced {
+            Announced::Image(begin) => begin.length,
+            Announced::Model(update) => update.length,
+        }
+    }
+
+    /// Bytes that have arrived.
+    pub(super) fn done(&self) -> u32 {
+        // Held to `total` by `push`.
+        self.bytes.len() as u32
+    }
+
+    /// Takes the next chunk, which must follow the last one and stay within the announced length.
+    pub(super) fn push(&mut self, chunk: &Chunk) -> Result<(), Dropped> {
+        let room = (self.total() - self.done()) as usize;
+        if chunk.offset != self.done() || chunk.data.is_empty() || chunk.data.len() > room {
+            return Err(Dropped::Failed(Fault::Protocol));
+        }
+        self.hasher.update(&chunk.data);
+        self.bytes.extend_from_slice(&chunk.data);
+        Ok(())
+    }
+
+    /// Checks what is complete.
+    pub(super) fn finish(self) -> Result<Assembled, Dropped> {
+        if self.done() != self.total() {
+            return Err(Dropped::Failed(Fault::Protocol));
+        }
+        let Self { announced, bytes, hasher } = self;
+        let found = Digest(hasher.finalize().into());
+        match announced {
+            Announced::Image(begin) if begin.digest == found => Ok(Assembled::Image(Image { begin, bytes })),
+            Announced::Image(_) => Err(Dropped::Refused(Refusal::DigestMismatch)),
+            Announced::Model(Update { digest, .. }) if digest == found => {
+                Ok(Assembled::Model(ModelFile { digest, bytes }))
+            }
+            Announced::Model(_) => Err(Dropped::Rejected(ModelRefusal::DigestMismatch)),
+        }
+    }
+}
