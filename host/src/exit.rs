@@ -11,7 +11,7 @@ pub enum Exit {
     Failed = 1,
     /// 2: the command line cannot be understood.
     Usage = 2,
-    /// 3: at least one image was refused; the others have their results.
+    /// 3: at least one image was refused, and the others have their results; or a model was refused.
     Refused = 3,
     /// 4: no serial port or no box answers.
     Unreachable = 4,

@@ -6,7 +6,7 @@ use clap::{Parser, Subcommand};
 use host::{
     commands::{
         augment, evaluate, flash, info, predict, quantize, results, robustness, screenshot, send, study, synthetic,
-        train,
+        train, update,
     },
     exit::Failure,
 };
@@ -24,7 +24,7 @@ Exit codes:
   0    done (whatever the verdict)
   1    failed, the message says why
   2    the command line cannot be understood
-  3    at least one image was refused
+  3    at least one image was refused, or the model of an update
   4    no serial port, or no box answers
   5    host and box do not understand each other
   6    the box reports a fault of its own
@@ -56,6 +56,8 @@ enum Command {
     Results(results::Options),
     /// Fetch the picture on the screen of the box
     Screenshot(screenshot::Options),
+    /// Send another model to the box, which judges by it from then on
+    Update(update::Options),
     /// Write the image of a box to a memory card and read it back
     Flash(flash::Options),
 }
@@ -74,6 +76,7 @@ fn main() -> ExitCode {
         Command::Info(options) => info::run(options),
         Command::Results(options) => results::run(options),
         Command::Screenshot(options) => screenshot::run(options),
+        Command::Update(options) => update::run(options),
         Command::Flash(options) => flash::run(options),
     };
     match result {

@@ -15,6 +15,7 @@ pub mod send;
 pub mod study;
 pub mod synthetic;
 pub mod train;
+pub mod update;
 
 use std::path::{Path, PathBuf};
 

@@ -9,8 +9,11 @@ use std::{
 
 use serialport::{ClearBuffer, SerialPort, TTYPort};
 use shared::{
-    verdict::ResultRecord,
-    wire::{Counters, HostError, HostEvent, HostSession, Image, Info, MAX_FRAME, Outcome, Phase, Request},
+    verdict::{ModelRefusal, ResultRecord},
+    wire::{
+        Counters, HostError, HostEvent, HostSession, Image, Info, Installed, MAX_FRAME, ModelFile, Outcome, Phase,
+        Request,
+    },
 };
 
 use super::{LinkError, PortOptions, port};
@@ -25,7 +28,7 @@ const CLOSING: Duration = Duration::from_millis(300);
 /// How long the box may take to confirm that an image is given up.
 const CANCELLING: Duration = Duration::from_secs(3);
 
-/// What happens to an image that is being sent.
+/// What happens to an image or a model that is being sent.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Sending {
     /// Bytes that the box has.
@@ -139,20 +142,41 @@ impl Connection {
 
     /// Sends an image and waits for the answer. Ctrl-C gives the image up before the error is returned.
     pub fn send(&mut self, image: Image, mut progress: impl FnMut(Sending)) -> Result<Outcome, LinkError> {
-        let answer = self.request(Request::Image(image)).and_then(|()| self.outcome(&mut progress));
+        match self.transfer(Request::Image(image), &mut progress)? {
+            HostEvent::Outcome(outcome) => Ok(outcome),
+            _ => Err(HostError::Protocol.into()),
+        }
+    }
+
+    /// Sends a model and waits for the answer. Ctrl-C gives it up before the error is returned; the box may have taken it by
+    /// then.
+    pub fn update(
+        &mut self,
+        file: ModelFile,
+        mut progress: impl FnMut(Sending),
+    ) -> Result<Result<Installed, ModelRefusal>, LinkError> {
+        match self.transfer(Request::Update(file), &mut progress)? {
+            HostEvent::Updated(installed) => Ok(Ok(installed)),
+            HostEvent::Rejected(refusal) => Ok(Err(refusal)),
+            _ => Err(HostError::Protocol.into()),
+        }
+    }
+
+    fn transfer(&mut self, request: Request, progress: &mut impl FnMut(Sending)) -> Result<HostEvent, LinkError> {
+        let answer = self.request(request).and_then(|()| self.answer(progress));
         if matches!(answer, Err(LinkError::Interrupted)) {
             self.give_up();
         }
         answer
     }
 
-    fn outcome(&mut self, progress: &mut impl FnMut(Sending)) -> Result<Outcome, LinkError> {
+    /// The first event that does not tell of progress.
+    fn answer(&mut self, progress: &mut impl FnMut(Sending)) -> Result<HostEvent, LinkError> {
         loop {
             match self.next_event()? {
-                HostEvent::Outcome(outcome) => return Ok(outcome),
                 HostEvent::Sent { done, total } => progress(Sending::Sent { done, total }),
                 HostEvent::Progress { phase, .. } => progress(Sending::Phase(phase)),
-                _ => return Err(HostError::Protocol.into()),
+                event => return Ok(event),
             }
         }
     }

@@ -16,8 +16,8 @@ use std::{
 use serialport::{SerialPort, SerialPortInfo, SerialPortType, TTYPort, UsbPortInfo};
 use shared::{
     contract::{Fit, InputContract},
-    verdict::{Digest, Fault, OperatingPoint, Refusal, ResultRecord, StudyId, Verdict},
-    wire::{BoxEvent, BoxSession, HostError, Image, Info, MAX_FRAME, Outcome},
+    verdict::{Digest, Fault, ModelRefusal, OperatingPoint, Refusal, ResultRecord, StudyId, Verdict},
+    wire::{BoxEvent, BoxSession, HostError, Image, Info, Installed, MAX_FRAME, ModelFile, Outcome},
 };
 
 use super::{Connection, LinkError, PortOptions, Sending, connection::probe, find};
@@ -77,6 +77,7 @@ fn serve(mut port: TTYPort, stop: &AtomicBool, die_at: Option<u32>) -> Vec<BoxEv
             match &event {
                 BoxEvent::Receiving { done, .. } if die_at.is_some_and(|at| *done >= at) => return events,
                 BoxEvent::Image(image) => session.answer(judge(image)),
+                BoxEvent::Model(file) => session.updated(install(file)),
                 BoxEvent::Info => session.info(info()),
                 // The first ten are kept no longer.
                 BoxEvent::WantRecord { number } => session.record((*number <= 30).then(|| record(*number.max(&11)))),
@@ -100,6 +101,11 @@ fn judge(image: &Image) -> Outcome {
         2 => Outcome::Failed(Fault::Inference),
         _ => Outcome::Result(ResultRecord { image: image.source(), ..record(31) }),
     }
+}
+
+fn install(file: &ModelFile) -> Result<Installed, ModelRefusal> {
+    let installed = Installed { model: "new".try_into().unwrap(), digest: file.digest };
+    if file.bytes[0] == 0 { Ok(installed) } else { Err(ModelRefusal::NotRunnable) }
 }
 
 fn record(number: u64) -> ResultRecord {
@@ -181,6 +187,24 @@ fn images_are_answered_one_by_one() {
         })
         .unwrap();
     assert!(matches!(connection.send(image(3, 513), |_| ()).unwrap(), Outcome::Result(_)));
+    drop(connection);
+    device.finish();
+}
+
+#[test]
+fn models_are_taken_or_refused() {
+    let device = TestBox::start(None);
+    let mut connection = Connection::open(&device.options()).unwrap();
+    let model = ModelFile::new(vec![0; 200_000]).unwrap();
+    let mut sent = vec![];
+    let installed = connection.update(model.clone(), |sending| sent.push(sending)).unwrap();
+    assert_eq!(installed, install(&model));
+    assert!(sent.contains(&Sending::Sent { done: 200_000, total: 200_000 }) && sent.len() > 20, "{}", sent.len());
+    let other = ModelFile::new(vec![1; 10]).unwrap();
+    assert_eq!(connection.update(other, |_| ()).unwrap(), Err(ModelRefusal::NotRunnable));
+    let damaged = ModelFile { digest: Digest::default(), ..model };
+    assert_eq!(connection.update(damaged, |_| ()).unwrap(), Err(ModelRefusal::DigestMismatch));
+    assert_eq!(connection.info().unwrap(), info());
     drop(connection);
     device.finish();
 }

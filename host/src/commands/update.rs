@@ -1,0 +1,198 @@
+//! `host update`: sends another model to the box.
+
+use std::{
+    io::{self, Write},
+    path::{Path, PathBuf},
+    time::{Duration, Instant},
+};
+
+use anyhow::{Context, anyhow};
+use engine::{Model, ModelError};
+use indicatif::ProgressBar;
+use serde_json::{Value, json};
+use shared::{
+    limits::MAX_UPDATE_BYTES,
+    verdict::{Digest, ModelRefusal},
+    wire::{HostError, Info, ModelFile, Phase},
+};
+
+use super::send::style;
+use crate::{
+    exit::{Exit, Failure, WithExit},
+    files::read_a_little_over,
+    link::{Connection, LinkError, PortOptions, Sending},
+    report::SYNTHETIC_MODEL,
+};
+
+/// Options of `host update`.
+#[derive(Debug, clap::Args)]
+pub struct Options {
+    /// ONNX model made by `host train` or `host quantize`
+    #[arg(value_name = "MODEL")]
+    file: PathBuf,
+    #[command(flatten)]
+    port: PortOptions,
+    /// Also send a model that was trained on synthetic radiographs: its answers mean nothing medically
+    #[arg(long)]
+    allow_synthetic: bool,
+    /// Print a JSON object
+    #[arg(long)]
+    json: bool,
+}
+
+/// Sends another model to the box, unless the box already has it.
+pub fn run(options: Options) -> Result<Exit, Failure> {
+    let Options { file: path, port, allow_synthetic, json } = options;
+    let (file, model) = load(&path)?;
+    if model.card().synthetic {
+        crate::say!("{SYNTHETIC_MODEL}");
+        if !allow_synthetic {
+            let advice = "name a model trained on radiographs, or add --allow-synthetic to try things with this one";
+            return Err(anyhow!("{} is not sent: {advice}", path.display())).exit(Exit::Refused);
+        }
+    }
+    let mut connection = Connection::open(&port).map_err(LinkError::failure)?;
+    let info = connection.info().map_err(LinkError::failure)?;
+    crate::say!("the box has the model {} ({:.12})", info.model, info.model_digest);
+    crate::say!("the new model is {} ({:.12}); a research aid, not a medical device", model.card().name, file.digest);
+    let start = Instant::now();
+    let (new, bytes) = (file.digest, file.bytes.len());
+    let answer = if new == info.model_digest {
+        Answer::Same
+    } else {
+        transfer(&mut connection, &path, file).map_err(|error| {
+            let Failure { exit, error } = error.failure();
+            let advice = "ask with `host info` which model the box has, then send it again if need be";
+            Failure { exit, error: error.context(format!("the update is not confirmed: {advice}")) }
+        })?
+    };
+    let text = if json {
+        to_json(&answer, &info, &model, new, bytes, start.elapsed()).to_string()
+    } else {
+        to_text(&answer, &info, &model, new)
+    };
+    writeln!(io::stdout(), "{text}")?;
+    Ok(answer.exit())
+}
+
+/// Reads a model and tries it as the box will, so that what is wrong with it shows before it is sent.
+fn load(path: &Path) -> Result<(ModelFile, Model), Failure> {
+    let unfit = || format!("the model {} cannot be used", path.display());
+    let bytes = read_a_little_over(path, u64::from(MAX_UPDATE_BYTES))
+        .with_context(|| format!("cannot read the model {}: name a file that you may read", path.display()))?;
+    let file = ModelFile::new(bytes).with_context(unfit).exit(Exit::Refused)?;
+    let load = || -> Result<Model, ModelError> {
+        let model = Model::from_bytes(&file.bytes)?;
+        model.try_out()?;
+        Ok(model)
+    };
+    let model = load().with_context(unfit).exit(Exit::Refused)?;
+    Ok((file, model))
+}
+
+/// What came of an update.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Answer {
+    /// The box has the model already; nothing was sent.
+    Same,
+    Updated,
+    Rejected(ModelRefusal),
+}
+
+impl Answer {
+    fn exit(self) -> Exit {
+        match self {
+            Self::Same | Self::Updated => Exit::Done,
+            Self::Rejected(ModelRefusal::NotStored) => Exit::Box,
+            Self::Rejected(_) => Exit::Refused,
+        }
+    }
+}
+
+fn transfer(connection: &mut Connection, path: &Path, file: ModelFile) -> Result<Answer, LinkError> {
+    let digest = file.digest;
+    let name = path.file_name().unwrap_or(path.as_os_str()).to_string_lossy().into_owned();
+    // Draws on a terminal only.
+    let bar = ProgressBar::new(file.bytes.len() as u64).with_style(style()).with_message(name);
+    let answer = connection.update(file, |sending| match sending {
+        Sending::Sent { done, .. } => bar.set_position(u64::from(done)),
+        Sending::Phase(Phase::Installing) => bar.set_prefix("installing"),
+        Sending::Phase(Phase::Receiving | Phase::Decoding | Phase::Analysing) => {}
+    });
+    bar.finish_and_clear();
+    match answer? {
+        Ok(installed) if installed.digest != digest => Err(HostError::Protocol.into()),
+        Ok(_) => Ok(Answer::Updated),
+        Err(refusal) => Ok(Answer::Rejected(refusal)),
+    }
+}
+
+fn to_text(answer: &Answer, info: &Info, model: &Model, new: Digest) -> String {
+    let (from, to) = (format!("{} ({})", info.model, info.model_digest), format!("{} ({new})", model.card().name));
+    match answer {
+        Answer::Same => format!("unchanged: the box already has {to}"),
+        Answer::Updated => format!("updated: {from} -> {to}"),
+        Answer::Rejected(refusal) => {
+            format!("REJECTED  {refusal} (code {}); the box goes on with {from}", refusal.code())
+        }
+    }
+}
+
+fn to_json(answer: &Answer, info: &Info, model: &Model, new: Digest, bytes: usize, took: Duration) -> Value {
+    let mut object = json!({
+        "status": "unchanged", "from": info.model_digest.to_string(), "to": new.to_string(),
+        "from_model": info.model.as_str(), "to_model": model.card().name, "synthetic_model": model.card().synthetic,
+    });
+    match answer {
+        Answer::Same => {}
+        Answer::Updated => {
+            object["status"] = "updated".into();
+            object["bytes"] = bytes.into();
+            object["seconds"] = ((took.as_secs_f64() * 1000.0).round() / 1000.0).into();
+        }
+        Answer::Rejected(refusal) => {
+            object["status"] = "rejected".into();
+            object["rejection"] = refusal.as_str().into();
+            object["code"] = refusal.code().into();
+            object["message"] = refusal.to_string().into();
+        }
+    }
+    object
+}
+
+#[cfg(test)]
+mod tests {
+    use engine::DEFAULT_MODEL;
+
+    use super::*;
+
+    #[test]
+    fn only_the_storage_is_a_fault_of_the_box() {
+        for &refusal in ModelRefusal::ALL {
+            let exit = if refusal == ModelRefusal::NotStored { Exit::Box } else { Exit::Refused };
+            assert_eq!(Answer::Rejected(refusal).exit(), exit);
+        }
+        assert_eq!((Answer::Same.exit(), Answer::Updated.exit()), (Exit::Done, Exit::Done));
+    }
+
+    #[test]
+    fn what_is_wrong_with_a_file_shows_before_it_is_sent() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("model.onnx");
+        let absent = load(&path).err().unwrap();
+        assert_eq!(absent.exit, Exit::Failed, "{:#}", absent.error);
+        for (bytes, cause) in [
+            (vec![], "no ONNX model"),
+            (DEFAULT_MODEL[..DEFAULT_MODEL.len() / 2].to_vec(), "damaged"),
+            (vec![0; MAX_UPDATE_BYTES as usize + 1], "4 MiB"),
+        ] {
+            std::fs::write(&path, bytes).unwrap();
+            let Failure { exit, error } = load(&path).err().unwrap();
+            let text = format!("{error:#}");
+            assert_eq!(exit, Exit::Refused, "{text}");
+            assert!(text.contains(cause) && text.contains("model.onnx"), "{text}");
+        }
+        std::fs::write(&path, DEFAULT_MODEL).unwrap();
+        assert_eq!(load(&path).ok().unwrap().0.digest, Digest::of(DEFAULT_MODEL));
+    }
+}
