@@ -1,5 +1,6 @@
 //! What host and clinic box must agree on, defined once.
 //!
+//! - [`calendar`]: dates from seconds;
 //! - [`contract`]: what a model expects as its input;
 //! - [`evidence`]: what speaks for pneumonia at each place of a radiograph, and how that is drawn;
 //! - [`preprocess`]: pixels of a radiograph → the model's input, in integers, so that every processor
@@ -14,6 +15,7 @@
 
 extern crate alloc;
 
+pub mod calendar;
 pub mod contract;
 pub mod evidence;
 pub mod guard;
