@@ -1,5 +1,7 @@
 //! What the box does, without doing it: inputs and the time in, effects out.
 
+mod browse;
+
 use engine::Card;
 use shared::{
     contract::InputContract,
@@ -10,7 +12,8 @@ use shared::{
 
 use crate::{
     analysis::{Judged, Loaded, Report, Unjudged},
-    screen::{Identity, Preview, Trouble, View},
+    keys::Key,
+    screen::{Identity, Preview, Rates, Trouble, View},
 };
 
 /// How long a refusal or an error stays on the screen, in milliseconds. A result stays until the next image.
@@ -31,6 +34,10 @@ pub enum Input {
     Fetched(Result<Option<ResultRecord>, Fault>),
     /// The picture of [`Effect::Picture`].
     Picture(Option<Vec<u8>>),
+    /// A key is pressed.
+    Key(Key),
+    /// The records of [`Effect::Recall`], the newest first.
+    Recalled(Result<Vec<ResultRecord>, Fault>),
     /// The line that a host was using is gone, or the last one that there was.
     LineLost {
         /// Whether no host can come before a line is back.
@@ -57,6 +64,13 @@ pub enum Effect {
     Store(ResultRecord),
     /// Read the first record kept from this number on; [`Input::Fetched`] follows.
     Fetch(u64),
+    /// Read the records of these numbers, both included, for the screen; [`Input::Recalled`] follows.
+    Recall {
+        /// The older end.
+        first: u64,
+        /// The newer end.
+        last: u64,
+    },
     /// Take a picture of the screen; [`Input::Picture`] follows.
     Picture,
     /// Tell the host.
@@ -96,13 +110,15 @@ pub struct App {
     /// Seconds since 1970 as a host has set them, and when it did.
     clock: Option<(u64, u64)>,
     view: View,
-    /// When the view gives way to [`View::Ready`].
+    /// When the view gives way to what is shown while nothing happens.
     until: Option<u64>,
     /// When progress was drawn last.
     drawn: u64,
-    /// The view tells that a line is gone.
-    line_gone: bool,
     analysis: Analysis,
+    /// Whether no host can come before a line is back.
+    lost: bool,
+    /// The page of past results that is being read, from 1 for the newest.
+    wanted: Option<u64>,
 }
 
 #[derive(Debug)]
@@ -132,8 +148,9 @@ impl App {
             view,
             until: None,
             drawn: 0,
-            line_gone: false,
             analysis: Analysis::None,
+            lost: false,
+            wanted: None,
         }
     }
 
@@ -144,6 +161,7 @@ impl App {
             digest: self.digest,
             synthetic: self.card.synthetic,
             software: env!("CARGO_PKG_VERSION").to_owned(),
+            rates: Rates::of(&self.card),
         }
     }
 
@@ -172,20 +190,23 @@ impl App {
             Input::Fetched(Err(fault)) => vec![Effect::Reply(Reply::Fail(fault))],
             Input::Picture(Some(png)) => vec![Effect::Reply(Reply::Screen(png))],
             Input::Picture(None) => vec![Effect::Reply(Reply::Fail(Fault::Internal))],
+            Input::Key(key) => self.key(now, key),
+            Input::Recalled(records) => self.recalled(now, records),
             Input::LineLost { last } => {
                 self.host_gone();
-                let remedy = "Plug the cable in again; the box goes on by itself.".to_owned();
-                let trouble = Trouble { code: None, cause: "The line to the host is gone.".to_owned(), remedy };
-                let show = self.show(View::Error(trouble));
-                self.line_gone = true;
-                self.until = (!last).then_some(now + NOTICE_MS);
-                vec![show]
+                self.lost = last;
+                vec![if last { self.idle() } else { self.notice(now, View::Error(Trouble::LineLost)) }]
             }
-            // The verdict may have come while the line was away, or a host on another line.
-            Input::LineBack if !self.line_gone => Vec::new(),
-            Input::LineBack => vec![self.ready()],
+            Input::LineBack => {
+                self.lost = false;
+                match self.view {
+                    View::Error(Trouble::LineLost) => vec![self.idle()],
+                    // The verdict came while the line was away, a host on another line, or a person reads.
+                    _ => Vec::new(),
+                }
+            }
             Input::Tick => match self.until {
-                Some(until) if until <= now => vec![self.ready()],
+                Some(until) if until <= now => vec![self.idle()],
                 _ => Vec::new(),
             },
         }
@@ -198,7 +219,7 @@ impl App {
                 self.host_gone();
                 match self.view {
                     View::Receiving { .. } => vec![self.notice(now, View::Error(Fault::Timeout.into()))],
-                    View::Updating { .. } => vec![self.ready()],
+                    View::Updating { .. } => vec![self.idle()],
                     _ => Vec::new(),
                 }
             }
@@ -221,7 +242,7 @@ impl App {
                 }
                 vec![match dropped {
                     // What is wrong with the model, whoever sent it is told.
-                    Dropped::Cancelled | Dropped::Rejected(_) => self.ready(),
+                    Dropped::Cancelled | Dropped::Rejected(_) => self.idle(),
                     Dropped::Refused(refusal) => self.notice(now, View::Refused(refusal.into())),
                     Dropped::Failed(fault) => self.notice(now, View::Error(fault.into())),
                 }]
@@ -255,7 +276,7 @@ impl App {
             Installed { model, digest }
         });
         effects.push(match self.view {
-            View::Updating { .. } | View::Result { .. } => self.ready(),
+            View::Updating { .. } | View::Result { .. } => self.idle(),
             // The same, with the name of the model.
             _ => Effect::Show(self.view.clone()),
         });
@@ -340,8 +361,9 @@ impl App {
         }
     }
 
-    fn ready(&mut self) -> Effect {
-        self.show(View::Ready { results: self.records })
+    /// What is shown while nothing happens.
+    fn idle(&mut self) -> Effect {
+        self.show(if self.lost { View::Error(Trouble::LineLost) } else { View::Ready { results: self.records } })
     }
 
     fn notice(&mut self, now: u64, view: View) -> Effect {
@@ -352,7 +374,6 @@ impl App {
 
     fn show(&mut self, view: View) -> Effect {
         self.until = None;
-        self.line_gone = false;
         self.view = view.clone();
         Effect::Show(view)
     }
@@ -367,7 +388,7 @@ mod tests {
 
     use super::*;
 
-    fn app() -> App {
+    pub(super) fn app() -> App {
         let contract = InputContract { side: 16, fit: Fit::Stretch, scale: 1.0 / 255.0, zero_point: 0 };
         let card = Card {
             point: OperatingPoint { threshold: 0.5, refer_from: 0.4, refer_to: 0.6 },
@@ -382,14 +403,14 @@ mod tests {
         Image::file(b"bytes".to_vec(), StudyId::new("ward-3").unwrap()).unwrap()
     }
 
-    fn judged(probability: f32) -> Input {
+    pub(super) fn judged(probability: f32) -> Input {
         let preview = Preview { width: 1, height: 1, pixels: vec![9].into() };
         let study = StudyId::new("ward-3").unwrap();
         let judged = Judged { study, image: Digest::of(b"bytes"), preview, evidence: None, probability };
         Input::Analysis(Report::Done(Box::new(Ok(judged))))
     }
 
-    fn start_analysis(app: &mut App) {
+    pub(super) fn start_analysis(app: &mut App) {
         let effects = app.handle(0, Input::Session(BoxEvent::Image(image())));
         assert_eq!(effects, [Effect::Show(View::Analysing), Effect::Judge(Box::new(image()))]);
     }
@@ -421,7 +442,7 @@ mod tests {
         assert!(matches!(&effects[..], [
             Effect::Show(View::Error(trouble)),
             Effect::Reply(Reply::Answer(Outcome::Failed(Fault::Storage))),
-        ] if trouble.code == Some(303)));
+        ] if trouble.code() == Some(303)));
         assert_eq!(app.info().records, 41);
     }
 
@@ -433,7 +454,7 @@ mod tests {
         let effects = app.handle(10, Input::Analysis(Report::Done(Box::new(refused))));
         let [Effect::Show(View::Refused(trouble)), Effect::Reply(reply)] = &effects[..] else { panic!("{effects:?}") };
         assert_eq!(*reply, Reply::Answer(Outcome::Refused(Refusal::TooSmall)));
-        assert_eq!(trouble.remedy, "Export it at its full size.");
+        assert_eq!(*trouble, Trouble::Refusal(Refusal::TooSmall));
         assert_eq!(app.deadline(), Some(10 + NOTICE_MS));
         assert_eq!(app.handle(NOTICE_MS, Input::Tick), []);
         assert_eq!(app.handle(10 + NOTICE_MS, Input::Tick), [Effect::Show(View::Ready { results: 41 })]);
@@ -481,7 +502,7 @@ mod tests {
         let mut app = app();
         app.handle(0, Input::Session(BoxEvent::Receiving { done: 0, total: 1000 }));
         app.handle(0, Input::Session(BoxEvent::HostGone));
-        assert!(matches!(app.view(), View::Error(trouble) if trouble.code == Some(301)));
+        assert!(matches!(app.view(), View::Error(trouble) if trouble.code() == Some(301)));
         assert_eq!(app.handle(NOTICE_MS, Input::Tick), [Effect::Show(View::Ready { results: 41 })]);
     }
 

@@ -9,6 +9,12 @@ use std::{
 use serde::{Deserialize, Deserializer, de::Error as _};
 use shared::verdict::{Profile, ProfileError};
 
+use crate::screen::{
+    Language,
+    language::LanguageError,
+    rotation::{Rotation, RotationError},
+};
+
 /// The configuration file that is read when none is named, if it exists.
 pub const DEFAULT_FILE: &str = "/etc/pumua/box.toml";
 
@@ -78,32 +84,43 @@ pub struct Layer {
     /// --simulate]
     #[arg(long, value_name = "DIR")]
     screen_dir: Option<PathBuf>,
-    /// Size of the picture in the screen folder, from 480x320 to 1920x1080 [env: PUMUA_SCREEN_SIZE] [default: 800x480]
+    /// Size of the picture in the screen folder, from 480x320 to 1920x1080 or 320x480 to 1080x1920 [env: PUMUA_SCREEN_SIZE] [default: 800x480]
     #[arg(long, value_name = "WxH")]
     screen_size: Option<ScreenSize>,
     /// Linux framebuffer to show the screen on, e.g. /dev/fb0 [env: PUMUA_FRAMEBUFFER] [default: none]
     #[arg(long, value_name = "PATH")]
     framebuffer: Option<PathBuf>,
+    /// By how many degrees the picture is turned to the right on the framebuffer, for a panel that is mounted turned: 0,
+    /// 90, 180 or 270 [env: PUMUA_ROTATE] [default: 0]
+    #[arg(long, value_name = "DEGREES")]
+    rotate: Option<Rotation>,
+    /// Language of the screen: en, fr, pt or sw [env: PUMUA_LANGUAGE] [default: en]
+    #[arg(long, value_name = "LANGUAGE")]
+    language: Option<Language>,
+    /// Read buttons and keyboards in /dev/input: true or false [env: PUMUA_KEYS] [default: true with a framebuffer, but not
+    /// with --simulate]
+    #[arg(long, value_name = "BOOL")]
+    keys: Option<bool>,
 }
 
-/// Width and height of a screen in pixels, each within the range that the layout is made for.
+/// Width and height of a screen in pixels, within the range that the layout is made for, in either orientation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ScreenSize {
-    /// Pixels in a row, 480..=1920.
+    /// Pixels in a row.
     pub width: u32,
-    /// Rows, 320..=1080.
+    /// Rows.
     pub height: u32,
 }
 
 /// Text that is no screen size.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("a screen size is written 800x480 and lies between 480x320 and 1920x1080")]
+#[error("a screen size is written 800x480 and lies between 480x320 and 1920x1080, or 320x480 and 1080x1920")]
 pub struct ScreenSizeError;
 
 impl ScreenSize {
-    /// Checks the range.
+    /// Checks the range: the longer side 480..=1920, the shorter one 320..=1080.
     pub fn new(width: u32, height: u32) -> Result<Self, ScreenSizeError> {
-        if (480..=1920).contains(&width) && (320..=1080).contains(&height) {
+        if (480..=1920).contains(&width.max(height)) && (320..=1080).contains(&width.min(height)) {
             Ok(Self { width, height })
         } else {
             Err(ScreenSizeError)
@@ -191,6 +208,12 @@ pub struct Settings {
     pub screen_size: ScreenSize,
     /// The framebuffer device.
     pub framebuffer: Option<PathBuf>,
+    /// How the picture is turned on it.
+    pub rotation: Rotation,
+    /// Language of the screen.
+    pub language: Language,
+    /// Whether buttons and keyboards are read.
+    pub keys: bool,
 }
 
 /// Settings that cannot be used.
@@ -254,14 +277,11 @@ impl Layer {
             let reason = "it must be a number".to_owned();
             get(name).map(|value| value.parse()).transpose().map_err(|_| ConfigError::Environment { name, reason })
         };
-        let simulate = match get("PUMUA_SIMULATE").as_deref() {
-            None => None,
-            Some("1" | "true") => Some(true),
-            Some("0" | "false") => Some(false),
-            Some(_) => {
-                let reason = "it must be 1 or 0".into();
-                return Err(ConfigError::Environment { name: "PUMUA_SIMULATE", reason });
-            }
+        let flag = |name: &'static str| match get(name).as_deref() {
+            None => Ok(None),
+            Some("1" | "true") => Ok(Some(true)),
+            Some("0" | "false") => Ok(Some(false)),
+            Some(_) => Err(ConfigError::Environment { name, reason: "it must be 1 or 0".to_owned() }),
         };
         let size = |value: String| {
             let reason = |error: ScreenSizeError| error.to_string();
@@ -271,8 +291,16 @@ impl Layer {
             let reason = |error: ProfileError| error.to_string();
             value.parse().map_err(|e| ConfigError::Environment { name: "PUMUA_PROFILE", reason: reason(e) })
         };
+        let rotation = |value: String| {
+            let reason = |error: RotationError| error.to_string();
+            value.parse().map_err(|e| ConfigError::Environment { name: "PUMUA_ROTATE", reason: reason(e) })
+        };
+        let language = |value: String| {
+            let reason = |error: LanguageError| error.to_string();
+            value.parse().map_err(|e| ConfigError::Environment { name: "PUMUA_LANGUAGE", reason: reason(e) })
+        };
         Ok(Self {
-            simulate,
+            simulate: flag("PUMUA_SIMULATE")?,
             pace: baud("PUMUA_PACE")?,
             port: get("PUMUA_PORT").map(|ports| ports.split(',').map(|port| port.trim().into()).collect()),
             baud: baud("PUMUA_BAUD")?,
@@ -283,6 +311,9 @@ impl Layer {
             screen_dir: path("PUMUA_SCREEN_DIR"),
             screen_size: get("PUMUA_SCREEN_SIZE").map(size).transpose()?,
             framebuffer: path("PUMUA_FRAMEBUFFER"),
+            rotate: get("PUMUA_ROTATE").map(rotation).transpose()?,
+            language: get("PUMUA_LANGUAGE").map(language).transpose()?,
+            keys: flag("PUMUA_KEYS")?,
         })
     }
 
@@ -331,6 +362,9 @@ fn resolve(layers: &[Layer; 3]) -> Result<Settings, ConfigError> {
     let simulated = matches!(line, LineSettings::Simulated { .. });
     let state = first(layers, |l| &l.state_dir)
         .unwrap_or_else(|| PathBuf::from(if simulated { SIMULATED_STATE } else { STATE }));
+    let framebuffer = first(layers, |l| &l.framebuffer);
+    // The keyboard of a computer on which a box is simulated is another's business.
+    let keys = first(layers, |l| &l.keys).unwrap_or(framebuffer.is_some() && !simulated);
     Ok(Settings {
         line,
         model: first(layers, |l| &l.model),
@@ -339,7 +373,10 @@ fn resolve(layers: &[Layer; 3]) -> Result<Settings, ConfigError> {
         journal: first(layers, |l| &l.journal).unwrap_or_else(|| state.join("journal")),
         screen_dir: first(layers, |l| &l.screen_dir).or_else(|| simulated.then_some(state)),
         screen_size: first(layers, |l| &l.screen_size).unwrap_or_default(),
-        framebuffer: first(layers, |l| &l.framebuffer),
+        framebuffer,
+        rotation: first(layers, |l| &l.rotate).unwrap_or_default(),
+        language: first(layers, |l| &l.language).unwrap_or_default(),
+        keys,
     })
 }
 
@@ -419,6 +456,42 @@ mod tests {
         assert_eq!(default.screen_size.to_string(), "800x480");
         let other = settings(&["--simulate", "--state-dir", "x"], &[]).unwrap();
         assert_eq!((other.journal, other.screen_dir), ("x/journal".into(), Some("x".into())));
+    }
+
+    #[test]
+    fn the_screen_is_set_in_every_layer() {
+        let (_file, path) = file("language = \"sw\"\nrotate = 90\nkeys = false\nframebuffer = \"/dev/fb0\"");
+        let chosen = settings(&["--port", "x", "--config", &path], &[]).unwrap();
+        assert_eq!((chosen.language, chosen.rotation, chosen.keys), (Language::Swahili, Rotation::Right, false));
+        let environment = [("PUMUA_LANGUAGE", "pt"), ("PUMUA_ROTATE", "270"), ("PUMUA_KEYS", "1")];
+        let chosen = settings(&["--port", "x", "--config", &path, "--language", "fr"], &environment).unwrap();
+        assert_eq!((chosen.language, chosen.rotation, chosen.keys), (Language::French, Rotation::Left, true));
+        let default = settings(&["--port", "x"], &[]).unwrap();
+        assert_eq!((default.language, default.rotation, default.keys), (Language::English, Rotation::None, false));
+        for (name, value, hint) in [("PUMUA_LANGUAGE", "de", "sw"), ("PUMUA_ROTATE", "45", "270")] {
+            let error = settings(&["--port", "x"], &[(name, value)]).unwrap_err().to_string();
+            assert!(error.contains(name) && error.contains(hint), "{error}");
+        }
+        let (_file, path) = file("rotate = 45");
+        let error = settings(&["--port", "x", "--config", &path], &[]).unwrap_err().to_string();
+        assert!(error.contains("0, 90, 180 or 270"), "{error}");
+    }
+
+    #[test]
+    fn keys_are_read_where_there_is_a_screen_of_the_box() {
+        assert!(settings(&["--port", "x", "--framebuffer", "/dev/fb0"], &[]).unwrap().keys);
+        assert!(!settings(&["--simulate", "--framebuffer", "/dev/fb0"], &[]).unwrap().keys);
+        assert!(settings(&["--simulate", "--keys", "true"], &[]).unwrap().keys);
+    }
+
+    #[test]
+    fn screens_stand_or_lie() {
+        for (width, height) in [(480, 320), (320, 480), (1920, 1080), (1080, 1920), (480, 480)] {
+            assert!(ScreenSize::new(width, height).is_ok(), "{width}x{height}");
+        }
+        for (width, height) in [(320, 320), (479, 320), (319, 480), (1080, 1921), (1100, 1100)] {
+            assert_eq!(ScreenSize::new(width, height), Err(ScreenSizeError), "{width}x{height}");
+        }
     }
 
     #[test]

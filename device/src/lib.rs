@@ -2,6 +2,7 @@
 //!
 //! - [`config`]: flags, environment, configuration file;
 //! - [`link`]: serial port and pseudo-terminal;
+//! - [`keys`]: buttons and keyboards;
 //! - [`app`]: what the box does, as a state machine without I/O;
 //! - [`analysis`]: image → probability, on a thread of its own;
 //! - [`journal`]: the results, safe from a loss of power;
@@ -16,6 +17,7 @@ pub mod analysis;
 pub mod app;
 pub mod config;
 pub mod journal;
+pub mod keys;
 pub mod link;
 pub mod models;
 pub mod screen;

@@ -13,8 +13,9 @@ use device::{
     analysis::Classifier,
     config::{Flags, Settings},
     journal::{Journal, Repair},
+    keys,
     models::Models,
-    screen::{Display, Identity, Scene, Trouble, View, display::Sinks},
+    screen::{Display, Identity, Scene, Step, Trouble, View, display::Sinks},
     station::Station,
 };
 use engine::{DEFAULT_MODEL, Model};
@@ -64,20 +65,18 @@ fn start(settings: Settings) -> Result<(), Failure> {
         device::say(format_args!("the screen is kept in {}", folder.file().display()));
     }
     let display = Display::start(sinks);
-    display.show(Scene { identity: Identity::default(), view: View::Starting });
     let served = serve(settings, &display);
     let view = match &served {
         Ok(()) => View::Stopped,
-        Err((_, error)) => {
-            let remedy = "Correct this and start the box again.".to_owned();
-            View::Error(Trouble { code: None, cause: format!("{}.", described(error)), remedy })
-        }
+        Err((_, error)) => View::Error(Trouble::Failed(described(error))),
     };
     display.show(Scene { identity: Identity::default(), view });
     served
 }
 
 fn serve(settings: Settings, display: &Display) -> Result<(), Failure> {
+    let starting = |step| display.show(Scene { identity: Identity::default(), view: View::Starting { step } });
+    starting(Step::Model);
     let mut models = Models::new(settings.models.clone(), settings.profile);
     let model = match models.load() {
         Some(model) => model,
@@ -86,6 +85,7 @@ fn serve(settings: Settings, display: &Display) -> Result<(), Failure> {
     let (name, synthetic) = (model.card().name.clone(), model.card().synthetic);
     let milliseconds = model.load_time().as_secs_f64() * 1e3;
     device::say(format_args!("the model runs as {}; loaded in {milliseconds:.1} ms", model.execution()));
+    starting(Step::Storage);
     let (journal, repairs) = Journal::open(&settings.journal).map_err(with(FAILED))?;
     repairs.iter().for_each(tell);
     let install = Box::new(move |file: &ModelFile| {
@@ -94,9 +94,13 @@ fn serve(settings: Settings, display: &Display) -> Result<(), Failure> {
             error.refusal()
         })
     });
+    starting(Step::Lines);
     let station = Station::open(Arc::new(model), install, journal, display, settings.line).map_err(with(PORT))?;
     let stopper = station.stopper();
     ctrlc::set_handler(move || stopper.stop()).context("cannot listen to signals").map_err(with(FAILED))?;
+    if settings.keys {
+        keys::watch(keys::FOLDER.as_ref(), station.keys());
+    }
     if let Some(device) = station.simulated_device() {
         let mut out = io::stdout().lock();
         let written = writeln!(out, "{}", device.display()).and_then(|()| out.flush());

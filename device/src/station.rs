@@ -10,7 +10,7 @@ use std::{
     path::PathBuf,
     sync::{
         Arc,
-        mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel},
+        mpsc::{Receiver, RecvTimeoutError, SyncSender, TrySendError, sync_channel},
     },
     time::{Duration, Instant},
 };
@@ -23,6 +23,7 @@ use crate::{
     app::{App, Effect, Input, Reply},
     config::LineSettings,
     journal::{Journal, JournalError},
+    keys::Key,
     link::{LineEvent, PortError},
     screen::{Display, Scene},
 };
@@ -50,6 +51,7 @@ enum Event {
     },
     Analysis(Report),
     Picture(Option<Vec<u8>>),
+    Key(Key),
     Stop,
 }
 
@@ -140,6 +142,12 @@ impl<'a> Station<'a> {
         Stopper(self.sender.clone())
     }
 
+    /// What takes keys; it tells whether anybody listens. Keys that come too fast are lost.
+    pub fn keys(&self) -> impl Fn(Key) -> bool + Send + use<> {
+        let sender = self.sender.clone();
+        move |key| !matches!(sender.try_send(Event::Key(key)), Err(TrySendError::Disconnected(_)))
+    }
+
     /// Serves hosts until it is stopped. The receiving end of the events ends with it, so that no thread that still
     /// tells something waits for ever.
     pub fn run(mut self) {
@@ -181,6 +189,7 @@ impl<'a> Station<'a> {
             Event::Line { event: LineEvent::Room, .. } | Event::Stop => {}
             Event::Analysis(report) => self.input(Input::Analysis(report)),
             Event::Picture(png) => self.input(Input::Picture(png)),
+            Event::Key(key) => self.input(Input::Key(key)),
         }
     }
 
@@ -256,6 +265,11 @@ impl<'a> Station<'a> {
             Effect::Fetch(number) => {
                 let fetched = self.journal.get_from(number);
                 self.input(Input::Fetched(fetched.map_err(|error| storage(&error))));
+            }
+            Effect::Recall { first, last } => {
+                let records = (first..=last).rev().filter_map(|number| self.journal.get(number).transpose());
+                let records = records.collect::<Result<_, _>>().map_err(|error| storage(&error));
+                self.input(Input::Recalled(records));
             }
             Effect::Picture => {
                 let sender = self.sender.clone();

@@ -21,7 +21,7 @@ use device::{
     journal::{Journal, Limits},
     link::{Pty, open_port},
     models::Models,
-    screen::{Display, display::Sinks},
+    screen::{Display, Language, Rotation, display::Sinks},
     station::{Station, Stopper},
 };
 use engine::{ActivationMap, Card, DEFAULT_MODEL, Examination, Grid, Model, ModelError, Score};
@@ -111,6 +111,9 @@ impl Running {
                 screen_dir: Some(state.clone()),
                 screen_size: ScreenSize::new(480, 320).unwrap(),
                 framebuffer: None,
+                rotation: Rotation::None,
+                language: Language::English,
+                keys: false,
             };
             let display = Display::start(Sinks::open(&settings).unwrap());
             let (journal, _) = Journal::open(&settings.journal).unwrap();

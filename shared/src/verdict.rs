@@ -24,6 +24,9 @@ pub enum Verdict {
 }
 
 impl Verdict {
+    /// Every verdict, in the order of the codes.
+    pub const ALL: [Self; 3] = [Self::Normal, Self::Pneumonia, Self::Refer];
+
     /// Stable code: 100 normal, 101 pneumonia, 102 refer.
     pub const fn code(self) -> u16 {
         match self {

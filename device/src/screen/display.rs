@@ -6,7 +6,7 @@ use std::{
 };
 
 use super::{
-    Scene, draw,
+    Language, Scene, draw,
     frame::Frame,
     sink::{Folder, Framebuffer, SinkError, png},
 };
@@ -16,6 +16,7 @@ use crate::config::{ScreenSize, Settings};
 #[derive(Debug)]
 pub struct Sinks {
     size: ScreenSize,
+    language: Language,
     folder: Option<Folder>,
     framebuffer: Option<Framebuffer>,
 }
@@ -24,9 +25,10 @@ impl Sinks {
     /// Opens what the settings name. A framebuffer decides the size.
     pub fn open(settings: &Settings) -> Result<Self, SinkError> {
         let framebuffer = settings.framebuffer.as_deref().map(Framebuffer::open).transpose()?;
+        let framebuffer = framebuffer.map(|framebuffer| framebuffer.turned(settings.rotation));
         let folder = settings.screen_dir.as_deref().map(Folder::create).transpose()?;
         let size = framebuffer.as_ref().map_or(settings.screen_size, Framebuffer::size);
-        Ok(Self { size, folder, framebuffer })
+        Ok(Self { size, language: settings.language, folder, framebuffer })
     }
 
     /// The folder, if there is one.
@@ -105,7 +107,7 @@ fn work(sinks: &Sinks, orders: &Receiver<Order>) {
             continue;
         };
         if changed || !takers.is_empty() {
-            let frame = draw(scene, sinks.size);
+            let frame = draw(scene, sinks.size, sinks.language);
             let shown = if changed { sinks.show(&frame) } else { Ok(()) };
             if let (Err(error), false) = (&shown, troubled) {
                 crate::say(format_args!("{error}"));

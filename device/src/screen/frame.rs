@@ -45,6 +45,12 @@ impl Frame {
         &self.rgb
     }
 
+    /// Red, green and blue of a pixel of the frame.
+    pub fn at(&self, x: u32, y: u32) -> Option<&[u8; 3]> {
+        let index = (x < self.width && y < self.height).then(|| y as usize * self.width as usize + x as usize)?;
+        self.rgb.as_chunks().0.get(index)
+    }
+
     fn pixel(&mut self, x: i32, y: i32) -> Option<&mut [u8]> {
         let (x, y) = (u32::try_from(x).ok()?, u32::try_from(y).ok()?);
         let start = (x < self.width && y < self.height).then(|| 3 * (y as usize * self.width as usize + x as usize))?;

@@ -12,6 +12,10 @@ use embedded_graphics::{
 /// From this scale on, the steps of the source's edges would show.
 const ENLARGING: f32 = 0.6;
 
+/// Steps of coverage between nothing and all: as smooth to the eye as more of them, and the PNG file of a screen, which
+/// goes over a slow line, is smaller.
+const LEVELS: f32 = 8.0;
+
 /// A picture of two values.
 pub(super) struct Mask {
     width: usize,
@@ -57,7 +61,8 @@ impl Mask {
         for taps in &rows {
             for x in 0..width {
                 let value = taps.sum(|y| narrow[y * width + x]);
-                values.push(((value - 0.5) * steepness + 0.5).clamp(0.0, 1.0));
+                let cover = ((value - 0.5) * steepness + 0.5).clamp(0.0, 1.0);
+                values.push((cover * LEVELS).round() / LEVELS);
             }
         }
         Coverage { width, values }

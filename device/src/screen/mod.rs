@@ -1,24 +1,45 @@
-//! The screen: what is shown ([`View`]), how it is drawn ([`draw()`]), and where it goes ([`sink`], [`display`]).
+//! The screen: what is shown ([`View`]), in which words ([`language`]), how it is arranged and drawn ([`layout()`],
+//! [`draw()`]), and where it goes ([`sink`], [`display`]).
+//!
+//! A program that has no more than a framebuffer shows a scene with it alone:
+//!
+//! ```no_run
+//! use device::screen::{Identity, Language, Scene, Step, View, draw, sink::Framebuffer};
+//!
+//! let framebuffer = Framebuffer::open("/dev/fb0".as_ref())?;
+//! let scene = Scene { identity: Identity::default(), view: View::Starting { step: Step::Drivers } };
+//! framebuffer.write(&draw(&scene, framebuffer.size(), Language::English))?;
+//! # Ok::<(), device::screen::sink::SinkError>(())
+//! ```
 
 pub mod display;
-pub mod draw;
 mod frame;
+pub mod language;
+pub mod layout;
 mod mask;
+pub mod rotation;
 pub mod sink;
 mod symbol;
 mod text;
 
-pub use self::{display::Display, draw::draw, frame::Frame};
+pub use self::{
+    display::Display,
+    frame::Frame,
+    language::Language,
+    layout::{draw, layout},
+    rotation::Rotation,
+};
 
 use std::sync::Arc;
 
+use engine::Card;
 use shared::{
     evidence::Evidence,
     verdict::{Digest, Fault, Refusal, ResultRecord},
 };
 
 /// What the box is, as every screen tells.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, PartialEq, Default)]
 pub struct Identity {
     /// Name of the model.
     pub model: String,
@@ -28,6 +49,27 @@ pub struct Identity {
     pub synthetic: bool,
     /// Version of the box program.
     pub software: String,
+    /// How often the model is right at the threshold in use, where its card tells.
+    pub rates: Option<Rates>,
+}
+
+/// How often a model is right on the test part of its data.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Rates {
+    /// Share of the pneumonias that are found, 0..=1.
+    pub sensitivity: f64,
+    /// Share of the normal radiographs that are called normal, 0..=1.
+    pub specificity: f64,
+}
+
+impl Rates {
+    /// The rates of a card, if they hold at its operating point: `host train` measures at the balanced threshold.
+    pub fn of(card: &Card) -> Option<Self> {
+        let measured_at = card.points.map_or(card.point.threshold, |points| points.balanced.threshold);
+        let rate = |name| card.metrics.get(name).copied().filter(|rate| (0.0..=1.0).contains(rate));
+        let (sensitivity, specificity) = (rate("test.sensitivity")?, rate("test.specificity")?);
+        (card.point.threshold == measured_at).then_some(Self { sensitivity, specificity })
+    }
 }
 
 /// A grey picture for the eye, rows without gaps.
@@ -47,33 +89,52 @@ impl std::fmt::Debug for Preview {
     }
 }
 
-/// What went wrong and what to do about it.
+/// What went wrong. The screen tells cause and remedy in its language.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Trouble {
-    /// Stable code for programs, where there is one.
-    pub code: Option<u16>,
-    /// What went wrong.
-    pub cause: String,
-    /// What to do.
-    pub remedy: String,
+pub enum Trouble {
+    /// An image is not judged.
+    Refusal(Refusal),
+    /// The box could not do what was asked.
+    Fault(Fault),
+    /// The line to the host is gone.
+    LineLost,
+    /// The program cannot go on; the cause as the log tells it.
+    Failed(String),
 }
 
 impl Trouble {
-    fn new(code: u16, text: &str) -> Self {
-        let (cause, remedy) = text.split_once(": ").unwrap_or((text, ""));
-        Self { code: Some(code), cause: sentence(cause), remedy: sentence(remedy) }
+    /// Stable code for programs, where there is one.
+    pub fn code(&self) -> Option<u16> {
+        match self {
+            Self::Refusal(refusal) => Some(refusal.code()),
+            Self::Fault(fault) => Some(fault.code()),
+            Self::LineLost | Self::Failed(_) => None,
+        }
+    }
+
+    /// What went wrong and what to do about it, each as a sentence.
+    pub fn sentences(&self, language: Language) -> [String; 2] {
+        let words = language.words();
+        let text = match self {
+            Self::Refusal(refusal) => (words.refusal)(*refusal),
+            Self::Fault(fault) => (words.fault)(*fault),
+            Self::LineLost => words.line_lost.to_owned(),
+            Self::Failed(cause) => return [sentence(cause), words.restart.to_owned()],
+        };
+        let (cause, remedy) = text.split_once(": ").unwrap_or((&text, ""));
+        [sentence(cause), sentence(remedy)]
     }
 }
 
 impl From<Refusal> for Trouble {
     fn from(refusal: Refusal) -> Self {
-        Self::new(refusal.code(), &refusal.to_string())
+        Self::Refusal(refusal)
     }
 }
 
 impl From<Fault> for Trouble {
     fn from(fault: Fault) -> Self {
-        Self::new(fault.code(), &fault.to_string())
+        Self::Fault(fault)
     }
 }
 
@@ -82,11 +143,32 @@ fn sentence(text: &str) -> String {
     letters.next().map_or_else(String::new, |first| first.to_uppercase().chain(letters).chain(['.']).collect())
 }
 
+/// What is being done at the start.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Step {
+    /// Drivers are being loaded.
+    Drivers,
+    /// The place where results are kept is being opened.
+    Storage,
+    /// The model is being loaded.
+    Model,
+    /// The lines to the hosts are being opened.
+    Lines,
+}
+
+impl Step {
+    /// Every step.
+    pub const ALL: [Self; 4] = [Self::Drivers, Self::Storage, Self::Model, Self::Lines];
+}
+
 /// What the screen shows.
 #[derive(Debug, Clone, PartialEq)]
 pub enum View {
-    /// The model is being loaded.
-    Starting,
+    /// The box is not ready yet.
+    Starting {
+        /// What is being done.
+        step: Step,
+    },
     /// The program has ended.
     Stopped,
     /// An image may be sent.
@@ -123,7 +205,21 @@ pub enum View {
     Refused(Trouble),
     /// The box could not do what was asked, or its line is gone.
     Error(Trouble),
+    /// A page of past results.
+    History {
+        /// At most [`PAGE`] of them, the newest first.
+        results: Vec<ResultRecord>,
+        /// Number of the page, from 1 for the newest results.
+        page: u64,
+        /// Number of pages.
+        pages: u64,
+    },
+    /// What the box is.
+    About,
 }
+
+/// Results on a page of the history.
+pub const PAGE: u64 = 6;
 
 /// Everything that a picture of the screen is drawn from.
 #[derive(Debug, Clone, PartialEq)]
@@ -132,4 +228,44 @@ pub struct Scene {
     pub identity: Identity,
     /// What it shows.
     pub view: View,
+}
+
+#[cfg(test)]
+mod tests {
+    use shared::{
+        contract::{Fit, InputContract},
+        verdict::{OperatingPoint, OperatingPoints},
+    };
+
+    use super::*;
+
+    #[test]
+    fn rates_are_told_only_at_the_threshold_that_they_were_measured_at() {
+        let contract = InputContract { side: 16, fit: Fit::Stretch, scale: 1.0 / 255.0, zero_point: 0 };
+        let mut card = Card::new("tiny", contract);
+        assert_eq!(Rates::of(&card), None);
+        card.metrics.insert("test.sensitivity".to_owned(), 0.97);
+        assert_eq!(Rates::of(&card), None, "both or none");
+        card.metrics.insert("test.specificity".to_owned(), 0.95);
+        let rates = Some(Rates { sensitivity: 0.97, specificity: 0.95 });
+        assert_eq!(Rates::of(&card), rates);
+        let point = OperatingPoint::unbanded;
+        card.points = Some(OperatingPoints { screening: point(0.2), balanced: point(0.5), confirming: point(0.9) });
+        for (threshold, told) in [(0.2, None), (0.5, rates), (0.9, None)] {
+            card.point = point(threshold);
+            assert_eq!(Rates::of(&card), told, "{threshold}");
+        }
+        card.point = point(0.5);
+        card.metrics.insert("test.specificity".to_owned(), f64::NAN);
+        assert_eq!(Rates::of(&card), None);
+    }
+
+    #[test]
+    fn causes_and_remedies_are_sentences() {
+        let [cause, remedy] = Trouble::from(Refusal::Mirrored).sentences(Language::French);
+        assert_eq!(cause, "La gauche et la droite semblent inversées.");
+        assert!(remedy.starts_with("Vérifiez") && remedy.ends_with("clinicien."), "{remedy}");
+        let [cause, remedy] = Trouble::Failed("no model".to_owned()).sentences(Language::Portuguese);
+        assert_eq!((cause.as_str(), remedy.as_str()), ("No model.", "Corrija isto e volte a ligar o aparelho."));
+    }
 }

@@ -12,7 +12,7 @@ use image::{
     codecs::png::{CompressionType, FilterType, PngEncoder},
 };
 
-use super::frame::Frame;
+use super::{frame::Frame, rotation::Rotation};
 use crate::config::{ScreenSize, ScreenSizeError};
 
 /// Why a picture cannot be shown.
@@ -92,7 +92,9 @@ impl Folder {
 pub struct Framebuffer {
     path: PathBuf,
     file: File,
+    /// As the panel has it.
     size: ScreenSize,
+    rotation: Rotation,
     /// Bytes from one row to the next.
     stride: usize,
     format: PixelFormat,
@@ -149,21 +151,26 @@ impl Framebuffer {
         }
         let file = OpenOptions::new().write(true).open(device);
         let file = file.map_err(|source| SinkError::Write { path: device.to_owned(), source })?;
-        Ok(Self { path: device.to_owned(), file, size, stride, format })
+        Ok(Self { path: device.to_owned(), file, size, rotation: Rotation::None, stride, format })
+    }
+
+    /// The same for a panel that is mounted turned.
+    pub fn turned(self, rotation: Rotation) -> Self {
+        Self { rotation, ..self }
     }
 
     /// Width and height of the picture that it shows.
     pub fn size(&self) -> ScreenSize {
-        self.size
+        self.rotation.size(self.size)
     }
 
     /// Shows a frame of the framebuffer's size.
     pub fn write(&self, frame: &Frame) -> Result<(), SinkError> {
         let mut bytes = vec![0; self.stride * self.size.height as usize];
-        let rows = bytes.chunks_exact_mut(self.stride).zip(frame.rgb().chunks_exact(3 * frame.width() as usize));
-        for (line, rgb) in rows {
-            for (pixel, rgb) in line.chunks_exact_mut(self.format.bytes()).zip(rgb.chunks_exact(3)) {
-                let [r, g, b] = [rgb[0], rgb[1], rgb[2]];
+        for (y, line) in (0..self.size.height).zip(bytes.chunks_exact_mut(self.stride)) {
+            for (x, pixel) in (0..self.size.width).zip(line.chunks_exact_mut(self.format.bytes())) {
+                let (x, y) = self.rotation.source([x, y], self.size);
+                let Some(&[r, g, b]) = frame.at(x, y) else { continue };
                 match self.format {
                     PixelFormat::Rgb565 => {
                         let value = u16::from(r >> 3) << 11 | u16::from(g >> 2) << 5 | u16::from(b >> 3);
@@ -216,6 +223,27 @@ mod tests {
         assert_eq!(bytes.len(), 960 * 320);
         assert_eq!(bytes[..4], [0x00, 0xf8, 0, 0]);
         assert_eq!(bytes[960 * 320 - 2..], (0x21_u16 << 5 | 0x1f).to_le_bytes());
+    }
+
+    #[test]
+    fn a_turned_panel_is_written_turned() {
+        // Where the red of the upper left corner and the blue-green of the lower right one come to lie.
+        for (rotation, size, [red, blue]) in [
+            (Rotation::None, "480,320", [(0, 0), (479, 319)]),
+            (Rotation::Right, "320,480", [(319, 0), (0, 479)]),
+            (Rotation::Half, "480,320", [(479, 319), (0, 0)]),
+            (Rotation::Left, "320,480", [(0, 479), (319, 0)]),
+        ] {
+            let (folder, opened) = framebuffer("32", size, "2000");
+            let opened = opened.unwrap().turned(rotation);
+            assert_eq!(opened.size().to_string(), "480x320");
+            opened.write(&frame()).unwrap();
+            let bytes = std::fs::read(folder.path().join("fb0")).unwrap();
+            let pixel = |(x, y): (usize, usize)| &bytes[2000 * y + 4 * x..][..4];
+            assert_eq!(pixel(red), [0, 0, 255, 255], "{rotation}");
+            assert_eq!(pixel(blue), [255, 0x84, 0, 255], "{rotation}");
+            assert_eq!(bytes.iter().filter(|&&byte| byte == 0x84).count(), 1);
+        }
     }
 
     #[test]

@@ -16,7 +16,7 @@ use super::{frame::Frame, mask::Mask};
 /// Side of the square in which symbols are drawn before they are reduced.
 const SIDE: i32 = 256;
 
-const GLYPHS: FontRenderer = FontRenderer::new::<fonts::u8g2_font_fub42_tr>();
+const GLYPHS: FontRenderer = FontRenderer::new::<fonts::u8g2_font_fub42_tf>();
 
 /// A symbol within a square.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

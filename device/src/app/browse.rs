@@ -1,0 +1,193 @@
+//! What keys do: they acknowledge what is shown, and turn to past results and to what the box is.
+
+use shared::verdict::{Fault, ResultRecord};
+
+use super::{App, Effect};
+use crate::{
+    keys::Key,
+    screen::{PAGE, View},
+};
+
+/// How long the history or what the box is stays without a key, in milliseconds.
+const BROWSING_MS: u64 = 60_000;
+
+impl App {
+    pub(super) fn key(&mut self, now: u64, key: Key) -> Vec<Effect> {
+        // Nothing hides an image or a model that comes in, or an image that is being judged.
+        if matches!(self.view, View::Receiving { .. } | View::Updating { .. } | View::Analysing) {
+            return Vec::new();
+        }
+        match (key, &self.view) {
+            (Key::Older, View::History { page, pages, .. }) => self.turn_to(page.saturating_add(1).min(*pages)),
+            (Key::Newer, View::History { page, .. }) => self.turn_to(page.saturating_sub(1).max(1)),
+            (Key::Older, _) => self.turn_to(1),
+            (Key::Newer, _) => Vec::new(),
+            (Key::Back, _) => vec![self.idle()],
+            (Key::About, _) => vec![self.browse(now, View::About)],
+        }
+    }
+
+    /// Asks for a page of past results, from 1 for the newest.
+    fn turn_to(&mut self, page: u64) -> Vec<Effect> {
+        self.wanted = Some(page);
+        let last = self.records.saturating_sub((page - 1) * PAGE);
+        vec![Effect::Recall { first: last.saturating_sub(PAGE - 1).max(1), last }]
+    }
+
+    pub(super) fn recalled(&mut self, now: u64, records: Result<Vec<ResultRecord>, Fault>) -> Vec<Effect> {
+        // An image that has come meanwhile goes first.
+        let busy = matches!(self.view, View::Receiving { .. } | View::Updating { .. } | View::Analysing);
+        match (self.wanted.take().filter(|_| !busy), records) {
+            (None, _) => Vec::new(),
+            (Some(page), Ok(results)) => {
+                let pages = self.records.div_ceil(PAGE).max(1);
+                vec![self.browse(now, View::History { results, page, pages })]
+            }
+            (Some(_), Err(fault)) => vec![self.notice(now, View::Error(fault.into()))],
+        }
+    }
+
+    fn browse(&mut self, now: u64, view: View) -> Effect {
+        let show = self.show(view);
+        self.until = Some(now + BROWSING_MS);
+        show
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use shared::{
+        verdict::{Digest, OperatingPoint, Refusal, StudyId},
+        wire::{BoxEvent, Dropped},
+    };
+
+    use super::*;
+    use crate::{
+        app::{
+            Input, NOTICE_MS,
+            tests::{app, judged, start_analysis},
+        },
+        screen::Trouble,
+    };
+
+    fn record(number: u64) -> ResultRecord {
+        let point = OperatingPoint::HALF;
+        ResultRecord {
+            number,
+            boot: 7,
+            unix_seconds: None,
+            study: StudyId::default(),
+            image: Digest::of(b"bytes"),
+            model: Digest::of(b"model"),
+            probability: 0.7,
+            point,
+            verdict: point.verdict(0.7),
+        }
+    }
+
+    /// Presses a key and reads the records that are asked for.
+    fn press(app: &mut App, now: u64, key: Key) -> Vec<Effect> {
+        let effects = app.handle(now, Input::Key(key));
+        let [Effect::Recall { first, last }] = effects[..] else { return effects };
+        app.handle(now, Input::Recalled(Ok((first..=last).rev().map(record).collect())))
+    }
+
+    fn page(app: &App) -> (u64, u64, Vec<u64>) {
+        let View::History { results, page, pages } = app.view() else { panic!("{:?}", app.view()) };
+        (*page, *pages, results.iter().map(|record| record.number).collect())
+    }
+
+    #[test]
+    fn keys_turn_the_pages_of_the_history() {
+        let mut app = app();
+        press(&mut app, 0, Key::Older);
+        assert_eq!(page(&app), (1, 7, vec![41, 40, 39, 38, 37, 36]));
+        for _ in 0..9 {
+            press(&mut app, 5, Key::Older);
+        }
+        assert_eq!(page(&app), (7, 7, vec![5, 4, 3, 2, 1]));
+        press(&mut app, 10, Key::Newer);
+        assert_eq!(page(&app), (6, 7, vec![11, 10, 9, 8, 7, 6]));
+        for _ in 0..9 {
+            press(&mut app, 20, Key::Newer);
+        }
+        assert_eq!(page(&app).0, 1);
+        assert_eq!(app.handle(19 + BROWSING_MS, Input::Tick), []);
+        assert_eq!(app.handle(20 + BROWSING_MS, Input::Tick), [Effect::Show(View::Ready { results: 41 })]);
+    }
+
+    #[test]
+    fn an_empty_history_has_one_empty_page() {
+        let mut app = app();
+        app.records = 0;
+        press(&mut app, 0, Key::Older);
+        assert_eq!(page(&app), (1, 1, vec![]));
+        press(&mut app, 0, Key::Older);
+        assert_eq!(page(&app), (1, 1, vec![]));
+    }
+
+    #[test]
+    fn keys_acknowledge_and_tell_what_the_box_is() {
+        let mut app = app();
+        let ready = View::Ready { results: 41 };
+        app.handle(0, Input::Session(BoxEvent::Dropped(Dropped::Refused(Refusal::TooSmall))));
+        assert_eq!(press(&mut app, 1, Key::Back), [Effect::Show(ready.clone())]);
+        assert_eq!(app.deadline(), None);
+        assert_eq!(press(&mut app, 2, Key::Newer), [], "nothing is newer");
+        assert_eq!(press(&mut app, 3, Key::About), [Effect::Show(View::About)]);
+        assert_eq!(app.handle(3 + BROWSING_MS, Input::Tick), [Effect::Show(ready)]);
+    }
+
+    #[test]
+    fn keys_hide_no_image_and_a_result_replaces_the_history() {
+        let mut app = app();
+        press(&mut app, 0, Key::Older);
+        app.handle(1, Input::Session(BoxEvent::Receiving { done: 0, total: 1000 }));
+        for key in [Key::Older, Key::Newer, Key::Back, Key::About] {
+            assert_eq!(press(&mut app, 2, key), []);
+        }
+        start_analysis(&mut app);
+        for key in [Key::Older, Key::Newer, Key::Back, Key::About] {
+            assert_eq!(press(&mut app, 3, key), []);
+        }
+        // An analysis that outlives its host goes on behind the history.
+        app.handle(4, Input::Session(BoxEvent::HostGone));
+        app.view = View::Ready { results: 41 };
+        press(&mut app, 5, Key::Older);
+        let [Effect::Store(record)] = &app.handle(6, judged(0.7))[..] else { panic!("it is kept") };
+        app.handle(7, Input::Stored(Ok(record.clone())));
+        assert!(matches!(app.view(), View::Result { .. }));
+        assert_eq!(app.deadline(), None, "a result stays");
+    }
+
+    #[test]
+    fn an_image_that_comes_while_the_history_is_read_goes_first() {
+        let mut app = app();
+        app.handle(0, Input::Key(Key::Older));
+        app.handle(1, Input::Session(BoxEvent::Receiving { done: 0, total: 1000 }));
+        assert_eq!(app.handle(2, Input::Recalled(Ok(vec![record(41)]))), []);
+        assert_eq!(*app.view(), View::Receiving { done: 0, total: 1000 });
+    }
+
+    #[test]
+    fn a_history_that_cannot_be_read_is_told() {
+        let mut app = app();
+        app.handle(0, Input::Key(Key::Older));
+        let effects = app.handle(0, Input::Recalled(Err(Fault::Storage)));
+        assert_eq!(effects, [Effect::Show(View::Error(Fault::Storage.into()))]);
+        assert_eq!(app.deadline(), Some(NOTICE_MS));
+    }
+
+    #[test]
+    fn a_lost_line_is_told_again_after_what_hid_it() {
+        let mut app = app();
+        app.handle(0, Input::LineLost { last: true });
+        let lost = View::Error(Trouble::LineLost);
+        press(&mut app, 1, Key::Older);
+        assert_eq!(app.handle(1 + BROWSING_MS, Input::Tick), [Effect::Show(lost.clone())]);
+        assert_eq!(press(&mut app, 2, Key::Back), [Effect::Show(lost)], "it cannot be acknowledged away");
+        press(&mut app, 3, Key::About);
+        assert_eq!(app.handle(4, Input::LineBack), []);
+        assert_eq!(press(&mut app, 5, Key::Back), [Effect::Show(View::Ready { results: 41 })]);
+    }
+}

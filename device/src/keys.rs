@@ -1,0 +1,214 @@
+//! Buttons and keyboards: Linux input devices, read as files.
+//!
+//! A device `/dev/input/event*` gives `struct input_event` of `linux/input.h`, on 64-bit systems 24 bytes: the time (16),
+//! then type and code (u16 each) and value (i32) in the processor's byte order. Type 1 is a key, value 1 its being pressed.
+//! Devices that are plugged in later are found at the next look into the folder.
+
+use std::{
+    collections::BTreeMap,
+    fs::{File, OpenOptions},
+    io::{ErrorKind, Read},
+    os::unix::fs::OpenOptionsExt,
+    path::{Path, PathBuf},
+    thread,
+    time::{Duration, Instant},
+};
+
+use rustix::{
+    event::{PollFd, PollFlags, Timespec, poll},
+    fs::OFlags,
+};
+
+/// The folder of the input devices.
+pub const FOLDER: &str = "/dev/input";
+
+/// Bytes of a `struct input_event`.
+const EVENT: usize = 24;
+const KEY_EVENT: u16 = 1;
+const PRESSED: i32 = 1;
+/// The folder is looked at again at this distance.
+const RESCAN: Duration = Duration::from_secs(2);
+/// More devices than these are not opened.
+const MOST_DEVICES: usize = 32;
+
+/// What a person wants who presses a key.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Key {
+    /// Older results: left, up, page up.
+    Older,
+    /// Newer results: right, down, page down.
+    Newer,
+    /// Back to ready; a result or a notice has been read: enter, space, escape, back, OK.
+    Back,
+    /// What the box is: `i`, menu, F1, help.
+    About,
+}
+
+impl Key {
+    /// The key of a code of `linux/input-event-codes.h`.
+    fn of(code: u16) -> Option<Self> {
+        match code {
+            // KEY_UP, KEY_PAGEUP, KEY_LEFT
+            103..=105 => Some(Self::Older),
+            // KEY_RIGHT, KEY_DOWN, KEY_PAGEDOWN
+            106 | 108 | 109 => Some(Self::Newer),
+            // KEY_ESC, KEY_ENTER, KEY_SPACE, KEY_KPENTER, KEY_BACK, KEY_OK, KEY_SELECT
+            1 | 28 | 57 | 96 | 158 | 0x160 | 0x161 => Some(Self::Back),
+            // KEY_I, KEY_F1, KEY_HELP, KEY_MENU
+            23 | 59 | 138 | 139 => Some(Self::About),
+            _ => None,
+        }
+    }
+
+    /// The key that an event tells of, if it is one that was pressed.
+    fn pressed(event: &[u8; EVENT]) -> Option<Self> {
+        let [.., t0, t1, c0, c1, v0, v1, v2, v3] = *event;
+        let pressed = u16::from_ne_bytes([t0, t1]) == KEY_EVENT && i32::from_ne_bytes([v0, v1, v2, v3]) == PRESSED;
+        pressed.then(|| Self::of(u16::from_ne_bytes([c0, c1])))?
+    }
+}
+
+/// Reads the devices of a folder on a thread of its own and tells every key; ends when `tell` says that nobody listens.
+pub fn watch(folder: &Path, tell: impl Fn(Key) -> bool + Send + 'static) {
+    let mut devices = Devices { folder: folder.to_owned(), open: BTreeMap::new(), troubled: false };
+    thread::spawn(move || {
+        loop {
+            devices.scan();
+            let scanned = Instant::now();
+            while let Some(left) = RESCAN.checked_sub(scanned.elapsed()).filter(|left| !left.is_zero()) {
+                if !devices.wait(left, &tell) {
+                    return;
+                }
+            }
+        }
+    });
+}
+
+struct Devices {
+    folder: PathBuf,
+    open: BTreeMap<PathBuf, File>,
+    /// Whether it was told that a device cannot be read.
+    troubled: bool,
+}
+
+impl Devices {
+    /// Opens the devices that are new.
+    fn scan(&mut self) {
+        // A folder that is missing may come.
+        let entries = std::fs::read_dir(&self.folder).into_iter().flatten().flatten();
+        for entry in entries.filter(|entry| entry.file_name().as_encoded_bytes().starts_with(b"event")) {
+            let path = entry.path();
+            if self.open.len() >= MOST_DEVICES || self.open.contains_key(&path) {
+                continue;
+            }
+            let flags = OFlags::NONBLOCK.bits() as i32;
+            match OpenOptions::new().read(true).custom_flags(flags).open(&path) {
+                Ok(file) => {
+                    self.open.insert(path, file);
+                }
+                Err(error) if !self.troubled => {
+                    self.troubled = true;
+                    crate::say(format_args!(
+                        "cannot read the keys of {}: {error}; let the user of this program read it, or set keys to false",
+                        path.display()
+                    ));
+                }
+                Err(_) => {}
+            }
+        }
+    }
+
+    /// Waits for keys and tells them; false when nobody listens.
+    fn wait(&mut self, most: Duration, tell: &impl Fn(Key) -> bool) -> bool {
+        let mut waiting: Vec<PollFd<'_>> = self.open.values().map(|file| PollFd::new(file, PollFlags::IN)).collect();
+        let timeout = Timespec { tv_sec: most.as_secs().cast_signed(), tv_nsec: most.subsec_nanos().into() };
+        if poll(&mut waiting, Some(&timeout)).is_err() {
+            // Interrupted by a signal, or out of memory: the next look is as good.
+            thread::sleep(Duration::from_millis(10));
+            return true;
+        }
+        let ready: Vec<bool> = waiting.iter().map(|fd| !fd.revents().is_empty()).collect();
+        let mut ready = ready.into_iter();
+        let mut listening = true;
+        self.open.retain(|_, file| {
+            if !ready.next().unwrap_or(false) {
+                return true;
+            }
+            let mut events = [0; 64 * EVENT];
+            match file.read(&mut events) {
+                // Unplugged; a device that is there is opened again at the next scan.
+                Ok(0) => false,
+                Ok(count) => {
+                    let keys = events[..count].as_chunks().0.iter().filter_map(Key::pressed);
+                    keys.for_each(|key| listening &= tell(key));
+                    true
+                }
+                Err(error) => matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::Interrupted),
+            }
+        });
+        listening
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{io::Write, sync::mpsc::channel};
+
+    use rustix::fs::{CWD, FileType, Mode, mknodat};
+
+    use super::*;
+
+    /// Type, code, value as a device sends them.
+    fn event(kind: u16, code: u16, value: i32) -> [u8; EVENT] {
+        let mut bytes = [7; EVENT];
+        bytes[16..18].copy_from_slice(&kind.to_ne_bytes());
+        bytes[18..20].copy_from_slice(&code.to_ne_bytes());
+        bytes[20..].copy_from_slice(&value.to_ne_bytes());
+        bytes
+    }
+
+    #[test]
+    #[cfg(target_endian = "little")]
+    fn an_event_as_a_keyboard_sent_it_is_read() {
+        // The left arrow, pressed 0x65674a3c seconds and 0x0004e2f1 microseconds after 1970.
+        let bytes = *b"\x3c\x4a\x67\x65\0\0\0\0\xf1\xe2\x04\0\0\0\0\0\x01\0\x69\0\x01\0\0\0";
+        assert_eq!(Key::pressed(&bytes), Some(Key::Older));
+        assert_eq!(event(1, 105, 1)[16..], bytes[16..]);
+    }
+
+    #[test]
+    fn only_keys_that_are_pressed_count() {
+        assert_eq!(Key::pressed(&event(1, 28, 1)), Some(Key::Back));
+        assert_eq!(Key::pressed(&event(1, 28, 0)), None, "let go");
+        assert_eq!(Key::pressed(&event(1, 28, 2)), None, "held down");
+        assert_eq!(Key::pressed(&event(4, 28, 1)), None, "a scan code");
+        assert_eq!(Key::pressed(&event(1, 30, 1)), None, "the letter a");
+        for (key, codes) in [
+            (Key::Older, &[103, 104, 105][..]),
+            (Key::Newer, &[106, 108, 109]),
+            (Key::Back, &[1, 28, 57, 96, 158, 352, 353]),
+            (Key::About, &[23, 59, 138, 139]),
+        ] {
+            let found: Vec<u16> = (0..=0x2ff).filter(|&code| Key::of(code) == Some(key)).collect();
+            assert_eq!(found, codes);
+        }
+    }
+
+    #[test]
+    fn a_device_that_is_plugged_in_later_is_read_and_one_that_leaves_is_forgotten() {
+        let folder = tempfile::tempdir().unwrap();
+        let (told, keys) = channel();
+        watch(folder.path(), move |key| told.send(key).is_ok());
+        let patience = Duration::from_secs(20);
+        for (name, code, key) in [("event0", 105, Key::Older), ("event1", 106, Key::Newer)] {
+            let path = folder.path().join(name);
+            mknodat(CWD, &path, FileType::Fifo, Mode::RUSR | Mode::WUSR, 0).unwrap();
+            // Opens when the other side has opened it.
+            let mut device = OpenOptions::new().write(true).open(&path).unwrap();
+            device.write_all(&[event(1, 30, 1), event(1, code, 1), event(1, code, 0)].concat()).unwrap();
+            assert_eq!(keys.recv_timeout(patience), Ok(key));
+            // Gone, as if unplugged, before the next one comes.
+            std::fs::remove_file(&path).unwrap();
+        }
+    }
+}

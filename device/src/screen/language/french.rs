@@ -1,0 +1,111 @@
+use shared::verdict::{Fault, Refusal, Verdict};
+
+use super::{Notice, Step, Words};
+
+pub(super) static WORDS: Words = Words {
+    disclaimer: "Aide à la recherche, pas un dispositif médical",
+    synthetic: "MODÈLE SYNTHÉTIQUE : AUCUN SENS MÉDICAL",
+    model: "Modèle",
+    starting: "DÉMARRAGE",
+    step: |step| match step {
+        Step::Drivers => "Chargement des pilotes",
+        Step::Storage => "Ouverture de la mémoire",
+        Step::Model => "Chargement du modèle",
+        Step::Lines => "Ouverture des lignes",
+    },
+    stopped: Notice { word: "ARRÊTÉ", meaning: "Le boîtier a été arrêté" },
+    ready: Notice { word: "PRÊT", meaning: "Envoyez une radiographie" },
+    results_kept: "Résultats gardés",
+    digest: "Empreinte",
+    version: "Version",
+    receiving: "RÉCEPTION",
+    updating: "MISE À JOUR",
+    of: "sur",
+    analysing: Notice { word: "ANALYSE", meaning: "Veuillez patienter" },
+    verdict: |verdict| match verdict {
+        Verdict::Normal => Notice { word: "NORMAL", meaning: "Pas de pneumonie détectée" },
+        Verdict::Pneumonia => Notice { word: "PNEUMONIE", meaning: "Pneumonie suspectée" },
+        Verdict::Refer => Notice { word: "RÉFÉRER", meaning: "Un clinicien doit décider" },
+    },
+    probability: ["Probabilité", "de pneumonie"],
+    none: "aucune",
+    threshold: "Seuil",
+    sensitivity: "{} pneumonies trouvées sur 100",
+    specificity: "{} images normales justes sur 100",
+    measured_on: "à ce seuil, sur des images de test",
+    study: "Examen",
+    record: "Résultat",
+    caption: ["Contours : où le modèle a regardé.", "Ce n'est pas un diagnostic."],
+    not_judged: "NON ANALYSÉE",
+    error: "ERREUR",
+    code: "Code",
+    refusal: |refusal| refused(refusal).to_owned(),
+    fault: |fault| failed(fault).to_owned(),
+    line_lost: "la liaison avec l'ordinateur est coupée: rebranchez le câble; le boîtier reprend tout seul",
+    restart: "Corrigez cela et redémarrez le boîtier.",
+    history: "RÉSULTATS PASSÉS",
+    no_results: "Pas encore de résultats",
+    page: "Page",
+    time_unknown: "heure inconnue",
+    about: "À PROPOS DU BOÎTIER",
+    made_for: "Prévu pour",
+    ages: "radiographies thoraciques de face d'enfants de 1 à 5 ans",
+    measured: "Mesuré",
+    not_measured: "pas à ce seuil",
+};
+
+fn refused(refusal: Refusal) -> &'static str {
+    match refusal {
+        Refusal::Empty => "le fichier est vide: exportez de nouveau la radiographie",
+        Refusal::UnknownFormat => {
+            "ce n'est ni une image JPEG ni une image PNG: exportez la radiographie dans l'un de ces formats"
+        }
+        Refusal::Corrupt => "l'image est abîmée ou incomplète: exportez-la ou copiez-la de nouveau",
+        Refusal::TooManyBytes => "le fichier dépasse 32 Mio: exportez-le en plus petite taille",
+        Refusal::TooManyPixels => {
+            "l'image a plus de 64 mégapixels ou un côté de plus de 32768: exportez-la en plus petite taille"
+        }
+        Refusal::TooSmall => "l'image a un côté de moins de 32 pixels: exportez-la en taille réelle",
+        Refusal::UnsupportedColour => {
+            "ce modèle de couleur n'est pas accepté: exportez la radiographie en niveaux de gris ou en RVB"
+        }
+        Refusal::Animated => "l'image contient plusieurs vues: exportez-en une seule",
+        Refusal::DigestMismatch => "l'image reçue n'est pas celle qui a été envoyée: envoyez-la de nouveau",
+        Refusal::ContractMismatch => "l'image a été préparée pour un autre modèle: envoyez-la de nouveau",
+        Refusal::Coloured => {
+            "c'est une image en couleurs, pas une radiographie: exportez la radiographie en niveaux de gris"
+        }
+        Refusal::Elongated => "l'image est une bande étroite: envoyez toute la radiographie thoracique de face",
+        Refusal::Blank => "l'image est vide ou presque sans contraste: exportez de nouveau la radiographie",
+        Refusal::TooDark => "l'image est trop sombre: exportez-la avec la luminosité et le contraste habituels",
+        Refusal::TooBright => "l'image est trop claire: exportez-la avec la luminosité et le contraste habituels",
+        Refusal::UpsideDown => "la radiographie est à l'envers: tournez-la d'un demi-tour et envoyez-la de nouveau",
+        Refusal::OnItsSide => {
+            "la radiographie est couchée sur le côté: tournez-la, la tête en haut, et envoyez-la de nouveau"
+        }
+        Refusal::Negative => {
+            "la radiographie est un négatif, les os sont sombres: inversez-la et envoyez-la de nouveau"
+        }
+        Refusal::Cropped => "l'image ne montre pas tout le thorax: envoyez toute la radiographie thoracique de face",
+        Refusal::NotAChest => {
+            "cela ne ressemble pas à une radiographie thoracique de face: vérifiez que la bonne image a été envoyée"
+        }
+        Refusal::Unfamiliar => {
+            "l'image ne ressemble pas à celles que le modèle a apprises: faites-la lire par un clinicien"
+        }
+        Refusal::Mirrored => {
+            "la gauche et la droite semblent inversées: vérifiez le repère de côté, ou faites lire l'image par un clinicien"
+        }
+    }
+}
+
+fn failed(fault: Fault) -> &'static str {
+    match fault {
+        Fault::Protocol => "le message n'était pas attendu: mettez l'ordinateur et le boîtier à la même version",
+        Fault::Timeout => "la liaison est restée muette trop longtemps: vérifiez le câble et renvoyez l'image",
+        Fault::Busy => "un autre ordinateur utilise le boîtier: attendez qu'il ait fini",
+        Fault::Storage => "le résultat n'a pas pu être enregistré: vérifiez la mémoire du boîtier",
+        Fault::Inference => "le modèle n'a pas pu être exécuté: installez un autre modèle sur le boîtier",
+        Fault::Internal => "le boîtier a eu une panne interne: redémarrez-le et signalez ce qui a été envoyé",
+    }
+}

@@ -1,0 +1,234 @@
+//! Every text of the screen in every language, one table for each.
+//!
+//! A table is a [`Words`]; refusals, faults, verdicts and steps are matched one by one, so that a text that a table lacks
+//! does not compile. The English texts of refusals and faults are those of [`shared::verdict`], which the host and the log
+//! tell, too; they stay English whatever the screen says.
+//!
+//! The French, Portuguese and Swahili texts have not been reviewed by clinicians who speak them. Have that done before
+//! anybody relies on them.
+
+mod english;
+mod french;
+mod portuguese;
+mod swahili;
+
+use std::{fmt, str::FromStr};
+
+use serde::{Deserialize, Deserializer, de::Error as _};
+use shared::verdict::{Fault, Refusal, Verdict};
+
+use super::Step;
+
+/// A language of the screen.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash)]
+pub enum Language {
+    /// `en`
+    #[default]
+    English,
+    /// `fr`
+    French,
+    /// `pt`
+    Portuguese,
+    /// `sw`, as spoken in East Africa
+    Swahili,
+}
+
+impl Language {
+    /// Every language.
+    pub const ALL: [Self; 4] = [Self::English, Self::French, Self::Portuguese, Self::Swahili];
+
+    /// Its ISO 639-1 code: `en`, `fr`, `pt`, `sw`.
+    pub const fn code(self) -> &'static str {
+        match self {
+            Self::English => "en",
+            Self::French => "fr",
+            Self::Portuguese => "pt",
+            Self::Swahili => "sw",
+        }
+    }
+
+    /// Its table.
+    pub fn words(self) -> &'static Words {
+        match self {
+            Self::English => &english::WORDS,
+            Self::French => &french::WORDS,
+            Self::Portuguese => &portuguese::WORDS,
+            Self::Swahili => &swahili::WORDS,
+        }
+    }
+}
+
+impl fmt::Display for Language {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.code())
+    }
+}
+
+/// A word that is no language of the screen.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("the language of the screen is one of en, fr, pt and sw")]
+pub struct LanguageError;
+
+impl FromStr for Language {
+    type Err = LanguageError;
+
+    fn from_str(code: &str) -> Result<Self, LanguageError> {
+        Self::ALL.into_iter().find(|language| language.code() == code).ok_or(LanguageError)
+    }
+}
+
+impl<'de> Deserialize<'de> for Language {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        String::deserialize(deserializer)?.parse().map_err(D::Error::custom)
+    }
+}
+
+/// What is written large, and the line below it.
+#[derive(Debug, Clone, Copy)]
+pub struct Notice {
+    /// A word or two in capitals.
+    pub word: &'static str,
+    /// A short sentence without a full stop.
+    pub meaning: &'static str,
+}
+
+/// The texts of one language. `{}` stands for a number.
+#[derive(Debug)]
+pub struct Words {
+    /// On every screen.
+    pub disclaimer: &'static str,
+    /// On every screen of a model that was trained on synthetic radiographs.
+    pub synthetic: &'static str,
+    /// Before the model's name.
+    pub model: &'static str,
+    /// Above what is being done at the start.
+    pub starting: &'static str,
+    /// What is being done at the start.
+    pub step: fn(Step) -> &'static str,
+    /// The program has ended.
+    pub stopped: Notice,
+    /// An image may be sent.
+    pub ready: Notice,
+    /// Before the number of results in the journal.
+    pub results_kept: &'static str,
+    /// Before the model's digest.
+    pub digest: &'static str,
+    /// Before the version of the program.
+    pub version: &'static str,
+    /// An image comes in.
+    pub receiving: &'static str,
+    /// A model comes in.
+    pub updating: &'static str,
+    /// Between what has come and what is to come: 3 *of* 8 KiB.
+    pub of: &'static str,
+    /// An image is being judged.
+    pub analysing: Notice,
+    /// A verdict and what it means.
+    pub verdict: fn(Verdict) -> Notice,
+    /// Before the probability, in two lines.
+    pub probability: [&'static str; 2],
+    /// Where the model gave no probability.
+    pub none: &'static str,
+    /// Before the threshold.
+    pub threshold: &'static str,
+    /// The sensitivity in hundredths: `{}` of 100 pneumonias found.
+    pub sensitivity: &'static str,
+    /// The specificity in hundredths: `{}` of 100 normals right.
+    pub specificity: &'static str,
+    /// Where those two were measured.
+    pub measured_on: &'static str,
+    /// Before the host's name for the examination.
+    pub study: &'static str,
+    /// Before the number of the result.
+    pub record: &'static str,
+    /// Below a radiograph on which evidence is drawn, in two lines.
+    pub caption: [&'static str; 2],
+    /// An image is refused.
+    pub not_judged: &'static str,
+    /// The box could not do what was asked.
+    pub error: &'static str,
+    /// Before the code of a refusal or fault.
+    pub code: &'static str,
+    /// Cause and remedy of a refusal, with `: ` between them.
+    pub refusal: fn(Refusal) -> String,
+    /// Cause and remedy of a fault, with `: ` between them.
+    pub fault: fn(Fault) -> String,
+    /// Cause and remedy of a lost line, with `: ` between them.
+    pub line_lost: &'static str,
+    /// What to do about an error that ended the program.
+    pub restart: &'static str,
+    /// Above the past results.
+    pub history: &'static str,
+    /// Where there are none.
+    pub no_results: &'static str,
+    /// Before the number of the page.
+    pub page: &'static str,
+    /// Of a result from before the clock was set.
+    pub time_unknown: &'static str,
+    /// Above what the box is.
+    pub about: &'static str,
+    /// Before whom the model is made for.
+    pub made_for: &'static str,
+    /// Whom the model is made for.
+    pub ages: &'static str,
+    /// Before what was measured.
+    pub measured: &'static str,
+    /// Where nothing was measured at the threshold in use.
+    pub not_measured: &'static str,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::screen::text::is_known;
+
+    #[test]
+    fn languages_are_read_as_they_are_written() {
+        for language in Language::ALL {
+            assert_eq!(language.to_string().parse(), Ok(language));
+        }
+        assert_eq!("de".parse::<Language>(), Err(LanguageError));
+    }
+
+    #[test]
+    fn every_refusal_and_fault_has_one_cause_and_one_remedy() {
+        for language in Language::ALL {
+            let words = language.words();
+            let refusals = Refusal::ALL.iter().map(|&refusal| (words.refusal)(refusal));
+            let faults = Fault::ALL.iter().map(|&fault| (words.fault)(fault));
+            let mut texts: Vec<String> = refusals.chain(faults).chain([words.line_lost.to_owned()]).collect();
+            for text in &texts {
+                assert_eq!(text.matches(": ").count(), 1, "{language}: {text}");
+                assert!(!text.ends_with('.') && text.trim() == text, "{language}: {text}");
+            }
+            let count = texts.len();
+            texts.sort();
+            texts.dedup();
+            assert_eq!(texts.len(), count, "{language}: each says something of its own");
+        }
+    }
+
+    #[test]
+    fn every_character_of_every_table_is_in_the_fonts() {
+        for language in Language::ALL {
+            let words = language.words();
+            let refusals = Refusal::ALL.iter().map(|&refusal| (words.refusal)(refusal));
+            let faults = Fault::ALL.iter().map(|&fault| (words.fault)(fault));
+            let steps = Step::ALL.iter().map(|&step| (words.step)(step).to_owned());
+            let verdicts = Verdict::ALL.map(|v| format!("{:?}", (words.verdict)(v)));
+            for text in refusals.chain(faults).chain(steps).chain(verdicts).chain([format!("{words:?}")]) {
+                assert!(text.chars().all(is_known), "{language}: {text}");
+            }
+        }
+    }
+
+    #[test]
+    fn the_figures_have_one_place() {
+        for language in Language::ALL {
+            let words = language.words();
+            for text in [words.sensitivity, words.specificity] {
+                assert!(text.matches("{}").count() == 1 && text.contains("100"), "{language}: {text}");
+            }
+        }
+    }
+}

@@ -1,0 +1,103 @@
+use shared::verdict::{Fault, Refusal, Verdict};
+
+use super::{Notice, Step, Words};
+
+pub(super) static WORDS: Words = Words {
+    disclaimer: "Auxílio à investigação, não é um dispositivo médico",
+    synthetic: "MODELO SINTÉTICO: SEM SIGNIFICADO MÉDICO",
+    model: "Modelo",
+    starting: "A INICIAR",
+    step: |step| match step {
+        Step::Drivers => "A carregar os controladores",
+        Step::Storage => "A abrir a memória",
+        Step::Model => "A carregar o modelo",
+        Step::Lines => "A abrir as linhas",
+    },
+    stopped: Notice { word: "PARADO", meaning: "O aparelho foi parado" },
+    ready: Notice { word: "PRONTO", meaning: "Envie uma radiografia" },
+    results_kept: "Resultados",
+    digest: "Resumo do modelo",
+    version: "Versão",
+    receiving: "A RECEBER",
+    updating: "A ATUALIZAR",
+    of: "de",
+    analysing: Notice { word: "A ANALISAR", meaning: "Aguarde, por favor" },
+    verdict: |verdict| match verdict {
+        Verdict::Normal => Notice { word: "NORMAL", meaning: "Nenhuma pneumonia detetada" },
+        Verdict::Pneumonia => Notice { word: "PNEUMONIA", meaning: "Suspeita de pneumonia" },
+        Verdict::Refer => Notice { word: "REFERIR", meaning: "Um clínico deve decidir" },
+    },
+    probability: ["Probabilidade", "de pneumonia"],
+    none: "nenhuma",
+    threshold: "Limiar",
+    sensitivity: "{} de 100 pneumonias encontradas",
+    specificity: "{} de 100 normais corretas",
+    measured_on: "neste limiar, em imagens de teste",
+    study: "Exame",
+    record: "Registo",
+    caption: ["Contornos: onde o modelo olhou.", "Não é um diagnóstico."],
+    not_judged: "NÃO ANALISADA",
+    error: "ERRO",
+    code: "Código",
+    refusal: |refusal| refused(refusal).to_owned(),
+    fault: |fault| failed(fault).to_owned(),
+    line_lost: "a ligação ao computador foi cortada: volte a ligar o cabo; o aparelho continua sozinho",
+    restart: "Corrija isto e volte a ligar o aparelho.",
+    history: "RESULTADOS ANTERIORES",
+    no_results: "Ainda não há resultados",
+    page: "Página",
+    time_unknown: "hora desconhecida",
+    about: "SOBRE O APARELHO",
+    made_for: "Feito para",
+    ages: "radiografias frontais do tórax de crianças de 1 a 5 anos",
+    measured: "Medido",
+    not_measured: "não neste limiar",
+};
+
+fn refused(refusal: Refusal) -> &'static str {
+    match refusal {
+        Refusal::Empty => "o ficheiro está vazio: exporte de novo a radiografia",
+        Refusal::UnknownFormat => "isto não é uma imagem JPEG nem PNG: exporte a radiografia num destes formatos",
+        Refusal::Corrupt => "a imagem está danificada ou incompleta: exporte-a ou copie-a de novo",
+        Refusal::TooManyBytes => "o ficheiro tem mais de 32 MiB: exporte-o em tamanho menor",
+        Refusal::TooManyPixels => {
+            "a imagem tem mais de 64 megapíxeis ou um lado acima de 32768: exporte-a em tamanho menor"
+        }
+        Refusal::TooSmall => "a imagem tem um lado com menos de 32 píxeis: exporte-a em tamanho real",
+        Refusal::UnsupportedColour => {
+            "este modelo de cores não é aceite: exporte a radiografia em tons de cinzento ou em RGB"
+        }
+        Refusal::Animated => "a imagem tem vários quadros: exporte apenas um",
+        Refusal::DigestMismatch => "a imagem recebida é diferente da que foi enviada: envie-a de novo",
+        Refusal::ContractMismatch => "a imagem foi preparada para outro modelo: envie-a de novo",
+        Refusal::Coloured => {
+            "isto é uma imagem a cores, não uma radiografia: exporte a radiografia em tons de cinzento"
+        }
+        Refusal::Elongated => "a imagem é uma faixa estreita: envie toda a radiografia frontal do tórax",
+        Refusal::Blank => "a imagem está vazia ou quase sem contraste: exporte de novo a radiografia",
+        Refusal::TooDark => "a imagem está demasiado escura: exporte-a com o brilho e o contraste habituais",
+        Refusal::TooBright => "a imagem está demasiado clara: exporte-a com o brilho e o contraste habituais",
+        Refusal::UpsideDown => "a radiografia está de cabeça para baixo: rode-a meia volta e envie-a de novo",
+        Refusal::OnItsSide => {
+            "a radiografia está deitada de lado: rode-a até a cabeça ficar para cima e envie-a de novo"
+        }
+        Refusal::Negative => "a radiografia é um negativo, os ossos estão escuros: inverta-a e envie-a de novo",
+        Refusal::Cropped => "a imagem não mostra todo o tórax: envie toda a radiografia frontal do tórax",
+        Refusal::NotAChest => "isto não parece uma radiografia frontal do tórax: verifique se enviou a imagem certa",
+        Refusal::Unfamiliar => "a imagem é diferente das que o modelo aprendeu: peça a um clínico que a leia",
+        Refusal::Mirrored => {
+            "a esquerda e a direita parecem trocadas: verifique a marca do lado, ou peça a um clínico que leia a imagem"
+        }
+    }
+}
+
+fn failed(fault: Fault) -> &'static str {
+    match fault {
+        Fault::Protocol => "a mensagem não era esperada: atualize o computador e o aparelho para a mesma versão",
+        Fault::Timeout => "a ligação esteve muda demasiado tempo: verifique o cabo e envie a imagem de novo",
+        Fault::Busy => "outro computador está a usar o aparelho: espere que termine",
+        Fault::Storage => "não foi possível guardar o resultado: verifique a memória do aparelho",
+        Fault::Inference => "não foi possível executar o modelo: instale outro modelo no aparelho",
+        Fault::Internal => "o aparelho teve uma falha interna: reinicie-o e comunique o que foi enviado",
+    }
+}

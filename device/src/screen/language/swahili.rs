@@ -1,0 +1,95 @@
+use shared::verdict::{Fault, Refusal, Verdict};
+
+use super::{Notice, Step, Words};
+
+pub(super) static WORDS: Words = Words {
+    disclaimer: "Msaada wa utafiti, si kifaa cha tiba",
+    synthetic: "MODELI YA KUBUNI: HAINA MAANA YA KITIBA",
+    model: "Modeli",
+    starting: "INAANZA",
+    step: |step| match step {
+        Step::Drivers => "Inapakia viendeshi",
+        Step::Storage => "Inafungua hifadhi",
+        Step::Model => "Inapakia modeli",
+        Step::Lines => "Inafungua njia za mawasiliano",
+    },
+    stopped: Notice { word: "IMESIMAMA", meaning: "Kifaa kimesimamishwa" },
+    ready: Notice { word: "TAYARI", meaning: "Tuma picha ya eksirei" },
+    results_kept: "Matokeo",
+    digest: "Alama ya modeli",
+    version: "Toleo",
+    receiving: "INAPOKEA",
+    updating: "INASASISHA",
+    of: "kati ya",
+    analysing: Notice { word: "INACHAMBUA", meaning: "Tafadhali subiri" },
+    verdict: |verdict| match verdict {
+        Verdict::Normal => Notice { word: "KAWAIDA", meaning: "Nimonia haikuonekana" },
+        Verdict::Pneumonia => Notice { word: "NIMONIA", meaning: "Inashukiwa kuwa nimonia" },
+        Verdict::Refer => Notice { word: "RUFAA", meaning: "Tabibu lazima aamue" },
+    },
+    probability: ["Uwezekano", "wa nimonia"],
+    none: "hakuna",
+    threshold: "Kizingiti",
+    sensitivity: "Nimonia {} kati ya 100 hugunduliwa",
+    specificity: "Za kawaida {} kati ya 100 sahihi",
+    measured_on: "kwa kizingiti hiki, picha za majaribio",
+    study: "Uchunguzi",
+    record: "Rekodi",
+    caption: ["Mistari: mahali modeli ilipoangalia.", "Si utambuzi wa ugonjwa."],
+    not_judged: "HAIKUPIMWA",
+    error: "HITILAFU",
+    code: "Msimbo",
+    refusal: |refusal| refused(refusal).to_owned(),
+    fault: |fault| failed(fault).to_owned(),
+    line_lost: "mawasiliano na kompyuta yamekatika: chomeka kebo tena; kifaa kitaendelea chenyewe",
+    restart: "Rekebisha hili kisha washa kifaa tena.",
+    history: "MATOKEO YALIYOPITA",
+    no_results: "Hakuna matokeo bado",
+    page: "Ukurasa",
+    time_unknown: "saa haijulikani",
+    about: "KUHUSU KIFAA",
+    made_for: "Kwa ajili ya",
+    ages: "eksirei za kifua za mbele za watoto wa miaka 1 hadi 5",
+    measured: "Kipimo",
+    not_measured: "hakuna kwa kizingiti hiki",
+};
+
+fn refused(refusal: Refusal) -> &'static str {
+    match refusal {
+        Refusal::Empty => "faili ni tupu: hamisha eksirei tena",
+        Refusal::UnknownFormat => "hii si picha ya JPEG wala PNG: hamisha eksirei katika mojawapo ya aina hizi",
+        Refusal::Corrupt => "picha imeharibika au haijakamilika: ihamishe au inakili tena",
+        Refusal::TooManyBytes => "faili ni kubwa kuliko MiB 32: lihamishe kwa ukubwa mdogo zaidi",
+        Refusal::TooManyPixels => {
+            "picha ina zaidi ya megapikseli 64 au upande zaidi ya 32768: ihamishe kwa ukubwa mdogo zaidi"
+        }
+        Refusal::TooSmall => "picha ina upande ulio chini ya pikseli 32: ihamishe kwa ukubwa wake kamili",
+        Refusal::UnsupportedColour => "mfumo huu wa rangi haukubaliki: hamisha eksirei kwa rangi ya kijivu au RGB",
+        Refusal::Animated => "picha ina fremu kadhaa: hamisha moja tu",
+        Refusal::DigestMismatch => "picha iliyopokelewa si sawa na iliyotumwa: itume tena",
+        Refusal::ContractMismatch => "picha iliandaliwa kwa modeli nyingine: itume tena",
+        Refusal::Coloured => "hii ni picha ya rangi, si eksirei: hamisha eksirei kwa rangi ya kijivu",
+        Refusal::Elongated => "picha ni ukanda mwembamba: tuma eksirei nzima ya kifua ya mbele",
+        Refusal::Blank => "picha ni tupu au haionyeshi tofauti za mwanga: hamisha eksirei tena",
+        Refusal::TooDark => "picha ina giza mno: ihamishe kwa mwanga na utofautishaji wa kawaida",
+        Refusal::TooBright => "picha ina mwanga mno: ihamishe kwa mwanga na utofautishaji wa kawaida",
+        Refusal::UpsideDown => "eksirei imepinduliwa juu chini: igeuze nusu mzunguko kisha itume tena",
+        Refusal::OnItsSide => "eksirei imelala ubavu: igeuze kichwa kiwe juu kisha itume tena",
+        Refusal::Negative => "eksirei ni negatifu, mifupa ni myeusi: igeuze rangi kisha itume tena",
+        Refusal::Cropped => "picha haionyeshi kifua chote: tuma eksirei nzima ya kifua ya mbele",
+        Refusal::NotAChest => "hii haionekani kuwa eksirei ya kifua ya mbele: hakikisha picha sahihi imetumwa",
+        Refusal::Unfamiliar => "picha haifanani na zile ambazo modeli ilijifunza: tabibu aisome",
+        Refusal::Mirrored => "kushoto na kulia vinaonekana kubadilishana: angalia alama ya upande, au tabibu aisome",
+    }
+}
+
+fn failed(fault: Fault) -> &'static str {
+    match fault {
+        Fault::Protocol => "ujumbe haukutarajiwa: weka kompyuta na kifaa katika toleo moja",
+        Fault::Timeout => "mawasiliano yalikuwa kimya muda mrefu mno: angalia kebo kisha tuma picha tena",
+        Fault::Busy => "kompyuta nyingine inatumia kifaa: subiri hadi imalize",
+        Fault::Storage => "matokeo hayakuweza kuhifadhiwa: angalia hifadhi ya kifaa",
+        Fault::Inference => "modeli haikuweza kuendeshwa: weka modeli nyingine kwenye kifaa",
+        Fault::Internal => "kifaa kina hitilafu ya ndani: kiwashe upya kisha ripoti kilichotumwa",
+    }
+}

@@ -1,0 +1,124 @@
+//! What a person turns to with the keys: past results, and what the box is.
+
+use shared::{calendar::utc, verdict::ResultRecord};
+
+use super::{AMBER, Area, INK, Layout, PANEL, QUIET, result};
+use crate::screen::{Identity, PAGE, language::Notice, symbol::Symbol, text::Align};
+
+impl Layout<'_> {
+    /// A page of past results, `[page, pages]`.
+    pub(super) fn history(&mut self, body: Area, results: &[ResultRecord], [page, pages]: [u64; 2]) {
+        let words = self.words();
+        if results.is_empty() {
+            let notice = Notice { word: words.history, meaning: words.no_results };
+            return self.notice(body, Symbol::Ring, QUIET, notice);
+        }
+        let number = format!("{} {page}/{pages}", words.page);
+        let small = self.regular(15.0, QUIET);
+        let room = body.width - small.width(&number) - self.px(20.0);
+        let baseline = body.top + self.px(24.0);
+        self.fitted(self.bold(22.0, INK), words.history, room, body.left, baseline, Align::Left);
+        self.line(small, &number, body.right(), baseline, Align::Right);
+        let (first, gap) = (baseline + self.px(16.0), self.px(6.0));
+        let height = (body.bottom() - first) / PAGE as f32;
+        for (n, record) in results.iter().take(PAGE as usize).enumerate() {
+            let row = Area { top: first + n as f32 * height, height: height - gap, ..body };
+            self.fill(row, self.px(8.0), PANEL);
+            self.past(row, record);
+        }
+    }
+
+    /// A past result: verdict and probability, then number, time and study, beside or below.
+    fn past(&mut self, row: Area, record: &ResultRecord) {
+        let words = self.words();
+        let inset = self.px(12.0);
+        let (left, right) = (row.left + inset, row.right() - inset);
+        let (verdict, facts) = if self.stacked {
+            let half = row.height / 2.0;
+            let upper = Area { left, width: right - left, height: half, ..row };
+            (upper, Area { top: row.top + half, ..upper })
+        } else {
+            let width = (right - left) * 0.54;
+            let facts = left + width + self.px(24.0);
+            (Area { left, width, ..row }, Area { left: facts, width: right - facts, ..row })
+        };
+        let (symbol, colour) = result::look(record.verdict);
+        let side = self.px(34.0);
+        self.symbol(symbol, verdict.left, verdict.top + (verdict.height - side) / 2.0, side, colour);
+        let percent = result::percent(record.probability, words);
+        let style = self.bold(20.0, INK);
+        let baseline = verdict.top + (verdict.height + style.size) / 2.0;
+        self.line(style, &percent, verdict.right(), baseline, Align::Right);
+        let left = verdict.left + side + self.px(14.0);
+        let room = verdict.right() - left - self.px(92.0);
+        self.fitted(self.bold(20.0, colour), (words.verdict)(record.verdict).word, room, left, baseline, Align::Left);
+
+        let time = record.unix_seconds.map_or_else(|| words.time_unknown.to_owned(), minutes);
+        let (style, small) = (self.regular(14.0, INK), self.regular(12.0, QUIET));
+        let middle = facts.top + facts.height / 2.0;
+        let (upper, lower) = (middle - self.px(5.0), middle + self.px(18.0));
+        let number = record.number.to_string();
+        let room = facts.width - style.width(&number) - self.px(16.0);
+        self.line(style, &number, facts.left, upper, Align::Left);
+        self.fitted(style, &time, room, facts.right(), upper, Align::Right);
+        self.line(small, &small.shortened(record.study.as_str(), facts.width), facts.left, lower, Align::Left);
+    }
+
+    /// What the box is, whom its model is made for, and how often that is right.
+    pub(super) fn about(&mut self, body: Area, identity: &Identity) {
+        let words = self.words();
+        let title = body.top + self.px(24.0);
+        self.fitted(self.bold(22.0, INK), words.about, body.width, body.left, title, Align::Left);
+        let notice = Area { top: body.bottom() - self.px(52.0), height: self.px(52.0), ..body };
+        self.fill(notice, self.px(8.0), PANEL);
+        let style = self.bold(20.0, AMBER).fitted(words.disclaimer, notice.width - self.px(32.0));
+        let baseline = notice.top + (notice.height + style.size) / 2.0;
+        self.line(style, words.disclaimer, notice.centre(), baseline, Align::Centre);
+
+        let (label, value) = (self.regular(14.0, QUIET), self.regular(16.0, INK));
+        let width = body.width * 0.3;
+        let room = body.width - width;
+        let measured = identity
+            .rates
+            .map_or_else(|| vec![words.not_measured.to_owned()], |rates| result::told(rates, words).into());
+        let digest = format!("{:.16}", identity.digest);
+        let rows = [
+            (words.version, vec![identity.software.clone()]),
+            (words.model, vec![value.shortened(&identity.model, room)]),
+            (words.digest, vec![digest]),
+            (words.made_for, value.wrap(words.ages, room)),
+            (words.measured, measured),
+        ];
+        // A row is parted from the next by half a line.
+        let lines: f32 = rows.iter().map(|(_, lines)| lines.len() as f32 + 0.5).sum();
+        let first = title + self.px(14.0);
+        let step = ((notice.top - first) / (lines + 0.5)).min(self.px(34.0));
+        let mut baseline = first + step;
+        for (name, lines) in rows {
+            self.fitted(label, name, width - self.px(12.0), body.left, baseline, Align::Left);
+            for line in lines {
+                self.fitted(value, &line, room, body.left + width, baseline, Align::Left);
+                baseline += step;
+            }
+            baseline += step / 2.0;
+        }
+    }
+}
+
+/// Seconds since 1970 to the minute: `2023-11-14 22:13 UTC`.
+fn minutes(seconds: u64) -> String {
+    let time = utc(seconds);
+    let (date, clock) = time.split_once('T').unwrap_or((&time, ""));
+    format!("{date} {} UTC", clock.get(..5).unwrap_or(clock))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn times_are_told_to_the_minute() {
+        assert_eq!(minutes(1_700_000_000), "2023-11-14 22:13 UTC");
+        assert!(minutes(u64::MAX / 2).ends_with("UTC"));
+    }
+}

@@ -1,0 +1,193 @@
+//! Scenes to be drawn: every screen, with a radiograph that no patient has had.
+
+use std::{io, path::Path};
+
+use device::screen::{Frame, Identity, PAGE, Preview, Rates, Scene, Step, Trouble, View};
+use embedded_graphics::{
+    Drawable,
+    geometry::Point,
+    mono_font::{MonoTextStyle, ascii::FONT_10X20},
+    pixelcolor::{Rgb888, RgbColor},
+    text::{Alignment, Text},
+};
+use image::{
+    ExtendedColorType, ImageEncoder,
+    codecs::png::{CompressionType, FilterType, PngEncoder},
+};
+use shared::{
+    contract::{Fit, InputContract},
+    evidence::Evidence,
+    verdict::{Digest, Fault, OperatingPoint, Refusal, ResultRecord, StudyId, Verdict},
+};
+
+const POINT: OperatingPoint = OperatingPoint { threshold: 0.52, refer_from: 0.35, refer_to: 0.65 };
+
+fn identity(synthetic: bool) -> Identity {
+    Identity {
+        model: "screener-160px-seed1-int8".to_owned(),
+        digest: Digest::of(b"model"),
+        synthetic,
+        software: "0.1.0".to_owned(),
+        rates: Some(Rates { sensitivity: 0.974, specificity: 0.952 }),
+    }
+}
+
+/// Two dark ovals in a bright one, which say that they are drawn: enough to see where a radiograph goes.
+fn preview() -> Preview {
+    let (width, height) = (256_u16, 208_u16);
+    let oval = |x: f32, y: f32, cx: f32, cy: f32, rx: f32, ry: f32| ((x - cx) / rx).powi(2) + ((y - cy) / ry).powi(2);
+    let grey = |index: u32| {
+        let (x, y) = ((index % 256) as f32, (index / 256) as f32);
+        let inside = |oval: f32| ((1.0 - oval) * 6.0).clamp(0.0, 1.0);
+        let lung = oval(x, y, 76.0, 96.0, 38.0, 76.0).min(oval(x, y, 180.0, 96.0, 38.0, 76.0));
+        let rib = if y % 28.0 < 7.0 { 24.0 } else { 0.0 };
+        (inside(oval(x, y, 128.0, 120.0, 140.0, 130.0)) * 190.0 - inside(lung) * (120.0 - rib)) as u8
+    };
+    let mut letters = Frame::new(width.into(), height.into(), Rgb888::BLACK);
+    let style = MonoTextStyle::new(&FONT_10X20, Rgb888::WHITE);
+    let Ok(_) =
+        Text::with_alignment("DRAWN, NO PATIENT", Point::new(128, 200), style, Alignment::Center).draw(&mut letters);
+    let letters = letters.rgb().iter().step_by(3).copied();
+    let pixels = (0..u32::from(width) * u32::from(height)).map(grey).zip(letters);
+    Preview { width, height, pixels: pixels.map(|(grey, letter)| grey.max(letter)).collect() }
+}
+
+/// Evidence in one lung, of which the mean goes with the probability.
+fn evidence(probability: f32) -> Option<Evidence> {
+    let contract = InputContract { side: 128, fit: Fit::Stretch, scale: 1.0 / 255.0, zero_point: 0 };
+    let logit = (probability / (1.0 - probability)).ln().clamp(-8.0, 8.0);
+    let cell = |index: usize| {
+        let (row, column) = ((index / 6) as f32, (index % 6) as f32);
+        let near = 1.0 / (1.0 + (row - 3.4).powi(2) + (column - 3.8).powi(2));
+        logit + 20.0 * probability * (near - 0.16)
+    };
+    Evidence::new([6; 2], (0..36).map(cell).collect(), [[23.0; 2], [16.0; 2]], &contract, [256, 208])
+}
+
+fn record(number: u64, probability: f32, study: &str) -> ResultRecord {
+    ResultRecord {
+        number,
+        boot: 3,
+        unix_seconds: None,
+        study: StudyId::new(study).unwrap_or_default(),
+        image: Digest::of(b"image"),
+        model: Digest::of(b"model"),
+        probability,
+        point: POINT,
+        verdict: POINT.verdict(probability),
+    }
+}
+
+/// A result.
+pub(crate) fn result(probability: f32, study: &str) -> View {
+    let record = record(128, probability, study);
+    View::Result { preview: preview(), evidence: evidence(probability).map(Box::new), record }
+}
+
+/// The same from a model that has no map.
+pub(crate) fn without_map(mut view: View) -> View {
+    if let View::Result { evidence, .. } = &mut view {
+        *evidence = None;
+    }
+    view
+}
+
+/// A scene of a model that was not trained on synthetic radiographs.
+pub(crate) fn scene(view: View) -> Scene {
+    Scene { identity: identity(false), view }
+}
+
+/// The same of one that was.
+fn synthetic(view: View) -> Scene {
+    Scene { identity: identity(true), view }
+}
+
+fn history() -> View {
+    let probabilities = [0.97, 0.5, 0.08, 0.003, 1.0, f32::NAN];
+    let results = (0..PAGE).zip(probabilities).map(|(n, probability)| ResultRecord {
+        unix_seconds: (n != 2).then_some(1_700_000_000 - 3_000 * n),
+        ..record(128 - n, probability, &format!("ward-3_{:04}", 8 - n))
+    });
+    View::History { results: results.collect(), page: 1, pages: 22 }
+}
+
+/// One scene for every screen, which `docs/screens` shows.
+pub(crate) fn main_scenes() -> Vec<(&'static str, Scene)> {
+    let before = |view| Scene { identity: Identity::default(), view };
+    vec![
+        ("starting", before(View::Starting { step: Step::Model })),
+        ("ready", scene(View::Ready { results: 127 })),
+        ("receiving", scene(View::Receiving { done: 431_000, total: 1_048_576 })),
+        ("updating", scene(View::Updating { done: 150_000, total: 213_516 })),
+        ("analysing", scene(View::Analysing)),
+        ("result-normal", scene(result(0.08, "ward-3_0007"))),
+        ("result-pneumonia", scene(result(0.97, "ward-3_0008"))),
+        ("result-refer", scene(result(0.5, ""))),
+        ("refused", scene(View::Refused(Refusal::UpsideDown.into()))),
+        ("error", scene(View::Error(Fault::Timeout.into()))),
+        ("line-lost", scene(View::Error(Trouble::LineLost))),
+        ("history", scene(history())),
+        ("about", scene(View::About)),
+        ("synthetic", synthetic(View::Ready { results: 0 })),
+        ("stopped", before(View::Stopped)),
+    ]
+}
+
+/// Every screen with every text, and the longest values.
+pub(crate) fn all_scenes() -> Vec<(String, Scene)> {
+    let bare = |view| Scene { identity: Identity { rates: None, ..identity(false) }, view };
+    let long = "x".repeat(64);
+    let mut longest = identity(true);
+    longest.model = "m".repeat(64);
+    longest.software = "10.20.30-candidate.4".to_owned();
+    let records = (0..PAGE).map(|n| ResultRecord {
+        unix_seconds: Some(253_402_300_799),
+        ..record(9_999_999, 0.5 + n as f32 / 10.0, &long)
+    });
+    let cause = "the model /media/usb-stick/models/a-rather-long-name-of-a-model-file.onnx cannot be used: no such file \
+                 or directory, and more words than any sensible error has, so that the text must become smaller to fit";
+    let more = [
+        ("result-without-map", bare(without_map(result(0.97, "ward-3_0008")))),
+        ("result-without-probability", scene(result(f32::NAN, "ward-3_0008"))),
+        ("result-synthetic", Scene { identity: longest.clone(), view: result(1.0, &long) }),
+        ("result-refer-synthetic", Scene { identity: longest.clone(), view: result(0.64, &long) }),
+        ("receiving-much", synthetic(View::Receiving { done: 33_554_432, total: 33_554_432 })),
+        ("history-empty", scene(View::History { results: Vec::new(), page: 1, pages: 1 })),
+        (
+            "history-long",
+            Scene {
+                identity: longest.clone(),
+                view: View::History { results: records.collect(), page: 1_666_666, pages: 1_666_667 },
+            },
+        ),
+        ("about-unmeasured", bare(View::About)),
+        ("about-long", Scene { identity: longest, view: View::About }),
+        ("ready-many", synthetic(View::Ready { results: 9_999_999 })),
+        ("error-long", scene(View::Error(Trouble::Failed(cause.to_owned())))),
+    ];
+    let scenes = main_scenes().into_iter().chain(more).map(|(name, scene)| (name.to_owned(), scene));
+    let starting = Step::ALL.iter().map(|&step| (format!("starting-{step:?}"), scene(View::Starting { step })));
+    let refused = Refusal::ALL.iter().map(|&r| (format!("refused-{}", r.as_str()), synthetic(View::Refused(r.into()))));
+    let failed = Fault::ALL.iter().map(|&f| (format!("error-{}", f.as_str()), synthetic(View::Error(f.into()))));
+    scenes.chain(starting).chain(refused).chain(failed).collect()
+}
+
+/// The same result with another verdict.
+pub(crate) fn judged(verdict: Verdict) -> Scene {
+    let View::Result { preview, evidence, mut record } = result(0.5, "") else { unreachable!("a result") };
+    record.verdict = verdict;
+    scene(View::Result { preview, evidence, record })
+}
+
+/// Writes a PNG file that is as small as it can be.
+pub(crate) fn write(file: &Path, frame: &Frame) -> io::Result<()> {
+    let mut smallest: Option<Vec<u8>> = None;
+    for filter in [FilterType::NoFilter, FilterType::Up, FilterType::Paeth] {
+        let mut bytes = Vec::new();
+        let encoder = PngEncoder::new_with_quality(&mut bytes, CompressionType::Best, filter);
+        let written = encoder.write_image(frame.rgb(), frame.width(), frame.height(), ExtendedColorType::Rgb8);
+        written.map_err(io::Error::other)?;
+        smallest = smallest.filter(|smallest| smallest.len() <= bytes.len()).or(Some(bytes));
+    }
+    std::fs::write(file, smallest.unwrap_or_default())
+}
