@@ -19,6 +19,7 @@ use device::{
     analysis::{Classifier, Install},
     config::{LineSettings, ScreenSize, Settings},
     journal::{Journal, Limits},
+    keys::Key,
     link::{Pty, open_port},
     models::Models,
     screen::{Display, Language, Rotation, display::Sinks},
@@ -30,8 +31,8 @@ use shared::{
     contract::{Fit, InputContract},
     verdict::{Digest, Fault, ModelRefusal, OperatingPoint, Refusal, ResultRecord, StudyId, Verdict},
     wire::{
-        CONNECT_FOR_MS, HostError, HostEvent, HostSession, Image, Info, Installed, MAX_FRAME, ModelFile, Outcome, Phase,
-        Request,
+        CONNECT_FOR_MS, HostError, HostEvent, HostSession, Image, Info, Installed, MAX_FRAME, ModelFile, Outcome,
+        Phase, Request,
     },
 };
 
@@ -90,6 +91,7 @@ fn installs(models: &Path) -> Install {
 struct Running {
     stopper: Stopper,
     port: PathBuf,
+    keys: Box<dyn Fn(Key) -> bool + Send>,
     thread: Option<JoinHandle<()>>,
 }
 
@@ -124,11 +126,11 @@ impl Running {
                 LineSettings::Ports { paths, .. } => paths[0].clone(),
                 LineSettings::Simulated { .. } => station.simulated_device().unwrap(),
             };
-            told.send((station.stopper(), port)).unwrap();
+            told.send((station.stopper(), port, Box::new(station.keys()))).unwrap();
             station.run();
         });
-        let (stopper, port) = started.recv_timeout(Duration::from_secs(20)).unwrap();
-        Self { stopper, port, thread: Some(thread) }
+        let (stopper, port, keys) = started.recv_timeout(Duration::from_secs(20)).unwrap();
+        Self { stopper, port, keys, thread: Some(thread) }
     }
 
     fn simulated(state: &Path) -> Self {
@@ -657,4 +659,27 @@ fn results_are_listed_from_the_first_that_is_kept() {
     assert_eq!(numbers(host.records(1, 100)), Vec::from_iter(first..=21));
     assert_eq!(numbers(host.records(1, 2)), [first, first + 1]);
     assert_eq!(numbers(host.records(20, 100)), [20, 21]);
+}
+
+#[test]
+fn keys_turn_to_the_history_and_back() {
+    let state = tempfile::tempdir().unwrap();
+    let running = Running::simulated(state.path());
+    let picture = || image::open(state.path().join("screen.png")).map(image::DynamicImage::into_rgb8).ok();
+    let changed_from = |old: &Option<image::RgbImage>| {
+        let limit = Instant::now() + Duration::from_secs(20);
+        loop {
+            let new = picture();
+            if new.is_some() && new != *old {
+                return new;
+            }
+            assert!(Instant::now() < limit, "the screen changes");
+            thread::sleep(Duration::from_millis(10));
+        }
+    };
+    let ready = changed_from(&None);
+    assert!((running.keys)(Key::Older));
+    let history = changed_from(&ready);
+    assert!((running.keys)(Key::Back));
+    assert_eq!(changed_from(&history), ready);
 }
