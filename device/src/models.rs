@@ -139,8 +139,7 @@ impl Models {
 
     /// Writes a model in the steps that the module tells of; `step` is called after each change.
     fn put(&mut self, file: &ModelFile, step: &mut impl FnMut(&str) -> io::Result<()>) -> io::Result<()> {
-        let [current, previous, incoming] = [CURRENT, PREVIOUS, INCOMING].map(|name| self.folder.join(name));
-        let kept = match read(&current) {
+        let kept = match read(&self.folder.join(CURRENT)) {
             // Installed once more, it must not become its own predecessor.
             Ok(Some(kept)) if kept.digest == file.digest => {
                 self.current = true;
@@ -151,15 +150,10 @@ impl Models {
         };
         fs::create_dir_all(&self.folder)?;
         let replaced = self.write(file, step).and_then(|()| self.replace(kept, step));
-        if replaced.is_ok() {
-            self.current = true;
-            return Ok(());
+        match replaced {
+            Ok(()) => self.current = true,
+            Err(_) => drop(fs::remove_file(self.folder.join(INCOMING))),
         }
-        // Nobody hears of the new model, so it must not come back at the next start.
-        if !current.exists() || !incoming.exists() {
-            let _ = if kept { fs::rename(&previous, &current) } else { fs::remove_file(&current) };
-        }
-        let _ = fs::remove_file(&incoming);
         replaced
     }
 
@@ -174,13 +168,32 @@ impl Models {
         step("synced")
     }
 
+    /// Gives the files their names, and takes back what it has done if it fails on the way.
     fn replace(&self, kept: bool, step: &mut impl FnMut(&str) -> io::Result<()>) -> io::Result<()> {
-        let current = self.folder.join(CURRENT);
+        let [current, previous] = [CURRENT, PREVIOUS].map(|name| self.folder.join(name));
         if kept {
-            fs::rename(&current, self.folder.join(PREVIOUS))?;
+            fs::rename(&current, &previous)?;
+        }
+        let mut renamed = false;
+        let replaced = self.rename(kept, &mut renamed, step);
+        if replaced.is_err() {
+            // Nobody hears of the new model, so it must not come back at the next start.
+            let _ = match (kept, renamed) {
+                (true, _) => fs::rename(&previous, &current),
+                (false, true) => fs::remove_file(&current),
+                (false, false) => Ok(()),
+            };
+        }
+        replaced
+    }
+
+    /// Makes the new file the current one, and tells whether it has come to that.
+    fn rename(&self, kept: bool, renamed: &mut bool, step: &mut impl FnMut(&str) -> io::Result<()>) -> io::Result<()> {
+        if kept {
             step("kept")?;
         }
-        fs::rename(self.folder.join(INCOMING), &current)?;
+        fs::rename(self.folder.join(INCOMING), self.folder.join(CURRENT))?;
+        *renamed = true;
         step("renamed")?;
         // A new name is on the disk only when its folder is, and the folder only when its parent is.
         File::open(&self.folder)?.sync_all()?;
@@ -331,6 +344,25 @@ mod tests {
                     assert_eq!(started(folder.path()), old, "{failing}");
                 }
             }
+        }
+    }
+
+    #[test]
+    fn a_new_file_that_cannot_even_be_begun_leaves_what_is_installed() {
+        for (starts, sequence) in [(true, &[0, 1][..]), (true, &[0]), (false, &[0])] {
+            let (folder, _) = installed(sequence);
+            let before = contents(folder.path());
+            let mut models = models(folder.path());
+            if starts {
+                models.load();
+            }
+            // A link into a folder that is not there: nothing can be created under that name, and nothing is found there.
+            std::os::unix::fs::symlink("missing/file", folder.path().join("models").join(INCOMING)).unwrap();
+            let error = models.install(&model(7)).err().unwrap();
+            assert_eq!(error.refusal(), ModelRefusal::NotStored, "{error}");
+            assert!(contents(folder.path()) == before, "{starts} {sequence:?}: {:?}", contents(folder.path()).keys());
+            models.install(&model(7)).unwrap();
+            assert_eq!(started(folder.path()), Some(model(7).digest));
         }
     }
 

@@ -1,6 +1,6 @@
 //! Reading a file of the journal from its start to where it stops being readable.
 
-use std::{fs::File, io, os::unix::fs::FileExt};
+use std::{io, os::unix::fs::FileExt};
 
 use super::entry::{Entry, MAX_ENTRY, Unreadable};
 
@@ -24,21 +24,23 @@ pub(super) enum Tail {
     Clean,
     /// The beginning of an entry whose writing was cut short. It was never acknowledged.
     Torn,
-    /// Bytes that may have been entries.
+    /// Bytes that may have been entries, or that cannot be read.
     Damaged,
 }
 
-/// Reads the entries from `start` on; the first result has the number `first`.
-pub(super) fn scan(file: &File, start: u64, first: u64) -> io::Result<Scan> {
-    let length = file.metadata()?.len();
+/// Reads the entries of a file of so many bytes from `start` on; the first result has the number `first`. Where the disk
+/// does not give its bytes, the file is damaged as where they are wrong.
+pub(super) fn scan(file: &impl FileExt, length: u64, start: u64, first: u64) -> Scan {
     let mut scan = Scan { results: Vec::new(), boot: 0, end: start, tail: Tail::Clean };
     let mut window = Window::default();
     while scan.end < length {
-        let bytes = window.at(file, scan.end)?;
+        let bytes = window.at(file, scan.end).unwrap_or_default();
         let (entry, size) = match Entry::decode(bytes) {
             Ok(decoded) => decoded,
             Err(unreadable) => {
-                scan.tail = judge(bytes, length - scan.end, unreadable);
+                let rest = length - scan.end;
+                let withheld = (bytes.len() as u64) < rest.min(MAX_ENTRY as u64);
+                scan.tail = if withheld { Tail::Damaged } else { judge(bytes, rest, unreadable) };
                 break;
             }
         };
@@ -53,7 +55,7 @@ pub(super) fn scan(file: &File, start: u64, first: u64) -> io::Result<Scan> {
         }
         scan.end += size as u64;
     }
-    Ok(scan)
+    scan
 }
 
 /// A write that is cut short leaves a beginning of one entry, or zeros where the file grew before its bytes arrived.
@@ -75,8 +77,8 @@ struct Window {
 impl Window {
     const SIZE: usize = 64 * 1024;
 
-    /// The bytes from a position on: at least [`MAX_ENTRY`] of them unless the file ends.
-    fn at(&mut self, file: &File, position: u64) -> io::Result<&[u8]> {
+    /// The bytes from a position on: at least [`MAX_ENTRY`] of them unless the file ends or cannot be read further.
+    fn at(&mut self, file: &impl FileExt, position: u64) -> io::Result<&[u8]> {
         let held = self.start..=self.start + self.bytes.len() as u64;
         if !held.contains(&position) || *held.end() - position < MAX_ENTRY as u64 {
             self.start = position;
@@ -86,8 +88,8 @@ impl Window {
     }
 }
 
-/// Up to `count` bytes from a position on; fewer only at the end of the file.
-pub(super) fn read_up_to(file: &File, position: u64, count: usize) -> io::Result<Vec<u8>> {
+/// Up to `count` bytes from a position on; fewer only at the end of the file, or before bytes that cannot be read.
+pub(super) fn read_up_to(file: &impl FileExt, position: u64, count: usize) -> io::Result<Vec<u8>> {
     let mut bytes = vec![0; count];
     let mut filled = 0;
     while filled < count {
@@ -95,6 +97,7 @@ pub(super) fn read_up_to(file: &File, position: u64, count: usize) -> io::Result
             Ok(0) => break,
             Ok(read) => filled += read,
             Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(_) if filled > 0 => break,
             Err(error) => return Err(error),
         }
     }

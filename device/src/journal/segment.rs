@@ -18,8 +18,9 @@ use super::{
 };
 
 pub(super) const MAGIC: &[u8; 8] = b"PUMUAJ1\n";
-/// Damaged files that are kept before the box asks for somebody to look at them.
-const MOST_DAMAGED: u32 = 1000;
+/// Most damaged files of a journal that are kept aside.
+pub(super) const MOST_DAMAGED: usize = 8;
+const DAMAGED: &str = ".damaged-";
 
 /// An open file of the journal. Nobody else can open it meanwhile.
 #[derive(Debug)]
@@ -35,24 +36,73 @@ pub(super) struct Segment {
     end: u64,
 }
 
-impl Segment {
-    /// Opens the file whose first result has a number, or creates an empty one, and repairs it.
-    pub(super) fn open(path: &Path, first: u64) -> Result<(Self, Option<Repair>), JournalError> {
-        let failed = |source| JournalError::Io { path: path.to_owned(), source };
-        let file = OpenOptions::new().read(true).write(true).create(true).truncate(false).open(path).map_err(failed)?;
-        lock(&file, path)?;
-        let head = read_up_to(&file, 0, MAGIC.len()).map_err(failed)?;
-        if head.len() < MAGIC.len() && MAGIC.starts_with(&head) {
-            write_head(&file, path).map_err(failed)?;
-        } else if head != MAGIC {
-            return Err(JournalError::Foreign(path.to_owned()));
-        }
-        let Scan { results, boot, end, tail } = scan(&file, MAGIC.len() as u64, first).map_err(failed)?;
-        let mut segment = Self { path: path.to_owned(), file, first, results, boot, end };
-        let repair = segment.repair(tail)?;
-        Ok((segment, repair))
+/// What a file opens with.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Head {
+    /// What it should.
+    Whole,
+    /// A part of it; the writing was cut short.
+    Short,
+    /// Something else.
+    Wrong,
+    /// The disk does not give it.
+    Unreadable,
+}
+
+/// A file that was opened and read, and not changed yet.
+#[derive(Debug)]
+pub(super) struct Found {
+    segment: Segment,
+    head: Head,
+    tail: Tail,
+}
+
+impl Found {
+    /// Opens the file of a journal whose first result has a number, or creates an empty one.
+    pub(super) fn open(journal: &Path, first: u64) -> Result<Self, JournalError> {
+        let path = path_of(journal, first);
+        let failed = |source| JournalError::Io { path: path.clone(), source };
+        let file =
+            OpenOptions::new().read(true).write(true).create(true).truncate(false).open(&path).map_err(failed)?;
+        lock(&file, &path)?;
+        let length = file.metadata().map_err(failed)?.len();
+        let head = match read_up_to(&file, 0, MAGIC.len()) {
+            Err(_) => Head::Unreadable,
+            Ok(head) if head == MAGIC => Head::Whole,
+            Ok(head) if length < MAGIC.len() as u64 && MAGIC.starts_with(&head) => Head::Short,
+            Ok(_) => Head::Wrong,
+        };
+        let Scan { results, boot, end, tail } = scan(&file, length, MAGIC.len() as u64, first);
+        Ok(Self { segment: Segment { path, file, first, results, boot, end }, head, tail })
     }
 
+    /// Whether its content shows that it belongs to a journal: the head does, and so does an entry behind a wrong head.
+    pub(super) fn is_known(&self) -> bool {
+        self.head == Head::Whole || self.segment.end > MAGIC.len() as u64
+    }
+
+    /// Whether it has the name that somebody chose for the journal, and the content of something else.
+    pub(super) fn is_foreign(&self) -> bool {
+        self.segment.first == 1 && self.head == Head::Wrong && !self.is_known()
+    }
+
+    /// Repairs it.
+    pub(super) fn repair(self, journal: &Path) -> Result<(Segment, Option<Repair>), JournalError> {
+        let Self { mut segment, head, tail } = self;
+        let tail = match head {
+            Head::Whole => tail,
+            Head::Short => {
+                write_head(&segment.file, &segment.path).map_err(|source| segment.io(source))?;
+                tail
+            }
+            Head::Wrong | Head::Unreadable => Tail::Damaged,
+        };
+        let repair = segment.repair(tail, journal)?;
+        Ok((segment, repair))
+    }
+}
+
+impl Segment {
     /// Puts a file without results in place, which begins with the number of starts so far. It has its name only when all
     /// of it is on the disk, and replaces whatever has had that name.
     pub(super) fn create(path: &Path, first: u64, boot: u32) -> Result<Self, JournalError> {
@@ -148,7 +198,7 @@ impl Segment {
         Ok(())
     }
 
-    fn repair(&mut self, tail: Tail) -> Result<Option<Repair>, JournalError> {
+    fn repair(&mut self, tail: Tail, journal: &Path) -> Result<Option<Repair>, JournalError> {
         match tail {
             Tail::Clean => Ok(None),
             Tail::Torn => {
@@ -161,7 +211,7 @@ impl Segment {
                 cut().map(Some).map_err(|source| self.io(source))
             }
             Tail::Damaged => {
-                let (damaged, file) = self.keep_aside().map_err(|source| self.io(source))?;
+                let (damaged, file) = self.keep_aside(journal).map_err(|source| self.io(source))?;
                 self.file = file;
                 Ok(Some(Repair::KeptAside { damaged, results: self.results.len() as u64 }))
             }
@@ -170,9 +220,18 @@ impl Segment {
 
     /// Gives the damaged file a second name, then puts a copy of its readable beginning in its place, so that at every
     /// moment there is a file under the usual name.
-    fn keep_aside(&self) -> io::Result<(PathBuf, File)> {
+    fn keep_aside(&self, journal: &Path) -> io::Result<(PathBuf, File)> {
+        let kept = damaged(journal)?;
+        // Before the copy, for which they may have left no room. One that cannot be deleted must not keep the box from
+        // starting.
+        for (_, path) in &kept[..(kept.len() + 1).saturating_sub(MOST_DAMAGED)] {
+            let _ = std::fs::remove_file(path);
+        }
+        let number = kept.last().map_or(1, |(number, _)| number + 1);
+        let damaged = named_after(&self.path, &format!("{DAMAGED}{number}"));
         let (fresh, copy) = fresh(&self.path)?;
-        let mut position = 0;
+        copy.write_all_at(MAGIC, 0)?;
+        let mut position = MAGIC.len() as u64;
         while position < self.end {
             let count = usize::try_from(self.end - position).map_or(1 << 16, |left| left.min(1 << 16));
             let bytes = read_up_to(&self.file, position, count)?;
@@ -183,17 +242,17 @@ impl Segment {
             position += bytes.len() as u64;
         }
         copy.sync_all()?;
-        let damaged = (1..=MOST_DAMAGED).find_map(|n| {
-            let name = named_after(&self.path, &format!(".damaged-{n}"));
-            match std::fs::hard_link(&self.path, &name) {
-                Err(error) if error.kind() == io::ErrorKind::AlreadyExists => None,
-                linked => Some(linked.map(|()| name)),
-            }
-        });
-        let damaged = damaged.unwrap_or_else(|| Err(io::Error::other("too many damaged journals are kept already")))?;
+        std::fs::hard_link(&self.path, &damaged)?;
         std::fs::rename(&fresh, &self.path)?;
         sync_folder(&self.path)?;
         Ok((damaged, copy))
+    }
+}
+
+impl Drop for Segment {
+    /// Closing alone would leave it locked as long as a child that another thread has just forked holds a copy.
+    fn drop(&mut self) {
+        let _ = self.file.unlock();
     }
 }
 
@@ -219,15 +278,27 @@ fn write_head(file: &File, path: &Path) -> io::Result<()> {
     sync_folder(path)
 }
 
-/// The files of a journal with the numbers of their first results, in order.
-pub(super) fn segments(journal: &Path) -> io::Result<Vec<(u64, PathBuf)>> {
+/// The numbers of the first results of a journal's files, in order.
+pub(super) fn segments(journal: &Path) -> io::Result<Vec<u64>> {
+    suffixes(journal, first_of)
+}
+
+/// The files of a journal that were kept aside, with the numbers that they got then: the oldest first.
+fn damaged(journal: &Path) -> io::Result<Vec<(u64, PathBuf)>> {
+    suffixes(journal, |suffix| {
+        let (file, number) = suffix.rsplit_once(DAMAGED)?;
+        Some((number_of(number)?, named_after(&path_of(journal, first_of(file)?), &format!("{DAMAGED}{number}"))))
+    })
+}
+
+/// What is understood of what follows the journal's name in the names of the files beside it, in order.
+fn suffixes<T: Ord>(journal: &Path, understand: impl Fn(&str) -> Option<T>) -> io::Result<Vec<T>> {
     let Some(name) = journal.file_name() else { return Err(io::ErrorKind::InvalidFilename.into()) };
     let mut found = Vec::new();
     for entry in std::fs::read_dir(folder(journal))? {
         let file = entry?.file_name();
         let Some(rest) = file.as_encoded_bytes().strip_prefix(name.as_encoded_bytes()) else { continue };
-        let number = std::str::from_utf8(rest).ok().and_then(first_of);
-        found.extend(number.map(|first| (first, path_of(journal, first))));
+        found.extend(std::str::from_utf8(rest).ok().and_then(&understand));
     }
     found.sort_unstable();
     Ok(found)
@@ -235,18 +306,18 @@ pub(super) fn segments(journal: &Path) -> io::Result<Vec<(u64, PathBuf)>> {
 
 /// The file of a journal whose first result has a number.
 pub(super) fn path_of(journal: &Path, first: u64) -> PathBuf {
-    if first == 1 { journal.to_owned() } else { named_after(journal, &suffix(first)) }
-}
-
-fn suffix(first: u64) -> String {
-    format!(".{first}")
+    if first == 1 { journal.to_owned() } else { named_after(journal, &format!(".{first}")) }
 }
 
 fn first_of(name: &str) -> Option<u64> {
     if name.is_empty() {
         return Some(1);
     }
-    let first: u64 = name.strip_prefix('.')?.parse().ok()?;
-    // Only as it is written here, neither `.007` nor `.+7`, and so that counting on from it has no end.
-    ((2..=u64::MAX / 2).contains(&first) && suffix(first) == name).then_some(first)
+    name.strip_prefix('.').and_then(number_of).filter(|&first| first > 1)
+}
+
+/// A number from 1 on, only as it is written here, neither `007` nor `+7`, and so that counting on from it has no end.
+fn number_of(text: &str) -> Option<u64> {
+    let number: u64 = text.parse().ok()?;
+    ((1..=u64::MAX / 2).contains(&number) && number.to_string() == text).then_some(number)
 }
