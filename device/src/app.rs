@@ -119,6 +119,10 @@ pub struct App {
     lost: bool,
     /// The page of past results that is being read, from 1 for the newest.
     wanted: Option<u64>,
+    /// A result that came while a model came in: it is shown after that.
+    held: Option<View>,
+    /// What the box was before its model was replaced, for a result of that time.
+    former: Option<Identity>,
 }
 
 #[derive(Debug)]
@@ -151,11 +155,20 @@ impl App {
             analysis: Analysis::None,
             lost: false,
             wanted: None,
+            held: None,
+            former: None,
         }
     }
 
-    /// What every screen tells of the box.
+    /// What the screen tells of the box: with a result, of the model that it is from.
     pub fn identity(&self) -> Identity {
+        match (&self.view, &self.former) {
+            (View::Result { record, .. }, Some(former)) if record.model == former.digest => former.clone(),
+            _ => self.present(),
+        }
+    }
+
+    fn present(&self) -> Identity {
         Identity {
             model: self.card.name.clone(),
             digest: self.digest,
@@ -195,7 +208,12 @@ impl App {
             Input::LineLost { last } => {
                 self.host_gone();
                 self.lost = last;
-                vec![if last { self.idle() } else { self.notice(now, View::Error(Trouble::LineLost)) }]
+                match self.view {
+                    // A verdict, or what a person reads, needs no line.
+                    View::Result { .. } | View::History { .. } | View::About => Vec::new(),
+                    _ if last => vec![self.idle()],
+                    _ => vec![self.notice(now, View::Error(Trouble::LineLost))],
+                }
             }
             Input::LineBack => {
                 self.lost = false;
@@ -225,6 +243,7 @@ impl App {
             }
             BoxEvent::Receiving { done, total } => {
                 let begun = done == 0 || !matches!(self.view, View::Receiving { .. });
+                self.held = None;
                 self.incoming(now, begun || done == total, View::Receiving { done, total })
             }
             BoxEvent::Updating { done, total } => {
@@ -240,12 +259,14 @@ impl App {
                 if matches!(self.analysis, Analysis::Running) {
                     self.analysis = Analysis::Unwanted;
                 }
-                vec![match dropped {
+                match dropped {
+                    Dropped::Cancelled => vec![self.idle()],
                     // What is wrong with the model, whoever sent it is told.
-                    Dropped::Cancelled | Dropped::Rejected(_) => self.idle(),
-                    Dropped::Refused(refusal) => self.notice(now, View::Refused(refusal.into())),
-                    Dropped::Failed(fault) => self.notice(now, View::Error(fault.into())),
-                }]
+                    Dropped::Rejected(_) if matches!(self.view, View::Updating { .. }) => vec![self.idle()],
+                    Dropped::Rejected(_) => Vec::new(),
+                    Dropped::Refused(refusal) => vec![self.notice(now, View::Refused(refusal.into()))],
+                    Dropped::Failed(fault) => vec![self.notice(now, View::Error(fault.into()))],
+                }
             }
             BoxEvent::Info => vec![Effect::Reply(Reply::Info(self.info()))],
             BoxEvent::WantRecord { number } => vec![Effect::Fetch(number)],
@@ -272,11 +293,12 @@ impl App {
             effects.push(Effect::Expect(card.contract));
             // A checked card's name fits.
             let model = card.name.as_str().try_into().unwrap_or_default();
+            self.former = Some(self.present());
             (self.card, self.digest, self.execution) = (card, digest, execution);
             Installed { model, digest }
         });
         effects.push(match self.view {
-            View::Updating { .. } | View::Result { .. } => self.idle(),
+            View::Updating { .. } => self.idle(),
             // The same, with the name of the model.
             _ => Effect::Show(self.view.clone()),
         });
@@ -334,12 +356,17 @@ impl App {
         self.answer(View::Error(fault.into()), Some(now + NOTICE_MS), Outcome::Failed(fault))
     }
 
-    /// Tells what came of an image, and shows it unless the screen already tells of what comes next.
+    /// Tells what came of an image, and shows it unless the screen already tells of what comes next: a result waits for
+    /// the end of an update.
     fn answer(&mut self, view: View, until: Option<u64>, outcome: Outcome) -> Vec<Effect> {
         let mut effects = Vec::new();
-        if !matches!(self.view, View::Receiving { .. } | View::Updating { .. }) {
-            effects.push(self.show(view));
-            self.until = until;
+        match self.view {
+            View::Updating { .. } if matches!(view, View::Result { .. }) => self.held = Some(view),
+            View::Receiving { .. } | View::Updating { .. } => {}
+            _ => {
+                effects.push(self.show(view));
+                self.until = until;
+            }
         }
         effects.push(Effect::Reply(Reply::Answer(outcome)));
         effects
@@ -363,7 +390,12 @@ impl App {
 
     /// What is shown while nothing happens.
     fn idle(&mut self) -> Effect {
-        self.show(if self.lost { View::Error(Trouble::LineLost) } else { View::Ready { results: self.records } })
+        let view = match self.held.take() {
+            Some(result) => result,
+            None if self.lost => View::Error(Trouble::LineLost),
+            None => View::Ready { results: self.records },
+        };
+        self.show(view)
     }
 
     fn notice(&mut self, now: u64, view: View) -> Effect {
@@ -557,6 +589,98 @@ mod tests {
         let answer = Effect::Reply(Reply::Updated(Err(ModelRefusal::NotRunnable)));
         assert_eq!(effects, [Effect::Show(lost), answer]);
         assert_eq!(app.info().model_digest, Digest::of(b"model"));
+    }
+
+    /// A host sends an image and leaves before it is judged.
+    fn leave_an_image(app: &mut App) {
+        start_analysis(app);
+        app.handle(0, Input::Session(BoxEvent::HostGone));
+    }
+
+    /// Ends the analysis and stores its result.
+    fn finish_analysis(app: &mut App) -> ResultRecord {
+        let [Effect::Store(record)] = &app.handle(1, judged(0.7))[..] else { panic!("it is kept") };
+        app.handle(1, Input::Stored(Ok(record.clone())));
+        record.clone()
+    }
+
+    fn installed(new: bool) -> Input {
+        let card = Card::new("new", app().card.contract);
+        let loaded = Loaded { card, digest: Digest::of(b"new"), execution: "float".to_owned() };
+        let report = if new { Ok(loaded) } else { Err(ModelRefusal::NotRunnable) };
+        Input::Analysis(Report::Installed(Box::new(report)))
+    }
+
+    fn shows(app: &App, record: &ResultRecord) -> bool {
+        matches!(app.view(), View::Result { record: shown, .. } if shown == record)
+    }
+
+    #[test]
+    fn a_result_that_comes_during_an_update_is_shown_after_it_with_its_own_model() {
+        let rejected = Input::Session(BoxEvent::Dropped(Dropped::Rejected(ModelRefusal::DigestMismatch)));
+        for end in [installed(true), installed(false), rejected, Input::Session(BoxEvent::HostGone)] {
+            let mut app = app();
+            let old = app.identity();
+            leave_an_image(&mut app);
+            app.handle(0, Input::Session(BoxEvent::Updating { done: 1000, total: 1000 }));
+            let record = finish_analysis(&mut app);
+            assert_eq!(*app.view(), View::Updating { done: 1000, total: 1000 });
+            app.handle(2, end);
+            assert!(shows(&app, &record), "{:?}", app.view());
+            assert_eq!((app.identity(), app.deadline()), (old, None));
+            app.handle(3, Input::Key(Key::Back));
+            assert_eq!(*app.view(), View::Ready { results: 42 });
+            assert_eq!(app.identity().digest, app.info().model_digest);
+        }
+    }
+
+    #[test]
+    fn a_result_that_waits_for_an_update_is_not_shown_after_another_image() {
+        let mut app = app();
+        leave_an_image(&mut app);
+        app.handle(0, Input::Session(BoxEvent::Updating { done: 500, total: 1000 }));
+        finish_analysis(&mut app);
+        app.handle(2, Input::Session(BoxEvent::Dropped(Dropped::Failed(Fault::Timeout))));
+        app.handle(3, Input::Session(BoxEvent::Receiving { done: 0, total: 1000 }));
+        app.handle(4, Input::Session(BoxEvent::Dropped(Dropped::Cancelled)));
+        assert_eq!(*app.view(), View::Ready { results: 42 });
+    }
+
+    #[test]
+    fn the_end_of_an_update_behind_a_result_leaves_it_with_its_own_model() {
+        for new in [true, false] {
+            let mut app = app();
+            let old = app.identity();
+            leave_an_image(&mut app);
+            app.handle(0, Input::Session(BoxEvent::Updating { done: 1000, total: 1000 }));
+            app.handle(0, Input::Session(BoxEvent::HostGone));
+            let record = finish_analysis(&mut app);
+            app.handle(2, installed(new));
+            assert!(shows(&app, &record), "{:?}", app.view());
+            assert_eq!(app.identity(), old);
+        }
+    }
+
+    #[test]
+    fn a_model_that_is_not_taken_at_its_announcement_leaves_the_verdict() {
+        let mut app = app();
+        start_analysis(&mut app);
+        let record = finish_analysis(&mut app);
+        assert_eq!(app.handle(2, Input::Session(BoxEvent::Dropped(Dropped::Rejected(ModelRefusal::TooLarge)))), []);
+        assert!(shows(&app, &record));
+    }
+
+    #[test]
+    fn a_lost_line_leaves_a_verdict_and_is_told_after_it() {
+        for last in [true, false] {
+            let mut app = app();
+            start_analysis(&mut app);
+            let record = finish_analysis(&mut app);
+            assert_eq!(app.handle(2, Input::LineLost { last }), []);
+            assert!(shows(&app, &record));
+            let after = if last { View::Error(Trouble::LineLost) } else { View::Ready { results: 42 } };
+            assert_eq!(app.handle(3, Input::Key(Key::Back)), [Effect::Show(after)]);
+        }
     }
 
     #[test]

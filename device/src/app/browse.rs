@@ -13,12 +13,11 @@ const BROWSING_MS: u64 = 60_000;
 
 impl App {
     pub(super) fn key(&mut self, now: u64, key: Key) -> Vec<Effect> {
-        // Nothing hides an image or a model that comes in, or an image that is being judged.
-        if matches!(self.view, View::Receiving { .. } | View::Updating { .. } | View::Analysing) {
+        if self.view.is_busy() {
             return Vec::new();
         }
         match (key, &self.view) {
-            (Key::Older, View::History { page, pages, .. }) => self.turn_to(page.saturating_add(1).min(*pages)),
+            (Key::Older, View::History { page, pages, .. }) => self.turn_to(page.saturating_add(1).min(*pages).max(1)),
             (Key::Newer, View::History { page, .. }) => self.turn_to(page.saturating_sub(1).max(1)),
             (Key::Older, _) => self.turn_to(1),
             (Key::Newer, _) => Vec::new(),
@@ -35,12 +34,11 @@ impl App {
     }
 
     pub(super) fn recalled(&mut self, now: u64, records: Result<Vec<ResultRecord>, Fault>) -> Vec<Effect> {
-        // An image that has come meanwhile goes first.
-        let busy = matches!(self.view, View::Receiving { .. } | View::Updating { .. } | View::Analysing);
-        match (self.wanted.take().filter(|_| !busy), records) {
+        // An image or a model that has come meanwhile goes first.
+        match (self.wanted.take().filter(|_| !self.view.is_busy()), records) {
             (None, _) => Vec::new(),
             (Some(page), Ok(results)) => {
-                let pages = self.records.div_ceil(PAGE).max(1);
+                let pages = self.records.div_ceil(PAGE);
                 vec![self.browse(now, View::History { results, page, pages })]
             }
             (Some(_), Err(fault)) => vec![self.notice(now, View::Error(fault.into()))],
@@ -121,9 +119,9 @@ mod tests {
         let mut app = app();
         app.records = 0;
         press(&mut app, 0, Key::Older);
-        assert_eq!(page(&app), (1, 1, vec![]));
+        assert_eq!(page(&app), (1, 0, vec![]));
         press(&mut app, 0, Key::Older);
-        assert_eq!(page(&app), (1, 1, vec![]));
+        assert_eq!(page(&app), (1, 0, vec![]));
     }
 
     #[test]
@@ -176,6 +174,17 @@ mod tests {
         let effects = app.handle(0, Input::Recalled(Err(Fault::Storage)));
         assert_eq!(effects, [Effect::Show(View::Error(Fault::Storage.into()))]);
         assert_eq!(app.deadline(), Some(NOTICE_MS));
+    }
+
+    #[test]
+    fn a_lost_line_does_not_hide_what_a_person_reads() {
+        let mut app = app();
+        press(&mut app, 0, Key::About);
+        assert_eq!(app.handle(1, Input::LineLost { last: true }), []);
+        press(&mut app, 2, Key::Older);
+        assert_eq!(app.handle(3, Input::LineLost { last: true }), []);
+        assert_eq!(page(&app).0, 1);
+        assert_eq!(app.handle(2 + BROWSING_MS, Input::Tick), [Effect::Show(View::Error(Trouble::LineLost))]);
     }
 
     #[test]

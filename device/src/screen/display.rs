@@ -1,12 +1,15 @@
 //! The thread that draws, so that drawing never keeps the line waiting.
 
 use std::{
+    panic::{AssertUnwindSafe, catch_unwind},
     sync::mpsc::{Receiver, Sender, channel},
     thread,
 };
 
+use embedded_graphics::pixelcolor::{Rgb888, RgbColor};
+
 use super::{
-    Language, Scene, draw,
+    Language, Scene, Trouble, View, draw,
     frame::Frame,
     sink::{Folder, Framebuffer, SinkError, png},
 };
@@ -44,6 +47,8 @@ impl Sinks {
     }
 }
 
+type Draw = fn(&Scene, ScreenSize, Language) -> Frame;
+
 enum Order {
     Show(Box<Scene>),
     Picture(Box<dyn FnOnce(Option<Vec<u8>>) + Send>),
@@ -59,8 +64,12 @@ pub struct Display {
 impl Display {
     /// Starts the thread.
     pub fn start(sinks: Sinks) -> Self {
+        Self::start_with(sinks, draw)
+    }
+
+    fn start_with(sinks: Sinks, draw: Draw) -> Self {
         let (orders, received) = channel();
-        let thread = thread::spawn(move || work(&sinks, &received));
+        let thread = thread::spawn(move || work(&sinks, &received, draw));
         Self { orders: Some(orders), thread: Some(thread) }
     }
 
@@ -87,8 +96,9 @@ impl Drop for Display {
     }
 }
 
-fn work(sinks: &Sinks, orders: &Receiver<Order>) {
+fn work(sinks: &Sinks, orders: &Receiver<Order>, draw: Draw) {
     let mut scene: Option<Box<Scene>> = None;
+    let mut frame: Option<Frame> = None;
     let mut troubled = false;
     while let Ok(first) = orders.recv() {
         let mut takers = Vec::new();
@@ -102,18 +112,83 @@ fn work(sinks: &Sinks, orders: &Receiver<Order>) {
                 Order::Picture(take) => takers.push(take),
             }
         }
-        let Some(scene) = &scene else {
-            takers.into_iter().for_each(|take| take(None));
-            continue;
-        };
-        if changed || !takers.is_empty() {
-            let frame = draw(scene, sinks.size, sinks.language);
-            let shown = if changed { sinks.show(&frame) } else { Ok(()) };
+        if let (Some(scene), true) = (&scene, changed) {
+            frame = drawn(scene, sinks, draw);
+            let shown = match &frame {
+                Some(frame) => sinks.show(frame),
+                None => sinks.show(&Frame::new(sinks.size.width, sinks.size.height, Rgb888::BLACK)),
+            };
             if let (Err(error), false) = (&shown, troubled) {
                 crate::say(format_args!("{error}"));
             }
             troubled = shown.is_err();
-            takers.into_iter().for_each(|take| take(png(&frame).ok()));
         }
+        takers.into_iter().for_each(|take| take(frame.as_ref().and_then(|frame| png(frame).ok())));
+    }
+}
+
+/// Draws a scene, or that it could not be drawn; `None` if not even that can be. A panic over one scene must neither leave
+/// the one before on the screen, which may be the verdict on another child, nor end the thread.
+fn drawn(scene: &Scene, sinks: &Sinks, draw: Draw) -> Option<Frame> {
+    const CAUSE: &str = "the screen could not be drawn";
+    let attempt = |scene: &Scene| catch_unwind(AssertUnwindSafe(|| draw(scene, sinks.size, sinks.language))).ok();
+    attempt(scene).or_else(|| {
+        crate::say(format_args!("{CAUSE}: report the panic above and what was to be shown; the box goes on"));
+        attempt(&Scene { identity: scene.identity.clone(), view: View::Error(Trouble::Failed(CAUSE.to_owned())) })
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::screen::Identity;
+
+    fn scene(view: View) -> Scene {
+        Scene { identity: Identity::default(), view }
+    }
+
+    /// Shows views, each drawn by `draw`; what pictures are then taken, and what is then in the folder.
+    fn show<const N: usize>(draw: Draw, views: [View; N]) -> [(Option<Vec<u8>>, Vec<u8>); N] {
+        let folder = tempfile::tempdir().unwrap();
+        let sink = Folder::create(folder.path()).unwrap();
+        let file = sink.file().to_owned();
+        let (size, language) = (ScreenSize::default(), Language::English);
+        let display = Display::start_with(Sinks { size, language, folder: Some(sink), framebuffer: None }, draw);
+        views.map(|view| {
+            let (sender, taken) = channel();
+            display.show(scene(view));
+            display.picture(move |png| sender.send(png).unwrap());
+            (taken.recv().unwrap(), std::fs::read(&file).unwrap())
+        })
+    }
+
+    fn file_of(view: View) -> Vec<u8> {
+        png(&draw(&scene(view), ScreenSize::default(), Language::English)).unwrap()
+    }
+
+    #[test]
+    fn a_panic_over_one_scene_shows_an_error_and_ends_nothing() {
+        let fragile: Draw = |scene, size, language| match scene.view {
+            View::Analysing => panic!("as if the drawing were wrong"),
+            _ => draw(scene, size, language),
+        };
+        let shown = show(fragile, [View::Stopped, View::Analysing, View::About]);
+        let failed = View::Error(Trouble::Failed("the screen could not be drawn".to_owned()));
+        for ((taken, kept), wanted) in shown.into_iter().zip([View::Stopped, failed, View::About].map(file_of)) {
+            assert!(taken.as_ref() == Some(&wanted) && kept == wanted);
+        }
+    }
+
+    #[test]
+    fn a_screen_that_cannot_even_show_an_error_is_blank() {
+        let broken: Draw = |scene, size, language| match scene.view {
+            View::Stopped => draw(scene, size, language),
+            _ => panic!("as if the drawing were wrong"),
+        };
+        let [_, (taken, kept), (again, _)] = show(broken, [View::Stopped, View::Analysing, View::Stopped]);
+        assert_eq!(taken, None);
+        let blank = image::load_from_memory(&kept).unwrap().into_rgb8();
+        assert!(blank.iter().all(|&value| value == 0));
+        assert_eq!(again, Some(file_of(View::Stopped)));
     }
 }

@@ -173,7 +173,7 @@ pub enum View {
     Stopped,
     /// An image may be sent.
     Ready {
-        /// Results in the journal.
+        /// Number of the last result: how many there have been, of which the journal may have deleted the oldest.
         results: u64,
     },
     /// An image comes in.
@@ -207,15 +207,22 @@ pub enum View {
     Error(Trouble),
     /// A page of past results.
     History {
-        /// At most [`PAGE`] of them, the newest first.
+        /// At most [`PAGE`] of them, the newest first. Those that the journal has deleted are missing.
         results: Vec<ResultRecord>,
         /// Number of the page, from 1 for the newest results.
         page: u64,
-        /// Number of pages.
+        /// Number of pages for all results that there have been; 0 if there has been none.
         pages: u64,
     },
     /// What the box is.
     About,
+}
+
+impl View {
+    /// Whether an image or a model comes in, or an image is being judged: nothing that a person turns to hides it.
+    pub fn is_busy(&self) -> bool {
+        matches!(self, Self::Receiving { .. } | Self::Updating { .. } | Self::Analysing)
+    }
 }
 
 /// Results on a page of the history.

@@ -152,7 +152,8 @@ pub(crate) fn all_scenes() -> Vec<(String, Scene)> {
         ("result-synthetic", Scene { identity: longest.clone(), view: result(1.0, &long) }),
         ("result-refer-synthetic", Scene { identity: longest.clone(), view: result(0.64, &long) }),
         ("receiving-much", synthetic(View::Receiving { done: 33_554_432, total: 33_554_432 })),
-        ("history-empty", scene(View::History { results: Vec::new(), page: 1, pages: 1 })),
+        ("history-empty", scene(View::History { results: Vec::new(), page: 1, pages: 0 })),
+        ("history-deleted", scene(View::History { results: Vec::new(), page: 22, pages: 22 })),
         (
             "history-long",
             Scene {

@@ -109,8 +109,8 @@ pub struct Words {
     pub stopped: Notice,
     /// An image may be sent.
     pub ready: Notice,
-    /// Before the number of results in the journal.
-    pub results_kept: &'static str,
+    /// Before the number of results that there have been.
+    pub results: &'static str,
     /// Before the model's digest.
     pub digest: &'static str,
     /// Before the version of the program.
@@ -159,8 +159,10 @@ pub struct Words {
     pub restart: &'static str,
     /// Above the past results.
     pub history: &'static str,
-    /// Where there are none.
+    /// Where there has been none.
     pub no_results: &'static str,
+    /// Where those of a page have been deleted to make room for new ones.
+    pub not_kept: &'static str,
     /// Before the number of the page.
     pub page: &'static str,
     /// Of a result from before the clock was set.

@@ -234,7 +234,7 @@ impl<'a> Layout<'a> {
         self.notice(upper, Symbol::Ring, GREEN, words.ready);
         self.fill(facts, self.px(10.0), PANEL);
         let columns = [
-            (words.results_kept, results.to_string()),
+            (words.results, results.to_string()),
             (words.digest, format!("{:.12}", identity.digest)),
             (words.version, identity.software.clone()),
         ];

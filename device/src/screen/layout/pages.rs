@@ -10,7 +10,8 @@ impl Layout<'_> {
     pub(super) fn history(&mut self, body: Area, results: &[ResultRecord], [page, pages]: [u64; 2]) {
         let words = self.words();
         if results.is_empty() {
-            let notice = Notice { word: words.history, meaning: words.no_results };
+            let meaning = if pages == 0 { words.no_results } else { words.not_kept };
+            let notice = Notice { word: words.history, meaning };
             return self.notice(body, Symbol::Ring, QUIET, notice);
         }
         let number = format!("{} {page}/{pages}", words.page);
@@ -115,6 +116,23 @@ fn minutes(seconds: u64) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::{
+        config::ScreenSize,
+        screen::{Language, Scene, View, layout},
+    };
+
+    #[test]
+    fn a_page_of_deleted_results_does_not_say_that_there_have_been_none() {
+        for language in Language::ALL {
+            let words = language.words();
+            for (pages, told) in [(0, words.no_results), (3, words.not_kept)] {
+                let view = View::History { results: Vec::new(), page: pages.max(1), pages };
+                let scene = Scene { identity: Identity::default(), view };
+                let layout = layout(&scene, ScreenSize::default(), language);
+                assert!(layout.placed().any(|placed| placed.text == told), "{language}: {told}");
+            }
+        }
+    }
 
     #[test]
     fn times_are_told_to_the_minute() {
