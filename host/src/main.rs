@@ -5,8 +5,8 @@ use std::{io, process::ExitCode};
 use clap::{Parser, Subcommand};
 use host::{
     commands::{
-        augment, evaluate, flash, info, predict, quantize, results, robustness, screenshot, send, study, synthetic,
-        train, update,
+        augment, evaluate, flash, image, info, predict, quantize, results, robustness, screenshot, send, study,
+        synthetic, train, update,
     },
     exit::Failure,
 };
@@ -58,6 +58,8 @@ enum Command {
     Screenshot(screenshot::Options),
     /// Send another model to the box, which judges by it from then on
     Update(update::Options),
+    /// Make the image of the memory card of a box
+    Image(image::Options),
     /// Write the image of a box to a memory card and read it back
     Flash(flash::Options),
 }
@@ -77,6 +79,7 @@ fn main() -> ExitCode {
         Command::Results(options) => results::run(options),
         Command::Screenshot(options) => screenshot::run(options),
         Command::Update(options) => update::run(options),
+        Command::Image(options) => image::run(options),
         Command::Flash(options) => flash::run(options),
     };
     match result {

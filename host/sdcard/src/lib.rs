@@ -1,3 +1,4 @@
 //! The memory card of the box: building its image, and writing it to a medium.
 
+pub mod build;
 pub mod flash;

@@ -3,6 +3,7 @@
 pub mod augment;
 pub mod evaluate;
 pub mod flash;
+pub mod image;
 pub mod info;
 mod part;
 pub mod predict;

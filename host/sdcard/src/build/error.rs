@@ -1,0 +1,90 @@
+//! Why an image cannot be made.
+
+use std::{io, path::PathBuf};
+
+/// Why an image cannot be made, and what to do.
+#[derive(Debug, thiserror::Error)]
+pub enum BuildError {
+    /// a file cannot be read
+    #[error("cannot read {path}: {source}; check the name and the permissions", path = path.display())]
+    Read {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+    /// the image cannot be written
+    #[error("cannot write {path}: {source}; name another with --out, or make room", path = path.display())]
+    Write {
+        /// The image.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+    /// a package cannot be fetched
+    #[error(
+        "cannot fetch {file}: {reason}; fetch it yourself from {url} into {folder}, and run this again",
+        folder = folder.display()
+    )]
+    Fetch {
+        /// The package.
+        file: String,
+        /// Where it is.
+        url: String,
+        /// Where it is to be put.
+        folder: PathBuf,
+        /// What went wrong.
+        reason: String,
+    },
+    /// a package is not the pinned one
+    #[error("{path} is not the package that this version is made with (its SHA-256 is not {sha256}): delete it", path = path.display())]
+    WrongPackage {
+        /// The file.
+        path: PathBuf,
+        /// The digest that it should have.
+        sha256: String,
+    },
+    /// another program fails
+    #[error("`{program}` fails: {reason}; {remedy}")]
+    Tool {
+        /// The program.
+        program: String,
+        /// What it says.
+        reason: String,
+        /// What to do.
+        remedy: String,
+    },
+    /// a module is not in the kernel's package
+    #[error("the kernel's package has no module {0}: correct the list of drivers for this kernel")]
+    NoModule(String),
+    /// the program of the box is none
+    #[error(
+        "the program of the box is not a static one for aarch64 ({0}): build it with --target aarch64-unknown-linux-gnu"
+    )]
+    Program(&'static str),
+    /// the boot files are not complete
+    #[error("the boot files in {folder} serve no board: {missing}", folder = folder.display())]
+    Firmware {
+        /// The folder.
+        folder: PathBuf,
+        /// What is missing for which board.
+        missing: String,
+    },
+    /// a boot file is not what its name says
+    #[error("{path} is not a boot file of a Raspberry Pi ({reason}): take it from the official firmware", path = path.display())]
+    FirmwareFile {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        reason: &'static str,
+    },
+    /// the boot partition cannot hold everything
+    #[error("the boot partition cannot be filled: {0}; use a smaller program or model")]
+    Boot(io::Error),
+    /// the archive of the initial file system cannot be made
+    #[error("the initial file system cannot be made: {0}; use a smaller program")]
+    Initramfs(io::Error),
+    /// the manifest cannot be written
+    #[error("the manifest cannot be made: {0}; report this")]
+    Manifest(String),
+}

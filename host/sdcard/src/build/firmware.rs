@@ -1,0 +1,135 @@
+//! The boot files of a real Raspberry Pi: the first stage, which only its maker supplies.
+
+use std::path::Path;
+
+use super::{BuildError, Files};
+
+/// `config.txt`, which the first stage reads: it starts U-Boot with the device tree of the board.
+pub(super) const CONFIGURATION: &str = "\
+# Read by the first stage of the Raspberry Pi. The settings of the box are in box.toml.
+arm_64bit=1
+enable_uart=1
+kernel=u-boot.bin
+disable_splash=1
+disable_overscan=1
+hdmi_force_hotplug=1
+[pi3]
+device_tree=broadcom/bcm2837-rpi-3-b.dtb
+[pi3+]
+device_tree=broadcom/bcm2837-rpi-3-b-plus.dtb
+[pi02]
+device_tree=broadcom/bcm2837-rpi-zero-2-w.dtb
+[pi4]
+device_tree=broadcom/bcm2711-rpi-4-b.dtb
+[all]
+";
+
+/// A board that the image is made for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Board {
+    /// Raspberry Pi 3 Model B and B+.
+    Pi3,
+    /// Raspberry Pi Zero 2 W.
+    Zero2W,
+    /// Raspberry Pi 4 Model B.
+    Pi4,
+}
+
+impl Board {
+    /// Every board.
+    pub const ALL: [Self; 3] = [Self::Pi3, Self::Zero2W, Self::Pi4];
+
+    /// Its name.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Pi3 => "Raspberry Pi 3",
+            Self::Zero2W => "Raspberry Pi Zero 2 W",
+            Self::Pi4 => "Raspberry Pi 4",
+        }
+    }
+
+    /// The boot files that it needs on the card.
+    pub const fn boot_files(self) -> &'static [&'static str] {
+        match self {
+            Self::Pi3 | Self::Zero2W => &["bootcode.bin", "start.elf", "fixup.dat"],
+            Self::Pi4 => &["start4.elf", "fixup4.dat"],
+        }
+    }
+
+    /// Its device trees, as the kernel's package names them.
+    pub(super) const fn device_trees(self) -> &'static [&'static str] {
+        match self {
+            Self::Pi3 => &["broadcom/bcm2837-rpi-3-b.dtb", "broadcom/bcm2837-rpi-3-b-plus.dtb"],
+            Self::Zero2W => &["broadcom/bcm2837-rpi-zero-2-w.dtb"],
+            Self::Pi4 => &["broadcom/bcm2711-rpi-4-b.dtb"],
+        }
+    }
+}
+
+/// The boot files of every board for which a folder has all of them, and these boards.
+pub(super) fn read(folder: &Path) -> Result<(Files, Vec<Board>), BuildError> {
+    let mut files = Files::new();
+    let (mut boards, mut missing) = (Vec::new(), Vec::new());
+    for board in Board::ALL {
+        let absent: Vec<&str> =
+            board.boot_files().iter().copied().filter(|name| !folder.join(name).is_file()).collect();
+        if !absent.is_empty() {
+            missing.push(format!("for the {} put {} there", board.name(), absent.join(", ")));
+            continue;
+        }
+        boards.push(board);
+        for &name in board.boot_files() {
+            if !files.iter().any(|(known, _)| known == name) {
+                files.push((name.to_owned(), read_one(&folder.join(name))?));
+            }
+        }
+    }
+    if boards.is_empty() {
+        return Err(BuildError::Firmware { folder: folder.to_owned(), missing: missing.join("; ") });
+    }
+    Ok((files, boards))
+}
+
+fn read_one(path: &Path) -> Result<Vec<u8>, BuildError> {
+    let bytes = super::read(path)?;
+    let wrong = |reason| Err(BuildError::FirmwareFile { path: path.to_owned(), reason });
+    let is_program = path.extension().is_some_and(|extension| extension == "elf");
+    match &bytes[..] {
+        [] => wrong("it is empty"),
+        [b'<' | b'{', ..] => wrong("it is a web page"),
+        bytes if is_program && !bytes.starts_with(b"\x7fELF") => wrong("it is no ELF file"),
+        _ => Ok(bytes),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_board_is_served_when_all_its_files_are_there() {
+        let folder = tempfile::tempdir().unwrap();
+        let write = |name: &str, bytes: &[u8]| std::fs::write(folder.path().join(name), bytes).unwrap();
+        let error = read(folder.path()).unwrap_err().to_string();
+        assert!(error.contains("Pi 4 put start4.elf, fixup4.dat there"), "{error}");
+        write("start4.elf", b"\x7fELF...");
+        write("fixup4.dat", b"data");
+        let (files, boards) = read(folder.path()).unwrap();
+        assert_eq!(boards, [Board::Pi4]);
+        assert_eq!(files.iter().map(|(name, _)| name.as_str()).collect::<Vec<_>>(), ["start4.elf", "fixup4.dat"]);
+        for name in Board::Pi3.boot_files() {
+            write(name, b"\x7fELF...");
+        }
+        let (files, boards) = read(folder.path()).unwrap();
+        assert_eq!((files.len(), boards.len()), (5, 3));
+        write("start.elf", b"<!DOCTYPE html>");
+        assert!(matches!(read(folder.path()), Err(BuildError::FirmwareFile { reason: "it is a web page", .. })));
+    }
+
+    #[test]
+    fn every_device_tree_that_the_first_stage_is_told_of_is_on_the_card() {
+        let named: Vec<_> = CONFIGURATION.lines().filter_map(|line| line.strip_prefix("device_tree=")).collect();
+        let carried: Vec<_> = Board::ALL.iter().flat_map(|board| board.device_trees()).copied().collect();
+        assert_eq!(named, carried);
+    }
+}

@@ -1,0 +1,81 @@
+//! The initial file system of the kernel, the only one that the box's programs come from.
+
+use std::io::{self, Write};
+
+use cpio::newc::{Builder, trailer};
+use flate2::{Compression, GzBuilder};
+
+use super::{BuildError, drivers::Driver};
+
+const FOLDER: u32 = 0o040_755;
+const FILE: u32 = 0o100_644;
+const PROGRAM: u32 = 0o100_755;
+
+/// The archive, compressed: `/init`, and `/drivers` with the list in which they are loaded.
+pub(super) fn archive(program: &[u8], drivers: &[Driver]) -> Result<Vec<u8>, BuildError> {
+    let list: String = drivers.iter().map(|driver| line(driver) + "\n").collect();
+    let pack = || -> io::Result<Vec<u8>> {
+        let mut archive = GzBuilder::new().mtime(0).write(Vec::new(), Compression::best());
+        let mut number = 0;
+        let mut add = |name: &str, mode: u32, bytes: &[u8]| -> io::Result<()> {
+            number += 1;
+            let length = u32::try_from(bytes.len()).map_err(io::Error::other)?;
+            let mut entry = Builder::new(name).ino(number).mode(mode).nlink(1).write(&mut archive, length);
+            entry.write_all(bytes)?;
+            entry.finish()?;
+            Ok(())
+        };
+        add("init", PROGRAM, program)?;
+        add("drivers", FOLDER, &[])?;
+        add("drivers/list", FILE, list.as_bytes())?;
+        for driver in drivers {
+            add(&format!("drivers/{}", driver.file), FILE, &driver.bytes)?;
+        }
+        trailer(&mut archive)?;
+        archive.finish()
+    };
+    pack().map_err(BuildError::Initramfs)
+}
+
+fn line(driver: &Driver) -> String {
+    format!("{} {}", driver.file, driver.parameters).trim_end().to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Read;
+
+    use cpio::newc::Reader;
+    use flate2::read::GzDecoder;
+
+    use super::*;
+
+    #[test]
+    fn program_and_drivers_are_in_it_and_the_same_inputs_give_the_same_bytes() {
+        let driver =
+            |file: &str, parameters| Driver { file: file.to_owned(), parameters, bytes: file.as_bytes().to_vec() };
+        let drivers = [driver("b.ko", ""), driver("a.ko", "some=1")];
+        let packed = archive(b"program", &drivers).unwrap();
+        assert_eq!(packed, archive(b"program", &drivers).unwrap());
+        let mut rest: Box<dyn Read> = Box::new(GzDecoder::new(packed.as_slice()));
+        let mut found = Vec::new();
+        loop {
+            let mut entry = Reader::new(rest).unwrap();
+            if entry.entry().is_trailer() {
+                break;
+            }
+            let mut bytes = Vec::new();
+            entry.read_to_end(&mut bytes).unwrap();
+            found.push((entry.entry().name().to_owned(), entry.entry().mode(), String::from_utf8(bytes).unwrap()));
+            rest = entry.finish().unwrap();
+        }
+        let expected = [
+            ("init", PROGRAM, "program"),
+            ("drivers", FOLDER, ""),
+            ("drivers/list", FILE, "b.ko\na.ko some=1\n"),
+            ("drivers/b.ko", FILE, "b.ko"),
+            ("drivers/a.ko", FILE, "a.ko"),
+        ];
+        assert_eq!(found, expected.map(|(name, mode, text)| (name.to_owned(), mode, text.to_owned())));
+    }
+}

@@ -1,0 +1,255 @@
+//! The image of the memory card.
+//!
+//! ```text
+//! MBR
+//! partition 1  FAT32, label PUMUA, read-only on the box: kernel, initial file system (the program of the box and its
+//!              drivers), boot loader, device trees, model, configuration, manifest; room for the boot files of a real
+//!              Raspberry Pi
+//! partition 2  ext4, label pumua-data: results and models that are sent to the box
+//! ```
+//!
+//! The same inputs make the same image to the bit: no time, no random number and no name of this computer goes into it.
+
+mod boot;
+mod drivers;
+mod error;
+mod firmware;
+mod initramfs;
+mod mbr;
+mod packages;
+mod program;
+mod uboot;
+
+pub use self::{
+    error::BuildError,
+    firmware::Board,
+    packages::{Package, Packages},
+    program::check as check_program,
+};
+
+use std::{
+    fs::{File, Permissions},
+    io::{self, Read, Seek, SeekFrom, Write},
+    os::unix::fs::PermissionsExt,
+    path::Path,
+    process::Command,
+};
+
+use flate2::{Compression, GzBuilder};
+use serde::Serialize;
+use sha2::{Digest, Sha256};
+
+use self::mbr::{Partition, SECTOR};
+
+/// Where the boot partition begins and its length in bytes: 96 MiB, of which about 45 are used.
+const BOOT: (u64, u64) = (1 << 20, 96 << 20);
+/// Length of the image in bytes. An emulated Raspberry Pi takes cards of a power of two only.
+pub const IMAGE_BYTES: u64 = 256 << 20;
+/// Where the data partition begins and its length in bytes: 159 MiB, several times what the journal may hold.
+const DATA: (u64, u64) = (BOOT.0 + BOOT.1, IMAGE_BYTES - BOOT.0 - BOOT.1);
+/// Identifies the data partition and seeds the hashes of its folders: any fixed number serves.
+const DATA_UUID: &str = "70756d75-6100-4000-8000-646174610001";
+
+/// Files of the boot partition: path and content.
+type Files = Vec<(String, Vec<u8>)>;
+
+/// What an image is made of.
+#[derive(Debug)]
+pub struct Inputs<'a> {
+    /// The program of the box: a static one for aarch64.
+    pub program: &'a [u8],
+    /// Version of the program.
+    pub version: &'a str,
+    /// The ONNX model.
+    pub model: &'a [u8],
+    /// The configuration, TOML.
+    pub configuration: &'a str,
+    /// Kernel and boot loader.
+    pub packages: &'a Packages,
+    /// Folder of the boot files that a real Raspberry Pi needs; without, the image boots on emulated machines only.
+    pub firmware: Option<&'a Path>,
+}
+
+/// What an image was made of, as it says on the card in `manifest.json`.
+#[derive(Debug, Serialize, PartialEq, Eq)]
+pub struct Manifest {
+    /// Version of the program of the box.
+    pub version: String,
+    /// What it is for.
+    pub note: &'static str,
+    /// Version of the kernel's package.
+    pub kernel: String,
+    /// Version of the boot loader's package.
+    pub u_boot: String,
+    /// The boards for which all boot files are on the card.
+    pub boards: Vec<&'static str>,
+    /// Every file of the boot partition but this one.
+    pub files: Vec<Entry>,
+}
+
+/// A file of the boot partition.
+#[derive(Debug, Clone, Serialize, PartialEq, Eq)]
+pub struct Entry {
+    /// Its path.
+    pub name: String,
+    /// Its length in bytes.
+    pub bytes: u64,
+    /// Its SHA-256 digest in hexadecimal digits.
+    pub sha256: String,
+}
+
+/// An image that has been made.
+#[derive(Debug)]
+pub struct Built {
+    /// What it was made of.
+    pub manifest: Manifest,
+    /// Digest of the image, before it is compressed, in hexadecimal digits.
+    pub sha256: String,
+    /// Bytes of all files on the card.
+    pub content: u64,
+    /// Bytes of the file that was written.
+    pub written: u64,
+}
+
+/// Makes an image and writes it to `out`, compressed with gzip if the name ends in `.gz`. An interrupted run leaves no file
+/// of that name.
+pub fn build(inputs: &Inputs<'_>, out: &Path) -> Result<Built, BuildError> {
+    program::check(inputs.program)?;
+    let (files, manifest) = content(inputs)?;
+    let content = files.iter().map(|(_, bytes)| bytes.len() as u64).sum();
+    let boot = boot::partition(&files, BOOT.1)?;
+
+    let folder = out.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let failed = |source| BuildError::Write { path: out.to_owned(), source };
+    // The permissions of any other file: whoever flashes it may be somebody else.
+    let temporary = || tempfile::Builder::new().permissions(Permissions::from_mode(0o666)).tempfile_in(folder);
+    let mut raw = temporary().map_err(failed)?;
+    let layout =
+        [Partition::fat32(BOOT.0 / SECTOR, BOOT.1 / SECTOR), Partition::linux(DATA.0 / SECTOR, DATA.1 / SECTOR)];
+    let mut lay_out = || -> io::Result<()> {
+        raw.as_file().set_len(IMAGE_BYTES)?;
+        raw.write_all(&mbr::sector(&layout))?;
+        write_sparsely(raw.as_file_mut(), BOOT.0, &boot)
+    };
+    lay_out().map_err(failed)?;
+    make_data_partition(raw.path())?;
+
+    let sha256 = digest_of(raw.as_file_mut()).map_err(failed)?;
+    let finished = if out.extension().is_some_and(|extension| extension == "gz") {
+        let mut packed = temporary().map_err(failed)?;
+        compress(raw.as_file_mut(), packed.as_file_mut()).map_err(failed)?;
+        packed
+    } else {
+        raw
+    };
+    let written = finished.as_file().metadata().map_err(failed)?.len();
+    finished.as_file().sync_all().map_err(failed)?;
+    finished.persist(out).map_err(|error| failed(error.error))?;
+    Ok(Built { manifest, sha256, content, written })
+}
+
+/// Every file of the boot partition, in order.
+fn content(inputs: &Inputs<'_>) -> Result<(Files, Manifest), BuildError> {
+    let unpacked = inputs.packages.unpack()?;
+    let drivers = drivers::collect(&unpacked.modules())?;
+    let mut files = vec![
+        ("box.toml".to_owned(), inputs.configuration.as_bytes().to_vec()),
+        ("config.txt".to_owned(), firmware::CONFIGURATION.as_bytes().to_vec()),
+        ("initramfs.gz".to_owned(), initramfs::archive(inputs.program, &drivers)?),
+        ("model.onnx".to_owned(), inputs.model.to_vec()),
+        ("u-boot.bin".to_owned(), unpacked.u_boot()?),
+        ("uboot.env".to_owned(), uboot::environment()),
+        ("vmlinuz".to_owned(), unpacked.kernel()?),
+    ];
+    for tree in Board::ALL.iter().flat_map(|board| board.device_trees()) {
+        files.push(((*tree).to_owned(), unpacked.device_tree(tree)?));
+    }
+    let mut boards = Vec::new();
+    if let Some(folder) = inputs.firmware {
+        let (found, served) = firmware::read(folder)?;
+        files.extend(found);
+        boards = served.into_iter().map(Board::name).collect();
+    }
+    let manifest = Manifest {
+        version: inputs.version.to_owned(),
+        note: "Pumua is a research aid, not a medical device.",
+        kernel: inputs.packages.kernel.version.clone(),
+        u_boot: inputs.packages.u_boot.version.clone(),
+        boards,
+        files: files
+            .iter()
+            .map(|(name, bytes)| Entry { name: name.clone(), bytes: bytes.len() as u64, sha256: hex(bytes) })
+            .collect(),
+    };
+    let mut text = serde_json::to_vec_pretty(&manifest).map_err(|error| BuildError::Manifest(error.to_string()))?;
+    text.push(b'\n');
+    files.push(("manifest.json".to_owned(), text));
+    Ok((files, manifest))
+}
+
+/// Makes the file system of the data partition within the image, with the system's own program for it.
+fn make_data_partition(image: &Path) -> Result<(), BuildError> {
+    let mut command = Command::new("mkfs.ext4");
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    // Debian keeps it where only the superuser looks.
+    let path = std::env::join_paths(std::env::split_paths(&path).chain(["/usr/sbin".into(), "/sbin".into()]));
+    command
+        .args(["-q", "-F", "-L", "pumua-data", "-U", DATA_UUID, "-m", "0", "-N", "2048", "-E"])
+        .arg(format!(
+            "offset={},hash_seed={DATA_UUID},lazy_itable_init=0,lazy_journal_init=0,root_owner=0:0,nodiscard",
+            DATA.0
+        ))
+        .arg(image)
+        .arg(format!("{}k", DATA.1 / 1024))
+        .env("PATH", path.unwrap_or_default())
+        // The time that it writes into the file system.
+        .env("E2FSPROGS_FAKE_TIME", "1")
+        .env_remove("MKE2FS_CONFIG");
+    packages::run(&mut command, "install e2fsprogs")
+}
+
+/// Writes what is not zero; the file reads as zeros elsewhere.
+fn write_sparsely(file: &mut File, at: u64, bytes: &[u8]) -> io::Result<()> {
+    const BLOCK: usize = 4096;
+    for (n, block) in (0..).zip(bytes.chunks(BLOCK)) {
+        if block.iter().any(|&byte| byte != 0) {
+            file.seek(SeekFrom::Start(at + n * BLOCK as u64))?;
+            file.write_all(block)?;
+        }
+    }
+    Ok(())
+}
+
+fn compress(raw: &mut File, packed: &mut File) -> io::Result<()> {
+    raw.seek(SeekFrom::Start(0))?;
+    let mut encoder = GzBuilder::new().mtime(0).write(packed, Compression::best());
+    io::copy(raw, &mut encoder)?;
+    encoder.finish()?;
+    Ok(())
+}
+
+fn digest_of(file: &mut File) -> io::Result<String> {
+    let mut digest = Sha256::new();
+    let mut bytes = vec![0; 1 << 20];
+    file.seek(SeekFrom::Start(0))?;
+    loop {
+        match file.read(&mut bytes)? {
+            0 => return Ok(digits(&digest.finalize())),
+            count => digest.update(&bytes[..count]),
+        }
+    }
+}
+
+/// The SHA-256 digest of some bytes in hexadecimal digits.
+fn hex(bytes: &[u8]) -> String {
+    digits(&Sha256::digest(bytes))
+}
+
+fn digits(digest: &[u8]) -> String {
+    digest.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+/// Reads a whole file.
+fn read(path: &Path) -> Result<Vec<u8>, BuildError> {
+    std::fs::read(path).map_err(|source| BuildError::Read { path: path.to_owned(), source })
+}

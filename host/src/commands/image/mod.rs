@@ -1,0 +1,186 @@
+//! `host image`: makes the image of the memory card of a box.
+
+mod program;
+
+use std::{
+    io::{self, Write},
+    path::PathBuf,
+};
+
+use anyhow::{Context, anyhow};
+use engine::{DEFAULT_MODEL, Model};
+use sdcard::build::{Built, Inputs, Packages, build};
+use serde_json::json;
+use shared::verdict::Profile;
+
+use crate::exit::{Exit, Failure};
+
+/// Options of `host image`.
+#[derive(Debug, clap::Args)]
+pub struct Options {
+    /// Image to write; compressed with gzip if the name ends in `.gz`
+    #[arg(long, value_name = "FILE", default_value = "runs/box.img.gz")]
+    out: PathBuf,
+    /// ONNX model made by `host train` [default: the one that ships]
+    #[arg(long, value_name = "FILE")]
+    model: Option<PathBuf>,
+    /// Also take a model that was trained on synthetic radiographs: its answers mean nothing medically
+    #[arg(long)]
+    allow_synthetic: bool,
+    /// Language of the screen: en, fr, pt or sw
+    #[arg(long, default_value = "en", value_parser = ["en", "fr", "pt", "sw"])]
+    language: String,
+    /// By which of the model's thresholds the box decides: screening, balanced or confirming [default: the model's own]
+    #[arg(long, value_name = "PROFILE")]
+    profile: Option<Profile>,
+    /// By how many degrees, clockwise, the panel is mounted turned
+    #[arg(long, value_name = "DEGREES", default_value = "0", value_parser = ["0", "90", "180", "270"])]
+    rotate: String,
+    /// Configuration of the box, TOML, in place of the one that these options make
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["language", "profile", "rotate"])]
+    config: Option<PathBuf>,
+    /// Folder of the boot files that a real Raspberry Pi needs (bootcode.bin, start.elf, fixup.dat; on a Pi 4 start4.elf,
+    /// fixup4.dat) [default: none; such an image starts on emulated machines only]
+    #[arg(long, value_name = "DIR")]
+    firmware: Option<PathBuf>,
+    /// Program of the box, a static one for aarch64 [default: it is compiled]
+    #[arg(long, value_name = "FILE")]
+    program: Option<PathBuf>,
+    /// Folder that keeps the packages of Debian [default: pumua in ~/.cache]
+    #[arg(long, value_name = "DIR")]
+    packages: Option<PathBuf>,
+    /// Print a JSON object
+    #[arg(long)]
+    json: bool,
+}
+
+/// Makes the image of the memory card of a box.
+pub fn run(options: Options) -> Result<Exit, Failure> {
+    let model = match &options.model {
+        Some(path) => std::fs::read(path).with_context(|| format!("cannot read the model {}", path.display()))?,
+        None => DEFAULT_MODEL.to_vec(),
+    };
+    let mut loaded = Model::from_bytes(&model).context("the model cannot be used")?;
+    if let Some(profile) = options.profile {
+        loaded.decide_by(profile).context("the model cannot be used")?;
+    }
+    if loaded.card().synthetic && !options.allow_synthetic {
+        let message = "the model was trained on synthetic radiographs, so its answers mean nothing medically: name another \
+                       with --model, or add --allow-synthetic";
+        return Err(anyhow!(message).into());
+    }
+    let configuration = match &options.config {
+        Some(path) => {
+            let text = std::fs::read_to_string(path);
+            let text = text.with_context(|| format!("cannot read the configuration {}", path.display()))?;
+            let parsed: Result<toml::Table, _> = text.parse();
+            parsed.with_context(|| format!("the configuration {} is no TOML: correct it", path.display()))?;
+            text
+        }
+        None => configuration(&options.language, options.profile, &options.rotate),
+    };
+    let packages = Packages::pinned(&options.packages.map_or_else(cache, Ok)?);
+    packages
+        .fetch(|name, bytes| crate::say!("fetching {name}, {} MB", bytes.div_ceil(1_000_000)))
+        .map_err(anyhow::Error::from)?;
+    let program = program::stripped(&match options.program {
+        Some(path) => path,
+        None => program::compiled()?,
+    })?;
+    if let Some(folder) = options.out.parent() {
+        std::fs::create_dir_all(folder).with_context(|| format!("cannot make the folder {}", folder.display()))?;
+    }
+    let inputs = Inputs {
+        program: &program,
+        version: env!("CARGO_PKG_VERSION"),
+        model: &model,
+        configuration: &configuration,
+        packages: &packages,
+        firmware: options.firmware.as_deref(),
+    };
+    crate::say!("making {}", options.out.display());
+    let built = build(&inputs, &options.out).map_err(anyhow::Error::from)?;
+    if built.manifest.boards.is_empty() {
+        crate::say!(
+            "no boot files of a Raspberry Pi are in it (--firmware), so it starts on emulated machines only; the files may \
+             also be copied to the partition PUMUA of the flashed card"
+        );
+    }
+    crate::say!("Pumua is a research aid, not a medical device.");
+    let mut out = io::stdout().lock();
+    if options.json {
+        writeln!(out, "{}", to_json(&built, &options.out))?;
+    } else {
+        writeln!(out, "{}", to_text(&built, &options.out))?;
+    }
+    Ok(Exit::Done)
+}
+
+/// Where the packages are kept.
+fn cache() -> anyhow::Result<PathBuf> {
+    let named = std::env::var_os("XDG_CACHE_HOME").filter(|folder| !folder.is_empty()).map(PathBuf::from);
+    let home = || std::env::var_os("HOME").map(|home| PathBuf::from(home).join(".cache"));
+    let folder =
+        named.or_else(home).context("there is no home folder to keep the packages in: name one with --packages")?;
+    Ok(folder.join("pumua"))
+}
+
+/// The configuration that goes onto the card.
+fn configuration(language: &str, profile: Option<Profile>, rotate: &str) -> String {
+    let profile = profile.map_or_else(|| "# profile = \"screening\"".to_owned(), |p| format!("profile = \"{p}\""));
+    format!(
+        "\
+# Settings of the box. It reads them when it starts. docs/box.md explains each.
+
+# Language of the screen: en, fr, pt or sw.
+language = \"{language}\"
+# By which of the model's thresholds it decides: screening, balanced or confirming.
+{profile}
+# By how many degrees, clockwise, the panel is mounted turned: 0, 90, 180 or 270.
+rotate = {rotate}
+# Lines on which it listens for the host: the serial port of the pin header, USB as a device of the host (Zero 2 W, Pi 4),
+# a USB-serial adapter, and the console of an emulated machine. Those that are absent are waited for.
+port = [\"/dev/ttyS1\", \"/dev/ttyGS0\", \"/dev/ttyUSB0\", \"/dev/hvc0\"]
+baud = 115200
+model = \"/boot/model.onnx\"
+framebuffer = \"/dev/fb0\"
+"
+    )
+}
+
+fn to_text(built: &Built, out: &std::path::Path) -> String {
+    let megabytes = |bytes: u64| format!("{:.1} MB", bytes as f64 / 1e6);
+    let boards =
+        if built.manifest.boards.is_empty() { "emulated ones".to_owned() } else { built.manifest.boards.join(", ") };
+    [
+        format!("image    {} ({}; {} of files)", out.display(), megabytes(built.written), megabytes(built.content)),
+        format!("sha256   {} (before compression)", built.sha256),
+        format!("kernel   {}", built.manifest.kernel),
+        format!("u-boot   {}", built.manifest.u_boot),
+        format!("boards   {boards}"),
+        format!("next     host flash {} DEVICE", out.display()),
+    ]
+    .join("\n")
+}
+
+fn to_json(built: &Built, out: &std::path::Path) -> serde_json::Value {
+    json!({
+        "image": out.display().to_string(), "bytes": built.written, "content": built.content, "sha256": built.sha256,
+        "manifest": built.manifest,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_configuration_is_toml_with_what_was_asked_for() {
+        let text = configuration("sw", Some(Profile::Screening), "90");
+        let table: toml::Table = text.parse().unwrap();
+        assert_eq!(table["language"].as_str(), Some("sw"));
+        assert_eq!(table["profile"].as_str(), Some("screening"));
+        assert_eq!(table["rotate"].as_integer(), Some(90));
+        assert!(!configuration("en", None, "0").parse::<toml::Table>().unwrap().contains_key("profile"));
+    }
+}

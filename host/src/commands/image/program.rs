@@ -1,0 +1,59 @@
+//! The program of the box, compiled for its processor.
+
+use std::{
+    io::{BufRead, BufReader},
+    path::{Path, PathBuf},
+    process::{Command, Stdio},
+};
+
+use anyhow::{Context, Result, bail};
+
+const TARGET: &str = "aarch64-unknown-linux-gnu";
+/// The workspace that this program comes from; its `.cargo/config.toml` says how the program of the box is linked.
+const WORKSPACE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/..");
+const REMEDY: &str = "install gcc-aarch64-linux-gnu and libc6-dev-arm64-cross, and see that \
+                      `rustup target add aarch64-unknown-linux-gnu` works; or name a program with --program";
+
+/// Compiles it and says where it is.
+pub(super) fn compiled() -> Result<PathBuf> {
+    crate::say!("compiling the program of the box; the first time this takes about ten minutes");
+    // Where there is no rustup the target may be there all the same: cargo will tell.
+    let _ = Command::new("rustup").args(["target", "add", TARGET]).stdout(Stdio::null()).stderr(Stdio::null()).status();
+    let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
+    let mut child = Command::new(cargo)
+        .args(["build", "--locked", "--package", "device", "--target", TARGET])
+        .args(["--message-format", "json-render-diagnostics"])
+        .current_dir(WORKSPACE)
+        .env_remove("RUSTFLAGS")
+        .stdout(Stdio::piped())
+        .spawn()
+        .context("cargo cannot be started: name a program with --program")?;
+    let stdout = child.stdout.take().context("the output of cargo is not to be had")?;
+    let mut found = None;
+    for line in BufReader::new(stdout).lines() {
+        let message: serde_json::Value = serde_json::from_str(&line?).unwrap_or_default();
+        if message["target"]["name"] == "device"
+            && let Some(path) = message["executable"].as_str()
+        {
+            found = Some(PathBuf::from(path));
+        }
+    }
+    match (child.wait()?.success(), found) {
+        (true, Some(path)) => Ok(path),
+        _ => bail!("the program of the box cannot be compiled: {REMEDY}"),
+    }
+}
+
+/// The program without what only a debugger reads.
+pub(super) fn stripped(program: &Path) -> Result<Vec<u8>> {
+    let read = |path: &Path| std::fs::read(path).with_context(|| format!("cannot read the program {}", path.display()));
+    sdcard::build::check_program(&read(program)?)?;
+    let folder = tempfile::tempdir().context("cannot make a temporary folder")?;
+    let out = folder.path().join("init");
+    let strip = if cfg!(target_arch = "aarch64") { "strip" } else { "aarch64-linux-gnu-strip" };
+    let status = Command::new(strip).arg("-o").arg(&out).arg(program).status();
+    if !status.with_context(|| format!("{strip} cannot be started: {REMEDY}"))?.success() {
+        bail!("{strip} fails on {}: {REMEDY}", program.display());
+    }
+    read(&out)
+}
