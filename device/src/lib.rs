@@ -1,5 +1,6 @@
 //! The clinic box: receives radiographs over a serial line, judges them and shows the verdict on its screen.
 //!
+//! - [`appliance`]: this program as the first process of the box;
 //! - [`config`]: flags, environment, configuration file;
 //! - [`link`]: serial port and pseudo-terminal;
 //! - [`keys`]: buttons and keyboards;
@@ -15,6 +16,7 @@
 
 pub mod analysis;
 pub mod app;
+pub mod appliance;
 pub mod config;
 pub mod journal;
 pub mod keys;
@@ -27,5 +29,6 @@ pub mod station;
 /// any more: the box outlives its log.
 pub fn say(words: std::fmt::Arguments<'_>) {
     use std::io::Write;
-    let _ = writeln!(std::io::stderr(), "device: {words}");
+    // In one piece, because each is a line of its own in the kernel's log.
+    let _ = std::io::stderr().write_all(format!("device: {words}\n").as_bytes());
 }

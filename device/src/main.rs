@@ -11,6 +11,7 @@ use anyhow::{Context, anyhow};
 use clap::Parser;
 use device::{
     analysis::Classifier,
+    appliance,
     config::{Flags, Settings},
     journal::{Journal, Repair},
     keys,
@@ -27,6 +28,9 @@ const MODEL: u8 = 3;
 const PORT: u8 = 4;
 
 fn main() -> ExitCode {
+    if appliance::is_first_process() {
+        appliance::run();
+    }
     // A setting that cannot be read must not give way to a default: the box would judge with another model.
     let unreadable =
         |name: &OsString, value: &OsString| name.to_string_lossy().starts_with("PUMUA_") && value.to_str().is_none();
@@ -35,7 +39,12 @@ fn main() -> ExitCode {
     }
     let settings = match Flags::parse().resolve(|name| std::env::var(name).ok()) {
         Ok(settings) => settings,
-        Err(error) => return fail(USAGE, &error.into()),
+        Err(error) => {
+            if appliance::is_supervised() {
+                appliance::show_failure(&error.to_string());
+            }
+            return fail(USAGE, &error.into());
+        }
     };
     match start(settings) {
         Ok(()) => ExitCode::SUCCESS,
@@ -59,8 +68,17 @@ fn described(error: &anyhow::Error) -> String {
 /// An exit code and the error that it stands for.
 type Failure = (u8, anyhow::Error);
 
-fn start(settings: Settings) -> Result<(), Failure> {
-    let sinks = Sinks::open(&settings).map_err(with(FAILED))?;
+fn start(mut settings: Settings) -> Result<(), Failure> {
+    let sinks = match Sinks::open(&settings) {
+        // A box without a screen still answers its host.
+        Err(error) if appliance::is_supervised() => {
+            device::say(format_args!("{error}; the box goes on without a screen"));
+            settings.framebuffer = None;
+            Sinks::open(&settings)
+        }
+        opened => opened,
+    };
+    let sinks = sinks.map_err(with(FAILED))?;
     if let Some(folder) = sinks.folder() {
         device::say(format_args!("the screen is kept in {}", folder.file().display()));
     }
@@ -110,7 +128,7 @@ fn serve(settings: Settings, display: &Display) -> Result<(), Failure> {
         if synthetic { " (trained on synthetic radiographs: its answers mean nothing medically)" } else { "" };
     let state = if station.is_reachable() { "READY" } else { "waiting for a line," };
     device::say(format_args!("{state} with the model {name}{warning}; a research aid, not a medical device"));
-    station.run();
+    station.run(appliance::sign_of_life());
     Ok(())
 }
 

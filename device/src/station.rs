@@ -21,6 +21,7 @@ use self::port::Port;
 use crate::{
     analysis::{Analyst, Classifier, Install, Report},
     app::{App, Effect, Input, Reply},
+    appliance::BEAT_EVERY,
     config::LineSettings,
     journal::{Journal, JournalError},
     keys::Key,
@@ -148,11 +149,12 @@ impl<'a> Station<'a> {
         move |key| !matches!(sender.try_send(Event::Key(key)), Err(TrySendError::Disconnected(_)))
     }
 
-    /// Serves hosts until it is stopped. The receiving end of the events ends with it, so that no thread that still
+    /// Serves hosts until it is stopped. `alive` is called at least every [`BEAT_EVERY`]. The receiving end of the events ends with it, so that no thread that still
     /// tells something waits for ever.
-    pub fn run(mut self) {
+    pub fn run(mut self, mut alive: impl FnMut()) {
         let Some(events) = self.events.take() else { return };
         while let Some(event) = self.next(&events) {
+            alive();
             match event {
                 Some(Event::Stop) => return,
                 Some(event) => self.handle(event),
@@ -171,13 +173,11 @@ impl<'a> Station<'a> {
     fn next(&self, events: &Receiver<Event>) -> Option<Option<Event>> {
         let now = self.now();
         let deadlines = self.ports.iter().map(|port| port.deadline(now)).chain([self.app.deadline()]);
-        match deadlines.flatten().min().map(|at| Duration::from_millis(at.saturating_sub(now))) {
-            None => events.recv().ok().map(Some),
-            Some(wait) => match events.recv_timeout(wait) {
-                Ok(event) => Some(Some(event)),
-                Err(RecvTimeoutError::Timeout) => Some(None),
-                Err(RecvTimeoutError::Disconnected) => None,
-            },
+        let due = deadlines.flatten().min().map(|at| Duration::from_millis(at.saturating_sub(now)));
+        match events.recv_timeout(due.unwrap_or(BEAT_EVERY).min(BEAT_EVERY)) {
+            Ok(event) => Some(Some(event)),
+            Err(RecvTimeoutError::Timeout) => Some(None),
+            Err(RecvTimeoutError::Disconnected) => None,
         }
     }
 

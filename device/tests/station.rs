@@ -127,7 +127,7 @@ impl Running {
                 LineSettings::Simulated { .. } => station.simulated_device().unwrap(),
             };
             told.send((station.stopper(), port, Box::new(station.keys()))).unwrap();
-            station.run();
+            station.run(|| ());
         });
         let (stopper, port, keys) = started.recv_timeout(Duration::from_secs(20)).unwrap();
         Self { stopper, port, keys, thread: Some(thread) }

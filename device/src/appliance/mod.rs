@@ -1,0 +1,131 @@
+//! The box as an appliance: this program as the first process of a small Linux system without any other program.
+//!
+//! The kernel starts it as `/init` of an initial file system that holds only it and the drivers named in
+//! [`drivers::LIST`]. It mounts what it needs, loads the drivers, opens the screen, finds both partitions of the memory
+//! card by their labels, and starts itself again as a worker, which is the box as anywhere else. Then it stays: it starts
+//! a worker that has died again, ends one that hangs, and feeds the hardware's watchdog, so that a box that hangs
+//! altogether starts anew. The boot partition is mounted read-only: nothing is ever written there.
+
+mod drivers;
+mod storage;
+pub mod supervisor;
+mod watchdog;
+
+pub use self::supervisor::{BEAT_EVERY, is_supervised, sign_of_life};
+
+use std::{
+    fs::{File, OpenOptions, create_dir_all},
+    io,
+    path::Path,
+    process::Command,
+    thread::sleep,
+    time::{Duration, Instant},
+};
+
+use rustix::{
+    mount::{MountFlags, mount},
+    stdio::dup2_stderr,
+};
+
+use self::{
+    storage::{BOOT, DATA, Storage},
+    supervisor::{Limits, SUPERVISED, Supervisor},
+    watchdog::Watchdog,
+};
+use crate::screen::{Identity, Language, Scene, Step, Trouble, View, draw, sink::Framebuffer};
+
+/// The configuration on the boot partition, where anybody can edit it who puts the card into a computer.
+const CONFIGURATION: &str = "/boot/box.toml";
+/// The screen of the box.
+const FRAMEBUFFER: &str = "/dev/fb0";
+/// How often it is looked whether the card is there.
+const LOOK_EVERY: Duration = Duration::from_millis(100);
+/// How long the card may take before somebody is told.
+const CARD_WITHIN: Duration = Duration::from_secs(15);
+
+/// Whether the kernel has started this process as the first one of the system. In a container, too, the first process has
+/// the number 1, but not this name.
+pub fn is_first_process() -> bool {
+    std::process::id() == 1 && std::env::args_os().next().is_some_and(|name| name == "/init")
+}
+
+/// Tells on the screen why a worker cannot start that has not opened the screen yet.
+pub fn show_failure(error: &str) {
+    Screen::default().show(View::Error(Trouble::Failed(error.to_owned())));
+}
+
+/// Runs the appliance; never returns.
+pub fn run() -> ! {
+    if let Err(error) = mount_system() {
+        crate::say(format_args!("cannot mount the kernel's file systems: {error}"));
+    }
+    if let Ok(log) = OpenOptions::new().write(true).open("/dev/kmsg") {
+        // Without it the kernel's console is written to, which serves as well.
+        let _ = dup2_stderr(&log);
+    }
+    crate::say(format_args!("starting, version {}", env!("CARGO_PKG_VERSION")));
+    let mut screen = Screen::default();
+    screen.show(View::Starting { step: Step::Drivers });
+    for (name, error) in drivers::load(Path::new(drivers::LIST)) {
+        crate::say(format_args!("the driver {name} cannot be loaded: {error}"));
+    }
+    screen.show(View::Starting { step: Step::Storage });
+    open_storage(&mut screen);
+    drop(screen);
+    // Not before: a card may take longer than the watchdog waits.
+    let mut watchdog = Watchdog::open(Path::new("/dev/watchdog"));
+    let worker = || {
+        let mut command = Command::new("/proc/self/exe");
+        command.args(["--config", CONFIGURATION, "--state-dir", DATA]).env(SUPERVISED, "1");
+        // Memory of images and screens goes back to the system at once, instead of lying about in pieces.
+        command.env("MALLOC_MMAP_THRESHOLD_", "65536").env("MALLOC_ARENA_MAX", "1");
+        command
+    };
+    Supervisor::new(worker, Limits::default()).run(|| watchdog.feed())
+}
+
+/// `/proc`, `/sys` and `/dev` as every Linux system has them.
+fn mount_system() -> io::Result<()> {
+    let flags = MountFlags::NOSUID | MountFlags::NOEXEC;
+    for (kind, at) in [("proc", "/proc"), ("sysfs", "/sys"), ("devtmpfs", "/dev")] {
+        create_dir_all(at)?;
+        mount(kind, at, kind, flags, None)?;
+    }
+    Ok(())
+}
+
+/// Mounts both partitions. A card that is missing or damaged is told of on the screen, and waited for.
+fn open_storage(screen: &mut Screen) {
+    let start = Instant::now();
+    let mut told = false;
+    loop {
+        match Storage::find(Path::new("/sys/class/block"), Path::new("/dev")).and_then(|storage| storage.mount()) {
+            Ok(()) => return crate::say(format_args!("the card is mounted at {BOOT} and {DATA}")),
+            Err(error) if !told && start.elapsed() > CARD_WITHIN => {
+                crate::say(format_args!("{error}"));
+                screen.show(View::Error(Trouble::Failed(error.to_string())));
+                told = true;
+            }
+            Err(_) => {}
+        }
+        sleep(LOOK_EVERY);
+    }
+}
+
+/// The screen, as soon as there is one. It speaks English: the configuration is on the card.
+#[derive(Default)]
+struct Screen(Option<Framebuffer>);
+
+impl Screen {
+    fn show(&mut self, view: View) {
+        if self.0.is_none() && File::open(FRAMEBUFFER).is_ok() {
+            self.0 = Framebuffer::open(Path::new(FRAMEBUFFER)).map_err(|e| crate::say(format_args!("{e}"))).ok();
+        }
+        if let Some(framebuffer) = &self.0 {
+            let scene = Scene { identity: Identity::default(), view };
+            if let Err(error) = framebuffer.write(&draw(&scene, framebuffer.size(), Language::default())) {
+                crate::say(format_args!("{error}"));
+            }
+        }
+    }
+}

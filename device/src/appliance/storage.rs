@@ -1,0 +1,139 @@
+//! The two partitions of the memory card, found by their labels: the names of disks differ from board to board.
+
+use std::{
+    fs::{File, create_dir_all, read_dir},
+    io::{self, Read},
+    path::{Path, PathBuf},
+};
+
+use rustix::{
+    io::Errno,
+    mount::{MountFlags, mount},
+};
+
+/// Where the boot partition is mounted, read-only.
+pub(super) const BOOT: &str = "/boot";
+/// Where the data partition is mounted.
+pub(super) const DATA: &str = "/data";
+/// Label of the boot partition, a FAT32 file system.
+const BOOT_LABEL: &[u8; 11] = b"PUMUA      ";
+/// Label of the data partition, an ext4 file system.
+const DATA_LABEL: &[u8; 16] = b"pumua-data\0\0\0\0\0\0";
+
+/// Why the card cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum StorageError {
+    #[error("the {0} partition of the memory card cannot be found")]
+    Missing(&'static str),
+    #[error("the {name} partition of the memory card ({device}) cannot be used: {source}")]
+    Mount { name: &'static str, device: PathBuf, source: io::Error },
+}
+
+/// Both partitions.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Storage {
+    boot: PathBuf,
+    data: PathBuf,
+}
+
+impl Storage {
+    /// Looks through the block devices that the kernel lists in `sys`; the devices themselves are in `dev`.
+    pub(super) fn find(sys: &Path, dev: &Path) -> Result<Self, StorageError> {
+        let (mut boot, mut data) = (None, None);
+        let mut names: Vec<_> = read_dir(sys).into_iter().flatten().flatten().map(|entry| entry.file_name()).collect();
+        names.sort();
+        for name in names.into_iter().filter(|name| sys.join(name).join("partition").exists()) {
+            let device = dev.join(name);
+            match label(&device) {
+                Ok(Some(Label::Boot)) if boot.is_none() => boot = Some(device),
+                Ok(Some(Label::Data)) if data.is_none() => data = Some(device),
+                _ => {}
+            }
+        }
+        let boot = boot.ok_or(StorageError::Missing("boot"))?;
+        let data = data.ok_or(StorageError::Missing("data"))?;
+        Ok(Self { boot, data })
+    }
+
+    /// Mounts both.
+    pub(super) fn mount(&self) -> Result<(), StorageError> {
+        let common = MountFlags::NOSUID | MountFlags::NODEV | MountFlags::NOEXEC | MountFlags::NOATIME;
+        let partitions = [
+            ("boot", &self.boot, BOOT, "vfat", common | MountFlags::RDONLY),
+            ("data", &self.data, DATA, "ext4", common),
+        ];
+        for (name, device, at, kind, flags) in partitions {
+            let mounted = create_dir_all(at).and_then(|()| match mount(device, at, kind, flags, None) {
+                // It is mounted already: the other one could not be the time before.
+                Err(Errno::BUSY) => Ok(()),
+                mounted => Ok(mounted?),
+            });
+            mounted.map_err(|source| StorageError::Mount { name, device: device.clone(), source })?;
+        }
+        Ok(())
+    }
+}
+
+#[derive(Debug, PartialEq, Eq)]
+enum Label {
+    Boot,
+    Data,
+}
+
+/// Whether the file system on a device is one of ours. Offsets: FAT32 boot sector, `BS_FilSysType` at 82 and `BS_VolLab`
+/// at 71; ext4 superblock at 1024, `s_magic` at 56 and `s_volume_name` at 120 within it.
+fn label(device: &Path) -> io::Result<Option<Label>> {
+    let mut head = Vec::new();
+    File::open(device)?.take(2048).read_to_end(&mut head)?;
+    let at = |offset: usize, bytes: &[u8]| head.get(offset..offset + bytes.len()) == Some(bytes);
+    Ok(if at(82, b"FAT32   ") && at(71, BOOT_LABEL) {
+        Some(Label::Boot)
+    } else if at(1024 + 56, &[0x53, 0xef]) && at(1024 + 120, DATA_LABEL) {
+        Some(Label::Data)
+    } else {
+        None
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn head(parts: &[(usize, &[u8])]) -> Vec<u8> {
+        let mut head = vec![0; 4096];
+        for (at, bytes) in parts {
+            head[*at..at + bytes.len()].copy_from_slice(bytes);
+        }
+        head
+    }
+
+    #[test]
+    fn partitions_are_found_by_label_whatever_they_are_called() {
+        let folder = tempfile::tempdir().unwrap();
+        let (sys, dev) = (folder.path().join("sys"), folder.path().join("dev"));
+        let fat = head(&[(71, b"PUMUA      FAT32   ")]);
+        let ext = head(&[(1080, &[0x53, 0xef]), (1144, b"pumua-data")]);
+        let other = head(&[(1080, &[0x53, 0xef]), (1144, b"root")]);
+        create_dir_all(&dev).unwrap();
+        // A whole disk, an empty reader, somebody else's partition, then ours.
+        let disks: [(&str, bool, &[u8]); 5] = [
+            ("sda", false, &fat),
+            ("sdb1", true, b""),
+            ("vda1", true, &other),
+            ("vda2", true, &ext),
+            ("vda3", true, &fat),
+        ];
+        assert!(matches!(Storage::find(&sys, &dev), Err(StorageError::Missing("boot"))));
+        for (name, partition, bytes) in disks {
+            create_dir_all(sys.join(name)).unwrap();
+            if partition {
+                std::fs::write(sys.join(name).join("partition"), "1\n").unwrap();
+            }
+            std::fs::write(dev.join(name), bytes).unwrap();
+        }
+        let found = Storage::find(&sys, &dev).unwrap();
+        assert_eq!(found, Storage { boot: dev.join("vda3"), data: dev.join("vda2") });
+        std::fs::write(dev.join("vda2"), other).unwrap();
+        assert!(matches!(Storage::find(&sys, &dev), Err(StorageError::Missing("data"))));
+    }
+}

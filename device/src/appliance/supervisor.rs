@@ -1,0 +1,155 @@
+//! Keeps a worker running.
+
+use std::{
+    io::{self, Read, Write},
+    process::{Command, Stdio},
+    sync::mpsc::{Receiver, RecvTimeoutError, channel},
+    thread,
+    time::{Duration, Instant},
+};
+
+use rustix::process::{Pid, Signal, WaitOptions, kill_process, wait};
+
+/// Set in the environment of a worker: it then writes a byte to its stdout every [`BEAT_EVERY`].
+pub const SUPERVISED: &str = "PUMUA_SUPERVISED";
+/// How often a worker tells that it is alive.
+pub const BEAT_EVERY: Duration = Duration::from_secs(1);
+
+/// Whether this process is a worker.
+pub fn is_supervised() -> bool {
+    std::env::var_os(SUPERVISED).is_some()
+}
+
+/// What a worker calls at least every [`BEAT_EVERY`]; without a supervisor it does nothing.
+pub fn sign_of_life() -> impl FnMut() {
+    let supervised = is_supervised();
+    let mut told: Option<Instant> = None;
+    move || {
+        if supervised && told.is_none_or(|told| told.elapsed() >= BEAT_EVERY / 2) {
+            // A supervisor that does not read has ended, and everything with it.
+            let _ = io::stdout().write_all(b"\n");
+            told = Some(Instant::now());
+        }
+    }
+}
+
+/// How long things may take.
+#[derive(Debug, Clone, Copy)]
+pub struct Limits {
+    /// Until a worker tells for the first time that it is alive: the model is loaded before.
+    pub start: Duration,
+    /// From one sign of life to the next.
+    pub silence: Duration,
+    /// Between the end of a worker and the start of the next one, so that what it showed last can be read.
+    pub pause: Duration,
+    /// Longest time between two feedings of the watchdog.
+    pub tick: Duration,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            start: Duration::from_secs(60),
+            silence: 10 * BEAT_EVERY,
+            pause: Duration::from_secs(5),
+            tick: Duration::from_secs(1),
+        }
+    }
+}
+
+/// Starts workers, one after the other.
+pub struct Supervisor<C> {
+    command: C,
+    limits: Limits,
+}
+
+impl<C: FnMut() -> Command> Supervisor<C> {
+    /// Workers are started by `command`.
+    pub fn new(command: C, limits: Limits) -> Self {
+        Self { command, limits }
+    }
+
+    /// Keeps a worker running for ever. `feed` is called at least every [`Limits::tick`], unless a worker that hangs cannot
+    /// be ended: then only the hardware's watchdog helps.
+    pub fn run(mut self, mut feed: impl FnMut()) -> ! {
+        loop {
+            let end = self.run_once(&mut feed).unwrap_or_else(|error| format!("cannot be started: {error}"));
+            crate::say(format_args!("the worker {end}; the next one starts in {:?}", self.limits.pause));
+            let ended = Instant::now();
+            while ended.elapsed() < self.limits.pause {
+                feed();
+                thread::sleep(self.limits.tick.min(self.limits.pause));
+            }
+        }
+    }
+
+    /// Runs one worker to its end and says in words how it ended.
+    pub fn run_once(&mut self, feed: &mut impl FnMut()) -> io::Result<String> {
+        let mut child = (self.command)().stdin(Stdio::null()).stdout(Stdio::piped()).spawn()?;
+        let stdout = child.stdout.take().ok_or_else(|| io::Error::other("its output is not to be had"))?;
+        let beats = listen(stdout);
+        let pid = Pid::from_child(&child);
+        let (mut heard, mut limit) = (Instant::now(), self.limits.start);
+        let (mut killed, mut told): (Option<Instant>, _) = (None, 0);
+        loop {
+            if killed.is_none_or(|killed| killed.elapsed() < self.limits.silence) {
+                feed();
+            }
+            // The end of a worker ends the waiting for its next sign of life at once.
+            match beats.recv_timeout(self.limits.tick) {
+                Ok(()) => {
+                    (heard, limit) = (Instant::now(), self.limits.silence);
+                    told = tell_memory(pid, told);
+                }
+                Err(RecvTimeoutError::Timeout) => {}
+                Err(RecvTimeoutError::Disconnected) => thread::sleep(Duration::from_millis(10)),
+            }
+            if let Some(end) = reap(pid)? {
+                return Ok(if killed.is_some() { "hung and was ended".to_owned() } else { end });
+            }
+            if heard.elapsed() > limit && killed.is_none() {
+                // Should it be gone already, the next round reaps it.
+                let _ = kill_process(pid, Signal::KILL);
+                killed = Some(Instant::now());
+            }
+        }
+    }
+}
+
+/// Tells the most memory that a worker has held when that is a MiB more than what was told before, in KiB. One that grows
+/// for ever is seen in the log.
+fn tell_memory(worker: Pid, told: u64) -> u64 {
+    let status = std::fs::read_to_string(format!("/proc/{}/status", worker.as_raw_nonzero())).unwrap_or_default();
+    let most = status.lines().find_map(|line| line.strip_prefix("VmHWM:")?.trim().strip_suffix(" kB")?.parse().ok());
+    match most {
+        Some(most) if most >= told + 1024 => {
+            crate::say(format_args!("the worker has held {most} KiB of memory at most"));
+            most
+        }
+        _ => told,
+    }
+}
+
+/// Tells of every sign of life, until the worker closes its end.
+fn listen(mut stdout: impl Read + Send + 'static) -> Receiver<()> {
+    let (sender, receiver) = channel();
+    thread::spawn(move || {
+        let mut bytes = [0; 64];
+        while matches!(stdout.read(&mut bytes), Ok(1..)) && sender.send(()).is_ok() {}
+    });
+    receiver
+}
+
+/// Takes note of every process that has ended, also of orphans, which the kernel hands to the first process. Tells how
+/// `worker` ended if it is among them.
+fn reap(worker: Pid) -> io::Result<Option<String>> {
+    while let Some((pid, status)) = wait(WaitOptions::NOHANG)? {
+        if pid == worker {
+            let signal = |signal| format!("was ended by signal {signal}");
+            let code = |code| format!("ended with exit code {code}");
+            let end = status.exit_status().map(code).or_else(|| status.terminating_signal().map(signal));
+            return Ok(Some(end.unwrap_or_else(|| "ended".to_owned())));
+        }
+    }
+    Ok(None)
+}

@@ -1,0 +1,37 @@
+//! The supervisor with real processes.
+#![expect(clippy::unwrap_used, reason = "helpers of tests")]
+
+use std::{process::Command, time::Duration};
+
+use device::appliance::supervisor::{Limits, Supervisor};
+
+fn end_of(script: &'static str) -> String {
+    let limits = Limits {
+        start: Duration::from_millis(1500),
+        silence: Duration::from_millis(500),
+        pause: Duration::ZERO,
+        tick: Duration::from_millis(50),
+    };
+    let worker = || {
+        let mut command = Command::new("/bin/sh");
+        command.args(["-c", script]);
+        command
+    };
+    let mut fed = 0;
+    let end = Supervisor::new(worker, limits).run_once(&mut || fed += 1).unwrap();
+    assert!(fed > 0);
+    end
+}
+
+/// One test in a file of its own: it reaps every child of the process, and processes that are started hold open for a
+/// moment what other threads have locked.
+#[test]
+fn workers_that_end_and_workers_that_hang_are_told_apart() {
+    assert_eq!(end_of("exit 3"), "ended with exit code 3");
+    assert_eq!(end_of("kill -SEGV $$"), "was ended by signal 11");
+    assert_eq!(end_of("sleep 60"), "hung and was ended", "never a sign of life");
+    assert_eq!(end_of("echo; exec sleep 60"), "hung and was ended", "one sign of life");
+    assert_eq!(end_of("for i in 1 2 3 4 5 6; do echo; sleep 0.2; done; exit 4"), "ended with exit code 4");
+    // The worker's child outlives it and holds its stdout open.
+    assert_eq!(end_of("echo; sleep 5 & exit 5"), "ended with exit code 5");
+}
