@@ -4,6 +4,8 @@
 //! `PUMUA_TEST_DATA` names) where they are; a test that needs real ones says so when it skips.
 #![expect(clippy::expect_used, reason = "this library is part of the tests")]
 
+pub mod machine;
+
 use std::{
     ffi::OsStr,
     io::{self, BufRead, BufReader, Write},

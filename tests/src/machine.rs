@@ -1,0 +1,276 @@
+//! The box as an appliance, on emulated machines.
+//!
+//! `PUMUA_TEST_IMAGE` names an image that `host image` has made (not compressed), `PUMUA_TEST_QEMU` a
+//! `qemu-system-aarch64`; `.ci/box` sets both. Without them these tests say that they skip.
+
+use std::{
+    fs::{self, File, OpenOptions},
+    io::{self, BufRead, BufReader, Cursor, Read, Seek, SeekFrom, Write},
+    os::unix::net::UnixStream,
+    path::{Path, PathBuf},
+    process::{Child, Command, Output, Stdio},
+    time::Duration,
+};
+
+use anyhow::{Context, Result, bail};
+use crc::{CRC_32_ISO_HDLC, Crc};
+use fatfs::{FileSystem, FsOptions};
+use serde_json::{Value, json};
+use tempfile::TempDir;
+
+use crate::{code, command, within};
+
+/// What an emulated machine starts from.
+pub struct Card {
+    qemu: PathBuf,
+    image: PathBuf,
+    folder: TempDir,
+}
+
+/// Which machine is emulated.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Board {
+    /// A generic machine to which kernel and initial file system are handed over; the line is its console, and a second
+    /// console is there for what a test adds.
+    Virtual,
+    /// A Raspberry Pi 3, started by the boot loader on the card; the line is its second serial port.
+    Pi3,
+}
+
+impl Card {
+    /// The image, if it and the emulator are there.
+    pub fn available() -> Option<Self> {
+        let named = |name: &str| std::env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
+        let (Some(image), Some(qemu)) = (named("PUMUA_TEST_IMAGE"), named("PUMUA_TEST_QEMU")) else {
+            let _ = writeln!(
+                io::stderr(),
+                "skipped: no image for emulated machines (PUMUA_TEST_IMAGE and PUMUA_TEST_QEMU name them; .ci/box makes them)"
+            );
+            return None;
+        };
+        let card = Self { qemu, image, folder: tempfile::tempdir().expect("a temporary folder can be made") };
+        for name in ["vmlinuz", "initramfs.gz", "u-boot.bin", "broadcom/bcm2837-rpi-3-b.dtb"] {
+            let bytes = card.read(name).expect("the image holds what the emulator needs");
+            fs::write(card.extracted(name), bytes).expect("the temporary folder can be written to");
+        }
+        Some(card)
+    }
+
+    fn extracted(&self, name: &str) -> PathBuf {
+        self.folder.path().join(name.rsplit('/').next().unwrap_or(name))
+    }
+
+    /// A file of the boot partition.
+    fn read(&self, name: &str) -> Result<Vec<u8>> {
+        let system = FileSystem::new(Cursor::new(boot_partition(&self.image)?), FsOptions::new())?;
+        let mut bytes = Vec::new();
+        system.root_dir().open_file(name)?.read_to_end(&mut bytes)?;
+        Ok(bytes)
+    }
+
+    /// A fresh copy of the card.
+    pub fn copy(&self, name: &str) -> PathBuf {
+        let copy = self.folder.path().join(name);
+        let copied = Command::new("cp").arg("--sparse=always").arg(&self.image).arg(&copy).status();
+        assert!(copied.expect("cp can be started").success());
+        copy
+    }
+
+    /// Starts a machine with a card and, on [`Board::Virtual`], more of an initial file system (a cpio archive) and of the
+    /// kernel's command line.
+    pub fn start(&self, disk: &Path, board: Board, more: Option<(&[u8], &str)>) -> Result<Machine> {
+        let socket = disk.with_extension("qmp");
+        let log = disk.with_extension("log");
+        let mut initramfs = fs::read(self.extracted("initramfs.gz"))?;
+        initramfs.extend(more.map_or(&[][..], |(archive, _)| archive));
+        let archive = disk.with_extension("initramfs");
+        fs::write(&archive, initramfs)?;
+
+        let mut qemu = Command::new(&self.qemu);
+        qemu.args([
+            "-display",
+            "none",
+            "-nic",
+            "none",
+            "-no-reboot",
+            "-chardev",
+            "pty,id=link",
+            "-chardev",
+            "pty,id=second",
+        ]);
+        qemu.arg("-qmp").arg(format!("unix:{},server=on,wait=off", socket.display()));
+        match board {
+            Board::Virtual => {
+                let arguments = more.map_or("", |(_, arguments)| arguments);
+                qemu.args(["-machine", "virt", "-cpu", "cortex-a53", "-smp", "2", "-m", "512"]);
+                qemu.arg("-kernel").arg(self.extracted("vmlinuz")).arg("-initrd").arg(&archive);
+                qemu.arg("-append").arg(format!("console=ttyAMA0 loglevel=6 fbcon=map:9 panic=10 {arguments}"));
+                qemu.arg("-drive").arg(format!("file={},format=raw,if=none,id=card", disk.display()));
+                qemu.args(["-device", "virtio-blk-device,drive=card", "-device", "virtio-gpu-pci"]);
+                qemu.args(["-device", "virtio-serial-device", "-device", "virtconsole,chardev=link"]);
+                qemu.args(["-device", "virtconsole,chardev=second", "-device", "i6300esb"]);
+                qemu.arg("-serial").arg(format!("file:{}", log.display()));
+            }
+            Board::Pi3 => {
+                without_watchdog(disk)?;
+                qemu.args(["-machine", "raspi3b"]).arg("-kernel").arg(self.extracted("u-boot.bin"));
+                qemu.arg("-dtb").arg(self.extracted("bcm2837-rpi-3-b.dtb"));
+                qemu.arg("-drive").arg(format!("file={},format=raw,if=sd", disk.display()));
+                qemu.arg("-serial").arg(format!("file:{}", log.display())).args(["-serial", "chardev:link"]);
+            }
+        }
+        let child =
+            qemu.stdin(Stdio::null()).stdout(Stdio::null()).spawn().context("the emulator cannot be started")?;
+        let mut machine = Machine { child, socket, log, port: String::new(), second: String::new() };
+        let mut ports = None;
+        let asked = within(Duration::from_secs(20), || {
+            ports = machine.ask("query-chardev", &json!({})).ok();
+            ports.is_some()
+        });
+        if !asked {
+            bail!("the emulator ended or does not answer: {:?}", machine.child.try_wait());
+        }
+        let ports = ports.unwrap_or_default();
+        let named = |label: &str| {
+            let all = ports.as_array().map(Vec::as_slice).unwrap_or_default();
+            let found = all.iter().find(|port| port["label"] == label).and_then(|port| port["filename"].as_str());
+            found.and_then(|name| name.strip_prefix("pty:")).unwrap_or_default().to_owned()
+        };
+        (machine.port, machine.second) = (named("link"), named("second"));
+        Ok(machine)
+    }
+}
+
+/// Where the boot partition begins.
+const BOOT: u64 = 1 << 20;
+
+fn boot_partition(image: &Path) -> Result<Vec<u8>> {
+    let mut partition = vec![0; 96 << 20];
+    let mut image = File::open(image)?;
+    image.seek(SeekFrom::Start(BOOT))?;
+    image.read_exact(&mut partition)?;
+    Ok(partition)
+}
+
+/// Keeps the watchdog's driver from being loaded: the emulated one of a Raspberry Pi bites as soon as it is started.
+fn without_watchdog(disk: &Path) -> Result<()> {
+    let mut partition = boot_partition(disk)?;
+    {
+        let system = FileSystem::new(Cursor::new(&mut partition), FsOptions::new())?;
+        let mut file = system.root_dir().open_file("uboot.env")?;
+        let mut bytes = Vec::new();
+        file.read_to_end(&mut bytes)?;
+        let length = bytes.len();
+        let variables = String::from_utf8(bytes.split_off(4))?;
+        let mut variables = variables.replace(" panic=10\0", " panic=10 module_blacklist=bcm2835_wdt\0").into_bytes();
+        variables.truncate(length - 4);
+        let crc = Crc::<u32>::new(&CRC_32_ISO_HDLC).checksum(&variables);
+        file.seek(SeekFrom::Start(0))?;
+        file.write_all(&[crc.to_le_bytes().as_slice(), &variables].concat())?;
+    }
+    let mut disk = OpenOptions::new().write(true).open(disk)?;
+    disk.seek(SeekFrom::Start(BOOT))?;
+    Ok(disk.write_all(&partition)?)
+}
+
+/// A running machine; dropping it cuts its power.
+pub struct Machine {
+    child: Child,
+    socket: PathBuf,
+    log: PathBuf,
+    /// The serial device of the line.
+    pub port: String,
+    /// That of the second console.
+    pub second: String,
+}
+
+impl Machine {
+    /// Asks the emulator (QEMU Machine Protocol).
+    pub fn ask(&self, what: &str, arguments: &Value) -> Result<Value> {
+        let mut socket = UnixStream::connect(&self.socket)?;
+        socket.set_read_timeout(Some(Duration::from_secs(20)))?;
+        let mut lines = BufReader::new(socket.try_clone()?).lines();
+        let mut answer = Value::Null;
+        let commands = [json!({"execute": "qmp_capabilities"}), json!({"execute": what, "arguments": arguments})];
+        for command in commands {
+            writeln!(socket, "{command}")?;
+            answer = loop {
+                let line: Value = serde_json::from_str(&lines.next().context("the emulator has ended")??)?;
+                if let Some(answer) = line.get("return") {
+                    break answer.clone();
+                }
+                if let Some(error) = line.get("error") {
+                    bail!("{error}");
+                }
+            };
+        }
+        Ok(answer)
+    }
+
+    /// What the emulator's own screen shows.
+    pub fn screendump(&self, file: &Path) -> Result<image::RgbImage> {
+        self.ask("screendump", &json!({"filename": file, "format": "png"}))?;
+        Ok(image::open(file)?.into_rgb8())
+    }
+
+    /// A command of `host` on the line, not yet started.
+    pub fn command<S: AsRef<std::ffi::OsStr>>(
+        &self,
+        subcommand: &str,
+        arguments: impl IntoIterator<Item = S>,
+    ) -> Command {
+        let mut command = command("host");
+        command.arg(subcommand).args(arguments).args(["--port", &self.port]);
+        command
+    }
+
+    /// Runs a command of `host` on the line.
+    pub fn host<S: AsRef<std::ffi::OsStr>>(&self, subcommand: &str, arguments: impl IntoIterator<Item = S>) -> Output {
+        self.command(subcommand, arguments).output().expect("host runs")
+    }
+
+    /// Waits until the box answers and gives what `host info --json` says.
+    pub fn ready(&mut self, limit: Duration) -> Result<Value> {
+        let mut info = None;
+        let mut ended = None;
+        within(limit, || {
+            ended = self.child.try_wait().ok().flatten();
+            let output = self.host("info", ["--json"]);
+            info = (code(&output) == 0).then_some(output.stdout);
+            info.is_some() || ended.is_some()
+        });
+        let info =
+            info.with_context(|| format!("the box is not READY (emulator: {ended:?}); its log:\n{}", self.log()))?;
+        Ok(serde_json::from_slice(&info)?)
+    }
+
+    /// What the kernel and the box have logged.
+    pub fn log(&self) -> String {
+        String::from_utf8_lossy(&fs::read(&self.log).unwrap_or_default()).into_owned()
+    }
+
+    /// Seconds from the start of the kernel to the first line of the log with these words.
+    pub fn logged_at(&self, words: &str) -> Option<f64> {
+        let log = self.log();
+        let line = log.lines().find(|line| line.contains(words))?;
+        line.split_once('[')?.1.split_once(']')?.0.trim().parse().ok()
+    }
+
+    /// Cuts the power.
+    pub fn cut_power(mut self) {
+        self.kill();
+    }
+
+    fn kill(&mut self) {
+        // It may have ended by itself; then there is nothing left to kill.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+        let _ = fs::remove_file(&self.socket);
+    }
+}
+
+impl Drop for Machine {
+    fn drop(&mut self) {
+        self.kill();
+    }
+}
