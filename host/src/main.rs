@@ -5,8 +5,8 @@ use std::{io, process::ExitCode};
 use clap::{Parser, Subcommand};
 use host::{
     commands::{
-        augment, evaluate, flash, image, info, predict, quantize, results, robustness, screenshot, send, study,
-        synthetic, train, update,
+        augment, evaluate, flash, image, info, package, predict, quantize, results, robustness, screenshot, send,
+        study, synthetic, train, update,
     },
     exit::Failure,
 };
@@ -60,6 +60,8 @@ enum Command {
     Update(update::Options),
     /// Make the image of the memory card of a box
     Image(image::Options),
+    /// Make a Debian package of the box for a Raspberry Pi OS that runs already
+    Package(package::Options),
     /// Write the image of a box to a memory card and read it back
     Flash(flash::Options),
 }
@@ -80,6 +82,7 @@ fn main() -> ExitCode {
         Command::Screenshot(options) => screenshot::run(options),
         Command::Update(options) => update::run(options),
         Command::Image(options) => image::run(options),
+        Command::Package(options) => package::run(options),
         Command::Flash(options) => flash::run(options),
     };
     match result {

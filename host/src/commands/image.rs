@@ -1,7 +1,5 @@
 //! `host image`: makes the image of the memory card of a box.
 
-mod program;
-
 use std::{
     io::{self, Write},
     path::PathBuf,
@@ -13,6 +11,7 @@ use sdcard::build::{Built, Inputs, Packages, build};
 use serde_json::json;
 use shared::verdict::Profile;
 
+use super::program;
 use crate::exit::{Exit, Failure};
 
 /// Options of `host image`.
@@ -77,16 +76,13 @@ pub fn run(options: Options) -> Result<Exit, Failure> {
             parsed.with_context(|| format!("the configuration {} is no TOML: correct it", path.display()))?;
             text
         }
-        None => configuration(&options.language, options.profile, &options.rotate),
+        None => configuration(&options.language, options.profile, &options.rotate) + ON_THE_CARD,
     };
     let packages = Packages::pinned(&options.packages.map_or_else(cache, Ok)?);
     packages
         .fetch(|name, bytes| crate::say!("fetching {name}, {} MB", bytes.div_ceil(1_000_000)))
         .map_err(anyhow::Error::from)?;
-    let program = program::stripped(&match options.program {
-        Some(path) => path,
-        None => program::compiled()?,
-    })?;
+    let program = program::ready(options.program)?;
     if let Some(folder) = options.out.parent() {
         std::fs::create_dir_all(folder).with_context(|| format!("cannot make the folder {}", folder.display()))?;
     }
@@ -125,8 +121,11 @@ fn cache() -> anyhow::Result<PathBuf> {
     Ok(folder.join("pumua"))
 }
 
-/// The configuration that goes onto the card.
-fn configuration(language: &str, profile: Option<Profile>, rotate: &str) -> String {
+/// What the configuration of a card has and that of a package has not.
+const ON_THE_CARD: &str = "model = \"/boot/model.onnx\"\n";
+
+/// The configuration of a box.
+pub(super) fn configuration(language: &str, profile: Option<Profile>, rotate: &str) -> String {
     let profile = profile.map_or_else(|| "# profile = \"screening\"".to_owned(), |p| format!("profile = \"{p}\""));
     format!(
         "\
@@ -142,7 +141,6 @@ rotate = {rotate}
 # a USB-serial adapter, and the console of an emulated machine. Those that are absent are waited for.
 port = [\"/dev/ttyS1\", \"/dev/ttyGS0\", \"/dev/ttyUSB0\", \"/dev/hvc0\"]
 baud = 115200
-model = \"/boot/model.onnx\"
 framebuffer = \"/dev/fb0\"
 "
     )

@@ -14,8 +14,13 @@ const WORKSPACE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/..");
 const REMEDY: &str = "install gcc-aarch64-linux-gnu and libc6-dev-arm64-cross, and see that \
                       `rustup target add aarch64-unknown-linux-gnu` works; or name a program with --program";
 
+/// The program that is named, or else compiled, without what only a debugger reads.
+pub(super) fn ready(named: Option<PathBuf>) -> Result<Vec<u8>> {
+    stripped(&named.map_or_else(compiled, Ok)?)
+}
+
 /// Compiles it and says where it is.
-pub(super) fn compiled() -> Result<PathBuf> {
+fn compiled() -> Result<PathBuf> {
     crate::say!("compiling the program of the box; the first time this takes about ten minutes");
     // Where there is no rustup the target may be there all the same: cargo will tell.
     let _ = Command::new("rustup").args(["target", "add", TARGET]).stdout(Stdio::null()).stderr(Stdio::null()).status();
@@ -44,8 +49,7 @@ pub(super) fn compiled() -> Result<PathBuf> {
     }
 }
 
-/// The program without what only a debugger reads.
-pub(super) fn stripped(program: &Path) -> Result<Vec<u8>> {
+fn stripped(program: &Path) -> Result<Vec<u8>> {
     let read = |path: &Path| std::fs::read(path).with_context(|| format!("cannot read the program {}", path.display()));
     sdcard::build::check_program(&read(program)?)?;
     let folder = tempfile::tempdir().context("cannot make a temporary folder")?;
