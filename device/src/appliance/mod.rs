@@ -1,10 +1,10 @@
 //! The box as an appliance: this program as the first process of a small Linux system without any other program.
 //!
-//! The kernel starts it as `/init` of an initial file system that holds only it and the drivers named in
-//! [`drivers::LIST`]. It mounts what it needs, loads the drivers, opens the screen, finds both partitions of the memory
-//! card by their labels, and starts itself again as a worker, which is the box as anywhere else. Then it stays: it starts
-//! a worker that has died again, ends one that hangs, and feeds the hardware's watchdog, so that a box that hangs
-//! altogether starts anew. The boot partition is mounted read-only: nothing is ever written there.
+//! The kernel starts it as `/init` of an initial file system that holds only it and drivers. It mounts what it needs, loads
+//! the drivers, opens the screen, finds both partitions of the memory card by their labels, and starts itself again as a
+//! worker, which is the box as anywhere else. Then it stays: it starts a worker that has died again, ends one that hangs,
+//! and feeds the hardware's watchdog, so that a box that hangs altogether starts anew. The boot partition is mounted
+//! read-only: nothing is ever written there.
 
 mod drivers;
 mod storage;
