@@ -82,6 +82,8 @@ impl Card {
         let socket = disk.with_extension("qmp");
         let log = disk.with_extension("log");
         let mut initramfs = fs::read(self.extracted("initramfs.gz"))?;
+        // An archive that is not compressed begins at a multiple of four.
+        initramfs.resize(initramfs.len().next_multiple_of(4), 0);
         initramfs.extend(more.map_or(&[][..], |(archive, _)| archive));
         let archive = disk.with_extension("initramfs");
         fs::write(&archive, initramfs)?;
