@@ -149,8 +149,8 @@ impl<'a> Station<'a> {
         move |key| !matches!(sender.try_send(Event::Key(key)), Err(TrySendError::Disconnected(_)))
     }
 
-    /// Serves hosts until it is stopped. `alive` is called at least every [`BEAT_EVERY`]. The receiving end of the events ends with it, so that no thread that still
-    /// tells something waits for ever.
+    /// Serves hosts until it is stopped. `alive` is called before each event, and at least every [`BEAT_EVERY`] while there is
+    /// none. The receiving end of the events ends with it, so that no thread that still tells something waits for ever.
     pub fn run(mut self, mut alive: impl FnMut()) {
         let Some(events) = self.events.take() else { return };
         while let Some(event) = self.next(&events) {

@@ -12,6 +12,7 @@ use clap::ValueEnum;
 use indicatif::{DecimalBytes, ProgressBar, ProgressStyle};
 use sdcard::flash::{Access, Danger, Disk, FlashError, Image, Part, Stage, System, Target};
 use serde_json::{Value, json};
+use shared::verdict::Digest;
 
 use crate::{
     exit::{Exit, Failure, WithExit},
@@ -95,7 +96,7 @@ pub fn run(options: Options) -> Result<Exit, Failure> {
     };
     let checked = bars.during(flash).map_err(failure)?;
     let seconds = start.elapsed().as_secs_f64();
-    let digest: String = checked.digest().iter().map(|byte| format!("{byte:02x}")).collect();
+    let digest = Digest(checked.digest()).to_string();
     let mut out = io::stdout().lock();
     if json {
         let value = json!({

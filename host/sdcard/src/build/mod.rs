@@ -15,7 +15,6 @@ mod drivers;
 mod error;
 mod firmware;
 mod initramfs;
-mod mbr;
 mod packages;
 mod program;
 mod uboot;
@@ -39,8 +38,10 @@ use flate2::{Compression, GzBuilder};
 use serde::Serialize;
 use sha2::{Digest, Sha256};
 
-use self::mbr::{Partition, SECTOR};
+use crate::mbr::{self, Partition};
 
+/// Bytes of a sector.
+const SECTOR: u64 = mbr::SECTOR as u64;
 /// Where the boot partition begins and its length in bytes: 96 MiB, of which about 45 are used.
 const BOOT: (u64, u64) = (1 << 20, 96 << 20);
 /// Length of the image in bytes. An emulated Raspberry Pi takes cards of a power of two only.

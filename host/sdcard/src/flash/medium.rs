@@ -12,9 +12,6 @@ use rustix::fs::{Advice, fadvise};
 /// Bytes that are written or read at a time; a multiple of every sector size.
 pub(super) const CHUNK: usize = 4 << 20;
 
-/// Bytes of a sector.
-pub(super) const SECTOR: usize = 512;
-
 /// Something that an image is written to. Offsets are in bytes from its start; like those of files, both transfers may
 /// stop short of the whole buffer.
 pub(super) trait Medium {

@@ -16,13 +16,14 @@ use std::{io, ops::ControlFlow};
 
 use sha2::{Digest, Sha256};
 
-use self::medium::{Buffer, CHUNK, Medium, SECTOR};
+use self::medium::{Buffer, CHUNK, Medium};
 pub use self::{
     error::FlashError,
     source::Image,
     system::{Disk, Part, System},
     target::{Access, Danger, Target},
 };
+use crate::mbr::SECTOR;
 
 /// What is being done.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

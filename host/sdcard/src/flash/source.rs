@@ -11,10 +11,8 @@ use std::{
 use flate2::bufread::MultiGzDecoder;
 use sha2::{Digest, Sha256};
 
-use super::{
-    FlashError, Progress, Stage,
-    medium::{Buffer, SECTOR},
-};
+use super::{FlashError, Progress, Stage, medium::Buffer};
+use crate::mbr::{FAT32, LINUX, SECTOR, SIGNATURE, TABLE};
 
 /// An image of the box's memory card that has been read to its end and found whole.
 #[derive(Debug)]
@@ -143,11 +141,11 @@ struct Extents(Vec<(u8, u32, u32)>);
 impl Extents {
     /// Of the partition table in the first sector of a disk.
     fn read(disk: &[u8]) -> Result<Self, String> {
-        let Some(sector) = disk.first_chunk::<SECTOR>().filter(|sector| sector.ends_with(&[0x55, 0xaa])) else {
+        let Some(sector) = disk.first_chunk::<SECTOR>().filter(|sector| sector.ends_with(&SIGNATURE)) else {
             return Err("it does not begin with a partition table".to_owned());
         };
         // Four entries of 16 bytes: type at 4, first sector at 8 and number of sectors at 12, both little-endian.
-        let (entries, _) = sector[446..510].as_chunks::<16>();
+        let (entries, _) = sector[TABLE].as_chunks::<16>();
         let number = |[a, b, c, d]: [u8; 4]| u32::from_le_bytes([a, b, c, d]);
         let extents: Vec<_> = entries
             .iter()
@@ -156,7 +154,7 @@ impl Extents {
             })
             .filter(|&(kind, ..)| kind != 0)
             .collect();
-        for (kind, name) in [(0x0c, "FAT32 partition to boot from"), (0x83, "Linux partition for data")] {
+        for (kind, name) in [(FAT32, "FAT32 partition to boot from"), (LINUX, "Linux partition for data")] {
             if !extents.iter().any(|extent| extent.0 == kind) {
                 return Err(format!("it has no {name} (type {kind:#04x})"));
             }

@@ -12,7 +12,8 @@ use rustix::{
     io::Errno,
 };
 
-use super::{Disk, FlashError, Image, Progress, System, medium::SECTOR, verify, write};
+use super::{Disk, FlashError, Image, Progress, System, verify, write};
+use crate::mbr::SECTOR;
 
 /// More bytes than a memory card of the box has: those of the largest card of "256 GB" and a little.
 const LARGE: u64 = 260_000_000_000;

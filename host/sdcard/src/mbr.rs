@@ -1,7 +1,17 @@
-//! The table of partitions in the first sector of a disk.
+//! The table of partitions in the first sector of a disk: a Master Boot Record, four entries of 16 bytes.
+
+use std::ops::Range;
 
 /// Bytes of a sector.
-pub(super) const SECTOR: u64 = 512;
+pub(crate) const SECTOR: usize = 512;
+/// Where in it the table is.
+pub(crate) const TABLE: Range<usize> = 446..510;
+/// What it ends with.
+pub(crate) const SIGNATURE: [u8; 2] = [0x55, 0xaa];
+/// Type of a FAT32 partition.
+pub(crate) const FAT32: u8 = 0x0c;
+/// Type of a partition with a file system of Linux.
+pub(crate) const LINUX: u8 = 0x83;
 /// Tells this disk from others; any fixed number serves.
 const DISK: [u8; 4] = *b"Pumu";
 /// A place that cylinder, head and sector cannot tell; everybody reads the sector numbers instead.
@@ -9,7 +19,7 @@ const BEYOND: [u8; 3] = [0xfe, 0xff, 0xff];
 
 /// An entry of the table.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Partition {
+pub(crate) struct Partition {
     kind: u8,
     active: bool,
     start: u64,
@@ -18,13 +28,13 @@ pub(super) struct Partition {
 
 impl Partition {
     /// A FAT32 partition from which is booted; start and length in sectors.
-    pub(super) fn fat32(start: u64, length: u64) -> Self {
-        Self { kind: 0x0c, active: true, start, length }
+    pub(crate) fn fat32(start: u64, length: u64) -> Self {
+        Self { kind: FAT32, active: true, start, length }
     }
 
     /// A partition with a file system of Linux; start and length in sectors.
-    pub(super) fn linux(start: u64, length: u64) -> Self {
-        Self { kind: 0x83, active: false, start, length }
+    pub(crate) fn linux(start: u64, length: u64) -> Self {
+        Self { kind: LINUX, active: false, start, length }
     }
 
     fn bytes(self) -> [u8; 16] {
@@ -40,13 +50,13 @@ impl Partition {
 }
 
 /// The first sector of a disk with two partitions.
-pub(super) fn sector(partitions: &[Partition; 2]) -> [u8; SECTOR as usize] {
-    let mut sector = [0; SECTOR as usize];
+pub(crate) fn sector(partitions: &[Partition; 2]) -> [u8; SECTOR] {
+    let mut sector = [0; SECTOR];
     sector[440..444].copy_from_slice(&DISK);
-    for (entry, partition) in sector[446..510].chunks_exact_mut(16).zip(partitions) {
+    for (entry, partition) in sector[TABLE].chunks_exact_mut(16).zip(partitions) {
         entry.copy_from_slice(&partition.bytes());
     }
-    sector[510..].copy_from_slice(&[0x55, 0xaa]);
+    sector[TABLE.end..].copy_from_slice(&SIGNATURE);
     sector
 }
 
