@@ -6,6 +6,10 @@ pub const MAX_IMAGE_BYTES: u32 = 32 * 1024 * 1024;
 /// Largest image that is decoded, in pixels (64 megapixels: width × height).
 pub const MAX_IMAGE_PIXELS: u32 = 64 * 1024 * 1024;
 
+/// Most memory for the pixels of an image, in bytes (192 MiB): 64 megapixels of 8-bit RGB. Turning an image by a quarter, or
+/// taking its alpha channel away, takes twice its bytes. The smallest board of the box has 512 MiB.
+pub const MAX_DECODED_BYTES: u64 = 3 * MAX_IMAGE_PIXELS as u64;
+
 /// Longest side of an image, in pixels. Keeps the sums of [`crate::preprocess`] far from overflow.
 pub const MAX_IMAGE_SIDE: u32 = 32_768;
 

@@ -14,13 +14,10 @@ use image::{
     codecs::png::PngDecoder, metadata::Orientation,
 };
 use shared::{
-    limits::{MAX_IMAGE_BYTES, MAX_IMAGE_PIXELS, MAX_IMAGE_SIDE, MIN_IMAGE_SIDE},
+    limits::{MAX_DECODED_BYTES, MAX_IMAGE_BYTES, MAX_IMAGE_PIXELS, MAX_IMAGE_SIDE, MIN_IMAGE_SIDE},
     preprocess::{Channels, Picture, Samples},
     verdict::Refusal,
 };
-
-/// The longest memory that decoding may take: 64 megapixels of 16-bit RGBA, and as much again for its working.
-const MAX_DECODED_BYTES: u64 = 2 * 8 * MAX_IMAGE_PIXELS as u64;
 
 /// A decoded radiograph: grey or RGB, 8 or 16 bits.
 #[derive(Clone, Debug)]
@@ -93,7 +90,8 @@ fn limits() -> Limits {
     let mut limits = Limits::default();
     limits.max_image_width = Some(MAX_IMAGE_SIDE);
     limits.max_image_height = Some(MAX_IMAGE_SIDE);
-    limits.max_alloc = Some(MAX_DECODED_BYTES);
+    // As much again for the decoder's working.
+    limits.max_alloc = Some(2 * MAX_DECODED_BYTES);
     limits
 }
 
@@ -106,9 +104,19 @@ fn read(mut decoder: impl ImageDecoder) -> Result<Radiograph, Refusal> {
     decoder.set_limits(limits()).map_err(refusal)?;
     // Photographs of films carry their rotation in the Exif data; an unreadable one is no reason to refuse.
     let orientation = decoder.orientation().unwrap_or(Orientation::NoTransforms);
+    let copies = 1 + u64::from(is_quarter_turn(orientation) || decoder.color_type().has_alpha());
+    if decoder.total_bytes().saturating_mul(copies) > MAX_DECODED_BYTES {
+        return Err(Refusal::TooManyPixels);
+    }
     let mut image = DynamicImage::from_decoder(decoder).map_err(refusal)?;
     image.apply_orientation(orientation);
     Radiograph::new(image)
+}
+
+/// Whether rows become columns, which takes a second image.
+fn is_quarter_turn(orientation: Orientation) -> bool {
+    use Orientation::{Rotate90, Rotate90FlipH, Rotate270, Rotate270FlipH};
+    matches!(orientation, Rotate90 | Rotate270 | Rotate90FlipH | Rotate270FlipH)
 }
 
 fn check_size(width: u32, height: u32) -> Result<(), Refusal> {

@@ -99,12 +99,21 @@ fn one_pixel_is_too_small() {
 
 #[test]
 fn a_small_file_cannot_ask_for_much_memory() {
-    let header = |width: u32, height: u32| {
+    // Depth and colour as in IHDR: 0 is grey, 2 RGB, 6 RGBA.
+    let of_kind = |[depth, colour]: [u8; 2], width: u32, height: u32, more: &[u8]| {
         let size = [width.to_be_bytes(), height.to_be_bytes()].concat();
-        let ihdr = chunk(b"IHDR", &[&size[..], &[8, 0, 0, 0, 0]].concat());
-        [b"\x89PNG\r\n\x1a\n", &ihdr[..], &chunk(b"IDAT", &[0x78, 0x9c, 3, 0, 0, 0, 0, 1]), &chunk(b"IEND", &[])]
-            .concat()
+        let ihdr = chunk(b"IHDR", &[&size[..], &[depth, colour, 0, 0, 0]].concat());
+        let data = chunk(b"IDAT", &[0x78, 0x9c, 3, 0, 0, 0, 0, 1]);
+        [b"\x89PNG\r\n\x1a\n", &ihdr[..], more, &data, &chunk(b"IEND", &[])].concat()
     };
+    let header = |width, height| of_kind([8, 0], width, height, &[]);
+    // A TIFF header and one entry: orientation (0x0112) = 6, a quarter turn.
+    let turned = chunk(b"eXIf", b"II*\0\x08\0\0\0\x01\0\x12\x01\x03\0\x01\0\0\0\x06\0\0\0\0\0\0\0");
+    assert_eq!(refusal(&of_kind([8, 2], 8192, 8192, &[])), Refusal::Corrupt, "192 MiB are allowed");
+    assert_eq!(refusal(&of_kind([8, 2], 8192, 8192, &turned)), Refusal::TooManyPixels);
+    assert_eq!(refusal(&of_kind([8, 2], 8192, 4096, &turned)), Refusal::Corrupt);
+    assert_eq!(refusal(&of_kind([16, 2], 8192, 4097, &[])), Refusal::TooManyPixels);
+    assert_eq!(refusal(&of_kind([8, 6], 8192, 4096, &[])), Refusal::TooManyPixels, "the alpha channel is taken away");
     assert_eq!(refusal(&header(60_000, 60_000)), Refusal::TooManyPixels);
     assert_eq!(refusal(&header(40_000, 100)), Refusal::TooManyPixels);
     assert_eq!(refusal(&header(u32::MAX >> 1, u32::MAX >> 1)), Refusal::TooManyPixels);
