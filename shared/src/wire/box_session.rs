@@ -218,11 +218,6 @@ impl BoxSession {
             None => {}
         }
         self.pump();
-        if let Incoming::Assembling { deadline, .. } = self.incoming
-            && now >= deadline
-        {
-            return Some(self.drop_image(Dropped::Failed(Fault::Timeout)));
-        }
         if self.analysing.is_none()
             && let Some(image) = self.ready.take()
         {
@@ -237,7 +232,7 @@ impl BoxSession {
                 self.owes_reply = true;
                 return Some(BoxEvent::WantRecord { number: listing.next });
             }
-            let payload = self.link.take_message()?;
+            let Some(payload) = self.link.take_message() else { break };
             let event = match codec::decode(&payload) {
                 Some(message) => self.handle(now, message),
                 None => Some(self.misunderstood()),
@@ -245,6 +240,12 @@ impl BoxSession {
             if event.is_some() {
                 return event;
             }
+        }
+        // Not before: what has arrived while the box program was busy counts.
+        if let Incoming::Assembling { deadline, .. } = self.incoming
+            && now >= deadline
+        {
+            return Some(self.drop_image(Dropped::Failed(Fault::Timeout)));
         }
         None
     }
