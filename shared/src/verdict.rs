@@ -365,7 +365,7 @@ impl fmt::Display for Digest {
 /// One result, as it is kept in the journal of the box and sent to the host.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, Schema)]
 pub struct ResultRecord {
-    /// Number of the record in the journal, from 1, without gaps.
+    /// Number of the record in the journal, from 1, never given twice. Gaps are left by damage to the journal alone.
     pub number: u64,
     /// How often the box had started when it made the result.
     pub boot: u32,

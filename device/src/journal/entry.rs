@@ -17,6 +17,9 @@ const FRAME: usize = 8;
 /// Longest entry in bytes.
 pub(super) const MAX_ENTRY: usize = MAX_PAYLOAD + FRAME;
 
+/// Shortest entry of a result in bytes.
+pub(super) const SHORTEST_RESULT: u64 = 94;
+
 const CRC: Crc<u32> = Crc::<u32>::new(&CRC_32_ISO_HDLC);
 
 /// What the journal keeps.
@@ -47,6 +50,14 @@ impl Entry {
         let crc = CRC.checksum(&bytes);
         bytes.extend(crc.to_le_bytes());
         Ok(bytes)
+    }
+
+    /// Whether some bytes are an entry whose length alone is wrong.
+    pub(super) fn is_whole_but_for_its_length(bytes: &[u8]) -> bool {
+        let Some(payload) = bytes.len().checked_sub(FRAME) else { return false };
+        let mut bytes = bytes.to_vec();
+        bytes[..4].copy_from_slice(&(payload as u32).to_le_bytes());
+        Self::decode(&bytes).is_ok()
     }
 
     /// Reads the entry at the start of some bytes; also tells its length.

@@ -5,12 +5,12 @@
 //! `NAME` is the first file, and every further one is called `NAME.N`, N being the number of its first result. A file
 //! opens with the eight bytes `PUMUAJ1\n`; entries follow (see the module `entry`). Every start of the box and every
 //! result is one entry; a file other than the first begins with the number of starts so far. Results are numbered from 1
-//! and no number is given twice, unless its result was lost to damage. An entry is on the disk before anybody hears of it.
+//! and no number is given twice. An entry is on the disk before anybody hears of it.
 //!
 //! # The limit
 //!
 //! A file takes at most [`Limits::bytes`], 4 MiB, and at most [`Limits::files`], 8 of them, are kept: 32 MiB. A result
-//! takes 99 to 171 bytes, most of all for two digests and the study's name. So at least the last 170,000 results are kept,
+//! takes 94 to 171 bytes, most of all for two digests and the study's name. So at least the last 170,000 results are kept,
 //! and 290,000 if they have no names.
 //!
 //! # Rotation, and what a loss of power leaves of it
@@ -34,8 +34,10 @@
 //! When a file is opened, an entry whose writing was cut short is removed; a file that is damaged otherwise, be it that
 //! its bytes are wrong or that the disk does not give them, is kept aside as `FILE.damaged-K`, and its readable beginning
 //! takes its place. Results that were lost in that way from a file before the last leave a gap in the numbers, as those of
-//! the deleted files do. If those of the last file are lost, the next result has the number in its name, or that after the
-//! last result of any other file if this is greater.
+//! the deleted files do. If those of the last file are lost, the next result goes on in another file, after the number in
+//! the last one's name, the last result of any file, and as many numbers as the length of what cannot be read has room for:
+//! a verdict that somebody has written down must never be found to be another child's. That file is made before the damaged
+//! one is repaired, so that a loss of power hides nothing. Only a file that has also become shorter does.
 //!
 //! Wrong opening bytes are damage as well, and entries behind them are kept: one bit must not end a box that nobody can
 //! get at. Only the file `NAME` may be something else that somebody has named by mistake. If its opening is wrong, no entry
@@ -84,7 +86,7 @@ pub enum JournalError {
     /// the file is something else
     #[error("{0} is not a journal of this program: name another file with --journal")]
     Foreign(PathBuf),
-    /// an entry that was readable at the start no longer is
+    /// an entry that was readable at the start no longer is, or the disk does not give it
     #[error("result {number} of the journal {path} can no longer be read: check the storage")]
     Unreadable {
         /// The file.
@@ -165,11 +167,34 @@ impl Journal {
             repairs.extend(repair);
             Ok(segment)
         };
-        let full = full.into_iter().map(&mut repair).collect::<Result<Vec<_>, _>>()?;
-        let last = repair(last)?;
+        let (next, boot) = (last.next_unused(), found().map(Found::boot).max().unwrap_or(0));
+        let next = found().map(Found::next).fold(next, u64::max);
+        let lost = last.next_unused() > last.next();
+        let mut full = full.into_iter().map(&mut repair).collect::<Result<Vec<_>, _>>()?;
+        let last = if lost {
+            let fresh = Segment::create(&path_of(path, next), next, boot)?;
+            full.push(repair(last)?);
+            fresh
+        } else {
+            repair(last)?
+        };
         let mut journal = Self { path: path.to_owned(), limits, full, last };
         journal.count_start()?;
         Ok((journal, repairs))
+    }
+
+    /// How many results are kept.
+    pub fn kept(&self) -> u64 {
+        self.segments().map(Segment::kept).sum()
+    }
+
+    /// The numbers of the results kept, the newest first.
+    pub fn numbers(&self) -> impl Iterator<Item = u64> + '_ {
+        self.full.iter().chain([&self.last]).rev().flat_map(|segment| (segment.first()..segment.next()).rev())
+    }
+
+    fn segments(&self) -> impl Iterator<Item = &Segment> {
+        self.full.iter().chain([&self.last])
     }
 
     /// How often the box has started with this journal, this time included.
@@ -177,7 +202,7 @@ impl Journal {
         self.last.boot()
     }
 
-    /// Number of the last result, whether it is still kept or not: how many there have been. 0 before the first.
+    /// Number of the last result, whether it is still kept or not: how many there have been, at most. 0 before the first.
     pub fn last_number(&self) -> u64 {
         self.last.next() - 1
     }
@@ -204,8 +229,7 @@ impl Journal {
 
     /// The first result kept that has this number or a greater one.
     pub fn get_from(&self, number: u64) -> Result<Option<ResultRecord>, JournalError> {
-        let mut segments = self.full.iter().chain([&self.last]);
-        match segments.find(|segment| !segment.is_empty() && number < segment.next()) {
+        match self.segments().find(|segment| segment.kept() > 0 && number < segment.next()) {
             Some(segment) => segment.get(number.max(segment.first())),
             None => Ok(None),
         }
@@ -213,10 +237,9 @@ impl Journal {
 
     fn count_start(&mut self) -> Result<(), JournalError> {
         // A file that has lost its beginning does not tell how often the box had started; those before it do.
-        let segments = || self.full.iter().chain([&self.last]);
-        let boot = segments().map(Segment::boot).max().unwrap_or(0).saturating_add(1);
+        let boot = self.segments().map(Segment::boot).max().unwrap_or(0).saturating_add(1);
         // The last file's name may be no more than a name.
-        let next = segments().map(Segment::next).max().unwrap_or(1);
+        let next = self.segments().map(Segment::next).max().unwrap_or(1);
         let bytes = Entry::Boot(boot).encode().map_err(JournalError::Encode)?;
         if next == self.next_number() && self.last.has_room(bytes.len(), self.limits.bytes) {
             self.last.append_boot(boot, &bytes)

@@ -64,7 +64,11 @@ fn judge(bytes: &[u8], rest: u64, unreadable: Unreadable) -> Tail {
     let one_entry = rest < MAX_ENTRY as u64;
     let unwritten = unreadable == Unreadable::Short || bytes.iter().all(|&b| b == 0);
     let holds_entry = || (1..bytes.len()).any(|at| Entry::decode(&bytes[at..]).is_ok());
-    if one_entry && unwritten && !holds_entry() { Tail::Torn } else { Tail::Damaged }
+    if one_entry && unwritten && !holds_entry() && !Entry::is_whole_but_for_its_length(bytes) {
+        Tail::Torn
+    } else {
+        Tail::Damaged
+    }
 }
 
 /// A stretch of the file in memory, so that a long journal is read in large pieces.

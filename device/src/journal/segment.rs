@@ -11,7 +11,7 @@ use shared::verdict::ResultRecord;
 
 use super::{
     JournalError, Repair,
-    entry::{Entry, MAX_ENTRY},
+    entry::{Entry, MAX_ENTRY, SHORTEST_RESULT},
     folder, named_after,
     scan::{Scan, Tail, read_up_to, scan},
     sync_folder,
@@ -55,6 +55,8 @@ pub(super) struct Found {
     segment: Segment,
     head: Head,
     tail: Tail,
+    /// Most results that there is room for in what cannot be read.
+    lost: u64,
 }
 
 impl Found {
@@ -73,7 +75,24 @@ impl Found {
             Ok(_) => Head::Wrong,
         };
         let Scan { results, boot, end, tail } = scan(&file, length, MAGIC.len() as u64, first);
-        Ok(Self { segment: Segment { path, file, first, results, boot, end }, head, tail })
+        let damaged = tail == Tail::Damaged || matches!(head, Head::Wrong | Head::Unreadable);
+        let lost = if damaged { length.saturating_sub(end) / SHORTEST_RESULT } else { 0 };
+        Ok(Self { segment: Segment { path, file, first, results, boot, end }, head, tail, lost })
+    }
+
+    /// How often the box had started.
+    pub(super) fn boot(&self) -> u32 {
+        self.segment.boot()
+    }
+
+    /// Number of the result that would be next.
+    pub(super) fn next(&self) -> u64 {
+        self.segment.next()
+    }
+
+    /// Number of the first result that has certainly never been here.
+    pub(super) fn next_unused(&self) -> u64 {
+        self.segment.next() + self.lost
     }
 
     /// Whether its content shows that it belongs to a journal: the head does, and so does an entry behind a wrong head.
@@ -88,7 +107,7 @@ impl Found {
 
     /// Repairs it.
     pub(super) fn repair(self, journal: &Path) -> Result<(Segment, Option<Repair>), JournalError> {
-        let Self { mut segment, head, tail } = self;
+        let Self { mut segment, head, tail, .. } = self;
         let tail = match head {
             Head::Whole => tail,
             Head::Short => {
@@ -139,12 +158,12 @@ impl Segment {
 
     /// Number of the result that would be next.
     pub(super) fn next(&self) -> u64 {
-        self.first + self.results.len() as u64
+        self.first + self.kept()
     }
 
-    /// Whether there is no result.
-    pub(super) fn is_empty(&self) -> bool {
-        self.results.is_empty()
+    /// How many results are here.
+    pub(super) fn kept(&self) -> u64 {
+        self.results.len() as u64
     }
 
     /// How often the box had started.
@@ -176,9 +195,9 @@ impl Segment {
     pub(super) fn get(&self, number: u64) -> Result<Option<ResultRecord>, JournalError> {
         let index = number.checked_sub(self.first).and_then(|i| usize::try_from(i).ok());
         let Some(&position) = index.and_then(|i| self.results.get(i)) else { return Ok(None) };
-        let bytes = read_up_to(&self.file, position, MAX_ENTRY).map_err(|source| self.io(source))?;
-        match Entry::decode(&bytes) {
-            Ok((Entry::Result(record), _)) if record.number == number => Ok(Some(record)),
+        let read = read_up_to(&self.file, position, MAX_ENTRY).ok().and_then(|bytes| Entry::decode(&bytes).ok());
+        match read {
+            Some((Entry::Result(record), _)) if record.number == number => Ok(Some(record)),
             _ => Err(JournalError::Unreadable { path: self.path.clone(), number }),
         }
     }
@@ -213,7 +232,7 @@ impl Segment {
             Tail::Damaged => {
                 let (damaged, file) = self.keep_aside(journal).map_err(|source| self.io(source))?;
                 self.file = file;
-                Ok(Some(Repair::KeptAside { damaged, results: self.results.len() as u64 }))
+                Ok(Some(Repair::KeptAside { damaged, results: self.kept() }))
             }
         }
     }

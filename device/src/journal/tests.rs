@@ -7,7 +7,7 @@ use shared::{
     verdict::{Digest, OperatingPoint, StudyId, Verdict},
 };
 
-use super::{segment::MAGIC, *};
+use super::{entry::SHORTEST_RESULT, segment::MAGIC, *};
 
 fn record(number: u64) -> ResultRecord {
     ResultRecord {
@@ -86,23 +86,33 @@ fn zeros_of_an_entry_that_never_arrived_are_removed() {
 
 #[test]
 fn a_flipped_bit_anywhere_keeps_the_file_aside_and_what_precedes_it() {
+    for results in [2, 3] {
+        flip_every_byte_of_the_second_of(results);
+    }
+}
+
+/// A journal of so many results, of which the second is damaged.
+fn flip_every_byte_of_the_second_of(results: u64) {
     let folder = tempfile::tempdir().unwrap();
-    let path = journal_of(folder.path(), 3);
+    let path = journal_of(folder.path(), results);
     let whole = std::fs::read(&path).unwrap();
     let entry = Entry::Result(record(1)).encode().unwrap().len();
-    let second = whole.len() - 2 * entry;
-    for at in second..second + entry {
+    let second = whole.len() - (results as usize - 1) * entry;
+    for (at, bit) in (second..second + entry).flat_map(|at| (0..8).map(move |bit| (at, bit))) {
         std::fs::write(&path, &whole).unwrap();
         let mut bytes = whole.clone();
-        bytes[at] ^= 1 << (at % 8);
+        bytes[at] ^= 1 << bit;
         std::fs::write(&path, &bytes).unwrap();
         let (mut journal, repairs) = Journal::open(&path).unwrap();
         let [Repair::KeptAside { damaged, results: 1 }] = &repairs[..] else { panic!("{at}: {repairs:?}") };
         assert_eq!(std::fs::read(damaged).unwrap(), bytes, "{at}");
         assert_eq!(numbers(&journal), [1], "{at}");
-        journal.push(&record(2)).unwrap();
+        // What is lost was told to somebody.
+        journal.push(&record(results + 1)).unwrap();
+        assert_eq!((journal.kept(), journal.numbers().collect::<Vec<_>>()), (2, vec![results + 1, 1]));
         assert!(matches!(Journal::open(&path), Err(JournalError::InUse(_))), "the copy is locked as well");
         std::fs::remove_file(damaged).unwrap();
+        std::fs::remove_file(path_of(&path, results + 1)).unwrap();
     }
 }
 
@@ -315,9 +325,10 @@ fn as_many_results_are_kept_as_is_said() {
         ..record(1)
     };
     let longest = Entry::Result(largest).encode().unwrap().len();
-    let shortest = Entry::Result(ResultRecord { study: StudyId::default(), ..record(1) }).encode().unwrap().len();
+    let shortest = ResultRecord { unix_seconds: None, study: StudyId::default(), ..record(1) };
+    let shortest = Entry::Result(shortest).encode().unwrap().len();
     let Limits { bytes, files } = Limits::default();
     let kept = |entry: usize| (files as u64 - 1) * (bytes / entry as u64);
-    assert_eq!((shortest, longest), (99, 171));
+    assert_eq!((shortest as u64, longest), (SHORTEST_RESULT, 171));
     assert!(kept(longest) > 170_000 && kept(shortest) > 290_000, "{} {}", kept(longest), kept(shortest));
 }
