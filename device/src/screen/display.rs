@@ -2,8 +2,9 @@
 
 use std::{
     panic::{AssertUnwindSafe, catch_unwind},
-    sync::mpsc::{Receiver, Sender, channel},
+    sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel},
     thread,
+    time::Duration,
 };
 
 use embedded_graphics::pixelcolor::{Rgb888, RgbColor};
@@ -47,6 +48,9 @@ impl Sinks {
     }
 }
 
+/// A picture that could not be shown is tried again after this time.
+const AGAIN: Duration = Duration::from_secs(1);
+
 type Draw = fn(&Scene, ScreenSize, Language) -> Frame;
 
 enum Order {
@@ -69,7 +73,12 @@ impl Display {
 
     fn start_with(sinks: Sinks, draw: Draw) -> Self {
         let (orders, received) = channel();
-        let thread = thread::spawn(move || work(&sinks, &received, draw));
+        let thread = thread::spawn(move || {
+            if catch_unwind(AssertUnwindSafe(|| work(&sinks, &received, draw))).is_err() {
+                // What the screen shows would stay for ever. Whoever keeps the program running starts it again.
+                std::process::abort();
+            }
+        });
         Self { orders: Some(orders), thread: Some(thread) }
     }
 
@@ -84,7 +93,7 @@ impl Display {
     }
 
     fn order(&self, order: Order) {
-        // The thread ends only when the sender is dropped.
+        // The thread ends only when the sender is dropped, or the whole program with it.
         let _ = self.orders.as_ref().map(|orders| orders.send(order));
     }
 }
@@ -100,10 +109,16 @@ fn work(sinks: &Sinks, orders: &Receiver<Order>, draw: Draw) {
     let mut scene: Option<Box<Scene>> = None;
     let mut frame: Option<Frame> = None;
     let mut troubled = false;
-    while let Ok(first) = orders.recv() {
+    loop {
+        // What could not be shown is shown as soon as that is possible: the screen may still tell of another child.
+        let first = match if troubled { orders.recv_timeout(AGAIN) } else { orders.recv().map_err(Into::into) } {
+            Ok(order) => Some(order),
+            Err(RecvTimeoutError::Timeout) => None,
+            Err(RecvTimeoutError::Disconnected) => return,
+        };
         let mut takers = Vec::new();
-        let mut changed = false;
-        for order in std::iter::once(first).chain(orders.try_iter()) {
+        let mut changed = troubled;
+        for order in first.into_iter().chain(orders.try_iter()) {
             match order {
                 Order::Show(new) => {
                     changed |= scene.as_ref() != Some(&new);
