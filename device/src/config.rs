@@ -118,9 +118,13 @@ pub struct ScreenSize {
 pub struct ScreenSizeError;
 
 impl ScreenSize {
+    /// Most pixels of the longer and of the shorter side.
+    pub const LONGEST: (u32, u32) = (1920, 1080);
+
     /// Checks the range: the longer side 480..=1920, the shorter one 320..=1080.
     pub fn new(width: u32, height: u32) -> Result<Self, ScreenSizeError> {
-        if (480..=1920).contains(&width.max(height)) && (320..=1080).contains(&width.min(height)) {
+        let (long, short) = Self::LONGEST;
+        if (480..=long).contains(&width.max(height)) && (320..=short).contains(&width.min(height)) {
             Ok(Self { width, height })
         } else {
             Err(ScreenSizeError)

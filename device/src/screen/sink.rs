@@ -37,15 +37,13 @@ pub enum SinkError {
     /// the framebuffer has another format
     #[error("the framebuffer has {0} bits a pixel; 16 (RGB565) and 32 (XRGB8888) are supported: change its mode")]
     Depth(u32),
-    /// the framebuffer is smaller or larger than the layout is made for
-    #[error("the framebuffer has {width}x{height} pixels: {source}")]
+    /// the framebuffer is smaller than the layout is made for
+    #[error("the framebuffer has {width}x{height} pixels; at least 480x320 or 320x480 are needed: use a larger screen")]
     Size {
         /// Pixels in a row.
         width: u32,
         /// Rows.
         height: u32,
-        /// Why.
-        source: ScreenSizeError,
     },
     /// the picture cannot be encoded
     #[error("cannot encode the picture of the screen: {0}")]
@@ -92,12 +90,39 @@ impl Folder {
 pub struct Framebuffer {
     path: PathBuf,
     file: File,
-    /// As the panel has it.
-    size: ScreenSize,
+    panel: Panel,
     rotation: Rotation,
     /// Bytes from one row to the next.
     stride: usize,
     format: PixelFormat,
+}
+
+/// How the picture lies on a panel: on one that is larger than a picture may be, each of its pixels becomes a square, and
+/// the few pixels that are left over stay black around it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Panel {
+    /// Pixels in a row, and rows.
+    width: u32,
+    height: u32,
+    /// The picture, before it is turned.
+    picture: ScreenSize,
+    /// Side of the square.
+    scale: u32,
+}
+
+impl Panel {
+    fn new(width: u32, height: u32) -> Result<Self, ScreenSizeError> {
+        let (long, short) = ScreenSize::LONGEST;
+        let scale = width.max(height).div_ceil(long).max(width.min(height).div_ceil(short)).max(1);
+        let picture = ScreenSize::new(width / scale, height / scale)?;
+        Ok(Self { width, height, picture, scale })
+    }
+
+    /// Where the column `x` or row `x` of a panel with so many lies in a picture with so many.
+    fn source(self, x: u32, of_panel: u32, of_picture: u32) -> Option<u32> {
+        let margin = (of_panel - of_picture * self.scale) / 2;
+        x.checked_sub(margin).map(|x| x / self.scale).filter(|&x| x < of_picture)
+    }
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -144,7 +169,7 @@ impl Framebuffer {
             other => return Err(SinkError::Depth(other)),
         };
         let stride = single("stride")? as usize;
-        let size = ScreenSize::new(width, height).map_err(|source| SinkError::Size { width, height, source })?;
+        let panel = Panel::new(width, height).map_err(|_| SinkError::Size { width, height })?;
         if stride < width as usize * format.bytes() {
             let source = io::Error::new(io::ErrorKind::InvalidData, format!("a stride of {stride} bytes is too short"));
             return Err(SinkError::Geometry { path: geometry.join("stride"), source });
@@ -153,7 +178,7 @@ impl Framebuffer {
         let _ = std::fs::write(geometry.join("bits_per_pixel"), (8 * format.bytes()).to_string());
         let file = OpenOptions::new().write(true).open(device);
         let file = file.map_err(|source| SinkError::Write { path: device.to_owned(), source })?;
-        Ok(Self { path: device.to_owned(), file, size, rotation: Rotation::None, stride, format })
+        Ok(Self { path: device.to_owned(), file, panel, rotation: Rotation::None, stride, format })
     }
 
     /// The same for a panel that is mounted turned.
@@ -163,26 +188,42 @@ impl Framebuffer {
 
     /// Width and height of the picture that it shows.
     pub fn size(&self) -> ScreenSize {
-        self.rotation.size(self.size)
+        self.rotation.size(self.panel.picture)
     }
 
-    /// Shows a frame of the framebuffer's size.
+    /// Shows a frame of [`Self::size`]. A part of the rows at a time, for memory is scarce.
     pub fn write(&self, frame: &Frame) -> Result<(), SinkError> {
-        let mut bytes = vec![0; self.stride * self.size.height as usize];
-        for (y, line) in (0..self.size.height).zip(bytes.chunks_exact_mut(self.stride)) {
-            for (x, pixel) in (0..self.size.width).zip(line.chunks_exact_mut(self.format.bytes())) {
-                let (x, y) = self.rotation.source([x, y], self.size);
-                let Some(&[r, g, b]) = frame.at(x, y) else { continue };
-                match self.format {
-                    PixelFormat::Rgb565 => {
-                        let value = u16::from(r >> 3) << 11 | u16::from(g >> 2) << 5 | u16::from(b >> 3);
-                        pixel.copy_from_slice(&value.to_le_bytes());
-                    }
-                    PixelFormat::Xrgb8888 => pixel.copy_from_slice(&[b, g, r, 0xff]),
+        const ROWS: usize = 64;
+        let mut bytes = Vec::new();
+        for first in (0..self.panel.height).step_by(ROWS) {
+            let rows = (self.panel.height - first).min(ROWS as u32);
+            bytes.clear();
+            bytes.resize(self.stride * rows as usize, 0);
+            for (y, line) in (first..).zip(bytes.chunks_exact_mut(self.stride)) {
+                self.write_row(frame, y, line);
+            }
+            let written = self.file.write_all_at(&bytes, u64::from(first) * self.stride as u64);
+            written.map_err(|source| SinkError::Write { path: self.path.clone(), source })?;
+        }
+        Ok(())
+    }
+
+    /// The bytes of a row of the panel, which are zero before.
+    fn write_row(&self, frame: &Frame, y: u32, line: &mut [u8]) {
+        let Panel { width, height, picture, .. } = self.panel;
+        let Some(y) = self.panel.source(y, height, picture.height) else { return };
+        for (x, pixel) in (0..width).zip(line.chunks_exact_mut(self.format.bytes())) {
+            let Some(x) = self.panel.source(x, width, picture.width) else { continue };
+            let (x, y) = self.rotation.source([x, y], picture);
+            let Some(&[r, g, b]) = frame.at(x, y) else { continue };
+            match self.format {
+                PixelFormat::Rgb565 => {
+                    let value = u16::from(r >> 3) << 11 | u16::from(g >> 2) << 5 | u16::from(b >> 3);
+                    pixel.copy_from_slice(&value.to_le_bytes());
                 }
+                PixelFormat::Xrgb8888 => pixel.copy_from_slice(&[b, g, r, 0xff]),
             }
         }
-        self.file.write_all_at(&bytes, 0).map_err(|source| SinkError::Write { path: self.path.clone(), source })
     }
 }
 
@@ -246,6 +287,32 @@ mod tests {
             assert_eq!(pixel(blue), [255, 0x84, 0, 255], "{rotation}");
             assert_eq!(bytes.iter().filter(|&&byte| byte == 0x84).count(), 1);
         }
+    }
+
+    #[test]
+    fn a_panel_larger_than_a_picture_may_be_is_filled_with_squares() {
+        for (panel, picture, scale) in [
+            ([1920, 1080], "1920x1080", 1),
+            ([1920, 1200], "960x600", 2),
+            ([1200, 1920], "600x960", 2),
+            ([2560, 1440], "1280x720", 2),
+            ([3840, 2160], "1920x1080", 2),
+            ([4096, 2160], "1365x720", 3),
+            ([2160, 3840], "1080x1920", 2),
+        ] {
+            let fitted = Panel::new(panel[0], panel[1]).unwrap();
+            assert_eq!((fitted.picture.to_string().as_str(), fitted.scale), (picture, scale), "{panel:?}");
+        }
+        let mut frame = Frame::new(1365, 720, Rgb888::new(1, 2, 3));
+        frame.fill(Rectangle::new(Point::zero(), Size::new_equal(1)), 0, Rgb888::new(255, 0, 0));
+        let (folder, opened) = framebuffer("32", "4097,2160", "16400");
+        opened.unwrap().write(&frame).unwrap();
+        let bytes = std::fs::read(folder.path().join("fb0")).unwrap();
+        assert_eq!(bytes.len(), 16400 * 2160);
+        let at = |x: usize, y: usize| &bytes[16400 * y + 4 * x..][..4];
+        let (red, grey, black) = (&[0, 0, 255, 255][..], &[3, 2, 1, 255][..], &[0; 4][..]);
+        assert_eq!([at(0, 0), at(1, 0), at(3, 2), at(4, 2), at(1, 3)], [black, red, red, grey, grey]);
+        assert_eq!([at(4095, 2159), at(4096, 2159)], [grey, black]);
     }
 
     #[test]
