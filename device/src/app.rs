@@ -36,8 +36,8 @@ pub enum Input {
     Picture(Option<Vec<u8>>),
     /// A key is pressed.
     Key(Key),
-    /// The records of [`Effect::Recall`], the newest first.
-    Recalled(Result<Vec<ResultRecord>, Fault>),
+    /// The page of [`Effect::Recall`].
+    Recalled(Result<Page, Fault>),
     /// The line that a host was using is gone, or the last one that there was.
     LineLost {
         /// Whether no host can come before a line is back.
@@ -47,6 +47,17 @@ pub enum Input {
     LineBack,
     /// Time has passed.
     Tick,
+}
+
+/// A page of past results.
+#[derive(Debug, PartialEq)]
+pub struct Page {
+    /// At most [`crate::screen::PAGE`] of them, the newest first. Those that cannot be read are missing.
+    pub results: Vec<ResultRecord>,
+    /// Its number, from 1 for the newest results.
+    pub page: u64,
+    /// Number of pages for all results kept; 0 if there is none.
+    pub pages: u64,
 }
 
 /// What the box is to do.
@@ -64,12 +75,10 @@ pub enum Effect {
     Store(ResultRecord),
     /// Read the first record kept from this number on; [`Input::Fetched`] follows.
     Fetch(u64),
-    /// Read the records of these numbers, both included, for the screen; [`Input::Recalled`] follows.
+    /// Read a page of past results for the screen; [`Input::Recalled`] follows.
     Recall {
-        /// The older end.
-        first: u64,
-        /// The newer end.
-        last: u64,
+        /// Number of the page, from 1 for the newest results.
+        page: u64,
     },
     /// Take a picture of the screen; [`Input::Picture`] follows.
     Picture,
@@ -117,9 +126,9 @@ pub struct App {
     analysis: Analysis,
     /// Whether no host can come before a line is back.
     lost: bool,
-    /// The page of past results that is being read, from 1 for the newest.
-    wanted: Option<u64>,
-    /// A result that came while a model came in: it is shown after that.
+    /// A page of past results is being read.
+    recalling: bool,
+    /// A result that was shown when a model came in, or came meanwhile: it is shown after that.
     held: Option<View>,
     /// What the box was before its model was replaced, for a result of that time.
     former: Option<Identity>,
@@ -154,7 +163,7 @@ impl App {
             drawn: 0,
             analysis: Analysis::None,
             lost: false,
-            wanted: None,
+            recalling: false,
             held: None,
             former: None,
         }
@@ -209,8 +218,8 @@ impl App {
                 self.host_gone();
                 self.lost = last;
                 match self.view {
-                    // A verdict, or what a person reads, needs no line.
-                    View::Result { .. } | View::History { .. } | View::About => Vec::new(),
+                    // A verdict, a refusal, or what a person reads, needs no line.
+                    View::Result { .. } | View::Refused(_) | View::History { .. } | View::About => Vec::new(),
                     _ if last => vec![self.idle()],
                     _ => vec![self.notice(now, View::Error(Trouble::LineLost))],
                 }
@@ -248,6 +257,9 @@ impl App {
             }
             BoxEvent::Updating { done, total } => {
                 let begun = done == 0 || !matches!(self.view, View::Updating { .. });
+                if matches!(self.view, View::Result { .. }) {
+                    self.held = Some(self.view.clone());
+                }
                 self.incoming(now, begun || done == total, View::Updating { done, total })
             }
             BoxEvent::Model(file) => vec![Effect::Install(Box::new(file))],
@@ -635,6 +647,21 @@ mod tests {
     }
 
     #[test]
+    fn a_result_that_is_shown_when_an_update_begins_is_shown_after_it_with_its_own_model() {
+        for end in [installed(true), installed(false), Input::Session(BoxEvent::HostGone)] {
+            let mut app = app();
+            let old = app.identity();
+            start_analysis(&mut app);
+            let record = finish_analysis(&mut app);
+            app.handle(2, Input::Session(BoxEvent::Updating { done: 0, total: 1000 }));
+            assert_eq!(*app.view(), View::Updating { done: 0, total: 1000 });
+            app.handle(3, end);
+            assert!(shows(&app, &record), "{:?}", app.view());
+            assert_eq!(app.identity(), old);
+        }
+    }
+
+    #[test]
     fn a_result_that_waits_for_an_update_is_not_shown_after_another_image() {
         let mut app = app();
         leave_an_image(&mut app);
@@ -668,6 +695,14 @@ mod tests {
         let record = finish_analysis(&mut app);
         assert_eq!(app.handle(2, Input::Session(BoxEvent::Dropped(Dropped::Rejected(ModelRefusal::TooLarge)))), []);
         assert!(shows(&app, &record));
+    }
+
+    #[test]
+    fn a_lost_line_leaves_a_refusal_for_its_time() {
+        let mut app = app();
+        app.handle(0, Input::Session(BoxEvent::Dropped(Dropped::Refused(Refusal::TooSmall))));
+        assert_eq!(app.handle(1, Input::LineLost { last: true }), []);
+        assert_eq!(app.handle(NOTICE_MS, Input::Tick), [Effect::Show(View::Error(Trouble::LineLost))]);
     }
 
     #[test]

@@ -84,10 +84,12 @@ pub struct Layer {
     /// --simulate]
     #[arg(long, value_name = "DIR")]
     screen_dir: Option<PathBuf>,
-    /// Size of the picture in the screen folder, from 480x320 to 1920x1080 or 320x480 to 1080x1920 [env: PUMUA_SCREEN_SIZE] [default: 800x480]
+    /// Size of the picture in the screen folder, from 480x320 to 1920x1080 or 320x480 to 1080x1920 [env: PUMUA_SCREEN_SIZE]
+    /// [default: 800x480]
     #[arg(long, value_name = "WxH")]
     screen_size: Option<ScreenSize>,
-    /// Linux framebuffer to show the screen on, e.g. /dev/fb0 [env: PUMUA_FRAMEBUFFER] [default: none]
+    /// Linux framebuffer to show the screen on, e.g. /dev/fb0. One named by the flag must be there; without one named
+    /// elsewhere the box goes on [env: PUMUA_FRAMEBUFFER] [default: none]
     #[arg(long, value_name = "PATH")]
     framebuffer: Option<PathBuf>,
     /// By how many degrees the picture is turned to the right on the framebuffer, for a panel that is mounted turned: 0,
@@ -212,6 +214,8 @@ pub struct Settings {
     pub screen_size: ScreenSize,
     /// The framebuffer device.
     pub framebuffer: Option<PathBuf>,
+    /// Whether the box goes on without it if it cannot be used.
+    pub framebuffer_optional: bool,
     /// How the picture is turned on it.
     pub rotation: Rotation,
     /// Language of the screen.
@@ -378,6 +382,7 @@ fn resolve(layers: &[Layer; 3]) -> Result<Settings, ConfigError> {
         screen_dir: first(layers, |l| &l.screen_dir).or_else(|| simulated.then_some(state)),
         screen_size: first(layers, |l| &l.screen_size).unwrap_or_default(),
         framebuffer,
+        framebuffer_optional: layers[0].framebuffer.is_none(),
         rotation: first(layers, |l| &l.rotate).unwrap_or_default(),
         language: first(layers, |l| &l.language).unwrap_or_default(),
         keys,

@@ -71,7 +71,7 @@ type Failure = (u8, anyhow::Error);
 fn start(mut settings: Settings) -> Result<(), Failure> {
     let sinks = match Sinks::open(&settings) {
         // A box without a screen still answers its host.
-        Err(error) if appliance::is_supervised() => {
+        Err(error) if settings.framebuffer.is_some() && settings.framebuffer_optional => {
             device::say(format_args!("{error}; the box goes on without a screen"));
             settings.framebuffer = None;
             Sinks::open(&settings)
@@ -128,8 +128,7 @@ fn serve(settings: Settings, display: &Display) -> Result<(), Failure> {
         if synthetic { " (trained on synthetic radiographs: its answers mean nothing medically)" } else { "" };
     let state = if station.is_reachable() { "READY" } else { "waiting for a line," };
     device::say(format_args!("{state} with the model {name}{warning}; a research aid, not a medical device"));
-    station.run(appliance::sign_of_life());
-    Ok(())
+    station.run(appliance::sign_of_life()).map_err(with(FAILED))
 }
 
 /// The model of the settings: the one that they name, or else the one that is built in.

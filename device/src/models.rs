@@ -71,6 +71,7 @@ impl InstallError {
     /// Whether the file is to blame, and not the storage or the settings of today.
     fn condemns(&self) -> bool {
         match self {
+            Self::Model(ModelError::Kernels(_)) => false,
             Self::Model(error) => error.refusal() != ModelRefusal::NoProfile,
             Self::Panic | Self::Damaged => true,
             Self::Io(_) => false,

@@ -15,22 +15,27 @@ use std::{
     time::{Duration, Instant},
 };
 
-use shared::{verdict::Fault, wire::BoxEvent};
+use shared::{
+    verdict::{Fault, ResultRecord},
+    wire::{ANSWER_WITHIN_MS, BoxEvent},
+};
 
 use self::port::Port;
 use crate::{
     analysis::{Analyst, Classifier, Install, Report},
-    app::{App, Effect, Input, Reply},
+    app::{App, Effect, Input, Page, Reply},
     appliance::BEAT_EVERY,
     config::LineSettings,
     journal::{Journal, JournalError},
     keys::Key,
     link::{LineEvent, PortError},
-    screen::{Display, Scene},
+    screen::{Display, PAGE, Scene},
 };
 
 /// Inputs that wait before the threads that bring them are held up.
 const WAITING: usize = 64;
+/// Longest time from one report of the analysis to the next: a host has given up before, unless it was told to wait longer.
+const ANALYSIS_WITHIN: Duration = Duration::from_millis(ANSWER_WITHIN_MS + 30_000);
 
 /// Why the box cannot be reached.
 #[derive(Debug, thiserror::Error)]
@@ -43,11 +48,17 @@ pub enum LineError {
     Port(#[from] PortError),
 }
 
+/// The analysis of an image, or the trial of a model, does not come to an end: only another start of the program helps.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("the analysis does not end: start the box again, and install another model if it happens again")]
+pub struct Hung;
+
 enum Event {
-    /// From a port, with the count of the opening that it belongs to.
+    /// From a port, with the count of the opening that it belongs to and the time at which it came about.
     Line {
         port: usize,
         opened: u64,
+        at: Instant,
         event: LineEvent,
     },
     Analysis(Report),
@@ -77,6 +88,10 @@ pub struct Station<'a> {
     journal: Journal,
     display: &'a Display,
     analyst: Analyst,
+    /// Images and models that the analyst has not reported the end of, and when it gave its last sign of life.
+    analysing: usize,
+    reported: Instant,
+    analysis_within: Duration,
     sender: SyncSender<Event>,
     events: Option<Receiver<Event>>,
     start: Instant,
@@ -110,6 +125,9 @@ impl<'a> Station<'a> {
             journal,
             display,
             analyst,
+            analysing: 0,
+            reported: Instant::now(),
+            analysis_within: ANALYSIS_WITHIN,
             sender,
             events: Some(events),
             start: Instant::now(),
@@ -126,6 +144,11 @@ impl<'a> Station<'a> {
             station.input(Input::LineLost { last: true });
         }
         Ok(station)
+    }
+
+    /// Waits so long for the analysis to go on, instead of a minute and a half.
+    pub fn set_analysis_within(&mut self, limit: Duration) {
+        self.analysis_within = limit;
     }
 
     /// Whether there is a port on which a host can connect now.
@@ -150,23 +173,32 @@ impl<'a> Station<'a> {
     }
 
     /// Serves hosts until it is stopped. `alive` is called before each event, and at least every [`BEAT_EVERY`] while there is
-    /// none. The receiving end of the events ends with it, so that no thread that still tells something waits for ever.
-    pub fn run(mut self, mut alive: impl FnMut()) {
-        let Some(events) = self.events.take() else { return };
+    /// none. The receiving end of the events ends with it, so that no thread that still tells something waits for ever. An
+    /// analysis that does not go on ends it as well: whoever keeps the program running starts it again.
+    pub fn run(mut self, mut alive: impl FnMut()) -> Result<(), Hung> {
+        let Some(events) = self.events.take() else { return Ok(()) };
         while let Some(event) = self.next(&events) {
             alive();
             match event {
-                Some(Event::Stop) => return,
+                Some(Event::Stop) => break,
                 Some(event) => self.handle(event),
                 None => self.input(Input::Tick),
             }
             self.retry();
             self.converse();
+            if self.analysing > 0 && self.reported.elapsed() > self.analysis_within {
+                return Err(Hung);
+            }
         }
+        Ok(())
     }
 
     fn now(&self) -> u64 {
-        u64::try_from(self.start.elapsed().as_millis()).unwrap_or(u64::MAX)
+        self.since_start(Instant::now())
+    }
+
+    fn since_start(&self, at: Instant) -> u64 {
+        u64::try_from(at.duration_since(self.start).as_millis()).unwrap_or(u64::MAX)
     }
 
     /// The next event; `Some(None)` when it is time to look at the clock.
@@ -183,19 +215,26 @@ impl<'a> Station<'a> {
 
     fn handle(&mut self, event: Event) {
         match event {
+            // An earlier opening has nothing to tell any more, and both directions of a line tell that it is lost.
             Event::Line { port, opened, .. } if !self.ports[port].is_current(opened) => {}
-            Event::Line { port, event: LineEvent::Received(bytes), .. } => self.receive(port, &bytes),
+            Event::Line { port, at, event: LineEvent::Received(bytes), .. } => self.receive(port, at, &bytes),
             Event::Line { port, event: LineEvent::Lost(error), .. } => self.lose(port, &error),
             Event::Line { event: LineEvent::Room, .. } | Event::Stop => {}
-            Event::Analysis(report) => self.input(Input::Analysis(report)),
+            Event::Analysis(report) => {
+                self.reported = Instant::now();
+                self.analysing -= usize::from(!matches!(report, Report::Phase(_)));
+                self.input(Input::Analysis(report));
+            }
             Event::Picture(png) => self.input(Input::Picture(png)),
             Event::Key(key) => self.input(Input::Key(key)),
         }
     }
 
-    fn receive(&mut self, index: usize, bytes: &[u8]) {
+    fn receive(&mut self, index: usize, at: Instant, bytes: &[u8]) {
         let now = self.now();
-        let taken = index != self.active && self.ports[self.active].session.is_held(now);
+        // As it was when the bytes came: what the other host has sent since may still wait behind them.
+        let arrived = self.since_start(at);
+        let taken = index != self.active && self.ports[self.active].session.is_held(arrived);
         let session = &mut self.ports[index].session;
         session.set_taken(taken);
         session.receive(now, bytes);
@@ -255,21 +294,26 @@ impl<'a> Station<'a> {
     fn carry_out(&mut self, effect: Effect) {
         match effect {
             Effect::Show(_) => self.show(),
-            Effect::Judge(image) => self.analyst.judge(*image),
-            Effect::Install(file) => self.analyst.install(*file),
+            Effect::Judge(image) => {
+                self.analysis_begins();
+                self.analyst.judge(*image);
+            }
+            Effect::Install(file) => {
+                self.analysis_begins();
+                self.analyst.install(*file);
+            }
             Effect::Expect(contract) => self.ports.iter_mut().for_each(|port| port.session.set_contract(contract)),
             Effect::Store(record) => {
                 let stored = self.journal.push(&record).map(|()| record);
                 self.input(Input::Stored(stored.map_err(|error| storage(&error))));
             }
             Effect::Fetch(number) => {
-                let fetched = self.journal.get_from(number);
-                self.input(Input::Fetched(fetched.map_err(|error| storage(&error))));
+                let fetched = self.fetch(number);
+                self.input(Input::Fetched(fetched));
             }
-            Effect::Recall { first, last } => {
-                let records = (first..=last).rev().filter_map(|number| self.journal.get(number).transpose());
-                let records = records.collect::<Result<_, _>>().map_err(|error| storage(&error));
-                self.input(Input::Recalled(records));
+            Effect::Recall { page } => {
+                let recalled = self.recall(page);
+                self.input(Input::Recalled(recalled));
             }
             Effect::Picture => {
                 let sender = self.sender.clone();
@@ -280,6 +324,41 @@ impl<'a> Station<'a> {
             }
             Effect::Reply(reply) => self.reply(reply),
         }
+    }
+
+    /// The first result from a number on that can be read: one that cannot keeps nobody from those behind it.
+    fn fetch(&self, mut number: u64) -> Result<Option<ResultRecord>, Fault> {
+        loop {
+            match self.journal.get_from(number) {
+                Err(error @ JournalError::Unreadable { number: lost, .. }) => {
+                    storage(&error);
+                    number = lost + 1;
+                }
+                fetched => return fetched.map_err(|error| storage(&error)),
+            }
+        }
+    }
+
+    /// A page of past results, or the last one if there are not so many. One that cannot be read hides none of the others.
+    fn recall(&self, page: u64) -> Result<Page, Fault> {
+        let pages = self.journal.kept().div_ceil(PAGE);
+        let page = page.clamp(1, pages.max(1));
+        let (mut results, mut fault) = (Vec::new(), None);
+        for number in self.journal.numbers().skip(((page - 1) * PAGE) as usize).take(PAGE as usize) {
+            match self.journal.get(number) {
+                Ok(record) => results.extend(record),
+                Err(error) => fault = Some(storage(&error)),
+            }
+        }
+        fault.filter(|_| results.is_empty()).map_or(Ok(Page { results, page, pages }), Err)
+    }
+
+    /// One that waits behind another has its time from the end of that one on.
+    fn analysis_begins(&mut self) {
+        if self.analysing == 0 {
+            self.reported = Instant::now();
+        }
+        self.analysing += 1;
     }
 
     fn reply(&mut self, reply: Reply) {
@@ -302,7 +381,8 @@ impl<'a> Station<'a> {
 
     fn open_port(&mut self, index: usize) -> Result<(), LineError> {
         let sender = self.sender.clone();
-        let tell = move |opened, event| sender.send(Event::Line { port: index, opened, event }).is_ok();
+        let tell =
+            move |opened, event| sender.send(Event::Line { port: index, opened, at: Instant::now(), event }).is_ok();
         self.ports[index].open(tell)
     }
 

@@ -23,7 +23,7 @@ use device::{
     link::{Pty, open_port},
     models::Models,
     screen::{Display, Language, Rotation, display::Sinks},
-    station::{Station, Stopper},
+    station::{Hung, Station, Stopper},
 };
 use engine::{ActivationMap, Card, DEFAULT_MODEL, Examination, Grid, Model, ModelError, Score};
 use image::{DynamicImage, GrayImage, ImageFormat, Luma, Rgb, RgbImage};
@@ -92,7 +92,7 @@ struct Running {
     stopper: Stopper,
     port: PathBuf,
     keys: Box<dyn Fn(Key) -> bool + Send>,
-    thread: Option<JoinHandle<()>>,
+    thread: Option<JoinHandle<Result<(), Hung>>>,
 }
 
 impl Running {
@@ -113,6 +113,7 @@ impl Running {
                 screen_dir: Some(state.clone()),
                 screen_size: ScreenSize::new(480, 320).unwrap(),
                 framebuffer: None,
+                framebuffer_optional: true,
                 rotation: Rotation::None,
                 language: Language::English,
                 keys: false,
@@ -121,13 +122,14 @@ impl Running {
             let (journal, _) = Journal::open(&settings.journal).unwrap();
             let install = install(&settings.models);
             let model = Arc::new(Brightness::new());
-            let station = Station::open(model, install, journal, &display, line.clone()).unwrap();
+            let mut station = Station::open(model, install, journal, &display, line.clone()).unwrap();
             let port = match line {
                 LineSettings::Ports { paths, .. } => paths[0].clone(),
                 LineSettings::Simulated { .. } => station.simulated_device().unwrap(),
             };
             told.send((station.stopper(), port, Box::new(station.keys()))).unwrap();
-            station.run(|| ());
+            station.set_analysis_within(Duration::from_secs(10));
+            station.run(|| ())
         });
         let (stopper, port, keys) = started.recv_timeout(Duration::from_secs(20)).unwrap();
         Self { stopper, port, keys, thread: Some(thread) }
@@ -141,8 +143,9 @@ impl Running {
 impl Drop for Running {
     fn drop(&mut self) {
         self.stopper.stop();
-        let ended = self.thread.take().unwrap().join();
-        assert!(ended.is_ok() || thread::panicking(), "the box ended in a panic");
+        let Some(thread) = self.thread.take() else { return };
+        let ended = thread.join();
+        assert!(matches!(ended, Ok(Ok(()))) || thread::panicking(), "the box ended by itself: {ended:?}");
     }
 }
 
@@ -414,7 +417,9 @@ fn a_model_that_is_sent_judges_from_then_on_and_is_kept() {
     let info = host.info();
     assert_eq!((info.model_digest, info.contract, info.point), (new.digest(), new.card().contract, new.card().point));
     assert!(info.execution.starts_with("fused"), "{}", info.execution);
-    assert_ne!(host.screen(), shown, "the screen is ready, with the name of the new model");
+    assert!(host.screen() == shown, "the verdict stays, with the name of the model that it is from");
+    assert!((running.keys)(Key::Back));
+    assert!(host.screen() != shown, "the screen is ready, with the name of the new model");
     // What was prepared for the old model is not for the new one, which knows what a chest looks like.
     assert_eq!(host.send(prepared(&grey(100), &CONTRACT)), Outcome::Refused(Refusal::ContractMismatch));
     let refused = host.send(prepared(&grey(100), &new.card().contract));
@@ -457,6 +462,23 @@ fn an_installation_that_panics_does_not_end_the_box() {
     let mut host = Host::open(&running.port);
     assert_eq!(host.update(ModelFile::new(vec![1]).unwrap()), Err(ModelRefusal::NotRunnable));
     assert_eq!(host.judged(file_of(20)).number, 1);
+}
+
+#[test]
+fn a_trial_of_a_model_that_does_not_end_ends_the_box() {
+    let state = tempfile::tempdir().unwrap();
+    let line = LineSettings::Simulated { pace: None };
+    let mut running = Running::start_with(state.path(), line, |_| {
+        Box::new(|_| {
+            loop {
+                thread::park();
+            }
+        })
+    });
+    let mut host = Host::open(&running.port);
+    host.request(Request::Update(ModelFile::new(vec![1]).unwrap()));
+    host.wait(|event| matches!(event, HostEvent::Progress { phase: Phase::Installing, .. }));
+    assert_eq!(running.thread.take().unwrap().join().unwrap(), Err(Hung));
 }
 
 #[test]

@@ -1,7 +1,11 @@
 //! The supervisor with real processes.
 #![expect(clippy::unwrap_used, reason = "helpers of tests")]
 
-use std::{process::Command, time::Duration};
+use std::{
+    os::unix::net::UnixDatagram,
+    process::{Command, Stdio},
+    time::Duration,
+};
 
 use device::appliance::supervisor::{Limits, Supervisor};
 
@@ -34,4 +38,22 @@ fn workers_that_end_and_workers_that_hang_are_told_apart() {
     assert_eq!(end_of("for i in 1 2 3 4 5 6; do echo; sleep 0.2; done; exit 4"), "ended with exit code 4");
     // The worker's child outlives it and holds its stdout open.
     assert_eq!(end_of("echo; sleep 5 & exit 5"), "ended with exit code 5");
+    systemd_hears_signs_of_life();
+}
+
+fn systemd_hears_signs_of_life() {
+    let folder = tempfile::tempdir().unwrap();
+    let socket = UnixDatagram::bind(folder.path().join("notify")).unwrap();
+    socket.set_read_timeout(Some(Duration::from_secs(60))).unwrap();
+    let mut program = Command::new(env!("CARGO_BIN_EXE_device"));
+    program.args(["--simulate", "--config", "/dev/null", "--state-dir"]).arg(folder.path().join("state"));
+    program.env("NOTIFY_SOCKET", folder.path().join("notify")).env("WATCHDOG_USEC", "60000000");
+    let mut child = program.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+    for _ in 0..3 {
+        let mut bytes = [0; 64];
+        let length = socket.recv(&mut bytes).unwrap();
+        assert_eq!(&bytes[..length], b"WATCHDOG=1");
+    }
+    child.kill().unwrap();
+    child.wait().unwrap();
 }

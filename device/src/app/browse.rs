@@ -1,12 +1,11 @@
 //! What keys do: they acknowledge what is shown, and turn to past results and to what the box is.
 
-use shared::verdict::{Fault, ResultRecord};
+use std::mem;
 
-use super::{App, Effect};
-use crate::{
-    keys::Key,
-    screen::{PAGE, View},
-};
+use shared::verdict::Fault;
+
+use super::{App, Effect, Page};
+use crate::{keys::Key, screen::View};
 
 /// How long the history or what the box is stays without a key, in milliseconds.
 const BROWSING_MS: u64 = 60_000;
@@ -17,7 +16,7 @@ impl App {
             return Vec::new();
         }
         match (key, &self.view) {
-            (Key::Older, View::History { page, pages, .. }) => self.turn_to(page.saturating_add(1).min(*pages).max(1)),
+            (Key::Older, View::History { page, .. }) => self.turn_to(page.saturating_add(1)),
             (Key::Newer, View::History { page, .. }) => self.turn_to(page.saturating_sub(1).max(1)),
             (Key::Older, _) => self.turn_to(1),
             (Key::Newer, _) => Vec::new(),
@@ -28,20 +27,18 @@ impl App {
 
     /// Asks for a page of past results, from 1 for the newest.
     fn turn_to(&mut self, page: u64) -> Vec<Effect> {
-        self.wanted = Some(page);
-        let last = self.records.saturating_sub((page - 1) * PAGE);
-        vec![Effect::Recall { first: last.saturating_sub(PAGE - 1).max(1), last }]
+        self.recalling = true;
+        vec![Effect::Recall { page }]
     }
 
-    pub(super) fn recalled(&mut self, now: u64, records: Result<Vec<ResultRecord>, Fault>) -> Vec<Effect> {
+    pub(super) fn recalled(&mut self, now: u64, recalled: Result<Page, Fault>) -> Vec<Effect> {
         // An image or a model that has come meanwhile goes first.
-        match (self.wanted.take().filter(|_| !self.view.is_busy()), records) {
-            (None, _) => Vec::new(),
-            (Some(page), Ok(results)) => {
-                let pages = self.records.div_ceil(PAGE);
-                vec![self.browse(now, View::History { results, page, pages })]
-            }
-            (Some(_), Err(fault)) => vec![self.notice(now, View::Error(fault.into()))],
+        if !mem::take(&mut self.recalling) || self.view.is_busy() {
+            return Vec::new();
+        }
+        match recalled {
+            Ok(Page { results, page, pages }) => vec![self.browse(now, View::History { results, page, pages })],
+            Err(fault) => vec![self.notice(now, View::Error(fault.into()))],
         }
     }
 
@@ -55,7 +52,7 @@ impl App {
 #[cfg(test)]
 mod tests {
     use shared::{
-        verdict::{Digest, OperatingPoint, Refusal, StudyId},
+        verdict::{Digest, OperatingPoint, Refusal, ResultRecord, StudyId},
         wire::{BoxEvent, Dropped},
     };
 
@@ -65,7 +62,7 @@ mod tests {
             Input, NOTICE_MS,
             tests::{app, judged, start_analysis},
         },
-        screen::Trouble,
+        screen::{PAGE, Trouble},
     };
 
     fn record(number: u64) -> ResultRecord {
@@ -83,11 +80,15 @@ mod tests {
         }
     }
 
-    /// Presses a key and reads the records that are asked for.
+    /// Presses a key and reads the page that is asked for, of a journal that has kept every result.
     fn press(app: &mut App, now: u64, key: Key) -> Vec<Effect> {
         let effects = app.handle(now, Input::Key(key));
-        let [Effect::Recall { first, last }] = effects[..] else { return effects };
-        app.handle(now, Input::Recalled(Ok((first..=last).rev().map(record).collect())))
+        let [Effect::Recall { page }] = effects[..] else { return effects };
+        let pages = app.records.div_ceil(PAGE);
+        let page = page.clamp(1, pages.max(1));
+        let last = app.records - (page - 1) * PAGE;
+        let results = (1..=last).rev().take(PAGE as usize).map(record).collect();
+        app.handle(now, Input::Recalled(Ok(Page { results, page, pages })))
     }
 
     fn page(app: &App) -> (u64, u64, Vec<u64>) {
@@ -163,7 +164,7 @@ mod tests {
         let mut app = app();
         app.handle(0, Input::Key(Key::Older));
         app.handle(1, Input::Session(BoxEvent::Receiving { done: 0, total: 1000 }));
-        assert_eq!(app.handle(2, Input::Recalled(Ok(vec![record(41)]))), []);
+        assert_eq!(app.handle(2, Input::Recalled(Ok(Page { results: vec![record(41)], page: 1, pages: 1 }))), []);
         assert_eq!(*app.view(), View::Receiving { done: 0, total: 1000 });
     }
 

@@ -97,14 +97,14 @@ fn mount_system() -> io::Result<()> {
 /// Mounts both partitions. A card that is missing or damaged is told of on the screen, and waited for.
 fn open_storage(screen: &mut Screen) {
     let start = Instant::now();
-    let mut told = false;
+    let mut told = String::new();
     loop {
         match Storage::find(Path::new("/sys/class/block"), Path::new("/dev")).and_then(|storage| storage.mount()) {
             Ok(()) => return crate::say(format_args!("the card is mounted at {BOOT} and {DATA}")),
-            Err(error) if !told && start.elapsed() > CARD_WITHIN => {
-                crate::say(format_args!("{error}"));
-                screen.show(View::Error(Trouble::Failed(error.to_string())));
-                told = true;
+            Err(error) if told != error.to_string() && start.elapsed() > CARD_WITHIN => {
+                told = error.to_string();
+                crate::say(format_args!("{told}"));
+                screen.show(View::Error(Trouble::Failed(told.clone())));
             }
             Err(_) => {}
         }

@@ -2,6 +2,10 @@
 
 use std::{
     io::{self, Read, Write},
+    os::{
+        linux::net::SocketAddrExt,
+        unix::net::{SocketAddr, UnixDatagram},
+    },
     process::{Command, Stdio},
     sync::mpsc::{Receiver, RecvTimeoutError, channel},
     thread,
@@ -20,17 +24,36 @@ pub fn is_supervised() -> bool {
     std::env::var_os(SUPERVISED).is_some()
 }
 
-/// What a worker calls at least every [`BEAT_EVERY`]; without a supervisor it does nothing.
+/// What a worker calls at least every [`BEAT_EVERY`], but while a result is being stored. It tells a supervisor of this
+/// program, or systemd where that watches (`sd_notify(3)`); without either it does nothing.
 pub fn sign_of_life() -> impl FnMut() {
     let supervised = is_supervised();
+    let systemd = systemd();
     let mut told: Option<Instant> = None;
     move || {
-        if supervised && told.is_none_or(|told| told.elapsed() >= BEAT_EVERY / 2) {
-            // A supervisor that does not read has ended, and everything with it.
+        if told.is_some_and(|told| told.elapsed() < BEAT_EVERY / 2) {
+            return;
+        }
+        told = Some(Instant::now());
+        // Whoever does not listen any more has ended, and everything with it.
+        if supervised {
             let _ = io::stdout().write_all(b"\n");
-            told = Some(Instant::now());
+        }
+        if let Some(socket) = &systemd {
+            let _ = socket.send(b"WATCHDOG=1");
         }
     }
+}
+
+/// Where systemd listens for signs of life, if it does.
+fn systemd() -> Option<UnixDatagram> {
+    let name = std::env::var_os("NOTIFY_SOCKET").filter(|_| std::env::var_os("WATCHDOG_USEC").is_some())?;
+    let socket = UnixDatagram::unbound().ok()?;
+    let connected = match name.as_encoded_bytes().strip_prefix(b"@") {
+        Some(name) => SocketAddr::from_abstract_name(name).and_then(|address| socket.connect_addr(&address)),
+        None => socket.connect(&name),
+    };
+    connected.ok().map(|()| socket)
 }
 
 /// How long things may take.
@@ -50,7 +73,8 @@ impl Default for Limits {
     fn default() -> Self {
         Self {
             start: Duration::from_secs(60),
-            silence: 10 * BEAT_EVERY,
+            // A worn card may take many seconds to store a result, which must be told after that and not be lost on the way.
+            silence: 30 * BEAT_EVERY,
             pause: Duration::from_secs(5),
             tick: Duration::from_secs(1),
         }

@@ -26,7 +26,7 @@ pub enum LineEvent {
     Received(Vec<u8>),
     /// There is room again.
     Room,
-    /// It is gone: nothing follows.
+    /// It is gone, in one direction or both; each may tell.
     Lost(io::Error),
 }
 
@@ -61,7 +61,7 @@ impl Line {
     /// Queues bytes to be written.
     pub fn send(&self, bytes: &[u8]) {
         self.waiting.fetch_add(bytes.len(), Ordering::AcqRel);
-        // Should the thread have ended, the line is lost and the reader has told so.
+        // Should the thread have ended, it has told that the line is lost.
         let _ = self.outgoing.send(bytes.to_vec());
     }
 }
@@ -96,8 +96,8 @@ fn write(
         if let Some(pace) = &mut pace {
             pace.pass(bytes.len());
         }
-        // A line that can no longer be written can no longer be read: the reader tells.
-        if file.write_all(&bytes).is_err() {
+        if let Err(error) = file.write_all(&bytes) {
+            tell(LineEvent::Lost(error));
             return;
         }
         let before = waiting.fetch_sub(bytes.len(), Ordering::AcqRel);

@@ -207,11 +207,11 @@ pub enum View {
     Error(Trouble),
     /// A page of past results.
     History {
-        /// At most [`PAGE`] of them, the newest first. Those that the journal has deleted are missing.
+        /// At most [`PAGE`] of them, the newest first. Those that cannot be read are missing.
         results: Vec<ResultRecord>,
         /// Number of the page, from 1 for the newest results.
         page: u64,
-        /// Number of pages for all results that there have been; 0 if there has been none.
+        /// Number of pages for all results kept; 0 if there is none.
         pages: u64,
     },
     /// What the box is.

@@ -95,9 +95,9 @@ impl Port {
         Ok(())
     }
 
-    /// Whether the last opening is the one with a count: an earlier one has nothing to tell any more.
+    /// Whether it is open since the opening with a count.
     pub(super) fn is_current(&self, opened: u64) -> bool {
-        self.opened == opened
+        self.is_open() && self.opened == opened
     }
 
     /// Puts the next attempt to open it off, and says why unless it has been said.
