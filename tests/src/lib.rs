@@ -4,6 +4,7 @@
 //! `PUMUA_TEST_DATA` names) where they are; a test that needs real ones says so when it skips.
 #![expect(clippy::expect_used, reason = "this library is part of the tests")]
 
+pub mod line;
 pub mod machine;
 
 use std::{
@@ -85,6 +86,26 @@ pub fn json_lines(output: &Output) -> Vec<Value> {
         .lines()
         .map(|line| serde_json::from_str(line).unwrap_or_else(|e| panic!("{e}: {line}\n{}", said(output))))
         .collect()
+}
+
+/// What `host predict` says of images that it judges, by the model that is named, or else by the one that ships.
+pub fn predicted(images: &[PathBuf], model: Option<&str>) -> Vec<Value> {
+    let model = model.into_iter().flat_map(|model| ["--model", model]);
+    let flags = ["predict", "--json"].into_iter().chain(model).map(OsStr::new);
+    let output = host(flags.chain(images.iter().map(|image| image.as_os_str())));
+    assert_eq!(code(&output), 0, "{}", said(&output));
+    json_lines(&output)
+}
+
+/// `host send` has said the same of every image.
+pub fn assert_same_answers(predicted: &[Value], sent: &[Value]) {
+    assert_eq!(predicted.len(), sent.len());
+    for (ours, theirs) in predicted.iter().zip(sent) {
+        for field in ["path", "verdict", "code", "probability"] {
+            assert!(!ours[field].is_null(), "no {field} in {ours}");
+            assert_eq!(ours[field], theirs[field], "{field} of {ours} and {theirs}");
+        }
+    }
 }
 
 /// Writes synthetic radiographs into `folder` and gives their paths, in order.

@@ -1,7 +1,8 @@
 //! The box as an appliance, on emulated machines.
 //!
 //! `PUMUA_TEST_IMAGE` names an image that `host image` has made (not compressed), `PUMUA_TEST_QEMU` a
-//! `qemu-system-aarch64`; `.ci/box` sets both. Without them these tests say that they skip.
+//! `qemu-system-aarch64`, and `PUMUA_TEST_GUEST` a folder with a `busybox` and a `dummy_hcd.ko` for that machine; `.ci/box`
+//! sets all three. Without them these tests say that they skip.
 
 use std::{
     fs::{self, File, OpenOptions},
@@ -31,21 +32,67 @@ pub struct Card {
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub enum Board {
     /// A generic machine to which kernel and initial file system are handed over; the line is its console, and a second
-    /// console is there for what a test adds.
+    /// console is there for a [`Guest`].
     Virtual,
     /// A Raspberry Pi 3, started by the boot loader on the card; the line is its second serial port.
     Pi3,
 }
 
+/// A shell that runs beside the box on a [`Board::Virtual`] and uses the second console.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Guest {
+    /// It obeys what comes from there.
+    Shell,
+    /// It joins the console to the host's end of an emulated USB cable, whose other end the box has.
+    Usb,
+}
+
+impl Guest {
+    fn name(self) -> &'static str {
+        match self {
+            Self::Shell => "shell",
+            Self::Usb => "usb",
+        }
+    }
+
+    /// What is added to the initial file system: a cpio archive.
+    fn archive(self, folder: &Path) -> Result<Vec<u8>> {
+        let start: &[u8] = match self {
+            Self::Shell => include_bytes!("guest/shell"),
+            Self::Usb => include_bytes!("guest/usb"),
+        };
+        let (busybox, controller) = (fs::read(folder.join("busybox"))?, fs::read(folder.join("dummy_hcd.ko"))?);
+        let mut archive = Vec::new();
+        let mut add = |name: &str, mode: u32, bytes: &[u8]| -> io::Result<()> {
+            let length = u32::try_from(bytes.len()).map_err(io::Error::other)?;
+            let mut entry = cpio::newc::Builder::new(name).mode(mode).write(&mut archive, length);
+            entry.write_all(bytes)?;
+            entry.finish().map(drop)
+        };
+        add("guest", 0o040_755, &[])?;
+        add("guest/busybox", 0o100_755, &busybox)?;
+        add("guest/dummy_hcd.ko", 0o100_644, &controller)?;
+        add(&format!("guest/{}", self.name()), 0o100_755, start)?;
+        cpio::newc::trailer(&mut archive)?;
+        Ok(archive)
+    }
+}
+
+/// The file or folder that a variable names.
+fn named(variable: &str) -> Option<PathBuf> {
+    std::env::var_os(variable).filter(|value| !value.is_empty()).map(PathBuf::from)
+}
+
+fn skip(missing: &str) {
+    // Past the harness, which keeps to itself what a passing test says.
+    let _ = writeln!(io::stderr(), "skipped: no {missing} (.ci/box makes it)");
+}
+
 impl Card {
     /// The image, if it and the emulator are there.
     pub fn available() -> Option<Self> {
-        let named = |name: &str| std::env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
         let (Some(image), Some(qemu)) = (named("PUMUA_TEST_IMAGE"), named("PUMUA_TEST_QEMU")) else {
-            let _ = writeln!(
-                io::stderr(),
-                "skipped: no image for emulated machines (PUMUA_TEST_IMAGE and PUMUA_TEST_QEMU name them; .ci/box makes them)"
-            );
+            skip("image for emulated machines: PUMUA_TEST_IMAGE and PUMUA_TEST_QEMU name one and its emulator");
             return None;
         };
         let card = Self { qemu, image, folder: tempfile::tempdir().expect("a temporary folder can be made") };
@@ -76,36 +123,40 @@ impl Card {
         copy
     }
 
-    /// Starts a machine with a card and, on [`Board::Virtual`], more of an initial file system (a cpio archive) and of the
-    /// kernel's command line.
-    pub fn start(&self, disk: &Path, board: Board, more: Option<(&[u8], &str)>) -> Result<Machine> {
+    /// Starts a machine with a card.
+    pub fn start(&self, disk: &Path, board: Board) -> Result<Machine> {
+        self.run(disk, board, &self.extracted("initramfs.gz"), &["-no-reboot"], "")
+    }
+
+    /// Starts a generic machine with a card and a guest, if the guest's files are there. A machine that resets itself starts
+    /// anew.
+    pub fn start_with(&self, guest: Guest, disk: &Path) -> Result<Option<Machine>> {
+        let Some(folder) = named("PUMUA_TEST_GUEST") else {
+            skip("guest for emulated machines: PUMUA_TEST_GUEST names the folder of its files");
+            return Ok(None);
+        };
+        let mut archive = fs::read(self.extracted("initramfs.gz"))?;
+        // An archive that is not compressed begins at a multiple of four.
+        archive.resize(archive.len().next_multiple_of(4), 0);
+        archive.extend(guest.archive(&folder)?);
+        let initramfs = disk.with_extension("initramfs");
+        fs::write(&initramfs, archive)?;
+        // After a panic the kernel stays as it is: a machine that hangs.
+        let arguments = format!("rdinit=/guest/{} panic=0", guest.name());
+        self.run(disk, Board::Virtual, &initramfs, &[], &arguments).map(Some)
+    }
+
+    fn run(&self, disk: &Path, board: Board, initramfs: &Path, options: &[&str], arguments: &str) -> Result<Machine> {
         let socket = disk.with_extension("qmp");
         let log = disk.with_extension("log");
-        let mut initramfs = fs::read(self.extracted("initramfs.gz"))?;
-        // An archive that is not compressed begins at a multiple of four.
-        initramfs.resize(initramfs.len().next_multiple_of(4), 0);
-        initramfs.extend(more.map_or(&[][..], |(archive, _)| archive));
-        let archive = disk.with_extension("initramfs");
-        fs::write(&archive, initramfs)?;
-
         let mut qemu = Command::new(&self.qemu);
-        qemu.args([
-            "-display",
-            "none",
-            "-nic",
-            "none",
-            "-no-reboot",
-            "-chardev",
-            "pty,id=link",
-            "-chardev",
-            "pty,id=second",
-        ]);
+        qemu.args(["-display", "none", "-nic", "none", "-chardev", "pty,id=link", "-chardev", "pty,id=second"]);
+        qemu.args(options);
         qemu.arg("-qmp").arg(format!("unix:{},server=on,wait=off", socket.display()));
         match board {
             Board::Virtual => {
-                let arguments = more.map_or("", |(_, arguments)| arguments);
                 qemu.args(["-machine", "virt", "-cpu", "cortex-a53", "-smp", "2", "-m", "512"]);
-                qemu.arg("-kernel").arg(self.extracted("vmlinuz")).arg("-initrd").arg(&archive);
+                qemu.arg("-kernel").arg(self.extracted("vmlinuz")).arg("-initrd").arg(initramfs);
                 qemu.arg("-append").arg(format!("console=ttyAMA0 loglevel=6 fbcon=map:9 panic=10 {arguments}"));
                 qemu.arg("-drive").arg(format!("file={},format=raw,if=none,id=card", disk.display()));
                 qemu.args(["-device", "virtio-blk-device,drive=card", "-device", "virtio-gpu-pci"]);
@@ -133,12 +184,12 @@ impl Card {
             bail!("the emulator ended or does not answer: {:?}", machine.child.try_wait());
         }
         let ports = ports.unwrap_or_default();
-        let named = |label: &str| {
+        let port = |label: &str| {
             let all = ports.as_array().map(Vec::as_slice).unwrap_or_default();
-            let found = all.iter().find(|port| port["label"] == label).and_then(|port| port["filename"].as_str());
+            let found = all.iter().find(|found| found["label"] == label).and_then(|found| found["filename"].as_str());
             found.and_then(|name| name.strip_prefix("pty:")).unwrap_or_default().to_owned()
         };
-        (machine.port, machine.second) = (named("link"), named("second"));
+        (machine.port, machine.second) = (port("link"), port("second"));
         Ok(machine)
     }
 }
@@ -207,6 +258,14 @@ impl Machine {
             };
         }
         Ok(answer)
+    }
+
+    /// Has the [`Guest::Shell`] run a command, which it has read for certain only before the console that this returns is
+    /// closed.
+    pub fn order(&self, command: &str) -> Result<File> {
+        let mut console = OpenOptions::new().write(true).open(&self.second)?;
+        writeln!(console, "{command}")?;
+        Ok(console)
     }
 
     /// What the emulator's own screen shows.

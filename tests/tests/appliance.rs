@@ -4,20 +4,26 @@
 use std::{
     collections::{BTreeMap, BTreeSet},
     ffi::OsStr,
-    io::{BufRead, BufReader, Write},
-    path::{Path, PathBuf},
+    io::Write,
+    path::PathBuf,
     process::Stdio,
     sync::{Mutex, MutexGuard},
     thread::sleep,
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use serde_json::Value;
-use system_tests::{
-    PLAIN_MODEL, code, files, host, json_lines,
-    machine::{Board, Card, Machine},
-    real_data, said, synthetic_radiographs, within,
+use shared::{
+    verdict::StudyId,
+    wire::{HostEvent, Image, Outcome, Phase},
 };
+use system_tests::{
+    PLAIN_MODEL, assert_same_answers, code, files, json_lines,
+    line::Line,
+    machine::{Board, Card, Guest, Machine},
+    predicted, real_data, said, synthetic_radiographs, within,
+};
+use tempfile::TempDir;
 
 /// Longest time to READY that is waited for on a generic machine and on a Raspberry Pi with its boot loader: several times
 /// what they take, for the computer that emulates them may be busy.
@@ -35,34 +41,45 @@ fn tell(text: &str) {
     let _ = writeln!(std::io::stderr(), "{text}");
 }
 
-/// Three radiographs: real ones where they are.
-fn radiographs(folder: &Path) -> Vec<PathBuf> {
-    match real_data() {
-        Some(data) => files(&data.join("originals")).into_iter().step_by(11).take(3).collect(),
-        None => synthetic_radiographs(folder, 3),
-    }
+/// What is sent: three radiographs, real ones where they are. A drawing is judged by another model than the one that ships,
+/// which refuses it.
+struct Radiographs {
+    images: Vec<PathBuf>,
+    model: Option<&'static str>,
+    _folder: TempDir,
 }
 
-/// What this computer says of them.
-fn predicted(images: &[PathBuf]) -> Vec<Value> {
-    let output =
-        host([OsStr::new("predict"), "--json".as_ref()].into_iter().chain(images.iter().map(|i| i.as_os_str())));
-    json_lines(&output)
+impl Radiographs {
+    fn find() -> Self {
+        let folder = TempDir::new().unwrap();
+        let (images, model) = match real_data() {
+            Some(data) => (files(&data.join("originals")).into_iter().step_by(11).take(3).collect(), None),
+            None => (synthetic_radiographs(folder.path(), 3), Some(PLAIN_MODEL)),
+        };
+        Self { images, model, _folder: folder }
+    }
+
+    /// Waits until a machine that has just been switched on for the first time is READY, and gives it the model.
+    fn first_ready(&self, machine: &mut Machine, limit: Duration) -> Value {
+        let info = machine.ready(limit).unwrap();
+        if let Some(model) = self.model {
+            let output = machine.host("update", [model]);
+            assert_eq!(code(&output), 0, "{}", said(&output));
+        }
+        info
+    }
+
+    /// Sends so many, from the first on, and checks that the box says of them what `host predict` says.
+    fn check(&self, machine: &Machine, count: usize) {
+        let images = &self.images[..count];
+        assert_same_answers(&predicted(images, self.model), &sent(machine, images));
+    }
 }
 
 fn sent(machine: &Machine, images: &[PathBuf]) -> Vec<Value> {
     let output = machine.host("send", [OsStr::new("--json")].into_iter().chain(images.iter().map(|i| i.as_os_str())));
-    let lines = json_lines(&output);
-    assert_eq!(lines.len(), images.len(), "{}", said(&output));
-    lines
-}
-
-fn assert_same_answers(predicted: &[Value], sent: &[Value]) {
-    for (ours, theirs) in predicted.iter().zip(sent) {
-        for field in ["path", "verdict", "code", "probability"] {
-            assert_eq!(ours[field], theirs[field], "{field} of {ours} and {theirs}");
-        }
-    }
+    assert_eq!(code(&output), 0, "{}", said(&output));
+    json_lines(&output)
 }
 
 fn records(machine: &Machine) -> Vec<Value> {
@@ -76,13 +93,13 @@ fn power_on_screen_verdicts_and_memory() {
     let _alone = alone();
     let Some(card) = Card::available() else { return };
     let folder = tempfile::tempdir().unwrap();
-    let images = radiographs(&folder.path().join("images"));
-    let mut machine = card.start(&card.copy("whole"), Board::Virtual, None).unwrap();
-    let info = machine.ready(READY).unwrap();
+    let radiographs = Radiographs::find();
+    let mut machine = card.start(&card.copy("whole"), Board::Virtual).unwrap();
+    let info = radiographs.first_ready(&mut machine, READY);
     assert_eq!((&info["boot"], &info["records"]), (&1.into(), &0.into()), "{info}");
     tell(&format!("from the start of the kernel to READY: {:.2} s", machine.logged_at("READY").unwrap()));
 
-    assert_same_answers(&predicted(&images), &sent(&machine, &images));
+    radiographs.check(&machine, 3);
     let picture = folder.path().join("screen.png");
     let fetched = machine.host("screenshot", [&picture]);
     assert_eq!(code(&fetched), 0, "{}", said(&fetched));
@@ -98,12 +115,12 @@ fn power_on_screen_verdicts_and_memory() {
         words.collect()
     };
     for _ in 0..17 {
-        sent(&machine, &images);
+        sent(&machine, &radiographs.images);
     }
     sleep(Duration::from_secs(3));
     let after_fifty = *peaks(&machine).last().unwrap();
     for _ in 0..17 {
-        sent(&machine, &images);
+        sent(&machine, &radiographs.images);
     }
     sleep(Duration::from_secs(3));
     let after_hundred = *peaks(&machine).last().unwrap();
@@ -113,74 +130,105 @@ fn power_on_screen_verdicts_and_memory() {
     assert!(after_hundred <= after_fifty + 2048, "it grows: {after_fifty} KiB, then {after_hundred} KiB");
 }
 
-/// Cuts the power at many moments: while an image comes in, while it is judged, and right after the answer.
+/// When the power is cut.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+enum Cut {
+    /// While the image comes in.
+    Receiving,
+    /// While the image is decoded and judged, and its result stored.
+    Analysing,
+    /// The result is stored, and the host hears nothing of it any more.
+    Unheard,
+    /// Right after the answer.
+    Answered,
+}
+
 #[test]
 fn acknowledged_results_outlive_every_power_cut() {
-    const CUTS: usize = 21;
+    const ROUNDS: u32 = 6;
     let _alone = alone();
     let Some(card) = Card::available() else { return };
-    let folder = tempfile::tempdir().unwrap();
-    let images = radiographs(&folder.path().join("images"));
+    let radiographs = Radiographs::find();
     let disk = card.copy("cuts");
     let mut acknowledged = BTreeMap::new();
-    let mut moments = [0; 3];
-    for cut in 0..CUTS {
-        let mut machine = card.start(&disk, Board::Virtual, None).unwrap();
-        let info = machine.ready(READY).unwrap();
-        assert_eq!(info["boot"], cut + 1, "{info}");
-        check_journal(&machine, &acknowledged);
-        let mut child = machine
-            .command("send", [OsStr::new("--json"), images[cut % 3].as_os_str()])
-            .stdout(Stdio::piped())
-            .stderr(Stdio::null())
-            .spawn()
-            .unwrap();
-        let stdout = BufReader::new(child.stdout.take().unwrap());
-        if cut % 3 == 2 {
-            // Right after the acknowledgement.
-            let line = stdout.lines().next().unwrap().unwrap();
-            let answer: Value = serde_json::from_str(&line).unwrap();
-            acknowledged.insert(answer["record"].as_u64().unwrap(), answer["image"].clone());
-            machine.cut_power();
-            moments[2] += 1;
-        } else {
-            // From the connection on, which takes some tenths of a second, to the answer.
-            sleep(Duration::from_millis(150 + 90 * (cut as u64 / 3 * 2 + cut as u64 % 3)));
-            machine.cut_power();
-            // What was acknowledged before the cut counts as well.
-            match stdout.lines().next().and_then(|line| serde_json::from_str::<Value>(&line.ok()?).ok()) {
-                Some(answer) if answer["record"].is_u64() => {
-                    acknowledged.insert(answer["record"].as_u64().unwrap(), answer["image"].clone());
-                    moments[1] += 1;
+    let mut seen = [0; 3];
+    let (mut sent, mut takes) = (0, Duration::from_secs(1));
+    for round in 0..ROUNDS {
+        for cut in [Cut::Answered, Cut::Receiving, Cut::Analysing, Cut::Unheard] {
+            let mut machine = card.start(&disk, Board::Virtual).unwrap();
+            let info =
+                if sent == 0 { radiographs.first_ready(&mut machine, READY) } else { machine.ready(READY).unwrap() };
+            assert_eq!(info["boot"], sent + 1, "{info}");
+            check_journal(&machine, &acknowledged, sent);
+            let mut line = Line::connect(&machine.port).unwrap();
+            let bytes = std::fs::read(&radiographs.images[sent % 3]).unwrap();
+            let image = Image::file(bytes, StudyId::default()).unwrap();
+            sent += 1;
+            let mut analysing = None;
+            let outcome = line.send(image, |event| match *event {
+                HostEvent::Sent { done, total } => cut == Cut::Receiving && done >= total / ROUNDS * round,
+                HostEvent::Progress { phase: Phase::Decoding | Phase::Analysing, .. } => {
+                    analysing = analysing.or(Some(Instant::now()));
+                    matches!(cut, Cut::Analysing | Cut::Unheard)
                 }
-                _ => moments[0] += 1,
+                _ => false,
+            });
+            let outcome = match (outcome.unwrap(), cut) {
+                (None, Cut::Receiving) => None,
+                // From the beginning of the analysis to its end.
+                (None, Cut::Analysing) => line.wait(takes * round / ROUNDS).unwrap(),
+                // Nobody listens to the line meanwhile.
+                (None, _) => {
+                    sleep(takes * 2);
+                    None
+                }
+                (answered, _) => answered,
+            };
+            machine.cut_power();
+            match outcome {
+                Some(Outcome::Result(record)) => {
+                    if cut == Cut::Answered {
+                        takes = analysing.unwrap().elapsed();
+                    }
+                    acknowledged.insert(record.number, record.image.to_string());
+                    seen[2] += 1;
+                }
+                Some(other) => panic!("{other:?}"),
+                None => seen[usize::from(cut != Cut::Receiving)] += 1,
             }
         }
-        let _ = child.kill();
-        let _ = child.wait();
     }
-    let mut machine = card.start(&disk, Board::Virtual, None).unwrap();
+    let mut machine = card.start(&disk, Board::Virtual).unwrap();
     machine.ready(READY).unwrap();
-    check_journal(&machine, &acknowledged);
+    let kept = check_journal(&machine, &acknowledged, sent);
+    assert!(kept > acknowledged.len(), "no result was stored that nobody heard of");
+    assert!(seen.iter().all(|&cuts| cuts >= 6), "{seen:?}");
     tell(&format!(
-        "{CUTS} power cuts: {} before the answer, {} soon after it, {} right after it; {} results acknowledged, all there",
-        moments[0],
-        moments[1],
-        moments[2],
+        "{sent} power cuts: {} while receiving, {} while analysing or storing, {} right after the answer; {kept} results \
+         kept, among them all {} that were acknowledged, none twice",
+        seen[0],
+        seen[1],
+        seen[2],
         acknowledged.len()
     ));
 }
 
-/// Every acknowledged result is there, none twice, numbered without gaps.
-fn check_journal(machine: &Machine, acknowledged: &BTreeMap<u64, Value>) {
+/// Every acknowledged result is there, and there are no more than images were sent, numbered without gaps. Tells how many.
+fn check_journal(machine: &Machine, acknowledged: &BTreeMap<u64, String>, sent: usize) -> usize {
     let kept = records(machine);
     for (index, record) in (1..).zip(&kept) {
         assert_eq!(record["number"], index, "{kept:?}");
     }
     for (number, image) in acknowledged {
         let found = kept.iter().find(|record| record["number"] == *number);
-        assert_eq!(found.map(|record| &record["image"]), Some(image), "result {number} of {kept:?}");
+        assert_eq!(
+            found.and_then(|record| record["image"].as_str()),
+            Some(image.as_str()),
+            "result {number} of {kept:?}"
+        );
     }
+    assert!(kept.len() <= sent, "{sent} images and {kept:?}");
+    kept.len()
 }
 
 #[test]
@@ -190,7 +238,7 @@ fn a_model_update_is_whole_or_not_at_all() {
     let disk = card.copy("update");
     let mut digests = Vec::new();
     for cut in 0..6_u64 {
-        let mut machine = card.start(&disk, Board::Virtual, None).unwrap();
+        let mut machine = card.start(&disk, Board::Virtual).unwrap();
         let info = machine.ready(READY).unwrap();
         digests.push(info["model_digest"].as_str().unwrap().to_owned());
         let mut child =
@@ -200,7 +248,7 @@ fn a_model_update_is_whole_or_not_at_all() {
         let _ = child.kill();
         let _ = child.wait();
     }
-    let mut machine = card.start(&disk, Board::Virtual, None).unwrap();
+    let mut machine = card.start(&disk, Board::Virtual).unwrap();
     machine.ready(READY).unwrap();
     let output = machine.host("update", [PLAIN_MODEL]);
     assert_eq!(code(&output), 0, "{}", said(&output));
@@ -209,7 +257,7 @@ fn a_model_update_is_whole_or_not_at_all() {
     assert!(switched > 0 && digests[..switched].iter().all(|digest| *digest == digests[0]), "{digests:?}");
     assert!(digests[switched..].iter().all(|digest| *digest == new), "{digests:?}");
     machine.cut_power();
-    let mut machine = card.start(&disk, Board::Virtual, None).unwrap();
+    let mut machine = card.start(&disk, Board::Virtual).unwrap();
     assert_eq!(machine.ready(READY).unwrap()["model_digest"], new.as_str(), "it is there after a restart");
 }
 
@@ -218,12 +266,12 @@ fn the_image_starts_a_raspberry_pi_through_its_boot_loader() {
     let _alone = alone();
     let Some(card) = Card::available() else { return };
     let folder = tempfile::tempdir().unwrap();
-    let images = radiographs(folder.path());
-    let mut machine = card.start(&card.copy("pi"), Board::Pi3, None).unwrap();
-    let start = std::time::Instant::now();
-    machine.ready(READY_PI).unwrap();
+    let radiographs = Radiographs::find();
+    let mut machine = card.start(&card.copy("pi"), Board::Pi3).unwrap();
+    let start = Instant::now();
+    radiographs.first_ready(&mut machine, READY_PI);
     tell(&format!("emulated Raspberry Pi 3 through U-Boot: READY after {:.0} s", start.elapsed().as_secs_f64()));
-    assert_same_answers(&predicted(&images[..1]), &sent(&machine, &images[..1]));
+    radiographs.check(&machine, 1);
     let shows_a_radiograph = || {
         let screen = machine.screendump(&folder.path().join("dump.png")).unwrap();
         // It has many grey values; other screens have few colours.
@@ -232,39 +280,52 @@ fn the_image_starts_a_raspberry_pi_through_its_boot_loader() {
     assert!(within(Duration::from_secs(30), shows_a_radiograph));
 }
 
-/// A folder of files as `/usb` of an initial file system.
-fn packed(folder: &Path) -> Vec<u8> {
-    let mut archive = Vec::new();
-    let mut add = |name: &str, mode: u32, bytes: &[u8]| {
-        let mut entry = cpio::newc::Builder::new(name).mode(mode).write(&mut archive, bytes.len() as u32);
-        entry.write_all(bytes).unwrap();
-        entry.finish().unwrap();
-    };
-    add("usb", 0o040_755, &[]);
-    for file in files(folder) {
-        let name = format!("usb/{}", file.file_name().unwrap().to_str().unwrap());
-        add(&name, 0o100_755, &std::fs::read(&file).unwrap());
-    }
-    cpio::newc::trailer(&mut archive).unwrap();
-    archive
-}
-
 /// The box as a USB device of a host, both within the machine: `dummy_hcd` joins the gadget to the host's driver. A shell
 /// joins the host's port to the second console.
 #[test]
 fn the_usb_gadget_carries_a_radiograph() {
     let _alone = alone();
     let Some(card) = Card::available() else { return };
-    let Some(files) = std::env::var_os("PUMUA_TEST_USB") else {
-        return tell("skipped: no second host for USB (PUMUA_TEST_USB names its files; .ci/box makes them)");
-    };
-    let folder = tempfile::tempdir().unwrap();
-    let images = radiographs(folder.path());
-    let archive = packed(Path::new(&files));
-    let mut machine = card.start(&card.copy("usb"), Board::Virtual, Some((&archive, "rdinit=/usb/init"))).unwrap();
-    machine.ready(READY).unwrap();
+    let Some(mut machine) = card.start_with(Guest::Usb, &card.copy("usb")).unwrap() else { return };
+    let radiographs = Radiographs::find();
+    radiographs.first_ready(&mut machine, READY);
     machine.port.clone_from(&machine.second);
     assert!(within(READY, || code(&machine.host("info", ["--json"])) == 0), "no answer over USB:\n{}", machine.log());
-    assert_same_answers(&predicted(&images[..1]), &sent(&machine, &images[..1]));
+    radiographs.check(&machine, 1);
+    assert_eq!(records(&machine).len(), 1);
+}
+
+#[test]
+fn a_worker_that_dies_or_hangs_is_replaced() {
+    let _alone = alone();
+    let Some(card) = Card::available() else { return };
+    let Some(mut machine) = card.start_with(Guest::Shell, &card.copy("worker")).unwrap() else { return };
+    let radiographs = Radiographs::find();
+    radiographs.first_ready(&mut machine, READY);
+    radiographs.check(&machine, 1);
+    for (boot, signal, end) in
+        [(2, "KILL", "the worker was ended by signal 9"), (3, "STOP", "the worker hung and was ended")]
+    {
+        let _console = machine.order(&format!("/guest/busybox kill -{signal} $(/guest/busybox pidof exe)")).unwrap();
+        assert!(within(READY, || machine.log().contains(end)), "{}", machine.log());
+        assert_eq!(machine.ready(READY).unwrap()["boot"], boot, "{}", machine.log());
+        assert_eq!(records(&machine).len(), 1);
+    }
+    radiographs.check(&machine, 1);
+    assert_eq!(records(&machine).len(), 2);
+}
+
+#[test]
+fn a_machine_that_hangs_is_started_anew_by_its_watchdog() {
+    let _alone = alone();
+    let Some(card) = Card::available() else { return };
+    let Some(mut machine) = card.start_with(Guest::Shell, &card.copy("hung")).unwrap() else { return };
+    let radiographs = Radiographs::find();
+    radiographs.first_ready(&mut machine, READY);
+    radiographs.check(&machine, 1);
+    // The kernel panics and stays so.
+    let _console = machine.order("echo c >/proc/sysrq-trigger").unwrap();
+    assert!(within(READY, || machine.log().contains("end Kernel panic")), "{}", machine.log());
+    assert_eq!(machine.ready(READY).unwrap()["boot"], 2, "{}", machine.log());
     assert_eq!(records(&machine).len(), 1);
 }

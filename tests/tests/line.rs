@@ -4,32 +4,16 @@
 use std::{ffi::OsStr, path::PathBuf};
 
 use serde_json::Value;
-use system_tests::{PLAIN_MODEL, SimulatedBox, code, files, host, json_lines, real_data, said, synthetic_radiographs};
-
-/// By the model that is named, or else by the one that ships.
-fn predicted(images: &[PathBuf], model: Option<&str>) -> Vec<Value> {
-    let model = model.into_iter().flat_map(|model| ["--model", model]);
-    let flags = ["predict", "--json"].into_iter().chain(model).map(OsStr::new);
-    let output = host(flags.chain(images.iter().map(|p| p.as_os_str())));
-    assert_eq!(code(&output), 0, "{}", said(&output));
-    json_lines(&output)
-}
+use system_tests::{
+    PLAIN_MODEL, SimulatedBox, assert_same_answers, code, files, json_lines, predicted, real_data, said,
+    synthetic_radiographs,
+};
 
 fn sent(device: &SimulatedBox, images: &[PathBuf], flags: &[&str]) -> Vec<Value> {
     let arguments = flags.iter().map(OsStr::new).chain(images.iter().map(|p| p.as_os_str()));
     let output = device.host("send", arguments.chain(["--json".as_ref()]));
     assert_eq!(code(&output), 0, "{}", said(&output));
     json_lines(&output)
-}
-
-fn assert_same_answers(predicted: &[Value], sent: &[Value]) {
-    assert_eq!(predicted.len(), sent.len());
-    for (ours, theirs) in predicted.iter().zip(sent) {
-        for field in ["path", "verdict", "code", "probability"] {
-            assert!(!ours[field].is_null(), "no {field} in {ours}");
-            assert_eq!(ours[field], theirs[field], "{field} of {ours} and {theirs}");
-        }
-    }
 }
 
 /// Both forms of every image get the verdict of `host predict`, and the journal holds them in order.
