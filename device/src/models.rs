@@ -312,6 +312,13 @@ mod tests {
     }
 
     #[test]
+    fn settings_of_today_condemn_no_model() {
+        let kernels = "made of wood".parse::<engine::Kernels>().unwrap_err();
+        assert!(!InstallError::Model(kernels.into()).condemns());
+        assert!(InstallError::Damaged.condemns());
+    }
+
+    #[test]
     fn names_that_reach_the_disk_in_another_order_leave_a_model() {
         let (folder, mut models) = installed(&[0, 1]);
         let before = contents(folder.path());

@@ -195,6 +195,27 @@ mod tests {
     }
 
     #[test]
+    fn what_cannot_be_shown_is_shown_as_soon_as_that_is_possible() {
+        let folder = tempfile::tempdir().unwrap();
+        let sink = Folder::create(&folder.path().join("screen")).unwrap();
+        let file = sink.file().to_owned();
+        std::fs::remove_dir(folder.path().join("screen")).unwrap();
+        let (size, language) = (ScreenSize::default(), Language::English);
+        let display = Display::start(Sinks { size, language, folder: Some(sink), framebuffer: None });
+        display.show(scene(View::Stopped));
+        let (sender, taken) = channel();
+        display.picture(move |png| sender.send(png).unwrap());
+        assert_eq!(taken.recv().unwrap(), Some(file_of(View::Stopped)), "it was drawn");
+        std::fs::create_dir(folder.path().join("screen")).unwrap();
+        let limit = std::time::Instant::now() + Duration::from_secs(60);
+        while !file.exists() {
+            assert!(std::time::Instant::now() < limit, "it is never tried again");
+            thread::sleep(Duration::from_millis(20));
+        }
+        assert_eq!(std::fs::read(&file).unwrap(), file_of(View::Stopped));
+    }
+
+    #[test]
     fn a_screen_that_cannot_even_show_an_error_is_blank() {
         let broken: Draw = |scene, size, language| match scene.view {
             View::Stopped => draw(scene, size, language),
