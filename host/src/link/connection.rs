@@ -125,19 +125,10 @@ impl Connection {
         &mut self,
         from: u64,
         limit: u16,
-        mut each: impl FnMut(ResultRecord) -> Result<(), E>,
+        each: impl FnMut(ResultRecord) -> Result<(), E>,
     ) -> Result<u16, E> {
-        let mut event = self.ask(Request::Results { from, limit })?;
-        let mut count = 0;
-        loop {
-            match event {
-                HostEvent::Record(record) => each(record)?,
-                HostEvent::RecordsEnd => return Ok(count),
-                _ => return Err(LinkError::from(HostError::Protocol).into()),
-            }
-            count += 1;
-            event = self.next_event()?;
-        }
+        self.request(Request::Results { from, limit })?;
+        records(limit, || self.next_event(), each)
     }
 
     /// Sends an image and waits for the answer. Ctrl-C gives the image up before the error is returned.
@@ -285,6 +276,24 @@ impl Connection {
     }
 }
 
+/// Hands on the records of one answer and returns how many there were. More than were asked for are an error: the box does
+/// not keep to the protocol.
+fn records<E: From<LinkError>>(
+    limit: u16,
+    mut next: impl FnMut() -> Result<HostEvent, LinkError>,
+    mut each: impl FnMut(ResultRecord) -> Result<(), E>,
+) -> Result<u16, E> {
+    let mut count = 0;
+    loop {
+        match next()? {
+            HostEvent::Record(record) if count < limit => each(record)?,
+            HostEvent::RecordsEnd => return Ok(count),
+            _ => return Err(LinkError::from(HostError::Protocol).into()),
+        }
+        count += 1;
+    }
+}
+
 fn is_transient(error: &io::Error) -> bool {
     matches!(error.kind(), io::ErrorKind::TimedOut | io::ErrorKind::Interrupted | io::ErrorKind::WouldBlock)
 }
@@ -301,5 +310,50 @@ impl Drop for Connection {
         while self.write().is_ok() && !self.unwritten.is_empty() && Instant::now() < until {}
         // A port that is closed drops what it has not sent.
         let _ = self.port.flush();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use shared::verdict::{Digest, OperatingPoint, StudyId, Verdict};
+
+    use super::*;
+
+    #[test]
+    fn more_records_than_were_asked_for_are_an_error() {
+        let record = ResultRecord {
+            number: 1,
+            boot: 1,
+            unix_seconds: None,
+            study: StudyId::default(),
+            image: Digest::default(),
+            model: Digest::default(),
+            probability: 0.5,
+            point: OperatingPoint::HALF,
+            verdict: Verdict::Refer,
+        };
+        for limit in [0, 3, u16::MAX] {
+            let read = |surplus: u32| {
+                let mut left = u32::from(limit) + surplus;
+                let next = || match left {
+                    0 => Ok(HostEvent::RecordsEnd),
+                    _ => {
+                        left -= 1;
+                        Ok(HostEvent::Record(record.clone()))
+                    }
+                };
+                let mut seen = 0;
+                let read = records(limit, next, |_| {
+                    seen += 1;
+                    Ok::<_, LinkError>(())
+                });
+                (read, seen)
+            };
+            let (whole, seen) = read(0);
+            assert_eq!((whole.unwrap(), seen), (limit, u32::from(limit)));
+            let (more, seen) = read(1);
+            assert!(matches!(more, Err(LinkError::Session(HostError::Protocol))), "{limit}");
+            assert_eq!(seen, u32::from(limit));
+        }
     }
 }
