@@ -127,6 +127,7 @@ fn a_box_killed_while_it_writes_comes_back_with_the_old_model_or_the_new_one() {
     let shipped = updated(&device, SHIPPED)["to"].as_str().unwrap().to_owned();
     device.cut_power();
     let incoming = state.path().join("models/incoming.model");
+    let mut caught = 0;
     for round in 0..8 {
         // What the last round may have left is never looked at, but would be taken for this round's.
         let _ = fs::remove_file(&incoming);
@@ -136,11 +137,13 @@ fn a_box_killed_while_it_writes_comes_back_with_the_old_model_or_the_new_one() {
         let mut updating =
             device.command("update", [model]).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
         while !incoming.exists() && updating.try_wait().unwrap().is_none() {}
+        caught += u32::from(incoming.exists());
         device.cut_power();
         updating.wait().unwrap();
         let found = digest(&SimulatedBox::start_in(state.path(), &[]).unwrap());
         assert!(found == old || found == *new, "round {round}: {found}");
     }
+    assert!(caught > 0, "no round was interrupted while the box wrote");
 }
 
 #[test]
