@@ -178,3 +178,50 @@ fn an_image_is_written_to_a_loop_device_unless_somebody_holds_it() {
     let output = flash(&image, disk, &["--verify-only"]);
     assert_eq!(code(&output), 0, "{}", said(&output));
 }
+
+/// A medium of which one partition is mounted and another one is in use in a way that no table tells of.
+#[test]
+fn a_mounted_medium_is_overwritten_if_that_is_allowed_unless_another_partition_is_in_use() {
+    let folder = TempDir::new().unwrap();
+    let (bytes, [image, _]) = images(folder.path());
+    let backing = folder.path().join("backing");
+    fs::write(&backing, &bytes).unwrap();
+    let Some(disk) = Loop::new(&backing) else { return };
+    let disk = &disk.0;
+    let part = |number: u32| PathBuf::from(format!("{}p{number}", disk.display()));
+    let run = |program: &str, arguments: &[&std::ffi::OsStr]| {
+        let output = Command::new(program).args(arguments).output();
+        output.is_ok_and(|output| output.status.success())
+    };
+    // Not every kernel reads the table of a loop device.
+    let added = [["1", "2048", "1024"], ["2", "3072", "9216"]].iter().all(|part| {
+        let arguments = [disk.as_os_str()].into_iter().chain(part.iter().map(AsRef::as_ref)).collect::<Vec<_>>();
+        run("addpart", &arguments)
+    });
+    if !added || !within(Duration::from_secs(5), || part(1).exists() && part(2).exists()) {
+        let _ = writeln!(io::stderr(), "skipped: a loop device cannot be given partitions");
+        return;
+    }
+    let place = folder.path().join("mounted");
+    fs::create_dir(&place).unwrap();
+    if !run("/sbin/mkfs.ext4", &["-q".as_ref(), part(2).as_os_str()])
+        || !run("mount", &[part(2).as_os_str(), place.as_os_str()])
+    {
+        let _ = writeln!(io::stderr(), "skipped: no file system can be made and mounted");
+        return;
+    }
+    let allowed = ["--yes", "--allow", "non-removable", "--allow", "mounted"];
+    let held = OpenOptions::new().read(true).custom_flags(0o200).open(part(1)).unwrap();
+    let refused = [flash(&image, disk, &allowed[..3]), flash(&image, disk, &allowed)];
+    let before = fs::read(&backing).unwrap();
+    drop(held);
+    let output = flash(&image, disk, &allowed);
+    assert!(run("umount", &[place.as_os_str()]));
+    assert!(["1", "2"].iter().all(|number| run("delpart", &[disk.as_os_str(), number.as_ref()])));
+    for (output, words) in refused.iter().zip(["is mounted at ", "p1 is in use: unmount it"]) {
+        assert_eq!(code(output), FAILED, "{}", said(output));
+        assert!(said(output).contains(words), "{}", said(output));
+    }
+    assert!(before != bytes, "the file system is still there");
+    assert_eq!(code(&output), 0, "{}", said(&output));
+}

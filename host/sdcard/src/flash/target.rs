@@ -12,14 +12,19 @@ use rustix::{
     io::Errno,
 };
 
-use super::{Disk, FlashError, Image, Progress, System, verify, write};
+use super::{Disk, FlashError, Image, Part, Progress, System, verify, write};
 use crate::mbr::SECTOR;
 
 /// More bytes than a memory card of the box has: those of the largest card of "256 GB" and a little.
 const LARGE: u64 = 260_000_000_000;
 
-/// Folders of a system that runs; none of them can be unmounted, whoever asks.
-const SYSTEM: [&str; 6] = ["/", "/boot", "/boot/efi", "/home", "/usr", "/var"];
+/// Folders of a system that runs: they and what is within them cannot be unmounted, whoever asks.
+const SYSTEM: [&str; 9] = ["/boot", "/efi", "/etc", "/gnu", "/nix", "/opt", "/srv", "/usr", "/var"];
+/// The same where a system runs from a medium: it is mounted there.
+const LIVE: [&str; 8] =
+    ["/cdrom", "/isodevice", "/lib/live", "/rofs", "/run/archiso", "/run/initramfs", "/run/live", "/sysroot"];
+/// Folders of a system of which the folders within are their users' own affair.
+const SHARED: [&str; 3] = ["/", "/home", "/root"];
 
 /// What speaks against overwriting something, unless it is allowed by name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -43,9 +48,12 @@ pub enum Access<'a> {
     Verify,
 }
 
-/// A medium that is open. A disk that is to be written is open for nobody else meanwhile, and cannot be mounted.
+/// A medium that is open. A disk that is to be written is open for nobody else meanwhile, and cannot be mounted; of one that
+/// is overwritten in spite of what is mounted there, this holds for its other partitions.
 #[derive(Debug)]
 pub struct Target {
+    /// Before the medium: what is closed last is what the system looks at anew.
+    _held: Vec<File>,
     medium: File,
     metadata: Metadata,
     disk: Option<Disk>,
@@ -64,14 +72,19 @@ impl Target {
         })?;
         let mut flags = OFlags::CLOEXEC;
         flags |= if matches!(access, Access::Verify) { OFlags::RDONLY } else { OFlags::RDWR };
+        let mut held = Vec::new();
         let disk = if found.file_type().is_block_device() {
             let disk = system.disk(found.rdev())?;
             flags |= OFlags::DIRECT;
             if let Access::Write(allowed) = access {
                 disk.may_be_overwritten(allowed)?;
                 // The kernel refuses what a file system, swap or a volume uses, though none of it were to be seen here.
-                if !disk.parts().any(|part| !part.mounts.is_empty()) {
+                if disk.parts().all(|part| part.mounts.is_empty()) {
                     flags |= OFlags::EXCL;
+                } else if disk.whole.mounts.is_empty() {
+                    // Of a disk that is mounted as a whole nobody can use a partition.
+                    let others = disk.partitions.iter().filter(|part| part.mounts.is_empty());
+                    held = others.map(|part| hold(part, &disk)).collect::<Result<_, _>>()?;
                 }
             }
             Some(disk)
@@ -98,7 +111,7 @@ impl Target {
             }
         }
         let bytes = medium.seek(SeekFrom::End(0)).map_err(unreadable)?;
-        Ok(Self { medium, metadata, disk, bytes })
+        Ok(Self { _held: held, medium, metadata, disk, bytes })
     }
 
     /// Bytes that it holds.
@@ -147,7 +160,7 @@ impl Disk {
             return Err(FlashError::NoMedium { name: name() });
         }
         let mut places = self.parts().flat_map(|part| &part.mounts);
-        if let Some(place) = places.find(|place| SYSTEM.contains(&place.as_str())) {
+        if let Some(place) = places.find(|place| is_of_the_system(place)) {
             return Err(FlashError::System { name: name(), place: place.clone() });
         }
         for part in self.parts() {
@@ -174,6 +187,19 @@ impl Disk {
         }
         Ok(())
     }
+}
+
+fn is_of_the_system(place: &str) -> bool {
+    let within = |folder: &&str| Path::new(place).starts_with(folder);
+    SYSTEM.iter().chain(&LIVE).any(within) || SHARED.contains(&place)
+}
+
+/// Opens a partition so that nobody else can use it. The kernel refuses that where somebody does.
+fn hold(part: &Part, disk: &Disk) -> Result<File, FlashError> {
+    let path = Path::new("/dev").join(&part.name);
+    let flags = OFlags::CLOEXEC | OFlags::RDONLY | OFlags::EXCL;
+    let opened = rustix::fs::open(&path, flags, Mode::empty());
+    Ok(File::from(opened.map_err(|errno| open_error(&path, Some(disk), errno))?))
 }
 
 pub(super) fn open_error(path: &Path, disk: Option<&Disk>, errno: Errno) -> FlashError {

@@ -145,6 +145,28 @@ fn disk_of_the_running_system_is_refused_whatever_is_allowed() {
     let machine = Machine::new();
     machine.put("proc/self/mountinfo", "22 1 8:18 / / rw - ext4 /dev/root rw");
     assert!(machine.refusal(&all).starts_with("sdb carries / of the system that is running"));
+    for (place, of_the_system) in [
+        ("/boot/firmware", true),
+        ("/boot/efi", true),
+        ("/efi", true),
+        ("/cdrom", true),
+        ("/run/live/medium", true),
+        ("/run/initramfs/live", true),
+        ("/run/archiso/bootmnt", true),
+        ("/var/lib/docker", true),
+        ("/home", true),
+        ("/home/me/card", false),
+        ("/bootfiles", false),
+        ("/run/media/me/PUMUA", false),
+        ("/mnt", false),
+    ] {
+        let machine = Machine::new();
+        machine.put("proc/self/mountinfo", &format!("22 1 8:17 / {place} rw - vfat /dev/sdb1 rw"));
+        match machine.sdb().may_be_overwritten(&all) {
+            Err(FlashError::System { .. }) => assert!(of_the_system, "{place}"),
+            other => assert!(other.is_ok() && !of_the_system, "{place}: {other:?}"),
+        }
+    }
     let machine = Machine::new();
     machine.put("proc/swaps", "Filename Type Size Used Priority\n/dev/sdb2 partition 1 0 -2");
     assert!(machine.refusal(&all).starts_with("sdb2 is in use as swap space"));
