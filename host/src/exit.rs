@@ -1,6 +1,8 @@
 //! Exit codes, the same for every command.
 
-use std::process::ExitCode;
+use std::{path::Path, process::ExitCode};
+
+use engine::ModelError;
 
 /// How a command ended. The numbers are stable; a verdict (normal, pneumonia, refer) is never an error.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -36,6 +38,16 @@ pub struct Failure {
     pub exit: Exit,
     /// What went wrong and what to do about it.
     pub error: anyhow::Error,
+}
+
+impl Failure {
+    /// That of the model in a file: refused, unless it is not the model's fault.
+    pub fn of_model(error: ModelError, path: &Path) -> Self {
+        let is_refused = !matches!(error, ModelError::Read { .. } | ModelError::Kernels(_));
+        let exit = if is_refused { Exit::Refused } else { Exit::Failed };
+        let words = format!("the model {} cannot be used", path.display());
+        Self { exit, error: anyhow::Error::from(error).context(words) }
+    }
 }
 
 /// Any error without a code of its own is [`Exit::Failed`].

@@ -24,7 +24,7 @@ Exit codes:
   0    done (whatever the verdict)
   1    failed, the message says why
   2    the command line cannot be understood
-  3    at least one image was refused, or the model of an update
+  3    at least one image was refused, or a model
   4    no serial port, or no box answers
   5    host and box do not understand each other
   6    the box reports a fault of its own

@@ -287,9 +287,15 @@ fn a_wrong_model_file_is_named_and_nothing_starts() {
         command("device").args(["--simulate", "--state-dir"]).arg(state).arg("--model").arg(&model).output().unwrap();
     assert_eq!(code(&output), 3, "{}", said(&output));
     assert!(said(&output).contains(model.to_str().unwrap()), "{}", said(&output));
-    let output = host([Path::new("predict"), "--model".as_ref(), &model, "x.png".as_ref()]);
-    assert_eq!(code(&output), 1, "{}", said(&output));
-    assert!(said(&output).contains(model.to_str().unwrap()), "{}", said(&output));
+    for (command, rest) in
+        [("predict", "x.png"), ("evaluate", "--data=x"), ("quantize", "--data=x"), ("image", "--packages=/dev/null/x")]
+    {
+        let model_option = if command == "quantize" { vec![] } else { vec![OsStr::new("--model")] };
+        let arguments = [&[OsStr::new(command)][..], &model_option, &[model.as_os_str(), rest.as_ref()]].concat();
+        let output = host(arguments);
+        assert_eq!(code(&output), REFUSED, "{command}: {}", said(&output));
+        assert!(said(&output).contains(model.to_str().unwrap()), "{}", said(&output));
+    }
 }
 
 /// An image that takes several seconds at 115,200 bits a second: noise, which PNG cannot compress.

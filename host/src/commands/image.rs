@@ -5,14 +5,14 @@ use std::{
     path::PathBuf,
 };
 
-use anyhow::{Context, anyhow};
-use engine::{DEFAULT_MODEL, Model};
+use anyhow::Context;
+use engine::MAX_MODEL_BYTES;
 use sdcard::build::{Built, Inputs, Packages, build};
 use serde_json::json;
 use shared::verdict::Profile;
 
-use super::program;
-use crate::exit::{Exit, Failure};
+use super::{candidate, program};
+use crate::exit::{Exit, Failure, WithExit};
 
 /// Options of `host image`.
 #[derive(Debug, clap::Args)]
@@ -55,18 +55,9 @@ pub struct Options {
 
 /// Makes the image of the memory card of a box.
 pub fn run(options: Options) -> Result<Exit, Failure> {
-    let model = match &options.model {
-        Some(path) => std::fs::read(path).with_context(|| format!("cannot read the model {}", path.display()))?,
-        None => DEFAULT_MODEL.to_vec(),
-    };
-    let mut loaded = Model::from_bytes(&model).context("the model cannot be used")?;
+    let (model, mut loaded) = candidate::load(options.model.as_deref(), MAX_MODEL_BYTES, options.allow_synthetic)?;
     if let Some(profile) = options.profile {
-        loaded.decide_by(profile).context("the model cannot be used")?;
-    }
-    if loaded.card().synthetic && !options.allow_synthetic {
-        let message = "the model was trained on synthetic radiographs, so its answers mean nothing medically: name another \
-                       with --model, or add --allow-synthetic";
-        return Err(anyhow!(message).into());
+        loaded.decide_by(profile).context("the model cannot be used with this profile").exit(Exit::Refused)?;
     }
     let configuration = match &options.config {
         Some(path) => {

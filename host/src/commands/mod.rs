@@ -1,6 +1,7 @@
 //! The commands, one module each: its options (clap) and `run`.
 
 pub mod augment;
+mod candidate;
 pub mod evaluate;
 pub mod flash;
 pub mod image;

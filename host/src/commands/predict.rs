@@ -71,7 +71,7 @@ enum Answer {
 pub fn run(options: Options) -> Result<Exit, Failure> {
     let mut model = open_model(options.model.as_deref())?;
     if let Some(profile) = options.profile {
-        model.decide_by(profile).map_err(anyhow::Error::from)?;
+        model.decide_by(profile).exit(Exit::Refused)?;
     }
     let files = walk(&options.paths)?;
     if options.heatmap.is_some() && files.len() != 1 {

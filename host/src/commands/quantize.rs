@@ -51,7 +51,7 @@ pub struct Options {
 pub fn run(options: Options) -> Result<Exit, Failure> {
     let float = read_a_little_over(&options.model, MAX_MODEL_BYTES)
         .with_context(|| format!("cannot read the model {}: name an ONNX file", options.model.display()))?;
-    let model = Model::from_bytes(&float)?;
+    let model = Model::from_bytes(&float).map_err(|error| Failure::of_model(error, &options.model))?;
     if model.card().int8 {
         return Err(QuantizeError::AlreadyInt8.into());
     }

@@ -108,7 +108,7 @@ fn failure(error: RobustnessError) -> Failure {
     Failure { exit, error: error.into() }
 }
 
-fn open_models(paths: &[PathBuf]) -> anyhow::Result<Vec<Model>> {
+fn open_models(paths: &[PathBuf]) -> Result<Vec<Model>, Failure> {
     if paths.is_empty() {
         return Ok(vec![open_model(None)?]);
     }

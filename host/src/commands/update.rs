@@ -6,8 +6,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use anyhow::{Context, anyhow};
-use engine::{Model, ModelError};
+use engine::Model;
 use indicatif::ProgressBar;
 use serde_json::{Value, json};
 use shared::{
@@ -16,12 +15,10 @@ use shared::{
     wire::{HostError, Info, ModelFile, Phase},
 };
 
-use super::send::style;
+use super::{candidate, send::style};
 use crate::{
     exit::{Exit, Failure, WithExit},
-    files::read_a_little_over,
     link::{Connection, LinkError, PortOptions, Sending},
-    report::SYNTHETIC_MODEL,
 };
 
 /// Options of `host update`.
@@ -43,14 +40,8 @@ pub struct Options {
 /// Sends another model to the box, unless the box already has it.
 pub fn run(options: Options) -> Result<Exit, Failure> {
     let Options { file: path, port, allow_synthetic, json } = options;
-    let (file, model) = load(&path)?;
-    if model.card().synthetic {
-        crate::say!("{SYNTHETIC_MODEL}");
-        if !allow_synthetic {
-            let advice = "name a model trained on radiographs, or add --allow-synthetic to try things with this one";
-            return Err(anyhow!("{} is not sent: {advice}", path.display())).exit(Exit::Refused);
-        }
-    }
+    let (bytes, model) = candidate::load(Some(&path), u64::from(MAX_UPDATE_BYTES), allow_synthetic)?;
+    let file = ModelFile::new(bytes).exit(Exit::Refused)?;
     let mut connection = Connection::open(&port).map_err(LinkError::failure)?;
     let info = connection.info().map_err(LinkError::failure)?;
     crate::say!("the box has the model {} ({:.12})", info.model, info.model_digest);
@@ -73,21 +64,6 @@ pub fn run(options: Options) -> Result<Exit, Failure> {
     };
     writeln!(io::stdout(), "{text}")?;
     Ok(answer.exit())
-}
-
-/// Reads a model and tries it as the box will, so that what is wrong with it shows before it is sent.
-fn load(path: &Path) -> Result<(ModelFile, Model), Failure> {
-    let unfit = || format!("the model {} cannot be used", path.display());
-    let bytes = read_a_little_over(path, u64::from(MAX_UPDATE_BYTES))
-        .with_context(|| format!("cannot read the model {}: name a file that you may read", path.display()))?;
-    let file = ModelFile::new(bytes).with_context(unfit).exit(Exit::Refused)?;
-    let load = || -> Result<Model, ModelError> {
-        let model = Model::from_bytes(&file.bytes)?;
-        model.try_out()?;
-        Ok(model)
-    };
-    let model = load().with_context(unfit).exit(Exit::Refused)?;
-    Ok((file, model))
 }
 
 /// What came of an update.
@@ -162,8 +138,6 @@ fn to_json(answer: &Answer, info: &Info, model: &Model, new: Digest, bytes: usiz
 
 #[cfg(test)]
 mod tests {
-    use engine::DEFAULT_MODEL;
-
     use super::*;
 
     #[test]
@@ -173,26 +147,5 @@ mod tests {
             assert_eq!(Answer::Rejected(refusal).exit(), exit);
         }
         assert_eq!((Answer::Same.exit(), Answer::Updated.exit()), (Exit::Done, Exit::Done));
-    }
-
-    #[test]
-    fn what_is_wrong_with_a_file_shows_before_it_is_sent() {
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("model.onnx");
-        let absent = load(&path).err().unwrap();
-        assert_eq!(absent.exit, Exit::Failed, "{:#}", absent.error);
-        for (bytes, cause) in [
-            (vec![], "no ONNX model"),
-            (DEFAULT_MODEL[..DEFAULT_MODEL.len() / 2].to_vec(), "damaged"),
-            (vec![0; MAX_UPDATE_BYTES as usize + 1], "4 MiB"),
-        ] {
-            std::fs::write(&path, bytes).unwrap();
-            let Failure { exit, error } = load(&path).err().unwrap();
-            let text = format!("{error:#}");
-            assert_eq!(exit, Exit::Refused, "{text}");
-            assert!(text.contains(cause) && text.contains("model.onnx"), "{text}");
-        }
-        std::fs::write(&path, DEFAULT_MODEL).unwrap();
-        assert_eq!(load(&path).ok().unwrap().0.digest, Digest::of(DEFAULT_MODEL));
     }
 }

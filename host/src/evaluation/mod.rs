@@ -9,7 +9,6 @@ mod weighted;
 
 use std::path::Path;
 
-use anyhow::Context;
 use engine::{DEFAULT_MODEL, Model, ModelError};
 use rayon::prelude::*;
 use serde::Serialize;
@@ -26,6 +25,7 @@ pub use self::{
 pub(crate) use self::{paired::Paired, weighted::Ranked};
 use crate::{
     data::{Dataset, Label, Part, Sample, Subtype},
+    exit::Failure,
     report::SYNTHETIC_MODEL,
     statistics::Scored,
 };
@@ -77,9 +77,9 @@ impl Judged {
 }
 
 /// The model in a file, or the one that is built in; says on stderr which one it is.
-pub fn open_model(path: Option<&Path>) -> anyhow::Result<Model> {
+pub fn open_model(path: Option<&Path>) -> Result<Model, Failure> {
     let model = match path {
-        Some(path) => Model::open(path).with_context(|| format!("the model {} cannot be used", path.display()))?,
+        Some(path) => Model::open(path).map_err(|error| Failure::of_model(error, path))?,
         None => Model::from_bytes(DEFAULT_MODEL)?,
     };
     crate::say!("model {} ({:.12}); a research aid, not a medical device", model.card().name, model.digest());
