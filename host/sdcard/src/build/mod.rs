@@ -188,6 +188,11 @@ fn content(inputs: &Inputs<'_>) -> Result<(Files, Manifest), BuildError> {
     Ok((files, manifest))
 }
 
+/// What the file system of the data partition has. All of it is named, and known to the kernel on the card: what is not named
+/// would be as this computer's settings have it.
+const FEATURES: &str = "none,has_journal,ext_attr,dir_index,filetype,extent,64bit,flex_bg,sparse_super,large_file,huge_file,\
+                        dir_nlink,extra_isize,metadata_csum";
+
 /// Makes the file system of the data partition within the image, with the system's own program for it.
 fn make_data_partition(image: &Path) -> Result<(), BuildError> {
     let mut command = Command::new("mkfs.ext4");
@@ -195,17 +200,19 @@ fn make_data_partition(image: &Path) -> Result<(), BuildError> {
     // Debian keeps it where only the superuser looks.
     let path = std::env::join_paths(std::env::split_paths(&path).chain(["/usr/sbin".into(), "/sbin".into()]));
     command
-        .args(["-q", "-F", "-L", "pumua-data", "-U", DATA_UUID, "-m", "0", "-N", "2048", "-E"])
+        .args(["-q", "-F", "-O", FEATURES, "-b", "4096", "-I", "256", "-N", "2048", "-m", "0", "-e", "continue"])
+        .args(["-J", "size=4", "-L", "pumua-data", "-U", DATA_UUID, "-E"])
         .arg(format!(
             "offset={},hash_seed={DATA_UUID},lazy_itable_init=0,lazy_journal_init=0,root_owner=0:0,nodiscard",
             DATA.0
         ))
         .arg(image)
         .arg(format!("{}k", DATA.1 / 1024))
+        .env_clear()
         .env("PATH", path.unwrap_or_default())
+        .env("MKE2FS_CONFIG", "/dev/null")
         // The time that it writes into the file system.
-        .env("E2FSPROGS_FAKE_TIME", "1")
-        .env_remove("MKE2FS_CONFIG");
+        .env("E2FSPROGS_FAKE_TIME", "1");
     packages::run(&mut command, "install e2fsprogs")
 }
 
