@@ -7,12 +7,15 @@ use std::{
 
 use anyhow::Context;
 use engine::MAX_MODEL_BYTES;
-use sdcard::build::{Built, Inputs, Packages, build};
+use sdcard::build::{BuildError, Built, Inputs, Packages, build};
 use serde_json::json;
 use shared::verdict::Profile;
 
 use super::{candidate, program};
-use crate::exit::{Exit, Failure, WithExit};
+use crate::{
+    exit::{Exit, Failure, WithExit},
+    interrupt,
+};
 
 /// Options of `host image`.
 #[derive(Debug, clap::Args)]
@@ -55,6 +58,7 @@ pub struct Options {
 
 /// Makes the image of the memory card of a box.
 pub fn run(options: Options) -> Result<Exit, Failure> {
+    interrupt::listen();
     let (model, mut loaded) = candidate::load(options.model.as_deref(), MAX_MODEL_BYTES, options.allow_synthetic)?;
     if let Some(profile) = options.profile {
         loaded.decide_by(profile).context("the model cannot be used with this profile").exit(Exit::Refused)?;
@@ -71,8 +75,8 @@ pub fn run(options: Options) -> Result<Exit, Failure> {
     };
     let packages = Packages::pinned(&options.packages.map_or_else(cache, Ok)?);
     packages
-        .fetch(|name, bytes| crate::say!("fetching {name}, {} MB", bytes.div_ceil(1_000_000)))
-        .map_err(anyhow::Error::from)?;
+        .fetch(interrupt::asked, |name, bytes| crate::say!("fetching {name}, {} MB", bytes.div_ceil(1_000_000)))
+        .map_err(failure)?;
     let program = program::ready(options.program)?;
     if let Some(folder) = options.out.parent() {
         std::fs::create_dir_all(folder).with_context(|| format!("cannot make the folder {}", folder.display()))?;
@@ -84,9 +88,10 @@ pub fn run(options: Options) -> Result<Exit, Failure> {
         configuration: &configuration,
         packages: &packages,
         firmware: options.firmware.as_deref(),
+        stop: interrupt::asked,
     };
     crate::say!("making {}", options.out.display());
-    let built = build(&inputs, &options.out).map_err(anyhow::Error::from)?;
+    let built = build(&inputs, &options.out).map_err(failure)?;
     if built.manifest.boards.is_empty() {
         crate::say!(
             "no boot files of a Raspberry Pi are in it (--firmware), so it starts on emulated machines only; the files may \
@@ -101,6 +106,11 @@ pub fn run(options: Options) -> Result<Exit, Failure> {
         writeln!(out, "{}", to_text(&built, &options.out))?;
     }
     Ok(Exit::Done)
+}
+
+fn failure(error: BuildError) -> Failure {
+    let exit = if matches!(error, BuildError::Stopped) { Exit::Interrupted } else { Exit::Failed };
+    Failure { exit, error: error.into() }
 }
 
 /// Where the packages are kept.

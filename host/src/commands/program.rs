@@ -6,7 +6,9 @@ use std::{
     process::{Command, Stdio},
 };
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, anyhow};
+
+use crate::{exit::Failure, interrupt};
 
 const TARGET: &str = "aarch64-unknown-linux-gnu";
 /// The workspace that this program comes from; its `.cargo/config.toml` says how the program of the box is linked.
@@ -15,15 +17,16 @@ const REMEDY: &str = "install gcc-aarch64-linux-gnu and libc6-dev-arm64-cross, a
                       `rustup target add aarch64-unknown-linux-gnu` works; or name a program with --program";
 
 /// The program that is named, or else compiled, without what only a debugger reads.
-pub(super) fn ready(named: Option<PathBuf>) -> Result<Vec<u8>> {
+pub(super) fn ready(named: Option<PathBuf>) -> Result<Vec<u8>, Failure> {
     stripped(&named.map_or_else(compiled, Ok)?)
 }
 
 /// Compiles it and says where it is.
-fn compiled() -> Result<PathBuf> {
+fn compiled() -> Result<PathBuf, Failure> {
     crate::say!("compiling the program of the box; the first time this takes about ten minutes");
     // Where there is no rustup the target may be there all the same: cargo will tell.
     let _ = Command::new("rustup").args(["target", "add", TARGET]).stdout(Stdio::null()).stderr(Stdio::null()).status();
+    interrupt::check()?;
     let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
     let mut child = Command::new(cargo)
         .args(["build", "--locked", "--package", "device", "--target", TARGET])
@@ -43,21 +46,21 @@ fn compiled() -> Result<PathBuf> {
             found = Some(PathBuf::from(path));
         }
     }
-    match (child.wait()?.success(), found) {
+    match (interrupt::ended(child.wait()?)?, found) {
         (true, Some(path)) => Ok(path),
-        _ => bail!("the program of the box cannot be compiled: {REMEDY}"),
+        _ => Err(anyhow!("the program of the box cannot be compiled: {REMEDY}").into()),
     }
 }
 
-fn stripped(program: &Path) -> Result<Vec<u8>> {
+fn stripped(program: &Path) -> Result<Vec<u8>, Failure> {
     let read = |path: &Path| std::fs::read(path).with_context(|| format!("cannot read the program {}", path.display()));
     sdcard::build::check_program(&read(program)?)?;
     let folder = tempfile::tempdir().context("cannot make a temporary folder")?;
     let out = folder.path().join("init");
     let strip = if cfg!(target_arch = "aarch64") { "strip" } else { "aarch64-linux-gnu-strip" };
     let status = Command::new(strip).arg("-o").arg(&out).arg(program).status();
-    if !status.with_context(|| format!("{strip} cannot be started: {REMEDY}"))?.success() {
-        bail!("{strip} fails on {}: {REMEDY}", program.display());
+    if !interrupt::ended(status.with_context(|| format!("{strip} cannot be started: {REMEDY}"))?)? {
+        return Err(anyhow!("{strip} fails on {}: {REMEDY}", program.display()).into());
     }
-    read(&out)
+    Ok(read(&out)?)
 }

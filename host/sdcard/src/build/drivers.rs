@@ -125,6 +125,12 @@ fn dependencies(module: &[u8]) -> Vec<String> {
     String::from_utf8_lossy(value).split(',').filter(|name| !name.is_empty()).map(normal).collect()
 }
 
+/// The modules of the list, as it names them.
+#[cfg(test)]
+pub(super) fn names() -> impl Iterator<Item = &'static str> {
+    WANTED.iter().filter_map(|wanted| wanted.split(' ').next())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -134,10 +140,9 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let kernel = folder.path().join("kernel/deep");
         std::fs::create_dir_all(&kernel).unwrap();
-        let names = WANTED.iter().map(|wanted| wanted.split(' ').next().unwrap_or_default());
         let mut depends = BTreeMap::from([("cdc-acm", "low-level,builtin_one"), ("low-level", "lower")]);
         depends.insert("lower", "");
-        for name in names.chain(["lower", "low-level"]) {
+        for name in names().chain(["lower", "low-level"]) {
             let text = format!("ELF\0license=GPL\0depends={}\0name=x\0", depends.get(name).unwrap_or(&""));
             std::fs::write(kernel.join(format!("{name}.ko")), text).unwrap();
         }

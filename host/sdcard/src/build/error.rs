@@ -23,19 +23,28 @@ pub enum BuildError {
     },
     /// a package cannot be fetched
     #[error(
-        "cannot fetch {file}: {reason}; fetch it yourself from {url} into {folder}, and run this again",
+        "cannot fetch {file}; fetch it yourself from one of these addresses into {folder}, and run this again:{reasons}",
         folder = folder.display()
     )]
     Fetch {
         /// The package.
         file: String,
-        /// Where it is.
-        url: String,
         /// Where it is to be put.
         folder: PathBuf,
-        /// What went wrong.
-        reason: String,
+        /// A line for each address, with what went wrong there.
+        reasons: String,
     },
+    /// the folder of the packages cannot be written
+    #[error("cannot keep packages in {folder}: {source}; name another folder with --packages, or make room", folder = folder.display())]
+    Keep {
+        /// The folder.
+        folder: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+    /// Ctrl-C
+    #[error("stopped by Ctrl-C; no image has been written")]
+    Stopped,
     /// a package is not the pinned one
     #[error("{path} is not the package that this version is made with (its SHA-256 is not {sha256}): delete it", path = path.display())]
     WrongPackage {

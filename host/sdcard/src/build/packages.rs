@@ -1,15 +1,20 @@
 //! The packages of Debian from which kernel and boot loader are taken.
 
 use std::{
-    fs::create_dir_all,
+    fs::{create_dir_all, remove_dir_all, rename, write},
     io,
+    os::unix::process::ExitStatusExt,
     path::{Path, PathBuf},
     process::Command,
 };
 
+use rustix::process::Signal;
 use serde::Deserialize;
 
 use super::{BuildError, hex, read};
+
+/// The program of Debian's package manager that fetches a file and knows the proxies of this computer.
+const HELPER: &str = "/usr/lib/apt/apt-helper";
 
 /// A package, fixed by its digest.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
@@ -20,8 +25,8 @@ pub struct Package {
     pub version: String,
     /// Name of its file.
     pub file: String,
-    /// Where it is to be had.
-    pub url: String,
+    /// Where it is to be had, tried in this order: the mirrors forget a package when a newer one comes, the archive never.
+    pub urls: [String; 2],
     /// Its length in bytes.
     pub size: u64,
     /// Its SHA-256 digest in hexadecimal digits.
@@ -52,48 +57,87 @@ impl Packages {
         Self { kernel, u_boot, folder: folder.to_owned() }
     }
 
-    /// Fetches what is not in the folder yet. `told` hears the name and the length in bytes of each file that is fetched.
-    pub fn fetch(&self, mut told: impl FnMut(&str, u64)) -> Result<(), BuildError> {
+    #[cfg(test)]
+    pub(super) fn of(kernel: Package, u_boot: Package, folder: &Path) -> Self {
+        Self { kernel, u_boot, folder: folder.to_owned() }
+    }
+
+    /// Fetches what is not in the folder yet. `told` hears the name and the length in bytes of each file that is fetched;
+    /// `stop` is asked whether to give up.
+    pub fn fetch(&self, stop: fn() -> bool, mut told: impl FnMut(&str, u64)) -> Result<(), BuildError> {
         for package in [&self.kernel, &self.u_boot] {
-            let path = self.folder.join(&package.file);
-            if !path.exists() {
+            if !self.folder.join(&package.file).exists() {
                 told(&package.file, package.size);
-                self.fetch_one(package, &path)?;
+                self.fetch_one(package, stop)?;
             }
-            if hex(&read(&path)?) != package.sha256 {
-                return Err(BuildError::WrongPackage { path, sha256: package.sha256.clone() });
-            }
+            checked(&self.folder.join(&package.file), &package.sha256)?;
         }
         Ok(())
     }
 
-    /// By the program of Debian's package manager that knows the proxies of this computer and checks the digest before the
-    /// file gets its name.
-    fn fetch_one(&self, package: &Package, path: &Path) -> Result<(), BuildError> {
-        let failed = |reason: String| BuildError::Fetch {
-            file: package.file.clone(),
-            url: package.url.clone(),
-            folder: self.folder.clone(),
-            reason,
-        };
-        create_dir_all(&self.folder).map_err(|error| failed(error.to_string()))?;
-        let mut command = Command::new("/usr/lib/apt/apt-helper");
-        command.args(["-q", "download-file", &package.url]).arg(path).arg(format!("SHA256:{}", package.sha256));
-        run(&mut command, "").map_err(|error| match error {
-            BuildError::Tool { program, reason, .. } => failed(format!("`{program}` fails: {reason}")),
-            other => other,
-        })
+    /// Fetches a package from the first of its addresses that has it.
+    fn fetch_one(&self, package: &Package, stop: fn() -> bool) -> Result<(), BuildError> {
+        let mut reasons = String::new();
+        for url in &package.urls {
+            match self.download(package, url) {
+                Ok(()) => return Ok(()),
+                Err(_) if stop() => return Err(BuildError::Stopped),
+                Err(BuildError::Tool { program, reason, .. }) => {
+                    reasons += &format!("\n  {url}: `{program}` fails: {}", reason.replace('\n', "; "));
+                }
+                Err(error) => return Err(error),
+            }
+        }
+        let file = package.file.clone();
+        Err(BuildError::Fetch { file, folder: self.folder.clone(), reasons })
+    }
+
+    /// In a folder of its own, from which the file comes when it is whole: what an interrupted download leaves would be taken
+    /// for the package the next time.
+    fn download(&self, package: &Package, url: &str) -> Result<(), BuildError> {
+        let folder = self.folder.join(format!("{}.part", package.file));
+        let failed = |source| BuildError::Keep { folder: self.folder.clone(), source };
+        // The program would go on with what an earlier run has left there.
+        let _ = remove_dir_all(&folder);
+        create_dir_all(&folder).map_err(failed)?;
+        let part = folder.join(&package.file);
+        let mut command = Command::new(HELPER);
+        command.args(["-q", "download-file", url]).arg(&part).arg(format!("SHA256:{}", package.sha256));
+        let fetched = run(&mut command, "").and_then(|()| {
+            checked(&part, &package.sha256)?;
+            rename(&part, self.folder.join(&package.file)).map_err(failed)
+        });
+        let _ = remove_dir_all(&folder);
+        fetched
     }
 
     /// Unpacks both into a temporary folder.
-    pub(super) fn unpack(&self) -> Result<Unpacked, BuildError> {
-        let folder = tempfile::tempdir().map_err(|source| BuildError::Write { path: std::env::temp_dir(), source })?;
+    pub(super) fn unpack(&self, stop: fn() -> bool) -> Result<Unpacked, BuildError> {
+        let cannot_write = |source| BuildError::Write { path: std::env::temp_dir(), source };
+        let folder = tempfile::tempdir().map_err(cannot_write)?;
         for package in [&self.kernel, &self.u_boot] {
+            if stop() {
+                return Err(BuildError::Stopped);
+            }
+            // What is unpacked is what has been checked, whatever happens to the file meanwhile.
+            let copy = folder.path().join("package.deb");
+            let bytes = checked(&self.folder.join(&package.file), &package.sha256)?;
+            write(&copy, bytes).map_err(cannot_write)?;
             let mut command = Command::new("dpkg-deb");
-            command.arg("--extract").arg(self.folder.join(&package.file)).arg(folder.path());
+            command.arg("--extract").arg(&copy).arg(folder.path());
             run(&mut command, "install dpkg, or make room in the folder for temporary files")?;
         }
         Ok(Unpacked { folder, release: self.kernel.release.clone() })
+    }
+}
+
+/// The bytes of a package that is the pinned one.
+fn checked(path: &Path, sha256: &str) -> Result<Vec<u8>, BuildError> {
+    let bytes = read(path)?;
+    if hex(&bytes) == sha256 {
+        Ok(bytes)
+    } else {
+        Err(BuildError::WrongPackage { path: path.to_owned(), sha256: sha256.to_owned() })
     }
 }
 
@@ -132,6 +176,8 @@ pub(super) fn run(command: &mut Command, remedy: &str) -> Result<(), BuildError>
     let failed = |reason: String| BuildError::Tool { program, reason, remedy: remedy.to_owned() };
     match command.output() {
         Ok(output) if output.status.success() => Ok(()),
+        // Ctrl-C is meant for all programs of a terminal.
+        Ok(output) if output.status.signal() == Some(Signal::INT.as_raw()) => Err(BuildError::Stopped),
         Ok(output) => {
             let said = String::from_utf8_lossy(&output.stderr);
             Err(failed(format!("{}: {}", output.status, said.trim())))
@@ -143,13 +189,21 @@ pub(super) fn run(command: &mut Command, remedy: &str) -> Result<(), BuildError>
 
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use super::{
+        super::tests::{has, package},
+        *,
+    };
 
     #[test]
     fn the_list_is_well_formed() {
         let packages = Packages::pinned(Path::new("/nowhere"));
-        for Package { file, url, sha256, version, .. } in [packages.kernel, packages.u_boot] {
-            assert!(url.ends_with(&file) && file.contains(&version) && sha256.len() == 64, "{url}");
+        for Package { file, urls: [mirror, archive], sha256, version, .. } in [packages.kernel, packages.u_boot] {
+            for url in [&mirror, &archive] {
+                assert!(url.ends_with(&file) && file.contains(&version) && sha256.len() == 64, "{url}");
+            }
+            let pool = |url: &str| url.split_once("/pool/").map(|(_, path)| path.to_owned());
+            assert!(pool(&mirror).is_some() && pool(&mirror) == pool(&archive), "{mirror} {archive}");
+            assert!(archive.starts_with("https://snapshot.debian.org/archive/"), "{archive}");
         }
     }
 
@@ -158,7 +212,38 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let packages = Packages::pinned(folder.path());
         std::fs::write(folder.path().join(&packages.kernel.file), "something else").unwrap();
-        let error = packages.fetch(|_, _| ()).unwrap_err();
+        let error = packages.fetch(|| false, |_, _| ()).unwrap_err();
         assert!(matches!(error, BuildError::WrongPackage { .. }), "{error}");
+    }
+
+    #[test]
+    fn a_package_comes_from_the_second_address_or_leaves_nothing() {
+        if !has(&["dpkg-deb", HELPER]) {
+            return;
+        }
+        let folder = tempfile::tempdir().unwrap();
+        let [kernel, mut u_boot] = ["kernel", "u-boot"].map(|name| package(folder.path(), name, &[]));
+        let cache = folder.path().join("cache");
+        let names = || {
+            let entries = std::fs::read_dir(&cache).unwrap();
+            entries.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect::<Vec<_>>()
+        };
+        u_boot.sha256 = "0".repeat(64);
+        // What an earlier run may have left.
+        create_dir_all(cache.join("kernel.deb.part")).unwrap();
+        write(cache.join("kernel.deb.part/kernel.deb"), "half of it").unwrap();
+        let packages = Packages::of(kernel.clone(), u_boot, &cache);
+        let mut told = Vec::new();
+        let error = packages.fetch(|| false, |name, _| told.push(name.to_owned())).unwrap_err();
+        assert!(matches!(error, BuildError::Fetch { .. }), "{error}");
+        let text = error.to_string();
+        assert!(packages.u_boot.urls.iter().all(|url| text.contains(url)), "{text}");
+        assert_eq!(
+            (told.as_slice(), names()),
+            (&["kernel.deb".to_owned(), "u-boot.deb".to_owned()][..], vec!["kernel.deb".to_owned()])
+        );
+        assert_eq!(hex(&read(&cache.join("kernel.deb")).unwrap()), kernel.sha256);
+        let error = packages.fetch(|| true, |_, _| ()).unwrap_err();
+        assert!(matches!(error, BuildError::Stopped), "{error}");
     }
 }
