@@ -30,9 +30,12 @@ fn compiled() -> Result<PathBuf, Failure> {
     let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
     let mut child = Command::new(cargo)
         .args(["build", "--locked", "--package", "device", "--target", TARGET])
+        // Other flags than those of a developer, so in a folder of its own: neither is compiled anew for the other.
+        .args(["--target-dir", "target/image", "--config", &anonymous()])
         .args(["--message-format", "json-render-diagnostics"])
         .current_dir(WORKSPACE)
         .env_remove("RUSTFLAGS")
+        .env_remove("CARGO_ENCODED_RUSTFLAGS")
         .stdout(Stdio::piped())
         .spawn()
         .context("cargo cannot be started: name a program with --program")?;
@@ -52,6 +55,19 @@ fn compiled() -> Result<PathBuf, Failure> {
     }
 }
 
+/// A setting of cargo beside those of the workspace: what the program says when it panics names no folder of this computer.
+fn anonymous() -> String {
+    let home = std::env::home_dir().unwrap_or_default();
+    let cargo = std::env::var_os("CARGO_HOME").map_or_else(|| home.join(".cargo"), PathBuf::from);
+    let workspace = Path::new(WORKSPACE).canonicalize().unwrap_or_else(|_| WORKSPACE.into());
+    // Of several that fit, the last one counts.
+    let folders = [(home, "home"), (cargo, "cargo"), (workspace, "pumua")];
+    let flags = folders.into_iter().filter(|(folder, _)| !folder.as_os_str().is_empty());
+    let flags: Vec<_> =
+        flags.map(|(folder, name)| format!("--remap-path-prefix={}=/{name}", folder.display())).collect();
+    format!("target.{TARGET}.rustflags={}", toml::Value::from(flags))
+}
+
 fn stripped(program: &Path) -> Result<Vec<u8>, Failure> {
     let read = |path: &Path| std::fs::read(path).with_context(|| format!("cannot read the program {}", path.display()));
     sdcard::build::check_program(&read(program)?)?;
@@ -63,4 +79,18 @@ fn stripped(program: &Path) -> Result<Vec<u8>, Failure> {
         return Err(anyhow!("{strip} fails on {}: {REMEDY}", program.display()).into());
     }
     Ok(read(&out)?)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_hides_the_folders_of_this_computer_is_a_setting_of_cargo() {
+        let settings: toml::Table = anonymous().parse().unwrap();
+        let flags = settings["target"][TARGET]["rustflags"].as_array().unwrap();
+        let workspace = Path::new(WORKSPACE).canonicalize().unwrap();
+        let expected = format!("--remap-path-prefix={}=/pumua", workspace.display());
+        assert_eq!(flags.last().unwrap().as_str(), Some(expected.as_str()));
+    }
 }
