@@ -7,7 +7,7 @@ use std::{
 
 use anyhow::Context;
 use engine::MAX_MODEL_BYTES;
-use sdcard::build::{BuildError, Built, Inputs, Packages, build};
+use sdcard::build::{BuildError, Built, Inputs, LICENCE, Packages, build};
 use serde_json::json;
 use shared::verdict::Profile;
 
@@ -97,6 +97,8 @@ pub fn run(options: Options) -> Result<Exit, Failure> {
             "no boot files of a Raspberry Pi are in it (--firmware), so it starts on emulated machines only; the files may \
              also be copied to the partition PUMUA of the flashed card"
         );
+    } else if !built.manifest.files.iter().any(|file| file.name == LICENCE) {
+        crate::say!("the licence of the boot files, {LICENCE}, is not among them: add it before you pass the image on");
     }
     crate::say!("Pumua is a research aid, not a medical device.");
     let mut out = io::stdout().lock();

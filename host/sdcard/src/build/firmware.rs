@@ -24,6 +24,9 @@ device_tree=broadcom/bcm2711-rpi-4-b.dtb
 [all]
 ";
 
+/// What the boot files may be passed on under, and only with it.
+pub const LICENCE: &str = "LICENCE.broadcom";
+
 /// A board that the image is made for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Board {
@@ -66,7 +69,7 @@ impl Board {
     }
 }
 
-/// The boot files of every board for which a folder has all of them, and these boards.
+/// The boot files of every board for which a folder has all of them, with their licence if it is there, and these boards.
 pub(super) fn read(folder: &Path) -> Result<(Files, Vec<Board>), BuildError> {
     let mut files = Files::new();
     let (mut boards, mut missing) = (Vec::new(), Vec::new());
@@ -86,6 +89,9 @@ pub(super) fn read(folder: &Path) -> Result<(Files, Vec<Board>), BuildError> {
     }
     if boards.is_empty() {
         return Err(BuildError::Firmware { folder: folder.to_owned(), missing: missing.join("; ") });
+    }
+    if folder.join(LICENCE).is_file() {
+        files.push((LICENCE.to_owned(), read_one(&folder.join(LICENCE))?));
     }
     Ok((files, boards))
 }
@@ -122,6 +128,9 @@ mod tests {
         }
         let (files, boards) = read(folder.path()).unwrap();
         assert_eq!((files.len(), boards.len()), (5, 3));
+        write(LICENCE, b"Redistribution and use in binary form ...");
+        let (files, _) = read(folder.path()).unwrap();
+        assert_eq!((files.len(), files[5].0.as_str()), (6, LICENCE));
         write("start.elf", b"<!DOCTYPE html>");
         assert!(matches!(read(folder.path()), Err(BuildError::FirmwareFile { reason: "it is a web page", .. })));
     }

@@ -21,7 +21,7 @@ mod uboot;
 
 pub use self::{
     error::BuildError,
-    firmware::Board,
+    firmware::{Board, LICENCE},
     packages::{Package, Packages},
     program::check as check_program,
 };
