@@ -11,7 +11,7 @@ use sdcard::build::{BuildError, Built, Inputs, LICENCE, Packages, build};
 use serde_json::json;
 use shared::verdict::Profile;
 
-use super::{candidate, program};
+use super::{candidate, program, settings};
 use crate::{
     exit::{Exit, Failure, WithExit},
     interrupt,
@@ -30,15 +30,16 @@ pub struct Options {
     #[arg(long)]
     allow_synthetic: bool,
     /// Language of the screen: en, fr, pt or sw
-    #[arg(long, default_value = "en", value_parser = ["en", "fr", "pt", "sw"])]
+    #[arg(long, default_value = "en", value_parser = settings::LANGUAGES)]
     language: String,
     /// By which of the model's thresholds the box decides: screening, balanced or confirming [default: the model's own]
     #[arg(long, value_name = "PROFILE")]
     profile: Option<Profile>,
     /// By how many degrees, clockwise, the panel is mounted turned
-    #[arg(long, value_name = "DEGREES", default_value = "0", value_parser = ["0", "90", "180", "270"])]
+    #[arg(long, value_name = "DEGREES", default_value = "0", value_parser = settings::ROTATIONS)]
     rotate: String,
-    /// Configuration of the box, TOML, in place of the one that these options make
+    /// Configuration of the box, TOML, in place of the one that these options make; it must name `port` and
+    /// `model = "/boot/model.onnx"`
     #[arg(long, value_name = "FILE", conflicts_with_all = ["language", "profile", "rotate"])]
     config: Option<PathBuf>,
     /// Folder of the boot files that a real Raspberry Pi needs (bootcode.bin, start.elf, fixup.dat; on a Pi 4 start4.elf,
@@ -60,19 +61,13 @@ pub struct Options {
 pub fn run(options: Options) -> Result<Exit, Failure> {
     interrupt::listen();
     let (model, mut loaded) = candidate::load(options.model.as_deref(), MAX_MODEL_BYTES, options.allow_synthetic)?;
-    if let Some(profile) = options.profile {
+    let (configuration, profile) = match &options.config {
+        Some(path) => settings::read(path)?,
+        None => (settings::of_card(&options.language, options.profile, &options.rotate), options.profile),
+    };
+    if let Some(profile) = profile {
         loaded.decide_by(profile).context("the model cannot be used with this profile").exit(Exit::Refused)?;
     }
-    let configuration = match &options.config {
-        Some(path) => {
-            let text = std::fs::read_to_string(path);
-            let text = text.with_context(|| format!("cannot read the configuration {}", path.display()))?;
-            let parsed: Result<toml::Table, _> = text.parse();
-            parsed.with_context(|| format!("the configuration {} is no TOML: correct it", path.display()))?;
-            text
-        }
-        None => configuration(&options.language, options.profile, &options.rotate) + ON_THE_CARD,
-    };
     let packages = Packages::pinned(&options.packages.map_or_else(cache, Ok)?);
     packages
         .fetch(interrupt::asked, |name, bytes| crate::say!("fetching {name}, {} MB", bytes.div_ceil(1_000_000)))
@@ -124,31 +119,6 @@ fn cache() -> anyhow::Result<PathBuf> {
     Ok(folder.join("pumua"))
 }
 
-/// What the configuration of a card has and that of a package has not.
-const ON_THE_CARD: &str = "model = \"/boot/model.onnx\"\n";
-
-/// The configuration of a box.
-pub(super) fn configuration(language: &str, profile: Option<Profile>, rotate: &str) -> String {
-    let profile = profile.map_or_else(|| "# profile = \"screening\"".to_owned(), |p| format!("profile = \"{p}\""));
-    format!(
-        "\
-# Settings of the box. It reads them when it starts. docs/box.md explains each.
-
-# Language of the screen: en, fr, pt or sw.
-language = \"{language}\"
-# By which of the model's thresholds it decides: screening, balanced or confirming.
-{profile}
-# By how many degrees, clockwise, the panel is mounted turned: 0, 90, 180 or 270.
-rotate = {rotate}
-# Lines on which it listens for the host: the serial port of the pin header, USB as a device of the host (Zero 2 W, Pi 4),
-# a USB-serial adapter, and the console of an emulated machine. Those that are absent are waited for.
-port = [\"/dev/ttyS1\", \"/dev/ttyGS0\", \"/dev/ttyUSB0\", \"/dev/hvc0\"]
-baud = 115200
-framebuffer = \"/dev/fb0\"
-"
-    )
-}
-
 fn to_text(built: &Built, out: &std::path::Path) -> String {
     let megabytes = |bytes: u64| format!("{:.1} MB", bytes as f64 / 1e6);
     let boards =
@@ -169,19 +139,4 @@ fn to_json(built: &Built, out: &std::path::Path) -> serde_json::Value {
         "image": out.display().to_string(), "bytes": built.written, "content": built.content, "sha256": built.sha256,
         "manifest": built.manifest,
     })
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_configuration_is_toml_with_what_was_asked_for() {
-        let text = configuration("sw", Some(Profile::Screening), "90");
-        let table: toml::Table = text.parse().unwrap();
-        assert_eq!(table["language"].as_str(), Some("sw"));
-        assert_eq!(table["profile"].as_str(), Some("screening"));
-        assert_eq!(table["rotate"].as_integer(), Some(90));
-        assert!(!configuration("en", None, "0").parse::<toml::Table>().unwrap().contains_key("profile"));
-    }
 }

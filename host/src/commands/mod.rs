@@ -16,6 +16,7 @@ pub mod results;
 pub mod robustness;
 pub mod screenshot;
 pub mod send;
+mod settings;
 pub mod study;
 pub mod synthetic;
 pub mod train;

@@ -12,7 +12,7 @@ use anyhow::{Context, Result, bail};
 use serde_json::json;
 use shared::verdict::Digest;
 
-use super::{image, program};
+use super::{program, settings};
 use crate::exit::{Exit, Failure};
 
 /// Options of `host package`.
@@ -68,7 +68,7 @@ pub fn run(options: Options) -> Result<Exit, Failure> {
 fn pack(program: &[u8], out: &Path) -> Result<()> {
     let root = tempfile::tempdir().context("cannot make a temporary folder")?;
     fs::set_permissions(root.path(), Permissions::from_mode(0o755)).context("cannot prepare the package")?;
-    let settings = image::configuration("en", None, "0");
+    let settings = settings::of_raspberry_pi_os();
     let control = CONTROL.replace("VERSION", env!("CARGO_PKG_VERSION"));
     let files: [(&str, u32, &[u8]); 8] = [
         ("DEBIAN/control", 0o644, control.as_bytes()),

@@ -1,0 +1,160 @@
+//! The settings of a box, its `box.toml`: as `host` writes them, and as somebody else has written them for a card.
+
+use std::path::Path;
+
+use anyhow::{Context, Result, anyhow, ensure};
+use serde::Deserialize;
+use shared::verdict::Profile;
+
+use crate::files::read_a_little_over;
+
+/// Languages of the screen.
+pub(super) const LANGUAGES: [&str; 4] = ["en", "fr", "pt", "sw"];
+/// Degrees by which the panel may be mounted turned.
+pub(super) const ROTATIONS: [&str; 4] = ["0", "90", "180", "270"];
+
+/// Where the box finds the model of a card. Without it the box judges by the one that is built in.
+const CARD_MODEL: &str = "/boot/model.onnx";
+/// Slowest serial line in bits a second.
+const SLOWEST: u32 = 300;
+/// Most bytes of settings that are read.
+const MAX_BYTES: u64 = 64 << 10;
+
+/// Settings of a card.
+pub(super) fn of_card(language: &str, profile: Option<Profile>, rotate: &str) -> String {
+    let lines = "\
+# Lines on which it listens for the host: the serial port of the pin header, USB as a device of the host (Zero 2 W, Pi 4),
+# a USB-serial adapter, and the console of an emulated machine. Those that are absent are waited for.
+port = [\"/dev/ttyS1\", \"/dev/ttyGS0\", \"/dev/ttyUSB0\", \"/dev/hvc0\"]";
+    of_box(language, profile, rotate, lines) + &format!("model = \"{CARD_MODEL}\"\n")
+}
+
+/// Settings of a Raspberry Pi OS, whose kernel has other names for the ports.
+pub(super) fn of_raspberry_pi_os() -> String {
+    let lines = "\
+# Lines on which it listens for the host: the serial port of the pin header and USB as a device of the host (Zero 2 W, Pi 4),
+# both of which docs/box.md tells how to switch on, and a USB-serial adapter. Those that are absent are waited for.
+port = [\"/dev/serial0\", \"/dev/ttyGS0\", \"/dev/ttyUSB0\"]";
+    of_box(LANGUAGES[0], None, ROTATIONS[0], lines)
+}
+
+fn of_box(language: &str, profile: Option<Profile>, rotate: &str, lines: &str) -> String {
+    let profile = profile.map_or_else(|| "# profile = \"screening\"".to_owned(), |p| format!("profile = \"{p}\""));
+    format!(
+        "\
+# Settings of the box. It reads them when it starts. docs/box.md explains each.
+
+# Language of the screen: en, fr, pt or sw.
+language = \"{language}\"
+# By which of the model's thresholds it decides: screening, balanced or confirming.
+{profile}
+# By how many degrees, clockwise, the panel is mounted turned: 0, 90, 180 or 270.
+rotate = {rotate}
+{lines}
+baud = 115200
+framebuffer = \"/dev/fb0\"
+"
+    )
+}
+
+/// What the settings of a card may say. The box knows more, but on a card that would end it, or lose its results.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+#[expect(dead_code, reason = "of some keys only the name and the type are checked")]
+struct OfCard {
+    port: Ports,
+    model: Option<String>,
+    baud: Option<u32>,
+    profile: Option<Profile>,
+    language: Option<String>,
+    rotate: Option<u16>,
+    framebuffer: Option<String>,
+    keys: Option<bool>,
+}
+
+#[derive(Deserialize)]
+#[serde(untagged, expecting = "expected a path or a list of paths")]
+enum Ports {
+    One(String),
+    More(Vec<String>),
+}
+
+/// Reads settings that somebody has written for a card. The box that cannot use them would say so and not start, far from
+/// whoever could correct them. Gives the text and the profile that they name.
+pub(super) fn read(path: &Path) -> Result<(String, Option<Profile>)> {
+    let unfit = || format!("the configuration {} cannot be used", path.display());
+    let bytes = read_a_little_over(path, MAX_BYTES)
+        .with_context(|| format!("cannot read the configuration {}", path.display()))?;
+    let text = String::from_utf8(bytes).context("it is no text").with_context(unfit)?;
+    let profile = check(&text).with_context(unfit)?;
+    Ok((text, profile))
+}
+
+fn check(text: &str) -> Result<Option<Profile>> {
+    let settings: OfCard =
+        toml::from_str(text).map_err(|error| anyhow!("correct it:\n{}", error.to_string().trim_end()))?;
+    let ports = match settings.port {
+        Ports::One(port) => vec![port],
+        Ports::More(ports) => ports,
+    };
+    ensure!(ports.iter().any(|port| !port.is_empty()), "`port` names no line to the host: add one, such as /dev/ttyS1");
+    let model = settings.model.as_deref() == Some(CARD_MODEL);
+    ensure!(
+        model,
+        "add the line `model = \"{CARD_MODEL}\"`, or the box judges by its built-in model, not by the one on the card"
+    );
+    ensure!(settings.baud.is_none_or(|baud| baud >= SLOWEST), "a `baud` below {SLOWEST} is too slow: give more");
+    let language = settings.language.as_deref().is_none_or(|language| LANGUAGES.contains(&language));
+    ensure!(language, "`language` must be one of {}", LANGUAGES.join(", "));
+    let rotate = settings.rotate.is_none_or(|degrees| ROTATIONS.contains(&degrees.to_string().as_str()));
+    ensure!(rotate, "`rotate` must be one of {}", ROTATIONS.join(", "));
+    Ok(settings.profile)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn settings_are_toml_with_what_was_asked_for() {
+        let text = of_card("sw", Some(Profile::Screening), "90");
+        let table: toml::Table = text.parse().unwrap();
+        assert_eq!(table["language"].as_str(), Some("sw"));
+        assert_eq!(table["rotate"].as_integer(), Some(90));
+        assert_eq!(check(&text).unwrap(), Some(Profile::Screening));
+        assert_eq!(check(&of_card("en", None, "0")).unwrap(), None);
+        let table: toml::Table = of_raspberry_pi_os().parse().unwrap();
+        assert_eq!(table["port"][0].as_str(), Some("/dev/serial0"));
+        assert!(!table.contains_key("model"), "the program has its model in itself");
+    }
+
+    #[test]
+    fn settings_that_would_keep_a_box_from_starting_are_refused() {
+        let good = "port = \"/dev/ttyS1\"\nmodel = \"/boot/model.onnx\"\nkeys = false\n";
+        assert_eq!(check(good).unwrap(), None);
+        for (text, words) in [
+            (good.replace("port", "prot"), "unknown field `prot`"),
+            (good.replace("port = \"/dev/ttyS1\"", ""), "missing field `port`"),
+            (good.replace("\"/dev/ttyS1\"", "[]"), "`port` names no line"),
+            (good.replace("\"/dev/ttyS1\"", "7"), "a path or a list of paths"),
+            (good.replace("model =", "# model ="), "add the line `model = \"/boot/model.onnx\"`"),
+            (good.replace("/boot/model.onnx", "/boot/mine.onnx"), "add the line `model"),
+            (format!("{good}language = \"de\""), "en, fr, pt, sw"),
+            (format!("{good}rotate = 45"), "0, 90, 180, 270"),
+            (format!("{good}baud = 10"), "too slow"),
+            (format!("{good}profile = \"bold\""), "profile"),
+            (format!("{good}simulate = true"), "unknown field `simulate`"),
+            (format!("{good}journal = \"/journal\""), "unknown field `journal`"),
+            ("port: no".to_owned(), "correct it"),
+        ] {
+            let error = format!("{:#}", check(&text).unwrap_err());
+            assert!(error.contains(words), "{text}: {error}");
+        }
+    }
+
+    #[test]
+    fn a_file_that_is_no_text_is_named() {
+        let error = format!("{:#}", read("/dev/zero".as_ref()).unwrap_err());
+        assert!(error.contains("/dev/zero cannot be used"), "{error}");
+    }
+}

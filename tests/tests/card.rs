@@ -1,0 +1,160 @@
+//! `host image`: what goes onto a card is what the box takes, and Ctrl-C leaves nothing behind. Neither the network nor a
+//! compiler for the box is needed.
+#![expect(clippy::unwrap_used, reason = "helpers of tests")]
+
+use std::{
+    collections::BTreeSet,
+    fs,
+    io::{self, Read, Write},
+    net::TcpListener,
+    os::unix::process::CommandExt,
+    path::Path,
+    process::{Command, Output, Stdio},
+};
+
+use system_tests::{code, command, files, said};
+use tempfile::TempDir;
+
+const FAILED: i32 = 1;
+const USAGE: i32 = 2;
+const REFUSED: i32 = 3;
+const INTERRUPTED: i32 = 130;
+
+/// Every key that a card may have.
+const SETTINGS: &str = r#"
+port = ["/dev/ttyS1", "/dev/hvc0"]
+model = "/boot/model.onnx"
+baud = 115200
+profile = "screening"
+language = "sw"
+rotate = 90
+framebuffer = "/dev/fb0"
+keys = false
+"#;
+
+/// Makes an image with these settings; where they are taken, it ends at the packages, for which there is no folder.
+fn image(settings: &str, more: &[&str]) -> Output {
+    let folder = TempDir::new().unwrap();
+    let path = folder.path().join("mine.toml");
+    fs::write(&path, settings).unwrap();
+    let mut host = command("host");
+    host.args(["image", "--packages", "/dev/null/packages", "--config"]).arg(path).args(more);
+    host.output().unwrap()
+}
+
+/// What `device` says of these settings. It ends at the screen or the model, of which one is not there.
+fn device(settings: &str) -> Output {
+    let folder = TempDir::new().unwrap();
+    let path = folder.path().join("box.toml");
+    fs::write(&path, settings).unwrap();
+    command("device").arg("--config").arg(path).arg("--state-dir").arg(folder.path()).output().unwrap()
+}
+
+#[test]
+fn settings_that_a_card_may_have_are_those_that_the_box_takes() {
+    let output = image(SETTINGS, &[]);
+    assert_eq!(code(&output), FAILED, "{}", said(&output));
+    assert!(said(&output).contains("cannot keep packages in /dev/null/packages"), "{}", said(&output));
+    let output = device(SETTINGS);
+    assert!(code(&output) != USAGE && !said(&output).contains("configuration"), "{}", said(&output));
+    // Both refuse another one, and the host names all that it takes: those above.
+    let unknown = format!("{SETTINGS}nonsense = 1\n");
+    let output = device(&unknown);
+    assert_eq!(code(&output), USAGE, "{}", said(&output));
+    let output = image(&unknown, &[]);
+    assert_eq!(code(&output), FAILED, "{}", said(&output));
+    let said = said(&output);
+    let named = said.split_once("expected one of ").unwrap_or_else(|| panic!("{said}")).1.lines().next().unwrap();
+    let named: BTreeSet<_> = named.split(", ").map(|key| key.trim_matches('`')).collect();
+    let tried: BTreeSet<_> = SETTINGS.lines().filter_map(|line| line.split_once(" =")).map(|(key, _)| key).collect();
+    assert_eq!(named, tried);
+}
+
+#[test]
+fn settings_with_which_the_box_would_judge_by_another_model_or_not_at_all_are_refused() {
+    let output = image(&SETTINGS.replace("model =", "# model ="), &[]);
+    assert_eq!(code(&output), FAILED, "{}", said(&output));
+    assert!(said(&output).contains("add the line `model = \"/boot/model.onnx\"`"), "{}", said(&output));
+    // A model without the profile that the settings name.
+    let output = image(SETTINGS, &["--model", system_tests::PLAIN_MODEL]);
+    assert_eq!(code(&output), REFUSED, "{}", said(&output));
+    assert!(said(&output).contains("profile"), "{}", said(&output));
+}
+
+/// A folder for temporary files, and one for what is made.
+struct Folders(TempDir);
+
+impl Folders {
+    fn new() -> Self {
+        let this = Self(TempDir::new().unwrap());
+        for name in ["tmp", "out"] {
+            fs::create_dir(this.0.path().join(name)).unwrap();
+        }
+        this
+    }
+
+    fn host(&self, subcommand: &str) -> Command {
+        let mut host = command("host");
+        host.env("TMPDIR", self.0.path().join("tmp")).current_dir(self.0.path().join("out")).arg(subcommand);
+        host
+    }
+
+    fn left(&self) -> Vec<std::path::PathBuf> {
+        ["tmp", "out"].iter().flat_map(|name| files(&self.0.path().join(name))).collect()
+    }
+}
+
+/// A server that answers every request with the beginning of a file, and then waits, or goes away.
+#[test]
+fn a_download_that_is_interrupted_leaves_nothing_that_is_taken_for_the_package() {
+    if !Path::new("/usr/lib/apt/apt-helper").exists() {
+        let _ = writeln!(io::stderr(), "skipped: no apt-helper");
+        return;
+    }
+    for waits in [true, false] {
+        let folders = Folders::new();
+        let server = TcpListener::bind("127.0.0.1:0").unwrap();
+        let proxy = format!("http://{}", server.local_addr().unwrap());
+        let settings = folders.0.path().join("apt.conf");
+        let text = format!(
+            "Dir::Etc::Main \"/dev/null\";\nDir::Etc::Parts \"/nonexistent\";\nAcquire::Retries \"0\";\n\
+             Acquire::http::Proxy \"{proxy}\";\nAcquire::https::Proxy \"{proxy}\";\n"
+        );
+        fs::write(&settings, text).unwrap();
+        let mut host = folders.host("image");
+        host.args(["--packages", "packages"]).env("APT_CONFIG", settings);
+        // A group of its own, as a terminal has it.
+        let host = host.stdout(Stdio::piped()).stderr(Stdio::piped()).process_group(0).spawn().unwrap();
+        let group = format!("-{}", host.id());
+        let serving = std::thread::spawn(move || {
+            loop {
+                let (mut line, _) = server.accept().unwrap();
+                let mut request = [0; 4096];
+                let count = line.read(&mut request).unwrap_or(0);
+                if !request[..count].starts_with(b"GET ") {
+                    // The second address, or the end.
+                    if request[..count].starts_with(b"end") {
+                        return;
+                    }
+                    continue;
+                }
+                let _ = line.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 59812568\r\n\r\nhalf of it");
+                if waits {
+                    std::thread::sleep(std::time::Duration::from_millis(500));
+                    assert!(Command::new("kill").args(["-INT", "--", &group]).status().unwrap().success());
+                    let _ = line.read(&mut request);
+                }
+            }
+        });
+        let output = host.wait_with_output().unwrap();
+        std::net::TcpStream::connect(proxy.trim_start_matches("http://")).unwrap().write_all(b"end").unwrap();
+        serving.join().unwrap();
+        assert_eq!(code(&output), if waits { INTERRUPTED } else { FAILED }, "{}", said(&output));
+        assert_eq!(folders.left(), Vec::<std::path::PathBuf>::new(), "{}", said(&output));
+        if !waits {
+            for address in ["http://deb.debian.org/debian-security/pool/", "https://snapshot.debian.org/archive/"] {
+                assert!(said(&output).contains(address), "{}", said(&output));
+            }
+        }
+    }
+}
