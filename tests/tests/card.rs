@@ -1,5 +1,5 @@
-//! `host image`: what goes onto a card is what the box takes, and Ctrl-C leaves nothing behind. Neither the network nor a
-//! compiler for the box is needed.
+//! `host image` and `host package`: what goes onto a card is what the box takes, and Ctrl-C leaves nothing behind. Neither the
+//! network nor a compiler for the box is needed.
 #![expect(clippy::unwrap_used, reason = "helpers of tests")]
 
 use std::{
@@ -7,7 +7,7 @@ use std::{
     fs,
     io::{self, Read, Write},
     net::TcpListener,
-    os::unix::process::CommandExt,
+    os::unix::{fs::PermissionsExt, process::CommandExt},
     path::Path,
     process::{Command, Output, Stdio},
 };
@@ -81,26 +81,73 @@ fn settings_with_which_the_box_would_judge_by_another_model_or_not_at_all_are_re
     assert!(said(&output).contains("profile"), "{}", said(&output));
 }
 
-/// A folder for temporary files, and one for what is made.
+/// A folder for temporary files, one for what is made, and one for programs.
 struct Folders(TempDir);
 
 impl Folders {
     fn new() -> Self {
         let this = Self(TempDir::new().unwrap());
-        for name in ["tmp", "out"] {
+        for name in ["tmp", "out", "programs"] {
             fs::create_dir(this.0.path().join(name)).unwrap();
         }
         this
     }
 
+    /// Puts a program into the search path before those of the system.
+    fn program(&self, name: &str, script: &str) {
+        let path = self.0.path().join("programs").join(name);
+        fs::write(&path, script).unwrap();
+        fs::set_permissions(path, fs::Permissions::from_mode(0o755)).unwrap();
+    }
+
     fn host(&self, subcommand: &str) -> Command {
         let mut host = command("host");
+        let path = std::env::var("PATH").unwrap();
+        host.env("PATH", format!("{}:{path}", self.0.path().join("programs").display()));
         host.env("TMPDIR", self.0.path().join("tmp")).current_dir(self.0.path().join("out")).arg(subcommand);
         host
     }
 
     fn left(&self) -> Vec<std::path::PathBuf> {
         ["tmp", "out"].iter().flat_map(|name| files(&self.0.path().join(name))).collect()
+    }
+}
+
+/// The smallest file that passes for the program of a box: the header of a static one for aarch64.
+fn program(folder: &Path) -> std::path::PathBuf {
+    let mut bytes = [0; 64];
+    bytes[..6].copy_from_slice(b"\x7fELF\x02\x01");
+    bytes[18] = 183;
+    let path = folder.join("program");
+    fs::write(&path, bytes).unwrap();
+    path
+}
+
+/// Ctrl-C while another program works for `host package`: it comes to an end, and so does the host.
+#[test]
+fn ctrl_c_leaves_neither_a_package_nor_temporary_files() {
+    let folders = Folders::new();
+    let program = program(folders.0.path());
+    let strip = if cfg!(target_arch = "aarch64") { "strip" } else { "aarch64-linux-gnu-strip" };
+    let (copies, packs) = ("#!/bin/sh\ncp \"$3\" \"$2\"\n", "#!/bin/sh\nfor out; do :; done\necho package >\"$out\"\n");
+    let ctrl_c = "kill -INT $PPID\nsleep 1\n";
+    for (strips, makes, exit) in [
+        (copies.to_owned(), packs.to_owned(), 0),
+        (format!("{copies}{ctrl_c}"), packs.to_owned(), INTERRUPTED),
+        (copies.to_owned(), format!("{packs}{ctrl_c}"), INTERRUPTED),
+        // All programs of a terminal hear it; this one ends by it, without a signal to the host.
+        (copies.to_owned(), format!("{packs}kill -INT $$\n"), INTERRUPTED),
+    ] {
+        folders.program(strip, &strips);
+        folders.program("dpkg-deb", &makes);
+        let output = folders.host("package").args(["--out", "box.deb", "--program"]).arg(&program).output().unwrap();
+        assert_eq!(code(&output), exit, "{}", said(&output));
+        let made = folders.0.path().join("out/box.deb");
+        let expected = if exit == 0 { vec![made.clone()] } else { vec![] };
+        assert_eq!(folders.left(), expected, "{}", said(&output));
+        if exit == 0 {
+            fs::remove_file(made).unwrap();
+        }
     }
 }
 
