@@ -14,6 +14,7 @@ use sdcard::flash::{Access, Danger, Disk, FlashError, Image, Part, Stage, System
 use serde_json::{Value, json};
 use shared::verdict::Digest;
 
+use super::started_as;
 use crate::{
     exit::{Exit, Failure, WithExit},
     interrupt,
@@ -110,7 +111,8 @@ pub fn run(options: Options) -> Result<Exit, Failure> {
         writeln!(out, "{}: {done}, {size} in {seconds:.1} s, SHA-256 {digest}", device.display())?;
     }
     if target.disk().is_some() && !verify_only {
-        crate::say!("take the medium out and put it into the box");
+        // A desktop may have mounted it again by now.
+        crate::say!("eject it in the file manager if it shows up there, then take it out and put it into the box");
     }
     Ok(Exit::Done)
 }
@@ -132,7 +134,8 @@ fn list(json: bool) -> Result<Exit, Failure> {
         }
     }
     let words = if disks.is_empty() { "no removable medium found: put one in, and" } else { "no device is named:" };
-    Err(anyhow!("{words} give the image and the device, `host flash IMAGE DEVICE`")).exit(Exit::Usage)
+    let command = started_as();
+    Err(anyhow!("{words} give the image and the device, `sudo {command} flash IMAGE DEVICE`")).exit(Exit::Usage)
 }
 
 /// Shows what is about to be lost and has the name typed: a hand that types `y` does so by habit.

@@ -11,7 +11,7 @@ use sdcard::build::{BuildError, Built, Inputs, LICENCE, Packages, build};
 use serde_json::json;
 use shared::verdict::Profile;
 
-use super::{candidate, program, settings};
+use super::{candidate, program, settings, started_as};
 use crate::{
     exit::{Exit, Failure, WithExit},
     interrupt,
@@ -129,7 +129,7 @@ fn to_text(built: &Built, out: &std::path::Path) -> String {
         format!("kernel   {}", built.manifest.kernel),
         format!("u-boot   {}", built.manifest.u_boot),
         format!("boards   {boards}"),
-        format!("next     host flash {} DEVICE", out.display()),
+        format!("next     sudo {} flash {} DEVICE", started_as(), out.display()),
     ]
     .join("\n")
 }

@@ -35,3 +35,11 @@ fn absolute(data: Option<&Path>) -> anyhow::Result<Option<PathBuf>> {
     });
     found.transpose()
 }
+
+/// This program as it can be started again, for messages that name the next command: `host` alone is found by few shells, and
+/// is another program on many systems.
+fn started_as() -> String {
+    let typed = std::env::args_os().next().map(PathBuf::from).filter(|name| name.components().count() > 1);
+    let found = typed.or_else(|| std::env::current_exe().ok());
+    found.map_or_else(|| "host".to_owned(), |path| path.display().to_string())
+}

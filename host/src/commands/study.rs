@@ -260,7 +260,8 @@ fn chosen<'a>(plan: &'a Plan, only: &[String]) -> anyhow::Result<Vec<&'a Experim
     if let Some(unknown) =
         only.iter().find(|name| !plan.experiments.iter().any(|e| e.name == **name || e.group == **name))
     {
-        bail!("there is no experiment and no group `{unknown}`: `host study --list` names them");
+        let command = super::started_as();
+        bail!("there is no experiment and no group `{unknown}`: `{command} study --list` names them");
     }
     let chosen: Vec<&Experiment> = plan
         .experiments

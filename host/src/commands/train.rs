@@ -103,9 +103,9 @@ impl Config {
 
     fn new(options: &Options) -> Result<Self, Failure> {
         let plan = Plan::with_files(&options.plan)?;
-        let experiment = plan
-            .experiment(&options.recipe)
-            .with_context(|| format!("there is no recipe `{}`: `host study --list` names them", options.recipe))?;
+        let experiment = plan.experiment(&options.recipe).with_context(|| {
+            format!("there is no recipe `{}`: `{} study --list` names them", options.recipe, super::started_as())
+        })?;
         let mut recipe = experiment.recipe.clone();
         recipe.split = options.split;
         recipe.side = options.side.unwrap_or(recipe.side);
@@ -177,7 +177,8 @@ pub fn run(options: Options) -> Result<Exit, Failure> {
     talk.bar.finish_and_clear();
     match outcome {
         Outcome::Stopped => {
-            crate::say!("stopped; to go on from the last epoch: host train --resume {}", folder.display());
+            let command = super::started_as();
+            crate::say!("stopped; to go on from the last epoch: {command} train --resume {}", folder.display());
             Ok(Exit::Interrupted)
         }
         Outcome::Done(trained) => {

@@ -15,7 +15,7 @@ use shared::{
     wire::{HostError, Info, ModelFile, Phase},
 };
 
-use super::{candidate, send::style};
+use super::{candidate, send::style, started_as};
 use crate::{
     exit::{Exit, Failure, WithExit},
     link::{Connection, LinkError, PortOptions, Sending},
@@ -53,7 +53,8 @@ pub fn run(options: Options) -> Result<Exit, Failure> {
     } else {
         transfer(&mut connection, &path, file).map_err(|error| {
             let Failure { exit, error } = error.failure();
-            let advice = "ask with `host info` which model the box has, then send it again if need be";
+            let command = started_as();
+            let advice = format!("ask with `{command} info` which model the box has, then send it again if need be");
             Failure { exit, error: error.context(format!("the update is not confirmed: {advice}")) }
         })?
     };

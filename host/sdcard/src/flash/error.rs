@@ -58,7 +58,7 @@ pub enum FlashError {
     #[error("the image lies on the very medium that it is to overwrite: copy it to another place first")]
     ImageOnMedium,
     /// There is nothing of that name.
-    #[error("there is no {path}: `host flash` without a device lists the media that it sees", path = path.display())]
+    #[error("there is no {path}: name none, and the media that are seen are listed", path = path.display())]
     Absent {
         /// The medium.
         path: PathBuf,
@@ -72,7 +72,7 @@ pub enum FlashError {
         source: io::Error,
     },
     /// It is a folder, a serial port or the like.
-    #[error("{path} is no disk: `host flash` without a device lists the media that it sees", path = path.display())]
+    #[error("{path} is no disk: name none, and the media that are seen are listed", path = path.display())]
     NotADisk {
         /// What was named.
         path: PathBuf,
