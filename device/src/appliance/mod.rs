@@ -59,6 +59,8 @@ pub fn run() -> ! {
     if let Err(error) = mount_system() {
         crate::say(format_args!("cannot mount the kernel's file systems: {error}"));
     }
+    // Else the kernel drops what comes faster than ten lines in five seconds, which may be why a worker has ended.
+    let _ = std::fs::write("/proc/sys/kernel/printk_devkmsg", "on");
     if let Ok(log) = OpenOptions::new().write(true).open("/dev/kmsg") {
         // Without it the kernel's console is written to, which serves as well.
         let _ = dup2_stderr(&log);
