@@ -20,7 +20,9 @@ use device::{
 };
 use shared::verdict::Verdict;
 
-use crate::samples::{all_scenes, judged, main_scenes, result, scene, without_map};
+use crate::samples::{
+    NORMAL, PNEUMONIA, REFER, all_scenes, documented, judged, main_scenes, result, scene, without_map,
+};
 
 /// The smallest and largest in both orientations, common panels, and those of odd shapes.
 const SIZES: [(u32, u32); 13] = [
@@ -110,6 +112,29 @@ fn the_verdict_is_read_at_two_metres() {
 }
 
 #[test]
+fn the_samples_get_each_verdict_from_the_model_that_ships() {
+    let verdicts = [NORMAL, PNEUMONIA, REFER].map(|probability| match result(probability, "") {
+        View::Result { record, .. } => record.verdict,
+        view => panic!("{view:?}"),
+    });
+    assert_eq!(verdicts, Verdict::ALL);
+}
+
+#[test]
+fn every_screen_tells_disclaimer_and_model_once() {
+    everywhere(|name, scene, size, language| {
+        let words = language.words();
+        let texts: Vec<String> = layout(scene, size, language).placed().map(|placed| placed.text).collect();
+        // The disclaimer may take two lines.
+        assert_eq!(texts.join(" ").matches(words.disclaimer).count(), 1, "{name}: {texts:?}");
+        let model = &scene.identity.model;
+        let known = usize::from(!model.is_empty());
+        let told = |text: &&String| text.contains(model.get(..4).unwrap_or(model)) && known == 1;
+        assert_eq!(texts.iter().filter(told).count(), known, "{name}: {texts:?}");
+    });
+}
+
+#[test]
 fn every_screen_is_drawn() {
     for (name, scene) in all_scenes() {
         for language in Language::ALL {
@@ -153,14 +178,15 @@ fn reference_screens_have_not_changed() {
 fn the_documented_screens_are_current() {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/screens");
     let hint = "make them again: cargo run -p device --example screens -- docs/screens";
-    for (name, scene) in main_scenes() {
-        let frame = draw(&scene, ScreenSize::default(), Language::English);
+    let documented = documented();
+    for (name, scene, language) in &documented {
+        let frame = draw(scene, ScreenSize::default(), *language);
         assert_same(&frame, &folder.join(format!("{name}.png")), hint);
     }
     let page = std::fs::read_to_string(folder.join("README.md")).unwrap();
     let mut pictures: Vec<PathBuf> = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()).collect();
     pictures.retain(|path| path.extension().is_some_and(|extension| extension == "png"));
-    assert_eq!(pictures.len(), main_scenes().len(), "no other pictures");
+    assert_eq!(pictures.len(), documented.len(), "no other pictures");
     for picture in pictures {
         let name = picture.file_name().unwrap().to_str().unwrap();
         assert_eq!(page.matches(&format!("({name})")).count(), 1, "README.md shows {name}");
@@ -196,7 +222,7 @@ fn the_verdicts_differ_without_their_colour() {
 #[test]
 fn a_normal_radiograph_shows_no_evidence() {
     let bare = |view: &View| draw(&scene(view.clone()), ScreenSize::default(), Language::English);
-    for (probability, shown) in [(0.08, false), (0.5, true), (0.97, true)] {
+    for (probability, shown) in [(NORMAL, false), (REFER, true), (PNEUMONIA, true)] {
         let view = result(probability, "");
         let differing = differing_pixels(&bare(&view), bare(&without_map(view.clone())).rgb());
         assert_eq!(differing > 1000, shown, "{probability}: {differing} pixels");

@@ -1,10 +1,12 @@
-//! Symbols that tell the verdicts apart without colour.
+//! Symbols that tell verdicts and states apart without colour.
 
 use embedded_graphics::{
     Drawable,
     geometry::Point,
     pixelcolor::{BinaryColor, Rgb888},
-    primitives::{Circle, Line, Polyline, Primitive, PrimitiveStyle, PrimitiveStyleBuilder, StrokeAlignment, Triangle},
+    primitives::{
+        Circle, Line, Polyline, Primitive, PrimitiveStyle, PrimitiveStyleBuilder, Rectangle, StrokeAlignment, Triangle,
+    },
 };
 use u8g2_fonts::{
     FontRenderer, fonts,
@@ -27,8 +29,12 @@ pub(super) enum Symbol {
     Warning,
     /// A diamond with a question mark.
     Question,
-    /// An octagon with a bar, as of a closed road.
-    Stop,
+    /// The frame of a picture, struck through.
+    Struck,
+    /// An octagon with a cross.
+    Fault,
+    /// A ring that is open at the top, with a bar in the gap: off.
+    Off,
     /// A ring.
     Ring,
     /// Three dots.
@@ -45,7 +51,12 @@ impl Symbol {
 
     fn paint(self, mask: &mut Mask) -> Result<(), std::convert::Infallible> {
         let on = PrimitiveStyle::with_fill(BinaryColor::On);
+        let stroke = |width| PrimitiveStyle::with_stroke(BinaryColor::On, width);
         let cut = |width| PrimitiveStyle::with_stroke(BinaryColor::Off, width);
+        let outline = |width| {
+            let style = PrimitiveStyleBuilder::new().stroke_color(BinaryColor::On).stroke_width(width);
+            style.stroke_alignment(StrokeAlignment::Inside).build()
+        };
         let middle = Point::new_equal(SIDE / 2);
         match self {
             Self::Tick => {
@@ -68,22 +79,28 @@ impl Symbol {
                 cut_question_mark(mask);
                 Ok(())
             }
-            Self::Stop => {
+            Self::Struck => {
+                let frame = Rectangle::with_corners(Point::new_equal(10), Point::new_equal(245));
+                frame.into_styled(outline(30)).draw(mask)?;
+                Line::new(Point::new(26, 229), Point::new(229, 26)).into_styled(stroke(30)).draw(mask)
+            }
+            Self::Fault => {
                 let corner = [(76, 4), (180, 4), (252, 76), (252, 180), (180, 252), (76, 252), (4, 180), (4, 76)];
                 let corner = corner.map(|(x, y)| Point::new(x, y));
                 for pair in corner.windows(2) {
                     Triangle::new(middle, pair[0], pair[1]).into_styled(on).draw(mask)?;
                 }
                 Triangle::new(middle, corner[7], corner[0]).into_styled(on).draw(mask)?;
-                Line::new(Point::new(66, 128), Point::new(190, 128)).into_styled(cut(36)).draw(mask)
+                Line::new(Point::new(82, 82), Point::new(174, 174)).into_styled(cut(34)).draw(mask)?;
+                Line::new(Point::new(82, 174), Point::new(174, 82)).into_styled(cut(34)).draw(mask)
+            }
+            Self::Off => {
+                Circle::with_center(Point::new(128, 138), 232).into_styled(outline(30)).draw(mask)?;
+                Line::new(Point::new(128, 0), Point::new(128, 80)).into_styled(cut(96)).draw(mask)?;
+                Line::new(Point::new(128, 8), Point::new(128, 130)).into_styled(stroke(30)).draw(mask)
             }
             Self::Ring => {
-                let ring = PrimitiveStyleBuilder::new()
-                    .stroke_color(BinaryColor::On)
-                    .stroke_width(26)
-                    .stroke_alignment(StrokeAlignment::Inside)
-                    .build();
-                Circle::with_center(middle, 248).into_styled(ring).draw(mask)?;
+                Circle::with_center(middle, 248).into_styled(outline(26)).draw(mask)?;
                 Circle::with_center(middle, 120).into_styled(on).draw(mask)
             }
             Self::Dots => {
@@ -110,4 +127,25 @@ fn cut_question_mark(mask: &mut Mask) {
     );
     debug_assert!(drawn.is_ok(), "the font has a question mark");
     mask.cut(&small.scaled(SCALE as f32));
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_two_symbols_look_alike() {
+        use Symbol::{Dots, Fault, Off, Question, Ring, Struck, Tick, Warning};
+        let shapes = [Tick, Warning, Question, Struck, Fault, Off, Ring, Dots].map(|symbol| {
+            let mut mask = Mask::new(SIDE as usize, SIDE as usize);
+            let Ok(()) = symbol.paint(&mut mask);
+            (symbol, mask.scaled(0.25).values)
+        });
+        for (n, (symbol, shape)) in shapes.iter().enumerate() {
+            for (other, another) in &shapes[..n] {
+                let differing = shape.iter().zip(another).filter(|(a, b)| (**a > 0.5) != (**b > 0.5)).count();
+                assert!(differing * 12 > shape.len(), "{symbol:?} and {other:?}: {differing} of {}", shape.len());
+            }
+        }
+    }
 }

@@ -1,8 +1,8 @@
 //! Scenes to be drawn: every screen, with a radiograph that no patient has had.
 
-use std::{io, path::Path};
+use std::{io, path::Path, sync::LazyLock};
 
-use device::screen::{Frame, Identity, PAGE, Preview, Rates, Scene, Step, Trouble, View};
+use device::screen::{Frame, Identity, Language, PAGE, Preview, Rates, Scene, Step, Trouble, View};
 use embedded_graphics::{
     Drawable,
     geometry::Point,
@@ -10,6 +10,7 @@ use embedded_graphics::{
     pixelcolor::{Rgb888, RgbColor},
     text::{Alignment, Text},
 };
+use engine::{Card, DEFAULT_MODEL, ModelError};
 use image::{
     ExtendedColorType, ImageEncoder,
     codecs::png::{CompressionType, FilterType, PngEncoder},
@@ -20,15 +21,24 @@ use shared::{
     verdict::{Digest, Fault, OperatingPoint, Refusal, ResultRecord, StudyId, Verdict},
 };
 
-const POINT: OperatingPoint = OperatingPoint { threshold: 0.52, refer_from: 0.35, refer_to: 0.65 };
+/// What the model that ships says of itself.
+static CARD: LazyLock<Card> = LazyLock::new(|| {
+    let card = || -> Result<Card, ModelError> { Ok(engine::card(&engine::decode(DEFAULT_MODEL)?)?) };
+    card().unwrap_or_else(|error| panic!("the model that ships: {error}"))
+});
 
-fn identity(synthetic: bool) -> Identity {
+/// Probabilities that the model that ships calls normal, pneumonia, and one to refer.
+pub(crate) const NORMAL: f32 = 0.02;
+pub(crate) const PNEUMONIA: f32 = 0.97;
+pub(crate) const REFER: f32 = 0.5;
+
+fn identity() -> Identity {
     Identity {
-        model: "screener-160px-seed1-int8".to_owned(),
-        digest: Digest::of(b"model"),
-        synthetic,
+        model: CARD.name.clone(),
+        digest: Digest::of(DEFAULT_MODEL),
+        synthetic: false,
         software: "0.1.0".to_owned(),
-        rates: Some(Rates { sensitivity: 0.974, specificity: 0.952 }),
+        rates: Rates::of(&CARD),
     }
 }
 
@@ -71,10 +81,10 @@ fn record(number: u64, probability: f32, study: &str) -> ResultRecord {
         unix_seconds: None,
         study: StudyId::new(study).unwrap_or_default(),
         image: Digest::of(b"image"),
-        model: Digest::of(b"model"),
+        model: Digest::of(DEFAULT_MODEL),
         probability,
-        point: POINT,
-        verdict: POINT.verdict(probability),
+        point: CARD.point,
+        verdict: CARD.point.verdict(probability),
     }
 }
 
@@ -94,16 +104,18 @@ pub(crate) fn without_map(mut view: View) -> View {
 
 /// A scene of a model that was not trained on synthetic radiographs.
 pub(crate) fn scene(view: View) -> Scene {
-    Scene { identity: identity(false), view }
+    Scene { identity: identity(), view }
 }
 
 /// The same of one that was.
 fn synthetic(view: View) -> Scene {
-    Scene { identity: identity(true), view }
+    let identity = identity();
+    let (model, digest) = (format!("synthetic-{}", identity.model), Digest::of(b"a synthetic model"));
+    Scene { identity: Identity { model, digest, synthetic: true, ..identity }, view }
 }
 
 fn history() -> View {
-    let probabilities = [0.97, 0.5, 0.08, 0.003, 1.0, f32::NAN];
+    let probabilities = [PNEUMONIA, REFER, NORMAL, 0.003, 1.0, f32::NAN];
     let results = (0..PAGE).zip(probabilities).map(|(n, probability)| ResultRecord {
         unix_seconds: (n != 2).then_some(1_700_000_000 - 3_000 * n),
         ..record(128 - n, probability, &format!("ward-3_{:04}", 8 - n))
@@ -111,7 +123,7 @@ fn history() -> View {
     View::History { results: results.collect(), page: 1, pages: 22 }
 }
 
-/// One scene for every screen, which `docs/screens` shows.
+/// One scene for every screen.
 pub(crate) fn main_scenes() -> Vec<(&'static str, Scene)> {
     let before = |view| Scene { identity: Identity::default(), view };
     vec![
@@ -120,9 +132,9 @@ pub(crate) fn main_scenes() -> Vec<(&'static str, Scene)> {
         ("receiving", scene(View::Receiving { done: 431_000, total: 1_048_576 })),
         ("updating", scene(View::Updating { done: 150_000, total: 213_516 })),
         ("analysing", scene(View::Analysing)),
-        ("result-normal", scene(result(0.08, "ward-3_0007"))),
-        ("result-pneumonia", scene(result(0.97, "ward-3_0008"))),
-        ("result-refer", scene(result(0.5, ""))),
+        ("result-normal", scene(result(NORMAL, "ward-3_0007"))),
+        ("result-pneumonia", scene(result(PNEUMONIA, "ward-3_0008"))),
+        ("result-refer", scene(result(REFER, ""))),
         ("refused", scene(View::Refused(Refusal::UpsideDown.into()))),
         ("error", scene(View::Error(Fault::Timeout.into()))),
         ("line-lost", scene(View::Error(Trouble::LineLost))),
@@ -133,11 +145,28 @@ pub(crate) fn main_scenes() -> Vec<(&'static str, Scene)> {
     ]
 }
 
+/// The pictures in `docs/screens`: every screen in English, and one result in each other language.
+pub(crate) fn documented() -> Vec<(&'static str, Scene, Language)> {
+    let english = main_scenes().into_iter().map(|(name, scene)| (name, scene, Language::English));
+    let others = [
+        ("result-normal-fr", scene(result(NORMAL, "ward-3_0007")), Language::French),
+        ("result-refer-pt", scene(result(REFER, "ward-3_0009")), Language::Portuguese),
+        ("result-pneumonia-sw", scene(result(PNEUMONIA, "ward-3_0008")), Language::Swahili),
+    ];
+    english.chain(others).collect()
+}
+
 /// Every screen with every text, and the longest values.
 pub(crate) fn all_scenes() -> Vec<(String, Scene)> {
-    let bare = |view| Scene { identity: Identity { rates: None, ..identity(false) }, view };
+    let bare = |view| Scene { identity: Identity { rates: None, ..identity() }, view };
+    let unbanded = |mut view| {
+        if let View::Result { record, .. } = &mut view {
+            record.point = OperatingPoint::unbanded(record.point.threshold);
+        }
+        view
+    };
     let long = "x".repeat(64);
-    let mut longest = identity(true);
+    let mut longest = synthetic(View::About).identity;
     longest.model = "m".repeat(64);
     longest.software = "10.20.30-candidate.4".to_owned();
     let records = (0..PAGE).map(|n| ResultRecord {
@@ -147,7 +176,8 @@ pub(crate) fn all_scenes() -> Vec<(String, Scene)> {
     let cause = "the model /media/usb-stick/models/a-rather-long-name-of-a-model-file.onnx cannot be used: no such file \
                  or directory, and more words than any sensible error has, so that the text must become smaller to fit";
     let more = [
-        ("result-without-map", bare(without_map(result(0.97, "ward-3_0008")))),
+        ("result-unbanded", scene(unbanded(result(PNEUMONIA, "ward-3_0008")))),
+        ("result-without-map", bare(without_map(result(PNEUMONIA, "ward-3_0008")))),
         ("result-without-probability", scene(result(f32::NAN, "ward-3_0008"))),
         ("result-synthetic", Scene { identity: longest.clone(), view: result(1.0, &long) }),
         ("result-refer-synthetic", Scene { identity: longest.clone(), view: result(0.64, &long) }),
@@ -175,7 +205,7 @@ pub(crate) fn all_scenes() -> Vec<(String, Scene)> {
 
 /// The same result with another verdict.
 pub(crate) fn judged(verdict: Verdict) -> Scene {
-    let View::Result { preview, evidence, mut record } = result(0.5, "") else { unreachable!("a result") };
+    let View::Result { preview, evidence, mut record } = result(REFER, "") else { unreachable!("a result") };
     record.verdict = verdict;
     scene(View::Result { preview, evidence, record })
 }

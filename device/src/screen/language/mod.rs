@@ -88,7 +88,7 @@ impl<'de> Deserialize<'de> for Language {
 pub struct Notice {
     /// A word or two in capitals.
     pub word: &'static str,
-    /// A short sentence without a full stop.
+    /// A short sentence without a full stop; that of a verdict may have two lines.
     pub meaning: &'static str,
 }
 
@@ -119,21 +119,19 @@ pub struct Words {
     pub receiving: &'static str,
     /// A model comes in.
     pub updating: &'static str,
-    /// Between what has come and what is to come: 3 *of* 8 KiB.
-    pub of: &'static str,
     /// An image is being judged.
     pub analysing: Notice,
     /// A verdict and what it means.
     pub verdict: fn(Verdict) -> Notice,
     /// Before the probability, in two lines.
     pub probability: [&'static str; 2],
-    /// Where the model gave no probability.
-    pub none: &'static str,
-    /// Before the threshold.
+    /// The threshold in hundredths.
     pub threshold: &'static str,
+    /// After it, the range of *refer* in hundredths, from its lower end to its upper.
+    pub band: &'static str,
     /// The sensitivity in hundredths: `{}` of 100 pneumonias found.
     pub sensitivity: &'static str,
-    /// The specificity in hundredths: `{}` of 100 normals right.
+    /// The specificity in hundredths: `{}` of 100 normal X-rays recognised.
     pub specificity: &'static str,
     /// Where those two were measured.
     pub measured_on: &'static str,
@@ -225,11 +223,14 @@ mod tests {
     }
 
     #[test]
-    fn the_figures_have_one_place() {
+    fn the_figures_have_their_places() {
         for language in Language::ALL {
             let words = language.words();
             for text in [words.sensitivity, words.specificity] {
                 assert!(text.matches("{}").count() == 1 && text.contains("100"), "{language}: {text}");
+            }
+            for (text, figures) in [(words.threshold, 1), (words.band, 2)] {
+                assert!(text.matches("{}").count() == figures && text.ends_with("{} %"), "{language}: {text}");
             }
         }
     }

@@ -52,13 +52,13 @@ pub fn draw(scene: &Scene, size: ScreenSize, language: Language) -> Frame {
 pub fn layout(scene: &Scene, size: ScreenSize, language: Language) -> Layout<'_> {
     let mut layout = Layout::new(size, language);
     let words = language.words();
-    let body = layout.surround(&scene.identity);
+    let body = layout.surround(scene);
     match &scene.view {
         View::Starting { step } => {
             let notice = Notice { word: words.starting, meaning: (words.step)(*step) };
             layout.notice(body, Symbol::Dots, BLUE, notice);
         }
-        View::Stopped => layout.notice(body, Symbol::Stop, QUIET, words.stopped),
+        View::Stopped => layout.notice(body, Symbol::Off, QUIET, words.stopped),
         View::Ready { results } => layout.ready(body, &scene.identity, *results),
         View::Receiving { done, total } => layout.incoming(body, words.receiving, *done, *total),
         View::Updating { done, total } => layout.incoming(body, words.updating, *done, *total),
@@ -66,8 +66,8 @@ pub fn layout(scene: &Scene, size: ScreenSize, language: Language) -> Layout<'_>
         View::Result { preview, evidence, record } => {
             layout.result(body, preview, evidence.as_deref(), record, scene.identity.rates);
         }
-        View::Refused(trouble) => layout.trouble(body, AMBER, words.not_judged, trouble),
-        View::Error(trouble) => layout.trouble(body, RED, words.error, trouble),
+        View::Refused(trouble) => layout.trouble(body, (Symbol::Struck, AMBER), words.not_judged, trouble),
+        View::Error(trouble) => layout.trouble(body, (Symbol::Fault, RED), words.error, trouble),
         View::History { results, page, pages } => layout.history(body, results, [*page, *pages]),
         View::About => layout.about(body, &scene.identity),
     }
@@ -181,37 +181,50 @@ impl<'a> Layout<'a> {
         self.line(style.fitted(text, room), text, x, baseline, align);
     }
 
-    /// Banner, head and foot; the area between them is returned.
-    fn surround(&mut self, identity: &Identity) -> Area {
-        let words = self.words();
+    /// Banner and foot; the area between them is returned.
+    fn surround(&mut self, scene: &Scene) -> Area {
+        let (margin, gap) = (self.px(24.0), self.px(16.0));
         let (width, height) = (self.size.width as f32, self.size.height as f32);
-        let margin = self.px(24.0);
-        let mut top = 0.0;
-        if identity.synthetic {
-            top = self.px(38.0);
-            self.fill(Area { left: 0.0, top: 0.0, width, height: top }, 0.0, HAZARD);
-            let side = self.px(26.0);
-            let style = self.bold(17.0, Rgb888::CSS_BLACK).fitted(words.synthetic, width - 3.0 * side - 2.0 * margin);
-            self.line(style, words.synthetic, width / 2.0, (top + style.size) / 2.0, Align::Centre);
-            for x in [margin, width - margin - side] {
-                self.symbol(Symbol::Warning, x, (top - side) / 2.0, side, Rgb888::CSS_BLACK);
-            }
-        }
-        let (small, room) = (self.regular(11.0, QUIET), width - 2.0 * margin);
-        let model =
-            if identity.model.is_empty() { String::new() } else { format!("{} {}", words.model, identity.model) };
-        let foot = height - self.px(16.0);
-        if self.stacked {
-            self.fitted(small, words.disclaimer, room, margin, foot - self.px(24.0), Align::Left);
-            self.line(small, &small.shortened(&model, room), margin, foot, Align::Left);
-        } else {
-            self.line(small, words.disclaimer, margin, foot, Align::Left);
-            let room = room - margin - small.width(words.disclaimer);
-            self.line(small, &small.shortened(&model, room), width - margin, foot, Align::Right);
-        }
-        let top = top + self.px(16.0);
-        let bottom = height - self.px(if self.stacked { 66.0 } else { 42.0 });
+        let top = gap + if scene.identity.synthetic { self.banner() } else { 0.0 };
+        // What the box is tells disclaimer and model itself.
+        let bottom = if scene.view == View::About { height - gap } else { self.foot(&scene.identity) };
         Area { left: margin, top, width: width - 2.0 * margin, height: bottom - top }
+    }
+
+    /// The warning of a synthetic model. Tells where it ends.
+    fn banner(&mut self) -> f32 {
+        let warning = self.words().synthetic;
+        let (width, height, margin, side) = (self.size.width as f32, self.px(38.0), self.px(24.0), self.px(26.0));
+        self.fill(Area { left: 0.0, top: 0.0, width, height }, 0.0, HAZARD);
+        let style = self.bold(17.0, Rgb888::CSS_BLACK).fitted(warning, width - 3.0 * side - 2.0 * margin);
+        self.line(style, warning, width / 2.0, (height + style.size) / 2.0, Align::Centre);
+        for x in [margin, width - margin - side] {
+            self.symbol(Symbol::Warning, x, (height - side) / 2.0, side, Rgb888::CSS_BLACK);
+        }
+        height
+    }
+
+    /// The disclaimer, in two lines where one is too narrow for it, and the model beside it, or below it if stacked.
+    /// Tells where that begins.
+    fn foot(&mut self, identity: &Identity) -> f32 {
+        let words = self.words();
+        let (disclaimer, small) = (self.regular(15.0, QUIET), self.regular(11.0, QUIET));
+        let (margin, step) = (self.px(24.0), self.px(24.0));
+        let (right, last) = (self.size.width as f32 - margin, self.size.height as f32 - self.px(15.0));
+        let lines = disclaimer.wrap(words.disclaimer, right - margin);
+        let below = self.stacked && !identity.model.is_empty();
+        let first = last - step * (lines.len() - usize::from(!below)) as f32;
+        for (n, line) in lines.iter().enumerate() {
+            self.line(disclaimer, line, margin, first + n as f32 * step, Align::Left);
+        }
+        if !identity.model.is_empty() {
+            let beside = if self.stacked { 0.0 } else { disclaimer.width(words.disclaimer) + margin };
+            let model = format!("{} {}", words.model, identity.model);
+            let model = small.shortened(&model, right - margin - beside);
+            let (x, align) = if self.stacked { (margin, Align::Left) } else { (right, Align::Right) };
+            self.line(small, &model, x, last, align);
+        }
+        first - disclaimer.size - self.px(13.0)
     }
 
     /// A large symbol, a word, and a line below it, all centred.
@@ -247,7 +260,6 @@ impl<'a> Layout<'a> {
     }
 
     fn incoming(&mut self, body: Area, word: &str, done: u32, total: u32) {
-        let words = self.words();
         let part = if total == 0 { 0.0 } else { (f64::from(done) / f64::from(total)).min(1.0) as f32 };
         let middle = body.top + body.height / 2.0;
         let style = self.bold(46.0, INK);
@@ -256,12 +268,35 @@ impl<'a> Layout<'a> {
         let radius = bar.height / 2.0;
         self.fill(bar, radius, PANEL);
         self.fill(Area { width: (bar.width * part).max(bar.height), ..bar }, radius, BLUE);
-        let baseline = middle + self.px(88.0);
         let percent = format!("{} %", (part * 100.0) as u32);
-        self.line(self.bold(36.0, INK), &percent, body.left, baseline, Align::Left);
-        let kib = |bytes: u32| bytes.div_ceil(1024);
-        let bytes = format!("{} {} {} KiB", kib(done), words.of, kib(total));
-        let room = body.width - self.px(150.0);
-        self.fitted(self.regular(20.0, QUIET), &bytes, room, body.right(), baseline, Align::Right);
+        self.line(self.bold(36.0, INK), &percent, body.centre(), middle + self.px(88.0), Align::Centre);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use shared::verdict::{Fault, Refusal};
+
+    use super::*;
+
+    /// The largest symbol of a screen.
+    fn symbol(view: View) -> Symbol {
+        let scene = Scene { identity: Identity::default(), view };
+        let layout = layout(&scene, ScreenSize::default(), Language::English);
+        let symbols = layout.items.iter().filter_map(|item| match item {
+            Item::Symbol { symbol, area, .. } => Some((*symbol, area.width)),
+            _ => None,
+        });
+        symbols.max_by(|a, b| a.1.total_cmp(&b.1)).unwrap().0
+    }
+
+    #[test]
+    fn what_is_no_verdict_has_symbols_of_its_own() {
+        let views = [View::Refused(Refusal::Empty.into()), View::Error(Fault::Timeout.into()), View::Stopped];
+        let verdicts = shared::verdict::Verdict::ALL.map(|verdict| result::look(verdict).0);
+        let mut symbols: Vec<Symbol> = views.into_iter().map(symbol).chain(verdicts).collect();
+        while let Some(symbol) = symbols.pop() {
+            assert!(!symbols.contains(&symbol), "{symbol:?}");
+        }
     }
 }

@@ -46,7 +46,7 @@ impl Layout<'_> {
         let (symbol, colour) = result::look(record.verdict);
         let side = self.px(34.0);
         self.symbol(symbol, verdict.left, verdict.top + (verdict.height - side) / 2.0, side, colour);
-        let percent = result::percent(record.probability, words);
+        let percent = result::percent(record.probability);
         let style = self.bold(20.0, INK);
         let baseline = verdict.top + (verdict.height + style.size) / 2.0;
         self.line(style, &percent, verdict.right(), baseline, Align::Right);
@@ -58,7 +58,7 @@ impl Layout<'_> {
         let (style, small) = (self.regular(14.0, INK), self.regular(12.0, QUIET));
         let middle = facts.top + facts.height / 2.0;
         let (upper, lower) = (middle - self.px(5.0), middle + self.px(18.0));
-        let number = record.number.to_string();
+        let number = format!("{} {}", words.record, record.number);
         let room = facts.width - style.width(&number) - self.px(16.0);
         self.line(style, &number, facts.left, upper, Align::Left);
         self.fitted(style, &time, room, facts.right(), upper, Align::Right);
@@ -70,18 +70,28 @@ impl Layout<'_> {
         let words = self.words();
         let title = body.top + self.px(24.0);
         self.fitted(self.bold(22.0, INK), words.about, body.width, body.left, title, Align::Left);
-        let notice = Area { top: body.bottom() - self.px(52.0), height: self.px(52.0), ..body };
+        let (style, step) = (self.bold(17.0, AMBER), self.px(30.0));
+        let disclaimer = style.wrap(words.disclaimer, body.width - self.px(32.0));
+        let height = step * disclaimer.len() as f32 + self.px(22.0);
+        let notice = Area { top: body.bottom() - height, height, ..body };
         self.fill(notice, self.px(8.0), PANEL);
-        let style = self.bold(20.0, AMBER).fitted(words.disclaimer, notice.width - self.px(32.0));
-        let baseline = notice.top + (notice.height + style.size) / 2.0;
-        self.line(style, words.disclaimer, notice.centre(), baseline, Align::Centre);
+        for (n, line) in disclaimer.iter().enumerate() {
+            let baseline = notice.top + self.px(11.0) + (step + style.size) / 2.0 + n as f32 * step;
+            self.line(style, line, notice.centre(), baseline, Align::Centre);
+        }
 
         let (label, value) = (self.regular(14.0, QUIET), self.regular(16.0, INK));
-        let width = body.width * 0.3;
-        let room = body.width - width;
-        let measured = identity
-            .rates
-            .map_or_else(|| vec![words.not_measured.to_owned()], |rates| result::told(rates, words).into());
+        // Names stand beside what they name, or above it if stacked.
+        let (beside, above) = if self.stacked { (0.0, 1.0) } else { (body.width * 0.3, 0.0) };
+        let (left, room) = (body.left + beside, body.width - beside);
+        let names = if self.stacked { room } else { beside - self.px(12.0) };
+        let measured = identity.rates.map_or_else(
+            || vec![words.not_measured.to_owned()],
+            |rates| {
+                let [sensitivity, specificity, measured_on] = result::told(rates, words);
+                [vec![sensitivity, specificity], value.wrap(&measured_on, room)].concat()
+            },
+        );
         let digest = format!("{:.16}", identity.digest);
         let rows = [
             (words.version, vec![identity.software.clone()]),
@@ -91,14 +101,15 @@ impl Layout<'_> {
             (words.measured, measured),
         ];
         // A row is parted from the next by half a line.
-        let lines: f32 = rows.iter().map(|(_, lines)| lines.len() as f32 + 0.5).sum();
+        let lines: f32 = rows.iter().map(|(_, lines)| above + lines.len() as f32 + 0.5).sum();
         let first = title + self.px(14.0);
         let step = ((notice.top - first) / (lines + 0.5)).min(self.px(34.0));
         let mut baseline = first + step;
         for (name, lines) in rows {
-            self.fitted(label, name, width - self.px(12.0), body.left, baseline, Align::Left);
+            self.fitted(label, name, names, body.left, baseline, Align::Left);
+            baseline += above * step;
             for line in lines {
-                self.fitted(value, &line, room, body.left + width, baseline, Align::Left);
+                self.fitted(value, &line, room, left, baseline, Align::Left);
                 baseline += step;
             }
             baseline += step / 2.0;

@@ -25,7 +25,7 @@ impl<'a> Layout<'a> {
     ) {
         let gap = self.px(24.0);
         let (picture, side) = if self.stacked {
-            let column = self.px(if rates.is_some() { 344.0 } else { 294.0 }) + self.capitals();
+            let column = self.px(if rates.is_some() { 360.0 } else { 290.0 }) + self.capitals();
             let height = body.height - gap - column;
             let top = body.top + height + gap;
             (Area { height, ..body }, Area { top, height: body.bottom() - top, ..body })
@@ -42,7 +42,7 @@ impl<'a> Layout<'a> {
         let top = self.verdict(side, record.verdict);
         let top = self.probability(Area { top, ..side }, record);
         if let Some(rates) = rates {
-            self.rates(Area { top, ..side }, rates);
+            self.rates(Area { top, height: side.bottom() - top, ..side }, rates);
         }
         self.labels(side, record);
     }
@@ -60,7 +60,7 @@ impl<'a> Layout<'a> {
         let left = side.left + symbol_side + self.px(16.0);
         let room = side.right() - left;
         let style = self.regular(18.0, INK);
-        let lines = style.wrap(notice.meaning, room);
+        let lines: Vec<String> = notice.meaning.lines().flat_map(|line| style.wrap(line, room)).collect();
         let step = self.px(29.0);
         let first = top + (symbol_side + style.size - step * (lines.len() as f32 - 1.0)) / 2.0;
         for (n, line) in lines.iter().enumerate() {
@@ -79,27 +79,29 @@ impl<'a> Layout<'a> {
         self.px(50.0).max(self.least())
     }
 
-    /// The probability in figures and on its scale. Tells where that ends.
+    /// The probability in figures and on its scale, and where that changes the verdict. Tells where the text ends.
     fn probability(&mut self, side: Area, record: &ResultRecord) -> f32 {
         let words = self.words();
         let baseline = side.top + self.px(56.0);
         for (line, baseline) in words.probability.iter().zip([baseline - self.px(24.0), baseline]) {
             self.line(self.regular(15.0, QUIET), line, side.left, baseline, Align::Left);
         }
-        let percent = percent(record.probability, words);
         let room = side.width - self.px(150.0);
-        self.fitted(self.bold(38.0, INK), &percent, room, side.right(), baseline, Align::Right);
-        let bar = Area { top: baseline + self.px(20.0), height: self.px(28.0), ..side };
+        self.fitted(self.bold(38.0, INK), &percent(record.probability), room, side.right(), baseline, Align::Right);
+        let bar = Area { top: baseline + self.px(20.0), height: self.px(30.0), ..side };
         self.scale_of(bar, record.probability, &record.point);
-        bar.bottom() + self.px(28.0)
+        let baseline = bar.bottom() + self.px(27.0);
+        let style = self.regular(13.5, QUIET);
+        self.fitted(style, &changes(&record.point, words), side.width, side.left, baseline, Align::Left);
+        baseline
     }
 
-    /// How often the model is right, in hundredths.
+    /// How often the model is right, in hundredths, above the labels.
     fn rates(&mut self, side: Area, rates: Rates) {
-        let words = self.words();
-        let looks = [(13.0, INK), (13.0, INK), (11.0, QUIET)];
-        for (n, ((size, colour), line)) in (1..).zip(looks.into_iter().zip(told(rates, words))) {
-            let baseline = side.top + n as f32 * self.px(22.0);
+        let looks = [(14.0, INK), (14.0, INK), (12.0, QUIET)];
+        let step = ((side.height - self.px(53.0)) / looks.len() as f32).min(self.px(26.0));
+        for (n, ((size, colour), line)) in (1..).zip(looks.into_iter().zip(told(rates, self.words()))) {
+            let baseline = side.top + n as f32 * step;
             self.fitted(self.regular(size, colour), &line, side.width, side.left, baseline, Align::Left);
         }
     }
@@ -137,35 +139,61 @@ impl<'a> Layout<'a> {
         }
     }
 
-    /// The scale from 0 to 1 with the ranges of the three verdicts, the threshold and a pointer at the probability.
+    /// The scale from 0 to 1: the ranges of the three verdicts with their symbols, a marker at the probability, and the
+    /// threshold over it.
     fn scale_of(&mut self, bar: Area, probability: f32, point: &OperatingPoint) {
         let at = |p: f32| bar.left + bar.width * p.clamp(0.0, 1.0);
+        let ranges = [
+            (Verdict::Normal, [0.0, point.refer_from]),
+            (Verdict::Refer, [point.refer_from, point.refer_to]),
+            (Verdict::Pneumonia, [point.refer_to, 1.0]),
+        ];
+        let ranges = ranges.map(|(verdict, ends)| (verdict, ends.map(at)));
         // Each range reaches to the end and is covered by the next, so that there are no gaps between them.
-        for (from, colour) in [(0.0, GREEN), (point.refer_from, AMBER), (point.refer_to, RED)] {
-            self.fill(Area { left: at(from), width: bar.right() - at(from), ..bar }, 0.0, dimmed(colour));
+        for (verdict, [from, _]) in ranges {
+            self.fill(Area { left: from, width: bar.right() - from, ..bar }, 0.0, dimmed(look(verdict).1));
         }
-        let (thick, over) = (self.px(3.0).max(2.0), self.px(7.0));
-        let tick = Area {
-            left: (at(point.threshold) - thick / 2.0).clamp(bar.left, bar.right() - thick),
-            top: bar.top - over,
-            width: thick,
-            height: bar.height + 2.0 * over,
-        };
-        self.fill(tick, 0.0, QUIET);
-        let label = format!("{} {:.2}", self.words().threshold, point.threshold);
-        let style = self.regular(12.0, QUIET);
-        let half = style.width(&label) / 2.0;
-        let x = at(point.threshold).clamp(bar.left + half, (bar.right() - half).max(bar.left + half));
-        self.line(style, &label, x, bar.bottom() + self.px(24.0), Align::Centre);
-        if (0.0..=1.0).contains(&probability) {
-            // Beyond the ends by half its width, so that it always points into the range of the verdict.
-            for (side, colour) in [(34.0, GROUND), (24.0, INK)] {
-                let side = self.px(side);
-                let (left, top) = (at(probability) - side / 2.0, bar.top + (bar.height - side) / 2.0);
-                self.fill(Area { left, top, width: side, height: side }, side / 2.0, colour);
+        let (disc, halo) = (self.px(18.0), self.px(23.0));
+        let own = point.verdict(probability);
+        let own = ranges.into_iter().find(|(verdict, _)| (0.0..=1.0).contains(&probability) && *verdict == own);
+        // Within the bar, but never so far from its end that it would point into the range of another verdict.
+        let marker = own.map(|(_, [from, to])| {
+            at(probability).clamp(bar.left + disc / 2.0, bar.right() - disc / 2.0).max(from).min(to)
+        });
+        let (thick, edge) = (self.px(3.0).max(2.0), self.px(2.0).max(1.0));
+        let threshold = at(point.threshold).clamp(bar.left + thick / 2.0, bar.right() - thick / 2.0);
+
+        let around = |middle: f32, width: f32| [middle - width / 2.0, middle + width / 2.0];
+        let mut taken = vec![around(threshold, thick + 2.0 * edge)];
+        taken.extend(marker.map(|middle| around(middle, halo)));
+        for (verdict, range) in ranges {
+            let [from, to] = widest_free(range, &taken);
+            let side = (to - from - 2.0 * edge).min(self.px(23.0));
+            if side >= self.px(14.0) {
+                let (left, top) = ((from + to - side) / 2.0, bar.top + (bar.height - side) / 2.0);
+                self.symbol(look(verdict).0, left, top, side, GROUND);
             }
         }
+        for (middle, (side, colour)) in marker.into_iter().flat_map(|x| [(x, (halo, GROUND)), (x, (disc, INK))]) {
+            let [left, top] = [middle - side / 2.0, bar.top + (bar.height - side) / 2.0];
+            self.fill(Area { left, top, width: side, height: side }, side / 2.0, colour);
+        }
+        let over = self.px(7.0);
+        let (top, height) = (bar.top - over, bar.height + 2.0 * over);
+        for (width, colour) in [(thick + 2.0 * edge, GROUND), (thick, QUIET)] {
+            self.fill(Area { left: threshold - width / 2.0, top, width, height }, 0.0, colour);
+        }
     }
+}
+
+/// The widest part of a range, from left to right, that nothing else takes.
+fn widest_free(range: [f32; 2], taken: &[[f32; 2]]) -> [f32; 2] {
+    let mut free = vec![range];
+    for [left, right] in taken {
+        free = free.into_iter().flat_map(|[from, to]| [[from, to.min(*left)], [from.max(*right), to]]).collect();
+    }
+    let width = |part: &[f32; 2]| part[1] - part[0];
+    free.into_iter().max_by(|a, b| width(a).total_cmp(&width(b))).unwrap_or(range)
 }
 
 /// Symbol and colour of a verdict.
@@ -182,42 +210,124 @@ fn dimmed(colour: Rgb888) -> Rgb888 {
     Rgb888::new(mix(colour.r(), GROUND.r()), mix(colour.g(), GROUND.g()), mix(colour.b(), GROUND.b()))
 }
 
-/// Never a certainty that the model did not claim.
-pub(super) fn percent(probability: f32, words: &Words) -> String {
+/// A probability as it is shown. Where there is none, it is not called so: that would read as zero.
+pub(super) fn percent(probability: f32) -> String {
+    if (0.0..=1.0).contains(&probability) { format!("{} %", hundredths(probability)) } else { "-".to_owned() }
+}
+
+/// A probability in hundredths, never a certainty that the model did not claim.
+fn hundredths(probability: f32) -> String {
     match probability {
-        p if !(0.0..=1.0).contains(&p) => words.none.to_owned(),
-        p if p < 0.005 => "<1 %".to_owned(),
-        p if p >= 0.995 => ">99 %".to_owned(),
-        p => format!("{:.0} %", p * 100.0),
+        p if p < 0.005 => "<1".to_owned(),
+        p if p >= 0.995 => ">99".to_owned(),
+        p => format!("{:.0}", p * 100.0),
     }
+}
+
+/// Where the verdict changes, in hundredths: the threshold, and the band of *refer* where there is one.
+fn changes(point: &OperatingPoint, words: &Words) -> String {
+    let threshold = words.threshold.replacen("{}", &hundredths(point.threshold), 1);
+    if point.refer_from == point.refer_to {
+        return threshold;
+    }
+    let ends = [point.refer_from, point.refer_to];
+    let band = ends.iter().fold(words.band.to_owned(), |text, &end| text.replacen("{}", &hundredths(end), 1));
+    format!("{threshold}, {band}")
 }
 
 /// How often a model is right, in hundredths, and where that was measured. Never a certainty that was not measured.
 pub(super) fn told(rates: Rates, words: &Words) -> [String; 3] {
-    let hundredths = |text: &str, rate: f64| {
+    let filled = |text: &str, rate: f64| {
         let shown = if rate < 1.0 { (rate * 100.0).round().min(99.0) } else { 100.0 };
         text.replace("{}", &format!("{shown:.0}"))
     };
     let (sensitivity, specificity) = (rates.sensitivity, rates.specificity);
-    [
-        hundredths(words.sensitivity, sensitivity),
-        hundredths(words.specificity, specificity),
-        words.measured_on.to_owned(),
-    ]
+    [filled(words.sensitivity, sensitivity), filled(words.specificity, specificity), words.measured_on.to_owned()]
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::screen::Language;
+    use crate::{config::ScreenSize, screen::Language};
 
     #[test]
     fn rounding_never_claims_certainty() {
+        let shown = [0.0, 0.0049, 0.01, 0.5, 0.994, 0.9951, 1.0, f32::NAN, 1.5].map(percent);
+        assert_eq!(shown, ["<1 %", "<1 %", "1 %", "50 %", "99 %", ">99 %", ">99 %", "-", "-"]);
         let words = Language::English.words();
-        let shown = [0.0, 0.0049, 0.01, 0.5, 0.994, 0.9951, 1.0, f32::NAN, 1.5].map(|p| percent(p, words));
-        assert_eq!(shown, ["<1 %", "<1 %", "1 %", "50 %", "99 %", ">99 %", ">99 %", "none", "none"]);
         let [sensitivity, specificity, _] = told(Rates { sensitivity: 0.9749, specificity: 0.9999 }, words);
         assert_eq!(sensitivity, "97 of 100 pneumonias found");
-        assert_eq!(specificity, "99 of 100 normals right");
+        assert_eq!(specificity, "99 of 100 normal X-rays recognised");
+    }
+
+    #[test]
+    fn a_band_is_told_where_there_is_one() {
+        let point = OperatingPoint { threshold: 0.676, refer_from: 0.0496, refer_to: 0.999 };
+        let told = |point| changes(&point, Language::English.words());
+        assert_eq!(told(point), "Threshold 68 %, refer from 5 to >99 %");
+        assert_eq!(told(OperatingPoint::unbanded(0.52)), "Threshold 52 %");
+    }
+
+    #[test]
+    fn symbols_keep_clear_of_marker_and_threshold() {
+        assert_eq!(widest_free([0.0, 100.0], &[]), [0.0, 100.0]);
+        assert_eq!(widest_free([0.0, 100.0], &[[30.0, 40.0], [90.0, 95.0]]), [40.0, 90.0]);
+        assert_eq!(widest_free([0.0, 100.0], &[[-5.0, 20.0], [200.0, 210.0]]), [20.0, 100.0]);
+        let [from, to] = widest_free([0.0, 10.0], &[[-5.0, 20.0]]);
+        assert!(to <= from, "all of it is taken");
+    }
+
+    const BANDED: OperatingPoint = OperatingPoint { threshold: 0.68, refer_from: 0.05, refer_to: 0.7 };
+
+    /// The scale alone, 400 pixels wide.
+    fn drawn(probability: f32, point: OperatingPoint) -> Layout<'static> {
+        let mut layout = Layout::new(ScreenSize::default(), Language::English);
+        layout.scale_of(Area { left: 0.0, top: 100.0, width: 400.0, height: 30.0 }, probability, &point);
+        layout
+    }
+
+    /// Left and right of the marker, first with its halo, then without.
+    fn markers(probability: f32, point: OperatingPoint) -> Vec<[f32; 2]> {
+        let layout = drawn(probability, point);
+        let discs = layout.items.iter().filter_map(|item| match item {
+            Item::Fill { area, radius, .. } if *radius > 0.0 => Some([area.left, area.right()]),
+            _ => None,
+        });
+        discs.collect()
+    }
+
+    #[test]
+    fn the_marker_stays_on_the_scale_and_in_the_range_of_its_verdict() {
+        for probability in [0.0, 0.02, 0.5, 0.97, 1.0] {
+            let [_, [left, right]] = markers(probability, BANDED)[..] else { panic!("halo and disc") };
+            assert!(left >= 0.0 && right <= 400.0, "{probability}: {left} to {right}");
+        }
+        let narrow = OperatingPoint { refer_from: 0.01, refer_to: 0.99, ..BANDED };
+        for (probability, range) in [(0.0, 0.0..=4.0), (1.0, 396.0..=400.0)] {
+            let [_, [left, right]] = markers(probability, narrow)[..] else { panic!("halo and disc") };
+            assert!(range.contains(&((left + right) / 2.0)), "{probability}: {left} to {right}");
+        }
+        assert!(markers(f32::NAN, BANDED).is_empty());
+    }
+
+    #[test]
+    fn the_marker_does_not_hide_the_threshold() {
+        let [red, green, blue] = [QUIET.r(), QUIET.g(), QUIET.b()];
+        assert_eq!(drawn(BANDED.threshold, BANDED).paint().at(272, 115), Some(&[red, green, blue]));
+    }
+
+    #[test]
+    fn each_range_that_is_wide_enough_has_its_symbol() {
+        let symbols = |probability, point| {
+            let layout = drawn(probability, point);
+            let symbols = layout.items.iter().filter_map(|item| match item {
+                Item::Symbol { symbol, .. } => Some(*symbol),
+                _ => None,
+            });
+            symbols.collect::<Vec<_>>()
+        };
+        assert_eq!(symbols(0.5, BANDED), [Symbol::Tick, Symbol::Question, Symbol::Warning]);
+        assert_eq!(symbols(0.02, BANDED), [Symbol::Question, Symbol::Warning], "the marker takes what room there is");
+        assert_eq!(symbols(0.5, OperatingPoint::HALF), [Symbol::Tick, Symbol::Warning]);
     }
 }

@@ -13,10 +13,10 @@ use crate::screen::{
 const SIZES: [f32; 6] = [26.0, 23.0, 19.0, 16.0, 13.0, 10.0];
 
 impl Layout<'_> {
-    pub(super) fn trouble(&mut self, body: Area, colour: Rgb888, word: &str, trouble: &Trouble) {
+    pub(super) fn trouble(&mut self, body: Area, (symbol, colour): (Symbol, Rgb888), word: &str, trouble: &Trouble) {
         let side = self.px(104.0);
         let top = body.top + self.px(18.0);
-        self.symbol(Symbol::Stop, body.left, top, side, colour);
+        self.symbol(symbol, body.left, top, side, colour);
         let left = body.left + side + self.px(28.0);
         let style = self.bold(44.0, INK).fitted(word, body.right() - left);
         let raised = self.px(if trouble.code().is_some() { 14.0 } else { 0.0 });
