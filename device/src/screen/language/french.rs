@@ -3,15 +3,15 @@ use shared::verdict::{Fault, Refusal, Verdict};
 use super::{Notice, Step, Words};
 
 pub(super) static WORDS: Words = Words {
-    disclaimer: "Aide à la recherche, pas un dispositif médical",
-    synthetic: "MODÈLE SYNTHÉTIQUE : AUCUN SENS MÉDICAL",
+    disclaimer: "Outil de recherche, pas un dispositif médical",
+    synthetic: "MODÈLE SYNTHÉTIQUE : AUCUNE VALEUR MÉDICALE",
     model: "Modèle",
     starting: "DÉMARRAGE",
     step: |step| match step {
         Step::Drivers => "Chargement des pilotes",
-        Step::Storage => "Ouverture de la mémoire",
+        Step::Storage => "Ouverture du stockage",
         Step::Model => "Chargement du modèle",
-        Step::Lines => "Ouverture des lignes",
+        Step::Lines => "Ouverture des liaisons",
     },
     stopped: Notice { word: "ARRÊTÉ", meaning: "Le boîtier a été arrêté" },
     ready: Notice { word: "PRÊT", meaning: "Envoyez une radiographie" },
@@ -24,13 +24,13 @@ pub(super) static WORDS: Words = Words {
     verdict: |verdict| match verdict {
         Verdict::Normal => Notice { word: "NORMAL", meaning: "Pas de pneumonie visible,\nmais pas exclue" },
         Verdict::Pneumonia => Notice { word: "PNEUMONIE", meaning: "Pneumonie suspectée" },
-        Verdict::Refer => Notice { word: "RÉFÉRER", meaning: "Un clinicien doit décider" },
+        Verdict::Refer => Notice { word: "À RÉFÉRER", meaning: "Un clinicien doit décider" },
     },
     probability: ["Probabilité", "de pneumonie"],
     threshold: "Seuil {} %",
-    band: "référer de {} à {} %",
+    band: "à référer de {} à {} %",
     sensitivity: "{} pneumonies trouvées sur 100",
-    specificity: "{} images normales justes sur 100",
+    specificity: "{} images normales reconnues sur 100",
     measured_on: "à ce seuil, sur des images de test d'un seul hôpital",
     study: "Examen",
     record: "Résultat",
@@ -40,18 +40,18 @@ pub(super) static WORDS: Words = Words {
     code: "Code",
     refusal: |refusal| refused(refusal).to_owned(),
     fault: |fault| failed(fault).to_owned(),
-    line_lost: "la liaison avec l'ordinateur est coupée: rebranchez le câble; le boîtier reprend tout seul",
+    line_lost: "la liaison avec l'ordinateur est coupée: rebranchez le câble ; le boîtier reprend tout seul",
     restart: "Corrigez cela et redémarrez le boîtier.",
     history: "RÉSULTATS PASSÉS",
     no_results: "Pas encore de résultats",
-    not_kept: "Ceux-ci ne sont plus gardés",
+    not_kept: "Ces résultats ne sont plus conservés",
     page: "Page",
     time_unknown: "heure inconnue",
     about: "À PROPOS DU BOÎTIER",
     made_for: "Prévu pour",
     ages: "radiographies thoraciques de face d'enfants de 1 à 5 ans",
     measured: "Mesuré",
-    not_measured: "pas à ce seuil",
+    not_measured: "non mesuré à ce seuil",
 };
 
 fn refused(refusal: Refusal) -> &'static str {
@@ -60,14 +60,14 @@ fn refused(refusal: Refusal) -> &'static str {
         Refusal::UnknownFormat => {
             "ce n'est ni une image JPEG ni une image PNG: exportez la radiographie dans l'un de ces formats"
         }
-        Refusal::Corrupt => "l'image est abîmée ou incomplète: exportez-la ou copiez-la de nouveau",
-        Refusal::TooManyBytes => "le fichier dépasse 32 Mio: exportez-le en plus petite taille",
+        Refusal::Corrupt => "l'image est endommagée ou incomplète: exportez-la ou copiez-la de nouveau",
+        Refusal::TooManyBytes => "le fichier dépasse 32 Mio: exportez-le en taille réduite",
         Refusal::TooManyPixels => {
-            "l'image a plus de 64 mégapixels ou un côté de plus de 32768: exportez-la en plus petite taille"
+            "l'image a plus de 64 mégapixels ou un côté de plus de 32768 pixels: exportez-la en taille réduite"
         }
         Refusal::TooSmall => "l'image a un côté de moins de 32 pixels: exportez-la en taille réelle",
         Refusal::UnsupportedColour => {
-            "ce modèle de couleur n'est pas accepté: exportez la radiographie en niveaux de gris ou en RVB"
+            "ces couleurs ne sont pas prises en charge: exportez la radiographie en niveaux de gris ou en RVB"
         }
         Refusal::Animated => "l'image contient plusieurs vues: exportez-en une seule",
         Refusal::DigestMismatch => "l'image reçue n'est pas celle qui a été envoyée: envoyez-la de nouveau",
@@ -101,10 +101,10 @@ fn refused(refusal: Refusal) -> &'static str {
 
 fn failed(fault: Fault) -> &'static str {
     match fault {
-        Fault::Protocol => "le message n'était pas attendu: mettez l'ordinateur et le boîtier à la même version",
-        Fault::Timeout => "la liaison est restée muette trop longtemps: vérifiez le câble et renvoyez l'image",
+        Fault::Protocol => "le message n'était pas attendu: installez la même version sur l'ordinateur et le boîtier",
+        Fault::Timeout => "aucune donnée reçue depuis trop longtemps: vérifiez le câble et renvoyez l'image",
         Fault::Busy => "un autre ordinateur utilise le boîtier: attendez qu'il ait fini",
-        Fault::Storage => "le résultat n'a pas pu être enregistré: vérifiez la mémoire du boîtier",
+        Fault::Storage => "le résultat n'a pas pu être enregistré: vérifiez la carte mémoire du boîtier",
         Fault::Inference => "le modèle n'a pas pu être exécuté: installez un autre modèle sur le boîtier",
         Fault::Internal => "le boîtier a eu une panne interne: redémarrez-le et signalez ce qui a été envoyé",
     }

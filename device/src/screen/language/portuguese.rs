@@ -3,20 +3,20 @@ use shared::verdict::{Fault, Refusal, Verdict};
 use super::{Notice, Step, Words};
 
 pub(super) static WORDS: Words = Words {
-    disclaimer: "Auxílio à investigação, não é um dispositivo médico",
-    synthetic: "MODELO SINTÉTICO: SEM SIGNIFICADO MÉDICO",
+    disclaimer: "Ferramenta de investigação, não é um dispositivo médico",
+    synthetic: "MODELO SINTÉTICO: SEM VALOR MÉDICO",
     model: "Modelo",
     starting: "A INICIAR",
     step: |step| match step {
         Step::Drivers => "A carregar os controladores",
-        Step::Storage => "A abrir a memória",
+        Step::Storage => "A abrir o armazenamento",
         Step::Model => "A carregar o modelo",
-        Step::Lines => "A abrir as linhas",
+        Step::Lines => "A abrir as ligações",
     },
     stopped: Notice { word: "PARADO", meaning: "O aparelho foi parado" },
     ready: Notice { word: "PRONTO", meaning: "Envie uma radiografia" },
     results: "Resultados",
-    digest: "Resumo do modelo",
+    digest: "ID do modelo",
     version: "Versão",
     receiving: "A RECEBER",
     updating: "A ATUALIZAR",
@@ -24,17 +24,17 @@ pub(super) static WORDS: Words = Words {
     verdict: |verdict| match verdict {
         Verdict::Normal => Notice { word: "NORMAL", meaning: "Nenhuma pneumonia visível;\nnão está excluída" },
         Verdict::Pneumonia => Notice { word: "PNEUMONIA", meaning: "Suspeita de pneumonia" },
-        Verdict::Refer => Notice { word: "REFERIR", meaning: "Um clínico deve decidir" },
+        Verdict::Refer => Notice { word: "ENCAMINHAR", meaning: "Um clínico deve decidir" },
     },
     probability: ["Probabilidade", "de pneumonia"],
     threshold: "Limiar {} %",
-    band: "referir de {} a {} %",
-    sensitivity: "{} de 100 pneumonias encontradas",
-    specificity: "{} de 100 normais corretas",
-    measured_on: "neste limiar, em imagens de teste de um só hospital",
+    band: "encaminhar de {} a {} %",
+    sensitivity: "{} de 100 pneumonias detetadas",
+    specificity: "{} de 100 imagens normais reconhecidas",
+    measured_on: "com este limiar, em imagens de teste de um só hospital",
     study: "Exame",
     record: "Registo",
-    caption: ["Contornos: onde o modelo olhou.", "Não é um diagnóstico."],
+    caption: ["Contornos: para onde o modelo olhou.", "Não é um diagnóstico."],
     not_judged: "NÃO ANALISADA",
     error: "ERRO",
     code: "Código",
@@ -51,7 +51,7 @@ pub(super) static WORDS: Words = Words {
     made_for: "Feito para",
     ages: "radiografias frontais do tórax de crianças de 1 a 5 anos",
     measured: "Medido",
-    not_measured: "não neste limiar",
+    not_measured: "não medido com este limiar",
 };
 
 fn refused(refusal: Refusal) -> &'static str {
@@ -59,15 +59,15 @@ fn refused(refusal: Refusal) -> &'static str {
         Refusal::Empty => "o ficheiro está vazio: exporte de novo a radiografia",
         Refusal::UnknownFormat => "isto não é uma imagem JPEG nem PNG: exporte a radiografia num destes formatos",
         Refusal::Corrupt => "a imagem está danificada ou incompleta: exporte-a ou copie-a de novo",
-        Refusal::TooManyBytes => "o ficheiro tem mais de 32 MiB: exporte-o em tamanho menor",
+        Refusal::TooManyBytes => "o ficheiro tem mais de 32 MiB: exporte-o num tamanho menor",
         Refusal::TooManyPixels => {
-            "a imagem tem mais de 64 megapíxeis ou um lado acima de 32768: exporte-a em tamanho menor"
+            "a imagem tem mais de 64 megapíxeis ou um lado acima de 32768 píxeis: exporte-a num tamanho menor"
         }
         Refusal::TooSmall => "a imagem tem um lado com menos de 32 píxeis: exporte-a em tamanho real",
         Refusal::UnsupportedColour => {
             "este modelo de cores não é aceite: exporte a radiografia em tons de cinzento ou em RGB"
         }
-        Refusal::Animated => "a imagem tem vários quadros: exporte apenas um",
+        Refusal::Animated => "o ficheiro contém várias imagens: exporte apenas uma",
         Refusal::DigestMismatch => "a imagem recebida é diferente da que foi enviada: envie-a de novo",
         Refusal::ContractMismatch => "a imagem foi preparada para outro modelo: envie-a de novo",
         Refusal::Coloured => {
@@ -94,9 +94,9 @@ fn refused(refusal: Refusal) -> &'static str {
 fn failed(fault: Fault) -> &'static str {
     match fault {
         Fault::Protocol => "a mensagem não era esperada: atualize o computador e o aparelho para a mesma versão",
-        Fault::Timeout => "a ligação esteve muda demasiado tempo: verifique o cabo e envie a imagem de novo",
+        Fault::Timeout => "a ligação esteve sem dados demasiado tempo: verifique o cabo e envie a imagem de novo",
         Fault::Busy => "outro computador está a usar o aparelho: espere que termine",
-        Fault::Storage => "não foi possível guardar o resultado: verifique a memória do aparelho",
+        Fault::Storage => "não foi possível guardar o resultado: verifique o cartão de memória do aparelho",
         Fault::Inference => "não foi possível executar o modelo: instale outro modelo no aparelho",
         Fault::Internal => "o aparelho teve uma falha interna: reinicie-o e comunique o que foi enviado",
     }

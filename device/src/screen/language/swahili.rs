@@ -3,7 +3,7 @@ use shared::verdict::{Fault, Refusal, Verdict};
 use super::{Notice, Step, Words};
 
 pub(super) static WORDS: Words = Words {
-    disclaimer: "Msaada wa utafiti, si kifaa cha tiba",
+    disclaimer: "Zana ya utafiti, si kifaa tiba",
     synthetic: "MODELI YA KUBUNI: HAINA MAANA YA KITIBA",
     model: "Modeli",
     starting: "INAANZA",
@@ -13,7 +13,7 @@ pub(super) static WORDS: Words = Words {
         Step::Model => "Inapakia modeli",
         Step::Lines => "Inafungua njia za mawasiliano",
     },
-    stopped: Notice { word: "IMESIMAMA", meaning: "Kifaa kimesimamishwa" },
+    stopped: Notice { word: "KIMESIMAMA", meaning: "Kifaa kimesimamishwa" },
     ready: Notice { word: "TAYARI", meaning: "Tuma picha ya eksirei" },
     results: "Matokeo",
     digest: "Alama ya modeli",
@@ -23,19 +23,19 @@ pub(super) static WORDS: Words = Words {
     analysing: Notice { word: "INACHAMBUA", meaning: "Tafadhali subiri" },
     verdict: |verdict| match verdict {
         Verdict::Normal => Notice { word: "KAWAIDA", meaning: "Nimonia haijaonekana;\nhaimaanishi kuwa haipo" },
-        Verdict::Pneumonia => Notice { word: "NIMONIA", meaning: "Inashukiwa kuwa nimonia" },
-        Verdict::Refer => Notice { word: "RUFAA", meaning: "Tabibu lazima aamue" },
+        Verdict::Pneumonia => Notice { word: "NIMONIA", meaning: "Nimonia inashukiwa" },
+        Verdict::Refer => Notice { word: "RUFAA", meaning: "Lazima tabibu aamue" },
     },
     probability: ["Uwezekano", "wa nimonia"],
     threshold: "Kizingiti {} %",
     band: "rufaa kuanzia {} hadi {} %",
     sensitivity: "Nimonia {} kati ya 100 hugunduliwa",
-    specificity: "Za kawaida {} kati ya 100 sahihi",
+    specificity: "Picha za kawaida {} kati ya 100 hutambuliwa",
     measured_on: "kwa kizingiti hiki, picha za majaribio za hospitali moja",
     study: "Uchunguzi",
     record: "Rekodi",
     caption: ["Mistari: mahali modeli ilipoangalia.", "Si utambuzi wa ugonjwa."],
-    not_judged: "HAIKUPIMWA",
+    not_judged: "HAIKUCHAMBULIWA",
     error: "HITILAFU",
     code: "Msimbo",
     refusal: |refusal| refused(refusal).to_owned(),
@@ -43,15 +43,15 @@ pub(super) static WORDS: Words = Words {
     line_lost: "mawasiliano na kompyuta yamekatika: chomeka kebo tena; kifaa kitaendelea chenyewe",
     restart: "Rekebisha hili kisha washa kifaa tena.",
     history: "MATOKEO YALIYOPITA",
-    no_results: "Hakuna matokeo bado",
+    no_results: "Bado hakuna matokeo",
     not_kept: "Haya hayahifadhiwi tena",
     page: "Ukurasa",
-    time_unknown: "saa haijulikani",
+    time_unknown: "wakati haujulikani",
     about: "KUHUSU KIFAA",
     made_for: "Kwa ajili ya",
-    ages: "eksirei za kifua za mbele za watoto wa miaka 1 hadi 5",
+    ages: "eksirei za kifua za watoto wa miaka 1 hadi 5, zilizopigwa kutoka mbele",
     measured: "Kipimo",
-    not_measured: "hakuna kwa kizingiti hiki",
+    not_measured: "haijapimwa kwa kizingiti hiki",
 };
 
 fn refused(refusal: Refusal) -> &'static str {
@@ -61,7 +61,7 @@ fn refused(refusal: Refusal) -> &'static str {
         Refusal::Corrupt => "picha imeharibika au haijakamilika: ihamishe au inakili tena",
         Refusal::TooManyBytes => "faili ni kubwa kuliko MiB 32: lihamishe kwa ukubwa mdogo zaidi",
         Refusal::TooManyPixels => {
-            "picha ina zaidi ya megapikseli 64 au upande zaidi ya 32768: ihamishe kwa ukubwa mdogo zaidi"
+            "picha ina zaidi ya megapikseli 64 au upande unaozidi pikseli 32768: ihamishe kwa ukubwa mdogo zaidi"
         }
         Refusal::TooSmall => "picha ina upande ulio chini ya pikseli 32: ihamishe kwa ukubwa wake kamili",
         Refusal::UnsupportedColour => "mfumo huu wa rangi haukubaliki: hamisha eksirei kwa rangi ya kijivu au RGB",
@@ -69,15 +69,17 @@ fn refused(refusal: Refusal) -> &'static str {
         Refusal::DigestMismatch => "picha iliyopokelewa si sawa na iliyotumwa: itume tena",
         Refusal::ContractMismatch => "picha iliandaliwa kwa modeli nyingine: itume tena",
         Refusal::Coloured => "hii ni picha ya rangi, si eksirei: hamisha eksirei kwa rangi ya kijivu",
-        Refusal::Elongated => "picha ni ukanda mwembamba: tuma eksirei nzima ya kifua ya mbele",
+        Refusal::Elongated => "picha ni ukanda mwembamba: tuma eksirei nzima ya kifua iliyopigwa kutoka mbele",
         Refusal::Blank => "picha ni tupu au haionyeshi tofauti za mwanga: hamisha eksirei tena",
         Refusal::TooDark => "picha ina giza mno: ihamishe kwa mwanga na utofautishaji wa kawaida",
         Refusal::TooBright => "picha ina mwanga mno: ihamishe kwa mwanga na utofautishaji wa kawaida",
         Refusal::UpsideDown => "eksirei imepinduliwa juu chini: igeuze nusu mzunguko kisha itume tena",
         Refusal::OnItsSide => "eksirei imelala ubavu: igeuze kichwa kiwe juu kisha itume tena",
-        Refusal::Negative => "eksirei ni negatifu, mifupa ni myeusi: igeuze rangi kisha itume tena",
-        Refusal::Cropped => "picha haionyeshi kifua chote: tuma eksirei nzima ya kifua ya mbele",
-        Refusal::NotAChest => "hii haionekani kuwa eksirei ya kifua ya mbele: hakikisha picha sahihi imetumwa",
+        Refusal::Negative => "eksirei ni negativu, mifupa ni myeusi: igeuze rangi kisha itume tena",
+        Refusal::Cropped => "picha haionyeshi kifua chote: tuma eksirei nzima ya kifua iliyopigwa kutoka mbele",
+        Refusal::NotAChest => {
+            "hii haionekani kuwa eksirei ya kifua iliyopigwa kutoka mbele: hakikisha picha sahihi imetumwa"
+        }
         Refusal::Unfamiliar => "picha haifanani na zile ambazo modeli ilijifunza: tabibu aisome",
         Refusal::Mirrored => "kushoto na kulia vinaonekana kubadilishana: angalia alama ya upande, au tabibu aisome",
     }
@@ -88,7 +90,7 @@ fn failed(fault: Fault) -> &'static str {
         Fault::Protocol => "ujumbe haukutarajiwa: weka kompyuta na kifaa katika toleo moja",
         Fault::Timeout => "mawasiliano yalikuwa kimya muda mrefu mno: angalia kebo kisha tuma picha tena",
         Fault::Busy => "kompyuta nyingine inatumia kifaa: subiri hadi imalize",
-        Fault::Storage => "matokeo hayakuweza kuhifadhiwa: angalia hifadhi ya kifaa",
+        Fault::Storage => "matokeo hayakuweza kuhifadhiwa: angalia kadi ya kumbukumbu ya kifaa",
         Fault::Inference => "modeli haikuweza kuendeshwa: weka modeli nyingine kwenye kifaa",
         Fault::Internal => "kifaa kina hitilafu ya ndani: kiwashe upya kisha ripoti kilichotumwa",
     }
