@@ -276,7 +276,7 @@ codes! {
         /// Another host is connected.
         Busy = 302, "busy", "another host is using the box: wait until it has finished";
         /// The result could not be written to the journal.
-        Storage = 303, "storage", "the result could not be stored: check the storage of the box";
+        Storage = 303, "storage", "the box could not store or read a result: check its memory card";
         /// The model could not be run.
         Inference = 304, "inference", "the model could not be run: install another model on the box";
         /// Something else failed inside the box.

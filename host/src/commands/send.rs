@@ -300,7 +300,7 @@ mod tests {
             ),
             (
                 Answer::Failed(Fault::Storage),
-                "a/x.png: FAILED  the result could not be stored: check the storage of the box (code 303)",
+                "a/x.png: FAILED  the box could not store or read a result: check its memory card (code 303)",
             ),
             (unreadable, "a/x.png: UNREADABLE  is a directory: name a radiograph file that you may read"),
         ] {

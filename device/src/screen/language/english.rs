@@ -44,7 +44,7 @@ pub(super) static WORDS: Words = Words {
     restart: "Correct this and start the box again.",
     history: "PAST RESULTS",
     no_results: "No results yet",
-    not_kept: "These are not kept any more",
+    other_model: "Other model",
     page: "Page",
     time_unknown: "time unknown",
     about: "ABOUT THE BOX",

@@ -44,7 +44,7 @@ pub(super) static WORDS: Words = Words {
     restart: "Corrigez cela et redémarrez le boîtier.",
     history: "RÉSULTATS PASSÉS",
     no_results: "Pas encore de résultats",
-    not_kept: "Ces résultats ne sont plus conservés",
+    other_model: "Autre modèle",
     page: "Page",
     time_unknown: "heure inconnue",
     about: "À PROPOS DU BOÎTIER",
@@ -104,7 +104,7 @@ fn failed(fault: Fault) -> &'static str {
         Fault::Protocol => "le message n'était pas attendu: installez la même version sur l'ordinateur et le boîtier",
         Fault::Timeout => "aucune donnée reçue depuis trop longtemps: vérifiez le câble et renvoyez l'image",
         Fault::Busy => "un autre ordinateur utilise le boîtier: attendez qu'il ait fini",
-        Fault::Storage => "le résultat n'a pas pu être enregistré: vérifiez la carte mémoire du boîtier",
+        Fault::Storage => "un résultat n'a pas pu être enregistré ou relu: vérifiez la carte mémoire du boîtier",
         Fault::Inference => "le modèle n'a pas pu être exécuté: installez un autre modèle sur le boîtier",
         Fault::Internal => "le boîtier a eu une panne interne: redémarrez-le et signalez ce qui a été envoyé",
     }

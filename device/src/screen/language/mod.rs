@@ -159,8 +159,8 @@ pub struct Words {
     pub history: &'static str,
     /// Where there has been none.
     pub no_results: &'static str,
-    /// Where those of a page have been deleted to make room for new ones.
-    pub not_kept: &'static str,
+    /// Beside a past result of another model than the one that judges now.
+    pub other_model: &'static str,
     /// Before the number of the page.
     pub page: &'static str,
     /// Of a result from before the clock was set.

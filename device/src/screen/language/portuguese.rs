@@ -44,7 +44,7 @@ pub(super) static WORDS: Words = Words {
     restart: "Corrija isto e volte a ligar o aparelho.",
     history: "RESULTADOS ANTERIORES",
     no_results: "Ainda não há resultados",
-    not_kept: "Estes já não estão guardados",
+    other_model: "Outro modelo",
     page: "Página",
     time_unknown: "hora desconhecida",
     about: "SOBRE O APARELHO",
@@ -96,7 +96,7 @@ fn failed(fault: Fault) -> &'static str {
         Fault::Protocol => "a mensagem não era esperada: atualize o computador e o aparelho para a mesma versão",
         Fault::Timeout => "a ligação esteve sem dados demasiado tempo: verifique o cabo e envie a imagem de novo",
         Fault::Busy => "outro computador está a usar o aparelho: espere que termine",
-        Fault::Storage => "não foi possível guardar o resultado: verifique o cartão de memória do aparelho",
+        Fault::Storage => "não foi possível guardar ou ler um resultado: verifique o cartão de memória do aparelho",
         Fault::Inference => "não foi possível executar o modelo: instale outro modelo no aparelho",
         Fault::Internal => "o aparelho teve uma falha interna: reinicie-o e comunique o que foi enviado",
     }

@@ -44,7 +44,7 @@ pub(super) static WORDS: Words = Words {
     restart: "Rekebisha hili kisha washa kifaa tena.",
     history: "MATOKEO YALIYOPITA",
     no_results: "Bado hakuna matokeo",
-    not_kept: "Haya hayahifadhiwi tena",
+    other_model: "Modeli nyingine",
     page: "Ukurasa",
     time_unknown: "wakati haujulikani",
     about: "KUHUSU KIFAA",
@@ -90,7 +90,7 @@ fn failed(fault: Fault) -> &'static str {
         Fault::Protocol => "ujumbe haukutarajiwa: weka kompyuta na kifaa katika toleo moja",
         Fault::Timeout => "mawasiliano yalikuwa kimya muda mrefu mno: angalia kebo kisha tuma picha tena",
         Fault::Busy => "kompyuta nyingine inatumia kifaa: subiri hadi imalize",
-        Fault::Storage => "matokeo hayakuweza kuhifadhiwa: angalia kadi ya kumbukumbu ya kifaa",
+        Fault::Storage => "matokeo hayakuweza kuhifadhiwa au kusomwa: angalia kadi ya kumbukumbu ya kifaa",
         Fault::Inference => "modeli haikuweza kuendeshwa: weka modeli nyingine kwenye kifaa",
         Fault::Internal => "kifaa kina hitilafu ya ndani: kiwashe upya kisha ripoti kilichotumwa",
     }

@@ -68,7 +68,7 @@ pub fn layout(scene: &Scene, size: ScreenSize, language: Language) -> Layout<'_>
         }
         View::Refused(trouble) => layout.trouble(body, (Symbol::Struck, AMBER), words.not_judged, trouble),
         View::Error(trouble) => layout.trouble(body, (Symbol::Fault, RED), words.error, trouble),
-        View::History { results, page, pages } => layout.history(body, results, [*page, *pages]),
+        View::History { results, page, pages } => layout.history(body, results, scene.identity.digest, [*page, *pages]),
         View::About => layout.about(body, &scene.identity),
     }
     layout

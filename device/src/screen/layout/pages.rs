@@ -1,17 +1,19 @@
 //! What a person turns to with the keys: past results, and what the box is.
 
-use shared::{calendar::utc, verdict::ResultRecord};
+use shared::{
+    calendar::utc,
+    verdict::{Digest, ResultRecord},
+};
 
 use super::{AMBER, Area, INK, Layout, PANEL, QUIET, result};
 use crate::screen::{Identity, PAGE, language::Notice, symbol::Symbol, text::Align};
 
 impl Layout<'_> {
-    /// A page of past results, `[page, pages]`.
-    pub(super) fn history(&mut self, body: Area, results: &[ResultRecord], [page, pages]: [u64; 2]) {
+    /// A page of past results, `[page, pages]`, on a box with a model.
+    pub(super) fn history(&mut self, body: Area, results: &[ResultRecord], model: Digest, [page, pages]: [u64; 2]) {
         let words = self.words();
         if results.is_empty() {
-            let meaning = if pages == 0 { words.no_results } else { words.not_kept };
-            let notice = Notice { word: words.history, meaning };
+            let notice = Notice { word: words.history, meaning: words.no_results };
             return self.notice(body, Symbol::Ring, QUIET, notice);
         }
         let number = format!("{} {page}/{pages}", words.page);
@@ -25,12 +27,12 @@ impl Layout<'_> {
         for (n, record) in results.iter().take(PAGE as usize).enumerate() {
             let row = Area { top: first + n as f32 * height, height: height - gap, ..body };
             self.fill(row, self.px(8.0), PANEL);
-            self.past(row, record);
+            self.past(row, record, model);
         }
     }
 
-    /// A past result: verdict and probability, then number, time and study, beside or below.
-    fn past(&mut self, row: Area, record: &ResultRecord) {
+    /// A past result: verdict and probability, then number, time, study and whether it is from another model, beside or below.
+    fn past(&mut self, row: Area, record: &ResultRecord, model: Digest) {
         let words = self.words();
         let inset = self.px(12.0);
         let (left, right) = (row.left + inset, row.right() - inset);
@@ -62,7 +64,14 @@ impl Layout<'_> {
         let room = facts.width - style.width(&number) - self.px(16.0);
         self.line(style, &number, facts.left, upper, Align::Left);
         self.fitted(style, &time, room, facts.right(), upper, Align::Right);
-        self.line(small, &small.shortened(record.study.as_str(), facts.width), facts.left, lower, Align::Left);
+        let mut room = facts.width;
+        if record.model != model {
+            // It may have been one that was trained on drawings.
+            let marked = self.regular(12.0, AMBER);
+            self.line(marked, words.other_model, facts.right(), lower, Align::Right);
+            room -= marked.width(words.other_model) + self.px(16.0);
+        }
+        self.line(small, &small.shortened(record.study.as_str(), room), facts.left, lower, Align::Left);
     }
 
     /// What the box is, whom its model is made for, and how often that is right.
@@ -126,6 +135,8 @@ fn minutes(seconds: u64) -> String {
 
 #[cfg(test)]
 mod tests {
+    use shared::verdict::{OperatingPoint, StudyId, Verdict};
+
     use super::*;
     use crate::{
         config::ScreenSize,
@@ -133,15 +144,25 @@ mod tests {
     };
 
     #[test]
-    fn a_page_of_deleted_results_does_not_say_that_there_have_been_none() {
+    fn results_of_another_model_are_marked() {
+        let record = |model: &[u8]| ResultRecord {
+            number: 7,
+            boot: 1,
+            unix_seconds: None,
+            study: StudyId::default(),
+            image: Digest::of(b"image"),
+            model: Digest::of(model),
+            probability: 0.9,
+            point: OperatingPoint::HALF,
+            verdict: Verdict::Pneumonia,
+        };
+        let identity = Identity { digest: Digest::of(b"present"), ..Identity::default() };
         for language in Language::ALL {
-            let words = language.words();
-            for (pages, told) in [(0, words.no_results), (3, words.not_kept)] {
-                let view = View::History { results: Vec::new(), page: pages.max(1), pages };
-                let scene = Scene { identity: Identity::default(), view };
-                let layout = layout(&scene, ScreenSize::default(), language);
-                assert!(layout.placed().any(|placed| placed.text == told), "{language}: {told}");
-            }
+            let results = vec![record(b"present"), record(b"former"), record(b"former")];
+            let scene = Scene { identity: identity.clone(), view: View::History { results, page: 1, pages: 1 } };
+            let layout = layout(&scene, ScreenSize::default(), language);
+            let marked = layout.placed().filter(|placed| placed.text == language.words().other_model).count();
+            assert_eq!(marked, 2, "{language}");
         }
     }
 
