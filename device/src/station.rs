@@ -48,6 +48,9 @@ pub enum LineError {
     Port(#[from] PortError),
 }
 
+/// How long a result that can be read is looked for.
+const FETCH_WITHIN: Duration = Duration::from_secs(5);
+
 /// The analysis of an image, or the trial of a model, does not come to an end: only another start of the program helps.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("the analysis does not end: start the box again, and install another model if it happens again")]
@@ -326,11 +329,13 @@ impl<'a> Station<'a> {
         }
     }
 
-    /// The first result from a number on that can be read: one that cannot keeps nobody from those behind it.
+    /// The first result from a number on that can be read: one that cannot keeps nobody from those behind it. A card that
+    /// gives none for a while is not asked further.
     fn fetch(&self, mut number: u64) -> Result<Option<ResultRecord>, Fault> {
+        let start = Instant::now();
         loop {
             match self.journal.get_from(number) {
-                Err(error @ JournalError::Unreadable { number: lost, .. }) => {
+                Err(error @ JournalError::Unreadable { number: lost, .. }) if start.elapsed() < FETCH_WITHIN => {
                     storage(&error);
                     number = lost + 1;
                 }

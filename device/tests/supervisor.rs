@@ -30,7 +30,7 @@ fn end_of(script: &'static str) -> String {
 /// One test in a file of its own: it reaps every child of the process, and processes that are started hold open for a
 /// moment what other threads have locked.
 #[test]
-fn workers_that_end_and_workers_that_hang_are_told_apart() {
+fn workers_that_end_and_that_hang_are_told_apart_and_systemd_hears_of_life() {
     assert_eq!(end_of("exit 3"), "ended with exit code 3");
     assert_eq!(end_of("kill -SEGV $$"), "was ended by signal 11");
     assert_eq!(end_of("sleep 60"), "hung and was ended", "never a sign of life");
@@ -49,11 +49,13 @@ fn systemd_hears_signs_of_life() {
     program.args(["--simulate", "--config", "/dev/null", "--state-dir"]).arg(folder.path().join("state"));
     program.env("NOTIFY_SOCKET", folder.path().join("notify")).env("WATCHDOG_USEC", "60000000");
     let mut child = program.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
-    for _ in 0..3 {
+    let heard = [0; 3].map(|_| {
         let mut bytes = [0; 64];
-        let length = socket.recv(&mut bytes).unwrap();
-        assert_eq!(&bytes[..length], b"WATCHDOG=1");
-    }
+        socket.recv(&mut bytes).map(|length| bytes[..length].to_vec())
+    });
     child.kill().unwrap();
     child.wait().unwrap();
+    for message in heard {
+        assert_eq!(message.unwrap(), b"WATCHDOG=1");
+    }
 }

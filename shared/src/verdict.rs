@@ -228,7 +228,7 @@ codes! {
         /// More bytes than the limit.
         TooManyBytes = 203, "too-many-bytes", "the file is larger than 32 MiB: export it at a smaller size";
         /// More pixels than the limit.
-        TooManyPixels = 204, "too-many-pixels", "the image has more than 64 megapixels or a side above 32768 pixels: export it at a smaller size";
+        TooManyPixels = 204, "too-many-pixels", "the image has too many pixels: export it at a smaller size, in shades of grey";
         /// Too small to be judged.
         TooSmall = 205, "too-small", "the image is smaller than 32 pixels on a side: export it at its full size";
         /// CMYK and other colour models that are no radiograph's.

@@ -9,7 +9,7 @@
 //!
 //! # The limit
 //!
-//! A file takes at most [`Limits::bytes`], 4 MiB, and at most [`Limits::files`], 8 of them, are kept: 32 MiB. A result
+//! A file takes at most [`Limits::bytes`], 4 MiB, and at most [`Limits::files`], 8 of them, are kept (9 after a repair): 32 MiB. A result
 //! takes 94 to 171 bytes, most of all for two digests and the study's name. So at least the last 170,000 results are kept,
 //! and 290,000 if they have no names.
 //!

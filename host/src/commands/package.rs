@@ -176,7 +176,9 @@ mod tests {
         // The program is not on this computer.
         fs::write(&path, unit.replace("/usr/bin/pumua-box", "/bin/true")).unwrap();
         let output = Command::new("systemd-analyze").args(["verify", "--man=no"]).arg(&path).output().unwrap();
-        assert!(output.status.success() && output.stderr.is_empty(), "{output:?}");
+        // It looks at the units that this one names, too, which are this computer's business.
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert!(!said.contains("pumua-box.service"), "{said}");
     }
 
     /// A system of its own in a folder, as far as dpkg needs one.

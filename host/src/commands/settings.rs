@@ -85,6 +85,7 @@ pub(super) fn read(path: &Path) -> Result<(String, Option<Profile>)> {
     let unfit = || format!("the configuration {} cannot be used", path.display());
     let bytes = read_a_little_over(path, MAX_BYTES)
         .with_context(|| format!("cannot read the configuration {}", path.display()))?;
+    ensure!(bytes.len() as u64 <= MAX_BYTES, "{}: it is larger than {} KiB", unfit(), MAX_BYTES >> 10);
     let text = String::from_utf8(bytes).context("it is no text").with_context(unfit)?;
     let profile = check(&text).with_context(unfit)?;
     Ok((text, profile))
@@ -153,8 +154,8 @@ mod tests {
     }
 
     #[test]
-    fn a_file_that_is_no_text_is_named() {
+    fn a_file_that_is_too_large_is_named() {
         let error = format!("{:#}", read("/dev/zero".as_ref()).unwrap_err());
-        assert!(error.contains("/dev/zero cannot be used"), "{error}");
+        assert!(error.contains("/dev/zero cannot be used: it is larger than 64 KiB"), "{error}");
     }
 }

@@ -62,9 +62,7 @@ fn refused(refusal: Refusal) -> &'static str {
         }
         Refusal::Corrupt => "l'image est endommagée ou incomplète: exportez-la ou copiez-la de nouveau",
         Refusal::TooManyBytes => "le fichier dépasse 32 Mio: exportez-le en taille réduite",
-        Refusal::TooManyPixels => {
-            "l'image a plus de 64 mégapixels ou un côté de plus de 32768 pixels: exportez-la en taille réduite"
-        }
+        Refusal::TooManyPixels => "l'image a trop de pixels: exportez-la en taille réduite, en niveaux de gris",
         Refusal::TooSmall => "l'image a un côté de moins de 32 pixels: exportez-la en taille réelle",
         Refusal::UnsupportedColour => {
             "ces couleurs ne sont pas prises en charge: exportez la radiographie en niveaux de gris ou en RVB"

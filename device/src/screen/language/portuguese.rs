@@ -60,9 +60,7 @@ fn refused(refusal: Refusal) -> &'static str {
         Refusal::UnknownFormat => "isto não é uma imagem JPEG nem PNG: exporte a radiografia num destes formatos",
         Refusal::Corrupt => "a imagem está danificada ou incompleta: exporte-a ou copie-a de novo",
         Refusal::TooManyBytes => "o ficheiro tem mais de 32 MiB: exporte-o num tamanho menor",
-        Refusal::TooManyPixels => {
-            "a imagem tem mais de 64 megapíxeis ou um lado acima de 32768 píxeis: exporte-a num tamanho menor"
-        }
+        Refusal::TooManyPixels => "a imagem tem demasiados píxeis: exporte-a num tamanho menor, em tons de cinzento",
         Refusal::TooSmall => "a imagem tem um lado com menos de 32 píxeis: exporte-a em tamanho real",
         Refusal::UnsupportedColour => {
             "este modelo de cores não é aceite: exporte a radiografia em tons de cinzento ou em RGB"

@@ -60,9 +60,7 @@ fn refused(refusal: Refusal) -> &'static str {
         Refusal::UnknownFormat => "hii si picha ya JPEG wala PNG: hamisha eksirei katika mojawapo ya aina hizi",
         Refusal::Corrupt => "picha imeharibika au haijakamilika: ihamishe au inakili tena",
         Refusal::TooManyBytes => "faili ni kubwa kuliko MiB 32: lihamishe kwa ukubwa mdogo zaidi",
-        Refusal::TooManyPixels => {
-            "picha ina zaidi ya megapikseli 64 au upande unaozidi pikseli 32768: ihamishe kwa ukubwa mdogo zaidi"
-        }
+        Refusal::TooManyPixels => "picha ina pikseli nyingi mno: ihamishe kwa ukubwa mdogo zaidi, kwa rangi ya kijivu",
         Refusal::TooSmall => "picha ina upande ulio chini ya pikseli 32: ihamishe kwa ukubwa wake kamili",
         Refusal::UnsupportedColour => "mfumo huu wa rangi haukubaliki: hamisha eksirei kwa rangi ya kijivu au RGB",
         Refusal::Animated => "picha ina fremu kadhaa: hamisha moja tu",

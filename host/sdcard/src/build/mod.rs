@@ -117,11 +117,10 @@ pub struct Built {
 /// Makes an image and writes it to `out`, compressed with gzip if the name ends in `.gz`. A run that is stopped leaves
 /// nothing, neither there nor among the temporary files.
 pub fn build(inputs: &Inputs<'_>, out: &Path) -> Result<Built, BuildError> {
-    let go_on = || if (inputs.stop)() { Err(BuildError::Stopped) } else { Ok(()) };
     program::check(inputs.program)?;
     let (files, manifest) = content(inputs)?;
     let content = files.iter().map(|(_, bytes)| bytes.len() as u64).sum();
-    go_on()?;
+    go_on(inputs.stop)?;
     let boot = boot::partition(&files, BOOT.1)?;
 
     let folder = out.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
@@ -137,9 +136,9 @@ pub fn build(inputs: &Inputs<'_>, out: &Path) -> Result<Built, BuildError> {
         write_sparsely(raw.as_file_mut(), BOOT.0, &boot)
     };
     lay_out().map_err(failed)?;
-    go_on()?;
+    go_on(inputs.stop)?;
     make_data_partition(raw.path())?;
-    go_on()?;
+    go_on(inputs.stop)?;
     let sha256 = digest_of(raw.as_file_mut()).map_err(failed)?;
     let finished = if out.extension().is_some_and(|extension| extension == "gz") {
         let mut packed = temporary().map_err(failed)?;
@@ -148,20 +147,23 @@ pub fn build(inputs: &Inputs<'_>, out: &Path) -> Result<Built, BuildError> {
     } else {
         raw
     };
-    go_on()?;
+    go_on(inputs.stop)?;
     let written = finished.as_file().metadata().map_err(failed)?.len();
     finished.as_file().sync_all().map_err(failed)?;
     finished.persist(out).map_err(|error| failed(error.error))?;
     Ok(Built { manifest, sha256, content, written })
 }
 
+/// Ends what is being done if that is asked for.
+fn go_on(stop: fn() -> bool) -> Result<(), BuildError> {
+    if stop() { Err(BuildError::Stopped) } else { Ok(()) }
+}
+
 /// Every file of the boot partition, in order.
 fn content(inputs: &Inputs<'_>) -> Result<(Files, Manifest), BuildError> {
     let unpacked = inputs.packages.unpack(inputs.stop)?;
     let drivers = drivers::collect(&unpacked.modules())?;
-    if (inputs.stop)() {
-        return Err(BuildError::Stopped);
-    }
+    go_on(inputs.stop)?;
     let mut files = vec![
         ("box.toml".to_owned(), inputs.configuration.as_bytes().to_vec()),
         ("config.txt".to_owned(), firmware::CONFIGURATION.as_bytes().to_vec()),
