@@ -59,8 +59,11 @@ pub fn run() -> ! {
     if let Err(error) = mount_system() {
         crate::say(format_args!("cannot mount the kernel's file systems: {error}"));
     }
-    // Else the kernel drops what comes faster than ten lines in five seconds, which may be why a worker has ended.
-    let _ = std::fs::write("/proc/sys/kernel/printk_devkmsg", "on");
+    // Else the kernel drops what comes faster than ten lines in five seconds, which may be why a worker has ended. It takes the
+    // word with the end of the line only.
+    if let Err(error) = std::fs::write("/proc/sys/kernel/printk_devkmsg", "on\n") {
+        crate::say(format_args!("lines of this log may be lost: {error}"));
+    }
     if let Ok(log) = OpenOptions::new().write(true).open("/dev/kmsg") {
         // Without it the kernel's console is written to, which serves as well.
         let _ = dup2_stderr(&log);
