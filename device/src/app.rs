@@ -126,8 +126,6 @@ pub struct App {
     analysis: Analysis,
     /// Whether no host can come before a line is back.
     lost: bool,
-    /// A page of past results is being read.
-    recalling: bool,
     /// A result that was shown when a model came in, or came meanwhile: it is shown after that.
     held: Option<View>,
     /// What the box was before its model was replaced, for a result of that time.
@@ -163,7 +161,6 @@ impl App {
             drawn: 0,
             analysis: Analysis::None,
             lost: false,
-            recalling: false,
             held: None,
             former: None,
         }

@@ -36,6 +36,8 @@ use crate::{
 const WAITING: usize = 64;
 /// Longest time from one report of the analysis to the next: a host has given up before, unless it was told to wait longer.
 const ANALYSIS_WITHIN: Duration = Duration::from_millis(ANSWER_WITHIN_MS + 30_000);
+/// How long a result that can be read is looked for.
+const FETCH_WITHIN: Duration = Duration::from_secs(5);
 
 /// Why the box cannot be reached.
 #[derive(Debug, thiserror::Error)]
@@ -47,9 +49,6 @@ pub enum LineError {
     #[error(transparent)]
     Port(#[from] PortError),
 }
-
-/// How long a result that can be read is looked for.
-const FETCH_WITHIN: Duration = Duration::from_secs(5);
 
 /// The analysis of an image, or the trial of a model, does not come to an end: only another start of the program helps.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]

@@ -1,7 +1,5 @@
 //! What keys do: they acknowledge what is shown, and turn to past results and to what the box is.
 
-use std::mem;
-
 use shared::verdict::Fault;
 
 use super::{App, Effect, Page};
@@ -16,24 +14,18 @@ impl App {
             return Vec::new();
         }
         match (key, &self.view) {
-            (Key::Older, View::History { page, .. }) => self.turn_to(page.saturating_add(1)),
-            (Key::Newer, View::History { page, .. }) => self.turn_to(page.saturating_sub(1).max(1)),
-            (Key::Older, _) => self.turn_to(1),
+            (Key::Older, View::History { page, .. }) => vec![Effect::Recall { page: page.saturating_add(1) }],
+            (Key::Newer, View::History { page, .. }) => vec![Effect::Recall { page: page.saturating_sub(1).max(1) }],
+            (Key::Older, _) => vec![Effect::Recall { page: 1 }],
             (Key::Newer, _) => Vec::new(),
             (Key::Back, _) => vec![self.idle()],
             (Key::About, _) => vec![self.browse(now, View::About)],
         }
     }
 
-    /// Asks for a page of past results, from 1 for the newest.
-    fn turn_to(&mut self, page: u64) -> Vec<Effect> {
-        self.recalling = true;
-        vec![Effect::Recall { page }]
-    }
-
     pub(super) fn recalled(&mut self, now: u64, recalled: Result<Page, Fault>) -> Vec<Effect> {
         // An image or a model that has come meanwhile goes first.
-        if !mem::take(&mut self.recalling) || self.view.is_busy() {
+        if self.view.is_busy() {
             return Vec::new();
         }
         match recalled {

@@ -190,10 +190,10 @@ impl Journal {
 
     /// The numbers of the results kept, the newest first.
     pub fn numbers(&self) -> impl Iterator<Item = u64> + '_ {
-        self.full.iter().chain([&self.last]).rev().flat_map(|segment| (segment.first()..segment.next()).rev())
+        self.segments().rev().flat_map(|segment| (segment.first()..segment.next()).rev())
     }
 
-    fn segments(&self) -> impl Iterator<Item = &Segment> {
+    fn segments(&self) -> impl DoubleEndedIterator<Item = &Segment> {
         self.full.iter().chain([&self.last])
     }
 

@@ -118,10 +118,9 @@ impl Panel {
         Ok(Self { width, height, picture, scale })
     }
 
-    /// Where the column `x` or row `x` of a panel with so many lies in a picture with so many.
-    fn source(self, x: u32, of_panel: u32, of_picture: u32) -> Option<u32> {
-        let margin = (of_panel - of_picture * self.scale) / 2;
-        x.checked_sub(margin).map(|x| x / self.scale).filter(|&x| x < of_picture)
+    /// How many of so many columns or rows of the panel stay black before those of the picture.
+    fn margin(self, of_panel: u32, of_picture: u32) -> u32 {
+        (of_panel - of_picture * self.scale) / 2
     }
 }
 
@@ -210,18 +209,26 @@ impl Framebuffer {
 
     /// The bytes of a row of the panel, which are zero before.
     fn write_row(&self, frame: &Frame, y: u32, line: &mut [u8]) {
-        let Panel { width, height, picture, .. } = self.panel;
-        let Some(y) = self.panel.source(y, height, picture.height) else { return };
-        for (x, pixel) in (0..width).zip(line.chunks_exact_mut(self.format.bytes())) {
-            let Some(x) = self.panel.source(x, width, picture.width) else { continue };
+        let Panel { width, height, picture, scale } = self.panel;
+        let Some(below) = y.checked_sub(self.panel.margin(height, picture.height)) else { return };
+        let y = below / scale;
+        if y >= picture.height {
+            return;
+        }
+        let bytes = self.format.bytes();
+        let left = self.panel.margin(width, picture.width) as usize * bytes;
+        // A row of a square at a time.
+        for (x, pixels) in (0..picture.width).zip(line[left..].chunks_exact_mut(scale as usize * bytes)) {
             let (x, y) = self.rotation.source([x, y], picture);
             let Some(&[r, g, b]) = frame.at(x, y) else { continue };
-            match self.format {
-                PixelFormat::Rgb565 => {
-                    let value = u16::from(r >> 3) << 11 | u16::from(g >> 2) << 5 | u16::from(b >> 3);
-                    pixel.copy_from_slice(&value.to_le_bytes());
+            for pixel in pixels.chunks_exact_mut(bytes) {
+                match self.format {
+                    PixelFormat::Rgb565 => {
+                        let value = u16::from(r >> 3) << 11 | u16::from(g >> 2) << 5 | u16::from(b >> 3);
+                        pixel.copy_from_slice(&value.to_le_bytes());
+                    }
+                    PixelFormat::Xrgb8888 => pixel.copy_from_slice(&[b, g, r, 0xff]),
                 }
-                PixelFormat::Xrgb8888 => pixel.copy_from_slice(&[b, g, r, 0xff]),
             }
         }
     }

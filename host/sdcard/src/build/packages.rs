@@ -11,7 +11,7 @@ use std::{
 use rustix::process::Signal;
 use serde::Deserialize;
 
-use super::{BuildError, hex, read};
+use super::{BuildError, go_on, hex, read};
 
 /// The program of Debian's package manager that fetches a file and knows the proxies of this computer.
 const HELPER: &str = "/usr/lib/apt/apt-helper";
@@ -116,9 +116,7 @@ impl Packages {
         let cannot_write = |source| BuildError::Write { path: std::env::temp_dir(), source };
         let folder = tempfile::tempdir().map_err(cannot_write)?;
         for package in [&self.kernel, &self.u_boot] {
-            if stop() {
-                return Err(BuildError::Stopped);
-            }
+            go_on(stop)?;
             // What is unpacked is what has been checked, whatever happens to the file meanwhile.
             let copy = folder.path().join("package.deb");
             let bytes = checked(&self.folder.join(&package.file), &package.sha256)?;
