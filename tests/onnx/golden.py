@@ -1,7 +1,7 @@
 """The golden set of the engine's tests: logits of int8 models, computed by onnxruntime on the CPU.
 
 Without `--write` it checks that onnxruntime still computes what `logits.json` holds. Each logit is kept as the 32 bits of
-its float. Images are made from seeds, in the same way here and in `device/engine/tests/golden.rs`.
+its float. Images are made from seeds, in the same way here and in `shared/engine/tests/golden.rs`.
 
 The specification are the operators as they stand in the file: graph optimizations are disabled. With them the logits of
 these models must be the same to the bit; onnxruntime's own operators that optimizations put in place of a group of
@@ -18,7 +18,7 @@ import onnx
 import onnxruntime
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
-FOLDER = ROOT / "device/engine/tests/golden"
+FOLDER = ROOT / "shared/engine/tests/golden"
 # Paths as the test opens them, from the folder on.
 MODELS = ["../../../../models/pumua.onnx", "plain.onnx", "separable.onnx"]
 IMAGES = 24

@@ -1,7 +1,7 @@
 //! Any bytes as a model file: an error or a model that judges an image, the same with all kernels, and tells what the answer
 //! rests on in numbers.
 //!
-//! Real files make a good corpus: `models/pumua.onnx` and `device/engine/tests/golden/*.onnx`.
+//! Real files make a good corpus: `models/pumua.onnx` and `shared/engine/tests/golden/*.onnx`.
 #![no_main]
 
 use std::{
