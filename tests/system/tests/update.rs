@@ -14,7 +14,7 @@ use serde_json::Value;
 use system_tests::{PLAIN_MODEL, SimulatedBox, code, files, host, json_lines, real_data, said, synthetic_radiographs};
 use tempfile::TempDir;
 
-const SHIPPED: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../models/pumua.onnx");
+const SHIPPED: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../models/pumua.onnx");
 const REFUSED: i32 = 3;
 
 /// One test at a time. The pseudo-terminal of a box that was killed is free for the next box as soon as it is gone, while the

@@ -30,7 +30,7 @@ pub fn binary(name: &str) -> PathBuf {
 
 /// The folder of real radiographs, if it is there.
 pub fn real_data() -> Option<PathBuf> {
-    let default = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../shared/data");
+    let default = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../shared/data");
     let folder = std::env::var_os("PUMUA_TEST_DATA").map_or(default, PathBuf::from);
     if folder.is_dir() {
         return Some(folder);
@@ -43,7 +43,7 @@ pub fn real_data() -> Option<PathBuf> {
 
 /// A model that judges drawings, too: the study's final recipe, without what refuses images that are unlike the X-rays it
 /// has learnt from. What it says of a drawing means nothing.
-pub const PLAIN_MODEL: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/models/plain.onnx");
+pub const PLAIN_MODEL: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../models/plain.onnx");
 
 /// A command that ignores the settings of whoever runs the tests.
 pub fn command(name: &str) -> Command {
