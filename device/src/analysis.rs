@@ -16,8 +16,8 @@ use shared::{
     guard,
     limits::MAX_PREVIEW_SIDE,
     verdict::{Digest, Fault, ModelRefusal, Refusal, StudyId},
-    wire::{Image, ImageForm, ModelFile, Phase},
 };
+use wire::{Image, ImageForm, ModelFile, Phase};
 
 use crate::screen::Preview;
 

@@ -7,8 +7,8 @@ use shared::{
     contract::InputContract,
     evidence::Evidence,
     verdict::{Digest, Fault, ModelRefusal, ResultRecord},
-    wire::{BoxEvent, Dropped, Image, Info, Installed, ModelFile, Outcome, Phase},
 };
+use wire::{BoxEvent, Dropped, Image, Info, Installed, ModelFile, Outcome, Phase};
 
 use crate::{
     analysis::{Judged, Loaded, Report, Unjudged},
@@ -86,7 +86,7 @@ pub enum Effect {
     Reply(Reply),
 }
 
-/// What the host is told; each is a method of [`shared::wire::BoxSession`].
+/// What the host is told; each is a method of [`wire::BoxSession`].
 #[derive(Debug, PartialEq)]
 pub enum Reply {
     /// The outcome of an image.

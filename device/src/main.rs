@@ -20,7 +20,7 @@ use device::{
     station::Station,
 };
 use engine::{DEFAULT_MODEL, Model};
-use shared::wire::ModelFile;
+use wire::ModelFile;
 
 const FAILED: u8 = 1;
 const USAGE: u8 = 2;

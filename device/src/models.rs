@@ -31,8 +31,8 @@ use engine::{Model, ModelError};
 use shared::{
     limits::MAX_UPDATE_BYTES,
     verdict::{Digest, ModelRefusal, Profile},
-    wire::ModelFile,
 };
+use wire::ModelFile;
 
 const MAGIC: &[u8; 8] = b"PUMUAM1\n";
 /// Bytes before the ONNX file.

@@ -15,10 +15,8 @@ use std::{
     time::{Duration, Instant},
 };
 
-use shared::{
-    verdict::{Fault, ResultRecord},
-    wire::{ANSWER_WITHIN_MS, BoxEvent},
-};
+use shared::verdict::{Fault, ResultRecord};
+use wire::{ANSWER_WITHIN_MS, BoxEvent};
 
 use self::port::Port;
 use crate::{

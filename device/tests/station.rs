@@ -30,10 +30,10 @@ use image::{DynamicImage, GrayImage, ImageFormat, Luma, Rgb, RgbImage};
 use shared::{
     contract::{Fit, InputContract},
     verdict::{Digest, Fault, ModelRefusal, OperatingPoint, Refusal, ResultRecord, StudyId, Verdict},
-    wire::{
-        CONNECT_FOR_MS, HostError, HostEvent, HostSession, Image, Info, Installed, MAX_FRAME, ModelFile, Outcome,
-        Phase, Request,
-    },
+};
+use wire::{
+    CONNECT_FOR_MS, HostError, HostEvent, HostSession, Image, Info, Installed, MAX_FRAME, ModelFile, Outcome, Phase,
+    Request,
 };
 
 const CONTRACT: InputContract = InputContract { side: 16, fit: Fit::Stretch, scale: 1.0 / 255.0, zero_point: 0 };

@@ -7,7 +7,6 @@
 //!   gives the same bytes;
 //! - [`guard`]: what should not be judged: no radiograph, no chest, upside down, a negative;
 //! - [`verdict`]: probability and operating point → normal, pneumonia or refer; the codes; the record;
-//! - [`wire`]: the messages and the frames of the serial line.
 //!
 //! The crate is `no_std`, does no I/O and knows no clock. Pumua is a research aid, not a medical device.
 #![no_std]
@@ -22,4 +21,3 @@ pub mod guard;
 pub mod limits;
 pub mod preprocess;
 pub mod verdict;
-pub mod wire;

@@ -43,10 +43,8 @@ impl App {
 
 #[cfg(test)]
 mod tests {
-    use shared::{
-        verdict::{Digest, OperatingPoint, Refusal, ResultRecord, StudyId},
-        wire::{BoxEvent, Dropped},
-    };
+    use shared::verdict::{Digest, OperatingPoint, Refusal, ResultRecord, StudyId};
+    use wire::{BoxEvent, Dropped};
 
     use super::*;
     use crate::{

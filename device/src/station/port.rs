@@ -6,10 +6,8 @@ use std::{
     time::Duration,
 };
 
-use shared::{
-    contract::InputContract,
-    wire::{BoxSession, MAX_FRAME},
-};
+use shared::contract::InputContract;
+use wire::{BoxSession, MAX_FRAME};
 
 use super::LineError;
 use crate::{

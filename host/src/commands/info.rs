@@ -3,7 +3,7 @@
 use std::io::{self, Write};
 
 use serde_json::json;
-use shared::wire::Info;
+use wire::Info;
 
 use crate::{
     exit::{Exit, Failure},

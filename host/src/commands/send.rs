@@ -13,8 +13,8 @@ use shared::{
     contract::InputContract,
     guard,
     verdict::{Digest, Fault, Refusal, ResultRecord, StudyId},
-    wire::{HostError, Image, Info, Outcome, Phase},
 };
+use wire::{HostError, Image, Info, Outcome, Phase};
 
 use crate::{
     exit::{Exit, Failure, WithExit},

@@ -12,8 +12,8 @@ use serde_json::{Value, json};
 use shared::{
     limits::MAX_UPDATE_BYTES,
     verdict::{Digest, ModelRefusal},
-    wire::{HostError, Info, ModelFile, Phase},
 };
+use wire::{HostError, Info, ModelFile, Phase};
 
 use super::{candidate, send::style, started_as};
 use crate::{

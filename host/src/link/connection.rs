@@ -8,12 +8,9 @@ use std::{
 };
 
 use serialport::{ClearBuffer, SerialPort, TTYPort};
-use shared::{
-    verdict::{ModelRefusal, ResultRecord},
-    wire::{
-        Counters, HostError, HostEvent, HostSession, Image, Info, Installed, MAX_FRAME, ModelFile, Outcome, Phase,
-        Request,
-    },
+use shared::verdict::{ModelRefusal, ResultRecord};
+use wire::{
+    Counters, HostError, HostEvent, HostSession, Image, Info, Installed, MAX_FRAME, ModelFile, Outcome, Phase, Request,
 };
 
 use super::{LinkError, PortOptions, port};

@@ -2,7 +2,8 @@
 
 use std::{io, path::PathBuf};
 
-use shared::{verdict::Fault, wire::HostError};
+use shared::verdict::Fault;
+use wire::HostError;
 
 use crate::exit::{Exit, Failure};
 

@@ -8,7 +8,7 @@ use std::{
 };
 
 use serialport::{SerialPortInfo, SerialPortType};
-use shared::wire::HostError;
+use wire::HostError;
 
 use super::LinkError;
 

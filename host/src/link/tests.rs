@@ -17,8 +17,8 @@ use serialport::{SerialPort, SerialPortInfo, SerialPortType, TTYPort, UsbPortInf
 use shared::{
     contract::{Fit, InputContract},
     verdict::{Digest, Fault, ModelRefusal, OperatingPoint, Refusal, ResultRecord, StudyId, Verdict},
-    wire::{BoxEvent, BoxSession, HostError, Image, Info, Installed, MAX_FRAME, ModelFile, Outcome},
 };
+use wire::{BoxEvent, BoxSession, HostError, Image, Info, Installed, MAX_FRAME, ModelFile, Outcome};
 
 use super::{Connection, LinkError, PortOptions, Sending, connection::probe, find};
 use crate::exit::Exit;

@@ -2,7 +2,7 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use shared::wire::{Deframer, Frame, MAX_FRAME};
+use wire::{Deframer, Frame, MAX_FRAME};
 
 fuzz_target!(|bytes: &[u8]| {
     let mut deframer = Deframer::default();

@@ -4,7 +4,7 @@
 use std::fmt::Debug;
 
 use libfuzzer_sys::fuzz_target;
-use shared::wire::{MAX_PAYLOAD, ToBox, ToHost};
+use wire::{MAX_PAYLOAD, ToBox, ToHost};
 
 fuzz_target!(|bytes: &[u8]| {
     again(postcard::from_bytes::<ToBox>(bytes), |encoded| postcard::from_bytes(encoded));

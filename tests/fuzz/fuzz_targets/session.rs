@@ -5,8 +5,8 @@ use libfuzzer_sys::fuzz_target;
 use shared::{
     contract::{Fit, InputContract},
     verdict::{ModelRefusal, Refusal},
-    wire::{BoxEvent, BoxSession, Link, MAX_FRAME, Outcome},
 };
+use wire::{BoxEvent, BoxSession, Link, MAX_FRAME, Outcome};
 
 fuzz_target!(|bytes: &[u8]| {
     let contract = InputContract { side: 16, fit: Fit::Stretch, scale: 1.0, zero_point: 0 };

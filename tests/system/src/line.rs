@@ -7,7 +7,7 @@ use std::{
 
 use anyhow::{Context, Result, bail};
 use serialport::TTYPort;
-use shared::wire::{HostEvent, HostSession, Image, MAX_FRAME, Outcome, Request};
+use wire::{HostEvent, HostSession, Image, MAX_FRAME, Outcome, Request};
 
 /// A session with a box.
 pub struct Line {

@@ -12,10 +12,7 @@ use std::{
 };
 
 use serde_json::Value;
-use shared::{
-    verdict::StudyId,
-    wire::{HostEvent, Image, Outcome, Phase},
-};
+use shared::verdict::StudyId;
 use system_tests::{
     PLAIN_MODEL, assert_same_answers, code, files, json_lines,
     line::Line,
@@ -23,6 +20,7 @@ use system_tests::{
     predicted, real_data, said, synthetic_radiographs, within,
 };
 use tempfile::TempDir;
+use wire::{HostEvent, Image, Outcome, Phase};
 
 /// Longest time to READY that is waited for on a generic machine and on a Raspberry Pi with its boot loader: several times
 /// what they take, for the computer that emulates them may be busy.

@@ -1,4 +1,4 @@
-//! One frame of the line: header, payload, checksum, stuffing. The bytes are specified in [`crate::wire`].
+//! One frame of the line: header, payload, checksum, stuffing. The bytes are specified in [the crate](crate).
 
 use crc::{CRC_32_ISO_HDLC, Crc, Table};
 

@@ -8,7 +8,7 @@ use super::{
     image::Image,
     message::{Begin, Chunk, ImageForm, Update},
 };
-use crate::{
+use shared::{
     contract::InputContract,
     limits::{MAX_IMAGE_BYTES, MAX_PREVIEW_SIDE, MAX_UPDATE_BYTES},
     verdict::{Digest, Fault, ModelRefusal, Refusal},

@@ -9,7 +9,7 @@ use alloc::{string::String, vec::Vec};
 use core::fmt::Write;
 
 use super::*;
-use crate::{
+use shared::{
     contract::{Fit, InputContract},
     verdict::{Digest, OperatingPoint, ResultRecord, StudyId, Verdict},
 };

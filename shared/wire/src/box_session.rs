@@ -11,7 +11,7 @@ use super::{
     message::{CHUNK, Chunk, Info, Installed, Phase, ToBox, ToHost},
     timing::IMAGE_SILENCE_MS,
 };
-use crate::{
+use shared::{
     contract::InputContract,
     limits::MAX_SCREEN_BYTES,
     verdict::{Digest, Fault, ModelRefusal, Refusal, ResultRecord},

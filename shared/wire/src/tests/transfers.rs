@@ -8,7 +8,7 @@ use super::{
     line::{Faults, Line},
     noise, record, study,
 };
-use crate::{
+use shared::{
     preprocess::{Channels, Picture, Samples},
     verdict::{Digest, Fault, ModelRefusal, Refusal},
 };
@@ -538,7 +538,7 @@ fn prepared_image_comes_apart_again() {
     assert_eq!((parts.preview_width, parts.preview_height), (256, 171));
     assert_eq!(file(10, 1).as_prepared(), None);
     assert_eq!(Image::file(vec![], study()), Err(Refusal::Empty));
-    let long = vec![0; crate::limits::MAX_IMAGE_BYTES as usize + 1];
+    let long = vec![0; shared::limits::MAX_IMAGE_BYTES as usize + 1];
     assert_eq!(Image::file(long, study()), Err(Refusal::TooManyBytes));
 }
 
@@ -655,7 +655,7 @@ fn messages_out_of_turn_are_a_protocol_fault() {
 #[test]
 fn images_that_cannot_be_judged_are_refused() {
     let image = file(100, 1);
-    let other = crate::contract::InputContract { side: 65, ..CONTRACT };
+    let other = shared::contract::InputContract { side: 65, ..CONTRACT };
     let form = ImageForm::Prepared { contract: other, preview_width: 1, preview_height: 1, source: Digest::default() };
     let begin = |begin: Begin| ToBox::Begin(begin);
     for (messages, refusal) in [
@@ -675,7 +675,7 @@ fn models_that_cannot_be_received_are_rejected() {
     let update = |length: u32| ToBox::Update(Update { length, digest: Digest::of(b"another") });
     for (messages, refusal) in [
         (vec![update(0)], ModelRefusal::NotAModel),
-        (vec![update(crate::limits::MAX_UPDATE_BYTES + 1), chunk(0, 100)], ModelRefusal::TooLarge),
+        (vec![update(shared::limits::MAX_UPDATE_BYTES + 1), chunk(0, 100)], ModelRefusal::TooLarge),
         (vec![update(u32::MAX)], ModelRefusal::TooLarge),
         (vec![update(100), chunk(0, 100), ToBox::End], ModelRefusal::DigestMismatch),
     ] {
@@ -696,14 +696,14 @@ fn models_that_cannot_be_received_are_rejected() {
         assert!(!rude.events.iter().any(|event| matches!(event, BoxEvent::Model(_))));
     }
     assert_eq!(ModelFile::new(vec![]), Err(ModelRefusal::NotAModel));
-    let long = vec![0; crate::limits::MAX_UPDATE_BYTES as usize + 1];
+    let long = vec![0; shared::limits::MAX_UPDATE_BYTES as usize + 1];
     assert_eq!(ModelFile::new(long), Err(ModelRefusal::TooLarge));
 }
 
 #[test]
 fn prepared_images_follow_the_contract_of_the_model() {
     let mut rude = Rude::new();
-    let other = crate::contract::InputContract { side: 65, ..CONTRACT };
+    let other = shared::contract::InputContract { side: 65, ..CONTRACT };
     rude.device.set_contract(other);
     let refused = [ToHost::Refused(Refusal::ContractMismatch)];
     assert_eq!(rude.say(&[ToBox::Begin(prepared(1).begin)]), refused);
@@ -762,7 +762,7 @@ fn listing_goes_on_record_by_record_and_can_fail() {
     rude.run();
     assert_eq!(rude.answers.len(), 2);
     assert_eq!(rude.say(&[ToBox::Screen]).len(), 2);
-    rude.device.screen(vec![0; crate::limits::MAX_SCREEN_BYTES as usize + 1]);
+    rude.device.screen(vec![0; shared::limits::MAX_SCREEN_BYTES as usize + 1]);
     rude.run();
     assert_eq!(rude.answers, [ToHost::Failed(Fault::Internal)]);
 }

@@ -1,7 +1,7 @@
 //! Golden bytes: a change here is a change of the protocol, and needs another [`PROTOCOL_VERSION`].
 
 use super::{super::*, CONTRACT, encoded_message, hex, info, record, study};
-use crate::verdict::{Digest, Fault, ModelRefusal, Refusal};
+use shared::verdict::{Digest, Fault, ModelRefusal, Refusal};
 
 fn begin(form: ImageForm) -> ToBox {
     ToBox::Begin(Begin { form, length: 70_000, digest: Digest([0xcc; 32]), study: study() })
@@ -146,12 +146,12 @@ fn greeting_of_this_version() {
 #[test]
 fn largest_messages_fit() {
     let long = |n: usize| "w".repeat(n);
-    let study = crate::verdict::StudyId::new(&long(64)).unwrap();
+    let study = shared::verdict::StudyId::new(&long(64)).unwrap();
     let digest = Digest([0xff; 32]);
     let form =
         ImageForm::Prepared { contract: CONTRACT, preview_width: u16::MAX, preview_height: u16::MAX, source: digest };
     let chunk = Chunk { offset: u32::MAX, data: heapless::Vec::from_slice(&[0; CHUNK]).unwrap() };
-    let record = crate::verdict::ResultRecord {
+    let record = shared::verdict::ResultRecord {
         number: u64::MAX,
         boot: u32::MAX,
         unix_seconds: Some(u64::MAX),

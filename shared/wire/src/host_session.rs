@@ -13,7 +13,7 @@ use super::{
     message::{CHUNK, Chunk, Info, Installed, Phase, ToBox, ToHost, Update},
     timing::ANSWER_WITHIN_MS,
 };
-use crate::{
+use shared::{
     limits::MAX_SCREEN_BYTES,
     verdict::{Digest, Fault, ModelRefusal, ResultRecord},
 };

@@ -4,7 +4,7 @@ use heapless::{String, Vec};
 use postcard_schema::{Schema, key::Key};
 use serde::{Deserialize, Serialize};
 
-use crate::{
+use shared::{
     contract::InputContract,
     verdict::{Digest, Fault, ModelRefusal, OperatingPoint, Refusal, ResultRecord, StudyId},
 };
@@ -28,11 +28,11 @@ pub enum ImageForm {
     /// The file as it is: JPEG or PNG.
     File,
     /// `side * side` bytes of the model's input, then `preview_width * preview_height` grey pixels, both made by
-    /// [`crate::preprocess`] on the host.
+    /// [`shared::preprocess`] on the host.
     Prepared {
         /// The contract that the input was prepared for; refused unless it is that of the model in the box.
         contract: InputContract,
-        /// Width of the preview in pixels, 1..=[`crate::limits::MAX_PREVIEW_SIDE`].
+        /// Width of the preview in pixels, 1..=[`shared::limits::MAX_PREVIEW_SIDE`].
         preview_width: u16,
         /// Height of the preview in pixels, likewise.
         preview_height: u16,
@@ -46,7 +46,7 @@ pub enum ImageForm {
 pub struct Begin {
     /// Form of the bytes that follow.
     pub form: ImageForm,
-    /// Their number, at most [`crate::limits::MAX_IMAGE_BYTES`].
+    /// Their number, at most [`shared::limits::MAX_IMAGE_BYTES`].
     pub length: u32,
     /// Their digest.
     pub digest: Digest,
@@ -57,7 +57,7 @@ pub struct Begin {
 /// Announces a model that is to replace the one in the box.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, Schema)]
 pub struct Update {
-    /// Length of the ONNX file in bytes, at most [`crate::limits::MAX_UPDATE_BYTES`].
+    /// Length of the ONNX file in bytes, at most [`shared::limits::MAX_UPDATE_BYTES`].
     pub length: u32,
     /// Its digest.
     pub digest: Digest,

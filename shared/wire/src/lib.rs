@@ -67,7 +67,8 @@
 //! milliseconds of any monotonic clock:
 //!
 //! ```
-//! use shared::{contract::{Fit, InputContract}, wire::{BoxSession, HostEvent, HostSession, MAX_FRAME}};
+//! use shared::contract::{Fit, InputContract};
+//! use wire::{BoxSession, HostEvent, HostSession, MAX_FRAME};
 //!
 //! let contract = InputContract { side: 64, fit: Fit::Stretch, scale: 1.0, zero_point: 0 };
 //! let (mut host, mut device) = (HostSession::new(0, 4711), BoxSession::new(contract));
@@ -90,6 +91,10 @@
 //!
 //! Between two rounds a program waits for bytes until `next_deadline`. It may write a frame to the line whenever the line
 //! takes it, and it must not stay away for longer than a second, or its peer takes it for gone after ten.
+#![no_std]
+#![forbid(unsafe_code)]
+
+extern crate alloc;
 
 mod assembly;
 mod box_session;

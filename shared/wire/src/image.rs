@@ -3,7 +3,7 @@
 use alloc::vec::Vec;
 
 use super::message::{Begin, ImageForm};
-use crate::{
+use shared::{
     contract::InputContract,
     limits::{MAX_IMAGE_BYTES, MAX_PREVIEW_SIDE},
     preprocess::Picture,
