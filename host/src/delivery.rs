@@ -3,6 +3,7 @@
 
 use std::{io, path::Path};
 
+use base::files;
 use engine::{CARD_KEY, Card, Model, ModelError};
 use prost::Message;
 use rand::{SeedableRng, seq::SliceRandom};
@@ -14,7 +15,7 @@ use crate::{
     calibration::{Calibrator, RIGHT_OUTSIDE_BAND, operating_points, outlines},
     data::{Dataset, split::Split},
     evaluation::score,
-    files, guard,
+    guard,
     network::Layers,
     onnx,
     quantize::{self, QuantizeError, quantize},

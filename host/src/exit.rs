@@ -2,6 +2,7 @@
 
 use std::{path::Path, process::ExitCode};
 
+use base::interrupt::{self, Interrupted};
 use engine::ModelError;
 
 /// How a command ended. The numbers are stable; a verdict (normal, pneumonia, refer) is never an error.
@@ -22,7 +23,7 @@ pub enum Exit {
     /// 6: the box reports a fault of its own.
     Box = 6,
     /// 130: stopped by Ctrl-C; what was done is kept.
-    Interrupted = 130,
+    Interrupted = interrupt::EXIT_CODE as isize,
 }
 
 impl From<Exit> for ExitCode {
@@ -50,10 +51,12 @@ impl Failure {
     }
 }
 
-/// Any error without a code of its own is [`Exit::Failed`].
+/// Any error without a code of its own is [`Exit::Failed`]; only [`Interrupted`] has one.
 impl<E: Into<anyhow::Error>> From<E> for Failure {
     fn from(error: E) -> Self {
-        Self { exit: Exit::Failed, error: error.into() }
+        let error = error.into();
+        let exit = if error.is::<Interrupted>() { Exit::Interrupted } else { Exit::Failed };
+        Self { exit, error }
     }
 }
 

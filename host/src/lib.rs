@@ -4,28 +4,15 @@
 
 mod algebra;
 pub mod augment;
-pub mod calendar;
 pub mod calibration;
-/// Tells whoever runs the program something, on stderr. Unlike `eprintln!` it does not panic when nobody reads there any
-/// more: a training outlives the pager that its words went to.
-#[macro_export]
-macro_rules! say {
-    ($($words:tt)*) => {{
-        use std::io::Write as _;
-        let _ = writeln!(std::io::stderr(), $($words)*);
-    }};
-}
-
 pub mod commands;
 pub mod data;
 pub mod delivery;
 mod document;
 pub mod evaluation;
 pub mod exit;
-pub mod files;
 pub mod guard;
 pub mod heatmap;
-pub mod interrupt;
 mod lettering;
 pub mod link;
 mod logistic;
@@ -33,7 +20,6 @@ pub mod network;
 pub mod occlusion;
 pub mod onnx;
 pub mod plots;
-pub mod progress;
 pub mod quantize;
 pub mod report;
 pub mod robustness;

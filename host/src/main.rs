@@ -88,7 +88,7 @@ fn main() -> ExitCode {
     match result {
         Ok(exit) => exit.into(),
         Err(Failure { exit, error }) => {
-            host::say!("error: {}", described(&error));
+            base::say!("error: {}", described(&error));
             exit.into()
         }
     }

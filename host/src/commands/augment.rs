@@ -6,6 +6,7 @@ use std::{
 };
 
 use anyhow::Context;
+use base::files::{ReadError, read_radiograph, write_atomically};
 use image::{GrayImage, ImageFormat, Luma, imageops};
 use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
@@ -18,7 +19,6 @@ use shared::{
 use crate::{
     augment::{Augmentation, Transform},
     exit::{Exit, Failure, WithExit},
-    files::{ReadError, read_radiograph, write_atomically},
     lettering,
     study::{Plan, PlanError},
     synthetic::{self, Drawing},

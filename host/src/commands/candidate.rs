@@ -3,11 +3,11 @@
 use std::path::Path;
 
 use anyhow::anyhow;
+use base::files::read_a_little_over;
 use engine::{DEFAULT_MODEL, Model, ModelError};
 
 use crate::{
     exit::{Exit, Failure, WithExit},
-    files::read_a_little_over,
     report::SYNTHETIC_MODEL,
 };
 
@@ -31,7 +31,7 @@ pub(super) fn load(path: Option<&Path>, limit: u64, allow_synthetic: bool) -> Re
     };
     let model = tried().map_err(|error| Failure::of_model(error, path))?;
     if model.card().synthetic {
-        crate::say!("{SYNTHETIC_MODEL}");
+        base::say!("{SYNTHETIC_MODEL}");
         if !allow_synthetic {
             let advice = "name a model trained on radiographs, or add --allow-synthetic to try things with this one";
             return Err(anyhow!("the model {name} is not taken: {advice}")).exit(Exit::Refused);

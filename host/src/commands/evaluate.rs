@@ -6,6 +6,7 @@ use std::{
 };
 
 use anyhow::ensure;
+use base::calendar::{now, utc};
 use engine::{Card, Model};
 
 use super::{
@@ -13,7 +14,6 @@ use super::{
     refusals,
 };
 use crate::{
-    calendar::{now, utc},
     data::{Dataset, Part, split::SplitKind},
     evaluation::{
         Against, Estimate, Interval, Judged, judged, open_model,
@@ -62,12 +62,12 @@ pub fn run(options: Options) -> Result<Exit, Failure> {
     let card = model.card();
     let data = Dataset::load(&options.data, &card.contract)?;
     for skipped in &data.skipped {
-        crate::say!("left out: {}: {}", skipped.name, skipped.reason);
+        base::say!("left out: {}: {}", skipped.name, skipped.reason);
     }
     let Selection { part, seed, indices } = options.choice.of(card, &data)?;
     let warning = doubt(card, &data, part, seed);
     if let Some(warning) = &warning {
-        crate::say!("warning: {warning}");
+        base::say!("warning: {warning}");
     }
     if options.refusals {
         let part = part.map_or("all".into(), |(part, kind)| format!("{part} of split {kind} with seed {seed}"));
@@ -78,7 +78,7 @@ pub fn run(options: Options) -> Result<Exit, Failure> {
         Some(path) => {
             let other = open_model(Some(path))?;
             if let Some(warning) = doubt(other.card(), &data, part, seed) {
-                crate::say!("warning: {}: {warning}", other.card().name);
+                base::say!("warning: {}: {warning}", other.card().name);
             }
             let answers = answers_of_other(&other, card, &options.data, &data, &indices)?;
             Some(Against::of(&images, card, &answers, other.card(), other.digest().to_string()))
@@ -105,7 +105,7 @@ pub fn run(options: Options) -> Result<Exit, Failure> {
     if let Some(folder) = &options.report {
         let pixels: Vec<&[u8]> = indices.iter().map(|&i| data.samples[i].pixels.as_slice()).collect();
         report::write(&evaluation, card.contract.side, &pixels, folder)?;
-        crate::say!("report: {}", folder.join("report.html").display());
+        base::say!("report: {}", folder.join("report.html").display());
     }
     let mut out = io::stdout().lock();
     if options.json {

@@ -8,6 +8,7 @@ use std::{
 };
 
 use anyhow::anyhow;
+use base::interrupt;
 use clap::ValueEnum;
 use indicatif::{DecimalBytes, ProgressBar, ProgressStyle};
 use sdcard::flash::{Access, Danger, Disk, FlashError, Image, Part, Stage, System, Target};
@@ -15,10 +16,7 @@ use serde_json::{Value, json};
 use shared::verdict::Digest;
 
 use super::started_as;
-use crate::{
-    exit::{Exit, Failure, WithExit},
-    interrupt,
-};
+use crate::exit::{Exit, Failure, WithExit};
 
 /// Options of `host flash`.
 #[derive(Debug, clap::Args)]
@@ -112,7 +110,7 @@ pub fn run(options: Options) -> Result<Exit, Failure> {
     }
     if target.disk().is_some() && !verify_only {
         // A desktop may have mounted it again by now.
-        crate::say!("eject it in the file manager if it shows up there, then take it out and put it into the box");
+        base::say!("eject it in the file manager if it shows up there, then take it out and put it into the box");
     }
     Ok(Exit::Done)
 }

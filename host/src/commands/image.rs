@@ -6,16 +6,14 @@ use std::{
 };
 
 use anyhow::Context;
+use base::interrupt;
 use engine::MAX_MODEL_BYTES;
 use sdcard::build::{BuildError, Built, Inputs, LICENCE, Packages, build};
 use serde_json::json;
 use shared::verdict::Profile;
 
 use super::{candidate, program, settings, started_as};
-use crate::{
-    exit::{Exit, Failure, WithExit},
-    interrupt,
-};
+use crate::exit::{Exit, Failure, WithExit};
 
 /// Options of `host image`.
 #[derive(Debug, clap::Args)]
@@ -70,7 +68,7 @@ pub fn run(options: Options) -> Result<Exit, Failure> {
     }
     let packages = Packages::pinned(&options.packages.map_or_else(cache, Ok)?);
     packages
-        .fetch(interrupt::asked, |name, bytes| crate::say!("fetching {name}, {} MB", bytes.div_ceil(1_000_000)))
+        .fetch(interrupt::asked, |name, bytes| base::say!("fetching {name}, {} MB", bytes.div_ceil(1_000_000)))
         .map_err(failure)?;
     let program = program::ready(options.program)?;
     if let Some(folder) = options.out.parent() {
@@ -85,17 +83,17 @@ pub fn run(options: Options) -> Result<Exit, Failure> {
         firmware: options.firmware.as_deref(),
         stop: interrupt::asked,
     };
-    crate::say!("making {}", options.out.display());
+    base::say!("making {}", options.out.display());
     let built = build(&inputs, &options.out).map_err(failure)?;
     if built.manifest.boards.is_empty() {
-        crate::say!(
+        base::say!(
             "no boot files of a Raspberry Pi are in it (--firmware), so it starts on emulated machines only; the files may \
              also be copied to the partition PUMUA of the flashed card"
         );
     } else if !built.manifest.files.iter().any(|file| file.name == LICENCE) {
-        crate::say!("the licence of the boot files, {LICENCE}, is not among them: add it before you pass the image on");
+        base::say!("the licence of the boot files, {LICENCE}, is not among them: add it before you pass the image on");
     }
-    crate::say!("Pumua is a research aid, not a medical device.");
+    base::say!("Pumua is a research aid, not a medical device.");
     let mut out = io::stdout().lock();
     if options.json {
         writeln!(out, "{}", to_json(&built, &options.out))?;

@@ -9,14 +9,12 @@ use std::{
 };
 
 use anyhow::{Context, anyhow};
+use base::interrupt;
 use serde_json::json;
 use shared::verdict::Digest;
 
 use super::{program, settings};
-use crate::{
-    exit::{Exit, Failure},
-    interrupt,
-};
+use crate::exit::{Exit, Failure};
 
 /// Options of `host package`.
 #[derive(Debug, clap::Args)]
@@ -58,7 +56,7 @@ pub fn run(options: Options) -> Result<Exit, Failure> {
     pack(&program, &options.out)?;
     let bytes = fs::read(&options.out).with_context(|| format!("cannot read {}", options.out.display()))?;
     let (path, digest) = (options.out.display().to_string(), Digest::of(&bytes).to_string());
-    crate::say!("Pumua is a research aid, not a medical device.");
+    base::say!("Pumua is a research aid, not a medical device.");
     let mut out = io::stdout().lock();
     if options.json {
         writeln!(out, "{}", json!({"package": path, "bytes": bytes.len(), "sha256": digest}))?;

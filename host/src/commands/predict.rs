@@ -8,6 +8,10 @@ use std::{
 };
 
 use anyhow::{Context, anyhow};
+use base::{
+    files::{ReadError, read_radiograph, write_atomically},
+    progress,
+};
 use decode::Radiograph;
 use engine::{Card, Examination, Model, Score};
 use rayon::prelude::*;
@@ -21,10 +25,8 @@ use walkdir::WalkDir;
 use crate::{
     evaluation::open_model,
     exit::{Exit, Failure, WithExit},
-    files::{ReadError, read_radiograph, write_atomically},
     heatmap,
     occlusion::OcclusionError,
-    progress,
 };
 
 /// Files that are judged at once: enough for all processors, few enough that the answers flow.
@@ -111,13 +113,13 @@ pub fn run(options: Options) -> Result<Exit, Failure> {
                         }
                     }
                     Answer::Refused(refusal) => {
-                        crate::say!("{}: {refusal}", path.display());
+                        base::say!("{}: {refusal}", path.display());
                         if exit == Exit::Done {
                             exit = Exit::Refused;
                         }
                     }
                     Answer::Unreadable(error) => {
-                        crate::say!("{}: {error}: name a radiograph file that you may read", path.display());
+                        base::say!("{}: {error}: name a radiograph file that you may read", path.display());
                         exit = Exit::Failed;
                     }
                 }
@@ -136,7 +138,7 @@ pub fn run(options: Options) -> Result<Exit, Failure> {
         inputs.flush()?;
     }
     let seconds = start.elapsed().as_secs_f64();
-    crate::say!("{} image(s) in {seconds:.1} s: {:.0} images/s", files.len(), files.len() as f64 / seconds);
+    base::say!("{} image(s) in {seconds:.1} s: {:.0} images/s", files.len(), files.len() as f64 / seconds);
     Ok(exit)
 }
 

@@ -7,8 +7,9 @@ use std::{
 };
 
 use anyhow::{Context, anyhow};
+use base::interrupt;
 
-use crate::{exit::Failure, interrupt};
+use crate::exit::Failure;
 
 const TARGET: &str = "aarch64-unknown-linux-gnu";
 /// The workspace that this program comes from; its `.cargo/config.toml` says how the program of the box is linked.
@@ -23,7 +24,7 @@ pub(super) fn ready(named: Option<PathBuf>) -> Result<Vec<u8>, Failure> {
 
 /// Compiles it and says where it is.
 fn compiled() -> Result<PathBuf, Failure> {
-    crate::say!("compiling the program of the box; the first time this takes about ten minutes");
+    base::say!("compiling the program of the box; the first time this takes about ten minutes");
     // Where there is no rustup the target may be there all the same: cargo will tell.
     let _ = Command::new("rustup").args(["target", "add", TARGET]).stdout(Stdio::null()).stderr(Stdio::null()).status();
     interrupt::check()?;

@@ -7,6 +7,7 @@ use std::{
 };
 
 use anyhow::{Context, anyhow};
+use base::files::{read_a_little_over, write_atomically};
 use engine::{Card, MAX_MODEL_BYTES, Model};
 use rand::{SeedableRng, seq::SliceRandom};
 use rand_chacha::ChaCha8Rng;
@@ -18,7 +19,6 @@ use crate::{
     },
     evaluation::warn_if_slow,
     exit::{Exit, Failure},
-    files::{read_a_little_over, write_atomically},
     quantize::{self, Drift, Method, QuantizeError, quantize},
 };
 
@@ -66,12 +66,12 @@ pub fn run(options: Options) -> Result<Exit, Failure> {
     images.truncate(usize::try_from(options.count).unwrap_or(usize::MAX));
     let quantized = quantize(&float, &images, quantize::Options { method: options.method })?;
     for drift in &quantized.drift {
-        crate::say!("{}", describe(drift));
+        base::say!("{}", describe(drift));
     }
     warn_if_slow(&Model::from_bytes(&quantized.bytes)?);
     write_atomically(&out, &quantized.bytes)
         .with_context(|| format!("cannot write {}: name another file with --out", out.display()))?;
-    crate::say!("calibrated by {} on {} images", quantized.method, images.len());
+    base::say!("calibrated by {} on {} images", quantized.method, images.len());
     writeln!(io::stdout(), "{}", out.display())?;
     Ok(Exit::Done)
 }

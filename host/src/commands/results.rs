@@ -2,11 +2,11 @@
 
 use std::io::{self, Write};
 
+use base::calendar::utc;
 use serde_json::json;
 use shared::verdict::ResultRecord;
 
 use crate::{
-    calendar::utc,
     exit::{Exit, Failure},
     link::{Connection, LinkError, PortOptions},
 };

@@ -7,6 +7,7 @@ use std::{
 };
 
 use anyhow::anyhow;
+use base::{interrupt, progress};
 use engine::Model;
 use rand::{SeedableRng, seq::SliceRandom};
 use rand_chacha::ChaCha8Rng;
@@ -20,7 +21,6 @@ use crate::{
     data::{Dataset, Files, Sample},
     evaluation::open_model,
     exit::{Exit, Failure, WithExit},
-    interrupt, progress,
     report::{SYNTHETIC, SYNTHETIC_MODEL},
     robustness::{Agreement, Answers, Change, Measurement, RobustnessError, Row, Style, Summary, chosen, rows, table},
 };
@@ -64,7 +64,7 @@ pub fn run(options: Options) -> Result<Exit, Failure> {
     let models = open_models(&options.models)?;
     let data = Dataset::load(&options.data, &models[0].card().contract)?;
     for skipped in &data.skipped {
-        crate::say!("left out: {}: {}", skipped.name, skipped.reason);
+        base::say!("left out: {}: {}", skipped.name, skipped.reason);
     }
     let selection = select(&options.choice, &models, &data)?;
     let indices = limited(&selection, options.limit);
@@ -121,7 +121,7 @@ fn select(choice: &Choice, models: &[Model], data: &Dataset) -> anyhow::Result<S
         models.iter().map(|model| choice.of(model.card(), data)).collect::<anyhow::Result<Vec<_>>>()?;
     for (model, selection) in models.iter().zip(&selections) {
         if let Some(warning) = doubt(model.card(), data, selection.part, selection.seed) {
-            crate::say!("warning: {}: {warning}", model.card().name);
+            base::say!("warning: {}: {warning}", model.card().name);
         }
     }
     let selection = selections.swap_remove(0);
@@ -151,7 +151,7 @@ fn tell_unjudged(changes: &[&Change], answers: &[Answers]) {
         let mut refusals = answers.iter().filter_map(|a| a.changed[number].as_ref().err());
         if let Some(first) = refusals.next() {
             let count = refusals.count() + 1;
-            crate::say!("{}: {count} of {} cannot be judged (the first: {first})", change.name, answers.len());
+            base::say!("{}: {count} of {} cannot be judged (the first: {first})", change.name, answers.len());
         }
     }
 }

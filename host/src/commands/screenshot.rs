@@ -6,10 +6,10 @@ use std::{
 };
 
 use anyhow::{Context, anyhow};
+use base::files::write_atomically;
 
 use crate::{
     exit::{Exit, Failure, WithExit},
-    files::write_atomically,
     link::{Connection, LinkError, PortOptions},
 };
 

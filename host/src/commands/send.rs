@@ -7,6 +7,7 @@ use std::{
     time::{Duration, Instant, SystemTime, UNIX_EPOCH},
 };
 
+use base::files::{ReadError, read_radiograph};
 use indicatif::{HumanBytes, ProgressBar, ProgressStyle};
 use serde_json::{Value, json};
 use shared::{
@@ -18,7 +19,6 @@ use wire::{HostError, Image, Info, Outcome, Phase};
 
 use crate::{
     exit::{Exit, Failure, WithExit},
-    files::{ReadError, read_radiograph},
     link::{Connection, LinkError, PortOptions, Sending},
     report::SYNTHETIC_MODEL,
 };
@@ -89,9 +89,9 @@ fn greet(connection: &mut Connection) -> Result<Info, LinkError> {
     let since_1970 = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     connection.set_clock(since_1970.as_secs())?;
     let info = connection.info()?;
-    crate::say!("model {}; a research aid, not a medical device", info.model);
+    base::say!("model {}; a research aid, not a medical device", info.model);
     if info.synthetic {
-        crate::say!("{SYNTHETIC_MODEL}");
+        base::say!("{SYNTHETIC_MODEL}");
     }
     Ok(info)
 }
@@ -213,7 +213,7 @@ impl Tally {
         if self.transfers > 0 && seconds > 0.0 {
             let rate = self.bytes as f64 / seconds;
             let repeated = connection.counters().repeated;
-            crate::say!(
+            base::say!(
                 "{} image(s), {} sent in {seconds:.1} s: {rate:.0} bytes/s payload, {repeated} message(s) repeated",
                 self.transfers,
                 HumanBytes(self.bytes)

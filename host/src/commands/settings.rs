@@ -3,10 +3,9 @@
 use std::path::Path;
 
 use anyhow::{Context, Result, anyhow, ensure};
+use base::files::read_a_little_over;
 use serde::Deserialize;
 use shared::verdict::Profile;
-
-use crate::files::read_a_little_over;
 
 /// Languages of the screen.
 pub(super) const LANGUAGES: [&str; 4] = ["en", "fr", "pt", "sw"];

@@ -9,15 +9,17 @@ use std::{
 };
 
 use anyhow::{Context, bail, ensure};
+use base::{
+    calendar::{compact_utc, now, utc},
+    files::write_atomically,
+    interrupt,
+};
 use serde::{Deserialize, Serialize};
 use shared::contract::InputContract;
 
 use crate::{
-    calendar::{compact_utc, now, utc},
     data::{Dataset, Label, Part},
     exit::{Exit, Failure},
-    files::write_atomically,
-    interrupt,
     report::{NOT_A_DEVICE, PartCount, SYNTHETIC},
     study::{
         Datasets, Display, Experiment, Plan, Record, Run,
@@ -146,7 +148,7 @@ pub fn run(options: Options) -> Result<Exit, Failure> {
     let todo: Vec<Run<'_>> = wanted.iter().copied().filter(|run| !done(run)).collect();
     let outdated = todo.iter().filter(|run| run.outdated(&out, &data)).count();
     if outdated > 0 {
-        crate::say!("{outdated} of them are there already, but of another recipe or other data: they are done again");
+        base::say!("{outdated} of them are there already, but of another recipe or other data: they are done again");
     }
     let sets = source.sets(&todo, &first.experiment.recipe, &data)?;
     let stop = interrupt::listen();
@@ -173,7 +175,7 @@ pub fn run(options: Options) -> Result<Exit, Failure> {
         writeln!(stdout, "{}", out.join("report.html").display())?;
     }
     if stopped {
-        crate::say!(
+        base::say!(
             "stopped after {} of {} runs; to go on, give the same options and --out {} --resume",
             wanted.iter().filter(|run| done(run)).count(),
             wanted.len(),
@@ -183,7 +185,7 @@ pub fn run(options: Options) -> Result<Exit, Failure> {
     }
     let failed = wanted.iter().filter(|run| !done(run)).count();
     if failed > 0 {
-        crate::say!("{failed} of {} runs failed; the report says why", wanted.len());
+        base::say!("{failed} of {} runs failed; the report says why", wanted.len());
         return Ok(Exit::Failed);
     }
     Ok(Exit::Done)
@@ -343,15 +345,15 @@ fn lock_folder(folder: &Path) -> anyhow::Result<File> {
 fn announce(source: &Source, data: &Dataset, runs: usize, out: &Path) {
     let (normal, pneumonia) = (data.count(Label::Normal), data.count(Label::Pneumonia));
     match &source.data {
-        Some(path) => crate::say!("{}: {normal} normal, {pneumonia} pneumonia", path.display()),
-        None => crate::say!("{normal} + {pneumonia} synthetic radiographs; for real ones: --data DIR-or-ZIP"),
+        Some(path) => base::say!("{}: {normal} normal, {pneumonia} pneumonia", path.display()),
+        None => base::say!("{normal} + {pneumonia} synthetic radiographs; for real ones: --data DIR-or-ZIP"),
     }
     if data.synthetic {
-        crate::say!("{SYNTHETIC}");
+        base::say!("{SYNTHETIC}");
     }
-    crate::say!("{NOT_A_DEVICE}");
+    base::say!("{NOT_A_DEVICE}");
     if !data.skipped.is_empty() {
-        crate::say!("{} files are left out: duplicates or no radiographs", data.skipped.len());
+        base::say!("{} files are left out: duplicates or no radiographs", data.skipped.len());
     }
-    crate::say!("{runs} runs in {}", out.display());
+    base::say!("{runs} runs in {}", out.display());
 }

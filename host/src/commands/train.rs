@@ -8,6 +8,10 @@ use std::{
 };
 
 use anyhow::{Context, ensure};
+use base::{
+    calendar::{compact_utc, now},
+    files, interrupt, progress,
+};
 use engine::Card;
 use indicatif::ProgressBar;
 use serde::{Deserialize, Serialize};
@@ -17,14 +21,12 @@ use shared::{
 };
 
 use crate::{
-    calendar::{compact_utc, now},
     data::{
         Dataset, Label, SkipReason,
         split::{Split, SplitKind},
     },
     delivery::{self, Delivery},
     exit::{Exit, Failure, WithExit},
-    files, interrupt, progress,
     report::{self, PartCount, Report},
     study::Plan,
     synthetic,
@@ -178,7 +180,7 @@ pub fn run(options: Options) -> Result<Exit, Failure> {
     match outcome {
         Outcome::Stopped => {
             let command = super::started_as();
-            crate::say!("stopped; to go on from the last epoch: {command} train --resume {}", folder.display());
+            base::say!("stopped; to go on from the last epoch: {command} train --resume {}", folder.display());
             Ok(Exit::Interrupted)
         }
         Outcome::Done(trained) => {
@@ -238,7 +240,7 @@ impl Watcher for Talk<'_> {
                 metrics.validation_loss,
                 metrics.validation_accuracy
             );
-            self.bar.suspend(|| crate::say!("{words}"));
+            self.bar.suspend(|| base::say!("{words}"));
         }
         Ok(())
     }
@@ -276,13 +278,13 @@ fn write_skipped(data: &Dataset, folder: &Path) -> anyhow::Result<()> {
 fn announce(config: &Config, data: &Dataset, split: &Split, folder: &Path) {
     let (normal, pneumonia) = (data.count(Label::Normal), data.count(Label::Pneumonia));
     match &config.data {
-        Some(path) => crate::say!("{}: {normal} normal, {pneumonia} pneumonia", path.display()),
+        Some(path) => base::say!("{}: {normal} normal, {pneumonia} pneumonia", path.display()),
         None => {
-            crate::say!("{normal} + {pneumonia} synthetic radiographs; for real ones: --data DIR-or-ZIP");
+            base::say!("{normal} + {pneumonia} synthetic radiographs; for real ones: --data DIR-or-ZIP");
         }
     }
     if data.synthetic {
-        crate::say!("{}", report::SYNTHETIC);
+        base::say!("{}", report::SYNTHETIC);
     }
     let mut kinds: BTreeMap<&str, usize> = BTreeMap::new();
     for skipped in &data.skipped {
@@ -297,9 +299,9 @@ fn announce(config: &Config, data: &Dataset, split: &Split, folder: &Path) {
     }
     if !kinds.is_empty() {
         let kinds: Vec<String> = kinds.iter().map(|(kind, count)| format!("{count} {kind}")).collect();
-        crate::say!("left out: {} (see {})", kinds.join(", "), folder.join("skipped.csv").display());
+        base::say!("left out: {} (see {})", kinds.join(", "), folder.join("skipped.csv").display());
     }
-    crate::say!(
+    base::say!(
         "split {}: {} train, {} validation, {} test; recipe {}, seed {}",
         split.kind,
         split.train.len(),

@@ -44,8 +44,8 @@ pub fn run(options: Options) -> Result<Exit, Failure> {
     let file = ModelFile::new(bytes).exit(Exit::Refused)?;
     let mut connection = Connection::open(&port).map_err(LinkError::failure)?;
     let info = connection.info().map_err(LinkError::failure)?;
-    crate::say!("the box has the model {} ({:.12})", info.model, info.model_digest);
-    crate::say!("the new model is {} ({:.12}); a research aid, not a medical device", model.card().name, file.digest);
+    base::say!("the box has the model {} ({:.12})", info.model, info.model_digest);
+    base::say!("the new model is {} ({:.12}); a research aid, not a medical device", model.card().name, file.digest);
     let start = Instant::now();
     let (new, bytes) = (file.digest, file.bytes.len());
     let answer = if new == info.model_digest {

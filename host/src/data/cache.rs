@@ -77,7 +77,7 @@ pub(super) fn store(folder: &Path, key: Digest, decoded: &[&Decoded]) -> io::Res
     let checksum = Digest::of(&bytes);
     bytes.extend_from_slice(&checksum.0);
     fs::create_dir_all(folder)?;
-    crate::files::write_atomically(&path(folder, key), &bytes)
+    base::files::write_atomically(&path(folder, key), &bytes)
 }
 
 fn path(folder: &Path, key: Digest) -> PathBuf {

@@ -2,6 +2,7 @@
 
 use std::{collections::BTreeMap, path::Path};
 
+use base::progress;
 use rayon::prelude::*;
 use shared::{contract::InputContract, verdict::Digest};
 
@@ -11,7 +12,6 @@ use super::{
     names::{self, Place},
     source::{Entry, Source},
 };
-use crate::progress;
 
 /// A labelled file before it is decoded.
 struct Candidate {
@@ -169,7 +169,7 @@ fn decode_all(
     if let (Some(folder), Some(decoded)) = (folder, read.iter().map(|r| r.as_ref().ok()).collect::<Option<Vec<_>>>())
         && let Err(error) = cache::store(folder, key, &decoded)
     {
-        crate::say!(
+        base::say!(
             "warning: the decoded images cannot be kept for the next time ({error}); set PUMUA_CACHE to a folder that can be written"
         );
     }

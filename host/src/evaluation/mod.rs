@@ -82,9 +82,9 @@ pub fn open_model(path: Option<&Path>) -> Result<Model, Failure> {
         Some(path) => Model::open(path).map_err(|error| Failure::of_model(error, path))?,
         None => Model::from_bytes(DEFAULT_MODEL)?,
     };
-    crate::say!("model {} ({:.12}); a research aid, not a medical device", model.card().name, model.digest());
+    base::say!("model {} ({:.12}); a research aid, not a medical device", model.card().name, model.digest());
     if model.card().synthetic {
-        crate::say!("{SYNTHETIC_MODEL}");
+        base::say!("{SYNTHETIC_MODEL}");
     }
     warn_if_slow(&model);
     Ok(model)
@@ -93,7 +93,7 @@ pub fn open_model(path: Option<&Path>) -> Result<Model, Failure> {
 /// Says on stderr if a quantized model is not of the form that runs fast, and why.
 pub fn warn_if_slow(model: &Model) {
     if model.execution().is_slow() {
-        crate::say!("the model runs as {}", model.execution());
+        base::say!("the model runs as {}", model.execution());
     }
 }
 

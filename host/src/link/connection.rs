@@ -7,6 +7,7 @@ use std::{
     time::{Duration, Instant},
 };
 
+use base::interrupt;
 use serialport::{ClearBuffer, SerialPort, TTYPort};
 use shared::verdict::{ModelRefusal, ResultRecord};
 use wire::{
@@ -14,7 +15,6 @@ use wire::{
 };
 
 use super::{LinkError, PortOptions, port};
-use crate::interrupt;
 
 /// How long the program waits for bytes at most before it looks whether Ctrl-C was pressed.
 const LONGEST_WAIT: Duration = Duration::from_millis(50);

@@ -44,7 +44,7 @@ impl PortOptions {
         self.resolve_with(config, |baud| {
             let candidates = find::candidates(&port::found());
             let path = find::choose(candidates, |path| probe(path, baud), find::ask)?;
-            crate::say!("using the box on {}", path.display());
+            base::say!("using the box on {}", path.display());
             Ok(path)
         })
     }

@@ -2,12 +2,12 @@
 
 use std::{fmt::Write as _, io, path::Path};
 
+use base::files;
 use serde::{Deserialize, Serialize};
 use shared::verdict::OperatingPoint;
 
 use crate::{
     data::{Dataset, split::SplitKind},
-    files,
     plots::{self, PlotError},
     statistics::{Figures, Proportion, Scored},
     training::{EpochMetrics, Recipe},

@@ -109,10 +109,10 @@ impl Display {
         self.total.set_position(done as u64);
         let line = format!("{done:>4}/{all} {} seed {}: {words}", run.experiment.name, run.seed);
         if self.terminal {
-            self.bars.suspend(|| crate::say!("{line}"));
+            self.bars.suspend(|| base::say!("{line}"));
             self.total.set_message(how);
         } else {
-            crate::say!("{line}; {how}");
+            base::say!("{line}; {how}");
         }
     }
 
@@ -147,7 +147,7 @@ impl Line<'_> {
             format!("{} epoch {epoch}/{} loss {loss:.4} {images_per_second:.0} images/s", self.name, self.epochs);
         if !self.display.terminal && self.spoken.elapsed() > QUIET {
             self.spoken = Instant::now();
-            crate::say!("          {words}, step {step}/{steps}; {}", self.display.state().words());
+            base::say!("          {words}, step {step}/{steps}; {}", self.display.state().words());
         }
         self.bar.set_message(words);
     }

@@ -2,10 +2,10 @@
 
 use std::{io, path::Path};
 
+use base::files;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    files,
     report::PartCount,
     statistics::{Figures, Scored},
     training::{EpochMetrics, Recipe},

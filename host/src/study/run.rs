@@ -12,6 +12,10 @@ use std::{
     thread,
 };
 
+use base::{
+    calendar::{now, utc},
+    files,
+};
 use rayon::ThreadPoolBuilder;
 use shared::verdict::Digest;
 
@@ -20,9 +24,7 @@ use super::{
     display::{Display, Line},
 };
 use crate::{
-    calendar::{now, utc},
     data::{Dataset, split::Split},
-    files,
     report::PartCount,
     statistics::{Figures, Scored},
     training::{self, Checkpoint, Recipe, Task, Trained, TrainingError, Watcher, judge, metrics_csv, sigmoid},

@@ -8,6 +8,7 @@ mod noise;
 
 use std::{io, path::Path};
 
+use base::progress;
 use image::{ColorType, ImageFormat};
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
@@ -19,10 +20,7 @@ use shared::{
 };
 
 use self::anatomy::Chest;
-use crate::{
-    data::{Dataset, Label, Sample, names},
-    progress,
-};
+use crate::data::{Dataset, Label, Sample, names};
 
 /// A drawn radiograph: 8-bit grey, `width * height` bytes in rows.
 #[derive(Clone, Debug, PartialEq, Eq)]

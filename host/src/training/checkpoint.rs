@@ -8,11 +8,11 @@ use std::{
     path::{Path, PathBuf},
 };
 
+use base::files;
 use serde::{Deserialize, Serialize};
 use shared::verdict::Digest;
 
 use super::EpochMetrics;
-use crate::files;
 
 /// The state at the end of an epoch.
 #[derive(Clone, Debug, PartialEq)]

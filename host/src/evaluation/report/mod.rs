@@ -9,6 +9,7 @@ mod words;
 
 use std::{fs, io, path::Path};
 
+use base::files;
 use engine::Card;
 use serde::Serialize;
 use shared::verdict::Digest;
@@ -17,7 +18,6 @@ use super::{Against, Judged, Measurement};
 use crate::{
     data::{Subtype, split::SplitKind},
     document::html,
-    files,
     occlusion::Occlusion,
     plots::PlotError,
     statistics::{Calibration, Figures, Proportion, Scored},

@@ -13,13 +13,13 @@ mod words;
 
 use std::{collections::HashSet, fs, io, path::Path};
 
+use base::files;
 use serde::Serialize;
 
 use self::{intervals::Spread, summary::Summary};
 use super::{Plan, Record};
 use crate::{
     document::{Block, Figure, html},
-    files,
     plots::PlotError,
     report::PartCount,
 };

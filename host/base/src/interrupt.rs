@@ -6,10 +6,15 @@ use std::{
     sync::atomic::{AtomicBool, Ordering},
 };
 
-use anyhow::anyhow;
 use rustix::process::Signal;
 
-use crate::exit::{Exit, Failure};
+/// The exit code of a program that Ctrl-C has ended, as shells have it: 128 and the number of SIGINT.
+pub const EXIT_CODE: u8 = 130;
+
+/// The work was stopped by Ctrl-C before its end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("stopped by Ctrl-C")]
+pub struct Interrupted;
 
 static ASKED: AtomicBool = AtomicBool::new(false);
 
@@ -18,7 +23,7 @@ static ASKED: AtomicBool = AtomicBool::new(false);
 pub fn listen() -> &'static AtomicBool {
     let _ = ctrlc::set_handler(|| {
         if ASKED.swap(true, Ordering::Relaxed) {
-            std::process::exit(Exit::Interrupted as i32);
+            std::process::exit(EXIT_CODE.into());
         }
     });
     &ASKED
@@ -30,17 +35,13 @@ pub fn asked() -> bool {
 }
 
 /// An error after Ctrl-C: for a command that looks between its stages.
-pub fn check() -> Result<(), Failure> {
-    if asked() { Err(stopped()) } else { Ok(()) }
+pub fn check() -> Result<(), Interrupted> {
+    if asked() { Err(Interrupted) } else { Ok(()) }
 }
 
 /// Whether another program has done its work. An error if Ctrl-C has ended it, which all programs of a terminal hear: this one
 /// perhaps a moment later.
-pub fn ended(status: ExitStatus) -> Result<bool, Failure> {
+pub fn ended(status: ExitStatus) -> Result<bool, Interrupted> {
     check()?;
-    if status.signal() == Some(Signal::INT.as_raw()) { Err(stopped()) } else { Ok(status.success()) }
-}
-
-fn stopped() -> Failure {
-    Failure { exit: Exit::Interrupted, error: anyhow!("stopped by Ctrl-C") }
+    if status.signal() == Some(Signal::INT.as_raw()) { Err(Interrupted) } else { Ok(status.success()) }
 }
