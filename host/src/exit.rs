@@ -4,6 +4,9 @@ use std::{path::Path, process::ExitCode};
 
 use base::interrupt::{self, Interrupted};
 use engine::ModelError;
+use link::LinkError;
+use shared::verdict::Fault;
+use wire::HostError;
 
 /// How a command ended. The numbers are stable; a verdict (normal, pneumonia, refer) is never an error.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -42,12 +45,30 @@ pub struct Failure {
 }
 
 impl Failure {
+    /// That of asking the box.
+    pub fn of_link(error: LinkError) -> Self {
+        Self { exit: Exit::from(&error), error: error.into() }
+    }
+
     /// That of the model in a file: refused, unless it is not the model's fault.
     pub fn of_model(error: ModelError, path: &Path) -> Self {
         let is_refused = !matches!(error, ModelError::Read { .. } | ModelError::Kernels(_));
         let exit = if is_refused { Exit::Refused } else { Exit::Failed };
         let words = format!("the model {} cannot be used", path.display());
         Self { exit, error: anyhow::Error::from(error).context(words) }
+    }
+}
+
+impl From<&LinkError> for Exit {
+    fn from(error: &LinkError) -> Self {
+        match error {
+            LinkError::ConfigRead { .. } | LinkError::Config { .. } => Self::Failed,
+            LinkError::Session(HostError::Incompatible { .. } | HostError::Protocol)
+            | LinkError::Fault(Fault::Protocol) => Self::Protocol,
+            LinkError::Fault(_) => Self::Box,
+            LinkError::Interrupted => Self::Interrupted,
+            _ => Self::Unreachable,
+        }
     }
 }
 
@@ -69,5 +90,39 @@ pub trait WithExit<T> {
 impl<T, E: Into<anyhow::Error>> WithExit<T> for Result<T, E> {
     fn exit(self, exit: Exit) -> Result<T, Failure> {
         self.map_err(|error| Failure { exit, error: error.into() })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{io, path::PathBuf};
+
+    use super::*;
+
+    #[test]
+    fn every_trouble_with_the_box_has_its_exit_code() {
+        let path = PathBuf::from("port");
+        let unplugged = LinkError::Unplugged { source: io::ErrorKind::BrokenPipe.into() };
+        let cases = [
+            (LinkError::Config { path: path.clone(), message: String::new() }, Exit::Failed),
+            (LinkError::Session(HostError::Protocol), Exit::Protocol),
+            (LinkError::Fault(Fault::Protocol), Exit::Protocol),
+            (LinkError::Fault(Fault::Timeout), Exit::Box),
+            (LinkError::Interrupted, Exit::Interrupted),
+            (LinkError::NoPort, Exit::Unreachable),
+            (LinkError::NoBox { tried: Vec::new() }, Exit::Unreachable),
+            (LinkError::InUse { path }, Exit::Unreachable),
+            (LinkError::Session(HostError::NoAnswer), Exit::Unreachable),
+            (unplugged, Exit::Unreachable),
+        ];
+        for (error, exit) in cases {
+            assert_eq!(Failure::of_link(error).exit, exit);
+        }
+    }
+
+    #[test]
+    fn ctrl_c_has_its_exit_code_wherever_it_is_noticed() {
+        assert_eq!(Failure::from(Interrupted).exit, Exit::Interrupted);
+        assert_eq!(Failure::from(io::Error::other("full")).exit, Exit::Failed);
     }
 }

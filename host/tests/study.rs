@@ -9,7 +9,7 @@ use std::{
     time::Duration,
 };
 
-use host::training::Checkpoint;
+use learn::training::Checkpoint;
 use serde_json::Value;
 use tempfile::TempDir;
 

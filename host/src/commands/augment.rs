@@ -7,7 +7,13 @@ use std::{
 
 use anyhow::Context;
 use base::files::{ReadError, read_radiograph, write_atomically};
+use data::{
+    augment::{Augmentation, Transform},
+    lettering,
+    synthetic::{self, Drawing},
+};
 use image::{GrayImage, ImageFormat, Luma, imageops};
+use learn::study::{Plan, PlanError};
 use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
 use shared::{
@@ -16,13 +22,7 @@ use shared::{
     preprocess::{Channels, Picture, Samples},
 };
 
-use crate::{
-    augment::{Augmentation, Transform},
-    exit::{Exit, Failure, WithExit},
-    lettering,
-    study::{Plan, PlanError},
-    synthetic::{self, Drawing},
-};
+use crate::exit::{Exit, Failure, WithExit};
 
 /// Draws of each augmentation.
 const DRAWS: u64 = 8;

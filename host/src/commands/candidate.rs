@@ -5,11 +5,9 @@ use std::path::Path;
 use anyhow::anyhow;
 use base::files::read_a_little_over;
 use engine::{DEFAULT_MODEL, Model, ModelError};
+use report::SYNTHETIC_MODEL;
 
-use crate::{
-    exit::{Exit, Failure, WithExit},
-    report::SYNTHETIC_MODEL,
-};
+use crate::exit::{Exit, Failure, WithExit};
 
 /// Reads a model of at most `limit` bytes, or takes the one that ships, and tries it as the box will, so that what is wrong
 /// with it shows before the box has it. One that was trained on synthetic radiographs is taken only if that is allowed.

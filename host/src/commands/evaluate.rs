@@ -7,25 +7,25 @@ use std::{
 
 use anyhow::ensure;
 use base::calendar::{now, utc};
+use data::{Dataset, Part, split::SplitKind};
 use engine::{Card, Model};
-
-use super::{
-    part::{Choice, Selection},
-    refusals,
-};
-use crate::{
-    data::{Dataset, Part, split::SplitKind},
-    evaluation::{
-        Against, Estimate, Interval, Judged, judged, open_model,
-        report::{self, Evaluation, Subject},
-        score,
-    },
-    exit::{Exit, Failure},
+use measure::{
+    evaluation::{Against, Estimate, Interval, Judged, judged, score},
     occlusion::{self, Falls, Mean, Occlusion},
-    report::{SYNTHETIC, SYNTHETIC_MODEL},
     statistics::Proportion,
     subtype,
 };
+use report::{
+    SYNTHETIC, SYNTHETIC_MODEL,
+    evaluation::{self, Evaluation, Subject},
+};
+
+use super::{
+    open::open_model,
+    part::{Choice, Selection},
+    refusals,
+};
+use crate::exit::{Exit, Failure};
 
 /// Options of `host evaluate`.
 #[derive(Debug, clap::Args)]
@@ -99,20 +99,20 @@ pub fn run(options: Options) -> Result<Exit, Failure> {
         date: utc(now()),
         ..Subject::of(card, model.digest())
     };
-    let mut evaluation = Evaluation::of(subject, card, images, against);
-    evaluation.occlusion = options.occlusion.then(|| occlusion::measure(&model, &data, &indices, seed)).transpose()?;
-    evaluation.bacteria_or_virus = subtype::measure(&model, &data, &indices)?;
+    let mut measured = Evaluation::of(subject, card, images, against);
+    measured.occlusion = options.occlusion.then(|| occlusion::measure(&model, &data, &indices, seed)).transpose()?;
+    measured.bacteria_or_virus = subtype::measure(&model, &data, &indices)?;
     if let Some(folder) = &options.report {
         let pixels: Vec<&[u8]> = indices.iter().map(|&i| data.samples[i].pixels.as_slice()).collect();
-        report::write(&evaluation, card.contract.side, &pixels, folder)?;
+        evaluation::write(&measured, card.contract.side, &pixels, folder)?;
         base::say!("report: {}", folder.join("report.html").display());
     }
     let mut out = io::stdout().lock();
     if options.json {
-        writeln!(out, "{}", serde_json::to_value(&evaluation)?)?;
+        writeln!(out, "{}", serde_json::to_value(&measured)?)?;
     } else {
-        write!(out, "{}", text(&evaluation))?;
-        if let Some(kinds) = evaluation.bacteria_or_virus {
+        write!(out, "{}", text(&measured))?;
+        if let Some(kinds) = measured.bacteria_or_virus {
             // Where anything was fitted on the images, the bar is neither reached nor missed.
             let shown = if clean {
                 let bar = if kinds.interval_above_bar { "reaches" } else { "is below" };
@@ -122,7 +122,7 @@ pub fn run(options: Options) -> Result<Exit, Failure> {
             };
             writeln!(out, "bacteria or virus     AUROC {} on {} images{shown}", words(kinds.auroc), kinds.images)?;
         }
-        if let Some(occlusion) = &evaluation.occlusion {
+        if let Some(occlusion) = &measured.occlusion {
             write_occlusion(&mut out, occlusion)?;
         }
     }
@@ -274,16 +274,21 @@ pub(super) fn doubt(card: &Card, data: &Dataset, part: Option<(Part, SplitKind)>
 
 #[cfg(test)]
 mod tests {
-    use shared::verdict::OperatingPoint;
+    use data::synthetic;
+    use shared::contract::{Fit, InputContract};
 
     use super::{super::part::split_of, *};
-    use crate::{evaluation::tests::card, synthetic};
 
     #[test]
     fn doubtful_figures_are_warned_of() {
-        let contract = card(OperatingPoint::HALF).contract;
+        let contract = InputContract { side: 16, fit: Fit::Stretch, scale: 1.0 / 255.0, zero_point: 0 };
         let data = synthetic::dataset(2, 1, &contract).unwrap();
-        let card = Card { data_digest: data.digest().to_string(), ..card(OperatingPoint::HALF) };
+        let card = Card {
+            data_digest: data.digest().to_string(),
+            split: "study".to_owned(),
+            seed: 3,
+            ..Card::new("synthetic-test", contract)
+        };
         let kind = split_of(&card).unwrap();
         assert_eq!(kind, SplitKind::Study);
         assert_eq!(doubt(&card, &data, Some((Part::Test, kind)), 3), None);

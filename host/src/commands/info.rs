@@ -2,13 +2,11 @@
 
 use std::io::{self, Write};
 
+use link::{Connection, PortOptions};
 use serde_json::json;
 use wire::Info;
 
-use crate::{
-    exit::{Exit, Failure},
-    link::{Connection, LinkError, PortOptions},
-};
+use crate::exit::{Exit, Failure};
 
 /// Options of `host info`.
 #[derive(Debug, clap::Args)]
@@ -23,8 +21,8 @@ pub struct Options {
 /// Says what the box is.
 pub fn run(options: Options) -> Result<Exit, Failure> {
     let Options { port, json } = options;
-    let mut connection = Connection::open(&port).map_err(LinkError::failure)?;
-    let info = connection.info().map_err(LinkError::failure)?;
+    let mut connection = Connection::open(&port).map_err(Failure::of_link)?;
+    let info = connection.info().map_err(Failure::of_link)?;
     let text = if json { to_json(&info) } else { to_text(&info) };
     writeln!(io::stdout(), "{text}")?;
     Ok(Exit::Done)

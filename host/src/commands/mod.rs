@@ -6,6 +6,7 @@ pub mod evaluate;
 pub mod flash;
 pub mod image;
 pub mod info;
+mod open;
 pub mod package;
 mod part;
 pub mod predict;

@@ -2,12 +2,11 @@
 
 use anyhow::{Context, anyhow};
 use clap::ValueEnum;
-use engine::Card;
-
-use crate::data::{
+use data::{
     Dataset, Part,
     split::{Split, SplitKind},
 };
+use engine::Card;
 
 /// Options that choose the part.
 #[derive(Debug, clap::Args)]

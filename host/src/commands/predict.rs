@@ -14,7 +14,9 @@ use base::{
 };
 use decode::Radiograph;
 use engine::{Card, Examination, Model, Score};
+use measure::occlusion::OcclusionError;
 use rayon::prelude::*;
+use report::heatmap;
 use serde_json::{Value, json};
 use shared::{
     guard,
@@ -22,12 +24,8 @@ use shared::{
 };
 use walkdir::WalkDir;
 
-use crate::{
-    evaluation::open_model,
-    exit::{Exit, Failure, WithExit},
-    heatmap,
-    occlusion::OcclusionError,
-};
+use super::open::open_model;
+use crate::exit::{Exit, Failure, WithExit};
 
 /// Files that are judged at once: enough for all processors, few enough that the answers flow.
 const BATCH: usize = 64;

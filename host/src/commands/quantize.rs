@@ -8,19 +8,17 @@ use std::{
 
 use anyhow::{Context, anyhow};
 use base::files::{read_a_little_over, write_atomically};
+use data::{
+    Dataset, Part,
+    split::{Split, SplitKind},
+};
 use engine::{Card, MAX_MODEL_BYTES, Model};
+use produce::quantize::{self, Drift, Method, QuantizeError, quantize};
 use rand::{SeedableRng, seq::SliceRandom};
 use rand_chacha::ChaCha8Rng;
 
-use crate::{
-    data::{
-        Dataset, Part,
-        split::{Split, SplitKind},
-    },
-    evaluation::warn_if_slow,
-    exit::{Exit, Failure},
-    quantize::{self, Drift, Method, QuantizeError, quantize},
-};
+use super::open::warn_if_slow;
+use crate::exit::{Exit, Failure};
 
 /// Options of `host quantize`.
 #[derive(Debug, clap::Args)]

@@ -2,15 +2,13 @@
 
 use std::io::{self, Write};
 
+use data::Dataset;
 use engine::Model;
+use measure::guard::{Row, measure};
+use report::{SYNTHETIC, SYNTHETIC_MODEL};
 use serde_json::json;
 
-use crate::{
-    data::Dataset,
-    exit::{Exit, Failure},
-    guard::{Row, measure},
-    report::{SYNTHETIC, SYNTHETIC_MODEL},
-};
+use crate::exit::{Exit, Failure};
 
 /// Measures and prints. `part` says in words which radiographs these are.
 pub(super) fn report(
@@ -74,8 +72,9 @@ fn line(row: &Row) -> String {
 
 #[cfg(test)]
 mod tests {
+    use measure::statistics::Proportion;
+
     use super::*;
-    use crate::statistics::Proportion;
 
     #[test]
     fn a_line_tells_share_interval_and_reasons() {

@@ -3,13 +3,11 @@
 use std::io::{self, Write};
 
 use base::calendar::utc;
+use link::{Connection, LinkError, PortOptions};
 use serde_json::json;
 use shared::verdict::ResultRecord;
 
-use crate::{
-    exit::{Exit, Failure},
-    link::{Connection, LinkError, PortOptions},
-};
+use crate::exit::{Exit, Failure};
 
 /// Options of `host results`.
 #[derive(Debug, clap::Args)]
@@ -35,7 +33,7 @@ const HEADER: [&str; 9] = ["number", "time", "boot", "study", "verdict", "code",
 /// Reads the results that the box has stored.
 pub fn run(options: Options) -> Result<Exit, Failure> {
     let Options { port, mut from, limit, json, csv } = options;
-    let mut connection = Connection::open(&port).map_err(LinkError::failure)?;
+    let mut connection = Connection::open(&port).map_err(Failure::of_link)?;
     let mut out = io::stdout().lock();
     if csv {
         write_csv(&mut out, HEADER)?;
@@ -79,7 +77,7 @@ impl From<LinkError> for Stop {
 impl From<Stop> for Failure {
     fn from(stop: Stop) -> Self {
         match stop {
-            Stop::Link(error) => error.failure(),
+            Stop::Link(error) => Failure::of_link(error),
             Stop::Output(error) => error.into(),
         }
     }

@@ -8,22 +8,22 @@ use std::{
 
 use anyhow::anyhow;
 use base::{interrupt, progress};
+use data::{Dataset, Files, Sample};
 use engine::Model;
+use measure::robustness::{
+    Agreement, Answers, Change, Measurement, RobustnessError, Row, Style, Summary, chosen, rows, table,
+};
 use rand::{SeedableRng, seq::SliceRandom};
 use rand_chacha::ChaCha8Rng;
+use report::{SYNTHETIC, SYNTHETIC_MODEL};
 use serde_json::json;
 
 use super::{
     evaluate::doubt,
+    open::open_model,
     part::{Choice, Selection},
 };
-use crate::{
-    data::{Dataset, Files, Sample},
-    evaluation::open_model,
-    exit::{Exit, Failure, WithExit},
-    report::{SYNTHETIC, SYNTHETIC_MODEL},
-    robustness::{Agreement, Answers, Change, Measurement, RobustnessError, Row, Style, Summary, chosen, rows, table},
-};
+use crate::exit::{Exit, Failure, WithExit};
 
 /// Options of `host robustness`.
 #[derive(Debug, clap::Args)]

@@ -7,11 +7,9 @@ use std::{
 
 use anyhow::{Context, anyhow};
 use base::files::write_atomically;
+use link::{Connection, PortOptions};
 
-use crate::{
-    exit::{Exit, Failure, WithExit},
-    link::{Connection, LinkError, PortOptions},
-};
+use crate::exit::{Exit, Failure, WithExit};
 
 /// Options of `host screenshot`.
 #[derive(Debug, clap::Args)]
@@ -30,8 +28,8 @@ pub fn run(options: Options) -> Result<Exit, Failure> {
     if to_stdout && io::stdout().is_terminal() {
         return Err(anyhow!("a picture is not for a terminal: name a file, or redirect stdout")).exit(Exit::Usage);
     }
-    let mut connection = Connection::open(&port).map_err(LinkError::failure)?;
-    let png = connection.screen().map_err(LinkError::failure)?;
+    let mut connection = Connection::open(&port).map_err(Failure::of_link)?;
+    let png = connection.screen().map_err(Failure::of_link)?;
     if to_stdout {
         let mut out = io::stdout().lock();
         out.write_all(&png).and_then(|()| out.flush())?;

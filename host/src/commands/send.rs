@@ -9,6 +9,8 @@ use std::{
 
 use base::files::{ReadError, read_radiograph};
 use indicatif::{HumanBytes, ProgressBar, ProgressStyle};
+use link::{Connection, LinkError, PortOptions, Sending};
+use report::SYNTHETIC_MODEL;
 use serde_json::{Value, json};
 use shared::{
     contract::InputContract,
@@ -17,11 +19,7 @@ use shared::{
 };
 use wire::{HostError, Image, Info, Outcome, Phase};
 
-use crate::{
-    exit::{Exit, Failure, WithExit},
-    link::{Connection, LinkError, PortOptions, Sending},
-    report::SYNTHETIC_MODEL,
-};
+use crate::exit::{Exit, Failure, WithExit};
 
 /// Options of `host send`.
 #[derive(Debug, clap::Args)]
@@ -46,8 +44,8 @@ pub struct Options {
 /// Sends radiographs to the box and prints its verdicts.
 pub fn run(options: Options) -> Result<Exit, Failure> {
     let Options { files, port, study, prepared, json } = options;
-    let mut connection = Connection::open(&port).map_err(LinkError::failure)?;
-    let info = greet(&mut connection).map_err(LinkError::failure)?;
+    let mut connection = Connection::open(&port).map_err(Failure::of_link)?;
+    let info = greet(&mut connection).map_err(Failure::of_link)?;
     let contract = if prepared {
         info.contract.check().exit(Exit::Protocol)?;
         Some(info.contract)
@@ -68,7 +66,7 @@ pub fn run(options: Options) -> Result<Exit, Failure> {
         };
         let answer = answer.map_err(|error| {
             tally.report(&connection);
-            let Failure { exit, error } = error.failure();
+            let Failure { exit, error } = Failure::of_link(error);
             Failure { exit, error: error.context(format!("{}: not judged", path.display())) }
         })?;
         tally.count(&answer);

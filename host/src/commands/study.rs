@@ -14,21 +14,19 @@ use base::{
     files::write_atomically,
     interrupt,
 };
+use data::{Dataset, Label, Part, PartCount, synthetic};
+use learn::{
+    study::{Datasets, Display, Experiment, Plan, Record, Run, run_all},
+    training::Recipe,
+};
+use report::{
+    NOT_A_DEVICE, SYNTHETIC,
+    study::{self, About},
+};
 use serde::{Deserialize, Serialize};
 use shared::contract::InputContract;
 
-use crate::{
-    data::{Dataset, Label, Part},
-    exit::{Exit, Failure},
-    report::{NOT_A_DEVICE, PartCount, SYNTHETIC},
-    study::{
-        Datasets, Display, Experiment, Plan, Record, Run,
-        report::{self, About},
-        run_all,
-    },
-    synthetic,
-    training::Recipe,
-};
+use crate::exit::{Exit, Failure};
 
 /// Synthetic radiographs, unless asked otherwise.
 const DRAWN: u64 = 1000;
@@ -164,7 +162,7 @@ pub fn run(options: Options) -> Result<Exit, Failure> {
         .map(|run| (run.experiment.name.as_str(), run.seed))
         .chain(records.iter().map(|record| (record.experiment.as_str(), record.seed)))
         .collect();
-    report::write(&part, &records, &about(&source, &data, runs.len()), &out)?;
+    study::write(&part, &records, &about(&source, &data, runs.len()), &out)?;
     ended?;
     let mut stdout = io::stdout().lock();
     if options.json {

@@ -6,11 +6,9 @@ use std::{
 };
 
 use anyhow::Context;
+use data::synthetic;
 
-use crate::{
-    exit::{Exit, Failure},
-    synthetic,
-};
+use crate::exit::{Exit, Failure};
 
 /// Options of `host synthetic`.
 #[derive(Debug, clap::Args)]

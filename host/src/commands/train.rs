@@ -12,26 +12,26 @@ use base::{
     calendar::{compact_utc, now},
     files, interrupt, progress,
 };
+use data::{
+    Dataset, Label, PartCount, SkipReason,
+    split::{Split, SplitKind},
+    synthetic,
+};
 use engine::Card;
 use indicatif::ProgressBar;
+use learn::{
+    study::Plan,
+    training::{self, Checkpoint, Outcome, Recipe, Steps, Task, Trained, Watcher},
+};
+use produce::delivery::{self, Delivery};
+use report::training::Report;
 use serde::{Deserialize, Serialize};
 use shared::{
     limits::MODEL_SIDE,
     verdict::{Digest, OperatingPoint},
 };
 
-use crate::{
-    data::{
-        Dataset, Label, SkipReason,
-        split::{Split, SplitKind},
-    },
-    delivery::{self, Delivery},
-    exit::{Exit, Failure, WithExit},
-    report::{self, PartCount, Report},
-    study::Plan,
-    synthetic,
-    training::{self, Checkpoint, Outcome, Recipe, Steps, Task, Trained, Watcher},
-};
+use crate::exit::{Exit, Failure, WithExit};
 
 /// Epochs on synthetic radiographs, unless asked otherwise: they are learned sooner than real ones.
 const SYNTHETIC_EPOCHS: usize = 12;

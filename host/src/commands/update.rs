@@ -8,6 +8,7 @@ use std::{
 
 use engine::Model;
 use indicatif::ProgressBar;
+use link::{Connection, LinkError, PortOptions, Sending};
 use serde_json::{Value, json};
 use shared::{
     limits::MAX_UPDATE_BYTES,
@@ -16,10 +17,7 @@ use shared::{
 use wire::{HostError, Info, ModelFile, Phase};
 
 use super::{candidate, send::style, started_as};
-use crate::{
-    exit::{Exit, Failure, WithExit},
-    link::{Connection, LinkError, PortOptions, Sending},
-};
+use crate::exit::{Exit, Failure, WithExit};
 
 /// Options of `host update`.
 #[derive(Debug, clap::Args)]
@@ -42,8 +40,8 @@ pub fn run(options: Options) -> Result<Exit, Failure> {
     let Options { file: path, port, allow_synthetic, json } = options;
     let (bytes, model) = candidate::load(Some(&path), u64::from(MAX_UPDATE_BYTES), allow_synthetic)?;
     let file = ModelFile::new(bytes).exit(Exit::Refused)?;
-    let mut connection = Connection::open(&port).map_err(LinkError::failure)?;
-    let info = connection.info().map_err(LinkError::failure)?;
+    let mut connection = Connection::open(&port).map_err(Failure::of_link)?;
+    let info = connection.info().map_err(Failure::of_link)?;
     base::say!("the box has the model {} ({:.12})", info.model, info.model_digest);
     base::say!("the new model is {} ({:.12}); a research aid, not a medical device", model.card().name, file.digest);
     let start = Instant::now();
@@ -52,7 +50,7 @@ pub fn run(options: Options) -> Result<Exit, Failure> {
         Answer::Same
     } else {
         transfer(&mut connection, &path, file).map_err(|error| {
-            let Failure { exit, error } = error.failure();
+            let Failure { exit, error } = Failure::of_link(error);
             let command = started_as();
             let advice = format!("ask with `{command} info` which model the box has, then send it again if need be");
             Failure { exit, error: error.context(format!("the update is not confirmed: {advice}")) }

@@ -47,7 +47,7 @@ LEARNT = 0.6
 
 
 class Worker:
-    """A process that trains: the protocol is described in host/examples/throughput.rs."""
+    """A process that trains: the protocol is described in host/learn/examples/throughput.rs."""
 
     def __init__(self, command, threads, channels):
         environment = os.environ | ALLOCATOR | {"OMP_NUM_THREADS": str(threads), "TF_CPP_MIN_LOG_LEVEL": "2"}

@@ -1,6 +1,6 @@
 """Trains the study's baseline with another library: python peers.py LIBRARY IMAGES THREADS CHANNELS.
 
-The protocol is that of host/examples/throughput.rs.
+The protocol is that of host/learn/examples/throughput.rs.
 """
 
 import os

@@ -24,5 +24,5 @@ environment() {
 }
 
 python=${PUMUA_BENCH_TRAINING:-$(environment "$target/training-venv" "$here/requirements.txt")}
-cargo build --locked --quiet --manifest-path "$here/../../../Cargo.toml" -p host --example throughput
+cargo build --locked --quiet --manifest-path "$here/../../../Cargo.toml" -p learn --example throughput
 exec "$python" "$here/bench.py" --host "$target/debug/examples/throughput" "$@"

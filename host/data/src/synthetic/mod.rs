@@ -1,0 +1,133 @@
+//! Synthetic chest radiographs: something to learn from, and to try the box with, without anybody's data.
+//!
+//! They are drawings, deterministic by seed: a figure measured on them says whether the program works and nothing about
+//! medicine. Every file name, report and model made from them says `synthetic`.
+
+mod anatomy;
+mod noise;
+
+use std::{io, path::Path};
+
+use base::progress;
+use image::{ColorType, ImageFormat};
+use rand::{RngExt, SeedableRng};
+use rand_chacha::ChaCha8Rng;
+use rayon::prelude::*;
+use shared::{
+    contract::InputContract,
+    preprocess::{Channels, Picture, PictureError, Samples},
+    verdict::Digest,
+};
+
+use self::anatomy::Chest;
+use crate::{Dataset, Label, Sample, names};
+
+/// A drawn radiograph: 8-bit grey, `width * height` bytes in rows.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Drawing {
+    /// What is drawn.
+    pub label: Label,
+    /// Pixels of a row.
+    pub width: u32,
+    /// Rows.
+    pub height: u32,
+    /// Grey values.
+    pub pixels: Vec<u8>,
+}
+
+/// Draws radiograph number `number` of the series `seed`. Even numbers are normal, odd ones show pneumonia.
+pub fn draw(seed: u64, number: u64) -> Drawing {
+    let label = Label::ALL[(number % 2) as usize];
+    let mut rng = ChaCha8Rng::seed_from_u64(seed);
+    rng.set_stream(number);
+    let width = rng.random_range(208..=304);
+    let height = rng.random_range(192..=256);
+    let pixels = Chest::random(label, &mut rng).render(width, height);
+    Drawing { label, width, height, pixels }
+}
+
+/// The first `count` radiographs of the series `seed`, brought to the input of `contract`.
+pub fn dataset(count: u64, seed: u64, contract: &InputContract) -> Result<Dataset, PictureError> {
+    let bar = progress::bar(count as usize, "drawing");
+    let mut samples = (0..count)
+        .into_par_iter()
+        .map(|number| {
+            let Drawing { label, width, height, pixels } = draw(seed, number);
+            let picture = Picture::new(Samples::U8(&pixels), Channels::Grey, width, height, width as usize)?;
+            let name = names::synthetic(number, label);
+            bar.inc(1);
+            Ok(Sample {
+                label,
+                subtype: None,
+                patient: name.clone(),
+                name,
+                official: None,
+                digest: Digest::of(&pixels),
+                pixels: picture.prepare(contract, false),
+            })
+        })
+        .collect::<Result<Vec<_>, PictureError>>()?;
+    bar.finish_and_clear();
+    samples.sort_by(|a, b| a.name.cmp(&b.name));
+    Ok(Dataset { samples, skipped: Vec::new(), synthetic: true })
+}
+
+/// Writes the first `count` radiographs of the series `seed` as PNG files into `NORMAL/` and `PNEUMONIA/` below
+/// `folder`.
+pub fn write(folder: &Path, count: u64, seed: u64) -> io::Result<()> {
+    for label in Label::ALL {
+        std::fs::create_dir_all(folder.join(label.folder()))?;
+    }
+    let bar = progress::bar(count as usize, "drawing");
+    (0..count).into_par_iter().try_for_each(|number| {
+        let Drawing { label, width, height, pixels } = draw(seed, number);
+        let path = folder.join(label.folder()).join(names::synthetic(number, label));
+        let written = image::save_buffer_with_format(path, &pixels, width, height, ColorType::L8, ImageFormat::Png);
+        bar.inc(1);
+        written.map_err(io::Error::other)
+    })?;
+    bar.finish_and_clear();
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use shared::contract::Fit;
+
+    use super::*;
+
+    const CONTRACT: InputContract = InputContract { side: 64, fit: Fit::Stretch, scale: 1.0 / 255.0, zero_point: 0 };
+
+    #[test]
+    fn a_seed_gives_the_same_again() {
+        assert_eq!(draw(1, 3), draw(1, 3));
+        assert_ne!(draw(1, 3), draw(2, 3));
+        assert_ne!(draw(1, 3).pixels, draw(1, 5).pixels);
+    }
+
+    #[test]
+    fn brightness_alone_does_not_tell() {
+        let data = dataset(400, 1, &CONTRACT).unwrap();
+        let mut means: Vec<(u64, bool)> =
+            data.samples.iter().map(|s| (s.pixels.iter().map(|&p| u64::from(p)).sum(), s.label.positive())).collect();
+        means.sort_unstable();
+        // Right decisions with the cut below every place in turn: those above it are called pneumonia.
+        let mut right = means.iter().filter(|m| m.1).count();
+        let mut best = right;
+        for &(_, positive) in &means {
+            right = if positive { right - 1 } else { right + 1 };
+            best = best.max(right);
+        }
+        assert!(best < 300, "a threshold on the mean is right on {best} of 400");
+    }
+
+    #[test]
+    fn written_files_are_a_dataset() {
+        let folder = tempfile::tempdir().unwrap();
+        write(folder.path(), 4, 9).unwrap();
+        let path = folder.path().join("PNEUMONIA/synthetic-0003-pneumonia.png");
+        let radiograph = decode::decode(&std::fs::read(path).unwrap()).unwrap();
+        let drawn = dataset(4, 9, &CONTRACT).unwrap();
+        assert_eq!(radiograph.picture().prepare(&CONTRACT, false), drawn.samples[3].pixels);
+    }
+}

@@ -1,0 +1,302 @@
+//! Runs experiments, several at a time, each in a folder of its own: `runs/NAME/seed-N` below the study's.
+
+use std::{
+    collections::{BTreeMap, VecDeque},
+    fs, io,
+    panic::{AssertUnwindSafe, catch_unwind},
+    path::{Path, PathBuf},
+    sync::{
+        Mutex, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
+    thread,
+};
+
+use base::{
+    calendar::{now, utc},
+    files,
+};
+use data::{Dataset, PartCount, split::Split};
+use measure::{
+    logistic::sigmoid,
+    statistics::{Figures, Scored},
+};
+use rayon::ThreadPoolBuilder;
+use shared::verdict::Digest;
+
+use super::{
+    Experiment, Measured, Outcome, Record, SetResult,
+    display::{Display, Line},
+};
+use crate::training::{self, Checkpoint, Recipe, Task, Trained, TrainingError, Watcher, judge, metrics_csv};
+
+/// One training to be done.
+#[derive(Clone, Copy, Debug)]
+pub struct Run<'a> {
+    /// What is tried.
+    pub experiment: &'a Experiment,
+    /// Its seed.
+    pub seed: u64,
+}
+
+/// The radiographs at each side that a recipe asks for.
+pub type Datasets = BTreeMap<u16, Dataset>;
+
+/// Runs that cannot be kept.
+#[derive(Debug, thiserror::Error)]
+#[error("cannot write into {folder}: {source}: free some space, then go on with `--resume`")]
+pub struct RunError {
+    folder: PathBuf,
+    source: io::Error,
+}
+
+impl Run<'_> {
+    /// The folder of this run below the study's.
+    pub fn folder(&self, out: &Path) -> PathBuf {
+        out.join("runs").join(&self.experiment.name).join(format!("seed-{}", self.seed))
+    }
+
+    /// Digest of recipe, seed and data.
+    pub fn fingerprint(&self, data: &Dataset) -> String {
+        // A recipe is plain data: that it cannot be put into TOML does not happen.
+        let recipe = toml::to_string(&self.experiment.recipe).unwrap_or_default();
+        Digest::of(format!("{recipe}\nseed {}\ndata {}", self.seed, data.digest()).as_bytes()).to_string()
+    }
+
+    /// What is left of it, if recipe, seed and data are still the same.
+    pub fn record(&self, out: &Path, data: &Dataset) -> Option<Record> {
+        Record::load(&self.folder(out)).filter(|record| record.fingerprint == self.fingerprint(data))
+    }
+
+    /// True if there are figures of another recipe or other data, whose place this run takes.
+    pub fn outdated(&self, out: &Path, data: &Dataset) -> bool {
+        Record::load(&self.folder(out))
+            .is_some_and(|record| record.measured().is_some() && record.fingerprint != self.fingerprint(data))
+    }
+
+    /// How much work it is on `images` radiographs, in images of 64 × 64 pixels.
+    pub(super) fn work(&self, images: usize) -> f64 {
+        let Recipe { side, batch, epochs, .. } = self.experiment.recipe;
+        let steps = self.experiment.recipe.steps_of(images * 7 / 10);
+        let networks = 1 + self.experiment.recipe.teachers();
+        (steps * batch * epochs * networks) as f64 * (f64::from(side) / 64.0).powi(2)
+    }
+}
+
+/// Does the runs, `jobs` at a time, in their order; each begins where it was stopped, if it was. A run that fails does
+/// not stop the others. Ends early when `stop` is raised.
+pub fn run_all(
+    runs: &[Run<'_>],
+    data: &Datasets,
+    out: &Path,
+    jobs: usize,
+    stop: &AtomicBool,
+    display: &Display,
+) -> Result<(), RunError> {
+    let cores = thread::available_parallelism().map_or(1, usize::from);
+    let jobs = jobs.clamp(1, runs.len().max(1));
+    let threads = (cores / jobs).max(1);
+    let queue: Mutex<VecDeque<&Run<'_>>> = Mutex::new(runs.iter().collect());
+    let fault: Mutex<Option<RunError>> = Mutex::new(None);
+    let halt = Halt { asked: stop, raised: AtomicBool::new(false) };
+    let next = || {
+        if halt.look() { None } else { queue.lock().unwrap_or_else(PoisonError::into_inner).pop_front() }
+    };
+    thread::scope(|scope| {
+        for _ in 0..jobs {
+            scope.spawn(|| {
+                while let Some(run) = next() {
+                    let Some(data) = data.get(&run.experiment.recipe.side) else { continue };
+                    let line = display.begin(run);
+                    let folder = run.folder(out);
+                    match one(run, data, &folder, threads, &halt, line) {
+                        Ok(record) => display.end(run, record.as_ref()),
+                        Err(source) => {
+                            halt.raised.store(true, Ordering::Relaxed);
+                            *fault.lock().unwrap_or_else(PoisonError::into_inner) = Some(RunError { folder, source });
+                        }
+                    }
+                }
+            });
+        }
+    });
+    fault.into_inner().unwrap_or_else(PoisonError::into_inner).map_or(Ok(()), Err)
+}
+
+/// Stops all runs: when it is asked for, or when one cannot be kept.
+struct Halt<'a> {
+    asked: &'a AtomicBool,
+    raised: AtomicBool,
+}
+
+impl Halt<'_> {
+    fn look(&self) -> bool {
+        self.raised.fetch_or(self.asked.load(Ordering::Relaxed), Ordering::Relaxed);
+        self.raised.load(Ordering::Relaxed)
+    }
+}
+
+/// Does one run and keeps its record; `None` if it was stopped.
+fn one(
+    run: &Run<'_>,
+    data: &Dataset,
+    folder: &Path,
+    threads: usize,
+    halt: &Halt<'_>,
+    line: Line<'_>,
+) -> io::Result<Option<Record>> {
+    fs::create_dir_all(folder)?;
+    let recipe = toml::to_string(&run.experiment.recipe).map_err(io::Error::other)?;
+    fs::write(folder.join("recipe.toml"), recipe)?;
+    let fingerprint = run.fingerprint(data);
+    let work = AssertUnwindSafe(|| {
+        let pool = ThreadPoolBuilder::new().num_threads(threads).build();
+        let pool = pool.map_err(|error| Failure::Run(error.to_string()))?;
+        pool.install(|| measure(run, data, &fingerprint, folder, halt, line))
+    });
+    let outcome = match catch_unwind(work) {
+        Ok(Ok(Some(measured))) => Outcome::Done(Box::new(measured)),
+        Ok(Ok(None)) => return Ok(None),
+        Ok(Err(Failure::Disk(error))) => return Err(error),
+        Ok(Err(Failure::Run(words))) => Outcome::Failed(words),
+        Err(panic) => {
+            let words = panic.downcast_ref::<String>().map(String::as_str);
+            let words = words.or_else(|| panic.downcast_ref::<&str>().copied()).unwrap_or("no reason given");
+            Outcome::Failed(format!("the program failed: {words}"))
+        }
+    };
+    let record = Record {
+        experiment: run.experiment.name.clone(),
+        seed: run.seed,
+        fingerprint,
+        version: env!("CARGO_PKG_VERSION").to_owned(),
+        date: utc(now()),
+        machine: machine(),
+        threads,
+        data_digest: data.digest().to_string(),
+        synthetic: data.synthetic,
+        recipe: run.experiment.recipe.clone(),
+        outcome,
+    };
+    record.save(folder)?;
+    if record.measured().is_none() {
+        // Where it failed is where it goes on if it is tried again.
+        return Ok(Some(record));
+    }
+    match fs::remove_file(folder.join(Checkpoint::FILE)) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+        _ => Ok(Some(record)),
+    }
+}
+
+/// Why a run has no figures.
+enum Failure {
+    /// Nothing can be kept: no other run can be, either.
+    Disk(io::Error),
+    /// This one cannot be done.
+    Run(String),
+}
+
+impl From<TrainingError> for Failure {
+    fn from(error: TrainingError) -> Self {
+        match error {
+            TrainingError::Checkpoint(error) => Self::Disk(error),
+            other => Self::Run(other.to_string()),
+        }
+    }
+}
+
+/// Trains and measures; `None` if it was stopped.
+fn measure(
+    run: &Run<'_>,
+    data: &Dataset,
+    fingerprint: &str,
+    folder: &Path,
+    halt: &Halt<'_>,
+    line: Line<'_>,
+) -> Result<Option<Measured>, Failure> {
+    let recipe = &run.experiment.recipe;
+    let split = Split::new(data, recipe.split, run.seed).map_err(|error| Failure::Run(error.to_string()))?;
+    let task = Task { recipe, seed: run.seed, data, split: &split, config: fingerprint.to_owned() };
+    let from = Checkpoint::load(&folder.join(Checkpoint::FILE)).ok().filter(|c| c.config == fingerprint);
+    let mut keeper = Keeper { folder, recipe, line, halt };
+    keeper.line.resumes(from.as_ref().map_or(0, |checkpoint| epochs_done(checkpoint, recipe)));
+    let outcome = match training::train(&task, from, &halt.raised, &mut keeper) {
+        // A checkpoint that cannot be gone on with is as good as none.
+        Err(TrainingError::OtherTraining | TrainingError::Optimizer(_)) => {
+            keeper.line.restarts();
+            training::train(&task, None, &halt.raised, &mut keeper)
+        }
+        outcome => outcome,
+    };
+    let trained = match outcome? {
+        training::Outcome::Done(trained) => *trained,
+        training::Outcome::Stopped => return Ok(None),
+    };
+    let (train, _) = on_set(&trained, recipe, data, &split.train);
+    let (test, test_scores) = on_set(&trained, recipe, data, &split.test);
+    if !(train.loss.is_finite() && test.loss.is_finite()) {
+        return Err(TrainingError::Diverged(trained.kept_epoch).into());
+    }
+    Ok(Some(Measured {
+        parameters: trained.network.parameters(),
+        parts: [&split.train, &split.validation, &split.test].map(|part| PartCount::of(data, part)),
+        seconds: trained.seconds,
+        history: trained.history,
+        kept_epoch: trained.kept_epoch,
+        train,
+        test,
+        test_scores,
+    }))
+}
+
+/// How the network does on the images named, and what that was computed from.
+fn on_set(trained: &Trained, recipe: &Recipe, data: &Dataset, indices: &[usize]) -> (SetResult, Vec<Scored>) {
+    let logits = judge(&trained.network, data, indices, &recipe.contract());
+    let cross_entropy = training::cross_entropy(&logits, data, indices);
+    let scored: Vec<Scored> = logits
+        .iter()
+        .zip(indices)
+        .map(|(&logit, &i)| Scored { positive: data.samples[i].label.positive(), probability: sigmoid(logit) })
+        .collect();
+    let figures = Figures::of(&scored, recipe.threshold);
+    (SetResult { loss: cross_entropy + training::l2_term(&trained.network, recipe), cross_entropy, figures }, scored)
+}
+
+/// Epochs behind a checkpoint, the teachers' among them.
+fn epochs_done(checkpoint: &Checkpoint, recipe: &Recipe) -> usize {
+    checkpoint.teachers.len() * recipe.epochs + checkpoint.history.len()
+}
+
+/// Keeps the state after every epoch.
+struct Keeper<'a> {
+    folder: &'a Path,
+    recipe: &'a Recipe,
+    line: Line<'a>,
+    halt: &'a Halt<'a>,
+}
+
+impl Watcher for Keeper<'_> {
+    fn step(&mut self, progress: &training::Progress) {
+        self.line.step(progress);
+        self.halt.look();
+    }
+
+    fn epoch(&mut self, checkpoint: &Checkpoint) -> io::Result<()> {
+        files::write_atomically(&self.folder.join("metrics.csv"), metrics_csv(&checkpoint.history)?.as_bytes())?;
+        checkpoint.save(&self.folder.join(Checkpoint::FILE))?;
+        if !checkpoint.history.is_empty() {
+            self.line.epoch(epochs_done(checkpoint, self.recipe));
+        }
+        Ok(())
+    }
+}
+
+/// The processor's name, as Linux tells it, or its kind.
+fn machine() -> String {
+    let cores = thread::available_parallelism().map_or(1, usize::from);
+    let info = fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
+    let name = info.lines().find_map(|line| line.strip_prefix("model name")?.split_once(':'));
+    let name = name.map_or(std::env::consts::ARCH, |(_, name)| name.trim());
+    format!("{name}, {cores} cores, {}", std::env::consts::OS)
+}

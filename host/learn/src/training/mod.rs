@@ -1,0 +1,189 @@
+//! Training: recipe + data + seed → weights. The same three give the same weights, bit for bit, on the same machine,
+//! whatever the number of threads.
+
+mod batches;
+mod checkpoint;
+mod recipe;
+#[cfg(test)]
+mod tests;
+mod trainer;
+
+use std::{io, sync::atomic::AtomicBool};
+
+use burn::{module::Module, tensor::Device};
+use data::{Dataset, split::Split};
+use measure::logistic;
+use serde::{Deserialize, Serialize};
+use shared::contract::InputContract;
+
+use self::trainer::Trainer;
+use crate::network::{Network, SideError};
+
+pub use self::{
+    checkpoint::{Checkpoint, CheckpointError, metrics_csv},
+    recipe::{ClassWeights, Distillation, Keep, Optimizer, OptimizerKind, Recipe, RecipeError, Schedule, Steps, Whole},
+};
+
+/// Images that are judged at once outside of training.
+const JUDGING_BATCH: usize = 64;
+
+/// What an epoch came to. Losses are means of binary cross-entropy with the L2 term, as Keras reports them.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct EpochMetrics {
+    /// From 1.
+    pub epoch: usize,
+    /// Mean over the steps, each measured before its update, on the images as they were augmented.
+    pub train_loss: f64,
+    /// Mean over the steps, each measured before its update, on the images as they were augmented.
+    pub train_accuracy: f64,
+    /// At the end of the epoch.
+    pub validation_loss: f64,
+    /// At the end of the epoch, at the recipe's threshold.
+    pub validation_accuracy: f64,
+}
+
+/// What is trained on what.
+pub struct Task<'a> {
+    /// How.
+    pub recipe: &'a Recipe,
+    /// Starts every random stream, with the recipe's `start`.
+    pub seed: u64,
+    /// The radiographs, brought to the recipe's input.
+    pub data: &'a Dataset,
+    /// Which to learn from and which to watch.
+    pub split: &'a Split,
+    /// Digest that a checkpoint must carry to be continued.
+    pub config: String,
+}
+
+/// How a training ended.
+#[derive(Debug)]
+pub enum Outcome {
+    /// It is over.
+    Done(Box<Trained>),
+    /// It was asked to stop; the last checkpoint stands.
+    Stopped,
+}
+
+/// A trained network.
+#[derive(Debug)]
+pub struct Trained {
+    /// With the weights that the recipe keeps.
+    pub network: Network,
+    /// Every epoch.
+    pub history: Vec<EpochMetrics>,
+    /// The epoch whose weights are kept.
+    pub kept_epoch: usize,
+    /// Seconds of training, that of the teachers too, without validation.
+    pub seconds: f64,
+}
+
+/// Somebody who is told how a training goes on.
+pub trait Watcher {
+    /// After a step.
+    fn step(&mut self, _progress: &Progress) {}
+
+    /// At the start and after every epoch: the state, to be kept.
+    fn epoch(&mut self, checkpoint: &Checkpoint) -> io::Result<()>;
+}
+
+/// Where a training stands within an epoch.
+#[derive(Clone, Copy, Debug)]
+pub struct Progress {
+    /// From 1.
+    pub epoch: usize,
+    /// Steps done in this epoch.
+    pub step: usize,
+    /// Steps of an epoch.
+    pub steps: usize,
+    /// Mean over the steps of this epoch.
+    pub loss: f64,
+    /// Mean over the steps of this epoch.
+    pub accuracy: f64,
+    /// Speed in this epoch.
+    pub images_per_second: f64,
+}
+
+/// A training that cannot start or go on.
+#[derive(Debug, thiserror::Error)]
+pub enum TrainingError {
+    /// the input is too small for the network
+    #[error(transparent)]
+    Side(#[from] SideError),
+    /// the checkpoint is of another training
+    #[error("the checkpoint belongs to a training with other options or other data: start the training anew")]
+    OtherTraining,
+    /// the state of the optimizer cannot be kept or taken up
+    #[error("the state of the optimizer cannot be converted ({0}): start the training anew")]
+    Optimizer(String),
+    /// a checkpoint cannot be written
+    #[error("the checkpoint cannot be written ({0}): free some space, then go on with `--resume`")]
+    Checkpoint(#[from] io::Error),
+    /// the loss is no number
+    #[error("the loss became infinite in epoch {0}: use a smaller learning rate")]
+    Diverged(usize),
+}
+
+/// The device that networks are trained on: the processor, or with the feature `wgpu` the graphics card.
+pub fn device() -> Device {
+    #[cfg(feature = "wgpu")]
+    {
+        Device::wgpu(burn::tensor::DeviceKind::DefaultDevice)
+    }
+    #[cfg(not(feature = "wgpu"))]
+    {
+        Device::flex()
+    }
+}
+
+/// Trains from the start, or from a checkpoint. `stop` is looked at after every step.
+pub fn train(
+    task: &Task<'_>,
+    from: Option<Checkpoint>,
+    stop: &AtomicBool,
+    watcher: &mut dyn Watcher,
+) -> Result<Outcome, TrainingError> {
+    let mut from = from;
+    let (mut teachers, mut seconds) = (Vec::new(), 0.0);
+    if let Some(checkpoint) = &mut from {
+        teachers = std::mem::take(&mut checkpoint.teachers);
+    }
+    loop {
+        let outcome = Trainer::new(task, &teachers, seconds, from.take())?.run(stop, watcher)?;
+        match outcome {
+            Outcome::Done(teacher) if teachers.len() < task.recipe.teachers() => {
+                seconds = teacher.seconds;
+                teachers.push(teacher.network.state());
+            }
+            outcome => return Ok(outcome),
+        }
+    }
+}
+
+/// Logits of the network for the radiographs named, in their order.
+pub fn judge(network: &Network, data: &Dataset, indices: &[usize], contract: &InputContract) -> Vec<f32> {
+    let network = network.valid();
+    let device = device();
+    indices
+        .chunks(JUDGING_BATCH)
+        .flat_map(|chunk| {
+            let images = batches::images(data, chunk, contract, &device);
+            network.forward(images).into_data().iter::<f32>().collect::<Vec<_>>()
+        })
+        .collect()
+}
+
+/// Mean binary cross-entropy of logits against the truth about the radiographs named.
+pub fn cross_entropy(logits: &[f32], data: &Dataset, indices: &[usize]) -> f64 {
+    let truth = |i: usize| f64::from(u8::from(data.samples[i].label.positive()));
+    let loss = |(&logit, &i): (&f32, &usize)| logistic::loss(f64::from(logit), truth(i));
+    logits.iter().zip(indices).map(loss).sum::<f64>() / indices.len().max(1) as f64
+}
+
+/// The L2 term of the loss.
+pub fn l2_term(network: &Network, recipe: &Recipe) -> f64 {
+    if recipe.l2 == 0.0 {
+        return 0.0;
+    }
+    recipe.l2 * network.valid().squared_weights().into_data().iter::<f64>().sum::<f64>()
+}

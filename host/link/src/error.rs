@@ -1,0 +1,100 @@
+//! What can go wrong on the way to the box, each with the next action.
+
+use std::{io, path::PathBuf};
+
+use shared::verdict::Fault;
+use wire::HostError;
+
+/// Why the box cannot be asked, or has not answered as it should.
+#[derive(Debug, thiserror::Error)]
+pub enum LinkError {
+    /// The configuration file cannot be read.
+    #[error("cannot read the configuration file {path}: {source}: make it readable or remove it", path = path.display())]
+    ConfigRead {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+    /// The configuration file is not understood.
+    #[error("the configuration file {path} is not understood: correct it (keys: port, baud)\n{message}", path = path.display())]
+    Config {
+        /// The file.
+        path: PathBuf,
+        /// What the parser says.
+        message: String,
+    },
+    /// There is no serial port to choose.
+    #[error(
+        "no serial port found: connect the box, or name the port with --port (`device --simulate` prints the one of a simulated box)"
+    )]
+    NoPort,
+    /// There are some, but none is named, and no box answers.
+    #[error(
+        "no box answers: check that it is on and shows that it is ready, and the cable; or name its port with --port and its \
+         speed with --baud. Tried:\n  {}",
+        tried.join("\n  ")
+    )]
+    NoBox {
+        /// What came of each port.
+        tried: Vec<String>,
+    },
+    /// Several boxes answer, and nobody is there to choose.
+    #[error("several boxes answer ({}): choose one with --port", .0.join(", "))]
+    SeveralBoxes(Vec<String>),
+    /// The port named does not exist.
+    #[error("there is no port {path}: check the cable and the name ({found})", path = path.display())]
+    Absent {
+        /// The port.
+        path: PathBuf,
+        /// The ports that there are, in words.
+        found: String,
+    },
+    /// The port belongs to somebody else.
+    #[error(
+        "no permission to open {path}: add yourself to the group that owns it (`sudo usermod -aG dialout $USER`, then log in \
+         again), or, for a box on USB, install host/udev/60-pumua.rules",
+        path = path.display()
+    )]
+    Permission {
+        /// The port.
+        path: PathBuf,
+    },
+    /// Another program has it.
+    #[error("{path} is in use by another program: wait until that has finished, or end it", path = path.display())]
+    InUse {
+        /// The port.
+        path: PathBuf,
+    },
+    /// It is a file, a folder or another device.
+    #[error("{path} is not a serial port: name one with --port", path = path.display())]
+    NotSerial {
+        /// What was named.
+        path: PathBuf,
+    },
+    /// It cannot be opened for another reason.
+    #[error("cannot open {path} at {baud} baud: {reason}: check the port and the baud rate", path = path.display())]
+    Open {
+        /// The port.
+        path: PathBuf,
+        /// The speed asked for.
+        baud: u32,
+        /// What the system says.
+        reason: String,
+    },
+    /// The port went away while it was used.
+    #[error("the connection was lost ({source}): check the cable and that the box is on, then send again")]
+    Unplugged {
+        /// What the system says.
+        source: io::Error,
+    },
+    /// The session could not be opened, or has ended.
+    #[error(transparent)]
+    Session(#[from] HostError),
+    /// The box reports a fault.
+    #[error("the box reports: {0} (code {code})", code = .0.code())]
+    Fault(Fault),
+    /// Ctrl-C.
+    #[error("stopped by Ctrl-C")]
+    Interrupted,
+}

@@ -1,0 +1,288 @@
+//! The connection against a box in this process, over a pseudo-terminal.
+
+use std::{
+    fs::File,
+    io::{Read, Write},
+    os::unix::fs::OpenOptionsExt,
+    path::PathBuf,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    thread::{self, JoinHandle},
+    time::{Duration, Instant},
+};
+
+use serialport::{SerialPort, SerialPortInfo, SerialPortType, TTYPort, UsbPortInfo};
+use shared::{
+    contract::{Fit, InputContract},
+    verdict::{Digest, Fault, ModelRefusal, OperatingPoint, Refusal, ResultRecord, StudyId, Verdict},
+};
+use wire::{BoxEvent, BoxSession, HostError, Image, Info, Installed, MAX_FRAME, ModelFile, Outcome};
+
+use super::{Connection, LinkError, PortOptions, Sending, connection::probe, find};
+
+const CONTRACT: InputContract = InputContract { side: 64, fit: Fit::Stretch, scale: 1.0, zero_point: 0 };
+
+/// A box whose verdicts depend on the image's first byte. `die_at`: it pulls the plug once so much has arrived.
+struct TestBox {
+    path: PathBuf,
+    stop: Arc<AtomicBool>,
+    thread: Option<JoinHandle<Vec<BoxEvent>>>,
+    _keeper: File,
+}
+
+impl TestBox {
+    fn start(die_at: Option<u32>) -> Self {
+        let (box_end, path, keeper) = line();
+        let stop = Arc::new(AtomicBool::new(false));
+        let stopped = stop.clone();
+        let thread = thread::spawn(move || serve(box_end, &stopped, die_at));
+        Self { path, stop, thread: Some(thread), _keeper: keeper }
+    }
+
+    fn options(&self) -> PortOptions {
+        PortOptions { port: Some(self.path.clone()), baud: Some(115_200), timeout: 5 }
+    }
+
+    fn finish(mut self) -> Vec<BoxEvent> {
+        self.stop.store(true, Ordering::Relaxed);
+        self.thread.take().unwrap().join().unwrap()
+    }
+}
+
+/// The box's end of a line, the path of the host's end, and what keeps the line open between two hosts.
+fn line() -> (TTYPort, PathBuf, File) {
+    let (box_end, mut host_end) = TTYPort::pair().unwrap();
+    host_end.set_exclusive(false).unwrap();
+    let path = PathBuf::from(host_end.name().unwrap());
+    let flags = rustix::fs::OFlags::NOCTTY.bits() as i32;
+    let keeper = File::options().read(true).write(true).custom_flags(flags).open(&path).unwrap();
+    (box_end, path, keeper)
+}
+
+fn serve(mut port: TTYPort, stop: &AtomicBool, die_at: Option<u32>) -> Vec<BoxEvent> {
+    let (mut session, mut events) = (BoxSession::new(CONTRACT), vec![]);
+    let (start, mut frame, mut bytes) = (Instant::now(), [0; MAX_FRAME], [0; 4096]);
+    port.set_timeout(Duration::from_millis(5)).unwrap();
+    while !stop.load(Ordering::Relaxed) || session.connected() {
+        let now = start.elapsed().as_millis() as u64;
+        // An error: nothing has come.
+        match port.read(&mut bytes) {
+            Ok(count) => session.receive(now, &bytes[..count]),
+            Err(_) => thread::sleep(Duration::from_millis(1)),
+        }
+        while let Some(event) = session.event(now) {
+            match &event {
+                BoxEvent::Receiving { done, .. } if die_at.is_some_and(|at| *done >= at) => return events,
+                BoxEvent::Image(image) => session.answer(judge(image)),
+                BoxEvent::Model(file) => session.updated(install(file)),
+                BoxEvent::Info => session.info(info()),
+                // The first ten are kept no longer.
+                BoxEvent::WantRecord { number } => session.record((*number <= 30).then(|| record(*number.max(&11)))),
+                BoxEvent::Screen => session.screen(vec![7; 50_000]),
+                BoxEvent::SetClock { unix_seconds: 0 } => session.fail(Fault::Internal),
+                BoxEvent::SetClock { .. } => session.clock_set(),
+                _ => {}
+            }
+            events.push(event);
+        }
+        while let length @ 1.. = session.poll_transmit(now, &mut frame) {
+            let _ = port.write_all(&frame[..length]);
+        }
+    }
+    events
+}
+
+fn judge(image: &Image) -> Outcome {
+    match image.bytes[0] {
+        1 => Outcome::Refused(Refusal::Corrupt),
+        2 => Outcome::Failed(Fault::Inference),
+        _ => Outcome::Result(ResultRecord { image: image.source(), ..record(31) }),
+    }
+}
+
+fn install(file: &ModelFile) -> Result<Installed, ModelRefusal> {
+    let installed = Installed { model: "new".try_into().unwrap(), digest: file.digest };
+    if file.bytes[0] == 0 { Ok(installed) } else { Err(ModelRefusal::NotRunnable) }
+}
+
+fn record(number: u64) -> ResultRecord {
+    ResultRecord {
+        number,
+        boot: 1,
+        unix_seconds: None,
+        study: StudyId::default(),
+        image: Digest::default(),
+        model: Digest::of(b"model"),
+        probability: 0.5,
+        point: OperatingPoint::HALF,
+        verdict: Verdict::Refer,
+    }
+}
+
+fn info() -> Info {
+    Info {
+        software: "0.1.0".try_into().unwrap(),
+        model: "test".try_into().unwrap(),
+        model_digest: Digest::of(b"model"),
+        synthetic: true,
+        int8: true,
+        execution: "fused int8, neon kernels".try_into().unwrap(),
+        contract: CONTRACT,
+        point: OperatingPoint::HALF,
+        boot: 1,
+        records: 30,
+    }
+}
+
+fn image(first: u8, length: usize) -> Image {
+    let mut bytes: Vec<u8> = (0..length).map(|i| (i * i / 7) as u8).collect();
+    bytes[0] = first;
+    Image::file(bytes, StudyId::default()).unwrap()
+}
+
+#[test]
+fn every_request_is_answered() {
+    let device = TestBox::start(None);
+    let mut connection = Connection::open(&device.options()).unwrap();
+    assert_eq!(connection.info().unwrap(), info());
+    connection.set_clock(1_700_000_000).unwrap();
+    let error = connection.set_clock(0).unwrap_err();
+    assert!(matches!(error, LinkError::Fault(_)), "{error}");
+    assert_eq!(connection.screen().unwrap(), vec![7; 50_000]);
+    let mut numbers = vec![];
+    for (from, limit) in [(21, 100), (1, 3)] {
+        let count = connection.results(from, limit, |record| -> Result<(), LinkError> {
+            numbers.push(record.number);
+            Ok(())
+        });
+        assert_eq!(count.unwrap(), limit.min(10));
+    }
+    assert_eq!(numbers, Vec::from_iter((21..=30).chain(11..=13)));
+    drop(connection);
+    let events = device.finish();
+    assert!(events.contains(&BoxEvent::SetClock { unix_seconds: 1_700_000_000 }));
+    assert_eq!(events.last(), Some(&BoxEvent::HostGone));
+}
+
+#[test]
+fn images_are_answered_one_by_one() {
+    let device = TestBox::start(None);
+    let mut connection = Connection::open(&device.options()).unwrap();
+    let big = image(0, 500_000);
+    let mut sent = vec![];
+    let outcome = connection.send(big.clone(), |sending| sent.push(sending)).unwrap();
+    let Outcome::Result(result) = outcome else { panic!("{outcome:?}") };
+    assert_eq!(result.image, big.source());
+    let complete = Sending::Sent { done: 500_000, total: 500_000 };
+    assert!(sent.contains(&complete) && sent.len() > 50, "{}", sent.len());
+    assert_eq!(connection.send(image(1, 10), |_| ()).unwrap(), Outcome::Refused(Refusal::Corrupt));
+    assert_eq!(connection.send(image(2, 10), |_| ()).unwrap(), Outcome::Failed(Fault::Inference));
+    connection
+        .wait_while({
+            let start = Instant::now();
+            move || start.elapsed() < Duration::from_millis(100)
+        })
+        .unwrap();
+    assert!(matches!(connection.send(image(3, 513), |_| ()).unwrap(), Outcome::Result(_)));
+    drop(connection);
+    device.finish();
+}
+
+#[test]
+fn models_are_taken_or_refused() {
+    let device = TestBox::start(None);
+    let mut connection = Connection::open(&device.options()).unwrap();
+    let model = ModelFile::new(vec![0; 200_000]).unwrap();
+    let mut sent = vec![];
+    let installed = connection.update(model.clone(), |sending| sent.push(sending)).unwrap();
+    assert_eq!(installed, install(&model));
+    assert!(sent.contains(&Sending::Sent { done: 200_000, total: 200_000 }) && sent.len() > 20, "{}", sent.len());
+    let other = ModelFile::new(vec![1; 10]).unwrap();
+    assert_eq!(connection.update(other, |_| ()).unwrap(), Err(ModelRefusal::NotRunnable));
+    let damaged = ModelFile { digest: Digest::default(), ..model };
+    assert_eq!(connection.update(damaged, |_| ()).unwrap(), Err(ModelRefusal::DigestMismatch));
+    assert_eq!(connection.info().unwrap(), info());
+    drop(connection);
+    device.finish();
+}
+
+#[test]
+fn second_program_finds_the_port_in_use() {
+    let device = TestBox::start(None);
+    let first = Connection::open(&device.options()).unwrap();
+    let Err(error) = Connection::open(&device.options()) else { panic!("opened twice") };
+    assert!(matches!(error, LinkError::InUse { .. }), "{error}");
+    drop(first);
+    // Free again, at once.
+    let start = Instant::now();
+    drop(Connection::open(&device.options()).unwrap());
+    assert!(start.elapsed() < Duration::from_secs(2));
+    device.finish();
+}
+
+#[test]
+fn box_unplugged_in_the_middle_of_an_image_is_reported() {
+    let device = TestBox::start(Some(100_000));
+    let mut connection = Connection::open(&device.options()).unwrap();
+    let error = connection.send(image(0, 500_000), |_| ()).unwrap_err();
+    assert!(matches!(error, LinkError::Unplugged { .. }), "{error}");
+    assert!(error.to_string().contains("check the cable"));
+    device.finish();
+}
+
+#[test]
+fn port_without_a_box_gives_no_answer() {
+    let (_silent, path, _keeper) = line();
+    let options = PortOptions { port: Some(path), baud: None, timeout: 5 };
+    let Err(error) = Connection::open(&options) else { panic!("nobody is there") };
+    assert!(matches!(error, LinkError::Session(HostError::NoAnswer)), "{error}");
+}
+
+/// Ports of USB devices at these paths.
+fn on_usb(paths: &[&PathBuf]) -> Vec<find::Candidate> {
+    let usb = |path: &&PathBuf| SerialPortInfo {
+        port_name: path.to_str().unwrap().to_owned(),
+        port_type: SerialPortType::UsbPort(UsbPortInfo {
+            vid: 1,
+            pid: 1,
+            serial_number: None,
+            manufacturer: None,
+            product: None,
+        }),
+    };
+    find::candidates(&paths.iter().map(usb).collect::<Vec<_>>())
+}
+
+#[test]
+fn the_box_is_found_among_silent_ports_and_can_be_connected_at_once() {
+    let device = TestBox::start(None);
+    let ((_silent, silent, _keeper), nobody) = (line(), |_: &[find::Candidate]| None);
+    let start = Instant::now();
+    let found = find::choose(on_usb(&[&silent, &device.path]), |path| probe(path, 115_200), nobody).unwrap();
+    assert_eq!(found, device.path);
+    assert!(start.elapsed() < Duration::from_secs(4), "{:?}", start.elapsed());
+    let mut connection = Connection::open(&device.options()).unwrap();
+    assert_eq!(connection.info().unwrap(), info());
+    drop(connection);
+    device.finish();
+    let error = find::choose(on_usb(&[&silent]), |path| probe(path, 115_200), nobody).unwrap_err();
+    assert!(matches!(error, LinkError::NoBox { .. }), "{error}");
+    assert!(error.to_string().contains(&format!("{}: no answer", silent.display())), "{error}");
+}
+
+#[test]
+fn several_boxes_are_told_or_asked_about_and_one_that_is_in_use_is_not_among_them() {
+    let (first, second) = (TestBox::start(None), TestBox::start(None));
+    let ports = || on_usb(&[&first.path, &second.path]);
+    let error = find::choose(ports(), |path| probe(path, 115_200), |_| None).unwrap_err();
+    assert!(matches!(&error, LinkError::SeveralBoxes(boxes) if boxes.len() == 2), "{error}");
+    let last = find::choose(ports(), |path| probe(path, 115_200), |found| Some(found.len() - 1)).unwrap();
+    assert_eq!(&last, [&first.path, &second.path].into_iter().max().unwrap());
+    let connection = Connection::open(&first.options()).unwrap();
+    assert_eq!(find::choose(ports(), |path| probe(path, 115_200), |_| None).unwrap(), second.path);
+    drop(connection);
+    first.finish();
+    second.finish();
+}

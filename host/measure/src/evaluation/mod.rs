@@ -1,0 +1,132 @@
+//! Models on radiographs, by the engine of the box, and what their answers are worth.
+
+mod against;
+mod bootstrap;
+mod measurement;
+mod paired;
+mod weighted;
+
+use data::{Dataset, Label, Part, Sample, Subtype};
+use engine::{Model, ModelError};
+use rayon::prelude::*;
+use serde::Serialize;
+
+use crate::statistics::Scored;
+
+pub use self::{
+    against::{Against, Change},
+    bootstrap::{Estimate, Interval},
+    measurement::{
+        Bin, Counts, Curve, Estimates, FolderEstimates, Group, Measurement, Method, PointEstimates, PointFigures,
+        SubtypeEstimates,
+    },
+    weighted::Verdicts,
+};
+pub(crate) use self::{paired::Paired, weighted::Ranked};
+
+/// A labelled radiograph and what a model said of it.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Judged {
+    /// Path below the data folder.
+    pub name: String,
+    /// The truth.
+    pub label: Label,
+    /// The kind of pneumonia, where the file name tells it.
+    pub subtype: Option<Subtype>,
+    /// Radiographs with equal text are of the same patient.
+    pub patient: String,
+    /// The publishers' part, if the folders have one.
+    pub official: Option<Part>,
+    /// Probability of pneumonia, 0..=1; anything else is no answer.
+    pub probability: f32,
+}
+
+impl Judged {
+    /// A radiograph and the probability that a model gave it.
+    pub fn of(sample: &Sample, probability: f32) -> Self {
+        Self {
+            name: sample.name.clone(),
+            label: sample.label,
+            subtype: sample.subtype,
+            patient: sample.patient.clone(),
+            official: sample.official,
+            probability,
+        }
+    }
+
+    /// False if the answer is no probability.
+    pub fn answered(&self) -> bool {
+        (0.0..=1.0).contains(&self.probability)
+    }
+
+    /// The probability; that of being certain of the wrong class where there is none, so that no answer never flatters.
+    pub fn sound_probability(&self) -> f64 {
+        if self.answered() { f64::from(self.probability) } else { f64::from(u8::from(!self.label.positive())) }
+    }
+
+    /// True if the decision at `threshold` (at or above: pneumonia) is right.
+    pub fn right(&self, threshold: f32) -> bool {
+        (self.sound_probability() >= f64::from(threshold)) == self.label.positive()
+    }
+}
+
+/// What a model said of the radiographs named; `scored` has their order.
+pub fn judged(data: &Dataset, indices: &[usize], scored: &[Scored]) -> Vec<Judged> {
+    let one = |(&index, scored): (&usize, &Scored)| Judged::of(&data.samples[index], scored.probability);
+    indices.iter().zip(scored).map(one).collect()
+}
+
+/// What the model says of the radiographs named, in their order.
+pub fn score(model: &Model, data: &Dataset, indices: &[usize]) -> Result<Vec<Scored>, ModelError> {
+    indices
+        .par_iter()
+        .map(|&index| {
+            let sample = &data.samples[index];
+            let probability = model.classify(&sample.pixels)?.probability;
+            Ok(Scored { positive: sample.label.positive(), probability })
+        })
+        .collect()
+}
+
+#[cfg(test)]
+pub(crate) mod tests {
+
+    use engine::Card;
+    use shared::{
+        contract::{Fit, InputContract},
+        verdict::OperatingPoint,
+    };
+
+    use super::*;
+
+    /// A radiograph of a patient and what was said of it.
+    pub(crate) fn judged(patient: &str, positive: bool, probability: f32) -> Judged {
+        Judged {
+            name: format!("{patient}.png"),
+            label: if positive { Label::Pneumonia } else { Label::Normal },
+            subtype: None,
+            patient: patient.to_owned(),
+            official: None,
+            probability,
+        }
+    }
+
+    /// What is left of radiographs when only truth and answer count.
+    pub(crate) fn scored(judged: &[Judged]) -> Vec<Scored> {
+        judged.iter().map(|j| Scored { positive: j.label.positive(), probability: j.probability }).collect()
+    }
+
+    /// The card of a model that decides at this point.
+    pub(crate) fn card(point: OperatingPoint) -> Card {
+        let contract = InputContract { side: 16, fit: Fit::Stretch, scale: 1.0 / 255.0, zero_point: 0 };
+        Card {
+            point,
+            synthetic: true,
+            int8: true,
+            recipe: "none".to_owned(),
+            seed: 3,
+            split: "study".to_owned(),
+            ..Card::new("synthetic-test", contract)
+        }
+    }
+}

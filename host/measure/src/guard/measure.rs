@@ -1,0 +1,80 @@
+//! What a model refuses and what it lets through.
+
+use std::collections::BTreeMap;
+
+use data::Dataset;
+use engine::{Model, ModelError};
+use rayon::prelude::*;
+use serde::Serialize;
+use shared::{guard, preprocess::Picture, verdict::Refusal};
+
+use super::{Kind, cut};
+use crate::statistics::Proportion;
+
+/// Pictures of each kind that is drawn.
+const DRAWINGS: u64 = 500;
+
+/// Seed of the drawings.
+const SEED: u64 = 1;
+
+/// What became of images of one kind.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Row {
+    /// What they are.
+    pub name: &'static str,
+    /// True if they were drawn, false if they are radiographs or made of them.
+    pub drawn: bool,
+    /// How many.
+    pub images: usize,
+    /// How many were refused, for each reason.
+    pub refused: BTreeMap<&'static str, usize>,
+    /// Share that was let through; of radiographs the share that was refused.
+    pub wrong: Option<Proportion>,
+}
+
+impl Row {
+    fn new(name: &'static str, drawn: bool, answers: &[Option<Refusal>], wanted: bool) -> Self {
+        let mut refused = BTreeMap::new();
+        for refusal in answers.iter().flatten() {
+            *refused.entry(refusal.as_str()).or_default() += 1;
+        }
+        let wrong = answers.iter().filter(|answer| answer.is_some() == wanted).count();
+        Self { name, drawn, images: answers.len(), refused, wrong: Proportion::of(wrong, answers.len()) }
+    }
+}
+
+/// Why a picture is not judged, if it is not: what `host predict` and the box do before they tell a verdict.
+fn refusal(model: &Model, picture: &Picture<'_>) -> Result<Option<Refusal>, ModelError> {
+    let card = model.card();
+    if let Err(refusal) = guard::check_picture(picture) {
+        return Ok(Some(refusal));
+    }
+    let input = picture.prepare(&card.contract, false);
+    if let Err(refusal) = guard::check_input(&input, &card.contract, card.guard.as_ref()) {
+        return Ok(Some(refusal));
+    }
+    Ok(guard::check_features(&model.examine(&input)?.features, card.guard.as_ref()).err())
+}
+
+/// The radiographs named, of which none should be refused, and then every [`Kind`], of which all should be.
+/// Radiographs are looked at as prepared for the model, grey and square: none can be `coloured` or `elongated` here.
+pub fn measure(model: &Model, data: &Dataset, indices: &[usize]) -> Result<Vec<Row>, ModelError> {
+    let side = usize::from(model.card().contract.side);
+    let radiograph = |index: usize| data.samples[index].pixels.as_slice();
+    let real = indices
+        .par_iter()
+        .map(|&index| refusal(model, &cut(radiograph(index), side, [0.0, 0.0, 1.0, 1.0])))
+        .collect::<Result<Vec<_>, _>>()?;
+    let mut rows = vec![Row::new("radiographs", data.synthetic, &real, true)];
+    for kind in Kind::ALL {
+        let answer =
+            |number: u64, radiograph: &[u8]| refusal(model, &kind.make(radiograph, side, SEED, number).picture());
+        let answers: Result<Vec<_>, ModelError> = if kind.drawn() {
+            (0..DRAWINGS).into_par_iter().map(|number| answer(number, &[])).collect()
+        } else {
+            indices.par_iter().enumerate().map(|(number, &index)| answer(number as u64, radiograph(index))).collect()
+        };
+        rows.push(Row::new(kind.name(), kind.drawn() || data.synthetic, &answers?, false));
+    }
+    Ok(rows)
+}

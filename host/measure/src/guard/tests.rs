@@ -1,0 +1,91 @@
+use data::synthetic;
+use shared::{
+    contract::{Fit, InputContract},
+    guard::{check_input, check_picture},
+    verdict::Refusal,
+};
+
+use super::*;
+
+const CONTRACT: InputContract = InputContract { side: 64, fit: Fit::Stretch, scale: 1.0 / 255.0, zero_point: 0 };
+
+fn drawn(count: u64, seed: u64) -> Vec<Vec<u8>> {
+    synthetic::dataset(count, seed, &CONTRACT).unwrap().samples.into_iter().map(|sample| sample.pixels).collect()
+}
+
+/// A guard that has learnt from synthetic radiographs.
+fn fitted() -> Guard {
+    let learnt = drawn(700, 3);
+    let learnt: Vec<&[u8]> = learnt.iter().map(Vec::as_slice).collect();
+    fit(&learnt, CONTRACT.side, 7).unwrap()
+}
+
+#[test]
+fn drawings_like_those_that_were_learnt_from_pass_and_spoilt_ones_do_not() {
+    let (guard, others) = (fitted(), drawn(100, 4));
+    assert_eq!(guard.check(), Ok(()));
+    let json = serde_json::to_string(&guard).unwrap();
+    assert_eq!(serde_json::from_str::<Guard>(&json).unwrap(), guard);
+    assert!(json.len() < 16_384, "{} bytes", json.len());
+    let refusal = |image: &[u8]| check_input(image, &CONTRACT, Some(&guard)).err();
+    let refused: Vec<Refusal> = others.iter().filter_map(|image| refusal(image)).collect();
+    // With 700 images most limits are the largest of 1,400 values or of the quarter held out: each of nine refuses few of others.
+    assert!(refused.len() <= 8, "of 100 radiographs these are refused: {refused:?}");
+    for (kind, expected) in [
+        (Kind::Quarter, Refusal::OnItsSide),
+        (Kind::Half, Refusal::UpsideDown),
+        (Kind::Negative, Refusal::Negative),
+        (Kind::Mirrored, Refusal::Mirrored),
+        (Kind::Dark, Refusal::TooDark),
+        (Kind::Bright, Refusal::TooBright),
+        (Kind::Flat, Refusal::Blank),
+    ] {
+        let right = (0..).zip(&others).filter(|(number, image)| {
+            let made = kind.make(image, 64, 1, *number);
+            refusal(&made.picture().prepare(&CONTRACT, false)) == Some(expected)
+        });
+        let right = right.count();
+        // The negative of a dark drawing may be too bright before it is looked at from afar.
+        let least = if kind == Kind::Negative { 60 } else { 90 };
+        assert!(right >= least, "{}: {right} of 100", kind.name());
+    }
+    for kind in [Kind::Corner, Kind::Side, Kind::Noise, Kind::Checkerboard, Kind::Page, Kind::Landscape] {
+        let let_through = (0..).zip(&others).filter(|(number, image)| {
+            let made = kind.make(image, 64, 1, *number);
+            check_picture(&made.picture()).is_ok() && refusal(&made.picture().prepare(&CONTRACT, false)).is_none()
+        });
+        let let_through = let_through.count();
+        assert!(let_through <= 5, "{}: {let_through} of 100", kind.name());
+    }
+}
+
+#[test]
+fn too_few_images_tell_nothing() {
+    let image = [7; 4096];
+    assert_eq!(fit(&vec![&image[..]; LEAST_IMAGES - 1], 64, 1), None);
+    assert_eq!(fit(&vec![&image[..]; LEAST_IMAGES], 64, 1), None, "no contrast");
+}
+
+#[test]
+fn limits_are_quantiles() {
+    let values: Vec<f64> = (1..=1000).rev().map(f64::from).collect();
+    assert_eq!(upper(values.clone(), 0.0), 1000.0);
+    assert_eq!(upper(values, 0.002), 998.0);
+    assert_eq!(upper(Vec::new(), 0.1), 0.0);
+}
+
+#[test]
+fn features_have_a_cloud_for_each_class() {
+    // Two classes apart along the first axis; long in the second one, short in the third.
+    let class = |from: f32| -> Vec<Vec<f32>> {
+        (0..50_u8).map(|i| vec![from, f32::from(i % 10) - 4.5, f32::from(i / 10) / 10.0]).collect()
+    };
+    let cloud = cloud(&[class(0.0), class(100.0)], 1).unwrap();
+    assert!(cloud.distance(&[0.0, 0.0, 0.2]) < 0.01 && cloud.distance(&[100.0, 0.0, 0.2]) < 0.01);
+    let (along, across) = (cloud.distance(&[0.0, 4.0, 0.2]), cloud.distance(&[0.0, 0.0, 4.2]));
+    assert!((1.5..3.0).contains(&along) && across > 500.0, "{along} {across}");
+    assert!(cloud.distance(&[50.0, 0.0, 0.2]) > 10_000.0, "between the classes is far from both");
+    assert_eq!(super::cloud(&[class(0.0), Vec::new()], 1), None);
+    assert_eq!(super::cloud(&[vec![vec![1.0]; 9]], 1), None);
+    assert_eq!(super::cloud(&[vec![Vec::new(); 9]], 0), None);
+}

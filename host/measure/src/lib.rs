@@ -1,0 +1,19 @@
+//! What a model is worth, judged by the engine of the box:
+//!
+//! - [`evaluation`]: its answers on labelled radiographs, with intervals by bootstrap over patients;
+//! - [`robustness`]: how far they hold when the same radiograph comes in another form;
+//! - [`occlusion`]: whether the evidence map points at what the answer rests on;
+//! - [`calibration`]: probabilities that mean what they say, operating points, the band of *refer*;
+//! - [`guard`]: what the model should refuse, fitted and measured;
+//! - [`subtype`]: bacteria or virus;
+//! - [`statistics`]: the figures of the field. What else computes: [`algebra`] and [`logistic`].
+
+pub mod algebra;
+pub mod calibration;
+pub mod evaluation;
+pub mod guard;
+pub mod logistic;
+pub mod occlusion;
+pub mod robustness;
+pub mod statistics;
+pub mod subtype;

@@ -1,0 +1,224 @@
+//! Changes every radiograph and asks the models.
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    sync::atomic::{AtomicBool, Ordering},
+};
+
+use data::{Files, Sample, SkipReason};
+use decode::Radiograph;
+use engine::{Card, Examination, Model, ModelError};
+use image::{ImageError, ImageFormat};
+use indicatif::ProgressBar;
+use rayon::prelude::*;
+use shared::{
+    contract::Fit,
+    guard,
+    verdict::{Digest, Refusal},
+};
+
+use super::change::{Change, ChangeError, grey};
+
+/// What a model says of one radiograph.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Answer {
+    /// Probability of pneumonia.
+    pub probability: f32,
+    /// True if the box would refuse the picture instead of telling that.
+    pub withheld: bool,
+}
+
+/// What the models say of one radiograph, one answer for each model.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Answers {
+    /// As it is.
+    pub base: Vec<Answer>,
+    /// After each change, or why it cannot be judged at all.
+    pub changed: Vec<Result<Vec<Answer>, Refusal>>,
+}
+
+/// Why the answers are not there.
+#[derive(Debug, thiserror::Error)]
+pub enum RobustnessError {
+    /// a file cannot be read
+    #[error("{name}: {reason}: leave the data alone while they are read")]
+    Unreadable {
+        /// The file.
+        name: String,
+        /// Why.
+        reason: SkipReason,
+    },
+    /// a change cannot be made
+    #[error("{name}, {change}: {source}")]
+    Change {
+        /// The file.
+        name: String,
+        /// The change.
+        change: &'static str,
+        /// Why.
+        source: ChangeError,
+    },
+    /// a model cannot be run
+    #[error(transparent)]
+    Model(#[from] ModelError),
+    /// a changed radiograph cannot be written
+    #[error("cannot write {}: {source}: name a folder that can be written", path.display())]
+    Write {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: ImageError,
+    },
+    /// the flag was raised
+    #[error("stopped: the figures of a part of the radiographs would mislead, so none are given")]
+    Stopped,
+}
+
+/// What is measured.
+pub struct Measurement<'a> {
+    /// The models to ask.
+    pub models: &'a [Model],
+    /// The changes to make.
+    pub changes: &'a [&'static Change],
+    /// Where the radiographs are.
+    pub files: &'a Files,
+    /// The radiographs.
+    pub samples: &'a [&'a Sample],
+    /// Folder to write what comes out to, as `NAME/CHANGE.png`.
+    pub keep: Option<&'a Path>,
+}
+
+impl Measurement<'_> {
+    /// Reads the samples' files anew, makes each of the changes and asks the models, on all processors. Each of them holds
+    /// one radiograph and one changed form of it at a time. Ends early when `stop` is raised.
+    pub fn answers(&self, bar: &ProgressBar, stop: &AtomicBool) -> Result<Vec<Answers>, RobustnessError> {
+        self.samples
+            .par_iter()
+            .map(|sample| {
+                let radiograph = read(self.files, &sample.name, Some(sample.digest))?;
+                let grey = grey(&radiograph);
+                let base = self.judge("unchanged", &radiograph, sample)?;
+                let mut changed = Vec::with_capacity(self.changes.len());
+                for change in self.changes {
+                    if stop.load(Ordering::Relaxed) {
+                        return Err(RobustnessError::Stopped);
+                    }
+                    changed.push(match change.apply(&radiograph, &grey, sample.digest) {
+                        Ok(radiograph) => Ok(self.judge(change.name, &radiograph, sample)?),
+                        Err(ChangeError::Refused(refusal)) => Err(refusal),
+                        Err(source) => {
+                            let (name, change) = (sample.name.clone(), change.name);
+                            return Err(RobustnessError::Change { name, change, source });
+                        }
+                    });
+                }
+                bar.inc(1);
+                Ok(Answers { base, changed })
+            })
+            .collect()
+    }
+
+    fn judge(&self, change: &str, radiograph: &Radiograph, sample: &Sample) -> Result<Vec<Answer>, RobustnessError> {
+        if let Some(folder) = self.keep {
+            let folder = folder.join(&sample.name);
+            let path = folder.join(format!("{change}.png"));
+            let made = fs::create_dir_all(&folder).map_err(ImageError::IoError);
+            made.and_then(|()| radiograph.image().save_with_format(&path, ImageFormat::Png))
+                .map_err(|source| RobustnessError::Write { path, source })?;
+        }
+        Ok(judged(self.models, radiograph)?)
+    }
+}
+
+/// Decodes a file. With a digest, it must still be the file that had it.
+pub(super) fn read(files: &Files, name: &str, digest: Option<Digest>) -> Result<Radiograph, RobustnessError> {
+    let unreadable = |reason| RobustnessError::Unreadable { name: name.to_owned(), reason };
+    let bytes = files.read(name).map_err(unreadable)?;
+    if digest.is_some_and(|digest| Digest::of(&bytes) != digest) {
+        return Err(unreadable(SkipReason::Unreadable("it was changed while it was read".to_owned())));
+    }
+    decode::decode(&bytes).map_err(|refusal| unreadable(SkipReason::Refused(refusal)))
+}
+
+/// What each model says of a radiograph. It is prepared once for models with the same input.
+pub(super) fn judged(models: &[Model], radiograph: &Radiograph) -> Result<Vec<Answer>, ModelError> {
+    let picture = radiograph.picture();
+    let good = guard::check_picture(&picture).is_ok();
+    let mut inputs: Vec<((u16, Fit), Vec<u8>)> = Vec::new();
+    models
+        .iter()
+        .map(|model| {
+            let Card { contract, guard, .. } = model.card();
+            let shape = (contract.side, contract.fit);
+            let index = inputs.iter().position(|(known, _)| *known == shape).unwrap_or_else(|| {
+                inputs.push((shape, picture.prepare(contract, false)));
+                inputs.len() - 1
+            });
+            let input = &inputs[index].1;
+            let Examination { score, features, .. } = model.examine(input)?;
+            let told = good
+                && guard::check_input(input, contract, guard.as_ref()).is_ok()
+                && guard::check_features(&features, guard.as_ref()).is_ok();
+            Ok(Answer { probability: score.probability, withheld: !told })
+        })
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use data::{Dataset, synthetic};
+    use engine::DEFAULT_MODEL;
+
+    use super::*;
+    use crate::robustness::chosen;
+
+    #[test]
+    fn answers_on_synthetic_radiographs_are_those_of_the_engine() {
+        let folder = tempfile::tempdir().unwrap();
+        synthetic::write(folder.path(), 6, 1).unwrap();
+        let models = [(); 2].map(|()| Model::from_bytes(DEFAULT_MODEL).unwrap());
+        let data = synthetic::dataset(6, 1, &models[0].card().contract).unwrap();
+        // The digests of drawings are those of their pixels, not of files.
+        let data = Dataset {
+            samples: data
+                .samples
+                .into_iter()
+                .map(|sample| {
+                    let name = format!("{}/{}", sample.label.folder(), sample.name);
+                    let digest = Digest::of(&fs::read(folder.path().join(&name)).unwrap());
+                    Sample { name, digest, ..sample }
+                })
+                .collect(),
+            ..data
+        };
+        let samples: Vec<&Sample> = data.samples.iter().collect();
+        let files = Files::open(folder.path()).unwrap();
+        let changes = chosen(&["lossless".to_owned(), "mirrored".to_owned()]).unwrap();
+        let kept = tempfile::tempdir().unwrap();
+        let judge = |stop: bool| {
+            let keep = Some(kept.path());
+            let measurement =
+                Measurement { models: &models, changes: &changes, files: &files, samples: &samples, keep };
+            measurement.answers(&ProgressBar::hidden(), &AtomicBool::new(stop))
+        };
+        let answers = judge(false).unwrap();
+        for (sample, answer) in samples.iter().zip(&answers) {
+            let expected = models[0].classify(&sample.pixels).unwrap().probability;
+            assert_eq!(answer.base.iter().map(|base| base.probability).collect::<Vec<_>>(), [expected; 2]);
+            assert_eq!(answer.changed[..3], [(); 3].map(|()| Ok(answer.base.clone())));
+        }
+        assert!(answers.iter().any(|answer| answer.changed[3].as_ref() != Ok(&answer.base)));
+        assert_eq!(judge(false).unwrap(), answers);
+        assert!(matches!(judge(true), Err(RobustnessError::Stopped)));
+
+        let path = kept.path().join(&samples[0].name);
+        let [unchanged, mirrored] =
+            ["unchanged", "mirrored"].map(|name| image::open(path.join(format!("{name}.png"))).unwrap());
+        assert_eq!(unchanged.fliph(), mirrored);
+
+        fs::write(folder.path().join(&samples[2].name), b"other").unwrap();
+        let error = judge(false).unwrap_err().to_string();
+        assert!(error.contains(&samples[2].name) && error.contains("changed"), "{error}");
+    }
+}

@@ -1,0 +1,391 @@
+//! The figures of a model after each change.
+
+use data::Sample;
+use rayon::prelude::*;
+use serde::Serialize;
+use shared::verdict::{OperatingPoint, Verdict};
+
+use super::{
+    change::{Change, Kind},
+    run::{Answer, Answers},
+};
+use crate::{
+    evaluation::{Estimate, Interval, Judged, Paired, Ranked},
+    statistics::Proportion,
+};
+
+/// A model's figures after one change, and against the same radiographs without it.
+#[derive(Clone, Debug, Serialize)]
+pub struct Row {
+    /// Name of the change; `unchanged` for the first row.
+    pub change: &'static str,
+    /// What the change is for; `None` in the first row.
+    pub kind: Option<Kind>,
+    /// Radiographs judged.
+    pub images: usize,
+    /// Radiographs that cannot be judged after the change; they are in no figure of this row.
+    pub unjudged: usize,
+    /// Share of those judged that the box would refuse by its guard; the other figures are of these, too.
+    pub withheld: Option<Proportion>,
+    /// Share of those judged of which the box would say *normal* or *pneumonia*, and would be wrong.
+    pub told_wrong: Option<Proportion>,
+    /// Area under the receiver operating characteristic; `None` with one class only.
+    pub auroc: Option<f64>,
+    /// Share of right decisions at the threshold.
+    pub accuracy: Option<Proportion>,
+    /// Expected calibration error over ten bins.
+    pub calibration_error: f64,
+    /// Mean probability of pneumonia of the normal radiographs and of those with pneumonia.
+    pub mean_probability: [Option<f64>; 2],
+    /// Against no change; `None` in the first row.
+    pub against_unchanged: Option<Shift>,
+}
+
+/// After a change less before it.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+pub struct Difference {
+    /// On the radiographs of the row.
+    pub value: f64,
+    /// Its 95 % interval by bootstrap over patients; `None` where a class has a single patient.
+    #[serde(flatten)]
+    pub interval: Option<Interval>,
+}
+
+impl From<Estimate> for Difference {
+    fn from(estimate: Estimate) -> Self {
+        Self { value: estimate.value, interval: estimate.by_patient }
+    }
+}
+
+/// What a change did.
+#[derive(Clone, Debug, Serialize)]
+pub struct Shift {
+    /// Of AUROC.
+    pub auroc: Option<Difference>,
+    /// Of accuracy.
+    pub accuracy: Option<Difference>,
+    /// Of the expected calibration error.
+    pub calibration_error: f64,
+    /// Radiographs that are decided otherwise.
+    pub decision_flips: usize,
+    /// The same as a share.
+    pub decision_flip_share: Option<Proportion>,
+    /// Radiographs with another verdict: refer counts as one.
+    pub verdict_flips: usize,
+    /// Mean magnitude of the difference of probability.
+    pub mean_difference: f64,
+    /// Largest magnitude of the difference of probability.
+    pub largest_difference: f64,
+}
+
+/// The rows of model number `model`: without a change, then after each. `samples` and `answers` are of the same
+/// radiographs in the same order.
+pub fn rows(
+    model: usize,
+    point: OperatingPoint,
+    changes: &[&'static Change],
+    samples: &[&Sample],
+    answers: &[Answers],
+) -> Vec<Row> {
+    let images = || samples.iter().zip(answers);
+    let base: Vec<Told> = images().map(|(sample, a)| Told::of(sample, a.base[model])).collect();
+    let after = changes.par_iter().enumerate().map(|(number, change)| {
+        let told = |(sample, a): (&&Sample, &Answers)| {
+            let changed = a.changed[number].as_ref().ok()?;
+            Some((Judged::of(sample, a.base[model].probability), Told::of(sample, changed[model])))
+        };
+        let (before, after): (Vec<Judged>, Vec<Told>) = images().filter_map(told).unzip();
+        let mut row = Row::of(change.name, Some(change.kind), &after, point);
+        row.unjudged = answers.len() - after.len();
+        let after: Vec<Judged> = after.into_iter().map(|told| told.judged).collect();
+        row.against_unchanged = Some(Shift::of(&before, &after, point));
+        row
+    });
+    let after: Vec<Row> = after.collect();
+    [Row::of("unchanged", None, &base, point)].into_iter().chain(after).collect()
+}
+
+/// A radiograph that was judged, and whether the box would tell the answer.
+struct Told {
+    judged: Judged,
+    withheld: bool,
+}
+
+impl Told {
+    fn of(sample: &Sample, answer: Answer) -> Self {
+        Self { judged: Judged::of(sample, answer.probability), withheld: answer.withheld }
+    }
+
+    /// True if the box would say something definite, and it is wrong.
+    fn is_wrong(&self, point: OperatingPoint) -> bool {
+        let right = match point.verdict(self.judged.probability) {
+            Verdict::Normal => !self.judged.label.positive(),
+            Verdict::Pneumonia => self.judged.label.positive(),
+            Verdict::Refer => true,
+        };
+        !self.withheld && !right
+    }
+}
+
+/// AUROC, accuracy and expected calibration error.
+fn figures(judged: &[Judged], point: OperatingPoint) -> (Option<f64>, Option<Proportion>, f64) {
+    let (ranked, once) = (Ranked::of(judged), vec![1; judged.len()]);
+    let all = ranked.weighted(&once, point);
+    (all.auroc(), Proportion::of(all.right(), all.images()), all.calibration_error().unwrap_or(0.0))
+}
+
+fn mean(values: impl Iterator<Item = f64>) -> Option<f64> {
+    let (sum, count) = values.fold((0.0, 0_usize), |(sum, count), value| (sum + value, count + 1));
+    (count > 0).then(|| sum / count as f64)
+}
+
+impl Row {
+    fn of(change: &'static str, kind: Option<Kind>, told: &[Told], point: OperatingPoint) -> Self {
+        let judged: Vec<Judged> = told.iter().map(|told| told.judged.clone()).collect();
+        let (auroc, accuracy, calibration_error) = figures(&judged, point);
+        let share = |is: &dyn Fn(&Told) -> bool| Proportion::of(told.iter().filter(|t| is(t)).count(), told.len());
+        let mean_of = |positive: bool| {
+            mean(judged.iter().filter(|j| j.label.positive() == positive).map(|j| f64::from(j.probability)))
+        };
+        Self {
+            change,
+            kind,
+            images: judged.len(),
+            unjudged: 0,
+            withheld: share(&|told| told.withheld),
+            told_wrong: share(&|told| told.is_wrong(point)),
+            auroc,
+            accuracy,
+            calibration_error,
+            mean_probability: [mean_of(false), mean_of(true)],
+            against_unchanged: None,
+        }
+    }
+}
+
+impl Shift {
+    fn of(before: &[Judged], after: &[Judged], point: OperatingPoint) -> Self {
+        let paired = Paired::of((after, point), (before, point));
+        let [error_before, error_after] = [before, after].map(|judged| figures(judged, point).2);
+        let pairs = || before.iter().zip(after).map(|(b, a)| (b.probability, a.probability));
+        let differences = || pairs().map(|(b, a)| f64::from((a - b).abs()));
+        let right = |judged: &Judged| judged.right(point.threshold);
+        let decision_flips = before.iter().zip(after).filter(|(b, a)| right(b) != right(a)).count();
+        Self {
+            auroc: paired.auroc_difference.map(Difference::from),
+            accuracy: paired.accuracy_difference.map(Difference::from),
+            calibration_error: error_after - error_before,
+            decision_flips,
+            decision_flip_share: Proportion::of(decision_flips, after.len()),
+            verdict_flips: pairs().filter(|&(b, a)| point.verdict(b) != point.verdict(a)).count(),
+            mean_difference: mean(differences()).unwrap_or(0.0),
+            largest_difference: differences().fold(0.0, f64::max),
+        }
+    }
+}
+
+/// How a table is written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Style {
+    /// Columns for the eye, on a terminal.
+    Text,
+    /// GitHub's Markdown.
+    Markdown,
+}
+
+/// The rows with their headings, as text of this style.
+pub fn table(rows: &[Row], style: Style) -> String {
+    let headings = [
+        "change",
+        "images",
+        "AUROC",
+        "Δ AUROC (95 %)",
+        "accuracy",
+        "Δ accuracy (95 %)",
+        "flips",
+        "% (95 %)",
+        "verdict flips",
+        "mean |Δp|",
+        "max |Δp|",
+        "p normal",
+        "p pneumonia",
+        "ECE",
+        "withheld %",
+        "told wrong % (95 %)",
+    ];
+    let cells = rows.iter().map(|row| {
+        let shift = row.against_unchanged.as_ref();
+        let of = |value: fn(&Shift) -> String| shift.map_or_else(String::new, value);
+        vec![
+            row.change.to_owned(),
+            row.images.to_string(),
+            number(row.auroc, 4),
+            of(|s| difference(s.auroc, 4)),
+            number(row.accuracy.map(|a| a.value), 3),
+            of(|s| difference(s.accuracy, 3)),
+            of(|s| s.decision_flips.to_string()),
+            of(|s| percent(s.decision_flip_share)),
+            of(|s| s.verdict_flips.to_string()),
+            of(|s| format!("{:.3}", s.mean_difference)),
+            of(|s| format!("{:.3}", s.largest_difference)),
+            number(row.mean_probability[0], 3),
+            number(row.mean_probability[1], 3),
+            format!("{:.3}", row.calibration_error),
+            number(row.withheld.map(|share| 100.0 * share.value), 1),
+            percent(row.told_wrong),
+        ]
+    });
+    layout(&headings, &cells.collect::<Vec<_>>(), style)
+}
+
+/// `places` decimals; nothing for what has no value.
+pub(super) fn number(value: Option<f64>, places: usize) -> String {
+    value.map_or_else(String::new, |value| format!("{value:.places$}"))
+}
+
+/// A share in percent with its interval.
+fn percent(share: Option<Proportion>) -> String {
+    share
+        .map_or_else(String::new, |p| format!("{:.1} ({:.1} to {:.1})", 100.0 * p.value, 100.0 * p.low, 100.0 * p.high))
+}
+
+fn difference(difference: Option<Difference>, places: usize) -> String {
+    // Adding zero turns −0 into 0.
+    let signed = |value: f64| {
+        let text = format!("{value:+.places$}");
+        if text.trim_start_matches(['+', '-', '0', '.']).is_empty() { format!("{:.places$}", 0.0) } else { text }
+    };
+    let interval =
+        |i: Option<Interval>| i.map_or_else(String::new, |i| format!(" ({} to {})", signed(i.low), signed(i.high)));
+    difference.map_or_else(String::new, |d| signed(d.value) + &interval(d.interval))
+}
+
+/// Headings and cells, the first column to the left, the others to the right.
+pub fn layout(headings: &[&str], rows: &[Vec<String>], style: Style) -> String {
+    let headings: Vec<String> = headings.iter().map(|&heading| heading.to_owned()).collect();
+    if style == Style::Markdown {
+        let line = |cells: &[String]| {
+            format!("| {} |\n", cells.iter().map(|c| c.replace('|', "\\|")).collect::<Vec<_>>().join(" | "))
+        };
+        let rule = format!("|---|{}\n", "--:|".repeat(headings.len() - 1));
+        return [line(&headings), rule].into_iter().chain(rows.iter().map(|row| line(row))).collect();
+    }
+    let width = |column: usize| {
+        let cells = rows.iter().map(|row| &row[column]).chain([&headings[column]]);
+        cells.map(|cell| cell.chars().count()).max().unwrap_or(0)
+    };
+    let widths: Vec<usize> = (0..headings.len()).map(width).collect();
+    let mut text = String::new();
+    for row in [&headings].into_iter().chain(rows) {
+        let line = row.iter().zip(&widths).enumerate().map(|(column, (cell, &width))| {
+            if column == 0 { format!("{cell:<width$}") } else { format!("  {cell:>width$}") }
+        });
+        text += line.collect::<String>().trim_end();
+        text.push('\n');
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use data::Label;
+    use shared::verdict::{Digest, Refusal};
+
+    use super::*;
+    use crate::robustness::chosen;
+
+    const POINT: OperatingPoint = OperatingPoint { threshold: 0.5, refer_from: 0.25, refer_to: 0.75 };
+
+    /// Four radiographs, each of a patient of its own; the last one cannot be judged after the second change, and the guard
+    /// refuses the second one after the first change.
+    fn example() -> Vec<Row> {
+        let changes = chosen(&["png".to_owned(), "mirrored".to_owned()]).unwrap();
+        let base = [0.125, 0.375, 0.625, 1.0];
+        let mirrored = [Ok(0.125), Ok(0.625), Ok(0.375), Err(Refusal::TooSmall)];
+        let answer = |probability| vec![Answer { probability, withheld: false }];
+        let mut answers: Vec<Answers> = base
+            .into_iter()
+            .zip(mirrored)
+            .map(|(base, mirrored)| Answers {
+                base: answer(base),
+                changed: vec![Ok(answer(base)), mirrored.map(answer)],
+            })
+            .collect();
+        answers[1].changed[0] = Ok(vec![Answer { probability: 0.375, withheld: true }]);
+        let sample = |(patient, label): (&str, Label)| Sample {
+            name: format!("{patient}.png"),
+            label,
+            subtype: None,
+            patient: patient.to_owned(),
+            official: None,
+            digest: Digest::of(patient.as_bytes()),
+            pixels: Vec::new(),
+        };
+        let samples =
+            [("a", Label::Normal), ("b", Label::Normal), ("c", Label::Pneumonia), ("d", Label::Pneumonia)].map(sample);
+        rows(0, POINT, &changes, &samples.each_ref(), &answers)
+    }
+
+    #[test]
+    fn figures_of_a_small_table() {
+        let [unchanged, same, mirrored] = example().try_into().unwrap();
+        assert_eq!([&unchanged, &same].map(|row| row.withheld.unwrap().value), [0.0, 0.25]);
+        assert!(unchanged.against_unchanged.is_none() && unchanged.kind.is_none());
+        assert_eq!((unchanged.images, unchanged.auroc), (4, Some(1.0)));
+        assert_eq!(unchanged.mean_probability, [Some(0.25), Some(0.8125)]);
+        let shift = same.against_unchanged.unwrap();
+        let none = Difference { value: 0.0, interval: Some(Interval { low: 0.0, high: 0.0 }) };
+        assert_eq!(shift.auroc, Some(none));
+        assert_eq!(serde_json::to_value(none).unwrap(), serde_json::json!({ "value": 0.0, "low": 0.0, "high": 0.0 }));
+        assert_eq!((shift.decision_flips, shift.verdict_flips, shift.largest_difference), (0, 0, 0.0));
+
+        assert_eq!((mirrored.images, mirrored.unjudged, mirrored.kind), (3, 1, Some(Kind::Shift)));
+        // Of the three that are left, one normal lies above the only one with pneumonia.
+        assert_eq!(mirrored.auroc, Some(0.5));
+        let shift = mirrored.against_unchanged.unwrap();
+        // Of those with pneumonia a single patient is left: there is none to draw instead.
+        assert_eq!(shift.auroc, Some(Difference { value: -0.5, interval: None }));
+        assert!((shift.accuracy.unwrap().value + 2.0 / 3.0).abs() < 1e-12);
+        // Both decisions that change stay within the band of uncertainty.
+        assert_eq!((shift.decision_flips, shift.verdict_flips), (2, 0));
+        assert_eq!(shift.decision_flip_share, Proportion::of(2, 3));
+        assert!((shift.mean_difference - 0.5 / 3.0).abs() < 1e-12);
+        assert_eq!(shift.largest_difference, 0.25);
+    }
+
+    #[test]
+    fn what_is_told_wrong_is_definite_and_not_withheld() {
+        let told = |label: Label, probability: f32, withheld: bool| {
+            let judged = Judged {
+                name: String::new(),
+                label,
+                subtype: None,
+                patient: String::new(),
+                official: None,
+                probability,
+            };
+            Told { judged, withheld }.is_wrong(POINT)
+        };
+        assert!(told(Label::Normal, 0.9, false) && told(Label::Pneumonia, 0.1, false));
+        assert!(!told(Label::Normal, 0.1, false) && !told(Label::Pneumonia, 0.9, false));
+        // Referred, or refused.
+        assert!(!told(Label::Normal, 0.6, false) && !told(Label::Normal, 0.9, true));
+    }
+
+    #[test]
+    fn table_as_text_and_as_markdown() {
+        let rows = example();
+        let text = table(&rows, Style::Text);
+        let lines: Vec<&str> = text.lines().collect();
+        assert_eq!(lines.len(), 4);
+        assert!(lines[1].starts_with("unchanged       4  1.0000"), "{text}");
+        assert!(lines[2].contains("0.0000 (0.0000 to 0.0000)"), "{text}");
+        assert!(lines[3].contains("  -0.5000     0.333  "), "{text}");
+        assert!(lines[3].contains("66.7 (20.8 to 93.9)"), "{text}");
+        let markdown = table(&rows, Style::Markdown);
+        assert!(markdown.starts_with("| change | images | AUROC |"), "{markdown}");
+        assert!(markdown.contains("mean \\|Δp\\|"), "{markdown}");
+        let columns = |line: &str| line.replace("\\|", "").matches('|').count();
+        assert!(markdown.lines().all(|line| columns(line) == 17), "{markdown}");
+    }
+}

@@ -1,0 +1,200 @@
+//! Bacterial against viral pneumonia: a logistic regression on the features that the network has learnt for pneumonia.
+//!
+//! The network itself is not changed by it. Whether the answer may be shown is another question: see [`BAR`].
+
+use data::{Dataset, Label, Subtype};
+use engine::{Card, Model, ModelError, Subtypes};
+use rayon::prelude::*;
+use serde::Serialize;
+use shared::verdict::OperatingPoint;
+
+use crate::{
+    algebra::solve,
+    evaluation::{Estimate, Judged, Measurement},
+    logistic::{self, sigmoid},
+};
+
+/// The lower end of the 95 % interval of the AUROC between the two kinds that a model must reach before a screen may name
+/// them. Below, one answer in several would send a child to the wrong treatment.
+pub const BAR: f64 = 0.95;
+
+/// How well a model tells bacterial from viral pneumonia.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+pub struct Told {
+    /// Radiographs with pneumonia of a known kind.
+    pub images: usize,
+    /// Chance that a viral one has higher log-odds of a virus than a bacterial one.
+    pub auroc: Option<Estimate>,
+    /// Share told rightly, where half and half is the threshold.
+    pub accuracy: Option<Estimate>,
+    /// [`BAR`].
+    pub bar: f64,
+    /// Whether the whole interval of the AUROC on these radiographs lies at or above it. That says something of the model only
+    /// where nothing was fitted on them.
+    pub interval_above_bar: bool,
+}
+
+/// Measures on the radiographs named. `None` where the model does not tell the kinds.
+pub fn measure(model: &Model, data: &Dataset, indices: &[usize]) -> Result<Option<Told>, ModelError> {
+    let Some(subtypes) = &model.card().subtypes else { return Ok(None) };
+    // The measures know two classes; here a virus is the positive one.
+    let judge = |&i: &usize| -> Option<Result<Judged, ModelError>> {
+        let sample = &data.samples[i];
+        let label = match sample.subtype? {
+            Subtype::Bacteria => Label::Normal,
+            Subtype::Virus => Label::Pneumonia,
+        };
+        let judged = model.examine(&sample.pixels).map(|examination| {
+            let logit = subtypes.virus_logit(&examination.features).unwrap_or(f32::NAN);
+            Judged { label, subtype: None, official: None, ..Judged::of(sample, sigmoid(logit)) }
+        });
+        Some(judged)
+    };
+    let judged: Vec<Judged> = indices.par_iter().filter_map(judge).collect::<Result<_, _>>()?;
+    let card = Card { point: OperatingPoint::HALF, points: None, ..model.card().clone() };
+    let estimates = Measurement::of(&judged, &card).estimates;
+    let lowest = estimates.auroc.and_then(|auroc| auroc.by_patient).map(|interval| interval.low);
+    Ok(Some(Told {
+        images: judged.len(),
+        auroc: estimates.auroc,
+        accuracy: estimates.accuracy,
+        bar: BAR,
+        interval_above_bar: lowest.is_some_and(|low| low >= BAR),
+    }))
+}
+
+/// Penalties of the squared weights of standardised features that are tried, in units of one radiograph's loss.
+const PENALTIES: [f64; 4] = [1.0, 10.0, 100.0, 1000.0];
+
+/// Steps of Newton's method at most; it takes about ten.
+const STEPS: usize = 50;
+
+/// Fits on the radiographs `train` with pneumonia of a known kind, with the penalty that does best on those of
+/// `validation`. `None` where the model has no features or a part lacks a kind.
+pub fn fit(
+    model: &Model,
+    data: &Dataset,
+    train: &[usize],
+    validation: &[usize],
+) -> Result<Option<Subtypes>, ModelError> {
+    let [train, validation] = [rows(model, data, train)?, rows(model, data, validation)?];
+    let both = |rows: &[Row]| rows.iter().any(|row| row.virus) && rows.iter().any(|row| !row.virus);
+    if !both(&train) || !both(&validation) || train[0].features.is_empty() {
+        return Ok(None);
+    }
+    let scale = Scale::of(&train);
+    let standard: Vec<(Vec<f64>, bool)> = train.iter().map(|row| (scale.apply(&row.features), row.virus)).collect();
+    let candidates = PENALTIES.into_iter().filter_map(|penalty| {
+        let subtypes = scale.undo(&regress(&standard, penalty)?);
+        Some((loss(&subtypes, &validation), subtypes))
+    });
+    Ok(candidates.min_by(|(a, _), (b, _)| a.total_cmp(b)).map(|(_, subtypes)| subtypes))
+}
+
+/// A radiograph with pneumonia.
+struct Row {
+    features: Vec<f32>,
+    virus: bool,
+}
+
+fn rows(model: &Model, data: &Dataset, indices: &[usize]) -> Result<Vec<Row>, ModelError> {
+    indices
+        .par_iter()
+        .filter_map(|&i| Some((&data.samples[i], data.samples[i].subtype? == Subtype::Virus)))
+        .map(|(sample, virus)| Ok(Row { features: model.examine(&sample.pixels)?.features, virus }))
+        .collect()
+}
+
+/// Mean and standard deviation of each feature.
+struct Scale(Vec<(f64, f64)>);
+
+impl Scale {
+    fn of(rows: &[Row]) -> Self {
+        let count = rows.len() as f64;
+        let moments = |feature: usize| {
+            let values = || rows.iter().map(|row| f64::from(row.features[feature]));
+            let mean = values().sum::<f64>() / count;
+            let variance = values().map(|value| (value - mean).powi(2)).sum::<f64>() / count;
+            (mean, if variance > 0.0 { variance.sqrt() } else { 1.0 })
+        };
+        Self((0..rows[0].features.len()).map(moments).collect())
+    }
+
+    /// Standardised features and a last one that is always 1.
+    fn apply(&self, features: &[f32]) -> Vec<f64> {
+        let standard =
+            features.iter().zip(&self.0).map(|(&value, (mean, deviation))| (f64::from(value) - mean) / deviation);
+        standard.chain([1.0]).collect()
+    }
+
+    /// Weights of standardised features as weights of the features themselves.
+    fn undo(&self, weights: &[f64]) -> Subtypes {
+        let scaled: Vec<f64> = weights.iter().zip(&self.0).map(|(weight, (_, deviation))| weight / deviation).collect();
+        let shift: f64 = scaled.iter().zip(&self.0).map(|(weight, (mean, _))| weight * mean).sum();
+        let bias = (weights[self.0.len()] - shift) as f32;
+        Subtypes { weights: scaled.iter().map(|&weight| weight as f32).collect(), bias }
+    }
+}
+
+/// Mean cross-entropy.
+fn loss(subtypes: &Subtypes, rows: &[Row]) -> f64 {
+    let one = |row: &Row| {
+        let logit = f64::from(subtypes.virus_logit(&row.features).unwrap_or(0.0));
+        logistic::loss(logit, f64::from(u8::from(row.virus)))
+    };
+    rows.iter().map(one).sum::<f64>() / rows.len() as f64
+}
+
+/// Logistic regression with `penalty / 2` times the sum of the squared weights, all but the last, by Newton's method.
+fn regress(rows: &[(Vec<f64>, bool)], penalty: f64) -> Option<Vec<f64>> {
+    let count = rows.first()?.0.len();
+    let mut weights = vec![0.0; count];
+    for _ in 0..STEPS {
+        let mut gradient: Vec<f64> = weights.iter().map(|weight| penalty * weight).collect();
+        gradient[count - 1] = 0.0;
+        let mut hessian = vec![vec![0.0; count]; count];
+        for (i, row) in hessian.iter_mut().enumerate() {
+            row[i] = if i + 1 < count { penalty } else { 1e-9 };
+        }
+        for (x, virus) in rows {
+            let z: f64 = x.iter().zip(&weights).map(|(x, weight)| x * weight).sum();
+            let p = 1.0 / (1.0 + (-z).exp());
+            let (error, curvature) = (p - f64::from(u8::from(*virus)), p * (1.0 - p));
+            for (i, value) in x.iter().enumerate() {
+                gradient[i] += error * value;
+                hessian[i][..=i].iter_mut().zip(x).for_each(|(sum, other)| *sum += curvature * value * other);
+            }
+        }
+        let step = solve(hessian, gradient)?;
+        weights.iter_mut().zip(&step).for_each(|(weight, step)| *weight -= step);
+        if step.iter().all(|step| step.abs() < 1e-9) {
+            break;
+        }
+    }
+    Some(weights)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn weights_are_those_that_truths_were_drawn_by() {
+        // Log-odds 1.5 x - 0.5, where x goes over 0 ± 2, seen through features 3 x + 7 and a constant.
+        let (mut rows, mut random) = (Vec::new(), 1_u32);
+        for i in 0..20_000 {
+            let x = (i % 401) as f32 / 100.0 - 2.0;
+            random = random.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+            let virus = f64::from(random) / f64::from(u32::MAX) < 1.0 / (1.0 + f64::from(0.5 - 1.5 * x).exp());
+            rows.push(Row { features: vec![3.0 * x + 7.0, 4.0], virus });
+        }
+        let scale = Scale::of(&rows);
+        let standard: Vec<_> = rows.iter().map(|row| (scale.apply(&row.features), row.virus)).collect();
+        let subtypes = scale.undo(&regress(&standard, 1.0).unwrap());
+        let at = |x: f32| subtypes.virus_logit(&[3.0 * x + 7.0, 4.0]).unwrap();
+        assert!((at(0.0) + 0.5).abs() < 0.1 && (at(1.0) - 1.0).abs() < 0.15, "{} {}", at(0.0), at(1.0));
+        let flat = scale.undo(&regress(&standard, 1e9).unwrap());
+        assert!((flat.virus_logit(&[10.0, 4.0]).unwrap() - flat.virus_logit(&[7.0, 4.0]).unwrap()).abs() < 1e-3);
+        assert!(loss(&subtypes, &rows) < loss(&flat, &rows));
+    }
+}

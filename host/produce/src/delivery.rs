@@ -1,0 +1,265 @@
+//! From a trained network to models that are measured: the one place where training, export, quantization and the
+//! engine of the box meet.
+
+use std::{io, path::Path};
+
+use base::files;
+use data::{Dataset, split::Split};
+use engine::{CARD_KEY, Card, Model, ModelError};
+use learn::network::Layers;
+use measure::{
+    calibration::{Calibrator, RIGHT_OUTSIDE_BAND, operating_points, outlines},
+    evaluation::score,
+    guard,
+    statistics::{Figures, Proportion, Scored, flips, refer_band},
+    subtype,
+};
+use prost::Message;
+use rand::{SeedableRng, seq::SliceRandom};
+use rand_chacha::ChaCha8Rng;
+use rayon::prelude::*;
+use serde::Serialize;
+use shared::verdict::{OperatingPoint, Profile};
+
+use crate::{
+    export,
+    quantize::{self, QuantizeError, quantize},
+};
+
+/// Training images that the quantizer looks at.
+const CALIBRATION_IMAGES: usize = 400;
+
+/// A model and how it did on the test part.
+#[derive(Clone, Debug, Serialize)]
+pub struct ModelResult {
+    /// `float32` or `int8`.
+    pub name: String,
+    /// Name of the file in the run's folder.
+    pub file: String,
+    /// SHA-256 of the file, hexadecimal.
+    pub digest: String,
+    /// Its size.
+    pub bytes: u64,
+    /// Where its answers change; the band was fitted on the validation part.
+    pub point: OperatingPoint,
+    /// Its figures on the test part.
+    pub figures: Figures,
+    /// What they were computed from.
+    #[serde(skip)]
+    pub scored: Vec<Scored>,
+}
+
+/// Models and what they are worth.
+#[derive(Clone, Debug)]
+pub struct Delivery {
+    /// The models, float32 first, measured on the test part.
+    pub models: Vec<ModelResult>,
+    /// Test images on which they decide differently.
+    pub flips: usize,
+    /// How the int8 model was calibrated.
+    pub calibration: String,
+}
+
+/// Models that cannot be delivered.
+#[derive(Debug, thiserror::Error)]
+pub enum DeliveryError {
+    /// a file cannot be written
+    #[error("the models cannot be written ({0}): free some space or name another folder with `--out`")]
+    Write(#[from] io::Error),
+    /// a card cannot be put into JSON
+    #[error("the card of a model cannot be put into JSON: {0}")]
+    Card(#[from] serde_json::Error),
+    /// the engine does not take a model
+    #[error(transparent)]
+    Engine(#[from] ModelError),
+    /// the float model cannot be quantized
+    #[error(transparent)]
+    Quantize(#[from] QuantizeError),
+}
+
+/// Exports the network, quantizes the file, measures both with the engine of the box, and writes them into `folder`,
+/// each with its own figures in its card. Each has its own band of uncertainty, too; or, if they are to be calibrated, the
+/// probabilities are first made to mean what they say, and the cards of both have the same operating points, of which the
+/// balanced one decides.
+pub fn deliver(
+    mut layers: Layers,
+    card: &Card,
+    calibrated: bool,
+    data: &Dataset,
+    split: &Split,
+    folder: &Path,
+) -> Result<Delivery, DeliveryError> {
+    let learnt: Vec<&[u8]> = split.train.iter().map(|&i| data.samples[i].pixels.as_slice()).collect();
+    let mut card = Card { guard: guard::fit(&learnt, card.contract.side, card.seed), ..card.clone() };
+    // The quantizer holds some of them back to measure the drift, so their order must be random.
+    let mut shuffled = split.train.clone();
+    shuffled.shuffle(&mut ChaCha8Rng::seed_from_u64(card.seed));
+    shuffled.truncate(CALIBRATION_IMAGES);
+    let images: Vec<&[u8]> = shuffled.iter().map(|&i| data.samples[i].pixels.as_slice()).collect();
+    let mut options = quantize::Options::default();
+    if calibrated {
+        calibrate(&mut layers, &card, data, &split.validation)?;
+        // The box runs the int8 file: its points are those of both, so that what differs is arithmetic alone.
+        let trial = quantize(&export::to_onnx(&layers, &card)?, &images, options)?;
+        // Only the card changes from here on: what was found to drift least still does.
+        options.method = Some(trial.method);
+        let model = Model::from_bytes(&trial.bytes)?;
+        card.points = operating_points(&score(&model, data, &split.validation)?);
+        card.point = card.points.map_or(card.point, |points| points.of(Profile::default()));
+        card.outlines = outlines(&model, data, &split.validation)?;
+    }
+    let prefix = if data.synthetic { "synthetic-" } else { "" };
+    let place = |kind: &str| folder.join(format!("{prefix}model-{kind}.onnx"));
+    let (float, float_bytes) = measure("float32", &export::to_onnx(&layers, &card)?, data, split, &place("float32"))?;
+    let quantized = quantize(&float_bytes, &images, options)?;
+    let (int8, _) = measure("int8", &quantized.bytes, data, split, &place("int8"))?;
+    Ok(Delivery {
+        flips: flips(&float.scored, &int8.scored, float.point.threshold),
+        calibration: format!("{} on {} training images", quantized.method, images.len()),
+        models: vec![float, int8],
+    })
+}
+
+/// Makes the probabilities mean what they say on these radiographs.
+fn calibrate(layers: &mut Layers, card: &Card, data: &Dataset, validation: &[usize]) -> Result<(), DeliveryError> {
+    let model = Model::from_bytes(&export::to_onnx(layers, card)?)?;
+    let logit = |&i: &usize| Ok(model.classify(&data.samples[i].pixels)?.logit);
+    let logits: Vec<f32> = validation.par_iter().map(logit).collect::<Result<_, ModelError>>()?;
+    let positive: Vec<bool> = validation.iter().map(|&i| data.samples[i].label.positive()).collect();
+    let Calibrator { slope, intercept } = Calibrator::fit(&logits, &positive);
+    layers.calibrate(slope, intercept);
+    Ok(())
+}
+
+/// Fits the band of uncertainty on the validation part, unless the model has operating points, measures on the test part,
+/// and writes the model with all that in its card. Gives back the bytes of the file, too.
+fn measure(
+    name: &str,
+    onnx: &[u8],
+    data: &Dataset,
+    split: &Split,
+    path: &Path,
+) -> Result<(ModelResult, Vec<u8>), DeliveryError> {
+    let model = Model::from_bytes(onnx)?;
+    let mut card = model.card().clone();
+    if let Some(guard) = &mut card.guard {
+        guard.features = guard::fit_features(&model, data, &split.train)?;
+    }
+    let threshold = card.point.threshold;
+    let validation = score(&model, data, &split.validation)?;
+    if card.points.is_some() {
+        card.subtypes = subtype::fit(&model, data, &split.train, &split.validation)?;
+    } else {
+        card.point = refer_band(&validation, threshold, RIGHT_OUTSIDE_BAND);
+    }
+    let scored = score(&model, data, &split.test)?;
+    let figures = Figures::of(&scored, threshold);
+    for (part, figures) in [("validation", &Figures::of(&validation, threshold)), ("test", &figures)] {
+        let value = |p: Option<Proportion>| p.map(|p| p.value);
+        for (name, value) in [
+            ("accuracy", value(figures.accuracy)),
+            ("sensitivity", value(figures.sensitivity)),
+            ("specificity", value(figures.specificity)),
+            ("auroc", figures.auroc),
+        ] {
+            card.metrics.extend(value.map(|v| (format!("{part}.{name}"), v)));
+        }
+    }
+    let bytes = with_card(onnx, &card)?;
+    files::write_atomically(path, &bytes)?;
+    let result = ModelResult {
+        name: name.to_owned(),
+        file: path.file_name().unwrap_or_default().to_string_lossy().into_owned(),
+        digest: Model::from_bytes(&bytes)?.digest().to_string(),
+        bytes: bytes.len() as u64,
+        point: card.point,
+        figures,
+        scored,
+    };
+    Ok((result, bytes))
+}
+
+/// The same model with another card.
+fn with_card(onnx: &[u8], card: &Card) -> Result<Vec<u8>, DeliveryError> {
+    let mut file = engine::decode(onnx)?;
+    let json = serde_json::to_string(card)?;
+    for property in file.metadata_props.iter_mut().filter(|p| p.key == CARD_KEY) {
+        property.value.clone_from(&json);
+    }
+    Ok(file.encode_to_vec())
+}
+
+#[cfg(test)]
+mod tests {
+    use data::{Subtype, split::SplitKind, synthetic};
+    use learn::network::{Architecture, Design, Network};
+    use shared::contract::{Fit, InputContract};
+
+    use super::*;
+
+    /// A network that was never trained, delivered with `images` drawings.
+    fn delivered(design: &Design, images: u64, folder: &Path) -> (Dataset, Split, Delivery) {
+        let contract = InputContract { side: 32, fit: Fit::Stretch, scale: 1.0 / 255.0, zero_point: 0 };
+        let mut data = synthetic::dataset(images, 3, &contract).unwrap();
+        // Drawings have no kinds of pneumonia: these are dealt out.
+        let kinds = [Subtype::Bacteria, Subtype::Virus].into_iter().cycle();
+        let ill = data.samples.iter_mut().filter(|sample| sample.label.positive());
+        ill.zip(kinds).for_each(|(sample, kind)| sample.subtype = Some(kind));
+        let split = Split::new(&data, SplitKind::Patient, 3).unwrap();
+        let layers = Network::initialise(design, 32, 3, &learn::training::device()).unwrap().layers();
+        let card = Card {
+            synthetic: true,
+            recipe: "none".to_owned(),
+            seed: 3,
+            split: "patient".to_owned(),
+            data_digest: data.digest().to_string(),
+            ..Card::new("synthetic-test", contract)
+        };
+        let delivery = deliver(layers, &card, true, &data, &split, folder).unwrap();
+        (data, split, delivery)
+    }
+
+    #[test]
+    fn models_on_disk_are_those_that_were_measured() {
+        let design =
+            Design { architecture: Architecture::Baseline, channels: 1, widths: Vec::new(), batch_norm: false };
+        let folder = tempfile::tempdir().unwrap();
+        let (data, split, delivery) = delivered(&design, 60, folder.path());
+        let names: Vec<_> = delivery.models.iter().map(|m| m.file.as_str()).collect();
+        assert_eq!(names, ["synthetic-model-float32.onnx", "synthetic-model-int8.onnx"]);
+        for (result, int8) in delivery.models.iter().zip([false, true]) {
+            let model = Model::open(&folder.path().join(&result.file)).unwrap();
+            assert_eq!(model.digest().to_string(), result.digest);
+            assert_eq!((model.card().int8, model.card().point), (int8, result.point));
+            assert_eq!(model.card().points.map(|points| points.balanced), Some(result.point));
+            assert_eq!(model.card().metrics.get("test.auroc").copied(), result.figures.auroc);
+            for (&i, scored) in split.test.iter().zip(&result.scored) {
+                assert_eq!(model.classify(&data.samples[i].pixels).unwrap().probability, scored.probability);
+            }
+        }
+        let recipe = Model::open(&folder.path().join(names[1])).unwrap().card().recipe.clone();
+        assert!(recipe.contains(&delivery.models[0].digest), "{recipe}");
+    }
+
+    #[test]
+    fn the_card_holds_what_the_box_needs_beside_the_answer() {
+        let design =
+            Design { architecture: Architecture::Averaged, channels: 1, widths: vec![6, 12, 24], batch_norm: true };
+        let folder = tempfile::tempdir().unwrap();
+        let (data, split, delivery) = delivered(&design, 300, folder.path());
+        let [float, int8] = [0, 1].map(|n| Model::open(&folder.path().join(&delivery.models[n].file)).unwrap());
+        for model in [&float, &int8] {
+            let card = model.card();
+            let guard = card.guard.as_ref().unwrap();
+            assert_eq!(guard.images as usize, split.train.len());
+            let features = guard.features.as_ref().unwrap();
+            let held = |&&i: &&usize| features.holds(&model.examine(&data.samples[i].pixels).unwrap().features);
+            assert!(split.train.iter().filter(held).count() * 100 >= split.train.len() * 98);
+        }
+        assert_eq!(float.card().points, int8.card().points);
+        let features = |model: &Model| model.card().guard.as_ref().and_then(|guard| guard.features.clone());
+        assert_ne!(features(&float), features(&int8), "each has those of its own arithmetic");
+        let [kinds, others] = [float.card(), int8.card()].map(|card| card.subtypes.clone().unwrap());
+        assert_ne!(kinds, others, "and so weighs them in its own way");
+    }
+}

@@ -1,0 +1,202 @@
+//! The report of an evaluation: one HTML file that needs nothing from elsewhere, and tables for programs.
+
+mod charts;
+mod sections;
+#[cfg(test)]
+mod tests;
+mod thumbnails;
+mod words;
+
+use std::{fs, io, path::Path};
+
+use base::files;
+use data::{Subtype, split::SplitKind};
+use engine::Card;
+use measure::{
+    evaluation::{Against, Judged, Measurement},
+    occlusion::Occlusion,
+    statistics::{Calibration, Figures, Proportion, Scored},
+    subtype::Told,
+};
+use serde::Serialize;
+use shared::verdict::Digest;
+
+use crate::{document::html, plots::PlotError};
+
+/// What was measured on what.
+#[derive(Clone, Debug, Serialize)]
+pub struct Subject {
+    /// Name of the model.
+    pub model: String,
+    /// SHA-256 of its file, hexadecimal.
+    pub model_digest: String,
+    /// Version of Pumua that made the model.
+    pub model_version: String,
+    /// Recipe of its training.
+    pub recipe: String,
+    /// Seed of its training.
+    pub training_seed: u64,
+    /// True if it is quantized to 8-bit integers.
+    pub int8: bool,
+    /// True if it has learnt from drawings.
+    pub synthetic_model: bool,
+    /// True if it is measured on drawings.
+    pub synthetic_data: bool,
+    /// Where the data came from.
+    #[serde(skip)]
+    pub data: String,
+    /// True if these are the data that the model was trained on, of which other parts may have been learnt from.
+    pub trained_on_these_data: bool,
+    /// SHA-256 over names and files, hexadecimal.
+    pub data_digest: String,
+    /// Files left out.
+    pub skipped: usize,
+    /// How the data were dealt out; `None` if all are measured on.
+    pub split: Option<SplitKind>,
+    /// The part that is measured on, or `all`.
+    pub part: String,
+    /// Seed of the split.
+    pub seed: u64,
+    /// Why the figures may not be what they seem.
+    pub warning: Option<String>,
+    /// When it was measured, RFC 3339 in UTC.
+    #[serde(skip)]
+    pub date: String,
+}
+
+impl Subject {
+    /// What the card tells; the part is `all` of the data, which are to be filled in.
+    pub fn of(card: &Card, digest: Digest) -> Self {
+        Self {
+            model: card.name.clone(),
+            model_digest: digest.to_string(),
+            model_version: card.version.clone(),
+            recipe: card.recipe.clone(),
+            training_seed: card.seed,
+            int8: card.int8,
+            synthetic_model: card.synthetic,
+            synthetic_data: false,
+            data: String::new(),
+            trained_on_these_data: false,
+            data_digest: String::new(),
+            skipped: 0,
+            split: None,
+            part: "all".to_owned(),
+            seed: card.seed,
+            warning: None,
+            date: String::new(),
+        }
+    }
+
+    fn synthetic(&self) -> bool {
+        self.synthetic_model || self.synthetic_data
+    }
+}
+
+/// Everything that an evaluation came to.
+#[derive(Clone, Debug, Serialize)]
+pub struct Evaluation {
+    /// What was measured on what.
+    #[serde(flatten)]
+    pub subject: Subject,
+    /// Figures at the threshold, with Wilson's intervals.
+    pub figures: Figures,
+    /// Share of the verdicts *refer*, with Wilson's interval.
+    pub referred: Option<Proportion>,
+    /// How far probabilities can be taken at their word.
+    pub calibration: Calibration,
+    /// All figures, with intervals by bootstrap.
+    #[serde(flatten)]
+    pub measurement: Measurement,
+    /// Beside another model.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub against: Option<Against>,
+    /// Bacterial against viral pneumonia, where the model tells them apart.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub bacteria_or_virus: Option<Told>,
+    /// What covering places did to the answers, if that was measured.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub occlusion: Option<Occlusion>,
+    /// The radiographs and the answers.
+    #[serde(skip)]
+    pub judged: Vec<Judged>,
+}
+
+impl Evaluation {
+    /// Measures a model's answers.
+    pub fn of(subject: Subject, card: &Card, judged: Vec<Judged>, against: Option<Against>) -> Self {
+        let scored: Vec<Scored> = judged
+            .iter()
+            .map(|j| Scored { positive: j.label.positive(), probability: j.sound_probability() as f32 })
+            .collect();
+        let measurement = Measurement::of(&judged, card);
+        let referred = measurement.verdicts.refer.iter().sum();
+        Self {
+            subject,
+            figures: Figures::of(&scored, card.point.threshold),
+            referred: Proportion::of(referred, judged.len()),
+            calibration: Calibration::of(&scored),
+            measurement,
+            against,
+            bacteria_or_virus: None,
+            occlusion: None,
+            judged,
+        }
+    }
+}
+
+/// A report that cannot be written.
+#[derive(Debug, thiserror::Error)]
+pub enum ReportError {
+    /// a file cannot be written
+    #[error("the report cannot be written ({0}): free some space or name another folder with `--report`")]
+    Write(#[from] io::Error),
+    /// the figures cannot be put into JSON
+    #[error("the report cannot be put into JSON: {0}")]
+    Json(#[from] serde_json::Error),
+    /// the answers cannot be put into CSV
+    #[error("the answers cannot be put into CSV: {0}")]
+    Csv(#[from] csv::Error),
+    /// a plot cannot be drawn
+    #[error(transparent)]
+    Plot(#[from] PlotError),
+}
+
+/// Writes `report.html`, `report.json` and `scores.csv` into the folder. `pixels` are the model's inputs, `side * side`
+/// bytes for each of the radiographs judged, in their order.
+pub fn write(evaluation: &Evaluation, side: u16, pixels: &[&[u8]], folder: &Path) -> Result<(), ReportError> {
+    let mut json = serde_json::to_vec_pretty(evaluation)?;
+    json.push(b'\n');
+    fs::create_dir_all(folder)?;
+    for (name, content) in [
+        ("scores.csv", scores(evaluation)?),
+        ("report.json", json),
+        ("report.html", render(evaluation, side, pixels)?.into_bytes()),
+    ] {
+        files::write_atomically(&folder.join(name), &content)?;
+    }
+    Ok(())
+}
+
+fn render(evaluation: &Evaluation, side: u16, pixels: &[&[u8]]) -> Result<String, PlotError> {
+    let title = format!("Pumua: evaluation of {}", evaluation.subject.model);
+    Ok(html::render(&title, &sections::document(evaluation, side, pixels)?))
+}
+
+/// What was said of each radiograph.
+fn scores(evaluation: &Evaluation) -> Result<Vec<u8>, ReportError> {
+    let mut csv = csv::Writer::from_writer(Vec::new());
+    csv.write_record(["path", "label", "subtype", "patient", "probability", "verdict"])?;
+    let point = evaluation.measurement.decision.point;
+    for image in &evaluation.judged {
+        csv.write_record([
+            image.name.as_str(),
+            &image.label.to_string(),
+            image.subtype.map_or("", Subtype::as_str),
+            &image.patient,
+            &image.probability.to_string(),
+            point.verdict(image.probability).as_str(),
+        ])?;
+    }
+    Ok(csv.into_inner().map_err(|error| error.into_error())?)
+}

@@ -1,0 +1,142 @@
+//! A radiograph with what speaks for pneumonia in it, as a PNG file.
+
+use std::io::Cursor;
+
+use data::lettering;
+use engine::Card;
+use image::{
+    GrayImage, ImageFormat, Rgb, RgbImage,
+    imageops::{self, FilterType},
+};
+use shared::{evidence::Evidence, preprocess::Picture};
+
+use crate::{NOT_A_DEVICE, plots::PlotError};
+
+/// Longest side of the picture, in pixels; larger radiographs are reduced.
+const LONGEST: u16 = 1024;
+
+/// Smaller ones are enlarged by a whole factor up to this.
+const ENLARGED: u32 = 768;
+
+/// Width and height of a letter, in pixels.
+const LETTER: [u32; 2] = [9, 20];
+
+/// Pixels around the text.
+const MARGIN: u32 = 6;
+
+const SHOWN: &str = "Outlined: where the model looked. It is not a finding.";
+const NOTHING: &str = "No place speaks strongly for pneumonia to the model.";
+const SYNTHETIC: &str = "SYNTHETIC MODEL: NO MEDICAL MEANING";
+
+/// The PNG file: the radiograph, the evidence over it, words below it.
+pub fn png(picture: &Picture<'_>, invert: bool, evidence: &Evidence, card: &Card) -> Result<Vec<u8>, PlotError> {
+    let (pixels, width, height) = picture.preview(LONGEST, invert);
+    let (width, height) = (u32::from(width), u32::from(height));
+    let grey = GrayImage::from_raw(width, height, pixels)
+        .ok_or_else(|| PlotError::because("the radiograph has other pixels than its size says"))?;
+    let factor = (ENLARGED / width.max(height)).max(1);
+    let grey = imageops::resize(&grey, width * factor, height * factor, FilterType::Triangle);
+    let sheet = Sheet::draw(&grey, evidence, &words(evidence, card));
+    let mut png = Cursor::new(Vec::new());
+    sheet.0.write_to(&mut png, ImageFormat::Png).map_err(PlotError::because)?;
+    Ok(png.into_inner())
+}
+
+fn words(evidence: &Evidence, card: &Card) -> Vec<String> {
+    let synthetic = card.synthetic.then(|| SYNTHETIC.to_owned());
+    let said = if evidence.is_shown() { SHOWN } else { NOTHING };
+    synthetic.into_iter().chain([said.to_owned(), format!("Model {}. {NOT_A_DEVICE}", card.name)]).collect()
+}
+
+/// The picture, with black below it for the words.
+struct Sheet(RgbImage);
+
+impl Sheet {
+    fn draw(grey: &GrayImage, evidence: &Evidence, words: &[String]) -> Self {
+        let (width, height) = grey.dimensions();
+        let letters = (width.saturating_sub(2 * MARGIN) / LETTER[0]).max(1) as usize;
+        let lines: Vec<String> = words.iter().flat_map(|line| wrapped(line, letters)).collect();
+        let mut sheet = Self(RgbImage::new(width, height + 2 * MARGIN + LETTER[1] * lines.len() as u32));
+        for (x, y, pixel) in grey.enumerate_pixels() {
+            sheet.0.put_pixel(x, y, Rgb(evidence.paint(pixel.0[0], [x, y], [width, height])));
+        }
+        for (n, line) in (0..).zip(&lines) {
+            let top = (height + MARGIN + n * LETTER[1]) as i32;
+            lettering::write(&mut sheet.0, line, [MARGIN as i32, top], Rgb([255; 3]));
+        }
+        sheet
+    }
+}
+
+/// The words in lines of at most so many letters, unless one word is longer.
+fn wrapped(text: &str, letters: usize) -> Vec<String> {
+    let mut lines: Vec<String> = Vec::new();
+    for word in text.split_whitespace() {
+        match lines.last_mut() {
+            Some(line) if line.chars().count() + 1 + word.chars().count() <= letters => {
+                line.push(' ');
+                line.push_str(word);
+            }
+            _ => lines.push(word.to_owned()),
+        }
+    }
+    lines
+}
+
+#[cfg(test)]
+mod tests {
+    use data::synthetic::{self, Drawing};
+    use shared::{
+        contract::{Fit, InputContract},
+        preprocess::{Channels, Samples},
+    };
+
+    use super::*;
+
+    const CONTRACT: InputContract = InputContract { side: 64, fit: Fit::Stretch, scale: 1.0 / 255.0, zero_point: 0 };
+
+    fn evidence(hot: f32) -> Evidence {
+        let local = vec![-4.0, -4.0, -4.0, hot];
+        Evidence::new([2, 2], local, [[16.0; 2], [32.0; 2]], &CONTRACT, [280, 220]).unwrap()
+    }
+
+    #[test]
+    fn the_radiograph_is_coloured_where_the_evidence_is() {
+        let Drawing { width, height, pixels, .. } = synthetic::draw(1, 1);
+        let picture = Picture::new(Samples::U8(&pixels), Channels::Grey, width, height, width as usize).unwrap();
+        let grey = GrayImage::from_raw(width, height, picture.preview(LONGEST, false).0).unwrap();
+        let coloured = |hot: f32, left: bool| {
+            let Sheet(sheet) = Sheet::draw(&grey, &evidence(hot), &["x".to_owned()]);
+            assert_eq!(sheet.dimensions(), (width, height + 2 * MARGIN + LETTER[1]));
+            let columns = if left { 0..width / 2 } else { width / 2..width };
+            let colour = |x, y| sheet.get_pixel(x, y).0.iter().any(|&part| part != sheet.get_pixel(x, y).0[0]);
+            (0..height).flat_map(|y| columns.clone().map(move |x| (x, y))).filter(|&(x, y)| colour(x, y)).count()
+        };
+        assert_eq!(coloured(12.0, true), 0);
+        assert!(coloured(12.0, false) > 1000);
+        assert_eq!(coloured(-4.0, false), 0);
+    }
+
+    #[test]
+    fn a_file_is_written_at_any_size() {
+        for (width, height) in [(32, 40), (500, 32), (3000, 100)] {
+            let pixels = vec![90; (width * height) as usize];
+            let picture = Picture::new(Samples::U8(&pixels), Channels::Grey, width, height, width as usize).unwrap();
+            let card = engine::Model::from_bytes(engine::DEFAULT_MODEL).unwrap().card().clone();
+            let file = png(&picture, false, &evidence(12.0), &card).unwrap();
+            let image = image::load_from_memory(&file).unwrap();
+            assert!((385..=1024).contains(&image.width().max(image.height().saturating_sub(100))), "{width} {height}");
+        }
+    }
+
+    #[test]
+    fn the_words_tell_what_the_model_is() {
+        let mut card = engine::Model::from_bytes(engine::DEFAULT_MODEL).unwrap().card().clone();
+        assert_eq!(words(&evidence(12.0), &card)[0], SHOWN);
+        assert_eq!(words(&evidence(-6.0), &card)[0], NOTHING);
+        card.synthetic = true;
+        assert_eq!(words(&evidence(12.0), &card)[..2], [SYNTHETIC, SHOWN]);
+        assert_eq!(wrapped("one two three", 7), ["one two", "three"]);
+        assert_eq!(wrapped("one two three", 2), ["one", "two", "three"]);
+    }
+}

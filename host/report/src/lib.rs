@@ -1,0 +1,20 @@
+//! What people read: the reports of a [`training`], an [`evaluation`] and a [`study`], with [`plots`], and the
+//! [`heatmap`] of one radiograph.
+
+mod document;
+pub mod evaluation;
+pub mod heatmap;
+pub mod plots;
+pub mod study;
+pub mod training;
+
+/// What every reader must know.
+pub const NOT_A_DEVICE: &str = "Pumua is a research aid, not a medical device.";
+
+/// What a reader of figures from drawings must know.
+pub const SYNTHETIC: &str =
+    "These figures are from SYNTHETIC radiographs: they show that the program works and mean nothing medically.";
+
+/// What a reader of a synthetic model's answers must know.
+pub const SYNTHETIC_MODEL: &str =
+    "This model has learnt from SYNTHETIC radiographs: its answers mean nothing medically.";

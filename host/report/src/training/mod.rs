@@ -1,0 +1,228 @@
+//! What a training leaves behind for its reader: figures, tables, plots.
+
+use std::{fmt::Write as _, io, path::Path};
+
+use base::files;
+use data::{PartCount, split::SplitKind};
+use learn::training::{EpochMetrics, Recipe};
+use measure::statistics::{Figures, Proportion};
+use produce::delivery::ModelResult;
+use serde::Serialize;
+
+use crate::{
+    NOT_A_DEVICE, SYNTHETIC,
+    plots::{self, PlotError},
+};
+
+/// A whole run.
+#[derive(Clone, Debug, Serialize)]
+pub struct Report {
+    /// Version of Pumua.
+    pub version: String,
+    /// True if trained on drawings.
+    pub synthetic: bool,
+    /// Where the data came from.
+    pub data: String,
+    /// SHA-256 over names and files, hexadecimal.
+    pub data_digest: String,
+    /// Files left out.
+    pub skipped: usize,
+    /// Images to learn from.
+    pub train: PartCount,
+    /// Images to watch.
+    pub validation: PartCount,
+    /// Images to measure on.
+    pub test: PartCount,
+    /// Seed of everything random.
+    pub seed: u64,
+    /// What the recipe is called.
+    pub name: String,
+    /// How it was trained.
+    pub recipe: Recipe,
+    /// Trained numbers of the network.
+    pub parameters: usize,
+    /// The epoch whose weights were kept.
+    pub kept_epoch: usize,
+    /// How the int8 model was calibrated.
+    pub calibration: String,
+    /// Test images on which int8 decides differently from float32.
+    pub flips: usize,
+    /// The models.
+    pub models: Vec<ModelResult>,
+    /// Every epoch.
+    pub history: Vec<EpochMetrics>,
+    /// Seconds of training, without loading, validation and quantization.
+    pub seconds: f64,
+}
+
+/// A report that cannot be written.
+#[derive(Debug, thiserror::Error)]
+pub enum ReportError {
+    /// a file cannot be written
+    #[error("the report cannot be written ({0}): free some space or name another folder with `--out`")]
+    Write(#[from] io::Error),
+    /// the figures cannot be put into JSON
+    #[error("the report cannot be put into JSON: {0}")]
+    Json(#[from] serde_json::Error),
+    /// a plot cannot be drawn
+    #[error(transparent)]
+    Plot(#[from] PlotError),
+}
+
+impl Report {
+    /// Writes `report.md`, `report.json`, `curves.svg`, `confusion.svg` and `roc.svg`.
+    pub fn write(&self, folder: &Path) -> Result<(), ReportError> {
+        let kind = if self.synthetic { " (synthetic radiographs)" } else { "" };
+        let tables: Vec<_> = self.models.iter().map(|m| (m.name.as_str(), m.figures.confusion)).collect();
+        let lists: Vec<_> = self.models.iter().map(|m| (m.name.as_str(), &m.figures, &m.scored[..])).collect();
+        let plots = [
+            ("curves.svg", plots::curves(&self.history, &format!("Training{kind}"))?),
+            ("confusion.svg", plots::confusion(&tables, &format!("Test part{kind}"))?),
+            ("roc.svg", plots::roc(&lists, &format!("Test part{kind}"))?),
+        ];
+        for (name, content) in plots {
+            files::write_atomically(&folder.join(name), content.as_bytes())?;
+        }
+        let mut json = serde_json::to_vec_pretty(self)?;
+        json.push(b'\n');
+        files::write_atomically(&folder.join("report.json"), &json)?;
+        files::write_atomically(&folder.join("report.md"), self.markdown().as_bytes())?;
+        Ok(())
+    }
+
+    /// The table of both models and what belongs under it, for people.
+    pub fn summary(&self) -> String {
+        let mut text = table(self.models.iter().map(|m| (m.name.as_str(), &m.figures)));
+        let images = self.test.normal + self.test.pneumonia;
+        // Writing into a `String` cannot fail.
+        let _ = writeln!(text, "int8 decides differently from float32 on {} of {images} test images.", self.flips);
+        if self.synthetic {
+            let _ = writeln!(text, "{SYNTHETIC}");
+        }
+        let _ = writeln!(text, "{NOT_A_DEVICE}");
+        text
+    }
+
+    fn markdown(&self) -> String {
+        let mut text = String::from("# Training report\n\n");
+        let Self { recipe, .. } = self;
+        if self.synthetic {
+            text += &format!("**{SYNTHETIC}**\n\n");
+        }
+        text += &format!("{NOT_A_DEVICE}\n\n## Test part\n\n{}\n", markdown_table(&self.models));
+        text += &format!(
+            "Intervals are 95 %, by Wilson's method. int8 decides differently from float32 on {} images.\n\n",
+            self.flips
+        );
+        text += "![Confusion](confusion.svg)\n\n![Receiver operating characteristic](roc.svg)\n\n";
+        text += "## Verdicts\n\n";
+        text += "Between the two ends of the band the verdict is *refer*: a clinician must decide. Outside it at least 99 % of \
+                 the validation images are decided rightly on either side.\n\n";
+        text += "| model | threshold | refer from | to |\n|---|---:|---:|---:|\n";
+        for ModelResult { name, point, .. } in &self.models {
+            text += &format!("| {name} | {:.3} | {:.3} | {:.3} |\n", point.threshold, point.refer_from, point.refer_to);
+        }
+        text.push('\n');
+        text += "## Data\n\n";
+        text += &format!(
+            "{}; {} files left out (`skipped.csv`); digest `{}`. Split: {} (`split.csv`), seed {}.\n\n",
+            self.data, self.skipped, self.data_digest, recipe.split, self.seed
+        );
+        if recipe.split == SplitKind::Study {
+            text += "The split deals out single files: other images of the patients in the test part were learnt from, so the \
+                     figures are better than those to be expected on new patients.\n\n";
+        }
+        text += "| part | normal | pneumonia |\n|---|---:|---:|\n";
+        for (name, part) in [("train", self.train), ("validation", self.validation), ("test", self.test)] {
+            text += &format!("| {name} | {} | {} |\n", part.normal, part.pneumonia);
+        }
+        text += "\n## Training\n\n";
+        text += &format!(
+            "Recipe `{}`: {:?} network, {} parameters, {:?} at {}, L2 {}, dropout {}, batches of {}, {} epochs (the weights \
+             of epoch {} are kept); input {} × {} pixels. {:.0} s of training. Int8 calibration: {}. Settings in \
+             `config.toml`, epochs in `metrics.csv`.\n\n",
+            self.name,
+            recipe.network.architecture,
+            self.parameters,
+            recipe.optimizer.kind,
+            recipe.optimizer.learning_rate,
+            recipe.l2,
+            recipe.dropout,
+            recipe.batch,
+            self.history.len(),
+            self.kept_epoch,
+            recipe.side,
+            recipe.side,
+            self.seconds,
+            self.calibration
+        );
+        text += "![Curves](curves.svg)\n\n## Files\n\n| file | bytes | SHA-256 |\n|---|---:|---|\n";
+        for m in &self.models {
+            text += &format!("| `{}` | {} | `{}` |\n", m.file, m.bytes, m.digest);
+        }
+        text
+    }
+}
+
+/// A table of named figures in columns, for a terminal.
+pub fn table<'a>(rows: impl Iterator<Item = (&'a str, &'a Figures)>) -> String {
+    let mut text = format!(
+        "{:<10} {:>6}  {:<22}  {:<22}  {:<22}  {:>6}\n",
+        "model", "images", "accuracy", "sensitivity", "specificity", "AUROC"
+    );
+    for (name, f) in rows {
+        let [accuracy, sensitivity, specificity] = proportions(f);
+        text += &format!(
+            "{name:<10} {:>6}  {accuracy:<22}  {sensitivity:<22}  {specificity:<22}  {:>6}\n",
+            f.images,
+            auroc(f)
+        );
+    }
+    text
+}
+
+fn markdown_table(models: &[ModelResult]) -> String {
+    let mut text = String::from(
+        "| model | images | accuracy | sensitivity | specificity | AUROC |\n|---|---:|---|---|---|---:|\n",
+    );
+    for m in models {
+        let [accuracy, sensitivity, specificity] = proportions(&m.figures);
+        text += &format!(
+            "| {} | {} | {accuracy} | {sensitivity} | {specificity} | {} |\n",
+            m.name,
+            m.figures.images,
+            auroc(&m.figures)
+        );
+    }
+    text
+}
+
+fn proportions(figures: &Figures) -> [String; 3] {
+    [figures.accuracy, figures.sensitivity, figures.specificity].map(|p| match p {
+        Some(Proportion { value, low, high }) => format!("{value:.4} ({low:.3}–{high:.3})"),
+        None => "–".to_owned(),
+    })
+}
+
+fn auroc(figures: &Figures) -> String {
+    figures.auroc.map_or_else(|| "–".to_owned(), |a| format!("{a:.4}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use measure::statistics::Scored;
+
+    use super::*;
+
+    #[test]
+    fn table_lines_up_and_marks_what_is_not_there() {
+        let scored = [Scored { positive: true, probability: 0.9 }, Scored { positive: true, probability: 0.1 }];
+        let figures = Figures::of(&scored, 0.5);
+        let text = table([("float32", &figures)].into_iter());
+        assert_eq!(
+            text,
+            "model      images  accuracy                sensitivity             specificity              AUROC\n\
+             float32         2  0.5000 (0.095–0.905)    0.5000 (0.095–0.905)    –                            –\n"
+        );
+    }
+}
