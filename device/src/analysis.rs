@@ -157,13 +157,13 @@ impl Analyst {
 
     /// Installs a model after what is still to be judged; [`Report::Installed`] follows.
     pub fn install(&self, file: ModelFile) {
-        // Should the thread have ended in a panic, the station notices that nothing follows.
+        // Should the thread have ended in a panic, the runtime notices that nothing follows.
         let _ = self.work.send(Work::Install(file));
     }
 
     /// Judges an image; [`Report::Done`] follows.
     pub fn judge(&self, image: Image) {
-        // Should the thread have ended in a panic, the station notices that nothing follows.
+        // Should the thread have ended in a panic, the runtime notices that nothing follows.
         let _ = self.work.send(Work::Judge(image));
     }
 }

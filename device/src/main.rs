@@ -11,13 +11,13 @@ use anyhow::{Context, anyhow};
 use clap::Parser;
 use device::{
     analysis::Classifier,
-    appliance,
     config::{Flags, Settings},
+    init,
     journal::{Journal, Repair},
     keys,
     models::Models,
+    runtime::Runtime,
     screen::{Display, Identity, Scene, Step, Trouble, View, display::Sinks},
-    station::Station,
 };
 use engine::{DEFAULT_MODEL, Model};
 use wire::ModelFile;
@@ -28,8 +28,8 @@ const MODEL: u8 = 3;
 const PORT: u8 = 4;
 
 fn main() -> ExitCode {
-    if appliance::is_first_process() {
-        appliance::run();
+    if init::is_first_process() {
+        init::run();
     }
     // A setting that cannot be read must not give way to a default: the box would judge with another model.
     let unreadable =
@@ -40,8 +40,8 @@ fn main() -> ExitCode {
     let settings = match Flags::parse().resolve(|name| std::env::var(name).ok()) {
         Ok(settings) => settings,
         Err(error) => {
-            if appliance::is_supervised() {
-                appliance::show_failure(&error.to_string());
+            if init::is_supervised() {
+                init::show_failure(&error.to_string());
             }
             return fail(USAGE, &error.into());
         }
@@ -113,22 +113,22 @@ fn serve(settings: Settings, display: &Display) -> Result<(), Failure> {
         })
     });
     starting(Step::Lines);
-    let station = Station::open(Arc::new(model), install, journal, display, settings.line).map_err(with(PORT))?;
-    let stopper = station.stopper();
+    let runtime = Runtime::open(Arc::new(model), install, journal, display, settings.line).map_err(with(PORT))?;
+    let stopper = runtime.stopper();
     ctrlc::set_handler(move || stopper.stop()).context("cannot listen to signals").map_err(with(FAILED))?;
     if settings.keys {
-        keys::watch(keys::FOLDER.as_ref(), station.keys());
+        keys::watch(keys::FOLDER.as_ref(), runtime.keys());
     }
-    if let Some(device) = station.simulated_device() {
+    if let Some(device) = runtime.simulated_device() {
         let mut out = io::stdout().lock();
         let written = writeln!(out, "{}", device.display()).and_then(|()| out.flush());
         written.context("cannot print the simulated port").map_err(with(FAILED))?;
     }
     let warning =
         if synthetic { " (trained on synthetic radiographs: its answers mean nothing medically)" } else { "" };
-    let state = if station.is_reachable() { "READY" } else { "waiting for a line," };
+    let state = if runtime.is_reachable() { "READY" } else { "waiting for a line," };
     device::say(format_args!("{state} with the model {name}{warning}; a research aid, not a medical device"));
-    station.run(appliance::sign_of_life()).map_err(with(FAILED))
+    runtime.run(init::sign_of_life()).map_err(with(FAILED))
 }
 
 /// The model of the settings: the one that they name, or else the one that is built in.

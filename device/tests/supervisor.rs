@@ -7,7 +7,7 @@ use std::{
     time::Duration,
 };
 
-use device::appliance::supervisor::{Limits, Supervisor};
+use device::init::supervisor::{Limits, Supervisor};
 
 fn end_of(script: &'static str) -> String {
     let limits = Limits {

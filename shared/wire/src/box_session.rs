@@ -7,9 +7,9 @@ use super::{
     codec,
     frame::MAX_FRAME,
     image::Image,
-    link::{Counters, Link, LinkEvent},
     message::{CHUNK, Chunk, Info, Installed, Phase, ToBox, ToHost},
     timing::IMAGE_SILENCE_MS,
+    transport::{Counters, Transport, TransportEvent},
 };
 use shared::{
     contract::InputContract,
@@ -102,7 +102,7 @@ struct Listing {
 
 /// The box's side of the line.
 pub struct BoxSession {
-    link: Link,
+    transport: Transport,
     contract: InputContract,
     incoming: Incoming,
     /// An image that the box program owes an answer for; true while the host still wants it.
@@ -122,12 +122,12 @@ pub struct BoxSession {
 impl BoxSession {
     /// Waits for a host. Prepared images for another contract than this one are refused.
     pub fn new(contract: InputContract) -> Self {
-        Self::over(Link::listen(), contract)
+        Self::over(Transport::listen(), contract)
     }
 
-    pub(super) fn over(link: Link, contract: InputContract) -> Self {
+    pub(super) fn over(transport: Transport, contract: InputContract) -> Self {
         Self {
-            link,
+            transport,
             contract,
             incoming: Incoming::Nothing,
             analysing: None,
@@ -148,14 +148,14 @@ impl BoxSession {
 
     /// Takes bytes from the line.
     pub fn receive(&mut self, now: u64, bytes: &[u8]) {
-        self.link.receive(now, bytes);
+        self.transport.receive(now, bytes);
     }
 
     /// Writes the next frame to transmit and returns its length, or 0 if there is none now. Call it until it returns 0,
     /// each time the line has room.
     pub fn poll_transmit(&mut self, now: u64, out: &mut [u8; MAX_FRAME]) -> usize {
         self.pump();
-        self.link.poll_transmit(now, out)
+        self.transport.poll_transmit(now, out)
     }
 
     /// When [`Self::event`] and [`Self::poll_transmit`] must be called at the latest, even if nothing is received.
@@ -164,30 +164,30 @@ impl BoxSession {
             Incoming::Assembling { deadline, .. } => Some(*deadline),
             _ => None,
         };
-        [self.link.next_deadline(), image].into_iter().flatten().min()
+        [self.transport.next_deadline(), image].into_iter().flatten().min()
     }
 
     /// Ends the session, because the line is gone or the box stops: what is in transit is dropped, without an event. An
     /// image that is being analysed is still to be answered. The host learns it once there is a line again.
     pub fn close(&mut self) {
-        self.link.close();
+        self.transport.close();
         self.forget();
     }
 
     /// True while a host is connected.
     pub fn connected(&self) -> bool {
-        self.link.is_open()
+        self.transport.is_open()
     }
 
     /// True while a host is connected that another one may not displace yet.
     pub fn is_held(&self, now: u64) -> bool {
-        self.link.is_held(now)
+        self.transport.is_held(now)
     }
 
     /// Whether a host that says hello is told that the box is busy, because a host on another line holds it. A box with
     /// several lines has a session for each.
     pub fn set_taken(&mut self, taken: bool) {
-        self.link.set_taken(taken);
+        self.transport.set_taken(taken);
     }
 
     /// Ends the session of another line, whose host is displaced by the one of this line. If an image of that host is being
@@ -203,15 +203,15 @@ impl BoxSession {
 
     /// How the line has done.
     pub fn counters(&self) -> Counters {
-        self.link.counters()
+        self.transport.counters()
     }
 
     /// The next event. Call it until it returns `None`, after [`Self::receive`] and at each deadline.
     pub fn event(&mut self, now: u64) -> Option<BoxEvent> {
-        self.link.expire(now);
-        match self.link.take_event() {
-            Some(LinkEvent::Up) => return Some(BoxEvent::HostConnected),
-            Some(LinkEvent::Down(_)) => {
+        self.transport.expire(now);
+        match self.transport.take_event() {
+            Some(TransportEvent::Up) => return Some(BoxEvent::HostConnected),
+            Some(TransportEvent::Down(_)) => {
                 self.forget();
                 return Some(BoxEvent::HostGone);
             }
@@ -225,14 +225,14 @@ impl BoxSession {
             return Some(BoxEvent::Image(image));
         }
         // One place is kept for the outcome of an image.
-        while !self.owes_reply && self.installing.is_none() && self.link.room() >= 2 {
-            if self.link.room() > RESERVE
+        while !self.owes_reply && self.installing.is_none() && self.transport.room() >= 2 {
+            if self.transport.room() > RESERVE
                 && let Some(listing) = &self.listing
             {
                 self.owes_reply = true;
                 return Some(BoxEvent::WantRecord { number: listing.next });
             }
-            let Some(payload) = self.link.take_message() else { break };
+            let Some(payload) = self.transport.take_message() else { break };
             let event = match codec::decode(&payload) {
                 Some(message) => self.handle(now, message),
                 None => Some(self.misunderstood()),
@@ -385,7 +385,7 @@ impl BoxSession {
 
     /// Sends what waits for room.
     fn pump(&mut self) {
-        if self.link.room() > 0
+        if self.transport.room() > 0
             && let Some(outcome) = self.outcome.take()
         {
             self.tell(&match outcome {
@@ -394,7 +394,7 @@ impl BoxSession {
                 Outcome::Failed(fault) => ToHost::Failed(fault),
             });
         }
-        while self.link.room() > RESERVE
+        while self.transport.room() > RESERVE
             && let Some(screen) = &mut self.screen
         {
             let rest = &screen.png[screen.offset..];
@@ -410,7 +410,7 @@ impl BoxSession {
 
     /// Queues a message. Without room it is dropped: callers look for room first, and without a host nobody waits.
     fn tell(&mut self, message: &ToHost) {
-        let _ = codec::send(&mut self.link, message);
+        let _ = codec::send(&mut self.transport, message);
     }
 
     /// Answers [`BoxEvent::Image`], once, also if the host has gone or has given the image up meanwhile.
@@ -438,7 +438,7 @@ impl BoxSession {
             Phase::Decoding | Phase::Analysing => self.analysing == Some(true),
             Phase::Installing => self.installing == Some(true),
         };
-        if wanted && self.link.room() > RESERVE {
+        if wanted && self.transport.room() > RESERVE {
             self.tell(&ToHost::Progress { phase, done, total });
         }
     }

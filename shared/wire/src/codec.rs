@@ -4,15 +4,15 @@ use serde::{Serialize, de::DeserializeOwned};
 
 use super::{
     frame::MAX_PAYLOAD,
-    link::{Link, WindowFull},
+    transport::{Transport, WindowFull},
 };
 
 /// Encodes a message and queues it.
-pub(super) fn send(link: &mut Link, message: &impl Serialize) -> Result<(), WindowFull> {
+pub(super) fn send(transport: &mut Transport, message: &impl Serialize) -> Result<(), WindowFull> {
     let mut buffer = [0; MAX_PAYLOAD];
     // Every message fits a payload: all fields are bounded by their types (`largest_messages_fit` tests it).
     let payload = postcard::to_slice(message, &mut buffer).map_err(|_| WindowFull)?;
-    link.send(payload)
+    transport.send(payload)
 }
 
 /// Decodes a payload; `None` if it is no message or has bytes left over.

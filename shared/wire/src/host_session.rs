@@ -9,9 +9,9 @@ use super::{
     codec,
     frame::{Greeting, MAX_FRAME},
     image::Image,
-    link::{Counters, Down, Link, LinkEvent},
     message::{CHUNK, Chunk, Info, Installed, Phase, ToBox, ToHost, Update},
     timing::ANSWER_WITHIN_MS,
+    transport::{Counters, Down, Transport, TransportEvent},
 };
 use shared::{
     limits::MAX_SCREEN_BYTES,
@@ -163,7 +163,7 @@ impl Sending {
 
 /// The host's side of the line.
 pub struct HostSession {
-    link: Link,
+    transport: Transport,
     task: Task,
     answer_within: u64,
     /// Last step that the box took with the request.
@@ -173,16 +173,16 @@ pub struct HostSession {
 impl HostSession {
     /// Starts to say hello. The nonce names the session and should be random.
     pub fn new(now: u64, nonce: u32) -> Self {
-        Self::over(Link::connect(now, nonce), now)
+        Self::over(Transport::connect(now, nonce), now)
     }
 
     /// The same, but gives up after so many milliseconds without a session, instead of [`super::CONNECT_FOR_MS`].
     pub fn within(now: u64, nonce: u32, milliseconds: u64) -> Self {
-        Self::over(Link::connect_within(now, nonce, milliseconds), now)
+        Self::over(Transport::connect_within(now, nonce, milliseconds), now)
     }
 
-    pub(super) fn over(link: Link, now: u64) -> Self {
-        Self { link, task: Task::Idle, answer_within: ANSWER_WITHIN_MS, step_at: now }
+    pub(super) fn over(transport: Transport, now: u64) -> Self {
+        Self { transport, task: Task::Idle, answer_within: ANSWER_WITHIN_MS, step_at: now }
     }
 
     /// Waits this many milliseconds, instead of [`ANSWER_WITHIN_MS`], for the next step of the box with a request.
@@ -192,30 +192,30 @@ impl HostSession {
 
     /// Takes bytes from the line.
     pub fn receive(&mut self, now: u64, bytes: &[u8]) {
-        self.link.receive(now, bytes);
+        self.transport.receive(now, bytes);
     }
 
     /// Writes the next frame to transmit and returns its length, or 0 if there is none now. Call it until it returns 0,
     /// each time the line has room.
     pub fn poll_transmit(&mut self, now: u64, out: &mut [u8; MAX_FRAME]) -> usize {
         self.pump();
-        self.link.poll_transmit(now, out)
+        self.transport.poll_transmit(now, out)
     }
 
     /// When [`Self::event`] and [`Self::poll_transmit`] must be called at the latest, even if nothing is received.
     pub fn next_deadline(&self) -> Option<u64> {
         let answer = (!matches!(self.task, Task::Idle)).then_some(self.step_at + self.answer_within);
-        [self.link.next_deadline(), answer].into_iter().flatten().min()
+        [self.transport.next_deadline(), answer].into_iter().flatten().min()
     }
 
     /// How the line has done.
     pub fn counters(&self) -> Counters {
-        self.link.counters()
+        self.transport.counters()
     }
 
     /// Makes a request; possible after [`HostEvent::Connected`] and after the answer to the last one.
     pub fn request(&mut self, now: u64, request: Request) -> Result<(), RequestError> {
-        if !self.link.is_open() {
+        if !self.transport.is_open() {
             return Err(RequestError::NotConnected);
         }
         if !matches!(self.task, Task::Idle) {
@@ -237,7 +237,7 @@ impl HostSession {
                 return Ok(());
             }
         };
-        codec::send(&mut self.link, &message).map_err(|_| RequestError::Pending)?;
+        codec::send(&mut self.transport, &message).map_err(|_| RequestError::Pending)?;
         self.task = task;
         self.step_at = now;
         Ok(())
@@ -262,14 +262,14 @@ impl HostSession {
     /// Ends the session; call [`Self::poll_transmit`] until it returns 0 so that the box learns it.
     pub fn close(&mut self) {
         self.task = Task::Idle;
-        self.link.close();
+        self.transport.close();
     }
 
     /// The next event. Call it until it returns `None`, after [`Self::receive`] and at each deadline.
     pub fn event(&mut self, now: u64) -> Option<HostEvent> {
-        match self.link.take_event() {
-            Some(LinkEvent::Up) => return Some(HostEvent::Connected),
-            Some(LinkEvent::Down(down)) => {
+        match self.transport.take_event() {
+            Some(TransportEvent::Up) => return Some(HostEvent::Connected),
+            Some(TransportEvent::Down(down)) => {
                 self.task = Task::Idle;
                 return Some(HostEvent::Down(match down {
                     Down::NoAnswer => HostError::NoAnswer,
@@ -286,7 +286,7 @@ impl HostSession {
             self.step_at = now;
             return Some(sent);
         }
-        while let Some(payload) = self.link.take_message() {
+        while let Some(payload) = self.transport.take_message() {
             self.step_at = now;
             let Some(event) = codec::decode(&payload).map(|message| self.handle(message)) else {
                 return Some(self.abandon(HostError::Protocol));
@@ -395,10 +395,10 @@ impl HostSession {
         if let Task::Cancelling { told } = &mut self.task
             && !*told
         {
-            *told = codec::send(&mut self.link, &ToBox::Cancel).is_ok();
+            *told = codec::send(&mut self.transport, &ToBox::Cancel).is_ok();
         }
         let Task::Sending(sending) = &mut self.task else { return };
-        while self.link.room() > 1 && !sending.ended {
+        while self.transport.room() > 1 && !sending.ended {
             let rest = &sending.bytes[sending.offset..];
             let message = if let Some(announcement) = sending.announcement.take() {
                 announcement
@@ -412,12 +412,12 @@ impl HostSession {
                 ToBox::Chunk(chunk)
             };
             // There is room.
-            let _ = codec::send(&mut self.link, &message);
+            let _ = codec::send(&mut self.transport, &message);
         }
     }
 
     fn sent(&mut self) -> Option<HostEvent> {
-        let in_flight = self.link.in_flight();
+        let in_flight = self.transport.in_flight();
         let Task::Sending(sending) = &mut self.task else { return None };
         let total = u32::try_from(sending.bytes.len()).unwrap_or(u32::MAX);
         let in_flight = in_flight.saturating_sub(usize::from(sending.ended));

@@ -1,4 +1,4 @@
-//! The serial line: frames, a reliable link, and the conversation of host and box, without I/O and without a clock.
+//! The serial line: frames, a reliable transport, and the conversation of host and box, without I/O and without a clock.
 //!
 //! # The bytes
 //!
@@ -102,19 +102,19 @@ mod codec;
 mod frame;
 mod host_session;
 mod image;
-mod link;
 mod message;
 #[cfg(test)]
 mod tests;
 mod timing;
+mod transport;
 
 pub use assembly::{Dropped, ModelFile};
 pub use box_session::{BoxEvent, BoxSession, Outcome};
 pub use frame::*;
 pub use host_session::{HostError, HostEvent, HostSession, Request, RequestError};
 pub use image::{Image, Prepared};
-pub use link::{Counters, Down, Link, LinkEvent, WINDOW, WindowFull};
 pub use message::*;
 pub use timing::{
     ANSWER_WITHIN_MS, CONNECT_FOR_MS, DEAD_AFTER_MS, HELLO_EVERY_MS, IMAGE_SILENCE_MS, KEEP_ALIVE_MS, TAKEOVER_AFTER_MS,
 };
+pub use transport::{Counters, Down, Transport, TransportEvent, WINDOW, WindowFull};

@@ -6,11 +6,11 @@ use shared::{
     contract::{Fit, InputContract},
     verdict::{ModelRefusal, Refusal},
 };
-use wire::{BoxEvent, BoxSession, Link, MAX_FRAME, Outcome};
+use wire::{BoxEvent, BoxSession, MAX_FRAME, Outcome, Transport};
 
 fuzz_target!(|bytes: &[u8]| {
     let contract = InputContract { side: 16, fit: Fit::Stretch, scale: 1.0, zero_point: 0 };
-    let mut host = Link::connect(0, 1);
+    let mut host = Transport::connect(0, 1);
     let mut device = BoxSession::new(contract);
     let mut frame = [0; MAX_FRAME];
     // Each message is preceded by its length.

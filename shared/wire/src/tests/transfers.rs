@@ -3,7 +3,7 @@
 use alloc::{format, string::String, vec, vec::Vec};
 
 use super::{
-    super::{link::Link, *},
+    super::{transport::Transport, *},
     CONTRACT, Random, encoded_message, info,
     line::{Faults, Line},
     noise, record, study,
@@ -332,7 +332,7 @@ fn different_schema_or_version_is_told_before_any_message() {
     let ours = Greeting::ours();
     for theirs in [Greeting { version: 9, ..ours }, Greeting { schema: !ours.schema, ..ours }] {
         let mut world = World::new(BAUD_115200, Faults::NONE, 1);
-        world.device = BoxSession::over(Link::listen().with_greeting(theirs), CONTRACT);
+        world.device = BoxSession::over(Transport::listen().with_greeting(theirs), CONTRACT);
         let expected = HostError::Incompatible { ours, theirs };
         assert_eq!(world.host_event(2_000), Some(HostEvent::Down(expected)));
         assert_eq!(world.box_events, []);
@@ -545,7 +545,7 @@ fn prepared_image_comes_apart_again() {
 /// A host that says whatever a test wants.
 struct Rude {
     now: u64,
-    link: Link,
+    transport: Transport,
     device: BoxSession,
     answers: Vec<ToHost>,
     events: Vec<BoxEvent>,
@@ -555,13 +555,13 @@ impl Rude {
     fn new() -> Self {
         let mut rude = Self {
             now: 0,
-            link: Link::connect(0, 1),
+            transport: Transport::connect(0, 1),
             device: BoxSession::new(CONTRACT),
             answers: vec![],
             events: vec![],
         };
         rude.run();
-        assert!(rude.link.is_open());
+        assert!(rude.transport.is_open());
         rude.events.clear();
         rude
     }
@@ -571,7 +571,7 @@ impl Rude {
         for _ in 0..300 {
             self.now += 1;
             loop {
-                let length = self.link.poll_transmit(self.now, &mut buffer);
+                let length = self.transport.poll_transmit(self.now, &mut buffer);
                 self.device.receive(self.now, &buffer[..length]);
                 if length == 0 {
                     break;
@@ -580,12 +580,12 @@ impl Rude {
             self.events.extend(core::iter::from_fn(|| self.device.event(self.now)));
             loop {
                 let length = self.device.poll_transmit(self.now, &mut buffer);
-                self.link.receive(self.now, &buffer[..length]);
+                self.transport.receive(self.now, &buffer[..length]);
                 if length == 0 {
                     break;
                 }
             }
-            while let Some(payload) = self.link.take_message() {
+            while let Some(payload) = self.transport.take_message() {
                 let answer = codec::decode(&payload).unwrap();
                 if !matches!(answer, ToHost::Progress { .. }) {
                     self.answers.push(answer);
@@ -596,7 +596,7 @@ impl Rude {
 
     fn say(&mut self, messages: &[ToBox]) -> Vec<ToHost> {
         for message in messages {
-            codec::send(&mut self.link, message).unwrap();
+            codec::send(&mut self.transport, message).unwrap();
         }
         self.run();
         core::mem::take(&mut self.answers)
@@ -715,7 +715,7 @@ fn prepared_images_follow_the_contract_of_the_model() {
 fn broken_message_is_a_protocol_fault() {
     let mut rude = Rude::new();
     for payload in [&[][..], &[200], &[0, 0], &[1, 0]] {
-        rude.link.send(payload).unwrap();
+        rude.transport.send(payload).unwrap();
         rude.run();
         assert_eq!(rude.answers.drain(..).collect::<Vec<_>>(), [ToHost::Failed(Fault::Protocol)], "{payload:?}");
     }
@@ -729,17 +729,17 @@ fn host_that_does_not_listen_costs_the_box_a_window() {
     for _ in 0..2_000 {
         rude.now += 1;
         // It never reads its messages, but asks and acknowledges for ever.
-        if codec::send(&mut rude.link, &ToBox::Info).is_ok() {
+        if codec::send(&mut rude.transport, &ToBox::Info).is_ok() {
             asked += 1;
         }
-        let length = rude.link.poll_transmit(rude.now, &mut buffer);
+        let length = rude.transport.poll_transmit(rude.now, &mut buffer);
         rude.device.receive(rude.now, &buffer[..length]);
         while let Some(event) = rude.device.event(rude.now) {
             assert_eq!(event, BoxEvent::Info);
             rude.device.info(info());
         }
         let length = rude.device.poll_transmit(rude.now, &mut buffer);
-        rude.link.receive(rude.now, &buffer[..length]);
+        rude.transport.receive(rude.now, &buffer[..length]);
     }
     assert!(asked <= 4 * WINDOW, "{asked}");
 }

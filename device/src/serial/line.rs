@@ -113,7 +113,7 @@ mod tests {
     use std::{sync::mpsc, time::Duration};
 
     use super::*;
-    use crate::link::{Pty, open_port};
+    use crate::serial::{Pty, open_port};
 
     #[test]
     fn a_line_that_takes_nothing_holds_nobody_up_and_its_loss_ends_both_threads() {

@@ -21,13 +21,13 @@ use wire::{ANSWER_WITHIN_MS, BoxEvent};
 use self::port::Port;
 use crate::{
     analysis::{Analyst, Classifier, Install, Report},
-    app::{App, Effect, Input, Page, Reply},
-    appliance::BEAT_EVERY,
     config::LineSettings,
+    init::BEAT_EVERY,
     journal::{Journal, JournalError},
     keys::Key,
-    link::{LineEvent, PortError},
     screen::{Display, PAGE, Scene},
+    serial::{LineEvent, PortError},
+    state::{Effect, Input, Page, Reply, State},
 };
 
 /// Inputs that wait before the threads that bring them are held up.
@@ -67,7 +67,7 @@ enum Event {
     Stop,
 }
 
-/// Ends [`Station::run`] from another thread.
+/// Ends [`Runtime::run`] from another thread.
 #[derive(Clone)]
 pub struct Stopper(SyncSender<Event>);
 
@@ -80,8 +80,8 @@ impl Stopper {
 }
 
 /// The box.
-pub struct Station<'a> {
-    app: App,
+pub struct Runtime<'a> {
+    state: State,
     ports: Vec<Port>,
     /// The port of the host that came last: no other has a session, or is owed an answer.
     active: usize,
@@ -97,7 +97,7 @@ pub struct Station<'a> {
     start: Instant,
 }
 
-impl<'a> Station<'a> {
+impl<'a> Runtime<'a> {
     /// Opens the ports and shows that the box is ready. A port that cannot be opened is an error, unless the settings have
     /// it waited for. `install` is for the models that hosts send.
     pub fn open(
@@ -108,8 +108,8 @@ impl<'a> Station<'a> {
         settings: LineSettings,
     ) -> Result<Self, LineError> {
         let (sender, events) = sync_channel(WAITING);
-        let app =
-            App::new(model.card().clone(), model.digest(), model.execution(), journal.boot(), journal.last_number());
+        let state =
+            State::new(model.card().clone(), model.digest(), model.execution(), journal.boot(), journal.last_number());
         let contract = model.card().contract;
         let told = sender.clone();
         let report = move |report| {
@@ -118,8 +118,8 @@ impl<'a> Station<'a> {
         };
         let analyst = Analyst::start(model, install, report);
         let wait = matches!(settings, LineSettings::Ports { wait: true, .. });
-        let mut station = Self {
-            app,
+        let mut runtime = Self {
+            state,
             ports: Port::all(settings, contract)?,
             active: 0,
             journal,
@@ -132,18 +132,18 @@ impl<'a> Station<'a> {
             events: Some(events),
             start: Instant::now(),
         };
-        for index in 0..station.ports.len() {
-            match station.open_port(index) {
-                Err(error) if wait => station.ports[index].put_off(0, &error),
+        for index in 0..runtime.ports.len() {
+            match runtime.open_port(index) {
+                Err(error) if wait => runtime.ports[index].put_off(0, &error),
                 opened => opened?,
             }
         }
-        if station.is_reachable() {
-            station.show();
+        if runtime.is_reachable() {
+            runtime.show();
         } else {
-            station.input(Input::LineLost { last: true });
+            runtime.input(Input::LineLost { last: true });
         }
-        Ok(station)
+        Ok(runtime)
     }
 
     /// Waits so long for the analysis to go on, instead of a minute and a half.
@@ -204,7 +204,7 @@ impl<'a> Station<'a> {
     /// The next event; `Some(None)` when it is time to look at the clock.
     fn next(&self, events: &Receiver<Event>) -> Option<Option<Event>> {
         let now = self.now();
-        let deadlines = self.ports.iter().map(|port| port.deadline(now)).chain([self.app.deadline()]);
+        let deadlines = self.ports.iter().map(|port| port.deadline(now)).chain([self.state.deadline()]);
         let due = deadlines.flatten().min().map(|at| Duration::from_millis(at.saturating_sub(now)));
         match events.recv_timeout(due.unwrap_or(BEAT_EVERY).min(BEAT_EVERY)) {
             Ok(event) => Some(Some(event)),
@@ -286,7 +286,7 @@ impl<'a> Station<'a> {
 
     fn input(&mut self, input: Input) {
         let now = self.now();
-        for effect in self.app.handle(now, input) {
+        for effect in self.state.handle(now, input) {
             self.carry_out(effect);
         }
     }
@@ -378,7 +378,7 @@ impl<'a> Station<'a> {
     }
 
     fn show(&self) {
-        self.display.show(Scene { identity: self.app.identity(), view: self.app.view().clone() });
+        self.display.show(Scene { identity: self.state.identity(), view: self.state.view().clone() });
     }
 
     fn open_port(&mut self, index: usize) -> Result<(), LineError> {

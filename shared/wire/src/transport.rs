@@ -18,7 +18,7 @@ pub const WINDOW: usize = 16;
 
 type Payload = Vec<u8, MAX_PAYLOAD>;
 
-/// Why a link is down.
+/// Why a transport is down.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Down {
     /// The peer ended the session, or does not know it (any more).
@@ -35,9 +35,9 @@ pub enum Down {
     Incompatible(Greeting),
 }
 
-/// A change of the link.
+/// A change of the transport.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum LinkEvent {
+pub enum TransportEvent {
     /// The session is open.
     Up,
     /// The session is over; what was in flight is dropped.
@@ -92,7 +92,7 @@ enum Control {
     Reset { session: u32 },
 }
 
-/// How a link has done, for reports.
+/// How a transport has done, for reports.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Counters {
     /// Frames transmitted.
@@ -106,7 +106,7 @@ pub struct Counters {
 }
 
 /// One end of the line.
-pub struct Link {
+pub struct Transport {
     role: Role,
     greeting: Greeting,
     state: State,
@@ -138,7 +138,7 @@ pub struct Link {
     counters: Counters,
 }
 
-impl Link {
+impl Transport {
     /// The box's end: waits for a host.
     pub fn listen() -> Self {
         Self::new(Role::Box, 0, State::Closed)
@@ -213,7 +213,7 @@ impl Link {
         self.outgoing.iter().filter(|message| !message.arrived).count()
     }
 
-    /// How the link has done.
+    /// How the transport has done.
     pub fn counters(&self) -> Counters {
         self.counters
     }
@@ -236,11 +236,11 @@ impl Link {
     }
 
     /// What has happened to the session since the last call.
-    pub fn take_event(&mut self) -> Option<LinkEvent> {
+    pub fn take_event(&mut self) -> Option<TransportEvent> {
         if let Some(down) = self.went_down.take() {
-            return Some(LinkEvent::Down(down));
+            return Some(TransportEvent::Down(down));
         }
-        mem::take(&mut self.came_up).then_some(LinkEvent::Up)
+        mem::take(&mut self.came_up).then_some(TransportEvent::Up)
     }
 
     /// Ends the session; the peer learns it from the next transmission.

@@ -85,7 +85,7 @@ mod tests {
     use std::io::{Read, Write};
 
     use super::*;
-    use crate::link::Pty;
+    use crate::serial::Pty;
 
     #[test]
     fn a_pseudo_terminal_carries_every_byte_unchanged() {

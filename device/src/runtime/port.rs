@@ -12,7 +12,7 @@ use wire::{BoxSession, MAX_FRAME};
 use super::LineError;
 use crate::{
     config::LineSettings,
-    link::{Line, LineEvent, Pty, open_port},
+    serial::{Line, LineEvent, Pty, open_port},
 };
 
 /// A port that is not there is tried again, and a line that takes nothing looked at, at this distance, in milliseconds.

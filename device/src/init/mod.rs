@@ -1,4 +1,4 @@
-//! The box as an appliance: this program as the first process of a small Linux system without any other program.
+//! The box as an appliance, this program being the first process of a small Linux system without any other program.
 //!
 //! The kernel starts it as `/init` of an initial file system that holds only it and drivers. It mounts what it needs, loads
 //! the drivers, opens the screen, finds both partitions of the memory card by their labels, and starts itself again as a

@@ -20,10 +20,10 @@ use device::{
     config::{LineSettings, ScreenSize, Settings},
     journal::{Journal, Limits},
     keys::Key,
-    link::{Pty, open_port},
     models::Models,
+    runtime::{Hung, Runtime, Stopper},
     screen::{Display, Language, Rotation, display::Sinks},
-    station::{Hung, Station, Stopper},
+    serial::{Pty, open_port},
 };
 use engine::{ActivationMap, Card, DEFAULT_MODEL, Examination, Grid, Model, ModelError, Score};
 use image::{DynamicImage, GrayImage, ImageFormat, Luma, Rgb, RgbImage};
@@ -122,14 +122,14 @@ impl Running {
             let (journal, _) = Journal::open(&settings.journal).unwrap();
             let install = install(&settings.models);
             let model = Arc::new(Brightness::new());
-            let mut station = Station::open(model, install, journal, &display, line.clone()).unwrap();
+            let mut runtime = Runtime::open(model, install, journal, &display, line.clone()).unwrap();
             let port = match line {
                 LineSettings::Ports { paths, .. } => paths[0].clone(),
-                LineSettings::Simulated { .. } => station.simulated_device().unwrap(),
+                LineSettings::Simulated { .. } => runtime.simulated_device().unwrap(),
             };
-            told.send((station.stopper(), port, Box::new(station.keys()))).unwrap();
-            station.set_analysis_within(Duration::from_secs(10));
-            station.run(|| ())
+            told.send((runtime.stopper(), port, Box::new(runtime.keys()))).unwrap();
+            runtime.set_analysis_within(Duration::from_secs(10));
+            runtime.run(|| ())
         });
         let (stopper, port, keys) = started.recv_timeout(Duration::from_secs(20)).unwrap();
         Self { stopper, port, keys, thread: Some(thread) }
