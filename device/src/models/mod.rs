@@ -1,0 +1,227 @@
+//! The models that hosts have installed: kept so that at every moment, whatever is interrupted, one can be loaded.
+//!
+//! The folder holds `current.model`, which the box starts with, and `previous.model`, the one before. A file opens with the
+//! eight bytes `PUMUAM1\n` and the SHA-256 of the rest, an ONNX file, so that one that was damaged on the disk never judges.
+//!
+//! A new model is loaded and tried before anything is written: one that makes the program fail leaves the disk as it was.
+//! Then come four steps. If the power goes
+//!
+//! 1. while `incoming.model` is written and synced: it is never looked at; the current model comes back;
+//! 2. after the current model was renamed to `previous.model`: there is no current model, so the previous one comes back,
+//!    which is the one that was current;
+//! 3. after `incoming.model` was renamed to `current.model`: the new model comes back, or, if the new names had not reached
+//!    the disk, one of the states before;
+//! 4. after the folder was synced: the new model comes back. Only now the host hears of it.
+//!
+//! Step 2 is left out if the box does not run the current model, or if that is damaged: what takes its place must not be
+//! worse than the previous one.
+//!
+//! At the start the current model is tried, then the previous one, then the one of the settings. A file that is damaged or
+//! cannot be run is kept aside with `.rejected` behind its name; one that cannot be read now, or only lacks the profile of
+//! the settings, stays. An installed model wins over that of the settings until the folder is removed.
+
+use std::{
+    fs::{self, File},
+    io::{self, Read, Write},
+    panic::{AssertUnwindSafe, catch_unwind},
+    path::{Path, PathBuf},
+};
+
+use engine::{Model, ModelError};
+use shared::{
+    limits::MAX_UPDATE_BYTES,
+    verdict::{Digest, ModelRefusal, Profile},
+};
+use wire::ModelFile;
+
+const MAGIC: &[u8; 8] = b"PUMUAM1\n";
+/// Bytes before the ONNX file.
+const HEAD: usize = MAGIC.len() + size_of::<Digest>();
+const CURRENT: &str = "current.model";
+const PREVIOUS: &str = "previous.model";
+const INCOMING: &str = "incoming.model";
+
+/// Why a model is not installed, or one that is cannot be loaded.
+#[derive(Debug, thiserror::Error)]
+pub enum InstallError {
+    /// it cannot be loaded or run, or lacks the profile
+    #[error(transparent)]
+    Model(#[from] ModelError),
+    /// loading or running it panics
+    #[error("the program fails over the model: use a model made by this release of `host train`")]
+    Panic,
+    /// the file is not what was written
+    #[error("the file is damaged: check the storage and install the model again")]
+    Damaged,
+    /// reading or writing failed
+    #[error("cannot use the folder of the models: {0}: check the storage")]
+    Io(#[from] io::Error),
+}
+
+impl InstallError {
+    /// What the host is told.
+    pub fn refusal(&self) -> ModelRefusal {
+        match self {
+            Self::Model(error) => error.refusal(),
+            Self::Panic => ModelRefusal::NotRunnable,
+            Self::Damaged | Self::Io(_) => ModelRefusal::NotStored,
+        }
+    }
+
+    /// Whether the file is to blame, and not the storage or the settings of today.
+    fn condemns(&self) -> bool {
+        match self {
+            Self::Model(ModelError::Kernels(_)) => false,
+            Self::Model(error) => error.refusal() != ModelRefusal::NoProfile,
+            Self::Panic | Self::Damaged => true,
+            Self::Io(_) => false,
+        }
+    }
+}
+
+/// The installed models.
+#[derive(Debug)]
+pub struct Models {
+    folder: PathBuf,
+    profile: Option<Profile>,
+    /// Whether the box runs the current model.
+    current: bool,
+}
+
+impl Models {
+    /// The models in a folder, which need not exist yet, to be decided by a profile.
+    pub fn new(folder: PathBuf, profile: Option<Profile>) -> Self {
+        Self { folder, profile, current: false }
+    }
+
+    /// The model to start with, if one is installed and can be loaded; tells on stderr which, or why none.
+    pub fn load(&mut self) -> Option<Model> {
+        for name in [CURRENT, PREVIOUS] {
+            let path = self.folder.join(name);
+            let error = match read(&path).and_then(|file| file.map(|file| self.check(&file.bytes)).transpose()) {
+                Ok(None) => continue,
+                Ok(Some(model)) => {
+                    let name = &model.card().name;
+                    crate::say(format_args!("{} goes before the model of the settings: {name}", path.display()));
+                    self.current = path.ends_with(CURRENT);
+                    return Some(model);
+                }
+                Err(error) => error,
+            };
+            crate::say(format_args!("{} is not used: {error}", path.display()));
+            if error.condemns() {
+                // If that fails, it is tried again at the next start, with the same end.
+                let _ = fs::rename(&path, self.folder.join(format!("{name}.rejected")));
+            }
+        }
+        None
+    }
+
+    /// Checks a model and makes it the one that the box starts with. When this returns it is on the disk.
+    pub fn install(&mut self, file: &ModelFile) -> Result<Model, InstallError> {
+        let model = self.check(&file.bytes)?;
+        self.put(file, &mut |_| Ok(()))?;
+        crate::say(format_args!("installed the model {} ({:.12})", model.card().name, model.digest()));
+        Ok(model)
+    }
+
+    /// Loads a model as the box is to run it, and has it judge once.
+    fn check(&self, bytes: &[u8]) -> Result<Model, InstallError> {
+        let load = || {
+            let mut model = Model::from_bytes(bytes)?;
+            if let Some(profile) = self.profile {
+                model.decide_by(profile).map_err(ModelError::from)?;
+            }
+            model.try_out()?;
+            Ok(model)
+        };
+        catch_unwind(AssertUnwindSafe(load)).unwrap_or(Err(InstallError::Panic))
+    }
+
+    /// Writes a model in the steps that the module tells of; `step` is called after each change.
+    fn put(&mut self, file: &ModelFile, step: &mut impl FnMut(&str) -> io::Result<()>) -> io::Result<()> {
+        let kept = match read(&self.folder.join(CURRENT)) {
+            // Installed once more, it must not become its own predecessor.
+            Ok(Some(kept)) if kept.digest == file.digest => {
+                self.current = true;
+                return Ok(());
+            }
+            Ok(Some(_)) => self.current,
+            Ok(None) | Err(_) => false,
+        };
+        fs::create_dir_all(&self.folder)?;
+        let replaced = self.write(file, step).and_then(|()| self.replace(kept, step));
+        match replaced {
+            Ok(()) => self.current = true,
+            Err(_) => drop(fs::remove_file(self.folder.join(INCOMING))),
+        }
+        replaced
+    }
+
+    fn write(&self, file: &ModelFile, step: &mut impl FnMut(&str) -> io::Result<()>) -> io::Result<()> {
+        let mut out = File::create(self.folder.join(INCOMING))?;
+        step("created")?;
+        out.write_all(MAGIC)?;
+        out.write_all(&file.digest.0)?;
+        out.write_all(&file.bytes)?;
+        step("written")?;
+        out.sync_all()?;
+        step("synced")
+    }
+
+    /// Gives the files their names, and takes back what it has done if it fails on the way.
+    fn replace(&self, kept: bool, step: &mut impl FnMut(&str) -> io::Result<()>) -> io::Result<()> {
+        let [current, previous] = [CURRENT, PREVIOUS].map(|name| self.folder.join(name));
+        if kept {
+            fs::rename(&current, &previous)?;
+        }
+        let mut renamed = false;
+        let replaced = self.rename(kept, &mut renamed, step);
+        if replaced.is_err() {
+            // Nobody hears of the new model, so it must not come back at the next start.
+            let _ = match (kept, renamed) {
+                (true, _) => fs::rename(&previous, &current),
+                (false, true) => fs::remove_file(&current),
+                (false, false) => Ok(()),
+            };
+        }
+        replaced
+    }
+
+    /// Makes the new file the current one, and tells whether it has come to that.
+    fn rename(&self, kept: bool, renamed: &mut bool, step: &mut impl FnMut(&str) -> io::Result<()>) -> io::Result<()> {
+        if kept {
+            step("kept")?;
+        }
+        fs::rename(self.folder.join(INCOMING), self.folder.join(CURRENT))?;
+        *renamed = true;
+        step("renamed")?;
+        // A new name is on the disk only when its folder is, and the folder only when its parent is.
+        File::open(&self.folder)?.sync_all()?;
+        if let Some(parent) = self.folder.parent().filter(|parent| !parent.as_os_str().is_empty()) {
+            File::open(parent)?.sync_all()?;
+        }
+        step("done")
+    }
+}
+
+/// Reads an installed model and checks that it is what was written; `None` if there is none.
+fn read(path: &Path) -> Result<Option<ModelFile>, InstallError> {
+    let file = match File::open(path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+        opened => opened?,
+    };
+    let mut bytes = Vec::new();
+    file.take(HEAD as u64 + u64::from(MAX_UPDATE_BYTES) + 1).read_to_end(&mut bytes)?;
+    let digest = bytes.get(MAGIC.len()..HEAD).and_then(|digest| digest.try_into().ok()).map(Digest);
+    match digest {
+        Some(digest) if bytes.starts_with(MAGIC) && Digest::of(&bytes[HEAD..]) == digest => {
+            bytes.drain(..HEAD);
+            Ok(Some(ModelFile { digest, bytes }))
+        }
+        _ => Err(InstallError::Damaged),
+    }
+}
+
+#[cfg(test)]
+mod tests;

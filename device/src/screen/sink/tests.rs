@@ -1,0 +1,103 @@
+use embedded_graphics::{geometry::Point, geometry::Size, pixelcolor::Rgb888, primitives::Rectangle};
+
+use super::*;
+
+fn framebuffer(bits: &str, size: &str, stride: &str) -> (tempfile::TempDir, Result<Framebuffer, SinkError>) {
+    let folder = tempfile::tempdir().unwrap();
+    for (name, text) in [("bits_per_pixel", bits), ("virtual_size", size), ("stride", stride), ("fb0", "")] {
+        std::fs::write(folder.path().join(name), format!("{text}\n")).unwrap();
+    }
+    let opened = Framebuffer::open_with(&folder.path().join("fb0"), folder.path());
+    (folder, opened)
+}
+
+/// Black, with red at (0, 0) and a blue-green at (479, 319).
+fn frame() -> Frame {
+    let mut frame = Frame::new(480, 320, Rgb888::new(0, 0, 0));
+    frame.fill(Rectangle::new(Point::zero(), Size::new_equal(1)), 0, Rgb888::new(255, 0, 0));
+    frame.fill(Rectangle::new(Point::new(479, 319), Size::new_equal(1)), 0, Rgb888::new(0, 0x84, 0xff));
+    frame
+}
+
+#[test]
+fn pixels_arrive_in_both_formats_at_their_places() {
+    let (folder, opened) = framebuffer("32", "480,320", "2048");
+    opened.unwrap().write(&frame()).unwrap();
+    let bytes = std::fs::read(folder.path().join("fb0")).unwrap();
+    assert_eq!(bytes.len(), 2048 * 320);
+    assert_eq!(bytes[..8], [0, 0, 255, 255, 0, 0, 0, 255]);
+    let last = 319 * 2048 + 479 * 4;
+    assert_eq!(bytes[last..last + 8], [0xff, 0x84, 0, 0xff, 0, 0, 0, 0]);
+
+    let (folder, opened) = framebuffer("16", "480,320", "960");
+    opened.unwrap().write(&frame()).unwrap();
+    let bytes = std::fs::read(folder.path().join("fb0")).unwrap();
+    assert_eq!(bytes.len(), 960 * 320);
+    assert_eq!(bytes[..4], [0x00, 0xf8, 0, 0]);
+    assert_eq!(bytes[960 * 320 - 2..], (0x21_u16 << 5 | 0x1f).to_le_bytes());
+}
+
+#[test]
+fn a_turned_panel_is_written_turned() {
+    // Where the red of the upper left corner and the blue-green of the lower right one come to lie.
+    for (rotation, size, [red, blue]) in [
+        (Rotation::None, "480,320", [(0, 0), (479, 319)]),
+        (Rotation::Right, "320,480", [(319, 0), (0, 479)]),
+        (Rotation::Half, "480,320", [(479, 319), (0, 0)]),
+        (Rotation::Left, "320,480", [(0, 479), (319, 0)]),
+    ] {
+        let (folder, opened) = framebuffer("32", size, "2000");
+        let opened = opened.unwrap().turned(rotation);
+        assert_eq!(opened.size().to_string(), "480x320");
+        opened.write(&frame()).unwrap();
+        let bytes = std::fs::read(folder.path().join("fb0")).unwrap();
+        let pixel = |(x, y): (usize, usize)| &bytes[2000 * y + 4 * x..][..4];
+        assert_eq!(pixel(red), [0, 0, 255, 255], "{rotation}");
+        assert_eq!(pixel(blue), [255, 0x84, 0, 255], "{rotation}");
+        assert_eq!(bytes.iter().filter(|&&byte| byte == 0x84).count(), 1);
+    }
+}
+
+#[test]
+fn a_panel_larger_than_a_picture_may_be_is_filled_with_squares() {
+    for (panel, picture, scale) in [
+        ([1920, 1080], "1920x1080", 1),
+        ([1920, 1200], "960x600", 2),
+        ([1200, 1920], "600x960", 2),
+        ([2560, 1440], "1280x720", 2),
+        ([3840, 2160], "1920x1080", 2),
+        ([4096, 2160], "1365x720", 3),
+        ([2160, 3840], "1080x1920", 2),
+    ] {
+        let fitted = Panel::new(panel[0], panel[1]).unwrap();
+        assert_eq!((fitted.picture.to_string().as_str(), fitted.scale), (picture, scale), "{panel:?}");
+    }
+    let mut frame = Frame::new(1365, 720, Rgb888::new(1, 2, 3));
+    frame.fill(Rectangle::new(Point::zero(), Size::new_equal(1)), 0, Rgb888::new(255, 0, 0));
+    let (folder, opened) = framebuffer("32", "4097,2160", "16400");
+    opened.unwrap().write(&frame).unwrap();
+    let bytes = std::fs::read(folder.path().join("fb0")).unwrap();
+    assert_eq!(bytes.len(), 16400 * 2160);
+    let at = |x: usize, y: usize| &bytes[16400 * y + 4 * x..][..4];
+    let (red, grey, black) = (&[0, 0, 255, 255][..], &[3, 2, 1, 255][..], &[0; 4][..]);
+    assert_eq!([at(0, 0), at(1, 0), at(3, 2), at(4, 2), at(1, 3)], [black, red, red, grey, grey]);
+    assert_eq!([at(4095, 2159), at(4096, 2159)], [grey, black]);
+}
+
+#[test]
+fn framebuffers_that_cannot_be_used_are_told_apart() {
+    assert!(matches!(framebuffer("24", "480,320", "1440").1, Err(SinkError::Depth(24))));
+    assert!(matches!(framebuffer("32", "240,240", "960").1, Err(SinkError::Size { width: 240, .. })));
+    assert!(matches!(framebuffer("32", "480,320", "1000").1, Err(SinkError::Geometry { .. })));
+    assert!(matches!(framebuffer("32", "wide", "1000").1, Err(SinkError::Geometry { .. })));
+}
+
+#[test]
+fn the_png_file_holds_the_frame() {
+    let folder = tempfile::tempdir().unwrap();
+    let sink = Folder::create(&folder.path().join("new")).unwrap();
+    sink.write(&png(&frame()).unwrap()).unwrap();
+    let read = image::open(sink.file()).unwrap().into_rgb8();
+    assert_eq!((read.width(), read.height()), (480, 320));
+    assert!(read.as_raw() == frame().rgb());
+}

@@ -1,0 +1,45 @@
+//! What keys do: they acknowledge what is shown, and turn to past results and to what the box is.
+
+use shared::verdict::Fault;
+
+use super::{Effect, Page, State};
+use crate::{keys::Key, screen::View};
+
+/// How long the history or what the box is stays without a key, in milliseconds.
+const BROWSING_MS: u64 = 60_000;
+
+impl State {
+    pub(super) fn key(&mut self, now: u64, key: Key) -> Vec<Effect> {
+        if self.view.is_busy() {
+            return Vec::new();
+        }
+        match (key, &self.view) {
+            (Key::Older, View::History { page, .. }) => vec![Effect::Recall { page: page.saturating_add(1) }],
+            (Key::Newer, View::History { page, .. }) => vec![Effect::Recall { page: page.saturating_sub(1).max(1) }],
+            (Key::Older, _) => vec![Effect::Recall { page: 1 }],
+            (Key::Newer, _) => Vec::new(),
+            (Key::Back, _) => vec![self.idle()],
+            (Key::About, _) => vec![self.browse(now, View::About)],
+        }
+    }
+
+    pub(super) fn recalled(&mut self, now: u64, recalled: Result<Page, Fault>) -> Vec<Effect> {
+        // An image or a model that has come meanwhile goes first.
+        if self.view.is_busy() {
+            return Vec::new();
+        }
+        match recalled {
+            Ok(Page { results, page, pages }) => vec![self.browse(now, View::History { results, page, pages })],
+            Err(fault) => vec![self.notice(now, View::Error(fault.into()))],
+        }
+    }
+
+    fn browse(&mut self, now: u64, view: View) -> Effect {
+        let show = self.show(view);
+        self.until = Some(now + BROWSING_MS);
+        show
+    }
+}
+
+#[cfg(test)]
+mod tests;

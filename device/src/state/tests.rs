@@ -1,0 +1,324 @@
+use shared::{
+    contract::{Fit, InputContract},
+    verdict::{OperatingPoint, Refusal, StudyId, Verdict},
+};
+
+use super::*;
+
+pub(super) fn state() -> State {
+    let contract = InputContract { side: 16, fit: Fit::Stretch, scale: 1.0 / 255.0, zero_point: 0 };
+    let card = Card {
+        point: OperatingPoint { threshold: 0.5, refer_from: 0.4, refer_to: 0.6 },
+        version: "0.1.0".to_owned(),
+        synthetic: true,
+        ..Card::new("tiny", contract)
+    };
+    State::new(card, Digest::of(b"model"), "fused int8".to_owned(), 7, 41)
+}
+
+fn image() -> Image {
+    Image::file(b"bytes".to_vec(), StudyId::new("ward-3").unwrap()).unwrap()
+}
+
+pub(super) fn judged(probability: f32) -> Input {
+    let preview = Preview { width: 1, height: 1, pixels: vec![9].into() };
+    let study = StudyId::new("ward-3").unwrap();
+    let judged = Judged { study, image: Digest::of(b"bytes"), preview, evidence: None, probability };
+    Input::Analysis(Report::Done(Box::new(Ok(judged))))
+}
+
+pub(super) fn start_analysis(state: &mut State) {
+    let effects = state.handle(0, Input::Session(BoxEvent::Image(image())));
+    assert_eq!(effects, [Effect::Show(View::Analysing), Effect::Judge(Box::new(image()))]);
+}
+
+#[test]
+fn a_result_is_told_only_after_it_is_stored() {
+    let mut state = state();
+    state.handle(1_000, Input::Session(BoxEvent::SetClock { unix_seconds: 1_700_000_000 }));
+    start_analysis(&mut state);
+    let [Effect::Store(record)] = &state.handle(4_500, judged(0.7))[..] else { panic!("only the journal") };
+    assert_eq!((record.number, record.boot, record.verdict), (42, 7, Verdict::Pneumonia));
+    assert_eq!(record.unix_seconds, Some(1_700_000_003));
+    assert_eq!((record.model, record.image), (Digest::of(b"model"), Digest::of(b"bytes")));
+    let effects = state.handle(4_501, Input::Stored(Ok(record.clone())));
+    assert!(matches!(&effects[..], [
+        Effect::Show(View::Result { record: shown, .. }),
+        Effect::Reply(Reply::Answer(Outcome::Result(told))),
+    ] if shown == record && told == record));
+    assert_eq!(state.info().records, 42);
+    assert_eq!(state.deadline(), None, "a result stays");
+}
+
+#[test]
+fn a_result_that_cannot_be_stored_is_no_result() {
+    let mut state = state();
+    start_analysis(&mut state);
+    state.handle(0, judged(0.7));
+    let effects = state.handle(0, Input::Stored(Err(Fault::Storage)));
+    assert!(matches!(&effects[..], [
+        Effect::Show(View::Error(trouble)),
+        Effect::Reply(Reply::Answer(Outcome::Failed(Fault::Storage))),
+    ] if trouble.code() == Some(303)));
+    assert_eq!(state.info().records, 41);
+}
+
+#[test]
+fn refusals_say_what_to_do_and_give_way_to_ready() {
+    let mut state = state();
+    start_analysis(&mut state);
+    let refused = Err(Unjudged::Refused(Refusal::TooSmall));
+    let effects = state.handle(10, Input::Analysis(Report::Done(Box::new(refused))));
+    let [Effect::Show(View::Refused(trouble)), Effect::Reply(reply)] = &effects[..] else { panic!("{effects:?}") };
+    assert_eq!(*reply, Reply::Answer(Outcome::Refused(Refusal::TooSmall)));
+    assert_eq!(*trouble, Trouble::Refusal(Refusal::TooSmall));
+    assert_eq!(state.deadline(), Some(10 + NOTICE_MS));
+    assert_eq!(state.handle(NOTICE_MS, Input::Tick), []);
+    assert_eq!(state.handle(10 + NOTICE_MS, Input::Tick), [Effect::Show(View::Ready { results: 41 })]);
+}
+
+#[test]
+fn a_cancelled_image_leaves_no_record() {
+    let mut state = state();
+    start_analysis(&mut state);
+    let effects = state.handle(0, Input::Session(BoxEvent::Dropped(Dropped::Cancelled)));
+    assert_eq!(effects, [Effect::Show(View::Ready { results: 41 })]);
+    let effects = state.handle(0, judged(0.7));
+    assert!(matches!(&effects[..], [Effect::Reply(Reply::Answer(_))]), "{effects:?}");
+    assert_eq!(*state.view(), View::Ready { results: 41 });
+}
+
+#[test]
+fn a_host_that_leaves_during_the_analysis_loses_no_result() {
+    let mut state = state();
+    start_analysis(&mut state);
+    state.handle(0, Input::Session(BoxEvent::HostGone));
+    // The next host's image is refused at its announcement, then another comes in.
+    state.handle(1, Input::Session(BoxEvent::Dropped(Dropped::Refused(Refusal::TooManyBytes))));
+    state.handle(2, Input::Session(BoxEvent::Receiving { done: 0, total: 1000 }));
+    let [Effect::Store(record)] = &state.handle(3, judged(0.7))[..] else { panic!("it is kept") };
+    let effects = state.handle(4, Input::Stored(Ok(record.clone())));
+    assert_eq!(effects, [Effect::Reply(Reply::Answer(Outcome::Result(record.clone())))]);
+    assert_eq!(*state.view(), View::Receiving { done: 0, total: 1000 }, "no verdict over another image's progress");
+    assert_eq!(state.info().records, 42);
+}
+
+#[test]
+fn a_verdict_that_comes_while_the_line_is_away_stays_when_it_is_back() {
+    let mut state = state();
+    start_analysis(&mut state);
+    state.handle(0, Input::LineLost { last: true });
+    let [Effect::Store(record)] = &state.handle(1, judged(0.7))[..] else { panic!("it is kept") };
+    state.handle(1, Input::Stored(Ok(record.clone())));
+    assert_eq!(state.handle(2, Input::LineBack), []);
+    assert!(matches!(state.view(), View::Result { record: shown, .. } if shown == record));
+}
+
+#[test]
+fn a_host_that_leaves_in_the_middle_of_an_image_is_shown() {
+    let mut state = state();
+    state.handle(0, Input::Session(BoxEvent::Receiving { done: 0, total: 1000 }));
+    state.handle(0, Input::Session(BoxEvent::HostGone));
+    assert!(matches!(state.view(), View::Error(trouble) if trouble.code() == Some(301)));
+    assert_eq!(state.handle(NOTICE_MS, Input::Tick), [Effect::Show(View::Ready { results: 41 })]);
+}
+
+#[test]
+fn progress_is_drawn_at_its_beginning_and_end_and_seldom_between() {
+    let mut state = state();
+    let mut shown = Vec::new();
+    for (now, done) in [(0, 0), (50, 100), (199, 200), (201, 300), (202, 400), (203, 1000)] {
+        let effects = state.handle(now, Input::Session(BoxEvent::Receiving { done, total: 1000 }));
+        shown.extend((!effects.is_empty()).then_some(done));
+    }
+    assert_eq!(shown, [0, 300, 1000]);
+}
+
+#[test]
+fn a_model_that_is_installed_is_told_shown_and_recorded() {
+    let mut state = state();
+    let total = 1000;
+    state.handle(0, Input::Session(BoxEvent::Updating { done: 0, total }));
+    state.handle(1, Input::Session(BoxEvent::Updating { done: total, total }));
+    assert_eq!(*state.view(), View::Updating { done: total, total });
+    let file = ModelFile::new(b"new".to_vec()).unwrap();
+    let effects = state.handle(2, Input::Session(BoxEvent::Model(file.clone())));
+    assert_eq!(effects, [Effect::Install(Box::new(file))]);
+    let contract = InputContract { side: 32, ..state.card.contract };
+    let (digest, card) = (Digest::of(b"new"), Card::new("new", contract));
+    let loaded = Loaded { card, digest, execution: "float".to_owned() };
+    let effects = state.handle(3, Input::Analysis(Report::Installed(Box::new(Ok(loaded)))));
+    let installed = Installed { model: "new".try_into().unwrap(), digest };
+    assert_eq!(
+        effects,
+        [
+            Effect::Expect(contract),
+            Effect::Show(View::Ready { results: 41 }),
+            Effect::Reply(Reply::Updated(Ok(installed))),
+        ]
+    );
+    assert_eq!((state.info().model_digest, state.identity().model.as_str()), (digest, "new"));
+    start_analysis(&mut state);
+    let [Effect::Store(record)] = &state.handle(4, judged(0.7))[..] else { panic!("only the journal") };
+    assert_eq!((record.model, record.point), (digest, OperatingPoint::HALF));
+}
+
+#[test]
+fn a_model_that_is_not_taken_leaves_the_old_one_and_the_notice_of_a_lost_line() {
+    let mut state = state();
+    state.handle(0, Input::Session(BoxEvent::Updating { done: 1000, total: 1000 }));
+    state.handle(1, Input::LineLost { last: true });
+    let lost = state.view().clone();
+    let refused = Report::Installed(Box::new(Err(ModelRefusal::NotRunnable)));
+    let effects = state.handle(2, Input::Analysis(refused));
+    let answer = Effect::Reply(Reply::Updated(Err(ModelRefusal::NotRunnable)));
+    assert_eq!(effects, [Effect::Show(lost), answer]);
+    assert_eq!(state.info().model_digest, Digest::of(b"model"));
+}
+
+/// A host sends an image and leaves before it is judged.
+fn leave_an_image(state: &mut State) {
+    start_analysis(state);
+    state.handle(0, Input::Session(BoxEvent::HostGone));
+}
+
+/// Ends the analysis and stores its result.
+fn finish_analysis(state: &mut State) -> ResultRecord {
+    let [Effect::Store(record)] = &state.handle(1, judged(0.7))[..] else { panic!("it is kept") };
+    state.handle(1, Input::Stored(Ok(record.clone())));
+    record.clone()
+}
+
+fn installed(new: bool) -> Input {
+    let card = Card::new("new", state().card.contract);
+    let loaded = Loaded { card, digest: Digest::of(b"new"), execution: "float".to_owned() };
+    let report = if new { Ok(loaded) } else { Err(ModelRefusal::NotRunnable) };
+    Input::Analysis(Report::Installed(Box::new(report)))
+}
+
+fn shows(state: &State, record: &ResultRecord) -> bool {
+    matches!(state.view(), View::Result { record: shown, .. } if shown == record)
+}
+
+#[test]
+fn a_result_that_comes_during_an_update_is_shown_after_it_with_its_own_model() {
+    let rejected = Input::Session(BoxEvent::Dropped(Dropped::Rejected(ModelRefusal::DigestMismatch)));
+    for end in [installed(true), installed(false), rejected, Input::Session(BoxEvent::HostGone)] {
+        let mut state = state();
+        let old = state.identity();
+        leave_an_image(&mut state);
+        state.handle(0, Input::Session(BoxEvent::Updating { done: 1000, total: 1000 }));
+        let record = finish_analysis(&mut state);
+        assert_eq!(*state.view(), View::Updating { done: 1000, total: 1000 });
+        state.handle(2, end);
+        assert!(shows(&state, &record), "{:?}", state.view());
+        assert_eq!((state.identity(), state.deadline()), (old, None));
+        state.handle(3, Input::Key(Key::Back));
+        assert_eq!(*state.view(), View::Ready { results: 42 });
+        assert_eq!(state.identity().digest, state.info().model_digest);
+    }
+}
+
+#[test]
+fn a_result_that_is_shown_when_an_update_begins_is_shown_after_it_with_its_own_model() {
+    for end in [installed(true), installed(false), Input::Session(BoxEvent::HostGone)] {
+        let mut state = state();
+        let old = state.identity();
+        start_analysis(&mut state);
+        let record = finish_analysis(&mut state);
+        state.handle(2, Input::Session(BoxEvent::Updating { done: 0, total: 1000 }));
+        assert_eq!(*state.view(), View::Updating { done: 0, total: 1000 });
+        state.handle(3, end);
+        assert!(shows(&state, &record), "{:?}", state.view());
+        assert_eq!(state.identity(), old);
+    }
+}
+
+#[test]
+fn a_result_that_waits_for_an_update_is_not_shown_after_another_image() {
+    let mut state = state();
+    leave_an_image(&mut state);
+    state.handle(0, Input::Session(BoxEvent::Updating { done: 500, total: 1000 }));
+    finish_analysis(&mut state);
+    state.handle(2, Input::Session(BoxEvent::Dropped(Dropped::Failed(Fault::Timeout))));
+    state.handle(3, Input::Session(BoxEvent::Receiving { done: 0, total: 1000 }));
+    state.handle(4, Input::Session(BoxEvent::Dropped(Dropped::Cancelled)));
+    assert_eq!(*state.view(), View::Ready { results: 42 });
+}
+
+#[test]
+fn the_end_of_an_update_behind_a_result_leaves_it_with_its_own_model() {
+    for new in [true, false] {
+        let mut state = state();
+        let old = state.identity();
+        leave_an_image(&mut state);
+        state.handle(0, Input::Session(BoxEvent::Updating { done: 1000, total: 1000 }));
+        state.handle(0, Input::Session(BoxEvent::HostGone));
+        let record = finish_analysis(&mut state);
+        state.handle(2, installed(new));
+        assert!(shows(&state, &record), "{:?}", state.view());
+        assert_eq!(state.identity(), old);
+    }
+}
+
+#[test]
+fn a_model_that_is_not_taken_at_its_announcement_leaves_the_verdict() {
+    let mut state = state();
+    start_analysis(&mut state);
+    let record = finish_analysis(&mut state);
+    assert_eq!(state.handle(2, Input::Session(BoxEvent::Dropped(Dropped::Rejected(ModelRefusal::TooLarge)))), []);
+    assert!(shows(&state, &record));
+}
+
+#[test]
+fn a_lost_line_leaves_a_refusal_for_its_time() {
+    let mut state = state();
+    state.handle(0, Input::Session(BoxEvent::Dropped(Dropped::Refused(Refusal::TooSmall))));
+    assert_eq!(state.handle(1, Input::LineLost { last: true }), []);
+    assert_eq!(state.handle(NOTICE_MS, Input::Tick), [Effect::Show(View::Error(Trouble::LineLost))]);
+}
+
+#[test]
+fn a_lost_line_leaves_a_verdict_and_is_told_after_it() {
+    for last in [true, false] {
+        let mut state = state();
+        start_analysis(&mut state);
+        let record = finish_analysis(&mut state);
+        assert_eq!(state.handle(2, Input::LineLost { last }), []);
+        assert!(shows(&state, &record));
+        let after = if last { View::Error(Trouble::LineLost) } else { View::Ready { results: 42 } };
+        assert_eq!(state.handle(3, Input::Key(Key::Back)), [Effect::Show(after)]);
+    }
+}
+
+#[test]
+fn an_update_that_ends_early_leaves_the_screen_ready() {
+    for end in [
+        BoxEvent::HostGone,
+        BoxEvent::Dropped(Dropped::Cancelled),
+        BoxEvent::Dropped(Dropped::Rejected(ModelRefusal::DigestMismatch)),
+    ] {
+        let mut state = state();
+        state.handle(0, Input::Session(BoxEvent::Updating { done: 500, total: 1000 }));
+        assert_eq!(state.handle(1, Input::Session(end)), [Effect::Show(View::Ready { results: 41 })]);
+    }
+}
+
+#[test]
+fn a_lost_line_is_shown_until_it_is_back() {
+    let mut state = state();
+    state.handle(0, Input::LineLost { last: true });
+    assert!(matches!(state.view(), View::Error(_)));
+    assert_eq!(state.deadline(), None);
+    assert_eq!(state.handle(5, Input::LineBack), [Effect::Show(View::Ready { results: 41 })]);
+}
+
+#[test]
+fn a_lost_line_among_others_gives_way_to_ready_and_its_return_disturbs_nobody() {
+    let mut state = state();
+    state.handle(0, Input::LineLost { last: false });
+    assert_eq!(state.deadline(), Some(NOTICE_MS));
+    state.handle(1, Input::Session(BoxEvent::Receiving { done: 0, total: 1000 }));
+    assert_eq!(state.handle(2, Input::LineBack), []);
+    assert_eq!(*state.view(), View::Receiving { done: 0, total: 1000 });
+}
