@@ -53,7 +53,7 @@ pub enum LinkError {
     /// The port belongs to somebody else.
     #[error(
         "no permission to open {path}: add yourself to the group that owns it (`sudo usermod -aG dialout $USER`, then log in \
-         again), or, for a box on USB, install host/udev/60-pumua.rules",
+         again), or, for a box on USB, install host/setup/udev/60-pumua.rules",
         path = path.display()
     )]
     Permission {

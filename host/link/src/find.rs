@@ -270,7 +270,7 @@ mod tests {
 
     #[test]
     fn the_udev_rule_means_the_same_device() {
-        let rules = include_str!("../../udev/60-pumua.rules");
+        let rules = include_str!("../../setup/udev/60-pumua.rules");
         let active: Vec<&str> = rules.lines().filter(|line| line.starts_with("SUBSYSTEM")).collect();
         assert_eq!(active.len(), 2);
         for rule in active {

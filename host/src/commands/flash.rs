@@ -11,8 +11,8 @@ use anyhow::anyhow;
 use base::interrupt;
 use clap::ValueEnum;
 use indicatif::{DecimalBytes, ProgressBar, ProgressStyle};
-use sdcard::flash::{Access, Danger, Disk, FlashError, Image, Part, Stage, System, Target};
 use serde_json::{Value, json};
+use setup::flash::{Access, Danger, Disk, FlashError, Image, Part, Stage, System, Target};
 use shared::verdict::Digest;
 
 use super::started_as;

@@ -8,8 +8,8 @@ use std::{
 use anyhow::Context;
 use base::interrupt;
 use engine::MAX_MODEL_BYTES;
-use sdcard::build::{BuildError, Built, Inputs, LICENCE, Packages, build};
 use serde_json::json;
+use setup::image::{BuildError, Built, Inputs, LICENCE, Packages, build};
 use shared::verdict::Profile;
 
 use super::{candidate, program, settings, started_as};

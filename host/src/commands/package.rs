@@ -78,11 +78,11 @@ fn pack(program: &[u8], out: &Path) -> Result<(), Failure> {
     let files: [(&str, u32, &[u8]); 9] = [
         ("DEBIAN/control", 0o644, control.as_bytes()),
         ("DEBIAN/conffiles", 0o644, b"/etc/pumua/box.toml\n"),
-        ("DEBIAN/postinst", 0o755, include_bytes!("../../package/postinst")),
-        ("DEBIAN/prerm", 0o755, include_bytes!("../../package/prerm")),
-        ("DEBIAN/postrm", 0o755, include_bytes!("../../package/postrm")),
+        ("DEBIAN/postinst", 0o755, include_bytes!("../../setup/package/postinst")),
+        ("DEBIAN/prerm", 0o755, include_bytes!("../../setup/package/prerm")),
+        ("DEBIAN/postrm", 0o755, include_bytes!("../../setup/package/postrm")),
         ("usr/bin/pumua-box", 0o755, program),
-        ("usr/lib/systemd/system/pumua-box.service", 0o644, include_bytes!("../../package/pumua-box.service")),
+        ("usr/lib/systemd/system/pumua-box.service", 0o644, include_bytes!("../../setup/package/pumua-box.service")),
         ("etc/pumua/box.toml", 0o644, settings.as_bytes()),
         ("usr/share/doc/pumua-box/copyright", 0o644, include_bytes!("../../../LICENSE-MIT")),
     ];
@@ -170,7 +170,7 @@ mod tests {
         }
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("pumua-box.service");
-        let unit = include_str!("../../package/pumua-box.service");
+        let unit = include_str!("../../setup/package/pumua-box.service");
         // The program is not on this computer.
         fs::write(&path, unit.replace("/usr/bin/pumua-box", "/bin/true")).unwrap();
         let output = Command::new("systemd-analyze").args(["verify", "--man=no"]).arg(&path).output().unwrap();

@@ -71,7 +71,7 @@ fn anonymous() -> String {
 
 fn stripped(program: &Path) -> Result<Vec<u8>, Failure> {
     let read = |path: &Path| std::fs::read(path).with_context(|| format!("cannot read the program {}", path.display()));
-    sdcard::build::check_program(&read(program)?)?;
+    setup::image::check_program(&read(program)?)?;
     let folder = tempfile::tempdir().context("cannot make a temporary folder")?;
     let out = folder.path().join("init");
     let strip = if cfg!(target_arch = "aarch64") { "strip" } else { "aarch64-linux-gnu-strip" };

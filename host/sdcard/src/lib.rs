@@ -1,5 +1,0 @@
-//! The memory card of the box: building its image, and writing it to a medium.
-
-pub mod build;
-pub mod flash;
-mod mbr;
