@@ -13,7 +13,7 @@ use std::path::{Path, PathBuf};
 use device::{
     config::ScreenSize,
     screen::{
-        Frame, Language, Scene, View, draw, layout,
+        Explanation, Frame, Language, Scene, View, draw, layout,
         layout::{LEGIBLE, Placed, VERDICT},
         sink::png,
     },
@@ -86,11 +86,15 @@ fn no_text_is_cut_or_covered_or_too_small() {
 #[test]
 fn every_word_of_a_refusal_or_fault_is_on_the_screen() {
     everywhere(|name, scene, size, language| {
-        let (View::Refused(trouble) | View::Error(trouble)) = &scene.view else { return };
+        let Explanation { cause, remedy, .. } = match &scene.view {
+            View::Refused(refusal) => Explanation::of_refusal(*refusal, language),
+            View::Error(trouble) => Explanation::of_trouble(trouble, language),
+            _ => return,
+        };
         let texts: Vec<String> = layout(scene, size, language).placed().map(|placed| placed.text).collect();
         // A long word, such as a path, may go on in the next line.
         let shown = texts.concat().replace(' ', "");
-        let wanted = trouble.sentences(language).concat().replace(' ', "");
+        let wanted = [cause, remedy].concat().replace(' ', "");
         assert!(shown.contains(&wanted), "{name}: {texts:?}");
     });
 }

@@ -44,16 +44,16 @@ const INCOMING: &str = "incoming.model";
 /// Why a model is not installed, or one that is cannot be loaded.
 #[derive(Debug, thiserror::Error)]
 pub enum InstallError {
-    /// it cannot be loaded or run, or lacks the profile
+    /// It cannot be loaded or run, or lacks the profile.
     #[error(transparent)]
     Model(#[from] ModelError),
-    /// loading or running it panics
+    /// Loading or running it at the start has panicked.
     #[error("the program fails over the model: use a model made by this release of `host train`")]
     Panic,
-    /// the file is not what was written
+    /// The file is not what was written.
     #[error("the file is damaged: check the storage and install the model again")]
     Damaged,
-    /// reading or writing failed
+    /// Reading or writing failed.
     #[error("cannot use the folder of the models: {0}: check the storage")]
     Io(#[from] io::Error),
 }
@@ -98,7 +98,8 @@ impl Models {
     pub fn load(&mut self) -> Option<Model> {
         for name in [CURRENT, PREVIOUS] {
             let path = self.folder.join(name);
-            let error = match read(&path).and_then(|file| file.map(|file| self.check(&file.bytes)).transpose()) {
+            let load = || read(&path)?.map(|file| self.check(&file.bytes)).transpose();
+            let error = match catch_unwind(AssertUnwindSafe(load)).unwrap_or(Err(InstallError::Panic)) {
                 Ok(None) => continue,
                 Ok(Some(model)) => {
                     let name = &model.card().name;
@@ -117,7 +118,8 @@ impl Models {
         None
     }
 
-    /// Checks a model and makes it the one that the box starts with. When this returns it is on the disk.
+    /// Checks a model and makes it the one that the box starts with. When this returns it is on the disk. A model that makes
+    /// the program panic does so before anything is written; [`crate::analysis::Analyst`] catches that.
     pub fn install(&mut self, file: &ModelFile) -> Result<Model, InstallError> {
         let model = self.check(&file.bytes)?;
         self.put(file, &mut |_| Ok(()))?;
@@ -125,17 +127,14 @@ impl Models {
         Ok(model)
     }
 
-    /// Loads a model as the box is to run it, and has it judge once.
+    /// Loads a model as the box is to run it, and has it judge once. A bad one may panic.
     fn check(&self, bytes: &[u8]) -> Result<Model, InstallError> {
-        let load = || {
-            let mut model = Model::from_bytes(bytes)?;
-            if let Some(profile) = self.profile {
-                model.decide_by(profile).map_err(ModelError::from)?;
-            }
-            model.try_out()?;
-            Ok(model)
-        };
-        catch_unwind(AssertUnwindSafe(load)).unwrap_or(Err(InstallError::Panic))
+        let mut model = Model::from_bytes(bytes)?;
+        if let Some(profile) = self.profile {
+            model.decide_by(profile).map_err(ModelError::from)?;
+        }
+        model.try_out()?;
+        Ok(model)
     }
 
     /// Writes a model in the steps that the module tells of; `step` is called after each change.

@@ -293,7 +293,7 @@ impl<'a> Runtime<'a> {
 
     fn carry_out(&mut self, effect: Effect) {
         match effect {
-            Effect::Show(_) => self.show(),
+            Effect::Show => self.show(),
             Effect::Judge(image) => {
                 self.analysis_begins();
                 self.analyst.judge(*image);

@@ -21,6 +21,7 @@ pub mod rotation;
 pub mod sink;
 mod symbol;
 mod text;
+mod trouble;
 
 pub use self::{
     display::Display,
@@ -28,6 +29,7 @@ pub use self::{
     language::Language,
     layout::{draw, layout},
     rotation::Rotation,
+    trouble::{Explanation, Trouble},
 };
 
 use std::sync::Arc;
@@ -35,7 +37,7 @@ use std::sync::Arc;
 use engine::Card;
 use shared::{
     evidence::Evidence,
-    verdict::{Digest, Fault, Refusal, ResultRecord},
+    verdict::{Digest, Refusal, ResultRecord},
 };
 
 /// What the box is, as every screen tells.
@@ -87,60 +89,6 @@ impl std::fmt::Debug for Preview {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "Preview({}x{})", self.width, self.height)
     }
-}
-
-/// What went wrong. The screen tells cause and remedy in its language.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Trouble {
-    /// An image is not judged.
-    Refusal(Refusal),
-    /// The box could not do what was asked.
-    Fault(Fault),
-    /// The line to the host is gone.
-    LineLost,
-    /// The program cannot go on; the cause as the log tells it.
-    Failed(String),
-}
-
-impl Trouble {
-    /// Stable code for programs, where there is one.
-    pub fn code(&self) -> Option<u16> {
-        match self {
-            Self::Refusal(refusal) => Some(refusal.code()),
-            Self::Fault(fault) => Some(fault.code()),
-            Self::LineLost | Self::Failed(_) => None,
-        }
-    }
-
-    /// What went wrong and what to do about it, each as a sentence.
-    pub fn sentences(&self, language: Language) -> [String; 2] {
-        let words = language.words();
-        let text = match self {
-            Self::Refusal(refusal) => (words.refusal)(*refusal),
-            Self::Fault(fault) => (words.fault)(*fault),
-            Self::LineLost => words.line_lost.to_owned(),
-            Self::Failed(cause) => return [sentence(cause), words.restart.to_owned()],
-        };
-        let (cause, remedy) = text.split_once(": ").unwrap_or((&text, ""));
-        [sentence(cause), sentence(remedy)]
-    }
-}
-
-impl From<Refusal> for Trouble {
-    fn from(refusal: Refusal) -> Self {
-        Self::Refusal(refusal)
-    }
-}
-
-impl From<Fault> for Trouble {
-    fn from(fault: Fault) -> Self {
-        Self::Fault(fault)
-    }
-}
-
-fn sentence(text: &str) -> String {
-    let mut letters = text.chars();
-    letters.next().map_or_else(String::new, |first| first.to_uppercase().chain(letters).chain(['.']).collect())
 }
 
 /// What is being done at the start.
@@ -202,7 +150,7 @@ pub enum View {
         record: ResultRecord,
     },
     /// The image is not judged.
-    Refused(Trouble),
+    Refused(Refusal),
     /// The box could not do what was asked, or its line is gone.
     Error(Trouble),
     /// A page of past results.
@@ -265,14 +213,5 @@ mod tests {
         card.point = point(0.5);
         card.metrics.insert("test.specificity".to_owned(), f64::NAN);
         assert_eq!(Rates::of(&card), None);
-    }
-
-    #[test]
-    fn causes_and_remedies_are_sentences() {
-        let [cause, remedy] = Trouble::from(Refusal::Mirrored).sentences(Language::French);
-        assert_eq!(cause, "La gauche et la droite semblent inversées.");
-        assert!(remedy.starts_with("Vérifiez") && remedy.ends_with("clinicien."), "{remedy}");
-        let [cause, remedy] = Trouble::Failed("no model".to_owned()).sentences(Language::Portuguese);
-        assert_eq!((cause.as_str(), remedy.as_str()), ("No model.", "Corrija isto e volte a ligar o aparelho."));
     }
 }

@@ -63,8 +63,8 @@ pub struct Page {
 /// What the box is to do.
 #[derive(Debug, PartialEq)]
 pub enum Effect {
-    /// Show this.
-    Show(View),
+    /// What is to be shown has changed: show [`State::view`] with [`State::identity`].
+    Show,
     /// Judge an image; [`Input::Analysis`] follows.
     Judge(Box<Image>),
     /// Install a model; [`Input::Analysis`] follows.
@@ -273,7 +273,7 @@ impl State {
                     // What is wrong with the model, whoever sent it is told.
                     Dropped::Rejected(_) if matches!(self.view, View::Updating { .. }) => vec![self.idle()],
                     Dropped::Rejected(_) => Vec::new(),
-                    Dropped::Refused(refusal) => vec![self.notice(now, View::Refused(refusal.into()))],
+                    Dropped::Refused(refusal) => vec![self.notice(now, View::Refused(refusal))],
                     Dropped::Failed(fault) => vec![self.notice(now, View::Error(fault.into()))],
                 }
             }
@@ -309,7 +309,7 @@ impl State {
         effects.push(match self.view {
             View::Updating { .. } => self.idle(),
             // The same, with the name of the model.
-            _ => Effect::Show(self.view.clone()),
+            _ => Effect::Show,
         });
         effects.push(Effect::Reply(Reply::Updated(answer)));
         effects
@@ -343,7 +343,7 @@ impl State {
             }
             Err(Unjudged::Refused(refusal)) => {
                 let until = Some(now + NOTICE_MS);
-                self.answer(View::Refused(refusal.into()), until, Outcome::Refused(refusal))
+                self.answer(View::Refused(refusal), until, Outcome::Refused(refusal))
             }
             Err(Unjudged::Failed(fault)) => self.failed(now, fault),
         }
@@ -415,8 +415,8 @@ impl State {
 
     fn show(&mut self, view: View) -> Effect {
         self.until = None;
-        self.view = view.clone();
-        Effect::Show(view)
+        self.view = view;
+        Effect::Show
     }
 }
 

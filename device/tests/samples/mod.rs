@@ -136,7 +136,7 @@ pub(crate) fn main_scenes() -> Vec<(&'static str, Scene)> {
         ("result-normal", scene(result(NORMAL, "ward-3_0007"))),
         ("result-pneumonia", scene(result(PNEUMONIA, "ward-3_0008"))),
         ("result-refer", scene(result(REFER, ""))),
-        ("refused", scene(View::Refused(Refusal::UpsideDown.into()))),
+        ("refused", scene(View::Refused(Refusal::UpsideDown))),
         ("error", scene(View::Error(Fault::Timeout.into()))),
         ("line-lost", scene(View::Error(Trouble::LineLost))),
         ("history", scene(history())),
@@ -198,7 +198,7 @@ pub(crate) fn all_scenes() -> Vec<(String, Scene)> {
     ];
     let scenes = main_scenes().into_iter().chain(more).map(|(name, scene)| (name.to_owned(), scene));
     let starting = Step::ALL.iter().map(|&step| (format!("starting-{step:?}"), scene(View::Starting { step })));
-    let refused = Refusal::ALL.iter().map(|&r| (format!("refused-{}", r.as_str()), synthetic(View::Refused(r.into()))));
+    let refused = Refusal::ALL.iter().map(|&r| (format!("refused-{}", r.as_str()), synthetic(View::Refused(r))));
     let failed = Fault::ALL.iter().map(|&f| (format!("error-{}", f.as_str()), synthetic(View::Error(f.into()))));
     scenes.chain(starting).chain(refused).chain(failed).collect()
 }

@@ -8,9 +8,9 @@
 //! sight needs 5. No text has capitals below [`LEGIBLE`] pixels.
 
 mod area;
+mod explanation;
 mod pages;
 mod result;
-mod trouble;
 
 use embedded_graphics::{
     geometry::Point,
@@ -20,7 +20,7 @@ use shared::evidence::Evidence;
 
 use self::area::{Area, point};
 use super::{
-    Identity, Preview, Scene, View,
+    Explanation, Identity, Preview, Scene, View,
     frame::Frame,
     language::{Language, Notice, Words},
     symbol::Symbol,
@@ -66,8 +66,14 @@ pub fn layout(scene: &Scene, size: ScreenSize, language: Language) -> Layout<'_>
         View::Result { preview, evidence, record } => {
             layout.result(body, preview, evidence.as_deref(), record, scene.identity.rates);
         }
-        View::Refused(trouble) => layout.trouble(body, (Symbol::Struck, AMBER), words.not_judged, trouble),
-        View::Error(trouble) => layout.trouble(body, (Symbol::Fault, RED), words.error, trouble),
+        View::Refused(refusal) => {
+            let explanation = Explanation::of_refusal(*refusal, language);
+            layout.explain(body, (Symbol::Struck, AMBER), words.not_judged, &explanation);
+        }
+        View::Error(trouble) => {
+            let explanation = Explanation::of_trouble(trouble, language);
+            layout.explain(body, (Symbol::Fault, RED), words.error, &explanation);
+        }
         View::History { results, page, pages } => layout.history(body, results, scene.identity.digest, [*page, *pages]),
         View::About => layout.about(body, &scene.identity),
     }
@@ -292,7 +298,7 @@ mod tests {
 
     #[test]
     fn what_is_no_verdict_has_symbols_of_its_own() {
-        let views = [View::Refused(Refusal::Empty.into()), View::Error(Fault::Timeout.into()), View::Stopped];
+        let views = [View::Refused(Refusal::Empty), View::Error(Fault::Timeout.into()), View::Stopped];
         let verdicts = shared::verdict::Verdict::ALL.map(|verdict| result::look(verdict).0);
         let mut symbols: Vec<Symbol> = views.into_iter().map(symbol).chain(verdicts).collect();
         while let Some(symbol) = symbols.pop() {

@@ -6,7 +6,7 @@ use crate::{
     screen::{PAGE, Trouble},
     state::{
         Input, NOTICE_MS,
-        tests::{judged, start_analysis, state},
+        tests::{judged, shown, start_analysis, state},
     },
 };
 
@@ -57,7 +57,7 @@ fn keys_turn_the_pages_of_the_history() {
     }
     assert_eq!(page(&state).0, 1);
     assert_eq!(state.handle(19 + BROWSING_MS, Input::Tick), []);
-    assert_eq!(state.handle(20 + BROWSING_MS, Input::Tick), [Effect::Show(View::Ready { results: 41 })]);
+    assert_eq!(shown(&mut state, 20 + BROWSING_MS, Input::Tick), View::Ready { results: 41 });
 }
 
 #[test]
@@ -75,11 +75,11 @@ fn keys_acknowledge_and_tell_what_the_box_is() {
     let mut state = state();
     let ready = View::Ready { results: 41 };
     state.handle(0, Input::Session(BoxEvent::Dropped(Dropped::Refused(Refusal::TooSmall))));
-    assert_eq!(press(&mut state, 1, Key::Back), [Effect::Show(ready.clone())]);
+    assert_eq!(shown(&mut state, 1, Input::Key(Key::Back)), ready);
     assert_eq!(state.deadline(), None);
     assert_eq!(press(&mut state, 2, Key::Newer), [], "nothing is newer");
-    assert_eq!(press(&mut state, 3, Key::About), [Effect::Show(View::About)]);
-    assert_eq!(state.handle(3 + BROWSING_MS, Input::Tick), [Effect::Show(ready)]);
+    assert_eq!(shown(&mut state, 3, Input::Key(Key::About)), View::About);
+    assert_eq!(shown(&mut state, 3 + BROWSING_MS, Input::Tick), ready);
 }
 
 #[test]
@@ -117,8 +117,7 @@ fn an_image_that_comes_while_the_history_is_read_goes_first() {
 fn a_history_that_cannot_be_read_is_told() {
     let mut state = state();
     state.handle(0, Input::Key(Key::Older));
-    let effects = state.handle(0, Input::Recalled(Err(Fault::Storage)));
-    assert_eq!(effects, [Effect::Show(View::Error(Fault::Storage.into()))]);
+    assert_eq!(shown(&mut state, 0, Input::Recalled(Err(Fault::Storage))), View::Error(Fault::Storage.into()));
     assert_eq!(state.deadline(), Some(NOTICE_MS));
 }
 
@@ -130,7 +129,7 @@ fn a_lost_line_does_not_hide_what_a_person_reads() {
     press(&mut state, 2, Key::Older);
     assert_eq!(state.handle(3, Input::LineLost { last: true }), []);
     assert_eq!(page(&state).0, 1);
-    assert_eq!(state.handle(2 + BROWSING_MS, Input::Tick), [Effect::Show(View::Error(Trouble::LineLost))]);
+    assert_eq!(shown(&mut state, 2 + BROWSING_MS, Input::Tick), View::Error(Trouble::LineLost));
 }
 
 #[test]
@@ -139,9 +138,9 @@ fn a_lost_line_is_told_again_after_what_hid_it() {
     state.handle(0, Input::LineLost { last: true });
     let lost = View::Error(Trouble::LineLost);
     press(&mut state, 1, Key::Older);
-    assert_eq!(state.handle(1 + BROWSING_MS, Input::Tick), [Effect::Show(lost.clone())]);
-    assert_eq!(press(&mut state, 2, Key::Back), [Effect::Show(lost)], "it cannot be acknowledged away");
+    assert_eq!(shown(&mut state, 1 + BROWSING_MS, Input::Tick), lost.clone());
+    assert_eq!(shown(&mut state, 2, Input::Key(Key::Back)), lost, "it cannot be acknowledged away");
     press(&mut state, 3, Key::About);
     assert_eq!(state.handle(4, Input::LineBack), []);
-    assert_eq!(press(&mut state, 5, Key::Back), [Effect::Show(View::Ready { results: 41 })]);
+    assert_eq!(shown(&mut state, 5, Input::Key(Key::Back)), View::Ready { results: 41 });
 }

@@ -1,0 +1,77 @@
+//! What goes wrong, and how the screen explains it.
+
+use shared::verdict::{Fault, Refusal};
+
+use super::Language;
+
+/// What is wrong with the box or its line.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Trouble {
+    /// The box could not do what was asked.
+    Fault(Fault),
+    /// The line to the host is gone.
+    LineLost,
+    /// The program cannot continue; the cause as the log has it.
+    Failed(String),
+}
+
+impl From<Fault> for Trouble {
+    fn from(fault: Fault) -> Self {
+        Self::Fault(fault)
+    }
+}
+
+/// Why an image is refused, or what is wrong with the box, and what to do about it, in a language of the screen.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Explanation {
+    /// Stable code for programs, where there is one.
+    pub code: Option<u16>,
+    /// What is wrong, as a sentence.
+    pub cause: String,
+    /// What to do about it, as a sentence.
+    pub remedy: String,
+}
+
+impl Explanation {
+    /// Of an image that is refused.
+    pub fn of_refusal(refusal: Refusal, language: Language) -> Self {
+        Self::split(Some(refusal.code()), &(language.words().refusal)(refusal))
+    }
+
+    /// Of something wrong with the box or its line.
+    pub fn of_trouble(trouble: &Trouble, language: Language) -> Self {
+        let words = language.words();
+        match trouble {
+            Trouble::Fault(fault) => Self::split(Some(fault.code()), &(words.fault)(*fault)),
+            Trouble::LineLost => Self::split(None, words.line_lost),
+            Trouble::Failed(cause) => Self { code: None, cause: sentence(cause), remedy: words.restart.to_owned() },
+        }
+    }
+
+    /// `text`: cause and remedy with `: ` between them.
+    fn split(code: Option<u16>, text: &str) -> Self {
+        let (cause, remedy) = text.split_once(": ").unwrap_or((text, ""));
+        Self { code, cause: sentence(cause), remedy: sentence(remedy) }
+    }
+}
+
+fn sentence(text: &str) -> String {
+    let mut letters = text.chars();
+    letters.next().map_or_else(String::new, |first| first.to_uppercase().chain(letters).chain(['.']).collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn causes_and_remedies_are_sentences() {
+        let Explanation { code, cause, remedy } = Explanation::of_refusal(Refusal::Mirrored, Language::French);
+        assert_eq!((code, cause.as_str()), (Some(221), "La gauche et la droite semblent inversées."));
+        assert!(remedy.starts_with("Vérifiez") && remedy.ends_with("clinicien."), "{remedy}");
+        let failed = Trouble::Failed("no model".to_owned());
+        let Explanation { code, cause, remedy } = Explanation::of_trouble(&failed, Language::Portuguese);
+        assert_eq!((code, cause.as_str()), (None, "No model."));
+        assert_eq!(remedy, "Corrija isto e volte a ligar o aparelho.");
+    }
+}
