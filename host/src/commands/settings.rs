@@ -129,6 +129,18 @@ mod tests {
     }
 
     #[test]
+    fn settings_are_written_as_the_golden_files_have_them() {
+        let golden = [
+            (of_card("en", None, "0"), include_str!("../../setup/tests/golden/card.toml")),
+            (of_card("sw", Some(Profile::Screening), "90"), include_str!("../../setup/tests/golden/card-options.toml")),
+            (of_raspberry_pi_os(), include_str!("../../setup/tests/golden/raspberry-pi-os.toml")),
+        ];
+        for (written, golden) in golden {
+            assert_eq!(written, golden);
+        }
+    }
+
+    #[test]
     fn settings_that_would_keep_a_box_from_starting_are_refused() {
         let good = "port = \"/dev/ttyS1\"\nmodel = \"/boot/model.onnx\"\nkeys = false\n";
         assert_eq!(check(good).unwrap(), None);

@@ -136,6 +136,11 @@ mod tests {
     }
 
     #[test]
+    fn the_first_stage_is_configured_as_the_golden_file_has_it() {
+        assert_eq!(CONFIGURATION, include_str!("../../tests/golden/config.txt"));
+    }
+
+    #[test]
     fn every_device_tree_that_the_first_stage_is_told_of_is_on_the_card() {
         let named: Vec<_> = CONFIGURATION.lines().filter_map(|line| line.strip_prefix("device_tree=")).collect();
         let carried: Vec<_> = Board::ALL.iter().flat_map(|board| board.device_trees()).copied().collect();
