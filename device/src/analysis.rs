@@ -211,14 +211,14 @@ mod tests {
     use engine::Score;
     use image::{GrayImage, ImageFormat, Luma};
     use shared::{
-        contract::{Fit, InputContract},
+        contract::InputContract,
         guard::{Cloud, Guard, Levels, View},
         preprocess::{Channels, Picture, Samples},
     };
 
     use super::*;
 
-    const CONTRACT: InputContract = InputContract { side: 16, fit: Fit::Stretch, scale: 1.0 / 255.0, zero_point: 0 };
+    const CONTRACT: InputContract = InputContract::stretched(16);
 
     /// Has learnt from [`chest`] alone; its one feature is the first pixel.
     struct Narrow(Card);

@@ -28,7 +28,7 @@ use device::{
 use engine::{ActivationMap, Card, DEFAULT_MODEL, Examination, Grid, Model, ModelError, Score};
 use image::{DynamicImage, GrayImage, ImageFormat, Luma, Rgb, RgbImage};
 use shared::{
-    contract::{Fit, InputContract},
+    contract::InputContract,
     verdict::{Digest, Fault, ModelRefusal, OperatingPoint, Refusal, ResultRecord, StudyId, Verdict},
 };
 use wire::{
@@ -36,7 +36,7 @@ use wire::{
     Request,
 };
 
-const CONTRACT: InputContract = InputContract { side: 16, fit: Fit::Stretch, scale: 1.0 / 255.0, zero_point: 0 };
+const CONTRACT: InputContract = InputContract::stretched(16);
 
 /// The probability is the mean of the input, and a bright middle speaks for pneumonia; an input that begins with white makes
 /// it panic.

@@ -40,6 +40,12 @@ pub enum ContractError {
 }
 
 impl InputContract {
+    /// What models of `host train` expect: the radiograph stretched to `side` × `side` pixels, of which 0 to 255 stand for 0.0
+    /// to 1.0 (scale 1/255, zero point 0). `side` is not checked: [`Self::check`] does that.
+    pub const fn stretched(side: u16) -> Self {
+        Self { side, fit: Fit::Stretch, scale: 1.0 / 255.0, zero_point: 0 }
+    }
+
     /// Checks the ranges given at the fields.
     pub fn check(&self) -> Result<(), ContractError> {
         if !MODEL_SIDE.contains(&self.side) {

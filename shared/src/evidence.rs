@@ -181,7 +181,7 @@ mod tests {
     use crate::contract::Fit;
 
     fn contract(fit: Fit) -> InputContract {
-        InputContract { side: 100, fit, scale: 1.0 / 255.0, zero_point: 0 }
+        InputContract { fit, ..InputContract::stretched(100) }
     }
 
     /// Two by two cells whose centres lie at 25 and 75 of 100 pixels.

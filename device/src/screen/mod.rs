@@ -188,7 +188,7 @@ pub struct Scene {
 #[cfg(test)]
 mod tests {
     use shared::{
-        contract::{Fit, InputContract},
+        contract::InputContract,
         verdict::{OperatingPoint, OperatingPoints},
     };
 
@@ -196,7 +196,7 @@ mod tests {
 
     #[test]
     fn rates_are_told_only_at_the_threshold_that_they_were_measured_at() {
-        let contract = InputContract { side: 16, fit: Fit::Stretch, scale: 1.0 / 255.0, zero_point: 0 };
+        let contract = InputContract::stretched(16);
         let mut card = Card::new("tiny", contract);
         assert_eq!(Rates::of(&card), None);
         card.metrics.insert("test.sensitivity".to_owned(), 0.97);

@@ -1,12 +1,12 @@
 use shared::{
-    contract::{Fit, InputContract},
+    contract::InputContract,
     verdict::{OperatingPoint, Refusal, StudyId, Verdict},
 };
 
 use super::*;
 
 pub(super) fn state() -> State {
-    let contract = InputContract { side: 16, fit: Fit::Stretch, scale: 1.0 / 255.0, zero_point: 0 };
+    let contract = InputContract::stretched(16);
     let card = Card {
         point: OperatingPoint { threshold: 0.5, refer_from: 0.4, refer_to: 0.6 },
         version: "0.1.0".to_owned(),

@@ -16,7 +16,7 @@ use image::{
     codecs::png::{CompressionType, FilterType, PngEncoder},
 };
 use shared::{
-    contract::{Fit, InputContract},
+    contract::InputContract,
     evidence::Evidence,
     verdict::{Digest, Fault, OperatingPoint, Refusal, ResultRecord, StudyId, Verdict},
 };
@@ -64,7 +64,7 @@ fn preview() -> Preview {
 
 /// Evidence in one lung, of which the mean goes with the probability.
 fn evidence(probability: f32) -> Option<Evidence> {
-    let contract = InputContract { side: 128, fit: Fit::Stretch, scale: 1.0 / 255.0, zero_point: 0 };
+    let contract = InputContract::stretched(128);
     let logit = (probability / (1.0 - probability)).ln().clamp(-8.0, 8.0);
     let cell = |index: usize| {
         let (row, column) = ((index / 6) as f32, (index % 6) as f32);

@@ -189,12 +189,12 @@ mod tests {
     use std::{fs, io::Write};
 
     use image::{ColorType, ImageFormat};
-    use shared::{contract::Fit, verdict::Refusal};
+    use shared::verdict::Refusal;
 
     use super::*;
     use crate::Part;
 
-    const CONTRACT: InputContract = InputContract { side: 16, fit: Fit::Stretch, scale: 1.0 / 255.0, zero_point: 0 };
+    const CONTRACT: InputContract = InputContract::stretched(16);
 
     fn png(shade: u8) -> Vec<u8> {
         let mut bytes = std::io::Cursor::new(Vec::new());

@@ -15,14 +15,14 @@ use std::{
 
 use serialport::{SerialPort, SerialPortInfo, SerialPortType, TTYPort, UsbPortInfo};
 use shared::{
-    contract::{Fit, InputContract},
+    contract::InputContract,
     verdict::{Digest, Fault, ModelRefusal, OperatingPoint, Refusal, ResultRecord, StudyId, Verdict},
 };
 use wire::{BoxEvent, BoxSession, HostError, Image, Info, Installed, MAX_FRAME, ModelFile, Outcome};
 
 use super::{Connection, LinkError, PortOptions, Sending, connection::probe, find};
 
-const CONTRACT: InputContract = InputContract { side: 64, fit: Fit::Stretch, scale: 1.0, zero_point: 0 };
+const CONTRACT: InputContract = InputContract::stretched(64);
 
 /// A box whose verdicts depend on the image's first byte. `die_at`: it pulls the plug once so much has arrived.
 struct TestBox {

@@ -180,11 +180,11 @@ mod tests {
         onnx::write::{self, f32_tensor, integer, integers, node},
     };
     use prost::Message;
-    use shared::contract::{Fit, InputContract};
+    use shared::contract::InputContract;
 
     use super::*;
 
-    const CONTRACT: InputContract = InputContract { side: 32, fit: Fit::Stretch, scale: 1.0 / 255.0, zero_point: 0 };
+    const CONTRACT: InputContract = InputContract::stretched(32);
 
     /// A network whose log-odds are the mean over 4 × 4 squares, each its brightest 3 × 3 pixels, less a constant.
     fn brightness(pooled: bool) -> Model {

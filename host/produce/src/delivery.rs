@@ -193,13 +193,13 @@ fn with_card(onnx: &[u8], card: &Card) -> Result<Vec<u8>, DeliveryError> {
 mod tests {
     use data::{Subtype, split::SplitKind, synthetic};
     use learn::network::{Architecture, Design, Network};
-    use shared::contract::{Fit, InputContract};
+    use shared::contract::InputContract;
 
     use super::*;
 
     /// A network that was never trained, delivered with `images` drawings.
     fn delivered(design: &Design, images: u64, folder: &Path) -> (Dataset, Split, Delivery) {
-        let contract = InputContract { side: 32, fit: Fit::Stretch, scale: 1.0 / 255.0, zero_point: 0 };
+        let contract = InputContract::stretched(32);
         let mut data = synthetic::dataset(images, 3, &contract).unwrap();
         // Drawings have no kinds of pneumonia: these are dealt out.
         let kinds = [Subtype::Bacteria, Subtype::Virus].into_iter().cycle();

@@ -87,13 +87,13 @@ fn wrapped(text: &str, letters: usize) -> Vec<String> {
 mod tests {
     use data::synthetic::{self, Drawing};
     use shared::{
-        contract::{Fit, InputContract},
+        contract::InputContract,
         preprocess::{Channels, Samples},
     };
 
     use super::*;
 
-    const CONTRACT: InputContract = InputContract { side: 64, fit: Fit::Stretch, scale: 1.0 / 255.0, zero_point: 0 };
+    const CONTRACT: InputContract = InputContract::stretched(64);
 
     fn evidence(hot: f32) -> Evidence {
         let local = vec![-4.0, -4.0, -4.0, hot];

@@ -17,7 +17,7 @@ use learn::study::{Plan, PlanError};
 use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
 use shared::{
-    contract::{Fit, InputContract},
+    contract::InputContract,
     limits::MODEL_SIDE,
     preprocess::{Channels, Picture, Samples},
 };
@@ -140,7 +140,7 @@ pub fn run(options: Options) -> Result<Exit, Failure> {
     } else {
         (0..ROWS).map(|row| (asked.clone(), row)).collect()
     };
-    let contract = InputContract { side, fit: Fit::Stretch, scale: 1.0 / 255.0, zero_point: 0 };
+    let contract = InputContract::stretched(side);
     let (name, pixels) = match &image {
         Some(path) => (path.file_name().unwrap_or_default().display().to_string(), read(path, &contract)?),
         None => ("SYNTHETIC radiograph".to_owned(), drawn(seed, &contract)?),

@@ -275,13 +275,13 @@ pub(super) fn doubt(card: &Card, data: &Dataset, part: Option<(Part, SplitKind)>
 #[cfg(test)]
 mod tests {
     use data::synthetic;
-    use shared::contract::{Fit, InputContract};
+    use shared::contract::InputContract;
 
     use super::{super::part::split_of, *};
 
     #[test]
     fn doubtful_figures_are_warned_of() {
-        let contract = InputContract { side: 16, fit: Fit::Stretch, scale: 1.0 / 255.0, zero_point: 0 };
+        let contract = InputContract::stretched(16);
         let data = synthetic::dataset(2, 1, &contract).unwrap();
         let card = Card {
             data_digest: data.digest().to_string(),

@@ -9,13 +9,9 @@ use image::{
     DynamicImage, ExtendedColorType, ImageBuffer, ImageEncoder, ImageFormat, Luma, Rgb, codecs::jpeg::JpegEncoder,
 };
 use proptest::prelude::*;
-use shared::{
-    contract::{Fit, InputContract},
-    limits::MAX_IMAGE_BYTES,
-    verdict::Refusal,
-};
+use shared::{contract::InputContract, limits::MAX_IMAGE_BYTES, verdict::Refusal};
 
-const CONTRACT: InputContract = InputContract { side: 16, fit: Fit::Stretch, scale: 1.0 / 255.0, zero_point: 0 };
+const CONTRACT: InputContract = InputContract::stretched(16);
 
 /// A picture of 48 × 40 pixels whose left half is dark.
 fn grey8() -> DynamicImage {

@@ -25,7 +25,7 @@ use core::fmt::Write as _;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    contract::{Fit, InputContract},
+    contract::InputContract,
     preprocess::{Channels, Picture, Samples},
     verdict::Refusal,
 };
@@ -231,7 +231,7 @@ pub struct View([i16; AREA]);
 impl View {
     /// Looks at a picture.
     pub fn of(picture: &Picture<'_>) -> Self {
-        let afar = InputContract { side: CELLS as u16, fit: Fit::Stretch, scale: 1.0, zero_point: 0 };
+        let afar = InputContract::stretched(CELLS as u16);
         let cells = picture.prepare(&afar, false);
         let Moments { count, sum, spread } = Moments::of(&cells);
         // `count` times the standard deviation.

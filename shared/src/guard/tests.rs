@@ -4,7 +4,7 @@ use proptest::prelude::*;
 
 use super::*;
 
-const CONTRACT: InputContract = InputContract { side: 32, fit: Fit::Stretch, scale: 1.0 / 255.0, zero_point: 0 };
+const CONTRACT: InputContract = InputContract::stretched(32);
 
 fn grey(samples: &[u8], width: u32, height: u32) -> Picture<'_> {
     Picture::new(Samples::U8(samples), Channels::Grey, width, height, width as usize).unwrap()

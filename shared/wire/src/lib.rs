@@ -67,10 +67,10 @@
 //! milliseconds of any monotonic clock:
 //!
 //! ```
-//! use shared::contract::{Fit, InputContract};
+//! use shared::contract::InputContract;
 //! use wire::{BoxSession, HostEvent, HostSession, MAX_FRAME};
 //!
-//! let contract = InputContract { side: 64, fit: Fit::Stretch, scale: 1.0, zero_point: 0 };
+//! let contract = InputContract::stretched(64);
 //! let (mut host, mut device) = (HostSession::new(0, 4711), BoxSession::new(contract));
 //! let mut frame = [0; MAX_FRAME];
 //! for now in 0..10 {

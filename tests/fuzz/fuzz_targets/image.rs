@@ -11,7 +11,7 @@ fuzz_target!(|bytes: &[u8]| {
     let Ok(radiograph) = decode::decode(bytes) else { return };
     let picture = radiograph.picture();
     for fit in [Fit::Stretch, Fit::Letterbox] {
-        let contract = InputContract { side: 64, fit, scale: 1.0, zero_point: 0 };
+        let contract = InputContract { fit, ..InputContract::stretched(64) };
         assert_eq!(picture.prepare(&contract, false).len(), contract.len());
     }
     let (pixels, width, height) = picture.preview(MAX_PREVIEW_SIDE, true);

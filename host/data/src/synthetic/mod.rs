@@ -92,11 +92,9 @@ pub fn write(folder: &Path, count: u64, seed: u64) -> io::Result<()> {
 
 #[cfg(test)]
 mod tests {
-    use shared::contract::Fit;
-
     use super::*;
 
-    const CONTRACT: InputContract = InputContract { side: 64, fit: Fit::Stretch, scale: 1.0 / 255.0, zero_point: 0 };
+    const CONTRACT: InputContract = InputContract::stretched(64);
 
     #[test]
     fn a_seed_gives_the_same_again() {

@@ -108,7 +108,7 @@ fn tensor(values: Vec<f32>, contract: &InputContract, device: &Device) -> Tensor
 #[cfg(test)]
 mod tests {
     use data::{Label, Sample};
-    use shared::{contract::Fit, verdict::Digest};
+    use shared::verdict::Digest;
 
     use super::*;
 
@@ -127,7 +127,7 @@ mod tests {
 
     #[test]
     fn augmented_images_are_on_the_same_scale_and_each_varied_in_its_own_way() {
-        let contract = InputContract { side: 16, fit: Fit::Stretch, scale: 1.0 / 255.0, zero_point: 0 };
+        let contract = InputContract::stretched(16);
         let sample = Sample {
             name: String::new(),
             label: Label::Normal,

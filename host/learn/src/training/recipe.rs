@@ -5,10 +5,7 @@ use data::{
     split::SplitKind,
 };
 use serde::{Deserialize, Serialize};
-use shared::{
-    contract::{Fit, InputContract},
-    limits::MODEL_SIDE,
-};
+use shared::{contract::InputContract, limits::MODEL_SIDE};
 
 use crate::network::{Design, SideError};
 
@@ -274,7 +271,7 @@ impl Recipe {
 
     /// The input of the network.
     pub fn contract(&self) -> InputContract {
-        InputContract { side: self.side, fit: Fit::Stretch, scale: 1.0 / 255.0, zero_point: 0 }
+        InputContract::stretched(self.side)
     }
 
     /// Networks that are trained before the one that is wanted.

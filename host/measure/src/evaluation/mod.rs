@@ -92,10 +92,7 @@ pub fn score(model: &Model, data: &Dataset, indices: &[usize]) -> Result<Vec<Sco
 pub(crate) mod tests {
 
     use engine::Card;
-    use shared::{
-        contract::{Fit, InputContract},
-        verdict::OperatingPoint,
-    };
+    use shared::{contract::InputContract, verdict::OperatingPoint};
 
     use super::*;
 
@@ -118,7 +115,7 @@ pub(crate) mod tests {
 
     /// The card of a model that decides at this point.
     pub(crate) fn card(point: OperatingPoint) -> Card {
-        let contract = InputContract { side: 16, fit: Fit::Stretch, scale: 1.0 / 255.0, zero_point: 0 };
+        let contract = InputContract::stretched(16);
         Card {
             point,
             synthetic: true,

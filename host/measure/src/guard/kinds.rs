@@ -4,7 +4,7 @@ use data::synthetic;
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use shared::{
-    contract::{Fit, InputContract},
+    contract::InputContract,
     preprocess::{Channels, Picture, Samples},
 };
 
@@ -167,7 +167,7 @@ impl Kind {
         let square = |pixels| Made { channels: Channels::Grey, width: side, height: side, pixels };
         let shades = |shade: fn(u8) -> u8| square(radiograph.iter().map(|&value| shade(value)).collect());
         let part = |part| {
-            let contract = InputContract { side: side as u16, fit: Fit::Stretch, scale: 1.0, zero_point: 0 };
+            let contract = InputContract::stretched(side as u16);
             square(cut(radiograph, side, part).prepare(&contract, false))
         };
         match self {

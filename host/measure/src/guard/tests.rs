@@ -1,13 +1,13 @@
 use data::synthetic;
 use shared::{
-    contract::{Fit, InputContract},
+    contract::InputContract,
     guard::{check_input, check_picture},
     verdict::Refusal,
 };
 
 use super::*;
 
-const CONTRACT: InputContract = InputContract { side: 64, fit: Fit::Stretch, scale: 1.0 / 255.0, zero_point: 0 };
+const CONTRACT: InputContract = InputContract::stretched(64);
 
 fn drawn(count: u64, seed: u64) -> Vec<Vec<u8>> {
     synthetic::dataset(count, seed, &CONTRACT).unwrap().samples.into_iter().map(|sample| sample.pixels).collect()

@@ -13,7 +13,7 @@ use learn::network::{Layer, Layers};
 use prost::Message;
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
-use shared::contract::{Fit, InputContract};
+use shared::contract::InputContract;
 
 use super::{Method, Options, QuantizeError, quantize};
 use crate::export::to_onnx;
@@ -21,7 +21,7 @@ use crate::export::to_onnx;
 const SIDE: usize = 20;
 
 fn card() -> Card {
-    let contract = InputContract { side: SIDE as u16, fit: Fit::Stretch, scale: 1.0 / 255.0, zero_point: 0 };
+    let contract = InputContract::stretched(SIDE as u16);
     Card {
         version: "0.1.0".into(),
         synthetic: true,

@@ -2,7 +2,7 @@ use data::{Label, Part, Subtype};
 use measure::occlusion::{Falls, Mean};
 use serde_json::Value;
 use shared::{
-    contract::{Fit, InputContract},
+    contract::InputContract,
     verdict::{OperatingPoint, OperatingPoints},
 };
 
@@ -24,7 +24,7 @@ fn judged(patient: &str, positive: bool, probability: f32) -> Judged {
 
 /// The card of a model that decides at this point.
 fn card(point: OperatingPoint) -> Card {
-    let contract = InputContract { side: 16, fit: Fit::Stretch, scale: 1.0 / 255.0, zero_point: 0 };
+    let contract = InputContract::stretched(16);
     Card { point, int8: true, split: "study".to_owned(), seed: 3, ..Card::new("synthetic-test", contract) }
 }
 

@@ -12,12 +12,12 @@ use engine::{
     },
 };
 use prost::Message;
-use shared::contract::{Fit, InputContract};
+use shared::contract::InputContract;
 
 pub(crate) const SIDE: usize = 16;
 
 pub(crate) fn card(int8: bool) -> Card {
-    let contract = InputContract { side: SIDE as u16, fit: Fit::Stretch, scale: 1.0 / 255.0, zero_point: 0 };
+    let contract = InputContract::stretched(SIDE as u16);
     Card { version: "0.1.0".into(), synthetic: true, int8, ..Card::new("test", contract) }
 }
 

@@ -59,7 +59,7 @@ fn other_files_of_the_same_pixels_are_judged_alike_to_the_bit() {
         for name in ["png", "png-16-bit", "png-rgb"] {
             let same = after(name, &radiograph).unwrap();
             for fit in [Fit::Stretch, Fit::Letterbox] {
-                let contract = InputContract { side: 64, fit, scale: 1.0 / 255.0, zero_point: 0 };
+                let contract = InputContract { fit, ..InputContract::stretched(64) };
                 let [before, after] = [&radiograph, &same].map(|r| r.picture().prepare(&contract, false));
                 assert!(before == after, "{name} of {kind:?}");
             }
@@ -77,7 +77,7 @@ fn other_files_of_the_same_pixels_are_judged_alike_to_the_bit() {
 #[test]
 fn every_other_change_changes_the_input_and_is_repeatable() {
     let radiograph = drawn(1);
-    let contract = InputContract { side: 128, fit: Fit::Letterbox, scale: 1.0 / 255.0, zero_point: 0 };
+    let contract = InputContract { fit: Fit::Letterbox, ..InputContract::stretched(128) };
     let unchanged = radiograph.picture().prepare(&contract, false);
     let mut seen = BTreeSet::new();
     for change in CATALOGUE.iter().filter(|change| change.kind != Kind::Lossless && change.name != "no-letters") {
