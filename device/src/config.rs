@@ -38,7 +38,7 @@ Pumua is a research aid, not a medical device.";
 
 /// The clinic box: receives radiographs over a serial line and shows the verdict on its screen.
 #[derive(Debug, Default, clap::Parser)]
-#[command(name = "device", version, after_help = AFTER_HELP)]
+#[command(name = "pumua-box", version, after_help = AFTER_HELP)]
 pub struct Flags {
     /// Configuration file [env: PUMUA_CONFIG] [default: /etc/pumua/box.toml if it exists]
     #[arg(long, value_name = "FILE")]

@@ -45,7 +45,7 @@ fn systemd_hears_signs_of_life() {
     let folder = tempfile::tempdir().unwrap();
     let socket = UnixDatagram::bind(folder.path().join("notify")).unwrap();
     socket.set_read_timeout(Some(Duration::from_secs(60))).unwrap();
-    let mut program = Command::new(env!("CARGO_BIN_EXE_device"));
+    let mut program = Command::new(env!("CARGO_BIN_EXE_pumua-box"));
     program.args(["--simulate", "--config", "/dev/null", "--state-dir"]).arg(folder.path().join("state"));
     program.env("NOTIFY_SOCKET", folder.path().join("notify")).env("WATCHDOG_USEC", "60000000");
     let mut child = program.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();

@@ -1,4 +1,4 @@
-//! The `host` program: parse, dispatch, report.
+//! The `pumua` program: parse, dispatch, report.
 
 use std::{io, process::ExitCode};
 
@@ -13,7 +13,7 @@ use host::{
 
 /// Pumua: trains pneumonia screening models and talks to the clinic box. A research aid, not a medical device.
 #[derive(Parser)]
-#[command(version, after_help = EXIT_CODES)]
+#[command(name = "pumua", version, after_help = EXIT_CODES)]
 struct Cli {
     #[command(subcommand)]
     command: Command,

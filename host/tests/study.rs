@@ -1,4 +1,4 @@
-//! Studies by the `host` program: stopping, resuming, failing.
+//! Studies by the `pumua` program: stopping, resuming, failing.
 #![expect(clippy::unwrap_used, reason = "helpers of tests")]
 
 use std::{
@@ -65,10 +65,10 @@ impl Study {
         self.folder.path().join(name)
     }
 
-    /// `host study` with this plan into the folder `out`.
+    /// `pumua study` with this plan into the folder `out`.
     fn command(&self, images: &[&str], out: &str, more: &[&str]) -> Command {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_host"));
-        command.arg("study").args(images).args(["--seeds", "1", "--recipe"]).arg(self.out("plan.toml"));
+        let mut command = Command::new(env!("CARGO_BIN_EXE_pumua"));
+        command.arg("study").args(images).args(["--seeds", "1", "--recipes"]).arg(self.out("plan.toml"));
         command.arg("--out").arg(self.out(out)).args(more).stdin(Stdio::null());
         command
     }
@@ -198,7 +198,7 @@ fn what_cannot_be_done_is_told() {
         assert!(words(&output).contains(expected), "{}", words(&output));
     };
     told(&["--only", "sorcery"], "no experiment and no group `sorcery`");
-    told(&["--recipe", "/nowhere.toml"], "cannot read /nowhere.toml");
+    told(&["--recipes", "/nowhere.toml"], "cannot read /nowhere.toml");
     told(&["--resume"], "holds no study to go on with");
     let output = study.run_on(&["--data", "/nowhere"], "refused", &[]);
     assert_eq!(output.status.code(), Some(1));

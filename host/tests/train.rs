@@ -1,4 +1,4 @@
-//! The whole way from radiographs to measured models, by the `host` program.
+//! The whole way from radiographs to measured models, by the `pumua` program.
 #![expect(clippy::unwrap_used, reason = "helpers of tests")]
 
 use std::{
@@ -13,7 +13,7 @@ use serde_json::Value;
 use tempfile::TempDir;
 
 fn host(arguments: &[&str]) -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_host"));
+    let mut command = Command::new(env!("CARGO_BIN_EXE_pumua"));
     command.args(arguments).env("PUMUA_CACHE", env!("CARGO_TARGET_TMPDIR")).stdin(Stdio::null());
     command
 }

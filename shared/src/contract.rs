@@ -31,16 +31,16 @@ pub struct InputContract {
 /// An input contract that cannot be kept.
 #[derive(Clone, Copy, Debug, PartialEq, thiserror::Error)]
 pub enum ContractError {
-    /// the model's input side is {0}; it must be from 16 to 512 pixels: use a model made by `host train`
-    #[error("the model's input side is {0}; it must be from 16 to 512 pixels: use a model made by `host train`")]
+    /// the model's input side is {0}; it must be from 16 to 512 pixels: use a model made by `pumua train`
+    #[error("the model's input side is {0}; it must be from 16 to 512 pixels: use a model made by `pumua train`")]
     Side(u16),
-    /// the model's input scale is {0}; it must be finite and positive: use a model made by `host train`
-    #[error("the model's input scale is {0}; it must be finite and positive: use a model made by `host train`")]
+    /// the model's input scale is {0}; it must be finite and positive: use a model made by `pumua train`
+    #[error("the model's input scale is {0}; it must be finite and positive: use a model made by `pumua train`")]
     Scale(f32),
 }
 
 impl InputContract {
-    /// What models of `host train` expect: the radiograph stretched to `side` × `side` pixels, of which 0 to 255 stand for 0.0
+    /// What models of `pumua train` expect: the radiograph stretched to `side` × `side` pixels, of which 0 to 255 stand for 0.0
     /// to 1.0 (scale 1/255, zero point 0). `side` is not checked: [`Self::check`] does that.
     pub const fn stretched(side: u16) -> Self {
         Self { side, fit: Fit::Stretch, scale: 1.0 / 255.0, zero_point: 0 }

@@ -40,7 +40,7 @@ impl Default for Outlines {
 
 /// Outlines that are not in order.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("the outlines must have 0 < shown < strong: use a model made by `host train`")]
+#[error("the outlines must have 0 < shown < strong: use a model made by `pumua train`")]
 pub struct OutlinesError;
 
 impl Outlines {

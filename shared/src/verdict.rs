@@ -67,7 +67,7 @@ pub struct OperatingPoint {
 /// An operating point whose three probabilities are not in order within 0..=1.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error(
-    "the operating point must have 0 <= refer_from <= threshold <= refer_to <= 1: use a model made by `host train`"
+    "the operating point must have 0 <= refer_from <= threshold <= refer_to <= 1: use a model made by `pumua train`"
 )]
 pub struct OperatingPointError;
 
@@ -292,11 +292,11 @@ codes! {
         /// The received bytes are not those that the sender announced.
         DigestMismatch = 401, "digest-mismatch", "the received model differs from the one that was sent: send it again";
         /// Not an ONNX file, or a damaged one.
-        NotAModel = 402, "not-a-model", "this is no ONNX model, or a damaged one: copy it again, or make it with `host train`";
+        NotAModel = 402, "not-a-model", "this is no ONNX model, or a damaged one: copy it again, or make it with `pumua train`";
         /// The card is missing or another version's, or its contract cannot be kept.
-        WrongCard = 403, "wrong-card", "what the model says of itself is missing or cannot be kept: use one made by this release of `host train`";
+        WrongCard = 403, "wrong-card", "what the model says of itself is missing or cannot be kept: use one made by this release of `pumua train`";
         /// The network cannot be built, or gives no probability.
-        NotRunnable = 404, "not-runnable", "the network cannot be run: use a model made by this release of `host train`";
+        NotRunnable = 404, "not-runnable", "the network cannot be run: use a model made by this release of `pumua train`";
         /// The box decides by a profile that the model does not have.
         NoProfile = 405, "no-profile", "the model lacks the profile that the box is set to: use one that has it, or take `profile` out of the box's settings";
         /// It could not be written.

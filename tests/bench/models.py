@@ -4,7 +4,7 @@ The shipped model is taken as it is; the others have Gaussian weights and scales
 that their activations use the range of a trained network. Of each model there are
 
   NAME-f32.onnx   float
-  NAME-i8.onnx    what `host quantize` writes: QLinearConv, i8 activations with zero point 0, i8 weights per channel
+  NAME-i8.onnx    what `pumua quantize` writes: QLinearConv, i8 activations with zero point 0, i8 weights per channel
   NAME-u8.onnx    what onnxruntime runs fastest without saturating: u8 activations, weights of 7 bits, its own operators
                   for dense layers and averages
   NAME.npz        the layers, for litert.py

@@ -1,7 +1,7 @@
 """Checks a float and an int8 model against onnx's checker and onnxruntime.
 
 The int8 logits must be ours to the bit, with and without onnxruntime's graph optimizations; the float ones within
-1e-4. Ours, and the inputs, come from `host predict`, so that nothing is computed twice.
+1e-4. Ours, and the inputs, come from `pumua predict`, so that nothing is computed twice.
 """
 
 import argparse

@@ -12,4 +12,4 @@ images=$1
 shift
 python=$("$here/venv.sh")
 cargo build --locked --quiet --manifest-path "$here/../../Cargo.toml" -p host
-exec "$python" "$here/check.py" --host "$target/debug/host" --images "$images" "$@"
+exec "$python" "$here/check.py" --host "$target/debug/pumua" --images "$images" "$@"

@@ -9,7 +9,7 @@ use std::{
 use rustix::{io::Errno, system::finit_module};
 
 /// The list of the modules to load: one path a line, relative to the list, each after those that it depends on; what
-/// follows a space are its parameters. `host image` writes it.
+/// follows a space are its parameters. `pumua image` writes it.
 pub(super) const LIST: &str = "/drivers/list";
 
 /// Loads every module of a list. Those that cannot be loaded are returned with the reason: no box has all the hardware.

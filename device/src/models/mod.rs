@@ -48,7 +48,7 @@ pub enum InstallError {
     #[error(transparent)]
     Model(#[from] ModelError),
     /// Loading or running it at the start has panicked.
-    #[error("the program fails over the model: use a model made by this release of `host train`")]
+    #[error("the program fails over the model: use a model made by this release of `pumua train`")]
     Panic,
     /// The file is not what was written.
     #[error("the file is damaged: check the storage and install the model again")]

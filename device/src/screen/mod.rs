@@ -65,7 +65,7 @@ pub struct Rates {
 }
 
 impl Rates {
-    /// The rates of a card, if they hold at its operating point: `host train` measures at the balanced threshold.
+    /// The rates of a card, if they hold at its operating point: `pumua train` measures at the balanced threshold.
     pub fn of(card: &Card) -> Option<Self> {
         let measured_at = card.points.map_or(card.point.threshold, |points| points.balanced.threshold);
         let rate = |name| card.metrics.get(name).copied().filter(|rate| (0.0..=1.0).contains(rate));

@@ -14,7 +14,7 @@ pub fn synthetic(number: u64, label: Label) -> String {
     format!("{SYNTHETIC}{number:04}-{label}.png")
 }
 
-/// True for the files that `host synthetic` writes.
+/// True for the files that `pumua synthetic` writes.
 pub(super) fn is_synthetic(name: &str) -> bool {
     file_name(name).starts_with(SYNTHETIC)
 }

@@ -26,7 +26,7 @@ pub enum LinkError {
     },
     /// There is no serial port to choose.
     #[error(
-        "no serial port found: connect the box, or name the port with --port (`device --simulate` prints the one of a simulated box)"
+        "no serial port found: connect the box, or name the port with --port (`pumua-box --simulate` prints the one of a simulated box)"
     )]
     NoPort,
     /// There are some, but none is named, and no box answers.

@@ -1,4 +1,4 @@
-//! `host augment`: draws a contact sheet of what augmentation makes of a radiograph.
+//! `pumua augment`: draws a contact sheet of what augmentation makes of a radiograph.
 
 use std::{
     io::{self, Cursor, Write},
@@ -39,7 +39,7 @@ const GAP: u32 = 4;
 /// Height of a line of text.
 const LINE: u32 = 22;
 
-/// Options of `host augment`.
+/// Options of `pumua augment`.
 #[derive(Debug, clap::Args)]
 pub struct Options {
     /// PNG file to write: the radiograph, followed by what comes out of it, eight times in a row

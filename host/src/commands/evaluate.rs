@@ -1,4 +1,4 @@
-//! `host evaluate`: measures a model on labelled radiographs.
+//! `pumua evaluate`: measures a model on labelled radiographs.
 
 use std::{
     io::{self, Write},
@@ -27,10 +27,10 @@ use super::{
 };
 use crate::exit::{Exit, Failure};
 
-/// Options of `host evaluate`.
+/// Options of `pumua evaluate`.
 #[derive(Debug, clap::Args)]
 pub struct Options {
-    /// ONNX model made by `host train` or `host quantize` [default: the one that is built in]
+    /// ONNX model made by `pumua train` or `pumua quantize` [default: the one that is built in]
     #[arg(long, value_name = "FILE")]
     model: Option<PathBuf>,
     /// Radiographs in folders NORMAL and PNEUMONIA, or a ZIP archive of them

@@ -1,4 +1,4 @@
-//! `host info`: says what the box is.
+//! `pumua info`: says what the box is.
 
 use std::io::{self, Write};
 
@@ -8,7 +8,7 @@ use wire::Info;
 
 use crate::exit::{Exit, Failure};
 
-/// Options of `host info`.
+/// Options of `pumua info`.
 #[derive(Debug, clap::Args)]
 pub struct Options {
     #[command(flatten)]

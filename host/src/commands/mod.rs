@@ -37,10 +37,10 @@ fn absolute(data: Option<&Path>) -> anyhow::Result<Option<PathBuf>> {
     found.transpose()
 }
 
-/// This program as it can be started again, for messages that name the next command: `host` alone is found by few shells, and
+/// This program as it can be started again, for messages that name the next command: `pumua` alone is found by few shells, and
 /// is another program on many systems.
 fn started_as() -> String {
     let typed = std::env::args_os().next().map(PathBuf::from).filter(|name| name.components().count() > 1);
     let found = typed.or_else(|| std::env::current_exe().ok());
-    found.map_or_else(|| "host".to_owned(), |path| path.display().to_string())
+    found.map_or_else(|| "pumua".to_owned(), |path| path.display().to_string())
 }

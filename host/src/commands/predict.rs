@@ -1,4 +1,4 @@
-//! `host predict`: judges radiograph files with the engine of the box.
+//! `pumua predict`: judges radiograph files with the engine of the box.
 
 use std::{
     fs::File,
@@ -30,13 +30,13 @@ use crate::exit::{Exit, Failure, WithExit};
 /// Files that are judged at once: enough for all processors, few enough that the answers flow.
 const BATCH: usize = 64;
 
-/// Options of `host predict`.
+/// Options of `pumua predict`.
 #[derive(Debug, clap::Args)]
 pub struct Options {
     /// Radiographs (JPEG or PNG), or folders of them
     #[arg(required = true, value_name = "PATH")]
     paths: Vec<PathBuf>,
-    /// ONNX model made by `host train` [default: the one that is built in]
+    /// ONNX model made by `pumua train` [default: the one that is built in]
     #[arg(long, value_name = "FILE")]
     model: Option<PathBuf>,
     /// By which of the model's thresholds yes or no is told, as set on the box: screening, balanced or confirming [default:
@@ -56,7 +56,7 @@ pub struct Options {
     #[arg(long, value_name = "FILE")]
     inputs: Option<PathBuf>,
     /// Also write a PNG file of the radiograph with an outline around what speaks for pneumonia to the model; of one radiograph
-    #[arg(long, value_name = "FILE")]
+    #[arg(long = "evidence", alias = "heatmap", value_name = "FILE")]
     heatmap: Option<PathBuf>,
 }
 

@@ -44,7 +44,7 @@ fn compiled() -> Result<PathBuf, Failure> {
     let mut found = None;
     for line in BufReader::new(stdout).lines() {
         let message: serde_json::Value = serde_json::from_str(&line?).unwrap_or_default();
-        if message["target"]["name"] == "device"
+        if message["target"]["name"] == "pumua-box"
             && let Some(path) = message["executable"].as_str()
         {
             found = Some(PathBuf::from(path));

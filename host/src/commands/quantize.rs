@@ -1,4 +1,4 @@
-//! `host quantize`: makes an int8 ONNX file from a float one.
+//! `pumua quantize`: makes an int8 ONNX file from a float one.
 
 use std::{
     fs,
@@ -20,7 +20,7 @@ use rand_chacha::ChaCha8Rng;
 use super::open::warn_if_slow;
 use crate::exit::{Exit, Failure};
 
-/// Options of `host quantize`.
+/// Options of `pumua quantize`.
 #[derive(Debug, clap::Args)]
 pub struct Options {
     /// The float model

@@ -1,4 +1,4 @@
-//! `host evaluate --refusals`: what a model refuses and what it lets through.
+//! `pumua evaluate --refusals`: what a model refuses and what it lets through.
 
 use std::io::{self, Write};
 

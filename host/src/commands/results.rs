@@ -1,4 +1,4 @@
-//! `host results`: reads the results that the box has stored.
+//! `pumua results`: reads the results that the box has stored.
 
 use std::io::{self, Write};
 
@@ -9,7 +9,7 @@ use shared::verdict::ResultRecord;
 
 use crate::exit::{Exit, Failure};
 
-/// Options of `host results`.
+/// Options of `pumua results`.
 #[derive(Debug, clap::Args)]
 pub struct Options {
     #[command(flatten)]

@@ -1,4 +1,4 @@
-//! `host robustness`: measures how far a model's answers hold when radiographs come in another form.
+//! `pumua robustness`: measures how far a model's answers hold when radiographs come in another form.
 
 use std::{
     collections::BTreeSet,
@@ -25,10 +25,10 @@ use super::{
 };
 use crate::exit::{Exit, Failure, WithExit};
 
-/// Options of `host robustness`.
+/// Options of `pumua robustness`.
 #[derive(Debug, clap::Args)]
 pub struct Options {
-    /// ONNX model made by `host train` or `host quantize`; several are compared in a line each [default: the one that is
+    /// ONNX model made by `pumua train` or `pumua quantize`; several are compared in a line each [default: the one that is
     /// built in]
     #[arg(long = "model", value_name = "FILE", num_args = 1..)]
     models: Vec<PathBuf>,

@@ -1,4 +1,4 @@
-//! `host screenshot`: fetches the picture on the screen of the box.
+//! `pumua screenshot`: fetches the picture on the screen of the box.
 
 use std::{
     io::{self, IsTerminal, Write},
@@ -11,7 +11,7 @@ use link::{Connection, PortOptions};
 
 use crate::exit::{Exit, Failure, WithExit};
 
-/// Options of `host screenshot`.
+/// Options of `pumua screenshot`.
 #[derive(Debug, clap::Args)]
 pub struct Options {
     /// PNG file to write; `-` for stdout

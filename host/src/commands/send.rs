@@ -1,4 +1,4 @@
-//! `host send`: sends radiographs to the box and prints its verdicts.
+//! `pumua send`: sends radiographs to the box and prints its verdicts.
 
 use std::{
     io::{self, Write},
@@ -21,7 +21,7 @@ use wire::{HostError, Image, Info, Outcome, Phase};
 
 use crate::exit::{Exit, Failure, WithExit};
 
-/// Options of `host send`.
+/// Options of `pumua send`.
 #[derive(Debug, clap::Args)]
 pub struct Options {
     /// Radiographs to send: JPEG or PNG files
@@ -30,7 +30,7 @@ pub struct Options {
     #[command(flatten)]
     port: PortOptions,
     /// Opaque name of the examination, kept with the results: letters, digits, '.', '_', '-'; never a patient's name
-    #[arg(long, value_name = "ID", default_value = "", hide_default_value = true, value_parser = StudyId::new)]
+    #[arg(long = "exam", alias = "study", value_name = "ID", default_value = "", hide_default_value = true, value_parser = StudyId::new)]
     study: StudyId,
     /// Prepare the images here and send only what the model needs and a small picture: for a slow line. The verdict is
     /// the same

@@ -1,4 +1,4 @@
-//! `host study`: the experiments of the study and those that it left open, and one report of them all.
+//! `pumua study`: the experiments of the study and those that it left open, and one report of them all.
 
 use std::{
     collections::{BTreeSet, btree_map::Entry},
@@ -37,7 +37,7 @@ const SYNTHETIC_SEED: u64 = 1;
 /// Name of the file that is locked while a study runs.
 const LOCK: &str = ".lock";
 
-/// Options of `host study`.
+/// Options of `pumua study`.
 #[derive(Debug, clap::Args)]
 pub struct Options {
     /// Radiographs: a folder or ZIP archive with NORMAL/ and PNEUMONIA/ in it, or train/, val/ and test/ with both in
@@ -57,9 +57,9 @@ pub struct Options {
     /// Only these experiments, or groups of experiments
     #[arg(long, value_name = "NAME", num_args = 1..)]
     only: Vec<String>,
-    /// Experiments of your own, in TOML; may be given several times
-    #[arg(long, value_name = "FILE")]
-    recipe: Vec<PathBuf>,
+    /// Recipes of your own, in TOML; may be given several times
+    #[arg(long, alias = "recipe", value_name = "FILE")]
+    recipes: Vec<PathBuf>,
     /// How often each experiment is run at most, with the seeds 1, 2, 3 … or those that it names, each of which splits,
     /// starts and shuffles otherwise
     #[arg(long, value_name = "N", default_value_t = 3, value_parser = clap::value_parser!(u64).range(1..=100))]
@@ -125,7 +125,7 @@ impl Source {
 
 /// Runs the experiments and writes their report.
 pub fn run(options: Options) -> Result<Exit, Failure> {
-    let plan = Plan::with_files(&options.recipe)?;
+    let plan = Plan::with_files(&options.recipes)?;
     let chosen = chosen(&plan, &options.only)?;
     if options.list {
         list(&plan, &chosen, &options)?;

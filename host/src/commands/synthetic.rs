@@ -1,4 +1,4 @@
-//! `host synthetic`: draws synthetic radiographs.
+//! `pumua synthetic`: draws synthetic radiographs.
 
 use std::{
     io::{self, Write},
@@ -10,7 +10,7 @@ use data::synthetic;
 
 use crate::exit::{Exit, Failure};
 
-/// Options of `host synthetic`.
+/// Options of `pumua synthetic`.
 #[derive(Debug, clap::Args)]
 pub struct Options {
     /// Folder to write to; NORMAL/ and PNEUMONIA/ are made in it
@@ -18,7 +18,7 @@ pub struct Options {
     /// How many, half of them with pneumonia
     #[arg(long, default_value_t = 20, value_parser = clap::value_parser!(u64).range(1..=100_000))]
     count: u64,
-    /// Another seed draws other radiographs; `host train` draws those that it learns from by its own seed, 1 by default
+    /// Another seed draws other radiographs; `pumua train` draws those that it learns from by its own seed, 1 by default
     #[arg(long, default_value_t = 2)]
     seed: u64,
 }

@@ -1,4 +1,4 @@
-//! `host train`: trains a model, quantizes it, evaluates both and writes a report.
+//! `pumua train`: trains a model, quantizes it, evaluates both and writes a report.
 
 use std::{
     collections::BTreeMap,
@@ -36,7 +36,7 @@ use crate::exit::{Exit, Failure, WithExit};
 /// Epochs on synthetic radiographs, unless asked otherwise: they are learned sooner than real ones.
 const SYNTHETIC_EPOCHS: usize = 12;
 
-/// Options of `host train`.
+/// Options of `pumua train`.
 #[derive(Debug, clap::Args)]
 pub struct Options {
     /// Radiographs: a folder or ZIP archive with NORMAL/ and PNEUMONIA/ in it, or train/, val/ and test/ with both in
@@ -49,12 +49,12 @@ pub struct Options {
     /// How the radiographs are dealt out to train, validation and test, whatever the recipe's own split is
     #[arg(long, value_enum, default_value_t = SplitKind::Patient)]
     split: SplitKind,
-    /// How to train: the name of an experiment of `host study --list`
+    /// How to train: the name of an experiment of `pumua study --list`
     #[arg(long, value_name = "NAME", default_value = "adam")]
     recipe: String,
-    /// More recipes, in TOML, as for `host study --recipe`; may be given several times
-    #[arg(long, value_name = "FILE")]
-    plan: Vec<PathBuf>,
+    /// Recipes of your own, in TOML, as for `pumua study --recipes`; may be given several times
+    #[arg(long, alias = "plan", value_name = "FILE")]
+    recipes: Vec<PathBuf>,
     /// Epochs, instead of the recipe's, or of 12 on synthetic radiographs
     #[arg(long, value_name = "N")]
     epochs: Option<usize>,
@@ -79,7 +79,7 @@ pub struct Options {
     out: Option<PathBuf>,
     /// Go on with a run that was stopped, under the options it was started with
     #[arg(long, value_name = "RUN_DIR",
-        conflicts_with_all = ["data", "images", "split", "recipe", "plan", "epochs", "steps", "batch", "lr", "side", "seed", "out"])]
+        conflicts_with_all = ["data", "images", "split", "recipe", "recipes", "epochs", "steps", "batch", "lr", "side", "seed", "out"])]
     resume: Option<PathBuf>,
     /// Print the report as one JSON object
     #[arg(long)]
@@ -104,7 +104,7 @@ impl Config {
     const FILE: &'static str = "config.toml";
 
     fn new(options: &Options) -> Result<Self, Failure> {
-        let plan = Plan::with_files(&options.plan)?;
+        let plan = Plan::with_files(&options.recipes)?;
         let experiment = plan.experiment(&options.recipe).with_context(|| {
             format!("there is no recipe `{}`: `{} study --list` names them", options.recipe, super::started_as())
         })?;

@@ -1,4 +1,4 @@
-//! `host update`: sends another model to the box.
+//! `pumua update`: sends another model to the box.
 
 use std::{
     io::{self, Write},
@@ -19,10 +19,10 @@ use wire::{HostError, Info, ModelFile, Phase};
 use super::{candidate, send::style, started_as};
 use crate::exit::{Exit, Failure, WithExit};
 
-/// Options of `host update`.
+/// Options of `pumua update`.
 #[derive(Debug, clap::Args)]
 pub struct Options {
-    /// ONNX model made by `host train` or `host quantize`
+    /// ONNX model made by `pumua train` or `pumua quantize`
     #[arg(value_name = "MODEL")]
     file: PathBuf,
     #[command(flatten)]

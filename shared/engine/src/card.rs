@@ -78,10 +78,10 @@ impl Subtypes {
 #[derive(Debug, thiserror::Error)]
 pub enum CardError {
     /// the file has no `pumua.card` metadata
-    #[error("the ONNX file has no `{CARD_KEY}` metadata: use a model made by `host train` or `host quantize`")]
+    #[error("the ONNX file has no `{CARD_KEY}` metadata: use a model made by `pumua train` or `pumua quantize`")]
     Missing,
     /// the metadata is not a card
-    #[error("the `{CARD_KEY}` metadata cannot be read ({0}): use a model made by this version of `host train`")]
+    #[error("the `{CARD_KEY}` metadata cannot be read ({0}): use a model made by this version of `pumua train`")]
     Json(#[from] serde_json::Error),
     /// the contract cannot be kept
     #[error(transparent)]
@@ -97,7 +97,7 @@ pub enum CardError {
     Outlines(#[from] OutlinesError),
     /// the outputs stand for something else
     #[error(
-        "the model's labels are {} and {}, not normal and pneumonia in this order: use a model made by `host train`",
+        "the model's labels are {} and {}, not normal and pneumonia in this order: use a model made by `pumua train`",
         .0[0], .0[1]
     )]
     Labels([String; 2]),
@@ -106,7 +106,7 @@ pub enum CardError {
     NoPoints,
     /// parts of the card are about other features than the network's
     #[error(
-        "the model's card is about {card} features, its network has {network}: make the file again with `host train`"
+        "the model's card is about {card} features, its network has {network}: make the file again with `pumua train`"
     )]
     Features {
         /// By the card.

@@ -57,7 +57,7 @@ const MAX_WINDOW: i64 = 512;
 #[derive(Debug, thiserror::Error)]
 pub enum GraphError {
     /// no graph
-    #[error("the ONNX file holds no graph: use a model made by `host train` or `host quantize`")]
+    #[error("the ONNX file holds no graph: use a model made by `pumua train` or `pumua quantize`")]
     Empty,
     /// operator set out of range
     #[error("the ONNX file uses operator set {0}; 14 to 18 are supported: export it again with opset 18")]
@@ -91,7 +91,7 @@ pub enum GraphError {
     #[error("the model has no f32 output `{0}`: export it again with the outputs `logit` and `probability`")]
     Output(&'static str),
     /// card and graph disagree
-    #[error("the card says int8 = {card}, but the graph {}: make the file again with `host quantize`",
+    #[error("the card says int8 = {card}, but the graph {}: make the file again with `pumua quantize`",
         if *card { "has no QLinearConv" } else { "has a QLinearConv" })]
     Int8 {
         /// What the card says.

@@ -45,7 +45,7 @@ pub enum ModelError {
     #[error("the model is larger than 64 MiB: use a smaller network")]
     TooLarge,
     /// not an ONNX file
-    #[error("this is no ONNX file, or a damaged one ({0}): copy it again, or make it with `host train`")]
+    #[error("this is no ONNX file, or a damaged one ({0}): copy it again, or make it with `pumua train`")]
     Protobuf(#[from] prost::DecodeError),
     /// the card is missing or wrong
     #[error(transparent)]
@@ -57,7 +57,7 @@ pub enum ModelError {
     #[error(transparent)]
     Kernels(#[from] KernelsError),
     /// tract cannot build or run the network
-    #[error("the network cannot be run ({0}): export it again, or use a model made by `host train`")]
+    #[error("the network cannot be run ({0}): export it again, or use a model made by `pumua train`")]
     Network(String),
     /// an input of the wrong length
     #[error("the input has {found} bytes, the model needs {wanted}: prepare the image for this model")]

@@ -96,7 +96,7 @@ pub fn check_features(features: &[f32], guard: Option<&Guard>) -> Result<(), Ref
     }
 }
 
-/// What a model's training images look like; in the card of the model, fitted by `host train`.
+/// What a model's training images look like; in the card of the model, fitted by `pumua train`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Guard {
     /// Training images that it was fitted on.
@@ -119,7 +119,7 @@ pub struct Guard {
 
 /// A guard that cannot be used.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("the model's `guard` does not fit together: use a model made by this version of `host train`")]
+#[error("the model's `guard` does not fit together: use a model made by this version of `pumua train`")]
 pub struct GuardError;
 
 impl Guard {

@@ -26,7 +26,7 @@ PARAMETERS = {1: 175_649, 3: 176_225}
 
 # What is compared: library, input channels, title.
 ROWS = {
-    "host": ("host", 3, "`host`"),
+    "host": ("host", 3, "`pumua`"),
     "tensorflow": ("tensorflow", 3, "TensorFlow, `tf.function`"),
     "tensorflow-1": ("tensorflow", 1, "TensorFlow, `tf.function`, one input channel"),
     "keras": ("keras", 3, "Keras, `train_on_batch`"),
@@ -38,7 +38,7 @@ REFERENCE = "tensorflow"
 # What each library comes from.
 PACKAGES = {"tensorflow": ["tensorflow-cpu", "keras"], "keras": ["tensorflow-cpu", "keras"], "host": []}
 
-# The allocator keeps what a step has freed, for all: `host` arranges that for itself, where a third of the time depends
+# The allocator keeps what a step has freed, for all: `pumua` arranges that for itself, where a third of the time depends
 # on it.
 ALLOCATOR = {"MALLOC_MMAP_THRESHOLD_": str(32 << 20), "MALLOC_TRIM_THRESHOLD_": str(64 << 20)}
 

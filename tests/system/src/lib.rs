@@ -1,4 +1,4 @@
-//! Drives the real `host` and `device` binaries, over a real pseudo-terminal.
+//! Drives the real `pumua` and `device` binaries, over a real pseudo-terminal.
 //!
 //! Radiographs: the built-in synthetic ones, and the real ones of `../shared/data` (or of the folder that
 //! `PUMUA_TEST_DATA` names) where they are; a test that needs real ones says so when it skips.
@@ -60,9 +60,9 @@ fn with_own_settings(mut command: Command) -> Command {
     command
 }
 
-/// Runs `host` to its end.
+/// Runs `pumua` to its end.
 pub fn host<S: AsRef<OsStr>>(arguments: impl IntoIterator<Item = S>) -> Output {
-    command("host").args(arguments).output().expect("host runs")
+    command("pumua").args(arguments).output().expect("host runs")
 }
 
 /// The exit code of a program that was not killed.
@@ -88,7 +88,7 @@ pub fn json_lines(output: &Output) -> Vec<Value> {
         .collect()
 }
 
-/// What `host predict` says of images that it judges, by the model that is named, or else by the one that ships.
+/// What `pumua predict` says of images that it judges, by the model that is named, or else by the one that ships.
 pub fn predicted(images: &[PathBuf], model: Option<&str>) -> Vec<Value> {
     let model = model.into_iter().flat_map(|model| ["--model", model]);
     let flags = ["predict", "--json"].into_iter().chain(model).map(OsStr::new);
@@ -97,7 +97,7 @@ pub fn predicted(images: &[PathBuf], model: Option<&str>) -> Vec<Value> {
     json_lines(&output)
 }
 
-/// `host send` has said the same of every image.
+/// `pumua send` has said the same of every image.
 pub fn assert_same_answers(predicted: &[Value], sent: &[Value]) {
     assert_eq!(predicted.len(), sent.len());
     for (ours, theirs) in predicted.iter().zip(sent) {
@@ -126,7 +126,7 @@ pub fn files(folder: &Path) -> Vec<PathBuf> {
     found
 }
 
-/// `device --simulate`, running.
+/// `pumua-box --simulate`, running.
 pub struct SimulatedBox {
     child: Child,
     /// The serial device that it printed.
@@ -149,21 +149,21 @@ impl SimulatedBox {
 
     fn start_with(model: Option<&str>, arguments: &[&str]) -> Result<Self> {
         let own = TempDir::new()?;
-        let mut this = Self::launch(command("device"), own.path(), model, arguments)?;
+        let mut this = Self::launch(command("pumua-box"), own.path(), model, arguments)?;
         this._own = Some(own);
         Ok(this)
     }
 
     /// Starts a box with [`PLAIN_MODEL`] that keeps its journal in `state`.
     pub fn start_in(state: &Path, arguments: &[&str]) -> Result<Self> {
-        Self::launch(command("device"), state, Some(PLAIN_MODEL), arguments)
+        Self::launch(command("pumua-box"), state, Some(PLAIN_MODEL), arguments)
     }
 
     /// The same, but no file of the box can grow beyond so many blocks of 512 bytes, as on a full disk.
     pub fn start_cramped(state: &Path, blocks: u32) -> Result<Self> {
         let mut shell = with_own_settings(Command::new("sh"));
         let script = format!("trap '' XFSZ; ulimit -f {blocks}; exec \"$0\" \"$@\"");
-        shell.args(["-c", &script]).arg(binary("device"));
+        shell.args(["-c", &script]).arg(binary("pumua-box"));
         Self::launch(shell, state, Some(PLAIN_MODEL), &[])
     }
 
@@ -186,19 +186,19 @@ impl SimulatedBox {
         Ok(Self { child, port, state: state.to_owned(), _own: None })
     }
 
-    /// Runs a command of `host` on this box's port.
+    /// Runs a command of `pumua` on this box's port.
     pub fn host<S: AsRef<OsStr>>(&self, subcommand: &str, arguments: impl IntoIterator<Item = S>) -> Output {
         self.command(subcommand, arguments).output().expect("host runs")
     }
 
-    /// A command of `host` on this box's port, not yet started.
+    /// A command of `pumua` on this box's port, not yet started.
     pub fn command<S: AsRef<OsStr>>(&self, subcommand: &str, arguments: impl IntoIterator<Item = S>) -> Command {
-        let mut command = command("host");
+        let mut command = command("pumua");
         command.arg(subcommand).args(arguments).args(["--port", &self.port]);
         command
     }
 
-    /// What `host info --json` says: the box is READY if it answers.
+    /// What `pumua info --json` says: the box is READY if it answers.
     pub fn info(&self) -> Result<Value> {
         let output = self.host("info", ["--json"]);
         ensure!(output.status.success(), "{}", said(&output));

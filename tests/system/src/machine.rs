@@ -1,6 +1,6 @@
 //! The box as an appliance, on emulated machines.
 //!
-//! `PUMUA_TEST_IMAGE` names an image that `host image` has made (not compressed), `PUMUA_TEST_QEMU` a
+//! `PUMUA_TEST_IMAGE` names an image that `pumua image` has made (not compressed), `PUMUA_TEST_QEMU` a
 //! `qemu-system-aarch64`, and `PUMUA_TEST_GUEST` a folder with a `busybox` and a `dummy_hcd.ko` for that machine; `.ci/box`
 //! sets all three. Without them these tests say that they skip.
 
@@ -274,23 +274,23 @@ impl Machine {
         Ok(image::open(file)?.into_rgb8())
     }
 
-    /// A command of `host` on the line, not yet started.
+    /// A command of `pumua` on the line, not yet started.
     pub fn command<S: AsRef<std::ffi::OsStr>>(
         &self,
         subcommand: &str,
         arguments: impl IntoIterator<Item = S>,
     ) -> Command {
-        let mut command = command("host");
+        let mut command = command("pumua");
         command.arg(subcommand).args(arguments).args(["--port", &self.port]);
         command
     }
 
-    /// Runs a command of `host` on the line.
+    /// Runs a command of `pumua` on the line.
     pub fn host<S: AsRef<std::ffi::OsStr>>(&self, subcommand: &str, arguments: impl IntoIterator<Item = S>) -> Output {
         self.command(subcommand, arguments).output().expect("host runs")
     }
 
-    /// Waits until the box answers and gives what `host info --json` says.
+    /// Waits until the box answers and gives what `pumua info --json` says.
     pub fn ready(&mut self, limit: Duration) -> Result<Value> {
         let mut info = None;
         let mut ended = None;

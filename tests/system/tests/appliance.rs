@@ -60,7 +60,7 @@ impl Radiographs {
         info
     }
 
-    /// Sends so many, from the first on, and checks that the box says of them what `host predict` says.
+    /// Sends so many, from the first on, and checks that the box says of them what `pumua predict` says.
     fn check(&self, machine: &Machine, count: usize) {
         let images = &self.images[..count];
         assert_same_answers(&predicted(images, self.model), &sent(machine, images));

@@ -1,4 +1,4 @@
-//! `host image` and `host package`: what goes onto a card is what the box takes, and Ctrl-C leaves nothing behind. Neither the
+//! `pumua image` and `pumua package`: what goes onto a card is what the box takes, and Ctrl-C leaves nothing behind. Neither the
 //! network nor a compiler for the box is needed.
 #![expect(clippy::unwrap_used, reason = "helpers of tests")]
 
@@ -37,7 +37,7 @@ fn image(settings: &str, more: &[&str]) -> Output {
     let folder = TempDir::new().unwrap();
     let path = folder.path().join("mine.toml");
     fs::write(&path, settings).unwrap();
-    let mut host = command("host");
+    let mut host = command("pumua");
     host.args(["image", "--packages", "/dev/null/packages", "--config"]).arg(path).args(more);
     host.output().unwrap()
 }
@@ -48,7 +48,7 @@ fn device(settings: &str) -> Output {
     let path = folder.path().join("box.toml");
     let settings = settings.replace("/dev/fb0", "/nowhere/fb0").replace("/boot/model.onnx", "/nowhere/model.onnx");
     fs::write(&path, settings).unwrap();
-    command("device").arg("--config").arg(path).arg("--state-dir").arg(folder.path()).output().unwrap()
+    command("pumua-box").arg("--config").arg(path).arg("--state-dir").arg(folder.path()).output().unwrap()
 }
 
 #[test]
@@ -102,7 +102,7 @@ impl Folders {
     }
 
     fn host(&self, subcommand: &str) -> Command {
-        let mut host = command("host");
+        let mut host = command("pumua");
         let path = std::env::var("PATH").unwrap();
         host.env("PATH", format!("{}:{path}", self.0.path().join("programs").display()));
         host.env("TMPDIR", self.0.path().join("tmp")).current_dir(self.0.path().join("out")).arg(subcommand);
@@ -124,7 +124,7 @@ fn program(folder: &Path) -> std::path::PathBuf {
     path
 }
 
-/// Ctrl-C while another program works for `host package`: it comes to an end, and so does the host.
+/// Ctrl-C while another program works for `pumua package`: it comes to an end, and so does the host.
 #[test]
 fn ctrl_c_leaves_neither_a_package_nor_temporary_files() {
     let folders = Folders::new();

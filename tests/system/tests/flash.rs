@@ -1,4 +1,4 @@
-//! `host flash` writes to files as an emulator has them and, for root where the kernel has loop devices, to a real disk.
+//! `pumua flash` writes to files as an emulator has them and, for root where the kernel has loop devices, to a real disk.
 #![expect(clippy::unwrap_used, reason = "helpers of tests")]
 
 use std::{
@@ -84,8 +84,8 @@ fn nothing_is_overwritten_that_was_not_named_and_confirmed() {
     fs::write(&small, [7; 1000]).unwrap();
     let absent = folder.path().join("absent");
     for (output, exit, words) in [
-        (host(["flash"]), USAGE, "host flash IMAGE DEVICE`"),
-        (host(["flash".as_ref(), image.as_os_str()]), USAGE, "host flash IMAGE DEVICE`"),
+        (host(["flash"]), USAGE, "pumua flash IMAGE DEVICE`"),
+        (host(["flash".as_ref(), image.as_os_str()]), USAGE, "pumua flash IMAGE DEVICE`"),
         (flash(&image, &disk, &["--allow", "file"]), USAGE, "add `--yes` if so"),
         (flash(&image, &disk, &["--yes"]), FAILED, "is a file, not a disk: `--allow file`"),
         (flash(&image, &absent, &["--allow", "file", "--yes"]), FAILED, "there is no "),
@@ -116,7 +116,7 @@ fn ctrl_c_leaves_a_medium_that_nobody_takes_for_whole() {
     let before = fs::metadata(&disk).unwrap().blocks();
     let arguments = ["flash".as_ref(), image.as_os_str(), disk.as_os_str(), "--allow".as_ref(), "file".as_ref()];
     let flashing =
-        command("host").args(arguments).arg("--yes").stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+        command("pumua").args(arguments).arg("--yes").stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
     assert!(within(Duration::from_secs(60), || fs::metadata(&disk).unwrap().blocks() > before + MIB / 512));
     assert!(Command::new("kill").args(["-INT", &flashing.id().to_string()]).status().unwrap().success());
     let output = flashing.wait_with_output().unwrap();

@@ -1,4 +1,4 @@
-//! Radiographs over the line: the verdicts of the box are those of `host predict`.
+//! Radiographs over the line: the verdicts of the box are those of `pumua predict`.
 #![expect(clippy::unwrap_used, reason = "helpers of tests")]
 
 use std::{ffi::OsStr, path::PathBuf};
@@ -16,10 +16,10 @@ fn sent(device: &SimulatedBox, images: &[PathBuf], flags: &[&str]) -> Vec<Value>
     json_lines(&output)
 }
 
-/// Both forms of every image get the verdict of `host predict`, and the journal holds them in order.
+/// Both forms of every image get the verdict of `pumua predict`, and the journal holds them in order.
 fn check_both_forms(images: &[PathBuf], device: &SimulatedBox, model: Option<&str>) {
     let expected = predicted(images, model);
-    let whole = sent(device, images, &["--study", "ward-3"]);
+    let whole = sent(device, images, &["--exam", "ward-3"]);
     assert_same_answers(&expected, &whole);
     let prepared = sent(device, images, &["--prepared"]);
     assert_same_answers(&expected, &prepared);

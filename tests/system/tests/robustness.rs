@@ -1,4 +1,4 @@
-//! `host robustness` on files: what it measures, and how far full-size radiographs and their small copies agree.
+//! `pumua robustness` on files: what it measures, and how far full-size radiographs and their small copies agree.
 
 use std::path::Path;
 

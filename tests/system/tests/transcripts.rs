@@ -6,8 +6,8 @@ use system_tests::binary;
 #[test]
 fn transcripts() {
     trycmd::TestCases::new()
-        .register_bin("host", binary("host"))
-        .register_bin("device", binary("device"))
+        .register_bin("pumua", binary("pumua"))
+        .register_bin("pumua-box", binary("pumua-box"))
         .env("XDG_CONFIG_HOME", "/nonexistent")
         .case("transcripts/*.trycmd");
 }

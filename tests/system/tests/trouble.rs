@@ -120,11 +120,11 @@ fn a_file_above_the_limit_is_refused_without_being_read() {
 fn an_absent_port_is_named_on_both_sides() {
     let folder = TempDir::new().unwrap();
     let output =
-        command("device").args(["--port", "/dev/does-not-exist", "--state-dir"]).arg(folder.path()).output().unwrap();
+        command("pumua-box").args(["--port", "/dev/does-not-exist", "--state-dir"]).arg(folder.path()).output().unwrap();
     assert_eq!(code(&output), 4, "{}", said(&output));
     assert!(String::from_utf8_lossy(&output.stderr).contains("/dev/does-not-exist"), "{}", said(&output));
     // A port that is not named by the flag is waited for.
-    let mut waiting = command("device");
+    let mut waiting = command("pumua-box");
     waiting.env("PUMUA_PORT", "/dev/does-not-exist,/dev/neither").arg("--state-dir").arg(folder.path());
     let mut waiting = waiting.stderr(Stdio::piped()).spawn().unwrap();
     let mut lines = BufReader::new(waiting.stderr.take().unwrap()).lines().map_while(Result::ok);
@@ -222,7 +222,7 @@ fn results_outlive_a_power_cut() {
 #[test]
 fn a_model_setting_that_cannot_be_read_does_not_give_way_to_the_default() {
     let folder = TempDir::new().unwrap();
-    let mut device = command("device");
+    let mut device = command("pumua-box");
     device.args(["--simulate", "--state-dir"]).arg(folder.path()).env("PUMUA_MODEL", OsStr::from_bytes(b"/m\xff.onnx"));
     let output = device.output().unwrap();
     assert_eq!(code(&output), 2, "{}", said(&output));
@@ -270,7 +270,7 @@ fn any_record_number_may_be_asked_for() {
 #[test]
 fn a_stderr_that_nobody_reads_costs_no_result() {
     let folder = TempDir::new().unwrap();
-    let mut predict = command("host");
+    let mut predict = command("pumua");
     predict.args(["predict", "--model", PLAIN_MODEL]).args(synthetic_radiographs(folder.path(), 2));
     let output = predict.stderr(fs::File::create("/dev/full").unwrap()).output().unwrap();
     assert_eq!(code(&output), 0, "{}", said(&output));
@@ -284,7 +284,7 @@ fn a_wrong_model_file_is_named_and_nothing_starts() {
     fs::write(&model, b"not a model").unwrap();
     let state = folder.path().join("state");
     let output =
-        command("device").args(["--simulate", "--state-dir"]).arg(state).arg("--model").arg(&model).output().unwrap();
+        command("pumua-box").args(["--simulate", "--state-dir"]).arg(state).arg("--model").arg(&model).output().unwrap();
     assert_eq!(code(&output), 3, "{}", said(&output));
     assert!(said(&output).contains(model.to_str().unwrap()), "{}", said(&output));
     for (command, rest) in

@@ -54,7 +54,7 @@ pub struct Recipe {
     /// Probability at or above which the decision is pneumonia.
     #[serde(default = "half")]
     pub threshold: f32,
-    /// Whether `host train` calibrates the finished network on the validation part; then the thresholds are chosen there, too, and
+    /// Whether `pumua train` calibrates the finished network on the validation part; then the thresholds are chosen there, too, and
     /// `threshold` counts while it learns.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub calibrate: bool,

@@ -43,7 +43,7 @@ impl Row {
     }
 }
 
-/// Why a picture is not judged, if it is not: what `host predict` and the box do before they tell a verdict.
+/// Why a picture is not judged, if it is not: what `pumua predict` and the box do before they tell a verdict.
 fn refusal(model: &Model, picture: &Picture<'_>) -> Result<Option<Refusal>, ModelError> {
     let card = model.card();
     if let Err(refusal) = guard::check_picture(picture) {
