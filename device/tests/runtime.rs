@@ -32,8 +32,8 @@ use shared::{
     verdict::{Digest, Fault, ModelRefusal, OperatingPoint, Refusal, ResultRecord, StudyId, Verdict},
 };
 use wire::{
-    CONNECT_FOR_MS, HostError, HostEvent, HostSession, Image, Info, Installed, MAX_FRAME, ModelFile, Outcome, Phase,
-    Request,
+    Answer, CONNECT_FOR_MS, HostError, HostEvent, HostSession, Image, Info, Installed, MAX_FRAME, ModelFile, Outcome,
+    Phase, Question, Request,
 };
 
 const CONTRACT: InputContract = InputContract::stretched(16);
@@ -255,25 +255,32 @@ impl Host {
 
     fn update(&mut self, file: ModelFile) -> Result<Installed, ModelRefusal> {
         self.request(Request::Update(file));
-        match self.wait(|event| matches!(event, HostEvent::Updated(_) | HostEvent::Rejected(_))) {
-            HostEvent::Updated(installed) => Ok(installed),
-            HostEvent::Rejected(refusal) => Err(refusal),
+        match self.wait(|event| matches!(event, HostEvent::Installed(_) | HostEvent::ModelRefused(_))) {
+            HostEvent::Installed(installed) => Ok(installed),
+            HostEvent::ModelRefused(refusal) => Err(refusal),
             _ => unreachable!(),
         }
     }
 
     fn info(&mut self) -> Info {
-        self.request(Request::Info);
-        match self.wait(|event| matches!(event, HostEvent::Info(_))) {
-            HostEvent::Info(info) => info,
+        match self.ask(Question::Info) {
+            Answer::Info(info) => info,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    fn ask(&mut self, question: Question) -> Answer {
+        self.request(Request::Ask(question));
+        match self.wait(|event| matches!(event, HostEvent::Answer(_))) {
+            HostEvent::Answer(answer) => answer,
             _ => unreachable!(),
         }
     }
 
-    fn screen(&mut self) -> DynamicImage {
-        self.request(Request::Screen);
-        match self.wait(|event| matches!(event, HostEvent::Screen(_))) {
-            HostEvent::Screen(png) => image::load_from_memory(&png).unwrap(),
+    fn screenshot(&mut self) -> DynamicImage {
+        self.request(Request::Screenshot);
+        match self.wait(|event| matches!(event, HostEvent::Screenshot(_))) {
+            HostEvent::Screenshot(png) => image::load_from_memory(&png).unwrap(),
             _ => unreachable!(),
         }
     }
@@ -377,10 +384,10 @@ fn the_picture_over_the_line_is_the_one_in_the_folder() {
     let state = tempfile::tempdir().unwrap();
     let running = Running::simulated(state.path());
     let mut host = Host::open(&running.port);
-    let ready = host.screen();
+    let ready = host.screenshot();
     assert_eq!((ready.width(), ready.height()), (480, 320));
     host.judged(file(&grey(230)));
-    let result = host.screen();
+    let result = host.screenshot();
     assert_ne!(ready, result);
     assert_eq!(image::open(state.path().join("screen.png")).unwrap(), result);
 }
@@ -393,7 +400,7 @@ fn what_speaks_for_pneumonia_is_outlined_in_both_forms() {
     let mut shown = |image: Image| {
         host.judged(image);
         // Left of the verdict, below the banner.
-        host.screen().crop_imm(0, 40, 220, 280).into_rgb8()
+        host.screenshot().crop_imm(0, 40, 220, 280).into_rgb8()
     };
     let coloured = |screen: &RgbImage| screen.pixels().filter(|pixel| pixel[0] > pixel[2].saturating_add(40)).count();
     let (bright, dark) = (grey(230), grey(100));
@@ -410,16 +417,16 @@ fn a_model_that_is_sent_judges_from_then_on_and_is_kept() {
     let mut host = Host::open(&running.port);
     let before = host.judged(prepared(&grey(100), &CONTRACT));
     assert_eq!(before.model, Digest::of(b"brightness"));
-    let shown = host.screen();
+    let shown = host.screenshot();
     let new = Model::from_bytes(DEFAULT_MODEL).unwrap();
     let installed = host.update(ModelFile::new(DEFAULT_MODEL.to_vec()).unwrap()).unwrap();
     assert_eq!((installed.digest, installed.model.as_str()), (new.digest(), new.card().name.as_str()));
     let info = host.info();
     assert_eq!((info.model_digest, info.contract, info.point), (new.digest(), new.card().contract, new.card().point));
     assert!(info.execution.starts_with("fused"), "{}", info.execution);
-    assert!(host.screen() == shown, "the verdict stays, with the name of the model that it is from");
+    assert!(host.screenshot() == shown, "the verdict stays, with the name of the model that it is from");
     assert!((running.keys)(Key::Back));
-    assert!(host.screen() != shown, "the screen is ready, with the name of the new model");
+    assert!(host.screenshot() != shown, "the screen is ready, with the name of the new model");
     // What was prepared for the old model is not for the new one, which knows what a chest looks like.
     assert_eq!(host.send(prepared(&grey(100), &CONTRACT)), Outcome::Refused(Refusal::ContractMismatch));
     let refused = host.send(prepared(&grey(100), &new.card().contract));
@@ -515,13 +522,11 @@ fn the_clock_and_the_number_of_starts_are_in_the_record() {
         let running = Running::simulated(state.path());
         let mut host = Host::open(&running.port);
         assert_eq!(host.judged(file(&grey(20))).unix_seconds, None);
-        host.request(Request::SetClock { unix_seconds: 1_700_000_000 });
-        host.wait(|event| matches!(event, HostEvent::ClockSet));
+        assert_eq!(host.ask(Question::SetClock { unix_seconds: 1_700_000_000 }), Answer::ClockSet);
         let record = host.judged(file(&grey(20)));
         assert_eq!(record.boot, boot);
         assert!((1_700_000_000..1_700_000_060).contains(&record.unix_seconds.unwrap()));
-        host.request(Request::Info);
-        let HostEvent::Info(info) = host.wait(|event| matches!(event, HostEvent::Info(_))) else { unreachable!() };
+        let info = host.info();
         assert_eq!((info.boot, info.records, info.model.as_str()), (boot, 2 * u64::from(boot), "brightness"));
         assert_eq!(info.model_digest, Digest::of(b"brightness"));
     }
@@ -563,7 +568,7 @@ fn unplug(host: Host, cable: Pty) {
     let mut frame = [0; MAX_FRAME];
     let limit = Instant::now() + Duration::from_secs(20);
     // In the middle of an image its acknowledgements do.
-    let _ = session.request(start.elapsed().as_millis() as u64, Request::Info);
+    let _ = session.request(start.elapsed().as_millis() as u64, Request::Ask(Question::Info));
     while Instant::now() < limit {
         let length = session.poll_transmit(start.elapsed().as_millis() as u64, &mut frame);
         if length > 0 {

@@ -27,7 +27,7 @@ use crate::{
     keys::Key,
     screen::{Display, PAGE, Scene},
     serial::{LineEvent, PortError},
-    state::{Effect, Input, Page, Reply, State},
+    state::{Effect, Input, Page, State},
 };
 
 /// Inputs that wait before the threads that bring them are held up.
@@ -35,7 +35,7 @@ const WAITING: usize = 64;
 /// Longest time from one report of the analysis to the next: a host has given up before, unless it was told to wait longer.
 const ANALYSIS_WITHIN: Duration = Duration::from_millis(ANSWER_WITHIN_MS + 30_000);
 /// How long a result that can be read is looked for.
-const FETCH_WITHIN: Duration = Duration::from_secs(5);
+const RECORD_WITHIN: Duration = Duration::from_secs(5);
 
 /// Why the box cannot be reached.
 #[derive(Debug, thiserror::Error)]
@@ -62,7 +62,7 @@ enum Event {
         event: LineEvent,
     },
     Analysis(Report),
-    Picture(Option<Vec<u8>>),
+    Screenshot(Option<Vec<u8>>),
     Key(Key),
     Stop,
 }
@@ -225,7 +225,7 @@ impl<'a> Runtime<'a> {
                 self.analysing -= usize::from(!matches!(report, Report::Phase(_)));
                 self.input(Input::Analysis(report));
             }
-            Event::Picture(png) => self.input(Input::Picture(png)),
+            Event::Screenshot(png) => self.input(Input::Screenshot(png)),
             Event::Key(key) => self.input(Input::Key(key)),
         }
     }
@@ -307,36 +307,36 @@ impl<'a> Runtime<'a> {
                 let stored = self.journal.push(&record).map(|()| record);
                 self.input(Input::Stored(stored.map_err(|error| storage(&error))));
             }
-            Effect::Fetch(number) => {
-                let fetched = self.fetch(number);
-                self.input(Input::Fetched(fetched));
+            Effect::Record(number) => {
+                let record = self.record(number);
+                self.input(Input::Record(record));
             }
             Effect::Recall { page } => {
                 let recalled = self.recall(page);
                 self.input(Input::Recalled(recalled));
             }
-            Effect::Picture => {
+            Effect::Screenshot => {
                 let sender = self.sender.clone();
-                self.display.picture(move |png| {
+                self.display.screenshot(move |png| {
                     // Nobody listens when the box has stopped.
-                    let _ = sender.send(Event::Picture(png));
+                    let _ = sender.send(Event::Screenshot(png));
                 });
             }
-            Effect::Reply(reply) => self.reply(reply),
+            Effect::Reply(reply) => self.ports[self.active].session.reply(reply),
         }
     }
 
     /// The first result from a number on that can be read: one that cannot keeps nobody from those behind it. A card that
     /// gives none for a while is not asked further.
-    fn fetch(&self, mut number: u64) -> Result<Option<ResultRecord>, Fault> {
+    fn record(&self, mut number: u64) -> Result<Option<ResultRecord>, Fault> {
         let start = Instant::now();
         loop {
             match self.journal.get_from(number) {
-                Err(error @ JournalError::Unreadable { number: lost, .. }) if start.elapsed() < FETCH_WITHIN => {
+                Err(error @ JournalError::Unreadable { number: lost, .. }) if start.elapsed() < RECORD_WITHIN => {
                     storage(&error);
                     number = lost + 1;
                 }
-                fetched => return fetched.map_err(|error| storage(&error)),
+                record => return record.map_err(|error| storage(&error)),
             }
         }
     }
@@ -361,20 +361,6 @@ impl<'a> Runtime<'a> {
             self.reported = Instant::now();
         }
         self.analysing += 1;
-    }
-
-    fn reply(&mut self, reply: Reply) {
-        let session = &mut self.ports[self.active].session;
-        match reply {
-            Reply::Answer(outcome) => session.answer(outcome),
-            Reply::Progress(phase) => session.progress(phase, 0, 1),
-            Reply::Updated(answer) => session.updated(answer),
-            Reply::Info(info) => session.info(info),
-            Reply::Record(record) => session.record(record),
-            Reply::Screen(png) => session.screen(png),
-            Reply::ClockSet => session.clock_set(),
-            Reply::Fail(fault) => session.fail(fault),
-        }
     }
 
     fn show(&self) {

@@ -55,7 +55,7 @@ type Draw = fn(&Scene, ScreenSize, Language) -> Frame;
 
 enum Order {
     Show(Box<Scene>),
-    Picture(Box<dyn FnOnce(Option<Vec<u8>>) + Send>),
+    Screenshot(Box<dyn FnOnce(Option<Vec<u8>>) + Send>),
 }
 
 /// Shows scenes on a thread of its own, the newest first; what is left when it is dropped is still shown.
@@ -88,8 +88,8 @@ impl Display {
     }
 
     /// Hands over the PNG file of what is then on the screen; `None` if it cannot be made.
-    pub fn picture(&self, take: impl FnOnce(Option<Vec<u8>>) + Send + 'static) {
-        self.order(Order::Picture(Box::new(take)));
+    pub fn screenshot(&self, take: impl FnOnce(Option<Vec<u8>>) + Send + 'static) {
+        self.order(Order::Screenshot(Box::new(take)));
     }
 
     fn order(&self, order: Order) {
@@ -124,7 +124,7 @@ fn work(sinks: &Sinks, orders: &Receiver<Order>, draw: Draw) {
                     changed |= scene.as_ref() != Some(&new);
                     scene = Some(new);
                 }
-                Order::Picture(take) => takers.push(take),
+                Order::Screenshot(take) => takers.push(take),
             }
         }
         if let (Some(scene), true) = (&scene, changed) {
@@ -172,7 +172,7 @@ mod tests {
         views.map(|view| {
             let (sender, taken) = channel();
             display.show(scene(view));
-            display.picture(move |png| sender.send(png).unwrap());
+            display.screenshot(move |png| sender.send(png).unwrap());
             (taken.recv().unwrap(), std::fs::read(&file).unwrap())
         })
     }
@@ -204,7 +204,7 @@ mod tests {
         let display = Display::start(Sinks { size, language, folder: Some(sink), framebuffer: None });
         display.show(scene(View::Stopped));
         let (sender, taken) = channel();
-        display.picture(move |png| sender.send(png).unwrap());
+        display.screenshot(move |png| sender.send(png).unwrap());
         assert_eq!(taken.recv().unwrap(), Some(file_of(View::Stopped)), "it was drawn");
         std::fs::create_dir(folder.path().join("screen")).unwrap();
         let limit = std::time::Instant::now() + Duration::from_secs(60);

@@ -8,7 +8,7 @@ use shared::{
     evidence::Evidence,
     verdict::{Digest, Fault, ModelRefusal, ResultRecord},
 };
-use wire::{BoxEvent, Dropped, Image, Info, Installed, ModelFile, Outcome, Phase};
+use wire::{Answer, BoxEvent, Dropped, Image, Info, Installed, ModelFile, Outcome, Question, Reply};
 
 use crate::{
     analysis::{Judged, Loaded, Report, Unjudged},
@@ -30,10 +30,10 @@ pub enum Input {
     Analysis(Report),
     /// The record of [`Effect::Store`] is on the disk, or cannot be written.
     Stored(Result<ResultRecord, Fault>),
-    /// The record of [`Effect::Fetch`].
-    Fetched(Result<Option<ResultRecord>, Fault>),
-    /// The picture of [`Effect::Picture`].
-    Picture(Option<Vec<u8>>),
+    /// The record of [`Effect::Record`].
+    Record(Result<Option<ResultRecord>, Fault>),
+    /// The PNG file of [`Effect::Screenshot`]; `None` if it cannot be made.
+    Screenshot(Option<Vec<u8>>),
     /// A key is pressed.
     Key(Key),
     /// The page of [`Effect::Recall`].
@@ -73,38 +73,17 @@ pub enum Effect {
     Expect(InputContract),
     /// Write a record to the journal; [`Input::Stored`] follows.
     Store(ResultRecord),
-    /// Read the first record kept from this number on; [`Input::Fetched`] follows.
-    Fetch(u64),
+    /// Read the first record kept from this number on; [`Input::Record`] follows.
+    Record(u64),
     /// Read a page of past results for the screen; [`Input::Recalled`] follows.
     Recall {
         /// Number of the page, from 1 for the newest results.
         page: u64,
     },
-    /// Take a picture of the screen; [`Input::Picture`] follows.
-    Picture,
-    /// Tell the host.
+    /// Take a screenshot; [`Input::Screenshot`] follows.
+    Screenshot,
+    /// Reply to the host.
     Reply(Reply),
-}
-
-/// What the host is told; each is a method of [`wire::BoxSession`].
-#[derive(Debug, PartialEq)]
-pub enum Reply {
-    /// The outcome of an image.
-    Answer(Outcome),
-    /// What the box is doing with the image.
-    Progress(Phase),
-    /// What came of a model.
-    Updated(Result<Installed, ModelRefusal>),
-    /// What the box is.
-    Info(Info),
-    /// A record of the journal.
-    Record(Option<ResultRecord>),
-    /// A picture of the screen.
-    Screen(Vec<u8>),
-    /// The clock is set.
-    ClockSet,
-    /// What was asked for cannot be done.
-    Fail(Fault),
 }
 
 /// The state of the box.
@@ -205,10 +184,10 @@ impl State {
             Input::Analysis(Report::Done(judged)) => self.judged(now, *judged),
             Input::Analysis(Report::Installed(installed)) => self.installed(*installed),
             Input::Stored(stored) => self.stored(now, stored),
-            Input::Fetched(Ok(record)) => vec![Effect::Reply(Reply::Record(record))],
-            Input::Fetched(Err(fault)) => vec![Effect::Reply(Reply::Fail(fault))],
-            Input::Picture(Some(png)) => vec![Effect::Reply(Reply::Screen(png))],
-            Input::Picture(None) => vec![Effect::Reply(Reply::Fail(Fault::Internal))],
+            Input::Record(Ok(record)) => vec![Effect::Reply(Reply::Record(record))],
+            Input::Record(Err(fault)) => vec![Effect::Reply(Reply::Failed(fault))],
+            Input::Screenshot(Some(png)) => vec![Effect::Reply(Reply::Screenshot(png))],
+            Input::Screenshot(None) => vec![Effect::Reply(Reply::Failed(Fault::Internal))],
             Input::Key(key) => self.key(now, key),
             Input::Recalled(records) => self.recalled(now, records),
             Input::LineLost { last } => {
@@ -259,7 +238,7 @@ impl State {
                 }
                 self.incoming(now, begun || done == total, View::Updating { done, total })
             }
-            BoxEvent::Model(file) => vec![Effect::Install(Box::new(file))],
+            BoxEvent::Update(file) => vec![Effect::Install(Box::new(file))],
             BoxEvent::Image(image) => {
                 self.analysis = Analysis::Running;
                 vec![self.show(View::Analysing), Effect::Judge(Box::new(image))]
@@ -271,18 +250,24 @@ impl State {
                 match dropped {
                     Dropped::Cancelled => vec![self.idle()],
                     // What is wrong with the model, whoever sent it is told.
-                    Dropped::Rejected(_) if matches!(self.view, View::Updating { .. }) => vec![self.idle()],
-                    Dropped::Rejected(_) => Vec::new(),
+                    Dropped::ModelRefused(_) if matches!(self.view, View::Updating { .. }) => vec![self.idle()],
+                    Dropped::ModelRefused(_) => Vec::new(),
                     Dropped::Refused(refusal) => vec![self.notice(now, View::Refused(refusal))],
                     Dropped::Failed(fault) => vec![self.notice(now, View::Error(fault.into()))],
                 }
             }
-            BoxEvent::Info => vec![Effect::Reply(Reply::Info(self.info()))],
-            BoxEvent::WantRecord { number } => vec![Effect::Fetch(number)],
-            BoxEvent::Screen => vec![Effect::Picture],
-            BoxEvent::SetClock { unix_seconds } => {
+            BoxEvent::Asked(question) => vec![Effect::Reply(Reply::Answer(self.answer(now, question)))],
+            BoxEvent::Record { number } => vec![Effect::Record(number)],
+            BoxEvent::Screenshot => vec![Effect::Screenshot],
+        }
+    }
+
+    fn answer(&mut self, now: u64, question: Question) -> Answer {
+        match question {
+            Question::Info => Answer::Info(self.info()),
+            Question::SetClock { unix_seconds } => {
                 self.clock = Some((unix_seconds, now));
-                vec![Effect::Reply(Reply::ClockSet)]
+                Answer::ClockSet
             }
         }
     }
@@ -298,7 +283,7 @@ impl State {
 
     fn installed(&mut self, installed: Result<Loaded, ModelRefusal>) -> Vec<Effect> {
         let mut effects = Vec::new();
-        let answer = installed.map(|Loaded { card, digest, execution }| {
+        let installed = installed.map(|Loaded { card, digest, execution }| {
             effects.push(Effect::Expect(card.contract));
             // A checked card's name fits.
             let model = card.name.as_str().try_into().unwrap_or_default();
@@ -311,7 +296,7 @@ impl State {
             // The same, with the name of the model.
             _ => Effect::Show,
         });
-        effects.push(Effect::Reply(Reply::Updated(answer)));
+        effects.push(Effect::Reply(Reply::Installed(installed)));
         effects
     }
 
@@ -324,7 +309,7 @@ impl State {
     fn judged(&mut self, now: u64, judged: Result<Judged, Unjudged>) -> Vec<Effect> {
         if matches!(std::mem::replace(&mut self.analysis, Analysis::None), Analysis::Unwanted) {
             // The session wants an answer for every image and keeps this one to itself.
-            return vec![Effect::Reply(Reply::Answer(Outcome::Failed(Fault::Internal)))];
+            return vec![Effect::Reply(Reply::Outcome(Outcome::Failed(Fault::Internal)))];
         }
         match judged {
             Ok(judged) => {
@@ -343,7 +328,7 @@ impl State {
             }
             Err(Unjudged::Refused(refusal)) => {
                 let until = Some(now + NOTICE_MS);
-                self.answer(View::Refused(refusal), until, Outcome::Refused(refusal))
+                self.conclude(View::Refused(refusal), until, Outcome::Refused(refusal))
             }
             Err(Unjudged::Failed(fault)) => self.failed(now, fault),
         }
@@ -354,7 +339,7 @@ impl State {
             (Ok(record), Analysis::Storing(preview, evidence)) => {
                 self.records = record.number;
                 let view = View::Result { preview, evidence, record: record.clone() };
-                self.answer(view, None, Outcome::Result(record))
+                self.conclude(view, None, Outcome::Result(record))
             }
             (Ok(_), _) => self.failed(now, Fault::Internal),
             (Err(fault), _) => self.failed(now, fault),
@@ -362,12 +347,12 @@ impl State {
     }
 
     fn failed(&mut self, now: u64, fault: Fault) -> Vec<Effect> {
-        self.answer(View::Error(fault.into()), Some(now + NOTICE_MS), Outcome::Failed(fault))
+        self.conclude(View::Error(fault.into()), Some(now + NOTICE_MS), Outcome::Failed(fault))
     }
 
     /// Tells what came of an image, and shows it unless the screen already tells of what comes next: a result waits for
     /// the end of an update.
-    fn answer(&mut self, view: View, until: Option<u64>, outcome: Outcome) -> Vec<Effect> {
+    fn conclude(&mut self, view: View, until: Option<u64>, outcome: Outcome) -> Vec<Effect> {
         let mut effects = Vec::new();
         match self.view {
             View::Updating { .. } if matches!(view, View::Result { .. }) => self.held = Some(view),
@@ -377,7 +362,7 @@ impl State {
                 self.until = until;
             }
         }
-        effects.push(Effect::Reply(Reply::Answer(outcome)));
+        effects.push(Effect::Reply(Reply::Outcome(outcome)));
         effects
     }
 

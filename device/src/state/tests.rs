@@ -43,14 +43,14 @@ pub(super) fn start_analysis(state: &mut State) {
 #[test]
 fn a_result_is_told_only_after_it_is_stored() {
     let mut state = state();
-    state.handle(1_000, Input::Session(BoxEvent::SetClock { unix_seconds: 1_700_000_000 }));
+    state.handle(1_000, Input::Session(BoxEvent::Asked(Question::SetClock { unix_seconds: 1_700_000_000 })));
     start_analysis(&mut state);
     let [Effect::Store(record)] = &state.handle(4_500, judged(0.7))[..] else { panic!("only the journal") };
     assert_eq!((record.number, record.boot, record.verdict), (42, 7, Verdict::Pneumonia));
     assert_eq!(record.unix_seconds, Some(1_700_000_003));
     assert_eq!((record.model, record.image), (Digest::of(b"model"), Digest::of(b"bytes")));
     let effects = state.handle(4_501, Input::Stored(Ok(record.clone())));
-    assert_eq!(effects, [Effect::Show, Effect::Reply(Reply::Answer(Outcome::Result(record.clone())))]);
+    assert_eq!(effects, [Effect::Show, Effect::Reply(Reply::Outcome(Outcome::Result(record.clone())))]);
     assert!(shows(&state, record));
     assert_eq!(state.info().records, 42);
     assert_eq!(state.deadline(), None, "a result stays");
@@ -62,7 +62,7 @@ fn a_result_that_cannot_be_stored_is_no_result() {
     start_analysis(&mut state);
     state.handle(0, judged(0.7));
     let effects = state.handle(0, Input::Stored(Err(Fault::Storage)));
-    assert_eq!(effects, [Effect::Show, Effect::Reply(Reply::Answer(Outcome::Failed(Fault::Storage)))]);
+    assert_eq!(effects, [Effect::Show, Effect::Reply(Reply::Outcome(Outcome::Failed(Fault::Storage)))]);
     assert_eq!(*state.view(), View::Error(Fault::Storage.into()));
     assert_eq!(state.info().records, 41);
 }
@@ -73,7 +73,7 @@ fn refusals_say_what_to_do_and_give_way_to_ready() {
     start_analysis(&mut state);
     let refused = Err(Unjudged::Refused(Refusal::TooSmall));
     let effects = state.handle(10, Input::Analysis(Report::Done(Box::new(refused))));
-    assert_eq!(effects, [Effect::Show, Effect::Reply(Reply::Answer(Outcome::Refused(Refusal::TooSmall)))]);
+    assert_eq!(effects, [Effect::Show, Effect::Reply(Reply::Outcome(Outcome::Refused(Refusal::TooSmall)))]);
     assert_eq!(*state.view(), View::Refused(Refusal::TooSmall));
     assert_eq!(state.deadline(), Some(10 + NOTICE_MS));
     assert_eq!(state.handle(NOTICE_MS, Input::Tick), []);
@@ -87,7 +87,7 @@ fn a_cancelled_image_leaves_no_record() {
     let cancelled = Input::Session(BoxEvent::Dropped(Dropped::Cancelled));
     assert_eq!(shown(&mut state, 0, cancelled), View::Ready { results: 41 });
     let effects = state.handle(0, judged(0.7));
-    assert!(matches!(&effects[..], [Effect::Reply(Reply::Answer(_))]), "{effects:?}");
+    assert!(matches!(&effects[..], [Effect::Reply(Reply::Outcome(_))]), "{effects:?}");
     assert_eq!(*state.view(), View::Ready { results: 41 });
 }
 
@@ -101,7 +101,7 @@ fn a_host_that_leaves_during_the_analysis_loses_no_result() {
     state.handle(2, Input::Session(BoxEvent::Receiving { done: 0, total: 1000 }));
     let [Effect::Store(record)] = &state.handle(3, judged(0.7))[..] else { panic!("it is kept") };
     let effects = state.handle(4, Input::Stored(Ok(record.clone())));
-    assert_eq!(effects, [Effect::Reply(Reply::Answer(Outcome::Result(record.clone())))]);
+    assert_eq!(effects, [Effect::Reply(Reply::Outcome(Outcome::Result(record.clone())))]);
     assert_eq!(*state.view(), View::Receiving { done: 0, total: 1000 }, "no verdict over another image's progress");
     assert_eq!(state.info().records, 42);
 }
@@ -145,14 +145,14 @@ fn a_model_that_is_installed_is_told_shown_and_recorded() {
     state.handle(1, Input::Session(BoxEvent::Updating { done: total, total }));
     assert_eq!(*state.view(), View::Updating { done: total, total });
     let file = ModelFile::new(b"new".to_vec()).unwrap();
-    let effects = state.handle(2, Input::Session(BoxEvent::Model(file.clone())));
+    let effects = state.handle(2, Input::Session(BoxEvent::Update(file.clone())));
     assert_eq!(effects, [Effect::Install(Box::new(file))]);
     let contract = InputContract { side: 32, ..state.card.contract };
     let (digest, card) = (Digest::of(b"new"), Card::new("new", contract));
     let loaded = Loaded { card, digest, execution: "float".to_owned() };
     let effects = state.handle(3, Input::Analysis(Report::Installed(Box::new(Ok(loaded)))));
     let installed = Installed { model: "new".try_into().unwrap(), digest };
-    let answer = Effect::Reply(Reply::Updated(Ok(installed)));
+    let answer = Effect::Reply(Reply::Installed(Ok(installed)));
     assert_eq!(effects, [Effect::Expect(contract), Effect::Show, answer]);
     assert_eq!(*state.view(), View::Ready { results: 41 });
     assert_eq!((state.info().model_digest, state.identity().model.as_str()), (digest, "new"));
@@ -169,7 +169,7 @@ fn a_model_that_is_not_taken_leaves_the_old_one_and_the_notice_of_a_lost_line() 
     let lost = state.view().clone();
     let refused = Report::Installed(Box::new(Err(ModelRefusal::NotRunnable)));
     let effects = state.handle(2, Input::Analysis(refused));
-    let answer = Effect::Reply(Reply::Updated(Err(ModelRefusal::NotRunnable)));
+    let answer = Effect::Reply(Reply::Installed(Err(ModelRefusal::NotRunnable)));
     assert_eq!(effects, [Effect::Show, answer]);
     assert_eq!(*state.view(), lost);
     assert_eq!(state.info().model_digest, Digest::of(b"model"));
@@ -201,8 +201,8 @@ fn shows(state: &State, record: &ResultRecord) -> bool {
 
 #[test]
 fn a_result_that_comes_during_an_update_is_shown_after_it_with_its_own_model() {
-    let rejected = Input::Session(BoxEvent::Dropped(Dropped::Rejected(ModelRefusal::DigestMismatch)));
-    for end in [installed(true), installed(false), rejected, Input::Session(BoxEvent::HostGone)] {
+    let refused = Input::Session(BoxEvent::Dropped(Dropped::ModelRefused(ModelRefusal::DigestMismatch)));
+    for end in [installed(true), installed(false), refused, Input::Session(BoxEvent::HostGone)] {
         let mut state = state();
         let old = state.identity();
         leave_an_image(&mut state);
@@ -265,7 +265,7 @@ fn a_model_that_is_not_taken_at_its_announcement_leaves_the_verdict() {
     let mut state = state();
     start_analysis(&mut state);
     let record = finish_analysis(&mut state);
-    assert_eq!(state.handle(2, Input::Session(BoxEvent::Dropped(Dropped::Rejected(ModelRefusal::TooLarge)))), []);
+    assert_eq!(state.handle(2, Input::Session(BoxEvent::Dropped(Dropped::ModelRefused(ModelRefusal::TooLarge)))), []);
     assert!(shows(&state, &record));
 }
 
@@ -295,7 +295,7 @@ fn an_update_that_ends_early_leaves_the_screen_ready() {
     for end in [
         BoxEvent::HostGone,
         BoxEvent::Dropped(Dropped::Cancelled),
-        BoxEvent::Dropped(Dropped::Rejected(ModelRefusal::DigestMismatch)),
+        BoxEvent::Dropped(Dropped::ModelRefused(ModelRefusal::DigestMismatch)),
     ] {
         let mut state = state();
         state.handle(0, Input::Session(BoxEvent::Updating { done: 500, total: 1000 }));

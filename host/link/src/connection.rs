@@ -11,7 +11,8 @@ use base::interrupt;
 use serialport::{ClearBuffer, SerialPort, TTYPort};
 use shared::verdict::{ModelRefusal, ResultRecord};
 use wire::{
-    Counters, HostError, HostEvent, HostSession, Image, Info, Installed, MAX_FRAME, ModelFile, Outcome, Phase, Request,
+    Answer, Counters, HostError, HostEvent, HostSession, Image, Info, Installed, MAX_FRAME, ModelFile, Outcome, Phase,
+    Question, Request,
 };
 
 use super::{LinkError, PortOptions, port};
@@ -95,24 +96,25 @@ impl Connection {
 
     /// Asks what the box is.
     pub fn info(&mut self) -> Result<Info, LinkError> {
-        match self.ask(Request::Info)? {
-            HostEvent::Info(info) => Ok(info),
+        match self.ask(Question::Info)? {
+            Answer::Info(info) => Ok(info),
             _ => Err(HostError::Protocol.into()),
         }
     }
 
     /// Sets the clock of the box.
     pub fn set_clock(&mut self, unix_seconds: u64) -> Result<(), LinkError> {
-        match self.ask(Request::SetClock { unix_seconds })? {
-            HostEvent::ClockSet => Ok(()),
+        match self.ask(Question::SetClock { unix_seconds })? {
+            Answer::ClockSet => Ok(()),
             _ => Err(HostError::Protocol.into()),
         }
     }
 
     /// Fetches the picture on the screen: a PNG file, its digest checked.
-    pub fn screen(&mut self) -> Result<Vec<u8>, LinkError> {
-        match self.ask(Request::Screen)? {
-            HostEvent::Screen(png) => Ok(png),
+    pub fn screenshot(&mut self) -> Result<Vec<u8>, LinkError> {
+        self.request(Request::Screenshot)?;
+        match self.next_event()? {
+            HostEvent::Screenshot(png) => Ok(png),
             _ => Err(HostError::Protocol.into()),
         }
     }
@@ -144,8 +146,8 @@ impl Connection {
         mut progress: impl FnMut(Sending),
     ) -> Result<Result<Installed, ModelRefusal>, LinkError> {
         match self.transfer(Request::Update(file), &mut progress)? {
-            HostEvent::Updated(installed) => Ok(Ok(installed)),
-            HostEvent::Rejected(refusal) => Ok(Err(refusal)),
+            HostEvent::Installed(installed) => Ok(Ok(installed)),
+            HostEvent::ModelRefused(refusal) => Ok(Err(refusal)),
             _ => Err(HostError::Protocol.into()),
         }
     }
@@ -200,9 +202,12 @@ impl Connection {
         Ok(())
     }
 
-    fn ask(&mut self, request: Request) -> Result<HostEvent, LinkError> {
-        self.request(request)?;
-        self.next_event()
+    fn ask(&mut self, question: Question) -> Result<Answer, LinkError> {
+        self.request(Request::Ask(question))?;
+        match self.next_event()? {
+            HostEvent::Answer(answer) => Ok(answer),
+            _ => Err(HostError::Protocol.into()),
+        }
     }
 
     fn request(&mut self, request: Request) -> Result<(), LinkError> {

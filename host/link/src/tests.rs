@@ -18,7 +18,9 @@ use shared::{
     contract::InputContract,
     verdict::{Digest, Fault, ModelRefusal, OperatingPoint, Refusal, ResultRecord, StudyId, Verdict},
 };
-use wire::{BoxEvent, BoxSession, HostError, Image, Info, Installed, MAX_FRAME, ModelFile, Outcome};
+use wire::{
+    Answer, BoxEvent, BoxSession, HostError, Image, Info, Installed, MAX_FRAME, ModelFile, Outcome, Question, Reply,
+};
 
 use super::{Connection, LinkError, PortOptions, Sending, connection::probe, find};
 
@@ -75,14 +77,18 @@ fn serve(mut port: TTYPort, stop: &AtomicBool, die_at: Option<u32>) -> Vec<BoxEv
         while let Some(event) = session.event(now) {
             match &event {
                 BoxEvent::Receiving { done, .. } if die_at.is_some_and(|at| *done >= at) => return events,
-                BoxEvent::Image(image) => session.answer(judge(image)),
-                BoxEvent::Model(file) => session.updated(install(file)),
-                BoxEvent::Info => session.info(info()),
+                BoxEvent::Image(image) => session.reply(Reply::Outcome(judge(image))),
+                BoxEvent::Update(file) => session.reply(Reply::Installed(install(file))),
+                BoxEvent::Asked(Question::Info) => session.reply(Reply::Answer(Answer::Info(info()))),
+                BoxEvent::Asked(Question::SetClock { unix_seconds: 0 }) => {
+                    session.reply(Reply::Failed(Fault::Internal))
+                }
+                BoxEvent::Asked(Question::SetClock { .. }) => session.reply(Reply::Answer(Answer::ClockSet)),
                 // The first ten are kept no longer.
-                BoxEvent::WantRecord { number } => session.record((*number <= 30).then(|| record(*number.max(&11)))),
-                BoxEvent::Screen => session.screen(vec![7; 50_000]),
-                BoxEvent::SetClock { unix_seconds: 0 } => session.fail(Fault::Internal),
-                BoxEvent::SetClock { .. } => session.clock_set(),
+                BoxEvent::Record { number } => {
+                    session.reply(Reply::Record((*number <= 30).then(|| record(*number.max(&11)))));
+                }
+                BoxEvent::Screenshot => session.reply(Reply::Screenshot(vec![7; 50_000])),
                 _ => {}
             }
             events.push(event);
@@ -150,7 +156,7 @@ fn every_request_is_answered() {
     connection.set_clock(1_700_000_000).unwrap();
     let error = connection.set_clock(0).unwrap_err();
     assert!(matches!(error, LinkError::Fault(_)), "{error}");
-    assert_eq!(connection.screen().unwrap(), vec![7; 50_000]);
+    assert_eq!(connection.screenshot().unwrap(), vec![7; 50_000]);
     let mut numbers = vec![];
     for (from, limit) in [(21, 100), (1, 3)] {
         let count = connection.results(from, limit, |record| -> Result<(), LinkError> {
@@ -162,7 +168,7 @@ fn every_request_is_answered() {
     assert_eq!(numbers, Vec::from_iter((21..=30).chain(11..=13)));
     drop(connection);
     let events = device.finish();
-    assert!(events.contains(&BoxEvent::SetClock { unix_seconds: 1_700_000_000 }));
+    assert!(events.contains(&BoxEvent::Asked(Question::SetClock { unix_seconds: 1_700_000_000 })));
     assert_eq!(events.last(), Some(&BoxEvent::HostGone));
 }
 

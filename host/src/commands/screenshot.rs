@@ -29,7 +29,7 @@ pub fn run(options: Options) -> Result<Exit, Failure> {
         return Err(anyhow!("a picture is not for a terminal: name a file, or redirect stdout")).exit(Exit::Usage);
     }
     let mut connection = Connection::open(&port).map_err(Failure::of_link)?;
-    let png = connection.screen().map_err(Failure::of_link)?;
+    let png = connection.screenshot().map_err(Failure::of_link)?;
     if to_stdout {
         let mut out = io::stdout().lock();
         out.write_all(&png).and_then(|()| out.flush())?;

@@ -1,4 +1,4 @@
-//! How an image or a model is put together again from its chunks.
+//! How an image or an update is put together again from its chunks.
 
 use alloc::vec::Vec;
 
@@ -39,15 +39,15 @@ fn check_length(length: u64) -> Result<(), ModelRefusal> {
     }
 }
 
-/// Why an image or a model is not taken.
+/// Why an image or an update is not taken.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Dropped {
     /// The host has given it up.
     Cancelled,
     /// The image cannot be judged.
     Refused(Refusal),
-    /// The model cannot replace the one in the box.
-    Rejected(ModelRefusal),
+    /// The model cannot be installed.
+    ModelRefused(ModelRefusal),
     /// Something else went wrong; it may be sent again.
     Failed(Fault),
 }
@@ -56,15 +56,15 @@ pub enum Dropped {
 #[derive(Debug)]
 pub(super) enum Assembled {
     Image(Image),
-    Model(ModelFile),
+    Update(ModelFile),
 }
 
 enum Announced {
     Image(Begin),
-    Model(Update),
+    Update(Update),
 }
 
-/// Puts an image or a model together. Memory grows with what has arrived, not with what was announced.
+/// Puts an image or an update together. Memory grows with what has arrived, not with what was announced.
 pub(super) struct Assembly {
     announced: Announced,
     bytes: Vec<u8>,
@@ -94,26 +94,26 @@ impl Assembly {
         Ok(Self::new(Announced::Image(begin)))
     }
 
-    /// Checks the announcement of a model.
-    pub(super) fn model(update: Update) -> Result<Self, Dropped> {
-        check_length(u64::from(update.length)).map_err(Dropped::Rejected)?;
-        Ok(Self::new(Announced::Model(update)))
+    /// Checks the announcement of an update.
+    pub(super) fn update(update: Update) -> Result<Self, Dropped> {
+        check_length(u64::from(update.length)).map_err(Dropped::ModelRefused)?;
+        Ok(Self::new(Announced::Update(update)))
     }
 
     fn new(announced: Announced) -> Self {
         Self { announced, bytes: Vec::new(), hasher: sha2::Sha256::new() }
     }
 
-    /// True if this is a model.
-    pub(super) fn is_model(&self) -> bool {
-        matches!(self.announced, Announced::Model(_))
+    /// True if this is an update.
+    pub(super) fn is_update(&self) -> bool {
+        matches!(self.announced, Announced::Update(_))
     }
 
     /// Bytes announced.
     pub(super) fn total(&self) -> u32 {
         match &self.announced {
             Announced::Image(begin) => begin.length,
-            Announced::Model(update) => update.length,
+            Announced::Update(update) => update.length,
         }
     }
 
@@ -144,10 +144,10 @@ impl Assembly {
         match announced {
             Announced::Image(begin) if begin.digest == found => Ok(Assembled::Image(Image { begin, bytes })),
             Announced::Image(_) => Err(Dropped::Refused(Refusal::DigestMismatch)),
-            Announced::Model(Update { digest, .. }) if digest == found => {
-                Ok(Assembled::Model(ModelFile { digest, bytes }))
+            Announced::Update(Update { digest, .. }) if digest == found => {
+                Ok(Assembled::Update(ModelFile { digest, bytes }))
             }
-            Announced::Model(_) => Err(Dropped::Rejected(ModelRefusal::DigestMismatch)),
+            Announced::Update(_) => Err(Dropped::ModelRefused(ModelRefusal::DigestMismatch)),
         }
     }
 }

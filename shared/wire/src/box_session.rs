@@ -7,7 +7,8 @@ use super::{
     codec,
     frame::MAX_FRAME,
     image::Image,
-    message::{CHUNK, Chunk, Info, Installed, Phase, ToBox, ToHost},
+    message::{CHUNK, Chunk, Installed, Phase, ToBox, ToHost},
+    question::{Answer, Question, asking},
     timing::IMAGE_SILENCE_MS,
     transport::{Counters, Transport, TransportEvent},
 };
@@ -33,13 +34,12 @@ pub enum Outcome {
     Failed(Fault),
 }
 
-/// What the box program learns. Those that ask are answered by one call of [`BoxSession`], before anything else is
-/// taken from the host.
+/// What the box program learns. Those that ask are answered by one [`Reply`], before anything else is taken from the host.
 #[derive(Clone, Debug, PartialEq)]
 pub enum BoxEvent {
     /// A host has opened a session.
     HostConnected,
-    /// The host has closed the session, was silent for 10 s, or was taken over. An image or model in transit is dropped.
+    /// The host has closed the session, was silent for 10 s, or was taken over. An image or update in transit is dropped.
     HostGone,
     /// An image comes in; told at its beginning and after each percent.
     Receiving {
@@ -48,40 +48,55 @@ pub enum BoxEvent {
         /// Bytes in all.
         total: u32,
     },
-    /// A complete image; asks for [`BoxSession::answer`], which may come later: the session goes on meanwhile.
+    /// A complete image; asks for [`Reply::Outcome`], which may come later: the session continues meanwhile.
     Image(Image),
-    /// A model comes in; told at its beginning and after each percent.
+    /// An update comes in; told at its beginning and after each percent.
     Updating {
         /// Bytes that have arrived.
         done: u32,
         /// Bytes in all.
         total: u32,
     },
-    /// A complete model; asks for [`BoxSession::updated`], which may come later. Nothing else is taken from the host
+    /// A complete update; asks for [`Reply::Installed`], which may come later. Nothing else is taken from the host
     /// meanwhile.
-    Model(ModelFile),
-    /// The image or model that was received or analysed is not wanted any more, or not taken; the host has been told. If it
-    /// is being analysed, [`BoxSession::answer`] is still due.
+    Update(ModelFile),
+    /// The image or update that was received or analysed is not wanted any more, or not taken; the host has been told. If it
+    /// is being analysed, [`Reply::Outcome`] is still due.
     Dropped(Dropped),
-    /// Asks for [`BoxSession::info`].
-    Info,
-    /// Asks for [`BoxSession::record`]: the first record that is kept from this number on.
-    WantRecord {
+    /// Asks for [`Reply::Answer`].
+    Asked(Question),
+    /// Asks for [`Reply::Record`]: the first record that is kept from this number on.
+    Record {
         /// Lowest number of the record.
         number: u64,
     },
-    /// Asks for [`BoxSession::screen`].
-    Screen,
-    /// Asks for [`BoxSession::clock_set`].
-    SetClock {
-        /// Seconds since 1970, UTC.
-        unix_seconds: u64,
-    },
+    /// Asks for [`Reply::Screenshot`].
+    Screenshot,
+}
+
+/// What the box program replies to a [`BoxEvent`].
+#[derive(Clone, Debug, PartialEq)]
+pub enum Reply {
+    /// To [`BoxEvent::Image`], once, also if the host has gone or has given the image up meanwhile.
+    Outcome(Outcome),
+    /// To [`BoxEvent::Update`], once, also if the host has gone meanwhile. The model must be on the disk.
+    Installed(Result<Installed, ModelRefusal>),
+    /// What the box is doing with the image or update; dropped if the line has no room or nobody waits for it.
+    Progress(Phase),
+    /// To [`BoxEvent::Asked`].
+    Answer(Answer),
+    /// To [`BoxEvent::Record`]; `None` if the journal ends before that number. Numbers that are not kept any more are
+    /// passed over.
+    Record(Option<ResultRecord>),
+    /// To [`BoxEvent::Screenshot`]: a PNG file of at most [`MAX_SCREEN_BYTES`]; it is sent as the line has room.
+    Screenshot(Vec<u8>),
+    /// To any of the last three: it cannot be done. Nothing happens if nothing is asked any more.
+    Failed(Fault),
 }
 
 enum Incoming {
     Nothing,
-    /// The rest of an image or model that was dropped.
+    /// The rest of an image or update that was dropped.
     Ignoring,
     Assembling {
         assembly: Box<Assembly>,
@@ -90,7 +105,7 @@ enum Incoming {
     },
 }
 
-struct Screen {
+struct Screenshot {
     png: Vec<u8>,
     offset: usize,
 }
@@ -111,12 +126,12 @@ pub struct BoxSession {
     ready: Option<Image>,
     /// An answer that waits for room.
     outcome: Option<Outcome>,
-    /// A model that the box program owes an answer for; true while the host still wants it.
+    /// An update that the box program owes an answer for; true while the host still wants it.
     installing: Option<bool>,
     /// The box program owes a reply to the last event.
     owes_reply: bool,
     listing: Option<Listing>,
-    screen: Option<Screen>,
+    screenshot: Option<Screenshot>,
 }
 
 impl BoxSession {
@@ -136,7 +151,7 @@ impl BoxSession {
             installing: None,
             owes_reply: false,
             listing: None,
-            screen: None,
+            screenshot: None,
         }
     }
 
@@ -191,8 +206,7 @@ impl BoxSession {
     }
 
     /// Ends the session of another line, whose host is displaced by the one of this line. If an image of that host is being
-    /// analysed, or a model installed, its [`Self::answer`] or [`Self::updated`] is due here: what this host sends waits until
-    /// then.
+    /// analysed, or an update installed, the reply to that is due here: what this host sends waits until then.
     pub fn displace(&mut self, other: &mut Self) {
         other.close();
         let owed = other.analysing.take().map(|_| false);
@@ -230,7 +244,7 @@ impl BoxSession {
                 && let Some(listing) = &self.listing
             {
                 self.owes_reply = true;
-                return Some(BoxEvent::WantRecord { number: listing.next });
+                return Some(BoxEvent::Record { number: listing.next });
             }
             let Some(payload) = self.transport.take_message() else { break };
             let event = match codec::decode(&payload) {
@@ -251,33 +265,35 @@ impl BoxSession {
     }
 
     fn handle(&mut self, now: u64, message: ToBox) -> Option<BoxEvent> {
-        let busy = self.listing.is_some() || self.screen.is_some();
+        let busy = self.listing.is_some() || self.screenshot.is_some();
         match message {
-            ToBox::Info => self.ask(BoxEvent::Info),
-            ToBox::SetClock { unix_seconds } => self.ask(BoxEvent::SetClock { unix_seconds }),
-            ToBox::Screen if !busy => self.ask(BoxEvent::Screen),
-            ToBox::ListResults { limit: 0, .. } if !busy => {
+            asking!() => {
+                let question = Question::of(message)?;
+                self.ask(BoxEvent::Asked(question))
+            }
+            ToBox::Screenshot if !busy => self.ask(BoxEvent::Screenshot),
+            ToBox::Results { limit: 0, .. } if !busy => {
                 self.tell(&ToHost::RecordsEnd);
                 None
             }
-            ToBox::ListResults { from, limit } if !busy => {
+            ToBox::Results { from, limit } if !busy => {
                 self.listing = Some(Listing { next: from.max(1), remaining: limit });
                 None
             }
-            ToBox::Screen | ToBox::ListResults { .. } => Some(self.misunderstood()),
+            ToBox::Screenshot | ToBox::Results { .. } => Some(self.misunderstood()),
             ToBox::Begin(_) | ToBox::Update(_) if self.is_taken() => Some(self.misunderstood()),
             ToBox::Begin(begin) => {
                 let assembly = Assembly::image(begin, &self.contract);
                 Some(self.assemble(now, assembly))
             }
-            ToBox::Update(update) => Some(self.assemble(now, Assembly::model(update))),
+            ToBox::Update(update) => Some(self.assemble(now, Assembly::update(update))),
             ToBox::Chunk(chunk) => self.chunk(now, &chunk),
             ToBox::End => match core::mem::replace(&mut self.incoming, Incoming::Nothing) {
                 Incoming::Assembling { assembly, .. } => match assembly.finish() {
-                    Ok(Assembled::Model(file)) => {
+                    Ok(Assembled::Update(file)) => {
                         self.installing = Some(true);
                         self.progress(Phase::Installing, 0, 1);
-                        Some(BoxEvent::Model(file))
+                        Some(BoxEvent::Update(file))
                     }
                     Ok(Assembled::Image(image)) if self.analysing.is_none() => {
                         self.analysing = Some(true);
@@ -347,7 +363,7 @@ impl BoxSession {
         Some(event)
     }
 
-    /// A message that is broken or out of turn ends whatever image or model there is.
+    /// A message that is broken or out of turn ends whatever image or update there is.
     fn misunderstood(&mut self) -> BoxEvent {
         self.drop_image(Dropped::Failed(Fault::Protocol))
     }
@@ -358,7 +374,7 @@ impl BoxSession {
         self.tell(&match dropped {
             Dropped::Cancelled => ToHost::Cancelled,
             Dropped::Refused(refusal) => ToHost::Refused(refusal),
-            Dropped::Rejected(refusal) => ToHost::Rejected(refusal),
+            Dropped::ModelRefused(refusal) => ToHost::ModelRefused(refusal),
             Dropped::Failed(fault) => ToHost::Failed(fault),
         });
         BoxEvent::Dropped(dropped)
@@ -380,7 +396,7 @@ impl BoxSession {
         self.installing = self.installing.map(|_| false);
         self.owes_reply = false;
         self.listing = None;
-        self.screen = None;
+        self.screenshot = None;
     }
 
     /// Sends what waits for room.
@@ -395,14 +411,14 @@ impl BoxSession {
             });
         }
         while self.transport.room() > RESERVE
-            && let Some(screen) = &mut self.screen
+            && let Some(screenshot) = &mut self.screenshot
         {
-            let rest = &screen.png[screen.offset..];
+            let rest = &screenshot.png[screenshot.offset..];
             let Ok(data) = heapless::Vec::from_slice(&rest[..rest.len().min(CHUNK)]) else { return };
-            let chunk = Chunk { offset: screen.offset as u32, data };
-            screen.offset += chunk.data.len();
-            if screen.offset == screen.png.len() {
-                self.screen = None;
+            let chunk = Chunk { offset: screenshot.offset as u32, data };
+            screenshot.offset += chunk.data.len();
+            if screenshot.offset == screenshot.png.len() {
+                self.screenshot = None;
             }
             self.tell(&ToHost::Chunk(chunk));
         }
@@ -413,26 +429,32 @@ impl BoxSession {
         let _ = codec::send(&mut self.transport, message);
     }
 
-    /// Answers [`BoxEvent::Image`], once, also if the host has gone or has given the image up meanwhile.
-    pub fn answer(&mut self, outcome: Outcome) {
-        if self.analysing.take() == Some(true) {
-            self.outcome = Some(outcome);
-            self.pump();
+    /// Takes what the box program replies.
+    pub fn reply(&mut self, reply: Reply) {
+        match reply {
+            Reply::Outcome(outcome) => {
+                if self.analysing.take() == Some(true) {
+                    self.outcome = Some(outcome);
+                    self.pump();
+                }
+            }
+            Reply::Installed(installed) => {
+                if self.installing.take() == Some(true) {
+                    self.tell(&match installed {
+                        Ok(installed) => ToHost::Installed(installed),
+                        Err(refusal) => ToHost::ModelRefused(refusal),
+                    });
+                }
+            }
+            Reply::Progress(phase) => self.progress(phase, 0, 1),
+            Reply::Answer(answer) => self.answer(&answer.into()),
+            Reply::Record(record) => self.record(record),
+            Reply::Screenshot(png) => self.screenshot(png),
+            Reply::Failed(fault) => self.fail(fault),
         }
     }
 
-    /// Answers [`BoxEvent::Model`], once, also if the host has gone meanwhile. The model must be on the disk.
-    pub fn updated(&mut self, answer: Result<Installed, ModelRefusal>) {
-        if self.installing.take() == Some(true) {
-            self.tell(&match answer {
-                Ok(installed) => ToHost::Updated(installed),
-                Err(refusal) => ToHost::Rejected(refusal),
-            });
-        }
-    }
-
-    /// Tells what the box is doing with the image or model; dropped if the line has no room or nobody waits for it.
-    pub fn progress(&mut self, phase: Phase, done: u32, total: u32) {
+    fn progress(&mut self, phase: Phase, done: u32, total: u32) {
         let wanted = match phase {
             Phase::Receiving => true,
             Phase::Decoding | Phase::Analysing => self.analysing == Some(true),
@@ -443,55 +465,42 @@ impl BoxSession {
         }
     }
 
-    /// Answers [`BoxEvent::Info`].
-    pub fn info(&mut self, info: Info) {
-        self.reply(&ToHost::Info(info));
-    }
-
-    /// Answers [`BoxEvent::WantRecord`]; `None` if the journal ends before that number. Numbers that are not kept any more
-    /// are passed over.
-    pub fn record(&mut self, record: Option<ResultRecord>) {
+    fn record(&mut self, record: Option<ResultRecord>) {
         let (Some(listing), true) = (&mut self.listing, self.owes_reply) else { return };
         // The host may ask for any number, the last one that there can be included.
         listing.next = record.as_ref().map_or(listing.next, |record| record.number).saturating_add(1);
         listing.remaining -= 1;
         let ends = listing.remaining == 0 || record.is_none();
         if let Some(record) = record {
-            self.reply(&ToHost::Record(record));
+            self.answer(&ToHost::Record(record));
         }
         if ends {
             self.listing = None;
             self.owes_reply = true;
-            self.reply(&ToHost::RecordsEnd);
+            self.answer(&ToHost::RecordsEnd);
         }
     }
 
-    /// Answers [`BoxEvent::Screen`] with a PNG file of at most [`MAX_SCREEN_BYTES`]; it is sent as the line has room.
-    pub fn screen(&mut self, png: Vec<u8>) {
+    fn screenshot(&mut self, png: Vec<u8>) {
         match u32::try_from(png.len()) {
             Ok(length @ 1..=MAX_SCREEN_BYTES) if self.owes_reply => {
-                self.reply(&ToHost::ScreenBegin { length, digest: Digest::of(&png) });
-                self.screen = Some(Screen { png, offset: 0 });
+                self.answer(&ToHost::ScreenshotBegin { length, digest: Digest::of(&png) });
+                self.screenshot = Some(Screenshot { png, offset: 0 });
                 self.pump();
             }
             _ => self.fail(Fault::Internal),
         }
     }
 
-    /// Answers [`BoxEvent::SetClock`].
-    pub fn clock_set(&mut self) {
-        self.reply(&ToHost::ClockSet);
-    }
-
-    /// Answers an event that asks, other than an image, by a fault. Nothing happens if nothing is asked any more.
-    pub fn fail(&mut self, fault: Fault) {
+    fn fail(&mut self, fault: Fault) {
         if self.owes_reply {
             self.listing = None;
-            self.reply(&ToHost::Failed(fault));
+            self.answer(&ToHost::Failed(fault));
         }
     }
 
-    fn reply(&mut self, message: &ToHost) {
+    /// Sends what answers the last event, unless nothing is asked any more.
+    fn answer(&mut self, message: &ToHost) {
         if core::mem::take(&mut self.owes_reply) {
             self.tell(message);
         }
@@ -501,5 +510,5 @@ impl BoxSession {
 /// What the box program learns of something that comes in.
 fn incoming(assembly: &Assembly) -> BoxEvent {
     let (done, total) = (assembly.done(), assembly.total());
-    if assembly.is_model() { BoxEvent::Updating { done, total } } else { BoxEvent::Receiving { done, total } }
+    if assembly.is_update() { BoxEvent::Updating { done, total } } else { BoxEvent::Receiving { done, total } }
 }

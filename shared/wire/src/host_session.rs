@@ -9,7 +9,8 @@ use super::{
     codec,
     frame::{Greeting, MAX_FRAME},
     image::Image,
-    message::{CHUNK, Chunk, Info, Installed, Phase, ToBox, ToHost, Update},
+    message::{CHUNK, Chunk, Installed, Phase, ToBox, ToHost, Update},
+    question::{Answer, Question},
     timing::ANSWER_WITHIN_MS,
     transport::{Counters, Down, Transport, TransportEvent},
 };
@@ -21,11 +22,11 @@ use shared::{
 /// What a host asks of the box, one thing at a time.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Request {
-    /// What the box is; leads to [`HostEvent::Info`].
-    Info,
+    /// A question; leads to [`HostEvent::Answer`].
+    Ask(Question),
     /// Judge this image; leads to [`HostEvent::Outcome`].
     Image(Image),
-    /// Judge by this model from now on; leads to [`HostEvent::Updated`] or [`HostEvent::Rejected`].
+    /// Judge by this model from now on; leads to [`HostEvent::Installed`] or [`HostEvent::ModelRefused`].
     Update(ModelFile),
     /// Stored results; leads to [`HostEvent::Record`], then [`HostEvent::RecordsEnd`].
     Results {
@@ -34,13 +35,8 @@ pub enum Request {
         /// Most records wanted.
         limit: u16,
     },
-    /// The picture on the screen; leads to [`HostEvent::Screen`].
-    Screen,
-    /// Set the clock; leads to [`HostEvent::ClockSet`].
-    SetClock {
-        /// Seconds since 1970, UTC.
-        unix_seconds: u64,
-    },
+    /// The picture on the screen; leads to [`HostEvent::Screenshot`].
+    Screenshot,
 }
 
 /// What the host program learns.
@@ -48,14 +44,14 @@ pub enum Request {
 pub enum HostEvent {
     /// The box has answered: requests can be made.
     Connected,
-    /// Bytes of the image or model that the box has acknowledged.
+    /// Bytes of the image or update that the box has acknowledged.
     Sent {
         /// Bytes done.
         done: u32,
         /// Bytes in all.
         total: u32,
     },
-    /// What the box is doing with the image or model.
+    /// What the box is doing with the image or update.
     Progress {
         /// The phase.
         phase: Phase,
@@ -66,22 +62,20 @@ pub enum HostEvent {
     },
     /// The image is answered.
     Outcome(Outcome),
-    /// The box has taken the model.
-    Updated(Installed),
-    /// The box goes on with the model that it has.
-    Rejected(ModelRefusal),
-    /// The image or model has been given up. An update that was complete may have been carried out all the same.
+    /// The box has installed the update.
+    Installed(Installed),
+    /// The box keeps the model that it has.
+    ModelRefused(ModelRefusal),
+    /// The image or update has been given up. An update that was complete may have been carried out all the same.
     Cancelled,
-    /// What the box is.
-    Info(Info),
+    /// The question is answered.
+    Answer(Answer),
     /// A stored result.
     Record(ResultRecord),
     /// The last of the stored results asked for.
     RecordsEnd,
     /// The picture on the screen: a PNG file, its digest checked.
-    Screen(Vec<u8>),
-    /// The clock is set.
-    ClockSet,
+    Screenshot(Vec<u8>),
     /// The box could not do what was asked (other than an image).
     Failed(Fault),
     /// The session is over; make another one.
@@ -135,11 +129,10 @@ pub enum RequestError {
 
 enum Task {
     Idle,
-    Info,
-    SetClock,
+    Asking(Question),
     Results,
-    Screen,
-    ScreenChunks { length: u32, digest: Digest, bytes: Vec<u8> },
+    Screenshot,
+    ScreenshotChunks { length: u32, digest: Digest, bytes: Vec<u8> },
     Sending(Box<Sending>),
     Cancelling { told: bool },
 }
@@ -148,7 +141,7 @@ struct Sending {
     /// What announces the bytes; `None` once it is sent.
     announcement: Option<ToBox>,
     bytes: Vec<u8>,
-    is_model: bool,
+    is_update: bool,
     offset: usize,
     ended: bool,
     /// Bytes that [`HostEvent::Sent`] has told of.
@@ -222,16 +215,15 @@ impl HostSession {
             return Err(RequestError::Pending);
         }
         let (task, message) = match request {
-            Request::Info => (Task::Info, ToBox::Info),
-            Request::Results { from, limit } => (Task::Results, ToBox::ListResults { from, limit }),
-            Request::Screen => (Task::Screen, ToBox::Screen),
-            Request::SetClock { unix_seconds } => (Task::SetClock, ToBox::SetClock { unix_seconds }),
+            Request::Ask(question) => (Task::Asking(question), question.into()),
+            Request::Results { from, limit } => (Task::Results, ToBox::Results { from, limit }),
+            Request::Screenshot => (Task::Screenshot, ToBox::Screenshot),
             Request::Image(Image { begin, bytes }) => {
                 self.send(now, ToBox::Begin(begin), bytes, false);
                 return Ok(());
             }
             Request::Update(ModelFile { digest, bytes }) => {
-                // A length that does not fit is rejected by the box.
+                // A length that does not fit is refused by the box.
                 let length = u32::try_from(bytes.len()).unwrap_or(u32::MAX);
                 self.send(now, ToBox::Update(Update { length, digest }), bytes, true);
                 return Ok(());
@@ -243,15 +235,15 @@ impl HostSession {
         Ok(())
     }
 
-    fn send(&mut self, now: u64, announcement: ToBox, bytes: Vec<u8>, is_model: bool) {
+    fn send(&mut self, now: u64, announcement: ToBox, bytes: Vec<u8>, is_update: bool) {
         let announcement = Some(announcement);
-        let sending = Sending { announcement, bytes, is_model, offset: 0, ended: false, told: None };
+        let sending = Sending { announcement, bytes, is_update, offset: 0, ended: false, told: None };
         self.task = Task::Sending(Box::new(sending));
         self.step_at = now;
         self.pump();
     }
 
-    /// Gives up the image or model that is being sent; leads to [`HostEvent::Cancelled`].
+    /// Gives up the image or update that is being sent; leads to [`HostEvent::Cancelled`].
     pub fn cancel(&mut self) {
         if let Task::Sending(sending) = &self.task {
             self.task = if sending.begun() { Task::Cancelling { told: false } } else { Task::Idle };
@@ -281,7 +273,7 @@ impl HostSession {
             }
             None => {}
         }
-        // Before the messages, so that the whole image or model is told to have arrived before it is answered.
+        // Before the messages, so that the whole image or update is told to have arrived before it is answered.
         if let Some(sent) = self.sent() {
             self.step_at = now;
             return Some(sent);
@@ -309,66 +301,69 @@ impl HostSession {
 
     fn handle(&mut self, message: ToHost) -> Result<Option<HostEvent>, HostError> {
         let event = match (mem::replace(&mut self.task, Task::Idle), message) {
-            (Task::Info, ToHost::Info(info)) => HostEvent::Info(info),
-            (Task::SetClock, ToHost::ClockSet) => HostEvent::ClockSet,
+            (
+                Task::Asking(_) | Task::Results | Task::Screenshot | Task::ScreenshotChunks { .. },
+                ToHost::Failed(fault),
+            ) => HostEvent::Failed(fault),
+            (Task::Asking(question), message) => {
+                HostEvent::Answer(question.answer(message).ok_or(HostError::Protocol)?)
+            }
             (Task::Results, ToHost::RecordsEnd) => HostEvent::RecordsEnd,
             (Task::Results, ToHost::Record(record)) => {
                 self.task = Task::Results;
                 HostEvent::Record(record)
             }
-            (Task::Screen, ToHost::ScreenBegin { length, digest }) if (1..=MAX_SCREEN_BYTES).contains(&length) => {
-                self.task = Task::ScreenChunks { length, digest, bytes: Vec::new() };
+            (Task::Screenshot, ToHost::ScreenshotBegin { length, digest })
+                if (1..=MAX_SCREEN_BYTES).contains(&length) =>
+            {
+                self.task = Task::ScreenshotChunks { length, digest, bytes: Vec::new() };
                 return Ok(None);
             }
-            (Task::ScreenChunks { length, digest, bytes }, ToHost::Chunk(chunk)) => {
-                return self.screen_chunk(length, digest, bytes, &chunk);
+            (Task::ScreenshotChunks { length, digest, bytes }, ToHost::Chunk(chunk)) => {
+                return self.screenshot_chunk(length, digest, bytes, &chunk);
             }
             (task @ Task::Sending(_), ToHost::Progress { phase, done, total }) => {
                 self.task = task;
                 HostEvent::Progress { phase, done, total }
             }
-            (Task::Sending(sending), ToHost::Updated(installed)) if sending.is_model && sending.ended => {
-                HostEvent::Updated(installed)
+            (Task::Sending(sending), ToHost::Installed(installed)) if sending.is_update && sending.ended => {
+                HostEvent::Installed(installed)
             }
-            (Task::Sending(sending), ToHost::Rejected(refusal)) if sending.is_model && sending.begun() => {
-                HostEvent::Rejected(refusal)
+            (Task::Sending(sending), ToHost::ModelRefused(refusal)) if sending.is_update && sending.begun() => {
+                HostEvent::ModelRefused(refusal)
             }
-            (Task::Sending(sending), ToHost::Failed(fault)) if sending.is_model && sending.begun() => {
+            (Task::Sending(sending), ToHost::Failed(fault)) if sending.is_update && sending.begun() => {
                 HostEvent::Failed(fault)
             }
-            (Task::Sending(sending), ToHost::Result(record)) if !sending.is_model && sending.ended => {
+            (Task::Sending(sending), ToHost::Result(record)) if !sending.is_update && sending.ended => {
                 HostEvent::Outcome(Outcome::Result(record))
             }
-            (Task::Sending(sending), ToHost::Refused(refusal)) if !sending.is_model && sending.begun() => {
+            (Task::Sending(sending), ToHost::Refused(refusal)) if !sending.is_update && sending.begun() => {
                 HostEvent::Outcome(Outcome::Refused(refusal))
             }
             (Task::Sending(sending), ToHost::Failed(fault)) if sending.begun() => {
                 HostEvent::Outcome(Outcome::Failed(fault))
             }
             (Task::Cancelling { .. }, ToHost::Cancelled) => HostEvent::Cancelled,
-            // The box had answered before it learnt that the image or model is given up.
+            // The box had answered before it learnt that the image or update is given up.
             (
                 task @ Task::Cancelling { .. },
                 ToHost::Progress { .. }
                 | ToHost::Result(_)
                 | ToHost::Refused(_)
-                | ToHost::Updated(_)
-                | ToHost::Rejected(_)
+                | ToHost::Installed(_)
+                | ToHost::ModelRefused(_)
                 | ToHost::Failed(_),
             ) => {
                 self.task = task;
                 return Ok(None);
             }
-            (
-                Task::Info | Task::SetClock | Task::Results | Task::Screen | Task::ScreenChunks { .. },
-                ToHost::Failed(fault),
-            ) => HostEvent::Failed(fault),
             _ => return Err(HostError::Protocol),
         };
         Ok(Some(event))
     }
 
-    fn screen_chunk(
+    fn screenshot_chunk(
         &mut self,
         length: u32,
         digest: Digest,
@@ -381,16 +376,16 @@ impl HostSession {
         }
         bytes.extend_from_slice(&chunk.data);
         if bytes.len() < length as usize {
-            self.task = Task::ScreenChunks { length, digest, bytes };
+            self.task = Task::ScreenshotChunks { length, digest, bytes };
             return Ok(None);
         }
         if Digest::of(&bytes) != digest {
             return Err(HostError::Protocol);
         }
-        Ok(Some(HostEvent::Screen(bytes)))
+        Ok(Some(HostEvent::Screenshot(bytes)))
     }
 
-    /// Queues the next parts of an image or model as there is room, one place kept for giving it up.
+    /// Queues the next parts of an image or update as there is room, one place kept for giving it up.
     fn pump(&mut self) {
         if let Task::Cancelling { told } = &mut self.task
             && !*told

@@ -52,14 +52,16 @@
 //!   `Cancel` is possible until the answer has come; the host then ignores everything up to `Cancelled`. The box drops an
 //!   image of which nothing has arrived for 8 s with `Failed(Timeout)`.
 //! - *Update*: `Update`, `Chunk`s of an ONNX file in order without gaps, `End`. The box may answer `Progress` at any time
-//!   and ends with one of `Updated`, `Rejected`, `Failed`; after the last two it goes on with the model that it has. Until
+//!   and ends with one of `Installed`, `ModelRefused`, `Failed`; after the last two it keeps the model that it has. Until
 //!   `End` all is as with an image. From then on the box installs, after the images that it still has to judge, and takes
 //!   no message before it has answered: a `Cancel` that comes meanwhile changes nothing but is answered by `Cancelled`, and
 //!   a host that cannot wait for the answer learns from `Info` which model the box has.
-//! - `Info` → `Info`. `SetClock` → `ClockSet`. `Screen` → `ScreenBegin`, `Chunk`s. `ListResults` → `Record`s with rising
-//!   numbers, those passed over that the box keeps no longer, `RecordsEnd`. Each may also end in `Failed`.
-//! - A message that cannot be decoded or is out of turn is answered by `Failed(Protocol)`, and the image or model in
-//!   transit is dropped; the session goes on.
+//! - *Question*: `Info` → `Info`. `SetClock` → `ClockSet`. Or `Failed`.
+//! - *Screenshot*: `Screenshot` → `ScreenshotBegin`, `Chunk`s of a PNG file. Or `Failed`.
+//! - *Results*: `Results` → `Record`s with rising numbers, those passed over that the box keeps no longer, `RecordsEnd`. It
+//!   may also end in `Failed`.
+//! - A message that cannot be decoded or is out of turn is answered by `Failed(Protocol)`, and the image or update in
+//!   transit is dropped; the session continues.
 //!
 //! # The interface
 //!
@@ -103,17 +105,19 @@ mod frame;
 mod host_session;
 mod image;
 mod message;
+mod question;
 #[cfg(test)]
 mod tests;
 mod timing;
 mod transport;
 
 pub use assembly::{Dropped, ModelFile};
-pub use box_session::{BoxEvent, BoxSession, Outcome};
+pub use box_session::{BoxEvent, BoxSession, Outcome, Reply};
 pub use frame::*;
 pub use host_session::{HostError, HostEvent, HostSession, Request, RequestError};
 pub use image::{Image, Prepared};
 pub use message::*;
+pub use question::{Answer, Question};
 pub use timing::{
     ANSWER_WITHIN_MS, CONNECT_FOR_MS, DEAD_AFTER_MS, HELLO_EVERY_MS, IMAGE_SILENCE_MS, KEEP_ALIVE_MS, TAKEOVER_AFTER_MS,
 };

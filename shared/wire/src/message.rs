@@ -1,4 +1,6 @@
-//! The messages, in postcard's encoding. Their order and fields are the schema whose digest the hello exchanges.
+//! The messages, in postcard's encoding. Their order, their names and those of their fields are the schema whose digest the
+//! hello exchanges. Where a name here is another than when the schema was made, `rename` keeps that of the schema: hosts and
+//! boxes of both versions then still understand each other.
 
 use heapless::{String, Vec};
 use postcard_schema::{Schema, key::Key};
@@ -54,7 +56,7 @@ pub struct Begin {
     pub study: StudyId,
 }
 
-/// Announces a model that is to replace the one in the box.
+/// Announces an update: a model that the box is to install.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, Schema)]
 pub struct Update {
     /// Length of the ONNX file in bytes, at most [`shared::limits::MAX_UPDATE_BYTES`].
@@ -63,7 +65,7 @@ pub struct Update {
     pub digest: Digest,
 }
 
-/// Part of an image, of a model or of a screen picture.
+/// Part of an image, of an update or of a screenshot.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, Schema)]
 pub struct Chunk {
     /// Position of the first byte; chunks come in order and without gaps.
@@ -80,29 +82,31 @@ pub enum ToBox {
     Info,
     /// Announces an image; the box answers only if it refuses.
     Begin(Begin),
-    /// A part of the image or model.
+    /// A part of the image or update.
     Chunk(Chunk),
-    /// The image or model is complete; the box answers with [`ToHost::Result`], `Refused` or `Failed`, or with `Updated`,
-    /// `Rejected` or `Failed`.
+    /// The image or update is complete; the box answers with [`ToHost::Result`], `Refused` or `Failed`, or with
+    /// [`ToHost::Installed`], `ModelRefused` or `Failed`.
     End,
     /// Gives up what is being sent; the box answers [`ToHost::Cancelled`].
     Cancel,
     /// Asks for the records from this number on, at most `limit`; each comes as [`ToHost::Record`], then `RecordsEnd`. The
     /// numbers rise; those whose records are not kept any more are passed over.
-    ListResults {
+    #[serde(rename = "ListResults")]
+    Results {
         /// First record wanted, from 1.
         from: u64,
         /// Most records wanted.
         limit: u16,
     },
-    /// Asks for the picture on the screen: `ScreenBegin`, chunks.
-    Screen,
+    /// Asks for the picture on the screen: [`ToHost::ScreenshotBegin`], chunks.
+    #[serde(rename = "Screen")]
+    Screenshot,
     /// Sets the clock of the box (seconds since 1970, UTC); the box answers [`ToHost::ClockSet`].
     SetClock {
         /// Seconds since 1970, UTC.
         unix_seconds: u64,
     },
-    /// Announces a model; the box answers only if it rejects it.
+    /// Announces an update; the box answers only if it refuses.
     Update(Update),
 }
 
@@ -135,17 +139,17 @@ pub struct Info {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, Schema)]
 #[serde(rename_all = "lowercase")]
 pub enum Phase {
-    /// Bytes of the image or model come in.
+    /// Bytes of the image or update come in.
     Receiving,
     /// The image is being decoded and prepared.
     Decoding,
     /// The model runs.
     Analysing,
-    /// A new model is tried and put in the place of the old one.
+    /// The update is tried and put in the place of the model that was there.
     Installing,
 }
 
-/// The model that the box has taken.
+/// The model that the box has installed.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, Schema)]
 pub struct Installed {
     /// Its name.
@@ -160,7 +164,7 @@ pub struct Installed {
 pub enum ToHost {
     /// Answer to [`ToBox::Info`].
     Info(Info),
-    /// What the box is doing with the image or model.
+    /// What the box is doing with the image or update.
     Progress {
         /// The phase.
         phase: Phase,
@@ -175,25 +179,28 @@ pub enum ToHost {
     Refused(Refusal),
     /// The box could not do what was asked.
     Failed(Fault),
-    /// The image or model was given up.
+    /// The image or update was given up.
     Cancelled,
     /// One record of the journal.
     Record(ResultRecord),
     /// The last record asked for has been sent.
     RecordsEnd,
-    /// A picture of the screen follows in chunks: a PNG file.
-    ScreenBegin {
+    /// The picture on the screen follows in chunks: a PNG file.
+    #[serde(rename = "ScreenBegin")]
+    ScreenshotBegin {
         /// Length of the file in bytes.
         length: u32,
         /// Its digest.
         digest: Digest,
     },
-    /// A part of the screen picture.
+    /// A part of the screenshot.
     Chunk(Chunk),
     /// The clock is set.
     ClockSet,
-    /// The new model is on the disk and judges from now on.
-    Updated(Installed),
-    /// The new model is not taken; the box goes on with the one that it has.
-    Rejected(ModelRefusal),
+    /// The update is on the disk and judges from now on.
+    #[serde(rename = "Updated")]
+    Installed(Installed),
+    /// The update is not installed; the box keeps the model that it has.
+    #[serde(rename = "Rejected")]
+    ModelRefused(ModelRefusal),
 }

@@ -6,7 +6,7 @@ use shared::{
     contract::{Fit, InputContract},
     verdict::{ModelRefusal, Refusal},
 };
-use wire::{BoxEvent, BoxSession, MAX_FRAME, Outcome, Transport};
+use wire::{Answer, BoxEvent, BoxSession, MAX_FRAME, Outcome, Reply, Transport};
 
 fuzz_target!(|bytes: &[u8]| {
     let contract = InputContract { side: 16, fit: Fit::Stretch, scale: 1.0, zero_point: 0 };
@@ -27,11 +27,11 @@ fuzz_target!(|bytes: &[u8]| {
         }
         while let Some(event) = device.event(now) {
             match event {
-                BoxEvent::Image(_) => device.answer(Outcome::Refused(Refusal::Corrupt)),
-                BoxEvent::Model(_) => device.updated(Err(ModelRefusal::NotAModel)),
-                BoxEvent::WantRecord { .. } => device.record(None),
-                BoxEvent::Screen => device.screen(vec![1; 3000]),
-                BoxEvent::SetClock { .. } | BoxEvent::Info => device.clock_set(),
+                BoxEvent::Image(_) => device.reply(Reply::Outcome(Outcome::Refused(Refusal::Corrupt))),
+                BoxEvent::Update(_) => device.reply(Reply::Installed(Err(ModelRefusal::NotAModel))),
+                BoxEvent::Record { .. } => device.reply(Reply::Record(None)),
+                BoxEvent::Screenshot => device.reply(Reply::Screenshot(vec![1; 3000])),
+                BoxEvent::Asked(_) => device.reply(Reply::Answer(Answer::ClockSet)),
                 BoxEvent::HostGone => panic!("the session is lost"),
                 _ => {}
             }

@@ -29,8 +29,8 @@ fn messages_to_the_box() {
         (ToBox::Chunk(chunk()), "028004030001ff"),
         (ToBox::End, "03"),
         (ToBox::Cancel, "04"),
-        (ToBox::ListResults { from: 300, limit: 20 }, "05ac0214"),
-        (ToBox::Screen, "06"),
+        (ToBox::Results { from: 300, limit: 20 }, "05ac0214"),
+        (ToBox::Screenshot, "06"),
         (ToBox::SetClock { unix_seconds: 1_700_000_000 }, "0780e2cfaa06"),
         (
             ToBox::Update(Update { length: 70_000, digest: Digest([0xcc; 32]) }),
@@ -73,16 +73,16 @@ fn messages_to_the_host() {
         ),
         (ToHost::RecordsEnd, "07"),
         (
-            ToHost::ScreenBegin { length: 70_000, digest: Digest([0xdd; 32]) },
+            ToHost::ScreenshotBegin { length: 70_000, digest: Digest([0xdd; 32]) },
             "08f0a204dddddddddddddddddddddddddddddddddddddddddddddddddddddddddddddddd",
         ),
         (ToHost::Chunk(chunk()), "098004030001ff"),
         (ToHost::ClockSet, "0a"),
         (
-            ToHost::Updated(Installed { model: info().model, digest: Digest([0xbb; 32]) }),
+            ToHost::Installed(Installed { model: info().model, digest: Digest([0xbb; 32]) }),
             "0b0a73747564792d6164616dbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb",
         ),
-        (ToHost::Rejected(ModelRefusal::NotStored), "0c06"),
+        (ToHost::ModelRefused(ModelRefusal::NotStored), "0c06"),
     ] {
         let bytes = encoded_message(&message);
         assert_eq!(hex(&bytes), golden, "{message:?}");
@@ -167,7 +167,7 @@ fn largest_messages_fit() {
         ..info()
     };
     let begin = ToBox::Begin(Begin { form, length: u32::MAX, digest, study });
-    let to_box = [begin, ToBox::Chunk(chunk.clone()), ToBox::ListResults { from: u64::MAX, limit: u16::MAX }];
+    let to_box = [begin, ToBox::Chunk(chunk.clone()), ToBox::Results { from: u64::MAX, limit: u16::MAX }];
     let to_host = [ToHost::Chunk(chunk), ToHost::Record(record), ToHost::Info(info)];
     let mut lengths = to_box.iter().map(|m| encoded_message(m).len()).collect::<alloc::vec::Vec<_>>();
     lengths.extend(to_host.iter().map(|m| encoded_message(m).len()));

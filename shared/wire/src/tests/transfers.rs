@@ -67,23 +67,25 @@ impl World {
         while let Some(event) = self.device.event(now) {
             match &event {
                 BoxEvent::Image(image) => self.answer_at = Some((now + self.analysis, image.clone())),
-                BoxEvent::Model(file) => self.install_at = Some((now + self.analysis, file.clone())),
-                BoxEvent::Info => self.device.info(info()),
-                BoxEvent::WantRecord { number } => {
-                    self.device.record((*number <= 40).then(|| record(*number, Digest([0xaa; 32]))));
+                BoxEvent::Update(file) => self.install_at = Some((now + self.analysis, file.clone())),
+                BoxEvent::Asked(Question::Info) => self.device.reply(Reply::Answer(Answer::Info(info()))),
+                BoxEvent::Record { number } => {
+                    let record = (*number <= 40).then(|| record(*number, Digest([0xaa; 32])));
+                    self.device.reply(Reply::Record(record));
                 }
-                BoxEvent::Screen => self.device.screen(noise(30_000, 5)),
-                BoxEvent::SetClock { .. } => self.device.clock_set(),
+                BoxEvent::Screenshot => self.device.reply(Reply::Screenshot(noise(30_000, 5))),
+                BoxEvent::Asked(Question::SetClock { .. }) => self.device.reply(Reply::Answer(Answer::ClockSet)),
                 _ => {}
             }
             self.box_events.push(event);
         }
         if let Some((_, image)) = self.answer_at.take_if(|(at, _)| *at <= now) {
             self.records += 1;
-            self.device.answer(Outcome::Result(record(self.records, image.source())));
+            let outcome = Outcome::Result(record(self.records, image.source()));
+            self.device.reply(Reply::Outcome(outcome));
         }
         if let Some((_, file)) = self.install_at.take_if(|(at, _)| *at <= now) {
-            self.device.updated(installed(&file));
+            self.device.reply(Reply::Installed(installed(&file)));
         }
         let arrived = self.to_host.read(now);
         let mut buffer = [0; MAX_FRAME];
@@ -274,14 +276,15 @@ fn progress_tells_of_every_stage() {
 fn requests_are_answered_over_a_bad_line() {
     let mut world = World::connected(BAUD_115200, BAD, 21);
     let now = world.now;
-    world.host.request(now, Request::Info).unwrap();
-    assert_eq!(world.host.request(now, Request::Info), Err(RequestError::Pending));
-    assert_eq!(world.host_event(20_000), Some(HostEvent::Info(info())));
-    world.host.request(world.now, Request::SetClock { unix_seconds: 1_700_000_000 }).unwrap();
-    assert_eq!(world.host_event(20_000), Some(HostEvent::ClockSet));
-    assert!(world.box_events.contains(&BoxEvent::SetClock { unix_seconds: 1_700_000_000 }));
-    world.host.request(world.now, Request::Screen).unwrap();
-    assert_eq!(world.host_event(60_000), Some(HostEvent::Screen(noise(30_000, 5))));
+    world.host.request(now, Request::Ask(Question::Info)).unwrap();
+    assert_eq!(world.host.request(now, Request::Ask(Question::Info)), Err(RequestError::Pending));
+    assert_eq!(world.host_event(20_000), Some(HostEvent::Answer(Answer::Info(info()))));
+    let set_clock = Question::SetClock { unix_seconds: 1_700_000_000 };
+    world.host.request(world.now, Request::Ask(set_clock)).unwrap();
+    assert_eq!(world.host_event(20_000), Some(HostEvent::Answer(Answer::ClockSet)));
+    assert!(world.box_events.contains(&BoxEvent::Asked(set_clock)));
+    world.host.request(world.now, Request::Screenshot).unwrap();
+    assert_eq!(world.host_event(60_000), Some(HostEvent::Screenshot(noise(30_000, 5))));
     for (from, limit, expected) in [(0, 3, 1..4), (35, 100, 35..41), (41, 5, 0..0), (1, 0, 0..0)] {
         world.host.request(world.now, Request::Results { from, limit }).unwrap();
         for number in expected {
@@ -323,7 +326,7 @@ fn silent_port_gives_no_answer() {
     world.to_box.cut = true;
     assert_eq!(world.host_event(20_000), Some(HostEvent::Down(HostError::NoAnswer)));
     assert!((7_000..7_010).contains(&world.now), "{}", world.now);
-    assert_eq!(world.host.request(world.now, Request::Info), Err(RequestError::NotConnected));
+    assert_eq!(world.host.request(world.now, Request::Ask(Question::Info)), Err(RequestError::NotConnected));
     assert_eq!(world.host.next_deadline(), None);
 }
 
@@ -458,8 +461,8 @@ fn models_arrive_over_a_bad_line_between_images() {
         world.assert_transfer(&file(5_000, seed), 60_000);
         let file = model(30_000, seed);
         world.host.request(world.now, Request::Update(file.clone())).unwrap();
-        assert_eq!(world.host_event(120_000), Some(HostEvent::Updated(installed(&file).unwrap())));
-        assert!(world.box_events.contains(&BoxEvent::Model(file)));
+        assert_eq!(world.host_event(120_000), Some(HostEvent::Installed(installed(&file).unwrap())));
+        assert!(world.box_events.contains(&BoxEvent::Update(file)));
         world.assert_transfer(&prepared(seed), 240_000);
     }
 }
@@ -482,7 +485,7 @@ fn an_update_tells_of_every_stage_and_its_refusal() {
     assert!(world.host_events.contains(&HostEvent::Sent { done: total, total }));
     let percents = world.box_events.iter().filter(|event| matches!(event, BoxEvent::Updating { .. })).count();
     assert_eq!(percents, 1 + 50_000_usize.div_ceil(CHUNK), "a chunk is more than a percent");
-    assert_eq!(world.host_event(0), Some(HostEvent::Rejected(ModelRefusal::NotAModel)));
+    assert_eq!(world.host_event(0), Some(HostEvent::ModelRefused(ModelRefusal::NotAModel)));
     world.assert_transfer(&file(5_000, 2), 10_000);
 }
 
@@ -495,7 +498,7 @@ fn an_update_can_be_given_up_and_one_that_is_complete_is_answered_as_given_up_wh
         world.run(wait);
         world.host.cancel();
         assert_eq!(world.host_event(6_000), Some(HostEvent::Cancelled));
-        assert_eq!(world.box_events.iter().any(|event| matches!(event, BoxEvent::Model(_))), reached);
+        assert_eq!(world.box_events.iter().any(|event| matches!(event, BoxEvent::Update(_))), reached);
         assert_eq!(world.box_events.last() == Some(&BoxEvent::Dropped(Dropped::Cancelled)), !reached);
         world.assert_transfer(&prepared(3), 60_000);
     }
@@ -513,8 +516,8 @@ fn a_host_that_comes_while_the_box_installs_for_another_one_waits_and_hears_noth
     world.host_events.clear();
     assert_eq!(world.host_event(1_000), Some(HostEvent::Connected));
     let asked = world.now;
-    world.host.request(world.now, Request::Info).unwrap();
-    assert_eq!(world.host_event(10_000), Some(HostEvent::Info(info())));
+    world.host.request(world.now, Request::Ask(Question::Info)).unwrap();
+    assert_eq!(world.host_event(10_000), Some(HostEvent::Answer(Answer::Info(info()))));
     assert!(world.now - asked > 2_000, "the answer tells of the model that has been installed");
 }
 
@@ -671,7 +674,7 @@ fn images_that_cannot_be_judged_are_refused() {
 }
 
 #[test]
-fn models_that_cannot_be_received_are_rejected() {
+fn models_that_cannot_be_received_are_refused() {
     let update = |length: u32| ToBox::Update(Update { length, digest: Digest::of(b"another") });
     for (messages, refusal) in [
         (vec![update(0)], ModelRefusal::NotAModel),
@@ -680,8 +683,8 @@ fn models_that_cannot_be_received_are_rejected() {
         (vec![update(100), chunk(0, 100), ToBox::End], ModelRefusal::DigestMismatch),
     ] {
         let mut rude = Rude::new();
-        assert_eq!(rude.say(&messages), [ToHost::Rejected(refusal)][..], "{refusal:?}");
-        assert_eq!(rude.events.last(), Some(&BoxEvent::Dropped(Dropped::Rejected(refusal))));
+        assert_eq!(rude.say(&messages), [ToHost::ModelRefused(refusal)][..], "{refusal:?}");
+        assert_eq!(rude.events.last(), Some(&BoxEvent::Dropped(Dropped::ModelRefused(refusal))));
     }
     for messages in [
         vec![update(100), update(100)],
@@ -693,7 +696,7 @@ fn models_that_cannot_be_received_are_rejected() {
         let mut rude = Rude::new();
         assert_eq!(rude.say(&messages), [ToHost::Failed(Fault::Protocol)], "{messages:?}");
         assert_eq!(rude.events.last(), Some(&BoxEvent::Dropped(Dropped::Failed(Fault::Protocol))));
-        assert!(!rude.events.iter().any(|event| matches!(event, BoxEvent::Model(_))));
+        assert!(!rude.events.iter().any(|event| matches!(event, BoxEvent::Update(_))));
     }
     assert_eq!(ModelFile::new(vec![]), Err(ModelRefusal::NotAModel));
     let long = vec![0; shared::limits::MAX_UPDATE_BYTES as usize + 1];
@@ -735,8 +738,8 @@ fn host_that_does_not_listen_costs_the_box_a_window() {
         let length = rude.transport.poll_transmit(rude.now, &mut buffer);
         rude.device.receive(rude.now, &buffer[..length]);
         while let Some(event) = rude.device.event(rude.now) {
-            assert_eq!(event, BoxEvent::Info);
-            rude.device.info(info());
+            assert_eq!(event, BoxEvent::Asked(Question::Info));
+            rude.device.reply(Reply::Answer(Answer::Info(info())));
         }
         let length = rude.device.poll_transmit(rude.now, &mut buffer);
         rude.transport.receive(rude.now, &buffer[..length]);
@@ -747,22 +750,22 @@ fn host_that_does_not_listen_costs_the_box_a_window() {
 #[test]
 fn listing_goes_on_record_by_record_and_can_fail() {
     let mut rude = Rude::new();
-    assert_eq!(rude.say(&[ToBox::ListResults { from: 2, limit: 3 }]), []);
-    assert_eq!(rude.events, [BoxEvent::WantRecord { number: 2 }]);
-    rude.device.record(Some(record(2, Digest::default())));
+    assert_eq!(rude.say(&[ToBox::Results { from: 2, limit: 3 }]), []);
+    assert_eq!(rude.events, [BoxEvent::Record { number: 2 }]);
+    rude.device.reply(Reply::Record(Some(record(2, Digest::default()))));
     rude.run();
-    assert_eq!(rude.events.last(), Some(&BoxEvent::WantRecord { number: 3 }));
-    rude.device.fail(Fault::Storage);
+    assert_eq!(rude.events.last(), Some(&BoxEvent::Record { number: 3 }));
+    rude.device.reply(Reply::Failed(Fault::Storage));
     rude.run();
     let expected = [ToHost::Record(record(2, Digest::default())), ToHost::Failed(Fault::Storage)];
     assert_eq!(rude.answers, expected);
     // An answer that nobody asked for is not sent.
-    rude.device.clock_set();
-    rude.device.record(None);
+    rude.device.reply(Reply::Answer(Answer::ClockSet));
+    rude.device.reply(Reply::Record(None));
     rude.run();
     assert_eq!(rude.answers.len(), 2);
-    assert_eq!(rude.say(&[ToBox::Screen]).len(), 2);
-    rude.device.screen(vec![0; shared::limits::MAX_SCREEN_BYTES as usize + 1]);
+    assert_eq!(rude.say(&[ToBox::Screenshot]).len(), 2);
+    rude.device.reply(Reply::Screenshot(vec![0; shared::limits::MAX_SCREEN_BYTES as usize + 1]));
     rude.run();
     assert_eq!(rude.answers, [ToHost::Failed(Fault::Internal)]);
 }
@@ -770,19 +773,19 @@ fn listing_goes_on_record_by_record_and_can_fail() {
 #[test]
 fn listing_from_the_last_number_that_there_can_be_ends() {
     let mut rude = Rude::new();
-    assert_eq!(rude.say(&[ToBox::ListResults { from: u64::MAX, limit: 3 }]), []);
-    assert_eq!(rude.events, [BoxEvent::WantRecord { number: u64::MAX }]);
-    rude.device.record(None);
+    assert_eq!(rude.say(&[ToBox::Results { from: u64::MAX, limit: 3 }]), []);
+    assert_eq!(rude.events, [BoxEvent::Record { number: u64::MAX }]);
+    rude.device.reply(Reply::Record(None));
     rude.run();
     assert_eq!(rude.answers, [ToHost::RecordsEnd]);
 }
 
 #[test]
 fn second_long_reply_must_wait_for_the_first() {
-    for second in [ToBox::Screen, ToBox::ListResults { from: 1, limit: 1 }] {
+    for second in [ToBox::Screenshot, ToBox::Results { from: 1, limit: 1 }] {
         let mut rude = Rude::new();
-        rude.say(&[ToBox::Screen]);
-        rude.device.screen(noise(200_000, 1));
+        rude.say(&[ToBox::Screenshot]);
+        rude.device.reply(Reply::Screenshot(noise(200_000, 1)));
         let answers = rude.say(&[second]);
         let chunks = answers.iter().filter(|answer| matches!(answer, ToHost::Chunk(_))).count();
         assert_eq!(chunks, 200_000_usize.div_ceil(CHUNK));
@@ -858,18 +861,18 @@ fn box_held_on_another_line_is_busy_and_a_displaced_analysis_is_answered_first()
     }
     let told: Vec<BoxEvent> = core::iter::from_fn(|| other.event(world.now)).collect();
     assert!(told.iter().all(|event| matches!(event, BoxEvent::Receiving { .. })), "{told:?}");
-    other.answer(Outcome::Failed(Fault::Internal));
+    other.reply(Reply::Outcome(Outcome::Failed(Fault::Internal)));
     assert_eq!(other.event(world.now), Some(BoxEvent::Image(image)));
 }
 
 #[test]
 fn listing_passes_over_what_is_kept_no_longer() {
     let mut rude = Rude::new();
-    rude.say(&[ToBox::ListResults { from: 1, limit: 2 }]);
-    rude.device.record(Some(record(17, Digest::default())));
+    rude.say(&[ToBox::Results { from: 1, limit: 2 }]);
+    rude.device.reply(Reply::Record(Some(record(17, Digest::default()))));
     rude.run();
-    assert_eq!(rude.events.last(), Some(&BoxEvent::WantRecord { number: 18 }));
-    rude.device.record(Some(record(30, Digest::default())));
+    assert_eq!(rude.events.last(), Some(&BoxEvent::Record { number: 18 }));
+    rude.device.reply(Reply::Record(Some(record(30, Digest::default()))));
     rude.run();
     let records = [17, 30].map(|number| ToHost::Record(record(number, Digest::default())));
     assert_eq!(rude.answers, [&records[..], &[ToHost::RecordsEnd]].concat());
