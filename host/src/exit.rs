@@ -72,11 +72,12 @@ impl From<&LinkError> for Exit {
     }
 }
 
-/// Any error without a code of its own is [`Exit::Failed`]; only [`Interrupted`] has one.
+/// Any error without a code of its own is [`Exit::Failed`]; only [`Interrupted`] has one, and what it has caused.
 impl<E: Into<anyhow::Error>> From<E> for Failure {
     fn from(error: E) -> Self {
         let error = error.into();
-        let exit = if error.is::<Interrupted>() { Exit::Interrupted } else { Exit::Failed };
+        let is_stop = error.chain().any(|cause| cause.is::<Interrupted>());
+        let exit = if is_stop { Exit::Interrupted } else { Exit::Failed };
         Self { exit, error }
     }
 }

@@ -1,5 +1,19 @@
-//! Making a box: the image of its memory card, and writing that to a medium.
+//! Making a box, on the host:
+//!
+//! - [`image`]: the image of its memory card;
+//! - [`flash`]: writing that to a medium;
+//! - [`package`]: a Debian package for a Raspberry Pi OS that runs already;
+//! - [`settings`]: the box's `box.toml`, written for either and read from somebody else;
+//! - [`program`]: the box's program, compiled for its processor;
+//! - [`model_for_box`]: the model that it is to judge by, tried before the box has it.
+//!
+//! Beside the sources lie the files that a package carries (`package/`) and the rule that lets people open a box's port on USB
+//! (`udev/`). Nothing here prints or asks; what fails is an error that says what to do.
 
 pub mod flash;
 pub mod image;
 mod mbr;
+pub mod model_for_box;
+pub mod package;
+pub mod program;
+pub mod settings;

@@ -1,4 +1,4 @@
-//! `host flash`: writes an image of the box to a memory card and reads it back.
+//! `pumua flash`: writes an image of the box to a memory card and reads it back.
 
 use std::{
     io::{self, BufRead, IsTerminal, Write},
@@ -12,16 +12,16 @@ use base::interrupt;
 use clap::ValueEnum;
 use indicatif::{DecimalBytes, ProgressBar, ProgressStyle};
 use serde_json::{Value, json};
-use setup::flash::{Access, Danger, Disk, FlashError, Image, Part, Stage, System, Target};
+use setup::flash::{Access, Danger, Disk, Part, Stage, System, Target, flash};
 use shared::verdict::Digest;
 
 use super::started_as;
 use crate::exit::{Exit, Failure, WithExit};
 
-/// Options of `host flash`.
+/// Options of `pumua flash`.
 #[derive(Debug, clap::Args)]
 pub struct Options {
-    /// Image of a memory card as `host image` makes it, as it is or compressed with gzip
+    /// Image of a memory card as `pumua image` makes it, as it is or compressed with gzip
     image: Option<PathBuf>,
     /// The whole disk to write to, such as /dev/sdb or /dev/mmcblk0; all that it holds is lost. Without it the removable
     /// media are listed
@@ -83,17 +83,8 @@ pub fn run(options: Options) -> Result<Exit, Failure> {
     interrupt::listen();
     let start = Instant::now();
     let bars = Bars::default();
-    let image_file = image.as_path();
-    let flash = |bars: &mut Bars| {
-        let mut progress = |stage, done, total| bars.show(stage, done, total);
-        let image = Image::check(image_file, target.bytes(), &mut progress)?;
-        if !verify_only {
-            target.write(&image, &mut progress)?;
-        }
-        target.verify(&image, &mut progress)?;
-        Ok(image)
-    };
-    let checked = bars.during(flash).map_err(failure)?;
+    let checked =
+        bars.during(|bars| flash(&image, &mut target, &mut |stage, done, total| bars.show(stage, done, total)))?;
     let seconds = start.elapsed().as_secs_f64();
     let digest = Digest(checked.digest()).to_string();
     let mut out = io::stdout().lock();
@@ -113,11 +104,6 @@ pub fn run(options: Options) -> Result<Exit, Failure> {
         base::say!("eject it in the file manager if it shows up there, then take it out and put it into the box");
     }
     Ok(Exit::Done)
-}
-
-fn failure(error: FlashError) -> Failure {
-    let exit = if error.is_stop() { Exit::Interrupted } else { Exit::Failed };
-    Failure { exit, error: error.into() }
 }
 
 /// Lists the media that could be meant; which one is, only the user knows.

@@ -1,4 +1,4 @@
-//! `host image`: makes the image of the memory card of a box.
+//! `pumua image`: makes the image of the memory card of a box.
 
 use std::{
     io::{self, Write},
@@ -9,19 +9,22 @@ use anyhow::Context;
 use base::interrupt;
 use engine::MAX_MODEL_BYTES;
 use serde_json::json;
-use setup::image::{BuildError, Built, Inputs, LICENCE, Packages, build};
+use setup::{
+    image::{Built, Inputs, LICENCE, Packages, build},
+    settings::{self, settings_for_sd_card},
+};
 use shared::verdict::Profile;
 
-use super::{candidate, program, settings, started_as};
+use super::{model_for_box, program, started_as};
 use crate::exit::{Exit, Failure, WithExit};
 
-/// Options of `host image`.
+/// Options of `pumua image`.
 #[derive(Debug, clap::Args)]
 pub struct Options {
     /// Image to write; compressed with gzip if the name ends in `.gz`
     #[arg(long, value_name = "FILE", default_value = "runs/box.img.gz")]
     out: PathBuf,
-    /// ONNX model made by `host train` [default: the one that ships]
+    /// ONNX model made by `pumua train` [default: the one that ships]
     #[arg(long, value_name = "FILE")]
     model: Option<PathBuf>,
     /// Also take a model that was trained on synthetic radiographs: its answers mean nothing medically
@@ -58,33 +61,28 @@ pub struct Options {
 /// Makes the image of the memory card of a box.
 pub fn run(options: Options) -> Result<Exit, Failure> {
     interrupt::listen();
-    let (model, mut loaded) = candidate::load(options.model.as_deref(), MAX_MODEL_BYTES, options.allow_synthetic)?;
+    let mut chosen = model_for_box::load(options.model.as_deref(), MAX_MODEL_BYTES, options.allow_synthetic)?;
     let (configuration, profile) = match &options.config {
         Some(path) => settings::read(path)?,
-        None => (settings::of_card(&options.language, options.profile, &options.rotate), options.profile),
+        None => (settings_for_sd_card(&options.language, options.profile, &options.rotate), options.profile),
     };
     if let Some(profile) = profile {
-        loaded.decide_by(profile).context("the model cannot be used with this profile").exit(Exit::Refused)?;
+        chosen.model.decide_by(profile).context("the model cannot be used with this profile").exit(Exit::Refused)?;
     }
-    let packages = Packages::pinned(&options.packages.map_or_else(cache, Ok)?);
-    packages
-        .fetch(interrupt::asked, |name, bytes| base::say!("fetching {name}, {} MB", bytes.div_ceil(1_000_000)))
-        .map_err(failure)?;
+    let packages = Packages::pinned(&options.packages.map_or_else(Packages::usual_folder, Ok)?);
+    packages.fetch(interrupt::asked, |name, bytes| base::say!("fetching {name}, {} MB", bytes.div_ceil(1_000_000)))?;
     let program = program::ready(options.program)?;
-    if let Some(folder) = options.out.parent() {
-        std::fs::create_dir_all(folder).with_context(|| format!("cannot make the folder {}", folder.display()))?;
-    }
     let inputs = Inputs {
         program: &program,
         version: env!("CARGO_PKG_VERSION"),
-        model: &model,
+        model: &chosen.bytes,
         configuration: &configuration,
         packages: &packages,
         firmware: options.firmware.as_deref(),
         stop: interrupt::asked,
     };
     base::say!("making {}", options.out.display());
-    let built = build(&inputs, &options.out).map_err(failure)?;
+    let built = build(&inputs, &options.out)?;
     if built.manifest.boards.is_empty() {
         base::say!(
             "no boot files of a Raspberry Pi are in it (--firmware), so it starts on emulated machines only; the files may \
@@ -101,20 +99,6 @@ pub fn run(options: Options) -> Result<Exit, Failure> {
         writeln!(out, "{}", to_text(&built, &options.out))?;
     }
     Ok(Exit::Done)
-}
-
-fn failure(error: BuildError) -> Failure {
-    let exit = if matches!(error, BuildError::Stopped) { Exit::Interrupted } else { Exit::Failed };
-    Failure { exit, error: error.into() }
-}
-
-/// Where the packages are kept.
-fn cache() -> anyhow::Result<PathBuf> {
-    let named = std::env::var_os("XDG_CACHE_HOME").filter(|folder| !folder.is_empty()).map(PathBuf::from);
-    let home = || std::env::var_os("HOME").map(|home| PathBuf::from(home).join(".cache"));
-    let folder =
-        named.or_else(home).context("there is no home folder to keep the packages in: name one with --packages")?;
-    Ok(folder.join("pumua"))
 }
 
 fn to_text(built: &Built, out: &std::path::Path) -> String {

@@ -1,11 +1,11 @@
 //! The commands, one module each: its options (clap) and `run`.
 
 pub mod augment;
-mod candidate;
 pub mod evaluate;
 pub mod flash;
 pub mod image;
 pub mod info;
+mod model_for_box;
 mod open;
 pub mod package;
 mod part;
@@ -17,7 +17,6 @@ pub mod results;
 pub mod robustness;
 pub mod screenshot;
 pub mod send;
-mod settings;
 pub mod study;
 pub mod synthetic;
 pub mod train;

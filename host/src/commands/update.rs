@@ -10,13 +10,14 @@ use engine::Model;
 use indicatif::ProgressBar;
 use link::{Connection, LinkError, PortOptions, Sending};
 use serde_json::{Value, json};
+use setup::model_for_box::ModelForBox;
 use shared::{
     limits::MAX_UPDATE_BYTES,
     verdict::{Digest, ModelRefusal},
 };
 use wire::{HostError, Info, ModelFile, Phase};
 
-use super::{candidate, send::style, started_as};
+use super::{model_for_box, send::style, started_as};
 use crate::exit::{Exit, Failure, WithExit};
 
 /// Options of `pumua update`.
@@ -38,7 +39,8 @@ pub struct Options {
 /// Sends another model to the box, unless the box already has it.
 pub fn run(options: Options) -> Result<Exit, Failure> {
     let Options { file: path, port, allow_synthetic, json } = options;
-    let (bytes, model) = candidate::load(Some(&path), u64::from(MAX_UPDATE_BYTES), allow_synthetic)?;
+    let chosen = model_for_box::load(Some(&path), u64::from(MAX_UPDATE_BYTES), allow_synthetic)?;
+    let ModelForBox { bytes, model } = chosen;
     let file = ModelFile::new(bytes).exit(Exit::Refused)?;
     let mut connection = Connection::open(&port).map_err(Failure::of_link)?;
     let info = connection.info().map_err(Failure::of_link)?;

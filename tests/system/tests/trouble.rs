@@ -119,8 +119,11 @@ fn a_file_above_the_limit_is_refused_without_being_read() {
 #[test]
 fn an_absent_port_is_named_on_both_sides() {
     let folder = TempDir::new().unwrap();
-    let output =
-        command("pumua-box").args(["--port", "/dev/does-not-exist", "--state-dir"]).arg(folder.path()).output().unwrap();
+    let output = command("pumua-box")
+        .args(["--port", "/dev/does-not-exist", "--state-dir"])
+        .arg(folder.path())
+        .output()
+        .unwrap();
     assert_eq!(code(&output), 4, "{}", said(&output));
     assert!(String::from_utf8_lossy(&output.stderr).contains("/dev/does-not-exist"), "{}", said(&output));
     // A port that is not named by the flag is waited for.
@@ -283,8 +286,13 @@ fn a_wrong_model_file_is_named_and_nothing_starts() {
     let model = folder.path().join("model.onnx");
     fs::write(&model, b"not a model").unwrap();
     let state = folder.path().join("state");
-    let output =
-        command("pumua-box").args(["--simulate", "--state-dir"]).arg(state).arg("--model").arg(&model).output().unwrap();
+    let output = command("pumua-box")
+        .args(["--simulate", "--state-dir"])
+        .arg(state)
+        .arg("--model")
+        .arg(&model)
+        .output()
+        .unwrap();
     assert_eq!(code(&output), 3, "{}", said(&output));
     assert!(said(&output).contains(model.to_str().unwrap()), "{}", said(&output));
     for (command, rest) in

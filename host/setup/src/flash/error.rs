@@ -2,6 +2,7 @@
 
 use std::{io, path::PathBuf};
 
+use base::interrupt::Interrupted;
 use rustix::io::Errno;
 
 /// Why a medium has not been written, or may not be.
@@ -36,7 +37,7 @@ pub enum FlashError {
         source: io::Error,
     },
     /// It is no image of a memory card of the box.
-    #[error("{path} is no image of a box: {reason}: name a file made by `host image`", path = path.display())]
+    #[error("{path} is no image of a box: {reason}: name a file made by `pumua image`", path = path.display())]
     ImageUnlike {
         /// The image.
         path: PathBuf,
@@ -234,26 +235,23 @@ pub enum FlashError {
     },
     /// Stopped before anything was written.
     #[error("stopped by Ctrl-C; nothing has been written")]
-    StoppedBefore,
+    StoppedBefore(#[source] Interrupted),
     /// Stopped in the middle.
     #[error("stopped by Ctrl-C at byte {offset}: the medium is incomplete and has no partition table: flash it again")]
     StoppedWriting {
         /// Where, in bytes from the start of the medium.
         offset: u64,
+        /// The reason.
+        source: Interrupted,
     },
     /// Stopped while reading back.
     #[error("stopped by Ctrl-C at byte {offset}: not compared with the image any further: `--verify-only` does that")]
     StoppedVerifying {
         /// Where, in bytes from the start of the medium.
         offset: u64,
+        /// The reason.
+        source: Interrupted,
     },
-}
-
-impl FlashError {
-    /// True if Ctrl-C is the reason.
-    pub fn is_stop(&self) -> bool {
-        matches!(self, Self::StoppedBefore | Self::StoppedWriting { .. } | Self::StoppedVerifying { .. })
-    }
 }
 
 /// What helps against a fault of a medium.

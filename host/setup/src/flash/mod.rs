@@ -2,7 +2,7 @@
 //!
 //! Three passes: the image is checked to its end before the medium is touched ([`Image::check`]), written
 //! ([`Target::write`]), and compared with what the medium gives back ([`Target::verify`]). What speaks against
-//! overwriting a disk is in [`Disk::may_be_overwritten`].
+//! overwriting a disk is in [`Disk::may_be_overwritten`]. [`flash`] does all three.
 
 mod error;
 mod medium;
@@ -12,8 +12,9 @@ mod target;
 #[cfg(test)]
 mod tests;
 
-use std::{io, ops::ControlFlow};
+use std::{io, ops::ControlFlow, path::Path};
 
+use base::interrupt::Interrupted;
 use sha2::{Digest, Sha256};
 
 use self::medium::{Buffer, CHUNK, Medium};
@@ -39,6 +40,20 @@ pub enum Stage {
 /// Is told before each chunk of 4 MiB how many bytes of how many are done, and says whether to go on.
 pub type Progress<'a> = dyn FnMut(Stage, u64, u64) -> ControlFlow<()> + 'a;
 
+/// Makes a medium hold an image: all three passes, or without the second one if the medium was opened with
+/// [`Access::Verify`].
+///
+/// # Errors
+/// [`FlashError`]: the image does not serve, the medium does not hold it in the end, or `progress` has said stop.
+pub fn flash(image: &Path, target: &mut Target, progress: &mut Progress<'_>) -> Result<Image, FlashError> {
+    let image = Image::check(image, target.bytes(), progress)?;
+    if target.is_writable() {
+        target.write(&image, progress)?;
+    }
+    target.verify(&image, progress)?;
+    Ok(image)
+}
+
 fn write(image: &Image, medium: &mut dyn Medium, progress: &mut Progress<'_>) -> Result<(), FlashError> {
     let mut buffer = Buffer::new();
     let mut table = [0; SECTOR];
@@ -47,7 +62,10 @@ fn write(image: &Image, medium: &mut dyn Medium, progress: &mut Progress<'_>) ->
     let mut offset = 0;
     loop {
         if progress(Stage::Writing, offset, image.length()) == ControlFlow::Break(()) {
-            return Err(if offset == 0 { FlashError::StoppedBefore } else { FlashError::StoppedWriting { offset } });
+            return Err(match offset {
+                0 => FlashError::StoppedBefore(Interrupted),
+                offset => FlashError::StoppedWriting { offset, source: Interrupted },
+            });
         }
         let abandoned = |source| FlashError::Abandoned { offset, source: Box::new(source) };
         let count = image.fill(&mut *stream, &mut buffer).map_err(abandoned)?;
@@ -96,7 +114,7 @@ fn verify(image: &Image, medium: &mut dyn Medium, progress: &mut Progress<'_>) -
     let mut offset = 0;
     while offset < image.length() {
         if progress(Stage::Verifying, offset, image.length()) == ControlFlow::Break(()) {
-            return Err(FlashError::StoppedVerifying { offset });
+            return Err(FlashError::StoppedVerifying { offset, source: Interrupted });
         }
         let count = image.fill(&mut *stream, &mut expected)?;
         if count == 0 {

@@ -8,6 +8,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
+use base::interrupt::Interrupted;
 use flate2::bufread::MultiGzDecoder;
 use sha2::{Digest, Sha256};
 
@@ -66,7 +67,7 @@ impl Image {
             loop {
                 let position = (&self.file).stream_position().map_err(|error| self.error(error))?;
                 if progress(Stage::Checking, position, stored) == ControlFlow::Break(()) {
-                    return Err(FlashError::StoppedBefore);
+                    return Err(FlashError::StoppedBefore(Interrupted));
                 }
                 let count = self.fill(&mut *stream, &mut buffer)?;
                 if length == 0 {

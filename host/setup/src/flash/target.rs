@@ -58,6 +58,7 @@ pub struct Target {
     metadata: Metadata,
     disk: Option<Disk>,
     bytes: u64,
+    is_writable: bool,
 }
 
 impl Target {
@@ -71,7 +72,8 @@ impl Target {
             _ => FlashError::Inspect { path: path.to_owned(), source },
         })?;
         let mut flags = OFlags::CLOEXEC;
-        flags |= if matches!(access, Access::Verify) { OFlags::RDONLY } else { OFlags::RDWR };
+        let is_writable = matches!(access, Access::Write(_));
+        flags |= if is_writable { OFlags::RDWR } else { OFlags::RDONLY };
         let mut held = Vec::new();
         let disk = if found.file_type().is_block_device() {
             let disk = system.disk(found.rdev())?;
@@ -111,12 +113,17 @@ impl Target {
             }
         }
         let bytes = medium.seek(SeekFrom::End(0)).map_err(unreadable)?;
-        Ok(Self { _held: held, medium, metadata, disk, bytes })
+        Ok(Self { _held: held, medium, metadata, disk, bytes, is_writable })
     }
 
     /// Bytes that it holds.
     pub fn bytes(&self) -> u64 {
         self.bytes
+    }
+
+    /// Whether it was opened to be overwritten.
+    pub fn is_writable(&self) -> bool {
+        self.is_writable
     }
 
     /// What the system knows of it; nothing of a file.

@@ -2,6 +2,10 @@
 
 use std::{io, path::PathBuf};
 
+use base::interrupt::Interrupted;
+
+use crate::program::NotForTheBox;
+
 /// Why an image cannot be made, and what to do.
 #[derive(Debug, thiserror::Error)]
 pub enum BuildError {
@@ -42,9 +46,20 @@ pub enum BuildError {
         /// Why.
         source: io::Error,
     },
+    /// there is nowhere to keep the packages
+    #[error("there is no home folder to keep the packages in: name one with --packages")]
+    NoHome,
+    /// the folder that the image is to be in cannot be made
+    #[error("cannot make the folder {folder}: {source}; name another with --out", folder = folder.display())]
+    Folder {
+        /// The folder.
+        folder: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
     /// Ctrl-C
     #[error("stopped by Ctrl-C; no image has been written")]
-    Stopped,
+    Stopped(#[from] Interrupted),
     /// a package is not the pinned one
     #[error("{path} is not the package that this version is made with (its SHA-256 is not {sha256}): delete it", path = path.display())]
     WrongPackage {
@@ -66,11 +81,9 @@ pub enum BuildError {
     /// a module is not in the kernel's package
     #[error("the kernel's package has no module {0}: correct the list of drivers for this kernel")]
     NoModule(String),
-    /// the program of the box is none
-    #[error(
-        "the program of the box is not a static one for aarch64 ({0}): build it with --target aarch64-unknown-linux-gnu"
-    )]
-    Program(&'static str),
+    /// the program is not one for the box
+    #[error(transparent)]
+    Program(#[from] NotForTheBox),
     /// the boot files are not complete
     #[error("the boot files in {folder} serve no board: {missing}", folder = folder.display())]
     Firmware {

@@ -16,29 +16,31 @@ mod error;
 mod firmware;
 mod initramfs;
 mod packages;
-mod program;
 mod uboot;
 
 pub use self::{
     error::BuildError,
     firmware::{Board, LICENCE},
     packages::{Package, Packages},
-    program::check as check_program,
 };
 
 use std::{
-    fs::{File, Permissions},
+    fs::{File, Permissions, create_dir_all},
     io::{self, Read, Seek, SeekFrom, Write},
     os::unix::fs::PermissionsExt,
     path::Path,
     process::Command,
 };
 
+use base::interrupt::Interrupted;
 use flate2::{Compression, GzBuilder};
 use serde::Serialize;
 use sha2::{Digest, Sha256};
 
-use crate::mbr::{self, Partition};
+use crate::{
+    mbr::{self, Partition},
+    program,
+};
 
 /// Bytes of a sector.
 const SECTOR: u64 = mbr::SECTOR as u64;
@@ -114,16 +116,20 @@ pub struct Built {
     pub written: u64,
 }
 
-/// Makes an image and writes it to `out`, compressed with gzip if the name ends in `.gz`. A run that is stopped leaves
-/// nothing, neither there nor among the temporary files.
+/// Makes an image and writes it to `out`, compressed with gzip if the name ends in `.gz`; a folder that is missing is made. A
+/// run that is stopped leaves nothing, neither there nor among the temporary files.
+///
+/// # Errors
+/// [`BuildError`]: an input does not serve, something cannot be written, or Ctrl-C was pressed.
 pub fn build(inputs: &Inputs<'_>, out: &Path) -> Result<Built, BuildError> {
     program::check(inputs.program)?;
+    let folder = out.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    create_dir_all(folder).map_err(|source| BuildError::Folder { folder: folder.to_owned(), source })?;
     let (files, manifest) = content(inputs)?;
     let content = files.iter().map(|(_, bytes)| bytes.len() as u64).sum();
     go_on(inputs.stop)?;
     let boot = boot::partition(&files, BOOT.1)?;
 
-    let folder = out.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
     let failed = |source| BuildError::Write { path: out.to_owned(), source };
     // The permissions of any other file: whoever flashes it may be somebody else.
     let temporary = || tempfile::Builder::new().permissions(Permissions::from_mode(0o666)).tempfile_in(folder);
@@ -156,7 +162,7 @@ pub fn build(inputs: &Inputs<'_>, out: &Path) -> Result<Built, BuildError> {
 
 /// Ends what is being done if that is asked for.
 fn go_on(stop: fn() -> bool) -> Result<(), BuildError> {
-    if stop() { Err(BuildError::Stopped) } else { Ok(()) }
+    if stop() { Err(Interrupted.into()) } else { Ok(()) }
 }
 
 /// Every file of the boot partition, in order.
@@ -381,7 +387,7 @@ mod tests {
         loop {
             LEFT.store(stopped, Ordering::Relaxed);
             match build(&inputs(&packages, stop), &out.join("box.img.gz")) {
-                Err(BuildError::Stopped) => assert_eq!(std::fs::read_dir(&out).unwrap().count(), 0, "{stopped}"),
+                Err(BuildError::Stopped(_)) => assert_eq!(std::fs::read_dir(&out).unwrap().count(), 0, "{stopped}"),
                 done => break drop(done.unwrap()),
             }
             stopped += 1;

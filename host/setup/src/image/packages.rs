@@ -3,12 +3,11 @@
 use std::{
     fs::{create_dir_all, remove_dir_all, rename, write},
     io,
-    os::unix::process::ExitStatusExt,
     path::{Path, PathBuf},
     process::Command,
 };
 
-use rustix::process::Signal;
+use base::interrupt::{self, Interrupted};
 use serde::Deserialize;
 
 use super::{BuildError, go_on, hex, read};
@@ -50,6 +49,17 @@ struct List {
 }
 
 impl Packages {
+    /// The folder that packages are kept in unless another is named: `pumua` in `$XDG_CACHE_HOME`, or in `~/.cache`.
+    ///
+    /// # Errors
+    /// [`BuildError::NoHome`]: neither is known.
+    pub fn usual_folder() -> Result<PathBuf, BuildError> {
+        let named = |name| std::env::var_os(name).map(PathBuf::from);
+        let cache = named("XDG_CACHE_HOME").filter(|folder| !folder.as_os_str().is_empty());
+        let folder = cache.or_else(|| named("HOME").map(|home| home.join(".cache"))).ok_or(BuildError::NoHome)?;
+        Ok(folder.join("pumua"))
+    }
+
     /// The packages that this version is made with, kept in `folder`.
     pub fn pinned(folder: &Path) -> Self {
         #[expect(clippy::expect_used, reason = "the list is part of this program and a test reads it")]
@@ -81,7 +91,7 @@ impl Packages {
         for url in &package.urls {
             match self.download(package, url) {
                 Ok(()) => return Ok(()),
-                Err(_) if stop() => return Err(BuildError::Stopped),
+                Err(_) if stop() => return Err(Interrupted.into()),
                 Err(BuildError::Tool { program, reason, .. }) => {
                     reasons += &format!("\n  {url}: `{program}` fails: {}", reason.replace('\n', "; "));
                 }
@@ -172,17 +182,17 @@ impl Unpacked {
 pub(super) fn run(command: &mut Command, remedy: &str) -> Result<(), BuildError> {
     let program = command.get_program().to_string_lossy().into_owned();
     let failed = |reason: String| BuildError::Tool { program, reason, remedy: remedy.to_owned() };
-    match command.output() {
-        Ok(output) if output.status.success() => Ok(()),
-        // Ctrl-C is meant for all programs of a terminal.
-        Ok(output) if output.status.signal() == Some(Signal::INT.as_raw()) => Err(BuildError::Stopped),
-        Ok(output) => {
-            let said = String::from_utf8_lossy(&output.stderr);
-            Err(failed(format!("{}: {}", output.status, said.trim())))
-        }
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Err(failed("it is not installed".to_owned())),
-        Err(error) => Err(failed(error.to_string())),
+    let output = match command.output() {
+        Ok(output) => output,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Err(failed("it is not installed".to_owned())),
+        Err(error) => return Err(failed(error.to_string())),
+    };
+    // Ctrl-C is meant for all programs of a terminal.
+    if interrupt::ended(output.status)? {
+        return Ok(());
     }
+    let said = String::from_utf8_lossy(&output.stderr);
+    Err(failed(format!("{}: {}", output.status, said.trim())))
 }
 
 #[cfg(test)]
@@ -242,6 +252,6 @@ mod tests {
         );
         assert_eq!(hex(&read(&cache.join("kernel.deb")).unwrap()), kernel.sha256);
         let error = packages.fetch(|| true, |_, _| ()).unwrap_err();
-        assert!(matches!(error, BuildError::Stopped), "{error}");
+        assert!(matches!(error, BuildError::Stopped(_)), "{error}");
     }
 }

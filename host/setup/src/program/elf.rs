@@ -1,6 +1,11 @@
 //! Whether a file can be the first program of the box.
 
-use super::BuildError;
+/// The program is not a static one for aarch64; says what it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "the program of the box is not a static one for aarch64 ({0}): build it with --target aarch64-unknown-linux-gnu"
+)]
+pub struct NotForTheBox(&'static str);
 
 const AARCH64: [u8; 2] = 183_u16.to_le_bytes();
 /// Program header type of a file that another one must load.
@@ -8,8 +13,11 @@ const INTERPRETER: u32 = 3;
 
 /// Checks that a program is a static one for aarch64: the card has no libraries. Offsets and numbers are those of the
 /// 64-bit ELF format (System V ABI, chapter 4 and 5).
-pub fn check(program: &[u8]) -> Result<(), BuildError> {
-    let wrong = |reason| Err(BuildError::Program(reason));
+///
+/// # Errors
+/// [`NotForTheBox`]: it needs what the card does not have, or another processor.
+pub fn check(program: &[u8]) -> Result<(), NotForTheBox> {
+    let wrong = |reason| Err(NotForTheBox(reason));
     if !program.starts_with(b"\x7fELF\x02\x01") {
         return wrong("it is no 64-bit ELF file");
     }
@@ -54,13 +62,13 @@ mod tests {
     #[test]
     fn only_static_programs_for_the_box_are_taken() {
         assert!(check(&elf(183, &[1, 1, 7])).is_ok());
-        assert!(matches!(check(&elf(62, &[1])), Err(BuildError::Program("it is for another processor"))));
-        assert!(matches!(check(&elf(183, &[1, 3])), Err(BuildError::Program("it needs libraries"))));
+        assert_eq!(check(&elf(62, &[1])), Err(NotForTheBox("it is for another processor")));
+        assert_eq!(check(&elf(183, &[1, 3])), Err(NotForTheBox("it needs libraries")));
         assert!(matches!(check(&elf(183, &[1])[..70]), Ok(())), "its headers are there");
-        assert!(matches!(check(&elf(183, &[1])[..66]), Err(BuildError::Program("it is cut short"))));
-        assert!(matches!(check(b"#!/bin/sh"), Err(BuildError::Program("it is no 64-bit ELF file"))));
+        assert_eq!(check(&elf(183, &[1])[..66]), Err(NotForTheBox("it is cut short")));
+        assert_eq!(check(b"#!/bin/sh"), Err(NotForTheBox("it is no 64-bit ELF file")));
         let mut far = elf(183, &[1]);
         far[32..40].fill(0xff);
-        assert!(matches!(check(&far), Err(BuildError::Program("it is cut short"))));
+        assert_eq!(check(&far), Err(NotForTheBox("it is cut short")));
     }
 }

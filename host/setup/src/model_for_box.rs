@@ -1,0 +1,117 @@
+//! A model that a box is to judge by.
+
+use std::{
+    io,
+    path::{Path, PathBuf},
+};
+
+use base::files::read_a_little_over;
+use engine::{DEFAULT_MODEL, Model, ModelError};
+
+/// A model that has been tried as the box will.
+pub struct ModelForBox {
+    /// The ONNX file.
+    pub bytes: Vec<u8>,
+    /// The same, ready to run.
+    pub model: Model,
+}
+
+/// Why a model is not one for a box.
+#[derive(Debug, thiserror::Error)]
+pub enum ModelForBoxError {
+    /// The file cannot be read.
+    #[error("cannot read the model {path}: {source}: name a file that you may read", path = path.display())]
+    Read {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+    /// The file has more bytes than the box takes.
+    #[error("the model {path} is larger than {mebibytes} MiB: use a smaller network", path = path.display())]
+    TooLarge {
+        /// The file.
+        path: PathBuf,
+        /// What the box takes, in MiB.
+        mebibytes: u64,
+    },
+    /// The box could not judge by it.
+    #[error("the model {path} cannot be used: {source}", path = path.display())]
+    Unusable {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: ModelError,
+    },
+    /// It was trained on drawings, which nobody has allowed.
+    #[error(
+        "the model {path} is not taken: name a model trained on radiographs, or add --allow-synthetic to try things with \
+         this one",
+        path = path.display()
+    )]
+    Synthetic {
+        /// The file.
+        path: PathBuf,
+    },
+    /// The model that ships cannot be used on this computer.
+    #[error(transparent)]
+    Shipped(#[from] ModelError),
+}
+
+impl ModelForBox {
+    /// The model that ships.
+    ///
+    /// # Errors
+    /// [`ModelForBoxError::Shipped`]: this computer cannot run it.
+    pub fn shipped() -> Result<Self, ModelForBoxError> {
+        Ok(Self { bytes: DEFAULT_MODEL.to_vec(), model: Model::from_bytes(DEFAULT_MODEL)? })
+    }
+
+    /// Reads a model of at most `limit` bytes and tries it as the box will, so that what is wrong with it shows before the box
+    /// has it.
+    ///
+    /// # Errors
+    /// [`ModelForBoxError`]: the file cannot be read, is larger, or holds no model that runs.
+    pub fn read(path: &Path, limit: u64) -> Result<Self, ModelForBoxError> {
+        let bytes = read_a_little_over(path, limit)
+            .map_err(|source| ModelForBoxError::Read { path: path.to_owned(), source })?;
+        if bytes.len() as u64 > limit {
+            return Err(ModelForBoxError::TooLarge { path: path.to_owned(), mebibytes: limit >> 20 });
+        }
+        let tried = || -> Result<Model, ModelError> {
+            let model = Model::from_bytes(&bytes)?;
+            model.try_out()?;
+            Ok(model)
+        };
+        let model = tried().map_err(|source| ModelForBoxError::Unusable { path: path.to_owned(), source })?;
+        Ok(Self { bytes, model })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_wrong_with_a_file_shows_before_the_box_has_it() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("model.onnx");
+        let absent = ModelForBox::read(&path, 1000).err().unwrap();
+        assert!(matches!(absent, ModelForBoxError::Read { .. }), "{absent}");
+        let limit = DEFAULT_MODEL.len() as u64;
+        for (bytes, cause) in [
+            (vec![], "pumua.card"),
+            (DEFAULT_MODEL[..DEFAULT_MODEL.len() / 2].to_vec(), "damaged"),
+            (vec![0; DEFAULT_MODEL.len() + 1], "larger than 0 MiB"),
+        ] {
+            std::fs::write(&path, bytes).unwrap();
+            let text = ModelForBox::read(&path, limit).err().unwrap().to_string();
+            assert!(text.contains(cause) && text.contains("model.onnx"), "{text}");
+        }
+        // It goes on for ever.
+        let endless = ModelForBox::read("/dev/zero".as_ref(), limit).err().unwrap();
+        assert!(matches!(endless, ModelForBoxError::TooLarge { .. }), "{endless}");
+        std::fs::write(&path, DEFAULT_MODEL).unwrap();
+        assert!(ModelForBox::read(&path, limit).unwrap().bytes == DEFAULT_MODEL);
+    }
+}

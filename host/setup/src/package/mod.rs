@@ -1,0 +1,131 @@
+//! The Debian package of the box, for a Raspberry Pi OS that runs already.
+
+#[cfg(test)]
+mod tests;
+
+use std::{
+    fs::{self, Permissions},
+    io,
+    os::unix::fs::PermissionsExt,
+    path::{Path, PathBuf},
+    process::Command,
+};
+
+use base::interrupt::{self, Interrupted};
+
+use crate::settings::settings_for_raspberry_pi_os;
+
+const CONTROL: &str = "\
+Package: pumua-box
+Version: VERSION
+Architecture: arm64
+Maintainer: The Pumua authors <https://github.com/pumua/pumua>
+Section: science
+Priority: optional
+Description: clinic box that looks for pneumonia on chest X-rays of children
+ Receives radiographs over a serial line or USB, runs a network in 8-bit
+ integers and shows normal, pneumonia or refer to a clinician.
+ .
+ A research aid, not a medical device.
+";
+/// The time that all files have, in seconds since 1970: the same inputs make the same package.
+const TIME: &str = "1";
+
+/// Why there is no package.
+#[derive(Debug, thiserror::Error)]
+pub enum PackageError {
+    /// There is no place for the files of the package.
+    #[error("cannot make a temporary folder: make room, or name another place with TMPDIR")]
+    Temporary(#[source] io::Error),
+    /// A file of the package cannot be written to that place.
+    #[error("cannot write {name} of the package: make room in the folder for temporary files")]
+    Part {
+        /// Its name within the package.
+        name: &'static str,
+        /// Why.
+        source: io::Error,
+    },
+    /// The folder that the package is to be in cannot be made.
+    #[error("cannot make the folder {folder}: name another with --out", folder = folder.display())]
+    Folder {
+        /// The folder.
+        folder: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+    /// The package cannot be written.
+    #[error("cannot write {path}: name another with --out, or make room", path = path.display())]
+    Write {
+        /// The package.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+    /// The program that packs is not there or may not be started.
+    #[error("dpkg-deb cannot be started: install dpkg")]
+    Start(#[source] io::Error),
+    /// It fails.
+    #[error("dpkg-deb fails: {said}; see that {path} can be written", path = path.display())]
+    Pack {
+        /// What it says.
+        said: String,
+        /// The package.
+        path: PathBuf,
+    },
+    /// Ctrl-C.
+    #[error("{0}")]
+    Stopped(#[from] Interrupted),
+}
+
+/// Makes the package with a program as [`crate::program::stripped`] gives it, and writes it to `out`; a folder that is missing
+/// is made. The same program makes the same package. A run that is stopped leaves no file.
+///
+/// # Errors
+/// [`PackageError`]: something cannot be written, dpkg-deb fails, or Ctrl-C was pressed.
+pub fn pack(program: &[u8], out: &Path) -> Result<(), PackageError> {
+    let folder = out.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    fs::create_dir_all(folder).map_err(|source| PackageError::Folder { folder: folder.to_owned(), source })?;
+    let root = tempfile::tempdir().map_err(PackageError::Temporary)?;
+    fs::set_permissions(root.path(), Permissions::from_mode(0o755)).map_err(PackageError::Temporary)?;
+    let settings = settings_for_raspberry_pi_os();
+    let control = CONTROL.replace("VERSION", env!("CARGO_PKG_VERSION"));
+    let files: [(&'static str, u32, &[u8]); 9] = [
+        ("DEBIAN/control", 0o644, control.as_bytes()),
+        ("DEBIAN/conffiles", 0o644, b"/etc/pumua/box.toml\n"),
+        ("DEBIAN/postinst", 0o755, include_bytes!("../../package/postinst")),
+        ("DEBIAN/prerm", 0o755, include_bytes!("../../package/prerm")),
+        ("DEBIAN/postrm", 0o755, include_bytes!("../../package/postrm")),
+        ("usr/bin/pumua-box", 0o755, program),
+        ("usr/lib/systemd/system/pumua-box.service", 0o644, include_bytes!("../../package/pumua-box.service")),
+        ("etc/pumua/box.toml", 0o644, settings.as_bytes()),
+        ("usr/share/doc/pumua-box/copyright", 0o644, include_bytes!("../../../../LICENSE-MIT")),
+    ];
+    for (name, mode, bytes) in files {
+        write(&root.path().join(name), mode, bytes).map_err(|source| PackageError::Part { name, source })?;
+    }
+    let failed = |source| PackageError::Write { path: out.to_owned(), source };
+    // The permissions of any other file: whoever installs it may be somebody else.
+    let mut beside = tempfile::Builder::new();
+    let beside = beside.permissions(Permissions::from_mode(0o666)).tempfile_in(folder).map_err(failed)?;
+    let mut command = Command::new("dpkg-deb");
+    command.args(["--root-owner-group", "-Zxz", "-z6", "--build"]).arg(root.path()).arg(beside.path());
+    // With more than one thread the compressed bytes would depend on their number.
+    command.env("SOURCE_DATE_EPOCH", TIME).env("DPKG_DEB_THREADS_MAX", "1");
+    let output = command.output().map_err(PackageError::Start)?;
+    if !interrupt::ended(output.status)? {
+        let said = String::from_utf8_lossy(&output.stderr).trim().to_owned();
+        return Err(PackageError::Pack { said, path: out.to_owned() });
+    }
+    beside.as_file().sync_all().map_err(failed)?;
+    beside.persist(out).map_err(|error| failed(error.error))?;
+    Ok(())
+}
+
+fn write(path: &Path, mode: u32, bytes: &[u8]) -> io::Result<()> {
+    for folder in path.ancestors().skip(1).filter(|folder| !folder.exists()).collect::<Vec<_>>().into_iter().rev() {
+        fs::create_dir(folder)?;
+        fs::set_permissions(folder, Permissions::from_mode(0o755))?;
+    }
+    fs::write(path, bytes)?;
+    fs::set_permissions(path, Permissions::from_mode(mode))
+}
