@@ -66,7 +66,7 @@ pub struct Layer {
     /// Speed of the serial ports in bits a second [env: PUMUA_BAUD] [default: 115200]
     #[arg(long, value_name = "BAUD")]
     baud: Option<u32>,
-    /// ONNX model made by `host train`, until a host installs another one with `host update` [env: PUMUA_MODEL] [default:
+    /// ONNX model made by `pumua train`, until a host installs another one with `pumua update` [env: PUMUA_MODEL] [default:
     /// the one that is built in]
     #[arg(long, value_name = "FILE")]
     model: Option<PathBuf>,

@@ -4,6 +4,7 @@
 //! `PUMUA_TEST_DATA` names) where they are; a test that needs real ones says so when it skips.
 #![expect(clippy::expect_used, reason = "this library is part of the tests")]
 
+pub mod crates;
 pub mod line;
 pub mod machine;
 
