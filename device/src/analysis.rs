@@ -186,8 +186,8 @@ fn judge(model: &dyn Classifier, image: &Image, report: &impl Fn(Report)) -> Res
         let radiograph = decode::decode(&image.bytes)?;
         let picture = radiograph.picture();
         guard::check_picture(&picture)?;
-        let (pixels, width, height) = picture.preview(MAX_PREVIEW_SIDE, false);
-        decoded = picture.prepare(contract, false);
+        let (pixels, width, height) = picture.preview(MAX_PREVIEW_SIDE);
+        decoded = picture.prepare(contract);
         (decoded.as_slice(), Preview { width, height, pixels: pixels.into() })
     };
     report(Report::Phase(Phase::Analysing));
@@ -294,7 +294,7 @@ mod tests {
             let png = png.into_inner();
             let radiograph = decode::decode(&png).unwrap();
             let study = StudyId::default();
-            let prepared = Image::prepared(&radiograph.picture(), &CONTRACT, false, Digest::of(&png), study.clone());
+            let prepared = Image::prepared(&radiograph.picture(), &CONTRACT, Digest::of(&png), study.clone());
             for image in [Image::file(png, study).unwrap(), prepared] {
                 let refused = judge(&narrow(), &image, &|_| ()).err();
                 assert_eq!(refused, expected.map(Unjudged::Refused));

@@ -328,7 +328,7 @@ fn file_of(brightness: u8) -> Image {
 
 fn prepared(bytes: &[u8], contract: &InputContract) -> Image {
     let radiograph = decode::decode(bytes).unwrap();
-    Image::prepared(&radiograph.picture(), contract, false, Digest::of(bytes), study())
+    Image::prepared(&radiograph.picture(), contract, Digest::of(bytes), study())
 }
 
 #[test]

@@ -181,7 +181,7 @@ fn decode_one(source: &Source, candidate: &Candidate, contract: &InputContract) 
     if Digest::of(&bytes) != candidate.digest {
         return Err(SkipReason::Unreadable("it was changed while it was read".to_owned()));
     }
-    Ok(decode::decode(&bytes).map(|radiograph| radiograph.picture().prepare(contract, false)))
+    Ok(decode::decode(&bytes).map(|radiograph| radiograph.picture().prepare(contract)))
 }
 
 #[cfg(test)]

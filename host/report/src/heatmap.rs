@@ -29,8 +29,8 @@ const NOTHING: &str = "No place speaks strongly for pneumonia to the model.";
 const SYNTHETIC: &str = "SYNTHETIC MODEL: NO MEDICAL MEANING";
 
 /// The PNG file: the radiograph, the evidence over it, words below it.
-pub fn png(picture: &Picture<'_>, invert: bool, evidence: &Evidence, card: &Card) -> Result<Vec<u8>, PlotError> {
-    let (pixels, width, height) = picture.preview(LONGEST, invert);
+pub fn png(picture: &Picture<'_>, evidence: &Evidence, card: &Card) -> Result<Vec<u8>, PlotError> {
+    let (pixels, width, height) = picture.preview(LONGEST);
     let (width, height) = (u32::from(width), u32::from(height));
     let grey = GrayImage::from_raw(width, height, pixels)
         .ok_or_else(|| PlotError::because("the radiograph has other pixels than its size says"))?;
@@ -104,7 +104,7 @@ mod tests {
     fn the_radiograph_is_coloured_where_the_evidence_is() {
         let Drawing { width, height, pixels, .. } = synthetic::draw(1, 1);
         let picture = Picture::new(Samples::U8(&pixels), Channels::Grey, width, height, width as usize).unwrap();
-        let grey = GrayImage::from_raw(width, height, picture.preview(LONGEST, false).0).unwrap();
+        let grey = GrayImage::from_raw(width, height, picture.preview(LONGEST).0).unwrap();
         let coloured = |hot: f32, left: bool| {
             let Sheet(sheet) = Sheet::draw(&grey, &evidence(hot), &["x".to_owned()]);
             assert_eq!(sheet.dimensions(), (width, height + 2 * MARGIN + LETTER[1]));
@@ -123,7 +123,7 @@ mod tests {
             let pixels = vec![90; (width * height) as usize];
             let picture = Picture::new(Samples::U8(&pixels), Channels::Grey, width, height, width as usize).unwrap();
             let card = engine::Model::from_bytes(engine::DEFAULT_MODEL).unwrap().card().clone();
-            let file = png(&picture, false, &evidence(12.0), &card).unwrap();
+            let file = png(&picture, &evidence(12.0), &card).unwrap();
             let image = image::load_from_memory(&file).unwrap();
             assert!((385..=1024).contains(&image.width().max(image.height().saturating_sub(100))), "{width} {height}");
         }

@@ -171,13 +171,13 @@ fn read(path: &Path, contract: &InputContract) -> Result<Vec<u8>, Failure> {
         }
     };
     let radiograph = decode::decode(&bytes).with_context(|| path.display().to_string()).exit(Exit::Refused)?;
-    Ok(radiograph.picture().prepare(contract, false))
+    Ok(radiograph.picture().prepare(contract))
 }
 
 fn drawn(seed: u64, contract: &InputContract) -> anyhow::Result<Vec<u8>> {
     let Drawing { width, height, pixels, .. } = synthetic::draw(seed, 0);
     let picture = Picture::new(Samples::U8(&pixels), Channels::Grey, width, height, width as usize)?;
-    Ok(picture.prepare(contract, false))
+    Ok(picture.prepare(contract))
 }
 
 /// The sheet: a title; below it for each row of images its augmentation in words.

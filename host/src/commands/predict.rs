@@ -20,6 +20,7 @@ use report::heatmap;
 use serde_json::{Value, json};
 use shared::{
     guard,
+    preprocess::Picture,
     verdict::{Profile, Refusal, Verdict},
 };
 use walkdir::WalkDir;
@@ -180,10 +181,10 @@ fn judge(model: &Model, path: &Path, invert: bool, heatmap: bool) -> Result<Answ
         return Ok(Answer::Refused(refusal));
     }
     let heatmap = if heatmap {
-        let picture = radiograph.picture();
+        let picture = picture(&radiograph, invert);
         let size = [picture.width(), picture.height()];
         let evidence = map.and_then(|map| map.evidence(card, size)).ok_or(OcclusionError::NoMap)?;
-        Some(heatmap::png(&picture, invert, &evidence, card)?)
+        Some(heatmap::png(&picture, &evidence, card)?)
     } else {
         None
     };
@@ -193,11 +194,17 @@ fn judge(model: &Model, path: &Path, invert: bool, heatmap: bool) -> Result<Answ
 /// The radiograph and the model's input, if the image should be judged.
 fn prepare(bytes: &[u8], card: &Card, invert: bool) -> Result<(Radiograph, Vec<u8>), Refusal> {
     let radiograph = decode::decode(bytes)?;
-    let picture = radiograph.picture();
+    let picture = picture(&radiograph, invert);
     guard::check_picture(&picture)?;
-    let input = picture.prepare(&card.contract, invert);
+    let input = picture.prepare(&card.contract);
     guard::check_input(&input, &card.contract, card.guard.as_ref())?;
     Ok((radiograph, input))
+}
+
+/// The radiograph as a positive.
+fn picture(radiograph: &Radiograph, invert: bool) -> Picture<'_> {
+    let picture = radiograph.picture();
+    if invert { picture.inverted() } else { picture }
 }
 
 fn write_csv(out: &mut impl Write, path: &Path, answer: &Answer) -> io::Result<()> {

@@ -122,7 +122,7 @@ fn make_image(
         let picture = radiograph.picture();
         // Colours cannot be seen any more once it is prepared; the box checks the rest, with its model's guard.
         guard::check_picture(&picture)?;
-        let image = Image::prepared(&picture, &contract, false, Digest::of(&bytes), study.clone());
+        let image = Image::prepared(&picture, &contract, Digest::of(&bytes), study.clone());
         image.as_prepared().map_or(Ok(()), |prepared| guard::check_input(prepared.input, &contract, None))?;
         Ok(image)
     };

@@ -25,7 +25,7 @@ fn encode(image: &DynamicImage, format: ImageFormat) -> Vec<u8> {
 }
 
 fn prepared(bytes: &[u8]) -> Vec<u8> {
-    decode(bytes).unwrap().picture().prepare(&CONTRACT, false)
+    decode(bytes).unwrap().picture().prepare(&CONTRACT)
 }
 
 fn refusal(bytes: &[u8]) -> Refusal {
@@ -156,7 +156,7 @@ proptest! {
         let at = at % bytes.len();
         bytes[at] = value;
         if let Ok(radiograph) = decode(&bytes) {
-            prop_assert_eq!(radiograph.picture().prepare(&CONTRACT, false).len(), 256);
+            prop_assert_eq!(radiograph.picture().prepare(&CONTRACT).len(), 256);
         }
     }
 

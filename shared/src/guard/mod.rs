@@ -232,7 +232,7 @@ impl View {
     /// Looks at a picture.
     pub fn of(picture: &Picture<'_>) -> Self {
         let afar = InputContract::stretched(CELLS as u16);
-        let cells = picture.prepare(&afar, false);
+        let cells = picture.prepare(&afar);
         let Moments { count, sum, spread } = Moments::of(&cells);
         // `count` times the standard deviation.
         let deviation = (spread.isqrt() as i64).max(1);

@@ -4,7 +4,7 @@
 //!
 //! 1. Grey value: a grey sample as it is; an RGB pixel as `(19595 R + 38470 G + 7471 B + 2^15) >> 16`
 //!    (the luma of ITU-R BT.601, as JPEG uses it), computed at the depth of the samples.
-//! 2. Inversion, where asked for: `maximum - grey`, with `maximum` 255 or 65535.
+//! 2. Inversion, of a picture marked as a negative: `maximum - grey`, with `maximum` 255 or 65535.
 //! 3. Resampling by exact areas: target pixel `(x, y)` of a `w × h` target is the mean over the source rectangle
 //!    `[x W / w, (x + 1) W / w) × [y H / h, (y + 1) H / h)`, source pixels on its edge weighted by the part that lies
 //!    inside. The weights are integers (multiples of `1 / (w h)` of a source pixel), the sum is exact, and the mean is
@@ -47,6 +47,7 @@ pub struct Picture<'a> {
     width: u32,
     height: u32,
     stride: usize,
+    negative: bool,
 }
 
 /// A picture whose description and memory do not agree, or a target outside the limits.
@@ -104,7 +105,14 @@ impl<'a> Picture<'a> {
         if found < wanted {
             return Err(PictureError::TooShort { found, wanted });
         }
-        Ok(Self { samples, channels, width, height, stride })
+        Ok(Self { samples, channels, width, height, stride, negative: false })
+    }
+
+    /// The same picture as the negative of what it shows: whatever is made of it is inverted. Of a negative this is the
+    /// positive.
+    #[must_use]
+    pub fn inverted(self) -> Self {
+        Self { negative: !self.negative, ..self }
     }
 
     /// Pixels in a row.
@@ -130,12 +138,12 @@ impl<'a> Picture<'a> {
         }
     }
 
-    /// The model's input: `contract.side` rows of as many pixels. `invert` turns a negative into a positive.
-    pub fn prepare(&self, contract: &InputContract, invert: bool) -> Vec<u8> {
+    /// The model's input: `contract.side` rows of as many pixels.
+    pub fn prepare(&self, contract: &InputContract) -> Vec<u8> {
         let side = usize::from(contract.side);
         let [left, top, width, height] = placement(self.width, self.height, contract);
         let mut square = vec![0; side * side];
-        let reduced = self.resample(width, height, invert);
+        let reduced = self.resample(width, height);
         for (row, line) in reduced.chunks_exact(width).enumerate() {
             let start = (top + row) * side + left;
             square[start..start + width].copy_from_slice(line);
@@ -144,17 +152,17 @@ impl<'a> Picture<'a> {
     }
 
     /// A smaller copy for the eye, its longer side at most `longest` pixels and never enlarged: pixels, width, height.
-    pub fn preview(&self, longest: u16, invert: bool) -> (Vec<u8>, u16, u16) {
+    pub fn preview(&self, longest: u16) -> (Vec<u8>, u16, u16) {
         let side = self.width.max(self.height).min(u32::from(longest.max(1))) as u16;
         let (width, height) = fitted(self.width, self.height, side);
-        (self.resample(width, height, invert), width as u16, height as u16)
+        (self.resample(width, height), width as u16, height as u16)
     }
 
     /// Step 1 to 3 of the definition: `width * height` grey pixels.
-    fn resample(&self, width: usize, height: usize, invert: bool) -> Vec<u8> {
+    fn resample(&self, width: usize, height: usize) -> Vec<u8> {
         match self.samples {
-            Samples::U8(s) => self.resample_samples(s, 255, width, height, invert),
-            Samples::U16(s) => self.resample_samples(s, 65535, width, height, invert),
+            Samples::U8(s) => self.resample_samples(s, 255, width, height),
+            Samples::U16(s) => self.resample_samples(s, 65535, width, height),
         }
     }
 
@@ -164,7 +172,6 @@ impl<'a> Picture<'a> {
         maximum: u32,
         width: usize,
         height: usize,
-        invert: bool,
     ) -> Vec<u8> {
         let (source_width, source_height) = (self.width as usize, self.height as usize);
         let columns: Vec<Span> = (0..width).map(|x| Span::new(x, source_width, width)).collect();
@@ -186,7 +193,7 @@ impl<'a> Picture<'a> {
             }
             out.extend(sums.iter().map(|&sum| {
                 // Inverting the exact mean is the same as inverting every sample.
-                let sum = if invert { divisor - sum } else { sum };
+                let sum = if self.negative { divisor - sum } else { sum };
                 ((sum * 255 + divisor / 2) / divisor) as u8
             }));
         }

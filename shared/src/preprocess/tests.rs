@@ -15,23 +15,23 @@ fn area_means_are_exact_and_round_half_up() {
     // 3 × 2 → 2 × 1: each target pixel covers 1.5 × 2 source pixels.
     let picture = grey(&[10, 20, 40, 11, 21, 41], 3, 2);
     // (10 + 20/2 + 11 + 21/2) / 3 = 13.83; (20/2 + 40 + 21/2 + 41) / 3 = 33.83
-    assert_eq!(picture.resample(2, 1, false), [14, 34]);
+    assert_eq!(picture.resample(2, 1), [14, 34]);
     // (10 + 21) / 2 = 15.5 rounds up.
-    assert_eq!(grey(&[10, 21], 2, 1).resample(1, 1, false), [16]);
+    assert_eq!(grey(&[10, 21], 2, 1).resample(1, 1), [16]);
 }
 
 #[test]
 fn enlarging_spreads_the_pixels() {
-    assert_eq!(grey(&[0, 100], 2, 1).resample(4, 1, false), [0, 0, 100, 100]);
-    assert_eq!(grey(&[0, 100], 2, 1).resample(3, 1, false), [0, 50, 100]);
+    assert_eq!(grey(&[0, 100], 2, 1).resample(4, 1), [0, 0, 100, 100]);
+    assert_eq!(grey(&[0, 100], 2, 1).resample(3, 1), [0, 50, 100]);
 }
 
 #[test]
 fn letterbox_centres_and_pads_with_black() {
     let picture = grey(&[200; 8], 4, 2);
-    let square = picture.prepare(&contract(4, Fit::Letterbox), false);
+    let square = picture.prepare(&contract(4, Fit::Letterbox));
     assert_eq!(square, [[0; 4], [200; 4], [200; 4], [0; 4]].concat());
-    assert_eq!(picture.prepare(&contract(4, Fit::Stretch), false), [200; 16]);
+    assert_eq!(picture.prepare(&contract(4, Fit::Stretch)), [200; 16]);
 }
 
 #[test]
@@ -41,8 +41,8 @@ fn golden_vector_of_a_16_bit_rgb_picture_with_stride() {
     let (width, height, stride) = (5_u32, 3_u32, 17_usize);
     let samples: Vec<u16> = (0..stride as u32 * height).map(|i| (i * 40_503 % 65_536) as u16).collect();
     let picture = Picture::new(Samples::U16(&samples), Channels::Rgb, width, height, stride).expect("valid");
-    assert_eq!(picture.resample(3, 2, false), GOLDEN);
-    assert_eq!(picture.resample(3, 2, true), GOLDEN.map(|v| 255 - v));
+    assert_eq!(picture.resample(3, 2), GOLDEN);
+    assert_eq!(picture.inverted().resample(3, 2), GOLDEN.map(|v| 255 - v));
 }
 
 const GOLDEN: [u8; 6] = [118, 134, 94, 120, 137, 96];
@@ -50,11 +50,11 @@ const GOLDEN: [u8; 6] = [118, 134, 94, 120, 137, 96];
 #[test]
 fn preview_keeps_the_aspect_ratio_and_is_never_enlarged() {
     let samples = [7; 300 * 100];
-    let (pixels, width, height) = grey(&samples, 300, 100).preview(150, false);
+    let (pixels, width, height) = grey(&samples, 300, 100).preview(150);
     assert_eq!((pixels.len(), width, height), (150 * 50, 150, 50));
-    let (_, width, height) = grey(&samples, 300, 100).preview(1000, false);
+    let (_, width, height) = grey(&samples, 300, 100).preview(1000);
     assert_eq!((width, height), (300, 100));
-    let (_, width, height) = grey(&samples[..300], 300, 1).preview(100, false);
+    let (_, width, height) = grey(&samples[..300], 300, 1).preview(100);
     assert_eq!((width, height), (100, 1));
 }
 
@@ -96,7 +96,7 @@ proptest! {
             let step = f64::from(source) / target as f64;
             ((pixel + 1) as f64).min((i + 1) as f64 * step) - (pixel as f64).max(i as f64 * step)
         };
-        let out = picture.resample(tw, th, false);
+        let out = picture.resample(tw, th);
         for (i, &value) in out.iter().enumerate() {
             let (tx, ty) = (i % tw, i / tw);
             let mut sum = 0.0;
@@ -113,7 +113,7 @@ proptest! {
 
     #[test]
     fn sixteen_bits_of_the_same_picture_give_the_same_bytes(
-        (samples, w, h, stride, channels) in any_picture(), side in 16_u16..40, invert: bool,
+        (samples, w, h, stride, channels) in any_picture(), side in 16_u16..40,
     ) {
         prop_assume!(channels == Channels::Grey);
         let wide: Vec<u16> = samples.iter().map(|&s| u16::from(s) * 257).collect();
@@ -121,7 +121,8 @@ proptest! {
         let wide = Picture::new(Samples::U16(&wide), channels, w, h, stride).expect("valid");
         for fit in [Fit::Stretch, Fit::Letterbox] {
             let contract = contract(side, fit);
-            prop_assert_eq!(narrow.prepare(&contract, invert), wide.prepare(&contract, invert));
+            prop_assert_eq!(narrow.prepare(&contract), wide.prepare(&contract));
+            prop_assert_eq!(narrow.inverted().prepare(&contract), wide.inverted().prepare(&contract));
         }
     }
 
@@ -132,6 +133,6 @@ proptest! {
         let rgb = Picture::new(Samples::U8(&rgb), Channels::Rgb, w, h, stride * 3).expect("valid");
         let grey = Picture::new(Samples::U8(&samples), channels, w, h, stride).expect("valid");
         let contract = contract(16, Fit::Stretch);
-        prop_assert_eq!(rgb.prepare(&contract, false), grey.prepare(&contract, false));
+        prop_assert_eq!(rgb.prepare(&contract), grey.prepare(&contract));
     }
 }

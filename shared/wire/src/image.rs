@@ -45,15 +45,9 @@ impl Image {
 
     /// The model's input and a preview, made from a decoded picture. `source` is the digest of the file that the picture
     /// was decoded from. `contract` must have been checked ([`InputContract::check`]).
-    pub fn prepared(
-        picture: &Picture<'_>,
-        contract: &InputContract,
-        invert: bool,
-        source: Digest,
-        study: StudyId,
-    ) -> Self {
-        let mut bytes = picture.prepare(contract, invert);
-        let (preview, preview_width, preview_height) = picture.preview(MAX_PREVIEW_SIDE, invert);
+    pub fn prepared(picture: &Picture<'_>, contract: &InputContract, source: Digest, study: StudyId) -> Self {
+        let mut bytes = picture.prepare(contract);
+        let (preview, preview_width, preview_height) = picture.preview(MAX_PREVIEW_SIDE);
         bytes.extend_from_slice(&preview);
         let form = ImageForm::Prepared { contract: *contract, preview_width, preview_height, source };
         // At most 512² + 256² bytes.

@@ -12,9 +12,9 @@ fuzz_target!(|bytes: &[u8]| {
     let picture = radiograph.picture();
     for fit in [Fit::Stretch, Fit::Letterbox] {
         let contract = InputContract { fit, ..InputContract::stretched(64) };
-        assert_eq!(picture.prepare(&contract, false).len(), contract.len());
+        assert_eq!(picture.prepare(&contract).len(), contract.len());
     }
-    let (pixels, width, height) = picture.preview(MAX_PREVIEW_SIDE, true);
+    let (pixels, width, height) = picture.inverted().preview(MAX_PREVIEW_SIDE);
     assert_eq!(pixels.len(), usize::from(width) * usize::from(height));
     assert!((1..=MAX_PREVIEW_SIDE).contains(&width) && (1..=MAX_PREVIEW_SIDE).contains(&height));
 });

@@ -63,7 +63,7 @@ pub fn dataset(count: u64, seed: u64, contract: &InputContract) -> Result<Datase
                 name,
                 official: None,
                 digest: Digest::of(&pixels),
-                pixels: picture.prepare(contract, false),
+                pixels: picture.prepare(contract),
             })
         })
         .collect::<Result<Vec<_>, PictureError>>()?;
@@ -126,6 +126,6 @@ mod tests {
         let path = folder.path().join("PNEUMONIA/synthetic-0003-pneumonia.png");
         let radiograph = decode::decode(&std::fs::read(path).unwrap()).unwrap();
         let drawn = dataset(4, 9, &CONTRACT).unwrap();
-        assert_eq!(radiograph.picture().prepare(&CONTRACT, false), drawn.samples[3].pixels);
+        assert_eq!(radiograph.picture().prepare(&CONTRACT), drawn.samples[3].pixels);
     }
 }

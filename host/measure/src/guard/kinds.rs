@@ -168,7 +168,7 @@ impl Kind {
         let shades = |shade: fn(u8) -> u8| square(radiograph.iter().map(|&value| shade(value)).collect());
         let part = |part| {
             let contract = InputContract::stretched(side as u16);
-            square(cut(radiograph, side, part).prepare(&contract, false))
+            square(cut(radiograph, side, part).prepare(&contract))
         };
         match self {
             Self::Quarter => square(turned(radiograph, side, if number.is_multiple_of(2) { 1 } else { 3 })),

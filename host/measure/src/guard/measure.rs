@@ -49,7 +49,7 @@ fn refusal(model: &Model, picture: &Picture<'_>) -> Result<Option<Refusal>, Mode
     if let Err(refusal) = guard::check_picture(picture) {
         return Ok(Some(refusal));
     }
-    let input = picture.prepare(&card.contract, false);
+    let input = picture.prepare(&card.contract);
     if let Err(refusal) = guard::check_input(&input, &card.contract, card.guard.as_ref()) {
         return Ok(Some(refusal));
     }

@@ -42,7 +42,7 @@ fn drawings_like_those_that_were_learnt_from_pass_and_spoilt_ones_do_not() {
     ] {
         let right = (0..).zip(&others).filter(|(number, image)| {
             let made = kind.make(image, 64, 1, *number);
-            refusal(&made.picture().prepare(&CONTRACT, false)) == Some(expected)
+            refusal(&made.picture().prepare(&CONTRACT)) == Some(expected)
         });
         let right = right.count();
         // The negative of a dark drawing may be too bright before it is looked at from afar.
@@ -52,7 +52,7 @@ fn drawings_like_those_that_were_learnt_from_pass_and_spoilt_ones_do_not() {
     for kind in [Kind::Corner, Kind::Side, Kind::Noise, Kind::Checkerboard, Kind::Page, Kind::Landscape] {
         let let_through = (0..).zip(&others).filter(|(number, image)| {
             let made = kind.make(image, 64, 1, *number);
-            check_picture(&made.picture()).is_ok() && refusal(&made.picture().prepare(&CONTRACT, false)).is_none()
+            check_picture(&made.picture()).is_ok() && refusal(&made.picture().prepare(&CONTRACT)).is_none()
         });
         let let_through = let_through.count();
         assert!(let_through <= 5, "{}: {let_through} of 100", kind.name());

@@ -152,7 +152,7 @@ pub(super) fn judged(models: &[Model], radiograph: &Radiograph) -> Result<Vec<An
             let Card { contract, guard, .. } = model.card();
             let shape = (contract.side, contract.fit);
             let index = inputs.iter().position(|(known, _)| *known == shape).unwrap_or_else(|| {
-                inputs.push((shape, picture.prepare(contract, false)));
+                inputs.push((shape, picture.prepare(contract)));
                 inputs.len() - 1
             });
             let input = &inputs[index].1;

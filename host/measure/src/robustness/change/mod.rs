@@ -197,7 +197,7 @@ fn all_names() -> String {
 /// The grey values that the box sees in a radiograph, at its own size, rounded to 8 bits.
 pub(super) fn grey(radiograph: &Radiograph) -> GrayImage {
     // No image has a longer side than this, so none is made smaller.
-    let (pixels, width, height) = radiograph.picture().preview(u16::MAX, false);
+    let (pixels, width, height) = radiograph.picture().preview(u16::MAX);
     GrayImage::from_raw(width.into(), height.into(), pixels).unwrap_or_default()
 }
 

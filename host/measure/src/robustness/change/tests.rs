@@ -60,12 +60,11 @@ fn other_files_of_the_same_pixels_are_judged_alike_to_the_bit() {
             let same = after(name, &radiograph).unwrap();
             for fit in [Fit::Stretch, Fit::Letterbox] {
                 let contract = InputContract { fit, ..InputContract::stretched(64) };
-                let [before, after] = [&radiograph, &same].map(|r| r.picture().prepare(&contract, false));
+                let [before, after] = [&radiograph, &same].map(|r| r.picture().prepare(&contract));
                 assert!(before == after, "{name} of {kind:?}");
             }
             let contract = &model.card().contract;
-            let [before, after] =
-                [&radiograph, &same].map(|r| model.classify(&r.picture().prepare(contract, false)).unwrap());
+            let [before, after] = [&radiograph, &same].map(|r| model.classify(&r.picture().prepare(contract)).unwrap());
             assert_eq!(before.probability.to_bits(), after.probability.to_bits());
         }
         let (deep, rgb) = (after("png-16-bit", &radiograph).unwrap(), after("png-rgb", &radiograph).unwrap());
@@ -78,12 +77,12 @@ fn other_files_of_the_same_pixels_are_judged_alike_to_the_bit() {
 fn every_other_change_changes_the_input_and_is_repeatable() {
     let radiograph = drawn(1);
     let contract = InputContract { fit: Fit::Letterbox, ..InputContract::stretched(128) };
-    let unchanged = radiograph.picture().prepare(&contract, false);
+    let unchanged = radiograph.picture().prepare(&contract);
     let mut seen = BTreeSet::new();
     for change in CATALOGUE.iter().filter(|change| change.kind != Kind::Lossless && change.name != "no-letters") {
         let [one, other] = [(); 2].map(|()| after(change.name, &radiograph).unwrap());
         assert_eq!(one.image(), other.image(), "{}", change.name);
-        let input = one.picture().prepare(&contract, false);
+        let input = one.picture().prepare(&contract);
         assert_ne!(input, unchanged, "{}", change.name);
         assert!(seen.insert(input), "{} does what another one does", change.name);
     }
