@@ -18,6 +18,7 @@ mod float;
 mod fuse;
 mod fused;
 mod integer;
+pub mod judge;
 mod model;
 pub mod onnx;
 mod probability;

@@ -1,0 +1,171 @@
+//! From a picture to an answer: the one sequence that the box and every command of the host follow.
+//!
+//! 1. The **picture** is checked: [`guard::check_picture`] refuses what cannot be a radiograph.
+//! 2. It is **prepared**: [`Picture::prepare`] turns it into pixels by the model's input contract. The result is
+//!    [`Prepared`].
+//! 3. The **input** is checked: [`guard::check_input`], with the guard of the model's card. The result is [`Input`].
+//! 4. The **network** runs: [`Model::examine`].
+//! 5. The **features** that it computed are checked: [`guard::check_features`].
+//! 6. The **verdict** follows from the probability and the operating point in force. The result is [`Judgement`].
+//! 7. The **evidence map** is placed on the picture, if it is asked for: [`Judgement::evidence`].
+//!
+//! [`admit`] takes steps 1 to 3 and [`Model::judge`] takes steps 4 to 6. A new check belongs into one of the two, and then
+//! everybody makes it. The first refusal counts, and no later step is taken. Some callers enter or leave elsewhere:
+//!
+//! - the box may receive an input that the host has prepared: [`Prepared::received`] stands for steps 1 and 2, and
+//!   [`Prepared::admit`] continues with step 3;
+//! - the host that prepares it takes steps 1 to 3 without the card, which is on the box;
+//! - who measures models wants the answer to a refused radiograph as well: [`Prepared::of_any`] and
+//!   [`Prepared::admit_any`] note the first refusal, the [`Judgement`] reports it, and the score is there all the same.
+//!   What was prepared once can be shown to several models;
+//! - who compares answers with the truth wants them for every radiograph of a data set, whatever a guard says:
+//!   [`Input::unguarded`].
+
+use std::borrow::Cow;
+
+use shared::{
+    contract::InputContract,
+    evidence::Evidence,
+    guard,
+    preprocess::Picture,
+    verdict::{Refusal, Verdict},
+};
+
+use crate::{
+    card::Card,
+    model::{Examination, Model, ModelError},
+};
+
+/// Checks a picture, prepares it for the model with this card, and checks what the model would see.
+pub fn admit(picture: &Picture<'_>, card: &Card) -> Result<Input<'static>, Refusal> {
+    Prepared::of(picture, &card.contract)?.admit(Some(card))
+}
+
+/// A picture in the form that a model's contract asks for. No model's guard has seen it yet.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Prepared<'a> {
+    pixels: Cow<'a, [u8]>,
+    contract: InputContract,
+    /// What speaks against the picture itself.
+    refused: Option<Refusal>,
+}
+
+impl Prepared<'static> {
+    /// Checks a picture and prepares it: `contract.len()` pixels. `contract` must have been checked
+    /// ([`InputContract::check`]).
+    pub fn of(picture: &Picture<'_>, contract: &InputContract) -> Result<Self, Refusal> {
+        match refusal_of(picture) {
+            Some(refusal) => Err(refusal),
+            None => Ok(Self::made(picture, contract, None)),
+        }
+    }
+
+    /// Prepares any picture; [`Judgement::verdict`] is its refusal in the end, if it should be refused.
+    pub fn of_any(picture: &Picture<'_>, contract: &InputContract) -> Self {
+        Self::made(picture, contract, refusal_of(picture))
+    }
+
+    fn made(picture: &Picture<'_>, contract: &InputContract, refused: Option<Refusal>) -> Self {
+        Self { pixels: picture.prepare(contract).into(), contract: *contract, refused }
+    }
+}
+
+impl<'a> Prepared<'a> {
+    /// Pixels that somebody else has prepared with [`Prepared::of`] for the contract `theirs`, for a model with the contract
+    /// `ours`. Refused if these differ: the model was replaced in between.
+    pub fn received(pixels: &'a [u8], theirs: &InputContract, ours: &InputContract) -> Result<Self, Refusal> {
+        if theirs == ours && pixels.len() == ours.len() {
+            Ok(Self { pixels: pixels.into(), contract: *ours, refused: None })
+        } else {
+            Err(Refusal::ContractMismatch)
+        }
+    }
+
+    /// True if a model with this contract would be shown the same pixels.
+    pub fn suits(&self, contract: &InputContract) -> bool {
+        (self.contract.side, self.contract.fit) == (contract.side, contract.fit)
+    }
+
+    /// Checks what the model with this card would see. Without a card, the checks are those that need no model's guard.
+    pub fn admit(self, card: Option<&Card>) -> Result<Input<'a>, Refusal> {
+        match self.refusal(card) {
+            Some(refusal) => Err(refusal),
+            None => Ok(Input { pixels: self.pixels, refused: None }),
+        }
+    }
+
+    /// The same for any input; [`Judgement::verdict`] is its refusal in the end, if it should be refused.
+    pub fn admit_any(&self, card: &Card) -> Input<'_> {
+        Input { pixels: Cow::Borrowed(&self.pixels), refused: self.refusal(Some(card)) }
+    }
+
+    /// Steps 1 and 3: the first thing that speaks against it.
+    fn refusal(&self, card: Option<&Card>) -> Option<Refusal> {
+        let guard = card.and_then(|card| card.guard.as_ref());
+        self.refused.or_else(|| guard::check_input(&self.pixels, &self.contract, guard).err())
+    }
+}
+
+/// Step 1.
+fn refusal_of(picture: &Picture<'_>) -> Option<Refusal> {
+    guard::check_picture(picture).err()
+}
+
+/// What a model is asked about.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Input<'a> {
+    pixels: Cow<'a, [u8]>,
+    /// Why the model should not have been asked.
+    refused: Option<Refusal>,
+}
+
+impl<'a> Input<'a> {
+    /// Prepared pixels that no guard looks at.
+    pub fn unguarded(pixels: &'a [u8]) -> Self {
+        Self { pixels: pixels.into(), refused: None }
+    }
+
+    /// The pixels, row by row.
+    pub fn pixels(&self) -> &[u8] {
+        &self.pixels
+    }
+
+    /// The pixels, row by row.
+    pub fn into_pixels(self) -> Vec<u8> {
+        self.pixels.into_owned()
+    }
+}
+
+/// The answer of a model to an input, and what it is worth.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Judgement {
+    /// What the network gave, also where the verdict is a refusal.
+    pub examination: Examination,
+    /// What may be said by the operating point in force, or why nothing may.
+    pub verdict: Result<Verdict, Refusal>,
+}
+
+impl Judgement {
+    /// Steps 5 and 6, after the network of the model with this card has examined the input.
+    pub fn of(examination: Examination, input: &Input<'_>, card: &Card) -> Self {
+        let features = || guard::check_features(&examination.features, card.guard.as_ref()).err();
+        let verdict = match input.refused.or_else(features) {
+            Some(refusal) => Err(refusal),
+            None => Ok(card.point.verdict(examination.score.probability)),
+        };
+        Self { examination, verdict }
+    }
+
+    /// What is drawn over the radiograph at `width × height` pixels, for the model with this card. `None` if the network does
+    /// not say what its answer rests on.
+    pub fn evidence(&self, card: &Card, size: [u32; 2]) -> Option<Evidence> {
+        self.examination.map.as_ref()?.evidence(card, size)
+    }
+}
+
+impl Model {
+    /// Judges an input that was made for this model's contract; another one's is an error.
+    pub fn judge(&self, input: &Input<'_>) -> Result<Judgement, ModelError> {
+        Ok(Judgement::of(self.examine(input.pixels())?, input, self.card()))
+    }
+}

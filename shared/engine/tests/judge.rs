@@ -1,0 +1,89 @@
+//! The order of the steps from a picture to an answer, and what of it each way in takes.
+
+use engine::{
+    Card, DEFAULT_MODEL, Model,
+    judge::{Input, Judgement, Prepared, admit},
+};
+use shared::{
+    contract::InputContract,
+    preprocess::{Channels, Picture, Samples},
+    verdict::Refusal,
+};
+
+fn model() -> Model {
+    Model::from_bytes(DEFAULT_MODEL).expect("a model")
+}
+
+fn grey(pixels: &[u8], width: u32, height: u32) -> Picture<'_> {
+    Picture::new(Samples::U8(pixels), Channels::Grey, width, height, width as usize).expect("a picture")
+}
+
+/// The same model, but nothing is known of its training images.
+fn unguarded(card: &Card) -> Card {
+    Card { guard: None, ..card.clone() }
+}
+
+fn stripes(length: usize) -> Vec<u8> {
+    (0..length).map(|i| if i / 8 % 2 == 0 { 40 } else { 190 }).collect()
+}
+
+#[test]
+fn the_first_refusal_counts_and_the_score_of_what_is_refused_can_be_had() {
+    let model = model();
+    let card = model.card();
+    // A blank strip: the picture is refused before the input.
+    for (pixels, size, without_card, expected) in [
+        (vec![70; 500 * 100], [500, 100], Some(Refusal::Elongated), Refusal::Elongated),
+        (vec![70; 100 * 100], [100, 100], Some(Refusal::Blank), Refusal::Blank),
+        (stripes(128 * 128), [128, 128], None, Refusal::Cropped),
+    ] {
+        let picture = grey(&pixels, size[0], size[1]);
+        assert_eq!(admit(&picture, card), Err(expected));
+        let sent = Prepared::of(&picture, &card.contract).and_then(|prepared| prepared.admit(None));
+        assert_eq!(sent.err(), without_card);
+
+        let prepared = Prepared::of_any(&picture, &card.contract);
+        let judgement = model.judge(&prepared.admit_any(card)).expect("a judgement");
+        assert_eq!(judgement.verdict, Err(expected));
+        let score = model.classify(&picture.prepare(&card.contract)).expect("a score");
+        assert_eq!(judgement.examination.score, score);
+    }
+}
+
+#[test]
+fn every_way_in_shows_the_model_the_same() {
+    let model = model();
+    let card = unguarded(model.card());
+    let pixels = stripes(300 * 200);
+    let picture = grey(&pixels, 300, 200);
+    let input = admit(&picture, &card).expect("an input");
+    assert_eq!(input.pixels(), picture.prepare(&card.contract));
+    let received = Prepared::received(input.pixels(), &card.contract, &card.contract).expect("the same contract");
+    assert_eq!(received.admit(Some(&card)).as_ref(), Ok(&input));
+    assert_eq!(Prepared::of_any(&picture, &card.contract).admit_any(&card), input);
+    assert_eq!(Input::unguarded(input.pixels()), input);
+    assert_eq!(input.clone().into_pixels(), input.pixels());
+
+    let examination = model.examine(input.pixels()).expect("an examination");
+    let judgement = Judgement::of(examination.clone(), &input, &card);
+    assert_eq!(judgement.verdict, Ok(card.point.verdict(examination.score.probability)));
+    assert_eq!(judgement.evidence(&card, [300, 200]), examination.map.and_then(|map| map.evidence(&card, [300, 200])));
+    // The guard knows how far the features of its training images reach.
+    assert_eq!(model.judge(&input).expect("a judgement").verdict, Err(Refusal::Unfamiliar));
+}
+
+#[test]
+fn what_was_prepared_for_another_contract_is_refused_or_prepared_anew() {
+    let ours = model().card().contract;
+    let pixels = vec![0; ours.len()];
+    let other = InputContract { scale: ours.scale * 2.0, ..ours };
+    let mismatch = Some(Refusal::ContractMismatch);
+    assert_eq!(Prepared::received(&pixels, &ours, &ours).err(), None);
+    assert_eq!(Prepared::received(&pixels, &other, &ours).err(), mismatch);
+    assert_eq!(Prepared::received(&pixels[1..], &ours, &ours).err(), mismatch);
+
+    // Pixels are the same whatever they stand for.
+    let prepared = Prepared::of_any(&grey(&[9; 32 * 32], 32, 32), &ours);
+    assert!(prepared.suits(&other));
+    assert!(!prepared.suits(&InputContract { side: ours.side / 2, ..ours }));
+}
