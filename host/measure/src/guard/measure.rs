@@ -3,10 +3,10 @@
 use std::collections::BTreeMap;
 
 use data::Dataset;
-use engine::{Model, ModelError};
+use engine::{Model, ModelError, judge::admit};
 use rayon::prelude::*;
 use serde::Serialize;
-use shared::{guard, preprocess::Picture, verdict::Refusal};
+use shared::{preprocess::Picture, verdict::Refusal};
 
 use super::{Kind, cut};
 use crate::statistics::Proportion;
@@ -43,17 +43,12 @@ impl Row {
     }
 }
 
-/// Why a picture is not judged, if it is not: what `pumua predict` and the box do before they tell a verdict.
+/// Why a picture is not judged, if it is not.
 fn refusal(model: &Model, picture: &Picture<'_>) -> Result<Option<Refusal>, ModelError> {
-    let card = model.card();
-    if let Err(refusal) = guard::check_picture(picture) {
-        return Ok(Some(refusal));
+    match admit(picture, model.card()) {
+        Ok(input) => Ok(model.judge(&input)?.verdict.err()),
+        Err(refusal) => Ok(Some(refusal)),
     }
-    let input = picture.prepare(&card.contract);
-    if let Err(refusal) = guard::check_input(&input, &card.contract, card.guard.as_ref()) {
-        return Ok(Some(refusal));
-    }
-    Ok(guard::check_features(&model.examine(&input)?.features, card.guard.as_ref()).err())
 }
 
 /// The radiographs named, of which none should be refused, and then every [`Kind`], of which all should be.
