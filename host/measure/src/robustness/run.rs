@@ -8,15 +8,14 @@ use std::{
 
 use data::{Files, Sample, SkipReason};
 use decode::Radiograph;
-use engine::{Card, Examination, Model, ModelError};
+use engine::{
+    Model, ModelError,
+    judge::{Judgement, Prepared},
+};
 use image::{ImageError, ImageFormat};
 use indicatif::ProgressBar;
 use rayon::prelude::*;
-use shared::{
-    contract::Fit,
-    guard,
-    verdict::{Digest, Refusal},
-};
+use shared::verdict::{Digest, Refusal};
 
 use super::change::{Change, ChangeError, grey};
 
@@ -144,23 +143,17 @@ pub(super) fn read(files: &Files, name: &str, digest: Option<Digest>) -> Result<
 /// What each model says of a radiograph. It is prepared once for models with the same input.
 pub(super) fn judged(models: &[Model], radiograph: &Radiograph) -> Result<Vec<Answer>, ModelError> {
     let picture = radiograph.picture();
-    let good = guard::check_picture(&picture).is_ok();
-    let mut inputs: Vec<((u16, Fit), Vec<u8>)> = Vec::new();
+    let mut prepared: Vec<Prepared<'_>> = Vec::new();
     models
         .iter()
         .map(|model| {
-            let Card { contract, guard, .. } = model.card();
-            let shape = (contract.side, contract.fit);
-            let index = inputs.iter().position(|(known, _)| *known == shape).unwrap_or_else(|| {
-                inputs.push((shape, picture.prepare(contract)));
-                inputs.len() - 1
+            let card = model.card();
+            let index = prepared.iter().position(|known| known.suits(&card.contract)).unwrap_or_else(|| {
+                prepared.push(Prepared::of_any(&picture, &card.contract));
+                prepared.len() - 1
             });
-            let input = &inputs[index].1;
-            let Examination { score, features, .. } = model.examine(input)?;
-            let told = good
-                && guard::check_input(input, contract, guard.as_ref()).is_ok()
-                && guard::check_features(&features, guard.as_ref()).is_ok();
-            Ok(Answer { probability: score.probability, withheld: !told })
+            let Judgement { examination, verdict } = model.judge(&prepared[index].admit_any(card))?;
+            Ok(Answer { probability: examination.score.probability, withheld: verdict.is_err() })
         })
         .collect()
 }
