@@ -7,7 +7,7 @@ mod paired;
 mod weighted;
 
 use data::{Dataset, Label, Part, Sample, Subtype};
-use engine::{Model, ModelError};
+use engine::{Model, ModelError, judge::Input};
 use rayon::prelude::*;
 use serde::Serialize;
 
@@ -76,13 +76,14 @@ pub fn judged(data: &Dataset, indices: &[usize], scored: &[Scored]) -> Vec<Judge
     indices.iter().zip(scored).map(one).collect()
 }
 
-/// What the model says of the radiographs named, in their order.
+/// What the model says of the radiographs named, in their order, of those that a guard refuses as well.
 pub fn score(model: &Model, data: &Dataset, indices: &[usize]) -> Result<Vec<Scored>, ModelError> {
     indices
         .par_iter()
         .map(|&index| {
             let sample = &data.samples[index];
-            let probability = model.classify(&sample.pixels)?.probability;
+            let judgement = model.judge(&Input::unguarded(&sample.pixels))?;
+            let probability = judgement.examination.score.probability;
             Ok(Scored { positive: sample.label.positive(), probability })
         })
         .collect()
