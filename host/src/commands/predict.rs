@@ -12,17 +12,12 @@ use base::{
     files::{ReadError, read_radiograph, write_atomically},
     progress,
 };
-use decode::Radiograph;
-use engine::{Card, Examination, Model, Score};
+use engine::{Model, Score, judge::admit};
 use measure::occlusion::OcclusionError;
 use rayon::prelude::*;
 use report::heatmap;
 use serde_json::{Value, json};
-use shared::{
-    guard,
-    preprocess::Picture,
-    verdict::{Profile, Refusal, Verdict},
-};
+use shared::verdict::{Profile, Refusal, Verdict};
 use walkdir::WalkDir;
 
 use super::open::open_model;
@@ -171,40 +166,29 @@ fn judge(model: &Model, path: &Path, invert: bool, heatmap: bool) -> Result<Answ
         Err(ReadError::Refused(refusal)) => return Ok(Answer::Refused(refusal)),
         Err(ReadError::Io(error)) => return Ok(Answer::Unreadable(error)),
     };
-    let card = model.card();
-    let (radiograph, input) = match prepare(&bytes, card, invert) {
-        Ok(prepared) => prepared,
+    let radiograph = match decode::decode(&bytes) {
+        Ok(radiograph) => radiograph,
         Err(refusal) => return Ok(Answer::Refused(refusal)),
     };
-    let Examination { score, features, map } = model.examine(&input)?;
-    if let Err(refusal) = guard::check_features(&features, card.guard.as_ref()) {
-        return Ok(Answer::Refused(refusal));
-    }
+    let picture = if invert { radiograph.picture().inverted() } else { radiograph.picture() };
+    let card = model.card();
+    let input = match admit(&picture, card) {
+        Ok(input) => input,
+        Err(refusal) => return Ok(Answer::Refused(refusal)),
+    };
+    let judgement = model.judge(&input)?;
+    let verdict = match judgement.verdict {
+        Ok(verdict) => verdict,
+        Err(refusal) => return Ok(Answer::Refused(refusal)),
+    };
     let heatmap = if heatmap {
-        let picture = picture(&radiograph, invert);
         let size = [picture.width(), picture.height()];
-        let evidence = map.and_then(|map| map.evidence(card, size)).ok_or(OcclusionError::NoMap)?;
+        let evidence = judgement.evidence(card, size).ok_or(OcclusionError::NoMap)?;
         Some(heatmap::png(&picture, &evidence, card)?)
     } else {
         None
     };
-    Ok(Answer::Judged { input, score, verdict: card.point.verdict(score.probability), heatmap })
-}
-
-/// The radiograph and the model's input, if the image should be judged.
-fn prepare(bytes: &[u8], card: &Card, invert: bool) -> Result<(Radiograph, Vec<u8>), Refusal> {
-    let radiograph = decode::decode(bytes)?;
-    let picture = picture(&radiograph, invert);
-    guard::check_picture(&picture)?;
-    let input = picture.prepare(&card.contract);
-    guard::check_input(&input, &card.contract, card.guard.as_ref())?;
-    Ok((radiograph, input))
-}
-
-/// The radiograph as a positive.
-fn picture(radiograph: &Radiograph, invert: bool) -> Picture<'_> {
-    let picture = radiograph.picture();
-    if invert { picture.inverted() } else { picture }
+    Ok(Answer::Judged { input: input.into_pixels(), score: judgement.examination.score, verdict, heatmap })
 }
 
 fn write_csv(out: &mut impl Write, path: &Path, answer: &Answer) -> io::Result<()> {
