@@ -10,14 +10,16 @@ use std::{
     thread,
 };
 
-use engine::{Card, Examination, Model, ModelError};
+use engine::{
+    Card, Model, ModelError,
+    judge::{Input, Judgement, Prepared},
+};
 use shared::{
     evidence::Evidence,
-    guard,
     limits::MAX_PREVIEW_SIDE,
-    verdict::{Digest, Fault, ModelRefusal, Refusal, StudyId},
+    verdict::{Digest, Fault, ModelRefusal, Refusal, StudyId, Verdict},
 };
-use wire::{Image, ImageForm, ModelFile, Phase};
+use wire::{Image, ModelFile, Phase};
 
 use crate::screen::Preview;
 
@@ -29,8 +31,8 @@ pub trait Classifier: Send + Sync {
     fn digest(&self) -> Digest;
     /// How it is computed, in a few words.
     fn execution(&self) -> String;
-    /// Judges one input of `card().contract.len()` bytes, and tells what the answer rests on.
-    fn examine(&self, input: &[u8]) -> Result<Examination, ModelError>;
+    /// Judges an input that was made for this model's contract, as [`Model::judge`] does.
+    fn judge(&self, input: &Input<'_>) -> Result<Judgement, ModelError>;
 }
 
 impl Classifier for Model {
@@ -46,8 +48,8 @@ impl Classifier for Model {
         self.execution().summary()
     }
 
-    fn examine(&self, input: &[u8]) -> Result<Examination, ModelError> {
-        self.examine(input)
+    fn judge(&self, input: &Input<'_>) -> Result<Judgement, ModelError> {
+        self.judge(input)
     }
 }
 
@@ -86,6 +88,8 @@ pub struct Judged {
     pub evidence: Option<Evidence>,
     /// Probability of pneumonia.
     pub probability: f32,
+    /// What follows from it by the model's operating point.
+    pub verdict: Verdict,
 }
 
 /// Why there is no such answer.
@@ -169,46 +173,39 @@ impl Analyst {
 }
 
 fn judge(model: &dyn Classifier, image: &Image, report: &impl Fn(Report)) -> Result<Judged, Unjudged> {
-    let Card { contract, guard, .. } = model.card();
-    if let ImageForm::Prepared { contract: theirs, .. } = &image.begin.form
-        && theirs != contract
-    {
-        // It was announced before the model was replaced.
-        return Err(Refusal::ContractMismatch.into());
-    }
-    let decoded;
-    let (input, preview) = if let Some(prepared) = image.as_prepared() {
-        let preview =
-            Preview { width: prepared.preview_width, height: prepared.preview_height, pixels: prepared.preview.into() };
-        (prepared.input, preview)
+    let card = model.card();
+    let (prepared, preview) = if let Some(received) = image.as_prepared() {
+        let wire::Prepared { input, contract, preview, preview_width, preview_height } = received;
+        // The image may have been announced before the model was replaced.
+        let prepared = Prepared::received(input, &contract, &card.contract)?;
+        (prepared, Preview { width: preview_width, height: preview_height, pixels: preview.into() })
     } else {
         report(Report::Phase(Phase::Decoding));
         let radiograph = decode::decode(&image.bytes)?;
         let picture = radiograph.picture();
-        guard::check_picture(&picture)?;
+        let prepared = Prepared::of(&picture, &card.contract)?;
         let (pixels, width, height) = picture.preview(MAX_PREVIEW_SIDE);
-        decoded = picture.prepare(contract);
-        (decoded.as_slice(), Preview { width, height, pixels: pixels.into() })
+        (prepared, Preview { width, height, pixels: pixels.into() })
     };
     report(Report::Phase(Phase::Analysing));
-    guard::check_input(input, contract, guard.as_ref())?;
-    let examination = model.examine(input).map_err(|error| {
+    let input = prepared.admit(Some(card))?;
+    let judgement = model.judge(&input).map_err(|error| {
         crate::say(format_args!("{error}"));
         Unjudged::Failed(Fault::Inference)
     })?;
-    guard::check_features(&examination.features, guard.as_ref())?;
+    let verdict = judgement.verdict?;
     let study = image.begin.study.clone();
     let size = [preview.width, preview.height].map(u32::from);
-    let evidence = examination.map.and_then(|map| map.evidence(model.card(), size));
-    let probability = examination.score.probability;
-    Ok(Judged { study, image: image.source(), preview, evidence, probability })
+    let evidence = judgement.evidence(card, size);
+    let probability = judgement.examination.score.probability;
+    Ok(Judged { study, image: image.source(), preview, evidence, probability, verdict })
 }
 
 #[cfg(test)]
 mod tests {
     use std::io::Cursor;
 
-    use engine::Score;
+    use engine::{Examination, Score};
     use image::{GrayImage, ImageFormat, Luma};
     use shared::{
         contract::InputContract,
@@ -236,9 +233,10 @@ mod tests {
             "nothing".to_owned()
         }
 
-        fn examine(&self, input: &[u8]) -> Result<Examination, ModelError> {
+        fn judge(&self, input: &Input<'_>) -> Result<Judgement, ModelError> {
             let score = Score { logit: 0.0, probability: 0.5 };
-            Ok(Examination { score, features: vec![f32::from(input[0])], map: None })
+            let examination = Examination { score, features: vec![f32::from(input.pixels()[0])], map: None };
+            Ok(Judgement::of(examination, input, &self.0))
         }
     }
 
@@ -294,7 +292,9 @@ mod tests {
             let png = png.into_inner();
             let radiograph = decode::decode(&png).unwrap();
             let study = StudyId::default();
-            let prepared = Image::prepared(&radiograph.picture(), &CONTRACT, Digest::of(&png), study.clone());
+            let picture = radiograph.picture();
+            let prepared =
+                Image::prepared(picture.prepare(&CONTRACT), &picture, &CONTRACT, Digest::of(&png), study.clone());
             for image in [Image::file(png, study).unwrap(), prepared] {
                 let refused = judge(&narrow(), &image, &|_| ()).err();
                 assert_eq!(refused, expected.map(Unjudged::Refused));

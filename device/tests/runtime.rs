@@ -25,7 +25,10 @@ use device::{
     screen::{Display, Language, Rotation, display::Sinks},
     serial::{Pty, open_port},
 };
-use engine::{ActivationMap, Card, DEFAULT_MODEL, Examination, Grid, Model, ModelError, Score};
+use engine::{
+    ActivationMap, Card, DEFAULT_MODEL, Examination, Grid, Model, ModelError, Score,
+    judge::{Input, Judgement},
+};
 use image::{DynamicImage, GrayImage, ImageFormat, Luma, Rgb, RgbImage};
 use shared::{
     contract::InputContract,
@@ -66,7 +69,8 @@ impl Classifier for Brightness {
         "mean brightness".to_owned()
     }
 
-    fn examine(&self, input: &[u8]) -> Result<Examination, ModelError> {
+    fn judge(&self, asked: &Input<'_>) -> Result<Judgement, ModelError> {
+        let input = asked.pixels();
         assert_eq!(input.len(), CONTRACT.len());
         assert_ne!(input[0], 255, "white in the first place");
         let probability = input.iter().map(|&v| f32::from(v)).sum::<f32>() / (255.0 * input.len() as f32);
@@ -74,7 +78,8 @@ impl Classifier for Brightness {
         let grid = Grid { first: [8.0; 2], step: [16.0; 2], reach: [16.0; 2] };
         let values = vec![if input[8 * 16 + 8] > 200 { 10.0 } else { -10.0 }];
         let map = ActivationMap { rows: 1, columns: 1, values, bias: 0.0, grid };
-        Ok(Examination { score, features: Vec::new(), map: Some(map) })
+        let examination = Examination { score, features: Vec::new(), map: Some(map) };
+        Ok(Judgement::of(examination, asked, &self.0))
     }
 }
 
@@ -328,7 +333,8 @@ fn file_of(brightness: u8) -> Image {
 
 fn prepared(bytes: &[u8], contract: &InputContract) -> Image {
     let radiograph = decode::decode(bytes).unwrap();
-    Image::prepared(&radiograph.picture(), contract, Digest::of(bytes), study())
+    let picture = radiograph.picture();
+    Image::prepared(picture.prepare(contract), &picture, contract, Digest::of(bytes), study())
 }
 
 #[test]

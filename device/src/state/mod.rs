@@ -323,7 +323,7 @@ impl State {
                     model: self.digest,
                     probability: judged.probability,
                     point: self.card.point,
-                    verdict: self.card.point.verdict(judged.probability),
+                    verdict: judged.verdict,
                 })]
             }
             Err(Unjudged::Refused(refusal)) => {

@@ -23,7 +23,8 @@ fn image() -> Image {
 pub(super) fn judged(probability: f32) -> Input {
     let preview = Preview { width: 1, height: 1, pixels: vec![9].into() };
     let study = StudyId::new("ward-3").unwrap();
-    let judged = Judged { study, image: Digest::of(b"bytes"), preview, evidence: None, probability };
+    let verdict = state().card.point.verdict(probability);
+    let judged = Judged { study, image: Digest::of(b"bytes"), preview, evidence: None, probability, verdict };
     Input::Analysis(Report::Done(Box::new(Ok(judged))))
 }
 

@@ -8,13 +8,13 @@ use std::{
 };
 
 use base::files::{ReadError, read_radiograph};
+use engine::judge::Prepared;
 use indicatif::{HumanBytes, ProgressBar, ProgressStyle};
 use link::{Connection, LinkError, PortOptions, Sending};
 use report::SYNTHETIC_MODEL;
 use serde_json::{Value, json};
 use shared::{
     contract::InputContract,
-    guard,
     verdict::{Digest, Fault, Refusal, ResultRecord, StudyId},
 };
 use wire::{HostError, Image, Info, Outcome, Phase};
@@ -121,10 +121,8 @@ fn make_image(
         let radiograph = decode::decode(&bytes)?;
         let picture = radiograph.picture();
         // Colours cannot be seen any more once it is prepared; the box checks the rest, with its model's guard.
-        guard::check_picture(&picture)?;
-        let image = Image::prepared(&picture, &contract, Digest::of(&bytes), study.clone());
-        image.as_prepared().map_or(Ok(()), |prepared| guard::check_input(prepared.input, &contract, None))?;
-        Ok(image)
+        let input = Prepared::of(&picture, &contract)?.admit(None)?.into_pixels();
+        Ok(Image::prepared(input, &picture, &contract, Digest::of(&bytes), study.clone()))
     };
     thread::scope(|scope| {
         let worker = scope.spawn(prepare);

@@ -24,6 +24,8 @@ pub struct Image {
 pub struct Prepared<'a> {
     /// The model's input: `side * side` pixels.
     pub input: &'a [u8],
+    /// What it was prepared for.
+    pub contract: InputContract,
     /// A small picture for the screen: `preview_width * preview_height` grey pixels.
     pub preview: &'a [u8],
     /// Width of the preview.
@@ -43,10 +45,16 @@ impl Image {
         Ok(Self { begin, bytes })
     }
 
-    /// The model's input and a preview, made from a decoded picture. `source` is the digest of the file that the picture
-    /// was decoded from. `contract` must have been checked ([`InputContract::check`]).
-    pub fn prepared(picture: &Picture<'_>, contract: &InputContract, source: Digest, study: StudyId) -> Self {
-        let mut bytes = picture.prepare(contract);
+    /// The model's input and a preview of a decoded picture. `input` holds the `contract.len()` pixels that were prepared from
+    /// it for this contract; `source` is the digest of the file that it was decoded from.
+    pub fn prepared(
+        input: Vec<u8>,
+        picture: &Picture<'_>,
+        contract: &InputContract,
+        source: Digest,
+        study: StudyId,
+    ) -> Self {
+        let mut bytes = input;
         let (preview, preview_width, preview_height) = picture.preview(MAX_PREVIEW_SIDE);
         bytes.extend_from_slice(&preview);
         let form = ImageForm::Prepared { contract: *contract, preview_width, preview_height, source };
@@ -67,6 +75,6 @@ impl Image {
     pub fn as_prepared(&self) -> Option<Prepared<'_>> {
         let ImageForm::Prepared { contract, preview_width, preview_height, .. } = self.begin.form else { return None };
         let (input, preview) = self.bytes.split_at_checked(contract.len())?;
-        Some(Prepared { input, preview, preview_width, preview_height })
+        Some(Prepared { input, contract, preview, preview_width, preview_height })
     }
 }

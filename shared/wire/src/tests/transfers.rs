@@ -184,7 +184,7 @@ fn model(length: usize, seed: u64) -> ModelFile {
 fn prepared(seed: u64) -> Image {
     let pixels = noise(300 * 200, seed);
     let picture = Picture::new(Samples::U8(&pixels), Channels::Grey, 300, 200, 300).unwrap();
-    Image::prepared(&picture, &CONTRACT, Digest::of(&pixels), study())
+    Image::prepared(picture.prepare(&CONTRACT), &picture, &CONTRACT, Digest::of(&pixels), study())
 }
 
 #[test]
