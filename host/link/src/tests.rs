@@ -81,7 +81,7 @@ fn serve(mut port: TTYPort, stop: &AtomicBool, die_at: Option<u32>) -> Vec<BoxEv
                 BoxEvent::Update(file) => session.reply(Reply::Installed(install(file))),
                 BoxEvent::Asked(Question::Info) => session.reply(Reply::Answer(Answer::Info(info()))),
                 BoxEvent::Asked(Question::SetClock { unix_seconds: 0 }) => {
-                    session.reply(Reply::Failed(Fault::Internal))
+                    session.reply(Reply::Failed(Fault::Internal));
                 }
                 BoxEvent::Asked(Question::SetClock { .. }) => session.reply(Reply::Answer(Answer::ClockSet)),
                 // The first ten are kept no longer.

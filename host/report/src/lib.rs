@@ -1,9 +1,9 @@
 //! What people read: the reports of a [`training`], an [`evaluation`] and a [`study`], with [`plots`], and the
-//! [`heatmap`] of one radiograph.
+//! [`evidence_map`] of one radiograph.
 
 mod document;
 pub mod evaluation;
-pub mod heatmap;
+pub mod evidence_map;
 pub mod plots;
 pub mod study;
 pub mod training;

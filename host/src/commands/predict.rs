@@ -15,7 +15,7 @@ use base::{
 use engine::{Model, Score, judge::admit};
 use measure::occlusion::OcclusionError;
 use rayon::prelude::*;
-use report::heatmap;
+use report::evidence_map;
 use serde_json::{Value, json};
 use shared::verdict::{Profile, Refusal, Verdict};
 use walkdir::WalkDir;
@@ -53,12 +53,12 @@ pub struct Options {
     inputs: Option<PathBuf>,
     /// Also write a PNG file of the radiograph with an outline around what speaks for pneumonia to the model; of one radiograph
     #[arg(long = "evidence", alias = "heatmap", value_name = "FILE")]
-    heatmap: Option<PathBuf>,
+    evidence_map: Option<PathBuf>,
 }
 
 /// What became of a file.
 enum Answer {
-    Judged { input: Vec<u8>, score: Score, verdict: Verdict, heatmap: Option<Vec<u8>> },
+    Judged { input: Vec<u8>, score: Score, verdict: Verdict, evidence_map: Option<Vec<u8>> },
     Refused(Refusal),
     Unreadable(io::Error),
 }
@@ -70,8 +70,8 @@ pub fn run(options: Options) -> Result<Exit, Failure> {
         model.decide_by(profile).exit(Exit::Refused)?;
     }
     let files = walk(&options.paths)?;
-    if options.heatmap.is_some() && files.len() != 1 {
-        return Err(anyhow!("a heat map is of one radiograph, and there are {}: name one", files.len()))
+    if options.evidence_map.is_some() && files.len() != 1 {
+        return Err(anyhow!("an evidence map is of one radiograph, and there are {}: name one", files.len()))
             .exit(Exit::Usage);
     }
     let mut inputs = match &options.inputs {
@@ -90,17 +90,17 @@ pub fn run(options: Options) -> Result<Exit, Failure> {
     let mut exit = Exit::Done;
     for batch in files.chunks(BATCH) {
         let answers: Vec<Result<Answer, Failure>> =
-            batch.par_iter().map(|path| judge(&model, path, options.invert, options.heatmap.is_some())).collect();
+            batch.par_iter().map(|path| judge(&model, path, options.invert, options.evidence_map.is_some())).collect();
         // Lines and the bar would run into each other on a terminal.
         bar.suspend(|| {
             for (path, answer) in batch.iter().zip(answers) {
                 let answer = answer?;
                 match &answer {
-                    Answer::Judged { input, heatmap, .. } => {
+                    Answer::Judged { input, evidence_map, .. } => {
                         if let Some(inputs) = &mut inputs {
                             inputs.write_all(input)?;
                         }
-                        if let (Some(path), Some(png)) = (&options.heatmap, heatmap) {
+                        if let (Some(path), Some(png)) = (&options.evidence_map, evidence_map) {
                             write_atomically(path, png).with_context(|| {
                                 format!("cannot write {}: name a file in a folder that can be written", path.display())
                             })?;
@@ -160,7 +160,7 @@ fn walk(paths: &[PathBuf]) -> Result<Vec<PathBuf>, Failure> {
     Ok(files)
 }
 
-fn judge(model: &Model, path: &Path, invert: bool, heatmap: bool) -> Result<Answer, Failure> {
+fn judge(model: &Model, path: &Path, invert: bool, evidence_map: bool) -> Result<Answer, Failure> {
     let bytes = match read_radiograph(path) {
         Ok(bytes) => bytes,
         Err(ReadError::Refused(refusal)) => return Ok(Answer::Refused(refusal)),
@@ -181,14 +181,14 @@ fn judge(model: &Model, path: &Path, invert: bool, heatmap: bool) -> Result<Answ
         Ok(verdict) => verdict,
         Err(refusal) => return Ok(Answer::Refused(refusal)),
     };
-    let heatmap = if heatmap {
+    let evidence_map = if evidence_map {
         let size = [picture.width(), picture.height()];
         let evidence = judgement.evidence(card, size).ok_or(OcclusionError::NoMap)?;
-        Some(heatmap::png(&picture, &evidence, card)?)
+        Some(evidence_map::png(&picture, &evidence, card)?)
     } else {
         None
     };
-    Ok(Answer::Judged { input: input.into_pixels(), score: judgement.examination.score, verdict, heatmap })
+    Ok(Answer::Judged { input: input.into_pixels(), score: judgement.examination.score, verdict, evidence_map })
 }
 
 fn write_csv(out: &mut impl Write, path: &Path, answer: &Answer) -> io::Result<()> {
