@@ -17,7 +17,7 @@ use engine::{
 use shared::{
     evidence::Evidence,
     limits::MAX_PREVIEW_SIDE,
-    verdict::{Digest, Fault, ModelRefusal, Refusal, StudyId, Verdict},
+    verdict::{Digest, ExamId, Fault, ModelRefusal, Refusal, Verdict},
 };
 use wire::{Image, ModelFile, Phase};
 
@@ -79,7 +79,7 @@ impl Loaded {
 #[derive(Debug, Clone, PartialEq)]
 pub struct Judged {
     /// The host's name for the examination.
-    pub study: StudyId,
+    pub exam: ExamId,
     /// Digest of the image file.
     pub image: Digest,
     /// The image for the eye.
@@ -194,11 +194,11 @@ fn judge(model: &dyn Classifier, image: &Image, report: &impl Fn(Report)) -> Res
         Unjudged::Failed(Fault::Inference)
     })?;
     let verdict = judgement.verdict?;
-    let study = image.begin.study.clone();
+    let exam = image.begin.exam.clone();
     let size = [preview.width, preview.height].map(u32::from);
     let evidence = judgement.evidence(card, size);
     let probability = judgement.examination.score.probability;
-    Ok(Judged { study, image: image.source(), preview, evidence, probability, verdict })
+    Ok(Judged { exam, image: image.source(), preview, evidence, probability, verdict })
 }
 
 #[cfg(test)]
@@ -291,11 +291,11 @@ mod tests {
             picture.write_to(&mut png, ImageFormat::Png).unwrap();
             let png = png.into_inner();
             let radiograph = decode::decode(&png).unwrap();
-            let study = StudyId::default();
+            let exam = ExamId::default();
             let picture = radiograph.picture();
             let prepared =
-                Image::prepared(picture.prepare(&CONTRACT), &picture, &CONTRACT, Digest::of(&png), study.clone());
-            for image in [Image::file(png, study).unwrap(), prepared] {
+                Image::prepared(picture.prepare(&CONTRACT), &picture, &CONTRACT, Digest::of(&png), exam.clone());
+            for image in [Image::file(png, exam).unwrap(), prepared] {
                 let refused = judge(&narrow(), &image, &|_| ()).err();
                 assert_eq!(refused, expected.map(Unjudged::Refused));
             }

@@ -32,7 +32,7 @@ use engine::{
 use image::{DynamicImage, GrayImage, ImageFormat, Luma, Rgb, RgbImage};
 use shared::{
     contract::InputContract,
-    verdict::{Digest, Fault, ModelRefusal, OperatingPoint, Refusal, ResultRecord, StudyId, Verdict},
+    verdict::{Digest, ExamId, Fault, ModelRefusal, OperatingPoint, Refusal, ResultRecord, Verdict},
 };
 use wire::{
     Answer, CONNECT_FOR_MS, HostError, HostEvent, HostSession, Image, Info, Installed, MAX_FRAME, ModelFile, Outcome,
@@ -319,12 +319,12 @@ fn grey(value: u8) -> Vec<u8> {
     }))
 }
 
-fn study() -> StudyId {
-    StudyId::new("ward-3").unwrap()
+fn exam() -> ExamId {
+    ExamId::new("ward-3").unwrap()
 }
 
 fn file(bytes: &[u8]) -> Image {
-    Image::file(bytes.to_vec(), study()).unwrap()
+    Image::file(bytes.to_vec(), exam()).unwrap()
 }
 
 fn file_of(brightness: u8) -> Image {
@@ -334,7 +334,7 @@ fn file_of(brightness: u8) -> Image {
 fn prepared(bytes: &[u8], contract: &InputContract) -> Image {
     let radiograph = decode::decode(bytes).unwrap();
     let picture = radiograph.picture();
-    Image::prepared(picture.prepare(contract), &picture, contract, Digest::of(bytes), study())
+    Image::prepared(picture.prepare(contract), &picture, contract, Digest::of(bytes), exam())
 }
 
 #[test]

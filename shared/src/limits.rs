@@ -22,8 +22,8 @@ pub const MODEL_SIDE: core::ops::RangeInclusive<u16> = 16..=512;
 /// Longest side of the preview that accompanies a prepared image, in pixels.
 pub const MAX_PREVIEW_SIDE: u16 = 256;
 
-/// Longest study id, in bytes of ASCII.
-pub const MAX_STUDY_ID: usize = 64;
+/// Longest exam id, in bytes of ASCII.
+pub const MAX_EXAM_ID: usize = 64;
 
 /// Largest model file that is sent to the box, in bytes (4 MiB).
 pub const MAX_UPDATE_BYTES: u32 = 4 * 1024 * 1024;

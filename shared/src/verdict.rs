@@ -9,7 +9,7 @@ use core::{fmt, str::FromStr};
 use postcard_schema::Schema;
 use serde::{Deserialize, Serialize};
 
-use crate::limits::MAX_STUDY_ID;
+use crate::limits::MAX_EXAM_ID;
 
 /// What the box says of a radiograph. A research aid, not a diagnosis.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, Schema)]
@@ -306,18 +306,18 @@ codes! {
 
 /// An opaque name for an examination: up to 64 ASCII letters, digits, `.`, `_` and `-`. Never a patient's name.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize, Schema)]
-#[serde(try_from = "heapless::String<MAX_STUDY_ID>")]
-pub struct StudyId(heapless::String<MAX_STUDY_ID>);
+#[serde(try_from = "heapless::String<MAX_EXAM_ID>")]
+pub struct ExamId(heapless::String<MAX_EXAM_ID>);
 
-/// A study id that is too long or holds other characters than the permitted ones.
+/// An exam id that is too long or holds other characters than the permitted ones.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("a study id is at most 64 ASCII letters, digits, '.', '_' and '-'")]
-pub struct StudyIdError;
+#[error("an exam id is at most 64 ASCII letters, digits, '.', '_' and '-'")]
+pub struct ExamIdError;
 
-impl StudyId {
-    /// Checks and takes a study id; the empty one stands for none.
-    pub fn new(id: &str) -> Result<Self, StudyIdError> {
-        heapless::String::try_from(id).map_err(|_| StudyIdError)?.try_into()
+impl ExamId {
+    /// Checks and takes an exam id; the empty one stands for none.
+    pub fn new(id: &str) -> Result<Self, ExamIdError> {
+        heapless::String::try_from(id).map_err(|_| ExamIdError)?.try_into()
     }
 
     /// The id as text.
@@ -326,12 +326,12 @@ impl StudyId {
     }
 }
 
-impl TryFrom<heapless::String<MAX_STUDY_ID>> for StudyId {
-    type Error = StudyIdError;
+impl TryFrom<heapless::String<MAX_EXAM_ID>> for ExamId {
+    type Error = ExamIdError;
 
-    fn try_from(id: heapless::String<MAX_STUDY_ID>) -> Result<Self, StudyIdError> {
+    fn try_from(id: heapless::String<MAX_EXAM_ID>) -> Result<Self, ExamIdError> {
         let permitted = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'_' | b'-');
-        if id.bytes().all(permitted) { Ok(Self(id)) } else { Err(StudyIdError) }
+        if id.bytes().all(permitted) { Ok(Self(id)) } else { Err(ExamIdError) }
     }
 }
 
@@ -372,7 +372,8 @@ pub struct ResultRecord {
     /// Seconds since 1970 (UTC) as last set by a host; `None` if no host has set the clock since the start.
     pub unix_seconds: Option<u64>,
     /// The host's name for the examination.
-    pub study: StudyId,
+    #[serde(rename = "study")] // as in the schema of the wire, and so in its digest
+    pub exam: ExamId,
     /// Digest of the image file, also where only a prepared form was sent.
     pub image: Digest,
     /// Digest of the model file.
@@ -455,13 +456,13 @@ mod tests {
     }
 
     #[test]
-    fn study_ids_are_opaque_names() {
-        assert_eq!(StudyId::new("ward-3_0007.a").map(|s| s.as_str().len()), Ok(13));
-        assert_eq!(StudyId::new(""), Ok(StudyId::default()));
-        assert_eq!(StudyId::new("two words"), Err(StudyIdError));
-        assert_eq!(StudyId::new(&"x".repeat(65)), Err(StudyIdError));
-        assert_eq!(postcard::from_bytes::<StudyId>(b"\x06ward-3"), StudyId::new("ward-3").map_err(|_| unreachable!()));
-        assert!(postcard::from_bytes::<StudyId>(b"\x06ward 3").is_err(), "what is received is checked as well");
+    fn exam_ids_are_opaque_names() {
+        assert_eq!(ExamId::new("ward-3_0007.a").map(|s| s.as_str().len()), Ok(13));
+        assert_eq!(ExamId::new(""), Ok(ExamId::default()));
+        assert_eq!(ExamId::new("two words"), Err(ExamIdError));
+        assert_eq!(ExamId::new(&"x".repeat(65)), Err(ExamIdError));
+        assert_eq!(postcard::from_bytes::<ExamId>(b"\x06ward-3"), ExamId::new("ward-3").map_err(|_| unreachable!()));
+        assert!(postcard::from_bytes::<ExamId>(b"\x06ward 3").is_err(), "what is received is checked as well");
     }
 
     #[test]

@@ -10,7 +10,7 @@
 //! # The limit
 //!
 //! A file takes at most [`Limits::bytes`], 4 MiB, and at most [`Limits::files`], 8 of them, are kept (9 after a repair): 32 MiB. A result
-//! takes 94 to 171 bytes, most of all for two digests and the study's name. So at least the last 170,000 results are kept,
+//! takes 94 to 171 bytes, most of all for two digests and the exam id. So at least the last 170,000 results are kept,
 //! and 290,000 if they have no names.
 //!
 //! # Rotation, and what a loss of power leaves of it

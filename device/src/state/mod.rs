@@ -318,7 +318,7 @@ impl State {
                     number: self.records + 1,
                     boot: self.boot,
                     unix_seconds: self.clock.map(|(set, at)| set.saturating_add(now.saturating_sub(at) / 1000)),
-                    study: judged.study,
+                    exam: judged.exam,
                     image: judged.image,
                     model: self.digest,
                     probability: judged.probability,

@@ -1,6 +1,6 @@
 use shared::{
     contract::InputContract,
-    verdict::{OperatingPoint, Refusal, StudyId, Verdict},
+    verdict::{ExamId, OperatingPoint, Refusal, Verdict},
 };
 
 use super::*;
@@ -17,14 +17,14 @@ pub(super) fn state() -> State {
 }
 
 fn image() -> Image {
-    Image::file(b"bytes".to_vec(), StudyId::new("ward-3").unwrap()).unwrap()
+    Image::file(b"bytes".to_vec(), ExamId::new("ward-3").unwrap()).unwrap()
 }
 
 pub(super) fn judged(probability: f32) -> Input {
     let preview = Preview { width: 1, height: 1, pixels: vec![9].into() };
-    let study = StudyId::new("ward-3").unwrap();
+    let exam = ExamId::new("ward-3").unwrap();
     let verdict = state().card.point.verdict(probability);
-    let judged = Judged { study, image: Digest::of(b"bytes"), preview, evidence: None, probability, verdict };
+    let judged = Judged { exam, image: Digest::of(b"bytes"), preview, evidence: None, probability, verdict };
     Input::Analysis(Report::Done(Box::new(Ok(judged))))
 }
 

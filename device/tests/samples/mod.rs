@@ -18,7 +18,7 @@ use image::{
 use shared::{
     contract::InputContract,
     evidence::Evidence,
-    verdict::{Digest, Fault, OperatingPoint, Refusal, ResultRecord, StudyId, Verdict},
+    verdict::{Digest, ExamId, Fault, OperatingPoint, Refusal, ResultRecord, Verdict},
 };
 
 /// What the model that ships says of itself.
@@ -74,12 +74,12 @@ fn evidence(probability: f32) -> Option<Evidence> {
     Evidence::new([6; 2], (0..36).map(cell).collect(), [[23.0; 2], [16.0; 2]], &contract, [256, 208])
 }
 
-fn record(number: u64, probability: f32, study: &str) -> ResultRecord {
+fn record(number: u64, probability: f32, exam: &str) -> ResultRecord {
     ResultRecord {
         number,
         boot: 3,
         unix_seconds: None,
-        study: StudyId::new(study).unwrap_or_default(),
+        exam: ExamId::new(exam).unwrap_or_default(),
         image: Digest::of(b"image"),
         model: Digest::of(DEFAULT_MODEL),
         probability,
@@ -89,8 +89,8 @@ fn record(number: u64, probability: f32, study: &str) -> ResultRecord {
 }
 
 /// A result.
-pub(crate) fn result(probability: f32, study: &str) -> View {
-    let record = record(128, probability, study);
+pub(crate) fn result(probability: f32, exam: &str) -> View {
+    let record = record(128, probability, exam);
     View::Result { preview: preview(), evidence: evidence(probability).map(Box::new), record }
 }
 

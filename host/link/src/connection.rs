@@ -317,7 +317,7 @@ impl Drop for Connection {
 
 #[cfg(test)]
 mod tests {
-    use shared::verdict::{Digest, OperatingPoint, StudyId, Verdict};
+    use shared::verdict::{Digest, ExamId, OperatingPoint, Verdict};
 
     use super::*;
 
@@ -327,7 +327,7 @@ mod tests {
             number: 1,
             boot: 1,
             unix_seconds: None,
-            study: StudyId::default(),
+            exam: ExamId::default(),
             image: Digest::default(),
             model: Digest::default(),
             probability: 0.5,

@@ -16,7 +16,7 @@ use std::{
 use serialport::{SerialPort, SerialPortInfo, SerialPortType, TTYPort, UsbPortInfo};
 use shared::{
     contract::InputContract,
-    verdict::{Digest, Fault, ModelRefusal, OperatingPoint, Refusal, ResultRecord, StudyId, Verdict},
+    verdict::{Digest, ExamId, Fault, ModelRefusal, OperatingPoint, Refusal, ResultRecord, Verdict},
 };
 use wire::{
     Answer, BoxEvent, BoxSession, HostError, Image, Info, Installed, MAX_FRAME, ModelFile, Outcome, Question, Reply,
@@ -118,7 +118,7 @@ fn record(number: u64) -> ResultRecord {
         number,
         boot: 1,
         unix_seconds: None,
-        study: StudyId::default(),
+        exam: ExamId::default(),
         image: Digest::default(),
         model: Digest::of(b"model"),
         probability: 0.5,
@@ -145,7 +145,7 @@ fn info() -> Info {
 fn image(first: u8, length: usize) -> Image {
     let mut bytes: Vec<u8> = (0..length).map(|i| (i * i / 7) as u8).collect();
     bytes[0] = first;
-    Image::file(bytes, StudyId::default()).unwrap()
+    Image::file(bytes, ExamId::default()).unwrap()
 }
 
 #[test]

@@ -94,7 +94,7 @@ fn fields(record: &ResultRecord) -> [String; 9] {
         record.number.to_string(),
         record.unix_seconds.map(utc).unwrap_or_default(),
         record.boot.to_string(),
-        record.study.as_str().to_owned(),
+        record.exam.as_str().to_owned(),
         record.verdict.to_string(),
         record.verdict.code().to_string(),
         record.probability.to_string(),
@@ -111,7 +111,7 @@ fn to_text(record: &ResultRecord) -> String {
         record.verdict,
         record.probability,
         record.image,
-        record.study.as_str()
+        record.exam.as_str()
     );
     line.trim_end().to_owned()
 }
@@ -119,14 +119,14 @@ fn to_text(record: &ResultRecord) -> String {
 fn to_json(record: &ResultRecord) -> serde_json::Value {
     json!({
         "number": record.number, "time": record.unix_seconds.map(utc), "boot": record.boot,
-        "study": record.study.as_str(), "verdict": record.verdict.as_str(), "code": record.verdict.code(),
+        "study": record.exam.as_str(), "verdict": record.verdict.as_str(), "code": record.verdict.code(),
         "probability": record.probability, "image": record.image.to_string(), "model": record.model.to_string(),
     })
 }
 
 #[cfg(test)]
 mod tests {
-    use shared::verdict::{Digest, OperatingPoint, StudyId, Verdict};
+    use shared::verdict::{Digest, ExamId, OperatingPoint, Verdict};
 
     use super::*;
 
@@ -136,7 +136,7 @@ mod tests {
             number: 12,
             boot: 3,
             unix_seconds: Some(1_700_000_000),
-            study: StudyId::new("ward-3").unwrap(),
+            exam: ExamId::new("ward-3").unwrap(),
             image: Digest::of(b"abc"),
             model: Digest::of(b"m"),
             probability: 0.25,

@@ -15,7 +15,7 @@ use report::SYNTHETIC_MODEL;
 use serde_json::{Value, json};
 use shared::{
     contract::InputContract,
-    verdict::{Digest, Fault, Refusal, ResultRecord, StudyId},
+    verdict::{Digest, ExamId, Fault, Refusal, ResultRecord},
 };
 use wire::{HostError, Image, Info, Outcome, Phase};
 
@@ -30,8 +30,8 @@ pub struct Options {
     #[command(flatten)]
     port: PortOptions,
     /// Opaque name of the examination, kept with the results: letters, digits, '.', '_', '-'; never a patient's name
-    #[arg(long = "exam", alias = "study", value_name = "ID", default_value = "", hide_default_value = true, value_parser = StudyId::new)]
-    study: StudyId,
+    #[arg(long, alias = "study", value_name = "ID", default_value = "", hide_default_value = true, value_parser = ExamId::new)]
+    exam: ExamId,
     /// Prepare the images here and send only what the model needs and a small picture: for a slow line. The verdict is
     /// the same
     #[arg(long)]
@@ -43,7 +43,7 @@ pub struct Options {
 
 /// Sends radiographs to the box and prints its verdicts.
 pub fn run(options: Options) -> Result<Exit, Failure> {
-    let Options { files, port, study, prepared, json } = options;
+    let Options { files, port, exam, prepared, json } = options;
     let mut connection = Connection::open(&port).map_err(Failure::of_link)?;
     let info = greet(&mut connection).map_err(Failure::of_link)?;
     let contract = if prepared {
@@ -56,7 +56,7 @@ pub fn run(options: Options) -> Result<Exit, Failure> {
     for path in &files {
         let start = Instant::now();
         let answer = match read_radiograph(path) {
-            Ok(bytes) => match make_image(&mut connection, bytes, contract, &study) {
+            Ok(bytes) => match make_image(&mut connection, bytes, contract, &exam) {
                 Ok(Ok(image)) => transfer(&mut connection, path, image, &mut tally),
                 Ok(Err(refusal)) => Ok(Answer::Refused(refusal)),
                 Err(error) => Err(error),
@@ -114,15 +114,15 @@ fn make_image(
     connection: &mut Connection,
     bytes: Vec<u8>,
     contract: Option<InputContract>,
-    study: &StudyId,
+    exam: &ExamId,
 ) -> Result<Result<Image, Refusal>, LinkError> {
-    let Some(contract) = contract else { return Ok(Image::file(bytes, study.clone())) };
+    let Some(contract) = contract else { return Ok(Image::file(bytes, exam.clone())) };
     let prepare = || {
         let radiograph = decode::decode(&bytes)?;
         let picture = radiograph.picture();
         // Colours cannot be seen any more once it is prepared; the box checks the rest, with its model's guard.
         let input = Prepared::of(&picture, &contract)?.admit(None)?.into_pixels();
-        Ok(Image::prepared(input, &picture, &contract, Digest::of(&bytes), study.clone()))
+        Ok(Image::prepared(input, &picture, &contract, Digest::of(&bytes), exam.clone()))
     };
     thread::scope(|scope| {
         let worker = scope.spawn(prepare);
@@ -249,7 +249,7 @@ fn to_json(path: &Path, answer: &Answer, took: Duration, synthetic: bool) -> Val
             let Judged { record, bytes } = &**judged;
             json!({
                 "path": path, "verdict": record.verdict.as_str(), "code": record.verdict.code(),
-                "probability": record.probability, "record": record.number, "study": record.study.as_str(),
+                "probability": record.probability, "record": record.number, "study": record.exam.as_str(),
                 "image": record.image.to_string(), "model": record.model.to_string(), "bytes": bytes,
                 "synthetic_model": synthetic, "seconds": seconds,
             })
@@ -274,7 +274,7 @@ mod tests {
             number: 12,
             boot: 1,
             unix_seconds: None,
-            study: StudyId::default(),
+            exam: ExamId::default(),
             image: Digest::of(b"x"),
             model: Digest::of(b"m"),
             probability: 0.9287,

@@ -7,7 +7,7 @@ use shared::{
     contract::InputContract,
     limits::{MAX_IMAGE_BYTES, MAX_PREVIEW_SIDE},
     preprocess::Picture,
-    verdict::{Digest, Refusal, StudyId},
+    verdict::{Digest, ExamId, Refusal},
 };
 
 /// An image that is ready to be sent, or that has been received completely, its digest checked.
@@ -36,12 +36,12 @@ pub struct Prepared<'a> {
 
 impl Image {
     /// A file as it is. Refused if it is empty or longer than [`MAX_IMAGE_BYTES`]; nothing else is looked at.
-    pub fn file(bytes: Vec<u8>, study: StudyId) -> Result<Self, Refusal> {
+    pub fn file(bytes: Vec<u8>, exam: ExamId) -> Result<Self, Refusal> {
         let length = u32::try_from(bytes.len()).ok().filter(|&n| n <= MAX_IMAGE_BYTES).ok_or(Refusal::TooManyBytes)?;
         if length == 0 {
             return Err(Refusal::Empty);
         }
-        let begin = Begin { form: ImageForm::File, length, digest: Digest::of(&bytes), study };
+        let begin = Begin { form: ImageForm::File, length, digest: Digest::of(&bytes), exam };
         Ok(Self { begin, bytes })
     }
 
@@ -52,14 +52,14 @@ impl Image {
         picture: &Picture<'_>,
         contract: &InputContract,
         source: Digest,
-        study: StudyId,
+        exam: ExamId,
     ) -> Self {
         let mut bytes = input;
         let (preview, preview_width, preview_height) = picture.preview(MAX_PREVIEW_SIDE);
         bytes.extend_from_slice(&preview);
         let form = ImageForm::Prepared { contract: *contract, preview_width, preview_height, source };
         // At most 512² + 256² bytes.
-        let begin = Begin { form, length: bytes.len() as u32, digest: Digest::of(&bytes), study };
+        let begin = Begin { form, length: bytes.len() as u32, digest: Digest::of(&bytes), exam };
         Self { begin, bytes }
     }
 

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use shared::{
     contract::InputContract,
-    verdict::{Digest, Fault, ModelRefusal, OperatingPoint, Refusal, ResultRecord, StudyId},
+    verdict::{Digest, ExamId, Fault, ModelRefusal, OperatingPoint, Refusal, ResultRecord},
 };
 
 /// Version of the frames and of the conversation; raised when an old peer would misunderstand a new one.
@@ -53,7 +53,8 @@ pub struct Begin {
     /// Their digest.
     pub digest: Digest,
     /// The host's opaque name for the examination.
-    pub study: StudyId,
+    #[serde(rename = "study")]
+    pub exam: ExamId,
 }
 
 /// Announces an update: a model that the box is to install.

@@ -12,7 +12,7 @@ use std::{
 };
 
 use serde_json::Value;
-use shared::verdict::StudyId;
+use shared::verdict::ExamId;
 use system_tests::{
     PLAIN_MODEL, assert_same_answers, code, files, json_lines,
     line::Line,
@@ -151,7 +151,7 @@ fn acknowledged_results_outlive_every_power_cut() {
             check_journal(&machine, &acknowledged, sent);
             let mut line = Line::connect(&machine.port).unwrap();
             let bytes = std::fs::read(&radiographs.images[sent % 3]).unwrap();
-            let image = Image::file(bytes, StudyId::default()).unwrap();
+            let image = Image::file(bytes, ExamId::default()).unwrap();
             sent += 1;
             let mut analysing = None;
             let outcome = line.send(image, |event| match *event {

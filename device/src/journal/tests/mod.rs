@@ -3,8 +3,8 @@
 mod damage;
 
 use shared::{
-    limits::MAX_STUDY_ID,
-    verdict::{Digest, OperatingPoint, StudyId, Verdict},
+    limits::MAX_EXAM_ID,
+    verdict::{Digest, ExamId, OperatingPoint, Verdict},
 };
 
 use super::{entry::SHORTEST_RESULT, segment::MAGIC, *};
@@ -14,7 +14,7 @@ fn record(number: u64) -> ResultRecord {
         number,
         boot: 1,
         unix_seconds: Some(1_700_000_000),
-        study: StudyId::new("ward-3").unwrap(),
+        exam: ExamId::new("ward-3").unwrap(),
         image: Digest::of(&number.to_le_bytes()),
         model: Digest([7; 32]),
         probability: 0.75,
@@ -321,11 +321,11 @@ fn as_many_results_are_kept_as_is_said() {
         number: u64::from(u32::MAX),
         boot: u32::MAX,
         unix_seconds: Some(u64::from(u32::MAX)),
-        study: StudyId::new(&"x".repeat(MAX_STUDY_ID)).unwrap(),
+        exam: ExamId::new(&"x".repeat(MAX_EXAM_ID)).unwrap(),
         ..record(1)
     };
     let longest = Entry::Result(largest).encode().unwrap().len();
-    let shortest = ResultRecord { unix_seconds: None, study: StudyId::default(), ..record(1) };
+    let shortest = ResultRecord { unix_seconds: None, exam: ExamId::default(), ..record(1) };
     let shortest = Entry::Result(shortest).encode().unwrap().len();
     let Limits { bytes, files } = Limits::default();
     let kept = |entry: usize| (files as u64 - 1) * (bytes / entry as u64);

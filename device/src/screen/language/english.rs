@@ -32,7 +32,7 @@ pub(super) static WORDS: Words = Words {
     sensitivity: "{} of 100 pneumonias found",
     specificity: "{} of 100 normal X-rays recognised",
     measured_on: "at this threshold, on test images of one hospital",
-    study: "Study",
+    exam: "Exam",
     record: "Record",
     caption: ["Outlined: where the model looked.", "It is not a finding."],
     not_judged: "NOT JUDGED",

@@ -32,7 +32,7 @@ pub(super) static WORDS: Words = Words {
     sensitivity: "{} pneumonies trouvées sur 100",
     specificity: "{} images normales reconnues sur 100",
     measured_on: "à ce seuil, sur des images de test d'un seul hôpital",
-    study: "Examen",
+    exam: "Examen",
     record: "Résultat",
     caption: ["Contours : où le modèle a regardé.", "Ce n'est pas un diagnostic."],
     not_judged: "NON ANALYSÉE",

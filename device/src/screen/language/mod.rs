@@ -136,7 +136,7 @@ pub struct Words {
     /// Where those two were measured.
     pub measured_on: &'static str,
     /// Before the host's name for the examination.
-    pub study: &'static str,
+    pub exam: &'static str,
     /// Before the number of the result.
     pub record: &'static str,
     /// Below a radiograph on which evidence is drawn, in two lines.

@@ -32,7 +32,7 @@ pub(super) static WORDS: Words = Words {
     sensitivity: "{} de 100 pneumonias detetadas",
     specificity: "{} de 100 imagens normais reconhecidas",
     measured_on: "com este limiar, em imagens de teste de um só hospital",
-    study: "Exame",
+    exam: "Exame",
     record: "Registo",
     caption: ["Contornos: para onde o modelo olhou.", "Não é um diagnóstico."],
     not_judged: "NÃO ANALISADA",

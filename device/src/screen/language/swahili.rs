@@ -32,7 +32,7 @@ pub(super) static WORDS: Words = Words {
     sensitivity: "Nimonia {} kati ya 100 hugunduliwa",
     specificity: "Picha za kawaida {} kati ya 100 hutambuliwa",
     measured_on: "kwa kizingiti hiki, picha za majaribio za hospitali moja",
-    study: "Uchunguzi",
+    exam: "Uchunguzi",
     record: "Rekodi",
     caption: ["Mistari: mahali modeli ilipoangalia.", "Si utambuzi wa ugonjwa."],
     not_judged: "HAIKUCHAMBULIWA",

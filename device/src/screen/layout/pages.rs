@@ -31,7 +31,7 @@ impl Layout<'_> {
         }
     }
 
-    /// A past result: verdict and probability, then number, time, study and whether it is from another model, beside or below.
+    /// A past result: verdict and probability, then number, time, exam and whether it is from another model, beside or below.
     fn past(&mut self, row: Area, record: &ResultRecord, model: Digest) {
         let words = self.words();
         let inset = self.px(12.0);
@@ -71,7 +71,7 @@ impl Layout<'_> {
             self.line(marked, words.other_model, facts.right(), lower, Align::Right);
             room -= marked.width(words.other_model) + self.px(16.0);
         }
-        self.line(small, &small.shortened(record.study.as_str(), room), facts.left, lower, Align::Left);
+        self.line(small, &small.shortened(record.exam.as_str(), room), facts.left, lower, Align::Left);
     }
 
     /// What the box is, whom its model is made for, and how often that is right.
@@ -135,7 +135,7 @@ fn minutes(seconds: u64) -> String {
 
 #[cfg(test)]
 mod tests {
-    use shared::verdict::{OperatingPoint, StudyId, Verdict};
+    use shared::verdict::{ExamId, OperatingPoint, Verdict};
 
     use super::*;
     use crate::{
@@ -149,7 +149,7 @@ mod tests {
             number: 7,
             boot: 1,
             unix_seconds: None,
-            study: StudyId::default(),
+            exam: ExamId::default(),
             image: Digest::of(b"image"),
             model: Digest::of(model),
             probability: 0.9,

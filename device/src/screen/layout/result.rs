@@ -109,11 +109,11 @@ impl<'a> Layout<'a> {
     /// Which image it is.
     fn labels(&mut self, side: Area, record: &ResultRecord) {
         let words = self.words();
-        let study = if record.study.as_str().is_empty() { "-" } else { record.study.as_str() };
+        let exam = if record.exam.as_str().is_empty() { "-" } else { record.exam.as_str() };
         let number = record.number.to_string();
         let label = self.regular(14.0, QUIET);
-        let left = label.width(words.study).max(label.width(words.record)) + self.px(14.0);
-        for (n, (name, value)) in [(words.record, number.as_str()), (words.study, study)].into_iter().enumerate() {
+        let left = label.width(words.exam).max(label.width(words.record)) + self.px(14.0);
+        for (n, (name, value)) in [(words.record, number.as_str()), (words.exam, exam)].into_iter().enumerate() {
             let baseline = side.bottom() - self.px(2.0) - n as f32 * self.px(26.0);
             self.line(label, name, side.left, baseline, Align::Left);
             let style = self.bold(15.0, INK);

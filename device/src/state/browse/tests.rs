@@ -1,4 +1,4 @@
-use shared::verdict::{Digest, OperatingPoint, Refusal, ResultRecord, StudyId};
+use shared::verdict::{Digest, ExamId, OperatingPoint, Refusal, ResultRecord};
 use wire::{BoxEvent, Dropped};
 
 use super::*;
@@ -16,7 +16,7 @@ fn record(number: u64) -> ResultRecord {
         number,
         boot: 7,
         unix_seconds: None,
-        study: StudyId::default(),
+        exam: ExamId::default(),
         image: Digest::of(b"bytes"),
         model: Digest::of(b"model"),
         probability: 0.7,

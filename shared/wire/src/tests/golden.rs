@@ -1,10 +1,10 @@
 //! Golden bytes: a change here is a change of the protocol, and needs another [`PROTOCOL_VERSION`].
 
-use super::{super::*, CONTRACT, encoded_message, hex, info, record, study};
+use super::{super::*, CONTRACT, encoded_message, exam, hex, info, record};
 use shared::verdict::{Digest, Fault, ModelRefusal, Refusal};
 
 fn begin(form: ImageForm) -> ToBox {
-    ToBox::Begin(Begin { form, length: 70_000, digest: Digest([0xcc; 32]), study: study() })
+    ToBox::Begin(Begin { form, length: 70_000, digest: Digest([0xcc; 32]), exam: exam() })
 }
 
 fn chunk() -> Chunk {
@@ -146,7 +146,7 @@ fn greeting_of_this_version() {
 #[test]
 fn largest_messages_fit() {
     let long = |n: usize| "w".repeat(n);
-    let study = shared::verdict::StudyId::new(&long(64)).unwrap();
+    let exam = shared::verdict::ExamId::new(&long(64)).unwrap();
     let digest = Digest([0xff; 32]);
     let form =
         ImageForm::Prepared { contract: CONTRACT, preview_width: u16::MAX, preview_height: u16::MAX, source: digest };
@@ -155,7 +155,7 @@ fn largest_messages_fit() {
         number: u64::MAX,
         boot: u32::MAX,
         unix_seconds: Some(u64::MAX),
-        study: study.clone(),
+        exam: exam.clone(),
         ..record(1, digest)
     };
     let info = Info {
@@ -166,7 +166,7 @@ fn largest_messages_fit() {
         boot: u32::MAX,
         ..info()
     };
-    let begin = ToBox::Begin(Begin { form, length: u32::MAX, digest, study });
+    let begin = ToBox::Begin(Begin { form, length: u32::MAX, digest, exam });
     let to_box = [begin, ToBox::Chunk(chunk.clone()), ToBox::Results { from: u64::MAX, limit: u16::MAX }];
     let to_host = [ToHost::Chunk(chunk), ToHost::Record(record), ToHost::Info(info)];
     let mut lengths = to_box.iter().map(|m| encoded_message(m).len()).collect::<alloc::vec::Vec<_>>();

@@ -11,7 +11,7 @@ use core::fmt::Write;
 use super::*;
 use shared::{
     contract::{Fit, InputContract},
-    verdict::{Digest, OperatingPoint, ResultRecord, StudyId, Verdict},
+    verdict::{Digest, ExamId, OperatingPoint, ResultRecord, Verdict},
 };
 
 const CONTRACT: InputContract = InputContract { side: 64, fit: Fit::Stretch, scale: 0.5, zero_point: 3 };
@@ -21,7 +21,7 @@ fn record(number: u64, image: Digest) -> ResultRecord {
         number,
         boot: 7,
         unix_seconds: Some(1_700_000_000),
-        study: study(),
+        exam: exam(),
         image,
         model: Digest([0xbb; 32]),
         probability: 0.75,
@@ -30,8 +30,8 @@ fn record(number: u64, image: Digest) -> ResultRecord {
     }
 }
 
-fn study() -> StudyId {
-    StudyId::new("ward-3.a").unwrap()
+fn exam() -> ExamId {
+    ExamId::new("ward-3.a").unwrap()
 }
 
 fn info() -> Info {

@@ -4,9 +4,9 @@ use alloc::{format, string::String, vec, vec::Vec};
 
 use super::{
     super::{transport::Transport, *},
-    CONTRACT, Random, encoded_message, info,
+    CONTRACT, Random, encoded_message, exam, info,
     line::{Faults, Line},
-    noise, record, study,
+    noise, record,
 };
 use shared::{
     preprocess::{Channels, Picture, Samples},
@@ -166,7 +166,7 @@ impl World {
 }
 
 fn file(length: usize, seed: u64) -> Image {
-    Image::file(noise(length, seed), study()).unwrap()
+    Image::file(noise(length, seed), exam()).unwrap()
 }
 
 /// Files that begin with a zero are models.
@@ -184,7 +184,7 @@ fn model(length: usize, seed: u64) -> ModelFile {
 fn prepared(seed: u64) -> Image {
     let pixels = noise(300 * 200, seed);
     let picture = Picture::new(Samples::U8(&pixels), Channels::Grey, 300, 200, 300).unwrap();
-    Image::prepared(picture.prepare(&CONTRACT), &picture, &CONTRACT, Digest::of(&pixels), study())
+    Image::prepared(picture.prepare(&CONTRACT), &picture, &CONTRACT, Digest::of(&pixels), exam())
 }
 
 #[test]
@@ -540,9 +540,9 @@ fn prepared_image_comes_apart_again() {
     assert_eq!((parts.input.len(), parts.preview.len()), (64 * 64, 256 * 171));
     assert_eq!((parts.preview_width, parts.preview_height), (256, 171));
     assert_eq!(file(10, 1).as_prepared(), None);
-    assert_eq!(Image::file(vec![], study()), Err(Refusal::Empty));
+    assert_eq!(Image::file(vec![], exam()), Err(Refusal::Empty));
     let long = vec![0; shared::limits::MAX_IMAGE_BYTES as usize + 1];
-    assert_eq!(Image::file(long, study()), Err(Refusal::TooManyBytes));
+    assert_eq!(Image::file(long, exam()), Err(Refusal::TooManyBytes));
 }
 
 /// A host that says whatever a test wants.
@@ -623,7 +623,7 @@ fn messages_out_of_turn_are_a_protocol_fault() {
         let length = 64 * 64 + u32::from(width) * u32::from(height);
         ToBox::Begin(Begin { form, length, ..file(1, 1).begin })
     };
-    // A study id with a space is no message.
+    // An exam id with a space is no message.
     let mut bytes = encoded_message(&begin(100));
     let place = bytes.windows(8).position(|window| window == b"ward-3.a").unwrap();
     bytes[place + 4] = b' ';
