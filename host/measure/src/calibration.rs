@@ -10,7 +10,7 @@ use shared::{
 };
 
 use crate::{
-    logistic::{Line, Row},
+    logistic::{Line, Observation},
     statistics::{Confusion, Scored, refer_band},
 };
 
@@ -55,10 +55,9 @@ impl Calibrator {
             return Self::IDENTITY;
         }
         let target = |positive| if positive { (positives + 1.0) / (positives + 2.0) } else { 1.0 / (negatives + 2.0) };
-        let row =
-            |(&logit, &positive): (&f32, &bool)| Row { x: f64::from(logit), target: target(positive), weight: 1.0 };
-        let rows: Vec<Row> = logits.iter().zip(positive).map(row).collect();
-        let Line { slope, intercept } = Line::fit(&rows, (positives / negatives).ln());
+        let one = |(&logit, &positive): (&f32, &bool)| Observation::of(f64::from(logit), target(positive), 1.0);
+        let observations: Vec<_> = logits.iter().zip(positive).map(one).collect();
+        let Line { slope, intercept } = Line::fit(&observations, (positives / negatives).ln());
         if slope > 0.0 { Self { slope, intercept } } else { Self::IDENTITY }
     }
 }

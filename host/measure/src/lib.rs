@@ -6,14 +6,17 @@
 //! - [`calibration`]: probabilities that mean what they say, operating points, the band of *refer*;
 //! - [`guard`]: what the model should refuse, fitted and measured;
 //! - [`subtype`]: bacteria or virus;
-//! - [`statistics`]: the figures of the field. What else computes: [`algebra`] and [`logistic`].
+//! - [`figures`]: accuracy, AUROC and their like, of answers alone; [`statistics`]: counts and shares with their intervals,
+//!   the band of *refer*. What else computes: [`algebra`] and [`logistic`].
 
 pub mod algebra;
 pub mod calibration;
 pub mod evaluation;
+pub mod figures;
 pub mod guard;
 pub mod logistic;
 pub mod occlusion;
 pub mod robustness;
 pub mod statistics;
 pub mod subtype;
+mod weighted;

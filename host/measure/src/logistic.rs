@@ -1,17 +1,26 @@
-//! Logistic regression on one number: a straight line of log-odds.
+//! Logistic regression by Newton's method: on one number, a straight line of log-odds, and on many with a penalty.
 
-/// Steps of Newton's method at most; it takes less than ten.
+use crate::algebra::solve;
+
+/// Steps of Newton's method at most; it takes about ten.
 const STEPS: usize = 50;
 
-/// One observation.
+/// One observation: the log-odds are a weighted sum of the numbers `x`.
 #[derive(Clone, Copy, Debug)]
-pub struct Row {
-    /// What the log-odds are a line over.
-    pub x: f64,
+pub struct Observation<X> {
+    /// What the log-odds are a sum over; the last one is always 1.
+    pub x: X,
     /// What the probability should be, 0..=1.
     pub target: f64,
     /// How often it counts.
     pub weight: f64,
+}
+
+impl Observation<[f64; 2]> {
+    /// Of one number.
+    pub fn of(x: f64, target: f64, weight: f64) -> Self {
+        Self { x: [x, 1.0], target, weight }
+    }
 }
 
 /// Log-odds `slope · x + intercept`.
@@ -34,32 +43,30 @@ pub fn loss(log_odds: f64, target: f64) -> f64 {
 }
 
 impl Line {
-    fn loss(self, rows: &[Row]) -> f64 {
-        rows.iter().map(|row| row.weight * loss(self.slope * row.x + self.intercept, row.target)).sum()
+    fn loss(self, observations: &[Observation<[f64; 2]>]) -> f64 {
+        observations.iter().map(|one| one.weight * loss(self.slope * one.x[0] + self.intercept, one.target)).sum()
     }
 
     /// The line of the least loss, by Newton's method from a flat one through `intercept`. Targets that a threshold on `x`
     /// parts have none: then it is one of the steep ones.
-    pub fn fit(rows: &[Row], intercept: f64) -> Self {
+    pub fn fit(observations: &[Observation<[f64; 2]>], intercept: f64) -> Self {
         let mut best = Self { slope: 0.0, intercept };
-        let mut lowest = best.loss(rows);
+        let mut lowest = best.loss(observations);
+        let mut derivatives = Derivatives::new(2);
         for _ in 0..STEPS {
-            // Gradient and second derivatives, the latter kept from vanishing.
-            let (mut g, mut h) = ([0.0; 2], [1e-9, 0.0, 1e-9]);
-            for &Row { x, target, weight } in rows {
-                let p = 1.0 / (1.0 + (-(best.slope * x + best.intercept)).exp());
-                let (error, curvature) = (weight * (p - target), weight * (p * (1.0 - p)));
-                g = [g[0] + error * x, g[1] + error];
-                h = [h[0] + curvature * x * x, h[1] + curvature * x, h[2] + curvature];
-            }
-            let determinant = h[0] * h[2] - h[1] * h[1];
-            let step = [(h[2] * g[0] - h[1] * g[1]) / determinant, (h[0] * g[1] - h[1] * g[0]) / determinant];
+            derivatives.update(observations, &[best.slope, best.intercept], 0.0);
+            let Derivatives { gradient: g, hessian: h } = &derivatives;
+            // By Cramer's rule: the second derivatives may nearly vanish.
+            let determinant = h[0][0] * h[1][1] - h[1][0] * h[1][0];
+            let step =
+                [(h[1][1] * g[0] - h[1][0] * g[1]) / determinant, (h[0][0] * g[1] - h[1][0] * g[0]) / determinant];
             // Half the way, and half of that, until it leads down.
             let shorter = (0..20).map(|halvings| 0.5_f64.powi(halvings)).map(|length| Self {
                 slope: best.slope - length * step[0],
                 intercept: best.intercept - length * step[1],
             });
-            let Some((next, lower)) = shorter.map(|next| (next, next.loss(rows))).find(|(_, lower)| *lower < lowest)
+            let Some((next, lower)) =
+                shorter.map(|next| (next, next.loss(observations))).find(|(_, lower)| *lower < lowest)
             else {
                 break;
             };
@@ -70,6 +77,57 @@ impl Line {
             }
         }
         best
+    }
+}
+
+/// The weights of the least loss plus `penalty / 2` times the sum of their squares, all but the last; `None` without
+/// observations, or where there is no such least.
+pub fn fit_penalised(observations: &[Observation<Vec<f64>>], penalty: f64) -> Option<Vec<f64>> {
+    let count = observations.first()?.x.len();
+    let mut weights = vec![0.0; count];
+    for _ in 0..STEPS {
+        let mut derivatives = Derivatives::new(count);
+        derivatives.update(observations, &weights, penalty);
+        let step = solve(derivatives.hessian, derivatives.gradient)?;
+        weights.iter_mut().zip(&step).for_each(|(weight, step)| *weight -= step);
+        if step.iter().all(|step| step.abs() < 1e-9) {
+            break;
+        }
+    }
+    Some(weights)
+}
+
+/// First and second derivatives of the loss by the weights.
+struct Derivatives {
+    gradient: Vec<f64>,
+    /// Its lower half, row by row.
+    hessian: Vec<Vec<f64>>,
+}
+
+impl Derivatives {
+    fn new(count: usize) -> Self {
+        Self { gradient: vec![0.0; count], hessian: (1..=count).map(|length| vec![0.0; length]).collect() }
+    }
+
+    fn update<X: AsRef<[f64]>>(&mut self, observations: &[Observation<X>], weights: &[f64], penalty: f64) {
+        let last = weights.len() - 1;
+        for (i, (gradient, row)) in self.gradient.iter_mut().zip(&mut self.hessian).enumerate() {
+            let penalty = if i < last { penalty } else { 0.0 };
+            *gradient = penalty * weights[i];
+            row.fill(0.0);
+            // Kept from vanishing.
+            row[i] = penalty.max(1e-9);
+        }
+        for Observation { x, target, weight } in observations {
+            let x = x.as_ref();
+            let z: f64 = x.iter().zip(weights).map(|(x, weight)| x * weight).sum();
+            let p = 1.0 / (1.0 + (-z).exp());
+            let (error, curvature) = (weight * (p - target), weight * (p * (1.0 - p)));
+            for ((value, gradient), row) in x.iter().zip(&mut self.gradient).zip(&mut self.hessian) {
+                *gradient += error * value;
+                row.iter_mut().zip(x).for_each(|(sum, other)| *sum += curvature * value * other);
+            }
+        }
     }
 }
 
@@ -90,12 +148,12 @@ mod tests {
     #[test]
     fn the_line_goes_through_the_shares_and_weights_are_copies() {
         // Of 1 and of −1 three in four are as their sign says: the line goes through ln 3 and −ln 3.
-        let row = |x, target, weight| Row { x, target, weight };
+        let row = Observation::of;
         let rows = [row(1.0, 1.0, 3.0), row(1.0, 0.0, 1.0), row(-1.0, 1.0, 1.0), row(-1.0, 0.0, 3.0)];
         let line = Line::fit(&rows, 0.0);
         assert!((line.slope - 3.0_f64.ln()).abs() < 1e-9 && line.intercept.abs() < 1e-9, "{line:?}");
-        let copies: Vec<Row> =
-            rows.iter().flat_map(|one| vec![row(one.x, one.target, 1.0); one.weight as usize]).collect();
+        let copies: Vec<_> =
+            rows.iter().flat_map(|one| vec![row(one.x[0], one.target, 1.0); one.weight as usize]).collect();
         let same = Line::fit(&copies, 0.0);
         assert!((line.slope - same.slope).abs() < 1e-9 && (line.intercept - same.intercept).abs() < 1e-9, "{same:?}");
     }

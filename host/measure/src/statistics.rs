@@ -1,4 +1,4 @@
-//! How good a classifier is: confusion, accuracy, sensitivity, specificity, AUROC, intervals; the band of uncertainty.
+//! Counts of decisions, proportions with their intervals, and the band of uncertainty.
 //!
 //! Positive means pneumonia throughout.
 
@@ -97,108 +97,6 @@ impl Proportion {
     }
 }
 
-/// The figures of a model on a set of radiographs.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Figures {
-    /// Number of radiographs.
-    pub images: usize,
-    /// Probability at or above which the decision is pneumonia.
-    pub threshold: f32,
-    /// The decisions.
-    pub confusion: Confusion,
-    /// Share of right decisions; `None` without images.
-    pub accuracy: Option<Proportion>,
-    /// Share of those with pneumonia that are found; `None` without any.
-    pub sensitivity: Option<Proportion>,
-    /// Share of the normal ones that are called so; `None` without any.
-    pub specificity: Option<Proportion>,
-    /// Area under the receiver operating characteristic; `None` with one class only.
-    pub auroc: Option<f64>,
-}
-
-impl Figures {
-    /// Computes the figures at `threshold`.
-    pub fn of(scored: &[Scored], threshold: f32) -> Self {
-        let confusion = Confusion::at(scored, threshold);
-        let right = confusion.true_positives + confusion.true_negatives;
-        Self {
-            images: scored.len(),
-            threshold,
-            confusion,
-            accuracy: Proportion::of(right, scored.len()),
-            sensitivity: Proportion::of(confusion.true_positives, confusion.positives()),
-            specificity: Proportion::of(confusion.true_negatives, confusion.negatives()),
-            auroc: auroc(scored),
-        }
-    }
-}
-
-/// How far probabilities can be taken at their word.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Calibration {
-    /// Mean squared difference of probability and truth (Brier, Mon. Weather Rev. 78 (1950) 1); 0.25 for always one half.
-    pub brier: f64,
-    /// Mean difference of probability and share of pneumonia over ten bins of equal width, each weighted by its
-    /// radiographs (Naeini et al., AAAI 2015).
-    pub expected_error: f64,
-}
-
-impl Calibration {
-    /// Measures the probabilities; all zero without radiographs.
-    pub fn of(scored: &[Scored]) -> Self {
-        let mut bins = [(0.0, 0.0); 10];
-        let mut squares = 0.0;
-        for s in scored {
-            let (probability, truth) = (f64::from(s.probability), f64::from(u8::from(s.positive)));
-            squares += (probability - truth).powi(2);
-            let bin = &mut bins[((probability * 10.0) as usize).min(9)];
-            bin.0 += probability;
-            bin.1 += truth;
-        }
-        let images = scored.len().max(1) as f64;
-        let apart: f64 = bins.iter().map(|(probability, truth): &(f64, f64)| (probability - truth).abs()).sum();
-        Self { brier: squares / images, expected_error: apart / images }
-    }
-}
-
-/// Area under the receiver operating characteristic: the chance that a radiograph with pneumonia scores above a normal
-/// one, ties counting half (the Mann-Whitney statistic over the product of the class sizes).
-pub fn auroc(scored: &[Scored]) -> Option<f64> {
-    let positives = scored.iter().filter(|s| s.positive).count();
-    let negatives = scored.len() - positives;
-    if positives == 0 || negatives == 0 {
-        return None;
-    }
-    // Twice the number of (positive, negative) pairs in the right order: an integer, hence exact.
-    let (mut twice, mut negatives_below) = (0_u64, 0_u64);
-    for tied in descending(scored).chunk_by(|a, b| a.probability == b.probability).rev() {
-        let positive = tied.iter().filter(|s| s.positive).count() as u64;
-        let negative = tied.len() as u64 - positive;
-        twice += positive * (2 * negatives_below + negative);
-        negatives_below += negative;
-    }
-    Some(twice as f64 / (2 * positives as u64 * negatives as u64) as f64)
-}
-
-/// The receiver operating characteristic from (0, 0) to (1, 1): pairs of false-positive and true-positive rate, one for
-/// each distinct probability. Empty with one class only.
-pub fn roc(scored: &[Scored]) -> Vec<(f64, f64)> {
-    let positives = scored.iter().filter(|s| s.positive).count();
-    let negatives = scored.len() - positives;
-    if positives == 0 || negatives == 0 {
-        return Vec::new();
-    }
-    let mut curve = vec![(0.0, 0.0)];
-    let (mut found, mut alarms) = (0_usize, 0_usize);
-    for tied in descending(scored).chunk_by(|a, b| a.probability == b.probability) {
-        let positive = tied.iter().filter(|s| s.positive).count();
-        found += positive;
-        alarms += tied.len() - positive;
-        curve.push((alarms as f64 / negatives as f64, found as f64 / positives as f64));
-    }
-    curve
-}
-
 fn descending(scored: &[Scored]) -> Vec<Scored> {
     let mut sorted = scored.to_vec();
     sorted.sort_by(|a, b| b.probability.total_cmp(&a.probability));
@@ -245,18 +143,6 @@ mod tests {
     }
 
     #[test]
-    fn calibration_of_a_small_set() {
-        let scored = [(true, 0.75), (true, 0.75), (false, 0.75), (true, 0.75), (false, 0.0), (true, 1.0)]
-            .map(|(positive, probability)| Scored { positive, probability });
-        let calibration = Calibration::of(&scored);
-        // One bin of four at 0.75 with three of them true: no error there, nor in the bins of 0 and 1.
-        assert!(calibration.expected_error.abs() < 1e-12);
-        assert!((calibration.brier - (3.0 * 0.0625 + 0.5625) / 6.0).abs() < 1e-12);
-        let sure = [Scored { positive: false, probability: 1.0 }];
-        assert_eq!(Calibration::of(&sure), Calibration { brier: 1.0, expected_error: 1.0 });
-    }
-
-    #[test]
     fn wilson_interval_of_the_study() {
         // 839 of 879, computed from the formula by other means.
         let p = Proportion::of(839, 879).unwrap();
@@ -266,26 +152,6 @@ mod tests {
         assert_eq!(Proportion::of(0, 0), None);
         assert_eq!(Proportion::of(0, 10).unwrap().low, 0.0);
         assert!((Proportion::of(10, 10).unwrap().high - 1.0).abs() < 1e-12);
-    }
-
-    #[test]
-    fn figures_of_a_small_set() {
-        let s = scored(&[(true, 0.9), (true, 0.5), (true, 0.2), (false, 0.6), (false, 0.1)]);
-        let figures = Figures::of(&s, 0.5);
-        let expected = Confusion { true_positives: 2, false_positives: 1, true_negatives: 1, false_negatives: 1 };
-        assert_eq!(figures.confusion, expected);
-        assert_eq!(figures.accuracy.unwrap().value, 0.6);
-        assert_eq!(figures.sensitivity.unwrap().value, 2.0 / 3.0);
-        assert_eq!(figures.specificity.unwrap().value, 0.5);
-        // Pairs in order: 0.9 beats both, 0.5 beats one, 0.2 beats one.
-        assert_eq!(figures.auroc, Some(4.0 / 6.0));
-    }
-
-    #[test]
-    fn ties_count_half() {
-        assert_eq!(auroc(&scored(&[(true, 0.5), (false, 0.5)])), Some(0.5));
-        assert_eq!(auroc(&scored(&[(true, 0.5), (true, 0.7), (false, 0.5), (false, 0.1)])), Some(3.5 / 4.0));
-        assert_eq!(auroc(&scored(&[(true, 0.5)])), None);
     }
 
     #[test]
@@ -318,16 +184,6 @@ mod tests {
     }
 
     proptest! {
-        #[test]
-        fn auroc_is_the_area_under_the_curve(s in any_scored()) {
-            let curve = roc(&s);
-            let area: f64 = curve.windows(2).map(|w| (w[1].0 - w[0].0) * (w[0].1 + w[1].1) / 2.0).sum();
-            match auroc(&s) {
-                Some(a) => prop_assert!((a - area).abs() < 1e-9, "{a} {area}"),
-                None => prop_assert!(curve.is_empty()),
-            }
-        }
-
         #[test]
         fn band_is_ordered_and_keeps_its_promise(s in any_scored(), wanted in 0.5..1.0) {
             let point = refer_band(&s, 0.5, wanted);

@@ -3,15 +3,14 @@
 //! The network itself is not changed by it. Whether the answer may be shown is another question: see [`BAR`].
 
 use data::{Dataset, Label, Subtype};
-use engine::{Card, Model, ModelError, Subtypes};
+use engine::{Model, ModelError, Subtypes};
 use rayon::prelude::*;
 use serde::Serialize;
 use shared::verdict::OperatingPoint;
 
 use crate::{
-    algebra::solve,
     evaluation::{Estimate, Judged, Measurement},
-    logistic::{self, sigmoid},
+    logistic::{self, Observation, sigmoid},
 };
 
 /// The lower end of the 95 % interval of the AUROC between the two kinds that a model must reach before a screen may name
@@ -51,8 +50,7 @@ pub fn measure(model: &Model, data: &Dataset, indices: &[usize]) -> Result<Optio
         Some(judged)
     };
     let judged: Vec<Judged> = indices.par_iter().filter_map(judge).collect::<Result<_, _>>()?;
-    let card = Card { point: OperatingPoint::HALF, points: None, ..model.card().clone() };
-    let estimates = Measurement::of(&judged, &card).estimates;
+    let estimates = Measurement::of(&judged, OperatingPoint::HALF, None).estimates;
     let lowest = estimates.auroc.and_then(|auroc| auroc.by_patient).map(|interval| interval.low);
     Ok(Some(Told {
         images: judged.len(),
@@ -65,9 +63,6 @@ pub fn measure(model: &Model, data: &Dataset, indices: &[usize]) -> Result<Optio
 
 /// Penalties of the squared weights of standardised features that are tried, in units of one radiograph's loss.
 const PENALTIES: [f64; 4] = [1.0, 10.0, 100.0, 1000.0];
-
-/// Steps of Newton's method at most; it takes about ten.
-const STEPS: usize = 50;
 
 /// Fits on the radiographs `train` with pneumonia of a known kind, with the penalty that does best on those of
 /// `validation`. `None` where the model has no features or a part lacks a kind.
@@ -83,9 +78,9 @@ pub fn fit(
         return Ok(None);
     }
     let scale = Scale::of(&train);
-    let standard: Vec<(Vec<f64>, bool)> = train.iter().map(|row| (scale.apply(&row.features), row.virus)).collect();
+    let standard = scale.observations(&train);
     let candidates = PENALTIES.into_iter().filter_map(|penalty| {
-        let subtypes = scale.undo(&regress(&standard, penalty)?);
+        let subtypes = scale.undo(&logistic::fit_penalised(&standard, penalty)?);
         Some((loss(&subtypes, &validation), subtypes))
     });
     Ok(candidates.min_by(|(a, _), (b, _)| a.total_cmp(b)).map(|(_, subtypes)| subtypes))
@@ -127,6 +122,11 @@ impl Scale {
         standard.chain([1.0]).collect()
     }
 
+    fn observations(&self, rows: &[Row]) -> Vec<Observation<Vec<f64>>> {
+        let target = |row: &Row| f64::from(u8::from(row.virus));
+        rows.iter().map(|row| Observation { x: self.apply(&row.features), target: target(row), weight: 1.0 }).collect()
+    }
+
     /// Weights of standardised features as weights of the features themselves.
     fn undo(&self, weights: &[f64]) -> Subtypes {
         let scaled: Vec<f64> = weights.iter().zip(&self.0).map(|(weight, (_, deviation))| weight / deviation).collect();
@@ -145,35 +145,6 @@ fn loss(subtypes: &Subtypes, rows: &[Row]) -> f64 {
     rows.iter().map(one).sum::<f64>() / rows.len() as f64
 }
 
-/// Logistic regression with `penalty / 2` times the sum of the squared weights, all but the last, by Newton's method.
-fn regress(rows: &[(Vec<f64>, bool)], penalty: f64) -> Option<Vec<f64>> {
-    let count = rows.first()?.0.len();
-    let mut weights = vec![0.0; count];
-    for _ in 0..STEPS {
-        let mut gradient: Vec<f64> = weights.iter().map(|weight| penalty * weight).collect();
-        gradient[count - 1] = 0.0;
-        let mut hessian = vec![vec![0.0; count]; count];
-        for (i, row) in hessian.iter_mut().enumerate() {
-            row[i] = if i + 1 < count { penalty } else { 1e-9 };
-        }
-        for (x, virus) in rows {
-            let z: f64 = x.iter().zip(&weights).map(|(x, weight)| x * weight).sum();
-            let p = 1.0 / (1.0 + (-z).exp());
-            let (error, curvature) = (p - f64::from(u8::from(*virus)), p * (1.0 - p));
-            for (i, value) in x.iter().enumerate() {
-                gradient[i] += error * value;
-                hessian[i][..=i].iter_mut().zip(x).for_each(|(sum, other)| *sum += curvature * value * other);
-            }
-        }
-        let step = solve(hessian, gradient)?;
-        weights.iter_mut().zip(&step).for_each(|(weight, step)| *weight -= step);
-        if step.iter().all(|step| step.abs() < 1e-9) {
-            break;
-        }
-    }
-    Some(weights)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -189,11 +160,11 @@ mod tests {
             rows.push(Row { features: vec![3.0 * x + 7.0, 4.0], virus });
         }
         let scale = Scale::of(&rows);
-        let standard: Vec<_> = rows.iter().map(|row| (scale.apply(&row.features), row.virus)).collect();
-        let subtypes = scale.undo(&regress(&standard, 1.0).unwrap());
+        let standard = scale.observations(&rows);
+        let subtypes = scale.undo(&logistic::fit_penalised(&standard, 1.0).unwrap());
         let at = |x: f32| subtypes.virus_logit(&[3.0 * x + 7.0, 4.0]).unwrap();
         assert!((at(0.0) + 0.5).abs() < 0.1 && (at(1.0) - 1.0).abs() < 0.15, "{} {}", at(0.0), at(1.0));
-        let flat = scale.undo(&regress(&standard, 1e9).unwrap());
+        let flat = scale.undo(&logistic::fit_penalised(&standard, 1e9).unwrap());
         assert!((flat.virus_logit(&[10.0, 4.0]).unwrap() - flat.virus_logit(&[7.0, 4.0]).unwrap()).abs() < 1e-3);
         assert!(loss(&subtypes, &rows) < loss(&flat, &rows));
     }

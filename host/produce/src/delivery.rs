@@ -10,8 +10,9 @@ use learn::network::Layers;
 use measure::{
     calibration::{Calibrator, RIGHT_OUTSIDE_BAND, operating_points, outlines},
     evaluation::score,
+    figures::Figures,
     guard,
-    statistics::{Figures, Proportion, Scored, flips, refer_band},
+    statistics::{Proportion, Scored, flips, refer_band},
     subtype,
 };
 use prost::Message;

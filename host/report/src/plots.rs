@@ -3,7 +3,10 @@
 use std::ops::Range;
 
 use learn::training::EpochMetrics;
-use measure::statistics::{self, Confusion, Figures, Scored};
+use measure::{
+    figures::{self, Figures},
+    statistics::{Confusion, Scored},
+};
 use plotters::{
     coord::{Shift, types::RangedCoordf64},
     prelude::*,
@@ -329,7 +332,7 @@ pub(crate) fn roc(lists: &[(&str, &Figures, &[Scored])], title: &str) -> Result<
     for ((name, figures, scored), colour) in lists.iter().zip(PALETTE[1..].iter().cycle()) {
         let auroc = figures.auroc.map_or_else(String::new, |a| format!(": AUROC {a:.3}"));
         let width = if lists.len() == 2 && series.len() == 1 { 4 } else { 2 };
-        let mut line = Line::new(&format!("{name}{auroc}"), *colour, width, thinned(statistics::roc(scored)));
+        let mut line = Line::new(&format!("{name}{auroc}"), *colour, width, thinned(figures::roc(scored)));
         if let (Some(sensitivity), Some(specificity)) = (figures.sensitivity, figures.specificity) {
             line.dots = vec![(1.0 - specificity.value, sensitivity.value)];
         }

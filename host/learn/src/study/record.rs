@@ -4,7 +4,7 @@ use std::{io, path::Path};
 
 use base::files;
 use data::PartCount;
-use measure::statistics::{Figures, Scored};
+use measure::{figures::Figures, statistics::Scored};
 use serde::{Deserialize, Serialize};
 
 use crate::training::{EpochMetrics, Recipe};

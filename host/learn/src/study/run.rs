@@ -17,10 +17,7 @@ use base::{
     files,
 };
 use data::{Dataset, PartCount, split::Split};
-use measure::{
-    logistic::sigmoid,
-    statistics::{Figures, Scored},
-};
+use measure::{figures::Figures, logistic::sigmoid, statistics::Scored};
 use rayon::ThreadPoolBuilder;
 use shared::verdict::Digest;
 

@@ -67,6 +67,20 @@ pub struct Estimate {
 }
 
 impl Estimate {
+    /// From the value on all radiographs and those on the resamples. `None` where the former is not defined.
+    pub(crate) fn of(value: Option<Value>, resamples: impl ExactSizeIterator<Item = Option<Value>>) -> Option<Self> {
+        let value = value?;
+        let least = DEFINED * resamples.len() as f64;
+        let drawn: Vec<f64> = resamples.filter_map(|value| Some(value?.number())).collect();
+        let wilson = match value {
+            Value::Share(part, whole) => Proportion::of(part, whole).map(|p| Interval { low: p.low, high: p.high }),
+            Value::Number(_) => None,
+        };
+        let value = value.number();
+        let by_patient = if drawn.len() as f64 >= least { Interval::around(value, drawn) } else { None };
+        Some(Self { value, by_patient, wilson })
+    }
+
     /// The interval to read, and whether it is Wilson's: that where the bootstrap knows no chance.
     pub fn interval(&self) -> Option<(Interval, bool)> {
         let chance = self.by_patient.filter(|interval| interval.low < interval.high);
@@ -150,23 +164,6 @@ impl Patients {
     }
 }
 
-/// Estimates from what measures come to on all radiographs and on the resamples, each in the same order.
-pub(crate) fn estimates(values: &[Option<Value>], resamples: &[Vec<Option<Value>>]) -> Vec<Option<Estimate>> {
-    let estimate = |(i, value): (usize, &Option<Value>)| {
-        let value = (*value)?;
-        let drawn: Vec<f64> = resamples.iter().filter_map(|values| Some(values[i]?.number())).collect();
-        let defined = drawn.len() as f64 >= DEFINED * resamples.len() as f64;
-        let wilson = match value {
-            Value::Share(part, whole) => Proportion::of(part, whole).map(|p| Interval { low: p.low, high: p.high }),
-            Value::Number(_) => None,
-        };
-        let value = value.number();
-        let by_patient = if defined { Interval::around(value, drawn) } else { None };
-        Some(Estimate { value, by_patient, wilson })
-    };
-    values.iter().enumerate().map(estimate).collect()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -225,20 +222,22 @@ mod tests {
     fn a_single_patient_has_no_interval() {
         let images = [judged("a", true, 0.9), judged("a", true, 0.1), judged("b", false, 0.1), judged("c", false, 0.2)];
         assert!(Patients::of(&images).resample(|_| ()).is_empty());
-        let [share, number] = estimates(&[Value::share(1, 2), Some(Value::Number(3.0))], &[])[..] else { panic!() };
-        let share = share.unwrap();
+        let none = std::iter::empty::<Option<Value>>();
+        let share = Estimate::of(Value::share(1, 2), none.clone()).unwrap();
         assert_eq!((share.value, share.by_patient), (0.5, None));
         assert!(share.wilson.unwrap().low > 0.0);
+        let number = Estimate::of(Some(Value::Number(3.0)), none);
         assert_eq!(number, Some(Estimate { value: 3.0, by_patient: None, wilson: None }));
     }
 
     #[test]
     fn figures_that_are_rarely_defined_have_no_interval() {
-        let some = vec![Some(Value::Number(1.0))];
-        let mut resamples = vec![some.clone(); 95];
-        resamples.extend(vec![vec![None]; 5]);
-        assert!(estimates(&some, &resamples)[0].unwrap().by_patient.is_some());
-        resamples.push(vec![None]);
-        assert!(estimates(&some, &resamples)[0].unwrap().by_patient.is_none());
+        let some = Some(Value::Number(1.0));
+        let mut resamples = vec![some; 95];
+        resamples.extend([None; 5]);
+        let interval = |resamples: &[Option<Value>]| Estimate::of(some, resamples.iter().copied()).unwrap().by_patient;
+        assert!(interval(&resamples).is_some());
+        resamples.push(None);
+        assert!(interval(&resamples).is_none());
     }
 }

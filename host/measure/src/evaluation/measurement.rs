@@ -3,16 +3,18 @@
 use std::collections::BTreeMap;
 
 use data::{Part, Subtype};
-use engine::Card;
 use serde::Serialize;
-use shared::verdict::{OperatingPoint, Profile};
+use shared::verdict::{OperatingPoint, OperatingPoints, Profile};
 
 use super::{
     Judged,
-    bootstrap::{Estimate, Interval, Patients, RESAMPLES, SEED, Value, estimates},
+    bootstrap::{Estimate, Interval, Patients, RESAMPLES, SEED, Value},
+    ranked,
+};
+use crate::{
+    statistics::{Confusion, Proportion},
     weighted::{BINS, Ranked, Verdicts, Weighted, bin},
 };
-use crate::statistics::{Confusion, Proportion};
 
 /// What is computed of weighted radiographs; `None` where they do not tell.
 type Measure = fn(&Weighted<'_>) -> Option<Value>;
@@ -20,26 +22,34 @@ type Measure = fn(&Weighted<'_>) -> Option<Value>;
 /// Places at which the bands of the curves are computed, closer together where the curves bend.
 const PLACES: usize = 100;
 
-/// Declares a set of estimates and how each is measured.
+/// Declares a set of figures and how each is measured: `Name` holds the estimates, `Name<Option<Value>>` the values on
+/// some of the radiographs.
 macro_rules! estimates {
     ($(#[$doc:meta])* $name:ident { $($(#[$what:meta])* $field:ident = $measure:expr;)* }) => {
         $(#[$doc])*
         #[derive(Clone, Debug, PartialEq, Serialize)]
-        pub struct $name { $($(#[$what])* pub $field: Option<Estimate>,)* }
+        pub struct $name<F = Option<Estimate>> { $($(#[$what])* pub $field: F,)* }
 
-        impl $name {
-            const MEASURES: &'static [Measure] = &[$($measure,)*];
+        impl $name<Option<Value>> {
+            fn measure(of: &Weighted<'_>) -> Self {
+                Self {
+                    $($field: {
+                        let measure: Measure = $measure;
+                        measure(of)
+                    },)*
+                }
+            }
 
-            /// Takes as many estimates as there are measures.
-            fn take(from: &mut impl Iterator<Item = Option<Estimate>>) -> Self {
-                Self { $($field: from.next().flatten(),)* }
+            /// With intervals from the values on the resamples.
+            fn estimate<'a>(&self, resamples: impl ExactSizeIterator<Item = &'a Self> + Clone) -> $name {
+                $name { $($field: Estimate::of(self.$field, resamples.clone().map(|drawn| drawn.$field)),)* }
             }
         }
     };
 }
 
 estimates! {
-    /// The figures at the card's own operating point. Each is `None` where the radiographs do not tell.
+    /// The figures at the model's own operating point. Each is `None` where the radiographs do not tell.
     Estimates {
         /// Share of right decisions at the threshold.
         accuracy = accuracy;
@@ -279,40 +289,45 @@ fn by_name<S: serde::Serializer>(points: &[(Profile, PointFigures)], to: S) -> R
     to.collect_map(points.iter().map(|(profile, figures)| (profile.as_str(), figures)))
 }
 
-/// Measures that are computed together: of which radiographs, at which point.
-struct View {
-    mask: Option<Vec<bool>>,
+/// Radiographs of a group: true for those that belong to it.
+type Mask = Vec<bool>;
+
+/// What the radiographs are measured by: where the model decides, and which groups they form.
+struct Views {
     point: OperatingPoint,
-    measures: &'static [Measure],
+    profiles: Vec<(Profile, OperatingPoint)>,
+    subtypes: Vec<(Subtype, Mask)>,
+    folders: Vec<(Part, Mask)>,
 }
 
-impl View {
-    fn values(&self, ranked: &Ranked, weights: &[usize]) -> Vec<Option<Value>> {
-        let masked: Vec<usize>;
-        let weights = match &self.mask {
-            Some(mask) => {
-                masked = weights.iter().zip(mask).map(|(weight, kept)| weight * usize::from(*kept)).collect();
-                &masked
-            }
-            None => weights,
-        };
-        let weighted = ranked.weighted(weights, self.point);
-        self.measures.iter().map(|measure| measure(&weighted)).collect()
-    }
+/// The values of all figures under one set of weights.
+struct Values {
+    estimates: Estimates<Option<Value>>,
+    decision: PointEstimates<Option<Value>>,
+    /// One for each profile.
+    points: Vec<PointEstimates<Option<Value>>>,
+    /// One for each subtype.
+    subtypes: Vec<SubtypeEstimates<Option<Value>>>,
+    /// One for each folder.
+    folders: Vec<FolderEstimates<Option<Value>>>,
 }
 
-impl Measurement {
-    /// Measures the answers of the model that the card belongs to. The same answers give the same measurement, whatever the
-    /// number of threads.
-    pub fn of(judged: &[Judged], card: &Card) -> Self {
-        let ranked = Ranked::of(judged);
-        let chosen = |keep: &dyn Fn(&Judged) -> bool| Some(judged.iter().map(keep).collect::<Vec<bool>>());
-        let view = |mask, point, measures| View { mask, point, measures };
-        let profiles: Vec<_> =
-            card.points.iter().flat_map(|points| Profile::ALL.map(|profile| (profile, points.of(profile)))).collect();
-        let subtypes: Vec<Subtype> = [Subtype::Bacteria, Subtype::Virus]
+/// A resample.
+struct Drawn {
+    values: Values,
+    /// Heights of the receiver operating characteristic at the places.
+    sensitivities: Vec<f64>,
+    /// Heights of the precision-recall curve at the places.
+    precisions: Vec<f64>,
+}
+
+impl Views {
+    fn of(judged: &[Judged], point: OperatingPoint, points: Option<OperatingPoints>) -> Self {
+        let mask = |keep: &dyn Fn(&Judged) -> bool| judged.iter().map(keep).collect();
+        let subtypes = [Subtype::Bacteria, Subtype::Virus]
             .into_iter()
             .filter(|subtype| judged.iter().any(|image| image.subtype == Some(*subtype)))
+            .map(|subtype| (subtype, mask(&|image| !image.label.positive() || image.subtype == Some(subtype))))
             .collect();
         let mut folders: Vec<Part> = judged.iter().filter_map(|image| image.official).collect();
         folders.sort_unstable();
@@ -320,40 +335,78 @@ impl Measurement {
         if folders.len() == 1 {
             folders.clear();
         }
-        let of_kind = |kind: Subtype| move |image: &Judged| !image.label.positive() || image.subtype == Some(kind);
-        let in_folder = |folder: Part| move |image: &Judged| image.official == Some(folder);
-
-        let mut views =
-            vec![view(None, card.point, Estimates::MEASURES), view(None, card.point, PointEstimates::MEASURES)];
-        views.extend(profiles.iter().map(|(_, point)| view(None, *point, PointEstimates::MEASURES)));
-        views.extend(subtypes.iter().map(|s| view(chosen(&of_kind(*s)), card.point, SubtypeEstimates::MEASURES)));
-        views.extend(folders.iter().map(|f| view(chosen(&in_folder(*f)), card.point, FolderEstimates::MEASURES)));
-
-        let once = vec![1; judged.len()];
-        let values = |weights: &[usize]| -> Vec<Option<Value>> {
-            views.iter().flat_map(|view| view.values(&ranked, weights)).collect()
-        };
-        let curves = |weights: &[usize]| {
-            let weighted = ranked.weighted(weights, card.point);
-            (weighted.roc(), weighted.precision_recall())
-        };
-        let drawn = Patients::of(judged).resample(|weights| {
-            let (roc, precision_recall) = curves(weights);
-            (values(weights), at(&roc, false), at(&precision_recall, true))
-        });
-        let mut resamples = Vec::with_capacity(drawn.len());
-        let (mut sensitivities, mut precisions) = (Vec::new(), Vec::new());
-        for (values, sensitivity, precision) in drawn {
-            resamples.push(values);
-            sensitivities.push(sensitivity);
-            precisions.push(precision);
+        Self {
+            point,
+            profiles: points
+                .into_iter()
+                .flat_map(|points| Profile::ALL.map(|profile| (profile, points.of(profile))))
+                .collect(),
+            subtypes,
+            folders: folders.into_iter().map(|part| (part, mask(&|image| image.official == Some(part)))).collect(),
         }
-        let mut found = estimates(&values(&once), &resamples).into_iter();
-        let (roc, precision_recall) = curves(&once);
-        let group = |keep: &dyn Fn(&Judged) -> bool| {
+    }
+
+    /// `all` are the radiographs under `weights` at the model's point.
+    fn values(&self, ranked: &Ranked, weights: &[usize], all: &Weighted<'_>) -> Values {
+        let kept = |mask: &Mask| -> Vec<usize> {
+            weights.iter().zip(mask).map(|(weight, kept)| weight * usize::from(*kept)).collect()
+        };
+        Values {
+            estimates: Estimates::measure(all),
+            decision: PointEstimates::measure(all),
+            points: self
+                .profiles
+                .iter()
+                .map(|(_, point)| PointEstimates::measure(&ranked.weighted(weights, *point)))
+                .collect(),
+            subtypes: self
+                .subtypes
+                .iter()
+                .map(|(_, mask)| SubtypeEstimates::measure(&ranked.weighted(&kept(mask), self.point)))
+                .collect(),
+            folders: self
+                .folders
+                .iter()
+                .map(|(_, mask)| FolderEstimates::measure(&ranked.weighted(&kept(mask), self.point)))
+                .collect(),
+        }
+    }
+}
+
+impl Measurement {
+    /// Measures the answers of a model that decides at `point`, and also at those to choose from, `points`. The same answers
+    /// give the same measurement, whatever the number of threads.
+    pub fn of(judged: &[Judged], point: OperatingPoint, points: Option<OperatingPoints>) -> Self {
+        let (ranked, views) = (ranked(judged), Views::of(judged, point, points));
+        let drawn = Patients::of(judged).resample(|weights| {
+            let all = ranked.weighted(weights, point);
+            Drawn {
+                values: views.values(&ranked, weights, &all),
+                sensitivities: CurveKind::Roc.heights(&all.roc()),
+                precisions: CurveKind::PrecisionRecall.heights(&all.precision_recall()),
+            }
+        });
+        let once = vec![1; judged.len()];
+        let all = ranked.weighted(&once, point);
+        let values = views.values(&ranked, &once, &all);
+        let resamples = drawn.iter().map(|drawn| &drawn.values);
+        let (roc, precision_recall) = (all.roc(), all.precision_recall());
+        let counts = |keep: &dyn Fn(&Judged) -> bool| {
             Counts::of(&judged.iter().filter(|image| keep(image)).cloned().collect::<Vec<_>>())
         };
-        let all = ranked.weighted(&once, card.point);
+        let figures = |number: usize, &(profile, point): &(Profile, OperatingPoint)| {
+            let estimates = values.points[number].estimate(resamples.clone().map(|values| &values.points[number]));
+            (profile, PointFigures { point, estimates })
+        };
+        let subtype = |number: usize, &(subtype, _): &(Subtype, Mask)| {
+            let estimates = values.subtypes[number].estimate(resamples.clone().map(|values| &values.subtypes[number]));
+            let counts = counts(&|image| image.subtype == Some(subtype) && image.label.positive());
+            (subtype.as_str(), Group { counts, estimates })
+        };
+        let folder = |number: usize, &(part, _): &(Part, Mask)| {
+            let estimates = values.folders[number].estimate(resamples.clone().map(|values| &values.folders[number]));
+            (part, Group { counts: counts(&|image| image.official == Some(part)), estimates })
+        };
         Self {
             counts: Counts::of(judged),
             confusion: all.confusion,
@@ -365,74 +418,87 @@ impl Measurement {
                 resamples: RESAMPLES,
                 seed: SEED,
             },
-            // In the order of the views.
-            estimates: Estimates::take(&mut found),
-            decision: PointFigures { point: card.point, estimates: PointEstimates::take(&mut found) },
-            points: profiles
-                .into_iter()
-                .map(|(profile, point)| (profile, PointFigures { point, estimates: PointEstimates::take(&mut found) }))
-                .collect(),
-            subtypes: subtypes
-                .into_iter()
-                .map(|subtype| {
-                    let counts = group(&|image| image.subtype == Some(subtype) && image.label.positive());
-                    (subtype.as_str(), Group { counts, estimates: SubtypeEstimates::take(&mut found) })
-                })
-                .collect(),
-            folders: folders
-                .into_iter()
-                .map(|folder| {
-                    let counts = group(&in_folder(folder));
-                    (folder, Group { counts, estimates: FolderEstimates::take(&mut found) })
-                })
-                .collect(),
+            estimates: values.estimates.estimate(resamples.clone().map(|values| &values.estimates)),
+            decision: PointFigures {
+                point,
+                estimates: values.decision.estimate(resamples.clone().map(|values| &values.decision)),
+            },
+            points: views.profiles.iter().enumerate().map(|(number, view)| figures(number, view)).collect(),
+            subtypes: views.subtypes.iter().enumerate().map(|(number, view)| subtype(number, view)).collect(),
+            folders: views.folders.iter().enumerate().map(|(number, view)| folder(number, view)).collect(),
             reliability: reliability(judged),
-            roc: Curve { band: band(&roc, &sensitivities, false), points: roc },
-            precision_recall: Curve { band: band(&precision_recall, &precisions, true), points: precision_recall },
+            roc: Curve { band: CurveKind::Roc.band(&roc, drawn.iter().map(|drawn| &drawn.sensitivities)), points: roc },
+            precision_recall: Curve {
+                band: CurveKind::PrecisionRecall.band(&precision_recall, drawn.iter().map(|drawn| &drawn.precisions)),
+                points: precision_recall,
+            },
         }
     }
 }
 
-/// Where a band is computed: from 0 to 1, closer together near 0 or, with `late`, near 1.
-fn place(number: usize, late: bool) -> f64 {
-    let share = number as f64 / PLACES as f64;
-    if late { 1.0 - (1.0 - share).powi(2) } else { share.powi(2) }
+/// What a curve shows: they bend at opposite ends, and are read differently between their points.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum CurveKind {
+    /// A receiver operating characteristic: bends near 0, and is a line between its points.
+    Roc,
+    /// Precision over recall: bends near 1, and has the precision where a recall is first reached.
+    PrecisionRecall,
 }
 
-/// Heights of a rising characteristic at the places (the upper end where it goes straight up, in between on the line), or,
-/// with `late`, of a precision-recall curve: the precision where the recall is first reached.
-fn at(curve: &[(f64, f64)], late: bool) -> Vec<f64> {
-    if curve.is_empty() {
-        return Vec::new();
+impl CurveKind {
+    /// Where a band is computed, `number` of 0..=[`PLACES`]: from 0 to 1, closer together where the curve bends.
+    fn place(self, number: usize) -> f64 {
+        let share = number as f64 / PLACES as f64;
+        match self {
+            Self::Roc => share.powi(2),
+            Self::PrecisionRecall => 1.0 - (1.0 - share).powi(2),
+        }
     }
-    let mut next = 0;
-    (0..=PLACES)
-        .map(|number| {
-            let x = place(number, late);
-            // Shares are quotients, places are not: a place may lie the last bit beside one.
-            let reached = |point: (f64, f64)| if late { point.0 >= x - 1e-12 } else { point.0 > x + 1e-12 };
-            while next < curve.len() && !reached(curve[next]) {
-                next += 1;
-            }
-            let Some(&(right, above)) = curve.get(next) else { return curve[curve.len() - 1].1 };
-            match next.checked_sub(1).map(|before| curve[before]) {
-                Some((left, below)) if !late => below + (above - below) * ((x - left) / (right - left)).max(0.0),
-                _ => above,
-            }
-        })
-        .collect()
-}
 
-fn band(curve: &[(f64, f64)], resamples: &[Vec<f64>], late: bool) -> Vec<(f64, f64, f64)> {
-    at(curve, late)
-        .into_iter()
-        .enumerate()
-        .filter_map(|(number, value)| {
-            let values = resamples.iter().filter_map(|heights| heights.get(number).copied()).collect();
-            let Interval { low, high } = Interval::around(value, values)?;
-            Some((place(number, late), low, high))
-        })
-        .collect()
+    /// Heights at the places: the upper end where a characteristic goes straight up. Empty for an empty curve.
+    fn heights(self, curve: &[(f64, f64)]) -> Vec<f64> {
+        if curve.is_empty() {
+            return Vec::new();
+        }
+        let mut next = 0;
+        (0..=PLACES)
+            .map(|number| {
+                let x = self.place(number);
+                // Shares are quotients, places are not: a place may lie the last bit beside one.
+                let reached = |point: (f64, f64)| match self {
+                    Self::Roc => point.0 > x + 1e-12,
+                    Self::PrecisionRecall => point.0 >= x - 1e-12,
+                };
+                while next < curve.len() && !reached(curve[next]) {
+                    next += 1;
+                }
+                let Some(&(right, above)) = curve.get(next) else { return curve[curve.len() - 1].1 };
+                match (self, next.checked_sub(1).map(|before| curve[before])) {
+                    (Self::Roc, Some((left, below))) => {
+                        below + (above - below) * ((x - left) / (right - left)).max(0.0)
+                    }
+                    _ => above,
+                }
+            })
+            .collect()
+    }
+
+    /// Place, lower and upper end, from the heights of the resamples.
+    fn band<'a>(
+        self,
+        curve: &[(f64, f64)],
+        resamples: impl Iterator<Item = &'a Vec<f64>> + Clone,
+    ) -> Vec<(f64, f64, f64)> {
+        self.heights(curve)
+            .into_iter()
+            .enumerate()
+            .filter_map(|(number, value)| {
+                let values = resamples.clone().filter_map(|heights| heights.get(number).copied()).collect();
+                let Interval { low, high } = Interval::around(value, values)?;
+                Some((self.place(number), low, high))
+            })
+            .collect()
+    }
 }
 
 fn reliability(judged: &[Judged]) -> Vec<Bin> {
@@ -463,7 +529,7 @@ mod tests {
     use shared::verdict::OperatingPoints;
 
     use super::*;
-    use crate::evaluation::tests::{card, judged};
+    use crate::evaluation::tests::judged;
 
     /// Patients of two radiographs each, which overlap: scores go up with the number, the truth is that of `positive`.
     fn images(patients: usize, positive: impl Fn(usize) -> bool) -> Vec<Judged> {
@@ -489,7 +555,7 @@ mod tests {
             judged("d", true, 0.8),
         ];
         let point = OperatingPoint { threshold: 0.5, refer_from: 0.2, refer_to: 0.7 };
-        let measurement = Measurement::of(&list, &card(point));
+        let measurement = Measurement::of(&list, point, None);
         assert_eq!(measurement.counts, Counts { images: 6, patients: 4, normal: 3, pneumonia: 3, unanswered: 0 });
         let value = |estimate: Option<Estimate>| estimate.unwrap().value;
         let Estimates { accuracy, sensitivity, specificity, auroc, referred, .. } = measurement.estimates;
@@ -512,7 +578,7 @@ mod tests {
                 judged(&format!("p{i}"), i % 2 == 0, if i % 10 < 8 { (i % 2) as f32 } else { 1.0 - (i % 2) as f32 })
             })
             .collect();
-        let accuracy = Measurement::of(&list, &card(OperatingPoint::HALF)).estimates.accuracy.unwrap();
+        let accuracy = Measurement::of(&list, OperatingPoint::HALF, None).estimates.accuracy.unwrap();
         assert_eq!(accuracy.value, 0.2);
         let interval = accuracy.by_patient.unwrap();
         // Quantiles of the binomial distribution of 200 and 0.2: 29 and 51.
@@ -523,7 +589,7 @@ mod tests {
     fn more_patients_narrow_and_more_images_of_the_same_do_not() {
         let width = |list: &[Judged]| {
             let interval =
-                Measurement::of(list, &card(OperatingPoint::HALF)).estimates.auroc.unwrap().by_patient.unwrap();
+                Measurement::of(list, OperatingPoint::HALF, None).estimates.auroc.unwrap().by_patient.unwrap();
             interval.high - interval.low
         };
         let few = images(20, |patient| patient % 2 == 0);
@@ -544,7 +610,7 @@ mod tests {
         }
         let point = |threshold| OperatingPoint::unbanded(threshold);
         let points = OperatingPoints { screening: point(0.0), balanced: point(0.5), confirming: point(1.0) };
-        let measurement = Measurement::of(&list, &engine::Card { points: Some(points), ..card(point(0.5)) });
+        let measurement = Measurement::of(&list, point(0.5), Some(points));
         let virus = &measurement.subtypes["virus"];
         let viruses: Vec<&Judged> = list.iter().filter(|image| image.subtype == Some(Subtype::Virus)).collect();
         let found = viruses.iter().filter(|image| image.probability >= 0.5).count();
@@ -567,7 +633,7 @@ mod tests {
     fn what_is_no_probability_counts_as_wrong_and_certain() {
         let list =
             [judged("a", false, f32::NAN), judged("b", false, 0.1), judged("c", true, 2.0), judged("d", true, 0.9)];
-        let measurement = Measurement::of(&list, &card(OperatingPoint::HALF));
+        let measurement = Measurement::of(&list, OperatingPoint::HALF, None);
         assert_eq!(measurement.counts.unanswered, 2);
         let value = |estimate: Option<Estimate>| estimate.unwrap().value;
         let Estimates { accuracy, brier, referred, .. } = measurement.estimates;
@@ -579,7 +645,7 @@ mod tests {
     #[test]
     fn empty_and_single_classes_are_no_error() {
         for list in [vec![], vec![judged("a", true, 0.7)], images(5, |_| true), images(5, |_| false)] {
-            let measurement = Measurement::of(&list, &card(OperatingPoint::HALF));
+            let measurement = Measurement::of(&list, OperatingPoint::HALF, None);
             assert_eq!(measurement.estimates.accuracy.is_some(), !list.is_empty());
             assert_eq!((measurement.estimates.auroc, measurement.roc.points.len()), (None, 0));
             assert!(serde_json::to_string(&measurement).is_ok());
@@ -588,11 +654,12 @@ mod tests {
 
     #[test]
     fn bands_hold_their_curves() {
-        let measurement = Measurement::of(&images(40, |patient| patient % 3 == 0), &card(OperatingPoint::HALF));
-        for curve in [&measurement.roc, &measurement.precision_recall] {
+        let measurement = Measurement::of(&images(40, |patient| patient % 3 == 0), OperatingPoint::HALF, None);
+        for (kind, curve) in
+            [(CurveKind::Roc, &measurement.roc), (CurveKind::PrecisionRecall, &measurement.precision_recall)]
+        {
             assert_eq!(curve.band.len(), PLACES + 1);
-            let late = std::ptr::eq(curve, &measurement.precision_recall);
-            for ((_, low, high), value) in curve.band.iter().zip(at(&curve.points, late)) {
+            for ((_, low, high), value) in curve.band.iter().zip(kind.heights(&curve.points)) {
                 assert!(low <= &value && &value <= high && *low >= 0.0 && *high <= 1.0);
             }
         }
@@ -601,12 +668,12 @@ mod tests {
     #[test]
     fn heights_of_a_characteristic() {
         let curve = [(0.0, 0.0), (0.0, 0.5), (0.25, 0.5), (0.25, 0.75), (1.0, 1.0)];
-        let heights = at(&curve, false);
+        let heights = CurveKind::Roc.heights(&curve);
         assert_eq!((heights[0], heights[50], heights[PLACES]), (0.5, 0.75, 1.0));
         // At (0.6)² = 0.36, on the line from (0.25, 0.75) to (1, 1).
         assert!((heights[60] - (0.75 + 0.25 * 0.11 / 0.75)).abs() < 1e-12);
-        assert_eq!(at(&[(0.5, 1.0), (1.0, 0.8)], true)[PLACES], 0.8);
-        assert!(at(&[], false).is_empty());
+        assert_eq!(CurveKind::PrecisionRecall.heights(&[(0.5, 1.0), (1.0, 0.8)])[PLACES], 0.8);
+        assert!(CurveKind::Roc.heights(&[]).is_empty());
     }
 
     proptest! {
@@ -617,7 +684,7 @@ mod tests {
             let list: Vec<Judged> =
                 list.iter().map(|(p, b, s)| judged(&format!("p{p}"), *b, f32::from(*s) / 10.0)).collect();
             let Estimates { accuracy, auroc, calibration_error, average_precision, .. } =
-                Measurement::of(&list, &card(OperatingPoint::HALF)).estimates;
+                Measurement::of(&list, OperatingPoint::HALF, None).estimates;
             for estimate in [accuracy, auroc, calibration_error, average_precision].into_iter().flatten() {
                 prop_assert!((0.0..=1.0).contains(&estimate.value));
                 for interval in estimate.by_patient.into_iter().chain(estimate.wilson) {

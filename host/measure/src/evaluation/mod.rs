@@ -4,15 +4,18 @@ mod against;
 mod bootstrap;
 mod measurement;
 mod paired;
-mod weighted;
 
 use data::{Dataset, Label, Part, Sample, Subtype};
 use engine::{Model, ModelError, judge::Input};
 use rayon::prelude::*;
 use serde::Serialize;
 
-use crate::statistics::Scored;
+use crate::{
+    statistics::Scored,
+    weighted::{Answered, Ranked},
+};
 
+pub(crate) use self::paired::Paired;
 pub use self::{
     against::{Against, Change},
     bootstrap::{Estimate, Interval},
@@ -20,9 +23,8 @@ pub use self::{
         Bin, Counts, Curve, Estimates, FolderEstimates, Group, Measurement, Method, PointEstimates, PointFigures,
         SubtypeEstimates,
     },
-    weighted::Verdicts,
 };
-pub(crate) use self::{paired::Paired, weighted::Ranked};
+pub use crate::weighted::Verdicts;
 
 /// A labelled radiograph and what a model said of it.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -70,6 +72,16 @@ impl Judged {
     }
 }
 
+/// Sorts radiographs. An answer that is not a probability counts as being certain of the wrong class.
+pub(crate) fn ranked(judged: &[Judged]) -> Ranked {
+    let answered = |image: &Judged| Answered {
+        positive: image.label.positive(),
+        answer: image.probability,
+        probability: image.sound_probability(),
+    };
+    Ranked::of(judged.iter().map(answered))
+}
+
 /// What a model said of the radiographs named; `scored` has their order.
 pub fn judged(data: &Dataset, indices: &[usize], scored: &[Scored]) -> Vec<Judged> {
     let one = |(&index, scored): (&usize, &Scored)| Judged::of(&data.samples[index], scored.probability);
@@ -91,7 +103,6 @@ pub fn score(model: &Model, data: &Dataset, indices: &[usize]) -> Result<Vec<Sco
 
 #[cfg(test)]
 pub(crate) mod tests {
-
     use engine::Card;
     use shared::{contract::InputContract, verdict::OperatingPoint};
 
@@ -107,11 +118,6 @@ pub(crate) mod tests {
             official: None,
             probability,
         }
-    }
-
-    /// What is left of radiographs when only truth and answer count.
-    pub(crate) fn scored(judged: &[Judged]) -> Vec<Scored> {
-        judged.iter().map(|j| Scored { positive: j.label.positive(), probability: j.probability }).collect()
     }
 
     /// The card of a model that decides at this point.

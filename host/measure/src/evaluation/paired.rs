@@ -4,46 +4,60 @@ use shared::verdict::OperatingPoint;
 
 use super::{
     Judged,
-    bootstrap::{Estimate, Patients, Value, estimates},
-    weighted::{Ranked, Weighted},
+    bootstrap::{Estimate, Patients, Value},
+    ranked,
 };
+use crate::weighted::Weighted;
 
 /// How good the ones are beside the others. The same patients are drawn for both, so what is hard for both cancels out of
 /// the differences.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub(crate) struct Paired {
+pub(crate) struct Paired<F = Option<Estimate>> {
     /// Accuracy of the ones less that of the others; `None` without radiographs.
-    pub(crate) accuracy_difference: Option<Estimate>,
+    pub(crate) accuracy_difference: F,
     /// Area under the receiver operating characteristic of the ones; `None` with one class only.
-    pub(crate) auroc: Option<Estimate>,
+    pub(crate) auroc: F,
     /// That of the others.
-    pub(crate) other_auroc: Option<Estimate>,
+    pub(crate) other_auroc: F,
     /// The first less the second.
-    pub(crate) auroc_difference: Option<Estimate>,
+    pub(crate) auroc_difference: F,
 }
 
 impl Paired {
     /// Of answers to the same radiographs in the same order, either decided at an operating point.
     pub(crate) fn of(ones: (&[Judged], OperatingPoint), others: (&[Judged], OperatingPoint)) -> Self {
-        let ranked = [ones, others].map(|(judged, point)| (Ranked::of(judged), point));
+        let ranked = [ones, others].map(|(judged, point)| (ranked(judged), point));
         let values = |weights: &[usize]| {
             let [one, other] = ranked.each_ref().map(|(ranked, point)| ranked.weighted(weights, *point));
-            measures(&one, &other).to_vec()
+            Paired::measure(&one, &other)
         };
         let resamples = Patients::of(ones.0).resample(values);
-        let mut found = estimates(&values(&vec![1; ones.0.len()]), &resamples).into_iter();
-        let mut next = || found.next().flatten();
-        // In the order of the measures.
-        Self { accuracy_difference: next(), auroc: next(), other_auroc: next(), auroc_difference: next() }
+        let all = values(&vec![1; ones.0.len()]);
+        let estimate = |figure: fn(&Paired<Option<Value>>) -> Option<Value>| {
+            Estimate::of(figure(&all), resamples.iter().map(figure))
+        };
+        Self {
+            accuracy_difference: estimate(|values| values.accuracy_difference),
+            auroc: estimate(|values| values.auroc),
+            other_auroc: estimate(|values| values.other_auroc),
+            auroc_difference: estimate(|values| values.auroc_difference),
+        }
     }
 }
 
-fn measures(one: &Weighted<'_>, other: &Weighted<'_>) -> [Option<Value>; 4] {
-    let images = one.images();
-    let accuracies = (images > 0).then(|| (one.right() as f64 - other.right() as f64) / images as f64);
-    let (auroc, other_auroc) = (one.auroc(), other.auroc());
-    let difference = auroc.zip(other_auroc).map(|(one, other)| one - other);
-    [accuracies, auroc, other_auroc, difference].map(|value| value.map(Value::Number))
+impl Paired<Option<Value>> {
+    fn measure(one: &Weighted<'_>, other: &Weighted<'_>) -> Self {
+        let images = one.images();
+        let accuracy_difference = (images > 0).then(|| (one.right() as f64 - other.right() as f64) / images as f64);
+        let (auroc, other_auroc) = (one.auroc(), other.auroc());
+        let auroc_difference = auroc.zip(other_auroc).map(|(one, other)| one - other);
+        Self {
+            accuracy_difference: accuracy_difference.map(Value::Number),
+            auroc: auroc.map(Value::Number),
+            other_auroc: other_auroc.map(Value::Number),
+            auroc_difference: auroc_difference.map(Value::Number),
+        }
+    }
 }
 
 #[cfg(test)]

@@ -10,7 +10,7 @@ use super::{
     run::{Answer, Answers},
 };
 use crate::{
-    evaluation::{Estimate, Interval, Judged, Paired, Ranked},
+    evaluation::{Estimate, Interval, Judged, Paired, ranked},
     statistics::Proportion,
 };
 
@@ -129,7 +129,7 @@ impl Told {
 
 /// AUROC, accuracy and expected calibration error.
 fn figures(judged: &[Judged], point: OperatingPoint) -> (Option<f64>, Option<Proportion>, f64) {
-    let (ranked, once) = (Ranked::of(judged), vec![1; judged.len()]);
+    let (ranked, once) = (ranked(judged), vec![1; judged.len()]);
     let all = ranked.weighted(&once, point);
     (all.auroc(), Proportion::of(all.right(), all.images()), all.calibration_error().unwrap_or(0.0))
 }

@@ -14,8 +14,9 @@ use data::{Subtype, split::SplitKind};
 use engine::Card;
 use measure::{
     evaluation::{Against, Judged, Measurement},
+    figures::{Calibration, Figures},
     occlusion::Occlusion,
-    statistics::{Calibration, Figures, Proportion, Scored},
+    statistics::{Proportion, Scored},
     subtype::Told,
 };
 use serde::Serialize;
@@ -129,7 +130,7 @@ impl Evaluation {
             .iter()
             .map(|j| Scored { positive: j.label.positive(), probability: j.sound_probability() as f32 })
             .collect();
-        let measurement = Measurement::of(&judged, card);
+        let measurement = Measurement::of(&judged, card.point, card.points);
         let referred = measurement.verdicts.refer.iter().sum();
         Self {
             subject,

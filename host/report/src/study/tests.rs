@@ -4,7 +4,7 @@ use learn::{
     study::{Measured, Outcome, SetResult},
     training::EpochMetrics,
 };
-use measure::statistics::{Figures, Scored};
+use measure::{figures::Figures, statistics::Scored};
 use serde_json::Value;
 
 use super::{differences::Verdict, intervals::Difference, *};

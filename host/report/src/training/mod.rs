@@ -5,7 +5,7 @@ use std::{fmt::Write as _, io, path::Path};
 use base::files;
 use data::{PartCount, split::SplitKind};
 use learn::training::{EpochMetrics, Recipe};
-use measure::statistics::{Figures, Proportion};
+use measure::{figures::Figures, statistics::Proportion};
 use produce::delivery::ModelResult;
 use serde::Serialize;
 

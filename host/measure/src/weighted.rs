@@ -5,10 +5,9 @@ use std::cell::OnceCell;
 use serde::Serialize;
 use shared::verdict::{OperatingPoint, Verdict};
 
-use super::Judged;
 use crate::{
-    logistic::{Line, Row},
-    statistics::Confusion,
+    logistic::{Line, Observation},
+    statistics::{Confusion, Scored},
 };
 
 /// Bins of equal width that probabilities are sorted into to be compared with what they promise.
@@ -33,32 +32,42 @@ struct Item {
     log_odds: f64,
     /// What was answered, which may be no probability.
     answer: f32,
-    /// True if the next one has a lower probability.
+    /// True if the next one has another, lower probability.
     ends: bool,
 }
 
+/// The truth about a radiograph and what counts as its probability.
+pub(crate) struct Answered {
+    /// True for pneumonia.
+    pub(crate) positive: bool,
+    /// What was answered, which may be no probability.
+    pub(crate) answer: f32,
+    /// The probability that the figures are of.
+    pub(crate) probability: f64,
+}
+
+impl From<&Scored> for Answered {
+    /// The answer at its word, even if it is no probability.
+    fn from(scored: &Scored) -> Self {
+        Self { positive: scored.positive, answer: scored.probability, probability: f64::from(scored.probability) }
+    }
+}
+
 impl Ranked {
-    /// Sorts radiographs. An answer that is no probability counts as being certain of the wrong class.
-    pub(crate) fn of(judged: &[Judged]) -> Self {
-        let mut items: Vec<Item> = judged
-            .iter()
+    /// Sorts radiographs.
+    pub(crate) fn of(answers: impl IntoIterator<Item = Answered>) -> Self {
+        let mut items: Vec<Item> = answers
+            .into_iter()
             .enumerate()
-            .map(|(index, image)| {
-                let probability = image.sound_probability();
+            .map(|(index, Answered { positive, answer, probability })| {
                 let kept = probability.clamp(CLOSEST, 1.0 - CLOSEST);
-                Item {
-                    index,
-                    positive: image.label.positive(),
-                    probability,
-                    log_odds: (kept / (1.0 - kept)).ln(),
-                    answer: image.probability,
-                    ends: true,
-                }
+                Item { index, positive, probability, log_odds: (kept / (1.0 - kept)).ln(), answer, ends: true }
             })
             .collect();
         items.sort_by(|a, b| b.probability.total_cmp(&a.probability));
         for i in 1..items.len() {
-            items[i - 1].ends = items[i].probability < items[i - 1].probability;
+            // What is not a number equals nothing.
+            items[i - 1].ends = items[i].probability != items[i - 1].probability;
         }
         Self(items)
     }
@@ -145,7 +154,8 @@ impl Weighted<'_> {
         (positives > 0 && negatives > 0).then_some((positives, negatives))
     }
 
-    /// Area under the receiver operating characteristic, as [`crate::statistics::auroc`]; `None` with one class only.
+    /// Area under the receiver operating characteristic: the chance that a radiograph with pneumonia scores above a normal
+    /// one, ties counting half (the Mann-Whitney statistic over the product of the class sizes); `None` with one class only.
     pub(crate) fn auroc(&self) -> Option<f64> {
         let (positives, negatives) = self.classes()?;
         // Twice the number of (positive, negative) pairs in the right order: an integer, hence exact.
@@ -178,7 +188,8 @@ impl Weighted<'_> {
             .then(|| self.items().map(|(item, weight)| weight as f64 * value(item)).sum::<f64>() / images as f64)
     }
 
-    /// Mean squared difference of probability and truth; `None` without radiographs.
+    /// Mean squared difference of probability and truth (Brier, Mon. Weather Rev. 78 (1950) 1); 0.25 for always one half.
+    /// `None` without radiographs.
     pub(crate) fn brier(&self) -> Option<f64> {
         self.mean(|item| (item.probability - truth(item)).powi(2))
     }
@@ -189,7 +200,8 @@ impl Weighted<'_> {
         self.mean(|item| if item.positive { -item.log_odds } else { item.log_odds }.exp().ln_1p())
     }
 
-    /// Expected calibration error, as [`crate::statistics::Calibration`]; `None` without radiographs.
+    /// Expected calibration error: mean difference of probability and share of pneumonia over ten bins of equal width, each
+    /// weighted by its radiographs (Naeini et al., AAAI 2015); `None` without radiographs.
     pub(crate) fn calibration_error(&self) -> Option<f64> {
         let mut apart = [0.0; BINS];
         for (item, weight) in self.items() {
@@ -208,10 +220,9 @@ impl Weighted<'_> {
                 return None;
             }
             let kept = self.items().filter(|(_, weight)| *weight > 0);
-            let row =
-                |(item, weight): (&Item, usize)| Row { x: item.log_odds, target: truth(item), weight: weight as f64 };
-            let rows: Vec<Row> = kept.map(row).collect();
-            Some(Line::fit(&rows, (positives as f64 / negatives as f64).ln()))
+            let one = |(item, weight): (&Item, usize)| Observation::of(item.log_odds, truth(item), weight as f64);
+            let observations: Vec<_> = kept.map(one).collect();
+            Some(Line::fit(&observations, (positives as f64 / negatives as f64).ln()))
         })
     }
 
@@ -227,8 +238,8 @@ impl Weighted<'_> {
         normal.1 > pneumonia.0 && pneumonia.1 > normal.0
     }
 
-    /// Points of the receiver operating characteristic from (0, 0) to (1, 1): 1 − specificity and sensitivity. Empty with
-    /// one class only.
+    /// Points of the receiver operating characteristic from (0, 0) to (1, 1): 1 − specificity and sensitivity, one for each
+    /// distinct probability. Empty with one class only.
     pub(crate) fn roc(&self) -> Vec<(f64, f64)> {
         let Some((positives, negatives)) = self.classes() else { return Vec::new() };
         let share = |[hits, alarms]: [usize; 2]| (alarms as f64 / negatives as f64, hits as f64 / positives as f64);
@@ -254,13 +265,13 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::{
-        evaluation::tests::{judged, scored},
-        statistics,
-    };
 
-    fn images(list: &[(bool, f32)]) -> Vec<Judged> {
-        list.iter().enumerate().map(|(i, (positive, p))| judged(&format!("p{i}"), *positive, *p)).collect()
+    fn images(list: &[(bool, f32)]) -> Vec<Scored> {
+        list.iter().map(|&(positive, probability)| Scored { positive, probability }).collect()
+    }
+
+    fn rank(list: &[Scored]) -> Ranked {
+        Ranked::of(list.iter().map(Answered::from))
     }
 
     fn close(one: Option<f64>, other: f64) {
@@ -270,7 +281,7 @@ mod tests {
     #[test]
     fn measures_of_a_small_set() {
         let list = images(&[(true, 0.9), (false, 0.8), (true, 0.6), (true, 0.4), (false, 0.2)]);
-        let ranked = Ranked::of(&list);
+        let ranked = rank(&list);
         let all = ranked.weighted(&[1; 5], OperatingPoint { threshold: 0.5, refer_from: 0.3, refer_to: 0.7 });
         // By hand: 0.9 beats both, 0.6 and 0.4 beat one each.
         close(all.auroc(), 4.0 / 6.0);
@@ -299,13 +310,13 @@ mod tests {
             (false, 1.0 - p),
             (true, 1.0 - p),
         ]);
-        let ranked = Ranked::of(&list);
+        let ranked = rank(&list);
         let fit = ranked.weighted(&[1; 8], OperatingPoint::HALF).recalibration().unwrap();
         assert!(fit.intercept.abs() < 1e-6 && (fit.slope - 3.0_f64.ln()).abs() < 1e-6, "{fit:?}");
         // Where the classes do not overlap, and with one class only, there is none.
         for list in [vec![(true, 0.9), (true, 0.8), (false, 0.2)], vec![(true, 0.9), (true, 0.3)], vec![]] {
             let list = images(&list);
-            let ranked = Ranked::of(&list);
+            let ranked = rank(&list);
             assert_eq!(ranked.weighted(&vec![1; list.len()], OperatingPoint::HALF).recalibration(), None);
         }
     }
@@ -320,9 +331,17 @@ mod tests {
             list.extend((0..100).map(|i| (i < percent, seen as f32)));
         }
         let list = images(&list);
-        let ranked = Ranked::of(&list);
+        let ranked = rank(&list);
         let fit = ranked.weighted(&vec![1; list.len()], OperatingPoint::HALF).recalibration().unwrap();
         assert!(fit.intercept.abs() < 0.01 && (fit.slope - 1.0 / 3.0).abs() < 0.01, "{fit:?}");
+    }
+
+    /// The area under the characteristic by its definition.
+    fn pairs_in_order(list: &[Scored]) -> Option<f64> {
+        let part = |positive: bool| list.iter().filter(move |one| one.positive == positive).map(|one| one.probability);
+        let pairs = part(true).flat_map(|p| part(false).map(move |n| 2 * u32::from(p > n) + u32::from(p == n)));
+        let (twice, count) = (pairs.clone().sum::<u32>(), pairs.count());
+        (count > 0).then(|| f64::from(twice) / (2 * count) as f64)
     }
 
     fn any_images() -> impl Strategy<Value = Vec<(bool, f32, usize)>> {
@@ -334,17 +353,21 @@ mod tests {
         /// A weight is as good as so many copies, measured by other code.
         #[test]
         fn weights_are_copies(list in any_images()) {
-            let one: Vec<Judged> = images(&list.iter().map(|(b, p, _)| (*b, *p)).collect::<Vec<_>>());
+            let one: Vec<Scored> = images(&list.iter().map(|(b, p, _)| (*b, *p)).collect::<Vec<_>>());
             let weights: Vec<usize> = list.iter().map(|(.., w)| *w).collect();
-            let copies: Vec<Judged> = one.iter().zip(&weights).flat_map(|(j, w)| vec![j.clone(); *w]).collect();
-            let copies = scored(&copies);
-            let ranked = Ranked::of(&one);
+            let copies: Vec<Scored> = one.iter().zip(&weights).flat_map(|(one, w)| vec![*one; *w]).collect();
+            let ranked = rank(&one);
             let weighted = ranked.weighted(&weights, OperatingPoint::HALF);
             prop_assert_eq!(weighted.confusion, Confusion::at(&copies, 0.5));
-            prop_assert_eq!(weighted.auroc(), statistics::auroc(&copies));
-            let calibration = statistics::Calibration::of(&copies);
-            prop_assert!((weighted.brier().unwrap_or(0.0) - calibration.brier).abs() < 1e-9);
-            prop_assert!((weighted.calibration_error().unwrap_or(0.0) - calibration.expected_error).abs() < 1e-9);
+            prop_assert_eq!(weighted.auroc(), pairs_in_order(&copies));
+            let count = copies.len().max(1) as f64;
+            let truth = |one: &Scored| f64::from(u8::from(one.positive));
+            let apart = |one: &Scored| f64::from(one.probability) - truth(one);
+            let brier: f64 = copies.iter().map(|one| apart(one).powi(2)).sum();
+            prop_assert!((weighted.brier().unwrap_or(0.0) - brier / count).abs() < 1e-9);
+            let bins = |one: &Scored| bin(f64::from(one.probability));
+            let error = (0..BINS).map(|b| copies.iter().filter(|one| bins(one) == b).map(apart).sum::<f64>().abs());
+            prop_assert!((weighted.calibration_error().unwrap_or(0.0) - error.sum::<f64>() / count).abs() < 1e-9);
         }
 
         /// Precision at each radiograph with pneumonia, by the definition.
@@ -357,7 +380,7 @@ mod tests {
             };
             let with: Vec<f64> = list.iter().filter(|(b, _)| *b).map(|(_, p)| precision(*p)).collect();
             let images = images(&list);
-            let ranked = Ranked::of(&images);
+            let ranked = rank(&images);
             let got = ranked.weighted(&vec![1; list.len()], OperatingPoint::HALF).average_precision();
             match got {
                 Some(got) => prop_assert!((got - with.iter().sum::<f64>() / with.len() as f64).abs() < 1e-9),
