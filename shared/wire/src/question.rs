@@ -26,6 +26,7 @@ macro_rules! questions {
 
         /// What the box answers.
         #[derive(Clone, Debug, PartialEq)]
+        #[expect(clippy::large_enum_variant, reason = "an answer is soon a message, which lives in a fixed buffer")]
         pub enum Answer {
             $($(#[$answer_doc])* $answer $(($content_type))?,)*
         }
@@ -34,6 +35,7 @@ macro_rules! questions {
         macro_rules! asking {
             () => { $(ToBox::$question { .. })|* };
         }
+        pub(super) use asking;
 
         impl Question {
             /// The question that a message asks; `None` if it asks none of the table.
@@ -85,5 +87,3 @@ questions! {
         /// The clock is set.
         ClockSet;
 }
-
-pub(super) use asking;
