@@ -31,10 +31,10 @@ pub struct InputContract {
 /// An input contract that cannot be kept.
 #[derive(Clone, Copy, Debug, PartialEq, thiserror::Error)]
 pub enum ContractError {
-    /// the model's input side is {0}; it must be from 16 to 512 pixels: use a model made by `pumua train`
+    /// The side is outside [`MODEL_SIDE`].
     #[error("the model's input side is {0}; it must be from 16 to 512 pixels: use a model made by `pumua train`")]
     Side(u16),
-    /// the model's input scale is {0}; it must be finite and positive: use a model made by `pumua train`
+    /// The scale is infinite, not a number, zero or negative.
     #[error("the model's input scale is {0}; it must be finite and positive: use a model made by `pumua train`")]
     Scale(f32),
 }

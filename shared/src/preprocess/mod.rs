@@ -53,7 +53,7 @@ pub struct Picture<'a> {
 /// A picture whose description and memory do not agree, or a target outside the limits.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum PictureError {
-    /// the picture has no pixels or more than the limits allow
+    /// A side is 0, or there are more pixels than the limits allow.
     #[error("a picture of {width} × {height} pixels has no pixels or more than the limits allow")]
     Size {
         /// Pixels in a row.
@@ -61,7 +61,7 @@ pub enum PictureError {
         /// Rows.
         height: u32,
     },
-    /// a row does not hold the samples of its pixels
+    /// The next row begins before this one has ended.
     #[error("a stride of {stride} samples is too short for a row of {row}")]
     Stride {
         /// Samples from one row to the next.
@@ -69,7 +69,7 @@ pub enum PictureError {
         /// Samples of the pixels of a row.
         row: usize,
     },
-    /// the memory ends before the last row
+    /// The memory ends before the last row does.
     #[error("{found} samples are given, {wanted} are needed")]
     TooShort {
         /// Samples given.

@@ -86,19 +86,19 @@ pub struct Header {
 /// Why bytes between two zeros are no frame. The line drops them; the sender repeats them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum FrameError {
-    /// the frame is longer than any that this protocol has
+    /// More bytes came than a stuffed frame can have.
     #[error("the frame is longer than any that this protocol has")]
     TooLong,
-    /// the frame is shorter than a header and a checksum
+    /// Unstuffed, less was left than the 15 bytes of header and checksum.
     #[error("the frame is shorter than a header and a checksum")]
     TooShort,
-    /// the byte stuffing is broken
+    /// A length in the byte stuffing points beyond the last byte.
     #[error("the byte stuffing is broken")]
     Stuffing,
-    /// the checksum does not match
+    /// The CRC-32 of header and payload is another than the one sent with them.
     #[error("the checksum does not match")]
     Checksum,
-    /// the kind of the frame is unknown
+    /// The kind is none of [`Kind`].
     #[error("the kind of the frame is unknown")]
     Kind,
 }

@@ -85,13 +85,13 @@ pub enum HostEvent {
 /// Why there is no session with the box. The text says what to do about it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum HostError {
-    /// nobody answers on this port
+    /// No hello has been answered.
     #[error("no box answers on this port: check the cable, the port, the baud rate and that the box is on")]
     NoAnswer,
-    /// another host is using the box
+    /// The box has answered every hello by saying that it has another session.
     #[error("another host is using the box: wait until it has finished")]
     Busy,
-    /// host and box have different versions
+    /// The greetings of host and box differ.
     #[error(
         "host and box speak different versions (host {}/{:016x}, box {}/{:016x}): update both to the same release",
         ours.version, ours.schema, theirs.version, theirs.schema
@@ -102,16 +102,16 @@ pub enum HostError {
         /// What the box speaks.
         theirs: Greeting,
     },
-    /// the box has ended the session
+    /// The box has reset the session, or does not know it.
     #[error("the box has ended the session, it may have been restarted: send again")]
     Closed,
-    /// the box has fallen silent
+    /// No frame of the session has come for [`super::DEAD_AFTER_MS`].
     #[error("the box has fallen silent: check the cable and that the box is on, then send again")]
     Silent,
-    /// the box is there but does not answer the request
+    /// Frames come, but no step with the request within [`HostSession::set_answer_within`].
     #[error("the box does not answer the request in time: look at its screen, restart it if it hangs, then send again")]
     Timeout,
-    /// the box said something that does not belong here
+    /// A message cannot be decoded, or does not answer what was asked.
     #[error("the box sent an unexpected message: update host and box to the same release")]
     Protocol,
 }
@@ -119,10 +119,10 @@ pub enum HostError {
 /// A request that cannot be made now.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum RequestError {
-    /// there is no session
+    /// Before [`HostEvent::Connected`], or after [`HostEvent::Down`].
     #[error("not connected to the box: connect first")]
     NotConnected,
-    /// the last request is not yet answered
+    /// Before the last request is answered.
     #[error("the last request is not yet answered: wait for its answer")]
     Pending,
 }
