@@ -1,5 +1,5 @@
-//! A received image → probability and preview, and a received model → the one that judges from then on, on a thread of its
-//! own, so that the line is served meanwhile.
+//! A received image → probability and preview, and a received update → the model that judges from then on, on a thread
+//! of its own, so that the line is served meanwhile.
 
 use std::{
     panic::{AssertUnwindSafe, catch_unwind},
@@ -53,8 +53,8 @@ impl Classifier for Model {
     }
 }
 
-/// Makes a received model the one that the box starts with, and gives it to judge by. The model is tried before anything is
-/// changed; an error leaves all as it was.
+/// Installs an update: makes it the model that the box starts with, and gives it to judge by. It is tried before
+/// anything is changed; an error leaves all as it was.
 pub type Install = Box<dyn FnMut(&ModelFile) -> Result<Arc<dyn Classifier>, ModelRefusal> + Send>;
 
 /// A model in the words of those who do not run it.
@@ -107,14 +107,14 @@ impl From<Refusal> for Unjudged {
     }
 }
 
-/// What the thread tells.
+/// What the thread reports.
 #[derive(Debug)]
 pub enum Report {
     /// It has begun with a part of the work.
     Phase(Phase),
     /// It has finished.
     Done(Box<Result<Judged, Unjudged>>),
-    /// Another model judges from now on, or cannot be installed.
+    /// The update is installed and judges from now on, or it is refused.
     Installed(Box<Result<Loaded, ModelRefusal>>),
 }
 
@@ -139,7 +139,7 @@ impl Analyst {
         let (work, received): (_, Receiver<Work>) = channel();
         thread::spawn(move || {
             for work in received {
-                // A panic over one image or model must not end the box.
+                // A panic over one image or update must not end the box.
                 match work {
                     Work::Judge(image) => {
                         let judged = catch_unwind(AssertUnwindSafe(|| judge(&*model, &image, &report)));
@@ -159,7 +159,7 @@ impl Analyst {
         Self { work }
     }
 
-    /// Installs a model after what is still to be judged; [`Report::Installed`] follows.
+    /// Installs an update after what is still to be judged; [`Report::Installed`] follows.
     pub fn install(&self, file: ModelFile) {
         // Should the thread have ended in a panic, the runtime notices that nothing follows.
         let _ = self.work.send(Work::Install(file));
@@ -176,7 +176,7 @@ fn judge(model: &dyn Classifier, image: &Image, report: &impl Fn(Report)) -> Res
     let card = model.card();
     let (prepared, preview) = if let Some(received) = image.as_prepared() {
         let wire::Prepared { input, contract, preview, preview_width, preview_height } = received;
-        // The image may have been announced before the model was replaced.
+        // The image may have been announced before an update was installed.
         let prepared = Prepared::received(input, &contract, &card.contract)?;
         (prepared, Preview { width: preview_width, height: preview_height, pixels: preview.into() })
     } else {

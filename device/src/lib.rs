@@ -7,7 +7,7 @@
 //! - [`state`]: what the box does, as a state machine without I/O;
 //! - [`analysis`]: image → probability, on a thread of its own;
 //! - [`journal`]: the results, safe from a loss of power;
-//! - [`models`]: the models that hosts have installed, safe from a loss of power;
+//! - [`models`]: the installed models, safe from a loss of power;
 //! - [`screen`]: what is shown, how, and where;
 //! - [`runtime`]: all of them at work.
 //!

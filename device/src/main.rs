@@ -108,7 +108,7 @@ fn serve(settings: Settings, display: &Display) -> Result<(), Failure> {
     repairs.iter().for_each(tell);
     let install = Box::new(move |file: &ModelFile| {
         models.install(file).map(|model| Arc::new(model) as Arc<dyn Classifier>).map_err(|error| {
-            device::say(format_args!("a model that was sent is not taken: {error}"));
+            device::say(format_args!("an update is refused: {error}"));
             error.refusal()
         })
     });

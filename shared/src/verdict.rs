@@ -1,8 +1,7 @@
 //! Probability and operating point → verdict; refusals; errors; their codes; the record of a result.
 //!
 //! Codes are stable numbers for programs: 100–199 verdicts, 200–299 refusals (the image cannot be judged),
-//! 300–399 errors (the box or the line failed; the same image may be sent again), 400–499 refusals of a model that was
-//! to replace the one in the box.
+//! 300–399 errors (the box or the line failed; the same image may be sent again), 400–499 refusals of an update.
 
 use core::{fmt, str::FromStr};
 
@@ -285,7 +284,7 @@ codes! {
 }
 
 codes! {
-    /// Why the box goes on with the model that it has. The text says what to do about it.
+    /// Why the box refuses an update and keeps the model that it has. The text says what to do about it.
     ModelRefusal {
         /// More bytes than the limit.
         TooLarge = 400, "too-large", "the model is larger than 4 MiB: use a smaller network";

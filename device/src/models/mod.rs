@@ -1,10 +1,10 @@
-//! The models that hosts have installed: kept so that at every moment, whatever is interrupted, one can be loaded.
+//! The installed models: kept so that at every moment, whatever is interrupted, one can be loaded.
 //!
 //! The folder holds `current.model`, which the box starts with, and `previous.model`, the one before. A file opens with the
 //! eight bytes `PUMUAM1\n` and the SHA-256 of the rest, an ONNX file, so that one that was damaged on the disk never judges.
 //!
-//! A new model is loaded and tried before anything is written: one that makes the program fail leaves the disk as it was.
-//! Then come four steps. If the power goes
+//! An update is loaded and tried before anything is written: one that makes the program fail leaves the disk as it was.
+//! Then it is installed in four steps. If the power goes
 //!
 //! 1. while `incoming.model` is written and synced: it is never looked at; the current model comes back;
 //! 2. after the current model was renamed to `previous.model`: there is no current model, so the previous one comes back,
@@ -41,7 +41,7 @@ const CURRENT: &str = "current.model";
 const PREVIOUS: &str = "previous.model";
 const INCOMING: &str = "incoming.model";
 
-/// Why a model is not installed, or one that is cannot be loaded.
+/// Why an update is not installed, or an installed model cannot be loaded.
 #[derive(Debug, thiserror::Error)]
 pub enum InstallError {
     /// It cannot be loaded or run, or lacks the profile.
@@ -118,11 +118,11 @@ impl Models {
         None
     }
 
-    /// Checks a model and makes it the one that the box starts with. When this returns it is on the disk. A model that makes
-    /// the program panic does so before anything is written; [`crate::analysis::Analyst`] catches that.
+    /// Checks an update and makes it the model that the box starts with. When this returns it is on the disk. One that
+    /// makes the program panic does so before anything is written; [`crate::analysis::Analyst`] catches that.
     pub fn install(&mut self, file: &ModelFile) -> Result<Model, InstallError> {
         let model = self.check(&file.bytes)?;
-        self.put(file, &mut |_| Ok(()))?;
+        self.store(file, &mut |_| Ok(()))?;
         crate::say(format_args!("installed the model {} ({:.12})", model.card().name, model.digest()));
         Ok(model)
     }
@@ -137,8 +137,8 @@ impl Models {
         Ok(model)
     }
 
-    /// Writes a model in the steps that the module tells of; `step` is called after each change.
-    fn put(&mut self, file: &ModelFile, step: &mut impl FnMut(&str) -> io::Result<()>) -> io::Result<()> {
+    /// Writes an update in the steps that the module tells of; `step` is called after each change.
+    fn store(&mut self, file: &ModelFile, step: &mut impl FnMut(&str) -> io::Result<()>) -> io::Result<()> {
         let kept = match read(&self.folder.join(CURRENT)) {
             // Installed once more, it must not become its own predecessor.
             Ok(Some(kept)) if kept.digest == file.digest => {
@@ -149,12 +149,12 @@ impl Models {
             Ok(None) | Err(_) => false,
         };
         fs::create_dir_all(&self.folder)?;
-        let replaced = self.write(file, step).and_then(|()| self.replace(kept, step));
-        match replaced {
+        let stored = self.write(file, step).and_then(|()| self.promote(kept, step));
+        match stored {
             Ok(()) => self.current = true,
             Err(_) => drop(fs::remove_file(self.folder.join(INCOMING))),
         }
-        replaced
+        stored
     }
 
     fn write(&self, file: &ModelFile, step: &mut impl FnMut(&str) -> io::Result<()>) -> io::Result<()> {
@@ -169,22 +169,22 @@ impl Models {
     }
 
     /// Gives the files their names, and takes back what it has done if it fails on the way.
-    fn replace(&self, kept: bool, step: &mut impl FnMut(&str) -> io::Result<()>) -> io::Result<()> {
+    fn promote(&self, kept: bool, step: &mut impl FnMut(&str) -> io::Result<()>) -> io::Result<()> {
         let [current, previous] = [CURRENT, PREVIOUS].map(|name| self.folder.join(name));
         if kept {
             fs::rename(&current, &previous)?;
         }
         let mut renamed = false;
-        let replaced = self.rename(kept, &mut renamed, step);
-        if replaced.is_err() {
-            // Nobody hears of the new model, so it must not come back at the next start.
+        let promoted = self.rename(kept, &mut renamed, step);
+        if promoted.is_err() {
+            // Nobody hears of the update, so it must not come back at the next start.
             let _ = match (kept, renamed) {
                 (true, _) => fs::rename(&previous, &current),
                 (false, true) => fs::remove_file(&current),
                 (false, false) => Ok(()),
             };
         }
-        replaced
+        promoted
     }
 
     /// Makes the new file the current one, and tells whether it has come to that.

@@ -61,7 +61,7 @@ fn a_power_cut_at_any_step_leaves_the_old_model_or_the_new_one() {
         let old = sequence.last().map(|&n| model(n).digest);
         let (new, mut states) = (model(7), vec![(String::new(), contents(folder.path()))]);
         models
-            .put(&new, &mut |step| {
+            .store(&new, &mut |step| {
                 states.push((step.to_owned(), contents(folder.path())));
                 Ok(())
             })
@@ -111,7 +111,7 @@ fn storage_that_fails_at_any_step_leaves_the_old_model() {
             models.load();
             let before = contents(folder.path());
             let mut failed = false;
-            let put = models.put(&model(7), &mut |step| {
+            let put = models.store(&model(7), &mut |step| {
                 failed |= step == failing;
                 if step == failing { Err(io::Error::other("full")) } else { Ok(()) }
             });

@@ -48,7 +48,7 @@ pub enum LineError {
     Port(#[from] PortError),
 }
 
-/// The analysis of an image, or the trial of a model, does not come to an end: only another start of the program helps.
+/// The analysis of an image, or the installation of an update, does not end: only another start of the program helps.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("the analysis does not end: start the box again, and install another model if it happens again")]
 pub struct Hung;
@@ -88,7 +88,7 @@ pub struct Runtime<'a> {
     journal: Journal,
     display: &'a Display,
     analyst: Analyst,
-    /// Images and models that the analyst has not reported the end of, and when it gave its last sign of life.
+    /// Images and updates that the analyst has not reported the end of, and when it gave its last sign of life.
     analysing: usize,
     reported: Instant,
     analysis_within: Duration,
@@ -99,7 +99,7 @@ pub struct Runtime<'a> {
 
 impl<'a> Runtime<'a> {
     /// Opens the ports and shows that the box is ready. A port that cannot be opened is an error, unless the settings have
-    /// it waited for. `install` is for the models that hosts send.
+    /// it waited for. `install` installs the updates that hosts send.
     pub fn open(
         model: Arc<dyn Classifier>,
         install: Install,

@@ -133,7 +133,7 @@ pub enum View {
     },
     /// An image is being judged.
     Analysing,
-    /// A new model comes in; it is being tried once `done` is `total`.
+    /// An update comes in; it is being installed once `done` is `total`.
     Updating {
         /// Bytes received.
         done: u32,
@@ -167,7 +167,7 @@ pub enum View {
 }
 
 impl View {
-    /// Whether an image or a model comes in, or an image is being judged: nothing that a person turns to hides it.
+    /// Whether an image or an update comes in, or an image is being judged: nothing that a person turns to hides it.
     pub fn is_busy(&self) -> bool {
         matches!(self, Self::Receiving { .. } | Self::Updating { .. } | Self::Analysing)
     }

@@ -18,15 +18,15 @@ use crate::{
 
 /// How long a refusal or an error stays on the screen, in milliseconds. A result stays until the next image.
 const NOTICE_MS: u64 = 30_000;
-/// The progress of an image is drawn no more often than this, in milliseconds.
+/// The progress of an image or update is drawn no more often than this, in milliseconds.
 const PROGRESS_MS: u64 = 200;
 
 /// What happens to the box.
 #[derive(Debug)]
 pub enum Input {
-    /// The host wants something, or an image comes in.
+    /// The host wants something, or an image or update comes in.
     Session(BoxEvent),
-    /// The analysis goes on.
+    /// The analysis reports.
     Analysis(Report),
     /// The record of [`Effect::Store`] is on the disk, or cannot be written.
     Stored(Result<ResultRecord, Fault>),
@@ -67,7 +67,7 @@ pub enum Effect {
     Show,
     /// Judge an image; [`Input::Analysis`] follows.
     Judge(Box<Image>),
-    /// Install a model; [`Input::Analysis`] follows.
+    /// Install an update; [`Input::Analysis`] follows.
     Install(Box<ModelFile>),
     /// From now on take prepared images for this contract.
     Expect(InputContract),
@@ -105,9 +105,9 @@ pub struct State {
     analysis: Analysis,
     /// Whether no host can come before a line is back.
     lost: bool,
-    /// A result that was shown when a model came in, or came meanwhile: it is shown after that.
+    /// A result that was shown when an update came in, or came meanwhile: it is shown after that.
     held: Option<View>,
-    /// What the box was before its model was replaced, for a result of that time.
+    /// What the box was before the last update was installed, for a result of that time.
     former: Option<Identity>,
 }
 
@@ -229,14 +229,14 @@ impl State {
             BoxEvent::Receiving { done, total } => {
                 let begun = done == 0 || !matches!(self.view, View::Receiving { .. });
                 self.held = None;
-                self.incoming(now, begun || done == total, View::Receiving { done, total })
+                self.progress(now, begun || done == total, View::Receiving { done, total })
             }
             BoxEvent::Updating { done, total } => {
                 let begun = done == 0 || !matches!(self.view, View::Updating { .. });
                 if matches!(self.view, View::Result { .. }) {
                     self.held = Some(self.view.clone());
                 }
-                self.incoming(now, begun || done == total, View::Updating { done, total })
+                self.progress(now, begun || done == total, View::Updating { done, total })
             }
             BoxEvent::Update(file) => vec![Effect::Install(Box::new(file))],
             BoxEvent::Image(image) => {
@@ -249,7 +249,7 @@ impl State {
                 }
                 match dropped {
                     Dropped::Cancelled => vec![self.idle()],
-                    // What is wrong with the model, whoever sent it is told.
+                    // The host that sent it shows what is wrong with it.
                     Dropped::ModelRefused(_) if matches!(self.view, View::Updating { .. }) => vec![self.idle()],
                     Dropped::ModelRefused(_) => Vec::new(),
                     Dropped::Refused(refusal) => vec![self.notice(now, View::Refused(refusal))],
@@ -273,7 +273,7 @@ impl State {
     }
 
     /// Draws how far something that comes in has got, unless that was drawn a moment ago and need not be.
-    fn incoming(&mut self, now: u64, due: bool, view: View) -> Vec<Effect> {
+    fn progress(&mut self, now: u64, due: bool, view: View) -> Vec<Effect> {
         if !due && now.saturating_sub(self.drawn) < PROGRESS_MS {
             return Vec::new();
         }

@@ -139,7 +139,7 @@ fn progress_is_drawn_at_its_beginning_and_end_and_seldom_between() {
 }
 
 #[test]
-fn a_model_that_is_installed_is_told_shown_and_recorded() {
+fn an_update_that_is_installed_is_reported_shown_and_recorded() {
     let mut state = state();
     let total = 1000;
     state.handle(0, Input::Session(BoxEvent::Updating { done: 0, total }));
@@ -163,7 +163,7 @@ fn a_model_that_is_installed_is_told_shown_and_recorded() {
 }
 
 #[test]
-fn a_model_that_is_not_taken_leaves_the_old_one_and_the_notice_of_a_lost_line() {
+fn an_update_that_is_refused_leaves_the_old_model_and_the_notice_of_a_lost_line() {
     let mut state = state();
     state.handle(0, Input::Session(BoxEvent::Updating { done: 1000, total: 1000 }));
     state.handle(1, Input::LineLost { last: true });
@@ -262,7 +262,7 @@ fn the_end_of_an_update_behind_a_result_leaves_it_with_its_own_model() {
 }
 
 #[test]
-fn a_model_that_is_not_taken_at_its_announcement_leaves_the_verdict() {
+fn an_update_that_is_refused_at_its_announcement_leaves_the_verdict() {
     let mut state = state();
     start_analysis(&mut state);
     let record = finish_analysis(&mut state);

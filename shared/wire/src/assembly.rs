@@ -14,7 +14,7 @@ use shared::{
     verdict::{Digest, Fault, ModelRefusal, Refusal},
 };
 
-/// A model that is ready to be sent, or that has been received completely, its digest checked.
+/// An update: a model that is ready to be sent, or that has been received completely, its digest checked.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ModelFile {
     /// Digest of the bytes.
@@ -39,7 +39,7 @@ fn check_length(length: u64) -> Result<(), ModelRefusal> {
     }
 }
 
-/// Why an image or an update is not taken.
+/// Why an image or an update is dropped.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Dropped {
     /// The host has given it up.

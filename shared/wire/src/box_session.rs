@@ -60,7 +60,7 @@ pub enum BoxEvent {
     /// A complete update; asks for [`Reply::Installed`], which may come later. Nothing else is taken from the host
     /// meanwhile.
     Update(ModelFile),
-    /// The image or update that was received or analysed is not wanted any more, or not taken; the host has been told. If it
+    /// The image or update that was received or analysed is not wanted any more, or refused; the host knows it. If it
     /// is being analysed, [`Reply::Outcome`] is still due.
     Dropped(Dropped),
     /// Asks for [`Reply::Answer`].

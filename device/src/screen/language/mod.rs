@@ -117,7 +117,7 @@ pub struct Words {
     pub version: &'static str,
     /// An image comes in.
     pub receiving: &'static str,
-    /// A model comes in.
+    /// An update comes in.
     pub updating: &'static str,
     /// An image is being judged.
     pub analysing: Notice,

@@ -60,8 +60,8 @@ pub fn layout(scene: &Scene, size: ScreenSize, language: Language) -> Layout<'_>
         }
         View::Stopped => layout.notice(body, Symbol::Off, QUIET, words.stopped),
         View::Ready { results } => layout.ready(body, &scene.identity, *results),
-        View::Receiving { done, total } => layout.incoming(body, words.receiving, *done, *total),
-        View::Updating { done, total } => layout.incoming(body, words.updating, *done, *total),
+        View::Receiving { done, total } => layout.progress(body, words.receiving, *done, *total),
+        View::Updating { done, total } => layout.progress(body, words.updating, *done, *total),
         View::Analysing => layout.notice(body, Symbol::Dots, BLUE, words.analysing),
         View::Result { preview, evidence, record } => {
             layout.result(body, preview, evidence.as_deref(), record, scene.identity.rates);
@@ -265,7 +265,7 @@ impl<'a> Layout<'a> {
         }
     }
 
-    fn incoming(&mut self, body: Area, word: &str, done: u32, total: u32) {
+    fn progress(&mut self, body: Area, word: &str, done: u32, total: u32) {
         let part = if total == 0 { 0.0 } else { (f64::from(done) / f64::from(total)).min(1.0) as f32 };
         let middle = body.top + body.height / 2.0;
         let style = self.bold(46.0, INK);

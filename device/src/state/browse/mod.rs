@@ -24,7 +24,7 @@ impl State {
     }
 
     pub(super) fn recalled(&mut self, now: u64, recalled: Result<Page, Fault>) -> Vec<Effect> {
-        // An image or a model that has come meanwhile goes first.
+        // An image or an update that has come meanwhile goes first.
         if self.view.is_busy() {
             return Vec::new();
         }
