@@ -1,5 +1,6 @@
 //! What host and clinic box must agree on, defined once.
 //!
+//! - [`appliance`]: the box's memory card, serial ports and settings;
 //! - [`calendar`]: dates from seconds;
 //! - [`contract`]: what a model expects as its input;
 //! - [`evidence`]: what speaks for pneumonia at each place of a radiograph, and how that is drawn;
@@ -14,6 +15,7 @@
 
 extern crate alloc;
 
+pub mod appliance;
 pub mod calendar;
 pub mod contract;
 pub mod evidence;

@@ -1,0 +1,20 @@
+//! The box as a machine: what the host puts on its memory card and what the box looks for there.
+//!
+//! - [`card`]: labels, names and places of the memory card and of the initial file system;
+//! - [`mod@line`]: serial ports and their speed;
+//! - [`BoxSettings`]: the keys of `box.toml` and their values, among them [`Language`] and [`Rotation`];
+//! - [`listed`]: how texts enumerate the values that there are, so that no text has a list of its own.
+
+pub mod card;
+mod choice;
+mod language;
+pub mod line;
+mod rotation;
+mod settings;
+
+pub use self::{
+    choice::listed,
+    language::{Language, LanguageError},
+    rotation::{Rotation, RotationError},
+    settings::BoxSettings,
+};

@@ -1,0 +1,91 @@
+//! The settings of a box.
+
+use alloc::{string::String, vec, vec::Vec};
+
+use serde::{Deserialize, Deserializer, Serialize};
+
+use super::{Language, Rotation};
+use crate::verdict::Profile;
+
+/// The keys of `box.toml`, which `host` writes onto a card and the box reads when it starts. A key may be absent; others than
+/// these are refused.
+#[derive(Debug, Default, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct BoxSettings {
+    /// Language of the screen; else English.
+    pub language: Option<Language>,
+    /// By which of the model's thresholds the box decides; else by the model's own.
+    pub profile: Option<Profile>,
+    /// By how many degrees, clockwise, the panel is mounted turned, a number; else 0.
+    pub rotate: Option<Rotation>,
+    /// Serial ports to listen on: a path, or a list of them. Those that are absent are waited for.
+    #[serde(default, deserialize_with = "one_or_more")]
+    pub port: Option<Vec<String>>,
+    /// Speed of these ports in bits a second, at least [`super::line::SLOWEST_BAUD`]; else [`super::line::DEFAULT_BAUD`].
+    pub baud: Option<u32>,
+    /// The Linux framebuffer to show the screen on; else there is no screen.
+    pub framebuffer: Option<String>,
+    /// The ONNX model; else the one that is built in.
+    pub model: Option<String>,
+    /// Whether buttons and keyboards are read; else they are where there is a framebuffer.
+    pub keys: Option<bool>,
+}
+
+/// A path, or a list of them.
+fn one_or_more<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Vec<String>>, D::Error> {
+    #[derive(Deserialize)]
+    #[serde(untagged, expecting = "expected a path or a list of paths")]
+    enum Ports {
+        One(String),
+        More(Vec<String>),
+    }
+    Ok(Some(match Ports::deserialize(deserializer)? {
+        Ports::One(path) => vec![path],
+        Ports::More(paths) => paths,
+    }))
+}
+
+#[cfg(test)]
+mod tests {
+    use alloc::{borrow::ToOwned as _, string::ToString as _};
+
+    use super::*;
+
+    fn full() -> BoxSettings {
+        BoxSettings {
+            language: Some(Language::Swahili),
+            profile: Some(Profile::Confirming),
+            rotate: Some(Rotation::Left),
+            port: Some(vec!["/dev/a".to_owned(), "/dev/b".to_owned()]),
+            baud: Some(9600),
+            framebuffer: Some("/dev/fb0".to_owned()),
+            model: Some("/boot/model.onnx".to_owned()),
+            keys: Some(true),
+        }
+    }
+
+    #[test]
+    fn settings_are_read_as_they_are_written() {
+        for settings in [full(), BoxSettings::default()] {
+            let text = toml::to_string(&settings).unwrap();
+            assert_eq!(toml::from_str::<BoxSettings>(&text).unwrap(), settings, "{text}");
+        }
+    }
+
+    #[test]
+    fn one_port_needs_no_list_and_what_is_wrong_is_named() {
+        let settings: BoxSettings = toml::from_str("port = \"/dev/a\"").unwrap();
+        assert_eq!(settings.port, Some(vec!["/dev/a".to_owned()]));
+        for (text, words) in [
+            ("port = 7", "a path or a list of paths"),
+            ("prot = \"/dev/a\"", "unknown field `prot`, expected one of `language`, `profile`, `rotate`, `port`"),
+            ("language = \"de\"", "one of en, fr, pt and sw"),
+            ("rotate = 45", "0, 90, 180 or 270"),
+            ("rotate = \"90\"", "rotate"),
+            ("profile = \"bold\"", "profile"),
+        ] {
+            let error = toml::from_str::<BoxSettings>(text).unwrap_err().to_string();
+            assert!(error.contains(words), "{text}: {error}");
+        }
+    }
+}
