@@ -8,7 +8,7 @@ mod samples;
 use std::path::Path;
 
 use anyhow::Context;
-use device::{config::ScreenSize, screen::draw};
+use device::screen::{ScreenSize, draw};
 
 fn main() -> anyhow::Result<()> {
     let folder = std::env::args_os().nth(1).context("name the folder for the pictures: docs/screens")?;

@@ -17,12 +17,12 @@ use std::{
 
 use device::{
     analysis::{Classifier, Install},
-    config::{LineSettings, ScreenSize, Settings},
+    config::{LineSettings, Settings},
     journal::{Journal, Limits},
     keys::Key,
     models::Models,
     runtime::{Hung, Runtime, Stopper},
-    screen::{Display, Language, Rotation, display::Sinks},
+    screen::{Display, Language, Rotation, ScreenSize, display::Sinks},
     serial::{Pty, open_port},
 };
 use engine::{

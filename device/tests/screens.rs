@@ -10,13 +10,10 @@ mod samples;
 
 use std::path::{Path, PathBuf};
 
-use device::{
-    config::ScreenSize,
-    screen::{
-        Explanation, Frame, Language, Scene, View, draw, layout,
-        layout::{LEGIBLE, Placed, VERDICT},
-        sink::png,
-    },
+use device::screen::{
+    Explanation, Frame, Language, Scene, ScreenSize, View, draw, language, layout,
+    layout::{LEGIBLE, Placed, VERDICT},
+    sink::png,
 };
 use shared::verdict::Verdict;
 
@@ -104,7 +101,7 @@ fn the_verdict_is_read_at_two_metres() {
     for verdict in Verdict::ALL {
         let scene = judged(verdict);
         for language in Language::ALL {
-            let word = (language.words().verdict)(verdict).word;
+            let word = (language::words(language).verdict)(verdict).word;
             for sides in SIZES {
                 let placed: Vec<Placed> = layout(&scene, size(sides), language).placed().collect();
                 let capitals = placed.iter().find(|placed| placed.text == word).unwrap().capitals;
@@ -127,7 +124,7 @@ fn the_samples_get_each_verdict_from_the_model_that_ships() {
 #[test]
 fn every_screen_tells_disclaimer_and_model_once() {
     everywhere(|name, scene, size, language| {
-        let words = language.words();
+        let words = language::words(language);
         let texts: Vec<String> = layout(scene, size, language).placed().map(|placed| placed.text).collect();
         // The disclaimer may take two lines.
         assert_eq!(texts.join(" ").matches(words.disclaimer).count(), 1, "{name}: {texts:?}");

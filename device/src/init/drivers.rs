@@ -7,12 +7,9 @@ use std::{
 };
 
 use rustix::{io::Errno, system::finit_module};
+use shared::appliance::card::driver;
 
-/// The list of the modules to load: one path a line, relative to the list, each after those that it depends on; what
-/// follows a space are its parameters. `pumua image` writes it.
-pub(super) const LIST: &str = "/drivers/list";
-
-/// Loads every module of a list. Those that cannot be loaded are returned with the reason: no box has all the hardware.
+/// Loads every module of a list, as [`shared::appliance::card::DRIVER_LIST`] is one. Those that cannot be loaded are returned with the reason: no box has all the hardware.
 pub(super) fn load(list: &Path) -> Vec<(String, io::Error)> {
     let text = match read_to_string(list) {
         Ok(text) => text,
@@ -24,7 +21,7 @@ pub(super) fn load(list: &Path) -> Vec<(String, io::Error)> {
 }
 
 fn load_one(folder: &Path, line: &str) -> io::Result<()> {
-    let (name, parameters) = line.split_once(' ').unwrap_or((line, ""));
+    let (name, parameters) = driver(line);
     let parameters = std::ffi::CString::new(parameters)?;
     match finit_module(File::open(folder.join(name))?, &parameters, 0) {
         // Another module may have asked for it.

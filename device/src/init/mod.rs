@@ -26,18 +26,15 @@ use rustix::{
     mount::{MountFlags, mount},
     stdio::dup2_stderr,
 };
+use shared::appliance::card::{BOOT, DRIVER_LIST, FRAMEBUFFER, INIT, SETTINGS, on_box};
 
 use self::{
-    storage::{BOOT, DATA, Storage},
+    storage::{DATA, Storage},
     supervisor::{Limits, SUPERVISED, Supervisor},
     watchdog::Watchdog,
 };
 use crate::screen::{Identity, Language, Scene, Step, Trouble, View, draw, sink::Framebuffer};
 
-/// The configuration on the boot partition, where anybody can edit it who puts the card into a computer.
-const CONFIGURATION: &str = "/boot/box.toml";
-/// The screen of the box.
-const FRAMEBUFFER: &str = "/dev/fb0";
 /// How often it is looked whether the card is there.
 const LOOK_EVERY: Duration = Duration::from_millis(100);
 /// How long the card may take before somebody is told.
@@ -46,7 +43,7 @@ const CARD_WITHIN: Duration = Duration::from_secs(15);
 /// Whether the kernel has started this process as the first one of the system. In a container, too, the first process has
 /// the number 1, but not this name.
 pub fn is_first_process() -> bool {
-    std::process::id() == 1 && std::env::args_os().next().is_some_and(|name| name == "/init")
+    std::process::id() == 1 && std::env::args_os().next().is_some_and(|name| name == INIT)
 }
 
 /// Tells on the screen why a worker cannot start that has not opened the screen yet.
@@ -71,7 +68,7 @@ pub fn run() -> ! {
     crate::say(format_args!("starting, version {}", env!("CARGO_PKG_VERSION")));
     let mut screen = Screen::default();
     screen.show(View::Starting { step: Step::Drivers });
-    for (name, error) in drivers::load(Path::new(drivers::LIST)) {
+    for (name, error) in drivers::load(Path::new(DRIVER_LIST)) {
         crate::say(format_args!("the driver {name} cannot be loaded: {error}"));
     }
     screen.show(View::Starting { step: Step::Storage });
@@ -81,7 +78,8 @@ pub fn run() -> ! {
     let mut watchdog = Watchdog::open(Path::new("/dev/watchdog"));
     let worker = || {
         let mut command = Command::new("/proc/self/exe");
-        command.args(["--config", CONFIGURATION, "--state-dir", DATA]).env(SUPERVISED, "1");
+        // On the boot partition anybody can edit them who puts the card into a computer.
+        command.args(["--config", &on_box(SETTINGS), "--state-dir", DATA]).env(SUPERVISED, "1");
         // Memory of images and screens goes back to the system at once, instead of lying about in pieces.
         command.env("MALLOC_MMAP_THRESHOLD_", "65536").env("MALLOC_ARENA_MAX", "1");
         command

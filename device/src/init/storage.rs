@@ -10,16 +10,10 @@ use rustix::{
     io::Errno,
     mount::{MountFlags, mount},
 };
+use shared::appliance::card::{BOOT, EXT_DATA_LABEL, FAT_BOOT_LABEL};
 
-/// Where the boot partition is mounted, read-only.
-pub(super) const BOOT: &str = "/boot";
 /// Where the data partition is mounted.
 pub(super) const DATA: &str = "/data";
-/// Label of the boot partition, a FAT32 file system.
-const BOOT_LABEL: &[u8; 11] = b"PUMUA      ";
-/// Label of the data partition, an ext4 file system.
-const DATA_LABEL: &[u8; 16] = b"pumua-data\0\0\0\0\0\0";
-
 /// Why the card cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum StorageError {
@@ -86,9 +80,9 @@ fn label(device: &Path) -> io::Result<Option<Label>> {
     let mut head = Vec::new();
     File::open(device)?.take(2048).read_to_end(&mut head)?;
     let at = |offset: usize, bytes: &[u8]| head.get(offset..offset + bytes.len()) == Some(bytes);
-    Ok(if at(82, b"FAT32   ") && at(71, BOOT_LABEL) {
+    Ok(if at(82, b"FAT32   ") && at(71, &FAT_BOOT_LABEL) {
         Some(Label::Boot)
-    } else if at(1024 + 56, &[0x53, 0xef]) && at(1024 + 120, DATA_LABEL) {
+    } else if at(1024 + 56, &[0x53, 0xef]) && at(1024 + 120, &EXT_DATA_LABEL) {
         Some(Label::Data)
     } else {
         None

@@ -10,11 +10,11 @@ use std::{
 use embedded_graphics::pixelcolor::{Rgb888, RgbColor};
 
 use super::{
-    Language, Scene, Trouble, View, draw,
+    Language, Scene, ScreenSize, Trouble, View, draw,
     frame::Frame,
     sink::{Folder, Framebuffer, SinkError, png},
 };
-use crate::config::{ScreenSize, Settings};
+use crate::config::Settings;
 
 /// Where the picture goes: nowhere, or to a folder, a framebuffer, or both.
 #[derive(Debug)]

@@ -17,8 +17,9 @@ mod frame;
 pub mod language;
 pub mod layout;
 mod mask;
-pub mod rotation;
+mod rotation;
 pub mod sink;
+mod size;
 mod symbol;
 mod text;
 mod trouble;
@@ -26,11 +27,11 @@ mod trouble;
 pub use self::{
     display::Display,
     frame::Frame,
-    language::Language,
     layout::{draw, layout},
-    rotation::Rotation,
+    size::{ScreenSize, ScreenSizeError},
     trouble::{Explanation, Trouble},
 };
+pub use shared::appliance::{Language, Rotation};
 
 use std::sync::Arc;
 

@@ -2,7 +2,7 @@
 
 use shared::verdict::{Fault, Refusal};
 
-use super::Language;
+use super::{Language, language};
 
 /// What is wrong with the box or its line.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -35,12 +35,12 @@ pub struct Explanation {
 impl Explanation {
     /// Of an image that is refused.
     pub fn of_refusal(refusal: Refusal, language: Language) -> Self {
-        Self::split(Some(refusal.code()), &(language.words().refusal)(refusal))
+        Self::split(Some(refusal.code()), &(language::words(language).refusal)(refusal))
     }
 
     /// Of something wrong with the box or its line.
     pub fn of_trouble(trouble: &Trouble, language: Language) -> Self {
-        let words = language.words();
+        let words = language::words(language);
         match trouble {
             Trouble::Fault(fault) => Self::split(Some(fault.code()), &(words.fault)(*fault)),
             Trouble::LineLost => Self::split(None, words.line_lost),

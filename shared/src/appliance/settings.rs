@@ -7,7 +7,7 @@ use serde::{Deserialize, Deserializer, Serialize};
 use super::{Language, Rotation};
 use crate::verdict::Profile;
 
-/// The keys of `box.toml`, which `host` writes onto a card and the box reads when it starts. A key may be absent; others than
+/// The keys of `box.toml`, which `pumua image` writes onto a card and the box reads when it starts. A key may be absent; others than
 /// these are refused.
 #[derive(Debug, Default, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]

@@ -12,74 +12,20 @@ mod french;
 mod portuguese;
 mod swahili;
 
-use std::{fmt, str::FromStr};
-
-use serde::{Deserialize, Deserializer, de::Error as _};
-use shared::verdict::{Fault, Refusal, Verdict};
+use shared::{
+    appliance::Language,
+    verdict::{Fault, Refusal, Verdict},
+};
 
 use super::Step;
 
-/// A language of the screen.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash)]
-pub enum Language {
-    /// `en`
-    #[default]
-    English,
-    /// `fr`
-    French,
-    /// `pt`
-    Portuguese,
-    /// `sw`, as spoken in East Africa
-    Swahili,
-}
-
-impl Language {
-    /// Every language.
-    pub const ALL: [Self; 4] = [Self::English, Self::French, Self::Portuguese, Self::Swahili];
-
-    /// Its ISO 639-1 code: `en`, `fr`, `pt`, `sw`.
-    pub const fn code(self) -> &'static str {
-        match self {
-            Self::English => "en",
-            Self::French => "fr",
-            Self::Portuguese => "pt",
-            Self::Swahili => "sw",
-        }
-    }
-
-    /// Its table.
-    pub fn words(self) -> &'static Words {
-        match self {
-            Self::English => &english::WORDS,
-            Self::French => &french::WORDS,
-            Self::Portuguese => &portuguese::WORDS,
-            Self::Swahili => &swahili::WORDS,
-        }
-    }
-}
-
-impl fmt::Display for Language {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.pad(self.code())
-    }
-}
-
-/// A word that is no language of the screen.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("the language of the screen is one of en, fr, pt and sw")]
-pub struct LanguageError;
-
-impl FromStr for Language {
-    type Err = LanguageError;
-
-    fn from_str(code: &str) -> Result<Self, LanguageError> {
-        Self::ALL.into_iter().find(|language| language.code() == code).ok_or(LanguageError)
-    }
-}
-
-impl<'de> Deserialize<'de> for Language {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        String::deserialize(deserializer)?.parse().map_err(D::Error::custom)
+/// The table of a language.
+pub fn words(language: Language) -> &'static Words {
+    match language {
+        Language::English => &english::WORDS,
+        Language::French => &french::WORDS,
+        Language::Portuguese => &portuguese::WORDS,
+        Language::Swahili => &swahili::WORDS,
     }
 }
 
@@ -183,17 +129,9 @@ mod tests {
     use crate::screen::text::is_known;
 
     #[test]
-    fn languages_are_read_as_they_are_written() {
-        for language in Language::ALL {
-            assert_eq!(language.to_string().parse(), Ok(language));
-        }
-        assert_eq!("de".parse::<Language>(), Err(LanguageError));
-    }
-
-    #[test]
     fn every_refusal_and_fault_has_one_cause_and_one_remedy() {
         for language in Language::ALL {
-            let words = language.words();
+            let words = words(language);
             let refusals = Refusal::ALL.iter().map(|&refusal| (words.refusal)(refusal));
             let faults = Fault::ALL.iter().map(|&fault| (words.fault)(fault));
             let mut texts: Vec<String> = refusals.chain(faults).chain([words.line_lost.to_owned()]).collect();
@@ -211,7 +149,7 @@ mod tests {
     #[test]
     fn every_character_of_every_table_is_in_the_fonts() {
         for language in Language::ALL {
-            let words = language.words();
+            let words = words(language);
             let refusals = Refusal::ALL.iter().map(|&refusal| (words.refusal)(refusal));
             let faults = Fault::ALL.iter().map(|&fault| (words.fault)(fault));
             let steps = Step::ALL.iter().map(|&step| (words.step)(step).to_owned());
@@ -225,7 +163,7 @@ mod tests {
     #[test]
     fn the_figures_have_their_places() {
         for language in Language::ALL {
-            let words = language.words();
+            let words = words(language);
             for text in [words.sensitivity, words.specificity] {
                 assert!(text.matches("{}").count() == 1 && text.contains("100"), "{language}: {text}");
             }

@@ -20,13 +20,12 @@ use shared::evidence::Evidence;
 
 use self::area::{Area, point};
 use super::{
-    Explanation, Identity, Preview, Scene, View,
+    Explanation, Identity, Language, Preview, Scene, ScreenSize, View,
     frame::Frame,
-    language::{Language, Notice, Words},
+    language::{self, Notice, Words},
     symbol::Symbol,
     text::{Align, Style},
 };
-use crate::config::ScreenSize;
 
 /// Least height of a verdict's capitals, as a part of the screen's shorter side.
 pub const VERDICT: f32 = 1.0 / 12.0;
@@ -51,7 +50,7 @@ pub fn draw(scene: &Scene, size: ScreenSize, language: Language) -> Frame {
 /// Arranges a scene.
 pub fn layout(scene: &Scene, size: ScreenSize, language: Language) -> Layout<'_> {
     let mut layout = Layout::new(size, language);
-    let words = language.words();
+    let words = language::words(language);
     let body = layout.surround(scene);
     match &scene.view {
         View::Starting { step } => {
@@ -154,7 +153,7 @@ impl<'a> Layout<'a> {
     }
 
     fn words(&self) -> &'static Words {
-        self.language.words()
+        language::words(self.language)
     }
 
     fn px(&self, length: f32) -> f32 {

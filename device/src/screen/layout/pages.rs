@@ -138,10 +138,7 @@ mod tests {
     use shared::verdict::{ExamId, OperatingPoint, Verdict};
 
     use super::*;
-    use crate::{
-        config::ScreenSize,
-        screen::{Language, Scene, View, layout},
-    };
+    use crate::screen::{Language, Scene, ScreenSize, View, language::words, layout};
 
     #[test]
     fn results_of_another_model_are_marked() {
@@ -161,7 +158,7 @@ mod tests {
             let results = vec![record(b"present"), record(b"former"), record(b"former")];
             let scene = Scene { identity: identity.clone(), view: View::History { results, page: 1, pages: 1 } };
             let layout = layout(&scene, ScreenSize::default(), language);
-            let marked = layout.placed().filter(|placed| placed.text == language.words().other_model).count();
+            let marked = layout.placed().filter(|placed| placed.text == words(language).other_model).count();
             assert_eq!(marked, 2, "{language}");
         }
     }

@@ -248,13 +248,13 @@ pub(super) fn told(rates: Rates, words: &Words) -> [String; 3] {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{config::ScreenSize, screen::Language};
+    use crate::screen::{Language, ScreenSize, language::words};
 
     #[test]
     fn rounding_never_claims_certainty() {
         let shown = [0.0, 0.0049, 0.01, 0.5, 0.994, 0.9951, 1.0, f32::NAN, 1.5].map(percent);
         assert_eq!(shown, ["<1 %", "<1 %", "1 %", "50 %", "99 %", ">99 %", ">99 %", "-", "-"]);
-        let words = Language::English.words();
+        let words = words(Language::English);
         let [sensitivity, specificity, _] = told(Rates { sensitivity: 0.9749, specificity: 0.9999 }, words);
         assert_eq!(sensitivity, "97 of 100 pneumonias found");
         assert_eq!(specificity, "99 of 100 normal X-rays recognised");
@@ -263,7 +263,7 @@ mod tests {
     #[test]
     fn a_band_is_told_where_there_is_one() {
         let point = OperatingPoint { threshold: 0.676, refer_from: 0.0496, refer_to: 0.999 };
-        let told = |point| changes(&point, Language::English.words());
+        let told = |point| changes(&point, words(Language::English));
         assert_eq!(told(point), "Threshold 68 %, refer from 5 to >99 %");
         assert_eq!(told(OperatingPoint::unbanded(0.52)), "Threshold 52 %");
     }

@@ -12,8 +12,7 @@ use image::{
     codecs::png::{CompressionType, FilterType, PngEncoder},
 };
 
-use super::{frame::Frame, rotation::Rotation};
-use crate::config::{ScreenSize, ScreenSizeError};
+use super::{Rotation, ScreenSize, ScreenSizeError, frame::Frame, rotation};
 
 /// Why a picture cannot be shown.
 #[derive(Debug, thiserror::Error)]
@@ -187,7 +186,7 @@ impl Framebuffer {
 
     /// Width and height of the picture that it shows.
     pub fn size(&self) -> ScreenSize {
-        self.rotation.size(self.panel.picture)
+        rotation::picture_size(self.rotation, self.panel.picture)
     }
 
     /// Shows a frame of [`Self::size`]. A part of the rows at a time, for memory is scarce.
@@ -219,7 +218,7 @@ impl Framebuffer {
         let left = self.panel.margin(width, picture.width) as usize * bytes;
         // A row of a square at a time.
         for (x, pixels) in (0..picture.width).zip(line[left..].chunks_exact_mut(scale as usize * bytes)) {
-            let (x, y) = self.rotation.source([x, y], picture);
+            let (x, y) = rotation::source(self.rotation, [x, y], picture);
             let Some(&[r, g, b]) = frame.at(x, y) else { continue };
             for pixel in pixels.chunks_exact_mut(bytes) {
                 match self.format {

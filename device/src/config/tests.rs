@@ -1,0 +1,136 @@
+//! Settings from every source.
+
+use clap::{CommandFactory, Parser};
+use shared::{
+    appliance::{Language, Rotation},
+    verdict::Profile,
+};
+
+use super::*;
+
+fn settings(flags: &[&str], environment: &[(&str, &str)]) -> Result<Settings, ConfigError> {
+    let flags = Flags::try_parse_from([&["device"], flags].concat()).expect("valid flags");
+    flags.resolve(|name| environment.iter().find(|(n, _)| *n == name).map(|(_, v)| (*v).to_owned()))
+}
+
+fn file(text: &str) -> (tempfile::NamedTempFile, String) {
+    let file = tempfile::NamedTempFile::new().unwrap();
+    std::fs::write(file.path(), text).unwrap();
+    let path = file.path().to_str().unwrap().to_owned();
+    (file, path)
+}
+
+fn ports(paths: &[&str], baud: u32, wait: bool) -> LineSettings {
+    LineSettings::Ports { paths: paths.iter().map(PathBuf::from).collect(), baud, wait }
+}
+
+#[test]
+fn several_ports_can_be_named_in_each_way_and_only_those_of_the_flag_must_be_there() {
+    let line = |flags: &[&str], environment: &[(&str, &str)]| settings(flags, environment).unwrap().line;
+    let both = |wait| ports(&["/dev/ttyS1", "/dev/ttyGS0"], 115_200, wait);
+    let flags = ["--port", "/dev/ttyS1", "--port", "/dev/ttyGS0", "--port", "/dev/ttyS1"];
+    assert_eq!(line(&flags, &[("PUMUA_PORT", "/dev/env")]), both(false));
+    assert_eq!(line(&[], &[("PUMUA_PORT", "/dev/ttyS1, /dev/ttyGS0")]), both(true));
+    let (_list, path) = file("port = [\"/dev/ttyS1\", \"/dev/ttyGS0\"]");
+    assert_eq!(line(&["--config", &path], &[]), both(true));
+    let (_none, path) = file("port = []");
+    assert!(matches!(settings(&["--config", &path], &[]), Err(ConfigError::NoLine)));
+    let (_number, path) = file("port = 7");
+    let error = settings(&["--config", &path], &[]).unwrap_err().to_string();
+    assert!(error.contains("a path or a list of paths"), "{error}");
+}
+
+#[test]
+fn flags_win_over_environment_and_environment_over_file() {
+    let (_file, path) = file("port = \"/dev/file\"\nbaud = 9600\nmodel = \"file.onnx\"\njournal = \"file.journal\"");
+    let environment = [
+        ("PUMUA_CONFIG", path.as_str()),
+        ("PUMUA_BAUD", "19200"),
+        ("PUMUA_MODEL", "env.onnx"),
+        ("PUMUA_PROFILE", "screening"),
+    ];
+    let settings = settings(&["--model", "flag.onnx"], &environment).unwrap();
+    assert_eq!(settings.line, ports(&["/dev/file"], 19200, true));
+    assert_eq!(settings.model, Some("flag.onnx".into()));
+    assert_eq!(settings.profile, Some(Profile::Screening));
+    assert_eq!(settings.journal, PathBuf::from("file.journal"));
+}
+
+#[test]
+fn the_strongest_layer_that_names_a_line_decides() {
+    let simulated = LineSettings::Simulated { pace: None };
+    assert_eq!(settings(&["--simulate"], &[("PUMUA_PORT", "/dev/env")]).unwrap().line, simulated);
+    assert_eq!(
+        settings(&["--port", "/dev/flag"], &[("PUMUA_SIMULATE", "1")]).unwrap().line,
+        ports(&["/dev/flag"], 115_200, false)
+    );
+    assert!(matches!(settings(&[], &[]), Err(ConfigError::NoLine)));
+    assert!(matches!(settings(&[], &[("PUMUA_CONFIG", ""), ("PUMUA_PORT", "")]), Err(ConfigError::NoLine)));
+}
+
+#[test]
+fn a_simulated_box_keeps_everything_in_one_folder() {
+    let default = settings(&["--simulate", "--pace", "115200"], &[]).unwrap();
+    assert_eq!(default.line, LineSettings::Simulated { pace: Some(115_200) });
+    assert_eq!(default.journal, PathBuf::from("runs/simulated-box/journal"));
+    assert_eq!(default.screen_dir, Some("runs/simulated-box".into()));
+    assert_eq!(default.screen_size.to_string(), "800x480");
+    let other = settings(&["--simulate", "--state-dir", "x"], &[]).unwrap();
+    assert_eq!((other.journal, other.screen_dir), ("x/journal".into(), Some("x".into())));
+}
+
+#[test]
+fn the_screen_is_set_in_every_layer() {
+    let (_file, path) = file("language = \"sw\"\nrotate = 90\nkeys = false\nframebuffer = \"/dev/fb0\"");
+    let chosen = settings(&["--port", "x", "--config", &path], &[]).unwrap();
+    assert_eq!((chosen.language, chosen.rotation, chosen.keys), (Language::Swahili, Rotation::Right, false));
+    let environment = [("PUMUA_LANGUAGE", "pt"), ("PUMUA_ROTATE", "270"), ("PUMUA_KEYS", "1")];
+    let chosen = settings(&["--port", "x", "--config", &path, "--language", "fr"], &environment).unwrap();
+    assert_eq!((chosen.language, chosen.rotation, chosen.keys), (Language::French, Rotation::Left, true));
+    let default = settings(&["--port", "x"], &[]).unwrap();
+    assert_eq!((default.language, default.rotation, default.keys), (Language::English, Rotation::None, false));
+    for (name, value, hint) in [("PUMUA_LANGUAGE", "de", "sw"), ("PUMUA_ROTATE", "45", "270")] {
+        let error = settings(&["--port", "x"], &[(name, value)]).unwrap_err().to_string();
+        assert!(error.contains(name) && error.contains(hint), "{error}");
+    }
+    let (_file, path) = file("rotate = 45");
+    let error = settings(&["--port", "x", "--config", &path], &[]).unwrap_err().to_string();
+    assert!(error.contains("0, 90, 180 or 270"), "{error}");
+}
+
+#[test]
+fn keys_are_read_where_there_is_a_screen_of_the_box() {
+    assert!(settings(&["--port", "x", "--framebuffer", "/dev/fb0"], &[]).unwrap().keys);
+    assert!(!settings(&["--simulate", "--framebuffer", "/dev/fb0"], &[]).unwrap().keys);
+    assert!(settings(&["--simulate", "--keys", "true"], &[]).unwrap().keys);
+}
+
+#[test]
+fn wrong_settings_name_their_source() {
+    let (_file, path) = file("prot = \"/dev/ttyS1\"");
+    let error = settings(&["--config", &path], &[]).unwrap_err().to_string();
+    assert!(error.contains(&path) && error.contains("prot"), "{error}");
+    let error = settings(&[], &[("PUMUA_BAUD", "fast")]).unwrap_err().to_string();
+    assert!(error.contains("PUMUA_BAUD"), "{error}");
+    let error = settings(&[], &[("PUMUA_PROFILE", "bold")]).unwrap_err().to_string();
+    assert!(error.contains("PUMUA_PROFILE") && error.contains("confirming"), "{error}");
+    let error = settings(&["--config", "/nowhere/box.toml", "--simulate"], &[]).unwrap_err().to_string();
+    assert!(error.contains("/nowhere/box.toml"), "{error}");
+    assert!(matches!(settings(&["--simulate", "--pace", "0"], &[]), Err(ConfigError::Rate(0))));
+    assert!(matches!(
+        settings(&["--port", "/dev/ttyS1", "--pace", "9600"], &[]),
+        Err(ConfigError::PaceWithoutSimulation)
+    ));
+    assert!(Flags::try_parse_from(["device", "--simulate", "--screen-size", "10x10"]).is_err());
+    assert!(Flags::try_parse_from(["device", "--simulate", "--port", "x"]).is_err());
+}
+
+#[test]
+fn every_flag_is_a_key_of_the_file() {
+    for flag in Flags::command().get_arguments().map(clap::Arg::get_id).filter(|flag| *flag != "config") {
+        // No setting is a table.
+        let (_file, path) = file(&format!("{flag} = {{}}"));
+        let error = settings(&["--config", &path], &[]).unwrap_err().to_string();
+        assert!(error.contains("correct it") && !error.contains("unknown field"), "{flag}: {error}");
+    }
+}
