@@ -6,81 +6,22 @@ use std::{
 };
 
 use base::files::read_a_little_over;
-use serde::Deserialize;
-use shared::verdict::Profile;
+use shared::{
+    appliance::{
+        BoxSettings, Language, Rotation,
+        card::{self, FRAMEBUFFER, on_box},
+        line::{self, DEFAULT_BAUD, SLOWEST_BAUD},
+        listed,
+    },
+    verdict::Profile,
+};
 
-/// Languages of the screen.
-pub const LANGUAGES: [&str; 4] = ["en", "fr", "pt", "sw"];
-/// Degrees by which the panel may be mounted turned.
-pub const ROTATIONS: [&str; 4] = ["0", "90", "180", "270"];
+use crate::image::Board;
 
-/// Where the box finds the model of a card. Without it the box judges by the one that is built in.
-const CARD_MODEL: &str = "/boot/model.onnx";
-/// Slowest serial line in bits a second.
-const SLOWEST: u32 = 300;
 /// Most bytes of settings that are read.
 const MAX_BYTES: u64 = 64 << 10;
 
-/// Settings of a card.
-pub fn settings_for_sd_card(language: &str, profile: Option<Profile>, rotate: &str) -> String {
-    let lines = "\
-# Lines on which it listens for the host: the serial port of the pin header, USB as a device of the host (Zero 2 W, Pi 4),
-# a USB-serial adapter, and the console of an emulated machine. Those that are absent are waited for.
-port = [\"/dev/ttyS1\", \"/dev/ttyGS0\", \"/dev/ttyUSB0\", \"/dev/hvc0\"]";
-    written(language, profile, rotate, lines) + &format!("model = \"{CARD_MODEL}\"\n")
-}
-
-/// Settings of a Raspberry Pi OS, whose kernel has other names for the ports.
-pub fn settings_for_raspberry_pi_os() -> String {
-    let lines = "\
-# Lines on which it listens for the host: the serial port of the pin header and USB as a device of the host (Zero 2 W, Pi 4),
-# both of which docs/box.md tells how to switch on, and a USB-serial adapter. Those that are absent are waited for.
-port = [\"/dev/serial0\", \"/dev/ttyGS0\", \"/dev/ttyUSB0\"]";
-    written(LANGUAGES[0], None, ROTATIONS[0], lines)
-}
-
-fn written(language: &str, profile: Option<Profile>, rotate: &str, lines: &str) -> String {
-    let profile = profile.map_or_else(|| "# profile = \"screening\"".to_owned(), |p| format!("profile = \"{p}\""));
-    format!(
-        "\
-# Settings of the box. It reads them when it starts. docs/box.md explains each.
-
-# Language of the screen: en, fr, pt or sw.
-language = \"{language}\"
-# By which of the model's thresholds it decides: screening, balanced or confirming.
-{profile}
-# By how many degrees, clockwise, the panel is mounted turned: 0, 90, 180 or 270.
-rotate = {rotate}
-{lines}
-baud = 115200
-framebuffer = \"/dev/fb0\"
-"
-    )
-}
-
-/// What the settings of a card may say. The box knows more, but on a card that would end it, or lose its results.
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-#[expect(dead_code, reason = "of some keys only the name and the type are checked")]
-struct OfCard {
-    port: Ports,
-    model: Option<String>,
-    baud: Option<u32>,
-    profile: Option<Profile>,
-    language: Option<String>,
-    rotate: Option<u16>,
-    framebuffer: Option<String>,
-    keys: Option<bool>,
-}
-
-#[derive(Deserialize)]
-#[serde(untagged, expecting = "expected a path or a list of paths")]
-enum Ports {
-    One(String),
-    More(Vec<String>),
-}
-
-/// Why the settings that somebody has written for a card are not taken.
+/// Why there are no settings.
 #[derive(Debug, thiserror::Error)]
 pub enum SettingsError {
     /// The file cannot be read.
@@ -91,7 +32,7 @@ pub enum SettingsError {
         /// Why.
         source: io::Error,
     },
-    /// A box could not work with them.
+    /// A box could not work with what somebody has written.
     #[error("the configuration {path} cannot be used: {source}", path = path.display())]
     Unfit {
         /// The file.
@@ -99,6 +40,9 @@ pub enum SettingsError {
         /// Why.
         source: Unfit,
     },
+    /// The settings cannot be written as TOML.
+    #[error("the settings of the box cannot be written: {0}; report this")]
+    Write(#[from] toml::ser::Error),
 }
 
 /// Why a box could not work with settings, or not as is meant.
@@ -110,26 +54,110 @@ pub enum Unfit {
     /// It is not UTF-8.
     #[error("it is no text")]
     NotText(#[source] std::string::FromUtf8Error),
-    /// It is not TOML, or has keys or values that the settings of a card do not have.
+    /// It is not TOML, or has keys or values that [`BoxSettings`] does not have.
     #[error("correct it:\n{}", .0.to_string().trim_end())]
     Toml(#[source] toml::de::Error),
     /// The box would hear nothing.
-    #[error("`port` names no line to the host: add one, such as /dev/ttyS1")]
+    #[error("`port` names no line to the host: add one, such as {}", line::PINS)]
     NoPort,
     /// The box would leave the card's model aside.
     #[error(
-        "add the line `model = \"{CARD_MODEL}\"`, or the box judges by its built-in model, not by the one on the card"
+        "add the line `model = \"{}\"`, or the box judges by its built-in model, not by the one on the card",
+        on_box(card::MODEL)
     )]
     OtherModel,
     /// The box does not start with it.
-    #[error("a `baud` below {SLOWEST} is too slow: give more")]
+    #[error("a `baud` below {SLOWEST_BAUD} is too slow: give more")]
     TooSlow,
-    /// The screen has no such language.
-    #[error("`language` must be one of {}", LANGUAGES.join(", "))]
-    Language,
-    /// The screen cannot be turned so.
-    #[error("`rotate` must be one of {}", ROTATIONS.join(", "))]
-    Rotation,
+}
+
+/// Settings of a card, as text.
+///
+/// # Errors
+/// [`SettingsError::Write`]: they cannot be written as TOML.
+pub fn settings_for_sd_card(
+    language: Language,
+    profile: Option<Profile>,
+    rotation: Rotation,
+) -> Result<String, SettingsError> {
+    let settings = BoxSettings {
+        language: Some(language),
+        profile,
+        rotate: Some(rotation),
+        port: Some([line::PINS, line::USB_DEVICE, line::USB_ADAPTER, line::EMULATED].map(str::to_owned).into()),
+        baud: Some(DEFAULT_BAUD),
+        framebuffer: Some(FRAMEBUFFER.to_owned()),
+        // Without it the box judges by the one that is built in.
+        model: Some(on_box(card::MODEL)),
+        keys: None,
+    };
+    let ports = format!(
+        "\
+# Lines on which it listens for the host: the serial port of the pin header, USB as a device of the host ({}),
+# a USB-serial adapter, and the console of an emulated machine. Those that are absent are waited for.
+",
+        boards_on_usb()
+    );
+    Ok(with_comments(&settings, &ports)?)
+}
+
+/// Settings of a Raspberry Pi OS, whose kernel has other names for the ports, as text. The program has its model in itself.
+///
+/// # Errors
+/// [`SettingsError::Write`]: they cannot be written as TOML.
+pub fn settings_for_raspberry_pi_os() -> Result<String, SettingsError> {
+    let settings = BoxSettings {
+        language: Some(Language::default()),
+        profile: None,
+        rotate: Some(Rotation::default()),
+        port: Some([line::PINS_OF_RASPBERRY_PI_OS, line::USB_DEVICE, line::USB_ADAPTER].map(str::to_owned).into()),
+        baud: Some(DEFAULT_BAUD),
+        framebuffer: Some(FRAMEBUFFER.to_owned()),
+        model: None,
+        keys: None,
+    };
+    let ports = format!(
+        "\
+# Lines on which it listens for the host: the serial port of the pin header and USB as a device of the host ({}),
+# both of which docs/box.md tells how to switch on, and a USB-serial adapter. Those that are absent are waited for.
+",
+        boards_on_usb()
+    );
+    Ok(with_comments(&settings, &ports)?)
+}
+
+/// The boards that can be a USB device of their host.
+fn boards_on_usb() -> String {
+    let boards: Vec<_> = Board::ALL.iter().filter(|board| board.is_usb_device).map(|board| board.short).collect();
+    boards.join(", ")
+}
+
+/// The settings in the order of their keys, each below the comment that it has. A profile that nobody has chosen is shown as an
+/// example.
+fn with_comments(settings: &BoxSettings, ports: &str) -> Result<String, toml::ser::Error> {
+    let shown = BoxSettings { profile: settings.profile.or(Some(Profile::Screening)), ..settings.clone() };
+    let mut text = "# Settings of the box. It reads them when it starts. docs/box.md explains each.\n\n".to_owned();
+    for line in toml::to_string(&shown)?.lines() {
+        let key = line.split(' ').next().unwrap_or_default();
+        text += &match key {
+            "language" => format!("# Language of the screen: {}.\n", listed(Language::ALL, "or")),
+            "profile" => {
+                format!("# By which of the model's thresholds it decides: {}.\n", listed(Profile::ALL, "or"))
+            }
+            "rotate" => {
+                let degrees = listed(Rotation::ALL, "or");
+                format!("# By how many degrees, clockwise, the panel is mounted turned: {degrees}.\n")
+            }
+            "port" => ports.to_owned(),
+            _ => String::new(),
+        };
+        if key == "profile" && settings.profile.is_none() {
+            text += "# ";
+        }
+        text += line;
+        text += "\n";
+    }
+    Ok(text)
 }
 
 /// Reads settings that somebody has written for a card. The box that cannot use them would say so and not start, far from
@@ -148,32 +176,23 @@ fn text_and_profile(bytes: Vec<u8>) -> Result<(String, Option<Profile>), Unfit> 
         return Err(Unfit::TooLarge);
     }
     let text = String::from_utf8(bytes).map_err(Unfit::NotText)?;
-    let profile = check(&text)?;
+    let profile = check(&text)?.profile;
     Ok((text, profile))
 }
 
-fn check(text: &str) -> Result<Option<Profile>, Unfit> {
-    let settings: OfCard = toml::from_str(text).map_err(Unfit::Toml)?;
-    let ports = match settings.port {
-        Ports::One(port) => vec![port],
-        Ports::More(ports) => ports,
-    };
-    if ports.iter().all(String::is_empty) {
+/// Settings with which a box works from a card.
+fn check(text: &str) -> Result<BoxSettings, Unfit> {
+    let settings: BoxSettings = toml::from_str(text).map_err(Unfit::Toml)?;
+    if settings.port.iter().flatten().all(String::is_empty) {
         return Err(Unfit::NoPort);
     }
-    if settings.model.as_deref() != Some(CARD_MODEL) {
+    if settings.model != Some(on_box(card::MODEL)) {
         return Err(Unfit::OtherModel);
     }
-    if settings.baud.is_some_and(|baud| baud < SLOWEST) {
+    if settings.baud.is_some_and(|baud| baud < SLOWEST_BAUD) {
         return Err(Unfit::TooSlow);
     }
-    if settings.language.is_some_and(|language| !LANGUAGES.contains(&language.as_str())) {
-        return Err(Unfit::Language);
-    }
-    if settings.rotate.is_some_and(|degrees| !ROTATIONS.contains(&degrees.to_string().as_str())) {
-        return Err(Unfit::Rotation);
-    }
-    Ok(settings.profile)
+    Ok(settings)
 }
 
 #[cfg(test)]
@@ -181,27 +200,28 @@ mod tests {
     use super::*;
 
     #[test]
-    fn settings_are_toml_with_what_was_asked_for() {
-        let text = settings_for_sd_card("sw", Some(Profile::Screening), "90");
-        let table: toml::Table = text.parse().unwrap();
-        assert_eq!(table["language"].as_str(), Some("sw"));
-        assert_eq!(table["rotate"].as_integer(), Some(90));
-        assert_eq!(check(&text).unwrap(), Some(Profile::Screening));
-        assert_eq!(check(&settings_for_sd_card("en", None, "0")).unwrap(), None);
-        let table: toml::Table = settings_for_raspberry_pi_os().parse().unwrap();
-        assert_eq!(table["port"][0].as_str(), Some("/dev/serial0"));
-        assert!(!table.contains_key("model"), "the program has its model in itself");
+    fn what_is_written_is_what_was_asked_for() {
+        let text = settings_for_sd_card(Language::Swahili, Some(Profile::Balanced), Rotation::Right).unwrap();
+        let settings = check(&text).unwrap();
+        assert_eq!(settings.language, Some(Language::Swahili));
+        assert_eq!(settings.profile, Some(Profile::Balanced));
+        assert_eq!(settings.rotate, Some(Rotation::Right));
+        let text = settings_for_sd_card(Language::English, None, Rotation::None).unwrap();
+        assert_eq!(check(&text).unwrap().profile, None);
+        let settings: BoxSettings = toml::from_str(&settings_for_raspberry_pi_os().unwrap()).unwrap();
+        assert_eq!((settings.profile, settings.model), (None, None));
     }
 
     #[test]
     fn settings_are_written_as_the_golden_files_have_them() {
+        let card = |language, profile, rotation| settings_for_sd_card(language, profile, rotation).unwrap();
         let golden = [
-            (settings_for_sd_card("en", None, "0"), include_str!("../tests/golden/card.toml")),
+            (card(Language::English, None, Rotation::None), include_str!("../tests/golden/card.toml")),
             (
-                settings_for_sd_card("sw", Some(Profile::Screening), "90"),
+                card(Language::Swahili, Some(Profile::Screening), Rotation::Right),
                 include_str!("../tests/golden/card-options.toml"),
             ),
-            (settings_for_raspberry_pi_os(), include_str!("../tests/golden/raspberry-pi-os.toml")),
+            (settings_for_raspberry_pi_os().unwrap(), include_str!("../tests/golden/raspberry-pi-os.toml")),
         ];
         for (written, golden) in golden {
             assert_eq!(written, golden);
@@ -211,16 +231,16 @@ mod tests {
     #[test]
     fn settings_that_would_keep_a_box_from_starting_are_refused() {
         let good = "port = \"/dev/ttyS1\"\nmodel = \"/boot/model.onnx\"\nkeys = false\n";
-        assert_eq!(check(good).unwrap(), None);
+        assert_eq!(check(good).unwrap().keys, Some(false));
         for (text, words) in [
             (good.replace("port", "prot"), "unknown field `prot`"),
-            (good.replace("port = \"/dev/ttyS1\"", ""), "missing field `port`"),
+            (good.replace("port = \"/dev/ttyS1\"", ""), "`port` names no line"),
             (good.replace("\"/dev/ttyS1\"", "[]"), "`port` names no line"),
             (good.replace("\"/dev/ttyS1\"", "7"), "a path or a list of paths"),
             (good.replace("model =", "# model ="), "add the line `model = \"/boot/model.onnx\"`"),
             (good.replace("/boot/model.onnx", "/boot/mine.onnx"), "add the line `model"),
-            (format!("{good}language = \"de\""), "en, fr, pt, sw"),
-            (format!("{good}rotate = 45"), "0, 90, 180, 270"),
+            (format!("{good}language = \"de\""), "en, fr, pt and sw"),
+            (format!("{good}rotate = 45"), "0, 90, 180 or 270"),
             (format!("{good}baud = 10"), "too slow"),
             (format!("{good}profile = \"bold\""), "profile"),
             (format!("{good}simulate = true"), "unknown field `simulate`"),

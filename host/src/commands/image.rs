@@ -3,17 +3,22 @@
 use std::{
     io::{self, Write},
     path::PathBuf,
+    str::FromStr,
 };
 
 use anyhow::Context;
 use base::interrupt;
+use clap::builder::{PossibleValuesParser, TypedValueParser};
 use engine::MAX_MODEL_BYTES;
 use serde_json::json;
 use setup::{
-    image::{Built, Inputs, LICENCE, Packages, build},
+    image::{Board, Built, Inputs, LICENCE, Packages, build},
     settings::{self, settings_for_sd_card},
 };
-use shared::verdict::Profile;
+use shared::{
+    appliance::{Language, Rotation, card, listed},
+    verdict::Profile,
+};
 
 use super::{model_for_box, program, started_as};
 use crate::exit::{Exit, Failure, WithExit};
@@ -30,22 +35,16 @@ pub struct Options {
     /// Also take a model that was trained on synthetic radiographs: its answers mean nothing medically
     #[arg(long)]
     allow_synthetic: bool,
-    /// Language of the screen: en, fr, pt or sw
-    #[arg(long, default_value = "en", value_parser = settings::LANGUAGES)]
-    language: String,
-    /// By which of the model's thresholds the box decides: screening, balanced or confirming [default: the model's own]
-    #[arg(long, value_name = "PROFILE")]
+    #[arg(long, help = language_help(), default_value_t, value_parser = one_of(Language::ALL, Language::as_str))]
+    language: Language,
+    #[arg(long, value_name = "PROFILE", help = profile_help())]
     profile: Option<Profile>,
     /// By how many degrees, clockwise, the panel is mounted turned
-    #[arg(long, value_name = "DEGREES", default_value = "0", value_parser = settings::ROTATIONS)]
-    rotate: String,
-    /// Configuration of the box, TOML, in place of the one that these options make; it must name `port` and
-    /// `model = "/boot/model.onnx"`
-    #[arg(long, value_name = "FILE", conflicts_with_all = ["language", "profile", "rotate"])]
+    #[arg(long, value_name = "DEGREES", default_value_t, value_parser = one_of(Rotation::ALL, Rotation::as_str))]
+    rotate: Rotation,
+    #[arg(long, value_name = "FILE", help = config_help(), conflicts_with_all = ["language", "profile", "rotate"])]
     config: Option<PathBuf>,
-    /// Folder of the boot files that a real Raspberry Pi needs (bootcode.bin, start.elf, fixup.dat; on a Pi 4 start4.elf,
-    /// fixup4.dat) [default: none; such an image starts on emulated machines only]
-    #[arg(long, value_name = "DIR")]
+    #[arg(long, value_name = "DIR", help = firmware_help())]
     firmware: Option<PathBuf>,
     /// Program of the box, a static one for aarch64 [default: it is compiled]
     #[arg(long, value_name = "FILE")]
@@ -58,13 +57,48 @@ pub struct Options {
     json: bool,
 }
 
+// What these options may be is said where it is defined; help that names it is made from there.
+
+fn language_help() -> String {
+    format!("Language of the screen: {}", listed(Language::ALL, "or"))
+}
+
+fn profile_help() -> String {
+    let profiles = listed(Profile::ALL, "or");
+    format!("By which of the model's thresholds the box decides: {profiles} [default: the model's own]")
+}
+
+fn config_help() -> String {
+    format!(
+        "Configuration of the box, TOML, in place of the one that these options make; it must name `port` and \
+         `model = \"{}\"`",
+        card::on_box(card::MODEL)
+    )
+}
+
+fn firmware_help() -> String {
+    format!(
+        "Folder of the boot files that a real Raspberry Pi needs ({}) [default: none; such an image starts on emulated \
+         machines only]",
+        Board::boot_files_in_words()
+    )
+}
+
+/// Reads one of some values by its word; the help lists the words.
+fn one_of<T, const N: usize>(values: [T; N], word: fn(T) -> &'static str) -> impl TypedValueParser<Value = T>
+where
+    T: FromStr<Err: std::error::Error + Send + Sync> + Clone + Send + Sync + 'static,
+{
+    PossibleValuesParser::new(values.map(word)).try_map(|word| word.parse())
+}
+
 /// Makes the image of the memory card of a box.
 pub fn run(options: Options) -> Result<Exit, Failure> {
     interrupt::listen();
     let mut chosen = model_for_box::load(options.model.as_deref(), MAX_MODEL_BYTES, options.allow_synthetic)?;
     let (configuration, profile) = match &options.config {
         Some(path) => settings::read(path)?,
-        None => (settings_for_sd_card(&options.language, options.profile, &options.rotate), options.profile),
+        None => (settings_for_sd_card(options.language, options.profile, options.rotate)?, options.profile),
     };
     if let Some(profile) = profile {
         chosen.model.decide_by(profile).context("the model cannot be used with this profile").exit(Exit::Refused)?;
@@ -86,7 +120,8 @@ pub fn run(options: Options) -> Result<Exit, Failure> {
     if built.manifest.boards.is_empty() {
         base::say!(
             "no boot files of a Raspberry Pi are in it (--firmware), so it starts on emulated machines only; the files may \
-             also be copied to the partition PUMUA of the flashed card"
+             also be copied to the partition {} of the flashed card",
+            card::BOOT_LABEL
         );
     } else if !built.manifest.files.iter().any(|file| file.name == LICENCE) {
         base::say!("the licence of the boot files, {LICENCE}, is not among them: add it before you pass the image on");

@@ -3,13 +3,12 @@
 use std::io::{self, Cursor, Write};
 
 use fatfs::{Date, DateTime, FatType, FileSystem, FormatVolumeOptions, FsOptions, Time, TimeProvider, format_volume};
+use shared::appliance::card::FAT_BOOT_LABEL;
 
 use super::BuildError;
 
 /// Enough clusters for FAT32, which the first stage of a Raspberry Pi wants, and few enough that they are read quickly.
 const CLUSTER: u32 = 1024;
-/// The label by which the box finds it.
-const LABEL: [u8; 11] = *b"PUMUA      ";
 /// Tells this file system from others; any fixed number serves.
 const SERIAL: u32 = 0x5075_6d75;
 
@@ -34,7 +33,7 @@ pub(super) fn partition(files: &[(String, Vec<u8>)], length: u64) -> Result<Vec<
         let options = FormatVolumeOptions::new()
             .fat_type(FatType::Fat32)
             .bytes_per_cluster(CLUSTER)
-            .volume_label(LABEL)
+            .volume_label(FAT_BOOT_LABEL)
             .volume_id(SERIAL);
         format_volume(&mut disk, options)?;
         disk.set_position(0);

@@ -4,6 +4,7 @@ use std::io::{self, Write};
 
 use cpio::newc::{Builder, trailer};
 use flate2::{Compression, GzBuilder};
+use shared::appliance::card::{DRIVER_LIST, DRIVERS, INIT, driver_line};
 
 use super::{BuildError, drivers::Driver};
 
@@ -13,32 +14,30 @@ const PROGRAM: u32 = 0o100_755;
 
 /// The archive, compressed: `/init`, and `/drivers` with the list in which they are loaded.
 pub(super) fn archive(program: &[u8], drivers: &[Driver]) -> Result<Vec<u8>, BuildError> {
-    let list: String = drivers.iter().map(|driver| line(driver) + "\n").collect();
+    let list: String = drivers.iter().map(|driver| driver_line(&driver.file, driver.parameters) + "\n").collect();
     let pack = || -> io::Result<Vec<u8>> {
         let mut archive = GzBuilder::new().mtime(0).write(Vec::new(), Compression::best());
         let mut number = 0;
         let mut add = |name: &str, mode: u32, bytes: &[u8]| -> io::Result<()> {
             number += 1;
             let length = u32::try_from(bytes.len()).map_err(io::Error::other)?;
-            let mut entry = Builder::new(name).ino(number).mode(mode).nlink(1).write(&mut archive, length);
+            // Paths within the archive are relative to the root.
+            let mut entry =
+                Builder::new(name.trim_start_matches('/')).ino(number).mode(mode).nlink(1).write(&mut archive, length);
             entry.write_all(bytes)?;
             entry.finish()?;
             Ok(())
         };
-        add("init", PROGRAM, program)?;
-        add("drivers", FOLDER, &[])?;
-        add("drivers/list", FILE, list.as_bytes())?;
+        add(INIT, PROGRAM, program)?;
+        add(DRIVERS, FOLDER, &[])?;
+        add(DRIVER_LIST, FILE, list.as_bytes())?;
         for driver in drivers {
-            add(&format!("drivers/{}", driver.file), FILE, &driver.bytes)?;
+            add(&format!("{DRIVERS}/{}", driver.file), FILE, &driver.bytes)?;
         }
         trailer(&mut archive)?;
         archive.finish()
     };
     pack().map_err(BuildError::Initramfs)
-}
-
-fn line(driver: &Driver) -> String {
-    format!("{} {}", driver.file, driver.parameters).trim_end().to_owned()
 }
 
 #[cfg(test)]

@@ -10,6 +10,7 @@
 //!
 //! The same inputs make the same image to the bit: no time, no random number and no name of this computer goes into it.
 
+mod board;
 mod boot;
 mod drivers;
 mod error;
@@ -19,8 +20,9 @@ mod packages;
 mod uboot;
 
 pub use self::{
+    board::Board,
     error::BuildError,
-    firmware::{Board, LICENCE},
+    firmware::LICENCE,
     packages::{Package, Packages},
 };
 
@@ -36,6 +38,7 @@ use base::interrupt::Interrupted;
 use flate2::{Compression, GzBuilder};
 use serde::Serialize;
 use sha2::{Digest, Sha256};
+use shared::appliance::card;
 
 use crate::{
     mbr::{self, Partition},
@@ -171,22 +174,22 @@ fn content(inputs: &Inputs<'_>) -> Result<(Files, Manifest), BuildError> {
     let drivers = drivers::collect(&unpacked.modules())?;
     go_on(inputs.stop)?;
     let mut files = vec![
-        ("box.toml".to_owned(), inputs.configuration.as_bytes().to_vec()),
-        ("config.txt".to_owned(), firmware::CONFIGURATION.as_bytes().to_vec()),
+        (card::SETTINGS.to_owned(), inputs.configuration.as_bytes().to_vec()),
+        ("config.txt".to_owned(), firmware::configuration().into_bytes()),
         ("initramfs.gz".to_owned(), initramfs::archive(inputs.program, &drivers)?),
-        ("model.onnx".to_owned(), inputs.model.to_vec()),
+        (card::MODEL.to_owned(), inputs.model.to_vec()),
         ("u-boot.bin".to_owned(), unpacked.u_boot()?),
         ("uboot.env".to_owned(), uboot::environment()),
         ("vmlinuz".to_owned(), unpacked.kernel()?),
     ];
-    for tree in Board::ALL.iter().flat_map(|board| board.device_trees()) {
-        files.push(((*tree).to_owned(), unpacked.device_tree(tree)?));
+    for tree in Board::device_trees() {
+        files.push((tree.to_owned(), unpacked.device_tree(tree)?));
     }
     let mut boards = Vec::new();
     if let Some(folder) = inputs.firmware {
         let (found, served) = firmware::read(folder)?;
         files.extend(found);
-        boards = served.into_iter().map(Board::name).collect();
+        boards = served.iter().map(|board| board.name).collect();
     }
     let manifest = Manifest {
         version: inputs.version.to_owned(),
@@ -218,7 +221,7 @@ fn make_data_partition(image: &Path) -> Result<(), BuildError> {
     let path = std::env::join_paths(std::env::split_paths(&path).chain(["/usr/sbin".into(), "/sbin".into()]));
     command
         .args(["-q", "-F", "-O", FEATURES, "-b", "4096", "-I", "256", "-N", "2048", "-m", "0", "-e", "continue"])
-        .args(["-J", "size=4", "-L", "pumua-data", "-U", DATA_UUID, "-E"])
+        .args(["-J", "size=4", "-L", card::DATA_LABEL, "-U", DATA_UUID, "-E"])
         .arg(format!(
             "offset={},hash_seed={DATA_UUID},lazy_itable_init=0,lazy_journal_init=0,root_owner=0:0,nodiscard",
             DATA.0
@@ -338,8 +341,7 @@ mod tests {
             ("lib/modules/6/modules.builtin".to_owned(), built_in.into_bytes()),
             ("lib/modules/6/kernel/none".to_owned(), Vec::new()),
         ];
-        let trees = Board::ALL.iter().flat_map(|board| board.device_trees());
-        files.extend(trees.map(|tree| (format!("usr/lib/linux-image-6/{tree}"), b"tree".to_vec())));
+        files.extend(Board::device_trees().map(|tree| (format!("usr/lib/linux-image-6/{tree}"), b"tree".to_vec())));
         let u_boot = [("usr/lib/u-boot/rpi_arm64/u-boot.bin".to_owned(), b"u-boot".to_vec())];
         Packages::of(package(folder, "kernel", &files), package(folder, "u-boot", &u_boot), folder)
     }

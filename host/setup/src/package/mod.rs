@@ -12,8 +12,9 @@ use std::{
 };
 
 use base::interrupt::{self, Interrupted};
+use shared::appliance::card::INSTALLED_SETTINGS;
 
-use crate::settings::settings_for_raspberry_pi_os;
+use crate::settings::{SettingsError, settings_for_raspberry_pi_os};
 
 const CONTROL: &str = "\
 Package: pumua-box
@@ -34,6 +35,9 @@ const TIME: &str = "1";
 /// Why there is no package.
 #[derive(Debug, thiserror::Error)]
 pub enum PackageError {
+    /// The settings of the box cannot be written.
+    #[error(transparent)]
+    Settings(#[from] SettingsError),
     /// There is no place for the files of the package.
     #[error("cannot make a temporary folder: make room, or name another place with TMPDIR")]
     Temporary(#[source] io::Error),
@@ -87,17 +91,18 @@ pub fn pack(program: &[u8], out: &Path) -> Result<(), PackageError> {
     fs::create_dir_all(folder).map_err(|source| PackageError::Folder { folder: folder.to_owned(), source })?;
     let root = tempfile::tempdir().map_err(PackageError::Temporary)?;
     fs::set_permissions(root.path(), Permissions::from_mode(0o755)).map_err(PackageError::Temporary)?;
-    let settings = settings_for_raspberry_pi_os();
+    let settings = settings_for_raspberry_pi_os()?;
     let control = CONTROL.replace("VERSION", env!("CARGO_PKG_VERSION"));
+    let conffiles = format!("{INSTALLED_SETTINGS}\n");
     let files: [(&'static str, u32, &[u8]); 9] = [
         ("DEBIAN/control", 0o644, control.as_bytes()),
-        ("DEBIAN/conffiles", 0o644, b"/etc/pumua/box.toml\n"),
+        ("DEBIAN/conffiles", 0o644, conffiles.as_bytes()),
         ("DEBIAN/postinst", 0o755, include_bytes!("../../package/postinst")),
         ("DEBIAN/prerm", 0o755, include_bytes!("../../package/prerm")),
         ("DEBIAN/postrm", 0o755, include_bytes!("../../package/postrm")),
         ("usr/bin/pumua-box", 0o755, program),
         ("usr/lib/systemd/system/pumua-box.service", 0o644, include_bytes!("../../package/pumua-box.service")),
-        ("etc/pumua/box.toml", 0o644, settings.as_bytes()),
+        (INSTALLED_SETTINGS.trim_start_matches('/'), 0o644, settings.as_bytes()),
         ("usr/share/doc/pumua-box/copyright", 0o644, include_bytes!("../../../../LICENSE-MIT")),
     ];
     for (name, mode, bytes) in files {
