@@ -6,10 +6,9 @@ use std::{
 };
 
 use serde::Deserialize;
+use shared::appliance::line::{DEFAULT_BAUD, SLOWEST_BAUD};
 
 use super::{LinkError, connection::probe, find, port};
-
-const DEFAULT_BAUD: u32 = 115_200;
 
 /// Where the box is. Without these options: the environment, then the keys `port` and `baud` of the configuration file
 /// ($XDG_CONFIG_HOME/pumua/host.toml), then the port on which a box answers: those on USB are tried, or else those that are
@@ -20,13 +19,19 @@ pub struct PortOptions {
     /// answers]
     #[arg(long, value_name = "PATH", env = "PUMUA_PORT", hide_env_values = true)]
     pub port: Option<PathBuf>,
-    /// Speed of the line in bits a second, as set on the box [default: `baud` in the same file, else 115200]
-    #[arg(long, value_name = "BAUD", env = "PUMUA_BAUD", hide_env_values = true,
-          value_parser = clap::value_parser!(u32).range(300..=4_000_000))]
+    /// Speed of the line in bits a second
+    #[arg(long, value_name = "BAUD", help = baud_help(), env = "PUMUA_BAUD", hide_env_values = true,
+          value_parser = clap::value_parser!(u32).range(i64::from(SLOWEST_BAUD)..=4_000_000))]
     pub baud: Option<u32>,
     /// Longest time that the box may take for a step before it counts as unreachable
     #[arg(long, value_name = "SECONDS", default_value_t = 60, value_parser = clap::value_parser!(u64).range(1..=3600))]
     pub timeout: u64,
+}
+
+fn baud_help() -> String {
+    format!(
+        "Speed of the line in bits a second, as set on the box [default: `baud` in the same file, else {DEFAULT_BAUD}]"
+    )
 }
 
 /// The configuration file.
