@@ -11,7 +11,7 @@ use std::{
 };
 
 use engine::{
-    Card, Model, ModelError,
+    Model, ModelCard, ModelError,
     judge::{Input, Judgement, Prepared},
 };
 use shared::{
@@ -26,7 +26,7 @@ use crate::screen::Preview;
 /// What judges prepared radiographs: a [`Model`], or what stands for one in tests of the box.
 pub trait Classifier: Send + Sync {
     /// What it says of itself.
-    fn card(&self) -> &Card;
+    fn card(&self) -> &ModelCard;
     /// The digest of its file.
     fn digest(&self) -> Digest;
     /// How it is computed, in a few words.
@@ -36,7 +36,7 @@ pub trait Classifier: Send + Sync {
 }
 
 impl Classifier for Model {
-    fn card(&self) -> &Card {
+    fn card(&self) -> &ModelCard {
         self.card()
     }
 
@@ -61,7 +61,7 @@ pub type Install = Box<dyn FnMut(&ModelFile) -> Result<Arc<dyn Classifier>, Mode
 #[derive(Debug, Clone, PartialEq)]
 pub struct Loaded {
     /// What it says of itself.
-    pub card: Card,
+    pub card: ModelCard,
     /// The digest of its file.
     pub digest: Digest,
     /// How it is computed.
@@ -177,13 +177,13 @@ fn judge(model: &dyn Classifier, image: &Image, report: &impl Fn(Report)) -> Res
     let (prepared, preview) = if let Some(received) = image.as_prepared() {
         let wire::Prepared { input, contract, preview, preview_width, preview_height } = received;
         // The image may have been announced before an update was installed.
-        let prepared = Prepared::received(input, &contract, &card.contract)?;
+        let prepared = Prepared::received(input, &contract, &card.behaviour.contract)?;
         (prepared, Preview { width: preview_width, height: preview_height, pixels: preview.into() })
     } else {
         report(Report::Phase(Phase::Decoding));
         let radiograph = decode::decode(&image.bytes)?;
         let picture = radiograph.picture();
-        let prepared = Prepared::of(&picture, &card.contract)?;
+        let prepared = Prepared::of(&picture, &card.behaviour.contract)?;
         let (pixels, width, height) = picture.preview(MAX_PREVIEW_SIDE);
         (prepared, Preview { width, height, pixels: pixels.into() })
     };
@@ -205,7 +205,7 @@ fn judge(model: &dyn Classifier, image: &Image, report: &impl Fn(Report)) -> Res
 mod tests {
     use std::io::Cursor;
 
-    use engine::{Examination, Score};
+    use engine::{Behaviour, Examination, Score};
     use image::{GrayImage, ImageFormat, Luma};
     use shared::{
         contract::InputContract,
@@ -218,10 +218,10 @@ mod tests {
     const CONTRACT: InputContract = InputContract::stretched(16);
 
     /// Has learnt from [`chest`] alone; its one feature is the first pixel.
-    struct Narrow(Card);
+    struct Narrow(ModelCard);
 
     impl Classifier for Narrow {
-        fn card(&self) -> &Card {
+        fn card(&self) -> &ModelCard {
             &self.0
         }
 
@@ -268,7 +268,8 @@ mod tests {
             mirrored: None,
             features: Some(near(vec![60.0], 100.0)),
         };
-        Narrow(Card { synthetic: true, guard: Some(guard), ..Card::new("narrow", CONTRACT) })
+        let behaviour = Behaviour { guard: Some(guard), ..Behaviour::new(CONTRACT) };
+        Narrow(ModelCard { behaviour, ..ModelCard::new("narrow", CONTRACT) })
     }
 
     #[test]

@@ -100,7 +100,7 @@ fn serve(settings: Settings, display: &Display) -> Result<(), Failure> {
         Some(model) => model,
         None => configured(&settings).map_err(with(MODEL))?,
     };
-    let (name, synthetic) = (model.card().name.clone(), model.card().synthetic);
+    let (name, synthetic) = (model.card().name.clone(), model.card().provenance.synthetic);
     let milliseconds = model.load_time().as_secs_f64() * 1e3;
     device::say(format_args!("the model runs as {}; loaded in {milliseconds:.1} ms", model.execution()));
     starting(Step::Storage);

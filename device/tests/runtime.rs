@@ -26,7 +26,7 @@ use device::{
     serial::{Pty, open_port},
 };
 use engine::{
-    ActivationMap, Card, DEFAULT_MODEL, Examination, Grid, Model, ModelError, Score,
+    ActivationMap, Behaviour, DEFAULT_MODEL, Examination, Grid, Model, ModelCard, ModelError, Provenance, Score,
     judge::{Input, Judgement},
 };
 use image::{DynamicImage, GrayImage, ImageFormat, Luma, Rgb, RgbImage};
@@ -43,21 +43,23 @@ const CONTRACT: InputContract = InputContract::stretched(16);
 
 /// The probability is the mean of the input, and a bright middle speaks for pneumonia; an input that begins with white makes
 /// it panic.
-struct Brightness(Card);
+struct Brightness(ModelCard);
 
 impl Brightness {
     fn new() -> Self {
-        Self(Card {
-            point: OperatingPoint { threshold: 0.5, refer_from: 0.4, refer_to: 0.6 },
-            version: "0.1.0".to_owned(),
-            synthetic: true,
-            ..Card::new("brightness", CONTRACT)
+        Self(ModelCard {
+            behaviour: Behaviour {
+                point: OperatingPoint { threshold: 0.5, refer_from: 0.4, refer_to: 0.6 },
+                ..Behaviour::new(CONTRACT)
+            },
+            provenance: Provenance { version: "0.1.0".to_owned(), synthetic: true, ..Provenance::default() },
+            ..ModelCard::new("brightness", CONTRACT)
         })
     }
 }
 
 impl Classifier for Brightness {
-    fn card(&self) -> &Card {
+    fn card(&self) -> &ModelCard {
         &self.0
     }
 
@@ -428,14 +430,17 @@ fn a_model_that_is_sent_judges_from_then_on_and_is_kept() {
     let installed = host.update(ModelFile::new(DEFAULT_MODEL.to_vec()).unwrap()).unwrap();
     assert_eq!((installed.digest, installed.model.as_str()), (new.digest(), new.card().name.as_str()));
     let info = host.info();
-    assert_eq!((info.model_digest, info.contract, info.point), (new.digest(), new.card().contract, new.card().point));
+    assert_eq!(
+        (info.model_digest, info.contract, info.point),
+        (new.digest(), new.card().behaviour.contract, new.card().behaviour.point)
+    );
     assert!(info.execution.starts_with("fused"), "{}", info.execution);
     assert!(host.screenshot() == shown, "the verdict stays, with the name of the model that it is from");
     assert!((running.keys)(Key::Back));
     assert!(host.screenshot() != shown, "the screen is ready, with the name of the new model");
     // What was prepared for the old model is not for the new one, which knows what a chest looks like.
     assert_eq!(host.send(prepared(&grey(100), &CONTRACT)), Outcome::Refused(Refusal::ContractMismatch));
-    let refused = host.send(prepared(&grey(100), &new.card().contract));
+    let refused = host.send(prepared(&grey(100), &new.card().behaviour.contract));
     assert!(matches!(refused, Outcome::Refused(refusal) if refusal != Refusal::ContractMismatch), "{refused:?}");
     let kept = Models::new(state.path().join("models"), None).load().unwrap();
     assert_eq!(kept.digest(), new.digest());

@@ -212,11 +212,11 @@ fn a_model_without_the_profile_is_refused_and_one_that_is_installed_waits_for_th
     let mut strict = Models::new(folder.path().join("models"), Some(Profile::Screening));
     let running = strict.load().unwrap();
     assert_eq!(running.digest(), model(0).digest);
-    assert_eq!(running.card().point, running.card().points.unwrap().screening);
+    assert_eq!(running.card().behaviour.point, running.card().behaviour.points.unwrap().screening);
     assert_eq!(strict.install(&plain).err().unwrap().refusal(), ModelRefusal::NoProfile);
     assert_eq!(started(folder.path()), Some(plain.digest), "it is not the file's fault");
     let decided = strict.install(&model(2)).unwrap();
-    assert_eq!(decided.card().point, decided.card().points.unwrap().screening);
+    assert_eq!(decided.card().behaviour.point, decided.card().behaviour.points.unwrap().screening);
 }
 
 #[test]

@@ -110,7 +110,7 @@ impl<'a> Runtime<'a> {
         let (sender, events) = sync_channel(WAITING);
         let state =
             State::new(model.card().clone(), model.digest(), model.execution(), journal.boot(), journal.last_number());
-        let contract = model.card().contract;
+        let contract = model.card().behaviour.contract;
         let told = sender.clone();
         let report = move |report| {
             // Nobody listens when the box has stopped.

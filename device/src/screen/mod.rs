@@ -35,7 +35,7 @@ pub use shared::appliance::{Language, Rotation};
 
 use std::sync::Arc;
 
-use engine::Card;
+use engine::ModelCard;
 use shared::{
     evidence::Evidence,
     verdict::{Digest, Refusal, ResultRecord},
@@ -67,11 +67,12 @@ pub struct Rates {
 
 impl Rates {
     /// The rates of a card, if they hold at its operating point: `pumua train` measures at the balanced threshold.
-    pub fn of(card: &Card) -> Option<Self> {
-        let measured_at = card.points.map_or(card.point.threshold, |points| points.balanced.threshold);
+    pub fn of(card: &ModelCard) -> Option<Self> {
+        let measured_at =
+            card.behaviour.points.map_or(card.behaviour.point.threshold, |points| points.balanced.threshold);
         let rate = |name| card.metrics.get(name).copied().filter(|rate| (0.0..=1.0).contains(rate));
         let (sensitivity, specificity) = (rate("test.sensitivity")?, rate("test.specificity")?);
-        (card.point.threshold == measured_at).then_some(Self { sensitivity, specificity })
+        (card.behaviour.point.threshold == measured_at).then_some(Self { sensitivity, specificity })
     }
 }
 
@@ -198,7 +199,7 @@ mod tests {
     #[test]
     fn rates_are_told_only_at_the_threshold_that_they_were_measured_at() {
         let contract = InputContract::stretched(16);
-        let mut card = Card::new("tiny", contract);
+        let mut card = ModelCard::new("tiny", contract);
         assert_eq!(Rates::of(&card), None);
         card.metrics.insert("test.sensitivity".to_owned(), 0.97);
         assert_eq!(Rates::of(&card), None, "both or none");
@@ -206,12 +207,13 @@ mod tests {
         let rates = Some(Rates { sensitivity: 0.97, specificity: 0.95 });
         assert_eq!(Rates::of(&card), rates);
         let point = OperatingPoint::unbanded;
-        card.points = Some(OperatingPoints { screening: point(0.2), balanced: point(0.5), confirming: point(0.9) });
+        card.behaviour.points =
+            Some(OperatingPoints { screening: point(0.2), balanced: point(0.5), confirming: point(0.9) });
         for (threshold, told) in [(0.2, None), (0.5, rates), (0.9, None)] {
-            card.point = point(threshold);
+            card.behaviour.point = point(threshold);
             assert_eq!(Rates::of(&card), told, "{threshold}");
         }
-        card.point = point(0.5);
+        card.behaviour.point = point(0.5);
         card.metrics.insert("test.specificity".to_owned(), f64::NAN);
         assert_eq!(Rates::of(&card), None);
     }

@@ -2,7 +2,7 @@
 
 mod browse;
 
-use engine::Card;
+use engine::ModelCard;
 use shared::{
     contract::InputContract,
     evidence::Evidence,
@@ -89,7 +89,7 @@ pub enum Effect {
 /// The state of the box.
 #[derive(Debug)]
 pub struct State {
-    card: Card,
+    card: ModelCard,
     digest: Digest,
     execution: String,
     boot: u32,
@@ -126,7 +126,7 @@ enum Analysis {
 impl State {
     /// A box with a model, how that is computed, the journal's number of starts and the number of its last
     /// record.
-    pub fn new(card: Card, digest: Digest, execution: String, boot: u32, records: u64) -> Self {
+    pub fn new(card: ModelCard, digest: Digest, execution: String, boot: u32, records: u64) -> Self {
         let view = View::Ready { results: records };
         Self {
             card,
@@ -157,7 +157,7 @@ impl State {
         Identity {
             model: self.card.name.clone(),
             digest: self.digest,
-            synthetic: self.card.synthetic,
+            synthetic: self.card.provenance.synthetic,
             software: env!("CARGO_PKG_VERSION").to_owned(),
             rates: Rates::of(&self.card),
         }
@@ -284,7 +284,7 @@ impl State {
     fn installed(&mut self, installed: Result<Loaded, ModelRefusal>) -> Vec<Effect> {
         let mut effects = Vec::new();
         let installed = installed.map(|Loaded { card, digest, execution }| {
-            effects.push(Effect::Expect(card.contract));
+            effects.push(Effect::Expect(card.behaviour.contract));
             // A checked card's name fits.
             let model = card.name.as_str().try_into().unwrap_or_default();
             self.former = Some(self.present());
@@ -322,7 +322,7 @@ impl State {
                     image: judged.image,
                     model: self.digest,
                     probability: judged.probability,
-                    point: self.card.point,
+                    point: self.card.behaviour.point,
                     verdict: judged.verdict,
                 })]
             }
@@ -372,11 +372,11 @@ impl State {
             // A checked card's name fits.
             model: self.card.name.as_str().try_into().unwrap_or_default(),
             model_digest: self.digest,
-            synthetic: self.card.synthetic,
-            int8: self.card.int8,
+            synthetic: self.card.provenance.synthetic,
+            int8: self.card.behaviour.int8,
             execution: self.execution.as_str().try_into().unwrap_or_default(),
-            contract: self.card.contract,
-            point: self.card.point,
+            contract: self.card.behaviour.contract,
+            point: self.card.behaviour.point,
             boot: self.boot,
             records: self.records,
         }

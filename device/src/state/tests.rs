@@ -3,15 +3,19 @@ use shared::{
     verdict::{ExamId, OperatingPoint, Refusal, Verdict},
 };
 
+use engine::{Behaviour, Provenance};
+
 use super::*;
 
 pub(super) fn state() -> State {
     let contract = InputContract::stretched(16);
-    let card = Card {
-        point: OperatingPoint { threshold: 0.5, refer_from: 0.4, refer_to: 0.6 },
-        version: "0.1.0".to_owned(),
-        synthetic: true,
-        ..Card::new("tiny", contract)
+    let card = ModelCard {
+        behaviour: Behaviour {
+            point: OperatingPoint { threshold: 0.5, refer_from: 0.4, refer_to: 0.6 },
+            ..Behaviour::new(contract)
+        },
+        provenance: Provenance { version: "0.1.0".to_owned(), synthetic: true, ..Provenance::default() },
+        ..ModelCard::new("tiny", contract)
     };
     State::new(card, Digest::of(b"model"), "fused int8".to_owned(), 7, 41)
 }
@@ -23,7 +27,7 @@ fn image() -> Image {
 pub(super) fn judged(probability: f32) -> Input {
     let preview = Preview { width: 1, height: 1, pixels: vec![9].into() };
     let exam = ExamId::new("ward-3").unwrap();
-    let verdict = state().card.point.verdict(probability);
+    let verdict = state().card.behaviour.point.verdict(probability);
     let judged = Judged { exam, image: Digest::of(b"bytes"), preview, evidence: None, probability, verdict };
     Input::Analysis(Report::Done(Box::new(Ok(judged))))
 }
@@ -148,8 +152,8 @@ fn an_update_that_is_installed_is_reported_shown_and_recorded() {
     let file = ModelFile::new(b"new".to_vec()).unwrap();
     let effects = state.handle(2, Input::Session(BoxEvent::Update(file.clone())));
     assert_eq!(effects, [Effect::Install(Box::new(file))]);
-    let contract = InputContract { side: 32, ..state.card.contract };
-    let (digest, card) = (Digest::of(b"new"), Card::new("new", contract));
+    let contract = InputContract { side: 32, ..state.card.behaviour.contract };
+    let (digest, card) = (Digest::of(b"new"), ModelCard::new("new", contract));
     let loaded = Loaded { card, digest, execution: "float".to_owned() };
     let effects = state.handle(3, Input::Analysis(Report::Installed(Box::new(Ok(loaded)))));
     let installed = Installed { model: "new".try_into().unwrap(), digest };
@@ -190,7 +194,7 @@ fn finish_analysis(state: &mut State) -> ResultRecord {
 }
 
 fn installed(new: bool) -> Input {
-    let card = Card::new("new", state().card.contract);
+    let card = ModelCard::new("new", state().card.behaviour.contract);
     let loaded = Loaded { card, digest: Digest::of(b"new"), execution: "float".to_owned() };
     let report = if new { Ok(loaded) } else { Err(ModelRefusal::NotRunnable) };
     Input::Analysis(Report::Installed(Box::new(report)))

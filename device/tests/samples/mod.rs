@@ -10,7 +10,7 @@ use embedded_graphics::{
     pixelcolor::{Rgb888, RgbColor},
     text::{Alignment, Text},
 };
-use engine::{Card, DEFAULT_MODEL, ModelError};
+use engine::{DEFAULT_MODEL, ModelCard, ModelError};
 use image::{
     ExtendedColorType, ImageEncoder,
     codecs::png::{CompressionType, FilterType, PngEncoder},
@@ -22,8 +22,8 @@ use shared::{
 };
 
 /// What the model that ships says of itself.
-static CARD: LazyLock<Card> = LazyLock::new(|| {
-    let card = || -> Result<Card, ModelError> { Ok(engine::card(&engine::decode(DEFAULT_MODEL)?)?) };
+static CARD: LazyLock<ModelCard> = LazyLock::new(|| {
+    let card = || -> Result<ModelCard, ModelError> { Ok(engine::card(&engine::decode(DEFAULT_MODEL)?)?) };
     card().unwrap_or_else(|error| panic!("the model that ships: {error}"))
 });
 
@@ -83,8 +83,8 @@ fn record(number: u64, probability: f32, exam: &str) -> ResultRecord {
         image: Digest::of(b"image"),
         model: Digest::of(DEFAULT_MODEL),
         probability,
-        point: CARD.point,
-        verdict: CARD.point.verdict(probability),
+        point: CARD.behaviour.point,
+        verdict: CARD.behaviour.point.verdict(probability),
     }
 }
 

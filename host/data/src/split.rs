@@ -3,7 +3,7 @@
 use std::{collections::BTreeMap, fmt, path::Path};
 
 use clap::ValueEnum;
-use engine::Card;
+use engine::ModelCard;
 use rand::{SeedableRng, seq::SliceRandom};
 use rand_chacha::ChaCha8Rng;
 use serde::{Deserialize, Serialize};
@@ -39,8 +39,8 @@ pub enum SplitKind {
 
 impl SplitKind {
     /// How the data of a model were dealt out, as its card tells it.
-    pub fn of_card(card: &Card) -> Option<Self> {
-        Self::from_str(&card.split, false).ok()
+    pub fn of_card(card: &ModelCard) -> Option<Self> {
+        Self::from_str(&card.provenance.split, false).ok()
     }
 }
 

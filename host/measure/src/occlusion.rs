@@ -122,10 +122,10 @@ fn summary(trials: &[Trial]) -> Occlusion {
 fn try_out(model: &Model, pixels: &[u8], rng: &mut ChaCha8Rng) -> Result<Option<Trial>, OcclusionError> {
     let examination = model.examine(pixels)?;
     let map = examination.map.ok_or(OcclusionError::NoMap)?;
-    if !model.card().point.positive(examination.score.probability) {
+    if !model.card().behaviour.point.positive(examination.score.probability) {
         return Ok(None);
     }
-    let input = usize::from(model.card().contract.side);
+    let input = usize::from(model.card().behaviour.contract.side);
     let (side, hottest) = hottest(&map, input);
     let random = apart(hottest, side, input, rng);
     let [hottest, random] = [hottest, random].map(|corner| model.classify(&covered(pixels, corner, side, input)));
@@ -176,7 +176,7 @@ fn covered(pixels: &[u8], [top, left]: [usize; 2], side: usize, input: usize) ->
 mod tests {
     use data::{Label, Sample, synthetic};
     use engine::{
-        Card, Grid,
+        Grid, ModelCard,
         onnx::write::{self, f32_tensor, integer, integers, node},
     };
     use prost::Message;
@@ -188,7 +188,7 @@ mod tests {
 
     /// A network whose log-odds are the mean over 4 × 4 squares, each its brightest 3 × 3 pixels, less a constant.
     fn brightness(pooled: bool) -> Model {
-        let card = Card { synthetic: true, ..Card::new("brightness", CONTRACT) };
+        let card = ModelCard::new("brightness", CONTRACT);
         let pool = vec![integers("kernel_shape", &[2, 2]), integers("strides", &[2, 2])];
         let (end, inputs) = if pooled { ("GlobalAveragePool", 1) } else { ("Identity", 225) };
         let nodes = vec![

@@ -35,7 +35,7 @@ pub struct Told {
 
 /// Measures on the radiographs named. `None` where the model does not tell the kinds.
 pub fn measure(model: &Model, data: &Dataset, indices: &[usize]) -> Result<Option<Told>, ModelError> {
-    let Some(subtypes) = &model.card().subtypes else { return Ok(None) };
+    let Some(subtypes) = &model.card().behaviour.subtypes else { return Ok(None) };
     // The measures know two classes; here a virus is the positive one.
     let judge = |&i: &usize| -> Option<Result<Judged, ModelError>> {
         let sample = &data.samples[i];

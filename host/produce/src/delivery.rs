@@ -5,7 +5,7 @@ use std::{io, path::Path};
 
 use base::files;
 use data::{Dataset, split::Split};
-use engine::{CARD_KEY, Card, Model, ModelError};
+use engine::{CARD_KEY, Model, ModelCard, ModelError};
 use learn::network::Layers;
 use measure::{
     calibration::{Calibrator, RIGHT_OUTSIDE_BAND, operating_points, outlines},
@@ -84,17 +84,18 @@ pub enum DeliveryError {
 /// balanced one decides.
 pub fn deliver(
     mut layers: Layers,
-    card: &Card,
+    card: &ModelCard,
     calibrated: bool,
     data: &Dataset,
     split: &Split,
     folder: &Path,
 ) -> Result<Delivery, DeliveryError> {
     let learnt: Vec<&[u8]> = split.train.iter().map(|&i| data.samples[i].pixels.as_slice()).collect();
-    let mut card = Card { guard: guard::fit(&learnt, card.contract.side, card.seed), ..card.clone() };
+    let mut card = card.clone();
+    card.behaviour.guard = guard::fit(&learnt, card.behaviour.contract.side, card.provenance.seed);
     // The quantizer holds some of them back to measure the drift, so their order must be random.
     let mut shuffled = split.train.clone();
-    shuffled.shuffle(&mut ChaCha8Rng::seed_from_u64(card.seed));
+    shuffled.shuffle(&mut ChaCha8Rng::seed_from_u64(card.provenance.seed));
     shuffled.truncate(CALIBRATION_IMAGES);
     let images: Vec<&[u8]> = shuffled.iter().map(|&i| data.samples[i].pixels.as_slice()).collect();
     let mut options = quantize::Options::default();
@@ -105,9 +106,10 @@ pub fn deliver(
         // Only the card changes from here on: what was found to drift least still does.
         options.method = Some(trial.method);
         let model = Model::from_bytes(&trial.bytes)?;
-        card.points = operating_points(&score(&model, data, &split.validation)?);
-        card.point = card.points.map_or(card.point, |points| points.of(Profile::default()));
-        card.outlines = outlines(&model, data, &split.validation)?;
+        card.behaviour.points = operating_points(&score(&model, data, &split.validation)?);
+        card.behaviour.point =
+            card.behaviour.points.map_or(card.behaviour.point, |points| points.of(Profile::default()));
+        card.behaviour.outlines = outlines(&model, data, &split.validation)?;
     }
     let prefix = if data.synthetic { "synthetic-" } else { "" };
     let place = |kind: &str| folder.join(format!("{prefix}model-{kind}.onnx"));
@@ -122,7 +124,7 @@ pub fn deliver(
 }
 
 /// Makes the probabilities mean what they say on these radiographs.
-fn calibrate(layers: &mut Layers, card: &Card, data: &Dataset, validation: &[usize]) -> Result<(), DeliveryError> {
+fn calibrate(layers: &mut Layers, card: &ModelCard, data: &Dataset, validation: &[usize]) -> Result<(), DeliveryError> {
     let model = Model::from_bytes(&export::to_onnx(layers, card)?)?;
     let logit = |&i: &usize| Ok(model.classify(&data.samples[i].pixels)?.logit);
     let logits: Vec<f32> = validation.par_iter().map(logit).collect::<Result<_, ModelError>>()?;
@@ -143,15 +145,15 @@ fn measure(
 ) -> Result<(ModelResult, Vec<u8>), DeliveryError> {
     let model = Model::from_bytes(onnx)?;
     let mut card = model.card().clone();
-    if let Some(guard) = &mut card.guard {
+    if let Some(guard) = &mut card.behaviour.guard {
         guard.features = guard::fit_features(&model, data, &split.train)?;
     }
-    let threshold = card.point.threshold;
+    let threshold = card.behaviour.point.threshold;
     let validation = score(&model, data, &split.validation)?;
-    if card.points.is_some() {
-        card.subtypes = subtype::fit(&model, data, &split.train, &split.validation)?;
+    if card.behaviour.points.is_some() {
+        card.behaviour.subtypes = subtype::fit(&model, data, &split.train, &split.validation)?;
     } else {
-        card.point = refer_band(&validation, threshold, RIGHT_OUTSIDE_BAND);
+        card.behaviour.point = refer_band(&validation, threshold, RIGHT_OUTSIDE_BAND);
     }
     let scored = score(&model, data, &split.test)?;
     let figures = Figures::of(&scored, threshold);
@@ -173,7 +175,7 @@ fn measure(
         file: path.file_name().unwrap_or_default().to_string_lossy().into_owned(),
         digest: Model::from_bytes(&bytes)?.digest().to_string(),
         bytes: bytes.len() as u64,
-        point: card.point,
+        point: card.behaviour.point,
         figures,
         scored,
     };
@@ -181,7 +183,7 @@ fn measure(
 }
 
 /// The same model with another card.
-fn with_card(onnx: &[u8], card: &Card) -> Result<Vec<u8>, DeliveryError> {
+fn with_card(onnx: &[u8], card: &ModelCard) -> Result<Vec<u8>, DeliveryError> {
     let mut file = engine::decode(onnx)?;
     let json = serde_json::to_string(card)?;
     for property in file.metadata_props.iter_mut().filter(|p| p.key == CARD_KEY) {
@@ -193,6 +195,7 @@ fn with_card(onnx: &[u8], card: &Card) -> Result<Vec<u8>, DeliveryError> {
 #[cfg(test)]
 mod tests {
     use data::{Subtype, split::SplitKind, synthetic};
+    use engine::Provenance;
     use learn::network::{Architecture, Design, Network};
     use shared::contract::InputContract;
 
@@ -208,13 +211,14 @@ mod tests {
         ill.zip(kinds).for_each(|(sample, kind)| sample.subtype = Some(kind));
         let split = Split::new(&data, SplitKind::Patient, 3).unwrap();
         let layers = Network::initialise(design, 32, 3, &learn::training::device()).unwrap().layers();
-        let card = Card {
+        let mut card = ModelCard::new("synthetic-test", contract);
+        card.provenance = Provenance {
+            version: String::new(),
             synthetic: true,
             recipe: "none".to_owned(),
             seed: 3,
             split: "patient".to_owned(),
             data_digest: data.digest().to_string(),
-            ..Card::new("synthetic-test", contract)
         };
         let delivery = deliver(layers, &card, true, &data, &split, folder).unwrap();
         (data, split, delivery)
@@ -231,14 +235,14 @@ mod tests {
         for (result, int8) in delivery.models.iter().zip([false, true]) {
             let model = Model::open(&folder.path().join(&result.file)).unwrap();
             assert_eq!(model.digest().to_string(), result.digest);
-            assert_eq!((model.card().int8, model.card().point), (int8, result.point));
-            assert_eq!(model.card().points.map(|points| points.balanced), Some(result.point));
+            assert_eq!((model.card().behaviour.int8, model.card().behaviour.point), (int8, result.point));
+            assert_eq!(model.card().behaviour.points.map(|points| points.balanced), Some(result.point));
             assert_eq!(model.card().metrics.get("test.auroc").copied(), result.figures.auroc);
             for (&i, scored) in split.test.iter().zip(&result.scored) {
                 assert_eq!(model.classify(&data.samples[i].pixels).unwrap().probability, scored.probability);
             }
         }
-        let recipe = Model::open(&folder.path().join(names[1])).unwrap().card().recipe.clone();
+        let recipe = Model::open(&folder.path().join(names[1])).unwrap().card().provenance.recipe.clone();
         assert!(recipe.contains(&delivery.models[0].digest), "{recipe}");
     }
 
@@ -251,16 +255,16 @@ mod tests {
         let [float, int8] = [0, 1].map(|n| Model::open(&folder.path().join(&delivery.models[n].file)).unwrap());
         for model in [&float, &int8] {
             let card = model.card();
-            let guard = card.guard.as_ref().unwrap();
+            let guard = card.behaviour.guard.as_ref().unwrap();
             assert_eq!(guard.images as usize, split.train.len());
             let features = guard.features.as_ref().unwrap();
             let held = |&&i: &&usize| features.holds(&model.examine(&data.samples[i].pixels).unwrap().features);
             assert!(split.train.iter().filter(held).count() * 100 >= split.train.len() * 98);
         }
-        assert_eq!(float.card().points, int8.card().points);
-        let features = |model: &Model| model.card().guard.as_ref().and_then(|guard| guard.features.clone());
+        assert_eq!(float.card().behaviour.points, int8.card().behaviour.points);
+        let features = |model: &Model| model.card().behaviour.guard.as_ref().and_then(|guard| guard.features.clone());
         assert_ne!(features(&float), features(&int8), "each has those of its own arithmetic");
-        let [kinds, others] = [float.card(), int8.card()].map(|card| card.subtypes.clone().unwrap());
+        let [kinds, others] = [float.card(), int8.card()].map(|card| card.behaviour.subtypes.clone().unwrap());
         assert_ne!(kinds, others, "and so weighs them in its own way");
     }
 }

@@ -1,7 +1,7 @@
 //! Writes a trained network as an ONNX file.
 
 use engine::{
-    Card,
+    ModelCard,
     onnx::write::{self, f32_tensor, integer, integers, node},
 };
 use learn::network::{Layer, Layers};
@@ -9,7 +9,7 @@ use prost::Message;
 
 /// The f32 ONNX file of a network: standard operators of opset 18, input `image` `[1, 1, side, side]` f32, outputs
 /// `logit` and `probability` `[1, 1]`, the card among the metadata.
-pub fn to_onnx(network: &Layers, card: &Card) -> serde_json::Result<Vec<u8>> {
+pub fn to_onnx(network: &Layers, card: &ModelCard) -> serde_json::Result<Vec<u8>> {
     let mut nodes = Vec::new();
     let mut constants = Vec::new();
     let mut tensor = engine::INPUT.to_owned();

@@ -3,7 +3,7 @@
 use std::io::Cursor;
 
 use data::lettering;
-use engine::Card;
+use engine::ModelCard;
 use image::{
     GrayImage, ImageFormat, Rgb, RgbImage,
     imageops::{self, FilterType},
@@ -29,7 +29,7 @@ const NOTHING: &str = "No place speaks strongly for pneumonia to the model.";
 const SYNTHETIC: &str = "SYNTHETIC MODEL: NO MEDICAL MEANING";
 
 /// The PNG file: the radiograph, the evidence over it, words below it.
-pub fn png(picture: &Picture<'_>, evidence: &Evidence, card: &Card) -> Result<Vec<u8>, PlotError> {
+pub fn png(picture: &Picture<'_>, evidence: &Evidence, card: &ModelCard) -> Result<Vec<u8>, PlotError> {
     let (pixels, width, height) = picture.preview(LONGEST);
     let (width, height) = (u32::from(width), u32::from(height));
     let grey = GrayImage::from_raw(width, height, pixels)
@@ -42,8 +42,8 @@ pub fn png(picture: &Picture<'_>, evidence: &Evidence, card: &Card) -> Result<Ve
     Ok(png.into_inner())
 }
 
-fn words(evidence: &Evidence, card: &Card) -> Vec<String> {
-    let synthetic = card.synthetic.then(|| SYNTHETIC.to_owned());
+fn words(evidence: &Evidence, card: &ModelCard) -> Vec<String> {
+    let synthetic = card.provenance.synthetic.then(|| SYNTHETIC.to_owned());
     let said = if evidence.is_shown() { SHOWN } else { NOTHING };
     synthetic.into_iter().chain([said.to_owned(), format!("Model {}. {NOT_A_DEVICE}", card.name)]).collect()
 }
@@ -134,7 +134,7 @@ mod tests {
         let mut card = engine::Model::from_bytes(engine::DEFAULT_MODEL).unwrap().card().clone();
         assert_eq!(words(&evidence(12.0), &card)[0], SHOWN);
         assert_eq!(words(&evidence(-6.0), &card)[0], NOTHING);
-        card.synthetic = true;
+        card.provenance.synthetic = true;
         assert_eq!(words(&evidence(12.0), &card)[..2], [SYNTHETIC, SHOWN]);
         assert_eq!(wrapped("one two three", 7), ["one two", "three"]);
         assert_eq!(wrapped("one two three", 2), ["one", "two", "three"]);

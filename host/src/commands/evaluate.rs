@@ -8,7 +8,7 @@ use std::{
 use anyhow::ensure;
 use base::calendar::{now, utc};
 use data::{Dataset, Part, split::SplitKind};
-use engine::{Card, Model};
+use engine::{Model, ModelCard};
 use measure::{
     evaluation::{Against, Estimate, Interval, Judged, judged, score},
     occlusion::{self, Falls, Mean, Occlusion},
@@ -60,7 +60,7 @@ pub struct Options {
 pub fn run(options: Options) -> Result<Exit, Failure> {
     let model = open_model(options.model.as_deref())?;
     let card = model.card();
-    let data = Dataset::load(&options.data, &card.contract)?;
+    let data = Dataset::load(&options.data, &card.behaviour.contract)?;
     for skipped in &data.skipped {
         base::say!("left out: {}: {}", skipped.name, skipped.reason);
     }
@@ -104,7 +104,7 @@ pub fn run(options: Options) -> Result<Exit, Failure> {
     measured.bacteria_or_virus = subtype::measure(&model, &data, &indices)?;
     if let Some(folder) = &options.report {
         let pixels: Vec<&[u8]> = indices.iter().map(|&i| data.samples[i].pixels.as_slice()).collect();
-        evaluation::write(&measured, card.contract.side, &pixels, folder)?;
+        evaluation::write(&measured, card.behaviour.contract.side, &pixels, folder)?;
         base::say!("report: {}", folder.join("report.html").display());
     }
     let mut out = io::stdout().lock();
@@ -132,13 +132,13 @@ pub fn run(options: Options) -> Result<Exit, Failure> {
 /// What another model says of the same radiographs, which it may want at another size.
 fn answers_of_other(
     other: &Model,
-    card: &Card,
+    card: &ModelCard,
     path: &Path,
     data: &Dataset,
     indices: &[usize],
 ) -> anyhow::Result<Vec<Judged>> {
-    let contract = &other.card().contract;
-    if *contract == card.contract {
+    let contract = &other.card().behaviour.contract;
+    if *contract == card.behaviour.contract {
         return Ok(judged(data, indices, &score(other, data, indices)?));
     }
     let again = Dataset::load(path, contract)?;
@@ -238,13 +238,13 @@ fn write_occlusion(out: &mut impl Write, occlusion: &Occlusion) -> io::Result<()
     writeln!(out, "  {:<40}{}", "share where the hottest weighs more", mean(Mean { value, low, high }))
 }
 
-fn trained_on(card: &Card, data: &Dataset) -> bool {
-    card.data_digest == data.digest().to_string()
+fn trained_on(card: &ModelCard, data: &Dataset) -> bool {
+    card.provenance.data_digest == data.digest().to_string()
 }
 
 /// Why the figures may not be what they seem: the images may be among those that the model has learnt from.
-pub(super) fn doubt(card: &Card, data: &Dataset, part: Option<(Part, SplitKind)>, seed: u64) -> Option<String> {
-    let as_trained = |kind| SplitKind::of_card(card) == Some(kind) && seed == card.seed;
+pub(super) fn doubt(card: &ModelCard, data: &Dataset, part: Option<(Part, SplitKind)>, seed: u64) -> Option<String> {
+    let as_trained = |kind| SplitKind::of_card(card) == Some(kind) && seed == card.provenance.seed;
     match (trained_on(card, data), part) {
         (true, Some((Part::Train, _)) | None) => {
             Some("the model has learnt from images that it is measured on".to_owned())
@@ -257,7 +257,7 @@ pub(super) fn doubt(card: &Card, data: &Dataset, part: Option<(Part, SplitKind)>
         }
         (true, Some((_, kind))) if !as_trained(kind) => Some(format!(
             "the model was trained under split {} with seed {}: it has learnt from some of these images",
-            card.split, card.seed
+            card.provenance.split, card.provenance.seed
         )),
         (true, Some((Part::Validation, _))) => Some(
             "calibration, operating points, refer band and outlines were fitted on these images: the figures flatter"
@@ -275,6 +275,7 @@ pub(super) fn doubt(card: &Card, data: &Dataset, part: Option<(Part, SplitKind)>
 #[cfg(test)]
 mod tests {
     use data::synthetic;
+    use engine::Provenance;
     use shared::contract::InputContract;
 
     use super::{super::part::split_of, *};
@@ -283,11 +284,17 @@ mod tests {
     fn doubtful_figures_are_warned_of() {
         let contract = InputContract::stretched(16);
         let data = synthetic::dataset(2, 1, &contract).unwrap();
-        let card = Card {
+        let mut card = ModelCard::new("synthetic-test", contract);
+        card.provenance = Provenance {
             data_digest: data.digest().to_string(),
             split: "study".to_owned(),
             seed: 3,
-            ..Card::new("synthetic-test", contract)
+            ..Provenance::default()
+        };
+        let split_by = |split: &str| {
+            let mut card = card.clone();
+            card.provenance.split = split.to_owned();
+            card
         };
         let kind = split_of(&card).unwrap();
         assert_eq!(kind, SplitKind::Study);
@@ -305,12 +312,12 @@ mod tests {
         let fitted = doubt(&card, &data, Some((Part::Validation, kind)), 3);
         assert!(fitted.as_ref().is_some_and(|w| w.contains("were fitted on")), "{fitted:?}");
         for split in ["patient", "patient-fold"] {
-            let card = Card { split: split.to_owned(), ..card.clone() };
+            let card = split_by(split);
             assert_eq!(doubt(&card, &data, Some((Part::Test, SplitKind::Patient)), 4), None);
             assert!(doubt(&card, &data, Some((Part::Validation, SplitKind::Patient)), 4).is_some());
         }
         let other = synthetic::dataset(2, 2, &contract).unwrap();
         assert!(doubt(&card, &other, Some((Part::Test, kind)), 3).is_some_and(|w| w.contains("not the data")));
-        assert!(split_of(&Card { split: "other".to_owned(), ..card }).unwrap_err().to_string().contains("--split"));
+        assert!(split_of(&split_by("other")).unwrap_err().to_string().contains("--split"));
     }
 }

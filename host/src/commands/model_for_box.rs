@@ -12,7 +12,7 @@ use crate::exit::{Exit, Failure, WithExit};
 pub(super) fn load(path: Option<&Path>, limit: u64, allow_synthetic: bool) -> Result<ModelForBox, Failure> {
     let Some(path) = path else { return Ok(ModelForBox::shipped()?) };
     let found = ModelForBox::read(path, limit).map_err(failure)?;
-    if found.model.card().synthetic {
+    if found.model.card().provenance.synthetic {
         base::say!("{SYNTHETIC_MODEL}");
         if !allow_synthetic {
             return Err(ModelForBoxError::Synthetic { path: path.to_owned() }).exit(Exit::Refused);
@@ -65,6 +65,6 @@ mod tests {
         let Failure { exit, error } = load(Some(&path), 1 << 22, false).err().unwrap();
         assert_eq!(exit, Exit::Refused, "{error:#}");
         assert!(format!("{error:#}").contains("--allow-synthetic"), "{error:#}");
-        assert!(load(Some(&path), 1 << 22, true).ok().unwrap().model.card().synthetic);
+        assert!(load(Some(&path), 1 << 22, true).ok().unwrap().model.card().provenance.synthetic);
     }
 }

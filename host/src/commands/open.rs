@@ -14,7 +14,7 @@ pub(super) fn open_model(path: Option<&Path>) -> Result<Model, Failure> {
         None => Model::from_bytes(DEFAULT_MODEL)?,
     };
     base::say!("model {} ({:.12}); a research aid, not a medical device", model.card().name, model.digest());
-    if model.card().synthetic {
+    if model.card().provenance.synthetic {
         base::say!("{SYNTHETIC_MODEL}");
     }
     warn_if_slow(&model);

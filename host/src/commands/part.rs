@@ -6,7 +6,7 @@ use data::{
     Dataset, Part,
     split::{Split, SplitKind},
 };
-use engine::Card;
+use engine::ModelCard;
 
 /// Options that choose the part.
 #[derive(Debug, clap::Args)]
@@ -48,8 +48,8 @@ pub(super) struct Selection {
 
 impl Choice {
     /// The radiographs chosen; what the options leave open is as in the training of the model.
-    pub(super) fn of(&self, card: &Card, data: &Dataset) -> anyhow::Result<Selection> {
-        let seed = self.seed.unwrap_or(card.seed);
+    pub(super) fn of(&self, card: &ModelCard, data: &Dataset) -> anyhow::Result<Selection> {
+        let seed = self.seed.unwrap_or(card.provenance.seed);
         let part = match self.part {
             Measured::Train => Some(Part::Train),
             Measured::Validation => Some(Part::Validation),
@@ -84,7 +84,8 @@ impl Choice {
 }
 
 /// The split of the training, as the card tells it.
-pub(super) fn split_of(card: &Card) -> anyhow::Result<SplitKind> {
-    SplitKind::of_card(card)
-        .with_context(|| format!("the model tells no split that is known (`{}`): name one with `--split`", card.split))
+pub(super) fn split_of(card: &ModelCard) -> anyhow::Result<SplitKind> {
+    SplitKind::of_card(card).with_context(|| {
+        format!("the model tells no split that is known (`{}`): name one with `--split`", card.provenance.split)
+    })
 }

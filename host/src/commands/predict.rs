@@ -118,7 +118,7 @@ pub fn run(options: Options) -> Result<Exit, Failure> {
                     }
                 }
                 if options.json {
-                    writeln!(out, "{}", to_json(path, &answer, model.card().synthetic))?;
+                    writeln!(out, "{}", to_json(path, &answer, model.card().provenance.synthetic))?;
                 } else {
                     write_csv(&mut out, path, &answer)?;
                 }

@@ -12,7 +12,7 @@ use data::{
     Dataset, Part,
     split::{Split, SplitKind},
 };
-use engine::{Card, MAX_MODEL_BYTES, Model};
+use engine::{MAX_MODEL_BYTES, Model, ModelCard};
 use produce::quantize::{self, Drift, Method, QuantizeError, quantize};
 use rand::{SeedableRng, seq::SliceRandom};
 use rand_chacha::ChaCha8Rng;
@@ -50,14 +50,14 @@ pub fn run(options: Options) -> Result<Exit, Failure> {
     let float = read_a_little_over(&options.model, MAX_MODEL_BYTES)
         .with_context(|| format!("cannot read the model {}: name an ONNX file", options.model.display()))?;
     let model = Model::from_bytes(&float).map_err(|error| Failure::of_model(error, &options.model))?;
-    if model.card().int8 {
+    if model.card().behaviour.int8 {
         return Err(QuantizeError::AlreadyInt8.into());
     }
     let out = options.out.unwrap_or_else(|| beside(&options.model));
     if fs::canonicalize(&out).is_ok_and(|out| fs::canonicalize(&options.model).is_ok_and(|model| model == out)) {
         return Err(anyhow!("the int8 model would replace the float one: name another file with --out").into());
     }
-    let data = Dataset::load(&options.data, &model.card().contract)?;
+    let data = Dataset::load(&options.data, &model.card().behaviour.contract)?;
     let mut images: Vec<&[u8]> =
         calibration_images(model.card(), &data)?.into_iter().map(|i| data.samples[i].pixels.as_slice()).collect();
     images.shuffle(&mut ChaCha8Rng::seed_from_u64(options.seed));
@@ -76,11 +76,11 @@ pub fn run(options: Options) -> Result<Exit, Failure> {
 
 /// The radiographs that may set the ranges. Of the data that the model was trained on these are those that it learnt from,
 /// so that what it is measured on stays unseen.
-fn calibration_images(card: &Card, data: &Dataset) -> anyhow::Result<Vec<usize>> {
-    if card.data_digest == data.digest().to_string()
+fn calibration_images(card: &ModelCard, data: &Dataset) -> anyhow::Result<Vec<usize>> {
+    if card.provenance.data_digest == data.digest().to_string()
         && let Some(kind) = SplitKind::of_card(card)
     {
-        return Ok(Split::new(data, kind, card.seed)?.train);
+        return Ok(Split::new(data, kind, card.provenance.seed)?.train);
     }
     let learnable = |&i: &usize| matches!(data.samples[i].official, None | Some(Part::Train));
     Ok((0..data.samples.len()).filter(learnable).collect())

@@ -20,13 +20,13 @@ pub(super) fn report(
 ) -> Result<Exit, Failure> {
     let card = model.card();
     let rows = measure(model, data, indices)?;
-    let fitted = card.guard.as_ref().map(|guard| guard.images);
-    let features = card.guard.as_ref().is_some_and(|guard| guard.features.is_some());
+    let fitted = card.behaviour.guard.as_ref().map(|guard| guard.images);
+    let features = card.behaviour.guard.as_ref().is_some_and(|guard| guard.features.is_some());
     let mut out = io::stdout().lock();
     let Some((radiographs, kinds)) = rows.split_first() else { return Ok(Exit::Done) };
     if json {
         let value = json!({
-            "model": card.name, "model_digest": model.digest().to_string(), "synthetic_model": card.synthetic,
+            "model": card.name, "model_digest": model.digest().to_string(), "synthetic_model": card.provenance.synthetic,
             "synthetic_data": data.synthetic, "data_digest": data.digest().to_string(), "part": part,
             "guard_images": fitted, "guard_features": features, "radiographs": radiographs, "kinds": kinds,
         });
@@ -51,7 +51,7 @@ pub(super) fn report(
             writeln!(out, "{}", line(row))?;
         }
     }
-    if card.synthetic {
+    if card.provenance.synthetic {
         writeln!(out, "{SYNTHETIC_MODEL}")?;
     }
     if data.synthetic {

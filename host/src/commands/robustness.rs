@@ -62,7 +62,7 @@ pub struct Options {
 pub fn run(options: Options) -> Result<Exit, Failure> {
     let changes = chosen(&options.only).exit(Exit::Usage)?;
     let models = open_models(&options.models)?;
-    let data = Dataset::load(&options.data, &models[0].card().contract)?;
+    let data = Dataset::load(&options.data, &models[0].card().behaviour.contract)?;
     for skipped in &data.skipped {
         base::say!("left out: {}: {}", skipped.name, skipped.reason);
     }
@@ -86,7 +86,7 @@ pub fn run(options: Options) -> Result<Exit, Failure> {
     let tables: Vec<Vec<Row>> = models
         .iter()
         .enumerate()
-        .map(|(number, model)| rows(number, model.card().point, &changes, &samples, &answers))
+        .map(|(number, model)| rows(number, model.card().behaviour.point, &changes, &samples, &answers))
         .collect();
     let labels = match options.models.as_slice() {
         [] => vec![models[0].card().name.clone()],
@@ -175,8 +175,8 @@ impl Measured<'_> {
         let models = self.models.iter().zip(&self.tables).enumerate().map(|(number, (model, rows))| {
             let (card, label) = (model.card(), &self.labels[number]);
             json!({
-                "model": card.name, "model_digest": model.digest().to_string(), "int8": card.int8,
-                "synthetic_model": card.synthetic, "point": card.point, "rows": rows,
+                "model": card.name, "model_digest": model.digest().to_string(), "int8": card.behaviour.int8,
+                "synthetic_model": card.provenance.synthetic, "point": card.behaviour.point, "rows": rows,
                 "summary": Summary::of(label, rows),
                 "originals": self.agreements.as_ref().map(|agreements| &agreements[number]),
             })
@@ -211,7 +211,7 @@ impl Measured<'_> {
         for (label, agreement) in self.labels.iter().zip(self.agreements.iter().flatten()) {
             write_agreement(out, label, agreement)?;
         }
-        if self.models.iter().any(|model| model.card().synthetic) {
+        if self.models.iter().any(|model| model.card().provenance.synthetic) {
             writeln!(out, "{SYNTHETIC_MODEL}")?;
         }
         if self.data.synthetic {

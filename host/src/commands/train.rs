@@ -17,7 +17,7 @@ use data::{
     split::{Split, SplitKind},
     synthetic,
 };
-use engine::Card;
+use engine::{ModelCard, Provenance};
 use indicatif::ProgressBar;
 use learn::{
     study::Plan,
@@ -314,19 +314,20 @@ fn announce(config: &Config, data: &Dataset, split: &Split, folder: &Path) {
 
 impl Config {
     /// What the model files say of themselves before they are measured.
-    fn card(&self, data: &Dataset) -> Card {
+    fn card(&self, data: &Dataset) -> ModelCard {
         let synthetic = if data.synthetic { "synthetic-" } else { "" };
         let name = format!("{synthetic}{}-{}px-seed{}", self.name, self.recipe.side, self.seed);
-        Card {
+        let mut card = ModelCard::new(name, self.recipe.contract());
+        card.behaviour.point = OperatingPoint::unbanded(self.recipe.threshold);
+        card.provenance = Provenance {
             version: env!("CARGO_PKG_VERSION").to_owned(),
-            point: OperatingPoint::unbanded(self.recipe.threshold),
             synthetic: data.synthetic,
             recipe: self.name.clone(),
             seed: self.seed,
             split: self.recipe.split.to_string(),
             data_digest: data.digest().to_string(),
-            ..Card::new(name, self.recipe.contract())
-        }
+        };
+        card
     }
 
     fn report(&self, data: &Dataset, split: &Split, trained: Trained, delivery: Delivery) -> Report {

@@ -118,7 +118,7 @@ fn to_text(answer: &Answer, info: &Info, model: &Model, new: Digest) -> String {
 fn to_json(answer: &Answer, info: &Info, model: &Model, new: Digest, bytes: usize, took: Duration) -> Value {
     let mut object = json!({
         "status": "unchanged", "from": info.model_digest.to_string(), "to": new.to_string(),
-        "from_model": info.model.as_str(), "to_model": model.card().name, "synthetic_model": model.card().synthetic,
+        "from_model": info.model.as_str(), "to_model": model.card().name, "synthetic_model": model.card().provenance.synthetic,
     });
     match answer {
         Answer::Same => {}

@@ -19,6 +19,6 @@ fn load(bencher: Bencher<'_, '_>) {
 #[divan::bench]
 fn classify(bencher: Bencher<'_, '_>) {
     let model = shipped();
-    let pixels: Vec<u8> = (0..model.card().contract.len()).map(|i| (i * 31 % 251) as u8).collect();
+    let pixels: Vec<u8> = (0..model.card().behaviour.contract.len()).map(|i| (i * 31 % 251) as u8).collect();
     bencher.bench(|| model.classify(black_box(&pixels)).unwrap_or_else(|error| panic!("an image: {error}")));
 }

@@ -9,7 +9,7 @@
 
 use shared::evidence::Evidence;
 
-use crate::card::Card;
+use crate::card::Behaviour;
 
 /// Where the cells of a map lie on the model's input: down, and to the right.
 ///
@@ -69,13 +69,13 @@ pub struct ActivationMap {
 }
 
 impl ActivationMap {
-    /// What is drawn over a radiograph of `width × height` pixels that became the input of the model with this card, with its
+    /// What is drawn over a radiograph of `width × height` pixels that became the input of the model that behaves so, with its
     /// outlines. `None` if the cells have no places.
-    pub fn evidence(&self, card: &Card, [width, height]: [u32; 2]) -> Option<Evidence> {
+    pub fn evidence(&self, behaviour: &Behaviour, [width, height]: [u32; 2]) -> Option<Evidence> {
         let Grid { first, step, .. } = self.grid;
         let shape = [self.rows, self.columns];
-        let evidence = Evidence::new(shape, self.local(), [first, step], &card.contract, [width, height])?;
-        Some(evidence.outlined(card.outlines.unwrap_or_default()))
+        let evidence = Evidence::new(shape, self.local(), [first, step], &behaviour.contract, [width, height])?;
+        Some(evidence.outlined(behaviour.outlines.unwrap_or_default()))
     }
 
     /// Local log-odds: what the model would say if all places were like this one. Their mean is the sum of the map and the

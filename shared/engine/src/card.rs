@@ -17,28 +17,49 @@ pub const CARD_KEY: &str = "pumua.card";
 const LABELS: [&str; 2] = ["normal", "pneumonia"];
 
 /// What a model file says of itself.
+///
+/// In JSON all of it lies in one object: the keys and their order are those of [`Stored`].
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Card {
+#[serde(from = "Stored", into = "Stored")]
+pub struct ModelCard {
     /// Name of the model, at most 64 bytes, as the box shows it.
     pub name: String,
-    /// Version of Pumua that made the file.
-    pub version: String,
+    /// All that its answers depend on.
+    pub behaviour: Behaviour,
+    /// Where it comes from.
+    pub provenance: Provenance,
+    /// Figures with the part they were measured on, e.g. `test.accuracy`.
+    pub metrics: BTreeMap<String, f64>,
+}
+
+/// What a model is judged by: its input, and what its output means.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Behaviour {
     /// What the model expects as its input.
     pub contract: InputContract,
     /// Where its answers change.
     pub point: OperatingPoint,
     /// The operating points to choose from; `point` is one of them. Files of recipes that only have a threshold have none.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub points: Option<OperatingPoints>,
     /// Tells bacterial from viral pneumonia; on no screen as long as it is below the bar of `docs/model/subtypes.md`.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub subtypes: Option<Subtypes>,
     /// What the output near 0 and near 1 stands for.
     pub labels: [String; 2],
-    /// True if it was trained on synthetic radiographs: its answers mean nothing medically.
-    pub synthetic: bool,
     /// True if the network is quantized to 8-bit integers.
     pub int8: bool,
+    /// From where on places are outlined that speak for pneumonia; `None` if it is not known what normal radiographs reach.
+    pub outlines: Option<Outlines>,
+    /// What the training images look like, to refuse others; `None` if it is not known.
+    pub guard: Option<Guard>,
+}
+
+/// Where a model comes from.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Provenance {
+    /// Version of Pumua that made the file.
+    pub version: String,
+    /// True if it was trained on synthetic radiographs: its answers mean nothing medically.
+    pub synthetic: bool,
     /// Recipe of the training.
     pub recipe: String,
     /// Seed of the training.
@@ -47,14 +68,70 @@ pub struct Card {
     pub split: String,
     /// SHA-256 (hexadecimal) over the data that it was trained on.
     pub data_digest: String,
-    /// Figures with the part they were measured on, e.g. `test.accuracy`.
-    pub metrics: BTreeMap<String, f64>,
-    /// From where on places are outlined that speak for pneumonia; `None` if it is not known what normal radiographs reach.
+}
+
+/// A card as files hold it, in the order of its keys.
+#[derive(Serialize, Deserialize)]
+#[serde(rename = "Card")]
+struct Stored {
+    name: String,
+    version: String,
+    contract: InputContract,
+    point: OperatingPoint,
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub outlines: Option<Outlines>,
-    /// What the training images look like, to refuse others; `None` if it is not known.
+    points: Option<OperatingPoints>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub guard: Option<Guard>,
+    subtypes: Option<Subtypes>,
+    labels: [String; 2],
+    synthetic: bool,
+    int8: bool,
+    recipe: String,
+    seed: u64,
+    split: String,
+    data_digest: String,
+    metrics: BTreeMap<String, f64>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    outlines: Option<Outlines>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    guard: Option<Guard>,
+}
+
+impl From<Stored> for ModelCard {
+    fn from(stored: Stored) -> Self {
+        let Stored { name, version, contract, point, points, subtypes, labels, synthetic, int8, .. } = stored;
+        let Stored { recipe, seed, split, data_digest, metrics, outlines, guard, .. } = stored;
+        Self {
+            name,
+            behaviour: Behaviour { contract, point, points, subtypes, labels, int8, outlines, guard },
+            provenance: Provenance { version, synthetic, recipe, seed, split, data_digest },
+            metrics,
+        }
+    }
+}
+
+impl From<ModelCard> for Stored {
+    fn from(ModelCard { name, behaviour, provenance, metrics }: ModelCard) -> Self {
+        let Behaviour { contract, point, points, subtypes, labels, int8, outlines, guard } = behaviour;
+        let Provenance { version, synthetic, recipe, seed, split, data_digest } = provenance;
+        Self {
+            name,
+            version,
+            contract,
+            point,
+            points,
+            subtypes,
+            labels,
+            synthetic,
+            int8,
+            recipe,
+            seed,
+            split,
+            data_digest,
+            metrics,
+            outlines,
+            guard,
+        }
+    }
 }
 
 /// Log-odds of a viral against a bacterial pneumonia as a weighted sum of the features of a network.
@@ -119,53 +196,108 @@ pub enum CardError {
     Name,
 }
 
-impl Card {
-    /// A float model of which no more is told than what it is called and expects; it decides at one half.
-    pub fn new(name: impl Into<String>, contract: InputContract) -> Self {
+impl Behaviour {
+    /// Of a float model that decides at one half and refuses nothing.
+    pub fn new(contract: InputContract) -> Self {
         Self {
-            name: name.into(),
-            version: String::new(),
             contract,
             point: OperatingPoint::HALF,
             points: None,
             subtypes: None,
             labels: LABELS.map(str::to_owned),
-            synthetic: false,
             int8: false,
-            recipe: String::new(),
-            seed: 0,
-            split: String::new(),
-            data_digest: String::new(),
-            metrics: BTreeMap::new(),
             outlines: None,
             guard: None,
         }
     }
 
-    /// Checks that what is told of features is about as many as the network has.
+    /// Checks that what is said of features is about as many as the network has.
     pub(crate) fn check_features(&self, network: usize) -> Result<(), CardError> {
         let guarded = self.guard.as_ref().and_then(Guard::features);
-        let told = self.subtypes.as_ref().map(|subtypes| subtypes.weights.len());
-        match guarded.into_iter().chain(told).find(|&card| card != network) {
+        let weighted = self.subtypes.as_ref().map(|subtypes| subtypes.weights.len());
+        match guarded.into_iter().chain(weighted).find(|&card| card != network) {
             Some(card) => Err(CardError::Features { card, network }),
             None => Ok(()),
+        }
+    }
+
+    fn check(&self) -> Result<(), CardError> {
+        self.contract.check()?;
+        self.point.check()?;
+        self.guard.as_ref().map_or(Ok(()), Guard::check)?;
+        self.points.map_or(Ok(()), |points| points.check())?;
+        self.outlines.map_or(Ok(()), |outlines| outlines.check())?;
+        if self.labels.iter().zip(LABELS).all(|(label, meant)| label.eq_ignore_ascii_case(meant)) {
+            return Ok(());
+        }
+        Err(CardError::Labels(self.labels.clone()))
+    }
+}
+
+impl ModelCard {
+    /// A float model of which nothing is known but what it is called and expects; it decides at one half.
+    pub fn new(name: impl Into<String>, contract: InputContract) -> Self {
+        Self {
+            name: name.into(),
+            behaviour: Behaviour::new(contract),
+            provenance: Provenance::default(),
+            metrics: BTreeMap::new(),
         }
     }
 
     /// Reads and checks a card.
     pub fn from_json(json: &str) -> Result<Self, CardError> {
         let card: Self = serde_json::from_str(json)?;
-        card.contract.check()?;
-        card.point.check()?;
-        card.guard.as_ref().map_or(Ok(()), Guard::check)?;
-        card.points.map_or(Ok(()), |points| points.check())?;
-        card.outlines.map_or(Ok(()), |outlines| outlines.check())?;
-        if !card.labels.iter().zip(LABELS).all(|(label, meant)| label.eq_ignore_ascii_case(meant)) {
-            return Err(CardError::Labels(card.labels));
-        }
+        card.behaviour.check()?;
         if card.name.len() > 64 {
             return Err(CardError::Name);
         }
         Ok(card)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{DEFAULT_MODEL, decode};
+
+    /// The card that a model of version 0.1.0 was written with.
+    const BEFORE: &str = r#"{"name":"tiny","version":"0.1.0","contract":{"side":64,"fit":"stretch","scale":0.003921569,"zero_point":0},"point":{"threshold":0.5,"refer_from":0.25,"refer_to":0.75},"labels":["normal","pneumonia"],"synthetic":true,"int8":false,"recipe":"tiny","seed":7,"split":"patient","data_digest":"00ff","metrics":{"test.accuracy":0.9375}}"#;
+
+    /// What lies before, in and after the figures.
+    fn parts(json: &str) -> [&str; 3] {
+        let (before, rest) = json.split_once(r#""metrics":{"#).unwrap();
+        let (metrics, after) = rest.split_once('}').unwrap();
+        [before, metrics, after]
+    }
+
+    fn figures(metrics: &str) -> impl Iterator<Item = (&str, f64)> {
+        metrics.split(',').map(|figure| figure.split_once(':').unwrap()).map(|(k, v)| (k, v.parse().unwrap()))
+    }
+
+    #[test]
+    fn cards_are_written_as_they_were_read() {
+        let file = decode(DEFAULT_MODEL).unwrap();
+        let shipped = &file.metadata_props.iter().find(|entry| entry.key == CARD_KEY).unwrap().value;
+        for json in [shipped, BEFORE] {
+            let again = serde_json::to_string(&ModelCard::from_json(json).unwrap()).unwrap();
+            let ([before, metrics, after], [again_before, again_metrics, again_after]) = (parts(json), parts(&again));
+            assert_eq!((again_before, again_after), (before, after));
+            // The last bit of a figure of f64 is lost when JSON is read.
+            for ((name, value), (again_name, again_value)) in figures(metrics).zip(figures(again_metrics)) {
+                assert!(name == again_name && (value - again_value).abs() < 1e-15, "{name} {value} {again_value}");
+            }
+            assert_eq!(figures(metrics).count(), figures(again_metrics).count());
+        }
+    }
+
+    #[test]
+    fn a_card_of_before_has_none_of_what_came_later() {
+        let ModelCard { name, behaviour, provenance, metrics } = ModelCard::from_json(BEFORE).unwrap();
+        assert_eq!((name.as_str(), behaviour.contract.side, behaviour.point.refer_to), ("tiny", 64, 0.75));
+        assert!(behaviour.points.is_none() && behaviour.subtypes.is_none() && behaviour.outlines.is_none());
+        assert!(behaviour.guard.is_none() && !behaviour.int8);
+        assert_eq!((provenance.seed, provenance.split.as_str(), provenance.synthetic), (7, "patient", true));
+        assert_eq!(metrics["test.accuracy"], 0.9375);
     }
 }

@@ -9,7 +9,7 @@ use std::collections::{HashMap, HashSet};
 use shared::contract::InputContract;
 
 use crate::{
-    card::Card,
+    card::Behaviour,
     onnx::{
         self, Values,
         pb::{
@@ -99,8 +99,8 @@ pub enum GraphError {
     },
 }
 
-/// Checks a file against its card.
-pub(crate) fn check(model: &ModelProto, card: &Card) -> Result<(), GraphError> {
+/// Checks a file against what its card says of it.
+pub(crate) fn check(model: &ModelProto, behaviour: &Behaviour) -> Result<(), GraphError> {
     let graph = model.graph.as_ref().ok_or(GraphError::Empty)?;
     let standard = model.opset_import.iter().find(|set| onnx::is_standard(&set.domain));
     let opset = standard.map_or(0, |set| set.version);
@@ -108,7 +108,7 @@ pub(crate) fn check(model: &ModelProto, card: &Card) -> Result<(), GraphError> {
         return Err(GraphError::Opset(opset));
     }
     check_constants(graph)?;
-    check_input(graph, &card.contract)?;
+    check_input(graph, &behaviour.contract)?;
     for name in OUTPUTS {
         let output = graph.output.iter().find(|output| output.name == name);
         if output.and_then(float_shape).is_none() {
@@ -117,7 +117,7 @@ pub(crate) fn check(model: &ModelProto, card: &Card) -> Result<(), GraphError> {
     }
     check_nodes(graph)?;
     let int8 = graph.node.iter().any(|node| node.op_type == "QLinearConv");
-    if int8 != card.int8 { Err(GraphError::Int8 { card: card.int8 }) } else { Ok(()) }
+    if int8 != behaviour.int8 { Err(GraphError::Int8 { card: behaviour.int8 }) } else { Ok(()) }
 }
 
 fn check_constants(graph: &GraphProto) -> Result<(), GraphError> {

@@ -32,13 +32,13 @@ use shared::{
 };
 
 use crate::{
-    card::Card,
+    card::ModelCard,
     model::{Examination, Model, ModelError},
 };
 
 /// Checks a picture, prepares it for the model with this card, and checks what the model would see.
-pub fn admit(picture: &Picture<'_>, card: &Card) -> Result<Input<'static>, Refusal> {
-    Prepared::of(picture, &card.contract)?.admit(Some(card))
+pub fn admit(picture: &Picture<'_>, card: &ModelCard) -> Result<Input<'static>, Refusal> {
+    Prepared::of(picture, &card.behaviour.contract)?.admit(Some(card))
 }
 
 /// A picture in the form that a model's contract asks for. No model's guard has seen it yet.
@@ -87,7 +87,7 @@ impl<'a> Prepared<'a> {
     }
 
     /// Checks what the model with this card would see. Without a card, the checks are those that need no model's guard.
-    pub fn admit(self, card: Option<&Card>) -> Result<Input<'a>, Refusal> {
+    pub fn admit(self, card: Option<&ModelCard>) -> Result<Input<'a>, Refusal> {
         match self.refusal(card) {
             Some(refusal) => Err(refusal),
             None => Ok(Input { pixels: self.pixels, refused: None }),
@@ -95,13 +95,13 @@ impl<'a> Prepared<'a> {
     }
 
     /// The same for any input; [`Judgement::verdict`] is its refusal in the end, if it should be refused.
-    pub fn admit_any(&self, card: &Card) -> Input<'_> {
+    pub fn admit_any(&self, card: &ModelCard) -> Input<'_> {
         Input { pixels: Cow::Borrowed(&self.pixels), refused: self.refusal(Some(card)) }
     }
 
     /// Steps 1 and 3: the first thing that speaks against it.
-    fn refusal(&self, card: Option<&Card>) -> Option<Refusal> {
-        let guard = card.and_then(|card| card.guard.as_ref());
+    fn refusal(&self, card: Option<&ModelCard>) -> Option<Refusal> {
+        let guard = card.and_then(|card| card.behaviour.guard.as_ref());
         self.refused.or_else(|| guard::check_input(&self.pixels, &self.contract, guard).err())
     }
 }
@@ -147,19 +147,19 @@ pub struct Judgement {
 
 impl Judgement {
     /// Steps 5 and 6, after the network of the model with this card has examined the input.
-    pub fn of(examination: Examination, input: &Input<'_>, card: &Card) -> Self {
-        let features = || guard::check_features(&examination.features, card.guard.as_ref()).err();
+    pub fn of(examination: Examination, input: &Input<'_>, card: &ModelCard) -> Self {
+        let features = || guard::check_features(&examination.features, card.behaviour.guard.as_ref()).err();
         let verdict = match input.refused.or_else(features) {
             Some(refusal) => Err(refusal),
-            None => Ok(card.point.verdict(examination.score.probability)),
+            None => Ok(card.behaviour.point.verdict(examination.score.probability)),
         };
         Self { examination, verdict }
     }
 
     /// What is drawn over the radiograph at `width × height` pixels, for the model with this card. `None` if the network does
     /// not say what its answer rests on.
-    pub fn evidence(&self, card: &Card, size: [u32; 2]) -> Option<Evidence> {
-        self.examination.map.as_ref()?.evidence(card, size)
+    pub fn evidence(&self, card: &ModelCard, size: [u32; 2]) -> Option<Evidence> {
+        self.examination.map.as_ref()?.evidence(&card.behaviour, size)
     }
 }
 

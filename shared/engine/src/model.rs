@@ -11,12 +11,15 @@ use std::{
 
 use kernels::{Kernels, KernelsError};
 use prost::Message;
-use shared::verdict::{self, Digest, ModelRefusal};
+use shared::{
+    contract::InputContract,
+    verdict::{self, Digest, ModelRefusal},
+};
 use tract_onnx::tract_hir::internal::*;
 
 use crate::{
     activation::{ActivationMap, Head, Seen},
-    card::{CARD_KEY, Card, CardError},
+    card::{Behaviour, CARD_KEY, CardError, ModelCard},
     check::{self, GraphError, OUTPUTS},
     execution::Execution,
     float, fuse, fused, integer,
@@ -110,7 +113,7 @@ pub struct Examination {
 /// number of (rayon) threads at once. One call uses one thread. A fused network keeps that memory for the next image, and
 /// then allocates nothing.
 pub struct Model {
-    card: Card,
+    card: ModelCard,
     digest: Digest,
     network: Network,
     execution: Execution,
@@ -156,9 +159,9 @@ impl Model {
         let kernels = kernels.name().parse()?;
         let file = decode(bytes)?;
         let card = card(&file)?;
-        check::check(&file, &card)?;
-        let (network, execution) = build(&file, &card, kernels)?;
-        card.check_features(network.features())?;
+        check::check(&file, &card.behaviour)?;
+        let (network, execution) = build(&file, &card.behaviour, kernels)?;
+        card.behaviour.check_features(network.features())?;
         Ok(Self { card, digest: Digest::of(bytes), network, execution, load_time: start.elapsed() })
     }
 
@@ -174,13 +177,13 @@ impl Model {
 
     /// Decides by the operating point of this profile from now on: the card's `point` becomes it.
     pub fn decide_by(&mut self, profile: verdict::Profile) -> Result<(), CardError> {
-        self.card.point = self.card.points.ok_or(CardError::NoPoints)?.of(profile);
+        self.card.behaviour.point = self.card.behaviour.points.ok_or(CardError::NoPoints)?.of(profile);
         Ok(())
     }
 
     /// Judges one grey input, to find out before a radiograph comes whether the network runs and gives a probability.
     pub fn try_out(&self) -> Result<(), ModelError> {
-        let Score { probability, .. } = self.examine(&vec![128; self.card.contract.len()])?.score;
+        let Score { probability, .. } = self.examine(&vec![128; self.card.behaviour.contract.len()])?.score;
         if (0.0..=1.0).contains(&probability) {
             return Ok(());
         }
@@ -188,8 +191,12 @@ impl Model {
     }
 
     /// What the file says of itself.
-    pub fn card(&self) -> &Card {
+    pub fn card(&self) -> &ModelCard {
         &self.card
+    }
+
+    fn contract(&self) -> &InputContract {
+        &self.card.behaviour.contract
     }
 
     /// SHA-256 of the file.
@@ -197,28 +204,28 @@ impl Model {
         self.digest
     }
 
-    /// Judges one input of `card().contract.len()` bytes, as [`shared::preprocess`] makes it.
+    /// Judges one input of `card().behaviour.contract.len()` bytes, as [`shared::preprocess`] makes it.
     pub fn classify(&self, input: &[u8]) -> Result<Score, ModelError> {
-        check_input(&self.card, input)?;
+        check_input(self.contract(), input)?;
         match &self.network {
             Network::Fused(network) => {
                 let [logit, probability] = guarded(|| network.classify(input))?;
                 Ok(Score { logit, probability })
             }
-            Network::Tract { plan, .. } => score(&plan.run(&self.card, input)?),
+            Network::Tract { plan, .. } => score(&plan.run(self.contract(), input)?),
         }
     }
 
     /// Judges one input as [`Model::classify`] does, and tells from the same pass what the answer rests on.
     pub fn examine(&self, input: &[u8]) -> Result<Examination, ModelError> {
-        check_input(&self.card, input)?;
+        check_input(self.contract(), input)?;
         let (score, seen) = match &self.network {
             Network::Fused(network) => {
                 let ([logit, probability], seen) = guarded(|| network.examine(input))?;
                 (Score { logit, probability }, seen)
             }
             Network::Tract { plan, head } => {
-                let outputs = plan.run(&self.card, input)?;
+                let outputs = plan.run(self.contract(), input)?;
                 let last = head.as_ref().and_then(|head| Some((head, outputs.get(2)?)));
                 (score(&outputs)?, last.and_then(|(head, map)| head.see_planes(map)))
             }
@@ -230,7 +237,7 @@ impl Model {
     /// Measures what the layers of a fused network take, the network and its layers `rounds` times in turn on one input. `None`
     /// if the network is not fused.
     pub fn time(&self, input: &[u8], rounds: usize) -> Result<Option<Timing>, ModelError> {
-        check_input(&self.card, input)?;
+        check_input(self.contract(), input)?;
         match &self.network {
             Network::Fused(network) => guarded(|| network.time(input, rounds)).map(Some),
             Network::Tract { .. } => Ok(None),
@@ -239,17 +246,18 @@ impl Model {
 }
 
 /// Builds what runs a file that has been checked.
-fn build(file: &ModelProto, card: &Card, kernels: Kernels) -> Result<(Network, Execution), ModelError> {
+fn build(file: &ModelProto, behaviour: &Behaviour, kernels: Kernels) -> Result<(Network, Execution), ModelError> {
     let graph = file.graph.as_ref().ok_or(GraphError::Empty)?;
-    if !card.int8 {
+    let contract = &behaviour.contract;
+    if !behaviour.int8 {
         let end = float::End::find(graph);
         let outputs: Vec<&str> = OUTPUTS.into_iter().chain(end.as_ref().map(|end| end.map.as_str())).collect();
-        let plan = Plan::new(file, card, &outputs)?;
+        let plan = Plan::new(file, contract, &outputs)?;
         let head = end.and_then(|end| end.head(plan.shapes.get(2)?));
         return Ok((Network::Tract { plan, head }, Execution::float(graph)));
     }
     let fused = guarded(|| {
-        Ok(fuse::Plan::new(graph, &card.contract).and_then(|plan| {
+        Ok(fuse::Plan::new(graph, contract).and_then(|plan| {
             let layouts = plan.layouts()?;
             let prepared = plan.prepare(kernels, &layouts)?;
             Ok((plan, layouts, prepared))
@@ -262,7 +270,7 @@ fn build(file: &ModelProto, card: &Card, kernels: Kernels) -> Result<(Network, E
             Ok((Network::Fused(Box::new(network)), execution))
         }
         Err(reason) => {
-            let plan = Plan::new(file, card, &OUTPUTS)?;
+            let plan = Plan::new(file, contract, &OUTPUTS)?;
             Ok((Network::Tract { plan, head: None }, Execution::unfused(graph, reason)))
         }
     }
@@ -278,8 +286,8 @@ fn score(outputs: &[Vec<f32>]) -> Result<Score, ModelError> {
     }
 }
 
-fn check_input(card: &Card, input: &[u8]) -> Result<(), ModelError> {
-    let (found, wanted) = (input.len(), card.contract.len());
+fn check_input(contract: &InputContract, input: &[u8]) -> Result<(), ModelError> {
+    let (found, wanted) = (input.len(), contract.len());
     if found == wanted { Ok(()) } else { Err(ModelError::Input { found, wanted }) }
 }
 
@@ -292,30 +300,30 @@ pub fn decode(bytes: &[u8]) -> Result<ModelProto, ModelError> {
 }
 
 /// The card of an ONNX file.
-pub fn card(file: &ModelProto) -> Result<Card, CardError> {
+pub fn card(file: &ModelProto) -> Result<ModelCard, CardError> {
     let entry = file.metadata_props.iter().find(|entry| entry.key == CARD_KEY);
-    Card::from_json(&entry.ok_or(CardError::Missing)?.value)
+    ModelCard::from_json(&entry.ok_or(CardError::Missing)?.value)
 }
 
 /// Watches tensors inside a model while it runs: for calibration.
 pub struct Observer {
-    card: Card,
+    contract: InputContract,
     plan: Plan,
 }
 
 impl Observer {
     /// Prepares a model to report the f32 tensors of these names.
     pub fn new(file: &ModelProto, tensors: &[&str]) -> Result<Self, ModelError> {
-        let card = card(file)?;
-        check::check(file, &card)?;
-        let plan = Plan::new(file, &card, tensors)?;
-        Ok(Self { card, plan })
+        let behaviour = card(file)?.behaviour;
+        check::check(file, &behaviour)?;
+        let plan = Plan::new(file, &behaviour.contract, tensors)?;
+        Ok(Self { contract: behaviour.contract, plan })
     }
 
     /// The tensors for one input of `contract.len()` bytes, in the order of the names, each row-major.
     pub fn run(&self, input: &[u8]) -> Result<Vec<Vec<f32>>, ModelError> {
-        check_input(&self.card, input)?;
-        self.plan.run(&self.card, input)
+        check_input(&self.contract, input)?;
+        self.plan.run(&self.contract, input)
     }
 }
 
@@ -328,7 +336,7 @@ struct Plan {
 
 impl Plan {
     /// Builds the network for one image, with these outputs.
-    fn new(file: &ModelProto, card: &Card, outputs: &[&str]) -> Result<Self, ModelError> {
+    fn new(file: &ModelProto, contract: &InputContract, outputs: &[&str]) -> Result<Self, ModelError> {
         let mut file = file.clone();
         if let Some(graph) = &mut file.graph {
             // The shapes of inner tensors are inferred; what a file says of them need not be believed.
@@ -336,7 +344,7 @@ impl Plan {
             let output = |name: &&str| ValueInfoProto { name: (*name).to_owned(), ..ValueInfoProto::default() };
             graph.output = outputs.iter().map(output).collect();
         }
-        let side = usize::from(card.contract.side);
+        let side = usize::from(contract.side);
         guarded(|| {
             let mut model = integer::importer().model_for_proto_model(&file)?;
             model.set_input_fact(0, f32::fact([1, 1, side, side]).into())?;
@@ -354,8 +362,7 @@ impl Plan {
         })
     }
 
-    fn run(&self, card: &Card, input: &[u8]) -> Result<Vec<Vec<f32>>, ModelError> {
-        let contract = &card.contract;
+    fn run(&self, contract: &InputContract, input: &[u8]) -> Result<Vec<Vec<f32>>, ModelError> {
         let side = usize::from(contract.side);
         let values: Vec<f32> = input.iter().map(|&pixel| contract.value(pixel)).collect();
         guarded(|| {

@@ -138,16 +138,16 @@ fn cells_lie_where_the_layers_put_them() {
 #[test]
 fn the_shipped_model_has_a_map_and_its_card_is_about_its_features() {
     let model = Model::from_bytes(DEFAULT_MODEL).expect("a model");
-    let examination = examine(&model, &vec![90; model.card().contract.len()]);
+    let examination = examine(&model, &vec![90; model.card().behaviour.contract.len()]);
     assert!(examination.map.is_some());
     let features = examination.features.len();
     let card = model.card();
-    assert_eq!(card.guard.as_ref().and_then(Guard::features), Some(features));
-    assert_eq!(card.subtypes.as_ref().map(|subtypes| subtypes.weights.len()), Some(features));
+    assert_eq!(card.behaviour.guard.as_ref().and_then(Guard::features), Some(features));
+    assert_eq!(card.behaviour.subtypes.as_ref().map(|subtypes| subtypes.weights.len()), Some(features));
     // A card about other features is refused.
     let mut file = engine::decode(DEFAULT_MODEL).expect("a file");
     let mut card = card.clone();
-    card.subtypes.as_mut().expect("subtypes").weights.pop();
+    card.behaviour.subtypes.as_mut().expect("subtypes").weights.pop();
     let json = serde_json::to_string(&card).expect("a card");
     for property in &mut file.metadata_props {
         property.value.clone_from(&json);
@@ -160,7 +160,7 @@ fn the_shipped_model_has_a_map_and_its_card_is_about_its_features() {
 fn networks_that_end_otherwise_have_no_map() {
     let none = |file: &[u8]| {
         let model = Model::from_bytes(file).expect("a model");
-        let side = usize::from(model.card().contract.side);
+        let side = usize::from(model.card().behaviour.contract.side);
         let examination = examine(&model, &vec![90; side * side]);
         assert!(examination.features.is_empty() && examination.map.is_none(), "{examination:?}");
     };

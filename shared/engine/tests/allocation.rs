@@ -16,7 +16,7 @@ fn images_after_the_first_allocate_nothing() {
             assert!(matches!(model.execution(), Execution::Fused { .. }));
             let mut random = Random(3);
             for image in 0..10 {
-                let pixels: Vec<u8> = (0..model.card().contract.len()).map(|_| random.next() as u8).collect();
+                let pixels: Vec<u8> = (0..model.card().behaviour.contract.len()).map(|_| random.next() as u8).collect();
                 let used = allocation_counter::measure(|| {
                     model.classify(&pixels).expect("a score");
                 });

@@ -30,7 +30,7 @@ fn logits_are_those_of_onnxruntime_to_the_bit() {
             let model = Model::from_bytes_with(&onnx, kernels).expect("a model");
             assert!(matches!(model.execution(), Execution::Fused { .. }), "{file}: {}", model.execution());
             for (seed, expected) in (0..).zip(&logits) {
-                let pixels = picture(seed, usize::from(model.card().contract.side));
+                let pixels = picture(seed, usize::from(model.card().behaviour.contract.side));
                 let logit = model.classify(&pixels).expect("a score").logit;
                 assert_eq!(logit.to_bits(), *expected, "{file}, image {seed}, {kernels}");
             }

@@ -1,7 +1,7 @@
 //! The order of the steps from a picture to an answer, and what of it each way in takes.
 
 use engine::{
-    Card, DEFAULT_MODEL, Model,
+    Behaviour, DEFAULT_MODEL, Model, ModelCard,
     judge::{Input, Judgement, Prepared, admit},
 };
 use shared::{
@@ -19,8 +19,8 @@ fn grey(pixels: &[u8], width: u32, height: u32) -> Picture<'_> {
 }
 
 /// The same model, but nothing is known of its training images.
-fn unguarded(card: &Card) -> Card {
-    Card { guard: None, ..card.clone() }
+fn unguarded(card: &ModelCard) -> ModelCard {
+    ModelCard { behaviour: Behaviour { guard: None, ..card.behaviour.clone() }, ..card.clone() }
 }
 
 fn stripes(length: usize) -> Vec<u8> {
@@ -39,13 +39,13 @@ fn the_first_refusal_counts_and_the_score_of_what_is_refused_can_be_had() {
     ] {
         let picture = grey(&pixels, size[0], size[1]);
         assert_eq!(admit(&picture, card), Err(expected));
-        let sent = Prepared::of(&picture, &card.contract).and_then(|prepared| prepared.admit(None));
+        let sent = Prepared::of(&picture, &card.behaviour.contract).and_then(|prepared| prepared.admit(None));
         assert_eq!(sent.err(), without_card);
 
-        let prepared = Prepared::of_any(&picture, &card.contract);
+        let prepared = Prepared::of_any(&picture, &card.behaviour.contract);
         let judgement = model.judge(&prepared.admit_any(card)).expect("a judgement");
         assert_eq!(judgement.verdict, Err(expected));
-        let score = model.classify(&picture.prepare(&card.contract)).expect("a score");
+        let score = model.classify(&picture.prepare(&card.behaviour.contract)).expect("a score");
         assert_eq!(judgement.examination.score, score);
     }
 }
@@ -57,24 +57,28 @@ fn every_way_in_shows_the_model_the_same() {
     let pixels = stripes(300 * 200);
     let picture = grey(&pixels, 300, 200);
     let input = admit(&picture, &card).expect("an input");
-    assert_eq!(input.pixels(), picture.prepare(&card.contract));
-    let received = Prepared::received(input.pixels(), &card.contract, &card.contract).expect("the same contract");
+    assert_eq!(input.pixels(), picture.prepare(&card.behaviour.contract));
+    let received = Prepared::received(input.pixels(), &card.behaviour.contract, &card.behaviour.contract)
+        .expect("the same contract");
     assert_eq!(received.admit(Some(&card)).as_ref(), Ok(&input));
-    assert_eq!(Prepared::of_any(&picture, &card.contract).admit_any(&card), input);
+    assert_eq!(Prepared::of_any(&picture, &card.behaviour.contract).admit_any(&card), input);
     assert_eq!(Input::unguarded(input.pixels()), input);
     assert_eq!(input.clone().into_pixels(), input.pixels());
 
     let examination = model.examine(input.pixels()).expect("an examination");
     let judgement = Judgement::of(examination.clone(), &input, &card);
-    assert_eq!(judgement.verdict, Ok(card.point.verdict(examination.score.probability)));
-    assert_eq!(judgement.evidence(&card, [300, 200]), examination.map.and_then(|map| map.evidence(&card, [300, 200])));
+    assert_eq!(judgement.verdict, Ok(card.behaviour.point.verdict(examination.score.probability)));
+    assert_eq!(
+        judgement.evidence(&card, [300, 200]),
+        examination.map.and_then(|map| map.evidence(&card.behaviour, [300, 200]))
+    );
     // The guard knows how far the features of its training images reach.
     assert_eq!(model.judge(&input).expect("a judgement").verdict, Err(Refusal::Unfamiliar));
 }
 
 #[test]
 fn what_was_prepared_for_another_contract_is_refused_or_prepared_anew() {
-    let ours = model().card().contract;
+    let ours = model().card().behaviour.contract;
     let pixels = vec![0; ours.len()];
     let other = InputContract { scale: ours.scale * 2.0, ..ours };
     let mismatch = Some(Refusal::ContractMismatch);

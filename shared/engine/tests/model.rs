@@ -138,7 +138,7 @@ proptest! {
             file[index.index(end)] = value;
         }
         if let Ok(model) = Model::from_bytes(&file) {
-            let input = vec![100; model.card().contract.len()];
+            let input = vec![100; model.card().behaviour.contract.len()];
             let score = model.classify(&input);
             if let (Ok(score), Ok(examination)) = (score, model.examine(&input)) {
                 // NaN is not equal to itself.

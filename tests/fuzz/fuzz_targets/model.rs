@@ -31,7 +31,7 @@ fn outcome(bytes: &[u8], kernels: Kernels) -> Outcome {
         Ok(model) => model,
         Err(error) => return Outcome::Refused(discriminant(&error)),
     };
-    let side = usize::from(model.card().contract.side);
+    let side = usize::from(model.card().behaviour.contract.side);
     if side > 256 {
         return Outcome::Large;
     }

@@ -1,7 +1,7 @@
 //! Two models on the same radiographs, such as the int8 and the float one of a training.
 
 use data::Label;
-use engine::Card;
+use engine::ModelCard;
 use serde::Serialize;
 use shared::verdict::{OperatingPoint, Verdict};
 
@@ -64,8 +64,8 @@ pub struct Change {
 
 impl Against {
     /// Compares two models' answers to the same radiographs in the same order; `digest` is that of the other file.
-    pub fn of(judged: &[Judged], card: &Card, other: &[Judged], other_card: &Card, digest: String) -> Self {
-        let (point, other_point) = (card.point, other_card.point);
+    pub fn of(judged: &[Judged], card: &ModelCard, other: &[Judged], other_card: &ModelCard, digest: String) -> Self {
+        let (point, other_point) = (card.behaviour.point, other_card.behaviour.point);
         let pairs = || judged.iter().zip(other);
         let apart = |(one, two): (&Judged, &Judged)| (one.sound_probability() - two.sound_probability()).abs();
         let mut changes: Vec<(f64, Change)> =
@@ -79,7 +79,7 @@ impl Against {
         Self {
             model: other_card.name.clone(),
             model_digest: digest,
-            int8: other_card.int8,
+            int8: other_card.behaviour.int8,
             decision_flips: only(true) + only(false),
             only_this_right: only(true),
             only_other_right: only(false),
@@ -119,7 +119,8 @@ mod tests {
         let one = [judged("a", false, 0.25), judged("b", false, 0.5), judged("c", true, 1.0), judged("d", true, 0.5)];
         let two =
             [judged("a", false, 0.125), judged("b", false, 0.375), judged("c", true, 1.0), judged("d", true, 0.25)];
-        let other = Card { name: "other".to_owned(), int8: false, ..card(BAND) };
+        let mut other = ModelCard { name: "other".to_owned(), ..card(BAND) };
+        other.behaviour.int8 = false;
         let against = Against::of(&one, &card(BAND), &two, &other, "digest".to_owned());
         assert_eq!((against.decision_flips, against.only_this_right, against.only_other_right), (2, 1, 1));
         // Only a leaves its band.

@@ -103,7 +103,7 @@ pub fn score(model: &Model, data: &Dataset, indices: &[usize]) -> Result<Vec<Sco
 
 #[cfg(test)]
 pub(crate) mod tests {
-    use engine::Card;
+    use engine::{Behaviour, ModelCard, Provenance};
     use shared::{contract::InputContract, verdict::OperatingPoint};
 
     use super::*;
@@ -121,16 +121,18 @@ pub(crate) mod tests {
     }
 
     /// The card of a model that decides at this point.
-    pub(crate) fn card(point: OperatingPoint) -> Card {
+    pub(crate) fn card(point: OperatingPoint) -> ModelCard {
         let contract = InputContract::stretched(16);
-        Card {
-            point,
-            synthetic: true,
-            int8: true,
-            recipe: "none".to_owned(),
-            seed: 3,
-            split: "study".to_owned(),
-            ..Card::new("synthetic-test", contract)
+        ModelCard {
+            behaviour: Behaviour { point, int8: true, ..Behaviour::new(contract) },
+            provenance: Provenance {
+                synthetic: true,
+                recipe: "none".to_owned(),
+                seed: 3,
+                split: "study".to_owned(),
+                ..Provenance::default()
+            },
+            ..ModelCard::new("synthetic-test", contract)
         }
     }
 }

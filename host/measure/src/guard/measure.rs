@@ -54,7 +54,7 @@ fn refusal(model: &Model, picture: &Picture<'_>) -> Result<Option<Refusal>, Mode
 /// The radiographs named, of which none should be refused, and then every [`Kind`], of which all should be.
 /// Radiographs are looked at as prepared for the model, grey and square: none can be `coloured` or `elongated` here.
 pub fn measure(model: &Model, data: &Dataset, indices: &[usize]) -> Result<Vec<Row>, ModelError> {
-    let side = usize::from(model.card().contract.side);
+    let side = usize::from(model.card().behaviour.contract.side);
     let radiograph = |index: usize| data.samples[index].pixels.as_slice();
     let real = indices
         .par_iter()

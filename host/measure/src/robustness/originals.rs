@@ -64,7 +64,7 @@ impl Agreement {
             .iter()
             .enumerate()
             .map(|(number, model)| {
-                let point = model.card().point;
+                let point = model.card().behaviour.point;
                 let mut agreement = Self {
                     pairs: pairs.len(),
                     decisions: 0,
@@ -154,7 +154,7 @@ mod tests {
         let drawn = read(&files[0], "PNEUMONIA/synthetic-0001-pneumonia.png", None).unwrap();
         let drawn = judged(&models, &drawn).unwrap()[0];
         assert!(agreement.largest_difference >= (black.probability - drawn.probability).abs());
-        let point = models[0].card().point;
+        let point = models[0].card().behaviour.point;
         let told = |answer: Answer| (!answer.withheld).then(|| point.verdict(answer.probability));
         let differs = |d: &&Disagreement| d.name.ends_with("0001-pneumonia.png");
         match agreement.differing.iter().find(differs) {

@@ -148,8 +148,8 @@ pub(super) fn judged(models: &[Model], radiograph: &Radiograph) -> Result<Vec<An
         .iter()
         .map(|model| {
             let card = model.card();
-            let index = prepared.iter().position(|known| known.suits(&card.contract)).unwrap_or_else(|| {
-                prepared.push(Prepared::of_any(&picture, &card.contract));
+            let index = prepared.iter().position(|known| known.suits(&card.behaviour.contract)).unwrap_or_else(|| {
+                prepared.push(Prepared::of_any(&picture, &card.behaviour.contract));
                 prepared.len() - 1
             });
             let Judgement { examination, verdict } = model.judge(&prepared[index].admit_any(card))?;
@@ -171,7 +171,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         synthetic::write(folder.path(), 6, 1).unwrap();
         let models = [(); 2].map(|()| Model::from_bytes(DEFAULT_MODEL).unwrap());
-        let data = synthetic::dataset(6, 1, &models[0].card().contract).unwrap();
+        let data = synthetic::dataset(6, 1, &models[0].card().behaviour.contract).unwrap();
         // The digests of drawings are those of their pixels, not of files.
         let data = Dataset {
             samples: data

@@ -18,7 +18,7 @@ mod tests;
 use std::collections::BTreeMap;
 
 use engine::{
-    Card, Model, ModelError, Observer,
+    Behaviour, Model, ModelCard, ModelError, Observer, Provenance,
     onnx::{
         pb::{ModelProto, NodeProto, TensorProto},
         write::{self, f32_tensor, i8_tensor, i32_tensor, integer, integers, node},
@@ -118,17 +118,17 @@ pub fn quantize(onnx: &[u8], calibration: &[&[u8]], options: Options) -> Result<
         return Err(QuantizeError::Images(calibration.len()));
     }
     let float = Model::from_bytes(onnx)?;
-    if float.card().int8 {
+    if float.card().behaviour.int8 {
         return Err(QuantizeError::AlreadyInt8);
     }
     let file = engine::decode(onnx)?;
-    let side = usize::from(float.card().contract.side);
+    let side = usize::from(float.card().behaviour.contract.side);
     let steps = network::read(&file.graph.clone().unwrap_or_default(), side)?;
 
     let (held_out, fitting): (Vec<_>, Vec<_>) = calibration.iter().enumerate().partition(|(i, _)| i % HELD_OUT == 0);
     let [held_out, fitting] =
         [held_out, fitting].map(|part| part.into_iter().map(|(_, image)| *image).collect::<Vec<_>>());
-    let input = Input::new(&float.card().contract, &fitting);
+    let input = Input::new(&float.card().behaviour.contract, &fitting);
     let histograms = observe(&file, &steps, &fitting)?;
 
     let methods = options.method.map_or(Method::ALL.to_vec(), |method| vec![method]);
@@ -152,21 +152,26 @@ pub fn quantize(onnx: &[u8], calibration: &[&[u8]], options: Options) -> Result<
 
 /// The card of the float model, with what the quantization adds to it. The float model's figures and features are not this
 /// one's.
-fn int8_card(float: &Model, method: Method) -> Card {
+fn int8_card(float: &Model, method: Method) -> ModelCard {
     let card = float.card();
     let suffix = "-int8";
     let mut end = card.name.len().min(64 - suffix.len());
     while !card.name.is_char_boundary(end) {
         end -= 1;
     }
-    Card {
+    ModelCard {
         name: format!("{}{suffix}", &card.name[..end]),
-        int8: true,
-        recipe: format!("{}; int8, calibrated by {method}, from {}", card.recipe, float.digest()),
+        behaviour: Behaviour {
+            int8: true,
+            guard: card.behaviour.guard.clone().map(|guard| Guard { features: None, ..guard }),
+            subtypes: None,
+            ..card.behaviour.clone()
+        },
+        provenance: Provenance {
+            recipe: format!("{}; int8, calibrated by {method}, from {}", card.provenance.recipe, float.digest()),
+            ..card.provenance.clone()
+        },
         metrics: BTreeMap::new(),
-        guard: card.guard.clone().map(|guard| Guard { features: None, ..guard }),
-        subtypes: None,
-        ..card.clone()
     }
 }
 
@@ -271,7 +276,7 @@ fn drift(float: &Model, int8: &Model, images: &[&[u8]], method: Method) -> Resul
     let scores = |model: &Model| images.par_iter().map(|image| model.classify(image)).collect::<Result<Vec<_>, _>>();
     let (float_scores, int8_scores) = (scores(float)?, scores(int8)?);
     let mut drift = Drift { method, probability: 0.0, logit: 0.0, flips: 0, images: images.len() };
-    let point = float.card().point;
+    let point = float.card().behaviour.point;
     for (a, b) in float_scores.iter().zip(&int8_scores) {
         drift.probability += f64::from((a.probability - b.probability).abs()) / images.len() as f64;
         drift.logit += f64::from((a.logit - b.logit).abs()) / images.len() as f64;
@@ -333,7 +338,7 @@ impl Writer {
 }
 
 /// Writes the int8 file. `scales` are those of the input and of each convolution's output.
-fn write_int8(steps: &[Step], scales: &[f32], card: &Card) -> serde_json::Result<ModelProto> {
+fn write_int8(steps: &[Step], scales: &[f32], card: &ModelCard) -> serde_json::Result<ModelProto> {
     let mut writer = Writer { tensor: engine::INPUT.to_owned(), ..Writer::default() };
     let input_scale = scales.first().copied().unwrap_or(1.0);
     writer.constants.extend([f32_tensor("image_scale", &[], &[input_scale]), i8_tensor("zero", &[], &[0])]);

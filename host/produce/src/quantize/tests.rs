@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use engine::{
-    Card, Model,
+    Model, ModelCard, Provenance,
     onnx::{
         pb::ModelProto,
         write::{self, f32_tensor, integers, node},
@@ -20,14 +20,17 @@ use crate::export::to_onnx;
 
 const SIDE: usize = 20;
 
-fn card() -> Card {
+fn card() -> ModelCard {
     let contract = InputContract::stretched(SIDE as u16);
-    Card {
-        version: "0.1.0".into(),
-        synthetic: true,
-        recipe: "random".into(),
+    ModelCard {
+        provenance: Provenance {
+            version: "0.1.0".into(),
+            synthetic: true,
+            recipe: "random".into(),
+            ..Provenance::default()
+        },
         metrics: BTreeMap::from([("test.accuracy".into(), 0.9)]),
-        ..Card::new("a name of exactly sixty-four bytes, which leaves no room for mor", contract)
+        ..ModelCard::new("a name of exactly sixty-four bytes, which leaves no room for mor", contract)
     }
 }
 
@@ -161,10 +164,16 @@ fn the_card_tells_what_was_done() {
     let int8 = quantized(&float, Some(Method::MinMax)).expect("int8");
     let (float, int8) = (Model::from_bytes(&float).expect("float"), Model::from_bytes(&int8.bytes).expect("int8"));
     let card = int8.card();
-    assert!(card.int8 && card.name.ends_with("-int8") && card.name.len() <= 64, "{card:?}");
-    assert!(card.recipe.contains("min-max") && card.recipe.contains(&float.digest().to_string()), "{card:?}");
+    assert!(card.behaviour.int8 && card.name.ends_with("-int8") && card.name.len() <= 64, "{card:?}");
+    assert!(
+        card.provenance.recipe.contains("min-max") && card.provenance.recipe.contains(&float.digest().to_string()),
+        "{card:?}"
+    );
     assert!(card.metrics.is_empty(), "the figures of the float model are not those of the int8 model");
-    assert_eq!((card.contract, card.point), (float.card().contract, float.card().point));
+    assert_eq!(
+        (card.behaviour.contract, card.behaviour.point),
+        (float.card().behaviour.contract, float.card().behaviour.point)
+    );
 }
 
 #[test]

@@ -11,7 +11,7 @@ use std::{fs, io, path::Path};
 
 use base::files;
 use data::{Subtype, split::SplitKind};
-use engine::Card;
+use engine::ModelCard;
 use measure::{
     evaluation::{Against, Judged, Measurement},
     figures::{Calibration, Figures},
@@ -67,15 +67,15 @@ pub struct Subject {
 
 impl Subject {
     /// What the card tells; the part is `all` of the data, which are to be filled in.
-    pub fn of(card: &Card, digest: Digest) -> Self {
+    pub fn of(card: &ModelCard, digest: Digest) -> Self {
         Self {
             model: card.name.clone(),
             model_digest: digest.to_string(),
-            model_version: card.version.clone(),
-            recipe: card.recipe.clone(),
-            training_seed: card.seed,
-            int8: card.int8,
-            synthetic_model: card.synthetic,
+            model_version: card.provenance.version.clone(),
+            recipe: card.provenance.recipe.clone(),
+            training_seed: card.provenance.seed,
+            int8: card.behaviour.int8,
+            synthetic_model: card.provenance.synthetic,
             synthetic_data: false,
             data: String::new(),
             trained_on_these_data: false,
@@ -83,7 +83,7 @@ impl Subject {
             skipped: 0,
             split: None,
             part: "all".to_owned(),
-            seed: card.seed,
+            seed: card.provenance.seed,
             warning: None,
             date: String::new(),
         }
@@ -125,16 +125,16 @@ pub struct Evaluation {
 
 impl Evaluation {
     /// Measures a model's answers.
-    pub fn of(subject: Subject, card: &Card, judged: Vec<Judged>, against: Option<Against>) -> Self {
+    pub fn of(subject: Subject, card: &ModelCard, judged: Vec<Judged>, against: Option<Against>) -> Self {
         let scored: Vec<Scored> = judged
             .iter()
             .map(|j| Scored { positive: j.label.positive(), probability: j.sound_probability() as f32 })
             .collect();
-        let measurement = Measurement::of(&judged, card.point, card.points);
+        let measurement = Measurement::of(&judged, card.behaviour.point, card.behaviour.points);
         let referred = measurement.verdicts.refer.iter().sum();
         Self {
             subject,
-            figures: Figures::of(&scored, card.point.threshold),
+            figures: Figures::of(&scored, card.behaviour.point.threshold),
             referred: Proportion::of(referred, judged.len()),
             calibration: Calibration::of(&scored),
             measurement,

@@ -1,4 +1,5 @@
 use data::{Label, Part, Subtype};
+use engine::{Behaviour, Provenance};
 use measure::occlusion::{Falls, Mean};
 use serde_json::Value;
 use shared::{
@@ -23,9 +24,13 @@ fn judged(patient: &str, positive: bool, probability: f32) -> Judged {
 }
 
 /// The card of a model that decides at this point.
-fn card(point: OperatingPoint) -> Card {
+fn card(point: OperatingPoint) -> ModelCard {
     let contract = InputContract::stretched(16);
-    Card { point, int8: true, split: "study".to_owned(), seed: 3, ..Card::new("synthetic-test", contract) }
+    ModelCard {
+        behaviour: Behaviour { point, int8: true, ..Behaviour::new(contract) },
+        provenance: Provenance { split: "study".to_owned(), seed: 3, ..Provenance::default() },
+        ..ModelCard::new("synthetic-test", contract)
+    }
 }
 
 const EVIL: &str = "<script>\"&'";
@@ -48,7 +53,9 @@ fn evaluation(synthetic: bool) -> Evaluation {
     }
     let point = OperatingPoint::unbanded;
     let points = OperatingPoints { screening: point(0.25), balanced: BAND, confirming: point(0.75) };
-    let card = engine::Card { points: Some(points), synthetic, name: EVIL.to_owned(), ..card(BAND) };
+    let mut card = ModelCard { name: EVIL.to_owned(), ..card(BAND) };
+    card.behaviour.points = Some(points);
+    card.provenance.synthetic = synthetic;
     let mut other = images.clone();
     other.iter_mut().for_each(|image| image.probability = image.probability.powi(2));
     let against = Against::of(&images, &card, &other, &card, "00".to_owned());

@@ -9,7 +9,7 @@ use super::pb::{
     type_proto,
 };
 use crate::{
-    card::{CARD_KEY, Card},
+    card::{CARD_KEY, ModelCard},
     check::{INPUT, OUTPUTS},
 };
 
@@ -73,8 +73,8 @@ pub fn integers(name: &str, values: &[i64]) -> AttributeProto {
 
 /// A model of these nodes, from the input `image` `[1, 1, side, side]` to the outputs `logit` and `probability`
 /// `[1, 1]`, with its card among the metadata.
-pub fn model(nodes: Vec<NodeProto>, constants: Vec<TensorProto>, card: &Card) -> serde_json::Result<ModelProto> {
-    let side = i64::from(card.contract.side);
+pub fn model(nodes: Vec<NodeProto>, constants: Vec<TensorProto>, card: &ModelCard) -> serde_json::Result<ModelProto> {
+    let side = i64::from(card.behaviour.contract.side);
     let graph = GraphProto {
         name: card.name.clone(),
         node: nodes,

@@ -5,7 +5,7 @@
 pub(crate) mod network;
 
 use engine::{
-    Card,
+    Behaviour, ModelCard, Provenance,
     onnx::{
         pb::ModelProto,
         write::{f32_tensor, integers, model, node},
@@ -16,9 +16,14 @@ use shared::contract::InputContract;
 
 pub(crate) const SIDE: usize = 16;
 
-pub(crate) fn card(int8: bool) -> Card {
+pub(crate) fn card(int8: bool) -> ModelCard {
     let contract = InputContract::stretched(SIDE as u16);
-    Card { version: "0.1.0".into(), synthetic: true, int8, ..Card::new("test", contract) }
+    let provenance = Provenance { version: "0.1.0".into(), synthetic: true, ..Provenance::default() };
+    ModelCard {
+        behaviour: Behaviour { int8, ..Behaviour::new(contract) },
+        provenance,
+        ..ModelCard::new("test", contract)
+    }
 }
 
 /// A deterministic sequence of numbers (Knuth's MMIX generator).

@@ -178,7 +178,7 @@ impl Network {
             node("Sigmoid", &["logit"], "probability", vec![]),
         ]);
         let mut card = card(true);
-        card.contract.zero_point = self.zero_point;
+        card.behaviour.contract.zero_point = self.zero_point;
         model(nodes, constants, &card).expect("card")
     }
 

@@ -26,7 +26,7 @@ fn profile() -> Result<(), Failure> {
     let [model, images] = std::env::args().skip(2).collect::<Vec<_>>().try_into().map_err(|_| "give MODEL IMAGES")?;
     let model = Model::open(Path::new(&model))?;
     let images = std::fs::read(images)?;
-    let image = images.get(..model.card().contract.len()).ok_or("the file of images is empty")?;
+    let image = images.get(..model.card().behaviour.contract.len()).ok_or("the file of images is empty")?;
     let timing = model.time(image, 2000)?.ok_or("the network is not fused")?;
     println!("execution {}", model.execution());
     println!("network {}", timing.network.as_nanos());

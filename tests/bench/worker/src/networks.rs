@@ -28,7 +28,7 @@ impl Network for Ours {
     }
 
     fn pixels(&self) -> usize {
-        self.0.card().contract.len()
+        self.0.card().behaviour.contract.len()
     }
 }
 

@@ -63,7 +63,7 @@ fn other_files_of_the_same_pixels_are_judged_alike_to_the_bit() {
                 let [before, after] = [&radiograph, &same].map(|r| r.picture().prepare(&contract));
                 assert!(before == after, "{name} of {kind:?}");
             }
-            let contract = &model.card().contract;
+            let contract = &model.card().behaviour.contract;
             let [before, after] = [&radiograph, &same].map(|r| model.classify(&r.picture().prepare(contract)).unwrap());
             assert_eq!(before.probability.to_bits(), after.probability.to_bits());
         }
