@@ -1,6 +1,10 @@
 //! Files → dataset.
 
-use std::{collections::BTreeMap, path::Path};
+use std::{
+    collections::BTreeMap,
+    path::Path,
+    sync::atomic::{AtomicUsize, Ordering},
+};
 
 use base::progress;
 use rayon::prelude::*;
@@ -19,7 +23,12 @@ struct Candidate {
     place: Place,
     name: String,
     digest: Digest,
+    /// What was read, as long as there was room for it among [`HELD_BYTES`].
+    bytes: Option<Vec<u8>>,
 }
+
+/// Files are held from their digest until they are decoded, up to this many bytes in all; what lies beyond is read again.
+const HELD_BYTES: usize = 256 * 1024 * 1024;
 
 impl Dataset {
     /// Loads the radiographs below a folder, or in a ZIP archive, brought to the input of `contract`.
@@ -34,13 +43,13 @@ impl Dataset {
     fn load_with_cache(path: &Path, contract: &InputContract, folder: Option<&Path>) -> Result<Self, DataError> {
         let source = Source::open(path)?;
         let mut skipped = Vec::new();
-        let candidates = digest_all(&source, labelled(source.entries()?), &mut skipped);
+        let candidates = digest_all(&source, labelled(source.entries()?), HELD_BYTES, &mut skipped);
         let files = candidates.len() + skipped.len();
         if files == 0 {
             return Err(DataError::NoImages(path.to_owned()));
         }
-        let candidates = without_duplicates(candidates, &mut skipped);
-        let decoded = decode_all(&source, &candidates, contract, folder);
+        let mut candidates = without_duplicates(candidates, &mut skipped);
+        let decoded = decode_all(&source, &mut candidates, contract, folder);
 
         let mut samples = Vec::with_capacity(candidates.len());
         for (candidate, decoded) in candidates.into_iter().zip(decoded) {
@@ -87,15 +96,25 @@ pub(super) fn labelled(entries: Vec<Entry>) -> Vec<(Entry, Place, String)> {
     named
 }
 
-fn digest_all(source: &Source, files: Vec<(Entry, Place, String)>, skipped: &mut Vec<Skipped>) -> Vec<Candidate> {
+fn digest_all(
+    source: &Source,
+    files: Vec<(Entry, Place, String)>,
+    held: usize,
+    skipped: &mut Vec<Skipped>,
+) -> Vec<Candidate> {
+    let room = AtomicUsize::new(held);
+    let hold = |bytes: Vec<u8>| {
+        let taken = |room: usize| room.checked_sub(bytes.len());
+        room.fetch_update(Ordering::Relaxed, Ordering::Relaxed, taken).is_ok().then_some(bytes)
+    };
     let bar = progress::bar(files.len(), "reading");
     let digested: Vec<_> = files
         .into_par_iter()
         .map(|(entry, place, name)| {
-            let digest = source.read(&entry).map(|bytes| Digest::of(&bytes));
+            let digest = source.read(&entry).map(|bytes| (Digest::of(&bytes), hold(bytes)));
             bar.inc(1);
             match digest {
-                Ok(digest) => Ok(Candidate { entry, place, name, digest }),
+                Ok((digest, bytes)) => Ok(Candidate { entry, place, name, digest, bytes }),
                 Err(reason) => Err(Skipped { name, reason }),
             }
         })
@@ -146,7 +165,7 @@ fn without_duplicates(candidates: Vec<Candidate>, skipped: &mut Vec<Skipped>) ->
 
 fn decode_all(
     source: &Source,
-    candidates: &[Candidate],
+    candidates: &mut [Candidate],
     contract: &InputContract,
     folder: Option<&Path>,
 ) -> Vec<Result<Vec<u8>, SkipReason>> {
@@ -157,7 +176,7 @@ fn decode_all(
     }
     let bar = progress::bar(candidates.len(), "decoding");
     let read: Vec<Result<Decoded, SkipReason>> = candidates
-        .par_iter()
+        .par_iter_mut()
         .map(|c| {
             let decoded = decode_one(source, c, contract);
             bar.inc(1);
@@ -176,11 +195,17 @@ fn decode_all(
     read.into_iter().map(|r| r.and_then(reasoned)).collect()
 }
 
-fn decode_one(source: &Source, candidate: &Candidate, contract: &InputContract) -> Result<Decoded, SkipReason> {
-    let bytes = source.read(&candidate.entry)?;
-    if Digest::of(&bytes) != candidate.digest {
-        return Err(SkipReason::Unreadable("it was changed while it was read".to_owned()));
-    }
+fn decode_one(source: &Source, candidate: &mut Candidate, contract: &InputContract) -> Result<Decoded, SkipReason> {
+    let bytes = match candidate.bytes.take() {
+        Some(bytes) => bytes,
+        None => {
+            let bytes = source.read(&candidate.entry)?;
+            if Digest::of(&bytes) != candidate.digest {
+                return Err(SkipReason::Unreadable("it was changed while it was read".to_owned()));
+            }
+            bytes
+        }
+    };
     Ok(decode::decode(&bytes).map(|radiograph| radiograph.picture().prepare(contract)))
 }
 
@@ -298,12 +323,31 @@ mod tests {
         let root = folder(&files());
         let cache = tempfile::tempdir().unwrap();
         let source = Source::open(root.path()).unwrap();
-        let mut candidates = digest_all(&source, labelled(source.entries().unwrap()), &mut Vec::new());
+        let mut candidates = digest_all(&source, labelled(source.entries().unwrap()), 0, &mut Vec::new());
         candidates[0].digest = Digest::of(b"what was there before");
-        let decoded = decode_all(&source, &candidates, &CONTRACT, Some(cache.path()));
+        let decoded = decode_all(&source, &mut candidates, &CONTRACT, Some(cache.path()));
         assert!(matches!(decoded[0], Err(SkipReason::Unreadable(_))), "{:?}", decoded[0]);
         assert!(decoded[1].is_ok());
         assert_eq!(fs::read_dir(cache.path()).unwrap().count(), 0);
+    }
+
+    #[test]
+    fn what_is_held_is_not_read_again() {
+        let root = folder(&files());
+        let source = Source::open(root.path()).unwrap();
+        let digested = |held| digest_all(&source, labelled(source.entries().unwrap()), held, &mut Vec::new());
+        let length = fs::metadata(root.path().join(files()[0].0)).unwrap().len() as usize;
+        assert!(digested(0).iter().all(|candidate| candidate.bytes.is_none()));
+        let some = digested(3 * length);
+        let held: usize = some.iter().filter_map(|candidate| Some(candidate.bytes.as_ref()?.len())).sum();
+        assert!(held > 0 && held <= 3 * length, "{held}");
+        let (mut all, mut none) = (digested(HELD_BYTES), digested(0));
+        let again = decode_all(&source, &mut none, &CONTRACT, None);
+        // Gone, but held.
+        fs::remove_dir_all(root.path().join("train")).unwrap();
+        fs::remove_dir_all(root.path().join("test")).unwrap();
+        assert_eq!(decode_all(&source, &mut all, &CONTRACT, None), again);
+        assert!(all.iter().all(|candidate| candidate.bytes.is_none()));
     }
 
     #[test]
