@@ -9,16 +9,16 @@
 //! 6. The **verdict** follows from the probability and the operating point in force. The result is [`Judgement`].
 //! 7. The **evidence map** is placed on the picture, if it is asked for: [`Judgement::evidence`].
 //!
-//! [`admit`] takes steps 1 to 3 and [`Model::judge`] takes steps 4 to 6. A new check belongs into one of the two, and then
-//! everybody makes it. The first refusal counts, and no later step is taken. Some callers enter or leave elsewhere:
+//! [`admit`] takes steps 1 to 3 and [`Model::judge`] takes steps 4 to 6. A new check belongs in one of the two, and then
+//! every caller makes it. The first refusal counts, and no later step is taken. Some callers enter or leave elsewhere:
 //!
 //! - the box may receive an input that the host has prepared: [`Prepared::received`] stands for steps 1 and 2, and
 //!   [`Prepared::admit`] continues with step 3;
 //! - the host that prepares it takes steps 1 to 3 without the card, which is on the box;
-//! - who measures models wants the answer to a refused radiograph as well: [`Prepared::of_any`] and
+//! - anyone who measures models wants the answer to a refused radiograph as well: [`Prepared::of_any`] and
 //!   [`Prepared::admit_any`] note the first refusal, the [`Judgement`] reports it, and the score is there all the same.
 //!   What was prepared once can be shown to several models;
-//! - who compares answers with the truth wants them for every radiograph of a data set, whatever a guard says:
+//! - anyone who compares answers with the truth wants them for every radiograph of a data set, whatever a guard says:
 //!   [`Input::unguarded`].
 
 use std::borrow::Cow;
@@ -71,7 +71,7 @@ impl Prepared<'static> {
 }
 
 impl<'a> Prepared<'a> {
-    /// Pixels that somebody else has prepared with [`Prepared::of`] for the contract `theirs`, for a model with the contract
+    /// Pixels that the host has prepared with [`Prepared::of`] for the contract `theirs`, for a model with the contract
     /// `ours`. Refused if these differ: the model was replaced in between.
     pub fn received(pixels: &'a [u8], theirs: &InputContract, ours: &InputContract) -> Result<Self, Refusal> {
         if theirs == ours && pixels.len() == ours.len() {
@@ -111,7 +111,7 @@ fn refusal_of(picture: &Picture<'_>) -> Option<Refusal> {
     guard::check_picture(picture).err()
 }
 
-/// What a model is asked about.
+/// The pixels that a model is asked about.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Input<'a> {
     pixels: Cow<'a, [u8]>,
