@@ -47,7 +47,7 @@ pub fn crates() -> Result<BTreeMap<String, Crate>> {
     Ok(found)
 }
 
-const EVENS_OUT: &str = "unify";
+const EVENS_OUT: &str = "build-features";
 
 /// Width and height of a box, and the space between two, in pixels.
 const BOX: [usize; 2] = [104, 34];
