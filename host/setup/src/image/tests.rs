@@ -1,0 +1,136 @@
+//! Images of packages that are made here.
+
+use std::{
+    io::Write as _,
+    path::PathBuf,
+    sync::atomic::{AtomicUsize, Ordering},
+};
+
+use super::*;
+
+/// The smallest program that the image is made with: the header of a static one for aarch64.
+const PROGRAM: [u8; 64] = {
+    let mut bytes = [0; 64];
+    bytes.split_at_mut(6).0.copy_from_slice(b"\x7fELF\x02\x01");
+    bytes[18] = 183;
+    bytes
+};
+
+/// Whether the system's programs are there that pack and unpack.
+pub(super) fn has(programs: &[&str]) -> bool {
+    let missing = programs.iter().find(|program| Command::new(program).arg("-V").output().is_err());
+    if let Some(missing) = missing {
+        // Not by `eprintln!`, which the test harness keeps to itself where a test passes.
+        let _ = writeln!(io::stderr(), "skipped: no {missing}");
+    }
+    missing.is_none()
+}
+
+/// A package with these files, and its entry in the list; it can be had where it lies.
+pub(super) fn package(folder: &Path, name: &str, files: &[(String, Vec<u8>)]) -> Package {
+    let root = folder.join(format!("{name}.files"));
+    let control = format!("Package: {name}\nVersion: 1\nArchitecture: all\nMaintainer: M <m@n>\nDescription: d\n");
+    let control = ("DEBIAN/control".to_owned(), control.into_bytes());
+    for (name, bytes) in files.iter().chain([&control]) {
+        let path = root.join(name);
+        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+        std::fs::write(path, bytes).unwrap();
+    }
+    let path = folder.join(format!("{name}.deb"));
+    packages::run(Command::new("dpkg-deb").arg("--build").arg(root).arg(&path), "").unwrap();
+    let bytes = read(&path).unwrap();
+    Package {
+        release: "6".to_owned(),
+        version: "1".to_owned(),
+        file: format!("{name}.deb"),
+        urls: ["copy:/nonexistent".to_owned(), format!("copy:{}", path.display())],
+        size: bytes.len() as u64,
+        sha256: hex(&bytes),
+    }
+}
+
+/// Packages of a kernel that has all drivers built in, and the folder that they lie in.
+fn packages(folder: &Path) -> Packages {
+    let built_in: String = drivers::names().map(|name| format!("kernel/{name}.ko\n")).collect();
+    let mut files = vec![
+        ("boot/vmlinuz-6".to_owned(), b"kernel".to_vec()),
+        ("lib/modules/6/modules.builtin".to_owned(), built_in.into_bytes()),
+        ("lib/modules/6/kernel/none".to_owned(), Vec::new()),
+    ];
+    files.extend(Board::device_trees().map(|tree| (format!("usr/lib/linux-image-6/{tree}"), b"tree".to_vec())));
+    let u_boot = [("usr/lib/u-boot/rpi_arm64/u-boot.bin".to_owned(), b"u-boot".to_vec())];
+    Packages::of(package(folder, "kernel", &files), package(folder, "u-boot", &u_boot), folder)
+}
+
+fn inputs(packages: &Packages, stop: fn() -> bool) -> Inputs<'_> {
+    Inputs { program: &PROGRAM, version: "1", model: b"model", configuration: "", packages, firmware: None, stop }
+}
+
+#[test]
+fn the_same_inputs_make_the_same_image() {
+    if !has(&["dpkg-deb", "/sbin/mkfs.ext4"]) {
+        return;
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let packages = packages(folder.path());
+    let out: [PathBuf; 2] = ["first.img", "second.img"].map(|name| folder.path().join(name));
+    let [first, second] = out.each_ref().map(|out| build(&inputs(&packages, || false), out).unwrap());
+    assert_eq!(first.sha256, second.sha256);
+    let bytes = read(&out[0]).unwrap();
+    assert_eq!((hex(&bytes), bytes.len() as u64), (first.sha256, IMAGE_BYTES));
+    // Of the ext4 superblock: size of a block, features, size of an inode, as they are named above.
+    let superblock = &bytes[DATA.0 as usize + 1024..][..1024];
+    let number = |at: usize| u32::from_le_bytes(superblock[at..at + 4].try_into().unwrap());
+    assert_eq!([24, 92, 96, 100].map(number), [2, 0x2c, 0x2c2, 0x46b]);
+    assert_eq!(superblock[88..90], 256_u16.to_le_bytes());
+    // What has changed since it was fetched is not unpacked.
+    std::fs::write(folder.path().join("u-boot.deb"), b"another").unwrap();
+    let error = build(&inputs(&packages, || false), &out[0]).unwrap_err();
+    assert!(matches!(error, BuildError::WrongPackage { .. }), "{error}");
+    assert!(read(&out[0]).unwrap() == bytes);
+}
+
+#[test]
+fn what_the_first_stage_and_the_boot_loader_ask_for_is_on_the_card() {
+    if !has(&["dpkg-deb"]) {
+        return;
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let packages = packages(folder.path());
+    let (files, _) = content(&inputs(&packages, || false)).unwrap();
+    let configuration = firmware::configuration();
+    let first = configuration.lines().filter_map(|line| line.split_once('='));
+    let first = first.filter(|(key, _)| ["kernel", "device_tree"].contains(key)).map(|(_, name)| name);
+    let environment = String::from_utf8_lossy(&uboot::environment()).into_owned();
+    let words: Vec<_> = environment.split([' ', ';', '\0']).collect();
+    // fatload, interface, partition, address, name; one of the names is a variable of the board's.
+    let loaded = words.windows(5).filter(|words| words[0].ends_with("fatload")).map(|words| words[4]);
+    let asked: Vec<_> = first.chain(loaded.filter(|name| !name.starts_with('$'))).collect();
+    assert_eq!(asked.len(), 1 + Board::device_trees().count() + 2, "{asked:?}");
+    for name in asked {
+        assert!(files.iter().any(|(file, _)| file == name), "{name}");
+    }
+}
+
+#[test]
+fn a_run_that_is_stopped_leaves_no_file() {
+    static LEFT: AtomicUsize = AtomicUsize::new(0);
+    if !has(&["dpkg-deb", "/sbin/mkfs.ext4"]) {
+        return;
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let packages = packages(folder.path());
+    let out = folder.path().join("out");
+    std::fs::create_dir(&out).unwrap();
+    let stop = || LEFT.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |left| left.checked_sub(1)).is_err();
+    let mut stopped = 0;
+    loop {
+        LEFT.store(stopped, Ordering::Relaxed);
+        match build(&inputs(&packages, stop), &out.join("box.img.gz")) {
+            Err(BuildError::Stopped(_)) => assert_eq!(std::fs::read_dir(&out).unwrap().count(), 0, "{stopped}"),
+            done => break drop(done.unwrap()),
+        }
+        stopped += 1;
+    }
+    assert!(stopped > 5, "{stopped}");
+}
