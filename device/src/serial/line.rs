@@ -9,15 +9,16 @@ use std::{
         mpsc::{Receiver, Sender, channel},
     },
     thread,
+    time::Instant,
 };
 
 use super::pace::Pace;
 
 /// Bytes that wait to be written before the line counts as full.
-const QUEUE: usize = 4096;
+pub(super) const QUEUE: usize = 4096;
 /// Bytes that are read at once; fewer on a slow line, so that they arrive as they would.
 const READ: usize = 4096;
-const READ_SLOWLY: usize = 64;
+pub(super) const READ_SLOWLY: usize = 64;
 
 /// What a line tells.
 #[derive(Debug)]
@@ -48,8 +49,8 @@ impl Line {
         let waiting = Arc::new(AtomicUsize::new(0));
         let counter = Arc::clone(&waiting);
         let told = tell.clone();
-        thread::spawn(move || read(reader, pace.map(Pace::new), &told));
-        thread::spawn(move || write(writer, &queue, &counter, pace.map(Pace::new), &tell));
+        thread::spawn(move || read(reader, pace.map(Brake::new), &told));
+        thread::spawn(move || write(writer, &queue, &counter, pace.map(Brake::new), &tell));
         Self { outgoing, waiting }
     }
 
@@ -66,8 +67,24 @@ impl Line {
     }
 }
 
-fn read(mut file: File, mut pace: Option<Pace>, tell: &impl Fn(LineEvent) -> bool) {
-    let mut bytes = vec![0; if pace.is_some() { READ_SLOWLY } else { READ }];
+/// Holds a thread back for as long as the bytes that it carries take.
+struct Brake {
+    pace: Pace,
+    start: Instant,
+}
+
+impl Brake {
+    fn new(baud: u32) -> Self {
+        Self { pace: Pace::new(baud), start: Instant::now() }
+    }
+
+    fn hold(&mut self, bytes: usize) {
+        thread::sleep(self.pace.pass(self.start.elapsed(), bytes));
+    }
+}
+
+fn read(mut file: File, mut brake: Option<Brake>, tell: &impl Fn(LineEvent) -> bool) {
+    let mut bytes = vec![0; if brake.is_some() { READ_SLOWLY } else { READ }];
     loop {
         let event = match file.read(&mut bytes) {
             Ok(0) => LineEvent::Lost(io::ErrorKind::UnexpectedEof.into()),
@@ -75,8 +92,8 @@ fn read(mut file: File, mut pace: Option<Pace>, tell: &impl Fn(LineEvent) -> boo
             Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
             Err(error) => LineEvent::Lost(error),
         };
-        if let (Some(pace), LineEvent::Received(bytes)) = (&mut pace, &event) {
-            pace.pass(bytes.len());
+        if let (Some(brake), LineEvent::Received(bytes)) = (&mut brake, &event) {
+            brake.hold(bytes.len());
         }
         let lost = matches!(event, LineEvent::Lost(_));
         if !tell(event) || lost {
@@ -89,12 +106,12 @@ fn write(
     mut file: File,
     queue: &Receiver<Vec<u8>>,
     waiting: &AtomicUsize,
-    mut pace: Option<Pace>,
+    mut brake: Option<Brake>,
     tell: &impl Fn(LineEvent) -> bool,
 ) {
     for bytes in queue {
-        if let Some(pace) = &mut pace {
-            pace.pass(bytes.len());
+        if let Some(brake) = &mut brake {
+            brake.hold(bytes.len());
         }
         if let Err(error) = file.write_all(&bytes) {
             tell(LineEvent::Lost(error));
@@ -115,31 +132,30 @@ mod tests {
     use super::*;
     use crate::serial::{Pty, open_port};
 
+    /// Longer than anything takes here, on the busiest computer.
+    const PATIENCE: Duration = Duration::from_secs(60);
+
     #[test]
     fn a_line_that_takes_nothing_holds_nobody_up_and_its_loss_ends_both_threads() {
+        // More than any system keeps for a reader that never comes: the thread that writes is stuck from some byte on.
+        const MUCH: usize = 4 << 20;
         let pty = Pty::open().unwrap();
         let (reader, writer) = open_port(pty.path(), 115_200).unwrap();
         let (told, heard) = mpsc::channel();
         let line = Line::start(reader, writer, None, move |event| told.send(event).is_ok());
-        // More than the system keeps for a reader that never comes; the writer's thread is stuck then.
-        let limit = std::time::Instant::now() + Duration::from_secs(20);
-        let mut full = 0;
-        while full < 50 {
-            assert!(std::time::Instant::now() < limit, "the line takes everything");
-            if line.has_room() {
-                line.send(&[0x55; 512]);
-                full = 0;
-            } else {
-                std::thread::sleep(Duration::from_millis(2));
-                full += 1;
-            }
-        }
-        let dropped = std::time::Instant::now();
-        drop(line);
-        assert!(dropped.elapsed() < Duration::from_millis(100));
+        (0..MUCH / 512).for_each(|_| line.send(&[0x55; 512]));
+        assert!(!line.has_room());
+        // It has begun to write.
+        pty.ends().unwrap().0.read_exact(&mut [0]).unwrap();
+        let (dropped, is_dropped) = mpsc::channel();
+        thread::spawn(move || {
+            drop(line);
+            dropped.send(()).unwrap();
+        });
+        is_dropped.recv_timeout(PATIENCE).expect("dropping the line waits for its threads");
         drop(pty);
         loop {
-            match heard.recv_timeout(Duration::from_secs(10)) {
+            match heard.recv_timeout(PATIENCE) {
                 Ok(_) => {}
                 // Both threads have let go of what tells.
                 Err(mpsc::RecvTimeoutError::Disconnected) => return,

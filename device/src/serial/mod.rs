@@ -4,6 +4,8 @@ mod line;
 mod pace;
 mod port;
 mod pty;
+#[cfg(test)]
+mod tests;
 
 pub use self::{
     line::{Line, LineEvent},
