@@ -9,13 +9,9 @@ use std::{
 
 use device::init::supervisor::{Limits, Supervisor};
 
-fn end_of(script: &'static str) -> String {
-    let limits = Limits {
-        start: Duration::from_millis(1500),
-        silence: Duration::from_millis(500),
-        pause: Duration::ZERO,
-        tick: Duration::from_millis(50),
-    };
+/// How a worker ends that may be silent for so long, before its first sign of life and after each.
+fn end_of(script: &'static str, silence: Duration) -> String {
+    let limits = Limits { start: silence, silence, pause: Duration::ZERO, tick: Duration::from_millis(50) };
     let worker = || {
         let mut command = Command::new("/bin/sh");
         command.args(["-c", script]);
@@ -31,13 +27,15 @@ fn end_of(script: &'static str) -> String {
 /// moment what other threads have locked.
 #[test]
 fn workers_that_end_and_that_hang_are_told_apart_and_systemd_hears_of_life() {
-    assert_eq!(end_of("exit 3"), "ended with exit code 3");
-    assert_eq!(end_of("kill -SEGV $$"), "was ended by signal 11");
-    assert_eq!(end_of("sleep 60"), "hung and was ended", "never a sign of life");
-    assert_eq!(end_of("echo; exec sleep 60"), "hung and was ended", "one sign of life");
-    assert_eq!(end_of("for i in 1 2 3 4 5 6; do echo; sleep 0.2; done; exit 4"), "ended with exit code 4");
+    // Longer than any that ends by itself takes to do so, and far shorter than the others live.
+    let (long, short) = (Duration::from_secs(20), Duration::from_millis(500));
+    assert_eq!(end_of("exit 3", long), "ended with exit code 3");
+    assert_eq!(end_of("kill -SEGV $$", long), "was ended by signal 11");
+    assert_eq!(end_of("sleep 60", short), "hung and was ended", "never a sign of life");
+    assert_eq!(end_of("echo; exec sleep 60", short), "hung and was ended", "one sign of life");
+    assert_eq!(end_of("for i in 1 2 3 4 5 6; do echo; done; exit 4", long), "ended with exit code 4");
     // The worker's child outlives it and holds its stdout open.
-    assert_eq!(end_of("echo; sleep 5 & exit 5"), "ended with exit code 5");
+    assert_eq!(end_of("echo; sleep 60 & exit 5", long), "ended with exit code 5");
     systemd_hears_signs_of_life();
 }
 

@@ -113,7 +113,7 @@ impl<C: FnMut() -> Command> Supervisor<C> {
         let stdout = child.stdout.take().ok_or_else(|| io::Error::other("its output is not to be had"))?;
         let beats = listen(stdout);
         let pid = Pid::from_child(&child);
-        let (mut heard, mut limit) = (Instant::now(), self.limits.start);
+        let mut pulse = Pulse::new(self.limits, Instant::now());
         let (mut killed, mut told): (Option<Instant>, _) = (None, 0);
         loop {
             if killed.is_none_or(|killed| killed.elapsed() < self.limits.silence) {
@@ -122,7 +122,7 @@ impl<C: FnMut() -> Command> Supervisor<C> {
             // The end of a worker ends the waiting for its next sign of life at once.
             match beats.recv_timeout(self.limits.tick) {
                 Ok(()) => {
-                    (heard, limit) = (Instant::now(), self.limits.silence);
+                    pulse.beat(Instant::now());
                     told = tell_memory(pid, told);
                 }
                 Err(RecvTimeoutError::Timeout) => {}
@@ -131,12 +131,36 @@ impl<C: FnMut() -> Command> Supervisor<C> {
             if let Some(end) = reap(pid)? {
                 return Ok(if killed.is_some() { "hung and was ended".to_owned() } else { end });
             }
-            if heard.elapsed() > limit && killed.is_none() {
+            if pulse.is_gone(Instant::now()) && killed.is_none() {
                 // Should it be gone already, the next round reaps it.
                 let _ = kill_process(pid, Signal::KILL);
                 killed = Some(Instant::now());
             }
         }
+    }
+}
+
+/// The signs of life of a worker.
+struct Pulse {
+    limits: Limits,
+    /// When it was started, or showed the last sign of life.
+    heard: Instant,
+    /// How long it may be silent from then on.
+    limit: Duration,
+}
+
+impl Pulse {
+    fn new(limits: Limits, started: Instant) -> Self {
+        Self { limits, heard: started, limit: limits.start }
+    }
+
+    fn beat(&mut self, now: Instant) {
+        (self.heard, self.limit) = (now, self.limits.silence);
+    }
+
+    /// Whether it has been silent for too long.
+    fn is_gone(&self, now: Instant) -> bool {
+        now.saturating_duration_since(self.heard) > self.limit
     }
 }
 
@@ -176,4 +200,23 @@ fn reap(worker: Pid) -> io::Result<Option<String>> {
         }
     }
     Ok(None)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_worker_is_gone_once_it_has_been_silent_for_longer_than_it_may() {
+        let limits = Limits { start: Duration::from_secs(60), silence: Duration::from_secs(30), ..Limits::default() };
+        let start = Instant::now();
+        let at = |seconds| start + Duration::from_secs(seconds);
+        let mut pulse = Pulse::new(limits, start);
+        assert!(!pulse.is_gone(at(60)) && pulse.is_gone(at(61)), "never a sign of life");
+        for second in (50..=500).step_by(30) {
+            pulse.beat(at(second));
+            assert!(!pulse.is_gone(at(second + 30)), "alive for longer than either limit");
+        }
+        assert!(pulse.is_gone(at(531)));
+    }
 }
