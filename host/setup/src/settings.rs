@@ -56,7 +56,7 @@ pub enum Unfit {
     NotText(#[source] std::string::FromUtf8Error),
     /// It is not TOML, or has keys or values that [`BoxSettings`] does not have.
     #[error("correct it:\n{}", .0.to_string().trim_end())]
-    Toml(#[source] toml::de::Error),
+    Toml(toml::de::Error),
     /// The box would hear nothing.
     #[error("`port` names no line to the host: add one, such as {}", line::PINS)]
     NoPort,

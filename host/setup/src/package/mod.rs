@@ -50,7 +50,7 @@ pub enum PackageError {
         source: io::Error,
     },
     /// The folder that the package is to be in cannot be made.
-    #[error("cannot make the folder {folder}: name another with --out", folder = folder.display())]
+    #[error("cannot make the folder {folder}: {source}; name another with --out", folder = folder.display())]
     Folder {
         /// The folder.
         folder: PathBuf,

@@ -31,7 +31,7 @@ pub enum ProgramError {
     #[error("the program of the box cannot be compiled: {REMEDY}")]
     Compile,
     /// The program cannot be read.
-    #[error("cannot read the program {path}: name a file that you may read", path = path.display())]
+    #[error("cannot read the program {path}: {source}; name a file that you may read", path = path.display())]
     Read {
         /// The file.
         path: PathBuf,
