@@ -89,7 +89,7 @@ fn the_screen_is_set_in_every_layer() {
     assert_eq!((chosen.language, chosen.rotation, chosen.keys), (Language::French, Rotation::Left, true));
     let default = settings(&["--port", "x"], &[]).unwrap();
     assert_eq!((default.language, default.rotation, default.keys), (Language::English, Rotation::None, false));
-    for (name, value, hint) in [("PUMUA_LANGUAGE", "de", "sw"), ("PUMUA_ROTATE", "45", "270")] {
+    for (name, value, hint) in [("PUMUA_LANGUAGE", "xx", "sw"), ("PUMUA_ROTATE", "45", "270")] {
         let error = settings(&["--port", "x"], &[(name, value)]).unwrap_err().to_string();
         assert!(error.contains(name) && error.contains(hint), "{error}");
     }

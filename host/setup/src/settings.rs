@@ -239,7 +239,7 @@ mod tests {
             (good.replace("\"/dev/ttyS1\"", "7"), "a path or a list of paths"),
             (good.replace("model =", "# model ="), "add the line `model = \"/boot/model.onnx\"`"),
             (good.replace("/boot/model.onnx", "/boot/mine.onnx"), "add the line `model"),
-            (format!("{good}language = \"de\""), "en, fr, pt and sw"),
+            (format!("{good}language = \"xx\""), "the language of the screen is one of en, "),
             (format!("{good}rotate = 45"), "0, 90, 180 or 270"),
             (format!("{good}baud = 10"), "too slow"),
             (format!("{good}profile = \"bold\""), "profile"),

@@ -58,7 +58,7 @@ mod tests {
         for language in Language::ALL {
             assert_eq!(language.to_string().parse(), Ok(language));
         }
-        let error = "de".parse::<Language>().unwrap_err();
-        assert_eq!(error.to_string(), "the language of the screen is one of en, fr, pt and sw");
+        let error = "xx".parse::<Language>().unwrap_err().to_string();
+        assert!(Language::ALL.iter().all(|language| error.contains(language.as_str())), "{error}");
     }
 }

@@ -79,7 +79,7 @@ mod tests {
         for (text, words) in [
             ("port = 7", "a path or a list of paths"),
             ("prot = \"/dev/a\"", "unknown field `prot`, expected one of `language`, `profile`, `rotate`, `port`"),
-            ("language = \"de\"", "one of en, fr, pt and sw"),
+            ("language = \"xx\"", "the language of the screen is one of en, "),
             ("rotate = 45", "0, 90, 180 or 270"),
             ("rotate = \"90\"", "rotate"),
             ("profile = \"bold\"", "profile"),
