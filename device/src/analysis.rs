@@ -84,7 +84,7 @@ pub struct Judged {
     pub image: Digest,
     /// The image for the eye.
     pub preview: Preview,
-    /// What the answer rests on, where the model tells.
+    /// What the answer rests on, where the model reports it.
     pub evidence: Option<Evidence>,
     /// Probability of pneumonia.
     pub probability: f32,

@@ -60,7 +60,7 @@ impl Key {
         }
     }
 
-    /// The key that an event tells of, if it is one that was pressed.
+    /// The key of an event, if the event is that a key was pressed.
     fn pressed(event: &[u8; EVENT]) -> Option<Self> {
         let [.., t0, t1, c0, c1, v0, v1, v2, v3] = *event;
         let pressed = u16::from_ne_bytes([t0, t1]) == KEY_EVENT && i32::from_ne_bytes([v0, v1, v2, v3]) == PRESSED;
@@ -68,7 +68,7 @@ impl Key {
     }
 }
 
-/// Reads the devices of a folder on a thread of its own and tells every key; ends when `tell` says that nobody listens.
+/// Reads the devices of a folder on a thread of its own and reports every key; ends when `tell` says that nobody listens.
 pub fn watch(folder: &Path, tell: impl Fn(Key) -> bool + Send + 'static) {
     let mut devices = Devices { folder: folder.to_owned(), open: BTreeMap::new(), troubled: false };
     thread::spawn(move || {
@@ -87,7 +87,7 @@ pub fn watch(folder: &Path, tell: impl Fn(Key) -> bool + Send + 'static) {
 struct Devices {
     folder: PathBuf,
     open: BTreeMap<PathBuf, File>,
-    /// Whether it was told that a device cannot be read.
+    /// Whether it was reported that a device cannot be read.
     troubled: bool,
 }
 
@@ -118,7 +118,7 @@ impl Devices {
         }
     }
 
-    /// Waits for keys and tells them; false when nobody listens.
+    /// Waits for keys and reports them; false when nobody listens.
     fn wait(&mut self, most: Duration, tell: &impl Fn(Key) -> bool) -> bool {
         let mut waiting: Vec<PollFd<'_>> = self.open.values().map(|file| PollFd::new(file, PollFlags::IN)).collect();
         let timeout = Timespec { tv_sec: most.as_secs().cast_signed(), tv_nsec: most.subsec_nanos().into() };

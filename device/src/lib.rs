@@ -25,8 +25,8 @@ pub mod screen;
 pub mod serial;
 pub mod state;
 
-/// Tells the person who runs the box something, on stderr. Unlike `eprintln!` it does not panic when nobody reads there
-/// any more: the box outlives its log.
+/// Prints a message for the operator on stderr. Unlike `eprintln!` it does not panic when nobody reads there any more: the
+/// box outlives its log.
 pub fn say(words: std::fmt::Arguments<'_>) {
     use std::io::Write;
     // In one piece, because each is a line of its own in the kernel's log.

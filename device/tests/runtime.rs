@@ -1,6 +1,6 @@
 //! The whole box in this process, over a pseudo-terminal, with a classifier whose answer is known: the brightness.
 
-#![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+#![allow(clippy::unwrap_used, reason = "a test that cannot continue has failed")]
 
 use std::{
     fs::File,
@@ -187,7 +187,7 @@ impl Host {
         host
     }
 
-    /// Says hello for so many milliseconds.
+    /// Says hello for this many milliseconds.
     fn greet((mut reader, writer): (File, File), milliseconds: u64) -> Self {
         static NONCE: AtomicU32 = AtomicU32::new(1);
         let (bytes, received) = channel();

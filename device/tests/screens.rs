@@ -4,7 +4,7 @@
 //! folder, to be looked at. `PUMUA_REFRESH=1` replaces the reference pictures in `device/tests/screens`; those in
 //! `docs/screens` are made by `cargo run -p device --example screens`.
 
-#![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+#![allow(clippy::unwrap_used, reason = "a test that cannot continue has failed")]
 
 mod samples;
 
@@ -89,7 +89,7 @@ fn every_word_of_a_refusal_or_fault_is_on_the_screen() {
             _ => return,
         };
         let texts: Vec<String> = layout(scene, size, language).placed().map(|placed| placed.text).collect();
-        // A long word, such as a path, may go on in the next line.
+        // A long word, such as a path, may continue in the next line.
         let shown = texts.concat().replace(' ', "");
         let wanted = [cause, remedy].concat().replace(' ', "");
         assert!(shown.contains(&wanted), "{name}: {texts:?}");
@@ -208,7 +208,7 @@ fn differing_pixels(frame: &Frame, reference: &[u8]) -> usize {
 
 #[test]
 fn the_verdicts_differ_without_their_colour() {
-    // The same grey for every pixel's brightest channel: what a person sees who does not tell colours apart.
+    // The same grey for every pixel's brightest channel: what a person sees who cannot distinguish colours.
     let shape = |verdict: Verdict| {
         let frame = draw(&judged(verdict), ScreenSize::default(), Language::English);
         frame.rgb().chunks_exact(3).map(|rgb| rgb.iter().max() > Some(&128)).collect::<Vec<_>>()

@@ -1,4 +1,4 @@
-//! The input contract: what a model expects, stored in the model file and told to the host.
+//! The input contract: what a model expects, stored in the model file and sent to the host.
 
 use postcard_schema::Schema;
 use serde::{Deserialize, Serialize};

@@ -51,7 +51,7 @@ impl Outlines {
     }
 }
 
-/// Orange, which people who do not tell red from green see too.
+/// Orange, which people who cannot distinguish red from green also see.
 const COLOUR: [f32; 3] = [255.0, 140.0, 0.0];
 
 /// Colours of the lines and of their edges.
@@ -79,7 +79,7 @@ impl Evidence {
     /// Places `rows × columns` local log-odds on a picture of `width × height` pixels, of which the model has seen what
     /// the contract says. Centres are given down and to the right, in pixels of the model's input.
     ///
-    /// `None` if there are not as many values, or none, or centres that are no place or no distance apart.
+    /// `None` if there are not as many values, or none, or centres that are not finite or coincide.
     pub fn new(
         [rows, columns]: [usize; 2],
         local: Vec<f32>,
@@ -141,7 +141,7 @@ impl Evidence {
                 *old += (new - *old) * part;
             }
         };
-        // Also what is no number is not shown.
+        // NaN is not shown either.
         let Outlines { shown, strong } = self.outlines;
         if value >= shown {
             let strength = ((value - shown) / (strong - shown)).min(1.0);

@@ -18,7 +18,7 @@ pub enum Verdict {
     Normal,
     /// The probability lies above the band of uncertainty.
     Pneumonia,
-    /// The probability lies within the band, or is no number: a clinician must decide.
+    /// The probability lies within the band, or is NaN: a clinician must decide.
     Refer,
 }
 
@@ -107,8 +107,8 @@ impl OperatingPoint {
     }
 }
 
-/// What a clinic wants to be surest of: by which of a model's thresholds yes or no is told. The band of *refer* moves only
-/// where it must to hold the threshold, as answers outside it are to be right whatever the profile.
+/// Which error a clinic most wants to avoid: selects one of a model's thresholds. The band of *refer* moves only where it
+/// must to hold the threshold, as answers outside it are to be right whatever the profile.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Profile {
@@ -141,7 +141,7 @@ impl fmt::Display for Profile {
     }
 }
 
-/// A word that is no profile.
+/// A word that is not a profile.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("a profile is one of screening, balanced and confirming")]
 pub struct ProfileError;
@@ -230,7 +230,7 @@ codes! {
         TooManyPixels = 204, "too-many-pixels", "the image has too many pixels: export it at a smaller size, in shades of grey";
         /// Too small to be judged.
         TooSmall = 205, "too-small", "the image is smaller than 32 pixels on a side: export it at its full size";
-        /// CMYK and other colour models that are no radiograph's.
+        /// CMYK and other colour models that radiographs do not have.
         UnsupportedColour = 206, "unsupported-colour", "the colour model is not supported: export the radiograph in grey or RGB";
         /// More than one frame.
         Animated = 207, "animated", "the image has several frames: export a single one";

@@ -5,7 +5,7 @@ its float. Images are made from seeds, in the same way here and in `shared/engin
 
 The specification are the operators as they stand in the file: graph optimizations are disabled. With them the logits of
 these models must be the same to the bit; onnxruntime's own operators that optimizations put in place of a group of
-standard ones may round otherwise, and where they do they are not what is specified.
+standard ones may round differently, and where they do they are not what is specified.
 """
 
 import argparse

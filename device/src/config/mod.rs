@@ -1,6 +1,6 @@
 //! Settings: flags win over environment, environment over the configuration file, the file over what is built in.
 //!
-//! [`Flags`] is what the command line says, and reads the other sources; [`Settings`] is what they come to together.
+//! [`Flags`] is what the command line says, and reads the other sources; [`Settings`] is the result of all of them.
 
 mod file;
 mod flags;

@@ -54,7 +54,7 @@ pub struct Settings {
     pub screen_size: ScreenSize,
     /// The framebuffer device.
     pub framebuffer: Option<PathBuf>,
-    /// Whether the box goes on without it if it cannot be used.
+    /// Whether the box continues without it if it cannot be used.
     pub framebuffer_optional: bool,
     /// How the picture is turned on it.
     pub rotation: Rotation,
@@ -78,7 +78,7 @@ pub(super) fn resolve(layers: &[Layer; 3]) -> Result<Settings, ConfigError> {
     let line = match layers.iter().find_map(Layer::line).ok_or(ConfigError::NoLine)? {
         None => LineSettings::Simulated { pace },
         Some(_) if layers[0].pace.is_some() => return Err(ConfigError::PaceWithoutSimulation),
-        // Whoever types a name wants to know that it is wrong; a box that starts by itself has to go on.
+        // A person who types a name wants to know that it is wrong; a box that starts by itself has to continue.
         Some(paths) => LineSettings::Ports { paths, baud, wait: layers[0].line().is_none() },
     };
     let simulated = matches!(line, LineSettings::Simulated { .. });

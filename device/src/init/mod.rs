@@ -37,7 +37,7 @@ use crate::screen::{Identity, Language, Scene, Step, Trouble, View, draw, sink::
 
 /// How often it is looked whether the card is there.
 const LOOK_EVERY: Duration = Duration::from_millis(100);
-/// How long the card may take before somebody is told.
+/// How long the card may take before its absence is reported.
 const CARD_WITHIN: Duration = Duration::from_secs(15);
 
 /// Whether the kernel has started this process as the first one of the system. In a container, too, the first process has
@@ -97,7 +97,7 @@ fn mount_system() -> io::Result<()> {
     Ok(())
 }
 
-/// Mounts both partitions. A card that is missing or damaged is told of on the screen, and waited for.
+/// Mounts both partitions. A card that is missing or damaged is reported on the screen, and waited for.
 fn open_storage(screen: &mut Screen) {
     let start = Instant::now();
     let mut told = String::new();

@@ -16,7 +16,7 @@ use rustix::process::{Pid, Signal, WaitOptions, kill_process, wait};
 
 /// Set in the environment of a worker: it then writes a byte to its stdout every [`BEAT_EVERY`].
 pub const SUPERVISED: &str = "PUMUA_SUPERVISED";
-/// How often a worker tells that it is alive.
+/// How often a worker reports that it is alive.
 pub const BEAT_EVERY: Duration = Duration::from_secs(1);
 
 /// Whether this process is a worker.
@@ -24,8 +24,8 @@ pub fn is_supervised() -> bool {
     std::env::var_os(SUPERVISED).is_some()
 }
 
-/// What a worker calls at least every [`BEAT_EVERY`], but while a result is being stored. It tells a supervisor of this
-/// program, or systemd where that watches (`sd_notify(3)`); without either it does nothing.
+/// What a worker calls at least every [`BEAT_EVERY`], except while a result is being stored. It reports to a supervisor
+/// of this program, or systemd where that watches (`sd_notify(3)`); without either it does nothing.
 pub fn sign_of_life() -> impl FnMut() {
     let supervised = is_supervised();
     let systemd = systemd();
@@ -35,7 +35,7 @@ pub fn sign_of_life() -> impl FnMut() {
             return;
         }
         told = Some(Instant::now());
-        // Whoever does not listen any more has ended, and everything with it.
+        // A supervisor that does not listen any more has ended, and everything with it.
         if supervised {
             let _ = io::stdout().write_all(b"\n");
         }
@@ -59,7 +59,7 @@ fn systemd() -> Option<UnixDatagram> {
 /// How long things may take.
 #[derive(Debug, Clone, Copy)]
 pub struct Limits {
-    /// Until a worker tells for the first time that it is alive: the model is loaded before.
+    /// Until a worker reports for the first time that it is alive: the model is loaded before.
     pub start: Duration,
     /// From one sign of life to the next.
     pub silence: Duration,
@@ -73,7 +73,7 @@ impl Default for Limits {
     fn default() -> Self {
         Self {
             start: Duration::from_secs(60),
-            // A worn card may take many seconds to store a result, which must be told after that and not be lost on the way.
+            // A worn card may take many seconds to store a result, which must still be reported and not be lost on the way.
             silence: 30 * BEAT_EVERY,
             pause: Duration::from_secs(5),
             tick: Duration::from_secs(1),
@@ -164,7 +164,7 @@ impl Pulse {
     }
 }
 
-/// Tells the most memory that a worker has held when that is a MiB more than what was told before, in KiB. One that grows
+/// Logs the most memory that a worker has held when that is a MiB more than what was logged before, in KiB. One that grows
 /// for ever is seen in the log.
 fn tell_memory(worker: Pid, told: u64) -> u64 {
     let status = std::fs::read_to_string(format!("/proc/{}/status", worker.as_raw_nonzero())).unwrap_or_default();

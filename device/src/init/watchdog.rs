@@ -6,7 +6,7 @@ use std::{
     path::Path,
 };
 
-/// A watchdog, if the hardware has one. Once opened it bites unless it is fed; there is no way back.
+/// A watchdog, if the hardware has one. Once opened it resets the machine unless it is fed; it cannot be disarmed.
 #[derive(Debug)]
 pub(super) struct Watchdog(Option<File>);
 

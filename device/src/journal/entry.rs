@@ -31,7 +31,7 @@ pub(super) enum Entry {
     Result(ResultRecord),
 }
 
-/// Why bytes are no entry.
+/// Why bytes are not an entry.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Unreadable {
     /// They end before the length that they announce.
@@ -60,7 +60,7 @@ impl Entry {
         Self::decode(&bytes).is_ok()
     }
 
-    /// Reads the entry at the start of some bytes; also tells its length.
+    /// Reads the entry at the start of some bytes; also returns its length.
     pub(super) fn decode(bytes: &[u8]) -> Result<(Self, usize), Unreadable> {
         let length = u32_at(bytes, 0).ok_or(Unreadable::Short)? as usize;
         if !(1..=MAX_PAYLOAD).contains(&length) {

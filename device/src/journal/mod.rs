@@ -18,12 +18,12 @@
 //! An entry that the last file has no room for is preceded by these steps:
 //!
 //! 1. While there are 8 files, the oldest is deleted and its folder synced. *Cut here*: the results of that file are gone,
-//!    which they would be anyway. The last file is still full, and the next entry goes on with step 2. Doing this first
-//!    keeps the journal within its limit at every moment, and a full disk does not keep it from going on.
+//!    which they would be anyway. The last file is still full, and the next entry continues with step 2. Doing this first
+//!    keeps the journal within its limit at every moment, and a full disk does not stop it.
 //! 2. `NAME.N.new` is written, its opening and the number of starts, and synced. *Cut here*: nobody reads that file; it is
 //!    overwritten by the next attempt, which has the same N.
 //! 3. It is renamed to `NAME.N`, and the folder synced. *Cut here*: either name is there, and the file is complete under
-//!    both; under the second it is the last one, without results, whose next number its name tells.
+//!    both; under the second it is the last one, without results, whose next number its name gives.
 //! 4. The entry is appended to it. *Cut here*: it is complete, or it was never acknowledged and is removed.
 //!
 //! Files before the last are not written any more. A last file without results, filled by starts of the box alone, is
@@ -31,10 +31,10 @@
 //!
 //! # Repair
 //!
-//! When a file is opened, an entry whose writing was cut short is removed; a file that is damaged otherwise, be it that
-//! its bytes are wrong or that the disk does not give them, is kept aside as `FILE.damaged-K`, and its readable beginning
+//! When a file is opened, an entry whose writing was cut short is removed; a file that is damaged in another way,
+//! because its bytes are wrong or the disk does not give them, is kept aside as `FILE.damaged-K`, and its readable beginning
 //! takes its place. Results that were lost in that way from a file before the last leave a gap in the numbers, as those of
-//! the deleted files do. If those of the last file are lost, the next result goes on in another file, after the number in
+//! the deleted files do. If those of the last file are lost, the next result is written to another file, after the number in
 //! the last one's name, the last result of any file, and as many numbers as the length of what cannot be read has room for:
 //! a verdict that somebody has written down must never be found to be another child's. That file is made before the damaged
 //! one is repaired, so that a loss of power hides nothing. Only a file that has also become shorter does.
@@ -154,7 +154,7 @@ impl Journal {
         std::fs::create_dir_all(folder(path)).map_err(failed)?;
         let mut files = segments(path).map_err(failed)?;
         let newest = files.pop().unwrap_or(1);
-        // The oldest first: whoever comes second finds it locked. All of them before any is changed.
+        // The oldest first: a process that comes second finds it locked. All of them before any is changed.
         let full = files.into_iter().map(|first| Found::open(path, first)).collect::<Result<Vec<_>, _>>()?;
         let last = Found::open(path, newest)?;
         let found = || full.iter().chain([&last]);
@@ -236,7 +236,7 @@ impl Journal {
     }
 
     fn count_start(&mut self) -> Result<(), JournalError> {
-        // A file that has lost its beginning does not tell how often the box had started; those before it do.
+        // A file that has lost its beginning does not say how often the box had started; those before it do.
         let boot = self.segments().map(Segment::boot).max().unwrap_or(0).saturating_add(1);
         // The last file's name may be no more than a name.
         let next = self.segments().map(Segment::next).max().unwrap_or(1);

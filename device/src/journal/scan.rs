@@ -28,7 +28,7 @@ pub(super) enum Tail {
     Damaged,
 }
 
-/// Reads the entries of a file of so many bytes from `start` on; the first result has the number `first`. Where the disk
+/// Reads the entries of a file of `length` bytes from `start` on; the first result has the number `first`. Where the disk
 /// does not give its bytes, the file is damaged as where they are wrong.
 pub(super) fn scan(file: &impl FileExt, length: u64, start: u64, first: u64) -> Scan {
     let mut scan = Scan { results: Vec::new(), boot: 0, end: start, tail: Tail::Clean };

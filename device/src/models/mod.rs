@@ -59,7 +59,7 @@ pub enum InstallError {
 }
 
 impl InstallError {
-    /// What the host is told.
+    /// What the host is sent.
     pub fn refusal(&self) -> ModelRefusal {
         match self {
             Self::Model(error) => error.refusal(),
@@ -94,7 +94,7 @@ impl Models {
         Self { folder, profile, current: false }
     }
 
-    /// The model to start with, if one is installed and can be loaded; tells on stderr which, or why none.
+    /// The model to start with, if one is installed and can be loaded; reports on stderr which, or why none.
     pub fn load(&mut self) -> Option<Model> {
         for name in [CURRENT, PREVIOUS] {
             let path = self.folder.join(name);
@@ -137,7 +137,7 @@ impl Models {
         Ok(model)
     }
 
-    /// Writes an update in the steps that the module tells of; `step` is called after each change.
+    /// Writes an update in the steps that the module's documentation lists; `step` is called after each change.
     fn store(&mut self, file: &ModelFile, step: &mut impl FnMut(&str) -> io::Result<()>) -> io::Result<()> {
         let kept = match read(&self.folder.join(CURRENT)) {
             // Installed once more, it must not become its own predecessor.
@@ -187,7 +187,7 @@ impl Models {
         promoted
     }
 
-    /// Makes the new file the current one, and tells whether it has come to that.
+    /// Makes the new file the current one; `renamed` says whether that was done.
     fn rename(&self, kept: bool, renamed: &mut bool, step: &mut impl FnMut(&str) -> io::Result<()>) -> io::Result<()> {
         if kept {
             step("kept")?;

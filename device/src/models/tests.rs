@@ -4,7 +4,7 @@ use engine::DEFAULT_MODEL;
 
 use super::*;
 
-/// The model that ships, told apart by its ONNX file's `doc_string` (field 6).
+/// The model that ships, made distinct by its ONNX file's `doc_string` (field 6).
 fn model(n: u8) -> ModelFile {
     ModelFile::new([DEFAULT_MODEL, &[0x32, 1, b'a' + n]].concat()).unwrap()
 }

@@ -1,7 +1,7 @@
 //! The box at work: lines, conversation, analysis, journal and screen brought together.
 //!
-//! The box listens on all its ports at once, and one host at a time holds it: whoever says hello on another line hears
-//! that it is busy, until the holder has ended its session, has fallen silent for 3 s, or has lost its line.
+//! The box listens on all its ports at once, and one host at a time holds it: a host that says hello on another line
+//! hears that it is busy, until the holder has ended its session, has fallen silent for 3 s, or has lost its line.
 
 mod port;
 
@@ -32,7 +32,7 @@ use crate::{
 
 /// Inputs that wait before the threads that bring them are held up.
 const WAITING: usize = 64;
-/// Longest time from one report of the analysis to the next: a host has given up before, unless it was told to wait longer.
+/// Longest time from one report of the analysis to the next: a host has given up before, unless it was set to wait longer.
 const ANALYSIS_WITHIN: Duration = Duration::from_millis(ANSWER_WITHIN_MS + 30_000);
 /// How long a result that can be read is looked for.
 const RECORD_WITHIN: Duration = Duration::from_secs(5);
@@ -146,7 +146,7 @@ impl<'a> Runtime<'a> {
         Ok(runtime)
     }
 
-    /// Waits so long for the analysis to go on, instead of a minute and a half.
+    /// Waits this long for the analysis to continue, instead of a minute and a half.
     pub fn set_analysis_within(&mut self, limit: Duration) {
         self.analysis_within = limit;
     }
@@ -166,15 +166,15 @@ impl<'a> Runtime<'a> {
         Stopper(self.sender.clone())
     }
 
-    /// What takes keys; it tells whether anybody listens. Keys that come too fast are lost.
+    /// What takes keys; it returns whether anybody listens. Keys that come too fast are lost.
     pub fn keys(&self) -> impl Fn(Key) -> bool + Send + use<> {
         let sender = self.sender.clone();
         move |key| !matches!(sender.try_send(Event::Key(key)), Err(TrySendError::Disconnected(_)))
     }
 
     /// Serves hosts until it is stopped. `alive` is called before each event, and at least every [`BEAT_EVERY`] while there is
-    /// none. The receiving end of the events ends with it, so that no thread that still tells something waits for ever. An
-    /// analysis that does not go on ends it as well: whoever keeps the program running starts it again.
+    /// none. The receiving end of the events ends with it, so that no thread that still reports something waits for ever. An
+    /// analysis that does not continue ends it as well: what keeps the program running starts it again.
     pub fn run(mut self, mut alive: impl FnMut()) -> Result<(), Hung> {
         let Some(events) = self.events.take() else { return Ok(()) };
         while let Some(event) = self.next(&events) {
@@ -215,7 +215,7 @@ impl<'a> Runtime<'a> {
 
     fn handle(&mut self, event: Event) {
         match event {
-            // An earlier opening has nothing to tell any more, and both directions of a line tell that it is lost.
+            // An earlier opening has nothing to report any more, and both directions of a line report that it is lost.
             Event::Line { port, opened, .. } if !self.ports[port].is_current(opened) => {}
             Event::Line { port, at, event: LineEvent::Received(bytes), .. } => self.receive(port, at, &bytes),
             Event::Line { port, event: LineEvent::Lost(error), .. } => self.lose(port, &error),
@@ -266,7 +266,7 @@ impl<'a> Runtime<'a> {
         }
     }
 
-    /// Lets the sessions tell what they have, and sends what they have to send.
+    /// Handles the sessions' events and sends their pending frames.
     fn converse(&mut self) {
         loop {
             let mut sent = false;
@@ -277,7 +277,7 @@ impl<'a> Runtime<'a> {
                 }
                 sent |= self.ports[index].transmit(now);
             }
-            // What was sent may have made room for more to tell.
+            // What was sent may have made room for more events.
             if !sent {
                 return;
             }
@@ -341,7 +341,7 @@ impl<'a> Runtime<'a> {
         }
     }
 
-    /// A page of past results, or the last one if there are not so many. One that cannot be read hides none of the others.
+    /// A page of past results, or the last one if there are fewer pages. One that cannot be read hides none of the others.
     fn recall(&self, page: u64) -> Result<Page, Fault> {
         let pages = self.journal.kept().div_ceil(PAGE);
         let page = page.clamp(1, pages.max(1));

@@ -75,7 +75,7 @@ impl Display {
         let (orders, received) = channel();
         let thread = thread::spawn(move || {
             if catch_unwind(AssertUnwindSafe(|| work(&sinks, &received, draw))).is_err() {
-                // What the screen shows would stay for ever. Whoever keeps the program running starts it again.
+                // What the screen shows would stay for ever. What keeps the program running starts it again.
                 std::process::abort();
             }
         });
@@ -110,7 +110,7 @@ fn work(sinks: &Sinks, orders: &Receiver<Order>, draw: Draw) {
     let mut frame: Option<Frame> = None;
     let mut troubled = false;
     loop {
-        // What could not be shown is shown as soon as that is possible: the screen may still tell of another child.
+        // What could not be shown is shown as soon as that is possible: the screen may still show another child's result.
         let first = match if troubled { orders.recv_timeout(AGAIN) } else { orders.recv().map_err(Into::into) } {
             Ok(order) => Some(order),
             Err(RecvTimeoutError::Timeout) => None,

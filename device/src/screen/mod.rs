@@ -41,7 +41,7 @@ use shared::{
     verdict::{Digest, Refusal, ResultRecord},
 };
 
-/// What the box is, as every screen tells.
+/// What the box is, as every screen shows it.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct Identity {
     /// Name of the model.
@@ -52,7 +52,7 @@ pub struct Identity {
     pub synthetic: bool,
     /// Version of the box program.
     pub software: String,
-    /// How often the model is right at the threshold in use, where its card tells.
+    /// How often the model is right at the threshold in use, where its card says so.
     pub rates: Option<Rates>,
 }
 
@@ -146,7 +146,7 @@ pub enum View {
     Result {
         /// The image.
         preview: Preview,
-        /// What the answer rests on, where the model tells.
+        /// What the answer rests on, where the model reports it.
         evidence: Option<Box<Evidence>>,
         /// The result as it is in the journal.
         record: ResultRecord,

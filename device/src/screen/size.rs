@@ -13,7 +13,7 @@ pub struct ScreenSize {
     pub height: u32,
 }
 
-/// Text that is no screen size.
+/// Text that is not a screen size.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("a screen size is written 800x480 and lies between 480x320 and 1920x1080, or 320x480 and 1080x1920")]
 pub struct ScreenSizeError;

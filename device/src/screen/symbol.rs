@@ -1,4 +1,4 @@
-//! Symbols that tell verdicts and states apart without colour.
+//! Symbols that distinguish verdicts and states without colour.
 
 use embedded_graphics::{
     Drawable,

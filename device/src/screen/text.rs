@@ -97,7 +97,7 @@ impl Style {
         frame.stamp(&mask.scaled(scale), corner, self.colour);
     }
 
-    /// The words in lines that are not wider than `width`. A word that is wider goes on in the next line.
+    /// The words in lines that are not wider than `width`. A word that is wider continues in the next line.
     pub(super) fn wrap(&self, text: &str, width: f32) -> Vec<String> {
         let mut lines: Vec<String> = Vec::new();
         for word in text.split_whitespace() {

@@ -20,14 +20,14 @@ pub(super) const QUEUE: usize = 4096;
 const READ: usize = 4096;
 pub(super) const READ_SLOWLY: usize = 64;
 
-/// What a line tells.
+/// What a line reports.
 #[derive(Debug)]
 pub enum LineEvent {
     /// Bytes have arrived.
     Received(Vec<u8>),
     /// There is room again.
     Room,
-    /// It is gone, in one direction or both; each may tell.
+    /// It is gone, in one direction or both; each may report it.
     Lost(io::Error),
 }
 
@@ -40,7 +40,7 @@ pub struct Line {
 
 impl Line {
     /// Starts both threads. `tell` is called on them and returns false when nobody listens any more. A `pace` makes the
-    /// line as slow as one of so many bits a second.
+    /// line as slow as one of this many bits a second.
     pub fn start<T>(reader: File, writer: File, pace: Option<u32>, tell: T) -> Self
     where
         T: Fn(LineEvent) -> bool + Clone + Send + 'static,
@@ -62,7 +62,7 @@ impl Line {
     /// Queues bytes to be written.
     pub fn send(&self, bytes: &[u8]) {
         self.waiting.fetch_add(bytes.len(), Ordering::AcqRel);
-        // Should the thread have ended, it has told that the line is lost.
+        // Should the thread have ended, it has reported that the line is lost.
         let _ = self.outgoing.send(bytes.to_vec());
     }
 }
@@ -157,7 +157,7 @@ mod tests {
         loop {
             match heard.recv_timeout(PATIENCE) {
                 Ok(_) => {}
-                // Both threads have let go of what tells.
+                // Both threads have dropped the sender.
                 Err(mpsc::RecvTimeoutError::Disconnected) => return,
                 Err(error) => panic!("{error}: a thread is stuck"),
             }

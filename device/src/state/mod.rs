@@ -115,9 +115,9 @@ pub struct State {
 enum Analysis {
     None,
     Running,
-    /// The host that sent the image has gone: the result is kept and shown, though nobody is told.
+    /// The host that sent the image has gone: the result is kept and shown, though no host receives it.
     Unwatched,
-    /// The host has given the image up: what comes of it is thrown away.
+    /// The host has given the image up: its result is thrown away.
     Unwanted,
     /// The record is being written.
     Storing(Preview, Option<Box<Evidence>>),
@@ -145,7 +145,7 @@ impl State {
         }
     }
 
-    /// What the screen tells of the box: with a result, of the model that it is from.
+    /// What the screen says about the box: with a result, about the model that it is from.
     pub fn identity(&self) -> Identity {
         match (&self.view, &self.former) {
             (View::Result { record, .. }, Some(former)) if record.model == former.digest => former.clone(),
@@ -350,7 +350,7 @@ impl State {
         self.conclude(View::Error(fault.into()), Some(now + NOTICE_MS), Outcome::Failed(fault))
     }
 
-    /// Tells what came of an image, and shows it unless the screen already tells of what comes next: a result waits for
+    /// Reports the result of an image, and shows it unless the screen already shows what comes next: a result waits for
     /// the end of an update.
     fn conclude(&mut self, view: View, until: Option<u64>, outcome: Outcome) -> Vec<Effect> {
         let mut effects = Vec::new();

@@ -12,9 +12,9 @@ pub(crate) const SIGNATURE: [u8; 2] = [0x55, 0xaa];
 pub(crate) const FAT32: u8 = 0x0c;
 /// Type of a partition with a file system of Linux.
 pub(crate) const LINUX: u8 = 0x83;
-/// Tells this disk from others; any fixed number serves.
+/// Distinguishes this disk from others; any fixed number serves.
 const DISK: [u8; 4] = *b"Pumu";
-/// A place that cylinder, head and sector cannot tell; everybody reads the sector numbers instead.
+/// A place that cylinder, head and sector cannot express; everybody reads the sector numbers instead.
 const BEYOND: [u8; 3] = [0xfe, 0xff, 0xff];
 
 /// An entry of the table.

@@ -108,7 +108,7 @@ mod tests {
             let text = ModelForBox::read(&path, limit).err().unwrap().to_string();
             assert!(text.contains(cause) && text.contains("model.onnx"), "{text}");
         }
-        // It goes on for ever.
+        // It never ends.
         let endless = ModelForBox::read("/dev/zero".as_ref(), limit).err().unwrap();
         assert!(matches!(endless, ModelForBoxError::TooLarge { .. }), "{endless}");
         std::fs::write(&path, DEFAULT_MODEL).unwrap();

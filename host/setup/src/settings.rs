@@ -161,7 +161,7 @@ fn with_comments(settings: &BoxSettings, ports: &str) -> Result<String, toml::se
 }
 
 /// Reads settings that somebody has written for a card. The box that cannot use them would say so and not start, far from
-/// whoever could correct them. Gives the text and the profile that they name.
+/// anyone who could correct them. Gives the text and the profile that they name.
 ///
 /// # Errors
 /// [`SettingsError`]: the file cannot be read, or a box could not work with it.

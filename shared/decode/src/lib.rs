@@ -102,7 +102,7 @@ fn read(mut decoder: impl ImageDecoder) -> Result<Radiograph, Refusal> {
         return Err(Refusal::UnsupportedColour);
     }
     decoder.set_limits(limits()).map_err(refusal)?;
-    // Photographs of films carry their rotation in the Exif data; an unreadable one is no reason to refuse.
+    // Photographs of films carry their rotation in the Exif data; an unreadable one is not a reason to refuse.
     let orientation = decoder.orientation().unwrap_or(Orientation::NoTransforms);
     let copies = 1 + u64::from(is_quarter_turn(orientation) || decoder.color_type().has_alpha());
     if decoder.total_bytes().saturating_mul(copies) > MAX_DECODED_BYTES {

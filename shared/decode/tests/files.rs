@@ -1,6 +1,6 @@
 //! Files as clinics send them, and files as nobody should.
 
-#![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+#![allow(clippy::unwrap_used, reason = "a test that cannot continue has failed")]
 
 use std::io::Cursor;
 

@@ -114,7 +114,7 @@ impl Head {
     }
 
     /// `None` if weights and averages are not as many, if there are none, or if they are so large that a sum of values of up
-    /// to 128 is no number.
+    /// to 128 is not finite.
     pub(crate) fn new(
         [rows, columns]: [usize; 2],
         weights: Vec<f32>,

@@ -1,6 +1,6 @@
 //! Inference: loads a Pumua ONNX model with tract, checks its contract and classifies prepared radiographs.
 //!
-//! Three kinds of networks run, and [`Model::execution`] tells which one a model is:
+//! Three kinds of networks run, and [`Model::execution`] says which one a model is:
 //!
 //! - a quantized one of known form, as fused 8-bit layers of our own ([`kernels`]): the fast way;
 //! - a quantized one of another form, through tract, slower ([`Unfused`] says why);

@@ -73,7 +73,7 @@ pub enum ModelError {
 }
 
 impl ModelError {
-    /// What a host is told whose model the box cannot take.
+    /// What is reported to a host whose model the box cannot take.
     pub fn refusal(&self) -> ModelRefusal {
         match self {
             Self::TooLarge => ModelRefusal::TooLarge,
@@ -216,7 +216,7 @@ impl Model {
         }
     }
 
-    /// Judges one input as [`Model::classify`] does, and tells from the same pass what the answer rests on.
+    /// Judges one input as [`Model::classify`] does, and reports from the same pass what the answer rests on.
     pub fn examine(&self, input: &[u8]) -> Result<Examination, ModelError> {
         check_input(self.contract(), input)?;
         let (score, seen) = match &self.network {

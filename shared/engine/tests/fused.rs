@@ -85,7 +85,7 @@ fn relu_and_pooling_are_folded() {
     let network = net.end();
     assert_eq!(layers(&check(&network, &network.onnx(), 3)), 4);
 
-    // The Relu is nothing to a tensor that cannot be negative, whoever else reads it.
+    // The Relu does nothing to a tensor that cannot be negative, whatever else reads it.
     let mut net = Builder::new(3);
     let first = net.convolution(0, 5, [3, 3], [1, 1], [0; 4]);
     let first = net.relu(first);
@@ -311,7 +311,7 @@ fn the_kernels_are_those_of_the_environment() {
 fn the_environment_forces_kernels() {
     let program = std::env::current_exe().expect("this program");
     for name in Kernels::available().map(Kernels::name).chain(["abacus", ""]) {
-        // An emulated program cannot start another one without its emulator, which cargo was told of.
+        // An emulated program cannot start another one without its emulator, which cargo was given.
         let emulator =
             std::env::var_os("CARGO_TARGET_AARCH64_UNKNOWN_LINUX_GNU_RUNNER").filter(|_| cfg!(target_arch = "aarch64"));
         let mut test = std::process::Command::new(emulator.as_deref().unwrap_or(program.as_os_str()));

@@ -20,7 +20,7 @@ use shared::{
 
 /// Places of the window that long replies leave free for short ones.
 const RESERVE: usize = 4;
-/// The host is told of the bytes received at this distance.
+/// The bytes received are reported to the host at this distance.
 const PROGRESS_EVERY: u32 = 32 * 1024;
 
 /// How the box answers an image.
@@ -41,7 +41,7 @@ pub enum BoxEvent {
     HostConnected,
     /// The host has closed the session, was silent for 10 s, or was taken over. An image or update in transit is dropped.
     HostGone,
-    /// An image comes in; told at its beginning and after each percent.
+    /// An image comes in; reported at its beginning and after each percent.
     Receiving {
         /// Bytes that have arrived.
         done: u32,
@@ -50,7 +50,7 @@ pub enum BoxEvent {
     },
     /// A complete image; asks for [`Reply::Outcome`], which may come later: the session continues meanwhile.
     Image(Image),
-    /// An update comes in; told at its beginning and after each percent.
+    /// An update comes in; reported at its beginning and after each percent.
     Updating {
         /// Bytes that have arrived.
         done: u32,
@@ -199,7 +199,7 @@ impl BoxSession {
         self.transport.is_held(now)
     }
 
-    /// Whether a host that says hello is told that the box is busy, because a host on another line holds it. A box with
+    /// Whether a host that says hello is answered that the box is busy, because a host on another line holds it. A box with
     /// several lines has a session for each.
     pub fn set_taken(&mut self, taken: bool) {
         self.transport.set_taken(taken);

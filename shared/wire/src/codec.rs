@@ -15,7 +15,7 @@ pub(super) fn send(transport: &mut Transport, message: &impl Serialize) -> Resul
     transport.send(payload)
 }
 
-/// Decodes a payload; `None` if it is no message or has bytes left over.
+/// Decodes a payload; `None` if it is not a message or has bytes left over.
 pub(super) fn decode<M: DeserializeOwned>(payload: &[u8]) -> Option<M> {
     let (message, rest) = postcard::take_from_bytes(payload).ok()?;
     rest.is_empty().then_some(message)

@@ -83,7 +83,7 @@ pub struct Header {
     pub sack: u16,
 }
 
-/// Why bytes between two zeros are no frame. The line drops them; the sender repeats them.
+/// Why bytes between two zeros are not a frame. The line drops them; the sender repeats them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum FrameError {
     /// More bytes came than a stuffed frame can have.

@@ -144,7 +144,7 @@ struct Sending {
     is_update: bool,
     offset: usize,
     ended: bool,
-    /// Bytes that [`HostEvent::Sent`] has told of.
+    /// Bytes that [`HostEvent::Sent`] has reported.
     told: Option<u32>,
 }
 
@@ -169,7 +169,7 @@ impl HostSession {
         Self::over(Transport::connect(now, nonce), now)
     }
 
-    /// The same, but gives up after so many milliseconds without a session, instead of [`super::CONNECT_FOR_MS`].
+    /// The same, but gives up after this many milliseconds without a session, instead of [`super::CONNECT_FOR_MS`].
     pub fn within(now: u64, nonce: u32, milliseconds: u64) -> Self {
         Self::over(Transport::connect_within(now, nonce, milliseconds), now)
     }
@@ -273,7 +273,7 @@ impl HostSession {
             }
             None => {}
         }
-        // Before the messages, so that the whole image or update is told to have arrived before it is answered.
+        // Before the messages, so that the arrival of the whole image or update is reported before its answer.
         if let Some(sent) = self.sent() {
             self.step_at = now;
             return Some(sent);

@@ -2,7 +2,7 @@
 //!
 //! # The bytes
 //!
-//! The line carries bytes of 8 bits (8N1, no flow control, 115,200 baud unless set otherwise), in both directions at
+//! The line carries bytes of 8 bits (8N1, no flow control, 115,200 baud unless set differently), in both directions at
 //! once. All numbers are little endian.
 //!
 //! **Frame.** Plain bytes: a header of 11 bytes, a payload of 0 to 528 bytes, and the CRC-32/ISO-HDLC (polynomial
@@ -37,8 +37,8 @@
 //! order and once, and acknowledges after 4 messages or 100 ms, but at once when there is a gap, when the gap is filled,
 //! or when a message comes again. It does not acknowledge what lies 16 or more beyond the last message handed out. A
 //! sender repeats a message when one transmitted at least 2 frames later has been acknowledged, or after the
-//! retransmission timeout (RFC 6298, 0.3 to 3 s, doubled on expiry, counted anew from each acknowledgement that tells
-//! something). Whoever has sent nothing for 1 s sends an ack. After 10 s without a frame of the session it is over.
+//! retransmission timeout (RFC 6298, 0.3 to 3 s, doubled on expiry, restarted by each acknowledgement that acknowledges
+//! something new). A side that has sent nothing for 1 s sends an ack. After 10 s without a frame of the session it is over.
 //!
 //! **Payload of data**: one [`ToBox`] (from the host) or [`ToHost`] (from the box) in postcard's encoding (version 1 of
 //! its wire format), with nothing behind it.

@@ -2,7 +2,7 @@
 //!
 //! A new one is a row of the table below. The compiler then asks for its two messages, at the ends of [`ToBox`] and
 //! [`ToHost`], whose order is the protocol, and for what the box program answers. Images, updates, the listing of results
-//! and the screenshot are more than two messages, and are told apart by hand in the sessions.
+//! and the screenshot are more than two messages, and are handled by hand in the sessions.
 
 use super::message::{Info, ToBox, ToHost};
 

@@ -8,7 +8,7 @@ pub const HELLO_EVERY_MS: u64 = 400;
 pub const TAKEOVER_AFTER_MS: u64 = 3_000;
 /// A peer that has been silent for this long is gone.
 pub const DEAD_AFTER_MS: u64 = 10_000;
-/// Whoever has sent nothing for this long sends an acknowledgement as a sign of life.
+/// A side that has sent nothing for this long sends an acknowledgement as a sign of life.
 pub const KEEP_ALIVE_MS: u64 = 1_000;
 /// An announced image of which nothing arrives for this long is dropped.
 pub const IMAGE_SILENCE_MS: u64 = 8_000;

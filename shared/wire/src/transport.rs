@@ -76,7 +76,7 @@ struct Outgoing {
 }
 
 impl Outgoing {
-    /// When it counts as lost if nothing is heard of it; counted anew from every acknowledgement that tells something,
+    /// When it counts as lost if nothing is heard of it; restarted by every acknowledgement that acknowledges something new,
     /// because a slow line delivers a full window late but steadily.
     fn repeat_at(&self, progress_at: u64, timeout: u64) -> Option<u64> {
         let sent_at = self.sent_at.filter(|_| !self.arrived && !self.lost)?;
@@ -116,7 +116,7 @@ pub struct Transport {
     /// Number of the first message of `outgoing`.
     first: u16,
     transmissions: u64,
-    /// When an acknowledgement last told something new.
+    /// When an acknowledgement last acknowledged something new.
     progress_at: u64,
     round_trip: RoundTrip,
     /// Messages `read .. read + WINDOW`, as far as they have arrived, at their number modulo the window.
@@ -131,7 +131,7 @@ pub struct Transport {
     heard_at: u64,
     spoke_at: u64,
     control: Option<Control>,
-    /// Box: hosts are told that it is busy.
+    /// Box: hosts are answered that it is busy.
     taken: bool,
     came_up: bool,
     went_down: Option<Down>,
@@ -149,7 +149,7 @@ impl Transport {
         Self::connect_within(now, nonce, CONNECT_FOR_MS)
     }
 
-    /// The same, for at most so many milliseconds.
+    /// The same, for at most this many milliseconds.
     pub fn connect_within(now: u64, nonce: u32, milliseconds: u64) -> Self {
         let until = now.saturating_add(milliseconds);
         Self::new(Role::Host, nonce, State::Connecting { until, hello_at: now, busy: false })
@@ -345,7 +345,7 @@ impl Transport {
     fn go_down(&mut self, down: Down) {
         self.reset_stream();
         self.state = State::Closed;
-        // Whoever was not told of the session need not be told of its end.
+        // If the session was not reported, neither is its end.
         if !mem::take(&mut self.came_up) {
             self.went_down = Some(down);
         }
@@ -412,7 +412,7 @@ impl Transport {
             }
         }
         self.unacknowledged = self.unacknowledged.saturating_add(1);
-        // Gaps and repetitions are told at once, so that the peer repeats the right messages soon.
+        // Gaps and repetitions are reported at once, so that the peer repeats the right messages soon.
         let urgent = !in_order || !fresh || self.unacknowledged >= ACK_EVERY || self.selective() != 0;
         let due = if urgent { now } else { now + ACK_DELAY_MS };
         self.acknowledge_at = Some(self.acknowledge_at.map_or(due, |at| at.min(due)));

@@ -66,7 +66,7 @@ class Worker:
         return line
 
     def rate(self, steps):
-        """Images a second over so many steps."""
+        """Images a second over this many steps."""
         self.process.stdin.write(f"{steps}\n")
         self.process.stdin.flush()
         rate, self.loss = map(float, self.answer().split())

@@ -1,4 +1,4 @@
-//! Any bytes as a model file: an error or a model that judges an image, the same with all kernels, and tells what the answer
+//! Any bytes as a model file: an error or a model that judges an image, the same with all kernels, and reports what the answer
 //! rests on in numbers.
 //!
 //! Real files make a good corpus: `models/pumua.onnx` and `shared/engine/tests/golden/*.onnx`.
@@ -13,7 +13,7 @@ use std::{
 use engine::{Examination, Execution, Kernels, Model, ModelError};
 use libfuzzer_sys::fuzz_target;
 
-/// What becomes of a file.
+/// What a file leads to.
 #[derive(Debug, PartialEq)]
 enum Outcome {
     /// It is refused, by this kind of error.

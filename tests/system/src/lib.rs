@@ -46,7 +46,7 @@ pub fn real_data() -> Option<PathBuf> {
 /// has learnt from. What it says of a drawing means nothing.
 pub const PLAIN_MODEL: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../models/plain.onnx");
 
-/// A command that ignores the settings of whoever runs the tests.
+/// A command that ignores the settings of the person who runs the tests.
 pub fn command(name: &str) -> Command {
     with_own_settings(Command::new(binary(name)))
 }
@@ -160,7 +160,7 @@ impl SimulatedBox {
         Self::launch(command("pumua-box"), state, Some(PLAIN_MODEL), arguments)
     }
 
-    /// The same, but no file of the box can grow beyond so many blocks of 512 bytes, as on a full disk.
+    /// The same, but no file of the box can grow beyond this many blocks of 512 bytes, as on a full disk.
     pub fn start_cramped(state: &Path, blocks: u32) -> Result<Self> {
         let mut shell = with_own_settings(Command::new("sh"));
         let script = format!("trap '' XFSZ; ulimit -f {blocks}; exec \"$0\" \"$@\"");

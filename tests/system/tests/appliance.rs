@@ -27,7 +27,7 @@ use wire::{HostEvent, Image, Outcome, Phase};
 const READY: Duration = Duration::from_secs(90);
 const READY_PI: Duration = Duration::from_secs(400);
 
-/// Tells a figure in the log of the tests, past the harness, which keeps to itself what a passing test says.
+/// Prints a figure in the log of the tests, past the harness, which keeps to itself what a passing test says.
 fn tell(text: &str) {
     let _ = writeln!(std::io::stderr(), "{text}");
 }
@@ -60,7 +60,7 @@ impl Radiographs {
         info
     }
 
-    /// Sends so many, from the first on, and checks that the box says of them what `pumua predict` says.
+    /// Sends the first `count` and checks that the box says of them what `pumua predict` says.
     fn check(&self, machine: &Machine, count: usize) {
         let images = &self.images[..count];
         assert_same_answers(&predicted(images, self.model), &sent(machine, images));
@@ -116,7 +116,7 @@ fn power_on_screen_verdicts_and_memory() {
     let after_hundred = *peaks(&machine).last().unwrap();
     tell(&format!("most memory after 54 images: {after_fifty} KiB; after 105: {after_hundred} KiB"));
     assert!(after_hundred <= 32 * 1024, "{after_hundred} KiB");
-    // It is told in steps of a MiB.
+    // It is logged in steps of a MiB.
     assert!(after_hundred <= after_fifty + 2048, "it grows: {after_fifty} KiB, then {after_hundred} KiB");
 }
 
@@ -202,7 +202,7 @@ fn acknowledged_results_outlive_every_power_cut() {
     ));
 }
 
-/// Every acknowledged result is there, and there are no more than images were sent, numbered without gaps. Tells how many.
+/// Every acknowledged result is there, and there are no more than images were sent, numbered without gaps. Returns how many.
 fn check_journal(machine: &Machine, acknowledged: &BTreeMap<u64, String>, sent: usize) -> usize {
     let kept = records(machine);
     for (index, record) in (1..).zip(&kept) {

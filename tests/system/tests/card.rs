@@ -124,7 +124,7 @@ fn program(folder: &Path) -> std::path::PathBuf {
     path
 }
 
-/// Ctrl-C while another program works for `pumua package`: it comes to an end, and so does the host.
+/// Ctrl-C while another program works for `pumua package`: it ends, and so does the host.
 #[test]
 fn ctrl_c_leaves_neither_a_package_nor_temporary_files() {
     let folders = Folders::new();

@@ -179,7 +179,7 @@ fn an_image_is_written_to_a_loop_device_unless_somebody_holds_it() {
     assert_eq!(code(&output), 0, "{}", said(&output));
 }
 
-/// A medium of which one partition is mounted and another one is in use in a way that no table tells of.
+/// A medium of which one partition is mounted and another one is in use in a way that no table shows.
 #[test]
 fn a_mounted_medium_is_overwritten_if_that_is_allowed_unless_another_partition_is_in_use() {
     let folder = TempDir::new().unwrap();

@@ -19,7 +19,7 @@ const REFUSED: i32 = 3;
 const UNREACHABLE: i32 = 4;
 const BOX: i32 = 6;
 
-/// Files that are no radiograph, with the code of their refusal.
+/// Files that are not radiographs, with the code of their refusal.
 fn bad_files(folder: &Path) -> Vec<(PathBuf, u16)> {
     let good = fs::read(&synthetic_radiographs(&folder.join("good"), 1)[0]).unwrap();
     let gray = |side| image::DynamicImage::new_luma8(side, side);
@@ -135,7 +135,7 @@ fn an_absent_port_is_named_on_both_sides() {
     say("there is no port /dev/does-not-exist");
     say("there is no port /dev/neither");
     say("waiting for a line");
-    assert!(waiting.try_wait().unwrap().is_none(), "it goes on");
+    assert!(waiting.try_wait().unwrap().is_none(), "it continues");
     waiting.kill().unwrap();
     waiting.wait().unwrap();
     let output = host(["info", "--port", "/dev/does-not-exist"]);

@@ -36,7 +36,7 @@ fn a_wrong_head_is_damage_and_the_entries_behind_it_are_kept() {
             let first = if name == "journal" { 1 } else { name[8..].parse().unwrap() };
             let lost = if harm == "a bit of the head" { 0..0 } else { first..first + 3 };
             let left: Vec<u64> = (1..=8).filter(|number| !lost.contains(number)).collect();
-            // The length of the file tells how many results it may have held.
+            // The length of the file shows how many results it may have held.
             let last = if name == "journal.7" && harm == "a letter" { 6 } else { 8 };
             let (mut journal, repairs) = Journal::open_within(&path, small()).unwrap();
             let damaged = folder.path().join(format!("{name}.damaged-1"));

@@ -23,7 +23,7 @@ fn record(number: u64) -> ResultRecord {
     }
 }
 
-/// A journal of so many results, closed.
+/// A journal of this many results, closed.
 fn journal_of(folder: &Path, results: u64) -> PathBuf {
     let path = folder.join("journal");
     let (mut journal, repairs) = Journal::open(&path).unwrap();
@@ -91,7 +91,7 @@ fn a_flipped_bit_anywhere_keeps_the_file_aside_and_what_precedes_it() {
     }
 }
 
-/// A journal of so many results, of which the second is damaged.
+/// A journal of this many results, of which the second is damaged.
 fn flip_every_byte_of_the_second_of(results: u64) {
     // In memory where the system has such a folder: a disk is waited for some twenty thousand times.
     let folder = tempfile::tempdir_in("/dev/shm").or_else(|_| tempfile::tempdir()).unwrap();
@@ -108,7 +108,7 @@ fn flip_every_byte_of_the_second_of(results: u64) {
         let [Repair::KeptAside { damaged, results: 1 }] = &repairs[..] else { panic!("{at}: {repairs:?}") };
         assert_eq!(std::fs::read(damaged).unwrap(), bytes, "{at}");
         assert_eq!(numbers(&journal), [1], "{at}");
-        // What is lost was told to somebody.
+        // What is lost was reported.
         journal.push(&record(results + 1)).unwrap();
         assert_eq!((journal.kept(), journal.numbers().collect::<Vec<_>>()), (2, vec![results + 1, 1]));
         assert!(matches!(Journal::open(&path), Err(JournalError::InUse(_))), "the copy is locked as well");

@@ -2,7 +2,7 @@
 //!
 //! A table is a [`Words`]; refusals, faults, verdicts and steps are matched one by one, so that a text that a table lacks
 //! does not compile. The English texts of refusals and faults are those of [`shared::verdict`], which the host and the log
-//! tell, too; they stay English whatever the screen says.
+//! show, too; they stay English whatever the screen says.
 //!
 //! The French, Portuguese and Swahili texts have not been reviewed by clinicians who speak them. Have that done before
 //! anybody relies on them.

@@ -1,6 +1,6 @@
 //! A scene → where everything is on a screen of any permitted size and either orientation → the picture.
 //!
-//! Lengths are given for a screen of 800 × 480, upright for one of 480 × 800, and scaled. A verdict is told by its word, its
+//! Lengths are given for a screen of 800 × 480, upright for one of 480 × 800, and scaled. A verdict is shown by its word, its
 //! symbol and its colour, so that nobody depends on the colour.
 //!
 //! The word of a verdict is to be read at two metres: its capitals are at least a twelfth ([`VERDICT`]) of the screen's
@@ -191,7 +191,7 @@ impl<'a> Layout<'a> {
         let (margin, gap) = (self.px(24.0), self.px(16.0));
         let (width, height) = (self.size.width as f32, self.size.height as f32);
         let top = gap + if scene.identity.synthetic { self.banner() } else { 0.0 };
-        // What the box is tells disclaimer and model itself.
+        // The page about the box shows disclaimer and model itself.
         let bottom = if scene.view == View::About { height - gap } else { self.foot(&scene.identity) };
         Area { left: margin, top, width: width - 2.0 * margin, height: bottom - top }
     }

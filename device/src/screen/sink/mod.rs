@@ -25,7 +25,7 @@ pub enum SinkError {
         /// Why.
         source: io::Error,
     },
-    /// the framebuffer does not tell its geometry
+    /// the geometry of the framebuffer cannot be read
     #[error("cannot read the geometry of the framebuffer from {path}: {source}; name another with --framebuffer")]
     Geometry {
         /// The file in /sys.
@@ -117,7 +117,7 @@ impl Panel {
         Ok(Self { width, height, picture, scale })
     }
 
-    /// How many of so many columns or rows of the panel stay black before those of the picture.
+    /// How many columns or rows of the panel stay black before those of the picture.
     fn margin(self, of_panel: u32, of_picture: u32) -> u32 {
         (of_panel - of_picture * self.scale) / 2
     }

@@ -39,7 +39,7 @@ fn pixels_arrive_in_both_formats_at_their_places() {
 
 #[test]
 fn a_turned_panel_is_written_turned() {
-    // Where the red of the upper left corner and the blue-green of the lower right one come to lie.
+    // Where the red of the upper left corner and the blue-green of the lower right one end up.
     for (rotation, size, [red, blue]) in [
         (Rotation::None, "480,320", [(0, 0), (479, 319)]),
         (Rotation::Right, "320,480", [(319, 0), (0, 479)]),

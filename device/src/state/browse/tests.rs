@@ -94,7 +94,7 @@ fn keys_hide_no_image_and_a_result_replaces_the_history() {
     for key in [Key::Older, Key::Newer, Key::Back, Key::About] {
         assert_eq!(press(&mut state, 3, key), []);
     }
-    // An analysis that outlives its host goes on behind the history.
+    // An analysis that outlives its host continues behind the history.
     state.handle(4, Input::Session(BoxEvent::HostGone));
     state.view = View::Ready { results: 41 };
     press(&mut state, 5, Key::Older);

@@ -36,7 +36,7 @@ pub enum FlashError {
         /// What the decompressor says.
         source: io::Error,
     },
-    /// It is no image of a memory card of the box.
+    /// It is not an image of a memory card of the box.
     #[error("{path} is no image of a box: {reason}: name a file made by `pumua image`", path = path.display())]
     ImageUnlike {
         /// The image.
@@ -64,7 +64,7 @@ pub enum FlashError {
         /// The medium.
         path: PathBuf,
     },
-    /// The device or what the system tells of it cannot be read.
+    /// The device or what the system reports about it cannot be read.
     #[error("cannot find out what {path} is: {source}: check that /sys and /proc are there and may be read", path = path.display())]
     Inspect {
         /// What could not be read.

@@ -37,7 +37,7 @@ pub enum Stage {
     Verifying,
 }
 
-/// Is told before each chunk of 4 MiB how many bytes of how many are done, and says whether to go on.
+/// Called before each chunk of 4 MiB with the bytes done and the bytes in total; returns whether to continue.
 pub type Progress<'a> = dyn FnMut(Stage, u64, u64) -> ControlFlow<()> + 'a;
 
 /// Makes a medium hold an image: all three passes, or without the second one if the medium was opened with

@@ -39,7 +39,7 @@ impl Image {
     /// [`FlashError`]: the image cannot be read, is damaged, too large or not of a box, or `progress` has said stop.
     pub fn check(path: &Path, room: u64, progress: &mut Progress<'_>) -> Result<Self, FlashError> {
         let unreadable = |source| FlashError::ImageRead { path: path.to_owned(), source };
-        // Opening a pipe would wait for whoever writes to it.
+        // Opening a pipe would wait for its writer.
         if !fs::metadata(path).map_err(unreadable)?.is_file() {
             return Err(FlashError::ImageKind { path: path.to_owned() });
         }

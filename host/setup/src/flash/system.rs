@@ -9,7 +9,7 @@ use rustix::fs::{Dev, major, makedev, minor};
 
 use super::FlashError;
 
-/// Where the system tells of its disks.
+/// Where the system lists its disks.
 #[derive(Clone, Debug)]
 pub struct System {
     /// `/sys`.

@@ -18,7 +18,7 @@ use crate::mbr::SECTOR;
 /// More bytes than a memory card of the box has: those of the largest card of "256 GB" and a little.
 const LARGE: u64 = 260_000_000_000;
 
-/// Folders of a system that runs: they and what is within them cannot be unmounted, whoever asks.
+/// Folders of a system that runs: they and what is within them cannot be unmounted, even by root.
 const SYSTEM: [&str; 9] = ["/boot", "/efi", "/etc", "/gnu", "/nix", "/opt", "/srv", "/usr", "/var"];
 /// The same where a system runs from a medium: it is mounted there.
 const LIVE: [&str; 8] =

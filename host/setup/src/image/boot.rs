@@ -26,7 +26,7 @@ impl TimeProvider for Always {
     }
 }
 
-/// A FAT32 file system of so many bytes with these files.
+/// A FAT32 file system of this many bytes with these files.
 pub(super) fn partition(files: &[(String, Vec<u8>)], length: u64) -> Result<Vec<u8>, BuildError> {
     let fill = || -> io::Result<Vec<u8>> {
         let mut disk = Cursor::new(vec![0; usize::try_from(length).map_err(io::Error::other)?]);

@@ -136,7 +136,7 @@ pub fn build(inputs: &Inputs<'_>, out: &Path) -> Result<Built, BuildError> {
     let boot = boot::partition(&files, BOOT.1)?;
 
     let failed = |source| BuildError::Write { path: out.to_owned(), source };
-    // The permissions of any other file: whoever flashes it may be somebody else.
+    // The permissions of any other file: the person who flashes it may be somebody else.
     let temporary = || tempfile::Builder::new().permissions(Permissions::from_mode(0o666)).tempfile_in(folder);
     let mut raw = temporary().map_err(failed)?;
     let layout =

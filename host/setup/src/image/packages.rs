@@ -24,7 +24,7 @@ pub struct Package {
     pub version: String,
     /// Name of its file.
     pub file: String,
-    /// Where it is to be had, tried in this order: the mirrors forget a package when a newer one comes, the archive never.
+    /// Where it is available, tried in this order: the mirrors forget a package when a newer one comes, the archive never.
     pub urls: [String; 2],
     /// Its length in bytes.
     pub size: u64,
@@ -72,7 +72,7 @@ impl Packages {
         Self { kernel, u_boot, folder: folder.to_owned() }
     }
 
-    /// Fetches what is not in the folder yet. `told` hears the name and the length in bytes of each file that is fetched;
+    /// Fetches what is not in the folder yet. `told` is given the name and the length in bytes of each file that is fetched;
     /// `stop` is asked whether to give up.
     pub fn fetch(&self, stop: fn() -> bool, mut told: impl FnMut(&str, u64)) -> Result<(), BuildError> {
         for package in [&self.kernel, &self.u_boot] {
@@ -107,7 +107,7 @@ impl Packages {
     fn download(&self, package: &Package, url: &str) -> Result<(), BuildError> {
         let folder = self.folder.join(format!("{}.part", package.file));
         let failed = |source| BuildError::Keep { folder: self.folder.clone(), source };
-        // The program would go on with what an earlier run has left there.
+        // The program would continue with what an earlier run has left there.
         let _ = remove_dir_all(&folder);
         create_dir_all(&folder).map_err(failed)?;
         let part = folder.join(&package.file);

@@ -17,7 +17,7 @@ const VARIABLES: &[(&str, &str)] = &[
     ("ramdisk_addr_r", "0x02700000"),
     ("fdt_high", "ffffffffffffffff"),
     ("initrd_high", "ffffffffffffffff"),
-    // The console on the screen is off too: the box draws there. A kernel that cannot go on restarts the box.
+    // The console on the screen is off too: the box draws there. A kernel that cannot continue restarts the box.
     ("bootargs", "console=tty1 quiet loglevel=1 fbcon=map:9 vt.global_cursor_default=0 consoleblank=0 panic=10"),
     (
         "boot_card",

@@ -109,7 +109,7 @@ pub fn pack(program: &[u8], out: &Path) -> Result<(), PackageError> {
         write(&root.path().join(name), mode, bytes).map_err(|source| PackageError::Part { name, source })?;
     }
     let failed = |source| PackageError::Write { path: out.to_owned(), source };
-    // The permissions of any other file: whoever installs it may be somebody else.
+    // The permissions of any other file: the person who installs it may be somebody else.
     let mut beside = tempfile::Builder::new();
     let beside = beside.permissions(Permissions::from_mode(0o666)).tempfile_in(folder).map_err(failed)?;
     let mut command = Command::new("dpkg-deb");

@@ -66,7 +66,7 @@ const STRIP: &str = if cfg!(target_arch = "aarch64") { "strip" } else { "aarch64
 /// # Errors
 /// [`ProgramError`]: it cannot be compiled, or Ctrl-C was pressed.
 pub fn compiled() -> Result<PathBuf, ProgramError> {
-    // Where there is no rustup the target may be there all the same: cargo will tell.
+    // Without rustup the target may still be installed: cargo will report it if not.
     let _ = Command::new("rustup").args(["target", "add", TARGET]).stdout(Stdio::null()).stderr(Stdio::null()).status();
     interrupt::check()?;
     let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());

@@ -1,7 +1,7 @@
 //! Convolutions of each channel by itself: how their weights are packed, and in what order products are added.
 //!
 //! Kernels compute a few pixels × [`BLOCK`] channels at once, a channel in each lane. A product of two bytes fits i16, and so
-//! does a sum of a few of them: taps are put in *chains* whose sum fits i16 whatever the input, which the weights tell, and
+//! does a sum of a few of them: taps are put in *chains* whose sum fits i16 whatever the input, as the weights show, and
 //! only the sums of chains are added in i32. With weights 1 (average pooling) a chain has 258 taps.
 //!
 //! Convolutions over all channels can be computed so too: then all lanes read the same input. That suits a few products.

@@ -3,7 +3,7 @@
 //! Kernels compute a tile of outputs at once: some pixels × [`BLOCK`] channels. In memory a row of the window is one run of
 //! bytes, column after column and channel after channel. The runs are cut into *steps* of a few bytes (4 for instructions
 //! that add four products, with zero weights where a run ends in the middle). For each block of output channels the packed
-//! weights hold, step after step, BLOCK × step bytes; `offsets` tells where each step's inputs lie, so the steps may come in
+//! weights hold, step after step, BLOCK × step bytes; `offsets` says where each step's inputs lie, so the steps may come in
 //! any order.
 
 use std::collections::VecDeque;

@@ -41,7 +41,7 @@ fn run(kernels: Kernels, layer: &Layer, shape: Shape, inputs: &[Vec<i8>], extra:
         bottom: needed.bottom + spare.bottom,
         right: needed.right + spare.right,
     };
-    // The second input of a sum lies otherwise than the first.
+    // The second input of a sum is laid out differently from the first.
     let from = [widened, needed].map(|border| Layout::new(shape, border).expect("a map"));
     let to = Layout::new(layer.output(shape).expect("a layer"), extra).expect("a map");
     let prepared = layer.prepare(kernels, &from[..layer.inputs()], to).expect("a layer");

@@ -6,7 +6,7 @@ use super::Plan;
 use crate::activation::{Grid, Head};
 
 impl Plan {
-    /// The end of the network and the feature map that it reads. `None` if it ends otherwise.
+    /// The end of the network and the feature map that it reads. `None` if it ends differently.
     ///
     /// The factors are those by which the integers become the logit, so they need not be consistent with each other.
     pub(crate) fn head(&self) -> Option<(usize, Head)> {

@@ -235,7 +235,7 @@ impl<'a> Reader<'a> {
     /// Folds a Relu into the step that makes its input.
     fn relu(&mut self, node: &'a NodeProto, map: usize) -> Result<(), Obstacle> {
         if self.maps[map].positive {
-            // Nothing is cut off, whoever else reads the map.
+            // Nothing is cut off, whatever else reads the map.
             if self.has_one_reader(map) {
                 self.maps[map].tensor = output(node)?;
             }

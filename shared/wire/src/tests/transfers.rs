@@ -518,7 +518,7 @@ fn a_host_that_comes_while_the_box_installs_for_another_one_waits_and_hears_noth
     let asked = world.now;
     world.host.request(world.now, Request::Ask(Question::Info)).unwrap();
     assert_eq!(world.host_event(10_000), Some(HostEvent::Answer(Answer::Info(info()))));
-    assert!(world.now - asked > 2_000, "the answer tells of the model that has been installed");
+    assert!(world.now - asked > 2_000, "the answer names the model that has been installed");
 }
 
 #[test]
@@ -623,7 +623,7 @@ fn messages_out_of_turn_are_a_protocol_fault() {
         let length = 64 * 64 + u32::from(width) * u32::from(height);
         ToBox::Begin(Begin { form, length, ..file(1, 1).begin })
     };
-    // An exam id with a space is no message.
+    // An exam id with a space is not a message.
     let mut bytes = encoded_message(&begin(100));
     let place = bytes.windows(8).position(|window| window == b"ward-3.a").unwrap();
     bytes[place + 4] = b' ';

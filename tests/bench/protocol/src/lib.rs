@@ -96,7 +96,7 @@ fn join(numbers: Vec<impl ToString>) -> String {
 /// The largest resident set that this process has had, in KiB (Linux).
 pub fn peak_rss() -> Result<u64, Failure> {
     let status = std::fs::read_to_string("/proc/self/status")?;
-    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).ok_or("the system tells no VmHWM")?;
+    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).ok_or("the system does not report VmHWM")?;
     Ok(line.trim().trim_end_matches(" kB").parse()?)
 }
 

@@ -1,4 +1,4 @@
-//! Which disks may be overwritten: a tree of disks as /sys tells of them, and files.
+//! Which disks may be overwritten: a tree of disks as /sys lists them, and files.
 
 use std::{os::unix::fs::symlink, path::Path};
 

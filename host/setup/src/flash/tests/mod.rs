@@ -246,7 +246,7 @@ fn damaged_compressed_image_is_refused_before_the_medium_is_touched() {
     let mut damaged = whole.clone();
     damaged[whole.len() - 8] ^= 1;
     assert!(matches!(files.check(&damaged), Err(FlashError::ImageDamaged { .. })));
-    let trailing = [&whole[..], b"what is no gzip member"].concat();
+    let trailing = [&whole[..], b"what is not a gzip member"].concat();
     assert!(matches!(files.check(&trailing), Err(FlashError::ImageDamaged { .. })));
 }
 
