@@ -30,5 +30,5 @@ pub mod state;
 pub fn say(words: std::fmt::Arguments<'_>) {
     use std::io::Write;
     // In one piece, because each is a line of its own in the kernel's log.
-    let _ = std::io::stderr().write_all(format!("device: {words}\n").as_bytes());
+    let _ = std::io::stderr().write_all(format!("pumua-box: {words}\n").as_bytes());
 }

@@ -72,7 +72,7 @@ fn start(mut settings: Settings) -> Result<(), Failure> {
     let sinks = match Sinks::open(&settings) {
         // A box without a screen still answers its host.
         Err(error) if settings.framebuffer.is_some() && settings.framebuffer_optional => {
-            device::say(format_args!("{error}; the box goes on without a screen"));
+            device::say(format_args!("{error}; the box continues without a screen"));
             settings.framebuffer = None;
             Sinks::open(&settings)
         }
@@ -151,7 +151,7 @@ fn tell(repair: &Repair) {
             ));
         }
         Repair::KeptAside { damaged, results } => device::say(format_args!(
-            "a file of the journal was damaged; it is kept as {}, and its first {results} results go on; \
+            "a file of the journal was damaged; it is kept as {}, and its first {results} results remain readable; \
              check the storage",
             damaged.display()
         )),

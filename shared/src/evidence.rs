@@ -79,7 +79,7 @@ impl Evidence {
     /// Places `rows × columns` local log-odds on a picture of `width × height` pixels, of which the model has seen what
     /// the contract says. Centres are given down and to the right, in pixels of the model's input.
     ///
-    /// `None` if there are not as many values, or none, or centres that are not finite or coincide.
+    /// `None` if there are not as many values, or none, or centres that are not finite or do not increase.
     pub fn new(
         [rows, columns]: [usize; 2],
         local: Vec<f32>,

@@ -291,13 +291,13 @@ codes! {
         /// The received bytes are not those that the sender announced.
         DigestMismatch = 401, "digest-mismatch", "the received model differs from the one that was sent: send it again";
         /// Not an ONNX file, or a damaged one.
-        NotAModel = 402, "not-a-model", "this is no ONNX model, or a damaged one: copy it again, or make it with `pumua train`";
+        NotAModel = 402, "not-a-model", "this is not an ONNX model, or it is damaged: copy it again, or make it with `pumua train`";
         /// The card is missing or another version's, or its contract cannot be kept.
-        WrongCard = 403, "wrong-card", "what the model says of itself is missing or cannot be kept: use one made by this release of `pumua train`";
+        WrongCard = 403, "wrong-card", "the model card is missing or cannot be used: use a model made by this release of `pumua train`";
         /// The network cannot be built, or gives no probability.
         NotRunnable = 404, "not-runnable", "the network cannot be run: use a model made by this release of `pumua train`";
         /// The box decides by a profile that the model does not have.
-        NoProfile = 405, "no-profile", "the model lacks the profile that the box is set to: use one that has it, or take `profile` out of the box's settings";
+        NoProfile = 405, "no-profile", "the model does not have the profile set on the box: use one that does, or remove `profile` from the box's settings";
         /// It could not be written.
         NotStored = 406, "not-stored", "the box could not store the model: check its storage and send it again";
     }

@@ -24,7 +24,7 @@ def ours(host, model, images, inputs):
     command = [host, "predict", "--model", model, "--json", "--inputs", inputs, *images]
     done = subprocess.run(command, stdout=subprocess.PIPE)
     if done.returncode not in (0, REFUSED):
-        sys.exit(f"host predict failed with {done.returncode}")
+        sys.exit(f"pumua predict failed with {done.returncode}")
     lines = [json.loads(line) for line in done.stdout.splitlines()]
     return numpy.array([line["logit"] for line in lines if line["verdict"] != "refused"], numpy.float32)
 

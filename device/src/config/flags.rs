@@ -11,8 +11,7 @@ use super::{ConfigError, Settings, settings::resolve};
 use crate::screen::ScreenSize;
 
 const AFTER_HELP: &str = "\
-Each setting is taken from the flag, else from the environment variable, else from the configuration file (TOML, the \
-names of the flags with `_` for `-`), else it is the default.
+Precedence: flag, environment variable, configuration file (TOML, the names of the flags with `_` for `-`), default.
 
 Exit codes:
   0  stopped by a signal, everything left whole
@@ -37,8 +36,8 @@ pub struct Flags {
 /// One source of settings: all of them may be absent.
 #[derive(Debug, Default, Clone, PartialEq, clap::Args)]
 pub(super) struct Layer {
-    /// Be a box on this computer: open a pseudo-terminal, print its path on stdout, keep a picture of the screen
-    /// [env: PUMUA_SIMULATE]
+    /// Simulate a box on this computer: open a pseudo-terminal, print its path, keep a picture of the screen [env:
+    /// PUMUA_SIMULATE]
     #[arg(long, num_args = 0, default_missing_value = "true", conflicts_with = "port")]
     pub(super) simulate: Option<bool>,
     /// Make the simulated line as slow as a real one of this many bits a second [env: PUMUA_PACE] [default: unlimited]
@@ -54,8 +53,8 @@ pub(super) struct Layer {
     /// the one that is built in]
     #[arg(long, value_name = "FILE")]
     pub(super) model: Option<PathBuf>,
-    /// By which of the model's thresholds yes or no is told: screening (few pneumonias are missed), balanced or confirming
-    /// (few normal radiographs are called pneumonia) [env: PUMUA_PROFILE] [default: the model's own threshold]
+    /// Which of the model's thresholds decides: screening (few pneumonias are missed), balanced or confirming (few normal
+    /// radiographs are called pneumonia) [env: PUMUA_PROFILE] [default: the model's own threshold]
     #[arg(long, value_name = "PROFILE")]
     pub(super) profile: Option<Profile>,
     /// Folder for what the box keeps [env: PUMUA_STATE_DIR] [default: /var/lib/pumua; runs/simulated-box with --simulate]
@@ -72,8 +71,8 @@ pub(super) struct Layer {
     /// [default: 800x480]
     #[arg(long, value_name = "WxH")]
     pub(super) screen_size: Option<ScreenSize>,
-    /// Linux framebuffer to show the screen on, e.g. /dev/fb0. One named by the flag must be there; without one named
-    /// elsewhere the box goes on [env: PUMUA_FRAMEBUFFER] [default: none]
+    /// Linux framebuffer to show the screen on, e.g. /dev/fb0. One named by the flag must exist; without one named
+    /// elsewhere the box continues [env: PUMUA_FRAMEBUFFER] [default: none]
     #[arg(long, value_name = "PATH")]
     pub(super) framebuffer: Option<PathBuf>,
     #[arg(long, value_name = "DEGREES", help = rotate_help())]
@@ -98,8 +97,7 @@ fn baud_help() -> String {
 
 fn rotate_help() -> String {
     format!(
-        "By how many degrees the picture is turned to the right on the framebuffer, for a panel that is mounted turned: {} \
-         [env: PUMUA_ROTATE] [default: {}]",
+        "Degrees, clockwise, by which the panel is mounted turned: {} [env: PUMUA_ROTATE] [default: {}]",
         listed(Rotation::ALL, "or"),
         Rotation::default()
     )

@@ -110,7 +110,7 @@ impl<C: FnMut() -> Command> Supervisor<C> {
     /// Runs one worker to its end and says in words how it ended.
     pub fn run_once(&mut self, feed: &mut impl FnMut()) -> io::Result<String> {
         let mut child = (self.command)().stdin(Stdio::null()).stdout(Stdio::piped()).spawn()?;
-        let stdout = child.stdout.take().ok_or_else(|| io::Error::other("its output is not to be had"))?;
+        let stdout = child.stdout.take().ok_or_else(|| io::Error::other("its output cannot be read"))?;
         let beats = listen(stdout);
         let pid = Pid::from_child(&child);
         let mut pulse = Pulse::new(self.limits, Instant::now());

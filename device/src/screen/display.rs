@@ -148,7 +148,7 @@ fn drawn(scene: &Scene, sinks: &Sinks, draw: Draw) -> Option<Frame> {
     const CAUSE: &str = "the screen could not be drawn";
     let attempt = |scene: &Scene| catch_unwind(AssertUnwindSafe(|| draw(scene, sinks.size, sinks.language))).ok();
     attempt(scene).or_else(|| {
-        crate::say(format_args!("{CAUSE}: report the panic above and what was to be shown; the box goes on"));
+        crate::say(format_args!("{CAUSE}: report the panic above and what was to be shown; the box continues"));
         attempt(&Scene { identity: scene.identity.clone(), view: View::Error(Trouble::Failed(CAUSE.to_owned())) })
     })
 }

@@ -26,7 +26,7 @@ pub enum PortError {
     #[error("no permission to open the port {0}: add this user to the group that owns it (often `dialout`)")]
     Forbidden(PathBuf),
     /// it is something else
-    #[error("{0} is no serial port: name another with --port")]
+    #[error("{0} is not a serial port: name another with --port")]
     NoPort(PathBuf),
     /// it cannot be opened or set up
     #[error("cannot open the port {path}: {source}; check the cable and the speed")]

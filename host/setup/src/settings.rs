@@ -52,7 +52,7 @@ pub enum Unfit {
     #[error("it is larger than {} KiB", MAX_BYTES >> 10)]
     TooLarge,
     /// It is not UTF-8.
-    #[error("it is no text")]
+    #[error("it is not UTF-8 text")]
     NotText(#[source] std::string::FromUtf8Error),
     /// It is not TOML, or has keys or values that [`BoxSettings`] does not have.
     #[error("correct it:\n{}", .0.to_string().trim_end())]
@@ -119,7 +119,7 @@ pub fn settings_for_raspberry_pi_os() -> Result<String, SettingsError> {
     let ports = format!(
         "\
 # Lines on which it listens for the host: the serial port of the pin header and USB as a device of the host ({}),
-# both of which docs/box.md tells how to switch on, and a USB-serial adapter. Those that are absent are waited for.
+# and a USB-serial adapter. docs/box.md says how to switch the first two on. Those that are absent are waited for.
 ",
         boards_on_usb()
     );
@@ -142,7 +142,7 @@ fn with_comments(settings: &BoxSettings, ports: &str) -> Result<String, toml::se
         text += &match key {
             "language" => format!("# Language of the screen: {}.\n", listed(Language::ALL, "or")),
             "profile" => {
-                format!("# By which of the model's thresholds it decides: {}.\n", listed(Profile::ALL, "or"))
+                format!("# Which of the model's thresholds decides: {}.\n", listed(Profile::ALL, "or"))
             }
             "rotate" => {
                 let degrees = listed(Rotation::ALL, "or");

@@ -48,7 +48,7 @@ pub enum ModelError {
     #[error("the model is larger than 64 MiB: use a smaller network")]
     TooLarge,
     /// not an ONNX file
-    #[error("this is no ONNX file, or a damaged one ({0}): copy it again, or make it with `pumua train`")]
+    #[error("this is not an ONNX file, or it is damaged ({0}): copy it again, or make it with `pumua train`")]
     Protobuf(#[from] prost::DecodeError),
     /// the card is missing or wrong
     #[error(transparent)]
@@ -187,7 +187,7 @@ impl Model {
         if (0.0..=1.0).contains(&probability) {
             return Ok(());
         }
-        Err(ModelError::Network(format!("its answer to a grey image is {probability}, which is no probability")))
+        Err(ModelError::Network(format!("its answer to a grey image is {probability}, which is not a probability")))
     }
 
     /// What the file says of itself.

@@ -89,7 +89,7 @@ fn nothing_is_overwritten_that_was_not_named_and_confirmed() {
         (flash(&image, &disk, &["--allow", "file"]), USAGE, "add `--yes` if so"),
         (flash(&image, &disk, &["--yes"]), FAILED, "is a file, not a disk: `--allow file`"),
         (flash(&image, &absent, &["--allow", "file", "--yes"]), FAILED, "there is no "),
-        (flash(&image, folder.path(), &["--allow", "file", "--yes"]), FAILED, "is no disk"),
+        (flash(&image, folder.path(), &["--allow", "file", "--yes"]), FAILED, "is not a disk"),
         (flash(&image, &small, &["--allow", "file", "--yes"]), FAILED, "the medium has 1000 bytes and the image needs"),
         (flash(&disk, &disk, &["--allow", "file", "--yes"]), FAILED, "it does not begin with a partition table"),
         (flash(&image, &image, &["--allow", "file", "--yes"]), FAILED, "the image lies on the very medium"),
@@ -161,7 +161,7 @@ fn an_image_is_written_to_a_loop_device_unless_somebody_holds_it() {
     let disk = &disk.0;
     let output = flash(&image, disk, &["--yes"]);
     assert_eq!(code(&output), FAILED, "{}", said(&output));
-    assert!(said(&output).contains("is no removable medium"));
+    assert!(said(&output).contains("is not a removable medium"));
     let allowed = ["--yes", "--allow", "non-removable"];
     {
         // O_EXCL, as the kernel has it for what is mounted.

@@ -1,4 +1,4 @@
-//! The same files, judged by everything that judges: the box, `host predict`, `host send --prepared`, and what measures a
+//! The same files, judged by everything that judges: the box, `pumua predict`, `pumua send --prepared`, and what measures a
 //! model. Probabilities, refusals and evidence are the same to the bit.
 #![expect(clippy::unwrap_used, reason = "helpers of tests")]
 
@@ -155,7 +155,7 @@ fn again(judge: &Judge) -> Model {
     judge.path.map_or_else(|| Judge::shipped().model, |path| Model::open(Path::new(path)).unwrap())
 }
 
-/// The box, in both forms of an image, and `host predict` draw the evidence of [`Model::judge`].
+/// The box, in both forms of an image, and `pumua predict` draw the evidence of [`Model::judge`].
 fn check_evidence(judge: &Judge, images: &[PathBuf], expected: &[Answer]) {
     let card = judge.model.card();
     let study = ExamId::default;
@@ -195,7 +195,7 @@ fn check_evidence(judge: &Judge, images: &[PathBuf], expected: &[Answer]) {
     }
 }
 
-/// The picture that `host predict` draws is the radiograph, not enlarged, with this evidence over it.
+/// The picture that `pumua predict` draws is the radiograph, not enlarged, with this evidence over it.
 fn check_heatmap(judge: &Judge, path: &Path, judgement: &Judgement, size: [u32; 2]) {
     let evidence: Evidence = judgement.evidence(judge.model.card(), size).unwrap();
     let folder = tempfile::tempdir().unwrap();
@@ -213,7 +213,7 @@ fn check_heatmap(judge: &Judge, path: &Path, judgement: &Judgement, size: [u32; 
     }
 }
 
-/// The refusals of `host evaluate --refusals` are those of `host predict`, of all files but those that cannot be seen any more
+/// The refusals of `pumua evaluate --refusals` are those of `pumua predict`, of all files but those that cannot be seen any more
 /// to be in colour or a strip once they are prepared.
 fn check_refusals(folder: &Path, images: &[PathBuf], answers: &[Answer], model: &Model) {
     let data = Dataset::load(folder, &model.card().behaviour.contract).unwrap();

@@ -138,9 +138,9 @@ fn a_second_box_and_a_foreign_file_are_turned_away() {
     let (_journal, _) = Journal::open(&path).unwrap();
     assert!(matches!(Journal::open(&path), Err(JournalError::InUse(_))));
     let other = folder.path().join("letter");
-    std::fs::write(&other, "Dear reader, this is no journal").unwrap();
+    std::fs::write(&other, "Dear reader, this is not a journal").unwrap();
     assert!(matches!(Journal::open(&other), Err(JournalError::Foreign(_))));
-    assert_eq!(std::fs::read_to_string(&other).unwrap(), "Dear reader, this is no journal");
+    assert_eq!(std::fs::read_to_string(&other).unwrap(), "Dear reader, this is not a journal");
 }
 
 #[test]

@@ -40,7 +40,7 @@ pub(super) static WORDS: Words = Words {
     code: "Code",
     refusal: |refusal| refusal.to_string(),
     fault: |fault| fault.to_string(),
-    line_lost: "the connection to the computer is lost: plug the cable in again; the box goes on by itself",
+    line_lost: "the connection to the computer is lost: plug the cable in again; the box continues by itself",
     restart: "Correct this and start the box again.",
     history: "PAST RESULTS",
     no_results: "No results yet",

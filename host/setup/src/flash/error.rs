@@ -17,7 +17,7 @@ pub enum FlashError {
         source: io::Error,
     },
     /// The image is a folder, a device or a pipe.
-    #[error("{path} is no file: name the image first and the medium after it", path = path.display())]
+    #[error("{path} is not a file: name the image first, then the medium", path = path.display())]
     ImageKind {
         /// What was named.
         path: PathBuf,
@@ -37,7 +37,7 @@ pub enum FlashError {
         source: io::Error,
     },
     /// It is not an image of a memory card of the box.
-    #[error("{path} is no image of a box: {reason}: name a file made by `pumua image`", path = path.display())]
+    #[error("{path} is not an image of a box ({reason}): name a file made by `pumua image`", path = path.display())]
     ImageUnlike {
         /// The image.
         path: PathBuf,
@@ -59,7 +59,7 @@ pub enum FlashError {
     #[error("the image lies on the very medium that it is to overwrite: copy it to another place first")]
     ImageOnMedium,
     /// There is nothing of that name.
-    #[error("there is no {path}: name none, and the media that are seen are listed", path = path.display())]
+    #[error("there is no {path}: leave it out to list the media", path = path.display())]
     Absent {
         /// The medium.
         path: PathBuf,
@@ -73,7 +73,7 @@ pub enum FlashError {
         source: io::Error,
     },
     /// It is a folder, a serial port or the like.
-    #[error("{path} is no disk: name none, and the media that are seen are listed", path = path.display())]
+    #[error("{path} is not a disk: leave it out to list the media", path = path.display())]
     NotADisk {
         /// What was named.
         path: PathBuf,
@@ -117,13 +117,13 @@ pub enum FlashError {
         bytes: u32,
     },
     /// A file where a disk is expected.
-    #[error("{path} is a file, not a disk: `--allow file` overwrites it all the same, for an emulator", path = path.display())]
+    #[error("{path} is a file, not a disk: `--allow file` overwrites it anyway, for an emulator", path = path.display())]
     File {
         /// The file.
         path: PathBuf,
     },
     /// Something on it is in use as a file system.
-    #[error("{part} is mounted at {place}: unmount it first; `--allow mounted` overwrites it all the same")]
+    #[error("{part} is mounted at {place}: unmount it first; `--allow mounted` overwrites it anyway")]
     Mounted {
         /// The partition or the disk.
         part: String,
@@ -153,14 +153,14 @@ pub enum FlashError {
         holder: String,
     },
     /// It is built in.
-    #[error("{name} is no removable medium: check the name; `--allow non-removable` overwrites it all the same")]
+    #[error("{name} is not a removable medium: check the name; `--allow non-removable` overwrites it anyway")]
     NonRemovable {
         /// The disk.
         name: String,
     },
     /// It is larger than a memory card of the box would be.
     #[error(
-        "{name} has {gigabytes} GB, more than a memory card is expected to: check the name; `--allow large` overwrites it all the same"
+        "{name} has {gigabytes} GB, more than a memory card is expected to: check the name; `--allow large` overwrites it anyway"
     )]
     Large {
         /// The disk.

@@ -58,7 +58,7 @@ fn read_one(path: &Path) -> Result<Vec<u8>, BuildError> {
     match &bytes[..] {
         [] => wrong("it is empty"),
         [b'<' | b'{', ..] => wrong("it is a web page"),
-        bytes if is_program && !bytes.starts_with(b"\x7fELF") => wrong("it is no ELF file"),
+        bytes if is_program && !bytes.starts_with(b"\x7fELF") => wrong("it is not an ELF file"),
         _ => Ok(bytes),
     }
 }

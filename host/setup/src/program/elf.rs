@@ -19,7 +19,7 @@ const INTERPRETER: u32 = 3;
 pub fn check(program: &[u8]) -> Result<(), NotForTheBox> {
     let wrong = |reason| Err(NotForTheBox(reason));
     if !program.starts_with(b"\x7fELF\x02\x01") {
-        return wrong("it is no 64-bit ELF file");
+        return wrong("it is not a 64-bit ELF file");
     }
     if program.get(18..20) != Some(&AARCH64) {
         return wrong("it is for another processor");
@@ -66,7 +66,7 @@ mod tests {
         assert_eq!(check(&elf(183, &[1, 3])), Err(NotForTheBox("it needs libraries")));
         assert!(matches!(check(&elf(183, &[1])[..70]), Ok(())), "its headers are there");
         assert_eq!(check(&elf(183, &[1])[..66]), Err(NotForTheBox("it is cut short")));
-        assert_eq!(check(b"#!/bin/sh"), Err(NotForTheBox("it is no 64-bit ELF file")));
+        assert_eq!(check(b"#!/bin/sh"), Err(NotForTheBox("it is not a 64-bit ELF file")));
         let mut far = elf(183, &[1]);
         far[32..40].fill(0xff);
         assert_eq!(check(&far), Err(NotForTheBox("it is cut short")));

@@ -131,9 +131,8 @@ fn mounted_medium_is_refused_unless_that_is_allowed() {
     ] {
         let machine = Machine::new();
         machine.put("proc/self/mountinfo", line);
-        let words = format!(
-            "{part} is mounted at /media/a card: unmount it first; `--allow mounted` overwrites it all the same"
-        );
+        let words =
+            format!("{part} is mounted at /media/a card: unmount it first; `--allow mounted` overwrites it anyway");
         assert_eq!(machine.refusal(&[Danger::NonRemovable, Danger::Large]), words);
         machine.sdb().may_be_overwritten(&[Danger::Mounted]).unwrap();
     }
