@@ -35,7 +35,7 @@ fn main() -> ExitCode {
     let unreadable =
         |name: &OsString, value: &OsString| name.to_string_lossy().starts_with("PUMUA_") && value.to_str().is_none();
     if let Some((name, _)) = std::env::vars_os().find(|(name, value)| unreadable(name, value)) {
-        return fail(USAGE, &anyhow!("the environment variable {} is not UTF-8: set it anew", name.display()));
+        return fail(USAGE, &anyhow!("the environment variable {} is not UTF-8: set it again", name.display()));
     }
     let settings = match Flags::parse().resolve(|name| std::env::var(name).ok()) {
         Ok(settings) => settings,

@@ -85,7 +85,7 @@ pub(super) struct Layer {
     pub(super) keys: Option<bool>,
 }
 
-// What these flags may be is said where it is defined; help that names it is made from there.
+// The values of these flags are listed where they are defined; help that names them is made from there.
 
 fn config_help() -> String {
     format!("Configuration file [env: PUMUA_CONFIG] [default: {INSTALLED_SETTINGS} if it exists]")

@@ -3,7 +3,7 @@
 //! The kernel starts it as `/init` of an initial file system that holds only it and drivers. It mounts what it needs, loads
 //! the drivers, opens the screen, finds both partitions of the memory card by their labels, and starts itself again as a
 //! worker, which is the box as anywhere else. Then it stays: it starts a worker that has died again, ends one that hangs,
-//! and feeds the hardware's watchdog, so that a box that hangs altogether starts anew. The boot partition is mounted
+//! and feeds the hardware's watchdog, so that a box that hangs altogether starts again. The boot partition is mounted
 //! read-only: nothing is ever written there.
 
 mod drivers;
@@ -46,7 +46,7 @@ pub fn is_first_process() -> bool {
     std::process::id() == 1 && std::env::args_os().next().is_some_and(|name| name == INIT)
 }
 
-/// Tells on the screen why a worker cannot start that has not opened the screen yet.
+/// Shows on the screen why a worker cannot start that has not opened the screen yet.
 pub fn show_failure(error: &str) {
     Screen::default().show(View::Error(Trouble::Failed(error.to_owned())));
 }

@@ -178,7 +178,7 @@ fn tell_memory(worker: Pid, told: u64) -> u64 {
     }
 }
 
-/// Tells of every sign of life, until the worker closes its end.
+/// Reports every sign of life, until the worker closes its end.
 fn listen(mut stdout: impl Read + Send + 'static) -> Receiver<()> {
     let (sender, receiver) = channel();
     thread::spawn(move || {
@@ -188,7 +188,7 @@ fn listen(mut stdout: impl Read + Send + 'static) -> Receiver<()> {
     receiver
 }
 
-/// Takes note of every process that has ended, also of orphans, which the kernel hands to the first process. Tells how
+/// Takes note of every process that has ended, also of orphans, which the kernel hands to the first process. Returns how
 /// `worker` ended if it is among them.
 fn reap(worker: Pid) -> io::Result<Option<String>> {
     while let Some((pid, status)) = wait(WaitOptions::NOHANG)? {

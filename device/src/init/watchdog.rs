@@ -24,7 +24,7 @@ impl Watchdog {
         }
     }
 
-    /// Tells it that all is well.
+    /// Feeds it.
     pub(super) fn feed(&mut self) {
         if let Some(file) = &mut self.0 {
             // Any byte but `V`, which would switch it off. Should it fail, the watchdog does what it is for.

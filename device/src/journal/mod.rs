@@ -39,7 +39,7 @@
 //! a verdict that somebody has written down must never be found to be another child's. That file is made before the damaged
 //! one is repaired, so that a loss of power hides nothing. Only a file that has also become shorter does.
 //!
-//! Wrong opening bytes are damage as well, and entries behind them are kept: one bit must not end a box that nobody can
+//! Wrong opening bytes are damage as well, and entries after them are kept: one bit must not end a box that nobody can
 //! get at. Only the file `NAME` may be something else that somebody has named by mistake. If its opening is wrong, no entry
 //! follows, and no file `NAME.N` shows that it belongs to a journal, nothing is touched, and the box says so and ends.
 //!
@@ -102,7 +102,7 @@ pub enum JournalError {
 /// What was done to a file of a journal when it was opened.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Repair {
-    /// So many bytes of an unfinished entry were removed.
+    /// This many bytes of an unfinished entry were removed.
     Truncated {
         /// Bytes removed.
         bytes: u64,
@@ -248,7 +248,7 @@ impl Journal {
         }
     }
 
-    /// Goes on in another file, whose first result has a number, and which begins with a number of starts.
+    /// Continues in another file, whose first result has a number, and which begins with a number of starts.
     fn rotate(&mut self, next: u64, boot: u32) -> Result<(), JournalError> {
         let replaces = self.last.first() == next;
         while !replaces && self.full.len() + 2 > self.limits.files && !self.full.is_empty() {

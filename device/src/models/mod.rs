@@ -17,7 +17,7 @@
 //! worse than the previous one.
 //!
 //! At the start the current model is tried, then the previous one, then the one of the settings. A file that is damaged or
-//! cannot be run is kept aside with `.rejected` behind its name; one that cannot be read now, or only lacks the profile of
+//! cannot be run is kept aside with `.rejected` after its name; one that cannot be read now, or only lacks the profile of
 //! the settings, stays. An installed model wins over that of the settings until the folder is removed.
 
 use std::{
@@ -103,7 +103,10 @@ impl Models {
                 Ok(None) => continue,
                 Ok(Some(model)) => {
                     let name = &model.card().name;
-                    crate::say(format_args!("{} goes before the model of the settings: {name}", path.display()));
+                    crate::say(format_args!(
+                        "{} takes precedence over the model of the settings: {name}",
+                        path.display()
+                    ));
                     self.current = path.ends_with(CURRENT);
                     return Some(model);
                 }

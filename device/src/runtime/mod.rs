@@ -326,7 +326,7 @@ impl<'a> Runtime<'a> {
         }
     }
 
-    /// The first result from a number on that can be read: one that cannot keeps nobody from those behind it. A card that
+    /// The first result from a number on that can be read: one that cannot be read does not hide those after it. A card that
     /// gives none for a while is not asked further.
     fn record(&self, mut number: u64) -> Result<Option<ResultRecord>, Fault> {
         let start = Instant::now();

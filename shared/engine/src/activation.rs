@@ -157,7 +157,7 @@ impl Head {
         Seen { features, map: ActivationMap { rows, columns, values, bias, grid } }
     }
 
-    /// The same from the last map as one plane after the other. `None` if it has not as many values.
+    /// The same from the last map as one plane after the other. `None` if the number of values differs.
     pub(crate) fn see_planes(&self, map: &[f32]) -> Option<Seen> {
         let Self { rows, columns, .. } = *self;
         let fits = map.len() == rows * columns * self.weights.len();

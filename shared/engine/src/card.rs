@@ -41,7 +41,7 @@ pub struct Behaviour {
     pub point: OperatingPoint,
     /// The operating points to choose from; `point` is one of them. Files of recipes that only have a threshold have none.
     pub points: Option<OperatingPoints>,
-    /// Tells bacterial from viral pneumonia; on no screen as long as it is below the bar of `docs/model/subtypes.md`.
+    /// Distinguishes bacterial from viral pneumonia; on no screen as long as it is below the bar of `docs/model/subtypes.md`.
     pub subtypes: Option<Subtypes>,
     /// What the output near 0 and near 1 stands for.
     pub labels: [String; 2],

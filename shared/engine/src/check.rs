@@ -283,7 +283,7 @@ fn check_quantization(node: &NodeProto, constants: &HashMap<&str, &TensorProto>)
             return Err("its weights are not an int8 constant");
         }
         if scales != 1 && channels(weights).copied() != i64::try_from(scales).ok() {
-            return Err("it has not one weight scale per output channel");
+            return Err("it does not have one weight scale per output channel");
         }
         if node.input.len() == 9 && !matches!(values(8), Some(Values::I32(_))) {
             return Err("its bias is not an int32 constant");

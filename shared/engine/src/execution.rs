@@ -23,7 +23,7 @@ pub enum Execution {
         /// Number of layers.
         layers: usize,
     },
-    /// Quantized, but of a form that is not fused: tract runs it, slower, and to the same logits but for layers in f32.
+    /// Quantized, but of a form that is not fused: tract runs it, slower, and to the same logits except for layers in f32.
     Tract {
         /// Why.
         reason: Unfused,
@@ -34,7 +34,7 @@ pub enum Execution {
     },
     /// In f32, by tract.
     Float {
-        /// True if tensors are quantized in between all the same: nothing is gained from that.
+        /// True if tensors are still quantized in between: nothing is gained from that.
         quantized: bool,
     },
 }

@@ -16,7 +16,7 @@
 //!   [`Prepared::admit`] continues with step 3;
 //! - the host that prepares it takes steps 1 to 3 without the card, which is on the box;
 //! - anyone who measures models wants the answer to a refused radiograph as well: [`Prepared::of_any`] and
-//!   [`Prepared::admit_any`] note the first refusal, the [`Judgement`] reports it, and the score is there all the same.
+//!   [`Prepared::admit_any`] note the first refusal, the [`Judgement`] reports it, and the score is there anyway.
 //!   What was prepared once can be shown to several models;
 //! - anyone who compares answers with the truth wants them for every radiograph of a data set, whatever a guard says:
 //!   [`Input::unguarded`].

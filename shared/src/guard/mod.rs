@@ -224,7 +224,7 @@ pub fn contrast_and_mean(input: &[u8]) -> (u8, u8) {
 }
 
 /// A picture from afar: the exact means of 16 × 16 cells, less their mean, in 64ths of their standard deviation. All
-/// zero where there is no contrast. Brightness and contrast of the picture do not change it but for rounding.
+/// zero where there is no contrast. Brightness and contrast of the picture do not change it except for rounding.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct View([i16; AREA]);
 
@@ -279,7 +279,7 @@ impl View {
 pub struct Weights(pub Vec<i8>);
 
 impl Weights {
-    /// The weights nearest to some real numbers but for a factor, which is given as well: `real = factor · weight`.
+    /// The weights nearest to some real numbers except for a factor, which is given as well: `real = factor · weight`.
     pub fn of(values: &[f64]) -> (Self, f64) {
         let largest = values.iter().fold(0.0_f64, |largest, value| largest.max(value.abs()));
         let factor = if largest > 0.0 { largest / 127.0 } else { 1.0 };

@@ -66,7 +66,7 @@ pub enum HostEvent {
     Installed(Installed),
     /// The box keeps the model that it has.
     ModelRefused(ModelRefusal),
-    /// The image or update has been given up. An update that was complete may have been carried out all the same.
+    /// The image or update has been given up. An update that was complete may have been carried out anyway.
     Cancelled,
     /// The question is answered.
     Answer(Answer),

@@ -19,7 +19,7 @@ pub const ANSWER_WITHIN_MS: u64 = 60_000;
 pub(super) const ACK_DELAY_MS: u64 = 100;
 /// This many messages are acknowledged at once.
 pub(super) const ACK_EVERY: u8 = 4;
-/// So many messages in flight are few.
+/// This many messages in flight, or fewer, are few.
 pub(super) const FEW: usize = 2;
 /// A message is lost once one that was transmitted this many frames later has arrived.
 pub(super) const REORDERING: u64 = 2;

@@ -50,7 +50,7 @@ static QUIET: Once = Once::new();
 
 fuzz_target!(|bytes: &[u8]| {
     // The engine turns tract's panics into errors; libFuzzer's hook would end the process before that. Panics that leave
-    // this function end it all the same.
+    // this function still end it.
     QUIET.call_once(|| panic::set_hook(Box::new(|_| ())));
     let outcomes: Vec<_> = Kernels::available().map(|kernels| (kernels, outcome(bytes, kernels))).collect();
     assert!(outcomes.windows(2).all(|pair| pair[0].1 == pair[1].1), "{outcomes:?}");

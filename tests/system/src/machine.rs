@@ -129,7 +129,7 @@ impl Card {
     }
 
     /// Starts a generic machine with a card and a guest, if the guest's files are there. A machine that resets itself starts
-    /// anew.
+    /// again.
     pub fn start_with(&self, guest: Guest, disk: &Path) -> Result<Option<Machine>> {
         let Some(folder) = named("PUMUA_TEST_GUEST") else {
             skip("guest for emulated machines: PUMUA_TEST_GUEST names the folder of its files");

@@ -196,7 +196,7 @@ impl<'a> Layout<'a> {
         Area { left: margin, top, width: width - 2.0 * margin, height: bottom - top }
     }
 
-    /// The warning of a synthetic model. Tells where it ends.
+    /// The warning of a synthetic model. Returns where it ends.
     fn banner(&mut self) -> f32 {
         let warning = self.words().synthetic;
         let (width, height, margin, side) = (self.size.width as f32, self.px(38.0), self.px(24.0), self.px(26.0));
@@ -210,7 +210,7 @@ impl<'a> Layout<'a> {
     }
 
     /// The disclaimer, in two lines where one is too narrow for it, and the model beside it, or below it if stacked.
-    /// Tells where that begins.
+    /// Returns where that begins.
     fn foot(&mut self, identity: &Identity) -> f32 {
         let words = self.words();
         let (disclaimer, small) = (self.regular(15.0, QUIET), self.regular(11.0, QUIET));

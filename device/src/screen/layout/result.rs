@@ -47,7 +47,7 @@ impl<'a> Layout<'a> {
         self.labels(side, record);
     }
 
-    /// The word as large as the column allows, below it the symbol and the meaning. Tells where that ends.
+    /// The word as large as the column allows, below it the symbol and the meaning. Returns where that ends.
     fn verdict(&mut self, side: Area, verdict: Verdict) -> f32 {
         let notice = (self.words().verdict)(verdict);
         let (symbol, colour) = look(verdict);
@@ -79,7 +79,7 @@ impl<'a> Layout<'a> {
         self.px(50.0).max(self.least())
     }
 
-    /// The probability in figures and on its scale, and where that changes the verdict. Tells where the text ends.
+    /// The probability in figures and on its scale, and where that changes the verdict. Returns where the text ends.
     fn probability(&mut self, side: Area, record: &ResultRecord) -> f32 {
         let words = self.words();
         let baseline = side.top + self.px(56.0);

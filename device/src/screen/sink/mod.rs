@@ -172,7 +172,7 @@ impl Framebuffer {
             let source = io::Error::new(io::ErrorKind::InvalidData, format!("a stride of {stride} bytes is too short"));
             return Err(SinkError::Geometry { path: geometry.join("stride"), source });
         }
-        // Some drivers (virtio-gpu) show nothing until their mode is set, be it to the same one.
+        // Some drivers (virtio-gpu) show nothing until their mode is set, even to the same one.
         let _ = std::fs::write(geometry.join("bits_per_pixel"), (8 * format.bytes()).to_string());
         let file = OpenOptions::new().write(true).open(device);
         let file = file.map_err(|source| SinkError::Write { path: device.to_owned(), source })?;

@@ -56,7 +56,7 @@ pub enum FlashError {
         source: Box<FlashError>,
     },
     /// The image lies on the medium, or is the medium.
-    #[error("the image lies on the very medium that it is to overwrite: copy it to another place first")]
+    #[error("the image is on the medium that it is to overwrite: copy it to another place first")]
     ImageOnMedium,
     /// There is nothing of that name.
     #[error("there is no {path}: leave it out to list the media", path = path.display())]

@@ -52,7 +52,7 @@ pub enum Access<'a> {
 /// is overwritten in spite of what is mounted there, this holds for its other partitions.
 #[derive(Debug)]
 pub struct Target {
-    /// Before the medium: what is closed last is what the system looks at anew.
+    /// Before the medium: what is closed last is what the system looks at again.
     _held: Vec<File>,
     medium: File,
     metadata: Metadata,

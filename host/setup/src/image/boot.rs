@@ -9,7 +9,7 @@ use super::BuildError;
 
 /// Enough clusters for FAT32, which the first stage of a Raspberry Pi wants, and few enough that they are read quickly.
 const CLUSTER: u32 = 1024;
-/// Tells this file system from others; any fixed number serves.
+/// Distinguishes this file system from others; any fixed number serves.
 const SERIAL: u32 = 0x5075_6d75;
 
 /// All times are the first that the format knows.

@@ -15,7 +15,7 @@ const MAX_WEIGHTS: usize = 64 * 1024 * 1024;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum LayerError {
     /// weights, biases or multipliers are not as many as the layer's dimensions say
-    #[error("a layer has not as many weights, biases and multipliers as its dimensions say")]
+    #[error("the weights, biases or multipliers of a layer are not as many as its dimensions say")]
     Parameters,
     /// a scale or multiplier is not finite or not positive
     #[error("a scale, or a multiplier made of scales, is not finite or not positive")]
@@ -77,7 +77,7 @@ pub struct Filters {
     pub multipliers: Vec<f32>,
     /// True if a ReLU follows.
     pub relu: bool,
-    /// True if the input may have negative values. Where this is false and the input has some all the same, the output is
+    /// True if the input may have negative values. Where this is false and the input still has some, the output is
     /// unspecified.
     pub signed_input: bool,
 }

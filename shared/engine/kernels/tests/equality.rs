@@ -33,7 +33,7 @@ fn take(layout: Layout, buffer: &[i8]) -> Vec<i8> {
 
 fn run(kernels: Kernels, layer: &Layer, shape: Shape, inputs: &[Vec<i8>], extra: Border) -> Vec<i8> {
     let needed = layer.border(shape).expect("a layer");
-    // Mostly nothing is left over on the right and below: there a sanitizer sees what reads too far.
+    // Usually nothing is left over on the right and below: there a sanitizer sees what reads too far.
     let spare = if extra.bottom > 2 { extra } else { Border::default() };
     let widened = Border {
         top: needed.top + extra.top,

@@ -4,7 +4,7 @@ use alloc::{vec, vec::Vec};
 
 use super::Random;
 
-/// How bad a line is. Probabilities are per frame written, but for `corruption`, which is per byte.
+/// How bad a line is. Probabilities are per frame written, except for `corruption`, which is per byte.
 #[derive(Clone, Copy, Default)]
 pub(super) struct Faults {
     pub(super) corruption: f64,
