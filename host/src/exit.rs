@@ -21,7 +21,7 @@ pub enum Exit {
     Refused = 3,
     /// 4: no serial port or no box answers.
     Unreachable = 4,
-    /// 5: host and box do not understand each other.
+    /// 5: protocol mismatch between host and box.
     Protocol = 5,
     /// 6: the box reports a fault of its own.
     Box = 6,

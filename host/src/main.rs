@@ -24,9 +24,9 @@ Exit codes:
   0    done (whatever the verdict)
   1    failed, the message says why
   2    the command line cannot be understood
-  3    at least one image was refused, or a model
+  3    an image or a model was refused
   4    no serial port, or no box answers
-  5    host and box do not understand each other
+  5    protocol mismatch between host and box
   6    the box reports a fault of its own
   130  stopped by Ctrl-C; what was done is kept";
 
@@ -34,33 +34,33 @@ Exit codes:
 enum Command {
     /// Train a model, quantize it, evaluate both and write a report
     Train(train::Options),
-    /// Run the experiments of the study and those that it left open, and report on them
+    /// Run the experiments of the study and its open questions, and report on them
     Study(study::Options),
     /// Draw synthetic radiographs to try things with
     Synthetic(synthetic::Options),
-    /// Show what augmentation makes of a radiograph
+    /// Show what augmentation does to a radiograph
     Augment(augment::Options),
     /// Make an int8 ONNX file from a float one
     Quantize(quantize::Options),
     /// Measure a model on labelled radiographs
     Evaluate(evaluate::Options),
-    /// Measure how far a model's answers hold when radiographs come in another form
+    /// Measure how stable a model's answers are when radiographs are changed
     Robustness(robustness::Options),
     /// Judge radiograph files with the engine of the box
     Predict(predict::Options),
     /// Send radiographs to the box and print its verdicts
     Send(send::Options),
-    /// Say what the box is
+    /// Show the box's version, model and counters
     Info(info::Options),
     /// Read the results that the box has stored
     Results(results::Options),
     /// Fetch the picture on the screen of the box
     Screenshot(screenshot::Options),
-    /// Send another model to the box, which judges by it from then on
+    /// Replace the model on the box
     Update(update::Options),
     /// Make the image of the memory card of a box
     Image(image::Options),
-    /// Make a Debian package of the box for a Raspberry Pi OS that runs already
+    /// Make a Debian package of the box for an existing Raspberry Pi OS
     Package(package::Options),
     /// Write the image of a box to a memory card and read it back
     Flash(flash::Options),
@@ -98,7 +98,7 @@ fn main() -> ExitCode {
 fn described(error: &anyhow::Error) -> String {
     // Of all errors, only those of writing to stdout come without a context.
     if error.downcast_ref::<io::Error>().is_some_and(|e| e.kind() == io::ErrorKind::BrokenPipe) {
-        return "what reads the output has ended before everything was written".to_owned();
+        return "the program that reads the output ended before everything was written".to_owned();
     }
     error.chain().skip(1).fold(error.to_string(), |text, cause| {
         let cause = cause.to_string();

@@ -91,7 +91,7 @@ fn metrics(out: &Path, name: &str) -> String {
     fs::read_to_string(out.join("runs").join(name).join("seed-1/metrics.csv")).unwrap()
 }
 
-/// What a run came to, less the time that it took.
+/// The figures of a run, less the time that it took.
 fn outcome(out: &Path, name: &str) -> Value {
     let text = fs::read_to_string(out.join("runs").join(name).join("seed-1/result.json")).unwrap();
     let mut record: Value = serde_json::from_str(&text).unwrap();
@@ -192,14 +192,14 @@ fn finished_runs_are_repeated_only_if_their_recipe_changed() {
 #[test]
 fn what_cannot_be_done_is_told() {
     let study = Study::new();
-    let told = |more: &[&str], expected: &str| {
+    let fails_with = |more: &[&str], expected: &str| {
         let output = study.run("refused", more);
         assert_eq!(output.status.code(), Some(1));
         assert!(words(&output).contains(expected), "{}", words(&output));
     };
-    told(&["--only", "sorcery"], "no experiment and no group `sorcery`");
-    told(&["--recipes", "/nowhere.toml"], "cannot read /nowhere.toml");
-    told(&["--resume"], "holds no study to go on with");
+    fails_with(&["--only", "sorcery"], "no experiment and no group `sorcery`");
+    fails_with(&["--recipes", "/nowhere.toml"], "cannot read /nowhere.toml");
+    fails_with(&["--resume"], "does not hold a study to continue");
     let output = study.run_on(&["--data", "/nowhere"], "refused", &[]);
     assert_eq!(output.status.code(), Some(1));
     assert!(words(&output).contains("cannot read /nowhere"), "{}", words(&output));
@@ -210,10 +210,10 @@ fn what_cannot_be_done_is_told() {
         (PLAN.replace("name = \"tiny-wild\"", "name = \"../escape\""), "the name `../escape` must be"),
         (PLAN.replace("side = 32", "side = 20"), "too small for this network"),
         (PLAN.replace("zoom = 0.1", "zoom = 2.0"), "zoom"),
-        ("[[experiment]".to_owned(), "is no plan of experiments"),
+        ("[[experiment]".to_owned(), "is not a file of recipes"),
     ] {
         fs::write(study.out("plan.toml"), change).unwrap();
-        told(&["--list"], expected);
+        fails_with(&["--list"], expected);
     }
     assert!(!study.out("refused").exists());
 }

@@ -1,4 +1,4 @@
-//! Files: reading within limits; writing so that a reader, or whoever comes after a crash, sees the old content or the
+//! Files: reading within limits; writing so that a reader, or anyone who comes after a crash, sees the old content or the
 //! new one.
 
 use std::{
@@ -42,8 +42,8 @@ pub fn read_radiograph(path: &Path) -> Result<Vec<u8>, ReadError> {
     if bytes.len() as u64 > limit { Err(ReadError::Refused(Refusal::TooManyBytes)) } else { Ok(bytes) }
 }
 
-/// Reads a file up to one byte over a limit, so that its being too large shows: a device could go on for ever. A named
-/// pipe is an error, because opening it waits for whoever writes to it.
+/// Reads a file up to one byte over a limit, so that its being too large shows: a device could continue for ever. A named
+/// pipe is an error, because opening it waits for a writer.
 pub fn read_a_little_over(path: &Path, limit: u64) -> io::Result<Vec<u8>> {
     if fs::metadata(path)?.file_type().is_fifo() {
         return Err(io::Error::new(io::ErrorKind::InvalidInput, "it is a pipe"));

@@ -3,7 +3,7 @@
 //! One file for each combination of files and input contract, named by the digest of both:
 //! `magic | key | one u16 for each file (0: decoded, else the code of its refusal) | pixels | SHA-256 of all before`,
 //! numbers little-endian. A file that is not exactly this is ignored and written again. The key holds the version of this
-//! program: whoever changes decoding or preprocessing within a version changes [`MAGIC`], too.
+//! program: anyone who changes decoding or preprocessing within a version changes [`MAGIC`], too.
 
 use std::{
     fs, io,

@@ -1,4 +1,4 @@
-//! The files themselves, for whoever needs more of a radiograph than the model's input.
+//! The files themselves, for code that needs more of a radiograph than the model's input.
 
 use std::{collections::BTreeMap, path::Path};
 

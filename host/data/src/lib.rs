@@ -53,7 +53,7 @@ impl fmt::Display for Label {
     }
 }
 
-/// What caused a pneumonia, as file names tell it.
+/// What caused a pneumonia, as file names give it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Subtype {
@@ -102,9 +102,9 @@ pub struct Sample {
     pub name: String,
     /// The truth.
     pub label: Label,
-    /// The kind of pneumonia, where the file name tells it.
+    /// The kind of pneumonia, where the file name gives it.
     pub subtype: Option<Subtype>,
-    /// Radiographs with equal text are of the same patient, as far as file names tell.
+    /// Radiographs with equal text are of the same patient, as far as file names show.
     pub patient: String,
     /// The publishers' part, if the folders have one.
     pub official: Option<Part>,
@@ -126,7 +126,7 @@ pub struct Skipped {
 /// Why a file was left out.
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
 pub enum SkipReason {
-    /// the file is no radiograph that can be judged
+    /// the file is not a radiograph that can be judged
     #[error("{0}")]
     Refused(Refusal),
     /// the file cannot be read
@@ -179,10 +179,8 @@ pub enum DataError {
         /// Why.
         source: std::io::Error,
     },
-    /// the file is no ZIP archive
-    #[error(
-        "{path} is no ZIP archive that can be read ({reason}): download it again, or unpack it and name the folder"
-    )]
+    /// the file is not a ZIP archive
+    #[error("{path} is not a readable ZIP archive ({reason}): download it again, or unpack it and name the folder")]
     Zip {
         /// The file.
         path: PathBuf,
@@ -231,7 +229,7 @@ impl Dataset {
         self.samples.iter().filter(|s| s.label == label).count()
     }
 
-    /// Checks that there is something to tell apart.
+    /// Checks that there is something to distinguish.
     pub fn require_both_labels(&self) -> Result<(), DataError> {
         match Label::ALL.into_iter().find(|&label| self.count(label) == 0) {
             Some(missing) => Err(DataError::OneClass { missing }),

@@ -1,4 +1,4 @@
-//! What the path of a radiograph tells: label, official part, patient, kind of pneumonia.
+//! What the path of a radiograph says: label, official part, patient, kind of pneumonia.
 //!
 //! File names of the published data: `personN_bacteria_M.jpeg`, `personN_virus_M.jpeg`, `IM-NNNN-MMMM.jpeg`,
 //! `NORMAL2-IM-NNNN-MMMM.jpeg` and, in its later edition, `BACTERIA-N-M.jpeg`, `VIRUS-N-M.jpeg`, `NORMAL-N-M.jpeg`.
@@ -19,7 +19,7 @@ pub(super) fn is_synthetic(name: &str) -> bool {
     file_name(name).starts_with(SYNTHETIC)
 }
 
-/// What a path tells.
+/// What a path says.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Place {
     /// Folders above the official part or, without one, above the label.
@@ -30,7 +30,7 @@ pub(super) struct Place {
     pub(super) official: Option<Part>,
 }
 
-/// Finds label and official part among the folders of `path` (separated by `/`). `None` for what is no labelled file:
+/// Finds label and official part among the folders of `path` (separated by `/`). `None` for what is not a labelled file:
 /// other folders, hidden files, and the copies of metadata that macOS puts into archives.
 pub(super) fn place(path: &str) -> Option<Place> {
     let components: Vec<&str> = path.split('/').filter(|c| !c.is_empty() && *c != ".").collect();
@@ -50,7 +50,7 @@ pub(super) fn place(path: &str) -> Option<Place> {
     Some(Place { prefix: components[..start].join("/"), rest: components[start..].join("/"), label, official })
 }
 
-/// The patient of a radiograph. A file whose name tells none is a patient of its own.
+/// The patient of a radiograph. A file whose name gives none counts as its own patient.
 pub(super) fn patient(name: &str, official: Option<Part>) -> String {
     // The publishers' later `val` folder was taken out of `train`; the two count their patients together.
     let folder = match official {
@@ -73,7 +73,7 @@ fn patient_in_file_name(file: &str) -> Option<&str> {
     })
 }
 
-/// The kind of pneumonia that a file name tells.
+/// The kind of pneumonia that a file name gives.
 pub(super) fn subtype(name: &str) -> Option<Subtype> {
     let file = file_name(name).to_ascii_lowercase();
     if file.contains("_bacteria_") || file.starts_with("bacteria-") {

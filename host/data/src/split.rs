@@ -1,4 +1,4 @@
-//! Dealing radiographs out: train, validation, test.
+//! Splitting radiographs into train, validation and test.
 
 use std::{collections::BTreeMap, fmt, path::Path};
 
@@ -18,12 +18,12 @@ const SMALL_VALIDATION: usize = 100;
 /// Folds of the cross-validation.
 pub const FOLDS: u64 = 5;
 
-/// How radiographs are dealt out.
+/// How radiographs are split.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ValueEnum)]
 #[serde(rename_all = "kebab-case")]
 pub enum SplitKind {
-    /// File by file, 70/15/15 within each label, as the study did: other images of the patients who are tested on are
-    /// learned from
+    /// File by file, 70/15/15 within each label, as the study did: a patient can be in both training and
+    /// test
     Study,
     /// Patient by patient: the test part holds those whose names have a digest in the lowest 15 %, whatever the seed; of
     /// the others the seed puts 15 % of all within each label into validation. The publishers' test/ is left out
@@ -38,7 +38,7 @@ pub enum SplitKind {
 }
 
 impl SplitKind {
-    /// How the data of a model were dealt out, as its card tells it.
+    /// How the data of a model were split, as its card names it.
     pub fn of_card(card: &ModelCard) -> Option<Self> {
         Self::from_str(&card.provenance.split, false).ok()
     }
@@ -69,11 +69,11 @@ pub struct Split {
     pub test: Vec<usize>,
 }
 
-/// Data that cannot be dealt out.
+/// Data that cannot be split.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum SplitError {
     /// the publishers' folder is not there
-    #[error("the data have no {0}/ folder: use the split `patient` or `study`, which deal the images out anew")]
+    #[error("the data have no {0}/ folder: use the split `patient` or `study`, which split the images anew")]
     NoFolder(&'static str),
     /// a part lacks a label
     #[error(
@@ -88,7 +88,7 @@ pub enum SplitError {
 }
 
 impl Split {
-    /// Deals the radiographs out. The same data, kind and seed give the same split.
+    /// Splits the radiographs. The same data, kind and seed give the same split.
     pub fn new(data: &Dataset, kind: SplitKind, seed: u64) -> Result<Self, SplitError> {
         let mut rng = ChaCha8Rng::seed_from_u64(seed);
         let parts = match kind {
@@ -181,7 +181,7 @@ fn fold(samples: &[Sample], number: u64, rng: &mut ChaCha8Rng) -> Vec<Option<Par
     without(samples, &measured, &rest, 10, rng)
 }
 
-/// `test` is the test part; of the `rest`, so many percent become validation, patient by patient, and the others train.
+/// `test` is the test part; of the `rest`, `validation_percent` become validation, patient by patient, and the others train.
 fn without(
     samples: &[Sample],
     test: &[usize],
@@ -189,10 +189,10 @@ fn without(
     validation_percent: usize,
     rng: &mut ChaCha8Rng,
 ) -> Vec<Option<Part>> {
-    let dealt = by_patient(samples, rest, [0, validation_percent], rng);
+    let assigned = by_patient(samples, rest, [0, validation_percent], rng);
     let mut parts = vec![None; samples.len()];
     for &i in rest {
-        parts[i] = Some(dealt[i]);
+        parts[i] = Some(assigned[i]);
     }
     for &i in test {
         parts[i] = Some(Part::Test);
@@ -478,7 +478,7 @@ mod tests {
                 prop_assert_eq!(&split, &Split::new(&data, kind, seed).unwrap());
                 for part in [&split.validation, &split.test] {
                     let (n, i) = counts(&data, part);
-                    // Patients are dealt out whole, so a part may be over its share by one patient.
+                    // Patients are assigned whole, so a part may be over its share by one patient.
                     for (got, of) in [(n, normal), (i, ill)] {
                         let share = share_of(of, 15);
                         prop_assert!((share..share + most).contains(&got), "{} of {}", got, of);

@@ -40,7 +40,7 @@ pub enum Sending {
     Phase(Phase),
 }
 
-/// An open session. Dropping it tells the box.
+/// An open session. Dropping it ends the session on the box.
 pub struct Connection {
     port: TTYPort,
     session: HostSession,
@@ -58,7 +58,7 @@ pub(super) fn probe(path: &Path, baud: u32) -> Result<(), LinkError> {
 }
 
 fn nonce() -> u32 {
-    // Keys of a fresh `RandomState` are random: enough to tell two hosts apart.
+    // Keys of a fresh `RandomState` are random: enough to distinguish two hosts.
     RandomState::new().hash_one(std::process::id()) as u32
 }
 
@@ -160,7 +160,7 @@ impl Connection {
         answer
     }
 
-    /// The first event that does not tell of progress.
+    /// The first event that does not report progress.
     fn answer(&mut self, progress: &mut impl FnMut(Sending)) -> Result<HostEvent, LinkError> {
         loop {
             match self.next_event()? {
@@ -303,7 +303,7 @@ fn is_transient(error: &io::Error) -> bool {
 impl Drop for Connection {
     fn drop(&mut self) {
         if !self.greeted {
-            // What is no box may never take what was written, and closing the port would wait for it.
+            // Something that is not a box may never take what was written, and closing the port would wait for it.
             let _ = self.port.clear(ClearBuffer::Output);
             return;
         }

@@ -36,7 +36,7 @@ pub enum LinkError {
         tried.join("\n  ")
     )]
     NoBox {
-        /// What came of each port.
+        /// The result for each port.
         tried: Vec<String>,
     },
     /// Several boxes answer, and nobody is there to choose.

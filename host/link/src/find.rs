@@ -115,7 +115,7 @@ pub(super) fn choose(
     Err(LinkError::NoBox { tried })
 }
 
-/// A box that cannot be talked to now is a box: what keeps it is told once it is chosen.
+/// A box that cannot be talked to now is a box: what keeps it is reported once it is chosen.
 fn is_box(answer: &Result<(), LinkError>) -> bool {
     matches!(answer, Ok(()) | Err(LinkError::Session(HostError::Busy | HostError::Incompatible { .. })))
 }
@@ -192,7 +192,7 @@ mod tests {
         None
     }
 
-    /// The ports that were tried, in order of their names, and what came of it.
+    /// The ports that were tried, in order of their names, and with what result.
     fn chosen(
         candidates: Vec<Candidate>,
         answers: &[(&str, HostError)],
@@ -228,7 +228,7 @@ mod tests {
     }
 
     #[test]
-    fn otherwise_the_port_that_answers_is_taken_even_if_it_is_busy() {
+    fn else_the_port_that_answers_is_taken_even_if_it_is_busy() {
         let silent = [("/dev/ttyACM0", HostError::Busy), ("/dev/ttyACM1", HostError::NoAnswer)];
         let (tried, port) = chosen(three(), &silent, nobody);
         assert_eq!((tried.len(), port.unwrap()), (2, "/dev/ttyACM0".into()));

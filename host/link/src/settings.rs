@@ -23,7 +23,7 @@ pub struct PortOptions {
     #[arg(long, value_name = "BAUD", help = baud_help(), env = "PUMUA_BAUD", hide_env_values = true,
           value_parser = clap::value_parser!(u32).range(i64::from(SLOWEST_BAUD)..=4_000_000))]
     pub baud: Option<u32>,
-    /// Longest time that the box may take for a step before it counts as unreachable
+    /// Seconds that the box may take for one step before it counts as unreachable
     #[arg(long, value_name = "SECONDS", default_value_t = 60, value_parser = clap::value_parser!(u64).range(1..=3600))]
     pub timeout: u64,
 }

@@ -1,4 +1,4 @@
-//! Probabilities that mean what they say, the thresholds to decide by, and the levels from which places are outlined: all are
+//! Calibrated probabilities, the thresholds to decide by, and the levels from which places are outlined: all are
 //! fitted on validation radiographs.
 
 use data::Dataset;
@@ -14,7 +14,7 @@ use crate::{
     statistics::{Confusion, Scored, refer_band},
 };
 
-/// Share of the validation images outside the band of uncertainty that must be decided rightly, on either side.
+/// Share of the validation images outside the band of uncertainty that must be decided correctly, on either side.
 pub const RIGHT_OUTSIDE_BAND: f64 = 0.99;
 
 /// Share of the pneumonias that the screening point must find, and of the normal radiographs that the confirming point
@@ -32,7 +32,7 @@ const APART: f32 = 1.25;
 
 /// What makes log-odds of a network agree with how often it is right: `slope · logit + intercept` (J. Platt, Advances in
 /// Large Margin Classifiers, 1999). The slope is one over the temperature of C. Guo et al., ICML 2017; the intercept
-/// answers for training that counts the classes otherwise than they occur.
+/// answers for training that counts the classes differently from how they occur.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Calibrator {
     /// Factor of the logit, above 0.
@@ -63,7 +63,7 @@ impl Calibrator {
 }
 
 /// The operating points for these validation radiographs; each has its own band, outside which
-/// [`RIGHT_OUTSIDE_BAND`] of them are decided rightly. `None` with one class only.
+/// [`RIGHT_OUTSIDE_BAND`] of them are decided correctly. `None` with one class only.
 pub fn operating_points(validation: &[Scored]) -> Option<OperatingPoints> {
     let candidates = thresholds(validation);
     let rates: Vec<(f32, f64, f64)> = candidates
@@ -111,7 +111,7 @@ fn quantile(mut values: Vec<f32>, share: f64) -> Option<f32> {
     values.get(rank.max(1) - 1).copied()
 }
 
-/// Thresholds, ascending, of which each parts the radiographs otherwise: half-way between neighbouring probabilities, so
+/// Thresholds, ascending, of which each parts the radiographs differently: half-way between neighbouring probabilities, so
 /// that none lies on a value that the network can take.
 fn thresholds(scored: &[Scored]) -> Vec<f32> {
     let mut values: Vec<f32> = scored.iter().map(|s| s.probability).collect();

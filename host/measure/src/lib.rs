@@ -3,7 +3,7 @@
 //! - [`evaluation`]: its answers on labelled radiographs, with intervals by bootstrap over patients;
 //! - [`robustness`]: how far they hold when the same radiograph comes in another form;
 //! - [`occlusion`]: whether the evidence map points at what the answer rests on;
-//! - [`calibration`]: probabilities that mean what they say, operating points, the band of *refer*;
+//! - [`calibration`]: calibrated probabilities, operating points, the band of *refer*;
 //! - [`guard`]: what the model should refuse, fitted and measured;
 //! - [`subtype`]: bacteria or virus;
 //! - [`figures`]: accuracy, AUROC and their like, of answers alone; [`statistics`]: counts and shares with their intervals,

@@ -1,5 +1,5 @@
-//! Whether an activation map tells where an answer comes from: covers the hottest place of a radiograph, and a random one
-//! of the same size, and compares what becomes of the answer.
+//! Whether an evidence map shows where an answer comes from: covers the hottest place of a radiograph, and a random one
+//! of the same size, and compares the answers.
 //!
 //! Where the map is right, covering the hottest place takes more of the evidence away. The place is a square with twice the
 //! step of the map's cells as its side, at most a quarter of the input's; it is filled with the mean of the input. The
@@ -98,7 +98,7 @@ pub fn measure(model: &Model, data: &Dataset, indices: &[usize], seed: u64) -> R
     Ok(summary(&trials.into_iter().flatten().collect::<Vec<_>>()))
 }
 
-/// What became of a radiograph: falls with the hottest place covered, and with a random one.
+/// The outcome for a radiograph: falls with the hottest place covered, and with a random one.
 #[derive(Clone, Copy, Debug, PartialEq)]
 struct Trial {
     side: usize,

@@ -110,7 +110,7 @@ pub fn flips(one: &[Scored], other: &[Scored], threshold: f32) -> usize {
 }
 
 /// The smallest band around `threshold` outside which, on either side, at least the share `wanted` of the radiographs
-/// given is decided rightly. A side on which no cut achieves this is referred as a whole.
+/// given is decided correctly. A side on which no cut achieves this is referred as a whole.
 pub fn refer_band(scored: &[Scored], threshold: f32, wanted: f64) -> OperatingPoint {
     let sorted = descending(scored);
     let enough = |right: usize, all: usize| all > 0 && right as f64 >= wanted * all as f64;

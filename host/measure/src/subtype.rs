@@ -17,14 +17,14 @@ use crate::{
 /// them. Below, one answer in several would send a child to the wrong treatment.
 pub const BAR: f64 = 0.95;
 
-/// How well a model tells bacterial from viral pneumonia.
+/// How well a model distinguishes bacterial from viral pneumonia.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
 pub struct Told {
     /// Radiographs with pneumonia of a known kind.
     pub images: usize,
     /// Chance that a viral one has higher log-odds of a virus than a bacterial one.
     pub auroc: Option<Estimate>,
-    /// Share told rightly, where half and half is the threshold.
+    /// Share classified correctly, where half and half is the threshold.
     pub accuracy: Option<Estimate>,
     /// [`BAR`].
     pub bar: f64,
@@ -33,7 +33,7 @@ pub struct Told {
     pub interval_above_bar: bool,
 }
 
-/// Measures on the radiographs named. `None` where the model does not tell the kinds.
+/// Measures on the radiographs named. `None` where the model does not distinguish the kinds.
 pub fn measure(model: &Model, data: &Dataset, indices: &[usize]) -> Result<Option<Told>, ModelError> {
     let Some(subtypes) = &model.card().behaviour.subtypes else { return Ok(None) };
     // The measures know two classes; here a virus is the positive one.

@@ -1,4 +1,4 @@
-//! What a model's answers are worth where each radiograph counts so many times, as it does in a resample.
+//! What a model's answers are worth where each radiograph counts several times, as it does in a resample.
 
 use std::cell::OnceCell;
 
@@ -47,7 +47,7 @@ pub(crate) struct Answered {
 }
 
 impl From<&Scored> for Answered {
-    /// The answer at its word, even if it is no probability.
+    /// The answer at its word, even if it is not a probability.
     fn from(scored: &Scored) -> Self {
         Self { positive: scored.positive, answer: scored.probability, probability: f64::from(scored.probability) }
     }
@@ -350,7 +350,7 @@ mod tests {
     }
 
     proptest! {
-        /// A weight is as good as so many copies, measured by other code.
+        /// A weight is as good as that many copies, measured by other code.
         #[test]
         fn weights_are_copies(list in any_images()) {
             let one: Vec<Scored> = images(&list.iter().map(|(b, p, _)| (*b, *p)).collect::<Vec<_>>());

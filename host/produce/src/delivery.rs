@@ -205,7 +205,7 @@ mod tests {
     fn delivered(design: &Design, images: u64, folder: &Path) -> (Dataset, Split, Delivery) {
         let contract = InputContract::stretched(32);
         let mut data = synthetic::dataset(images, 3, &contract).unwrap();
-        // Drawings have no kinds of pneumonia: these are dealt out.
+        // Drawings have no kinds of pneumonia: these are assigned.
         let kinds = [Subtype::Bacteria, Subtype::Virus].into_iter().cycle();
         let ill = data.samples.iter_mut().filter(|sample| sample.label.positive());
         ill.zip(kinds).for_each(|(sample, kind)| sample.subtype = Some(kind));

@@ -21,7 +21,7 @@ pub(crate) const PALE: RGBColor = RGBColor(0xdd, 0xe2, 0xe6);
 pub(crate) const BLUE: RGBColor = RGBColor(0x00, 0x72, 0xb2);
 /// The second series, and what is wrong.
 pub(crate) const ORANGE: RGBColor = RGBColor(0xd5, 0x5e, 0x00);
-/// Colours of many series, told apart by the colour-blind: Okabe and Ito, "Color Universal Design" (2008), without yellow,
+/// Colours of many series, distinguishable for the colour-blind: Okabe and Ito, "Color Universal Design" (2008), without yellow,
 /// which is too pale for a line on white.
 pub(crate) const PALETTE: [RGBColor; 7] = [
     INK,
@@ -323,7 +323,7 @@ pub(crate) fn confusion(tables: &[(&str, Confusion)], title: &str) -> Result<Str
     })
 }
 
-/// Points of a characteristic at most: more cannot be told apart.
+/// Points of a characteristic at most: more cannot be distinguished.
 const ROC_POINTS: usize = 200;
 
 /// The receiver operating characteristic of each named list, and where its threshold lies.

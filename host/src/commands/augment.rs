@@ -52,7 +52,7 @@ pub struct Options {
     #[arg(long, value_name = "PIXELS", default_value_t = 64,
         value_parser = clap::value_parser!(u16).range(i64::from(*MODEL_SIDE.start())..=i64::from(*MODEL_SIDE.end())))]
     side: u16,
-    /// Another seed draws otherwise
+    /// Seed of the random draws
     #[arg(long, default_value_t = 1)]
     seed: u64,
     #[command(flatten)]

@@ -38,17 +38,17 @@ pub struct Options {
     data: PathBuf,
     #[command(flatten)]
     choice: Choice,
-    /// Also cover the place that speaks most for pneumonia to the model, and a random one, and tell what that changes
+    /// Also cover the place with the strongest evidence of pneumonia, and a random one, and report how the answer changes
     #[arg(long)]
     occlusion: bool,
-    /// Another model to set beside it on the same radiographs, such as the float one
+    /// A second model to compare on the same radiographs, such as the float one
     #[arg(long, value_name = "FILE")]
     against: Option<PathBuf>,
     /// Also write report.html, report.json and scores.csv into a folder; they hold patients' radiographs
     #[arg(long, value_name = "DIR")]
     report: Option<PathBuf>,
-    /// Measure what the model refuses instead: these radiographs, which it should not, and those that it should: the same
-    /// ones turned, inverted, cropped, too dark, too bright, and drawings of other things
+    /// Measure refusals instead: of these radiographs, which should be judged, and of images that should not: the same ones
+    /// turned, inverted, cropped, too dark or too bright, and drawings of other things
     #[arg(long, conflicts_with_all = ["report", "against", "occlusion"])]
     refusals: bool,
     /// Print one JSON object
@@ -208,7 +208,7 @@ fn text(evaluation: &Evaluation) -> String {
 
 /// A figure with the interval to read.
 fn words(estimate: Option<Estimate>) -> String {
-    let Some(estimate) = estimate else { return "these images do not tell".to_owned() };
+    let Some(estimate) = estimate else { return "not enough images to say".to_owned() };
     match estimate.interval() {
         Some((Interval { low, high }, wilson)) => {
             format!("{:.4}  ({}{low:.4} to {high:.4})", estimate.value, if wilson { "Wilson: " } else { "" })

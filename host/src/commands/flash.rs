@@ -47,7 +47,7 @@ enum Allow {
     Mounted,
     /// It is built in: neither its medium nor its plug can be taken out
     NonRemovable,
-    /// It has more than 260 GB, as disks have and memory cards of a box have not
+    /// It has more than 260 GB, as disks have but memory cards of a box do not
     Large,
     /// It is a file, for an emulator, not a disk
     File,
@@ -134,7 +134,7 @@ fn confirm(device: &Path, target: &Target, answers: &mut dyn BufRead, out: &mut 
             device.file_name().unwrap_or_default().to_string_lossy().into_owned()
         }
     };
-    write!(out, "All that it holds is lost. Type its name, {name}, to go on: ")?;
+    write!(out, "Everything on it will be lost. Type its name, {name}, to continue: ")?;
     out.flush()?;
     let mut answer = String::new();
     answers.read_line(&mut answer)?;
@@ -260,7 +260,8 @@ mod tests {
         let target = Target::open(&System::default(), &path, Access::Write(&[Danger::File])).unwrap();
         let mut asked = Vec::new();
         confirm(&path, &target, &mut &b"disk.img\n"[..], &mut asked).unwrap();
-        let question = "disk.img  2.00 kB  a file\nAll that it holds is lost. Type its name, disk.img, to go on: ";
+        let question =
+            "disk.img  2.00 kB  a file\nEverything on it will be lost. Type its name, disk.img, to continue: ";
         assert!(String::from_utf8(asked).unwrap().ends_with(question));
         for answer in ["", "\n", "y\n", "yes\n", "disk\n"] {
             assert!(confirm(&path, &target, &mut answer.as_bytes(), &mut io::sink()).is_err(), "{answer:?}");

@@ -39,7 +39,7 @@ pub struct Options {
     language: Language,
     #[arg(long, value_name = "PROFILE", help = profile_help())]
     profile: Option<Profile>,
-    /// By how many degrees, clockwise, the panel is mounted turned
+    /// Degrees, clockwise, by which the panel is mounted turned
     #[arg(long, value_name = "DEGREES", default_value_t, value_parser = one_of(Rotation::ALL, Rotation::as_str))]
     rotate: Rotation,
     #[arg(long, value_name = "FILE", help = config_help(), conflicts_with_all = ["language", "profile", "rotate"])]
@@ -65,7 +65,7 @@ fn language_help() -> String {
 
 fn profile_help() -> String {
     let profiles = listed(Profile::ALL, "or");
-    format!("By which of the model's thresholds the box decides: {profiles} [default: the model's own]")
+    format!("Which of the model's thresholds decides: {profiles} [default: the model's own]")
 }
 
 fn config_help() -> String {

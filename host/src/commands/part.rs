@@ -11,7 +11,7 @@ use engine::ModelCard;
 /// Options that choose the part.
 #[derive(Debug, clap::Args)]
 pub(super) struct Choice {
-    /// How the radiographs are dealt out [default: as in the training of the model]
+    /// How the radiographs are split [default: as in the model's training]
     #[arg(long, value_enum)]
     split: Option<SplitKind>,
     /// The part to measure on
@@ -27,7 +27,7 @@ pub(super) struct Choice {
 enum Measured {
     /// What the model has learnt from
     Train,
-    /// What its training was watched on
+    /// What its training was monitored on
     Validation,
     /// What was held back
     Test,
@@ -73,7 +73,7 @@ impl Choice {
             Some((part, kind)) => {
                 let split = Split::new(data, kind, seed);
                 split
-                    .context("the radiographs cannot be dealt out (`--part all` measures on all of them)")?
+                    .context("the radiographs cannot be split (`--part all` measures on all of them)")?
                     .part(part)
                     .to_vec()
             }
@@ -83,9 +83,9 @@ impl Choice {
     }
 }
 
-/// The split of the training, as the card tells it.
+/// The split of the training, as the card names it.
 pub(super) fn split_of(card: &ModelCard) -> anyhow::Result<SplitKind> {
     SplitKind::of_card(card).with_context(|| {
-        format!("the model tells no split that is known (`{}`): name one with `--split`", card.provenance.split)
+        format!("the model's card names an unknown split (`{}`): name one with `--split`", card.provenance.split)
     })
 }

@@ -35,7 +35,7 @@ pub struct Options {
     /// ONNX model made by `pumua train` [default: the one that is built in]
     #[arg(long, value_name = "FILE")]
     model: Option<PathBuf>,
-    /// By which of the model's thresholds yes or no is told, as set on the box: screening, balanced or confirming [default:
+    /// Which of the model's thresholds decides, as set on the box: screening, balanced or confirming [default:
     /// the model's own]
     #[arg(long, value_name = "PROFILE")]
     profile: Option<Profile>,
@@ -51,12 +51,12 @@ pub struct Options {
     /// Also write the model's inputs to a file, side × side bytes for each radiograph that is judged
     #[arg(long, value_name = "FILE")]
     inputs: Option<PathBuf>,
-    /// Also write a PNG file of the radiograph with an outline around what speaks for pneumonia to the model; of one radiograph
+    /// Also write the evidence map as a PNG file: the radiograph with outlines where the model looked; for one radiograph
     #[arg(long = "evidence", alias = "heatmap", value_name = "FILE")]
     evidence_map: Option<PathBuf>,
 }
 
-/// What became of a file.
+/// The outcome for a file.
 enum Answer {
     Judged { input: Vec<u8>, score: Score, verdict: Verdict, evidence_map: Option<Vec<u8>> },
     Refused(Refusal),

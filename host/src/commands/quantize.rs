@@ -27,8 +27,8 @@ pub struct Options {
     #[arg(value_name = "MODEL.onnx")]
     model: PathBuf,
     /// Radiographs like those that it was trained on, to find the ranges of its activations: a folder or ZIP archive
-    /// with NORMAL/ and PNEUMONIA/ (of the model's own data those that it learnt from are used, else of train/, val/ and
-    /// test/ those in train/)
+    /// with NORMAL/ and PNEUMONIA/ (from the model's own data, only those it learnt from are used; otherwise those in
+    /// train/)
     #[arg(long, value_name = "DIR|ZIP")]
     data: PathBuf,
     /// The int8 model to write [default: MODEL-int8.onnx beside the float one]
@@ -37,10 +37,10 @@ pub struct Options {
     /// How many radiographs are used at most, drawn by the seed
     #[arg(long, value_name = "N", default_value_t = 500, value_parser = clap::value_parser!(u64).range(2..=100_000))]
     count: u64,
-    /// How the ranges are found [default: each way is tried, and the one with the least drift taken]
+    /// How the ranges are found [default: all are tried, and the one with the least drift is used]
     #[arg(long, value_enum)]
     method: Option<Method>,
-    /// Another seed draws other radiographs
+    /// Seed of the draw
     #[arg(long, default_value_t = 1)]
     seed: u64,
 }

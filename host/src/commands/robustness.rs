@@ -28,7 +28,7 @@ use crate::exit::{Exit, Failure, WithExit};
 /// Options of `pumua robustness`.
 #[derive(Debug, clap::Args)]
 pub struct Options {
-    /// ONNX model made by `pumua train` or `pumua quantize`; several are compared in a line each [default: the one that is
+    /// ONNX model made by `pumua train` or `pumua quantize`; several are compared, one line each [default: the one that is
     /// built in]
     #[arg(long = "model", value_name = "FILE", num_args = 1..)]
     models: Vec<PathBuf>,
@@ -37,7 +37,7 @@ pub struct Options {
     data: PathBuf,
     #[command(flatten)]
     choice: Choice,
-    /// At most so many radiographs of the part, drawn by the seed
+    /// At most N radiographs of the part, drawn by the seed
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     limit: Option<u32>,
     /// Only these changes, by name or by kind (lossless, shift, ablation) [default: all]
@@ -127,8 +127,7 @@ fn select(choice: &Choice, models: &[Model], data: &Dataset) -> anyhow::Result<S
     let selection = selections.swap_remove(0);
     if selections.iter().any(|other| other.indices != selection.indices) {
         return Err(anyhow!(
-            "the models were trained on radiographs that were dealt out differently: say with `--split` and `--seed` \
-             which part to compare them on"
+            "the models were trained on different splits: name the one to compare them on with `--split` and `--seed`"
         ));
     }
     Ok(selection)

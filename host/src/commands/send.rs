@@ -29,7 +29,7 @@ pub struct Options {
     files: Vec<PathBuf>,
     #[command(flatten)]
     port: PortOptions,
-    /// Opaque name of the examination, kept with the results: letters, digits, '.', '_', '-'; never a patient's name
+    /// Name of the exam, kept with the results: letters, digits, '.', '_', '-'; never a patient's name
     #[arg(long, alias = "study", value_name = "ID", default_value = "", hide_default_value = true, value_parser = ExamId::new)]
     exam: ExamId,
     /// Prepare the images here and send only what the model needs and a small picture: for a slow line. The verdict is
@@ -167,7 +167,7 @@ pub(super) fn style() -> ProgressStyle {
     ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar())
 }
 
-/// What all files together have come to.
+/// Totals over all files.
 #[derive(Default)]
 struct Tally {
     refused: usize,

@@ -28,7 +28,7 @@ use shared::contract::InputContract;
 
 use crate::exit::{Exit, Failure};
 
-/// Synthetic radiographs, unless asked otherwise.
+/// Synthetic radiographs, unless another number is asked for.
 const DRAWN: u64 = 1000;
 
 /// Synthetic radiographs are drawn from this seed.
@@ -50,7 +50,7 @@ pub struct Options {
     /// Folder for the runs and the report [default: runs/TIME-study]
     #[arg(long, value_name = "DIR")]
     out: Option<PathBuf>,
-    /// Go on with what is in the folder, on its data: runs that are finished stay, unless their recipe or the data have
+    /// Continue with what is in the folder, on its data; finished runs are kept unless their recipe or the data have
     /// changed
     #[arg(long, requires = "out")]
     resume: bool,
@@ -60,14 +60,14 @@ pub struct Options {
     /// Recipes of your own, in TOML; may be given several times
     #[arg(long, alias = "recipe", value_name = "FILE")]
     recipes: Vec<PathBuf>,
-    /// How often each experiment is run at most, with the seeds 1, 2, 3 … or those that it names, each of which splits,
-    /// starts and shuffles otherwise
+    /// At most this many runs of each experiment, with the seeds 1, 2, 3 … or its own; each seed gives another split, start
+    /// and order
     #[arg(long, value_name = "N", default_value_t = 3, value_parser = clap::value_parser!(u64).range(1..=100))]
     seeds: u64,
     /// Runs at a time [default: one for each processor]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=256))]
     jobs: Option<u16>,
-    /// Name the experiments and do nothing
+    /// List the experiments and exit
     #[arg(long)]
     list: bool,
     /// Print one JSON object for each experiment (with --list) or run
@@ -174,7 +174,7 @@ pub fn run(options: Options) -> Result<Exit, Failure> {
     }
     if stopped {
         base::say!(
-            "stopped after {} of {} runs; to go on, give the same options and --out {} --resume",
+            "stopped after {} of {} runs; to continue, give the same options and --out {} --resume",
             wanted.iter().filter(|run| done(run)).count(),
             wanted.len(),
             out.display()
@@ -189,8 +189,8 @@ pub fn run(options: Options) -> Result<Exit, Failure> {
     Ok(Exit::Done)
 }
 
-/// The runs that are wanted. Every experiment gets its first seed before any gets its second: whoever stops early has seen
-/// everything once.
+/// The runs that are wanted. Every experiment gets its first seed before any gets its second: anyone who stops early has
+/// seen everything once.
 fn wanted<'a>(chosen: &[&'a Experiment], seeds: u64) -> Vec<Run<'a>> {
     let seed_of = |experiment: &Experiment, round: u64| match &experiment.seeds {
         Some(seeds) => seeds.get(round as usize).copied(),
@@ -235,8 +235,8 @@ fn about(source: &Source, data: &Dataset, runs: usize) -> About {
     let official: BTreeSet<Part> = data.samples.iter().filter_map(|sample| sample.official).collect();
     if !data.synthetic && !official.is_empty() && !official.contains(&Part::Test) {
         notes.push(
-            "The publishers' test folder is not among the data. The images that are there were dealt out again in the \
-             study's proportions, 70/15/15."
+            "The publishers' test folder is not among the data. The images present were split again in the study's \
+             proportions, 70/15/15."
                 .to_owned(),
         );
     }
@@ -309,17 +309,17 @@ fn check_folder(folder: &Path, resume: bool) -> anyhow::Result<()> {
     if resume {
         ensure!(
             folder.join(Source::FILE).is_file(),
-            "{} holds no study to go on with: name the folder of one with `--out`, or leave out `--resume`",
+            "{} does not hold a study to continue: name the folder of one with `--out`, or leave out `--resume`",
             folder.display()
         );
         return Ok(());
     }
-    // A folder that is not there yet, or that cannot be read, is the matter of whoever makes it.
+    // A folder that is not there yet, or that cannot be read, is left to the code that makes it.
     let holds_files = fs::read_dir(folder)
         .is_ok_and(|mut entries| entries.any(|entry| entry.is_ok_and(|entry| entry.file_name() != LOCK)));
     ensure!(
         !holds_files,
-        "{} holds files already: name another folder with `--out`, or go on with its study with `--resume`",
+        "{} is not empty: name another folder with `--out`, or continue its study with `--resume`",
         folder.display()
     );
     Ok(())

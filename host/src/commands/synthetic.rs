@@ -18,7 +18,7 @@ pub struct Options {
     /// How many, half of them with pneumonia
     #[arg(long, default_value_t = 20, value_parser = clap::value_parser!(u64).range(1..=100_000))]
     count: u64,
-    /// Another seed draws other radiographs; `pumua train` draws those that it learns from by its own seed, 1 by default
+    /// Seed of the drawings; `pumua train` draws those that it learns from by its own seed, 1 by default
     #[arg(long, default_value_t = 2)]
     seed: u64,
 }

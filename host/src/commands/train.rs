@@ -33,7 +33,7 @@ use shared::{
 
 use crate::exit::{Exit, Failure, WithExit};
 
-/// Epochs on synthetic radiographs, unless asked otherwise: they are learned sooner than real ones.
+/// Epochs on synthetic radiographs, unless another number is asked for: they are learnt sooner than real ones.
 const SYNTHETIC_EPOCHS: usize = 12;
 
 /// Options of `pumua train`.
@@ -46,7 +46,7 @@ pub struct Options {
     /// How many synthetic radiographs to draw
     #[arg(long, default_value_t = 1000, conflicts_with = "data", value_parser = clap::value_parser!(u64).range(1..=100_000))]
     images: u64,
-    /// How the radiographs are dealt out to train, validation and test, whatever the recipe's own split is
+    /// How the radiographs are split into train, validation and test, overriding the recipe's split
     #[arg(long, value_enum, default_value_t = SplitKind::Patient)]
     split: SplitKind,
     /// How to train: the name of an experiment of `pumua study --list`
@@ -71,13 +71,13 @@ pub struct Options {
     #[arg(long, value_name = "PIXELS",
         value_parser = clap::value_parser!(u16).range(i64::from(*MODEL_SIDE.start())..=i64::from(*MODEL_SIDE.end())))]
     side: Option<u16>,
-    /// Another seed splits, starts and shuffles otherwise; the same one gives the same model
+    /// Seed for split, initial weights and shuffling; the same seed gives the same model
     #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u64).range(0..=i64::MAX as u64))]
     seed: u64,
     /// Folder for the run; it must not exist or be empty [default: runs/TIME-RECIPE]
     #[arg(long, value_name = "DIR")]
     out: Option<PathBuf>,
-    /// Go on with a run that was stopped, under the options it was started with
+    /// Continue a stopped run, with the options it was started with
     #[arg(long, value_name = "RUN_DIR",
         conflicts_with_all = ["data", "images", "split", "recipe", "recipes", "epochs", "steps", "batch", "lr", "side", "seed", "out"])]
     resume: Option<PathBuf>,
@@ -180,7 +180,7 @@ pub fn run(options: Options) -> Result<Exit, Failure> {
     match outcome {
         Outcome::Stopped => {
             let command = super::started_as();
-            base::say!("stopped; to go on from the last epoch: {command} train --resume {}", folder.display());
+            base::say!("stopped; to continue from the last epoch: {command} train --resume {}", folder.display());
             Ok(Exit::Interrupted)
         }
         Outcome::Done(trained) => {
@@ -258,7 +258,7 @@ fn start_folder(folder: &Path, config: &Config) -> anyhow::Result<()> {
     let mut entries = fs::read_dir(folder).with_context(|| format!("cannot read {}", folder.display()))?;
     ensure!(
         entries.next().is_none(),
-        "{} holds files already: name another folder with `--out`, or go on with its run with `--resume`",
+        "{} is not empty: name another folder with `--out`, or continue its run with `--resume`",
         folder.display()
     );
     fs::write(folder.join(Config::FILE), toml::to_string(config)?)

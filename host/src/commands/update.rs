@@ -67,7 +67,7 @@ pub fn run(options: Options) -> Result<Exit, Failure> {
     Ok(answer.exit())
 }
 
-/// What came of an update.
+/// The outcome of an update.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Answer {
     /// The box has the model already; nothing was sent.
@@ -110,7 +110,7 @@ fn to_text(answer: &Answer, info: &Info, model: &Model, new: Digest) -> String {
         Answer::Same => format!("unchanged: the box already has {to}"),
         Answer::Updated => format!("updated: {from} -> {to}"),
         Answer::Rejected(refusal) => {
-            format!("REJECTED  {refusal} (code {}); the box goes on with {from}", refusal.code())
+            format!("REJECTED  {refusal} (code {}); the box continues with {from}", refusal.code())
         }
     }
 }

@@ -11,7 +11,7 @@
 //!            | sin θ   cos θ |              | 0   cos φ |             | 0   zy |
 //! ```
 //!
-//! interpolated linearly between the four nearest pixels; outside, the pixels of the edge go on. Flip, brightness,
+//! interpolated linearly between the four nearest pixels; outside, the pixels of the edge are repeated. Flip, brightness,
 //! contrast, gamma, blur, noise and erasing follow in this order. All is one pass over the image, none where there is nothing to
 //! do; a blur is two passes more.
 //!
@@ -290,7 +290,7 @@ impl Transform {
     /// If they do not, or if there are none.
     pub fn apply(&self, pixels: &[u8], side: usize, out: &mut [f32]) {
         let square = side > 0 && pixels.len() == side * side && out.len() == side * side;
-        assert!(square, "the image is no square of {side} pixels");
+        assert!(square, "the image is not a square of {side} pixels");
         if self.moves() {
             self.sample(pixels, side, out);
         } else {
@@ -337,7 +337,7 @@ impl Transform {
         }
     }
 
-    /// True if pixels come to lie between others.
+    /// True if pixels end up between others.
     fn moves(&self) -> bool {
         let Self { width_shift, height_shift, rotation, zoom, shear, .. } = *self;
         [width_shift, height_shift, rotation, shear] != [0.0; 4] || zoom != [1.0; 2]
@@ -393,7 +393,7 @@ impl Transform {
 }
 
 /// Blurs a square image by a bell of this standard deviation in pixels, cut off at three of them; beyond the edge its pixels
-/// go on.
+/// continue.
 fn blur(values: &mut [f32], side: usize, deviation: f64) {
     let reach = (3.0 * deviation).ceil() as usize;
     let bell = |distance: usize| (-0.5 * (distance as f64 / deviation).powi(2)).exp();

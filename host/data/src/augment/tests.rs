@@ -213,7 +213,7 @@ proptest! {
     }
 }
 
-/// A ramp stays a ramp: twice as steep where the zoom factor is 2, flat where the edge goes on.
+/// A ramp stays a ramp: twice as steep where the zoom factor is 2, flat where the edge is repeated.
 #[test]
 fn a_factor_above_one_shows_more() {
     let side = 9;
@@ -328,7 +328,7 @@ fn blur_spreads_a_point_by_its_deviation_and_keeps_what_is_even() {
     for variance in [variance(|row, _| row), variance(|_, column| column)] {
         assert!((variance.sqrt() / 2.05 - 1.0).abs() < 0.01, "{variance}");
     }
-    // Beyond the edge it goes on as at the edge.
+    // Beyond the edge it continues as at the edge.
     let edge = blurred(&image(side, |_, column| if column == 0 { 100 } else { 0 }));
     assert!((50.0..75.0).contains(&edge[0]), "{}", edge[0]);
 }

@@ -318,7 +318,7 @@ impl Chest {
         (sum + self.haze * (1.0 + mottled)).clamp(0.0, 0.42)
     }
 
-    /// The letter R or a lead bead that a technician puts into a corner; it tells nothing.
+    /// The letter R or a lead bead that a technician puts into a corner; it means nothing.
     fn marker_at(&self, u: f32, v: f32) -> f32 {
         let Some((left, top)) = self.marker else { return 0.0 };
         let (x, y) = ((u - left) / 0.07, (v - top) / 0.055);

@@ -104,7 +104,7 @@ mod tests {
     }
 
     #[test]
-    fn brightness_alone_does_not_tell() {
+    fn brightness_alone_does_not_separate_the_labels() {
         let data = dataset(400, 1, &CONTRACT).unwrap();
         let mut means: Vec<(u64, bool)> =
             data.samples.iter().map(|s| (s.pixels.iter().map(|&p| u64::from(p)).sum(), s.label.positive())).collect();

@@ -8,7 +8,7 @@
 //!
 //! The family of our own has the same blocks, of any number and widths, the last one without pooling; then each channel is
 //! averaged over its map, and one dense layer takes the averages (M. Lin et al., ICLR 2014), so that what each place of the
-//! map adds to the answer can be told.
+//! map adds to the answer can be computed.
 
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
@@ -57,7 +57,7 @@ pub struct Design {
 }
 
 impl Design {
-    /// Whether the widths are such as this network has; `Err` tells what they must be.
+    /// Whether the widths are such as this network has; `Err` says what they must be.
     pub fn check_widths(&self) -> Result<(), &'static str> {
         let (blocks, channels) = MOST;
         match self.architecture {

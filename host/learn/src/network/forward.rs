@@ -184,7 +184,7 @@ impl Network {
     /// Sum of the squares of the weights of all convolutions and of all dense layers but the last; biases are free.
     pub fn squared_weights(&self) -> Tensor<1> {
         let convolutions = self.convolutions.iter().map(|c| c.weight.val().square().sum());
-        // First over the inputs: a sum of millions at once is dealt out to as many threads as there are, each with other
+        // First over the inputs: a sum of millions at once is divided among as many threads as there are, each with other
         // roundings.
         let hidden = self.dense[..self.dense.len() - 1].iter().map(|d| d.weight.val().square().sum_dim(0).sum());
         Tensor::cat(convolutions.chain(hidden).collect(), 0).sum()

@@ -1,4 +1,4 @@
-//! A trained network as plain data, for whoever writes it to a file.
+//! A trained network as plain data, for code that writes it to a file.
 
 /// One step of the network. Images are `[channels, height, width]`, rows first.
 #[derive(Clone, Debug, PartialEq)]

@@ -152,14 +152,14 @@ impl Line<'_> {
         self.bar.set_message(words);
     }
 
-    /// The run goes on after so many epochs, which are no work any more.
+    /// The run continues after this many epochs, which are not work any more.
     pub(super) fn resumes(&mut self, epochs: usize) {
         self.bar.set_position(epochs as u64);
         self.left -= epochs.min(self.left);
         self.display.state().work[1] -= self.work_of_epoch * epochs as f64;
     }
 
-    /// The run cannot go on where it was, and begins anew.
+    /// The run cannot continue where it was, and begins anew.
     pub(super) fn restarts(&mut self) {
         let epochs = self.epochs - self.left;
         self.bar.set_position(0);
@@ -167,7 +167,7 @@ impl Line<'_> {
         self.display.state().work[1] += self.work_of_epoch * epochs as f64;
     }
 
-    /// The run stands after so many epochs, of which one more is done.
+    /// The run stands after this many epochs, of which one more is done.
     pub(super) fn epoch(&mut self, epochs: usize) {
         self.bar.set_position(epochs as u64);
         self.left = self.left.saturating_sub(1);
@@ -182,7 +182,7 @@ impl Line<'_> {
 impl Drop for Line<'_> {
     fn drop(&mut self) {
         self.bar.finish_and_clear();
-        // Epochs that are not done at all are no work.
+        // Epochs that are not done at all are not work.
         self.display.state().work[1] -= self.work_of_epoch * self.left as f64;
     }
 }

@@ -19,7 +19,7 @@
 //! name = "sgd-l2"
 //! title = "+ L2"
 //! group = "study"
-//! like = "sgd"                 # everything that is not told here is as there
+//! like = "sgd"                 # everything not set here is inherited
 //! seeds = [1, 2, 3]            # without it, 1, 2, 3 …
 //! on_request = true            # only if it is named
 //! recipe = { l2 = 0.005 }
@@ -77,7 +77,7 @@ pub struct Published {
     pub test_images: Option<usize>,
     /// On the whole test part, with the L2 term.
     pub test_loss: Option<f64>,
-    /// Why a run here may come to something else.
+    /// Why a run here may give something else.
     pub note: Option<String>,
     /// Where no figure was published, only that the accuracy was lower than that of this experiment.
     pub lower_than: Option<String>,
@@ -155,8 +155,8 @@ pub enum PlanError {
         /// Why.
         source: io::Error,
     },
-    /// the text is no plan
-    #[error("{origin} is no plan of experiments: {source}")]
+    /// the text is not a plan
+    #[error("{origin} is not a file of recipes: {source}")]
     Syntax {
         /// The file.
         origin: String,
@@ -174,7 +174,9 @@ pub enum PlanError {
         fault: &'static str,
     },
     /// two comparisons ask the same
-    #[error("{origin}: the question `{question}` is asked already (only letters and digits count): ask it otherwise")]
+    #[error(
+        "{origin}: the question `{question}` has already been asked (only letters and digits count): word it differently"
+    )]
     Question {
         /// The file.
         origin: String,
@@ -262,7 +264,7 @@ impl Plan {
         Ok(plan)
     }
 
-    /// What is built in and what the files tell.
+    /// What is built in and what the files add.
     pub fn with_files(files: &[PathBuf]) -> Result<Self, PlanError> {
         let mut plan = Self::builtin()?;
         for path in files {
@@ -272,7 +274,7 @@ impl Plan {
         Ok(plan)
     }
 
-    /// Adds what a file tells; its experiments may be `like` those that are there.
+    /// Adds what a file holds; its experiments may be `like` those that are there.
     pub fn extend(&mut self, origin: &str, text: &str) -> Result<(), PlanError> {
         let file: File = toml::from_str(text)
             .map_err(|source| PlanError::Syntax { origin: origin.to_owned(), source: Box::new(source) })?;

@@ -46,7 +46,7 @@ pub enum Outcome {
     Failed(String),
 }
 
-/// What a finished run came to.
+/// The figures of a finished run.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Measured {
     /// Trained numbers of the network.
@@ -82,7 +82,7 @@ impl Record {
     /// Name of the file in the folder of a run.
     pub const FILE: &'static str = "result.json";
 
-    /// What it came to, if it was finished.
+    /// Its figures, if it was finished.
     pub fn measured(&self) -> Option<&Measured> {
         match &self.outcome {
             Outcome::Done(measured) => Some(measured),

@@ -41,7 +41,7 @@ pub type Datasets = BTreeMap<u16, Dataset>;
 
 /// Runs that cannot be kept.
 #[derive(Debug, thiserror::Error)]
-#[error("cannot write into {folder}: {source}: free some space, then go on with `--resume`")]
+#[error("cannot write into {folder}: {source}: free some space, then continue with `--resume`")]
 pub struct RunError {
     folder: PathBuf,
     source: io::Error,
@@ -177,7 +177,7 @@ fn one(
     };
     record.save(folder)?;
     if record.measured().is_none() {
-        // Where it failed is where it goes on if it is tried again.
+        // Where it failed is where it continues if it is tried again.
         return Ok(Some(record));
     }
     match fs::remove_file(folder.join(Checkpoint::FILE)) {
@@ -219,7 +219,7 @@ fn measure(
     let mut keeper = Keeper { folder, recipe, line, halt };
     keeper.line.resumes(from.as_ref().map_or(0, |checkpoint| epochs_done(checkpoint, recipe)));
     let outcome = match training::train(&task, from, &halt.raised, &mut keeper) {
-        // A checkpoint that cannot be gone on with is as good as none.
+        // A checkpoint that cannot be continued is as good as none.
         Err(TrainingError::OtherTraining | TrainingError::Optimizer(_)) => {
             keeper.line.restarts();
             training::train(&task, None, &halt.raised, &mut keeper)
@@ -289,7 +289,7 @@ impl Watcher for Keeper<'_> {
     }
 }
 
-/// The processor's name, as Linux tells it, or its kind.
+/// The processor's name, as Linux reports it, or its kind.
 fn machine() -> String {
     let cores = thread::available_parallelism().map_or(1, usize::from);
     let info = fs::read_to_string("/proc/cpuinfo").unwrap_or_default();

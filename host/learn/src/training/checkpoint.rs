@@ -1,4 +1,4 @@
-//! Checkpoints: what a training needs to go on as if it had never stopped.
+//! Checkpoints: what a training needs to continue as if it had never stopped.
 //!
 //! `one line of JSON | weights | best weights | average weights | teachers | state of the optimizer (burnpack) | SHA-256 of
 //! all before`; weights are f32, little-endian.

@@ -27,7 +27,7 @@ pub use self::{
 /// Images that are judged at once outside of training.
 const JUDGING_BATCH: usize = 64;
 
-/// What an epoch came to. Losses are means of binary cross-entropy with the L2 term, as Keras reports them.
+/// The figures of an epoch. Losses are means of binary cross-entropy with the L2 term, as Keras reports them.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct EpochMetrics {
     /// From 1.
@@ -78,7 +78,7 @@ pub struct Trained {
     pub seconds: f64,
 }
 
-/// Somebody who is told how a training goes on.
+/// Observes the progress of a training.
 pub trait Watcher {
     /// After a step.
     fn step(&mut self, _progress: &Progress) {}
@@ -104,7 +104,7 @@ pub struct Progress {
     pub images_per_second: f64,
 }
 
-/// A training that cannot start or go on.
+/// A training that cannot start or continue.
 #[derive(Debug, thiserror::Error)]
 pub enum TrainingError {
     /// the input is too small for the network
@@ -117,9 +117,9 @@ pub enum TrainingError {
     #[error("the state of the optimizer cannot be converted ({0}): start the training anew")]
     Optimizer(String),
     /// a checkpoint cannot be written
-    #[error("the checkpoint cannot be written ({0}): free some space, then go on with `--resume`")]
+    #[error("the checkpoint cannot be written ({0}): free some space, then continue with `--resume`")]
     Checkpoint(#[from] io::Error),
-    /// the loss is no number
+    /// the loss is not a number
     #[error("the loss became infinite in epoch {0}: use a smaller learning rate")]
     Diverged(usize),
 }

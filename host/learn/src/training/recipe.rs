@@ -15,7 +15,7 @@ use crate::network::{Design, SideError};
 pub struct Recipe {
     /// Side of the input in pixels; radiographs are stretched to the square.
     pub side: u16,
-    /// How the radiographs are dealt out.
+    /// How the radiographs are split.
     pub split: SplitKind,
     /// Images of a step.
     pub batch: usize,
@@ -25,10 +25,10 @@ pub struct Recipe {
     pub validation_steps: Steps,
     /// Epochs at most.
     pub epochs: usize,
-    /// Another number starts, shuffles, drops and augments otherwise, on the parts that the seed gives all the same.
+    /// Another number starts, shuffles, drops and augments differently, on the parts that the seed gives all the same.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub start: u32,
-    /// Stop when the validation loss has not fallen for so many epochs.
+    /// Stop when the validation loss has not fallen for this many epochs.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub patience: Option<usize>,
     /// Which epoch's weights are kept.
@@ -75,7 +75,7 @@ pub struct Recipe {
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Distillation {
-    /// Networks that are trained before by this recipe, without teachers, each started otherwise; 1 to 9.
+    /// Networks that are trained before by this recipe, without teachers, each started differently; 1 to 9.
     pub teachers: u32,
     /// How much the mean of their probabilities counts in what is learnt, above 0 and up to 1; the truth counts the rest.
     pub weight: f64,
@@ -311,7 +311,7 @@ impl Recipe {
             }
     }
 
-    /// Weights of normal and pneumonia in the loss, where the training part holds so many of each.
+    /// Weights of normal and pneumonia in the loss, where the training part holds these numbers of each.
     pub fn weights_of(&self, [normal, pneumonia]: [usize; 2]) -> [f32; 2] {
         match self.class_weights {
             ClassWeights::None => [1.0; 2],

@@ -61,7 +61,7 @@ fn run(recipe: &Recipe, from: Option<Checkpoint>) -> (Trained, Vec<Checkpoint>) 
 }
 
 #[test]
-fn learns_what_the_mean_does_not_tell() {
+fn learns_what_the_mean_does_not_show() {
     let mut recipe = recipe("adam", 12);
     recipe.optimizer.learning_rate = 0.003;
     let history = run(&recipe, None).0.history;

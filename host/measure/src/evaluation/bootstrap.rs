@@ -2,7 +2,7 @@
 //!
 //! Radiographs of one patient resemble each other, so an interval that counts radiographs as if each were somebody else
 //! promises too much. A resample draws as many patients as there are from those without pneumonia, and as many as there are
-//! from those with it; the interval goes from the 2.5th to the 97.5th percentile of what the resamples come to (Efron and
+//! from those with it; the interval goes from the 2.5th to the 97.5th percentile of the values in the resamples (Efron and
 //! Tibshirani, "An Introduction to the Bootstrap", 1993, chapter 13). Each resample has a random stream of its own, so the
 //! same radiographs give the same interval on any number of threads.
 
@@ -88,10 +88,10 @@ impl Estimate {
     }
 }
 
-/// What a measure comes to.
+/// The value of a measure.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) enum Value {
-    /// So many of so many.
+    /// A count out of a total.
     Share(usize, usize),
     /// A number.
     Number(f64),
@@ -139,7 +139,7 @@ impl Patients {
         self.strata.iter().map(Vec::len).sum()
     }
 
-    /// What `measure` comes to under the weights of each resample: how often each radiograph was drawn. Empty where a class
+    /// The value of `measure` under the weights of each resample: how often each radiograph was drawn. Empty where a class
     /// has a single patient, who would be drawn every time as if there were no chance.
     pub(crate) fn resample<T: Send>(&self, measure: impl Fn(&[usize]) -> T + Sync) -> Vec<T> {
         if self.images == 0 || self.strata.iter().any(|patients| patients.len() == 1) {

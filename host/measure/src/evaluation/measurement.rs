@@ -16,7 +16,7 @@ use crate::{
     weighted::{BINS, Ranked, Verdicts, Weighted, bin},
 };
 
-/// What is computed of weighted radiographs; `None` where they do not tell.
+/// What is computed of weighted radiographs; `None` where they do not determine it.
 type Measure = fn(&Weighted<'_>) -> Option<Value>;
 
 /// Places at which the bands of the curves are computed, closer together where the curves bend.
@@ -49,7 +49,7 @@ macro_rules! estimates {
 }
 
 estimates! {
-    /// The figures at the model's own operating point. Each is `None` where the radiographs do not tell.
+    /// The figures at the model's own operating point. Each is `None` where the radiographs do not determine it.
     Estimates {
         /// Share of right decisions at the threshold.
         accuracy = accuracy;
@@ -59,7 +59,7 @@ estimates! {
         specificity = specificity;
         /// Area under the receiver operating characteristic.
         auroc = auroc;
-        /// Area under the curve of precision over recall; always guessing comes to the share of pneumonia.
+        /// Area under the curve of precision over recall; always guessing gives the share of pneumonia.
         average_precision = |w| w.average_precision().map(Value::Number);
         /// Mean squared difference of probability and truth.
         brier = |w| w.brier().map(Value::Number);
@@ -183,13 +183,13 @@ pub struct Method {
 pub struct Counts {
     /// Radiographs.
     pub images: usize,
-    /// Patients, as far as file names tell.
+    /// Patients, as far as file names show.
     pub patients: usize,
     /// Normal radiographs.
     pub normal: usize,
     /// Radiographs with pneumonia.
     pub pneumonia: usize,
-    /// Answers that are no probability: they count as being certain of the wrong class, and are referred.
+    /// Answers that are not a probability: they count as being certain of the wrong class, and are referred.
     pub unanswered: usize,
 }
 
@@ -228,7 +228,7 @@ pub struct Group<T> {
     pub estimates: T,
 }
 
-/// Probabilities of one range and what became of them.
+/// Probabilities of one range and their outcomes.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
 pub struct Bin {
     /// From this probability.
@@ -271,11 +271,11 @@ pub struct Measurement {
     /// The operating points to choose from, by name, the lowest threshold first; empty where the card has none.
     #[serde(serialize_with = "by_name")]
     pub points: Vec<(Profile, PointFigures)>,
-    /// By kind of pneumonia, where file names tell it.
+    /// By kind of pneumonia, where file names give it.
     pub subtypes: BTreeMap<&'static str, Group<SubtypeEstimates>>,
     /// By the publishers' folders, if the radiographs are of more than one of them.
     pub folders: BTreeMap<Part, Group<FolderEstimates>>,
-    /// Probabilities against what became of them, in ten ranges.
+    /// Probabilities against the outcomes, in ten ranges.
     pub reliability: Vec<Bin>,
     /// Sensitivity over 1 − specificity.
     #[serde(skip)]

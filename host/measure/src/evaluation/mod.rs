@@ -33,13 +33,13 @@ pub struct Judged {
     pub name: String,
     /// The truth.
     pub label: Label,
-    /// The kind of pneumonia, where the file name tells it.
+    /// The kind of pneumonia, where the file name gives it.
     pub subtype: Option<Subtype>,
     /// Radiographs with equal text are of the same patient.
     pub patient: String,
     /// The publishers' part, if the folders have one.
     pub official: Option<Part>,
-    /// Probability of pneumonia, 0..=1; anything else is no answer.
+    /// Probability of pneumonia, 0..=1; anything else is not an answer.
     pub probability: f32,
 }
 
@@ -56,12 +56,13 @@ impl Judged {
         }
     }
 
-    /// False if the answer is no probability.
+    /// False if the answer is not a probability.
     pub fn answered(&self) -> bool {
         (0.0..=1.0).contains(&self.probability)
     }
 
-    /// The probability; that of being certain of the wrong class where there is none, so that no answer never flatters.
+    /// The probability; that of being certain of the wrong class where there is none, so that a missing
+    /// answer never improves a figure.
     pub fn sound_probability(&self) -> f64 {
         if self.answered() { f64::from(self.probability) } else { f64::from(u8::from(!self.label.positive())) }
     }

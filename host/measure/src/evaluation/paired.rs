@@ -67,7 +67,7 @@ mod tests {
 
     #[test]
     fn interval_of_a_difference_that_one_patient_makes() {
-        // Only the image of patient 0 is decided otherwise; he is missing from about (1 − 1/20)^20 = 36 % of the draws.
+        // Only the image of patient 0 is decided differently; he is missing from about (1 − 1/20)^20 = 36 % of the draws.
         let others: Vec<Judged> = (0..20).map(|i| judged(&format!("p{i}"), true, 0.9)).collect();
         let mut ones = others.clone();
         ones[0].probability = 0.1;

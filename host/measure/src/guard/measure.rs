@@ -17,7 +17,7 @@ const DRAWINGS: u64 = 500;
 /// Seed of the drawings.
 const SEED: u64 = 1;
 
-/// What became of images of one kind.
+/// The outcomes for images of one kind.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Row {
     /// What they are.

@@ -21,7 +21,7 @@ use crate::algebra::{Moments, eigen, solve};
 pub use kinds::Kind;
 pub use measure::{Row, measure};
 
-/// Fewer training images than these tell too little.
+/// Fewer training images than these are too few.
 const LEAST_IMAGES: usize = 200;
 
 /// Principal directions of the views: enough for what differs from child to child, too few to draw anything else.
@@ -42,7 +42,7 @@ const BLOCK: usize = 16;
 /// Share of the images held out that a discriminant may refuse.
 const REFUSED_OF_HELD_OUT: f64 = 0.001;
 
-/// How a patient may lie otherwise than most: what is added to the training images, so that it is not refused.
+/// How a patient may lie differently from most: what is added to the training images, so that it is not refused.
 fn posture() -> Augmentation {
     Augmentation { width_shift: 0.05, height_shift: 0.05, rotation: 8.0, zoom: 0.08, ..Augmentation::default() }
 }
@@ -58,7 +58,7 @@ const CROPS: [[f64; 4]; 6] = [
     [0.0, 0.0, 0.5, 1.0],
 ];
 
-/// Fits what can be told of a model's inputs without its network. `images` hold `side * side` grey values each; `None`
+/// Fits what can be said of a model's inputs without its network. `images` hold `side * side` grey values each; `None`
 /// if they are too few or none of them has any contrast.
 pub fn fit(images: &[&[u8]], side: u16, seed: u64) -> Option<Guard> {
     if images.len() < LEAST_IMAGES {

@@ -1,4 +1,4 @@
-//! Pictures that are no radiographs, drawn at random: what the guard is measured with.
+//! Pictures that are not radiographs, drawn at random: what the guard is measured with.
 
 use data::lettering;
 use image::{GrayImage, Luma};

@@ -1,7 +1,7 @@
 //! How far a model's answers hold when the same radiograph comes in another form.
 //!
 //! A radiograph is decoded, changed by every [`Change`] of the [`CATALOGUE`] in turn, prepared and judged as the box does it;
-//! [`Row`]s tell by how much each change moves the figures, and how much of it [`shared::guard`] would withhold. The changes are
+//! [`Row`]s show by how much each change moves the figures, and how much of it [`shared::guard`] would refuse. The changes are
 //! written on the `image` crate and share no code with the augmentation of the training, so that an error there cannot hide
 //! itself here.
 

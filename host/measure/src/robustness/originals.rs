@@ -139,7 +139,7 @@ mod tests {
         // A copy that is another picture shows as a difference.
         let black = image::GrayImage::new(64, 64);
         black.save(copies.join("PNEUMONIA/synthetic-0001-pneumonia.png")).unwrap();
-        // The same name under the other label is no copy.
+        // The same name under the other label is not a copy.
         fs::rename(copies.join("NORMAL/synthetic-0002-normal.png"), copies.join("PNEUMONIA/synthetic-0002-normal.png"))
             .unwrap();
         let models = [Model::from_bytes(DEFAULT_MODEL).unwrap()];

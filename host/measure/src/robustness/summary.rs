@@ -62,7 +62,7 @@ impl Summary {
             "ECE",
             "shifted",
             "flips %",
-            "told wrong %",
+            "wrong verdicts %",
             "worst AUROC",
             "of",
             "without border",

@@ -66,7 +66,7 @@ pub struct Shift {
     pub accuracy: Option<Difference>,
     /// Of the expected calibration error.
     pub calibration_error: f64,
-    /// Radiographs that are decided otherwise.
+    /// Radiographs that are decided differently.
     pub decision_flips: usize,
     /// The same as a share.
     pub decision_flip_share: Option<Proportion>,
@@ -105,7 +105,7 @@ pub fn rows(
     [Row::of("unchanged", None, &base, point)].into_iter().chain(after).collect()
 }
 
-/// A radiograph that was judged, and whether the box would tell the answer.
+/// A radiograph that was judged, and whether the box would give the answer.
 struct Told {
     judged: Judged,
     withheld: bool,
@@ -210,8 +210,8 @@ pub fn table(rows: &[Row], style: Style) -> String {
         "p normal",
         "p pneumonia",
         "ECE",
-        "withheld %",
-        "told wrong % (95 %)",
+        "refused %",
+        "wrong verdicts % (95 %)",
     ];
     let cells = rows.iter().map(|row| {
         let shift = row.against_unchanged.as_ref();
@@ -354,7 +354,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_told_wrong_is_definite_and_not_withheld() {
+    fn a_wrong_verdict_is_definite_and_not_withheld() {
         let told = |label: Label, probability: f32, withheld: bool| {
             let judged = Judged {
                 name: String::new(),

@@ -53,7 +53,7 @@ pub enum QuantizeError {
         node: String,
     },
     /// the network branches
-    #[error("the network is no chain from `image` to `logit` (at `{node}`): branches are not supported")]
+    #[error("the network is not a chain from `image` to `logit` (at `{node}`): branches are not supported")]
     Chain {
         /// Where it branches or ends.
         node: String,
@@ -64,7 +64,7 @@ pub enum QuantizeError {
         /// Name of the node.
         node: String,
     },
-    /// the float model computes what is no number
+    /// the float model computes something that is not a number
     #[error("the float model's values grow beyond f32 on a calibration image: train it again")]
     Overflow,
     /// too few images
@@ -220,7 +220,7 @@ fn observe(file: &ModelProto, steps: &[Step], images: &[&[u8]]) -> Result<Vec<Ve
     Ok(channels.iter().map(|&channels| counted.by_ref().take(channels).collect()).collect())
 }
 
-/// The input as its integers tell it.
+/// The input as its integers represent it.
 #[derive(Clone, Copy, Debug)]
 struct Input {
     scale: f32,

@@ -10,11 +10,11 @@ pub(crate) struct Figure {
     pub(crate) title: String,
     /// The picture.
     pub(crate) svg: String,
-    /// What can be read from it, for whoever cannot see it, too; empty where the title says enough.
+    /// What can be read from it, also by anyone who cannot see it; empty where the title says enough.
     pub(crate) caption: String,
 }
 
-/// Where there is nothing to tell.
+/// Where there is nothing to show.
 pub(crate) const NOTHING: &str = "–";
 
 /// A share, such as an accuracy, or a loss.

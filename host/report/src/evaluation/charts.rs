@@ -1,5 +1,5 @@
 //! The charts of the report of an evaluation. All are about as wide as a phone's screen, so that their words can be read
-//! there; what they show is told in words under them.
+//! there; what they show is also said in words under them.
 
 use measure::evaluation::{Bin, Curve, Estimate, Judged, Measurement, PointFigures};
 use plotters::{prelude::*, style::text_anchor::HPos};
@@ -19,7 +19,7 @@ const BARS: usize = 20;
 /// From this area on the curve runs along the edge of its chart, and a second chart shows the corner.
 const CORNER: f64 = 0.95;
 
-/// What an operating point comes to, across and up.
+/// The place of an operating point, across and up.
 type Place = fn(&PointFigures) -> Option<(Estimate, Estimate)>;
 
 /// Draws; titles of synthetic figures say so, because a picture may be passed on alone.
@@ -77,7 +77,7 @@ impl Charts<'_> {
         let mut series = vec![guessing, line(precision_recall)];
         series.extend(self.marks(|p| p.estimates.sensitivity.zip(p.estimates.positive_predictive_value), |x| x));
         let caption = format!(
-            "Average precision: {}. Pale: guessing, which comes to the share of pneumonia among these images, {}. Where \
+            "Average precision: {}. Pale: guessing, which gives the share of pneumonia among these images, {}. Where \
              pneumonia is rarer, precision is lower.",
             estimate(estimates.average_precision),
             share(prevalence)
@@ -159,7 +159,7 @@ impl Charts<'_> {
         })
     }
 
-    /// What becomes of probabilities, and under it how many there are.
+    /// The share with pneumonia by probability, and under it how many there are.
     pub(super) fn reliability(&self) -> Result<Figure, PlotError> {
         let Measurement { reliability, estimates, .. } = self.measurement;
         let caption = format!(

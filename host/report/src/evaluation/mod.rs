@@ -52,7 +52,7 @@ pub struct Subject {
     pub data_digest: String,
     /// Files left out.
     pub skipped: usize,
-    /// How the data were dealt out; `None` if all are measured on.
+    /// How the data were split; `None` if all are measured on.
     pub split: Option<SplitKind>,
     /// The part that is measured on, or `all`.
     pub part: String,
@@ -66,7 +66,7 @@ pub struct Subject {
 }
 
 impl Subject {
-    /// What the card tells; the part is `all` of the data, which are to be filled in.
+    /// What the card says; the part is `all` of the data, which are to be filled in.
     pub fn of(card: &ModelCard, digest: Digest) -> Self {
         Self {
             model: card.name.clone(),
@@ -94,7 +94,7 @@ impl Subject {
     }
 }
 
-/// Everything that an evaluation came to.
+/// All results of an evaluation.
 #[derive(Clone, Debug, Serialize)]
 pub struct Evaluation {
     /// What was measured on what.
@@ -112,7 +112,7 @@ pub struct Evaluation {
     /// Beside another model.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub against: Option<Against>,
-    /// Bacterial against viral pneumonia, where the model tells them apart.
+    /// Bacterial against viral pneumonia, where the model distinguishes them.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub bacteria_or_virus: Option<Told>,
     /// What covering places did to the answers, if that was measured.

@@ -72,7 +72,7 @@ const METHODS: [&str; 7] = [
      pneumonia from its upper end, and refer in it.",
     "Intervals are 95 %, by bootstrap over patients: 2,000 times as many patients as there are of each class are drawn with \
      replacement, with all their images; from the 2.5th to the 97.5th percentile (Efron and Tibshirani, 1993). \
-     They tell the chance of these patients, not that of another training or another hospital.",
+     They show the uncertainty that comes from these patients, not that of another training or another hospital.",
     "Beside shares stand Wilson's intervals (J. Am. Stat. Assoc. 22 (1927) 209), as if each image were another patient's. \
      Where nothing or everything is right, the bootstrap knows no chance, and these stand alone.",
     "AUROC is the chance that an image with pneumonia has a higher probability than a normal one, ties counting half. \
@@ -82,7 +82,7 @@ const METHODS: [&str; 7] = [
     "The expected calibration error is the mean distance of probability and share with pneumonia over ten ranges (Naeini et \
      al., AAAI 2015). Chance alone makes it larger than 0. Slope and intercept are those of a logistic regression of the \
      truth on the log-odds (Cox, Biometrika 45 (1958) 562): 1 and 0 where probabilities can be taken at their word.",
-    "An answer that is no probability is referred, and counts as certainty of the wrong class in all other figures.",
+    "An answer that is not a probability is referred, and counts as certainty of the wrong class in all other figures.",
 ];
 
 fn facts(subject: &Subject, measurement: &Measurement, side: u16) -> Vec<(&'static str, String)> {
@@ -252,7 +252,7 @@ fn subtypes(measurement: &Measurement) -> Vec<Block> {
         .collect();
     let columns = vec!["cause", "images", "patients", "found at the threshold", "AUROC", "referred", "called normal"];
     vec![
-        Block::Text(vec!["Each kind, as its file names tell, against all normal images.".into()]),
+        Block::Text(vec!["Each kind, as named in the file names, against all normal images.".into()]),
         Block::Table(Table { columns, words: 1, rows }),
     ]
 }
@@ -278,7 +278,9 @@ fn folders(measurement: &Measurement) -> Vec<Block> {
 fn told(told: &Told) -> Block {
     let Told { images, auroc, accuracy, .. } = *told;
     let [auroc, accuracy] = [auroc, accuracy].map(super::words::estimate);
-    Block::Text(vec![format!("On {images} images of a known kind: AUROC {auroc}, told rightly {accuracy}.").into()])
+    Block::Text(vec![
+        format!("On {images} images of a known kind: AUROC {auroc}, classified correctly {accuracy}.").into(),
+    ])
 }
 
 fn covered(occlusion: &Occlusion) -> Block {
@@ -354,17 +356,17 @@ fn errors(evaluation: &Evaluation, side: u16, pixels: &[&[u8]]) -> Result<Vec<Bl
     if worst.is_empty() {
         return Ok(vec![Block::Text(vec!["No decision at the threshold is wrong.".into()])]);
     }
-    let told = |image: &Judged| {
+    let caption = |image: &Judged| {
         format!("{}, {:.3}, verdict {}", image.label, image.probability, point.verdict(image.probability))
     };
     let mut shown = Vec::new();
     for &i in worst.iter().take(SHOWN) {
         let Some(pixels) = pixels.get(i) else { continue };
         let image = &judged[i];
-        let title = format!("Radiograph: {}", told(image));
+        let title = format!("Radiograph: {}", caption(image));
         let svg = thumbnails::picture(pixels, side, &title)?;
         let file = image.name.rsplit('/').next().unwrap_or(&image.name);
-        shown.push(Figure { name: format!("error-{i}"), title, svg, caption: format!("{file}: {}", told(image)) });
+        shown.push(Figure { name: format!("error-{i}"), title, svg, caption: format!("{file}: {}", caption(image)) });
     }
     let rows = worst
         .iter()

@@ -4,8 +4,8 @@ use image::{ColorType, ImageFormat};
 
 use crate::plots::{PlotError, escape};
 
-/// A square radiograph, `side * side` grey values in rows, as a picture that needs no file beside it; `words` tell what it
-/// is to whoever cannot see it.
+/// A square radiograph, `side * side` grey values in rows, as a picture that needs no file beside it; `words` say what it
+/// is to anyone who cannot see it.
 pub(super) fn picture(pixels: &[u8], side: u16, words: &str) -> Result<String, PlotError> {
     let length = u32::from(side);
     if pixels.len() != usize::from(side).pow(2) {

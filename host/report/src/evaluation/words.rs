@@ -42,12 +42,12 @@ mod tests {
     fn an_interval_that_knows_no_chance_is_not_shown() {
         let wide = Some(Interval { low: 0.9, high: 1.0 });
         let none = Some(Interval { low: 1.0, high: 1.0 });
-        let told = |by_patient, wilson| estimate(Some(Estimate { value: 1.0, by_patient, wilson }));
-        assert_eq!(told(wide, none), "1.0000 (0.900–1.000)");
-        assert_eq!(told(none, wide), "1.0000 (Wilson 0.900–1.000)");
-        assert_eq!(told(None, wide), "1.0000 (Wilson 0.900–1.000)");
-        assert_eq!(told(none, None), "1.0000");
-        assert_eq!(told(None, None), "1.0000");
+        let text = |by_patient, wilson| estimate(Some(Estimate { value: 1.0, by_patient, wilson }));
+        assert_eq!(text(wide, none), "1.0000 (0.900–1.000)");
+        assert_eq!(text(none, wide), "1.0000 (Wilson 0.900–1.000)");
+        assert_eq!(text(None, wide), "1.0000 (Wilson 0.900–1.000)");
+        assert_eq!(text(none, None), "1.0000");
+        assert_eq!(text(None, None), "1.0000");
         assert_eq!(estimate(None), NOTHING);
     }
 }

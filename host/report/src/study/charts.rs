@@ -15,7 +15,7 @@ use crate::{
 
 const WIDTH: u32 = 440;
 
-/// Experiments in one chart beside the baseline; more cannot be told apart.
+/// Experiments in one chart beside the baseline; more cannot be distinguished.
 const TOGETHER: usize = PALETTE.len() - 1;
 
 /// Draws; titles of synthetic figures say so, because a picture may be passed on alone.
@@ -187,7 +187,7 @@ struct Forest {
     marks: Vec<Mark>,
 }
 
-/// A value in its interval, and what single seeds came to.
+/// A value in its interval, and the values of single seeds.
 struct Mark {
     colour: RGBColor,
     filled: bool,

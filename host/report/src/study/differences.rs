@@ -105,7 +105,7 @@ impl<'a> Answer<'a> {
 }
 
 impl Evidence {
-    /// Paired where runs of both judged the same images, otherwise of the mean accuracies.
+    /// Paired where runs of both judged the same images, else of the mean accuracies.
     fn of(first: &Row<'_>, other: &Row<'_>) -> Option<Self> {
         let (mut pairs, mut by_seed, mut auroc) = (Pairs::default(), Vec::new(), Vec::new());
         for (a, b) in first.records.iter().flat_map(|a| other.records.iter().map(move |b| (*a, *b))) {

@@ -1,4 +1,4 @@
-//! Spreads and 95 % intervals of what several runs came to.
+//! Spreads and 95 % intervals of the figures of several runs.
 
 use measure::statistics::{Proportion, Z};
 use serde::Serialize;
@@ -46,7 +46,7 @@ pub(super) struct Difference {
 }
 
 impl Difference {
-    /// Of two shares on the same `trials`, where only the second decided rightly `gained` times and only the first `lost`
+    /// Of two shares on the same `trials`, where only the second decided correctly `gained` times and only the first `lost`
     /// times, each of which may be a mean over runs; not without trials. Interval: adjusted Wald, Bonett and Price,
     /// J. Educ. Behav. Stat. 37 (2012) 479.
     pub(super) fn paired(gained: f64, lost: f64, trials: f64) -> Self {

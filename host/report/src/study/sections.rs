@@ -29,7 +29,7 @@ pub(super) fn document(plan: &Plan, summary: &Summary<'_>) -> Result<Vec<Block>,
     };
     section("What was run", ran(summary));
     section("Answers", answers(summary));
-    // What drawings come to says nothing about figures from X-rays.
+    // What drawings give says nothing about figures from X-rays.
     let beside = if synthetic { Vec::new() } else { published(summary, &charts)? };
     if !beside.is_empty() {
         section("Beside the published figures", beside);
@@ -144,11 +144,11 @@ fn answers(summary: &Summary<'_>) -> Vec<Block> {
     ])];
     let (answered, open): (Vec<_>, Vec<_>) =
         summary.comparisons.iter().partition(|answer| answer.others.iter().any(|c| c.evidence.is_some()));
-    let told = answered.into_iter().map(|answer| {
+    let answers = answered.into_iter().map(|answer| {
         let question = Block::Text(vec![Span::Link(answer.question.to_owned())]);
         vec![question, Block::List(words::sentences(answer))]
     });
-    blocks.push(Block::Beside(told.collect()));
+    blocks.push(Block::Beside(answers.collect()));
     if !open.is_empty() {
         blocks.push(Block::Text(vec!["Not answered, because experiments have no finished run:".into()]));
         let questions = open.iter().map(|answer| vec![Span::Link(answer.question.to_owned())]);
@@ -225,12 +225,12 @@ fn disagreement(row: &Row<'_>, check: &Check<'_>, part: &str) -> Line {
         "test" => (estimate(true), check.test_accuracy),
         _ => (estimate(false), check.train_accuracy),
     };
-    let told = |p: Option<Proportion>| {
+    let share = |p: Option<Proportion>| {
         p.map_or_else(String::new, |p| format!("{} ({})", share(p.value), words::range(p.low, p.high)))
     };
     vec![
         Span::Link(row.name.to_owned()),
-        format!(", {part}: here {}, published {}. ", told(ours.map(|e| e.interval)), told(theirs)).into(),
+        format!(", {part}: here {}, published {}. ", share(ours.map(|e| e.interval)), share(theirs)).into(),
         check.published.note.as_deref().unwrap_or("The plan names no reason.").into(),
     ]
 }
@@ -242,8 +242,8 @@ fn tables(group: &Group, summary: &Summary<'_>) -> Vec<Block> {
     if rows.is_empty() {
         return blocks;
     }
-    let published = |told: fn(&Published) -> bool| {
-        rows.iter().any(|row| row.published.as_ref().is_some_and(|check| told(check.published)))
+    let published = |is_published: fn(&Published) -> bool| {
+        rows.iter().any(|row| row.published.as_ref().is_some_and(|check| is_published(check.published)))
     };
     let test = published(|p| p.test_accuracy.is_some());
     let train = published(|p| p.train_accuracy.is_some());
@@ -315,11 +315,11 @@ fn over_seeds(row: &Row<'_>) -> Line {
     [words::range(min, max).into()].into_iter().chain(deviation).collect()
 }
 
-/// A published figure with its interval, or without one where it is not told of how many images it is.
+/// A published figure with its interval, or without one where the number of images is not published.
 fn as_published(check: Option<&Check<'_>>, figure: fn(&Check<'_>) -> (Option<Proportion>, Option<f64>)) -> Line {
     match check.map(figure) {
         Some((None, alone)) => optional(alone),
-        told => proportion(told.and_then(|(interval, _)| interval)),
+        figure => proportion(figure.and_then(|(interval, _)| interval)),
     }
 }
 
@@ -404,7 +404,7 @@ fn experiment(row: &Row<'_>, charts: &Charts) -> Result<Vec<Block>, PlotError> {
     Ok(blocks)
 }
 
-/// What each run came to, and where it comes from.
+/// The figures of each run, and where it comes from.
 fn runs(row: &Row<'_>) -> Vec<Block> {
     let columns = vec![
         "seed",

@@ -1,4 +1,4 @@
-//! What the runs of each experiment came to together, and how that stands beside what was published.
+//! What the runs of each experiment gave together, and how that compares with what was published.
 
 use learn::{
     study::{Experiment, Measured, Outcome, Plan, Published, Record, SetResult},
@@ -79,7 +79,7 @@ pub(super) struct Estimate {
     pub(super) spread: Spread,
     /// Images of one run's set (the smallest): the sets of the runs overlap, so more runs are not more images.
     pub(super) images: usize,
-    /// Of the mean, on so many images.
+    /// Of the mean, on this many images.
     pub(super) interval: Proportion,
 }
 
@@ -142,9 +142,9 @@ pub(super) struct RunFigures {
 pub(super) struct Check<'a> {
     /// As published.
     pub(super) published: &'a Published,
-    /// The published test accuracy, where it is told on how many images.
+    /// The published test accuracy, where the number of images is published.
     pub(super) test_accuracy: Option<Proportion>,
-    /// The published training accuracy, where it is told on how many images.
+    /// The published training accuracy, where the number of images is published.
     pub(super) train_accuracy: Option<Proportion>,
     /// Whether the intervals of the test accuracy overlap; `None` where one is missing.
     pub(super) test_overlaps: Option<bool>,
@@ -190,7 +190,7 @@ impl<'a> Row<'a> {
             recipe: &experiment.recipe,
             runs: records.iter().map(|record| Run::of(record)).collect(),
             published: experiment.published.as_ref().map(|published| {
-                // What drawings come to says nothing about figures from X-rays.
+                // What drawings give says nothing about figures from X-rays.
                 let figures = figures.as_ref().filter(|_| records.iter().all(|record| !record.synthetic));
                 Check::new(published, figures)
             }),

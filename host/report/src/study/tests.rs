@@ -236,7 +236,7 @@ fn every_file_is_written_and_says_the_same() {
         }
     }
     assert!(markdown.contains("**Higher** test accuracy than [base](#base): [better](#better) by +10.00 points"));
-    assert!(markdown.contains("**The data do not tell** a difference from [base](#base): [same](#same) between"));
+    assert!(markdown.contains("**The data do not show** a difference from [base](#base): [same](#same) between"));
     assert!(markdown.contains("the base \\| with a bar"));
 
     // Nothing is fetched, every link leads somewhere, every picture is there.
@@ -278,7 +278,7 @@ fn published_figures_are_beside_those_of_radiographs_only() {
         "The 95 % intervals of the test accuracy, here and published, overlap in 1 of 2 rows.",
         "[better](#better), test: here 0.9500 (0.924–0.967), published 0.5000 (0.467–0.533). They threw a coin.",
         "Of 1 experiment it was published only that the accuracy was lower than that of [base](#base). Here:",
-        "- **the data do not tell**: [same](#same)",
+        "- **the data do not show**: [same](#same)",
         // Without an interval, for want of the number of images.
         "| 0.7500 | – |",
     ] {

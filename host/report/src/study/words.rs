@@ -59,7 +59,7 @@ pub(super) fn sentences(answer: &Answer<'_>) -> Vec<Line> {
         (
             Verdict::Open,
             vec![
-                Span::Strong("The data do not tell".to_owned()),
+                Span::Strong("The data do not show".to_owned()),
                 " a difference from ".into(),
                 baseline(),
                 ": ".into(),
@@ -148,7 +148,7 @@ pub(super) fn verdict(verdict: Verdict) -> &'static str {
     match verdict {
         Verdict::Higher => "higher",
         Verdict::Lower => "lower",
-        Verdict::Open => "the data do not tell",
+        Verdict::Open => "the data do not show",
         Verdict::SeedsDisagree => "not claimed: seeds disagree",
         Verdict::FewSeeds => "not claimed: few seeds",
         Verdict::Missing => "no finished runs",

@@ -5,7 +5,7 @@ use std::{fmt::Write as _, io, path::Path};
 use base::files;
 use data::{PartCount, split::SplitKind};
 use learn::training::{EpochMetrics, Recipe};
-use measure::{figures::Figures, statistics::Proportion};
+use measure::{calibration::RIGHT_OUTSIDE_BAND, figures::Figures, statistics::Proportion};
 use produce::delivery::ModelResult;
 use serde::Serialize;
 
@@ -116,8 +116,11 @@ impl Report {
         );
         text += "![Confusion](confusion.svg)\n\n![Receiver operating characteristic](roc.svg)\n\n";
         text += "## Verdicts\n\n";
-        text += "Between the two ends of the band the verdict is *refer*: a clinician must decide. Outside it at least 99 % of \
-                 the validation images are decided rightly on either side.\n\n";
+        text += &format!(
+            "Between the two ends of the band the verdict is *refer*: a clinician must decide. Outside it, at least {} % of \
+             the validation images on either side are decided correctly.\n\n",
+            100.0 * RIGHT_OUTSIDE_BAND
+        );
         text += "| model | threshold | refer from | to |\n|---|---:|---:|---:|\n";
         for ModelResult { name, point, .. } in &self.models {
             text += &format!("| {name} | {:.3} | {:.3} | {:.3} |\n", point.threshold, point.refer_from, point.refer_to);
@@ -129,8 +132,8 @@ impl Report {
             self.data, self.skipped, self.data_digest, recipe.split, self.seed
         );
         if recipe.split == SplitKind::Study {
-            text += "The split deals out single files: other images of the patients in the test part were learnt from, so the \
-                     figures are better than those to be expected on new patients.\n\n";
+            text += "The split assigns files one by one: the model has learnt from other images of the test patients, so expect \
+                     lower figures on new patients.\n\n";
         }
         text += "| part | normal | pneumonia |\n|---|---:|---:|\n";
         for (name, part) in [("train", self.train), ("validation", self.validation), ("test", self.test)] {

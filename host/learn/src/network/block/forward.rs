@@ -138,7 +138,7 @@ fn largest<S: Simd>(simd: S, candidates: [S::f32s; CANDIDATES], bias: S::f32s) -
     let (zero, none) = (simd.splat_f32s(0.0), simd.splat_u32s(u32::from(NONE)));
     best = simd.add_f32s(best, bias);
     let positive = simd.greater_than_f32s(best, zero);
-    // Maxima lose what is no number. It must come out, or a training that broke would end as a constant network. So add
+    // Maxima lose what is not a number. It must come out, or a training that broke would end as a constant network. So add
     // 0, or NaN if anything was not finite.
     let total = candidates.iter().fold(bias, |total, candidate| simd.add_f32s(total, *candidate));
     let fault = simd.sub_f32s(total, total);

@@ -9,7 +9,7 @@
 //! Shapes: `x [n, h, w, c]`, `weight [f, 3, 3, c]`, `bias [f]` → `[n, (h - 2) / 2, (w - 2) / 2, f]`, stride 1, valid
 //! padding; a last odd row or column is dropped, as Keras does. With channels last, one row of a 3 × 3 patch is one run
 //! of `3 c` values in memory, of the image as of the kernel. Results do not depend on the number of threads: work is
-//! dealt out in portions of a fixed number of images, and the gradients of the weights are added up in their order.
+//! assigned in portions of a fixed number of images, and the gradients of the weights are added up in their order.
 
 mod backward;
 mod forward;

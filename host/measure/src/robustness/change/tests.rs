@@ -149,7 +149,7 @@ fn golden_geometry() {
     // Pixel (2, 1) comes from (1 + √½, 1 − √½), where the ramp is 25.86; corners come from outside.
     let turned = rotated(&ramp(3, 3), 45.0);
     assert_eq!([(2, 1), (1, 1), (0, 0), (2, 2)].map(|(x, y)| turned.get_pixel(x, y).0[0]), [26, 40, 0, 0]);
-    // With the clock: what was right of the centre comes to lie below it.
+    // With the clock: what was right of the centre ends up below it.
     let point = GrayImage::from_fn(9, 9, |x, y| Luma([if (x, y) == (6, 4) { 200 } else { 0 }]));
     assert_eq!(rotated(&point, 90.0).get_pixel(4, 6).0, [200]);
     let cut = cropped(&ramp(10, 5), [0.2, 0.0, 0.1, 0.4]);
