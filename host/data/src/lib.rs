@@ -5,7 +5,7 @@ mod cache;
 mod files;
 pub mod lettering;
 mod load;
-pub mod names;
+pub mod metadata;
 mod source;
 pub mod split;
 pub mod synthetic;

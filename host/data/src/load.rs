@@ -13,7 +13,7 @@ use shared::{contract::InputContract, verdict::Digest};
 use super::{
     DataError, Dataset, Label, Sample, SkipReason, Skipped,
     cache::{self, Decoded},
-    names::{self, Place},
+    metadata::{self, Place},
     source::{Entry, Source},
 };
 
@@ -57,8 +57,8 @@ impl Dataset {
             match decoded {
                 Ok(pixels) => samples.push(Sample {
                     label: place.label,
-                    subtype: names::subtype(&name).filter(|_| place.label == Label::Pneumonia),
-                    patient: names::patient(&name, place.official),
+                    subtype: metadata::subtype(&name).filter(|_| place.label == Label::Pneumonia),
+                    patient: metadata::patient(&name, place.official),
                     official: place.official,
                     name,
                     digest,
@@ -73,7 +73,7 @@ impl Dataset {
                 Err(DataError::NothingUsable { path: path.to_owned(), files, first: format!("{name}: {reason}") })
             }
             _ => {
-                let synthetic = samples.iter().any(|sample| names::is_synthetic(&sample.name));
+                let synthetic = samples.iter().any(|sample| metadata::is_synthetic(&sample.name));
                 Ok(Self { samples, skipped, synthetic })
             }
         }
@@ -83,7 +83,7 @@ impl Dataset {
 /// The labelled files with their names: folders that all files have in common above the labels are left out, so that
 /// an archive and its unpacked folder give the same names.
 pub(super) fn labelled(entries: Vec<Entry>) -> Vec<(Entry, Place, String)> {
-    let placed: Vec<_> = entries.into_iter().filter_map(|e| names::place(&e.path).map(|p| (e, p))).collect();
+    let placed: Vec<_> = entries.into_iter().filter_map(|e| metadata::place(&e.path).map(|p| (e, p))).collect();
     let common = placed.windows(2).all(|w| w[0].1.prefix == w[1].1.prefix);
     let mut named: Vec<_> = placed
         .into_iter()

@@ -151,38 +151,38 @@ fn all(parts: Vec<Part>) -> Vec<Option<Part>> {
 }
 
 /// True for those whom the test part of [`SplitKind::Patient`] is made of: 15 % of all names there can be.
-fn held_out(patient: &str) -> bool {
-    position(patient) < u64::MAX / 100 * 15
+fn in_test_part(patient: &str) -> bool {
+    hash_position(patient) < u64::MAX / 100 * 15
 }
 
 /// A place that belongs to a name alone: the first eight bytes of its SHA-256.
-fn position(patient: &str) -> u64 {
+fn hash_position(patient: &str) -> u64 {
     let [a, b, c, d, e, f, g, h, ..] = Digest::of(patient.as_bytes()).0;
     u64::from_be_bytes([a, b, c, d, e, f, g, h])
 }
 
 /// Radiographs outside the publishers' test folder, of those who are held out or of the others.
-fn ours(samples: &[Sample], held: bool) -> Vec<usize> {
-    let chosen = |s: &Sample| s.official != Some(Part::Test) && held_out(&s.patient) == held;
+fn own_samples(samples: &[Sample], held: bool) -> Vec<usize> {
+    let chosen = |s: &Sample| s.official != Some(Part::Test) && in_test_part(&s.patient) == held;
     (0..samples.len()).filter(|&i| chosen(&samples[i])).collect()
 }
 
 fn patient(samples: &[Sample], rng: &mut ChaCha8Rng) -> Vec<Option<Part>> {
-    let (known, test) = (ours(samples, false), ours(samples, true));
+    let (known, test) = (own_samples(samples, false), own_samples(samples, true));
     // 15 of the 85 % that are left.
-    without(samples, &test, &known, 18, rng)
+    assemble(samples, &test, &known, 18, rng)
 }
 
 fn fold(samples: &[Sample], number: u64, rng: &mut ChaCha8Rng) -> Vec<Option<Part>> {
-    let known = ours(samples, false);
+    let known = own_samples(samples, false);
     let folds = folds(samples, &known);
     let (measured, rest): (Vec<_>, Vec<_>) =
         known.into_iter().partition(|i| folds[samples[*i].patient.as_str()] == number);
-    without(samples, &measured, &rest, 10, rng)
+    assemble(samples, &measured, &rest, 10, rng)
 }
 
 /// `test` is the test part; of the `rest`, `validation_percent` become validation, patient by patient, and the others train.
-fn without(
+fn assemble(
     samples: &[Sample],
     test: &[usize],
     rest: &[usize],
@@ -213,7 +213,7 @@ fn folds<'a>(samples: &'a [Sample], chosen: &[usize]) -> BTreeMap<&'a str, u64> 
         patients.entry(&samples[i].patient).or_default()[kind] += 1;
     }
     let mut ordered: Vec<_> = patients.into_iter().collect();
-    ordered.sort_by_key(|(patient, _)| position(patient));
+    ordered.sort_by_key(|(patient, _)| hash_position(patient));
     let mut sizes = [[0; FOLDS as usize]; 3];
     ordered
         .into_iter()
@@ -414,7 +414,7 @@ mod tests {
             let patient = format!("normal/{number}");
             match digits(&patient).as_str() {
                 "26" => {}
-                digits => assert_eq!(held_out(&patient), digits < "26", "{patient}"),
+                digits => assert_eq!(in_test_part(&patient), digits < "26", "{patient}"),
             }
         }
         let mut data = dataset(600, 1200, 3);

@@ -9,7 +9,7 @@ use serde::Serialize;
 use shared::verdict::OperatingPoint;
 
 use crate::{
-    evaluation::{Estimate, Judged, Measurement},
+    evaluation::{Estimate, LabelledAnswer, Measurement},
     logistic::{self, Observation, sigmoid},
 };
 
@@ -19,7 +19,7 @@ pub const BAR: f64 = 0.95;
 
 /// How well a model distinguishes bacterial from viral pneumonia.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
-pub struct Told {
+pub struct SubtypeFigures {
     /// Radiographs with pneumonia of a known kind.
     pub images: usize,
     /// Chance that a viral one has higher log-odds of a virus than a bacterial one.
@@ -34,10 +34,10 @@ pub struct Told {
 }
 
 /// Measures on the radiographs named. `None` where the model does not distinguish the kinds.
-pub fn measure(model: &Model, data: &Dataset, indices: &[usize]) -> Result<Option<Told>, ModelError> {
+pub fn measure(model: &Model, data: &Dataset, indices: &[usize]) -> Result<Option<SubtypeFigures>, ModelError> {
     let Some(subtypes) = &model.card().behaviour.subtypes else { return Ok(None) };
     // The measures know two classes; here a virus is the positive one.
-    let judge = |&i: &usize| -> Option<Result<Judged, ModelError>> {
+    let judge = |&i: &usize| -> Option<Result<LabelledAnswer, ModelError>> {
         let sample = &data.samples[i];
         let label = match sample.subtype? {
             Subtype::Bacteria => Label::Normal,
@@ -45,14 +45,14 @@ pub fn measure(model: &Model, data: &Dataset, indices: &[usize]) -> Result<Optio
         };
         let judged = model.examine(&sample.pixels).map(|examination| {
             let logit = subtypes.virus_logit(&examination.features).unwrap_or(f32::NAN);
-            Judged { label, subtype: None, official: None, ..Judged::of(sample, sigmoid(logit)) }
+            LabelledAnswer { label, subtype: None, official: None, ..LabelledAnswer::of(sample, sigmoid(logit)) }
         });
         Some(judged)
     };
-    let judged: Vec<Judged> = indices.par_iter().filter_map(judge).collect::<Result<_, _>>()?;
+    let judged: Vec<LabelledAnswer> = indices.par_iter().filter_map(judge).collect::<Result<_, _>>()?;
     let estimates = Measurement::of(&judged, OperatingPoint::HALF, None).estimates;
     let lowest = estimates.auroc.and_then(|auroc| auroc.by_patient).map(|interval| interval.low);
-    Ok(Some(Told {
+    Ok(Some(SubtypeFigures {
         images: judged.len(),
         auroc: estimates.auroc,
         accuracy: estimates.accuracy,
@@ -73,7 +73,7 @@ pub fn fit(
     validation: &[usize],
 ) -> Result<Option<Subtypes>, ModelError> {
     let [train, validation] = [rows(model, data, train)?, rows(model, data, validation)?];
-    let both = |rows: &[Row]| rows.iter().any(|row| row.virus) && rows.iter().any(|row| !row.virus);
+    let both = |rows: &[LabelledFeatures]| rows.iter().any(|row| row.virus) && rows.iter().any(|row| !row.virus);
     if !both(&train) || !both(&validation) || train[0].features.is_empty() {
         return Ok(None);
     }
@@ -87,16 +87,16 @@ pub fn fit(
 }
 
 /// A radiograph with pneumonia.
-struct Row {
+struct LabelledFeatures {
     features: Vec<f32>,
     virus: bool,
 }
 
-fn rows(model: &Model, data: &Dataset, indices: &[usize]) -> Result<Vec<Row>, ModelError> {
+fn rows(model: &Model, data: &Dataset, indices: &[usize]) -> Result<Vec<LabelledFeatures>, ModelError> {
     indices
         .par_iter()
         .filter_map(|&i| Some((&data.samples[i], data.samples[i].subtype? == Subtype::Virus)))
-        .map(|(sample, virus)| Ok(Row { features: model.examine(&sample.pixels)?.features, virus }))
+        .map(|(sample, virus)| Ok(LabelledFeatures { features: model.examine(&sample.pixels)?.features, virus }))
         .collect()
 }
 
@@ -104,7 +104,7 @@ fn rows(model: &Model, data: &Dataset, indices: &[usize]) -> Result<Vec<Row>, Mo
 struct Scale(Vec<(f64, f64)>);
 
 impl Scale {
-    fn of(rows: &[Row]) -> Self {
+    fn of(rows: &[LabelledFeatures]) -> Self {
         let count = rows.len() as f64;
         let moments = |feature: usize| {
             let values = || rows.iter().map(|row| f64::from(row.features[feature]));
@@ -122,8 +122,8 @@ impl Scale {
         standard.chain([1.0]).collect()
     }
 
-    fn observations(&self, rows: &[Row]) -> Vec<Observation<Vec<f64>>> {
-        let target = |row: &Row| f64::from(u8::from(row.virus));
+    fn observations(&self, rows: &[LabelledFeatures]) -> Vec<Observation<Vec<f64>>> {
+        let target = |row: &LabelledFeatures| f64::from(u8::from(row.virus));
         rows.iter().map(|row| Observation { x: self.apply(&row.features), target: target(row), weight: 1.0 }).collect()
     }
 
@@ -137,8 +137,8 @@ impl Scale {
 }
 
 /// Mean cross-entropy.
-fn loss(subtypes: &Subtypes, rows: &[Row]) -> f64 {
-    let one = |row: &Row| {
+fn loss(subtypes: &Subtypes, rows: &[LabelledFeatures]) -> f64 {
+    let one = |row: &LabelledFeatures| {
         let logit = f64::from(subtypes.virus_logit(&row.features).unwrap_or(0.0));
         logistic::loss(logit, f64::from(u8::from(row.virus)))
     };
@@ -157,7 +157,7 @@ mod tests {
             let x = (i % 401) as f32 / 100.0 - 2.0;
             random = random.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
             let virus = f64::from(random) / f64::from(u32::MAX) < 1.0 / (1.0 + f64::from(0.5 - 1.5 * x).exp());
-            rows.push(Row { features: vec![3.0 * x + 7.0, 4.0], virus });
+            rows.push(LabelledFeatures { features: vec![3.0 * x + 7.0, 4.0], virus });
         }
         let scale = Scale::of(&rows);
         let standard = scale.observations(&rows);

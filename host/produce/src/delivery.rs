@@ -28,7 +28,7 @@ use crate::{
 };
 
 /// Training images that the quantizer looks at.
-const CALIBRATION_IMAGES: usize = 400;
+const RANGE_IMAGES: usize = 400;
 
 /// A model and how it did on the test part.
 #[derive(Clone, Debug, Serialize)]
@@ -57,11 +57,11 @@ pub struct Delivery {
     pub models: Vec<ModelResult>,
     /// Test images on which they decide differently.
     pub flips: usize,
-    /// How the int8 model was calibrated.
-    pub calibration: String,
+    /// How the ranges of the int8 model were found, and on how many images.
+    pub range_method: String,
 }
 
-/// Models that cannot be delivered.
+/// Models that cannot be made.
 #[derive(Debug, thiserror::Error)]
 pub enum DeliveryError {
     /// a file cannot be written
@@ -82,7 +82,7 @@ pub enum DeliveryError {
 /// each with its own figures in its card. Each has its own band of uncertainty, too; or, if they are to be calibrated, the
 /// probabilities are first made to mean what they say, and the cards of both have the same operating points, of which the
 /// balanced one decides.
-pub fn deliver(
+pub fn make_models(
     mut layers: Layers,
     card: &ModelCard,
     calibrated: bool,
@@ -96,7 +96,7 @@ pub fn deliver(
     // The quantizer holds some of them back to measure the drift, so their order must be random.
     let mut shuffled = split.train.clone();
     shuffled.shuffle(&mut ChaCha8Rng::seed_from_u64(card.provenance.seed));
-    shuffled.truncate(CALIBRATION_IMAGES);
+    shuffled.truncate(RANGE_IMAGES);
     let images: Vec<&[u8]> = shuffled.iter().map(|&i| data.samples[i].pixels.as_slice()).collect();
     let mut options = quantize::Options::default();
     if calibrated {
@@ -113,17 +113,18 @@ pub fn deliver(
     }
     let prefix = if data.synthetic { "synthetic-" } else { "" };
     let place = |kind: &str| folder.join(format!("{prefix}model-{kind}.onnx"));
-    let (float, float_bytes) = measure("float32", &export::to_onnx(&layers, &card)?, data, split, &place("float32"))?;
+    let (float, float_bytes) =
+        finish_model("float32", &export::to_onnx(&layers, &card)?, data, split, &place("float32"))?;
     let quantized = quantize(&float_bytes, &images, options)?;
-    let (int8, _) = measure("int8", &quantized.bytes, data, split, &place("int8"))?;
+    let (int8, _) = finish_model("int8", &quantized.bytes, data, split, &place("int8"))?;
     Ok(Delivery {
         flips: flips(&float.scored, &int8.scored, float.point.threshold),
-        calibration: format!("{} on {} training images", quantized.method, images.len()),
+        range_method: format!("{} on {} training images", quantized.method, images.len()),
         models: vec![float, int8],
     })
 }
 
-/// Makes the probabilities mean what they say on these radiographs.
+/// Calibrates the probabilities on these radiographs.
 fn calibrate(layers: &mut Layers, card: &ModelCard, data: &Dataset, validation: &[usize]) -> Result<(), DeliveryError> {
     let model = Model::from_bytes(&export::to_onnx(layers, card)?)?;
     let logit = |&i: &usize| Ok(model.classify(&data.samples[i].pixels)?.logit);
@@ -136,7 +137,7 @@ fn calibrate(layers: &mut Layers, card: &ModelCard, data: &Dataset, validation: 
 
 /// Fits the band of uncertainty on the validation part, unless the model has operating points, measures on the test part,
 /// and writes the model with all that in its card. Gives back the bytes of the file, too.
-fn measure(
+fn finish_model(
     name: &str,
     onnx: &[u8],
     data: &Dataset,
@@ -220,7 +221,7 @@ mod tests {
             split: "patient".to_owned(),
             data_digest: data.digest().to_string(),
         };
-        let delivery = deliver(layers, &card, true, &data, &split, folder).unwrap();
+        let delivery = make_models(layers, &card, true, &data, &split, folder).unwrap();
         (data, split, delivery)
     }
 

@@ -10,7 +10,7 @@ use base::calendar::{now, utc};
 use data::{Dataset, Part, split::SplitKind};
 use engine::{Model, ModelCard};
 use measure::{
-    evaluation::{Against, Estimate, Interval, Judged, judged, score},
+    evaluation::{Against, Estimate, Interval, LabelledAnswer, judged, score},
     occlusion::{self, Falls, Mean, Occlusion},
     statistics::Proportion,
     subtype,
@@ -22,8 +22,8 @@ use report::{
 
 use super::{
     open::open_model,
-    part::{Choice, Selection},
     refusals,
+    subset::{Subset, SubsetArgs},
 };
 use crate::exit::{Exit, Failure};
 
@@ -37,7 +37,7 @@ pub struct Options {
     #[arg(long, value_name = "DIR|ZIP")]
     data: PathBuf,
     #[command(flatten)]
-    choice: Choice,
+    subset: SubsetArgs,
     /// Also cover the place with the strongest evidence of pneumonia, and a random one, and report how the answer changes
     #[arg(long)]
     occlusion: bool,
@@ -64,7 +64,7 @@ pub fn run(options: Options) -> Result<Exit, Failure> {
     for skipped in &data.skipped {
         base::say!("left out: {}: {}", skipped.name, skipped.reason);
     }
-    let Selection { part, seed, indices } = options.choice.of(card, &data)?;
+    let Subset { part, seed, indices } = options.subset.of(card, &data)?;
     let warning = doubt(card, &data, part, seed);
     if let Some(warning) = &warning {
         base::say!("warning: {warning}");
@@ -136,7 +136,7 @@ fn answers_of_other(
     path: &Path,
     data: &Dataset,
     indices: &[usize],
-) -> anyhow::Result<Vec<Judged>> {
+) -> anyhow::Result<Vec<LabelledAnswer>> {
     let contract = &other.card().behaviour.contract;
     if *contract == card.behaviour.contract {
         return Ok(judged(data, indices, &score(other, data, indices)?));
@@ -278,7 +278,7 @@ mod tests {
     use engine::Provenance;
     use shared::contract::InputContract;
 
-    use super::{super::part::split_of, *};
+    use super::{super::subset::split_of, *};
 
     #[test]
     fn doubtful_figures_are_warned_of() {

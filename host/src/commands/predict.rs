@@ -57,7 +57,7 @@ pub struct Options {
 }
 
 /// The outcome for a file.
-enum Answer {
+enum FileOutcome {
     Judged { input: Vec<u8>, score: Score, verdict: Verdict, evidence_map: Option<Vec<u8>> },
     Refused(Refusal),
     Unreadable(io::Error),
@@ -89,14 +89,14 @@ pub fn run(options: Options) -> Result<Exit, Failure> {
     let start = Instant::now();
     let mut exit = Exit::Done;
     for batch in files.chunks(BATCH) {
-        let answers: Vec<Result<Answer, Failure>> =
+        let answers: Vec<Result<FileOutcome, Failure>> =
             batch.par_iter().map(|path| judge(&model, path, options.invert, options.evidence_map.is_some())).collect();
         // Lines and the bar would run into each other on a terminal.
         bar.suspend(|| {
             for (path, answer) in batch.iter().zip(answers) {
                 let answer = answer?;
                 match &answer {
-                    Answer::Judged { input, evidence_map, .. } => {
+                    FileOutcome::Judged { input, evidence_map, .. } => {
                         if let Some(inputs) = &mut inputs {
                             inputs.write_all(input)?;
                         }
@@ -106,13 +106,13 @@ pub fn run(options: Options) -> Result<Exit, Failure> {
                             })?;
                         }
                     }
-                    Answer::Refused(refusal) => {
+                    FileOutcome::Refused(refusal) => {
                         base::say!("{}: {refusal}", path.display());
                         if exit == Exit::Done {
                             exit = Exit::Refused;
                         }
                     }
-                    Answer::Unreadable(error) => {
+                    FileOutcome::Unreadable(error) => {
                         base::say!("{}: {error}: name a radiograph file that you may read", path.display());
                         exit = Exit::Failed;
                     }
@@ -160,26 +160,26 @@ fn walk(paths: &[PathBuf]) -> Result<Vec<PathBuf>, Failure> {
     Ok(files)
 }
 
-fn judge(model: &Model, path: &Path, invert: bool, evidence_map: bool) -> Result<Answer, Failure> {
+fn judge(model: &Model, path: &Path, invert: bool, evidence_map: bool) -> Result<FileOutcome, Failure> {
     let bytes = match read_radiograph(path) {
         Ok(bytes) => bytes,
-        Err(ReadError::Refused(refusal)) => return Ok(Answer::Refused(refusal)),
-        Err(ReadError::Io(error)) => return Ok(Answer::Unreadable(error)),
+        Err(ReadError::Refused(refusal)) => return Ok(FileOutcome::Refused(refusal)),
+        Err(ReadError::Io(error)) => return Ok(FileOutcome::Unreadable(error)),
     };
     let radiograph = match decode::decode(&bytes) {
         Ok(radiograph) => radiograph,
-        Err(refusal) => return Ok(Answer::Refused(refusal)),
+        Err(refusal) => return Ok(FileOutcome::Refused(refusal)),
     };
     let picture = if invert { radiograph.picture().inverted() } else { radiograph.picture() };
     let card = model.card();
     let input = match admit(&picture, card) {
         Ok(input) => input,
-        Err(refusal) => return Ok(Answer::Refused(refusal)),
+        Err(refusal) => return Ok(FileOutcome::Refused(refusal)),
     };
     let judgement = model.judge(&input)?;
     let verdict = match judgement.verdict {
         Ok(verdict) => verdict,
-        Err(refusal) => return Ok(Answer::Refused(refusal)),
+        Err(refusal) => return Ok(FileOutcome::Refused(refusal)),
     };
     let evidence_map = if evidence_map {
         let size = [picture.width(), picture.height()];
@@ -188,33 +188,33 @@ fn judge(model: &Model, path: &Path, invert: bool, evidence_map: bool) -> Result
     } else {
         None
     };
-    Ok(Answer::Judged { input: input.into_pixels(), score: judgement.examination.score, verdict, evidence_map })
+    Ok(FileOutcome::Judged { input: input.into_pixels(), score: judgement.examination.score, verdict, evidence_map })
 }
 
-fn write_csv(out: &mut impl Write, path: &Path, answer: &Answer) -> io::Result<()> {
+fn write_csv(out: &mut impl Write, path: &Path, answer: &FileOutcome) -> io::Result<()> {
     let (probability, verdict, code) = match answer {
-        Answer::Judged { score, verdict, .. } => {
+        FileOutcome::Judged { score, verdict, .. } => {
             (score.probability.to_string(), verdict.as_str(), verdict.code().to_string())
         }
-        Answer::Refused(refusal) => (String::new(), "refused", refusal.code().to_string()),
-        Answer::Unreadable(_) => (String::new(), "unreadable", String::new()),
+        FileOutcome::Refused(refusal) => (String::new(), "refused", refusal.code().to_string()),
+        FileOutcome::Unreadable(_) => (String::new(), "unreadable", String::new()),
     };
     let mut row = csv::Writer::from_writer(out);
     row.write_record([&*path.to_string_lossy(), &probability, verdict, &code])?;
     row.flush()
 }
 
-fn to_json(path: &Path, answer: &Answer, synthetic: bool) -> Value {
+fn to_json(path: &Path, answer: &FileOutcome, synthetic: bool) -> Value {
     let path = path.to_string_lossy();
     match answer {
-        Answer::Judged { score, verdict, .. } => json!({
+        FileOutcome::Judged { score, verdict, .. } => json!({
             "path": path, "verdict": verdict.as_str(), "code": verdict.code(), "probability": score.probability,
             "logit": score.logit, "synthetic_model": synthetic,
         }),
-        Answer::Refused(refusal) => json!({
+        FileOutcome::Refused(refusal) => json!({
             "path": path, "verdict": "refused", "refusal": refusal.as_str(), "code": refusal.code(),
             "message": refusal.to_string(),
         }),
-        Answer::Unreadable(error) => json!({ "path": path, "error": error.to_string() }),
+        FileOutcome::Unreadable(error) => json!({ "path": path, "error": error.to_string() }),
     }
 }

@@ -4,7 +4,7 @@ use std::io::{self, Write};
 
 use data::Dataset;
 use engine::Model;
-use measure::guard::{Row, measure};
+use measure::guard::{RefusalRow, measure};
 use report::{SYNTHETIC, SYNTHETIC_MODEL};
 use serde_json::json;
 
@@ -43,7 +43,7 @@ pub(super) fn report(
     writeln!(out, "\n{:32}  images  refused", "should be judged")?;
     writeln!(out, "{}", line(radiographs))?;
     for (drawn, heading) in [(false, "should be refused: made of them"), (true, "should be refused: drawn")] {
-        let rows: Vec<&Row> = kinds.iter().filter(|row| row.drawn == drawn).collect();
+        let rows: Vec<&RefusalRow> = kinds.iter().filter(|row| row.drawn == drawn).collect();
         if !rows.is_empty() {
             writeln!(out, "\n{heading:32}  images  let through")?;
         }
@@ -61,7 +61,7 @@ pub(super) fn report(
 }
 
 /// Name, number, share with its interval, reasons with their numbers.
-fn line(row: &Row) -> String {
+fn line(row: &RefusalRow) -> String {
     let share = match row.wrong {
         Some(p) => format!("{:.4}  (95 % interval {:.4} to {:.4})", p.value, p.low, p.high),
         None => "none of these images".to_owned(),
@@ -78,7 +78,7 @@ mod tests {
 
     #[test]
     fn a_line_tells_share_interval_and_reasons() {
-        let row = Row {
+        let row = RefusalRow {
             name: "upside down",
             drawn: false,
             images: 100,
@@ -89,7 +89,7 @@ mod tests {
             line(&row),
             "upside down                          100  0.0100  (95 % interval 0.0018 to 0.0545)  not-a-chest 2, upside-down 97"
         );
-        let none = Row { images: 0, refused: [].into(), wrong: None, ..row };
+        let none = RefusalRow { images: 0, refused: [].into(), wrong: None, ..row };
         assert_eq!(line(&none), "upside down                            0  none of these images");
     }
 }

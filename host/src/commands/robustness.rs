@@ -11,7 +11,7 @@ use base::{interrupt, progress};
 use data::{Dataset, Files, Sample};
 use engine::Model;
 use measure::robustness::{
-    Agreement, Answers, Change, Measurement, RobustnessError, Row, Style, Summary, chosen, rows, table,
+    Agreement, Answers, Change, Measurement, RobustnessError, RobustnessRow, Style, Summary, chosen, rows, table,
 };
 use rand::{SeedableRng, seq::SliceRandom};
 use rand_chacha::ChaCha8Rng;
@@ -21,7 +21,7 @@ use serde_json::json;
 use super::{
     evaluate::doubt,
     open::open_model,
-    part::{Choice, Selection},
+    subset::{Subset, SubsetArgs},
 };
 use crate::exit::{Exit, Failure, WithExit};
 
@@ -36,7 +36,7 @@ pub struct Options {
     #[arg(long, value_name = "DIR|ZIP")]
     data: PathBuf,
     #[command(flatten)]
-    choice: Choice,
+    subset: SubsetArgs,
     /// At most N radiographs of the part, drawn by the seed
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     limit: Option<u32>,
@@ -66,8 +66,8 @@ pub fn run(options: Options) -> Result<Exit, Failure> {
     for skipped in &data.skipped {
         base::say!("left out: {}: {}", skipped.name, skipped.reason);
     }
-    let selection = select(&options.choice, &models, &data)?;
-    let indices = limited(&selection, options.limit);
+    let subset = select(&options.subset, &models, &data)?;
+    let indices = limited(&subset, options.limit);
     let samples: Vec<&Sample> = indices.iter().map(|&i| &data.samples[i]).collect();
     let files = Files::open(&options.data)?;
     let originals = options.originals.as_deref().map(Files::open).transpose()?;
@@ -79,11 +79,11 @@ pub fn run(options: Options) -> Result<Exit, Failure> {
     let answers = measurement.answers(&bar, stop);
     bar.finish_and_clear();
     let answers = answers.map_err(failure)?;
-    tell_unjudged(&changes, &answers);
+    warn_unjudged(&changes, &answers);
     let agreements = originals.map(|originals| Agreement::of(&models, &originals, &files, stop)).transpose();
     let agreements = agreements.map_err(failure)?;
 
-    let tables: Vec<Vec<Row>> = models
+    let tables: Vec<Vec<RobustnessRow>> = models
         .iter()
         .enumerate()
         .map(|(number, model)| rows(number, model.card().behaviour.point, &changes, &samples, &answers))
@@ -92,8 +92,15 @@ pub fn run(options: Options) -> Result<Exit, Failure> {
         [] => vec![models[0].card().name.clone()],
         paths => paths.iter().map(|path| path.display().to_string()).collect(),
     };
-    let measured =
-        Measured { models: &models, data: &data, selection: &selection, samples: &samples, labels, tables, agreements };
+    let measured = RobustnessReport {
+        models: &models,
+        data: &data,
+        subset: &subset,
+        samples: &samples,
+        labels,
+        tables,
+        agreements,
+    };
     let mut out = io::stdout().lock();
     if options.json {
         writeln!(out, "{}", measured.json())?;
@@ -116,28 +123,27 @@ fn open_models(paths: &[PathBuf]) -> Result<Vec<Model>, Failure> {
 }
 
 /// The radiographs that the options choose, which must be the same for all models.
-fn select(choice: &Choice, models: &[Model], data: &Dataset) -> anyhow::Result<Selection> {
-    let mut selections =
-        models.iter().map(|model| choice.of(model.card(), data)).collect::<anyhow::Result<Vec<_>>>()?;
-    for (model, selection) in models.iter().zip(&selections) {
-        if let Some(warning) = doubt(model.card(), data, selection.part, selection.seed) {
+fn select(subset: &SubsetArgs, models: &[Model], data: &Dataset) -> anyhow::Result<Subset> {
+    let mut subsets = models.iter().map(|model| subset.of(model.card(), data)).collect::<anyhow::Result<Vec<_>>>()?;
+    for (model, subset) in models.iter().zip(&subsets) {
+        if let Some(warning) = doubt(model.card(), data, subset.part, subset.seed) {
             base::say!("warning: {}: {warning}", model.card().name);
         }
     }
-    let selection = selections.swap_remove(0);
-    if selections.iter().any(|other| other.indices != selection.indices) {
+    let subset = subsets.swap_remove(0);
+    if subsets.iter().any(|other| other.indices != subset.indices) {
         return Err(anyhow!(
             "the models were trained on different splits: name the one to compare them on with `--split` and `--seed`"
         ));
     }
-    Ok(selection)
+    Ok(subset)
 }
 
 /// At most `limit` of the radiographs, in their order.
-fn limited(selection: &Selection, limit: Option<u32>) -> Vec<usize> {
-    let mut indices = selection.indices.clone();
+fn limited(subset: &Subset, limit: Option<u32>) -> Vec<usize> {
+    let mut indices = subset.indices.clone();
     if let Some(limit) = limit {
-        indices.shuffle(&mut ChaCha8Rng::seed_from_u64(selection.seed));
+        indices.shuffle(&mut ChaCha8Rng::seed_from_u64(subset.seed));
         indices.truncate(limit as usize);
         indices.sort_unstable();
     }
@@ -145,7 +151,7 @@ fn limited(selection: &Selection, limit: Option<u32>) -> Vec<usize> {
 }
 
 /// Says on stderr what cannot be judged after a change, as it is in no figure.
-fn tell_unjudged(changes: &[&Change], answers: &[Answers]) {
+fn warn_unjudged(changes: &[&Change], answers: &[Answers]) {
     for (number, change) in changes.iter().enumerate() {
         let mut refusals = answers.iter().filter_map(|a| a.changed[number].as_ref().err());
         if let Some(first) = refusals.next() {
@@ -156,20 +162,20 @@ fn tell_unjudged(changes: &[&Change], answers: &[Answers]) {
 }
 
 /// What is printed.
-struct Measured<'a> {
+struct RobustnessReport<'a> {
     models: &'a [Model],
     data: &'a Dataset,
-    selection: &'a Selection,
+    subset: &'a Subset,
     samples: &'a [&'a Sample],
     /// One for each model: its file, as models of different runs may have the same name in their cards; else that name.
     labels: Vec<String>,
     /// One for each model.
-    tables: Vec<Vec<Row>>,
+    tables: Vec<Vec<RobustnessRow>>,
     /// One for each model, if there are originals.
     agreements: Option<Vec<Agreement>>,
 }
 
-impl Measured<'_> {
+impl RobustnessReport<'_> {
     fn json(&self) -> serde_json::Value {
         let models = self.models.iter().zip(&self.tables).enumerate().map(|(number, (model, rows))| {
             let (card, label) = (model.card(), &self.labels[number]);
@@ -183,9 +189,9 @@ impl Measured<'_> {
         json!({
             "models": models.collect::<Vec<_>>(), "synthetic_data": self.data.synthetic,
             "data_digest": self.data.digest().to_string(), "images": self.samples.len(), "patients": self.patients(),
-            "split": self.selection.part.map(|(_, kind)| kind),
-            "part": self.selection.part.map_or("all".into(), |(part, _)| part.to_string()),
-            "seed": self.selection.seed,
+            "split": self.subset.part.map(|(_, kind)| kind),
+            "part": self.subset.part.map_or("all".into(), |(part, _)| part.to_string()),
+            "seed": self.subset.seed,
         })
     }
 
@@ -195,8 +201,8 @@ impl Measured<'_> {
 
     /// The table of one model, or a line for each of several.
     fn write(&self, out: &mut impl Write, style: Style) -> io::Result<()> {
-        let part = match self.selection.part {
-            Some((part, kind)) => format!("part {part}, split {kind}, seed {}", self.selection.seed),
+        let part = match self.subset.part {
+            Some((part, kind)) => format!("part {part}, split {kind}, seed {}", self.subset.seed),
             None => "all parts".to_owned(),
         };
         let measured = format!("{} radiographs of {} patients, {part}", self.samples.len(), self.patients());

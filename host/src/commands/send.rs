@@ -58,11 +58,11 @@ pub fn run(options: Options) -> Result<Exit, Failure> {
         let answer = match read_radiograph(path) {
             Ok(bytes) => match make_image(&mut connection, bytes, contract, &exam) {
                 Ok(Ok(image)) => transfer(&mut connection, path, image, &mut tally),
-                Ok(Err(refusal)) => Ok(Answer::Refused(refusal)),
+                Ok(Err(refusal)) => Ok(SendOutcome::Refused(refusal)),
                 Err(error) => Err(error),
             },
-            Err(ReadError::Refused(refusal)) => Ok(Answer::Refused(refusal)),
-            Err(ReadError::Io(error)) => Ok(Answer::Unreadable(error)),
+            Err(ReadError::Refused(refusal)) => Ok(SendOutcome::Refused(refusal)),
+            Err(ReadError::Io(error)) => Ok(SendOutcome::Unreadable(error)),
         };
         let answer = answer.map_err(|error| {
             tally.report(&connection);
@@ -95,15 +95,15 @@ fn greet(connection: &mut Connection) -> Result<Info, LinkError> {
 }
 
 /// How a file has been answered.
-enum Answer {
-    Judged(Box<Judged>),
+enum SendOutcome {
+    Judged(Box<SentResult>),
     /// By the box, or here before it was sent.
     Refused(Refusal),
     Failed(Fault),
     Unreadable(io::Error),
 }
 
-struct Judged {
+struct SentResult {
     record: ResultRecord,
     /// Bytes on the line.
     bytes: u32,
@@ -131,7 +131,12 @@ fn make_image(
     })
 }
 
-fn transfer(connection: &mut Connection, path: &Path, image: Image, tally: &mut Tally) -> Result<Answer, LinkError> {
+fn transfer(
+    connection: &mut Connection,
+    path: &Path,
+    image: Image,
+    tally: &mut Tally,
+) -> Result<SendOutcome, LinkError> {
     let (bytes, source) = (image.begin.length, image.source());
     let name = path.file_name().unwrap_or(path.as_os_str()).to_string_lossy().into_owned();
     // Draws on a terminal only.
@@ -156,9 +161,9 @@ fn transfer(connection: &mut Connection, path: &Path, image: Image, tally: &mut 
     }
     match outcome {
         Outcome::Result(record) if record.image != source => Err(HostError::Protocol.into()),
-        Outcome::Result(record) => Ok(Answer::Judged(Box::new(Judged { record, bytes }))),
-        Outcome::Refused(refusal) => Ok(Answer::Refused(refusal)),
-        Outcome::Failed(fault) => Ok(Answer::Failed(fault)),
+        Outcome::Result(record) => Ok(SendOutcome::Judged(Box::new(SentResult { record, bytes }))),
+        Outcome::Refused(refusal) => Ok(SendOutcome::Refused(refusal)),
+        Outcome::Failed(fault) => Ok(SendOutcome::Failed(fault)),
     }
 }
 
@@ -179,12 +184,12 @@ struct Tally {
 }
 
 impl Tally {
-    fn count(&mut self, answer: &Answer) {
+    fn count(&mut self, answer: &SendOutcome) {
         match answer {
-            Answer::Judged(_) => {}
-            Answer::Refused(_) => self.refused += 1,
-            Answer::Failed(_) => self.faults += 1,
-            Answer::Unreadable(_) => self.unreadable += 1,
+            SendOutcome::Judged(_) => {}
+            SendOutcome::Refused(_) => self.refused += 1,
+            SendOutcome::Failed(_) => self.faults += 1,
+            SendOutcome::Unreadable(_) => self.unreadable += 1,
         }
     }
 
@@ -218,24 +223,26 @@ impl Tally {
     }
 }
 
-fn to_text(path: &Path, answer: &Answer) -> String {
+fn to_text(path: &Path, answer: &SendOutcome) -> String {
     let path = path.display();
     let refused = |refusal: &Refusal| format!("{path}: REFUSED  {refusal} (code {})", refusal.code());
     match answer {
-        Answer::Judged(judged) => {
+        SendOutcome::Judged(judged) => {
             let record = &judged.record;
             let verdict = record.verdict.as_str().to_uppercase();
             format!("{path}: {verdict}  probability {:.3}  (record {})", record.probability, record.number)
         }
-        Answer::Refused(refusal) => refused(refusal),
-        Answer::Failed(fault) => {
+        SendOutcome::Refused(refusal) => refused(refusal),
+        SendOutcome::Failed(fault) => {
             format!("{path}: FAILED  {fault} (code {})", fault.code())
         }
-        Answer::Unreadable(error) => format!("{path}: UNREADABLE  {error}: name a radiograph file that you may read"),
+        SendOutcome::Unreadable(error) => {
+            format!("{path}: UNREADABLE  {error}: name a radiograph file that you may read")
+        }
     }
 }
 
-fn to_json(path: &Path, answer: &Answer, took: Duration, synthetic: bool) -> Value {
+fn to_json(path: &Path, answer: &SendOutcome, took: Duration, synthetic: bool) -> Value {
     let seconds = (took.as_secs_f64() * 1000.0).round() / 1000.0;
     let path = path.to_string_lossy();
     let refused = |refusal: &Refusal| {
@@ -245,8 +252,8 @@ fn to_json(path: &Path, answer: &Answer, took: Duration, synthetic: bool) -> Val
         })
     };
     match answer {
-        Answer::Judged(judged) => {
-            let Judged { record, bytes } = &**judged;
+        SendOutcome::Judged(judged) => {
+            let SentResult { record, bytes } = &**judged;
             json!({
                 "path": path, "verdict": record.verdict.as_str(), "code": record.verdict.code(),
                 "probability": record.probability, "record": record.number, "study": record.exam.as_str(),
@@ -254,12 +261,12 @@ fn to_json(path: &Path, answer: &Answer, took: Duration, synthetic: bool) -> Val
                 "synthetic_model": synthetic, "seconds": seconds,
             })
         }
-        Answer::Refused(refusal) => refused(refusal),
-        Answer::Failed(fault) => json!({
+        SendOutcome::Refused(refusal) => refused(refusal),
+        SendOutcome::Failed(fault) => json!({
             "path": path, "verdict": "failed", "fault": fault.as_str(), "code": fault.code(), "message": fault.to_string(),
             "seconds": seconds,
         }),
-        Answer::Unreadable(error) => json!({ "path": path, "error": error.to_string() }),
+        SendOutcome::Unreadable(error) => json!({ "path": path, "error": error.to_string() }),
     }
 }
 
@@ -269,7 +276,7 @@ mod tests {
 
     use super::*;
 
-    fn result() -> Answer {
+    fn result() -> SendOutcome {
         let record = ResultRecord {
             number: 12,
             boot: 1,
@@ -281,21 +288,21 @@ mod tests {
             point: OperatingPoint::HALF,
             verdict: Verdict::Pneumonia,
         };
-        Answer::Judged(Box::new(Judged { record, bytes: 70 }))
+        SendOutcome::Judged(Box::new(SentResult { record, bytes: 70 }))
     }
 
     #[test]
     fn every_answer_is_one_line() {
         let path = Path::new("a/x.png");
-        let unreadable = Answer::Unreadable(io::Error::from(io::ErrorKind::IsADirectory));
+        let unreadable = SendOutcome::Unreadable(io::Error::from(io::ErrorKind::IsADirectory));
         for (answer, text) in [
             (result(), "a/x.png: PNEUMONIA  probability 0.929  (record 12)"),
             (
-                Answer::Refused(Refusal::Empty),
+                SendOutcome::Refused(Refusal::Empty),
                 "a/x.png: REFUSED  the file is empty: export the radiograph again (code 200)",
             ),
             (
-                Answer::Failed(Fault::Storage),
+                SendOutcome::Failed(Fault::Storage),
                 "a/x.png: FAILED  the box could not store or read a result: check its memory card (code 303)",
             ),
             (unreadable, "a/x.png: UNREADABLE  is a directory: name a radiograph file that you may read"),
@@ -315,7 +322,7 @@ mod tests {
         assert_eq!((&value["bytes"], &value["seconds"]), (&json!(70), &json!(1.235)));
         assert_eq!(value["synthetic_model"], json!(true));
         assert_eq!(value["image"], json!(Digest::of(b"x").to_string()));
-        let value = to_json(path, &Answer::Refused(Refusal::Corrupt), Duration::ZERO, false);
+        let value = to_json(path, &SendOutcome::Refused(Refusal::Corrupt), Duration::ZERO, false);
         assert_eq!((&value["refusal"], &value["code"]), (&json!("corrupt"), &json!(202)));
     }
 
@@ -324,9 +331,9 @@ mod tests {
         let mut tally = Tally::default();
         for (answer, exit) in [
             (result(), Exit::Done),
-            (Answer::Refused(Refusal::Empty), Exit::Refused),
-            (Answer::Unreadable(io::ErrorKind::NotFound.into()), Exit::Failed),
-            (Answer::Failed(Fault::Inference), Exit::Box),
+            (SendOutcome::Refused(Refusal::Empty), Exit::Refused),
+            (SendOutcome::Unreadable(io::ErrorKind::NotFound.into()), Exit::Failed),
+            (SendOutcome::Failed(Fault::Inference), Exit::Box),
             (result(), Exit::Box),
         ] {
             tally.count(&answer);

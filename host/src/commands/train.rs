@@ -186,7 +186,7 @@ pub fn run(options: Options) -> Result<Exit, Failure> {
         Outcome::Done(trained) => {
             let layers = trained.network.layers();
             let calibrated = config.recipe.calibrate;
-            let delivery = delivery::deliver(layers, &config.card(&data), calibrated, &data, &split, &folder)?;
+            let delivery = delivery::make_models(layers, &config.card(&data), calibrated, &data, &split, &folder)?;
             let report = config.report(&data, &split, *trained, delivery);
             report.write(&folder)?;
             let mut out = io::stdout().lock();
@@ -348,7 +348,7 @@ impl Config {
             recipe: self.recipe.clone(),
             parameters: trained.network.parameters(),
             kept_epoch: trained.kept_epoch,
-            calibration: delivery.calibration,
+            range_method: delivery.range_method,
             flips: delivery.flips,
             models: delivery.models,
             history: trained.history,

@@ -49,7 +49,7 @@ pub fn run(options: Options) -> Result<Exit, Failure> {
     let start = Instant::now();
     let (new, bytes) = (file.digest, file.bytes.len());
     let answer = if new == info.model_digest {
-        Answer::Same
+        UpdateOutcome::Same
     } else {
         transfer(&mut connection, &path, file).map_err(|error| {
             let Failure { exit, error } = Failure::of_link(error);
@@ -69,14 +69,14 @@ pub fn run(options: Options) -> Result<Exit, Failure> {
 
 /// The outcome of an update.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Answer {
+enum UpdateOutcome {
     /// The box has the model already; nothing was sent.
     Same,
     Updated,
     Rejected(ModelRefusal),
 }
 
-impl Answer {
+impl UpdateOutcome {
     fn exit(self) -> Exit {
         match self {
             Self::Same | Self::Updated => Exit::Done,
@@ -86,7 +86,7 @@ impl Answer {
     }
 }
 
-fn transfer(connection: &mut Connection, path: &Path, file: ModelFile) -> Result<Answer, LinkError> {
+fn transfer(connection: &mut Connection, path: &Path, file: ModelFile) -> Result<UpdateOutcome, LinkError> {
     let digest = file.digest;
     let name = path.file_name().unwrap_or(path.as_os_str()).to_string_lossy().into_owned();
     // Draws on a terminal only.
@@ -99,35 +99,35 @@ fn transfer(connection: &mut Connection, path: &Path, file: ModelFile) -> Result
     bar.finish_and_clear();
     match answer? {
         Ok(installed) if installed.digest != digest => Err(HostError::Protocol.into()),
-        Ok(_) => Ok(Answer::Updated),
-        Err(refusal) => Ok(Answer::Rejected(refusal)),
+        Ok(_) => Ok(UpdateOutcome::Updated),
+        Err(refusal) => Ok(UpdateOutcome::Rejected(refusal)),
     }
 }
 
-fn to_text(answer: &Answer, info: &Info, model: &Model, new: Digest) -> String {
+fn to_text(answer: &UpdateOutcome, info: &Info, model: &Model, new: Digest) -> String {
     let (from, to) = (format!("{} ({})", info.model, info.model_digest), format!("{} ({new})", model.card().name));
     match answer {
-        Answer::Same => format!("unchanged: the box already has {to}"),
-        Answer::Updated => format!("updated: {from} -> {to}"),
-        Answer::Rejected(refusal) => {
+        UpdateOutcome::Same => format!("unchanged: the box already has {to}"),
+        UpdateOutcome::Updated => format!("updated: {from} -> {to}"),
+        UpdateOutcome::Rejected(refusal) => {
             format!("REJECTED  {refusal} (code {}); the box continues with {from}", refusal.code())
         }
     }
 }
 
-fn to_json(answer: &Answer, info: &Info, model: &Model, new: Digest, bytes: usize, took: Duration) -> Value {
+fn to_json(answer: &UpdateOutcome, info: &Info, model: &Model, new: Digest, bytes: usize, took: Duration) -> Value {
     let mut object = json!({
         "status": "unchanged", "from": info.model_digest.to_string(), "to": new.to_string(),
         "from_model": info.model.as_str(), "to_model": model.card().name, "synthetic_model": model.card().provenance.synthetic,
     });
     match answer {
-        Answer::Same => {}
-        Answer::Updated => {
+        UpdateOutcome::Same => {}
+        UpdateOutcome::Updated => {
             object["status"] = "updated".into();
             object["bytes"] = bytes.into();
             object["seconds"] = ((took.as_secs_f64() * 1000.0).round() / 1000.0).into();
         }
-        Answer::Rejected(refusal) => {
+        UpdateOutcome::Rejected(refusal) => {
             object["status"] = "rejected".into();
             object["rejection"] = refusal.as_str().into();
             object["code"] = refusal.code().into();
@@ -145,8 +145,8 @@ mod tests {
     fn only_the_storage_is_a_fault_of_the_box() {
         for &refusal in ModelRefusal::ALL {
             let exit = if refusal == ModelRefusal::NotStored { Exit::Box } else { Exit::Refused };
-            assert_eq!(Answer::Rejected(refusal).exit(), exit);
+            assert_eq!(UpdateOutcome::Rejected(refusal).exit(), exit);
         }
-        assert_eq!((Answer::Same.exit(), Answer::Updated.exit()), (Exit::Done, Exit::Done));
+        assert_eq!((UpdateOutcome::Same.exit(), UpdateOutcome::Updated.exit()), (Exit::Done, Exit::Done));
     }
 }

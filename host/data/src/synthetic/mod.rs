@@ -20,7 +20,7 @@ use shared::{
 };
 
 use self::anatomy::Chest;
-use crate::{Dataset, Label, Sample, names};
+use crate::{Dataset, Label, Sample, metadata};
 
 /// A drawn radiograph: 8-bit grey, `width * height` bytes in rows.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -54,7 +54,7 @@ pub fn dataset(count: u64, seed: u64, contract: &InputContract) -> Result<Datase
         .map(|number| {
             let Drawing { label, width, height, pixels } = draw(seed, number);
             let picture = Picture::new(Samples::U8(&pixels), Channels::Grey, width, height, width as usize)?;
-            let name = names::synthetic(number, label);
+            let name = metadata::synthetic(number, label);
             bar.inc(1);
             Ok(Sample {
                 label,
@@ -81,7 +81,7 @@ pub fn write(folder: &Path, count: u64, seed: u64) -> io::Result<()> {
     let bar = progress::bar(count as usize, "drawing");
     (0..count).into_par_iter().try_for_each(|number| {
         let Drawing { label, width, height, pixels } = draw(seed, number);
-        let path = folder.join(label.folder()).join(names::synthetic(number, label));
+        let path = folder.join(label.folder()).join(metadata::synthetic(number, label));
         let written = image::save_buffer_with_format(path, &pixels, width, height, ColorType::L8, ImageFormat::Png);
         bar.inc(1);
         written.map_err(io::Error::other)

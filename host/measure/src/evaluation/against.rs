@@ -5,7 +5,7 @@ use engine::ModelCard;
 use serde::Serialize;
 use shared::verdict::{OperatingPoint, Verdict};
 
-use super::{Judged, Paired, bootstrap::Estimate};
+use super::{LabelledAnswer, Paired, bootstrap::Estimate};
 
 /// Changes that are listed by name.
 const LISTED: usize = 20;
@@ -64,10 +64,17 @@ pub struct Change {
 
 impl Against {
     /// Compares two models' answers to the same radiographs in the same order; `digest` is that of the other file.
-    pub fn of(judged: &[Judged], card: &ModelCard, other: &[Judged], other_card: &ModelCard, digest: String) -> Self {
+    pub fn of(
+        judged: &[LabelledAnswer],
+        card: &ModelCard,
+        other: &[LabelledAnswer],
+        other_card: &ModelCard,
+        digest: String,
+    ) -> Self {
         let (point, other_point) = (card.behaviour.point, other_card.behaviour.point);
         let pairs = || judged.iter().zip(other);
-        let apart = |(one, two): (&Judged, &Judged)| (one.sound_probability() - two.sound_probability()).abs();
+        let apart =
+            |(one, two): (&LabelledAnswer, &LabelledAnswer)| (one.sound_probability() - two.sound_probability()).abs();
         let mut changes: Vec<(f64, Change)> =
             pairs().map(|(one, two)| (apart((one, two)), change(one, point, two, other_point))).collect();
         changes.sort_by(|(a, _), (b, _)| b.total_cmp(a));
@@ -95,7 +102,7 @@ impl Against {
     }
 }
 
-fn change(one: &Judged, point: OperatingPoint, two: &Judged, other_point: OperatingPoint) -> Change {
+fn change(one: &LabelledAnswer, point: OperatingPoint, two: &LabelledAnswer, other_point: OperatingPoint) -> Change {
     Change {
         name: one.name.clone(),
         label: one.label,
@@ -137,7 +144,7 @@ mod tests {
     #[test]
     fn intervals_are_of_the_pairs() {
         // Two models that agree on nearly everything: their difference is known far better than either.
-        let list = |shift: f32| -> Vec<Judged> {
+        let list = |shift: f32| -> Vec<LabelledAnswer> {
             (0..100)
                 .map(|i| {
                     judged(

@@ -13,7 +13,7 @@ use rand_chacha::ChaCha8Rng;
 use rayon::prelude::*;
 use serde::Serialize;
 
-use super::Judged;
+use super::LabelledAnswer;
 use crate::statistics::Proportion;
 
 /// Resamples of every interval.
@@ -120,7 +120,7 @@ pub(crate) struct Patients {
 
 impl Patients {
     /// A patient with radiographs of both classes is one with pneumonia.
-    pub(crate) fn of(judged: &[Judged]) -> Self {
+    pub(crate) fn of(judged: &[LabelledAnswer]) -> Self {
         let mut all: BTreeMap<&str, (bool, Vec<usize>)> = BTreeMap::new();
         for (i, image) in judged.iter().enumerate() {
             let (positive, images) = all.entry(&image.patient).or_default();
@@ -192,7 +192,8 @@ mod tests {
             ("d", true),
             ("e", true),
         ];
-        let images: Vec<Judged> = names.iter().map(|(patient, positive)| judged(patient, *positive, 0.5)).collect();
+        let images: Vec<LabelledAnswer> =
+            names.iter().map(|(patient, positive)| judged(patient, *positive, 0.5)).collect();
         let patients = Patients::of(&images);
         assert_eq!(patients.count(), 5);
         let drawn = patients.resample(<[usize]>::to_vec);
@@ -210,7 +211,7 @@ mod tests {
 
     #[test]
     fn resamples_do_not_depend_on_the_number_of_threads() {
-        let images: Vec<Judged> = (0..20).map(|i| judged(&format!("p{}", i / 2), i % 4 < 2, 0.5)).collect();
+        let images: Vec<LabelledAnswer> = (0..20).map(|i| judged(&format!("p{}", i / 2), i % 4 < 2, 0.5)).collect();
         let run = |threads| {
             let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
             pool.install(|| Patients::of(&images).resample(<[usize]>::to_vec))

@@ -7,7 +7,7 @@ use serde::Serialize;
 use shared::verdict::{OperatingPoint, OperatingPoints, Profile};
 
 use super::{
-    Judged,
+    LabelledAnswer,
     bootstrap::{Estimate, Interval, Patients, RESAMPLES, SEED, Value},
     ranked,
 };
@@ -194,7 +194,7 @@ pub struct Counts {
 }
 
 impl Counts {
-    fn of(judged: &[Judged]) -> Self {
+    fn of(judged: &[LabelledAnswer]) -> Self {
         let pneumonia = judged.iter().filter(|image| image.label.positive()).count();
         Self {
             images: judged.len(),
@@ -322,8 +322,8 @@ struct Drawn {
 }
 
 impl Views {
-    fn of(judged: &[Judged], point: OperatingPoint, points: Option<OperatingPoints>) -> Self {
-        let mask = |keep: &dyn Fn(&Judged) -> bool| judged.iter().map(keep).collect();
+    fn of(judged: &[LabelledAnswer], point: OperatingPoint, points: Option<OperatingPoints>) -> Self {
+        let mask = |keep: &dyn Fn(&LabelledAnswer) -> bool| judged.iter().map(keep).collect();
         let subtypes = [Subtype::Bacteria, Subtype::Virus]
             .into_iter()
             .filter(|subtype| judged.iter().any(|image| image.subtype == Some(*subtype)))
@@ -376,7 +376,7 @@ impl Views {
 impl Measurement {
     /// Measures the answers of a model that decides at `point`, and also at those to choose from, `points`. The same answers
     /// give the same measurement, whatever the number of threads.
-    pub fn of(judged: &[Judged], point: OperatingPoint, points: Option<OperatingPoints>) -> Self {
+    pub fn of(judged: &[LabelledAnswer], point: OperatingPoint, points: Option<OperatingPoints>) -> Self {
         let (ranked, views) = (ranked(judged), Views::of(judged, point, points));
         let drawn = Patients::of(judged).resample(|weights| {
             let all = ranked.weighted(weights, point);
@@ -391,7 +391,7 @@ impl Measurement {
         let values = views.values(&ranked, &once, &all);
         let resamples = drawn.iter().map(|drawn| &drawn.values);
         let (roc, precision_recall) = (all.roc(), all.precision_recall());
-        let counts = |keep: &dyn Fn(&Judged) -> bool| {
+        let counts = |keep: &dyn Fn(&LabelledAnswer) -> bool| {
             Counts::of(&judged.iter().filter(|image| keep(image)).cloned().collect::<Vec<_>>())
         };
         let figures = |number: usize, &(profile, point): &(Profile, OperatingPoint)| {
@@ -501,7 +501,7 @@ impl CurveKind {
     }
 }
 
-fn reliability(judged: &[Judged]) -> Vec<Bin> {
+fn reliability(judged: &[LabelledAnswer]) -> Vec<Bin> {
     let mut bins = [(0, 0.0, 0); BINS];
     for image in judged {
         let probability = image.sound_probability();
@@ -532,7 +532,7 @@ mod tests {
     use crate::evaluation::tests::judged;
 
     /// Patients of two radiographs each, which overlap: scores go up with the number, the truth is that of `positive`.
-    fn images(patients: usize, positive: impl Fn(usize) -> bool) -> Vec<Judged> {
+    fn images(patients: usize, positive: impl Fn(usize) -> bool) -> Vec<LabelledAnswer> {
         (0..2 * patients)
             .map(|i| {
                 judged(
@@ -573,7 +573,7 @@ mod tests {
     #[test]
     fn intervals_are_those_of_a_plain_bootstrap() {
         // Every patient has one radiograph: the share of right ones among n has the binomial interval.
-        let list: Vec<Judged> = (0..200)
+        let list: Vec<LabelledAnswer> = (0..200)
             .map(|i| {
                 judged(&format!("p{i}"), i % 2 == 0, if i % 10 < 8 { (i % 2) as f32 } else { 1.0 - (i % 2) as f32 })
             })
@@ -587,7 +587,7 @@ mod tests {
 
     #[test]
     fn more_patients_narrow_and_more_images_of_the_same_do_not() {
-        let width = |list: &[Judged]| {
+        let width = |list: &[LabelledAnswer]| {
             let interval =
                 Measurement::of(list, OperatingPoint::HALF, None).estimates.auroc.unwrap().by_patient.unwrap();
             interval.high - interval.low
@@ -612,7 +612,7 @@ mod tests {
         let points = OperatingPoints { screening: point(0.0), balanced: point(0.5), confirming: point(1.0) };
         let measurement = Measurement::of(&list, point(0.5), Some(points));
         let virus = &measurement.subtypes["virus"];
-        let viruses: Vec<&Judged> = list.iter().filter(|image| image.subtype == Some(Subtype::Virus)).collect();
+        let viruses: Vec<&LabelledAnswer> = list.iter().filter(|image| image.subtype == Some(Subtype::Virus)).collect();
         let found = viruses.iter().filter(|image| image.probability >= 0.5).count();
         assert_eq!(virus.counts.images, viruses.len());
         assert_eq!(virus.estimates.sensitivity.unwrap().value, found as f64 / viruses.len() as f64);
@@ -681,7 +681,7 @@ mod tests {
 
         #[test]
         fn intervals_hold_their_values(list in proptest::collection::vec((0_usize..8, any::<bool>(), 0_u8..=10), 0..30)) {
-            let list: Vec<Judged> =
+            let list: Vec<LabelledAnswer> =
                 list.iter().map(|(p, b, s)| judged(&format!("p{p}"), *b, f32::from(*s) / 10.0)).collect();
             let Estimates { accuracy, auroc, calibration_error, average_precision, .. } =
                 Measurement::of(&list, OperatingPoint::HALF, None).estimates;

@@ -28,7 +28,7 @@ pub use crate::weighted::Verdicts;
 
 /// A labelled radiograph and what a model said of it.
 #[derive(Clone, Debug, PartialEq, Serialize)]
-pub struct Judged {
+pub struct LabelledAnswer {
     /// Path below the data folder.
     pub name: String,
     /// The truth.
@@ -43,7 +43,7 @@ pub struct Judged {
     pub probability: f32,
 }
 
-impl Judged {
+impl LabelledAnswer {
     /// A radiograph and the probability that a model gave it.
     pub fn of(sample: &Sample, probability: f32) -> Self {
         Self {
@@ -74,8 +74,8 @@ impl Judged {
 }
 
 /// Sorts radiographs. An answer that is not a probability counts as being certain of the wrong class.
-pub(crate) fn ranked(judged: &[Judged]) -> Ranked {
-    let answered = |image: &Judged| Answered {
+pub(crate) fn ranked(judged: &[LabelledAnswer]) -> Ranked {
+    let answered = |image: &LabelledAnswer| Answered {
         positive: image.label.positive(),
         answer: image.probability,
         probability: image.sound_probability(),
@@ -84,8 +84,8 @@ pub(crate) fn ranked(judged: &[Judged]) -> Ranked {
 }
 
 /// What a model said of the radiographs named; `scored` has their order.
-pub fn judged(data: &Dataset, indices: &[usize], scored: &[Scored]) -> Vec<Judged> {
-    let one = |(&index, scored): (&usize, &Scored)| Judged::of(&data.samples[index], scored.probability);
+pub fn judged(data: &Dataset, indices: &[usize], scored: &[Scored]) -> Vec<LabelledAnswer> {
+    let one = |(&index, scored): (&usize, &Scored)| LabelledAnswer::of(&data.samples[index], scored.probability);
     indices.iter().zip(scored).map(one).collect()
 }
 
@@ -110,8 +110,8 @@ pub(crate) mod tests {
     use super::*;
 
     /// A radiograph of a patient and what was said of it.
-    pub(crate) fn judged(patient: &str, positive: bool, probability: f32) -> Judged {
-        Judged {
+    pub(crate) fn judged(patient: &str, positive: bool, probability: f32) -> LabelledAnswer {
+        LabelledAnswer {
             name: format!("{patient}.png"),
             label: if positive { Label::Pneumonia } else { Label::Normal },
             subtype: None,

@@ -3,7 +3,7 @@
 use shared::verdict::OperatingPoint;
 
 use super::{
-    Judged,
+    LabelledAnswer,
     bootstrap::{Estimate, Patients, Value},
     ranked,
 };
@@ -25,7 +25,7 @@ pub(crate) struct Paired<F = Option<Estimate>> {
 
 impl Paired {
     /// Of answers to the same radiographs in the same order, either decided at an operating point.
-    pub(crate) fn of(ones: (&[Judged], OperatingPoint), others: (&[Judged], OperatingPoint)) -> Self {
+    pub(crate) fn of(ones: (&[LabelledAnswer], OperatingPoint), others: (&[LabelledAnswer], OperatingPoint)) -> Self {
         let ranked = [ones, others].map(|(judged, point)| (ranked(judged), point));
         let values = |weights: &[usize]| {
             let [one, other] = ranked.each_ref().map(|(ranked, point)| ranked.weighted(weights, *point));
@@ -68,7 +68,7 @@ mod tests {
     #[test]
     fn interval_of_a_difference_that_one_patient_makes() {
         // Only the image of patient 0 is decided differently; he is missing from about (1 − 1/20)^20 = 36 % of the draws.
-        let others: Vec<Judged> = (0..20).map(|i| judged(&format!("p{i}"), true, 0.9)).collect();
+        let others: Vec<LabelledAnswer> = (0..20).map(|i| judged(&format!("p{i}"), true, 0.9)).collect();
         let mut ones = others.clone();
         ones[0].probability = 0.1;
         let paired = Paired::of((&ones, OperatingPoint::HALF), (&others, OperatingPoint::HALF));

@@ -8,7 +8,7 @@ use rayon::prelude::*;
 use serde::Serialize;
 use shared::{preprocess::Picture, verdict::Refusal};
 
-use super::{Kind, cut};
+use super::{Unsuitable, cut};
 use crate::statistics::Proportion;
 
 /// Pictures of each kind that is drawn.
@@ -19,7 +19,7 @@ const SEED: u64 = 1;
 
 /// The outcomes for images of one kind.
 #[derive(Clone, Debug, PartialEq, Serialize)]
-pub struct Row {
+pub struct RefusalRow {
     /// What they are.
     pub name: &'static str,
     /// True if they were drawn, false if they are radiographs or made of them.
@@ -32,7 +32,7 @@ pub struct Row {
     pub wrong: Option<Proportion>,
 }
 
-impl Row {
+impl RefusalRow {
     fn new(name: &'static str, drawn: bool, answers: &[Option<Refusal>], wanted: bool) -> Self {
         let mut refused = BTreeMap::new();
         for refusal in answers.iter().flatten() {
@@ -51,17 +51,17 @@ fn refusal(model: &Model, picture: &Picture<'_>) -> Result<Option<Refusal>, Mode
     }
 }
 
-/// The radiographs named, of which none should be refused, and then every [`Kind`], of which all should be.
+/// The radiographs named, of which none should be refused, and then every [`Unsuitable`], of which all should be.
 /// Radiographs are looked at as prepared for the model, grey and square: none can be `coloured` or `elongated` here.
-pub fn measure(model: &Model, data: &Dataset, indices: &[usize]) -> Result<Vec<Row>, ModelError> {
+pub fn measure(model: &Model, data: &Dataset, indices: &[usize]) -> Result<Vec<RefusalRow>, ModelError> {
     let side = usize::from(model.card().behaviour.contract.side);
     let radiograph = |index: usize| data.samples[index].pixels.as_slice();
     let real = indices
         .par_iter()
         .map(|&index| refusal(model, &cut(radiograph(index), side, [0.0, 0.0, 1.0, 1.0])))
         .collect::<Result<Vec<_>, _>>()?;
-    let mut rows = vec![Row::new("radiographs", data.synthetic, &real, true)];
-    for kind in Kind::ALL {
+    let mut rows = vec![RefusalRow::new("radiographs", data.synthetic, &real, true)];
+    for kind in Unsuitable::ALL {
         let answer =
             |number: u64, radiograph: &[u8]| refusal(model, &kind.make(radiograph, side, SEED, number).picture());
         let answers: Result<Vec<_>, ModelError> = if kind.drawn() {
@@ -69,7 +69,7 @@ pub fn measure(model: &Model, data: &Dataset, indices: &[usize]) -> Result<Vec<R
         } else {
             indices.par_iter().enumerate().map(|(number, &index)| answer(number as u64, radiograph(index))).collect()
         };
-        rows.push(Row::new(kind.name(), kind.drawn() || data.synthetic, &answers?, false));
+        rows.push(RefusalRow::new(kind.name(), kind.drawn() || data.synthetic, &answers?, false));
     }
     Ok(rows)
 }

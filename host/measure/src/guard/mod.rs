@@ -1,10 +1,10 @@
 //! Fits the guard of a model ([`shared::guard`]) on its training images, and measures what it lets through.
 
-mod kinds;
 mod measure;
 mod scene;
 #[cfg(test)]
 mod tests;
+mod unsuitable;
 
 use data::{Dataset, Label, augment::Augmentation};
 use engine::{Model, ModelError};
@@ -18,8 +18,8 @@ use shared::{
 
 use crate::algebra::{Moments, eigen, solve};
 
-pub use kinds::Kind;
-pub use measure::{Row, measure};
+pub use measure::{RefusalRow, measure};
+pub use unsuitable::Unsuitable;
 
 /// Fewer training images than these are too few.
 const LEAST_IMAGES: usize = 200;

@@ -32,13 +32,13 @@ fn drawings_like_those_that_were_learnt_from_pass_and_spoilt_ones_do_not() {
     // With 700 images most limits are the largest of 1,400 values or of the quarter held out: each of nine refuses few of others.
     assert!(refused.len() <= 8, "of 100 radiographs these are refused: {refused:?}");
     for (kind, expected) in [
-        (Kind::Quarter, Refusal::OnItsSide),
-        (Kind::Half, Refusal::UpsideDown),
-        (Kind::Negative, Refusal::Negative),
-        (Kind::Mirrored, Refusal::Mirrored),
-        (Kind::Dark, Refusal::TooDark),
-        (Kind::Bright, Refusal::TooBright),
-        (Kind::Flat, Refusal::Blank),
+        (Unsuitable::Quarter, Refusal::OnItsSide),
+        (Unsuitable::Half, Refusal::UpsideDown),
+        (Unsuitable::Negative, Refusal::Negative),
+        (Unsuitable::Mirrored, Refusal::Mirrored),
+        (Unsuitable::Dark, Refusal::TooDark),
+        (Unsuitable::Bright, Refusal::TooBright),
+        (Unsuitable::Flat, Refusal::Blank),
     ] {
         let right = (0..).zip(&others).filter(|(number, image)| {
             let made = kind.make(image, 64, 1, *number);
@@ -46,10 +46,17 @@ fn drawings_like_those_that_were_learnt_from_pass_and_spoilt_ones_do_not() {
         });
         let right = right.count();
         // The negative of a dark drawing may be too bright before it is looked at from afar.
-        let least = if kind == Kind::Negative { 60 } else { 90 };
+        let least = if kind == Unsuitable::Negative { 60 } else { 90 };
         assert!(right >= least, "{}: {right} of 100", kind.name());
     }
-    for kind in [Kind::Corner, Kind::Side, Kind::Noise, Kind::Checkerboard, Kind::Page, Kind::Landscape] {
+    for kind in [
+        Unsuitable::Corner,
+        Unsuitable::Side,
+        Unsuitable::Noise,
+        Unsuitable::Checkerboard,
+        Unsuitable::Page,
+        Unsuitable::Landscape,
+    ] {
         let let_through = (0..).zip(&others).filter(|(number, image)| {
             let made = kind.make(image, 64, 1, *number);
             check_picture(&made.picture()).is_ok() && refusal(&made.picture().prepare(&CONTRACT)).is_none()

@@ -1,9 +1,9 @@
 //! How far a model's answers hold when the same radiograph comes in another form.
 //!
-//! A radiograph is decoded, changed by every [`Change`] of the [`CATALOGUE`] in turn, prepared and judged as the box does it;
-//! [`Row`]s show by how much each change moves the figures, and how much of it [`shared::guard`] would refuse. The changes are
-//! written on the `image` crate and share no code with the augmentation of the training, so that an error there cannot hide
-//! itself here.
+//! A radiograph is decoded, changed by every [`Change`] of the [`CATALOGUE`] in turn, prepared and judged as the box
+//! does it; [`RobustnessRow`]s show by how much each change moves the figures, and how much of it [`shared::guard`]
+//! would refuse. The changes are written on the `image` crate and share no code with the augmentation of the training,
+//! so that an error there cannot hide itself here.
 
 mod change;
 mod letters;
@@ -16,4 +16,4 @@ pub use change::{CATALOGUE, Change, ChangeError, Kind, chosen};
 pub use originals::{Agreement, Disagreement};
 pub use run::{Answer, Answers, Measurement, RobustnessError};
 pub use summary::Summary;
-pub use table::{Difference, Row, Style, layout, rows, table};
+pub use table::{Difference, RobustnessRow, Style, layout, rows, table};

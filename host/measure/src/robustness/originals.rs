@@ -155,11 +155,11 @@ mod tests {
         let drawn = judged(&models, &drawn).unwrap()[0];
         assert!(agreement.largest_difference >= (black.probability - drawn.probability).abs());
         let point = models[0].card().behaviour.point;
-        let told = |answer: Answer| (!answer.withheld).then(|| point.verdict(answer.probability));
+        let reported = |answer: Answer| (!answer.withheld).then(|| point.verdict(answer.probability));
         let differs = |d: &&Disagreement| d.name.ends_with("0001-pneumonia.png");
         match agreement.differing.iter().find(differs) {
-            Some(found) => assert_eq!((found.copy.1, found.original.1), (None, told(drawn))),
-            None => assert_eq!(told(drawn), None),
+            Some(found) => assert_eq!((found.copy.1, found.original.1), (None, reported(drawn))),
+            None => assert_eq!(reported(drawn), None),
         }
         let names = ["NORMAL/synthetic-0000-normal", "PNEUMONIA/synthetic-0001-pneumonia"]
             .into_iter()
@@ -168,7 +168,7 @@ mod tests {
             judged(&models, &read(files, &format!("{name}.png"), None).unwrap()).unwrap()[0]
         };
         let asked: Vec<[Answer; 2]> = names.map(|name| [ask(&files[0], name), ask(&files[1], name)]).collect();
-        let verdicts = asked.iter().filter(|pair| told(pair[0]) == told(pair[1])).count();
+        let verdicts = asked.iter().filter(|pair| reported(pair[0]) == reported(pair[1])).count();
         let decided = |answer: Answer| point.positive(answer.probability);
         let decisions = asked.iter().filter(|pair| decided(pair[0]) == decided(pair[1])).count();
         assert_eq!((agreement.verdicts, agreement.decisions), (verdicts, decisions));

@@ -4,7 +4,7 @@ use serde::Serialize;
 
 use super::{
     change::Kind,
-    table::{Row, Style, layout, number},
+    table::{RobustnessRow, Style, layout, number},
 };
 
 /// A model's rows in few figures.
@@ -21,7 +21,8 @@ pub struct Summary {
     /// Mean share of decisions that these changes flip.
     pub flips: Option<f64>,
     /// Mean share of which the box would say something definite, and wrong, after these changes.
-    pub told_wrong: Option<f64>,
+    #[serde(rename = "told_wrong")]
+    pub wrong_verdicts: Option<f64>,
     /// AUROC with the outer fifth of the picture black.
     pub without_border: Option<f64>,
     /// AUROC with nothing but that outer fifth.
@@ -30,10 +31,10 @@ pub struct Summary {
 
 impl Summary {
     /// Of a model's rows.
-    pub fn of(model: &str, rows: &[Row]) -> Self {
-        let figures = |row: &Row| [row.auroc, row.accuracy.map(|a| a.value), Some(row.calibration_error)];
-        let shifts: Vec<&Row> = rows.iter().filter(|row| row.kind == Some(Kind::Shift)).collect();
-        let mean = |value: &dyn Fn(&Row) -> Option<f64>| {
+    pub fn of(model: &str, rows: &[RobustnessRow]) -> Self {
+        let figures = |row: &RobustnessRow| [row.auroc, row.accuracy.map(|a| a.value), Some(row.calibration_error)];
+        let shifts: Vec<&RobustnessRow> = rows.iter().filter(|row| row.kind == Some(Kind::Shift)).collect();
+        let mean = |value: &dyn Fn(&RobustnessRow) -> Option<f64>| {
             let values: Option<Vec<f64>> = shifts.iter().map(|row| value(row)).collect();
             values.filter(|v| !v.is_empty()).map(|v| v.iter().sum::<f64>() / v.len() as f64)
         };
@@ -45,7 +46,7 @@ impl Summary {
             shifted: [0, 1, 2].map(|figure| mean(&|row| figures(row)[figure])),
             worst: areas.min_by(|a, b| a.0.total_cmp(&b.0)),
             flips: mean(&|row| Some(row.against_unchanged.as_ref()?.decision_flip_share?.value)),
-            told_wrong: mean(&|row| Some(row.told_wrong?.value)),
+            wrong_verdicts: mean(&|row| Some(row.wrong_verdicts?.value)),
             without_border: auroc_of("black-border-20"),
             only_border: auroc_of("only-border-20"),
         }
@@ -74,7 +75,9 @@ impl Summary {
                 cells.push(number(summary.unchanged[figure], places));
                 cells.push(number(summary.shifted[figure], places));
             }
-            cells.extend([summary.flips, summary.told_wrong].map(|share| number(share.map(|share| 100.0 * share), 1)));
+            cells.extend(
+                [summary.flips, summary.wrong_verdicts].map(|share| number(share.map(|share| 100.0 * share), 1)),
+            );
             cells.push(number(summary.worst.map(|(area, _)| area), 4));
             cells.push(summary.worst.map_or_else(String::new, |(_, change)| change.to_owned()));
             cells.extend([summary.without_border, summary.only_border].map(|area| number(area, 4)));
@@ -89,14 +92,20 @@ mod tests {
     use super::*;
     use crate::statistics::Proportion;
 
-    fn row(change: &'static str, kind: Option<Kind>, auroc: f64, right: usize, calibration_error: f64) -> Row {
-        Row {
+    fn row(
+        change: &'static str,
+        kind: Option<Kind>,
+        auroc: f64,
+        right: usize,
+        calibration_error: f64,
+    ) -> RobustnessRow {
+        RobustnessRow {
             change,
             kind,
             images: 10,
             unjudged: 0,
             withheld: None,
-            told_wrong: Proportion::of(10 - right, 10),
+            wrong_verdicts: Proportion::of(10 - right, 10),
             auroc: Some(auroc),
             accuracy: Proportion::of(right, 10),
             calibration_error,
@@ -119,7 +128,7 @@ mod tests {
         assert_eq!(summary.unchanged, [Some(1.0), Some(1.0), Some(0.0)]);
         assert_eq!(summary.shifted, [Some(0.625), Some(0.7), Some(0.5)]);
         assert_eq!(summary.worst, Some((0.5, "windowed")));
-        assert!(summary.told_wrong.is_some_and(|share| (share - 0.3).abs() < 1e-12));
+        assert!(summary.wrong_verdicts.is_some_and(|share| (share - 0.3).abs() < 1e-12));
         assert_eq!((summary.without_border, summary.only_border), (Some(0.875), Some(0.625)));
         assert_eq!(Summary::of("model", &rows[..2]).shifted, [None; 3]);
         let text = Summary::table(&[summary], Style::Text);

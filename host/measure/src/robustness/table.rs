@@ -10,13 +10,13 @@ use super::{
     run::{Answer, Answers},
 };
 use crate::{
-    evaluation::{Estimate, Interval, Judged, Paired, ranked},
+    evaluation::{Estimate, Interval, LabelledAnswer, Paired, ranked},
     statistics::Proportion,
 };
 
 /// A model's figures after one change, and against the same radiographs without it.
 #[derive(Clone, Debug, Serialize)]
-pub struct Row {
+pub struct RobustnessRow {
     /// Name of the change; `unchanged` for the first row.
     pub change: &'static str,
     /// What the change is for; `None` in the first row.
@@ -28,7 +28,8 @@ pub struct Row {
     /// Share of those judged that the box would refuse by its guard; the other figures are of these, too.
     pub withheld: Option<Proportion>,
     /// Share of those judged of which the box would say *normal* or *pneumonia*, and would be wrong.
-    pub told_wrong: Option<Proportion>,
+    #[serde(rename = "told_wrong")]
+    pub wrong_verdicts: Option<Proportion>,
     /// Area under the receiver operating characteristic; `None` with one class only.
     pub auroc: Option<f64>,
     /// Share of right decisions at the threshold.
@@ -86,34 +87,34 @@ pub fn rows(
     changes: &[&'static Change],
     samples: &[&Sample],
     answers: &[Answers],
-) -> Vec<Row> {
+) -> Vec<RobustnessRow> {
     let images = || samples.iter().zip(answers);
-    let base: Vec<Told> = images().map(|(sample, a)| Told::of(sample, a.base[model])).collect();
+    let base: Vec<ReportedAnswer> = images().map(|(sample, a)| ReportedAnswer::of(sample, a.base[model])).collect();
     let after = changes.par_iter().enumerate().map(|(number, change)| {
-        let told = |(sample, a): (&&Sample, &Answers)| {
+        let reported = |(sample, a): (&&Sample, &Answers)| {
             let changed = a.changed[number].as_ref().ok()?;
-            Some((Judged::of(sample, a.base[model].probability), Told::of(sample, changed[model])))
+            Some((LabelledAnswer::of(sample, a.base[model].probability), ReportedAnswer::of(sample, changed[model])))
         };
-        let (before, after): (Vec<Judged>, Vec<Told>) = images().filter_map(told).unzip();
-        let mut row = Row::of(change.name, Some(change.kind), &after, point);
+        let (before, after): (Vec<LabelledAnswer>, Vec<ReportedAnswer>) = images().filter_map(reported).unzip();
+        let mut row = RobustnessRow::of(change.name, Some(change.kind), &after, point);
         row.unjudged = answers.len() - after.len();
-        let after: Vec<Judged> = after.into_iter().map(|told| told.judged).collect();
+        let after: Vec<LabelledAnswer> = after.into_iter().map(|reported| reported.judged).collect();
         row.against_unchanged = Some(Shift::of(&before, &after, point));
         row
     });
-    let after: Vec<Row> = after.collect();
-    [Row::of("unchanged", None, &base, point)].into_iter().chain(after).collect()
+    let after: Vec<RobustnessRow> = after.collect();
+    [RobustnessRow::of("unchanged", None, &base, point)].into_iter().chain(after).collect()
 }
 
 /// A radiograph that was judged, and whether the box would give the answer.
-struct Told {
-    judged: Judged,
+struct ReportedAnswer {
+    judged: LabelledAnswer,
     withheld: bool,
 }
 
-impl Told {
+impl ReportedAnswer {
     fn of(sample: &Sample, answer: Answer) -> Self {
-        Self { judged: Judged::of(sample, answer.probability), withheld: answer.withheld }
+        Self { judged: LabelledAnswer::of(sample, answer.probability), withheld: answer.withheld }
     }
 
     /// True if the box would say something definite, and it is wrong.
@@ -128,7 +129,7 @@ impl Told {
 }
 
 /// AUROC, accuracy and expected calibration error.
-fn figures(judged: &[Judged], point: OperatingPoint) -> (Option<f64>, Option<Proportion>, f64) {
+fn figures(judged: &[LabelledAnswer], point: OperatingPoint) -> (Option<f64>, Option<Proportion>, f64) {
     let (ranked, once) = (ranked(judged), vec![1; judged.len()]);
     let all = ranked.weighted(&once, point);
     (all.auroc(), Proportion::of(all.right(), all.images()), all.calibration_error().unwrap_or(0.0))
@@ -139,11 +140,13 @@ fn mean(values: impl Iterator<Item = f64>) -> Option<f64> {
     (count > 0).then(|| sum / count as f64)
 }
 
-impl Row {
-    fn of(change: &'static str, kind: Option<Kind>, told: &[Told], point: OperatingPoint) -> Self {
-        let judged: Vec<Judged> = told.iter().map(|told| told.judged.clone()).collect();
+impl RobustnessRow {
+    fn of(change: &'static str, kind: Option<Kind>, reported: &[ReportedAnswer], point: OperatingPoint) -> Self {
+        let judged: Vec<LabelledAnswer> = reported.iter().map(|reported| reported.judged.clone()).collect();
         let (auroc, accuracy, calibration_error) = figures(&judged, point);
-        let share = |is: &dyn Fn(&Told) -> bool| Proportion::of(told.iter().filter(|t| is(t)).count(), told.len());
+        let share = |is: &dyn Fn(&ReportedAnswer) -> bool| {
+            Proportion::of(reported.iter().filter(|t| is(t)).count(), reported.len())
+        };
         let mean_of = |positive: bool| {
             mean(judged.iter().filter(|j| j.label.positive() == positive).map(|j| f64::from(j.probability)))
         };
@@ -152,8 +155,8 @@ impl Row {
             kind,
             images: judged.len(),
             unjudged: 0,
-            withheld: share(&|told| told.withheld),
-            told_wrong: share(&|told| told.is_wrong(point)),
+            withheld: share(&|reported| reported.withheld),
+            wrong_verdicts: share(&|reported| reported.is_wrong(point)),
             auroc,
             accuracy,
             calibration_error,
@@ -164,12 +167,12 @@ impl Row {
 }
 
 impl Shift {
-    fn of(before: &[Judged], after: &[Judged], point: OperatingPoint) -> Self {
+    fn of(before: &[LabelledAnswer], after: &[LabelledAnswer], point: OperatingPoint) -> Self {
         let paired = Paired::of((after, point), (before, point));
         let [error_before, error_after] = [before, after].map(|judged| figures(judged, point).2);
         let pairs = || before.iter().zip(after).map(|(b, a)| (b.probability, a.probability));
         let differences = || pairs().map(|(b, a)| f64::from((a - b).abs()));
-        let right = |judged: &Judged| judged.right(point.threshold);
+        let right = |judged: &LabelledAnswer| judged.right(point.threshold);
         let decision_flips = before.iter().zip(after).filter(|(b, a)| right(b) != right(a)).count();
         Self {
             auroc: paired.auroc_difference.map(Difference::from),
@@ -194,7 +197,7 @@ pub enum Style {
 }
 
 /// The rows with their headings, as text of this style.
-pub fn table(rows: &[Row], style: Style) -> String {
+pub fn table(rows: &[RobustnessRow], style: Style) -> String {
     let headings = [
         "change",
         "images",
@@ -232,7 +235,7 @@ pub fn table(rows: &[Row], style: Style) -> String {
             number(row.mean_probability[1], 3),
             format!("{:.3}", row.calibration_error),
             number(row.withheld.map(|share| 100.0 * share.value), 1),
-            percent(row.told_wrong),
+            percent(row.wrong_verdicts),
         ]
     });
     layout(&headings, &cells.collect::<Vec<_>>(), style)
@@ -298,7 +301,7 @@ mod tests {
 
     /// Four radiographs, each of a patient of its own; the last one cannot be judged after the second change, and the guard
     /// refuses the second one after the first change.
-    fn example() -> Vec<Row> {
+    fn example() -> Vec<RobustnessRow> {
         let changes = chosen(&["png".to_owned(), "mirrored".to_owned()]).unwrap();
         let base = [0.125, 0.375, 0.625, 1.0];
         let mirrored = [Ok(0.125), Ok(0.625), Ok(0.375), Err(Refusal::TooSmall)];
@@ -355,8 +358,8 @@ mod tests {
 
     #[test]
     fn a_wrong_verdict_is_definite_and_not_withheld() {
-        let told = |label: Label, probability: f32, withheld: bool| {
-            let judged = Judged {
+        let is_wrong = |label: Label, probability: f32, withheld: bool| {
+            let judged = LabelledAnswer {
                 name: String::new(),
                 label,
                 subtype: None,
@@ -364,12 +367,12 @@ mod tests {
                 official: None,
                 probability,
             };
-            Told { judged, withheld }.is_wrong(POINT)
+            ReportedAnswer { judged, withheld }.is_wrong(POINT)
         };
-        assert!(told(Label::Normal, 0.9, false) && told(Label::Pneumonia, 0.1, false));
-        assert!(!told(Label::Normal, 0.1, false) && !told(Label::Pneumonia, 0.9, false));
+        assert!(is_wrong(Label::Normal, 0.9, false) && is_wrong(Label::Pneumonia, 0.1, false));
+        assert!(!is_wrong(Label::Normal, 0.1, false) && !is_wrong(Label::Pneumonia, 0.9, false));
         // Referred, or refused.
-        assert!(!told(Label::Normal, 0.6, false) && !told(Label::Normal, 0.9, true));
+        assert!(!is_wrong(Label::Normal, 0.6, false) && !is_wrong(Label::Normal, 0.9, true));
     }
 
     #[test]

@@ -108,14 +108,14 @@ pub struct Quantized {
     pub drift: Vec<Drift>,
 }
 
-/// Part of the calibration images that measures the drift: every fifth.
+/// Part of the images that measures the drift: every fifth.
 const HELD_OUT: usize = 5;
 
-/// Quantizes an f32 ONNX file. `calibration` are prepared training images (`contract.len()` bytes each), in a random
+/// Quantizes an f32 ONNX file. `images` are prepared training images (`contract.len()` bytes each), in a random
 /// order; a fifth of them measures the drift, the others set the scales. The same arguments give the same bytes.
-pub fn quantize(onnx: &[u8], calibration: &[&[u8]], options: Options) -> Result<Quantized, QuantizeError> {
-    if calibration.len() < 2 {
-        return Err(QuantizeError::Images(calibration.len()));
+pub fn quantize(onnx: &[u8], images: &[&[u8]], options: Options) -> Result<Quantized, QuantizeError> {
+    if images.len() < 2 {
+        return Err(QuantizeError::Images(images.len()));
     }
     let float = Model::from_bytes(onnx)?;
     if float.card().behaviour.int8 {
@@ -125,7 +125,7 @@ pub fn quantize(onnx: &[u8], calibration: &[&[u8]], options: Options) -> Result<
     let side = usize::from(float.card().behaviour.contract.side);
     let steps = network::read(&file.graph.clone().unwrap_or_default(), side)?;
 
-    let (held_out, fitting): (Vec<_>, Vec<_>) = calibration.iter().enumerate().partition(|(i, _)| i % HELD_OUT == 0);
+    let (held_out, fitting): (Vec<_>, Vec<_>) = images.iter().enumerate().partition(|(i, _)| i % HELD_OUT == 0);
     let [held_out, fitting] =
         [held_out, fitting].map(|part| part.into_iter().map(|(_, image)| *image).collect::<Vec<_>>());
     let input = Input::new(&float.card().behaviour.contract, &fitting);
@@ -135,7 +135,7 @@ pub fn quantize(onnx: &[u8], calibration: &[&[u8]], options: Options) -> Result<
     let mut candidates = Vec::new();
     for method in methods {
         let card = int8_card(&float, method);
-        let (steps, scales) = prepared(&steps, &histograms, input, method);
+        let (steps, scales) = equalised(&steps, &histograms, input, method);
         let bytes = write_int8(&steps, &scales, &card)?.encode_to_vec();
         let drift = drift(&float, &Model::from_bytes(&bytes)?, &held_out, method)?;
         candidates.push((bytes, drift));
@@ -245,8 +245,8 @@ impl Input {
 ///
 /// The channels of every feature map are scaled so that each fills the range of int8, which changes nothing, as ReLU and
 /// max-pooling let factors pass; and biases make up for what rounding weights adds to the mean of their output (both M. Nagel
-/// et al., ICCV 2019, by what calibration saw instead of by the weights).
-fn prepared(steps: &[Step], histograms: &[Vec<Histogram>], input: Input, method: Method) -> (Vec<Step>, Vec<f32>) {
+/// et al., ICCV 2019, by the values observed instead of by the weights).
+fn equalised(steps: &[Step], histograms: &[Vec<Histogram>], input: Input, method: Method) -> (Vec<Step>, Vec<f32>) {
     let mut scales = vec![input.scale];
     let (mut scale, mut factors) = (input.scale, vec![1.0]);
     // What a layer without weights would make of the image is not known.

@@ -1,7 +1,7 @@
 //! The charts of the report of an evaluation. All are about as wide as a phone's screen, so that their words can be read
 //! there; what they show is also said in words under them.
 
-use measure::evaluation::{Bin, Curve, Estimate, Judged, Measurement, PointFigures};
+use measure::evaluation::{Bin, Curve, Estimate, LabelledAnswer, Measurement, PointFigures};
 use plotters::{prelude::*, style::text_anchor::HPos};
 use shared::verdict::Profile;
 
@@ -25,7 +25,7 @@ type Place = fn(&PointFigures) -> Option<(Estimate, Estimate)>;
 /// Draws; titles of synthetic figures say so, because a picture may be passed on alone.
 pub(super) struct Charts<'a> {
     pub(super) measurement: &'a Measurement,
-    pub(super) judged: &'a [Judged],
+    pub(super) judged: &'a [LabelledAnswer],
     pub(super) synthetic: bool,
 }
 

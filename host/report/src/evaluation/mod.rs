@@ -13,11 +13,11 @@ use base::files;
 use data::{Subtype, split::SplitKind};
 use engine::ModelCard;
 use measure::{
-    evaluation::{Against, Judged, Measurement},
+    evaluation::{Against, LabelledAnswer, Measurement},
     figures::{Calibration, Figures},
     occlusion::Occlusion,
     statistics::{Proportion, Scored},
-    subtype::Told,
+    subtype::SubtypeFigures,
 };
 use serde::Serialize;
 use shared::verdict::Digest;
@@ -114,18 +114,18 @@ pub struct Evaluation {
     pub against: Option<Against>,
     /// Bacterial against viral pneumonia, where the model distinguishes them.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub bacteria_or_virus: Option<Told>,
+    pub bacteria_or_virus: Option<SubtypeFigures>,
     /// What covering places did to the answers, if that was measured.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub occlusion: Option<Occlusion>,
     /// The radiographs and the answers.
     #[serde(skip)]
-    pub judged: Vec<Judged>,
+    pub judged: Vec<LabelledAnswer>,
 }
 
 impl Evaluation {
     /// Measures a model's answers.
-    pub fn of(subject: Subject, card: &ModelCard, judged: Vec<Judged>, against: Option<Against>) -> Self {
+    pub fn of(subject: Subject, card: &ModelCard, judged: Vec<LabelledAnswer>, against: Option<Against>) -> Self {
         let scored: Vec<Scored> = judged
             .iter()
             .map(|j| Scored { positive: j.label.positive(), probability: j.sound_probability() as f32 })

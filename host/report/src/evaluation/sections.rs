@@ -1,9 +1,9 @@
 //! The sections of the report of an evaluation.
 
 use measure::{
-    evaluation::{Against, Judged, Measurement, PointFigures},
+    evaluation::{Against, LabelledAnswer, Measurement, PointFigures},
     occlusion::{Mean, Occlusion},
-    subtype::Told,
+    subtype::SubtypeFigures,
 };
 use shared::verdict::{OperatingPoint, Verdict};
 
@@ -58,7 +58,7 @@ pub(super) fn document(evaluation: &Evaluation, side: u16, pixels: &[&[u8]]) -> 
     section("Probabilities", probabilities(measurement, &charts)?);
     section("The refer band", band(measurement));
     section("Kinds of pneumonia", subtypes(measurement));
-    section("Bacteria or virus", evaluation.bacteria_or_virus.iter().map(told).collect());
+    section("Bacteria or virus", evaluation.bacteria_or_virus.iter().map(bacteria_or_virus).collect());
     section("What the answers rest on", evaluation.occlusion.iter().map(covered).collect());
     section("The publishers' folders", folders(measurement));
     section("Beside another model", evaluation.against.iter().flat_map(|against| beside(against, subject)).collect());
@@ -275,8 +275,8 @@ fn folders(measurement: &Measurement) -> Vec<Block> {
     vec![Block::Table(Table { columns, words: 1, rows })]
 }
 
-fn told(told: &Told) -> Block {
-    let Told { images, auroc, accuracy, .. } = *told;
+fn bacteria_or_virus(figures: &SubtypeFigures) -> Block {
+    let SubtypeFigures { images, auroc, accuracy, .. } = *figures;
     let [auroc, accuracy] = [auroc, accuracy].map(super::words::estimate);
     Block::Text(vec![
         format!("On {images} images of a known kind: AUROC {auroc}, classified correctly {accuracy}.").into(),
@@ -356,7 +356,7 @@ fn errors(evaluation: &Evaluation, side: u16, pixels: &[&[u8]]) -> Result<Vec<Bl
     if worst.is_empty() {
         return Ok(vec![Block::Text(vec!["No decision at the threshold is wrong.".into()])]);
     }
-    let caption = |image: &Judged| {
+    let caption = |image: &LabelledAnswer| {
         format!("{}, {:.3}, verdict {}", image.label, image.probability, point.verdict(image.probability))
     };
     let mut shown = Vec::new();
@@ -400,7 +400,7 @@ fn errors(evaluation: &Evaluation, side: u16, pixels: &[&[u8]]) -> Result<Vec<Bl
 }
 
 /// Wrong decisions: indices, the surest first.
-fn worst(judged: &[Judged], threshold: f32) -> Vec<usize> {
+fn worst(judged: &[LabelledAnswer], threshold: f32) -> Vec<usize> {
     let sure = |i: usize| {
         let truth = f64::from(u8::from(judged[i].label.positive()));
         (judged[i].sound_probability() - truth).abs()

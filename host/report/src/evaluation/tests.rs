@@ -12,8 +12,8 @@ use super::*;
 const BAND: OperatingPoint = OperatingPoint { threshold: 0.5, refer_from: 0.3, refer_to: 0.7 };
 
 /// A radiograph of a patient and what was said of it.
-fn judged(patient: &str, positive: bool, probability: f32) -> Judged {
-    Judged {
+fn judged(patient: &str, positive: bool, probability: f32) -> LabelledAnswer {
+    LabelledAnswer {
         name: format!("{patient}.png"),
         label: if positive { Label::Pneumonia } else { Label::Normal },
         subtype: None,
@@ -37,7 +37,7 @@ const EVIL: &str = "<script>\"&'";
 
 /// An evaluation with everything in it, and names that are none.
 fn evaluation(synthetic: bool) -> Evaluation {
-    let mut images: Vec<Judged> = (0..80)
+    let mut images: Vec<LabelledAnswer> = (0..80)
         .map(|i| {
             judged(
                 &format!("{EVIL}{}", i / 2),
@@ -70,7 +70,7 @@ fn evaluation(synthetic: bool) -> Evaluation {
     evaluation.occlusion =
         Some(Occlusion { images: 4, side: 8, probability: Some(falls), log_odds: Some(falls), hottest_wins });
     evaluation.bacteria_or_virus =
-        Some(Told { images: 7, auroc: None, accuracy: None, bar: 0.95, interval_above_bar: false });
+        Some(SubtypeFigures { images: 7, auroc: None, accuracy: None, bar: 0.95, interval_above_bar: false });
     evaluation
 }
 

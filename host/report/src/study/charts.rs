@@ -5,8 +5,8 @@ use measure::statistics::Proportion;
 use plotters::{prelude::*, style::text_anchor::HPos};
 
 use super::{
-    differences::{Answer, Verdict},
-    summary::{Row, Summary},
+    differences::{ComparisonAnswer, Verdict},
+    summary::{ExperimentRow, Summary},
 };
 use crate::{
     document::Figure,
@@ -29,7 +29,7 @@ impl Charts {
     }
 
     /// Accuracy and loss over the epochs, a line for each seed.
-    pub(super) fn curves(&self, row: &Row<'_>) -> Result<Vec<Figure>, PlotError> {
+    pub(super) fn curves(&self, row: &ExperimentRow<'_>) -> Result<Vec<Figure>, PlotError> {
         [Measure::Accuracy, Measure::Loss]
             .into_iter()
             .map(|measure| {
@@ -49,7 +49,7 @@ impl Charts {
     }
 
     /// Decisions against the truth, summed over the seeds, and the characteristic of each seed.
-    pub(super) fn decisions(&self, row: &Row<'_>) -> Result<Vec<Figure>, PlotError> {
+    pub(super) fn decisions(&self, row: &ExperimentRow<'_>) -> Result<Vec<Figure>, PlotError> {
         let Some(figures) = &row.figures else { return Ok(Vec::new()) };
         let title = self.title(row.name);
         let name = if row.finished() == 1 { "one seed".to_owned() } else { format!("sum of {} seeds", row.finished()) };
@@ -66,8 +66,12 @@ impl Charts {
 
     /// Validation accuracy and loss of the experiments of a comparison: means over the seeds in bands from the lowest to
     /// the highest.
-    pub(super) fn courses(&self, answer: &Answer<'_>, summary: &Summary<'_>) -> Result<Vec<Figure>, PlotError> {
-        let rows = |names: &mut dyn Iterator<Item = &str>| -> Vec<&Row<'_>> {
+    pub(super) fn courses(
+        &self,
+        answer: &ComparisonAnswer<'_>,
+        summary: &Summary<'_>,
+    ) -> Result<Vec<Figure>, PlotError> {
+        let rows = |names: &mut dyn Iterator<Item = &str>| -> Vec<&ExperimentRow<'_>> {
             names.filter_map(|name| summary.row(name)).filter(|row| row.figures.is_some()).collect()
         };
         let baseline = rows(&mut std::iter::once(answer.baseline));
@@ -93,7 +97,7 @@ impl Charts {
     }
 
     /// Differences of test accuracy with their intervals.
-    pub(super) fn differences(&self, answer: &Answer<'_>) -> Result<Option<Figure>, PlotError> {
+    pub(super) fn differences(&self, answer: &ComparisonAnswer<'_>) -> Result<Option<Figure>, PlotError> {
         let rows: Vec<_> = answer
             .others
             .iter()
@@ -127,7 +131,7 @@ impl Charts {
     }
 
     /// Test accuracies beside the published ones.
-    pub(super) fn published(&self, rows: &[&Row<'_>]) -> Result<Figure, PlotError> {
+    pub(super) fn published(&self, rows: &[&ExperimentRow<'_>]) -> Result<Figure, PlotError> {
         let mark = |colour, p: Proportion, rings| Mark {
             colour,
             filled: true,
@@ -161,12 +165,12 @@ fn figure(name: String, title: String, svg: String) -> Figure {
     Figure { name, title, svg, caption: String::new() }
 }
 
-fn histories<'a>(row: &Row<'a>) -> Vec<&'a [EpochMetrics]> {
+fn histories<'a>(row: &ExperimentRow<'a>) -> Vec<&'a [EpochMetrics]> {
     row.records.iter().filter_map(|record| Some(&record.measured()?.history[..])).collect()
 }
 
 /// Mean of the validation over the seeds, in a band; as far as all seeds go.
-fn course(row: &Row<'_>, measure: Measure, colour: RGBColor, width: u32) -> Line {
+fn course(row: &ExperimentRow<'_>, measure: Measure, colour: RGBColor, width: u32) -> Line {
     let histories = histories(row);
     let epochs = histories.iter().map(|history| history.len()).min().unwrap_or(0);
     let mut spreads = Vec::new();

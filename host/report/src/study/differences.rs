@@ -6,7 +6,7 @@ use serde::Serialize;
 
 use super::{
     intervals::{Difference, Spread},
-    summary::Row,
+    summary::ExperimentRow,
 };
 
 /// Seeds below which nothing is claimed: a single run may be lucky.
@@ -14,7 +14,7 @@ pub(super) const ENOUGH_SEEDS: usize = 3;
 
 /// A question and what the runs say to it.
 #[derive(Debug, Serialize)]
-pub(super) struct Answer<'a> {
+pub(super) struct ComparisonAnswer<'a> {
     /// Name of the comparison.
     pub(super) name: &'a str,
     /// The question.
@@ -85,8 +85,8 @@ pub(super) struct Pairs {
     pub(super) lost: usize,
 }
 
-impl<'a> Answer<'a> {
-    pub(super) fn new(comparison: &'a Comparison, rows: &[Row<'a>]) -> Self {
+impl<'a> ComparisonAnswer<'a> {
+    pub(super) fn new(comparison: &'a Comparison, rows: &[ExperimentRow<'a>]) -> Self {
         let row = |name: &str| rows.iter().find(|row| row.name == name);
         let baseline = comparison.experiments.first().map_or("", String::as_str);
         let others = comparison.experiments.iter().skip(1).map(|name| {
@@ -106,7 +106,7 @@ impl<'a> Answer<'a> {
 
 impl Evidence {
     /// Paired where runs of both judged the same images, else of the mean accuracies.
-    fn of(first: &Row<'_>, other: &Row<'_>) -> Option<Self> {
+    fn of(first: &ExperimentRow<'_>, other: &ExperimentRow<'_>) -> Option<Self> {
         let (mut pairs, mut by_seed, mut auroc) = (Pairs::default(), Vec::new(), Vec::new());
         for (a, b) in first.records.iter().flat_map(|a| other.records.iter().map(move |b| (*a, *b))) {
             let Some((one, two)) = same_images(a, b) else { continue };

@@ -5,9 +5,9 @@ use measure::statistics::Proportion;
 
 use super::{
     charts::Charts,
-    differences::{Answer, Contrast},
+    differences::{ComparisonAnswer, Contrast},
     intervals::Spread,
-    summary::{Check, Row, Run, Summary},
+    summary::{Check, ExperimentRow, Run, Summary},
     words::{self, optional, proportion, share, spread},
 };
 use crate::{
@@ -159,7 +159,7 @@ fn answers(summary: &Summary<'_>) -> Vec<Block> {
 
 /// Our figures beside the published ones, and why some differ.
 fn published(summary: &Summary<'_>, charts: &Charts) -> Result<Vec<Block>, PlotError> {
-    let rows: Vec<(&Row<'_>, &Check<'_>)> =
+    let rows: Vec<(&ExperimentRow<'_>, &Check<'_>)> =
         summary.experiments.iter().filter_map(|row| Some((row, row.published.as_ref()?))).collect();
     let mut blocks = Vec::new();
     let mut reasons = Vec::new();
@@ -219,7 +219,7 @@ fn published(summary: &Summary<'_>, charts: &Charts) -> Result<Vec<Block>, PlotE
     Ok(blocks)
 }
 
-fn disagreement(row: &Row<'_>, check: &Check<'_>, part: &str) -> Line {
+fn disagreement(row: &ExperimentRow<'_>, check: &Check<'_>, part: &str) -> Line {
     let estimate = |test| row.figures.as_ref().map(|f| if test { &f.test_accuracy } else { &f.train_accuracy });
     let (ours, theirs) = match part {
         "test" => (estimate(true), check.test_accuracy),
@@ -290,9 +290,9 @@ fn tables(group: &Group, summary: &Summary<'_>) -> Vec<Block> {
 }
 
 /// A column of a table of experiments: its name, whether it is shown, and its cells.
-type Column = (&'static str, bool, fn(&Row<'_>) -> Line);
+type Column = (&'static str, bool, fn(&ExperimentRow<'_>) -> Line);
 
-fn of_columns(columns: &[Column], rows: &[&Row<'_>]) -> Block {
+fn of_columns(columns: &[Column], rows: &[&ExperimentRow<'_>]) -> Block {
     let shown: Vec<_> = columns.iter().filter(|(_, shown, _)| *shown).collect();
     let cells = rows.iter().map(|row| shown.iter().map(|(.., cell)| cell(row)).collect());
     table(shown.iter().map(|(name, ..)| *name).collect(), 1, cells)
@@ -303,11 +303,11 @@ fn table(columns: Vec<&'static str>, words: usize, rows: impl Iterator<Item = Ve
 }
 
 /// The name of an experiment, which links to it, and its title.
-fn named(row: &Row<'_>) -> Line {
+fn named(row: &ExperimentRow<'_>) -> Line {
     vec![Span::Link(row.name.to_owned()), Span::Small(row.title.to_owned())]
 }
 
-fn over_seeds(row: &Row<'_>) -> Line {
+fn over_seeds(row: &ExperimentRow<'_>) -> Line {
     let Some(Spread { min, max, deviation, .. }) = row.figures.as_ref().map(|f| f.test_accuracy.spread) else {
         return cell(None);
     };
@@ -335,7 +335,7 @@ fn cell(text: Option<String>) -> Line {
     vec![text.unwrap_or(NOTHING.to_owned()).into()]
 }
 
-fn comparison(answer: &Answer<'_>, summary: &Summary<'_>, charts: &Charts) -> Result<Vec<Block>, PlotError> {
+fn comparison(answer: &ComparisonAnswer<'_>, summary: &Summary<'_>, charts: &Charts) -> Result<Vec<Block>, PlotError> {
     let mut blocks = vec![Block::Heading(3, answer.question.to_owned())];
     blocks.extend(answer.note.map(|note| Block::Text(vec![note.into()])));
     blocks.push(Block::List(words::sentences(answer)));
@@ -375,7 +375,7 @@ fn comparison(answer: &Answer<'_>, summary: &Summary<'_>, charts: &Charts) -> Re
     Ok(blocks)
 }
 
-fn experiment(row: &Row<'_>, charts: &Charts) -> Result<Vec<Block>, PlotError> {
+fn experiment(row: &ExperimentRow<'_>, charts: &Charts) -> Result<Vec<Block>, PlotError> {
     let mut blocks = vec![Block::Heading(4, row.name.to_owned())];
     let seeds = row.runs.iter().filter(|run| run.figures.is_some()).map(|run| run.seed.to_string());
     let seeds: Vec<_> = seeds.collect();
@@ -405,7 +405,7 @@ fn experiment(row: &Row<'_>, charts: &Charts) -> Result<Vec<Block>, PlotError> {
 }
 
 /// The figures of each run, and where it comes from.
-fn runs(row: &Row<'_>) -> Vec<Block> {
+fn runs(row: &ExperimentRow<'_>) -> Vec<Block> {
     let columns = vec![
         "seed",
         "test accuracy",

@@ -9,7 +9,7 @@ use serde::Serialize;
 
 use super::{
     About,
-    differences::Answer,
+    differences::ComparisonAnswer,
     intervals::{Spread, overlap},
 };
 
@@ -19,14 +19,14 @@ pub(super) struct Summary<'a> {
     /// What it is about.
     pub(super) about: &'a About,
     /// Experiments, in the order of the plan.
-    pub(super) experiments: Vec<Row<'a>>,
+    pub(super) experiments: Vec<ExperimentRow<'a>>,
     /// Comparisons, in the order of the plan.
-    pub(super) comparisons: Vec<Answer<'a>>,
+    pub(super) comparisons: Vec<ComparisonAnswer<'a>>,
 }
 
 /// An experiment and its runs.
 #[derive(Debug, Serialize)]
-pub(super) struct Row<'a> {
+pub(super) struct ExperimentRow<'a> {
     /// Its name.
     pub(super) name: &'a str,
     /// Its title.
@@ -155,8 +155,9 @@ pub(super) struct Check<'a> {
 impl<'a> Summary<'a> {
     /// Computes everything.
     pub(super) fn new(plan: &'a Plan, records: &'a [Record], about: &'a About) -> Self {
-        let experiments: Vec<_> = plan.experiments.iter().map(|experiment| Row::new(experiment, records)).collect();
-        let comparisons = plan.comparisons.iter().map(|c| Answer::new(c, &experiments)).collect();
+        let experiments: Vec<_> =
+            plan.experiments.iter().map(|experiment| ExperimentRow::new(experiment, records)).collect();
+        let comparisons = plan.comparisons.iter().map(|c| ComparisonAnswer::new(c, &experiments)).collect();
         Self { about, experiments, comparisons }
     }
 
@@ -166,7 +167,7 @@ impl<'a> Summary<'a> {
     }
 
     /// The experiment of that name.
-    pub(super) fn row(&self, name: &str) -> Option<&Row<'a>> {
+    pub(super) fn row(&self, name: &str) -> Option<&ExperimentRow<'a>> {
         self.experiments.iter().find(|row| row.name == name)
     }
 
@@ -176,7 +177,7 @@ impl<'a> Summary<'a> {
     }
 }
 
-impl<'a> Row<'a> {
+impl<'a> ExperimentRow<'a> {
     fn new(experiment: &'a Experiment, records: &'a [Record]) -> Self {
         let mut records: Vec<&Record> = records.iter().filter(|r| r.experiment == experiment.name).collect();
         records.sort_by_key(|record| record.seed);

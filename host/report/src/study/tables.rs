@@ -1,27 +1,27 @@
 //! The figures as CSV, a column for each.
 
 use super::{
-    differences::{Answer, Contrast, Evidence},
-    summary::{Check, Estimate, Row, RowFigures, Run, RunFigures, Summary},
+    differences::{ComparisonAnswer, Contrast, Evidence},
+    summary::{Check, Estimate, ExperimentRow, RowFigures, Run, RunFigures, Summary},
 };
 
 type Column<T> = (&'static str, fn(&T) -> String);
 
 /// One line an experiment.
 pub(super) fn experiments(summary: &Summary<'_>) -> csv::Result<Vec<u8>> {
-    fn of<V: ToString>(row: &Row<'_>, value: impl Fn(&RowFigures) -> Option<V>) -> String {
+    fn of<V: ToString>(row: &ExperimentRow<'_>, value: impl Fn(&RowFigures) -> Option<V>) -> String {
         cell(row.figures.as_ref().and_then(value))
     }
-    fn test<V: ToString>(row: &Row<'_>, value: impl Fn(&Estimate) -> Option<V>) -> String {
+    fn test<V: ToString>(row: &ExperimentRow<'_>, value: impl Fn(&Estimate) -> Option<V>) -> String {
         of(row, |f| value(&f.test_accuracy))
     }
-    fn train<V: ToString>(row: &Row<'_>, value: impl Fn(&Estimate) -> Option<V>) -> String {
+    fn train<V: ToString>(row: &ExperimentRow<'_>, value: impl Fn(&Estimate) -> Option<V>) -> String {
         of(row, |f| value(&f.train_accuracy))
     }
-    fn check<V: ToString>(row: &Row<'_>, value: impl Fn(&Check<'_>) -> Option<V>) -> String {
+    fn check<V: ToString>(row: &ExperimentRow<'_>, value: impl Fn(&Check<'_>) -> Option<V>) -> String {
         cell(row.published.as_ref().and_then(value))
     }
-    let columns: &[Column<Row<'_>>] = &[
+    let columns: &[Column<ExperimentRow<'_>>] = &[
         ("experiment", |r| r.name.to_owned()),
         ("title", |r| r.title.to_owned()),
         ("group", |r| r.group.to_owned()),
@@ -95,7 +95,7 @@ pub(super) fn runs(summary: &Summary<'_>) -> csv::Result<Vec<u8>> {
 
 /// One line a difference.
 pub(super) fn comparisons(summary: &Summary<'_>) -> csv::Result<Vec<u8>> {
-    type Pair<'a> = (&'a Answer<'a>, &'a Contrast<'a>);
+    type Pair<'a> = (&'a ComparisonAnswer<'a>, &'a Contrast<'a>);
     fn of<V: ToString>((_, contrast): &Pair<'_>, value: impl Fn(&Evidence) -> Option<V>) -> String {
         cell(contrast.evidence.as_ref().and_then(value))
     }

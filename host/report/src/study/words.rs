@@ -3,7 +3,7 @@
 use measure::statistics::Proportion;
 
 use super::{
-    differences::{Answer, Contrast, ENOUGH_SEEDS, Verdict},
+    differences::{ComparisonAnswer, Contrast, ENOUGH_SEEDS, Verdict},
     intervals::{Difference, Spread},
 };
 use crate::document::{Line, NOTHING, Span};
@@ -45,7 +45,7 @@ pub(super) fn time(seconds: f64) -> String {
 }
 
 /// What is said of each of a comparison's experiments, those with the same verdict in one sentence.
-pub(super) fn sentences(answer: &Answer<'_>) -> Vec<Line> {
+pub(super) fn sentences(answer: &ComparisonAnswer<'_>) -> Vec<Line> {
     let baseline = || Span::Link(answer.baseline.to_owned());
     let kinds: [(Verdict, Line); 6] = [
         (

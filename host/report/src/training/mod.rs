@@ -44,7 +44,8 @@ pub struct Report {
     /// The epoch whose weights were kept.
     pub kept_epoch: usize,
     /// How the int8 model was calibrated.
-    pub calibration: String,
+    #[serde(rename = "calibration")]
+    pub range_method: String,
     /// Test images on which int8 decides differently from float32.
     pub flips: usize,
     /// The models.
@@ -157,7 +158,7 @@ impl Report {
             recipe.side,
             recipe.side,
             self.seconds,
-            self.calibration
+            self.range_method
         );
         text += "![Curves](curves.svg)\n\n## Files\n\n| file | bytes | SHA-256 |\n|---|---:|---|\n";
         for m in &self.models {

@@ -15,7 +15,7 @@ use super::{
 
 /// A kind of image that should be refused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Kind {
+pub enum Unsuitable {
     /// A radiograph turned by a quarter, to the left or to the right.
     Quarter,
     /// A radiograph turned by a half.
@@ -82,7 +82,7 @@ impl Made {
     }
 }
 
-impl Kind {
+impl Unsuitable {
     /// All kinds, those made of radiographs first.
     pub const ALL: [Self; 23] = [
         Self::Quarter,
@@ -240,13 +240,13 @@ mod tests {
     #[test]
     fn kinds_are_drawn_alike_every_time_and_differ() {
         let radiograph: Vec<u8> = (0..32 * 32).map(|i| (i % 200) as u8).collect();
-        for (i, kind) in Kind::ALL.into_iter().enumerate() {
+        for (i, kind) in Unsuitable::ALL.into_iter().enumerate() {
             let (one, two) = (kind.make(&radiograph, 32, 1, 5), kind.make(&radiograph, 32, 1, 5));
             assert_eq!(one.pixels, two.pixels, "{}", kind.name());
             assert_eq!(kind.drawn(), i >= 12, "{}", kind.name());
             let picture = one.picture();
             assert!(picture.width() >= 32 && picture.height() >= 32);
-            assert!(Kind::ALL.iter().filter(|other| other.name() == kind.name()).count() == 1);
+            assert!(Unsuitable::ALL.iter().filter(|other| other.name() == kind.name()).count() == 1);
         }
         assert_eq!(turned(&[1, 2, 3, 4], 2, 1), [3, 1, 4, 2]);
         assert_eq!(turned(&[1, 2, 3, 4], 2, 3), [2, 4, 1, 3]);

@@ -10,13 +10,13 @@ use engine::ModelCard;
 
 /// Options that choose the part.
 #[derive(Debug, clap::Args)]
-pub(super) struct Choice {
+pub(super) struct SubsetArgs {
     /// How the radiographs are split [default: as in the model's training]
     #[arg(long, value_enum)]
     split: Option<SplitKind>,
     /// The part to measure on
-    #[arg(long, value_enum, default_value_t = Measured::Test)]
-    part: Measured,
+    #[arg(long, value_enum, default_value_t = PartArg::Test)]
+    part: PartArg,
     /// Seed of the split [default: the model's]
     #[arg(long)]
     seed: Option<u64>,
@@ -24,7 +24,7 @@ pub(super) struct Choice {
 
 /// What to measure on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-enum Measured {
+enum PartArg {
     /// What the model has learnt from
     Train,
     /// What its training was monitored on
@@ -37,7 +37,7 @@ enum Measured {
 
 /// What has been chosen.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) struct Selection {
+pub(super) struct Subset {
     /// The part and the split that it is of; `None` for everything.
     pub(super) part: Option<(Part, SplitKind)>,
     /// Seed of the split.
@@ -46,15 +46,15 @@ pub(super) struct Selection {
     pub(super) indices: Vec<usize>,
 }
 
-impl Choice {
+impl SubsetArgs {
     /// The radiographs chosen; what the options leave open is as in the training of the model.
-    pub(super) fn of(&self, card: &ModelCard, data: &Dataset) -> anyhow::Result<Selection> {
+    pub(super) fn of(&self, card: &ModelCard, data: &Dataset) -> anyhow::Result<Subset> {
         let seed = self.seed.unwrap_or(card.provenance.seed);
         let part = match self.part {
-            Measured::Train => Some(Part::Train),
-            Measured::Validation => Some(Part::Validation),
-            Measured::Test => Some(Part::Test),
-            Measured::All => None,
+            PartArg::Train => Some(Part::Train),
+            PartArg::Validation => Some(Part::Validation),
+            PartArg::Test => Some(Part::Test),
+            PartArg::All => None,
         };
         let part = match part {
             Some(part) => Some((part, self.split.map_or_else(|| split_of(card), Ok)?)),
@@ -79,7 +79,7 @@ impl Choice {
             }
             None => (0..data.samples.len()).collect(),
         };
-        Ok(Selection { part, seed, indices })
+        Ok(Subset { part, seed, indices })
     }
 }
 
