@@ -38,18 +38,18 @@ pub enum ReadError {
 /// Reads a radiograph of at most [`MAX_IMAGE_BYTES`].
 pub fn read_radiograph(path: &Path) -> Result<Vec<u8>, ReadError> {
     let limit = u64::from(MAX_IMAGE_BYTES);
-    let bytes = read_a_little_over(path, limit).map_err(ReadError::Io)?;
+    let bytes = read_up_to(path, limit + 1).map_err(ReadError::Io)?;
     if bytes.len() as u64 > limit { Err(ReadError::Refused(Refusal::TooManyBytes)) } else { Ok(bytes) }
 }
 
-/// Reads a file up to one byte over a limit, so that its being too large shows: a device could continue for ever. A named
-/// pipe is an error, because opening it waits for a writer.
-pub fn read_a_little_over(path: &Path, limit: u64) -> io::Result<Vec<u8>> {
+/// Reads at most the first `limit` bytes of a file: a device could continue for ever. To see whether a file is too large,
+/// ask for one byte more than it may have. A named pipe is an error, because opening it waits for a writer.
+pub fn read_up_to(path: &Path, limit: u64) -> io::Result<Vec<u8>> {
     if fs::metadata(path)?.file_type().is_fifo() {
         return Err(io::Error::new(io::ErrorKind::InvalidInput, "it is a pipe"));
     }
     let mut bytes = Vec::new();
-    File::open(path)?.take(limit + 1).read_to_end(&mut bytes)?;
+    File::open(path)?.take(limit).read_to_end(&mut bytes)?;
     Ok(bytes)
 }
 

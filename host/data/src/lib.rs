@@ -79,7 +79,7 @@ impl Subtype {
 pub enum Part {
     /// To learn from.
     Train,
-    /// To watch and to fit the band of uncertainty on.
+    /// To monitor the training on and to fit the band of uncertainty on.
     Validation,
     /// To measure on.
     Test,

@@ -63,7 +63,7 @@ pub struct Split {
     pub kind: SplitKind,
     /// To learn from.
     pub train: Vec<usize>,
-    /// To watch and to fit the band of uncertainty on.
+    /// To monitor the training on and to fit the band of uncertainty on.
     pub validation: Vec<usize>,
     /// To measure on.
     pub test: Vec<usize>,
@@ -73,7 +73,7 @@ pub struct Split {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum SplitError {
     /// the publishers' folder is not there
-    #[error("the data have no {0}/ folder: use the split `patient` or `study`, which split the images anew")]
+    #[error("the data have no {0}/ folder: use the split `patient` or `study`, which split the images again")]
     NoFolder(&'static str),
     /// a part lacks a label
     #[error(

@@ -46,7 +46,7 @@ impl Figures {
     }
 }
 
-/// How far probabilities can be taken at their word.
+/// How well calibrated the probabilities are.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Calibration {
     /// Mean squared difference of probability and truth (Brier, Mon. Weather Rev. 78 (1950) 1); 0.25 for always one half.

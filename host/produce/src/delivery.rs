@@ -80,7 +80,7 @@ pub enum DeliveryError {
 
 /// Exports the network, quantizes the file, measures both with the engine of the box, and writes them into `folder`,
 /// each with its own figures in its card. Each has its own band of uncertainty, too; or, if they are to be calibrated, the
-/// probabilities are first made to mean what they say, and the cards of both have the same operating points, of which the
+/// probabilities are calibrated first, and the cards of both have the same operating points, of which the
 /// balanced one decides.
 pub fn make_models(
     mut layers: Layers,

@@ -1,4 +1,4 @@
-//! A radiograph with what speaks for pneumonia in it, as a PNG file.
+//! A radiograph with outlines around the evidence of pneumonia, as a PNG file.
 
 use std::io::Cursor;
 

@@ -210,7 +210,7 @@ pub(crate) fn legend<'a>(area: &Area<'a>, names: &[(&str, RGBColor)]) -> Result<
     Ok(rest)
 }
 
-/// What is watched over the epochs.
+/// What is shown over the epochs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Measure {
     /// Binary cross-entropy.

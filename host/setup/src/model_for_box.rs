@@ -5,7 +5,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use base::files::read_a_little_over;
+use base::files::read_up_to;
 use engine::{DEFAULT_MODEL, Model, ModelError};
 
 /// A model that has been tried as the box will.
@@ -73,8 +73,8 @@ impl ModelForBox {
     /// # Errors
     /// [`ModelForBoxError`]: the file cannot be read, is larger, or holds no model that runs.
     pub fn read(path: &Path, limit: u64) -> Result<Self, ModelForBoxError> {
-        let bytes = read_a_little_over(path, limit)
-            .map_err(|source| ModelForBoxError::Read { path: path.to_owned(), source })?;
+        let bytes =
+            read_up_to(path, limit + 1).map_err(|source| ModelForBoxError::Read { path: path.to_owned(), source })?;
         if bytes.len() as u64 > limit {
             return Err(ModelForBoxError::TooLarge { path: path.to_owned(), mebibytes: limit >> 20 });
         }

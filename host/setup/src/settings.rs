@@ -5,7 +5,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use base::files::read_a_little_over;
+use base::files::read_up_to;
 use shared::{
     appliance::{
         BoxSettings, Language, Rotation,
@@ -167,7 +167,7 @@ fn with_comments(settings: &BoxSettings, ports: &str) -> Result<String, toml::se
 /// [`SettingsError`]: the file cannot be read, or a box could not work with it.
 pub fn read(path: &Path) -> Result<(String, Option<Profile>), SettingsError> {
     let bytes =
-        read_a_little_over(path, MAX_BYTES).map_err(|source| SettingsError::Read { path: path.to_owned(), source })?;
+        read_up_to(path, MAX_BYTES + 1).map_err(|source| SettingsError::Read { path: path.to_owned(), source })?;
     text_and_profile(bytes).map_err(|source| SettingsError::Unfit { path: path.to_owned(), source })
 }
 

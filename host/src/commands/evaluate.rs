@@ -260,7 +260,7 @@ pub(super) fn doubt(card: &ModelCard, data: &Dataset, part: Option<(Part, SplitK
             card.provenance.split, card.provenance.seed
         )),
         (true, Some((Part::Validation, _))) => Some(
-            "calibration, operating points, refer band and outlines were fitted on these images: the figures flatter"
+            "calibration, operating points, refer band and outlines were fitted on these images: the figures are optimistic"
                 .to_owned(),
         ),
         (true, Some((Part::Test, _))) => None,

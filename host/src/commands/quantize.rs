@@ -7,7 +7,7 @@ use std::{
 };
 
 use anyhow::{Context, anyhow};
-use base::files::{read_a_little_over, write_atomically};
+use base::files::{read_up_to, write_atomically};
 use data::{
     Dataset, Part,
     split::{Split, SplitKind},
@@ -47,7 +47,7 @@ pub struct Options {
 
 /// Quantizes a model.
 pub fn run(options: Options) -> Result<Exit, Failure> {
-    let float = read_a_little_over(&options.model, MAX_MODEL_BYTES)
+    let float = read_up_to(&options.model, MAX_MODEL_BYTES + 1)
         .with_context(|| format!("cannot read the model {}: name an ONNX file", options.model.display()))?;
     let model = Model::from_bytes(&float).map_err(|error| Failure::of_model(error, &options.model))?;
     if model.card().behaviour.int8 {

@@ -128,7 +128,7 @@ impl Config {
         let path = folder.join(Self::FILE);
         let text = fs::read_to_string(&path)
             .with_context(|| format!("cannot read {}: name the folder of a run that was stopped", path.display()))?;
-        let changed = || format!("{} was changed: start the training anew", path.display());
+        let changed = || format!("{} was changed: start the training again", path.display());
         let config: Self = toml::from_str(&text).with_context(changed)?;
         config.recipe.check().with_context(changed)?;
         Ok(config)

@@ -159,7 +159,7 @@ impl Line<'_> {
         self.display.state().work[1] -= self.work_of_epoch * epochs as f64;
     }
 
-    /// The run cannot continue where it was, and begins anew.
+    /// The run cannot continue where it was, and starts again.
     pub(super) fn restarts(&mut self) {
         let epochs = self.epochs - self.left;
         self.bar.set_position(0);

@@ -63,7 +63,7 @@ pub enum CheckpointError {
         source: io::Error,
     },
     /// the file is damaged or of another version
-    #[error("the checkpoint {0} is damaged or was written by another version: start the training anew")]
+    #[error("the checkpoint {0} is damaged or was written by another version: start the training again")]
     Damaged(PathBuf),
 }
 

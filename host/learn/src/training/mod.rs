@@ -50,7 +50,7 @@ pub struct Task<'a> {
     pub seed: u64,
     /// The radiographs, brought to the recipe's input.
     pub data: &'a Dataset,
-    /// Which to learn from and which to watch.
+    /// Which to learn from and which to monitor it on.
     pub split: &'a Split,
     /// Digest that a checkpoint must carry to be continued.
     pub config: String,
@@ -111,10 +111,10 @@ pub enum TrainingError {
     #[error(transparent)]
     Side(#[from] SideError),
     /// the checkpoint is of another training
-    #[error("the checkpoint belongs to a training with other options or other data: start the training anew")]
+    #[error("the checkpoint belongs to a training with other options or other data: start the training again")]
     OtherTraining,
-    /// the state of the optimizer cannot be kept or taken up
-    #[error("the state of the optimizer cannot be converted ({0}): start the training anew")]
+    /// the state of the optimizer cannot be kept or restored
+    #[error("the state of the optimizer cannot be converted ({0}): start the training again")]
     Optimizer(String),
     /// a checkpoint cannot be written
     #[error("the checkpoint cannot be written ({0}): free some space, then continue with `--resume`")]
@@ -136,7 +136,7 @@ pub fn device() -> Device {
     }
 }
 
-/// Trains from the start, or from a checkpoint. `stop` is looked at after every step.
+/// Trains from the start, or from a checkpoint. `stop` is checked after every step.
 pub fn train(
     task: &Task<'_>,
     from: Option<Checkpoint>,

@@ -129,7 +129,7 @@ impl<'a> Trainer<'a> {
         })
     }
 
-    /// Trains to the end. `stop` is looked at after every step.
+    /// Trains to the end. `stop` is checked after every step.
     pub(super) fn run(mut self, stop: &AtomicBool, watcher: &mut dyn Watcher) -> Result<Outcome, TrainingError> {
         if self.history.is_empty() {
             watcher.epoch(&self.checkpoint()?)?;

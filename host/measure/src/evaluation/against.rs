@@ -21,9 +21,9 @@ pub struct Against {
     pub int8: bool,
     /// Radiographs on which the two decide differently, each at its own threshold.
     pub decision_flips: usize,
-    /// Of these, how many only this model decides rightly.
+    /// Of these, how many only this model decides correctly.
     pub only_this_right: usize,
-    /// Of these, how many only the other model decides rightly.
+    /// Of these, how many only the other model decides correctly.
     pub only_other_right: usize,
     /// Radiographs on which the verdicts differ, each within its own band.
     pub verdict_flips: usize,
@@ -43,7 +43,7 @@ pub struct Against {
     pub changes: Vec<Change>,
 }
 
-/// A radiograph of which two models think differently.
+/// A radiograph on which two models differ.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Change {
     /// Path below the data folder.

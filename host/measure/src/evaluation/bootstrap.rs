@@ -81,7 +81,7 @@ impl Estimate {
         Some(Self { value, by_patient, wilson })
     }
 
-    /// The interval to read, and whether it is Wilson's: that where the bootstrap knows no chance.
+    /// The interval to read, and whether it is Wilson's: that where the bootstrap shows no uncertainty.
     pub fn interval(&self) -> Option<(Interval, bool)> {
         let chance = self.by_patient.filter(|interval| interval.low < interval.high);
         chance.map(|interval| (interval, false)).or(self.wilson.map(|interval| (interval, true)))

@@ -164,7 +164,7 @@ impl Charts<'_> {
         let Measurement { reliability, estimates, .. } = self.measurement;
         let caption = format!(
             "In each of ten ranges the share of images that show pneumonia, over their mean probability; on the pale line \
-             probabilities can be taken at their word. Bars: 95 % intervals by Wilson's method. Below: images in each range. \
+             probabilities are calibrated. Bars: 95 % intervals by Wilson's method. Below: images in each range. \
              Expected calibration error: {}.",
             estimate(estimates.calibration_error)
         );

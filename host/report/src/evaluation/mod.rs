@@ -104,7 +104,7 @@ pub struct Evaluation {
     pub figures: Figures,
     /// Share of the verdicts *refer*, with Wilson's interval.
     pub referred: Option<Proportion>,
-    /// How far probabilities can be taken at their word.
+    /// How well calibrated the probabilities are.
     pub calibration: Calibration,
     /// All figures, with intervals by bootstrap.
     #[serde(flatten)]

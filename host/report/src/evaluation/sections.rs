@@ -74,14 +74,14 @@ const METHODS: [&str; 7] = [
      replacement, with all their images; from the 2.5th to the 97.5th percentile (Efron and Tibshirani, 1993). \
      They show the uncertainty that comes from these patients, not that of another training or another hospital.",
     "Beside shares stand Wilson's intervals (J. Am. Stat. Assoc. 22 (1927) 209), as if each image were another patient's. \
-     Where nothing or everything is right, the bootstrap knows no chance, and these stand alone.",
+     Where nothing or everything is right, the bootstrap shows no uncertainty, and these stand alone.",
     "AUROC is the chance that an image with pneumonia has a higher probability than a normal one, ties counting half. \
      Average precision is the mean precision at the images with pneumonia.",
     "The Brier score is the mean squared difference of probability and truth (Mon. Weather Rev. 78 (1950) 1); the log loss \
      is the mean binary cross-entropy, with probabilities kept 1e-7 from 0 and 1.",
     "The expected calibration error is the mean distance of probability and share with pneumonia over ten ranges (Naeini et \
      al., AAAI 2015). Chance alone makes it larger than 0. Slope and intercept are those of a logistic regression of the \
-     truth on the log-odds (Cox, Biometrika 45 (1958) 562): 1 and 0 where probabilities can be taken at their word.",
+     truth on the log-odds (Cox, Biometrika 45 (1958) 562): 1 and 0 where probabilities are calibrated.",
     "An answer that is not a probability is referred, and counts as certainty of the wrong class in all other figures.",
 ];
 

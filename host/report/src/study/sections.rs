@@ -63,7 +63,7 @@ const METHODS: [&str; 8] = [
      each other; more is not said. That of a training accuracy holds the chance of images that the network has learnt \
      from, not that of another start.",
     "Runs of the same seed, split and data judge the same test images. Of those, the difference of two experiments is \
-     counted over the images that only one of them decides rightly; interval: Bonett and Price, J. Educ. Behav. Stat. 37 \
+     counted over the images that only one of them decides correctly; interval: Bonett and Price, J. Educ. Behav. Stat. 37 \
      (2012) 479, of the mean counts over the common seeds on the images of one test part. The tables give the counts \
      summed over these seeds.",
     "Experiments on other splits judge other images. The interval of their difference comes from their own two \

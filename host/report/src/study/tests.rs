@@ -100,7 +100,7 @@ fn about(synthetic: bool) -> About {
     }
 }
 
-/// A run of `epochs` that decides wrongly on the images named, out of 400.
+/// A run of `epochs` that is wrong on the images named, out of 400.
 fn record(plan: &Plan, name: &str, seed: u64, epochs: usize, wrong: Range<usize>) -> Record {
     let score = |i: usize| {
         let positive = !i.is_multiple_of(4);

@@ -29,7 +29,7 @@ pub struct Report {
     pub skipped: usize,
     /// Images to learn from.
     pub train: PartCount,
-    /// Images to watch.
+    /// Images to monitor it on.
     pub validation: PartCount,
     /// Images to measure on.
     pub test: PartCount,
