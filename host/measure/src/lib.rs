@@ -1,7 +1,7 @@
 //! What a model is worth, judged by the engine of the box:
 //!
 //! - [`evaluation`]: its answers on labelled radiographs, with intervals by bootstrap over patients;
-//! - [`robustness`]: how far they hold when the same radiograph comes in another form;
+//! - [`robustness`]: how stable they are when the same radiograph is changed;
 //! - [`occlusion`]: whether the evidence map points at what the answer rests on;
 //! - [`calibration`]: calibrated probabilities, operating points, the band of *refer*;
 //! - [`guard`]: what the model should refuse, fitted and measured;

@@ -1,4 +1,4 @@
-//! `pumua robustness`: measures how far a model's answers hold when radiographs come in another form.
+//! `pumua robustness`: measures how stable a model's answers are when radiographs are changed.
 
 use std::{
     collections::BTreeSet,

@@ -562,7 +562,7 @@ mod tests {
                 yours.replace("seeds = [7]", "published = { lower_than = \"theirs\" }"),
                 "the name `theirs` after `lower_than`",
             ),
-            (yours.replace("question = \"?\"", "question = \"is adam better than SGD\""), "is asked already"),
+            (yours.replace("question = \"?\"", "question = \"is adam better than SGD\""), "has already been asked"),
             (yours.replace("\"yours-2\"\n", "\"yours-1\"\n"), "`yours-1` is there already"),
         ] {
             let refused = plan.clone().extend("file.toml", &text).unwrap_err().to_string();

@@ -1,4 +1,4 @@
-//! How far a model's answers hold when the same radiograph comes in another form.
+//! How stable a model's answers are when the same radiograph is changed.
 //!
 //! A radiograph is decoded, changed by every [`Change`] of the [`CATALOGUE`] in turn, prepared and judged as the box
 //! does it; [`RobustnessRow`]s show by how much each change moves the figures, and how much of it [`shared::guard`]
