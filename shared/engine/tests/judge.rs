@@ -1,5 +1,7 @@
 //! The order of the steps from a picture to an answer, and what of it each way in takes.
 
+#![expect(clippy::expect_used, reason = "a test that cannot continue has failed")]
+
 use engine::{
     Behaviour, DEFAULT_MODEL, Model, ModelCard,
     judge::{Input, Judgement, Prepared, admit},
