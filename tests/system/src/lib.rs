@@ -13,6 +13,7 @@ use std::{
     io::{self, BufRead, BufReader, Write},
     path::{Path, PathBuf},
     process::{Child, Command, Output, Stdio},
+    sync::LazyLock,
     time::{Duration, Instant},
 };
 
@@ -20,13 +21,29 @@ use anyhow::{Context, Result, bail, ensure};
 use serde_json::Value;
 use tempfile::TempDir;
 
-/// The program `name` of this workspace, built by the same `cargo test --workspace`.
+/// The program `name` of this workspace. Both programs are brought up to date first: `cargo test -p system-tests` alone does not
+/// build them.
 pub fn binary(name: &str) -> PathBuf {
+    // Cargo itself lets only one process after another in.
+    static FOLDER: LazyLock<PathBuf> = LazyLock::new(build);
+    FOLDER.join(name)
+}
+
+/// Builds the programs with the profile of this test and gives the folder where they lie.
+fn build() -> PathBuf {
     let test = std::env::current_exe().expect("a running test has a path");
     let folder = test.parent().and_then(Path::parent).expect("tests lie in target/<profile>/deps");
-    let path = folder.join(name);
-    assert!(path.exists(), "{} is not built: run `cargo test --workspace`", path.display());
-    path
+    let [target, profile] =
+        [folder.parent(), folder.file_name().map(Path::new)].map(|part| part.expect("target/<profile>"));
+    let profile = if profile == "debug" { Path::new("dev") } else { profile };
+    let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
+    let mut build = Command::new(cargo);
+    build.args(["build", "--locked", "--package", "host", "--package", "device"]);
+    build.arg("--profile").arg(profile).arg("--target-dir").arg(target);
+    let built = build.current_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/../..")).stdin(Stdio::null()).status();
+    let built = built.expect("cargo can be started");
+    assert!(built.success(), "`cargo build -p host -p device` fails, see above: these tests need both programs");
+    folder.to_owned()
 }
 
 /// The folder of real radiographs, if it is there.
@@ -213,6 +230,26 @@ impl SimulatedBox {
         json_lines(&output)
     }
 
+    /// Starts a command that sends something large to the box, and waits until the box shows that it is coming in.
+    pub fn spawn_until_midway(&self, mut command: Command) -> Result<Child> {
+        let screen = || std::fs::read(self.state.join("screen.png")).ok();
+        // The picture is taken after all that was to be drawn before.
+        let output = self.host("screenshot", [self.state.join("before.png")]);
+        ensure!(output.status.success(), "{}", said(&output));
+        let mut shown = screen();
+        let mut child = command.spawn()?;
+        // First that something is coming in, then how much of it has come.
+        for _ in 0..2 {
+            let changes = within(PATIENCE, || screen() != shown || !matches!(child.try_wait(), Ok(None)));
+            ensure!(changes, "the screen of the box does not change");
+            if let Some(status) = child.try_wait()? {
+                bail!("the command has ended before its time: {status}");
+            }
+            shown = screen();
+        }
+        Ok(child)
+    }
+
     /// The folder in which the box keeps its journal and its screen.
     pub fn state(&self) -> &Path {
         &self.state
@@ -235,6 +272,9 @@ impl Drop for SimulatedBox {
         self.kill();
     }
 }
+
+/// Longer than anything that these tests wait for takes on the busiest computer.
+pub const PATIENCE: Duration = Duration::from_secs(120);
 
 /// Waits until `done`, at most `limit`; false if it never was.
 pub fn within(limit: Duration, mut done: impl FnMut() -> bool) -> bool {

@@ -1,5 +1,5 @@
-//! What the programs say of themselves and of mistakes. `TRYCMD=overwrite cargo test -p system-tests` after
-//! `cargo build --workspace` takes over changes; read them before they are committed.
+//! What the programs say of themselves and of mistakes. `TRYCMD=overwrite cargo test -p system-tests --test transcripts` takes
+//! over changes; read them before they are committed.
 
 use system_tests::binary;
 
