@@ -8,11 +8,11 @@ use std::{
     io::{self, Read, Write},
     net::TcpListener,
     os::unix::{fs::PermissionsExt, process::CommandExt},
-    path::Path,
+    path::{Path, PathBuf},
     process::{Command, Output, Stdio},
 };
 
-use system_tests::{code, command, files, said};
+use system_tests::{PATIENCE, code, command, files, said, within};
 use tempfile::TempDir;
 
 const FAILED: i32 = 1;
@@ -109,13 +109,13 @@ impl Folders {
         host
     }
 
-    fn left(&self) -> Vec<std::path::PathBuf> {
+    fn left(&self) -> Vec<PathBuf> {
         ["tmp", "out"].iter().flat_map(|name| files(&self.0.path().join(name))).collect()
     }
 }
 
 /// The smallest file that passes for the program of a box: the header of a static one for aarch64.
-fn program(folder: &Path) -> std::path::PathBuf {
+fn program(folder: &Path) -> PathBuf {
     let mut bytes = [0; 64];
     bytes[..6].copy_from_slice(b"\x7fELF\x02\x01");
     bytes[18] = 183;
@@ -174,6 +174,7 @@ fn a_download_that_is_interrupted_leaves_nothing_that_is_taken_for_the_package()
         // A group of its own, as a terminal has it.
         let host = host.stdout(Stdio::piped()).stderr(Stdio::piped()).process_group(0).spawn().unwrap();
         let group = format!("-{}", host.id());
+        let [tmp, out] = ["tmp", "out"].map(|name| folders.0.path().join(name));
         let serving = std::thread::spawn(move || {
             loop {
                 let (mut line, _) = server.accept().unwrap();
@@ -188,7 +189,8 @@ fn a_download_that_is_interrupted_leaves_nothing_that_is_taken_for_the_package()
                 }
                 let _ = line.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 59812568\r\n\r\nhalf of it");
                 if waits {
-                    std::thread::sleep(std::time::Duration::from_millis(500));
+                    let is_half = |path: &PathBuf| fs::read(path).is_ok_and(|bytes| bytes == b"half of it");
+                    assert!(within(PATIENCE, || [&tmp, &out].iter().any(|folder| files(folder).iter().any(is_half))));
                     assert!(Command::new("kill").args(["-INT", "--", &group]).status().unwrap().success());
                     let _ = line.read(&mut request);
                 }
@@ -198,7 +200,7 @@ fn a_download_that_is_interrupted_leaves_nothing_that_is_taken_for_the_package()
         std::net::TcpStream::connect(proxy.trim_start_matches("http://")).unwrap().write_all(b"end").unwrap();
         serving.join().unwrap();
         assert_eq!(code(&output), if waits { INTERRUPTED } else { FAILED }, "{}", said(&output));
-        assert_eq!(folders.left(), Vec::<std::path::PathBuf>::new(), "{}", said(&output));
+        assert_eq!(folders.left(), Vec::<PathBuf>::new(), "{}", said(&output));
         if !waits {
             for address in ["http://deb.debian.org/debian-security/pool/", "https://snapshot.debian.org/archive/"] {
                 assert!(said(&output).contains(address), "{}", said(&output));

@@ -8,16 +8,22 @@ use std::{
     os::unix::ffi::OsStrExt,
     path::{Path, PathBuf},
     process::Stdio,
-    thread::sleep,
-    time::Duration,
 };
 
-use system_tests::{PLAIN_MODEL, SimulatedBox, code, command, host, json_lines, said, synthetic_radiographs, within};
+use shared::verdict::ExamId;
+use system_tests::{
+    PATIENCE, PLAIN_MODEL, SimulatedBox, code, command, host, json_lines, line::Line, said, synthetic_radiographs,
+    within,
+};
 use tempfile::TempDir;
+use wire::{HostEvent, Image, Outcome};
 
 const REFUSED: i32 = 3;
 const UNREACHABLE: i32 = 4;
 const BOX: i32 = 6;
+
+/// A box at the end of a line of 115,200 bits a second.
+const SLOWLY: [&str; 2] = ["--pace", "115200"];
 
 /// Files that are not radiographs, with the code of their refusal.
 fn bad_files(folder: &Path) -> Vec<(PathBuf, u16)> {
@@ -146,44 +152,40 @@ fn an_absent_port_is_named_on_both_sides() {
 #[test]
 fn a_second_host_is_told_and_does_not_disturb_the_first() {
     let folder = TempDir::new().unwrap();
-    let image = big_image(folder.path());
-    let device = SimulatedBox::start(&["--pace", "115200"]).unwrap();
-    let first = device
-        .command("send", [Path::new("--json"), &image])
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn()
-        .unwrap();
-    sleep(Duration::from_secs(1));
+    let image = &synthetic_radiographs(folder.path(), 1)[0];
+    let device = SimulatedBox::start(&[]).unwrap();
+    let mut first = Line::connect(&device.port).unwrap();
+    let image = Image::file(fs::read(image).unwrap(), ExamId::default()).unwrap();
+    let begun = first.send(image, |event| matches!(event, HostEvent::Sent { done: 1.., .. })).unwrap();
+    assert_eq!(begun, None, "it has only begun");
     let second = device.host("info", ["--json"]);
     assert_eq!(code(&second), UNREACHABLE, "{}", said(&second));
-    let first = first.wait_with_output().unwrap();
-    assert_eq!(code(&first), 0, "{}", said(&first));
-    assert!(json_lines(&first)[0]["probability"].is_number());
+    let answer = first.wait(PATIENCE).unwrap();
+    assert!(matches!(answer, Some(Outcome::Result(_))), "{answer:?}");
 }
 
 #[test]
 fn a_host_killed_in_mid_image_leaves_the_box_ready() {
     let folder = TempDir::new().unwrap();
-    let image = big_image(folder.path());
-    let device = SimulatedBox::start(&["--pace", "115200"]).unwrap();
-    let mut first = device.command("send", [&image]).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
-    sleep(Duration::from_secs(1));
+    let device = SimulatedBox::start(&SLOWLY).unwrap();
+    let mut send = device.command("send", [big_image(folder.path())]);
+    send.stdout(Stdio::null()).stderr(Stdio::null());
+    let mut first = device.spawn_until_midway(send).unwrap();
     first.kill().unwrap();
     first.wait().unwrap();
-    assert!(within(Duration::from_secs(20), || device.info().is_ok()), "the box takes the next host");
+    assert!(within(PATIENCE, || device.info().is_ok()), "the box takes the next host");
     assert_eq!(device.records().len(), 0);
-    let output = device.host("send", [&image]);
+    let output = device.host("send", synthetic_radiographs(&folder.path().join("next"), 1));
     assert_eq!(code(&output), 0, "{}", said(&output));
 }
 
 #[test]
 fn ctrl_c_in_mid_image_gives_it_up() {
     let folder = TempDir::new().unwrap();
-    let image = big_image(folder.path());
-    let device = SimulatedBox::start(&["--pace", "115200"]).unwrap();
-    let sending = device.command("send", [&image]).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
-    sleep(Duration::from_secs(1));
+    let device = SimulatedBox::start(&SLOWLY).unwrap();
+    let mut send = device.command("send", [big_image(folder.path())]);
+    send.stdout(Stdio::piped()).stderr(Stdio::piped());
+    let sending = device.spawn_until_midway(send).unwrap();
     let killed = std::process::Command::new("kill").args(["-INT", &sending.id().to_string()]).status().unwrap();
     assert!(killed.success());
     let output = sending.wait_with_output().unwrap();
@@ -194,10 +196,10 @@ fn ctrl_c_in_mid_image_gives_it_up() {
 #[test]
 fn a_box_unplugged_in_mid_image_is_unreachable() {
     let folder = TempDir::new().unwrap();
-    let image = big_image(folder.path());
-    let device = SimulatedBox::start(&["--pace", "115200"]).unwrap();
-    let sending = device.command("send", [&image]).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
-    sleep(Duration::from_secs(1));
+    let device = SimulatedBox::start(&SLOWLY).unwrap();
+    let mut send = device.command("send", [big_image(folder.path())]);
+    send.stdout(Stdio::piped()).stderr(Stdio::piped());
+    let sending = device.spawn_until_midway(send).unwrap();
     device.cut_power();
     let output = sending.wait_with_output().unwrap();
     assert_eq!(code(&output), UNREACHABLE, "{}", said(&output));
@@ -306,10 +308,10 @@ fn a_wrong_model_file_is_named_and_nothing_starts() {
     }
 }
 
-/// An image that takes several seconds at 115,200 bits a second: noise, which PNG cannot compress.
+/// An image that takes a minute and a half on the line of [`SLOWLY`]: noise, which PNG cannot compress.
 fn big_image(folder: &Path) -> PathBuf {
     let mut state = 1_u32;
-    let noise = image::GrayImage::from_fn(260, 260, |_, _| {
+    let noise = image::GrayImage::from_fn(1000, 1000, |_, _| {
         state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
         image::Luma([(state >> 24) as u8])
     });

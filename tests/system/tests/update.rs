@@ -7,7 +7,7 @@ use std::{
     process::Stdio,
     sync::{Mutex, MutexGuard, PoisonError},
     thread::sleep,
-    time::{Duration, Instant},
+    time::Instant,
 };
 
 use serde_json::Value;
@@ -233,8 +233,9 @@ fn ctrl_c_in_mid_update_gives_it_up() {
     let _turn = turn();
     let (state, plain) = state();
     let device = SimulatedBox::start_in(state.path(), &["--pace", "115200"]).unwrap();
-    let updating = device.command("update", [SHIPPED]).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
-    sleep(Duration::from_secs(3));
+    let mut update = device.command("update", [SHIPPED]);
+    update.stdout(Stdio::piped()).stderr(Stdio::piped());
+    let updating = device.spawn_until_midway(update).unwrap();
     let killed = std::process::Command::new("kill").args(["-INT", &updating.id().to_string()]).status().unwrap();
     assert!(killed.success());
     let output = updating.wait_with_output().unwrap();
