@@ -18,7 +18,7 @@ const LABELS: [&str; 2] = ["normal", "pneumonia"];
 
 /// What a model file says of itself.
 ///
-/// In JSON all of it lies in one object: the keys and their order are those of [`Stored`].
+/// In JSON all of it lies in one object: the keys of the parts stand beside each other.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(from = "Stored", into = "Stored")]
 pub struct ModelCard {

@@ -3,13 +3,13 @@
 
 use libfuzzer_sys::fuzz_target;
 use shared::{
-    contract::{Fit, InputContract},
+    contract::InputContract,
     verdict::{ModelRefusal, Refusal},
 };
 use wire::{Answer, BoxEvent, BoxSession, MAX_FRAME, Outcome, Reply, Transport};
 
 fuzz_target!(|bytes: &[u8]| {
-    let contract = InputContract { side: 16, fit: Fit::Stretch, scale: 1.0, zero_point: 0 };
+    let contract = InputContract::stretched(16);
     let mut host = Transport::connect(0, 1);
     let mut device = BoxSession::new(contract);
     let mut frame = [0; MAX_FRAME];
