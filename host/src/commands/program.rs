@@ -11,7 +11,7 @@ pub(super) fn ready(named: Option<PathBuf>) -> Result<Vec<u8>, Failure> {
     let program = match named {
         Some(program) => program,
         None => {
-            base::say!("compiling the program of the box; the first time this takes about ten minutes");
+            base::say!("compiling the program of the box; the first time this takes several minutes");
             compiled()?
         }
     };
