@@ -1,0 +1,176 @@
+use proptest::prelude::*;
+use shared::verdict::Digest;
+
+use super::*;
+
+fn sample(number: usize, label: Label, patient: usize, official: Option<Part>) -> Sample {
+    Sample {
+        name: format!("{label}/{number:05}.jpeg"),
+        label,
+        subtype: None,
+        patient: format!("{label}/{patient}"),
+        official,
+        digest: Digest::default(),
+        pixels: Vec::new(),
+    }
+}
+
+/// `normal` and `ill` images, up to `most` of a patient.
+fn dataset(normal: usize, ill: usize, most: usize) -> Dataset {
+    let of = |label: Label, count: usize| {
+        let (mut patient, mut left) = (0, 0);
+        (0..count)
+            .map(|i| {
+                if left == 0 {
+                    (patient, left) = (patient + 1, 1 + i % most);
+                }
+                left -= 1;
+                sample(i, label, patient, None)
+            })
+            .collect::<Vec<_>>()
+    };
+    let samples = [of(Label::Normal, normal), of(Label::Pneumonia, ill)].concat();
+    Dataset { samples, skipped: Vec::new(), synthetic: false }
+}
+
+fn counts(data: &Dataset, indices: &[usize]) -> (usize, usize) {
+    let ill = indices.iter().filter(|&&i| data.samples[i].label.positive()).count();
+    (indices.len() - ill, ill)
+}
+
+#[test]
+fn study_split_has_the_counts_of_the_study() {
+    let data = dataset(1583, 4273, 1);
+    let split = Split::new(&data, SplitKind::Study, 7).unwrap();
+    assert_eq!(counts(&data, &split.train), (1107, 2991));
+    assert_eq!(counts(&data, &split.validation), (238, 641));
+    assert_eq!(counts(&data, &split.test), (238, 641));
+    assert_ne!(split, Split::new(&data, SplitKind::Study, 8).unwrap());
+}
+
+#[test]
+fn official_split_keeps_the_folders() {
+    let mut samples = Vec::new();
+    for label in Label::ALL {
+        for i in 0..100 {
+            samples.push(sample(i, label, i / 3, Some(Part::Train)));
+        }
+        samples.push(sample(100, label, 100, Some(Part::Validation)));
+        samples.push(sample(101, label, 101, Some(Part::Test)));
+    }
+    let mut data = Dataset { samples, ..Dataset::default() };
+    let split = Split::new(&data, SplitKind::Official, 1).unwrap();
+    assert_eq!(counts(&data, &split.test), (1, 1));
+    let (normal, ill) = counts(&data, &split.validation);
+    assert!((11..=13).contains(&normal) && (11..=13).contains(&ill), "{normal} {ill}");
+    assert_patients_apart(&data, &split);
+
+    data.samples.retain(|s| s.official != Some(Part::Test));
+    assert_eq!(Split::new(&data, SplitKind::Official, 1), Err(SplitError::NoFolder("test")));
+}
+
+#[test]
+fn too_few_images_are_an_error() {
+    let data = dataset(2, 40, 1);
+    let error = SplitError::TooSmall { part: Part::Train, label: Label::Normal };
+    assert_eq!(Split::new(&data, SplitKind::Study, 1), Err(error));
+}
+
+fn assert_patients_apart(data: &Dataset, split: &Split) {
+    let mut seen: BTreeMap<&str, Part> = BTreeMap::new();
+    for part in [Part::Train, Part::Validation, Part::Test] {
+        for &i in split.part(part) {
+            let before = *seen.entry(&data.samples[i].patient).or_insert(part);
+            assert_eq!(before, part, "{}", data.samples[i].patient);
+        }
+    }
+}
+
+fn patients<'a>(data: &'a Dataset, indices: &[usize]) -> std::collections::BTreeSet<&'a str> {
+    indices.iter().map(|&i| data.samples[i].patient.as_str()).collect()
+}
+
+#[test]
+fn the_test_part_belongs_to_names_alone() {
+    // The first two digits of `printf normal/1 | sha256sum` and so on; 15 % ends at 26 66….
+    let digits = |patient: &str| format!("{:.2}", Digest::of(patient.as_bytes()));
+    for number in 1..100 {
+        let patient = format!("normal/{number}");
+        match digits(&patient).as_str() {
+            "26" => {}
+            digits => assert_eq!(in_test_part(&patient), digits < "26", "{patient}"),
+        }
+    }
+    let mut data = dataset(600, 1200, 3);
+    let of = |data: &Dataset, seed| Split::new(data, SplitKind::Patient, seed).unwrap();
+    let (one, two) = (of(&data, 1), of(&data, 2));
+    assert_eq!(one.test, two.test);
+    assert_ne!(one.validation, two.validation);
+    assert_patients_apart(&data, &one);
+    let share = |part: &[usize]| part.len() as f64 / data.samples.len() as f64;
+    assert!((0.11..0.19).contains(&share(&one.test)), "{}", share(&one.test));
+    assert!((0.13..0.18).contains(&share(&one.validation)), "{}", share(&one.validation));
+    let before = patients(&data, &one.test).into_iter().map(str::to_owned).collect::<Vec<_>>();
+    // More radiographs move nobody, and the publishers' test folder is in no part.
+    data.samples.extend((0..50).map(|i| sample(i, Label::Normal, 5000 + i, Some(Part::Test))));
+    data.samples.extend((0..50).map(|i| sample(i, Label::Normal, 9000 + i, Some(Part::Train))));
+    let more = of(&data, 1);
+    assert!(before.iter().all(|patient| patients(&data, &more.test).contains(patient.as_str())));
+    let all = [more.train, more.validation, more.test].concat();
+    assert!(all.iter().all(|&i| data.samples[i].official != Some(Part::Test)));
+    assert_eq!(all.len(), data.samples.len() - 50);
+}
+
+#[test]
+fn folds_share_no_patient_and_cover_all_but_the_test_part() {
+    let mut data = dataset(600, 1200, 4);
+    for (i, sample) in data.samples.iter_mut().enumerate().skip(600) {
+        sample.subtype = Some(if i % 3 == 0 { Subtype::Virus } else { Subtype::Bacteria });
+    }
+    let held = Split::new(&data, SplitKind::Patient, 1).unwrap().test;
+    let mut measured = Vec::new();
+    for seed in 1..=FOLDS {
+        let split = Split::new(&data, SplitKind::PatientFold, seed).unwrap();
+        assert_patients_apart(&data, &split);
+        assert!(held.iter().all(|i| ![&split.train, &split.validation, &split.test].iter().any(|p| p.contains(i))));
+        let share = |part: &[usize], kind: Option<Subtype>| {
+            part.iter().filter(|&&i| data.samples[i].subtype == kind).count() as f64 / part.len() as f64
+        };
+        let known = [split.train.as_slice(), &split.validation, &split.test].concat();
+        for kind in [None, Some(Subtype::Bacteria), Some(Subtype::Virus)] {
+            let (here, all) = (share(&split.test, kind), share(&known, kind));
+            assert!((here - all).abs() < 0.03, "{kind:?} {here} {all}");
+        }
+        measured.extend(split.test);
+    }
+    measured.sort_unstable();
+    let known: Vec<usize> = (0..data.samples.len()).filter(|i| !held.contains(i)).collect();
+    assert_eq!(measured, known);
+}
+
+proptest! {
+    #[test]
+    fn splits_are_complete_disjoint_and_repeatable(
+        normal in 60..300_usize, ill in 60..300_usize, most in 1..6_usize, seed in any::<u64>(),
+    ) {
+        let data = dataset(normal, ill, most);
+        for kind in [SplitKind::Study, SplitKind::PatientBySeed] {
+            let split = Split::new(&data, kind, seed).unwrap();
+            let mut all = [split.train.clone(), split.validation.clone(), split.test.clone()].concat();
+            all.sort_unstable();
+            prop_assert_eq!(all, (0..normal + ill).collect::<Vec<_>>());
+            prop_assert_eq!(&split, &Split::new(&data, kind, seed).unwrap());
+            for part in [&split.validation, &split.test] {
+                let (n, i) = counts(&data, part);
+                // Patients are assigned whole, so a part may be over its share by one patient.
+                for (got, of) in [(n, normal), (i, ill)] {
+                    let share = share_of(of, 15);
+                    prop_assert!((share..share + most).contains(&got), "{} of {}", got, of);
+                }
+            }
+            if kind == SplitKind::PatientBySeed {
+                assert_patients_apart(&data, &split);
+            }
+        }
+    }
+}

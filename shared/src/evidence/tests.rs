@@ -1,0 +1,97 @@
+use alloc::vec;
+
+use super::*;
+use crate::contract::Fit;
+
+fn contract(fit: Fit) -> InputContract {
+    InputContract { fit, ..InputContract::stretched(100) }
+}
+
+/// Two by two cells whose centres lie at 25 and 75 of 100 pixels.
+fn evidence(local: [f32; 4], fit: Fit, picture: [u32; 2]) -> Evidence {
+    Evidence::new([2, 2], local.to_vec(), [[25.0; 2], [50.0; 2]], &contract(fit), picture).expect("evidence")
+}
+
+#[test]
+fn values_are_interpolated_between_centres_and_fade_beyond() {
+    let evidence = evidence([0.0, 4.0, 8.0, 12.0], Fit::Stretch, [200, 100]);
+    assert_eq!(evidence.at(0.25, 0.25), 0.0);
+    assert_eq!(evidence.at(0.25, 0.75), 4.0);
+    assert_eq!(evidence.at(0.75, 0.25), 8.0);
+    assert_eq!(evidence.at(0.5, 0.5), 6.0);
+    assert_eq!(evidence.at(0.5, 0.25), 4.0);
+    // Half a step, a quarter of the picture, beyond the centre: along one axis, along both.
+    assert_eq!([evidence.at(0.75, 1.0), evidence.at(1.0, 1.0)], [6.0, 3.0]);
+    let against = self::evidence([-4.0; 4], Fit::Stretch, [200, 100]);
+    assert_eq!(against.at(1.0, 0.0), -4.0);
+}
+
+#[test]
+fn a_letterbox_is_taken_off() {
+    // 200 × 100 pixels fill rows 25 to 75 of the input: its first centres lie on the upper edge.
+    let evidence = evidence([0.0, 4.0, 8.0, 12.0], Fit::Letterbox, [200, 100]);
+    assert_eq!([evidence.at(0.0, 0.25), evidence.at(1.0, 0.25)], [0.0, 8.0]);
+    assert_eq!([evidence.at(0.5, 0.25), evidence.at(0.0, 0.75)], [4.0, 4.0]);
+}
+
+#[test]
+fn only_evidence_for_pneumonia_is_drawn() {
+    for local in [[5.9, -3.0, 0.0, -9.0], [f32::NAN; 4], [f32::NEG_INFINITY; 4]] {
+        let evidence = evidence(local, Fit::Stretch, [64, 64]);
+        assert!(!evidence.is_shown());
+        let plain = (0..64).all(|y| (0..64).all(|x| evidence.paint(90, [x, y], [64, 64]) == [90; 3]));
+        assert!(plain, "{local:?}");
+    }
+    let weak = evidence([-20.0; 4], Fit::Stretch, [64, 64]);
+    assert_eq!(weak.paint(0, [3, 4], [64, 64]), [0; 3]);
+}
+
+#[test]
+fn stronger_evidence_has_more_colour_and_lines_tell_it_without() {
+    let colours = [6.0, 7.0, 9.0, 30.0].map(|value| {
+        let evidence = evidence([value; 4], Fit::Stretch, [64, 64]);
+        assert!(evidence.is_shown());
+        evidence.paint(100, [32, 32], [64, 64])
+    });
+    let redder = colours.map(|[red, _, blue]| i16::from(red) - i16::from(blue));
+    assert!(redder[0] > 0 && redder[0] < redder[1] && redder[1] < redder[2] && redder[2] == redder[3], "{colours:?}");
+
+    // From nothing on the left to much on the right: two lines are crossed, each lighter than what is beside it.
+    let evidence = evidence([-2.0, 14.0, -2.0, 14.0], Fit::Stretch, [200, 200]);
+    let green = |x: u32| evidence.paint(60, [x, 100], [200, 200])[1];
+    let lines: Vec<u32> =
+        (1..150).filter(|&x| green(x) > 110 && green(x - 1) < green(x) && green(x) >= green(x + 1)).collect();
+    assert_eq!(lines.len(), 2, "{lines:?}");
+    // 6 is half of the way from −2 to 14, between 50 and 150, and 9 eleven sixteenths.
+    assert!((98..102).contains(&lines[0]) && (115..122).contains(&lines[1]), "{lines:?}");
+}
+
+#[test]
+fn outlines_begin_where_they_are_told() {
+    let evidence = evidence([7.0; 4], Fit::Stretch, [64, 64]);
+    assert!(evidence.is_shown());
+    let outlines = Outlines { shown: 7.5, strong: 10.0 };
+    let silent = evidence.clone().outlined(outlines);
+    assert!(!silent.is_shown());
+    assert_eq!(silent.paint(90, [32, 32], [64, 64]), [90; 3]);
+    assert_ne!(evidence.paint(90, [32, 32], [64, 64]), [90; 3]);
+    assert_eq!(outlines.check(), Ok(()));
+    for wrong in [[0.0, 1.0], [2.0, 2.0], [f32::NAN, 1.0], [1.0, f32::INFINITY]] {
+        let [shown, strong] = wrong;
+        assert_eq!(Outlines { shown, strong }.check(), Err(OutlinesError), "{wrong:?}");
+    }
+}
+
+#[test]
+fn what_is_no_map_is_refused() {
+    let new = |shape, count, first, step, size| {
+        Evidence::new(shape, vec![0.0; count], [[first; 2], [step; 2]], &contract(Fit::Stretch), size).is_some()
+    };
+    assert!(new([2, 3], 6, 1.0, 1.0, [10, 10]));
+    assert!(!new([2, 3], 5, 1.0, 1.0, [10, 10]));
+    assert!(!new([0, 3], 0, 1.0, 1.0, [10, 10]));
+    assert!(!new([usize::MAX, 2], 2, 1.0, 1.0, [10, 10]));
+    assert!(!new([2, 3], 6, f32::NAN, 1.0, [10, 10]));
+    assert!(!new([2, 3], 6, 1.0, 0.0, [10, 10]));
+    assert!(!new([2, 3], 6, 1.0, 1.0, [10, 0]));
+}
