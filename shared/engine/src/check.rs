@@ -11,10 +11,11 @@ use shared::contract::InputContract;
 use crate::{
     card::Behaviour,
     onnx::{
-        self, Values,
+        Values,
+        graph::{Graph, Node},
         pb::{
-            GraphProto, ModelProto, NodeProto, TensorProto, ValueInfoProto, tensor_proto::DataType,
-            tensor_shape_proto::dimension, type_proto,
+            GraphProto, ModelProto, TensorProto, ValueInfoProto, tensor_proto::DataType, tensor_shape_proto::dimension,
+            type_proto,
         },
     },
 };
@@ -102,7 +103,7 @@ pub enum GraphError {
 /// Checks a file against what its card says of it.
 pub(crate) fn check(model: &ModelProto, behaviour: &Behaviour) -> Result<(), GraphError> {
     let graph = model.graph.as_ref().ok_or(GraphError::Empty)?;
-    let standard = model.opset_import.iter().find(|set| onnx::is_standard(&set.domain));
+    let standard = model.opset_import.iter().find(|set| is_standard(&set.domain));
     let opset = standard.map_or(0, |set| set.version);
     if !OPSETS.contains(&opset) {
         return Err(GraphError::Opset(opset));
@@ -118,6 +119,11 @@ pub(crate) fn check(model: &ModelProto, behaviour: &Behaviour) -> Result<(), Gra
     check_nodes(graph)?;
     let int8 = graph.node.iter().any(|node| node.op_type == "QLinearConv");
     if int8 != behaviour.int8 { Err(GraphError::Int8 { card: behaviour.int8 }) } else { Ok(()) }
+}
+
+/// True if the operator is one of the standard's own (the default domain).
+fn is_standard(domain: &str) -> bool {
+    domain.is_empty() || domain == "ai.onnx"
 }
 
 fn check_constants(graph: &GraphProto) -> Result<(), GraphError> {
@@ -166,78 +172,73 @@ fn check_input(graph: &GraphProto, contract: &InputContract) -> Result<(), Graph
 }
 
 fn check_nodes(graph: &GraphProto) -> Result<(), GraphError> {
-    let constants = onnx::constants(graph);
     // Every tensor defined so far, and whether it depends on the image.
     let mut defined: HashMap<&str, bool> = graph.initializer.iter().map(|t| (t.name.as_str(), false)).collect();
     defined.insert(INPUT, true);
-    for node in &graph.node {
-        if !onnx::is_standard(&node.domain) || !OPERATORS.contains(&node.op_type.as_str()) {
-            let operator = if onnx::is_standard(&node.domain) {
-                node.op_type.clone()
-            } else {
-                format!("{}.{}", node.domain, node.op_type)
-            };
-            return Err(GraphError::Operator { operator, node: node.name.clone() });
+    let outputs = &graph.output;
+    let graph = Graph::new(graph);
+    for node in graph.nodes() {
+        let (operator, domain) = (node.operator(), &node.proto.domain);
+        if !is_standard(domain) || !OPERATORS.contains(&operator) {
+            let operator = if is_standard(domain) { operator.to_owned() } else { format!("{domain}.{operator}") };
+            return Err(GraphError::Operator { operator, node: node.name().to_owned() });
         }
-        let fail = |what| Err(GraphError::Node { node: node.name.clone(), what });
+        let fail = |what| Err(GraphError::Node { node: node.name().to_owned(), what });
         let mut depends = false;
-        for input in node.input.iter().filter(|name| !name.is_empty()) {
-            match defined.get(input.as_str()) {
+        for input in node.inputs() {
+            match defined.get(input) {
                 Some(image) => depends |= image,
                 None => return fail("an input is used before it is defined"),
             }
         }
-        let constant = node.op_type == "Constant";
-        if constant
-            && !node.output.first().and_then(|name| constants.get(name.as_str())).is_some_and(|t| is_readable(t))
-        {
+        let constant = operator == "Constant";
+        if constant && !graph.constant(node.output()).is_some_and(is_readable) {
             return fail("the constant has no readable `value`");
         }
         // Constants are not computed at load: what they make could be of any size.
         if depends == constant {
             return fail("it does not depend on the image");
         }
-        if node.input.first().is_some_and(String::is_empty) {
+        if node.proto.input.first().is_some_and(String::is_empty) {
             return fail("its first input is missing");
         }
-        for output in &node.output {
+        for output in &node.proto.output {
             if output.is_empty() || defined.insert(output, depends).is_some() {
                 return fail("an output has no name or one that is taken");
             }
         }
         check_attributes(node).or_else(fail)?;
-        check_quantization(node, &constants).or_else(fail)?;
+        check_quantization(node).or_else(fail)?;
     }
     match OUTPUTS.into_iter().find(|&name| defined.get(name) != Some(&true)) {
         Some(name) => Err(GraphError::Output(name)),
-        None if graph.output.iter().any(|output| !defined.contains_key(output.name.as_str())) => Err(GraphError::Empty),
+        None if outputs.iter().any(|output| !defined.contains_key(output.name.as_str())) => Err(GraphError::Empty),
         None => Ok(()),
     }
 }
 
-fn check_attributes(node: &NodeProto) -> Result<(), &'static str> {
-    for attribute in &node.attribute {
+fn check_attributes(node: Node<'_>) -> Result<(), &'static str> {
+    for attribute in &node.proto.attribute {
         if attribute.g.is_some() || !attribute.graphs.is_empty() || !attribute.ref_attr_name.is_empty() {
             return Err("it holds a graph of its own");
         }
     }
     for (name, least) in [("kernel_shape", 1), ("strides", 1), ("dilations", 1), ("pads", 0), ("group", 1)] {
-        if onnx::integers(node, name).iter().any(|n| !(least..=MAX_WINDOW).contains(n)) {
+        if node.integers(name).iter().any(|n| !(least..=MAX_WINDOW).contains(n)) {
             return Err("its window, padding or number of groups is out of range");
         }
     }
-    let rank = |name| onnx::integers(node, name).len();
-    let windowed = matches!(node.op_type.as_str(), "Conv" | "QLinearConv" | "MaxPool");
-    if windowed {
+    let rank = |name| node.integers(name).len();
+    if matches!(node.operator(), "Conv" | "QLinearConv" | "MaxPool") {
         let fits = |name, length| matches!(rank(name), n if n == 0 || n == length);
         if !fits("kernel_shape", 2) || !fits("strides", 2) || !fits("dilations", 2) || !fits("pads", 4) {
             return Err("its window is not two-dimensional");
         }
-        if node.op_type == "MaxPool" && rank("kernel_shape") == 0 {
+        if node.operator() == "MaxPool" && rank("kernel_shape") == 0 {
             return Err("it has no kernel_shape");
         }
     }
-    let inputs = match node.op_type.as_str() {
+    let inputs = match node.operator() {
         "Constant" => 0..=0,
         "BatchNormalization" => 5..=5,
         "Add" | "MatMul" | "Reshape" => 2..=2,
@@ -247,7 +248,7 @@ fn check_attributes(node: &NodeProto) -> Result<(), &'static str> {
         "Dropout" => 1..=3,
         _ => 1..=1,
     };
-    if !inputs.contains(&node.input.len()) || node.output.len() != 1 {
+    if !inputs.contains(&node.proto.input.len()) || node.proto.output.len() != 1 {
         return Err("it has too few or too many inputs or outputs");
     }
     Ok(())
@@ -255,37 +256,35 @@ fn check_attributes(node: &NodeProto) -> Result<(), &'static str> {
 
 /// Scales are constant, finite and positive; zero points are 0; only weights have a scale per channel (tract takes the
 /// first scale of a per-axis QuantizeLinear for all).
-fn check_quantization(node: &NodeProto, constants: &HashMap<&str, &TensorProto>) -> Result<(), &'static str> {
-    let values = |index: usize| node.input.get(index).and_then(|name| Values::read(constants.get(name.as_str())?));
-    let (scales, zero_points): (&[usize], &[usize]) = match node.op_type.as_str() {
+fn check_quantization(node: Node<'_>) -> Result<(), &'static str> {
+    let (scales, zero_points): (&[usize], &[usize]) = match node.operator() {
         "QuantizeLinear" | "DequantizeLinear" => (&[1], &[2]),
         "QLinearConv" => (&[1, 4, 6], &[2, 5, 7]),
         _ => return Ok(()),
     };
-    let weights = if node.op_type == "QLinearConv" { 3 } else { usize::MAX };
+    let convolution = node.operator() == "QLinearConv";
     for &index in scales {
-        match values(index) {
-            Some(Values::F32(scale))
-                if scale.iter().all(|s| s.is_finite() && *s > 0.0) && (scale.len() == 1 || index == weights + 1) => {}
+        match node.floats(index) {
+            Ok(scale)
+                if scale.iter().all(|s| s.is_finite() && *s > 0.0)
+                    && (scale.len() == 1 || (convolution && index == 4)) => {}
             _ => return Err("a scale is not constant, not positive, or not one for the whole tensor"),
         }
     }
     for &index in zero_points {
-        match values(index) {
-            Some(Values::I8(zero)) if zero.iter().all(|&z| z == 0) => {}
+        match node.values(index) {
+            Ok(Values::I8(zero)) if zero.iter().all(|&z| z == 0) => {}
             _ => return Err("a zero point is not the int8 constant 0"),
         }
     }
-    if weights == 3 {
-        let channels = |index: usize| node.input.get(index).and_then(|name| constants.get(name.as_str())?.dims.first());
-        let scales = values(4).map_or(0, |scale| scale.len());
-        if !matches!(values(weights), Some(Values::I8(_))) || channels(weights).is_none() {
-            return Err("its weights are not an int8 constant");
-        }
-        if scales != 1 && channels(weights).copied() != i64::try_from(scales).ok() {
+    if convolution {
+        let (Ok(Values::I8(_)), Ok([outputs, ..])) = (node.values(3), node.dims::<4>(3)) else {
+            return Err("its weights are not an int8 constant of four dimensions");
+        };
+        if !node.floats(4).is_ok_and(|scale| scale.len() == 1 || scale.len() == outputs) {
             return Err("it does not have one weight scale per output channel");
         }
-        if node.input.len() == 9 && !matches!(values(8), Some(Values::I32(_))) {
+        if node.proto.input.len() == 9 && !matches!(node.values(8), Ok(Values::I32(_))) {
             return Err("its bias is not an int32 constant");
         }
     }

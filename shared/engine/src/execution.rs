@@ -5,11 +5,11 @@ use std::fmt;
 use kernels::Kernels;
 
 use crate::{
-    fuse::{self, Unfused},
+    fuse::Unfused,
     integer,
     onnx::{
-        self, Values,
-        pb::{GraphProto, NodeProto},
+        Values,
+        graph::{Graph, Node},
     },
 };
 
@@ -41,32 +41,24 @@ pub enum Execution {
 
 impl Execution {
     /// The execution of a quantized graph by tract.
-    pub(crate) fn unfused(graph: &GraphProto, reason: Unfused) -> Self {
-        let live = fuse::live(graph);
-        let count = |kind: &dyn Fn(&NodeProto) -> bool| live.iter().filter(|node| kind(node)).count();
-        let constants = onnx::constants(graph);
-        let values = |node: &NodeProto, index: usize| Values::read(constants.get(node.input.get(index)?.as_str())?);
-        let is_wide = |node: &NodeProto| match (values(node, 3), values(node, 8)) {
-            (Some(Values::I8(weights)), Some(Values::I32(bias))) => !integer::is_exact(&weights, &bias),
-            (Some(Values::I8(weights)), _) => {
-                let outputs =
-                    constants.get(node.input[3].as_str()).and_then(|t| usize::try_from(*t.dims.first()?).ok());
-                !integer::is_exact(&weights, &vec![0; outputs.unwrap_or(1)])
-            }
+    pub(crate) fn unfused(graph: &Graph<'_>, reason: Unfused) -> Self {
+        let live = graph.live();
+        let count = |kind: &dyn Fn(Node<'_>) -> bool| live.iter().filter(|node| kind(**node)).count();
+        let is_wide = |node: Node<'_>| match (node.values(3), node.dims::<4>(3), node.values(8)) {
+            (Ok(Values::I8(weights)), _, Ok(Values::I32(bias))) => !integer::is_exact(&weights, &bias),
+            (Ok(Values::I8(weights)), Ok([outputs, ..]), _) => !integer::is_exact(&weights, &vec![0; outputs]),
             _ => false,
         };
         Self::Tract {
             reason,
-            wide: count(&|node| node.op_type == "QLinearConv" && is_wide(node)),
-            float: count(&|node| matches!(node.op_type.as_str(), "Conv" | "Gemm" | "MatMul")),
+            wide: count(&|node| node.operator() == "QLinearConv" && is_wide(node)),
+            float: count(&|node| matches!(node.operator(), "Conv" | "Gemm" | "MatMul")),
         }
     }
-}
 
-impl Execution {
     /// The execution of a graph without integer convolutions.
-    pub(crate) fn float(graph: &GraphProto) -> Self {
-        Self::Float { quantized: fuse::live(graph).iter().any(|node| node.op_type == "QuantizeLinear") }
+    pub(crate) fn float(graph: &Graph<'_>) -> Self {
+        Self::Float { quantized: graph.live().iter().any(|node| node.operator() == "QuantizeLinear") }
     }
 
     /// True if a quantized model could be faster.

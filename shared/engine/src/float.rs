@@ -1,14 +1,9 @@
 //! Recognises global average pooling and one dense layer at the end of a network in f32.
 
-use std::collections::HashMap;
-
 use crate::{
     activation::{Grid, Head},
     check::{INPUT, OUTPUTS},
-    onnx::{
-        self, Values,
-        pb::{GraphProto, NodeProto, TensorProto},
-    },
+    onnx::graph::{Dense, Graph, Node},
 };
 
 /// The end of a network, before the shape of its last feature map is known.
@@ -23,27 +18,13 @@ pub(crate) struct End {
 
 impl End {
     /// Recognises `map` → GlobalAveragePool → Flatten → Gemm → `logit` in a graph that [`crate::check::check`] has passed.
-    pub(crate) fn find(graph: &GraphProto) -> Option<Self> {
-        let reader = Reader {
-            constants: onnx::constants(graph),
-            nodes: graph.node.iter().filter_map(|node| Some((node.output.first()?.as_str(), node))).collect(),
-        };
-        let dense = reader.node(OUTPUTS[0], "Gemm")?;
-        let is_one = |name: &str| dense.attribute.iter().find(|a| a.name == name).is_none_or(|a| a.f == 1.0);
-        if onnx::integers(dense, "transA").iter().any(|&flag| flag != 0) || !is_one("alpha") || !is_one("beta") {
-            return None;
-        }
-        let weights = reader.floats(dense, 1)?;
-        let bias = match dense.input.get(2).filter(|name| !name.is_empty()) {
-            Some(_) => match reader.floats(dense, 2)?[..] {
-                [bias] => bias,
-                _ => return None,
-            },
-            None => 0.0,
-        };
-        let pooling = reader.node(dense.input.first()?, "GlobalAveragePool")?;
-        let map = pooling.input.first().filter(|map| *map != INPUT)?;
-        Some(Self { map: map.clone(), weights, bias, grid: reader.grid(map)? })
+    pub(crate) fn find(graph: &Graph<'_>) -> Option<Self> {
+        let gemm = made_by(graph, OUTPUTS[0], "Gemm")?;
+        let Dense { weights, bias } = gemm.dense().ok()?;
+        let [bias] = bias[..] else { return None };
+        let pooling = made_by(graph, gemm.input(0)?, "GlobalAveragePool")?;
+        let map = pooling.input(0).filter(|map| *map != INPUT)?;
+        Some(Self { map: map.to_owned(), weights, bias, grid: grid(graph, map)? })
     }
 
     /// The end for a last map of this shape: `[1, channels, rows, columns]`.
@@ -55,74 +36,35 @@ impl End {
     }
 }
 
-struct Reader<'a> {
-    constants: HashMap<&'a str, &'a TensorProto>,
-    /// Nodes by the name of what they make.
-    nodes: HashMap<&'a str, &'a NodeProto>,
-}
-
-impl<'a> Reader<'a> {
-    /// The node of this operator that makes a tensor, whatever only passes it on in between.
-    fn node(&self, tensor: &str, operator: &str) -> Option<&'a NodeProto> {
-        let mut node = self.nodes.get(tensor)?;
-        while node.op_type != operator {
-            if !matches!(node.op_type.as_str(), "Flatten" | "Reshape" | "Identity" | "Dropout") {
-                return None;
-            }
-            node = self.nodes.get(node.input.first()?.as_str())?;
-        }
-        Some(node)
-    }
-
-    fn floats(&self, node: &NodeProto, index: usize) -> Option<Vec<f32>> {
-        match Values::read(self.constants.get(node.input.get(index)?.as_str())?)? {
-            Values::F32(values) => Some(values),
-            _ => None,
-        }
-    }
-
-    /// Where the cells of a feature map lie. Both terms of a sum are taken to lie where the first does.
-    fn grid(&self, map: &str) -> Option<Grid> {
-        let mut windows = Vec::new();
-        let mut tensor = map;
-        // Every tensor is defined before it is used, so this ends.
-        while tensor != INPUT {
-            let node = self.nodes.get(tensor)?;
-            if matches!(node.op_type.as_str(), "Conv" | "MaxPool") {
-                windows.push(self.window(node)?);
-            } else if !matches!(node.op_type.as_str(), "Add" | "BatchNormalization" | "Dropout" | "Identity" | "Relu") {
-                return None;
-            }
-            tensor = node.input.iter().find(|name| !self.constants.contains_key(name.as_str()))?;
-        }
-        windows.reverse();
-        Some(
-            windows
-                .into_iter()
-                .fold(Grid::PIXELS, |grid, [kernel, stride, before]| grid.windowed(kernel, stride, before)),
-        )
-    }
-
-    /// Kernel, stride, and padding above and to the left; a dilated kernel with its gaps.
-    fn window(&self, node: &NodeProto) -> Option<[[usize; 2]; 3]> {
-        if node.attribute.iter().any(|a| a.name == "auto_pad" && !matches!(a.s.as_slice(), b"" | b"NOTSET")) {
+/// The node of this operator that makes a tensor, whatever only passes it on in between.
+fn made_by<'a>(graph: &'a Graph<'_>, tensor: &str, operator: &str) -> Option<Node<'a>> {
+    let mut node = graph.maker(tensor)?;
+    while node.operator() != operator {
+        if !matches!(node.operator(), "Flatten" | "Reshape" | "Identity" | "Dropout") {
             return None;
         }
-        let list = |name: &str, default: usize| match onnx::integers(node, name) {
-            [] => Some([default; 2]),
-            [down, right, ..] => Some([usize::try_from(*down).ok()?, usize::try_from(*right).ok()?]),
-            _ => None,
-        };
-        let kernel = match onnx::integers(node, "kernel_shape") {
-            [] => match self.constants.get(node.input.get(1)?.as_str())?.dims[..] {
-                [_, _, rows, columns] => [usize::try_from(rows).ok()?, usize::try_from(columns).ok()?],
-                _ => return None,
-            },
-            _ => list("kernel_shape", 1)?,
-        };
-        let dilations = list("dilations", 1)?;
-        let kernel =
-            [0, 1].map(|axis| (kernel[axis].saturating_sub(1)).saturating_mul(dilations[axis]).saturating_add(1));
-        Some([kernel, list("strides", 1)?, list("pads", 0)?])
+        node = graph.maker(node.input(0)?)?;
     }
+    Some(node)
+}
+
+/// Where the cells of a feature map lie. Both terms of a sum are taken to lie where the first does.
+fn grid(graph: &Graph<'_>, map: &str) -> Option<Grid> {
+    let mut windows = Vec::new();
+    let mut tensor = map;
+    // Every tensor is defined before it is used, so this ends.
+    while tensor != INPUT {
+        let node = graph.maker(tensor)?;
+        match node.operator() {
+            "Conv" | "MaxPool" => windows.push(node.window().ok()?),
+            "Add" | "BatchNormalization" | "Dropout" | "Identity" | "Relu" => {}
+            _ => return None,
+        }
+        tensor = node.inputs().find(|name| graph.constant(name).is_none())?;
+    }
+    let windows = windows.into_iter().rev();
+    Some(windows.fold(Grid::PIXELS, |grid, window| {
+        let [top, left, ..] = window.pads;
+        grid.windowed(window.extent(), window.strides, [top, left])
+    }))
 }

@@ -23,7 +23,10 @@ use crate::{
     check::{self, GraphError, OUTPUTS},
     execution::Execution,
     float, fuse, fused, integer,
-    onnx::pb::{ModelProto, ValueInfoProto},
+    onnx::{
+        graph::Graph,
+        pb::{ModelProto, ValueInfoProto},
+    },
     timing::Timing,
 };
 
@@ -247,7 +250,7 @@ impl Model {
 
 /// Builds what runs a file that has been checked.
 fn build(file: &ModelProto, behaviour: &Behaviour, kernels: Kernels) -> Result<(Network, Execution), ModelError> {
-    let graph = file.graph.as_ref().ok_or(GraphError::Empty)?;
+    let graph = &Graph::new(file.graph.as_ref().ok_or(GraphError::Empty)?);
     let contract = &behaviour.contract;
     if !behaviour.int8 {
         let end = float::End::find(graph);
@@ -305,7 +308,7 @@ pub fn card(file: &ModelProto) -> Result<ModelCard, CardError> {
     ModelCard::from_json(&entry.ok_or(CardError::Missing)?.value)
 }
 
-/// Watches tensors inside a model while it runs: for calibration.
+/// Watches tensors inside a model while it runs: for the ranges that a quantizer looks for.
 pub struct Observer {
     contract: InputContract,
     plan: Plan,

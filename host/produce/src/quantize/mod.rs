@@ -18,13 +18,14 @@ mod tests;
 use std::collections::BTreeMap;
 
 use engine::{
-    Behaviour, Model, ModelCard, ModelError, Observer, Provenance,
+    Behaviour, GraphError, Model, ModelCard, ModelError, Observer, Provenance,
     onnx::{
+        graph::{Graph, Window},
         pb::{ModelProto, NodeProto, TensorProto},
         write::{self, f32_tensor, i8_tensor, i32_tensor, integer, integers, node},
     },
 };
-use network::{Conv, Step, Window};
+use network::{Conv, Step};
 use prost::Message;
 use rayon::prelude::*;
 use scales::{Histogram, quantize_filter};
@@ -123,7 +124,8 @@ pub fn quantize(onnx: &[u8], images: &[&[u8]], options: Options) -> Result<Quant
     }
     let file = engine::decode(onnx)?;
     let side = usize::from(float.card().behaviour.contract.side);
-    let steps = network::read(&file.graph.clone().unwrap_or_default(), side)?;
+    let graph = file.graph.as_ref().ok_or(ModelError::Graph(GraphError::Empty))?;
+    let steps = network::read(&Graph::new(graph), side)?;
 
     let (held_out, fitting): (Vec<_>, Vec<_>) = images.iter().enumerate().partition(|(i, _)| i % HELD_OUT == 0);
     let [held_out, fitting] =

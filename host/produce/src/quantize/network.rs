@@ -1,13 +1,11 @@
 //! Reads an f32 ONNX graph as the steps that the quantizer knows: batch normalization folded into the convolution
 //! before it, dense layers written as convolutions.
 
-use std::collections::HashMap;
-
 use engine::{
     INPUT,
     onnx::{
-        self, Values,
-        pb::{GraphProto, NodeProto, TensorProto},
+        Values,
+        graph::{Dense, Graph, Node, ReadError, Window},
     },
 };
 
@@ -31,15 +29,6 @@ impl Step {
     }
 }
 
-/// Where a window lies: height before width; padding top, left, bottom, right.
-#[derive(Clone, Debug, PartialEq)]
-pub(super) struct Window {
-    pub(super) kernel: [usize; 2],
-    pub(super) strides: [usize; 2],
-    pub(super) dilations: [usize; 2],
-    pub(super) pads: [usize; 4],
-}
-
 /// A convolution in f32.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct Conv {
@@ -51,7 +40,7 @@ pub(super) struct Conv {
     pub(super) groups: usize,
     pub(super) window: Window,
     /// Name of the tensor that it makes in the f32 file, batch normalization, bias and the ReLU and max-pooling that follow
-    /// included, so of the values that the next layer reads: what calibration observes.
+    /// included, so of the values that the next layer reads: what ranges are found of.
     pub(super) observed: String,
 }
 
@@ -112,67 +101,91 @@ impl Shape {
     }
 }
 
+/// Why a node is not one of the steps.
+enum Misfit {
+    /// It has no integer form in its place.
+    Operator,
+    /// Its weights are not as they must be.
+    Constant,
+}
+
+impl From<ReadError> for Misfit {
+    fn from(error: ReadError) -> Self {
+        match error {
+            ReadError::Constant => Self::Constant,
+            ReadError::Attribute | ReadError::AutoPad => Self::Operator,
+        }
+    }
+}
+
 /// Reads the chain from `image` to the logit.
-pub(super) fn read(graph: &GraphProto, side: usize) -> Result<Vec<Step>, QuantizeError> {
-    let constants = onnx::constants(graph);
+pub(super) fn read(graph: &Graph<'_>, side: usize) -> Result<Vec<Step>, QuantizeError> {
     let mut reader = Reader {
-        constants,
         steps: Vec::new(),
         shape: Shape { channels: 1, height: side, width: side, flat: false },
-        tensor: INPUT.to_owned(),
+        tensor: INPUT,
     };
-    for node in graph.node.iter().filter(|node| node.op_type != "Constant") {
-        if node.op_type == "Sigmoid" && node.output.first().is_some_and(|name| name == "probability") {
+    for node in graph.nodes().filter(|node| node.operator() != "Constant") {
+        if node.operator() == "Sigmoid" && node.output() == "probability" {
             break;
         }
         reader.read(node)?;
     }
     if reader.tensor != "logit" || reader.shape.len() != 1 {
-        return Err(QuantizeError::Chain { node: reader.tensor });
+        return Err(QuantizeError::Chain { node: reader.tensor.to_owned() });
     }
     Ok(reader.steps)
 }
 
 struct Reader<'a> {
-    constants: HashMap<&'a str, &'a TensorProto>,
     steps: Vec<Step>,
     shape: Shape,
-    tensor: String,
+    tensor: &'a str,
 }
 
-impl Reader<'_> {
-    fn read(&mut self, node: &NodeProto) -> Result<(), QuantizeError> {
-        let chained = node.input.iter().filter(|&name| *name == self.tensor).count() == 1;
+impl<'a> Reader<'a> {
+    fn read(&mut self, node: Node<'a>) -> Result<(), QuantizeError> {
+        let name = || node.name().to_owned();
+        let chained = node.inputs().filter(|&input| input == self.tensor).count() == 1;
         // `Add` takes the bias on either side; every other operator has the image first.
-        if !chained || (node.op_type != "Add" && node.input.first() != Some(&self.tensor)) {
-            return Err(QuantizeError::Chain { node: node.name.clone() });
+        if !chained || (node.operator() != "Add" && node.input(0) != Some(self.tensor)) {
+            return Err(QuantizeError::Chain { node: name() });
         }
-        match node.op_type.as_str() {
-            "Conv" => self.conv(node)?,
-            "Gemm" => self.gemm(node)?,
-            "MatMul" => self.mat_mul(node)?,
-            "Add" => self.add(node)?,
-            "BatchNormalization" => self.batch_normalization(node)?,
-            "Relu" => self.steps.push(Step::Relu),
-            "MaxPool" => self.max_pool(node)?,
-            "GlobalAveragePool" => self.global_average_pool(),
-            "Flatten" => self.flatten(node)?,
-            "Reshape" => self.reshape(node)?,
-            "Identity" | "Dropout" => {}
-            _ => return Err(unsupported(node)),
-        }
-        self.tensor = node.output.first().cloned().unwrap_or_default();
+        self.step(node).map_err(|misfit| match misfit {
+            Misfit::Operator => QuantizeError::Operator { operator: node.operator().to_owned(), node: name() },
+            Misfit::Constant => QuantizeError::Constant { node: name() },
+        })?;
+        self.tensor = node.output();
         // The activation that follows is part of what a convolution's output must be able to hold.
         if let Some(conv) = self.producer(node) {
-            conv.observed.clone_from(&node.output[0]);
+            node.output().clone_into(&mut conv.observed);
         }
         Ok(())
     }
 
+    fn step(&mut self, node: Node<'_>) -> Result<(), Misfit> {
+        match node.operator() {
+            "Conv" => self.conv(node),
+            "Gemm" | "MatMul" => self.dense(node),
+            "Add" => self.add(node),
+            "BatchNormalization" => self.batch_normalization(node),
+            "Relu" => {
+                self.steps.push(Step::Relu);
+                Ok(())
+            }
+            "MaxPool" => self.max_pool(node),
+            "GlobalAveragePool" => self.global_average_pool(),
+            "Flatten" => self.flatten(node),
+            "Reshape" => self.reshape(node),
+            "Identity" | "Dropout" => Ok(()),
+            _ => Err(Misfit::Operator),
+        }
+    }
+
     /// The convolution whose values this node's output holds: itself, or the last one if this node folds into it.
-    fn producer(&mut self, node: &NodeProto) -> Option<&mut Conv> {
+    fn producer(&mut self, node: Node<'_>) -> Option<&mut Conv> {
         let folded = matches!(
-            node.op_type.as_str(),
+            node.operator(),
             "Conv" | "Gemm" | "MatMul" | "Add" | "BatchNormalization" | "Relu" | "MaxPool" | "GlobalAveragePool"
         );
         self.steps
@@ -182,121 +195,79 @@ impl Reader<'_> {
             .filter(|_| folded)
     }
 
-    fn floats(&self, node: &NodeProto, input: usize) -> Result<Vec<f32>, QuantizeError> {
-        let tensor = node.input.get(input).and_then(|name| self.constants.get(name.as_str()));
-        match tensor.and_then(|tensor| Values::read(tensor)) {
-            Some(Values::F32(values)) if values.iter().all(|v| v.is_finite()) => Ok(values),
-            _ => Err(QuantizeError::Constant { node: node.name.clone() }),
+    fn conv(&mut self, node: Node<'_>) -> Result<(), Misfit> {
+        let [outputs, inputs, ..] = node.dims::<4>(1)?;
+        let groups = node.groups()?;
+        if self.shape.flat || inputs * groups != self.shape.channels || outputs % groups != 0 {
+            return Err(Misfit::Operator);
         }
-    }
-
-    fn dims(&self, node: &NodeProto, input: usize) -> Vec<usize> {
-        let tensor = node.input.get(input).and_then(|name| self.constants.get(name.as_str()));
-        tensor.map(|t| t.dims.iter().map(|&d| usize::try_from(d).unwrap_or(0)).collect()).unwrap_or_default()
-    }
-
-    fn conv(&mut self, node: &NodeProto) -> Result<(), QuantizeError> {
-        let &[outputs, inputs, height, width] = self.dims(node, 1).as_slice() else { return Err(unsupported(node)) };
-        let groups = onnx::integers(node, "group").first().map_or(1, |&g| usize::try_from(g).unwrap_or(0));
-        if self.shape.flat
-            || inputs * groups != self.shape.channels
-            || groups == 0
-            || outputs == 0
-            || outputs % groups != 0
-        {
-            return Err(unsupported(node));
-        }
-        let window = window(node, [height, width])?;
-        let bias = if node.input.len() > 2 { self.floats(node, 2)? } else { vec![0.0; outputs] };
-        if bias.len() != outputs {
-            return Err(QuantizeError::Constant { node: node.name.clone() });
-        }
-        let weights = self.floats(node, 1)?;
-        self.slide(&window, node)?;
+        let window = node.window()?;
+        self.slide(&window)?;
         self.shape.channels = outputs;
-        self.push(weights, bias, inputs * groups, groups, window);
+        self.push(node.floats(1)?, node.bias(2, outputs)?, inputs * groups, groups, window)
+    }
+
+    fn push(
+        &mut self,
+        weights: Vec<f32>,
+        bias: Vec<f32>,
+        inputs: usize,
+        groups: usize,
+        window: Window,
+    ) -> Result<(), Misfit> {
+        check_finite(&weights)?;
+        check_finite(&bias)?;
+        self.steps.push(Step::Conv(Conv { weights, bias, inputs, groups, window, observed: String::new() }));
         Ok(())
     }
 
-    fn push(&mut self, weights: Vec<f32>, bias: Vec<f32>, inputs: usize, groups: usize, window: Window) {
-        self.steps.push(Step::Conv(Conv { weights, bias, inputs, groups, window, observed: String::new() }));
-    }
-
     /// The shape after a window has passed over it.
-    fn slide(&mut self, window: &Window, node: &NodeProto) -> Result<(), QuantizeError> {
+    fn slide(&mut self, window: &Window) -> Result<(), Misfit> {
         let sides = [self.shape.height, self.shape.width];
         let mut out = [0; 2];
         for axis in 0..2 {
             let padded = sides[axis] + window.pads[axis] + window.pads[axis + 2];
-            let reach = (window.kernel[axis] - 1) * window.dilations[axis] + 1;
-            out[axis] = padded.checked_sub(reach).ok_or_else(|| unsupported(node))? / window.strides[axis] + 1;
+            out[axis] = padded.checked_sub(window.extent()[axis]).ok_or(Misfit::Operator)? / window.strides[axis] + 1;
         }
         [self.shape.height, self.shape.width] = out;
         Ok(())
     }
 
-    /// `y = W x + b` over the whole tensor: a convolution with a kernel as large as the feature map.
-    fn dense(&mut self, weights: Vec<f32>, bias: Vec<f32>, node: &NodeProto) -> Result<(), QuantizeError> {
-        if weights.len() != bias.len() * self.shape.len() || bias.is_empty() {
-            return Err(unsupported(node));
+    /// A dense layer over the whole tensor: a convolution with a kernel as large as the feature map.
+    fn dense(&mut self, node: Node<'_>) -> Result<(), Misfit> {
+        let Dense { weights, bias } = node.dense()?;
+        if !self.shape.flat || weights.len() != bias.len() * self.shape.len() {
+            return Err(Misfit::Operator);
         }
-        let (kernel, inputs) = ([self.shape.height, self.shape.width], self.shape.channels);
-        let window = Window { kernel, strides: [1; 2], dilations: [1; 2], pads: [0; 4] };
+        let (window, inputs) = (Window::of([self.shape.height, self.shape.width]), self.shape.channels);
         self.shape = Shape { channels: bias.len(), height: 1, width: 1, flat: true };
-        self.push(weights, bias, inputs, 1, window);
-        Ok(())
-    }
-
-    fn gemm(&mut self, node: &NodeProto) -> Result<(), QuantizeError> {
-        let &[rows, columns] = self.dims(node, 1).as_slice() else { return Err(unsupported(node)) };
-        let flag = |name| onnx::integers(node, name).first().copied().unwrap_or(0);
-        let one = |name| node.attribute.iter().find(|a| a.name == name).is_none_or(|a| a.f == 1.0);
-        if flag("transA") != 0 || !one("alpha") || !one("beta") || !self.shape.flat {
-            return Err(unsupported(node));
-        }
-        let weights = self.floats(node, 1)?;
-        let (weights, outputs) =
-            if flag("transB") != 0 { (weights, rows) } else { (transposed(&weights, rows, columns), columns) };
-        let bias = if node.input.len() > 2 { self.floats(node, 2)? } else { vec![0.0; outputs] };
-        if bias.len() != outputs {
-            return Err(unsupported(node));
-        }
-        self.dense(weights, bias, node)
-    }
-
-    fn mat_mul(&mut self, node: &NodeProto) -> Result<(), QuantizeError> {
-        let &[rows, columns] = self.dims(node, 1).as_slice() else { return Err(unsupported(node)) };
-        if !self.shape.flat {
-            return Err(unsupported(node));
-        }
-        let weights = self.floats(node, 1)?;
-        self.dense(transposed(&weights, rows, columns), vec![0.0; columns], node)
+        self.push(weights, bias, inputs, 1, window)
     }
 
     /// A bias after a MatMul; a sum of two branches is not supported.
-    fn add(&mut self, node: &NodeProto) -> Result<(), QuantizeError> {
-        let constant = usize::from(node.input.first() == Some(&self.tensor));
-        let values = self.floats(node, constant).map_err(|_| unsupported(node))?;
+    fn add(&mut self, node: Node<'_>) -> Result<(), Misfit> {
+        let constant = usize::from(node.input(0) == Some(self.tensor));
+        let values = node.floats(constant).map_err(|_| Misfit::Operator)?;
+        check_finite(&values)?;
         match self.steps.last_mut() {
             Some(Step::Conv(conv)) if self.shape.flat && values.len() == conv.bias.len() => {
                 conv.bias.iter_mut().zip(values).for_each(|(bias, value)| *bias += value);
                 Ok(())
             }
-            _ => Err(unsupported(node)),
+            _ => Err(Misfit::Operator),
         }
     }
 
     /// `y = scale (x - mean) / sqrt(variance + epsilon) + shift`, into the weights and bias of the convolution before.
-    fn batch_normalization(&mut self, node: &NodeProto) -> Result<(), QuantizeError> {
-        let parameters = [1, 2, 3, 4].map(|input| self.floats(node, input));
-        let [scale, shift, mean, variance] = parameters;
-        let (scale, shift, mean, variance) = (scale?, shift?, mean?, variance?);
-        let epsilon = node.attribute.iter().find(|a| a.name == "epsilon").map_or(1e-5, |a| a.f);
-        let Some(Step::Conv(conv)) = self.steps.last_mut() else { return Err(unsupported(node)) };
+    fn batch_normalization(&mut self, node: Node<'_>) -> Result<(), Misfit> {
+        let Some(Step::Conv(conv)) = self.steps.last_mut() else { return Err(Misfit::Operator) };
         let outputs = conv.outputs();
-        if [&scale, &shift, &mean, &variance].iter().any(|p| p.len() != outputs) {
-            return Err(QuantizeError::Constant { node: node.name.clone() });
-        }
+        let parameter = |input| match node.floats(input)? {
+            values if values.len() == outputs => check_finite(&values).map(|()| values),
+            _ => Err(Misfit::Constant),
+        };
+        let (scale, shift, mean, variance) = (parameter(1)?, parameter(2)?, parameter(3)?, parameter(4)?);
+        let epsilon = node.float("epsilon", 1e-5);
         let taps = conv.weights.len() / outputs;
         for (channel, filter) in conv.weights.chunks_exact_mut(taps).enumerate() {
             let factor = scale[channel] / (variance[channel] + epsilon).sqrt();
@@ -306,80 +277,48 @@ impl Reader<'_> {
         Ok(())
     }
 
-    fn max_pool(&mut self, node: &NodeProto) -> Result<(), QuantizeError> {
-        let &[height, width] = onnx::integers(node, "kernel_shape") else { return Err(unsupported(node)) };
-        let flag = |name| onnx::integers(node, name).first().copied().unwrap_or(0);
-        if flag("ceil_mode") != 0 || flag("storage_order") != 0 || self.shape.flat {
-            return Err(unsupported(node));
+    fn max_pool(&mut self, node: Node<'_>) -> Result<(), Misfit> {
+        if node.integer("ceil_mode", 0) != 0 || node.integer("storage_order", 0) != 0 || self.shape.flat {
+            return Err(Misfit::Operator);
         }
-        let kernel = [height, width].map(|side| usize::try_from(side).unwrap_or(1));
-        let window = window(node, kernel)?;
-        self.slide(&window, node)?;
+        let window = node.window()?;
+        self.slide(&window)?;
         self.steps.push(Step::MaxPool(window));
         Ok(())
     }
 
     /// The mean of a channel: a depthwise convolution with equal weights.
-    fn global_average_pool(&mut self) {
+    fn global_average_pool(&mut self) -> Result<(), Misfit> {
         let (kernel, channels) = ([self.shape.height, self.shape.width], self.shape.channels);
         let area = kernel[0] * kernel[1];
-        let window = Window { kernel, strides: [1; 2], dilations: [1; 2], pads: [0; 4] };
         let weights = vec![1.0 / area as f32; channels * area];
         [self.shape.height, self.shape.width] = [1; 2];
-        self.push(weights, vec![0.0; channels], channels, channels, window);
+        self.push(weights, vec![0.0; channels], channels, channels, Window::of(kernel))
     }
 
-    fn flatten(&mut self, node: &NodeProto) -> Result<(), QuantizeError> {
-        if !matches!(onnx::integers(node, "axis"), [] | [1]) {
-            return Err(unsupported(node));
+    fn flatten(&mut self, node: Node<'_>) -> Result<(), Misfit> {
+        if node.integer("axis", 1) != 1 {
+            return Err(Misfit::Operator);
         }
         self.shape.flat = true;
         Ok(())
     }
 
     /// A reshape to one row is a flatten.
-    fn reshape(&mut self, node: &NodeProto) -> Result<(), QuantizeError> {
-        let target = node.input.get(1).and_then(|name| Values::read(self.constants.get(name.as_str())?));
+    fn reshape(&mut self, node: Node<'_>) -> Result<(), Misfit> {
         let length = i64::try_from(self.shape.len()).unwrap_or(i64::MAX);
-        match target.as_ref().and_then(Values::i64) {
-            Some([-1..=1, n]) if *n == length || *n == -1 => {
+        match node.values(1) {
+            Ok(Values::I64(target)) if matches!(target[..], [-1..=1, n] if n == length || n == -1) => {
                 self.shape.flat = true;
                 Ok(())
             }
-            _ => Err(unsupported(node)),
+            _ => Err(Misfit::Operator),
         }
     }
 }
 
-fn window(node: &NodeProto, kernel: [usize; 2]) -> Result<Window, QuantizeError> {
-    let explicit = |a: &onnx::pb::AttributeProto| a.name != "auto_pad" || a.s == b"NOTSET" || a.s.is_empty();
-    if !node.attribute.iter().all(explicit) {
-        return Err(unsupported(node));
-    }
-    fn read<const N: usize>(node: &NodeProto, name: &str, default: usize) -> Result<[usize; N], QuantizeError> {
-        let values = onnx::integers(node, name);
-        if values.is_empty() {
-            return Ok([default; N]);
-        }
-        let values: Option<Vec<usize>> = values.iter().map(|&v| usize::try_from(v).ok()).collect();
-        values.and_then(|v| v.try_into().ok()).ok_or_else(|| unsupported(node))
-    }
-    let window = Window {
-        kernel,
-        strides: read(node, "strides", 1)?,
-        dilations: read(node, "dilations", 1)?,
-        pads: read(node, "pads", 0)?,
-    };
-    let sides = [window.kernel, window.strides, window.dilations];
-    if sides.as_flattened().contains(&0) { Err(unsupported(node)) } else { Ok(window) }
-}
-
-fn transposed(values: &[f32], rows: usize, columns: usize) -> Vec<f32> {
-    (0..columns).flat_map(|c| (0..rows).map(move |r| values[r * columns + c])).collect()
-}
-
-fn unsupported(node: &NodeProto) -> QuantizeError {
-    QuantizeError::Operator { operator: node.op_type.clone(), node: node.name.clone() }
+fn check_finite(values: &[f32]) -> Result<(), Misfit> {
+    if values.iter().all(|value| value.is_finite()) { Ok(()) } else { Err(Misfit::Constant) }
 }
 
 #[cfg(test)]
@@ -392,7 +331,7 @@ mod tests {
             weights: weights.to_vec(),
             inputs,
             groups,
-            window: Window { kernel: [1; 2], strides: [1; 2], dilations: [1; 2], pads: [0; 4] },
+            window: Window::of([1; 2]),
             observed: String::new(),
         }
     }

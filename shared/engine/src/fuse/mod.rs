@@ -20,17 +20,11 @@
 
 mod head;
 mod reader;
-mod window;
-
-use std::collections::HashSet;
 
 use kernels::{Border, Kernels, Layer, LayerError, Layout, Prepared, Shape};
 use shared::contract::InputContract;
 
-use crate::{
-    check::OUTPUTS,
-    onnx::pb::{GraphProto, NodeProto},
-};
+use crate::onnx::graph::{Graph, ReadError};
 
 /// Most layers of a fused network.
 const MAX_LAYERS: usize = 1024;
@@ -95,6 +89,15 @@ pub enum Obstacle {
     Layer(#[from] LayerError),
 }
 
+impl From<ReadError> for Obstacle {
+    fn from(error: ReadError) -> Self {
+        match error {
+            ReadError::Constant | ReadError::Attribute => Self::Constant,
+            ReadError::AutoPad => Self::AutoPad,
+        }
+    }
+}
+
 /// A quantized network as layers.
 ///
 /// Its feature maps are numbered: 0 is the quantized image, and the step of index `i` makes the map `i + 1`.
@@ -133,10 +136,10 @@ impl Step {
 
 impl Plan {
     /// Recognises a graph that [`crate::check::check`] has passed.
-    pub(crate) fn new(graph: &GraphProto, contract: &InputContract) -> Result<Self, Unfused> {
-        let live = live(graph);
-        let mut reader = reader::Reader::new(graph, &live, contract);
-        for node in &live {
+    pub(crate) fn new(graph: &Graph<'_>, contract: &InputContract) -> Result<Self, Unfused> {
+        let live = graph.live();
+        let mut reader = reader::Reader::new(&live, contract);
+        for node in live {
             reader.read(node)?;
         }
         reader.finish()
@@ -177,25 +180,6 @@ impl Plan {
         };
         self.steps.iter().enumerate().map(prepare).collect()
     }
-}
-
-/// The nodes that an output depends on, in the graph's order, without constants.
-pub(crate) fn live(graph: &GraphProto) -> Vec<&NodeProto> {
-    let mut wanted: HashSet<&str> = OUTPUTS.into_iter().collect();
-    let mut live: Vec<&NodeProto> = Vec::new();
-    for node in graph.node.iter().rev() {
-        if node.op_type != "Constant" && node.output.iter().any(|output| wanted.contains(output.as_str())) {
-            wanted.extend(node.input.iter().map(String::as_str));
-            live.push(node);
-        }
-    }
-    live.reverse();
-    live
-}
-
-/// The name of a node; where it has none, that of its output.
-fn name(node: &NodeProto) -> &str {
-    if node.name.is_empty() { node.output.first().map_or("", String::as_str) } else { &node.name }
 }
 
 /// The name of a layer's kind.

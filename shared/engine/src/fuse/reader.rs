@@ -2,17 +2,14 @@
 
 use std::collections::HashMap;
 
-use kernels::{Filters, Layer, Shape, multiplier};
+use kernels::{Border, Filters, Layer, Shape, Window, multiplier};
 use shared::contract::InputContract;
 
-use super::{MAX_LAYERS, MAX_WEIGHTS, Obstacle, Plan, Step, Unfused, name, window};
+use super::{MAX_LAYERS, MAX_WEIGHTS, Obstacle, Plan, Step, Unfused};
 use crate::{
     check::{INPUT, OUTPUTS},
     integer::quantize,
-    onnx::{
-        self, Values,
-        pb::{GraphProto, NodeProto, TensorProto},
-    },
+    onnx::{Values, graph::Node},
 };
 
 /// What is known of a tensor. The rank is that of its shape in the file; feature maps of one value may be flattened.
@@ -50,7 +47,6 @@ struct Map<'a> {
 }
 
 pub(super) struct Reader<'a> {
-    constants: HashMap<&'a str, &'a TensorProto>,
     contract: &'a InputContract,
     /// How many nodes read a tensor.
     readers: HashMap<&'a str, usize>,
@@ -62,9 +58,8 @@ pub(super) struct Reader<'a> {
 }
 
 impl<'a> Reader<'a> {
-    pub(super) fn new(graph: &'a GraphProto, live: &[&'a NodeProto], contract: &'a InputContract) -> Self {
+    pub(super) fn new(live: &[Node<'a>], contract: &'a InputContract) -> Self {
         Self {
-            constants: onnx::constants(graph),
             contract,
             readers: readers(live),
             values: HashMap::from([(INPUT, Value::Image)]),
@@ -76,11 +71,10 @@ impl<'a> Reader<'a> {
     }
 
     /// Reads a node whose inputs have all been read.
-    pub(super) fn read(&mut self, node: &'a NodeProto) -> Result<(), Unfused> {
-        let unfused = |obstacle| Unfused { node: name(node).to_owned(), obstacle };
+    pub(super) fn read(&mut self, node: Node<'a>) -> Result<(), Unfused> {
+        let unfused = |obstacle| Unfused { node: node.name().to_owned(), obstacle };
         let value = self.value(node).map_err(unfused)?;
-        let output = node.output.first().ok_or_else(|| unfused(Obstacle::Constant))?;
-        self.values.insert(output, value);
+        self.values.insert(node.output(), value);
         Ok(())
     }
 
@@ -103,20 +97,20 @@ impl<'a> Reader<'a> {
         }
     }
 
-    fn value(&mut self, node: &'a NodeProto) -> Result<Value, Obstacle> {
-        let operand = |index: usize| self.values.get(node.input.get(index)?.as_str()).copied();
+    fn value(&mut self, node: Node<'a>) -> Result<Value, Obstacle> {
+        let operand = |index: usize| self.values.get(node.input(index)?).copied();
         let operands = [operand(0), operand(1)];
         let rank = |value: Value, rank| match value {
             Value::Int8 { map, .. } => Value::Int8 { map, rank },
             Value::Real(real) => Value::Real(Real { rank, ..real }),
             other => other,
         };
-        match (node.op_type.as_str(), operands) {
+        match (node.operator(), operands) {
             ("Identity", [Some(value), _]) => Ok(value),
             // A third input could be the flag of training.
-            ("Dropout", [Some(value), _]) if node.input.len() <= 2 => Ok(value),
+            ("Dropout", [Some(value), _]) if node.input(2).is_none() => Ok(value),
             ("Flatten", [Some(value), None]) if self.is_one_value(value) => Ok(rank(value, flattened(node)?)),
-            ("Reshape", [Some(value), None]) if self.is_one_value(value) => Ok(rank(value, self.reshaped(node)?)),
+            ("Reshape", [Some(value), None]) if self.is_one_value(value) => Ok(rank(value, reshaped(node)?)),
             ("QuantizeLinear", [Some(Value::Image), None]) => self.quantize_image(node),
             ("QuantizeLinear", [Some(Value::Sum { terms, relu }), None]) => self.add(node, terms, relu),
             ("QLinearConv", [Some(Value::Int8 { map, rank: 4 }), None]) => self.convolution(node, map),
@@ -127,7 +121,7 @@ impl<'a> Reader<'a> {
             ("Relu", [Some(Value::Sum { terms, .. }), None]) => Ok(Value::Sum { terms, relu: true }),
             ("MaxPool", [Some(Value::Int8 { map, rank: 4 }), None]) => self.max_pool(node, map),
             ("DequantizeLinear", [Some(Value::Int8 { map, rank }), None]) => {
-                Ok(Value::Real(Real { map, scale: self.scalar(node, 1)?, rank }))
+                Ok(Value::Real(Real { map, scale: node.scalar(1)?, rank }))
             }
             ("Add", [Some(Value::Real(a)), Some(Value::Real(b))]) => {
                 let fits = [a.rank, b.rank] == [4, 4] && self.maps[a.map].shape == self.maps[b.map].shape;
@@ -146,21 +140,8 @@ impl<'a> Reader<'a> {
         matches!(value, Value::Int8 { map, .. } | Value::Real(Real { map, .. }) if self.is_scalar(map))
     }
 
-    /// The rank that a Reshape of one value makes.
-    fn reshaped(&self, node: &NodeProto) -> Result<usize, Obstacle> {
-        match self.constant(node, 1)? {
-            // One value has a shape of ones; a −1 stands for the one that is left.
-            Values::I64(shape)
-                if shape.iter().filter(|&&n| n == -1).count() <= 1 && shape.iter().all(|n| matches!(n, -1 | 1)) =>
-            {
-                Ok(shape.len())
-            }
-            _ => Err(Obstacle::Constant),
-        }
-    }
-
-    fn quantize_image(&mut self, node: &'a NodeProto) -> Result<Value, Obstacle> {
-        let scale = self.scalar(node, 1)?;
+    fn quantize_image(&mut self, node: Node<'a>) -> Result<Value, Obstacle> {
+        let scale = node.scalar(1)?;
         if self.table.is_some() {
             return Err(Obstacle::Image);
         }
@@ -169,56 +150,54 @@ impl<'a> Reader<'a> {
         let side = usize::from(self.contract.side);
         self.maps.push(Map {
             shape: Shape { height: side, width: side, channels: 1 },
-            tensor: output(node)?,
+            tensor: node.output(),
             scale,
             positive: table.iter().all(|&value| value >= 0),
         });
         Ok(Value::Int8 { map: 0, rank: 4 })
     }
 
-    fn convolution(&mut self, node: &'a NodeProto, map: usize) -> Result<Value, Obstacle> {
+    fn convolution(&mut self, node: Node<'a>, map: usize) -> Result<Value, Obstacle> {
         let Map { shape: Shape { channels, .. }, positive, .. } = self.maps[map];
-        let dims = self.tensor(node, 3)?.dims.iter().map(|&n| usize::try_from(n).ok()).collect::<Option<Vec<_>>>();
-        let Some(&[outputs, inputs, rows, columns]) = dims.as_deref() else { return Err(Obstacle::Constant) };
-        let window = window::window(node, window::kernel(node, [rows, columns])?)?;
-        let bias = match node.input.get(8).filter(|name| !name.is_empty()) {
-            Some(_) => match self.constant(node, 8)? {
+        let [outputs, inputs, ..] = node.dims::<4>(3)?;
+        let window = window(node)?;
+        let bias = match node.input(8) {
+            Some(_) => match node.values(8)? {
                 Values::I32(bias) => bias,
                 _ => return Err(Obstacle::Constant),
             },
             None => vec![0; outputs],
         };
-        let Values::I8(weights) = self.constant(node, 3)? else { return Err(Obstacle::Constant) };
-        let (x_scale, y_scale) = (self.scalar(node, 1)?, self.scalar(node, 6)?);
-        let Values::F32(scales) = self.constant(node, 4)? else { return Err(Obstacle::Constant) };
+        let Values::I8(weights) = node.values(3)? else { return Err(Obstacle::Constant) };
+        let (x_scale, y_scale) = (node.scalar(1)?, node.scalar(6)?);
+        let scales = node.floats(4)?;
         if scales.len() != 1 && scales.len() != outputs {
             return Err(Obstacle::Constant);
         }
         let multipliers = scales.iter().cycle().take(outputs).map(|&w_scale| multiplier(x_scale, w_scale, y_scale));
         let multipliers = multipliers.collect::<Option<_>>().ok_or(Obstacle::Scale)?;
         let filters = Filters { window, weights, bias, multipliers, relu: false, signed_input: !positive };
-        let groups = onnx::integers(node, "group").first().map_or(Some(1), |&n| usize::try_from(n).ok());
-        let layer = match groups {
-            Some(1) => Layer::Convolution { inputs, filters, pool: false },
-            Some(groups) if groups == channels && outputs == channels && inputs == 1 => Layer::Depthwise(filters),
+        let layer = match node.groups()? {
+            1 => Layer::Convolution { inputs, filters, pool: false },
+            groups if groups == channels && outputs == channels && inputs == 1 => Layer::Depthwise(filters),
             _ => return Err(Obstacle::Groups),
         };
         self.push(node, layer, vec![map], y_scale)
     }
 
-    fn add(&mut self, node: &'a NodeProto, terms: [Real; 2], relu: bool) -> Result<Value, Obstacle> {
+    fn add(&mut self, node: Node<'a>, terms: [Real; 2], relu: bool) -> Result<Value, Obstacle> {
         let scales = terms.map(|term| term.scale);
         // Where terms or sums are beyond f32, their sum may be no number: that is left to tract.
         if !(128.0 * scales[0] + 128.0 * scales[1]).is_finite() {
             return Err(Obstacle::Scale);
         }
-        let output_scale = self.scalar(node, 1)?;
+        let output_scale = node.scalar(1)?;
         let layer = Layer::Add { scales, output_scale, relu };
         self.push(node, layer, terms.map(|term| term.map).to_vec(), output_scale)
     }
 
-    fn max_pool(&mut self, node: &'a NodeProto, map: usize) -> Result<Value, Obstacle> {
-        window::check_pool(node)?;
+    fn max_pool(&mut self, node: Node<'a>, map: usize) -> Result<Value, Obstacle> {
+        check_pool(node)?;
         let sole = self.has_one_reader(map);
         if let (true, Some(step)) = (sole, map.checked_sub(1))
             && let Layer::Convolution { pool: pool @ false, .. } = &mut self.steps[step].layer
@@ -226,18 +205,18 @@ impl<'a> Reader<'a> {
             *pool = true;
             let step = &self.steps[step];
             self.maps[map].shape = step.layer.output(self.maps[step.maps[0]].shape)?;
-            self.maps[map].tensor = output(node)?;
+            self.maps[map].tensor = node.output();
             return Ok(Value::Int8 { map, rank: 4 });
         }
         self.push(node, Layer::MaxPool, vec![map], self.maps[map].scale)
     }
 
     /// Folds a Relu into the step that makes its input.
-    fn relu(&mut self, node: &'a NodeProto, map: usize) -> Result<(), Obstacle> {
+    fn relu(&mut self, node: Node<'a>, map: usize) -> Result<(), Obstacle> {
         if self.maps[map].positive {
             // Nothing is cut off, whatever else reads the map.
             if self.has_one_reader(map) {
-                self.maps[map].tensor = output(node)?;
+                self.maps[map].tensor = node.output();
             }
             return Ok(());
         }
@@ -255,45 +234,29 @@ impl<'a> Reader<'a> {
                     continue;
                 }
             }
-            self.maps[map].tensor = output(node)?;
+            self.maps[map].tensor = node.output();
             return Ok(());
         }
     }
 
-    fn push(&mut self, node: &'a NodeProto, layer: Layer, maps: Vec<usize>, scale: f32) -> Result<Value, Obstacle> {
+    fn push(&mut self, node: Node<'a>, layer: Layer, maps: Vec<usize>, scale: f32) -> Result<Value, Obstacle> {
         let shape = layer.output(self.maps[maps[0]].shape)?;
         let positive = match &layer {
             Layer::Add { relu: true, .. } => true,
             _ => maps.iter().all(|&map| self.maps[map].positive) && keeps_sign(&layer),
         };
         self.weights = self.weights.saturating_add(layer.packed_bytes(self.maps[maps[0]].shape)?);
-        let step = Step { node: name(node).to_owned(), layer, maps };
+        let step = Step { node: node.name().to_owned(), layer, maps };
         if self.weights > MAX_WEIGHTS || self.steps.len() == MAX_LAYERS {
             return Err(Obstacle::Size);
         }
         self.steps.push(step);
-        self.maps.push(Map { shape, tensor: output(node)?, scale, positive });
+        self.maps.push(Map { shape, tensor: node.output(), scale, positive });
         Ok(Value::Int8 { map: self.maps.len() - 1, rank: 4 })
     }
 
     fn has_one_reader(&self, map: usize) -> bool {
         self.readers.get(self.maps[map].tensor) == Some(&1)
-    }
-
-    fn tensor(&self, node: &NodeProto, index: usize) -> Result<&'a TensorProto, Obstacle> {
-        node.input.get(index).and_then(|name| self.constants.get(name.as_str()).copied()).ok_or(Obstacle::Constant)
-    }
-
-    fn constant(&self, node: &NodeProto, index: usize) -> Result<Values, Obstacle> {
-        Values::read(self.tensor(node, index)?).ok_or(Obstacle::Constant)
-    }
-
-    /// A constant of one f32.
-    fn scalar(&self, node: &NodeProto, index: usize) -> Result<f32, Obstacle> {
-        match self.constant(node, index)?.f32() {
-            Some(&[value]) => Ok(value),
-            _ => Err(Obstacle::Constant),
-        }
     }
 }
 
@@ -314,15 +277,15 @@ fn keeps_sign(layer: &Layer) -> bool {
 }
 
 /// How many nodes read each tensor. Nodes that pass a tensor on do not count, but those that read what they pass on do.
-fn readers<'a>(live: &[&'a NodeProto]) -> HashMap<&'a str, usize> {
+fn readers<'a>(live: &[Node<'a>]) -> HashMap<&'a str, usize> {
     let mut origins: HashMap<&str, &str> = HashMap::new();
     let mut readers = HashMap::new();
     for node in live {
-        let origin = |name: &'a String| origins.get(name.as_str()).copied().unwrap_or(name);
-        let inputs: Vec<&str> = node.input.iter().map(origin).collect();
-        match (node.op_type.as_str(), inputs.first(), node.output.first()) {
-            ("Identity" | "Dropout", Some(&input), Some(output)) => {
-                origins.insert(output, input);
+        let origin = |name: &'a str| origins.get(name).copied().unwrap_or(name);
+        let inputs: Vec<&str> = node.inputs().map(origin).collect();
+        match (node.operator(), inputs.first()) {
+            ("Identity" | "Dropout", Some(&input)) => {
+                origins.insert(node.output(), input);
             }
             _ => inputs.into_iter().for_each(|input| *readers.entry(input).or_default() += 1),
         }
@@ -330,15 +293,39 @@ fn readers<'a>(live: &[&'a NodeProto]) -> HashMap<&'a str, usize> {
     readers
 }
 
-/// The rank that a Flatten of one value makes.
-fn flattened(node: &NodeProto) -> Result<usize, Obstacle> {
-    // The axis is counted from either end; which one it is makes no difference to one value.
-    let axis = onnx::integers(node, "axis").first().map_or(1, |&axis| axis);
-    if (-2..=2).contains(&axis) { Ok(2) } else { Err(Obstacle::Constant) }
+/// The window of a convolution or pooling.
+fn window(node: Node<'_>) -> Result<Window, Obstacle> {
+    let window = node.window()?;
+    if window.dilations != [1, 1] {
+        return Err(Obstacle::Dilation);
+    }
+    let [top, left, bottom, right] = window.pads;
+    Ok(Window { kernel: window.kernel, stride: window.strides, padding: Border { top, left, bottom, right } })
 }
 
-fn output(node: &NodeProto) -> Result<&str, Obstacle> {
-    node.output.first().map(String::as_str).ok_or(Obstacle::Constant)
+/// Holds a MaxPool to the one window that is fused.
+fn check_pool(node: Node<'_>) -> Result<(), Obstacle> {
+    let fused = Window { kernel: [2, 2], stride: [2, 2], padding: Border::default() };
+    if window(node)? == fused && node.integer("ceil_mode", 0) == 0 { Ok(()) } else { Err(Obstacle::Pool) }
+}
+
+/// The rank that a Flatten of one value makes.
+fn flattened(node: Node<'_>) -> Result<usize, Obstacle> {
+    // The axis is counted from either end; which one it is makes no difference to one value.
+    if (-2..=2).contains(&node.integer("axis", 1)) { Ok(2) } else { Err(Obstacle::Constant) }
+}
+
+/// The rank that a Reshape of one value makes.
+fn reshaped(node: Node<'_>) -> Result<usize, Obstacle> {
+    match node.values(1)? {
+        // One value has a shape of ones; a −1 stands for the one that is left.
+        Values::I64(shape)
+            if shape.iter().filter(|&&n| n == -1).count() <= 1 && shape.iter().all(|n| matches!(n, -1 | 1)) =>
+        {
+            Ok(shape.len())
+        }
+        _ => Err(Obstacle::Constant),
+    }
 }
 
 /// True if two are the same numbers, whatever their shapes.
