@@ -15,5 +15,5 @@ mod table;
 pub use change::{CATALOGUE, Change, ChangeError, Kind, chosen};
 pub use originals::{Agreement, Disagreement};
 pub use run::{Answer, Answers, Measurement, RobustnessError};
-pub use summary::Summary;
-pub use table::{Difference, RobustnessRow, Style, layout, rows, table};
+pub use summary::{RobustnessFigures, Summary};
+pub use table::{Difference, MeanProbability, RobustnessRow, Style, layout, rows, table};

@@ -7,15 +7,33 @@ use super::{
     table::{RobustnessRow, Style, layout, number},
 };
 
+/// What is compared of a row. Serializes as an array in this order.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize)]
+#[serde(into = "[Option<f64>; 3]")]
+pub struct RobustnessFigures {
+    /// Area under the receiver operating characteristic.
+    pub auroc: Option<f64>,
+    /// Share of right decisions at the threshold.
+    pub accuracy: Option<f64>,
+    /// Expected calibration error.
+    pub calibration_error: Option<f64>,
+}
+
+impl From<RobustnessFigures> for [Option<f64>; 3] {
+    fn from(RobustnessFigures { auroc, accuracy, calibration_error }: RobustnessFigures) -> Self {
+        [auroc, accuracy, calibration_error]
+    }
+}
+
 /// A model's rows in few figures.
 #[derive(Clone, Debug, Serialize)]
 pub struct Summary {
     /// What the model is called here.
     pub model: String,
-    /// AUROC, accuracy at the threshold and expected calibration error without a change.
-    pub unchanged: [Option<f64>; 3],
-    /// Their means over the changes under which the verdict should hold.
-    pub shifted: [Option<f64>; 3],
+    /// Without a change.
+    pub unchanged: RobustnessFigures,
+    /// The means over the changes under which the verdict should hold.
+    pub shifted: RobustnessFigures,
     /// The lowest AUROC of these changes, and of which one it is.
     pub worst: Option<(f64, &'static str)>,
     /// Mean share of decisions that these changes flip.
@@ -32,7 +50,11 @@ pub struct Summary {
 impl Summary {
     /// Of a model's rows.
     pub fn of(model: &str, rows: &[RobustnessRow]) -> Self {
-        let figures = |row: &RobustnessRow| [row.auroc, row.accuracy.map(|a| a.value), Some(row.calibration_error)];
+        let figures = |row: &RobustnessRow| RobustnessFigures {
+            auroc: row.auroc,
+            accuracy: row.accuracy.map(|accuracy| accuracy.value),
+            calibration_error: Some(row.calibration_error),
+        };
         let shifts: Vec<&RobustnessRow> = rows.iter().filter(|row| row.kind == Some(Kind::Shift)).collect();
         let mean = |value: &dyn Fn(&RobustnessRow) -> Option<f64>| {
             let values: Option<Vec<f64>> = shifts.iter().map(|row| value(row)).collect();
@@ -42,8 +64,12 @@ impl Summary {
         let areas = shifts.iter().filter_map(|row| Some((row.auroc?, row.change)));
         Self {
             model: model.to_owned(),
-            unchanged: rows.first().map_or([None; 3], figures),
-            shifted: [0, 1, 2].map(|figure| mean(&|row| figures(row)[figure])),
+            unchanged: rows.first().map(figures).unwrap_or_default(),
+            shifted: RobustnessFigures {
+                auroc: mean(&|row| figures(row).auroc),
+                accuracy: mean(&|row| figures(row).accuracy),
+                calibration_error: mean(&|row| figures(row).calibration_error),
+            },
             worst: areas.min_by(|a, b| a.0.total_cmp(&b.0)),
             flips: mean(&|row| Some(row.against_unchanged.as_ref()?.decision_flip_share?.value)),
             wrong_verdicts: mean(&|row| Some(row.wrong_verdicts?.value)),
@@ -70,18 +96,23 @@ impl Summary {
             "only border",
         ];
         let cells = summaries.iter().map(|summary| {
-            let mut cells = vec![summary.model.clone()];
-            for (figure, places) in [(0, 4), (1, 3), (2, 3)] {
-                cells.push(number(summary.unchanged[figure], places));
-                cells.push(number(summary.shifted[figure], places));
-            }
-            cells.extend(
-                [summary.flips, summary.wrong_verdicts].map(|share| number(share.map(|share| 100.0 * share), 1)),
-            );
-            cells.push(number(summary.worst.map(|(area, _)| area), 4));
-            cells.push(summary.worst.map_or_else(String::new, |(_, change)| change.to_owned()));
-            cells.extend([summary.without_border, summary.only_border].map(|area| number(area, 4)));
-            cells
+            let Self { unchanged, shifted, worst, .. } = summary;
+            let percent = |share: Option<f64>| number(share.map(|share| 100.0 * share), 1);
+            vec![
+                summary.model.clone(),
+                number(unchanged.auroc, 4),
+                number(shifted.auroc, 4),
+                number(unchanged.accuracy, 3),
+                number(shifted.accuracy, 3),
+                number(unchanged.calibration_error, 3),
+                number(shifted.calibration_error, 3),
+                percent(summary.flips),
+                percent(summary.wrong_verdicts),
+                number(worst.map(|(area, _)| area), 4),
+                worst.map_or_else(String::new, |(_, change)| change.to_owned()),
+                number(summary.without_border, 4),
+                number(summary.only_border, 4),
+            ]
         });
         layout(&headings, &cells.collect::<Vec<_>>(), style)
     }
@@ -90,7 +121,7 @@ impl Summary {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::statistics::Proportion;
+    use crate::{robustness::table::MeanProbability, statistics::Proportion};
 
     fn row(
         change: &'static str,
@@ -109,7 +140,7 @@ mod tests {
             auroc: Some(auroc),
             accuracy: Proportion::of(right, 10),
             calibration_error,
-            mean_probability: [None; 2],
+            mean_probability: MeanProbability::default(),
             against_unchanged: None,
         }
     }
@@ -125,12 +156,19 @@ mod tests {
             row("only-border-20", Some(Kind::Ablation), 0.625, 5, 0.5),
         ];
         let summary = Summary::of("model", &rows);
-        assert_eq!(summary.unchanged, [Some(1.0), Some(1.0), Some(0.0)]);
-        assert_eq!(summary.shifted, [Some(0.625), Some(0.7), Some(0.5)]);
+        let figures = |[auroc, accuracy, calibration_error]: [f64; 3]| RobustnessFigures {
+            auroc: Some(auroc),
+            accuracy: Some(accuracy),
+            calibration_error: Some(calibration_error),
+        };
+        assert_eq!(summary.unchanged, figures([1.0, 1.0, 0.0]));
+        assert_eq!(summary.shifted, figures([0.625, 0.7, 0.5]));
+        let json = serde_json::to_value(&summary).unwrap();
+        assert_eq!(json["shifted"], serde_json::json!([0.625, 0.7, 0.5]));
         assert_eq!(summary.worst, Some((0.5, "windowed")));
         assert!(summary.wrong_verdicts.is_some_and(|share| (share - 0.3).abs() < 1e-12));
         assert_eq!((summary.without_border, summary.only_border), (Some(0.875), Some(0.625)));
-        assert_eq!(Summary::of("model", &rows[..2]).shifted, [None; 3]);
+        assert_eq!(Summary::of("model", &rows[..2]).shifted, RobustnessFigures::default());
         let text = Summary::table(&[summary], Style::Text);
         assert!(text.lines().nth(1).is_some_and(|line| line.starts_with("model  1.0000   0.6250     1.000    0.700")));
     }

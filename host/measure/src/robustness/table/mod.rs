@@ -36,10 +36,26 @@ pub struct RobustnessRow {
     pub accuracy: Option<Proportion>,
     /// Expected calibration error over ten bins.
     pub calibration_error: f64,
-    /// Mean probability of pneumonia of the normal radiographs and of those with pneumonia.
-    pub mean_probability: [Option<f64>; 2],
+    /// Mean probability of pneumonia of each class.
+    pub mean_probability: MeanProbability,
     /// Against no change; `None` in the first row.
     pub against_unchanged: Option<Shift>,
+}
+
+/// Means of a class. Serializes as an array in this order.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize)]
+#[serde(into = "[Option<f64>; 2]")]
+pub struct MeanProbability {
+    /// Of the normal radiographs.
+    pub normal: Option<f64>,
+    /// Of those with pneumonia.
+    pub pneumonia: Option<f64>,
+}
+
+impl From<MeanProbability> for [Option<f64>; 2] {
+    fn from(MeanProbability { normal, pneumonia }: MeanProbability) -> Self {
+        [normal, pneumonia]
+    }
 }
 
 /// After a change less before it.
@@ -160,7 +176,7 @@ impl RobustnessRow {
             auroc,
             accuracy,
             calibration_error,
-            mean_probability: [mean_of(false), mean_of(true)],
+            mean_probability: MeanProbability { normal: mean_of(false), pneumonia: mean_of(true) },
             against_unchanged: None,
         }
     }
@@ -231,8 +247,8 @@ pub fn table(rows: &[RobustnessRow], style: Style) -> String {
             of(|s| s.verdict_flips.to_string()),
             of(|s| format!("{:.3}", s.mean_difference)),
             of(|s| format!("{:.3}", s.largest_difference)),
-            number(row.mean_probability[0], 3),
-            number(row.mean_probability[1], 3),
+            number(row.mean_probability.normal, 3),
+            number(row.mean_probability.pneumonia, 3),
             format!("{:.3}", row.calibration_error),
             number(row.withheld.map(|share| 100.0 * share.value), 1),
             percent(row.wrong_verdicts),

@@ -39,7 +39,8 @@ fn figures_of_a_small_table() {
     assert_eq!([&unchanged, &same].map(|row| row.withheld.unwrap().value), [0.0, 0.25]);
     assert!(unchanged.against_unchanged.is_none() && unchanged.kind.is_none());
     assert_eq!((unchanged.images, unchanged.auroc), (4, Some(1.0)));
-    assert_eq!(unchanged.mean_probability, [Some(0.25), Some(0.8125)]);
+    assert_eq!(unchanged.mean_probability, MeanProbability { normal: Some(0.25), pneumonia: Some(0.8125) });
+    assert_eq!(serde_json::to_value(unchanged.mean_probability).unwrap(), serde_json::json!([0.25, 0.8125]));
     let shift = same.against_unchanged.unwrap();
     let none = Difference { value: 0.0, interval: Some(Interval { low: 0.0, high: 0.0 }) };
     assert_eq!(shift.auroc, Some(none));
