@@ -17,7 +17,7 @@ use image::{
 };
 use shared::{
     contract::InputContract,
-    evidence::Evidence,
+    evidence::{Cells, Evidence, Place},
     verdict::{Digest, ExamId, Fault, OperatingPoint, Refusal, ResultRecord, Verdict},
 };
 
@@ -71,7 +71,9 @@ fn evidence(probability: f32) -> Option<Evidence> {
         let near = 1.0 / (1.0 + (row - 3.4).powi(2) + (column - 3.8).powi(2));
         logit + 20.0 * probability * (near - 0.16)
     };
-    Evidence::new([6; 2], (0..36).map(cell).collect(), [[23.0; 2], [16.0; 2]], &contract, [256, 208])
+    let [first, step] = [23.0, 16.0].map(|pixels| Place { down: pixels, right: pixels });
+    let cells = Cells { rows: 6, columns: 6, local: (0..36).map(cell).collect(), first, step };
+    Evidence::new(cells, &contract, [256, 208])
 }
 
 fn record(number: u64, probability: f32, exam: &str) -> ResultRecord {

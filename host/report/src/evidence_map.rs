@@ -88,6 +88,7 @@ mod tests {
     use data::synthetic::{self, Drawing};
     use shared::{
         contract::InputContract,
+        evidence::{Cells, Place},
         preprocess::{Channels, Samples},
     };
 
@@ -96,8 +97,9 @@ mod tests {
     const CONTRACT: InputContract = InputContract::stretched(64);
 
     fn evidence(hot: f32) -> Evidence {
-        let local = vec![-4.0, -4.0, -4.0, hot];
-        Evidence::new([2, 2], local, [[16.0; 2], [32.0; 2]], &CONTRACT, [280, 220]).unwrap()
+        let [first, step] = [16.0, 32.0].map(|pixels| Place { down: pixels, right: pixels });
+        let cells = Cells { rows: 2, columns: 2, local: vec![-4.0, -4.0, -4.0, hot], first, step };
+        Evidence::new(cells, &CONTRACT, [280, 220]).unwrap()
     }
 
     #[test]

@@ -7,7 +7,7 @@
 //!
 //! What is in parentheses is the map. It costs one multiplication for each value of the last map and no second run.
 
-use shared::evidence::Evidence;
+use shared::evidence::{Cells, Evidence, Place};
 
 use crate::card::Behaviour;
 
@@ -72,9 +72,10 @@ impl ActivationMap {
     /// What is drawn over a radiograph of `width × height` pixels that became the input of the model that behaves so, with its
     /// outlines. `None` if the cells have no places.
     pub fn evidence(&self, behaviour: &Behaviour, [width, height]: [u32; 2]) -> Option<Evidence> {
-        let Grid { first, step, .. } = self.grid;
-        let shape = [self.rows, self.columns];
-        let evidence = Evidence::new(shape, self.local(), [first, step], &behaviour.contract, [width, height])?;
+        let Self { rows, columns, ref grid, .. } = *self;
+        let [first, step] = [grid.first, grid.step].map(|[down, right]| Place { down, right });
+        let cells = Cells { rows, columns, local: self.local(), first, step };
+        let evidence = Evidence::new(cells, &behaviour.contract, [width, height])?;
         Some(evidence.outlined(behaviour.outlines.unwrap_or_default()))
     }
 

@@ -61,41 +61,53 @@ const EDGE: [f32; 3] = [25.0, 12.0, 0.0];
 /// Most of a pixel that the colour takes, so that the radiograph can be seen through it.
 const OPACITY: f32 = 0.5;
 
+/// Lengths along the two axes of a picture.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Place {
+    /// Downwards.
+    pub down: f32,
+    /// To the right.
+    pub right: f32,
+}
+
+/// What a model says of each cell of its last feature map, and where the cells lie.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Cells {
+    /// Rows of cells.
+    pub rows: usize,
+    /// Cells in a row.
+    pub columns: usize,
+    /// Local log-odds, row by row.
+    pub local: Vec<f32>,
+    /// Centre of the first cell, in pixels of the model's input.
+    pub first: Place,
+    /// From one centre to the next, in the same pixels.
+    pub step: Place,
+}
+
 /// Local log-odds of the places of a radiograph.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Evidence {
-    rows: usize,
-    columns: usize,
-    /// Row by row.
-    local: Vec<f32>,
-    /// Centre of the first cell, down and to the right, in parts of the picture's height and width.
-    first: [f32; 2],
-    /// From one centre to the next, in the same parts.
-    step: [f32; 2],
+    /// With places in parts of the picture's height and width.
+    cells: Cells,
     outlines: Outlines,
 }
 
 impl Evidence {
-    /// Places `rows × columns` local log-odds on a picture of `width × height` pixels, of which the model has seen what
-    /// the contract says. Centres are given down and to the right, in pixels of the model's input.
+    /// Places cells on a picture of `width × height` pixels, of which the model has seen what the contract says.
     ///
-    /// `None` if there are not as many values, or none, or centres that are not finite or do not increase.
-    pub fn new(
-        [rows, columns]: [usize; 2],
-        local: Vec<f32>,
-        [first, step]: [[f32; 2]; 2],
-        contract: &InputContract,
-        [width, height]: [u32; 2],
-    ) -> Option<Self> {
-        let usable = |step: f32, first: f32| first.is_finite() && step.is_finite() && step > 0.0;
+    /// `None` if there are not as many values as cells, or none, or centres that are not finite or do not increase.
+    pub fn new(cells: Cells, contract: &InputContract, [width, height]: [u32; 2]) -> Option<Self> {
+        let Cells { rows, columns, ref local, first, step } = cells;
         let counted = rows.checked_mul(columns).is_some_and(|cells| cells > 0 && cells == local.len());
-        if !counted || !usable(step[0], first[0]) || !usable(step[1], first[1]) || width == 0 || height == 0 {
+        let usable = |first: f32, step: f32| first.is_finite() && step.is_finite() && step > 0.0;
+        if !counted || !usable(first.down, step.down) || !usable(first.right, step.right) || width == 0 || height == 0 {
             return None;
         }
         let [left, top, width, height] = placement(width, height, contract).map(|pixels| pixels as f32);
-        let first = [(first[0] - top) / height, (first[1] - left) / width];
-        let step = [step[0] / height, step[1] / width];
-        Some(Self { rows, columns, local, first, step, outlines: Outlines::default() })
+        let first = Place { down: (first.down - top) / height, right: (first.right - left) / width };
+        let step = Place { down: step.down / height, right: step.right / width };
+        Some(Self { cells: Cells { first, step, ..cells }, outlines: Outlines::default() })
     }
 
     /// The same, outlined from these levels on.
@@ -106,17 +118,18 @@ impl Evidence {
 
     /// Local log-odds at a place, in parts of the picture's height and width.
     fn at(&self, down: f32, right: f32) -> f32 {
-        let along = |axis: usize, place: f32, cells: usize| {
-            let place = (place - self.first[axis]) / self.step[axis];
+        let Cells { rows, columns, ref local, first, step } = self.cells;
+        let along = |place: f32, first: f32, step: f32, cells: usize| {
+            let place = (place - first) / step;
             let inside = place.clamp(0.0, (cells - 1) as f32);
             let before = inside as usize;
             let kept = (1.0 - (place - inside).abs()).max(0.0);
             (before, (before + 1).min(cells - 1), inside - before as f32, kept)
         };
-        let (above, below, lower, kept_down) = along(0, down, self.rows);
-        let (left, right, further, kept_right) = along(1, right, self.columns);
+        let (above, below, lower, kept_down) = along(down, first.down, step.down, rows);
+        let (left, right, further, kept_right) = along(right, first.right, step.right, columns);
         let row = |row: usize| {
-            let value = |column: usize| self.local[row * self.columns + column];
+            let value = |column: usize| local[row * columns + column];
             value(left) * (1.0 - further) + value(right) * further
         };
         let value = row(above) * (1.0 - lower) + row(below) * lower;
@@ -125,7 +138,7 @@ impl Evidence {
 
     /// True if something is drawn.
     pub fn is_shown(&self) -> bool {
-        self.local.iter().any(|&value| value >= self.outlines.shown)
+        self.cells.local.iter().any(|&value| value >= self.outlines.shown)
     }
 
     /// Red, green and blue of the pixel in column `x` and row `y` of the radiograph, shown at `width × height` pixels, where

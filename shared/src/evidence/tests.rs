@@ -9,7 +9,9 @@ fn contract(fit: Fit) -> InputContract {
 
 /// Two by two cells whose centres lie at 25 and 75 of 100 pixels.
 fn evidence(local: [f32; 4], fit: Fit, picture: [u32; 2]) -> Evidence {
-    Evidence::new([2, 2], local.to_vec(), [[25.0; 2], [50.0; 2]], &contract(fit), picture).expect("evidence")
+    let [first, step] = [25.0, 50.0].map(|pixels| Place { down: pixels, right: pixels });
+    let cells = Cells { rows: 2, columns: 2, local: local.to_vec(), first, step };
+    Evidence::new(cells, &contract(fit), picture).expect("evidence")
 }
 
 #[test]
@@ -24,6 +26,15 @@ fn values_are_interpolated_between_centres_and_fade_beyond() {
     assert_eq!([evidence.at(0.75, 1.0), evidence.at(1.0, 1.0)], [6.0, 3.0]);
     let against = self::evidence([-4.0; 4], Fit::Stretch, [200, 100]);
     assert_eq!(against.at(1.0, 0.0), -4.0);
+}
+
+#[test]
+fn rows_and_columns_have_places_of_their_own() {
+    let (first, step) = (Place { down: 50.0, right: 10.0 }, Place { down: 1.0, right: 40.0 });
+    let cells = Cells { rows: 1, columns: 3, local: vec![1.0, 2.0, 3.0], first, step };
+    let evidence = Evidence::new(cells, &contract(Fit::Stretch), [200, 100]).expect("evidence");
+    assert_eq!([0.125, 0.5, 0.875].map(|right| evidence.at(0.5, right).round()), [1.0, 2.0, 3.0]);
+    assert_eq!(evidence.at(0.25, 0.5), 0.0);
 }
 
 #[test]
@@ -84,8 +95,10 @@ fn outlines_begin_where_they_are_told() {
 
 #[test]
 fn what_is_no_map_is_refused() {
-    let new = |shape, count, first, step, size| {
-        Evidence::new(shape, vec![0.0; count], [[first; 2], [step; 2]], &contract(Fit::Stretch), size).is_some()
+    let new = |[rows, columns]: [usize; 2], count, first, step, size| {
+        let [first, step] = [first, step].map(|pixels| Place { down: pixels, right: pixels });
+        let cells = Cells { rows, columns, local: vec![0.0; count], first, step };
+        Evidence::new(cells, &contract(Fit::Stretch), size).is_some()
     };
     assert!(new([2, 3], 6, 1.0, 1.0, [10, 10]));
     assert!(!new([2, 3], 5, 1.0, 1.0, [10, 10]));
