@@ -59,7 +59,7 @@ pub fn run(options: Options) -> Result<Exit, Failure> {
     }
     let data = Dataset::load(&options.data, &model.card().behaviour.contract)?;
     let mut images: Vec<&[u8]> =
-        calibration_images(model.card(), &data)?.into_iter().map(|i| data.samples[i].pixels.as_slice()).collect();
+        range_images(model.card(), &data)?.into_iter().map(|i| data.samples[i].pixels.as_slice()).collect();
     images.shuffle(&mut ChaCha8Rng::seed_from_u64(options.seed));
     images.truncate(usize::try_from(options.count).unwrap_or(usize::MAX));
     let quantized = quantize(&float, &images, quantize::Options { method: options.method })?;
@@ -69,14 +69,14 @@ pub fn run(options: Options) -> Result<Exit, Failure> {
     warn_if_slow(&Model::from_bytes(&quantized.bytes)?);
     write_atomically(&out, &quantized.bytes)
         .with_context(|| format!("cannot write {}: name another file with --out", out.display()))?;
-    base::say!("calibrated by {} on {} images", quantized.method, images.len());
+    base::say!("ranges by {} on {} images", quantized.method, images.len());
     writeln!(io::stdout(), "{}", out.display())?;
     Ok(Exit::Done)
 }
 
 /// The radiographs that may set the ranges. Of the data that the model was trained on these are those that it learnt from,
 /// so that what it is measured on stays unseen.
-fn calibration_images(card: &ModelCard, data: &Dataset) -> anyhow::Result<Vec<usize>> {
+fn range_images(card: &ModelCard, data: &Dataset) -> anyhow::Result<Vec<usize>> {
     if card.provenance.data_digest == data.digest().to_string()
         && let Some(kind) = SplitKind::of_card(card)
     {

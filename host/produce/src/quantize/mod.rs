@@ -1,11 +1,11 @@
 //! An f32 ONNX file → an int8 one.
 //!
 //! The int8 file has standard operators only: `QuantizeLinear → QLinearConv → Relu → MaxPool → … → DequantizeLinear
-//! → Flatten → Sigmoid`. Activations are symmetric int8 (zero point 0), one scale each, chosen on calibration images;
-//! weights are int8 with one scale per output channel, biases int32. Dense layers are QLinearConv with a kernel as large
-//! as the feature map, global averages QLinearConv with equal weights within each channel, batch normalization is folded.
-//! Before all that the channels of each feature map are made equally large, and biases make up for rounded weights
-//! (`prepared`).
+//! → Flatten → Sigmoid`. Activations are symmetric int8 (zero point 0), one scale each, chosen on *range images* that
+//! run through the float network; weights are int8 with one scale per output channel, biases int32. Dense layers are
+//! QLinearConv with a kernel as large as the feature map, global averages QLinearConv with equal weights within each
+//! channel, batch normalization is folded. Before all that the channels of each feature map are made equally large, and
+//! biases make up for rounded weights (`equalised`).
 //!
 //! After a ReLU activations are 0..=127, so that processors which multiply unsigned by signed bytes and add pairs in
 //! 16 bits cannot saturate.
@@ -66,10 +66,10 @@ pub enum QuantizeError {
         node: String,
     },
     /// the float model computes something that is not a number
-    #[error("the float model's values grow beyond f32 on a calibration image: train it again")]
+    #[error("the float model's values grow beyond f32 on one of the images: train it again")]
     Overflow,
     /// too few images
-    #[error("{0} calibration images are given, at least 2 are needed: give more")]
+    #[error("{0} images are given to find ranges, at least 2 are needed: give more")]
     Images(usize),
     /// the card cannot be written
     #[error("the card cannot be written: {0}")]
@@ -79,14 +79,14 @@ pub enum QuantizeError {
 /// What is asked of the quantizer.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Options {
-    /// The calibration; without it the one with the least drift is taken.
+    /// How ranges are found; without it the way with the least drift is taken.
     pub method: Option<Method>,
 }
 
-/// How far a quantized model is from its float model, on calibration images that set none of its scales.
+/// How far a quantized model is from its float model, on those range images that set none of its scales.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Drift {
-    /// The calibration.
+    /// How ranges were found.
     pub method: Method,
     /// Mean of |Δ probability|.
     pub probability: f64,
@@ -103,9 +103,9 @@ pub struct Drift {
 pub struct Quantized {
     /// The ONNX file.
     pub bytes: Vec<u8>,
-    /// Its calibration.
+    /// How its ranges were found.
     pub method: Method,
-    /// The drift of every calibration tried.
+    /// The drift of every way tried.
     pub drift: Vec<Drift>,
 }
 
@@ -170,6 +170,7 @@ fn int8_card(float: &Model, method: Method) -> ModelCard {
             ..card.behaviour.clone()
         },
         provenance: Provenance {
+            // In the words of the models that there are already.
             recipe: format!("{}; int8, calibrated by {method}, from {}", card.provenance.recipe, float.digest()),
             ..card.provenance.clone()
         },
@@ -177,7 +178,7 @@ fn int8_card(float: &Model, method: Method) -> ModelCard {
     }
 }
 
-/// What each channel of the output of each convolution held over the calibration images.
+/// What each channel of the output of each convolution held over the range images.
 fn observe(file: &ModelProto, steps: &[Step], images: &[&[u8]]) -> Result<Vec<Vec<Histogram>>, QuantizeError> {
     let convs: Vec<&Conv> = steps.iter().filter_map(Step::conv).collect();
     let names: Vec<&str> = convs.iter().map(|conv| conv.observed.as_str()).collect();

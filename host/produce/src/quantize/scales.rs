@@ -1,6 +1,6 @@
-//! Real numbers → 8-bit integers: weights per output channel, activations by calibration.
+//! Real numbers → 8-bit integers: weights per output channel, activations by the ranges seen.
 
-/// How the range of an activation is chosen from what calibration saw.
+/// How the range of an activation is chosen from what was seen.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
 pub enum Method {
     /// The largest magnitude seen

@@ -43,7 +43,7 @@ pub struct Report {
     pub parameters: usize,
     /// The epoch whose weights were kept.
     pub kept_epoch: usize,
-    /// How the int8 model was calibrated.
+    /// How the ranges of the int8 model were found, and on how many images.
     #[serde(rename = "calibration")]
     pub range_method: String,
     /// Test images on which int8 decides differently from float32.
@@ -143,7 +143,7 @@ impl Report {
         text += "\n## Training\n\n";
         text += &format!(
             "Recipe `{}`: {:?} network, {} parameters, {:?} at {}, L2 {}, dropout {}, batches of {}, {} epochs (the weights \
-             of epoch {} are kept); input {} × {} pixels. {:.0} s of training. Int8 calibration: {}. Settings in \
+             of epoch {} are kept); input {} × {} pixels. {:.0} s of training. Int8 ranges: {}. Settings in \
              `config.toml`, epochs in `metrics.csv`.\n\n",
             self.name,
             recipe.network.architecture,
