@@ -2,8 +2,8 @@
 //!
 //! - [`export`]: the network as a float ONNX file;
 //! - [`quantize`]: a float ONNX file as an int8 one;
-//! - [`delivery`]: both, calibrated, measured, each with its card.
+//! - [`models`]: both, calibrated, measured, each with its card.
 
-pub mod delivery;
 pub mod export;
+pub mod models;
 pub mod quantize;

@@ -10,7 +10,7 @@ use base::calendar::{now, utc};
 use data::{Dataset, Part, split::SplitKind};
 use engine::{Model, ModelCard};
 use measure::{
-    evaluation::{Against, Estimate, Interval, LabelledAnswer, judged, score},
+    evaluation::{Against, Estimate, Interval, LabelledAnswer, labelled_answers, score},
     occlusion::{self, Falls, Mean, Occlusion},
     statistics::Proportion,
     subtype,
@@ -73,7 +73,7 @@ pub fn run(options: Options) -> Result<Exit, Failure> {
         let part = part.map_or("all".into(), |(part, kind)| format!("{part} of split {kind} with seed {seed}"));
         return refusals::report(&model, &data, &indices, &part, options.json);
     }
-    let images = judged(&data, &indices, &score(&model, &data, &indices)?);
+    let images = labelled_answers(&data, &indices, &score(&model, &data, &indices)?);
     let against = match &options.against {
         Some(path) => {
             let other = open_model(Some(path))?;
@@ -139,11 +139,11 @@ fn answers_of_other(
 ) -> anyhow::Result<Vec<LabelledAnswer>> {
     let contract = &other.card().behaviour.contract;
     if *contract == card.behaviour.contract {
-        return Ok(judged(data, indices, &score(other, data, indices)?));
+        return Ok(labelled_answers(data, indices, &score(other, data, indices)?));
     }
     let again = Dataset::load(path, contract)?;
     ensure!(again.digest() == data.digest(), "the data were changed while they were read: run the command again");
-    Ok(judged(&again, indices, &score(other, &again, indices)?))
+    Ok(labelled_answers(&again, indices, &score(other, &again, indices)?))
 }
 
 /// The figures for people, a line each.

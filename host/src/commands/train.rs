@@ -23,7 +23,7 @@ use learn::{
     study::Plan,
     training::{self, Checkpoint, Outcome, Recipe, Steps, Task, Trained, Watcher},
 };
-use produce::delivery::{self, Delivery};
+use produce::models::{self, MadeModels};
 use report::training::Report;
 use serde::{Deserialize, Serialize};
 use shared::{
@@ -186,8 +186,8 @@ pub fn run(options: Options) -> Result<Exit, Failure> {
         Outcome::Done(trained) => {
             let layers = trained.network.layers();
             let calibrated = config.recipe.calibrate;
-            let delivery = delivery::make_models(layers, &config.card(&data), calibrated, &data, &split, &folder)?;
-            let report = config.report(&data, &split, *trained, delivery);
+            let made = models::make_models(layers, &config.card(&data), calibrated, &data, &split, &folder)?;
+            let report = config.report(&data, &split, *trained, made);
             report.write(&folder)?;
             let mut out = io::stdout().lock();
             if options.json {
@@ -330,7 +330,7 @@ impl Config {
         card
     }
 
-    fn report(&self, data: &Dataset, split: &Split, trained: Trained, delivery: Delivery) -> Report {
+    fn report(&self, data: &Dataset, split: &Split, trained: Trained, made: MadeModels) -> Report {
         Report {
             version: env!("CARGO_PKG_VERSION").to_owned(),
             synthetic: data.synthetic,
@@ -348,9 +348,9 @@ impl Config {
             recipe: self.recipe.clone(),
             parameters: trained.network.parameters(),
             kept_epoch: trained.kept_epoch,
-            range_method: delivery.range_method,
-            flips: delivery.flips,
-            models: delivery.models,
+            range_method: made.range_method,
+            flips: made.flips,
+            models: made.models,
             history: trained.history,
             seconds: trained.seconds,
         }

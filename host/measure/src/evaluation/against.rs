@@ -117,15 +117,20 @@ fn change(one: &LabelledAnswer, point: OperatingPoint, two: &LabelledAnswer, oth
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::evaluation::tests::{card, judged};
+    use crate::evaluation::tests::{card, labelled};
 
     const BAND: OperatingPoint = OperatingPoint { threshold: 0.5, refer_from: 0.25, refer_to: 0.75 };
 
     #[test]
     fn changes_are_counted_and_listed() {
-        let one = [judged("a", false, 0.25), judged("b", false, 0.5), judged("c", true, 1.0), judged("d", true, 0.5)];
-        let two =
-            [judged("a", false, 0.125), judged("b", false, 0.375), judged("c", true, 1.0), judged("d", true, 0.25)];
+        let one =
+            [labelled("a", false, 0.25), labelled("b", false, 0.5), labelled("c", true, 1.0), labelled("d", true, 0.5)];
+        let two = [
+            labelled("a", false, 0.125),
+            labelled("b", false, 0.375),
+            labelled("c", true, 1.0),
+            labelled("d", true, 0.25),
+        ];
         let mut other = ModelCard { name: "other".to_owned(), ..card(BAND) };
         other.behaviour.int8 = false;
         let against = Against::of(&one, &card(BAND), &two, &other, "digest".to_owned());
@@ -147,7 +152,7 @@ mod tests {
         let list = |shift: f32| -> Vec<LabelledAnswer> {
             (0..100)
                 .map(|i| {
-                    judged(
+                    labelled(
                         &format!("p{i}"),
                         i % 2 == 0,
                         ((i * 37 % 100) as f32 / 200.0)
@@ -174,9 +179,9 @@ mod tests {
         let none = Against::of(&[], &card(BAND), &[], &card(BAND), String::new());
         assert_eq!((none.largest_change, none.mean_change, none.auroc), (0.0, 0.0, None));
         let nan = Against::of(
-            &[judged("a", true, f32::NAN)],
+            &[labelled("a", true, f32::NAN)],
             &card(BAND),
-            &[judged("a", true, 1.0)],
+            &[labelled("a", true, 1.0)],
             &card(BAND),
             String::new(),
         );

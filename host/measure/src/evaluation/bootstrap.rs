@@ -167,7 +167,7 @@ impl Patients {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::evaluation::tests::judged;
+    use crate::evaluation::tests::labelled;
 
     #[test]
     fn percentiles_are_interpolated() {
@@ -193,7 +193,7 @@ mod tests {
             ("e", true),
         ];
         let images: Vec<LabelledAnswer> =
-            names.iter().map(|(patient, positive)| judged(patient, *positive, 0.5)).collect();
+            names.iter().map(|(patient, positive)| labelled(patient, *positive, 0.5)).collect();
         let patients = Patients::of(&images);
         assert_eq!(patients.count(), 5);
         let drawn = patients.resample(<[usize]>::to_vec);
@@ -211,7 +211,7 @@ mod tests {
 
     #[test]
     fn resamples_do_not_depend_on_the_number_of_threads() {
-        let images: Vec<LabelledAnswer> = (0..20).map(|i| judged(&format!("p{}", i / 2), i % 4 < 2, 0.5)).collect();
+        let images: Vec<LabelledAnswer> = (0..20).map(|i| labelled(&format!("p{}", i / 2), i % 4 < 2, 0.5)).collect();
         let run = |threads| {
             let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
             pool.install(|| Patients::of(&images).resample(<[usize]>::to_vec))
@@ -221,7 +221,8 @@ mod tests {
 
     #[test]
     fn a_single_patient_has_no_interval() {
-        let images = [judged("a", true, 0.9), judged("a", true, 0.1), judged("b", false, 0.1), judged("c", false, 0.2)];
+        let images =
+            [labelled("a", true, 0.9), labelled("a", true, 0.1), labelled("b", false, 0.1), labelled("c", false, 0.2)];
         assert!(Patients::of(&images).resample(|_| ()).is_empty());
         let none = std::iter::empty::<Option<Value>>();
         let share = Estimate::of(Value::share(1, 2), none.clone()).unwrap();

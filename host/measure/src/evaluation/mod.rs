@@ -84,7 +84,7 @@ pub(crate) fn ranked(judged: &[LabelledAnswer]) -> Ranked {
 }
 
 /// What a model said of the radiographs named; `scored` has their order.
-pub fn judged(data: &Dataset, indices: &[usize], scored: &[Scored]) -> Vec<LabelledAnswer> {
+pub fn labelled_answers(data: &Dataset, indices: &[usize], scored: &[Scored]) -> Vec<LabelledAnswer> {
     let one = |(&index, scored): (&usize, &Scored)| LabelledAnswer::of(&data.samples[index], scored.probability);
     indices.iter().zip(scored).map(one).collect()
 }
@@ -110,7 +110,7 @@ pub(crate) mod tests {
     use super::*;
 
     /// A radiograph of a patient and what was said of it.
-    pub(crate) fn judged(patient: &str, positive: bool, probability: f32) -> LabelledAnswer {
+    pub(crate) fn labelled(patient: &str, positive: bool, probability: f32) -> LabelledAnswer {
         LabelledAnswer {
             name: format!("{patient}.png"),
             label: if positive { Label::Pneumonia } else { Label::Normal },

@@ -63,12 +63,12 @@ impl Paired<Option<Value>> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::evaluation::{Interval, tests::judged};
+    use crate::evaluation::{Interval, tests::labelled};
 
     #[test]
     fn interval_of_a_difference_that_one_patient_makes() {
         // Only the image of patient 0 is decided differently; he is missing from about (1 − 1/20)^20 = 36 % of the draws.
-        let others: Vec<LabelledAnswer> = (0..20).map(|i| judged(&format!("p{i}"), true, 0.9)).collect();
+        let others: Vec<LabelledAnswer> = (0..20).map(|i| labelled(&format!("p{i}"), true, 0.9)).collect();
         let mut ones = others.clone();
         ones[0].probability = 0.1;
         let paired = Paired::of((&ones, OperatingPoint::HALF), (&others, OperatingPoint::HALF));

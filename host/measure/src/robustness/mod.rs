@@ -14,6 +14,6 @@ mod table;
 
 pub use change::{CATALOGUE, Change, ChangeError, Kind, chosen};
 pub use originals::{Agreement, Disagreement};
-pub use run::{Answer, Answers, Measurement, RobustnessError};
+pub use run::{Answers, Measurement, ModelAnswer, RobustnessError};
 pub use summary::{RobustnessFigures, Summary};
 pub use table::{Difference, MeanProbability, RobustnessRow, Style, layout, rows, table};

@@ -11,7 +11,7 @@ use rayon::prelude::*;
 use serde::Serialize;
 use shared::verdict::Verdict;
 
-use super::run::{Answer, RobustnessError, judged, read};
+use super::run::{ModelAnswer, RobustnessError, ask_models, read};
 
 /// How far the answers on files of two sizes agree.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -51,13 +51,16 @@ impl Agreement {
         stop: &AtomicBool,
     ) -> Result<Vec<Self>, RobustnessError> {
         let (pairs, unpaired) = pairs(originals, copies);
-        let answers: Vec<[Vec<Answer>; 2]> = pairs
+        let answers: Vec<[Vec<ModelAnswer>; 2]> = pairs
             .par_iter()
             .map(|(original, copy)| {
                 if stop.load(Ordering::Relaxed) {
                     return Err(RobustnessError::Stopped);
                 }
-                Ok([judged(models, &read(originals, original, None)?)?, judged(models, &read(copies, copy, None)?)?])
+                Ok([
+                    ask_models(models, &read(originals, original, None)?)?,
+                    ask_models(models, &read(copies, copy, None)?)?,
+                ])
             })
             .collect::<Result<_, RobustnessError>>()?;
         Ok(models
@@ -149,13 +152,13 @@ mod tests {
         assert_eq!(agreement.pairs, 4);
         let unpaired = ["NORMAL/synthetic-0002-normal.png", "PNEUMONIA/synthetic-0005-pneumonia.png"];
         assert_eq!(agreement.unpaired, unpaired);
-        let black = judged(&models, &Radiograph::new(black.into()).unwrap()).unwrap()[0];
+        let black = ask_models(&models, &Radiograph::new(black.into()).unwrap()).unwrap()[0];
         assert!(black.withheld, "a blank picture is refused");
         let drawn = read(&files[0], "PNEUMONIA/synthetic-0001-pneumonia.png", None).unwrap();
-        let drawn = judged(&models, &drawn).unwrap()[0];
+        let drawn = ask_models(&models, &drawn).unwrap()[0];
         assert!(agreement.largest_difference >= (black.probability - drawn.probability).abs());
         let point = models[0].card().behaviour.point;
-        let reported = |answer: Answer| (!answer.withheld).then(|| point.verdict(answer.probability));
+        let reported = |answer: ModelAnswer| (!answer.withheld).then(|| point.verdict(answer.probability));
         let differs = |d: &&Disagreement| d.name.ends_with("0001-pneumonia.png");
         match agreement.differing.iter().find(differs) {
             Some(found) => assert_eq!((found.copy.1, found.original.1), (None, reported(drawn))),
@@ -165,11 +168,11 @@ mod tests {
             .into_iter()
             .chain(["PNEUMONIA/synthetic-0003-pneumonia", "NORMAL/synthetic-0004-normal"]);
         let ask = |files: &Files, name: &str| {
-            judged(&models, &read(files, &format!("{name}.png"), None).unwrap()).unwrap()[0]
+            ask_models(&models, &read(files, &format!("{name}.png"), None).unwrap()).unwrap()[0]
         };
-        let asked: Vec<[Answer; 2]> = names.map(|name| [ask(&files[0], name), ask(&files[1], name)]).collect();
+        let asked: Vec<[ModelAnswer; 2]> = names.map(|name| [ask(&files[0], name), ask(&files[1], name)]).collect();
         let verdicts = asked.iter().filter(|pair| reported(pair[0]) == reported(pair[1])).count();
-        let decided = |answer: Answer| point.positive(answer.probability);
+        let decided = |answer: ModelAnswer| point.positive(answer.probability);
         let decisions = asked.iter().filter(|pair| decided(pair[0]) == decided(pair[1])).count();
         assert_eq!((agreement.verdicts, agreement.decisions), (verdicts, decisions));
     }

@@ -21,7 +21,7 @@ use super::change::{Change, ChangeError, grey};
 
 /// What a model says of one radiograph.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Answer {
+pub struct ModelAnswer {
     /// Probability of pneumonia.
     pub probability: f32,
     /// True if the box would refuse the picture instead of telling that.
@@ -32,9 +32,9 @@ pub struct Answer {
 #[derive(Clone, Debug, PartialEq)]
 pub struct Answers {
     /// As it is.
-    pub base: Vec<Answer>,
+    pub base: Vec<ModelAnswer>,
     /// After each change, or why it cannot be judged at all.
-    pub changed: Vec<Result<Vec<Answer>, Refusal>>,
+    pub changed: Vec<Result<Vec<ModelAnswer>, Refusal>>,
 }
 
 /// Why the answers are not there.
@@ -118,7 +118,12 @@ impl Measurement<'_> {
             .collect()
     }
 
-    fn judge(&self, change: &str, radiograph: &Radiograph, sample: &Sample) -> Result<Vec<Answer>, RobustnessError> {
+    fn judge(
+        &self,
+        change: &str,
+        radiograph: &Radiograph,
+        sample: &Sample,
+    ) -> Result<Vec<ModelAnswer>, RobustnessError> {
         if let Some(folder) = self.keep {
             let folder = folder.join(&sample.name);
             let path = folder.join(format!("{change}.png"));
@@ -126,7 +131,7 @@ impl Measurement<'_> {
             made.and_then(|()| radiograph.image().save_with_format(&path, ImageFormat::Png))
                 .map_err(|source| RobustnessError::Write { path, source })?;
         }
-        Ok(judged(self.models, radiograph)?)
+        Ok(ask_models(self.models, radiograph)?)
     }
 }
 
@@ -141,7 +146,7 @@ pub(super) fn read(files: &Files, name: &str, digest: Option<Digest>) -> Result<
 }
 
 /// What each model says of a radiograph. It is prepared once for models with the same input.
-pub(super) fn judged(models: &[Model], radiograph: &Radiograph) -> Result<Vec<Answer>, ModelError> {
+pub(super) fn ask_models(models: &[Model], radiograph: &Radiograph) -> Result<Vec<ModelAnswer>, ModelError> {
     let picture = radiograph.picture();
     let mut prepared: Vec<Prepared<'_>> = Vec::new();
     models
@@ -153,7 +158,7 @@ pub(super) fn judged(models: &[Model], radiograph: &Radiograph) -> Result<Vec<An
                 prepared.len() - 1
             });
             let Judgement { examination, verdict } = model.judge(&prepared[index].admit_any(card))?;
-            Ok(Answer { probability: examination.score.probability, withheld: verdict.is_err() })
+            Ok(ModelAnswer { probability: examination.score.probability, withheld: verdict.is_err() })
         })
         .collect()
 }

@@ -12,7 +12,7 @@ use super::*;
 const BAND: OperatingPoint = OperatingPoint { threshold: 0.5, refer_from: 0.3, refer_to: 0.7 };
 
 /// A radiograph of a patient and what was said of it.
-fn judged(patient: &str, positive: bool, probability: f32) -> LabelledAnswer {
+fn labelled(patient: &str, positive: bool, probability: f32) -> LabelledAnswer {
     LabelledAnswer {
         name: format!("{patient}.png"),
         label: if positive { Label::Pneumonia } else { Label::Normal },
@@ -39,7 +39,7 @@ const EVIL: &str = "<script>\"&'";
 fn evaluation(synthetic: bool) -> Evaluation {
     let mut images: Vec<LabelledAnswer> = (0..80)
         .map(|i| {
-            judged(
+            labelled(
                 &format!("{EVIL}{}", i / 2),
                 i % 4 < 2,
                 (i * 29 % 80) as f32 / 100.0 + if i % 4 < 2 { 0.2 } else { 0.0 },
@@ -132,8 +132,8 @@ fn pages_of_little_are_whole() {
     let point = card(BAND);
     for images in [
         vec![],
-        vec![judged("a", true, 0.9)],
-        vec![judged("a", false, f32::NAN), judged("b", true, 0.4), judged("c", true, f32::INFINITY)],
+        vec![labelled("a", true, 0.9)],
+        vec![labelled("a", false, f32::NAN), labelled("b", true, 0.4), labelled("c", true, f32::INFINITY)],
     ] {
         let evaluation = Evaluation::of(Subject::of(&point, Digest::default()), &point, images, None);
         assert_well_formed(&page(&evaluation));

@@ -6,7 +6,7 @@ use base::files;
 use data::{PartCount, split::SplitKind};
 use learn::training::{EpochMetrics, Recipe};
 use measure::{calibration::RIGHT_OUTSIDE_BAND, figures::Figures, statistics::Proportion};
-use produce::delivery::ModelResult;
+use produce::models::ModelResult;
 use serde::Serialize;
 
 use crate::{

@@ -2,13 +2,17 @@ use proptest::prelude::*;
 use shared::verdict::OperatingPoints;
 
 use super::*;
-use crate::evaluation::tests::judged;
+use crate::evaluation::tests::labelled;
 
 /// Patients of two radiographs each, which overlap: scores go up with the number, the truth is that of `positive`.
 fn images(patients: usize, positive: impl Fn(usize) -> bool) -> Vec<LabelledAnswer> {
     (0..2 * patients)
         .map(|i| {
-            judged(&format!("p{:03}", i / 2), positive(i / 2), (i * 7 % (2 * patients)) as f32 / (2 * patients) as f32)
+            labelled(
+                &format!("p{:03}", i / 2),
+                positive(i / 2),
+                (i * 7 % (2 * patients)) as f32 / (2 * patients) as f32,
+            )
         })
         .collect()
 }
@@ -16,12 +20,12 @@ fn images(patients: usize, positive: impl Fn(usize) -> bool) -> Vec<LabelledAnsw
 #[test]
 fn figures_of_a_small_set() {
     let list = [
-        judged("a", false, 0.1),
-        judged("a", false, 0.3),
-        judged("b", false, 0.6),
-        judged("c", true, 0.95),
-        judged("d", true, 0.4),
-        judged("d", true, 0.8),
+        labelled("a", false, 0.1),
+        labelled("a", false, 0.3),
+        labelled("b", false, 0.6),
+        labelled("c", true, 0.95),
+        labelled("d", true, 0.4),
+        labelled("d", true, 0.8),
     ];
     let point = OperatingPoint { threshold: 0.5, refer_from: 0.2, refer_to: 0.7 };
     let measurement = Measurement::of(&list, point, None);
@@ -43,7 +47,7 @@ fn figures_of_a_small_set() {
 fn intervals_are_those_of_a_plain_bootstrap() {
     // Every patient has one radiograph: the share of right ones among n has the binomial interval.
     let list: Vec<LabelledAnswer> = (0..200)
-        .map(|i| judged(&format!("p{i}"), i % 2 == 0, if i % 10 < 8 { (i % 2) as f32 } else { 1.0 - (i % 2) as f32 }))
+        .map(|i| labelled(&format!("p{i}"), i % 2 == 0, if i % 10 < 8 { (i % 2) as f32 } else { 1.0 - (i % 2) as f32 }))
         .collect();
     let accuracy = Measurement::of(&list, OperatingPoint::HALF, None).estimates.accuracy.unwrap();
     assert_eq!(accuracy.value, 0.2);
@@ -97,7 +101,8 @@ fn groups_are_measured_apart() {
 
 #[test]
 fn what_is_no_probability_counts_as_wrong_and_certain() {
-    let list = [judged("a", false, f32::NAN), judged("b", false, 0.1), judged("c", true, 2.0), judged("d", true, 0.9)];
+    let list =
+        [labelled("a", false, f32::NAN), labelled("b", false, 0.1), labelled("c", true, 2.0), labelled("d", true, 0.9)];
     let measurement = Measurement::of(&list, OperatingPoint::HALF, None);
     assert_eq!(measurement.counts.unanswered, 2);
     let value = |estimate: Option<Estimate>| estimate.unwrap().value;
@@ -109,7 +114,7 @@ fn what_is_no_probability_counts_as_wrong_and_certain() {
 
 #[test]
 fn empty_and_single_classes_are_no_error() {
-    for list in [vec![], vec![judged("a", true, 0.7)], images(5, |_| true), images(5, |_| false)] {
+    for list in [vec![], vec![labelled("a", true, 0.7)], images(5, |_| true), images(5, |_| false)] {
         let measurement = Measurement::of(&list, OperatingPoint::HALF, None);
         assert_eq!(measurement.estimates.accuracy.is_some(), !list.is_empty());
         assert_eq!((measurement.estimates.auroc, measurement.roc.points.len()), (None, 0));
@@ -147,7 +152,7 @@ proptest! {
     #[test]
     fn intervals_hold_their_values(list in proptest::collection::vec((0_usize..8, any::<bool>(), 0_u8..=10), 0..30)) {
         let list: Vec<LabelledAnswer> =
-            list.iter().map(|(p, b, s)| judged(&format!("p{p}"), *b, f32::from(*s) / 10.0)).collect();
+            list.iter().map(|(p, b, s)| labelled(&format!("p{p}"), *b, f32::from(*s) / 10.0)).collect();
         let Estimates { accuracy, auroc, calibration_error, average_precision, .. } =
             Measurement::of(&list, OperatingPoint::HALF, None).estimates;
         for estimate in [accuracy, auroc, calibration_error, average_precision].into_iter().flatten() {

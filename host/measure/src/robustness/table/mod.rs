@@ -7,7 +7,7 @@ use shared::verdict::{OperatingPoint, Verdict};
 
 use super::{
     change::{Change, Kind},
-    run::{Answer, Answers},
+    run::{Answers, ModelAnswer},
 };
 use crate::{
     evaluation::{Estimate, Interval, LabelledAnswer, Paired, ranked},
@@ -129,7 +129,7 @@ struct ReportedAnswer {
 }
 
 impl ReportedAnswer {
-    fn of(sample: &Sample, answer: Answer) -> Self {
+    fn of(sample: &Sample, answer: ModelAnswer) -> Self {
         Self { judged: LabelledAnswer::of(sample, answer.probability), withheld: answer.withheld }
     }
 

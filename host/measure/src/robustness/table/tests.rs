@@ -12,13 +12,13 @@ fn example() -> Vec<RobustnessRow> {
     let changes = chosen(&["png".to_owned(), "mirrored".to_owned()]).unwrap();
     let base = [0.125, 0.375, 0.625, 1.0];
     let mirrored = [Ok(0.125), Ok(0.625), Ok(0.375), Err(Refusal::TooSmall)];
-    let answer = |probability| vec![Answer { probability, withheld: false }];
+    let answer = |probability| vec![ModelAnswer { probability, withheld: false }];
     let mut answers: Vec<Answers> = base
         .into_iter()
         .zip(mirrored)
         .map(|(base, mirrored)| Answers { base: answer(base), changed: vec![Ok(answer(base)), mirrored.map(answer)] })
         .collect();
-    answers[1].changed[0] = Ok(vec![Answer { probability: 0.375, withheld: true }]);
+    answers[1].changed[0] = Ok(vec![ModelAnswer { probability: 0.375, withheld: true }]);
     let sample = |(patient, label): (&str, Label)| Sample {
         name: format!("{patient}.png"),
         label,

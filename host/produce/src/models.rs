@@ -52,7 +52,7 @@ pub struct ModelResult {
 
 /// Models and what they are worth.
 #[derive(Clone, Debug)]
-pub struct Delivery {
+pub struct MadeModels {
     /// The models, float32 first, measured on the test part.
     pub models: Vec<ModelResult>,
     /// Test images on which they decide differently.
@@ -63,7 +63,7 @@ pub struct Delivery {
 
 /// Models that cannot be made.
 #[derive(Debug, thiserror::Error)]
-pub enum DeliveryError {
+pub enum MakeError {
     /// a file cannot be written
     #[error("the models cannot be written ({0}): free some space or name another folder with `--out`")]
     Write(#[from] io::Error),
@@ -89,7 +89,7 @@ pub fn make_models(
     data: &Dataset,
     split: &Split,
     folder: &Path,
-) -> Result<Delivery, DeliveryError> {
+) -> Result<MadeModels, MakeError> {
     let learnt: Vec<&[u8]> = split.train.iter().map(|&i| data.samples[i].pixels.as_slice()).collect();
     let mut card = card.clone();
     card.behaviour.guard = guard::fit(&learnt, card.behaviour.contract.side, card.provenance.seed);
@@ -117,7 +117,7 @@ pub fn make_models(
         finish_model("float32", &export::to_onnx(&layers, &card)?, data, split, &place("float32"))?;
     let quantized = quantize(&float_bytes, &images, options)?;
     let (int8, _) = finish_model("int8", &quantized.bytes, data, split, &place("int8"))?;
-    Ok(Delivery {
+    Ok(MadeModels {
         flips: flips(&float.scored, &int8.scored, float.point.threshold),
         range_method: format!("{} on {} training images", quantized.method, images.len()),
         models: vec![float, int8],
@@ -125,7 +125,7 @@ pub fn make_models(
 }
 
 /// Calibrates the probabilities on these radiographs.
-fn calibrate(layers: &mut Layers, card: &ModelCard, data: &Dataset, validation: &[usize]) -> Result<(), DeliveryError> {
+fn calibrate(layers: &mut Layers, card: &ModelCard, data: &Dataset, validation: &[usize]) -> Result<(), MakeError> {
     let model = Model::from_bytes(&export::to_onnx(layers, card)?)?;
     let logit = |&i: &usize| Ok(model.classify(&data.samples[i].pixels)?.logit);
     let logits: Vec<f32> = validation.par_iter().map(logit).collect::<Result<_, ModelError>>()?;
@@ -143,7 +143,7 @@ fn finish_model(
     data: &Dataset,
     split: &Split,
     path: &Path,
-) -> Result<(ModelResult, Vec<u8>), DeliveryError> {
+) -> Result<(ModelResult, Vec<u8>), MakeError> {
     let model = Model::from_bytes(onnx)?;
     let mut card = model.card().clone();
     if let Some(guard) = &mut card.behaviour.guard {
@@ -184,7 +184,7 @@ fn finish_model(
 }
 
 /// The same model with another card.
-fn with_card(onnx: &[u8], card: &ModelCard) -> Result<Vec<u8>, DeliveryError> {
+fn with_card(onnx: &[u8], card: &ModelCard) -> Result<Vec<u8>, MakeError> {
     let mut file = engine::decode(onnx)?;
     let json = serde_json::to_string(card)?;
     for property in file.metadata_props.iter_mut().filter(|p| p.key == CARD_KEY) {
@@ -202,8 +202,8 @@ mod tests {
 
     use super::*;
 
-    /// A network that was never trained, delivered with `images` drawings.
-    fn delivered(design: &Design, images: u64, folder: &Path) -> (Dataset, Split, Delivery) {
+    /// The models of a network that was never trained, made with `images` drawings.
+    fn models_of(design: &Design, images: u64, folder: &Path) -> (Dataset, Split, MadeModels) {
         let contract = InputContract::stretched(32);
         let mut data = synthetic::dataset(images, 3, &contract).unwrap();
         // Drawings have no kinds of pneumonia: these are assigned.
@@ -221,8 +221,8 @@ mod tests {
             split: "patient".to_owned(),
             data_digest: data.digest().to_string(),
         };
-        let delivery = make_models(layers, &card, true, &data, &split, folder).unwrap();
-        (data, split, delivery)
+        let made = make_models(layers, &card, true, &data, &split, folder).unwrap();
+        (data, split, made)
     }
 
     #[test]
@@ -230,10 +230,10 @@ mod tests {
         let design =
             Design { architecture: Architecture::Baseline, channels: 1, widths: Vec::new(), batch_norm: false };
         let folder = tempfile::tempdir().unwrap();
-        let (data, split, delivery) = delivered(&design, 60, folder.path());
-        let names: Vec<_> = delivery.models.iter().map(|m| m.file.as_str()).collect();
+        let (data, split, made) = models_of(&design, 60, folder.path());
+        let names: Vec<_> = made.models.iter().map(|m| m.file.as_str()).collect();
         assert_eq!(names, ["synthetic-model-float32.onnx", "synthetic-model-int8.onnx"]);
-        for (result, int8) in delivery.models.iter().zip([false, true]) {
+        for (result, int8) in made.models.iter().zip([false, true]) {
             let model = Model::open(&folder.path().join(&result.file)).unwrap();
             assert_eq!(model.digest().to_string(), result.digest);
             assert_eq!((model.card().behaviour.int8, model.card().behaviour.point), (int8, result.point));
@@ -244,7 +244,7 @@ mod tests {
             }
         }
         let recipe = Model::open(&folder.path().join(names[1])).unwrap().card().provenance.recipe.clone();
-        assert!(recipe.contains(&delivery.models[0].digest), "{recipe}");
+        assert!(recipe.contains(&made.models[0].digest), "{recipe}");
     }
 
     #[test]
@@ -252,8 +252,8 @@ mod tests {
         let design =
             Design { architecture: Architecture::Averaged, channels: 1, widths: vec![6, 12, 24], batch_norm: true };
         let folder = tempfile::tempdir().unwrap();
-        let (data, split, delivery) = delivered(&design, 300, folder.path());
-        let [float, int8] = [0, 1].map(|n| Model::open(&folder.path().join(&delivery.models[n].file)).unwrap());
+        let (data, split, made) = models_of(&design, 300, folder.path());
+        let [float, int8] = [0, 1].map(|n| Model::open(&folder.path().join(&made.models[n].file)).unwrap());
         for model in [&float, &int8] {
             let card = model.card();
             let guard = card.behaviour.guard.as_ref().unwrap();
