@@ -1,9 +1,10 @@
 //! Decoded radiographs on disk, so that the second training of the same data starts at once.
 //!
-//! One file for each combination of files and input contract, named by the digest of both:
-//! `magic | key | one u16 for each file (0: decoded, else the code of its refusal) | pixels | SHA-256 of all before`,
-//! numbers little-endian. A file that is not exactly this is ignored and written again. The key holds the version of this
-//! program: anyone who changes decoding or preprocessing within a version changes [`MAGIC`], too.
+//! One file for each combination of file names and input contract, named by the digest of both:
+//! `magic | key | for each file its SHA-256 and a u16 (0: decoded, 65535: not read, else the code of its refusal) | pixels |
+//! SHA-256 of all before`, numbers little-endian. A file that is not exactly this is ignored and written again. What it
+//! says of a file counts as long as the file has that digest. The key holds the version of this program: anyone who changes
+//! decoding or preprocessing within a version changes [`MAGIC`], too.
 
 use std::{
     fs, io,
@@ -15,20 +16,24 @@ use shared::{
     verdict::{Digest, Refusal},
 };
 
-const MAGIC: &[u8; 8] = b"pumua\0c1";
+use super::load::Read;
 
-/// What decoding made of one file: the model's input or a refusal.
-pub(super) type Decoded = Result<Vec<u8>, Refusal>;
+const MAGIC: &[u8; 8] = b"pumua\0c2";
 
-/// The name under which the decoded forms of `files` (name and digest) are kept.
-pub(super) fn key<'a>(contract: &InputContract, files: impl Iterator<Item = (&'a str, Digest)>) -> Digest {
+/// Code of a file that could not be read: it may be readable the next time.
+const NOT_READ: u16 = u16::MAX;
+
+/// Digest and code of a file.
+const ENTRY: usize = 34;
+
+/// The name under which the decoded forms of files of these names are kept.
+pub(super) fn key<'a>(contract: &InputContract, names: impl Iterator<Item = &'a str>) -> Digest {
     let mut text = MAGIC.to_vec();
     text.extend_from_slice(env!("CARGO_PKG_VERSION").as_bytes());
     text.extend_from_slice(format!("{contract:?}").as_bytes());
-    for (name, digest) in files {
+    for name in names {
         text.push(0);
         text.extend_from_slice(name.as_bytes());
-        text.extend_from_slice(&digest.0);
     }
     Digest::of(&text)
 }
@@ -41,38 +46,70 @@ pub(super) fn folder() -> Option<PathBuf> {
         .or_else(|| variable("HOME").map(|p| p.join(".cache/pumua")))
 }
 
-/// Reads `count` decoded files of `length` bytes each. `None` if they are not there or not whole.
-pub(super) fn load(folder: &Path, key: Digest, count: usize, length: usize) -> Option<Vec<Decoded>> {
-    let bytes = fs::read(path(folder, key)).ok()?;
-    let (content, checksum) = bytes.split_last_chunk::<32>()?;
-    if Digest::of(content).0 != *checksum {
-        return None;
-    }
-    let content = content.strip_prefix(MAGIC)?.strip_prefix(&key.0)?;
-    let (codes, mut pixels) = content.split_at_checked(2 * count)?;
-    let mut decoded = Vec::with_capacity(count);
-    for code in codes.as_chunks::<2>().0 {
-        decoded.push(match u16::from_le_bytes(*code) {
-            0 => {
-                let (image, rest) = pixels.split_at_checked(length)?;
-                pixels = rest;
-                Ok(image.to_vec())
-            }
-            code => Err(Refusal::ALL.iter().copied().find(|r| r.code() == code)?),
-        });
-    }
-    pixels.is_empty().then_some(decoded)
+/// What was kept the last time.
+pub(super) struct Cached {
+    bytes: Vec<u8>,
+    /// Of each file its digest and where in `bytes` its input begins, or its refusal; `None` of those that were not read.
+    files: Vec<Option<(Digest, Result<usize, Refusal>)>>,
+    length: usize,
 }
 
-/// Writes decoded files; a reader sees the whole file or none.
-pub(super) fn store(folder: &Path, key: Digest, decoded: &[&Decoded]) -> io::Result<()> {
+impl Cached {
+    /// Reads the forms of `count` files, of `length` bytes each. `None` if they are not there or not whole.
+    pub(super) fn load(folder: &Path, key: Digest, count: usize, length: usize) -> Option<Self> {
+        let bytes = fs::read(path(folder, key)).ok()?;
+        let (content, checksum) = bytes.split_last_chunk::<32>()?;
+        if Digest::of(content).0 != *checksum {
+            return None;
+        }
+        let rest = content.strip_prefix(MAGIC)?.strip_prefix(&key.0)?;
+        let (entries, pixels) = rest.split_at_checked(ENTRY.checked_mul(count)?)?;
+        let mut start = content.len() - pixels.len();
+        let mut files = Vec::with_capacity(count);
+        for entry in entries.as_chunks::<ENTRY>().0 {
+            let (digest, code) = (Digest(*entry.first_chunk()?), u16::from_le_bytes(*entry.last_chunk()?));
+            files.push(match code {
+                NOT_READ => None,
+                0 => {
+                    start += length;
+                    Some((digest, Ok(start - length)))
+                }
+                code => Some((digest, Err(Refusal::ALL.iter().copied().find(|r| r.code() == code)?))),
+            });
+        }
+        (start == content.len()).then_some(Self { bytes, files, length })
+    }
+
+    /// The input of file `index`, or its refusal, if it is the file that it was.
+    pub(super) fn get(&self, index: usize, digest: Digest) -> Option<Result<&[u8], Refusal>> {
+        let (kept, decoded) = self.files[index].as_ref()?;
+        (*kept == digest).then(|| decoded.map(|start| &self.bytes[start..][..self.length]))
+    }
+}
+
+/// Writes what was made of files, `None` of those that could not be read; `pixels` have the room of an input for each of
+/// them. A reader sees the whole file or none.
+pub(super) fn store<'a>(
+    folder: &Path,
+    key: Digest,
+    files: impl ExactSizeIterator<Item = Option<&'a Read>> + Clone,
+    pixels: &[u8],
+) -> io::Result<()> {
+    let length = pixels.len() / files.len().max(1);
     let mut bytes = MAGIC.to_vec();
     bytes.extend_from_slice(&key.0);
-    for d in decoded {
-        bytes.extend_from_slice(&d.as_ref().err().map_or(0, |r| r.code()).to_le_bytes());
+    for file in files.clone() {
+        let (digest, code) = match file {
+            Some(Read { digest, decoded }) => (*digest, decoded.err().map_or(0, |refusal| refusal.code())),
+            None => (Digest::default(), NOT_READ),
+        };
+        bytes.extend_from_slice(&digest.0);
+        bytes.extend_from_slice(&code.to_le_bytes());
     }
-    for image in decoded.iter().filter_map(|d| d.as_ref().ok()) {
-        bytes.extend_from_slice(image);
+    for (_, input) in
+        files.zip(pixels.chunks_exact(length.max(1))).filter(|(file, _)| file.is_some_and(|f| f.decoded.is_ok()))
+    {
+        bytes.extend_from_slice(input);
     }
     let checksum = Digest::of(&bytes);
     bytes.extend_from_slice(&checksum.0);
@@ -92,19 +129,28 @@ mod tests {
     fn only_what_was_stored_is_loaded() {
         let folder = tempfile::tempdir().unwrap();
         let key = Digest::of(b"key");
-        let decoded = vec![Ok(vec![1; 9]), Err(Refusal::Corrupt), Ok(vec![2; 9])];
-        assert_eq!(load(folder.path(), key, 3, 9), None);
-        store(folder.path(), key, &decoded.iter().collect::<Vec<_>>()).unwrap();
-        assert_eq!(load(folder.path(), key, 3, 9), Some(decoded));
-        assert_eq!(load(folder.path(), key, 2, 9), None, "another number of files");
-        assert_eq!(load(folder.path(), key, 3, 8), None, "another size");
+        let digests = [b"a", b"b", b"c"].map(|text| Digest::of(text));
+        let read = |digest, decoded| Some(Read { digest, decoded });
+        let files = [read(digests[0], Ok(())), read(digests[1], Err(Refusal::Corrupt)), None, read(digests[2], Ok(()))];
+        let pixels = [[1; 9], [0; 9], [0; 9], [2; 9]].concat();
+        let load = |count, length| Cached::load(folder.path(), key, count, length);
+        assert!(load(4, 9).is_none());
+        store(folder.path(), key, files.iter().map(Option::as_ref), &pixels).unwrap();
+        let cached = load(4, 9).unwrap();
+        assert_eq!(cached.get(0, digests[0]), Some(Ok(&[1; 9][..])));
+        assert_eq!(cached.get(1, digests[1]), Some(Err(Refusal::Corrupt)));
+        assert_eq!(cached.get(2, Digest::default()), None, "not read");
+        assert_eq!(cached.get(3, digests[2]), Some(Ok(&[2; 9][..])));
+        assert_eq!(cached.get(3, digests[0]), None, "another file now");
+        assert!(load(3, 9).is_none(), "another number of files");
+        assert!(load(4, 8).is_none(), "another size");
 
         let file = path(folder.path(), key);
         let mut bytes = fs::read(&file).unwrap();
         bytes[50] ^= 1;
         fs::write(&file, &bytes).unwrap();
-        assert_eq!(load(folder.path(), key, 3, 9), None, "a changed file");
+        assert!(load(4, 9).is_none(), "a changed file");
         fs::write(&file, &bytes[..40]).unwrap();
-        assert_eq!(load(folder.path(), key, 3, 9), None, "a truncated file");
+        assert!(load(4, 9).is_none(), "a truncated file");
     }
 }

@@ -4,11 +4,11 @@ use std::{collections::BTreeMap, path::Path};
 
 use super::{
     DataError, Label, SkipReason,
-    load::labelled,
+    load::{Labelled, labelled},
     source::{Entry, Source},
 };
 
-/// Labelled files under the names that they have in a [`super::Dataset`].
+/// Labelled files under the names that they have in a [`super::Catalogue`].
 pub struct Files {
     source: Source,
     entries: BTreeMap<String, (Entry, Label)>,
@@ -18,8 +18,10 @@ impl Files {
     /// Finds the labelled files below a folder or in a ZIP archive; none is read yet.
     pub fn open(path: &Path) -> Result<Self, DataError> {
         let source = Source::open(path)?;
-        let entries: BTreeMap<_, _> =
-            labelled(source.entries()?).into_iter().map(|(entry, place, name)| (name, (entry, place.label))).collect();
+        let entries: BTreeMap<_, _> = labelled(source.entries()?)
+            .into_iter()
+            .map(|Labelled { entry, place, name }| (name, (entry, place.label)))
+            .collect();
         if entries.is_empty() {
             return Err(DataError::NoImages(path.to_owned()));
         }
@@ -46,7 +48,7 @@ mod tests {
     use crate::synthetic;
 
     #[test]
-    fn files_have_the_names_of_the_dataset() {
+    fn files_have_the_names_of_the_catalogue() {
         let folder = tempfile::tempdir().unwrap();
         synthetic::write(&folder.path().join("train"), 4, 1).unwrap();
         let files = Files::open(folder.path()).unwrap();

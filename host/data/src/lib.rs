@@ -13,8 +13,12 @@ pub mod synthetic;
 use std::{fmt, path::PathBuf};
 
 pub use files::Files;
+pub use load::load;
 use serde::{Deserialize, Serialize};
-use shared::verdict::{Digest, Refusal};
+use shared::{
+    contract::InputContract,
+    verdict::{Digest, Refusal},
+};
 
 /// The truth about a radiograph.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
@@ -95,10 +99,10 @@ impl fmt::Display for Part {
     }
 }
 
-/// A labelled radiograph, ready for the model.
+/// A labelled radiograph: what is known of it beside its pixels.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Sample {
-    /// Path below the data folder, with `/`; unique in a dataset.
+    /// Path below the data folder, with `/`; unique in a catalogue.
     pub name: String,
     /// The truth.
     pub label: Label,
@@ -110,8 +114,6 @@ pub struct Sample {
     pub official: Option<Part>,
     /// SHA-256 of the file.
     pub digest: Digest,
-    /// The model's input, `side * side` bytes in rows.
-    pub pixels: Vec<u8>,
 }
 
 /// A file that was left out.
@@ -140,15 +142,65 @@ pub enum SkipReason {
     Contradicts(String),
 }
 
-/// Labelled radiographs and what was left out on the way.
+/// Which radiographs there are, and what was left out on the way.
 #[derive(Clone, Debug, Default)]
-pub struct Dataset {
+pub struct Catalogue {
     /// Sorted by name.
     pub samples: Vec<Sample>,
     /// Sorted by name.
     pub skipped: Vec<Skipped>,
     /// True if any of the radiographs was drawn by [`crate::synthetic`].
     pub synthetic: bool,
+}
+
+/// The radiographs of a catalogue as inputs of one contract.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Inputs {
+    contract: InputContract,
+    /// One input after the other, in the order of the catalogue.
+    pixels: Vec<u8>,
+}
+
+impl Inputs {
+    /// Inputs of radiographs that are made rather than read: `side * side` bytes in rows each, in the order of their
+    /// catalogue.
+    ///
+    /// # Panics
+    ///
+    /// If one of them has another size.
+    pub fn new(contract: InputContract, inputs: impl IntoIterator<Item = Vec<u8>>) -> Self {
+        let mut pixels = Vec::new();
+        for input in inputs {
+            assert_eq!(input.len(), contract.len(), "an input of another contract");
+            pixels.extend_from_slice(&input);
+        }
+        Self { contract, pixels }
+    }
+
+    /// What they were brought to.
+    pub fn contract(&self) -> &InputContract {
+        &self.contract
+    }
+
+    /// How many there are.
+    pub fn len(&self) -> usize {
+        self.pixels.len() / self.contract.len()
+    }
+
+    /// True without any.
+    pub fn is_empty(&self) -> bool {
+        self.pixels.is_empty()
+    }
+
+    /// The input of radiograph `index` of the catalogue: `side * side` bytes in rows.
+    ///
+    /// # Panics
+    ///
+    /// If the catalogue has no such radiograph.
+    pub fn of(&self, index: usize) -> &[u8] {
+        let length = self.contract.len();
+        &self.pixels[index * length..][..length]
+    }
 }
 
 /// Images of one part.
@@ -162,8 +214,8 @@ pub struct PartCount {
 
 impl PartCount {
     /// Counts the images named.
-    pub fn of(data: &Dataset, indices: &[usize]) -> Self {
-        let pneumonia = indices.iter().filter(|&&i| data.samples[i].label.positive()).count();
+    pub fn of(catalogue: &Catalogue, indices: &[usize]) -> Self {
+        let pneumonia = indices.iter().filter(|&&i| catalogue.samples[i].label.positive()).count();
         Self { normal: indices.len() - pneumonia, pneumonia }
     }
 }
@@ -212,7 +264,7 @@ pub enum DataError {
     },
 }
 
-impl Dataset {
+impl Catalogue {
     /// SHA-256 over the sorted names and the digests of the files.
     pub fn digest(&self) -> Digest {
         let mut text = Vec::new();

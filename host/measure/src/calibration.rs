@@ -1,7 +1,7 @@
 //! Calibrated probabilities, the thresholds to decide by, and the levels from which places are outlined: all are
 //! fitted on validation radiographs.
 
-use data::Dataset;
+use data::{Catalogue, Inputs};
 use engine::{Model, ModelError};
 use rayon::prelude::*;
 use shared::{
@@ -87,13 +87,18 @@ pub fn operating_points(validation: &[Scored]) -> Option<OperatingPoints> {
 /// From where on places are outlined: nine in ten normal validation radiographs shall show nothing, and half of those with
 /// pneumonia nothing strong, or more if that level would be less than 1.25 times the other. `None` where the model has no
 /// map, or a class is missing.
-pub fn outlines(model: &Model, data: &Dataset, validation: &[usize]) -> Result<Option<Outlines>, ModelError> {
+pub fn outlines(
+    model: &Model,
+    catalogue: &Catalogue,
+    inputs: &Inputs,
+    validation: &[usize],
+) -> Result<Option<Outlines>, ModelError> {
     let highest: Vec<Option<(bool, f32)>> = validation
         .par_iter()
         .map(|&i| {
-            let sample = &data.samples[i];
-            let local = model.examine(&sample.pixels)?.map.map(|map| map.local());
-            Ok(local.map(|local| (sample.label.positive(), local.into_iter().fold(f32::NEG_INFINITY, f32::max))))
+            let positive = catalogue.samples[i].label.positive();
+            let local = model.examine(inputs.of(i))?.map.map(|map| map.local());
+            Ok(local.map(|local| (positive, local.into_iter().fold(f32::NEG_INFINITY, f32::max))))
         })
         .collect::<Result<_, ModelError>>()?;
     let of = |positive: bool| highest.iter().flatten().filter(|(p, _)| *p == positive).map(|(_, h)| *h).collect();

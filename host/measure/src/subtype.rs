@@ -2,7 +2,7 @@
 //!
 //! The network itself is not changed by it. Whether the answer may be shown is another question: see [`BAR`].
 
-use data::{Dataset, Label, Subtype};
+use data::{Catalogue, Inputs, Label, Subtype};
 use engine::{Model, ModelError, Subtypes};
 use rayon::prelude::*;
 use serde::Serialize;
@@ -34,16 +34,21 @@ pub struct SubtypeFigures {
 }
 
 /// Measures on the radiographs named. `None` where the model does not distinguish the kinds.
-pub fn measure(model: &Model, data: &Dataset, indices: &[usize]) -> Result<Option<SubtypeFigures>, ModelError> {
+pub fn measure(
+    model: &Model,
+    catalogue: &Catalogue,
+    inputs: &Inputs,
+    indices: &[usize],
+) -> Result<Option<SubtypeFigures>, ModelError> {
     let Some(subtypes) = &model.card().behaviour.subtypes else { return Ok(None) };
     // The measures know two classes; here a virus is the positive one.
     let judge = |&i: &usize| -> Option<Result<LabelledAnswer, ModelError>> {
-        let sample = &data.samples[i];
+        let sample = &catalogue.samples[i];
         let label = match sample.subtype? {
             Subtype::Bacteria => Label::Normal,
             Subtype::Virus => Label::Pneumonia,
         };
-        let judged = model.examine(&sample.pixels).map(|examination| {
+        let judged = model.examine(inputs.of(i)).map(|examination| {
             let logit = subtypes.virus_logit(&examination.features).unwrap_or(f32::NAN);
             LabelledAnswer { label, subtype: None, official: None, ..LabelledAnswer::of(sample, sigmoid(logit)) }
         });
@@ -68,11 +73,12 @@ const PENALTIES: [f64; 4] = [1.0, 10.0, 100.0, 1000.0];
 /// `validation`. `None` where the model has no features or a part lacks a kind.
 pub fn fit(
     model: &Model,
-    data: &Dataset,
+    catalogue: &Catalogue,
+    inputs: &Inputs,
     train: &[usize],
     validation: &[usize],
 ) -> Result<Option<Subtypes>, ModelError> {
-    let [train, validation] = [rows(model, data, train)?, rows(model, data, validation)?];
+    let [train, validation] = [rows(model, catalogue, inputs, train)?, rows(model, catalogue, inputs, validation)?];
     let both = |rows: &[LabelledFeatures]| rows.iter().any(|row| row.virus) && rows.iter().any(|row| !row.virus);
     if !both(&train) || !both(&validation) || train[0].features.is_empty() {
         return Ok(None);
@@ -92,11 +98,16 @@ struct LabelledFeatures {
     virus: bool,
 }
 
-fn rows(model: &Model, data: &Dataset, indices: &[usize]) -> Result<Vec<LabelledFeatures>, ModelError> {
+fn rows(
+    model: &Model,
+    catalogue: &Catalogue,
+    inputs: &Inputs,
+    indices: &[usize],
+) -> Result<Vec<LabelledFeatures>, ModelError> {
     indices
         .par_iter()
-        .filter_map(|&i| Some((&data.samples[i], data.samples[i].subtype? == Subtype::Virus)))
-        .map(|(sample, virus)| Ok(LabelledFeatures { features: model.examine(&sample.pixels)?.features, virus }))
+        .filter_map(|&i| Some((inputs.of(i), catalogue.samples[i].subtype? == Subtype::Virus)))
+        .map(|(input, virus)| Ok(LabelledFeatures { features: model.examine(input)?.features, virus }))
         .collect()
 }
 

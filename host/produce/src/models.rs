@@ -4,7 +4,7 @@
 use std::{io, path::Path};
 
 use base::files;
-use data::{Dataset, split::Split};
+use data::{Catalogue, Inputs, split::Split};
 use engine::{CARD_KEY, Model, ModelCard, ModelError};
 use learn::network::Layers;
 use measure::{
@@ -86,37 +86,38 @@ pub fn make_models(
     mut layers: Layers,
     card: &ModelCard,
     calibrated: bool,
-    data: &Dataset,
+    catalogue: &Catalogue,
+    inputs: &Inputs,
     split: &Split,
     folder: &Path,
 ) -> Result<MadeModels, MakeError> {
-    let learnt: Vec<&[u8]> = split.train.iter().map(|&i| data.samples[i].pixels.as_slice()).collect();
+    let learnt: Vec<&[u8]> = split.train.iter().map(|&i| inputs.of(i)).collect();
     let mut card = card.clone();
     card.behaviour.guard = guard::fit(&learnt, card.behaviour.contract.side, card.provenance.seed);
     // The quantizer holds some of them back to measure the drift, so their order must be random.
     let mut shuffled = split.train.clone();
     shuffled.shuffle(&mut ChaCha8Rng::seed_from_u64(card.provenance.seed));
     shuffled.truncate(RANGE_IMAGES);
-    let images: Vec<&[u8]> = shuffled.iter().map(|&i| data.samples[i].pixels.as_slice()).collect();
+    let images: Vec<&[u8]> = shuffled.iter().map(|&i| inputs.of(i)).collect();
     let mut options = quantize::Options::default();
     if calibrated {
-        calibrate(&mut layers, &card, data, &split.validation)?;
+        calibrate(&mut layers, &card, catalogue, inputs, &split.validation)?;
         // The box runs the int8 file: its points are those of both, so that what differs is arithmetic alone.
         let trial = quantize(&export::to_onnx(&layers, &card)?, &images, options)?;
         // Only the card changes from here on: what was found to drift least still does.
         options.method = Some(trial.method);
         let model = Model::from_bytes(&trial.bytes)?;
-        card.behaviour.points = operating_points(&score(&model, data, &split.validation)?);
+        card.behaviour.points = operating_points(&score(&model, catalogue, inputs, &split.validation)?);
         card.behaviour.point =
             card.behaviour.points.map_or(card.behaviour.point, |points| points.of(Profile::default()));
-        card.behaviour.outlines = outlines(&model, data, &split.validation)?;
+        card.behaviour.outlines = outlines(&model, catalogue, inputs, &split.validation)?;
     }
-    let prefix = if data.synthetic { "synthetic-" } else { "" };
+    let prefix = if catalogue.synthetic { "synthetic-" } else { "" };
     let place = |kind: &str| folder.join(format!("{prefix}model-{kind}.onnx"));
     let (float, float_bytes) =
-        finish_model("float32", &export::to_onnx(&layers, &card)?, data, split, &place("float32"))?;
+        finish_model("float32", &export::to_onnx(&layers, &card)?, catalogue, inputs, split, &place("float32"))?;
     let quantized = quantize(&float_bytes, &images, options)?;
-    let (int8, _) = finish_model("int8", &quantized.bytes, data, split, &place("int8"))?;
+    let (int8, _) = finish_model("int8", &quantized.bytes, catalogue, inputs, split, &place("int8"))?;
     Ok(MadeModels {
         flips: flips(&float.scored, &int8.scored, float.point.threshold),
         range_method: format!("{} on {} training images", quantized.method, images.len()),
@@ -125,11 +126,17 @@ pub fn make_models(
 }
 
 /// Calibrates the probabilities on these radiographs.
-fn calibrate(layers: &mut Layers, card: &ModelCard, data: &Dataset, validation: &[usize]) -> Result<(), MakeError> {
+fn calibrate(
+    layers: &mut Layers,
+    card: &ModelCard,
+    catalogue: &Catalogue,
+    inputs: &Inputs,
+    validation: &[usize],
+) -> Result<(), MakeError> {
     let model = Model::from_bytes(&export::to_onnx(layers, card)?)?;
-    let logit = |&i: &usize| Ok(model.classify(&data.samples[i].pixels)?.logit);
+    let logit = |&i: &usize| Ok(model.classify(inputs.of(i))?.logit);
     let logits: Vec<f32> = validation.par_iter().map(logit).collect::<Result<_, ModelError>>()?;
-    let positive: Vec<bool> = validation.iter().map(|&i| data.samples[i].label.positive()).collect();
+    let positive: Vec<bool> = validation.iter().map(|&i| catalogue.samples[i].label.positive()).collect();
     let Calibrator { slope, intercept } = Calibrator::fit(&logits, &positive);
     layers.calibrate(slope, intercept);
     Ok(())
@@ -140,23 +147,24 @@ fn calibrate(layers: &mut Layers, card: &ModelCard, data: &Dataset, validation: 
 fn finish_model(
     name: &str,
     onnx: &[u8],
-    data: &Dataset,
+    catalogue: &Catalogue,
+    inputs: &Inputs,
     split: &Split,
     path: &Path,
 ) -> Result<(ModelResult, Vec<u8>), MakeError> {
     let model = Model::from_bytes(onnx)?;
     let mut card = model.card().clone();
     if let Some(guard) = &mut card.behaviour.guard {
-        guard.features = guard::fit_features(&model, data, &split.train)?;
+        guard.features = guard::fit_features(&model, catalogue, inputs, &split.train)?;
     }
     let threshold = card.behaviour.point.threshold;
-    let validation = score(&model, data, &split.validation)?;
+    let validation = score(&model, catalogue, inputs, &split.validation)?;
     if card.behaviour.points.is_some() {
-        card.behaviour.subtypes = subtype::fit(&model, data, &split.train, &split.validation)?;
+        card.behaviour.subtypes = subtype::fit(&model, catalogue, inputs, &split.train, &split.validation)?;
     } else {
         card.behaviour.point = refer_band(&validation, threshold, RIGHT_OUTSIDE_BAND);
     }
-    let scored = score(&model, data, &split.test)?;
+    let scored = score(&model, catalogue, inputs, &split.test)?;
     let figures = Figures::of(&scored, threshold);
     for (part, figures) in [("validation", &Figures::of(&validation, threshold)), ("test", &figures)] {
         let value = |p: Option<Proportion>| p.map(|p| p.value);
@@ -203,14 +211,14 @@ mod tests {
     use super::*;
 
     /// The models of a network that was never trained, made with `images` drawings.
-    fn models_of(design: &Design, images: u64, folder: &Path) -> (Dataset, Split, MadeModels) {
+    fn models_of(design: &Design, images: u64, folder: &Path) -> (Inputs, Split, MadeModels) {
         let contract = InputContract::stretched(32);
-        let mut data = synthetic::dataset(images, 3, &contract).unwrap();
+        let (mut catalogue, inputs) = synthetic::radiographs(images, 3, &contract).unwrap();
         // Drawings have no kinds of pneumonia: these are assigned.
         let kinds = [Subtype::Bacteria, Subtype::Virus].into_iter().cycle();
-        let ill = data.samples.iter_mut().filter(|sample| sample.label.positive());
+        let ill = catalogue.samples.iter_mut().filter(|sample| sample.label.positive());
         ill.zip(kinds).for_each(|(sample, kind)| sample.subtype = Some(kind));
-        let split = Split::new(&data, SplitKind::Patient, 3).unwrap();
+        let split = Split::new(&catalogue, SplitKind::Patient, 3).unwrap();
         let layers = Network::initialise(design, 32, 3, &learn::training::device()).unwrap().layers();
         let mut card = ModelCard::new("synthetic-test", contract);
         card.provenance = Provenance {
@@ -219,10 +227,10 @@ mod tests {
             recipe: "none".to_owned(),
             seed: 3,
             split: "patient".to_owned(),
-            data_digest: data.digest().to_string(),
+            data_digest: catalogue.digest().to_string(),
         };
-        let made = make_models(layers, &card, true, &data, &split, folder).unwrap();
-        (data, split, made)
+        let made = make_models(layers, &card, true, &catalogue, &inputs, &split, folder).unwrap();
+        (inputs, split, made)
     }
 
     #[test]
@@ -230,7 +238,7 @@ mod tests {
         let design =
             Design { architecture: Architecture::Baseline, channels: 1, widths: Vec::new(), batch_norm: false };
         let folder = tempfile::tempdir().unwrap();
-        let (data, split, made) = models_of(&design, 60, folder.path());
+        let (inputs, split, made) = models_of(&design, 60, folder.path());
         let names: Vec<_> = made.models.iter().map(|m| m.file.as_str()).collect();
         assert_eq!(names, ["synthetic-model-float32.onnx", "synthetic-model-int8.onnx"]);
         for (result, int8) in made.models.iter().zip([false, true]) {
@@ -240,7 +248,7 @@ mod tests {
             assert_eq!(model.card().behaviour.points.map(|points| points.balanced), Some(result.point));
             assert_eq!(model.card().metrics.get("test.auroc").copied(), result.figures.auroc);
             for (&i, scored) in split.test.iter().zip(&result.scored) {
-                assert_eq!(model.classify(&data.samples[i].pixels).unwrap().probability, scored.probability);
+                assert_eq!(model.classify(inputs.of(i)).unwrap().probability, scored.probability);
             }
         }
         let recipe = Model::open(&folder.path().join(names[1])).unwrap().card().provenance.recipe.clone();
@@ -252,14 +260,14 @@ mod tests {
         let design =
             Design { architecture: Architecture::Averaged, channels: 1, widths: vec![6, 12, 24], batch_norm: true };
         let folder = tempfile::tempdir().unwrap();
-        let (data, split, made) = models_of(&design, 300, folder.path());
+        let (inputs, split, made) = models_of(&design, 300, folder.path());
         let [float, int8] = [0, 1].map(|n| Model::open(&folder.path().join(&made.models[n].file)).unwrap());
         for model in [&float, &int8] {
             let card = model.card();
             let guard = card.behaviour.guard.as_ref().unwrap();
             assert_eq!(guard.images as usize, split.train.len());
             let features = guard.features.as_ref().unwrap();
-            let held = |&&i: &&usize| features.holds(&model.examine(&data.samples[i].pixels).unwrap().features);
+            let held = |&&i: &&usize| features.holds(&model.examine(inputs.of(i)).unwrap().features);
             assert!(split.train.iter().filter(held).count() * 100 >= split.train.len() * 98);
         }
         assert_eq!(float.card().behaviour.points, int8.card().behaviour.points);

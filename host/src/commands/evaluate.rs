@@ -7,7 +7,7 @@ use std::{
 
 use anyhow::ensure;
 use base::calendar::{now, utc};
-use data::{Dataset, Part, split::SplitKind};
+use data::{Catalogue, Inputs, Part, split::SplitKind};
 use engine::{Model, ModelCard};
 use measure::{
     evaluation::{Against, Estimate, Interval, LabelledAnswer, labelled_answers, score},
@@ -60,38 +60,38 @@ pub struct Options {
 pub fn run(options: Options) -> Result<Exit, Failure> {
     let model = open_model(options.model.as_deref())?;
     let card = model.card();
-    let data = Dataset::load(&options.data, &card.behaviour.contract)?;
-    for skipped in &data.skipped {
+    let (catalogue, inputs) = data::load(&options.data, &card.behaviour.contract)?;
+    for skipped in &catalogue.skipped {
         base::say!("left out: {}: {}", skipped.name, skipped.reason);
     }
-    let Subset { part, seed, indices } = options.subset.of(card, &data)?;
-    let warning = doubt(card, &data, part, seed);
+    let Subset { part, seed, indices } = options.subset.of(card, &catalogue)?;
+    let warning = doubt(card, &catalogue, part, seed);
     if let Some(warning) = &warning {
         base::say!("warning: {warning}");
     }
     if options.refusals {
         let part = part.map_or("all".into(), |(part, kind)| format!("{part} of split {kind} with seed {seed}"));
-        return refusals::report(&model, &data, &indices, &part, options.json);
+        return refusals::report(&model, &catalogue, &inputs, &indices, &part, options.json);
     }
-    let images = labelled_answers(&data, &indices, &score(&model, &data, &indices)?);
+    let images = labelled_answers(&catalogue, &indices, &score(&model, &catalogue, &inputs, &indices)?);
     let against = match &options.against {
         Some(path) => {
             let other = open_model(Some(path))?;
-            if let Some(warning) = doubt(other.card(), &data, part, seed) {
+            if let Some(warning) = doubt(other.card(), &catalogue, part, seed) {
                 base::say!("warning: {}: {warning}", other.card().name);
             }
-            let answers = answers_of_other(&other, card, &options.data, &data, &indices)?;
+            let answers = answers_of_other(&other, &options.data, &catalogue, &inputs, &indices)?;
             Some(Against::of(&images, card, &answers, other.card(), other.digest().to_string()))
         }
         None => None,
     };
     let clean = warning.is_none() && part.is_some_and(|(part, _)| part == Part::Test);
     let subject = Subject {
-        synthetic_data: data.synthetic,
+        synthetic_data: catalogue.synthetic,
         data: options.data.display().to_string(),
-        trained_on_these_data: trained_on(card, &data),
-        data_digest: data.digest().to_string(),
-        skipped: data.skipped.len(),
+        trained_on_these_data: trained_on(card, &catalogue),
+        data_digest: catalogue.digest().to_string(),
+        skipped: catalogue.skipped.len(),
         split: part.map(|(_, kind)| kind),
         part: part.map_or("all".into(), |(part, _)| part.to_string()),
         seed,
@@ -100,10 +100,10 @@ pub fn run(options: Options) -> Result<Exit, Failure> {
         ..Subject::of(card, model.digest())
     };
     let mut measured = Evaluation::of(subject, card, images, against);
-    measured.occlusion = options.occlusion.then(|| occlusion::measure(&model, &data, &indices, seed)).transpose()?;
-    measured.bacteria_or_virus = subtype::measure(&model, &data, &indices)?;
+    measured.occlusion = options.occlusion.then(|| occlusion::measure(&model, &inputs, &indices, seed)).transpose()?;
+    measured.bacteria_or_virus = subtype::measure(&model, &catalogue, &inputs, &indices)?;
     if let Some(folder) = &options.report {
-        let pixels: Vec<&[u8]> = indices.iter().map(|&i| data.samples[i].pixels.as_slice()).collect();
+        let pixels: Vec<&[u8]> = indices.iter().map(|&i| inputs.of(i)).collect();
         evaluation::write(&measured, card.behaviour.contract.side, &pixels, folder)?;
         base::say!("report: {}", folder.join("report.html").display());
     }
@@ -132,18 +132,23 @@ pub fn run(options: Options) -> Result<Exit, Failure> {
 /// What another model says of the same radiographs, which it may want at another size.
 fn answers_of_other(
     other: &Model,
-    card: &ModelCard,
     path: &Path,
-    data: &Dataset,
+    catalogue: &Catalogue,
+    inputs: &Inputs,
     indices: &[usize],
 ) -> anyhow::Result<Vec<LabelledAnswer>> {
     let contract = &other.card().behaviour.contract;
-    if *contract == card.behaviour.contract {
-        return Ok(labelled_answers(data, indices, &score(other, data, indices)?));
-    }
-    let again = Dataset::load(path, contract)?;
-    ensure!(again.digest() == data.digest(), "the data were changed while they were read: run the command again");
-    Ok(labelled_answers(&again, indices, &score(other, &again, indices)?))
+    let scored = if contract == inputs.contract() {
+        score(other, catalogue, inputs, indices)?
+    } else {
+        let (again, inputs) = data::load(path, contract)?;
+        ensure!(
+            again.digest() == catalogue.digest(),
+            "the data were changed while they were read: run the command again"
+        );
+        score(other, catalogue, &inputs, indices)?
+    };
+    Ok(labelled_answers(catalogue, indices, &scored))
 }
 
 /// The figures for people, a line each.
@@ -238,14 +243,19 @@ fn write_occlusion(out: &mut impl Write, occlusion: &Occlusion) -> io::Result<()
     writeln!(out, "  {:<40}{}", "share where the hottest weighs more", mean(Mean { value, low, high }))
 }
 
-fn trained_on(card: &ModelCard, data: &Dataset) -> bool {
-    card.provenance.data_digest == data.digest().to_string()
+fn trained_on(card: &ModelCard, catalogue: &Catalogue) -> bool {
+    card.provenance.data_digest == catalogue.digest().to_string()
 }
 
 /// Why the figures may not be what they seem: the images may be among those that the model has learnt from.
-pub(super) fn doubt(card: &ModelCard, data: &Dataset, part: Option<(Part, SplitKind)>, seed: u64) -> Option<String> {
+pub(super) fn doubt(
+    card: &ModelCard,
+    catalogue: &Catalogue,
+    part: Option<(Part, SplitKind)>,
+    seed: u64,
+) -> Option<String> {
     let as_trained = |kind| SplitKind::of_card(card) == Some(kind) && seed == card.provenance.seed;
-    match (trained_on(card, data), part) {
+    match (trained_on(card, catalogue), part) {
         (true, Some((Part::Train, _)) | None) => {
             Some("the model has learnt from images that it is measured on".to_owned())
         }
@@ -283,10 +293,10 @@ mod tests {
     #[test]
     fn doubtful_figures_are_warned_of() {
         let contract = InputContract::stretched(16);
-        let data = synthetic::dataset(2, 1, &contract).unwrap();
+        let (catalogue, _) = synthetic::radiographs(2, 1, &contract).unwrap();
         let mut card = ModelCard::new("synthetic-test", contract);
         card.provenance = Provenance {
-            data_digest: data.digest().to_string(),
+            data_digest: catalogue.digest().to_string(),
             split: "study".to_owned(),
             seed: 3,
             ..Provenance::default()
@@ -298,7 +308,7 @@ mod tests {
         };
         let kind = split_of(&card).unwrap();
         assert_eq!(kind, SplitKind::Study);
-        assert_eq!(doubt(&card, &data, Some((Part::Test, kind)), 3), None);
+        assert_eq!(doubt(&card, &catalogue, Some((Part::Test, kind)), 3), None);
         let seen = [
             (None, 3),
             (Some((Part::Train, kind)), 3),
@@ -306,17 +316,17 @@ mod tests {
             (Some((Part::Test, kind)), 4),
         ];
         for (part, seed) in seen {
-            let warning = doubt(&card, &data, part, seed);
+            let warning = doubt(&card, &catalogue, part, seed);
             assert!(warning.as_ref().is_some_and(|w| w.contains("has learnt from")), "{part:?} {warning:?}");
         }
-        let fitted = doubt(&card, &data, Some((Part::Validation, kind)), 3);
+        let fitted = doubt(&card, &catalogue, Some((Part::Validation, kind)), 3);
         assert!(fitted.as_ref().is_some_and(|w| w.contains("were fitted on")), "{fitted:?}");
         for split in ["patient", "patient-fold"] {
             let card = split_by(split);
-            assert_eq!(doubt(&card, &data, Some((Part::Test, SplitKind::Patient)), 4), None);
-            assert!(doubt(&card, &data, Some((Part::Validation, SplitKind::Patient)), 4).is_some());
+            assert_eq!(doubt(&card, &catalogue, Some((Part::Test, SplitKind::Patient)), 4), None);
+            assert!(doubt(&card, &catalogue, Some((Part::Validation, SplitKind::Patient)), 4).is_some());
         }
-        let other = synthetic::dataset(2, 2, &contract).unwrap();
+        let (other, _) = synthetic::radiographs(2, 2, &contract).unwrap();
         assert!(doubt(&card, &other, Some((Part::Test, kind)), 3).is_some_and(|w| w.contains("not the data")));
         assert!(split_of(&split_by("other")).unwrap_err().to_string().contains("--split"));
     }

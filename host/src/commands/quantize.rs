@@ -9,7 +9,7 @@ use std::{
 use anyhow::{Context, anyhow};
 use base::files::{read_up_to, write_atomically};
 use data::{
-    Dataset, Part,
+    Catalogue, Part,
     split::{Split, SplitKind},
 };
 use engine::{MAX_MODEL_BYTES, Model, ModelCard};
@@ -57,9 +57,8 @@ pub fn run(options: Options) -> Result<Exit, Failure> {
     if fs::canonicalize(&out).is_ok_and(|out| fs::canonicalize(&options.model).is_ok_and(|model| model == out)) {
         return Err(anyhow!("the int8 model would replace the float one: name another file with --out").into());
     }
-    let data = Dataset::load(&options.data, &model.card().behaviour.contract)?;
-    let mut images: Vec<&[u8]> =
-        range_images(model.card(), &data)?.into_iter().map(|i| data.samples[i].pixels.as_slice()).collect();
+    let (catalogue, inputs) = data::load(&options.data, &model.card().behaviour.contract)?;
+    let mut images: Vec<&[u8]> = range_images(model.card(), &catalogue)?.into_iter().map(|i| inputs.of(i)).collect();
     images.shuffle(&mut ChaCha8Rng::seed_from_u64(options.seed));
     images.truncate(usize::try_from(options.count).unwrap_or(usize::MAX));
     let quantized = quantize(&float, &images, quantize::Options { method: options.method })?;
@@ -76,14 +75,14 @@ pub fn run(options: Options) -> Result<Exit, Failure> {
 
 /// The radiographs that may set the ranges. Of the data that the model was trained on these are those that it learnt from,
 /// so that what it is measured on stays unseen.
-fn range_images(card: &ModelCard, data: &Dataset) -> anyhow::Result<Vec<usize>> {
-    if card.provenance.data_digest == data.digest().to_string()
+fn range_images(card: &ModelCard, catalogue: &Catalogue) -> anyhow::Result<Vec<usize>> {
+    if card.provenance.data_digest == catalogue.digest().to_string()
         && let Some(kind) = SplitKind::of_card(card)
     {
-        return Ok(Split::new(data, kind, card.provenance.seed)?.train);
+        return Ok(Split::new(catalogue, kind, card.provenance.seed)?.train);
     }
-    let learnable = |&i: &usize| matches!(data.samples[i].official, None | Some(Part::Train));
-    Ok((0..data.samples.len()).filter(learnable).collect())
+    let learnable = |&i: &usize| matches!(catalogue.samples[i].official, None | Some(Part::Train));
+    Ok((0..catalogue.samples.len()).filter(learnable).collect())
 }
 
 fn beside(model: &Path) -> PathBuf {

@@ -2,7 +2,7 @@
 
 use std::io::{self, Write};
 
-use data::Dataset;
+use data::{Catalogue, Inputs};
 use engine::Model;
 use measure::guard::{RefusalRow, measure};
 use report::{SYNTHETIC, SYNTHETIC_MODEL};
@@ -13,13 +13,14 @@ use crate::exit::{Exit, Failure};
 /// Measures and prints. `part` says in words which radiographs these are.
 pub(super) fn report(
     model: &Model,
-    data: &Dataset,
+    catalogue: &Catalogue,
+    inputs: &Inputs,
     indices: &[usize],
     part: &str,
     json: bool,
 ) -> Result<Exit, Failure> {
     let card = model.card();
-    let rows = measure(model, data, indices)?;
+    let rows = measure(model, catalogue, inputs, indices)?;
     let fitted = card.behaviour.guard.as_ref().map(|guard| guard.images);
     let features = card.behaviour.guard.as_ref().is_some_and(|guard| guard.features.is_some());
     let mut out = io::stdout().lock();
@@ -27,7 +28,7 @@ pub(super) fn report(
     if json {
         let value = json!({
             "model": card.name, "model_digest": model.digest().to_string(), "synthetic_model": card.provenance.synthetic,
-            "synthetic_data": data.synthetic, "data_digest": data.digest().to_string(), "part": part,
+            "synthetic_data": catalogue.synthetic, "data_digest": catalogue.digest().to_string(), "part": part,
             "guard_images": fitted, "guard_features": features, "radiographs": radiographs, "kinds": kinds,
         });
         writeln!(out, "{value}")?;
@@ -54,7 +55,7 @@ pub(super) fn report(
     if card.provenance.synthetic {
         writeln!(out, "{SYNTHETIC_MODEL}")?;
     }
-    if data.synthetic {
+    if catalogue.synthetic {
         writeln!(out, "{SYNTHETIC}")?;
     }
     Ok(Exit::Done)

@@ -8,7 +8,7 @@ use std::{
 
 use anyhow::anyhow;
 use base::{interrupt, progress};
-use data::{Dataset, Files, Sample};
+use data::{Catalogue, Files, Sample};
 use engine::Model;
 use measure::robustness::{
     Agreement, Answers, Change, Measurement, RobustnessError, RobustnessRow, Style, Summary, chosen, rows, table,
@@ -62,13 +62,14 @@ pub struct Options {
 pub fn run(options: Options) -> Result<Exit, Failure> {
     let changes = chosen(&options.only).exit(Exit::Usage)?;
     let models = open_models(&options.models)?;
-    let data = Dataset::load(&options.data, &models[0].card().behaviour.contract)?;
-    for skipped in &data.skipped {
+    // The inputs are made anew, of each change: this says which of the files can be judged at all.
+    let (catalogue, _) = data::load(&options.data, &models[0].card().behaviour.contract)?;
+    for skipped in &catalogue.skipped {
         base::say!("left out: {}: {}", skipped.name, skipped.reason);
     }
-    let subset = select(&options.subset, &models, &data)?;
+    let subset = select(&options.subset, &models, &catalogue)?;
     let indices = limited(&subset, options.limit);
-    let samples: Vec<&Sample> = indices.iter().map(|&i| &data.samples[i]).collect();
+    let samples: Vec<&Sample> = indices.iter().map(|&i| &catalogue.samples[i]).collect();
     let files = Files::open(&options.data)?;
     let originals = options.originals.as_deref().map(Files::open).transpose()?;
 
@@ -94,7 +95,7 @@ pub fn run(options: Options) -> Result<Exit, Failure> {
     };
     let measured = RobustnessReport {
         models: &models,
-        data: &data,
+        catalogue: &catalogue,
         subset: &subset,
         samples: &samples,
         labels,
@@ -123,10 +124,11 @@ fn open_models(paths: &[PathBuf]) -> Result<Vec<Model>, Failure> {
 }
 
 /// The radiographs that the options choose, which must be the same for all models.
-fn select(subset: &SubsetArgs, models: &[Model], data: &Dataset) -> anyhow::Result<Subset> {
-    let mut subsets = models.iter().map(|model| subset.of(model.card(), data)).collect::<anyhow::Result<Vec<_>>>()?;
+fn select(subset: &SubsetArgs, models: &[Model], catalogue: &Catalogue) -> anyhow::Result<Subset> {
+    let mut subsets =
+        models.iter().map(|model| subset.of(model.card(), catalogue)).collect::<anyhow::Result<Vec<_>>>()?;
     for (model, subset) in models.iter().zip(&subsets) {
-        if let Some(warning) = doubt(model.card(), data, subset.part, subset.seed) {
+        if let Some(warning) = doubt(model.card(), catalogue, subset.part, subset.seed) {
             base::say!("warning: {}: {warning}", model.card().name);
         }
     }
@@ -164,7 +166,7 @@ fn warn_unjudged(changes: &[&Change], answers: &[Answers]) {
 /// What is printed.
 struct RobustnessReport<'a> {
     models: &'a [Model],
-    data: &'a Dataset,
+    catalogue: &'a Catalogue,
     subset: &'a Subset,
     samples: &'a [&'a Sample],
     /// One for each model: its file, as models of different runs may have the same name in their cards; else that name.
@@ -187,8 +189,8 @@ impl RobustnessReport<'_> {
             })
         });
         json!({
-            "models": models.collect::<Vec<_>>(), "synthetic_data": self.data.synthetic,
-            "data_digest": self.data.digest().to_string(), "images": self.samples.len(), "patients": self.patients(),
+            "models": models.collect::<Vec<_>>(), "synthetic_data": self.catalogue.synthetic,
+            "data_digest": self.catalogue.digest().to_string(), "images": self.samples.len(), "patients": self.patients(),
             "split": self.subset.part.map(|(_, kind)| kind),
             "part": self.subset.part.map_or("all".into(), |(part, _)| part.to_string()),
             "seed": self.subset.seed,
@@ -219,7 +221,7 @@ impl RobustnessReport<'_> {
         if self.models.iter().any(|model| model.card().provenance.synthetic) {
             writeln!(out, "{SYNTHETIC_MODEL}")?;
         }
-        if self.data.synthetic {
+        if self.catalogue.synthetic {
             writeln!(out, "{SYNTHETIC}")?;
         }
         Ok(())

@@ -1,7 +1,7 @@
 //! `pumua study`: the experiments of the study and those that it left open, and one report of them all.
 
 use std::{
-    collections::{BTreeSet, btree_map::Entry},
+    collections::{BTreeMap, BTreeSet, btree_map::Entry},
     fs::{self, File, TryLockError},
     io::{self, Write},
     path::{Path, PathBuf},
@@ -14,11 +14,8 @@ use base::{
     files::write_atomically,
     interrupt,
 };
-use data::{Dataset, Label, Part, PartCount, synthetic};
-use learn::{
-    study::{Datasets, Display, Experiment, Plan, Record, Run, run_all},
-    training::Recipe,
-};
+use data::{Catalogue, Inputs, Label, Part, PartCount, synthetic};
+use learn::study::{Display, Experiment, Plan, Record, Run, run_all};
 use report::{
     NOT_A_DEVICE, SYNTHETIC,
     study::{self, About},
@@ -102,23 +99,26 @@ impl Source {
             .with_context(|| format!("cannot write into {}", folder.display()))
     }
 
-    /// The radiographs at each side that the runs ask for; `data` are those of `recipe`.
-    fn sets(&self, runs: &[Run<'_>], recipe: &Recipe, data: &Dataset) -> anyhow::Result<Datasets> {
-        let mut sets = Datasets::from([(recipe.side, data.clone())]);
+    /// The inputs at each side that the runs ask for; those at the side of `first` are there already.
+    fn inputs(&self, runs: &[Run<'_>], catalogue: &Catalogue, first: Inputs) -> anyhow::Result<BTreeMap<u16, Inputs>> {
+        let mut sets = BTreeMap::from([(first.contract().side, first)]);
         for Run { experiment: Experiment { recipe, .. }, .. } in runs {
             if let Entry::Vacant(place) = sets.entry(recipe.side) {
-                let set = self.load(&recipe.contract())?;
-                ensure!(set.digest() == data.digest(), "the radiographs changed while they were read: start again");
-                place.insert(set);
+                let (again, inputs) = self.load(&recipe.contract())?;
+                ensure!(
+                    again.digest() == catalogue.digest(),
+                    "the radiographs changed while they were read: start again"
+                );
+                place.insert(inputs);
             }
         }
         Ok(sets)
     }
 
-    fn load(&self, contract: &InputContract) -> anyhow::Result<Dataset> {
+    fn load(&self, contract: &InputContract) -> anyhow::Result<(Catalogue, Inputs)> {
         Ok(match &self.data {
-            Some(path) => Dataset::load(path, contract)?,
-            None => synthetic::dataset(self.images, SYNTHETIC_SEED, contract)?,
+            Some(path) => data::load(path, contract)?,
+            None => synthetic::radiographs(self.images, SYNTHETIC_SEED, contract)?,
         })
     }
 }
@@ -137,32 +137,32 @@ pub fn run(options: Options) -> Result<Exit, Failure> {
     let [first, ..] = wanted.as_slice() else { return Ok(Exit::Done) };
     let source = Source::new(&options, &out)?;
     let _lock = lock_folder(&out)?;
-    let data = source.load(&first.experiment.recipe.contract())?;
-    data.require_both_labels()?;
+    let (catalogue, inputs) = source.load(&first.experiment.recipe.contract())?;
+    catalogue.require_both_labels()?;
     source.keep(&out)?;
-    announce(&source, &data, wanted.len(), &out);
+    announce(&source, &catalogue, wanted.len(), &out);
 
-    let done = |run: &Run<'_>| run.record(&out, &data).is_some_and(|record| record.measured().is_some());
+    let done = |run: &Run<'_>| run.record(&out, &catalogue).is_some_and(|record| record.measured().is_some());
     let todo: Vec<Run<'_>> = wanted.iter().copied().filter(|run| !done(run)).collect();
-    let outdated = todo.iter().filter(|run| run.outdated(&out, &data)).count();
+    let outdated = todo.iter().filter(|run| run.outdated(&out, &catalogue)).count();
     if outdated > 0 {
         base::say!("{outdated} of them are there already, but of another recipe or other data: they are done again");
     }
-    let sets = source.sets(&todo, &first.experiment.recipe, &data)?;
+    let inputs = source.inputs(&todo, &catalogue, inputs)?;
     let stop = interrupt::listen();
-    let display = Display::new(&todo, wanted.len() - todo.len(), data.samples.len());
+    let display = Display::new(&todo, wanted.len() - todo.len(), catalogue.samples.len());
     let cores = thread::available_parallelism().map_or(1, usize::from);
-    let ended = run_all(&todo, &sets, &out, options.jobs.map_or(cores, usize::from), stop, &display);
+    let ended = run_all(&todo, &catalogue, &inputs, &out, options.jobs.map_or(cores, usize::from), stop, &display);
     display.finish();
     let stopped = interrupt::asked();
 
-    let (part, records) = found(&plan, &wanted, &out, &data);
+    let (part, records) = found(&plan, &wanted, &out, &catalogue);
     let runs: BTreeSet<(&str, u64)> = wanted
         .iter()
         .map(|run| (run.experiment.name.as_str(), run.seed))
         .chain(records.iter().map(|record| (record.experiment.as_str(), record.seed)))
         .collect();
-    study::write(&part, &records, &about(&source, &data, runs.len()), &out)?;
+    study::write(&part, &records, &about(&source, &catalogue, runs.len()), &out)?;
     ended?;
     let mut stdout = io::stdout().lock();
     if options.json {
@@ -205,14 +205,14 @@ fn wanted<'a>(chosen: &[&'a Experiment], seeds: u64) -> Vec<Run<'a>> {
 
 /// All records that the folder holds of the plan, and the part of the plan that is to be reported: what is wanted now, and
 /// what was recorded before.
-fn found(plan: &Plan, wanted: &[Run<'_>], out: &Path, data: &Dataset) -> (Plan, Vec<Record>) {
+fn found(plan: &Plan, wanted: &[Run<'_>], out: &Path, catalogue: &Catalogue) -> (Plan, Vec<Record>) {
     let mut records = Vec::new();
     for experiment in &plan.experiments {
         let seeds = fs::read_dir(Run { experiment, seed: 0 }.folder(out).with_file_name("")).into_iter().flatten();
         let mut seeds: Vec<u64> =
             seeds.filter_map(|entry| entry.ok()?.file_name().to_str()?.strip_prefix("seed-")?.parse().ok()).collect();
         seeds.sort_unstable();
-        records.extend(seeds.into_iter().filter_map(|seed| Run { experiment, seed }.record(out, data)));
+        records.extend(seeds.into_iter().filter_map(|seed| Run { experiment, seed }.record(out, catalogue)));
     }
     let shown: BTreeSet<&str> = wanted
         .iter()
@@ -230,10 +230,10 @@ fn found(plan: &Plan, wanted: &[Run<'_>], out: &Path, data: &Dataset) -> (Plan, 
     (part, records)
 }
 
-fn about(source: &Source, data: &Dataset, runs: usize) -> About {
+fn about(source: &Source, catalogue: &Catalogue, runs: usize) -> About {
     let mut notes = Vec::new();
-    let official: BTreeSet<Part> = data.samples.iter().filter_map(|sample| sample.official).collect();
-    if !data.synthetic && !official.is_empty() && !official.contains(&Part::Test) {
+    let official: BTreeSet<Part> = catalogue.samples.iter().filter_map(|sample| sample.official).collect();
+    if !catalogue.synthetic && !official.is_empty() && !official.contains(&Part::Test) {
         notes.push(
             "The publishers' test folder is not among the data. The images present were split again in the study's \
              proportions, 70/15/15."
@@ -248,9 +248,9 @@ fn about(source: &Source, data: &Dataset, runs: usize) -> About {
         },
         notes,
         runs,
-        images: PartCount { normal: data.count(Label::Normal), pneumonia: data.count(Label::Pneumonia) },
-        skipped: data.skipped.len(),
-        synthetic: data.synthetic,
+        images: PartCount { normal: catalogue.count(Label::Normal), pneumonia: catalogue.count(Label::Pneumonia) },
+        skipped: catalogue.skipped.len(),
+        synthetic: catalogue.synthetic,
         date: utc(now()),
     }
 }
@@ -340,18 +340,18 @@ fn lock_folder(folder: &Path) -> anyhow::Result<File> {
 }
 
 /// Says on stderr what is about to happen.
-fn announce(source: &Source, data: &Dataset, runs: usize, out: &Path) {
-    let (normal, pneumonia) = (data.count(Label::Normal), data.count(Label::Pneumonia));
+fn announce(source: &Source, catalogue: &Catalogue, runs: usize, out: &Path) {
+    let (normal, pneumonia) = (catalogue.count(Label::Normal), catalogue.count(Label::Pneumonia));
     match &source.data {
         Some(path) => base::say!("{}: {normal} normal, {pneumonia} pneumonia", path.display()),
         None => base::say!("{normal} + {pneumonia} synthetic radiographs; for real ones: --data DIR-or-ZIP"),
     }
-    if data.synthetic {
+    if catalogue.synthetic {
         base::say!("{SYNTHETIC}");
     }
     base::say!("{NOT_A_DEVICE}");
-    if !data.skipped.is_empty() {
-        base::say!("{} files are left out: duplicates or no radiographs", data.skipped.len());
+    if !catalogue.skipped.is_empty() {
+        base::say!("{} files are left out: duplicates or no radiographs", catalogue.skipped.len());
     }
     base::say!("{runs} runs in {}", out.display());
 }

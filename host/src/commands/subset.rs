@@ -3,7 +3,7 @@
 use anyhow::{Context, anyhow};
 use clap::ValueEnum;
 use data::{
-    Dataset, Part,
+    Catalogue, Part,
     split::{Split, SplitKind},
 };
 use engine::ModelCard;
@@ -42,13 +42,13 @@ pub(super) struct Subset {
     pub(super) part: Option<(Part, SplitKind)>,
     /// Seed of the split.
     pub(super) seed: u64,
-    /// Indices into [`Dataset::samples`].
+    /// Indices into [`Catalogue::samples`].
     pub(super) indices: Vec<usize>,
 }
 
 impl SubsetArgs {
     /// The radiographs chosen; what the options leave open is as in the training of the model.
-    pub(super) fn of(&self, card: &ModelCard, data: &Dataset) -> anyhow::Result<Subset> {
+    pub(super) fn of(&self, card: &ModelCard, catalogue: &Catalogue) -> anyhow::Result<Subset> {
         let seed = self.seed.unwrap_or(card.provenance.seed);
         let part = match self.part {
             PartArg::Train => Some(Part::Train),
@@ -63,21 +63,21 @@ impl SubsetArgs {
         let indices = match part {
             // The publishers' test folder is whole in itself: it may come without the others.
             Some((Part::Test, SplitKind::Official)) => {
-                let tested = |&i: &usize| data.samples[i].official == Some(Part::Test);
-                let indices: Vec<usize> = (0..data.samples.len()).filter(tested).collect();
+                let tested = |&i: &usize| catalogue.samples[i].official == Some(Part::Test);
+                let indices: Vec<usize> = (0..catalogue.samples.len()).filter(tested).collect();
                 if indices.is_empty() {
                     return Err(anyhow!("the data have no test/ folder: use another split, or `--part all`"));
                 }
                 indices
             }
             Some((part, kind)) => {
-                let split = Split::new(data, kind, seed);
+                let split = Split::new(catalogue, kind, seed);
                 split
                     .context("the radiographs cannot be split (`--part all` measures on all of them)")?
                     .part(part)
                     .to_vec()
             }
-            None => (0..data.samples.len()).collect(),
+            None => (0..catalogue.samples.len()).collect(),
         };
         Ok(Subset { part, seed, indices })
     }

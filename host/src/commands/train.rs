@@ -13,7 +13,7 @@ use base::{
     files, interrupt, progress,
 };
 use data::{
-    Dataset, Label, PartCount, SkipReason,
+    Catalogue, Inputs, Label, PartCount, SkipReason,
     split::{Split, SplitKind},
     synthetic,
 };
@@ -134,16 +134,16 @@ impl Config {
         Ok(config)
     }
 
-    fn dataset(&self) -> anyhow::Result<Dataset> {
+    fn radiographs(&self) -> anyhow::Result<(Catalogue, Inputs)> {
         Ok(match &self.data {
-            Some(path) => Dataset::load(path, &self.recipe.contract())?,
-            None => synthetic::dataset(self.images, self.seed, &self.recipe.contract())?,
+            Some(path) => data::load(path, &self.recipe.contract())?,
+            None => synthetic::radiographs(self.images, self.seed, &self.recipe.contract())?,
         })
     }
 
     /// What a checkpoint must agree with.
-    fn digest(&self, data: &Dataset) -> anyhow::Result<String> {
-        let text = format!("{}{}", toml::to_string(self)?, data.digest());
+    fn digest(&self, catalogue: &Catalogue) -> anyhow::Result<String> {
+        let text = format!("{}{}", toml::to_string(self)?, catalogue.digest());
         Ok(Digest::of(text.as_bytes()).to_string())
     }
 }
@@ -154,25 +154,31 @@ pub fn run(options: Options) -> Result<Exit, Failure> {
         Some(folder) => Config::load(folder)?,
         None => Config::new(&options)?,
     };
-    let data = config.dataset()?;
-    data.require_both_labels()?;
-    let split = Split::new(&data, config.recipe.split, config.seed)?;
+    let (catalogue, inputs) = config.radiographs()?;
+    catalogue.require_both_labels()?;
+    let split = Split::new(&catalogue, config.recipe.split, config.seed)?;
     let checkpoint = options.resume.as_ref().map(|folder| Checkpoint::load(&folder.join(Checkpoint::FILE)));
     let checkpoint = checkpoint.transpose()?;
     let folder = match (&options.resume, &options.out) {
         (Some(folder), _) => folder.clone(),
         (None, Some(folder)) => folder.clone(),
-        (None, None) => default_folder(&config.name, data.synthetic),
+        (None, None) => default_folder(&config.name, catalogue.synthetic),
     };
     if options.resume.is_none() {
         start_folder(&folder, &config)?;
-        split.write_csv(&data, &folder.join("split.csv")).context("the split cannot be written")?;
-        write_skipped(&data, &folder)?;
+        split.write_csv(&catalogue, &folder.join("split.csv")).context("the split cannot be written")?;
+        write_skipped(&catalogue, &folder)?;
     }
-    announce(&config, &data, &split, &folder);
+    announce(&config, &catalogue, &split, &folder);
 
-    let task =
-        Task { recipe: &config.recipe, seed: config.seed, data: &data, split: &split, config: config.digest(&data)? };
+    let task = Task {
+        recipe: &config.recipe,
+        seed: config.seed,
+        catalogue: &catalogue,
+        inputs: &inputs,
+        split: &split,
+        config: config.digest(&catalogue)?,
+    };
     let bar = progress::bar(config.recipe.steps_of(split.train.len()), "training");
     let mut talk = Talk { folder: &folder, epochs: config.recipe.epochs, teachers: config.recipe.teachers(), bar };
     let outcome = training::train(&task, checkpoint, interrupt::listen(), &mut talk)?;
@@ -186,8 +192,9 @@ pub fn run(options: Options) -> Result<Exit, Failure> {
         Outcome::Done(trained) => {
             let layers = trained.network.layers();
             let calibrated = config.recipe.calibrate;
-            let made = models::make_models(layers, &config.card(&data), calibrated, &data, &split, &folder)?;
-            let report = config.report(&data, &split, *trained, made);
+            let card = config.card(&catalogue);
+            let made = models::make_models(layers, &card, calibrated, &catalogue, &inputs, &split, &folder)?;
+            let report = config.report(&catalogue, &split, *trained, made);
             report.write(&folder)?;
             let mut out = io::stdout().lock();
             if options.json {
@@ -265,29 +272,29 @@ fn start_folder(folder: &Path, config: &Config) -> anyhow::Result<()> {
         .with_context(|| format!("cannot write into {}: name another folder with `--out`", folder.display()))
 }
 
-fn write_skipped(data: &Dataset, folder: &Path) -> anyhow::Result<()> {
+fn write_skipped(catalogue: &Catalogue, folder: &Path) -> anyhow::Result<()> {
     let mut csv = csv::Writer::from_path(folder.join("skipped.csv"))?;
     csv.write_record(["path", "reason"])?;
-    for skipped in &data.skipped {
+    for skipped in &catalogue.skipped {
         csv.write_record([skipped.name.as_str(), &skipped.reason.to_string()])?;
     }
     Ok(csv.flush()?)
 }
 
 /// Says on stderr what is about to happen.
-fn announce(config: &Config, data: &Dataset, split: &Split, folder: &Path) {
-    let (normal, pneumonia) = (data.count(Label::Normal), data.count(Label::Pneumonia));
+fn announce(config: &Config, catalogue: &Catalogue, split: &Split, folder: &Path) {
+    let (normal, pneumonia) = (catalogue.count(Label::Normal), catalogue.count(Label::Pneumonia));
     match &config.data {
         Some(path) => base::say!("{}: {normal} normal, {pneumonia} pneumonia", path.display()),
         None => {
             base::say!("{normal} + {pneumonia} synthetic radiographs; for real ones: --data DIR-or-ZIP");
         }
     }
-    if data.synthetic {
+    if catalogue.synthetic {
         base::say!("{}", report::SYNTHETIC);
     }
     let mut kinds: BTreeMap<&str, usize> = BTreeMap::new();
-    for skipped in &data.skipped {
+    for skipped in &catalogue.skipped {
         *kinds
             .entry(match &skipped.reason {
                 SkipReason::Refused(_) => "refused",
@@ -314,35 +321,35 @@ fn announce(config: &Config, data: &Dataset, split: &Split, folder: &Path) {
 
 impl Config {
     /// What the model files say of themselves before they are measured.
-    fn card(&self, data: &Dataset) -> ModelCard {
-        let synthetic = if data.synthetic { "synthetic-" } else { "" };
+    fn card(&self, catalogue: &Catalogue) -> ModelCard {
+        let synthetic = if catalogue.synthetic { "synthetic-" } else { "" };
         let name = format!("{synthetic}{}-{}px-seed{}", self.name, self.recipe.side, self.seed);
         let mut card = ModelCard::new(name, self.recipe.contract());
         card.behaviour.point = OperatingPoint::unbanded(self.recipe.threshold);
         card.provenance = Provenance {
             version: env!("CARGO_PKG_VERSION").to_owned(),
-            synthetic: data.synthetic,
+            synthetic: catalogue.synthetic,
             recipe: self.name.clone(),
             seed: self.seed,
             split: self.recipe.split.to_string(),
-            data_digest: data.digest().to_string(),
+            data_digest: catalogue.digest().to_string(),
         };
         card
     }
 
-    fn report(&self, data: &Dataset, split: &Split, trained: Trained, made: MadeModels) -> Report {
+    fn report(&self, catalogue: &Catalogue, split: &Split, trained: Trained, made: MadeModels) -> Report {
         Report {
             version: env!("CARGO_PKG_VERSION").to_owned(),
-            synthetic: data.synthetic,
+            synthetic: catalogue.synthetic,
             data: match &self.data {
                 Some(path) => path.display().to_string(),
                 None => format!("{} synthetic radiographs, seed {}", self.images, self.seed),
             },
-            data_digest: data.digest().to_string(),
-            skipped: data.skipped.len(),
-            train: PartCount::of(data, &split.train),
-            validation: PartCount::of(data, &split.validation),
-            test: PartCount::of(data, &split.test),
+            data_digest: catalogue.digest().to_string(),
+            skipped: catalogue.skipped.len(),
+            train: PartCount::of(catalogue, &split.train),
+            validation: PartCount::of(catalogue, &split.validation),
+            test: PartCount::of(catalogue, &split.test),
             seed: self.seed,
             name: self.name.clone(),
             recipe: self.recipe.clone(),

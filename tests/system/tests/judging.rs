@@ -10,7 +10,7 @@ use std::{
     sync::{Arc, atomic::AtomicBool, mpsc::channel},
 };
 
-use data::{Dataset, Files, Sample};
+use data::{Files, Sample};
 use device::analysis::{Analyst, Judged, Report, Unjudged};
 use engine::{
     DEFAULT_MODEL, Model,
@@ -124,11 +124,11 @@ fn judged_alike(folder: &Path, images: &[PathBuf], judge: &Judge) -> Vec<Answer>
     assert_eq!(sent(judge, images, &["--prepared"]), expected, "the box, of what the host has prepared");
 
     let model = &judge.model;
-    let data = Dataset::load(folder, &model.card().behaviour.contract).unwrap();
-    let names: Vec<PathBuf> = data.samples.iter().map(|sample| folder.join(&sample.name)).collect();
+    let (catalogue, inputs) = data::load(folder, &model.card().behaviour.contract).unwrap();
+    let names: Vec<PathBuf> = catalogue.samples.iter().map(|sample| folder.join(&sample.name)).collect();
     assert_eq!(names, images);
     let all: Vec<usize> = (0..images.len()).collect();
-    let samples: Vec<&Sample> = data.samples.iter().collect();
+    let samples: Vec<&Sample> = catalogue.samples.iter().collect();
     let measurement = Measurement {
         models: &[Model::open(Path::new(PLAIN_MODEL)).unwrap(), again(judge)],
         changes: &[],
@@ -137,7 +137,7 @@ fn judged_alike(folder: &Path, images: &[PathBuf], judge: &Judge) -> Vec<Answer>
         keep: None,
     };
     let robust = measurement.answers(&ProgressBar::hidden(), &AtomicBool::new(false)).unwrap();
-    let scored = score(model, &data, &all).unwrap();
+    let scored = score(model, &catalogue, &inputs, &all).unwrap();
     for ((robust, scored), (path, expected)) in robust.iter().zip(&scored).zip(images.iter().zip(&expected)) {
         let answer = robust.base[1];
         assert_eq!(answer.withheld, expected.is_err(), "robustness: {}", path.display());
@@ -216,18 +216,18 @@ fn check_heatmap(judge: &Judge, path: &Path, judgement: &Judgement, size: [u32; 
 /// The refusals of `pumua evaluate --refusals` are those of `pumua predict`, of all files but those that cannot be seen any more
 /// to be in colour or a strip once they are prepared.
 fn check_refusals(folder: &Path, images: &[PathBuf], answers: &[Answer], model: &Model) {
-    let data = Dataset::load(folder, &model.card().behaviour.contract).unwrap();
+    let (catalogue, inputs) = data::load(folder, &model.card().behaviour.contract).unwrap();
     let mut expected: BTreeMap<&str, usize> = BTreeMap::new();
     let mut indices = Vec::new();
     for (index, (path, answer)) in images.iter().zip(answers).enumerate() {
         let refusal = answer.err().map(|code| *Refusal::ALL.iter().find(|refusal| refusal.code() == code).unwrap());
         if !matches!(refusal, Some(Refusal::Coloured | Refusal::Elongated)) {
-            assert!(path.ends_with(&data.samples[index].name));
+            assert!(path.ends_with(&catalogue.samples[index].name));
             indices.push(index);
             refusal.into_iter().for_each(|refusal| *expected.entry(refusal.as_str()).or_default() += 1);
         }
     }
-    let rows = guard::measure(model, &data, &indices).unwrap();
+    let rows = guard::measure(model, &catalogue, &inputs, &indices).unwrap();
     assert_eq!((rows[0].images, &rows[0].refused), (indices.len(), &expected));
 }
 

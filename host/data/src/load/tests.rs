@@ -1,7 +1,7 @@
 use std::{fs, io::Write};
 
 use image::{ColorType, ImageFormat};
-use shared::verdict::Refusal;
+use shared::{limits::MAX_IMAGE_BYTES, verdict::Refusal};
 
 use super::*;
 use crate::Part;
@@ -56,7 +56,7 @@ fn archive(files: &[(&str, Vec<u8>)]) -> tempfile::NamedTempFile {
 fn folder_and_archive_give_the_same() {
     let (root, zip) = (folder(&files()), archive(&files()));
     let cache = tempfile::tempdir().unwrap();
-    let data = Dataset::load_with_cache(root.path(), &CONTRACT, Some(cache.path())).unwrap();
+    let (data, inputs) = load_with_cache(root.path(), &CONTRACT, Some(cache.path())).unwrap();
     let names: Vec<_> = data.samples.iter().map(|s| s.name.as_str()).collect();
     assert_eq!(
         names,
@@ -67,7 +67,8 @@ fn folder_and_archive_give_the_same() {
         ]
     );
     assert_eq!(data.samples[0].official, Some(Part::Test));
-    assert_eq!(data.samples[1].pixels, [10; 256]);
+    assert_eq!(inputs.len(), 3);
+    assert_eq!([0, 1, 2].map(|i| inputs.of(i)), [40, 10, 30].map(|shade| [shade; 256]));
     let reasons: Vec<_> = data.skipped.iter().map(|s| (s.name.as_str(), s.reason.clone())).collect();
     let contradicts = |name: &str| SkipReason::Contradicts(name.to_owned());
     assert_eq!(
@@ -82,7 +83,8 @@ fn folder_and_archive_give_the_same() {
 
     // The second time from the cache, and from the archive: the same.
     for path in [root.path(), zip.path()] {
-        let again = Dataset::load_with_cache(path, &CONTRACT, Some(cache.path())).unwrap();
+        let (again, same) = load_with_cache(path, &CONTRACT, Some(cache.path())).unwrap();
+        assert_eq!(same, inputs);
         assert_eq!(again.samples, data.samples);
         assert_eq!(again.skipped, data.skipped);
         assert_eq!(again.digest(), data.digest());
@@ -93,53 +95,60 @@ fn folder_and_archive_give_the_same() {
 fn drawings_stay_synthetic_when_they_are_read() {
     let root = tempfile::tempdir().unwrap();
     crate::synthetic::write(root.path(), 2, 1).unwrap();
-    assert!(Dataset::load_with_cache(root.path(), &CONTRACT, None).unwrap().synthetic);
-    assert!(!Dataset::load_with_cache(folder(&files()).path(), &CONTRACT, None).unwrap().synthetic);
+    assert!(load_with_cache(root.path(), &CONTRACT, None).unwrap().0.synthetic);
+    assert!(!load_with_cache(folder(&files()).path(), &CONTRACT, None).unwrap().0.synthetic);
 }
 
 #[test]
 fn a_cache_that_cannot_be_written_is_no_error() {
     let root = folder(&files());
     let occupied = tempfile::NamedTempFile::new().unwrap();
-    let data = Dataset::load_with_cache(root.path(), &CONTRACT, Some(occupied.path())).unwrap();
+    let (data, _) = load_with_cache(root.path(), &CONTRACT, Some(occupied.path())).unwrap();
     assert_eq!(data.samples.len(), 3);
 }
 
+/// What is kept is believed: inputs that no decoder makes show which are not decoded again.
 #[test]
-fn what_changes_while_it_is_read_is_skipped_and_not_kept() {
+fn only_files_that_changed_are_decoded_again() {
     let root = folder(&files());
-    let cache = tempfile::tempdir().unwrap();
+    let too_large = fs::File::create(root.path().join("train/NORMAL/IM-0003-0001.jpeg")).unwrap();
+    too_large.set_len(u64::from(MAX_IMAGE_BYTES) + 1).unwrap();
+    let kept = tempfile::tempdir().unwrap();
     let source = Source::open(root.path()).unwrap();
-    let mut candidates = digest_all(&source, labelled(source.entries().unwrap()), 0, &mut Vec::new());
-    candidates[0].digest = Digest::of(b"what was there before");
-    let decoded = decode_all(&source, &mut candidates, &CONTRACT, Some(cache.path()));
-    assert!(matches!(decoded[0], Err(SkipReason::Unreadable(_))), "{:?}", decoded[0]);
-    assert!(decoded[1].is_ok());
-    assert_eq!(fs::read_dir(cache.path()).unwrap().count(), 0);
-}
+    let files = labelled(source.entries().unwrap());
+    let read = || {
+        let mut pixels = vec![0; files.len() * CONTRACT.len()];
+        let read = read_all(&source, &files, &CONTRACT, Some(kept.path()), &mut pixels);
+        (read, pixels)
+    };
+    let (first, mut pixels) = read();
+    let large = files.iter().position(|file| file.name.ends_with("IM-0003-0001.jpeg")).unwrap();
+    assert!(first[large].is_err() && first.iter().filter(|read| read.is_err()).count() == 1);
 
-#[test]
-fn what_is_held_is_not_read_again() {
-    let root = folder(&files());
-    let source = Source::open(root.path()).unwrap();
-    let digested = |held| digest_all(&source, labelled(source.entries().unwrap()), held, &mut Vec::new());
-    let length = fs::metadata(root.path().join(files()[0].0)).unwrap().len() as usize;
-    assert!(digested(0).iter().all(|candidate| candidate.bytes.is_none()));
-    let some = digested(3 * length);
-    let held: usize = some.iter().filter_map(|candidate| Some(candidate.bytes.as_ref()?.len())).sum();
-    assert!(held > 0 && held <= 3 * length, "{held}");
-    let (mut all, mut none) = (digested(HELD_BYTES), digested(0));
-    let again = decode_all(&source, &mut none, &CONTRACT, None);
-    // Gone, but held.
-    fs::remove_dir_all(root.path().join("train")).unwrap();
-    fs::remove_dir_all(root.path().join("test")).unwrap();
-    assert_eq!(decode_all(&source, &mut all, &CONTRACT, None), again);
-    assert!(all.iter().all(|candidate| candidate.bytes.is_none()));
+    pixels.iter_mut().for_each(|pixel| *pixel = pixel.wrapping_add(1));
+    let key = cache::key(&CONTRACT, files.iter().map(|file| file.name.as_str()));
+    cache::store(kept.path(), key, first.iter().map(|read| read.as_ref().ok()), &pixels).unwrap();
+    fs::write(root.path().join(&files[0].name), png(99)).unwrap();
+    too_large.set_len(0).unwrap();
+    fs::write(root.path().join(&files[large].name), png(98)).unwrap();
+
+    let (second, again) = read();
+    assert!(second.iter().all(Result::is_ok));
+    for (index, (input, kept)) in again.chunks(CONTRACT.len()).zip(pixels.chunks(CONTRACT.len())).enumerate() {
+        match index {
+            0 => assert_eq!(input, [99; 256]),
+            index if index == large => assert_eq!(input, [98; 256]),
+            index if second[index].as_ref().unwrap().decoded.is_ok() => assert_eq!(input, kept),
+            _ => {}
+        }
+    }
+    // And now the new ones are kept.
+    assert_eq!(read().1, again);
 }
 
 #[test]
 fn data_that_cannot_be_used_say_so() {
-    let load = |path: &Path| Dataset::load_with_cache(path, &CONTRACT, None);
+    let load = |path: &Path| load_with_cache(path, &CONTRACT, None);
     let empty = folder(&[("readme.txt", b"text".to_vec())]);
     assert!(matches!(load(empty.path()), Err(DataError::NoImages(_))));
     assert!(matches!(load(&empty.path().join("readme.txt")), Err(DataError::Zip { .. })));
@@ -147,6 +156,6 @@ fn data_that_cannot_be_used_say_so() {
     let text = folder(&[("NORMAL/a.jpeg", b"text".to_vec())]);
     assert!(matches!(load(text.path()), Err(DataError::NothingUsable { files: 1, .. })));
     let one = folder(&[("NORMAL/a.jpeg", png(1))]);
-    let one = load(one.path()).unwrap();
+    let (one, _) = load(one.path()).unwrap();
     assert!(matches!(one.require_both_labels(), Err(DataError::OneClass { missing: Label::Pneumonia })));
 }

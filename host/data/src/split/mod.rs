@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use shared::verdict::Digest;
 
-use super::{Dataset, Label, Part, Sample, Subtype};
+use super::{Catalogue, Label, Part, Sample, Subtype};
 
 /// A validation folder below this size is too noisy to fit anything on.
 const SMALL_VALIDATION: usize = 100;
@@ -56,7 +56,7 @@ impl fmt::Display for SplitKind {
     }
 }
 
-/// Which radiograph is in which part, if in any: indices into [`Dataset::samples`], ascending.
+/// Which radiograph is in which part, if in any: indices into [`Catalogue::samples`], ascending.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Split {
     /// How it was made.
@@ -89,23 +89,23 @@ pub enum SplitError {
 
 impl Split {
     /// Splits the radiographs. The same data, kind and seed give the same split.
-    pub fn new(data: &Dataset, kind: SplitKind, seed: u64) -> Result<Self, SplitError> {
+    pub fn new(catalogue: &Catalogue, kind: SplitKind, seed: u64) -> Result<Self, SplitError> {
         let mut rng = ChaCha8Rng::seed_from_u64(seed);
         let parts = match kind {
-            SplitKind::Study => all(by_file(&data.samples, &mut rng)),
-            SplitKind::Patient => patient(&data.samples, &mut rng),
+            SplitKind::Study => all(by_file(&catalogue.samples, &mut rng)),
+            SplitKind::Patient => patient(&catalogue.samples, &mut rng),
             SplitKind::PatientBySeed => {
-                let chosen: Vec<usize> = (0..data.samples.len()).collect();
-                all(by_patient(&data.samples, &chosen, [15, 15], &mut rng))
+                let chosen: Vec<usize> = (0..catalogue.samples.len()).collect();
+                all(by_patient(&catalogue.samples, &chosen, [15, 15], &mut rng))
             }
-            SplitKind::PatientFold => fold(&data.samples, seed % FOLDS, &mut rng),
-            SplitKind::Official => all(official(&data.samples, &mut rng)?),
+            SplitKind::PatientFold => fold(&catalogue.samples, seed % FOLDS, &mut rng),
+            SplitKind::Official => all(official(&catalogue.samples, &mut rng)?),
         };
         let pick = |part: Part| parts.iter().enumerate().filter(|(_, p)| **p == Some(part)).map(|(i, _)| i).collect();
         let split = Self { kind, train: pick(Part::Train), validation: pick(Part::Validation), test: pick(Part::Test) };
         for part in [Part::Train, Part::Validation, Part::Test] {
             for label in Label::ALL {
-                if !split.part(part).iter().any(|&i| data.samples[i].label == label) {
+                if !split.part(part).iter().any(|&i| catalogue.samples[i].label == label) {
                     return Err(SplitError::TooSmall { part, label });
                 }
             }
@@ -122,8 +122,8 @@ impl Split {
         }
     }
 
-    /// Writes `path,label,subtype,patient,part`, one line for each radiograph, in the order of the data.
-    pub fn write_csv(&self, data: &Dataset, path: &Path) -> csv::Result<()> {
+    /// Writes `path,label,subtype,patient,part`, one line for each radiograph, in the order of the catalogue.
+    pub fn write_csv(&self, catalogue: &Catalogue, path: &Path) -> csv::Result<()> {
         let mut rows: Vec<(usize, Part)> = [Part::Train, Part::Validation, Part::Test]
             .into_iter()
             .flat_map(|part| self.part(part).iter().map(move |&i| (i, part)))
@@ -132,7 +132,7 @@ impl Split {
         let mut csv = csv::Writer::from_path(path)?;
         csv.write_record(["path", "label", "subtype", "patient", "part"])?;
         for (i, part) in rows {
-            let s = &data.samples[i];
+            let s = &catalogue.samples[i];
             csv.write_record([
                 s.name.as_str(),
                 &s.label.to_string(),

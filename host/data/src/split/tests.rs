@@ -11,12 +11,11 @@ fn sample(number: usize, label: Label, patient: usize, official: Option<Part>) -
         patient: format!("{label}/{patient}"),
         official,
         digest: Digest::default(),
-        pixels: Vec::new(),
     }
 }
 
 /// `normal` and `ill` images, up to `most` of a patient.
-fn dataset(normal: usize, ill: usize, most: usize) -> Dataset {
+fn catalogue(normal: usize, ill: usize, most: usize) -> Catalogue {
     let of = |label: Label, count: usize| {
         let (mut patient, mut left) = (0, 0);
         (0..count)
@@ -30,17 +29,17 @@ fn dataset(normal: usize, ill: usize, most: usize) -> Dataset {
             .collect::<Vec<_>>()
     };
     let samples = [of(Label::Normal, normal), of(Label::Pneumonia, ill)].concat();
-    Dataset { samples, skipped: Vec::new(), synthetic: false }
+    Catalogue { samples, skipped: Vec::new(), synthetic: false }
 }
 
-fn counts(data: &Dataset, indices: &[usize]) -> (usize, usize) {
+fn counts(data: &Catalogue, indices: &[usize]) -> (usize, usize) {
     let ill = indices.iter().filter(|&&i| data.samples[i].label.positive()).count();
     (indices.len() - ill, ill)
 }
 
 #[test]
 fn study_split_has_the_counts_of_the_study() {
-    let data = dataset(1583, 4273, 1);
+    let data = catalogue(1583, 4273, 1);
     let split = Split::new(&data, SplitKind::Study, 7).unwrap();
     assert_eq!(counts(&data, &split.train), (1107, 2991));
     assert_eq!(counts(&data, &split.validation), (238, 641));
@@ -58,7 +57,7 @@ fn official_split_keeps_the_folders() {
         samples.push(sample(100, label, 100, Some(Part::Validation)));
         samples.push(sample(101, label, 101, Some(Part::Test)));
     }
-    let mut data = Dataset { samples, ..Dataset::default() };
+    let mut data = Catalogue { samples, ..Catalogue::default() };
     let split = Split::new(&data, SplitKind::Official, 1).unwrap();
     assert_eq!(counts(&data, &split.test), (1, 1));
     let (normal, ill) = counts(&data, &split.validation);
@@ -71,12 +70,12 @@ fn official_split_keeps_the_folders() {
 
 #[test]
 fn too_few_images_are_an_error() {
-    let data = dataset(2, 40, 1);
+    let data = catalogue(2, 40, 1);
     let error = SplitError::TooSmall { part: Part::Train, label: Label::Normal };
     assert_eq!(Split::new(&data, SplitKind::Study, 1), Err(error));
 }
 
-fn assert_patients_apart(data: &Dataset, split: &Split) {
+fn assert_patients_apart(data: &Catalogue, split: &Split) {
     let mut seen: BTreeMap<&str, Part> = BTreeMap::new();
     for part in [Part::Train, Part::Validation, Part::Test] {
         for &i in split.part(part) {
@@ -86,7 +85,7 @@ fn assert_patients_apart(data: &Dataset, split: &Split) {
     }
 }
 
-fn patients<'a>(data: &'a Dataset, indices: &[usize]) -> std::collections::BTreeSet<&'a str> {
+fn patients<'a>(data: &'a Catalogue, indices: &[usize]) -> std::collections::BTreeSet<&'a str> {
     indices.iter().map(|&i| data.samples[i].patient.as_str()).collect()
 }
 
@@ -101,8 +100,8 @@ fn the_test_part_belongs_to_names_alone() {
             digits => assert_eq!(in_test_part(&patient), digits < "26", "{patient}"),
         }
     }
-    let mut data = dataset(600, 1200, 3);
-    let of = |data: &Dataset, seed| Split::new(data, SplitKind::Patient, seed).unwrap();
+    let mut data = catalogue(600, 1200, 3);
+    let of = |data: &Catalogue, seed| Split::new(data, SplitKind::Patient, seed).unwrap();
     let (one, two) = (of(&data, 1), of(&data, 2));
     assert_eq!(one.test, two.test);
     assert_ne!(one.validation, two.validation);
@@ -123,7 +122,7 @@ fn the_test_part_belongs_to_names_alone() {
 
 #[test]
 fn folds_share_no_patient_and_cover_all_but_the_test_part() {
-    let mut data = dataset(600, 1200, 4);
+    let mut data = catalogue(600, 1200, 4);
     for (i, sample) in data.samples.iter_mut().enumerate().skip(600) {
         sample.subtype = Some(if i % 3 == 0 { Subtype::Virus } else { Subtype::Bacteria });
     }
@@ -153,7 +152,7 @@ proptest! {
     fn splits_are_complete_disjoint_and_repeatable(
         normal in 60..300_usize, ill in 60..300_usize, most in 1..6_usize, seed in any::<u64>(),
     ) {
-        let data = dataset(normal, ill, most);
+        let data = catalogue(normal, ill, most);
         for kind in [SplitKind::Study, SplitKind::PatientBySeed] {
             let split = Split::new(&data, kind, seed).unwrap();
             let mut all = [split.train.clone(), split.validation.clone(), split.test.clone()].concat();

@@ -20,7 +20,7 @@ use shared::{
 };
 
 use self::anatomy::Chest;
-use crate::{Dataset, Label, Sample, metadata};
+use crate::{Catalogue, Inputs, Label, Sample, metadata};
 
 /// A drawn radiograph: 8-bit grey, `width * height` bytes in rows.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -47,29 +47,30 @@ pub fn draw(seed: u64, number: u64) -> Drawing {
 }
 
 /// The first `count` radiographs of the series `seed`, brought to the input of `contract`.
-pub fn dataset(count: u64, seed: u64, contract: &InputContract) -> Result<Dataset, PictureError> {
+pub fn radiographs(count: u64, seed: u64, contract: &InputContract) -> Result<(Catalogue, Inputs), PictureError> {
     let bar = progress::bar(count as usize, "drawing");
-    let mut samples = (0..count)
+    let mut drawn = (0..count)
         .into_par_iter()
         .map(|number| {
             let Drawing { label, width, height, pixels } = draw(seed, number);
             let picture = Picture::new(Samples::U8(&pixels), Channels::Grey, width, height, width as usize)?;
             let name = metadata::synthetic(number, label);
             bar.inc(1);
-            Ok(Sample {
+            let sample = Sample {
                 label,
                 subtype: None,
                 patient: name.clone(),
                 name,
                 official: None,
                 digest: Digest::of(&pixels),
-                pixels: picture.prepare(contract),
-            })
+            };
+            Ok((sample, picture.prepare(contract)))
         })
         .collect::<Result<Vec<_>, PictureError>>()?;
     bar.finish_and_clear();
-    samples.sort_by(|a, b| a.name.cmp(&b.name));
-    Ok(Dataset { samples, skipped: Vec::new(), synthetic: true })
+    drawn.sort_by(|(a, _), (b, _)| a.name.cmp(&b.name));
+    let (samples, inputs): (_, Vec<_>) = drawn.into_iter().unzip();
+    Ok((Catalogue { samples, skipped: Vec::new(), synthetic: true }, Inputs::new(*contract, inputs)))
 }
 
 /// Writes the first `count` radiographs of the series `seed` as PNG files into `NORMAL/` and `PNEUMONIA/` below
@@ -105,9 +106,9 @@ mod tests {
 
     #[test]
     fn brightness_alone_does_not_separate_the_labels() {
-        let data = dataset(400, 1, &CONTRACT).unwrap();
-        let mut means: Vec<(u64, bool)> =
-            data.samples.iter().map(|s| (s.pixels.iter().map(|&p| u64::from(p)).sum(), s.label.positive())).collect();
+        let (catalogue, inputs) = radiographs(400, 1, &CONTRACT).unwrap();
+        let mean = |i: usize| inputs.of(i).iter().map(|&p| u64::from(p)).sum();
+        let mut means: Vec<(u64, bool)> = (0..400).map(|i| (mean(i), catalogue.samples[i].label.positive())).collect();
         means.sort_unstable();
         // Right decisions with the cut below every place in turn: those above it are called pneumonia.
         let mut right = means.iter().filter(|m| m.1).count();
@@ -120,12 +121,12 @@ mod tests {
     }
 
     #[test]
-    fn written_files_are_a_dataset() {
+    fn written_files_are_the_same_radiographs() {
         let folder = tempfile::tempdir().unwrap();
         write(folder.path(), 4, 9).unwrap();
         let path = folder.path().join("PNEUMONIA/synthetic-0003-pneumonia.png");
         let radiograph = decode::decode(&std::fs::read(path).unwrap()).unwrap();
-        let drawn = dataset(4, 9, &CONTRACT).unwrap();
-        assert_eq!(radiograph.picture().prepare(&CONTRACT), drawn.samples[3].pixels);
+        let (_, drawn) = radiographs(4, 9, &CONTRACT).unwrap();
+        assert_eq!(radiograph.picture().prepare(&CONTRACT), drawn.of(3));
     }
 }

@@ -9,5 +9,5 @@ pub use self::{
     display::Display,
     plan::{Comparison, Experiment, Group, Plan, PlanError, Published},
     record::{Measured, Outcome, Record, SetResult},
-    run::{Datasets, Run, RunError, run_all},
+    run::{Run, RunError, run_all},
 };

@@ -16,7 +16,7 @@ use base::{
     calendar::{now, utc},
     files,
 };
-use data::{Dataset, PartCount, split::Split};
+use data::{Catalogue, Inputs, PartCount, split::Split};
 use measure::{figures::Figures, logistic::sigmoid, statistics::Scored};
 use rayon::ThreadPoolBuilder;
 use shared::verdict::Digest;
@@ -36,9 +36,6 @@ pub struct Run<'a> {
     pub seed: u64,
 }
 
-/// The radiographs at each side that a recipe asks for.
-pub type Datasets = BTreeMap<u16, Dataset>;
-
 /// Runs that cannot be kept.
 #[derive(Debug, thiserror::Error)]
 #[error("cannot write into {folder}: {source}: free some space, then continue with `--resume`")]
@@ -54,21 +51,21 @@ impl Run<'_> {
     }
 
     /// Digest of recipe, seed and data.
-    pub fn fingerprint(&self, data: &Dataset) -> String {
+    pub fn fingerprint(&self, catalogue: &Catalogue) -> String {
         // A recipe is plain data: that it cannot be put into TOML does not happen.
         let recipe = toml::to_string(&self.experiment.recipe).unwrap_or_default();
-        Digest::of(format!("{recipe}\nseed {}\ndata {}", self.seed, data.digest()).as_bytes()).to_string()
+        Digest::of(format!("{recipe}\nseed {}\ndata {}", self.seed, catalogue.digest()).as_bytes()).to_string()
     }
 
     /// What is left of it, if recipe, seed and data are still the same.
-    pub fn record(&self, out: &Path, data: &Dataset) -> Option<Record> {
-        Record::load(&self.folder(out)).filter(|record| record.fingerprint == self.fingerprint(data))
+    pub fn record(&self, out: &Path, catalogue: &Catalogue) -> Option<Record> {
+        Record::load(&self.folder(out)).filter(|record| record.fingerprint == self.fingerprint(catalogue))
     }
 
     /// True if there are figures of another recipe or other data, whose place this run takes.
-    pub fn outdated(&self, out: &Path, data: &Dataset) -> bool {
+    pub fn outdated(&self, out: &Path, catalogue: &Catalogue) -> bool {
         Record::load(&self.folder(out))
-            .is_some_and(|record| record.measured().is_some() && record.fingerprint != self.fingerprint(data))
+            .is_some_and(|record| record.measured().is_some() && record.fingerprint != self.fingerprint(catalogue))
     }
 
     /// How much work it is on `images` radiographs, in images of 64 × 64 pixels.
@@ -80,11 +77,12 @@ impl Run<'_> {
     }
 }
 
-/// Does the runs, `jobs` at a time, in their order; each begins where it was stopped, if it was. A run that fails does
+/// Does the runs, `jobs` at a time, in their order, on `inputs` at each side that their recipes ask for; each begins where it was stopped, if it was. A run that fails does
 /// not stop the others. Ends early when `stop` is raised.
 pub fn run_all(
     runs: &[Run<'_>],
-    data: &Datasets,
+    catalogue: &Catalogue,
+    inputs: &BTreeMap<u16, Inputs>,
     out: &Path,
     jobs: usize,
     stop: &AtomicBool,
@@ -103,10 +101,10 @@ pub fn run_all(
         for _ in 0..jobs {
             scope.spawn(|| {
                 while let Some(run) = next() {
-                    let Some(data) = data.get(&run.experiment.recipe.side) else { continue };
+                    let Some(inputs) = inputs.get(&run.experiment.recipe.side) else { continue };
                     let line = display.begin(run);
                     let folder = run.folder(out);
-                    match one(run, data, &folder, threads, &halt, line) {
+                    match one(run, catalogue, inputs, &folder, threads, &halt, line) {
                         Ok(record) => display.end(run, record.as_ref()),
                         Err(source) => {
                             halt.raised.store(true, Ordering::Relaxed);
@@ -136,7 +134,8 @@ impl Halt<'_> {
 /// Does one run and keeps its record; `None` if it was stopped.
 fn one(
     run: &Run<'_>,
-    data: &Dataset,
+    catalogue: &Catalogue,
+    inputs: &Inputs,
     folder: &Path,
     threads: usize,
     halt: &Halt<'_>,
@@ -145,11 +144,11 @@ fn one(
     fs::create_dir_all(folder)?;
     let recipe = toml::to_string(&run.experiment.recipe).map_err(io::Error::other)?;
     fs::write(folder.join("recipe.toml"), recipe)?;
-    let fingerprint = run.fingerprint(data);
+    let fingerprint = run.fingerprint(catalogue);
     let work = AssertUnwindSafe(|| {
         let pool = ThreadPoolBuilder::new().num_threads(threads).build();
         let pool = pool.map_err(|error| Failure::Run(error.to_string()))?;
-        pool.install(|| measure(run, data, &fingerprint, folder, halt, line))
+        pool.install(|| measure(run, catalogue, inputs, &fingerprint, folder, halt, line))
     });
     let outcome = match catch_unwind(work) {
         Ok(Ok(Some(measured))) => Outcome::Done(Box::new(measured)),
@@ -170,8 +169,8 @@ fn one(
         date: utc(now()),
         machine: machine(),
         threads,
-        data_digest: data.digest().to_string(),
-        synthetic: data.synthetic,
+        data_digest: catalogue.digest().to_string(),
+        synthetic: catalogue.synthetic,
         recipe: run.experiment.recipe.clone(),
         outcome,
     };
@@ -206,15 +205,16 @@ impl From<TrainingError> for Failure {
 /// Trains and measures; `None` if it was stopped.
 fn measure(
     run: &Run<'_>,
-    data: &Dataset,
+    catalogue: &Catalogue,
+    inputs: &Inputs,
     fingerprint: &str,
     folder: &Path,
     halt: &Halt<'_>,
     line: Line<'_>,
 ) -> Result<Option<Measured>, Failure> {
     let recipe = &run.experiment.recipe;
-    let split = Split::new(data, recipe.split, run.seed).map_err(|error| Failure::Run(error.to_string()))?;
-    let task = Task { recipe, seed: run.seed, data, split: &split, config: fingerprint.to_owned() };
+    let split = Split::new(catalogue, recipe.split, run.seed).map_err(|error| Failure::Run(error.to_string()))?;
+    let task = Task { recipe, seed: run.seed, catalogue, inputs, split: &split, config: fingerprint.to_owned() };
     let from = Checkpoint::load(&folder.join(Checkpoint::FILE)).ok().filter(|c| c.config == fingerprint);
     let mut keeper = Keeper { folder, recipe, line, halt };
     keeper.line.resumes(from.as_ref().map_or(0, |checkpoint| epochs_done(checkpoint, recipe)));
@@ -230,14 +230,14 @@ fn measure(
         training::Outcome::Done(trained) => *trained,
         training::Outcome::Stopped => return Ok(None),
     };
-    let (train, _) = on_set(&trained, recipe, data, &split.train);
-    let (test, test_scores) = on_set(&trained, recipe, data, &split.test);
+    let (train, _) = on_set(&trained, recipe, catalogue, inputs, &split.train);
+    let (test, test_scores) = on_set(&trained, recipe, catalogue, inputs, &split.test);
     if !(train.loss.is_finite() && test.loss.is_finite()) {
         return Err(TrainingError::Diverged(trained.kept_epoch).into());
     }
     Ok(Some(Measured {
         parameters: trained.network.parameters(),
-        parts: [&split.train, &split.validation, &split.test].map(|part| PartCount::of(data, part)),
+        parts: [&split.train, &split.validation, &split.test].map(|part| PartCount::of(catalogue, part)),
         seconds: trained.seconds,
         history: trained.history,
         kept_epoch: trained.kept_epoch,
@@ -248,13 +248,19 @@ fn measure(
 }
 
 /// How the network does on the images named, and what that was computed from.
-fn on_set(trained: &Trained, recipe: &Recipe, data: &Dataset, indices: &[usize]) -> (SetResult, Vec<Scored>) {
-    let logits = judge(&trained.network, data, indices, &recipe.contract());
-    let cross_entropy = training::cross_entropy(&logits, data, indices);
+fn on_set(
+    trained: &Trained,
+    recipe: &Recipe,
+    catalogue: &Catalogue,
+    inputs: &Inputs,
+    indices: &[usize],
+) -> (SetResult, Vec<Scored>) {
+    let logits = judge(&trained.network, inputs, indices);
+    let cross_entropy = training::cross_entropy(&logits, catalogue, indices);
     let scored: Vec<Scored> = logits
         .iter()
         .zip(indices)
-        .map(|(&logit, &i)| Scored { positive: data.samples[i].label.positive(), probability: sigmoid(logit) })
+        .map(|(&logit, &i)| Scored { positive: catalogue.samples[i].label.positive(), probability: sigmoid(logit) })
         .collect();
     let figures = Figures::of(&scored, recipe.threshold);
     (SetResult { loss: cross_entropy + training::l2_term(&trained.network, recipe), cross_entropy, figures }, scored)

@@ -1,11 +1,10 @@
 //! Which images a step sees.
 
 use burn::tensor::{Device, Tensor, TensorData};
-use data::{Dataset, augment::Augmentation};
+use data::{Inputs, augment::Augmentation};
 use rand::{SeedableRng, seq::SliceRandom};
 use rand_chacha::ChaCha8Rng;
 use rayon::prelude::*;
-use shared::contract::InputContract;
 
 /// Random streams of one seed, so that no use of randomness shifts another.
 #[derive(Clone, Copy)]
@@ -71,44 +70,44 @@ impl<'a> Shuffled<'a> {
 }
 
 /// Images as `[images, 1, side, side]`.
-pub(super) fn images(data: &Dataset, indices: &[usize], contract: &InputContract, device: &Device) -> Tensor<4> {
+pub(super) fn images(inputs: &Inputs, indices: &[usize], device: &Device) -> Tensor<4> {
+    let contract = inputs.contract();
     let table: Vec<f32> = (0..=u8::MAX).map(|pixel| contract.value(pixel)).collect();
-    let values = indices.iter().flat_map(|&i| data.samples[i].pixels.iter().map(|&p| table[usize::from(p)])).collect();
-    tensor(values, contract, device)
+    let values = indices.iter().flat_map(|&i| inputs.of(i).iter().map(|&p| table[usize::from(p)])).collect();
+    tensor(values, inputs, device)
 }
 
 /// Images as `[images, 1, side, side]`, each varied in its own way; the first is the `first`-th of the training.
 pub(super) fn augmented(
-    data: &Dataset,
+    inputs: &Inputs,
     indices: &[usize],
     augmentation: &Augmentation,
     seed: u64,
     first: u64,
-    contract: &InputContract,
     device: &Device,
 ) -> Tensor<4> {
+    let contract = inputs.contract();
     let mut values = vec![0.0; indices.len() * contract.len()];
     values.par_chunks_exact_mut(contract.len()).zip(indices).enumerate().for_each(|(position, (values, &i))| {
         let mut rng = Stream::Augmentation { image: first + position as u64 }.generator(seed);
         let transform = augmentation.draw(&mut rng);
-        transform.apply(&data.samples[i].pixels, usize::from(contract.side), values);
+        transform.apply(inputs.of(i), usize::from(contract.side), values);
         for value in values {
             *value = (*value - f32::from(contract.zero_point)) * contract.scale;
         }
     });
-    tensor(values, contract, device)
+    tensor(values, inputs, device)
 }
 
-fn tensor(values: Vec<f32>, contract: &InputContract, device: &Device) -> Tensor<4> {
-    let side = usize::from(contract.side);
-    let images = values.len() / contract.len();
+fn tensor(values: Vec<f32>, inputs: &Inputs, device: &Device) -> Tensor<4> {
+    let side = usize::from(inputs.contract().side);
+    let images = values.len() / (side * side);
     Tensor::from_data(TensorData::new(values, [images, 1, side, side]), device)
 }
 
 #[cfg(test)]
 mod tests {
-    use data::{Label, Sample};
-    use shared::verdict::Digest;
+    use shared::contract::InputContract;
 
     use super::*;
 
@@ -128,23 +127,14 @@ mod tests {
     #[test]
     fn augmented_images_are_on_the_same_scale_and_each_varied_in_its_own_way() {
         let contract = InputContract::stretched(16);
-        let sample = Sample {
-            name: String::new(),
-            label: Label::Normal,
-            subtype: None,
-            patient: String::new(),
-            official: None,
-            digest: Digest::default(),
-            pixels: (0..=255).collect(),
-        };
-        let data = Dataset { samples: vec![sample], ..Dataset::default() };
+        let inputs = Inputs::new(contract, [(0..=255).collect()]);
         let device = Device::flex();
         let varied = |rotation: f64, first: u64| {
             let augmentation = Augmentation { rotation, ..Augmentation::default() };
-            let images = augmented(&data, &[0, 0], &augmentation, 1, first, &contract, &device);
+            let images = augmented(&inputs, &[0, 0], &augmentation, 1, first, &device);
             images.into_data().iter::<f32>().collect::<Vec<_>>()
         };
-        let plain: Vec<f32> = images(&data, &[0, 0], &contract, &device).into_data().iter::<f32>().collect();
+        let plain: Vec<f32> = images(&inputs, &[0, 0], &device).into_data().iter::<f32>().collect();
         assert_eq!(varied(0.0, 0), plain);
         let (turned, next) = (varied(30.0, 0), varied(30.0, 1));
         assert_ne!(turned[..256], turned[256..]);

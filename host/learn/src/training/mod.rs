@@ -11,10 +11,9 @@ mod trainer;
 use std::{io, sync::atomic::AtomicBool};
 
 use burn::{module::Module, tensor::Device};
-use data::{Dataset, split::Split};
+use data::{Catalogue, Inputs, split::Split};
 use measure::logistic;
 use serde::{Deserialize, Serialize};
-use shared::contract::InputContract;
 
 use self::trainer::Trainer;
 use crate::network::{Network, SideError};
@@ -48,8 +47,10 @@ pub struct Task<'a> {
     pub recipe: &'a Recipe,
     /// Starts every random stream, with the recipe's `start`.
     pub seed: u64,
+    /// The truth about the radiographs.
+    pub catalogue: &'a Catalogue,
     /// The radiographs, brought to the recipe's input.
-    pub data: &'a Dataset,
+    pub inputs: &'a Inputs,
     /// Which to learn from and which to monitor it on.
     pub split: &'a Split,
     /// Digest that a checkpoint must carry to be continued.
@@ -161,21 +162,21 @@ pub fn train(
 }
 
 /// Logits of the network for the radiographs named, in their order.
-pub fn judge(network: &Network, data: &Dataset, indices: &[usize], contract: &InputContract) -> Vec<f32> {
+pub fn judge(network: &Network, inputs: &Inputs, indices: &[usize]) -> Vec<f32> {
     let network = network.valid();
     let device = device();
     indices
         .chunks(JUDGING_BATCH)
         .flat_map(|chunk| {
-            let images = batches::images(data, chunk, contract, &device);
+            let images = batches::images(inputs, chunk, &device);
             network.forward(images).into_data().iter::<f32>().collect::<Vec<_>>()
         })
         .collect()
 }
 
 /// Mean binary cross-entropy of logits against the truth about the radiographs named.
-pub fn cross_entropy(logits: &[f32], data: &Dataset, indices: &[usize]) -> f64 {
-    let truth = |i: usize| f64::from(u8::from(data.samples[i].label.positive()));
+pub fn cross_entropy(logits: &[f32], catalogue: &Catalogue, indices: &[usize]) -> f64 {
+    let truth = |i: usize| f64::from(u8::from(catalogue.samples[i].label.positive()));
     let loss = |(&logit, &i): (&f32, &usize)| logistic::loss(f64::from(logit), truth(i));
     logits.iter().zip(indices).map(loss).sum::<f64>() / indices.len().max(1) as f64
 }

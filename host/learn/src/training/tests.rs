@@ -1,5 +1,5 @@
 use data::{Label, Sample, augment::Augmentation, split::SplitKind};
-use shared::verdict::Digest;
+use shared::{contract::InputContract, verdict::Digest};
 
 use super::*;
 use crate::{
@@ -8,24 +8,25 @@ use crate::{
 };
 
 /// Pneumonia is bright on the left, normal on the right; the mean is the same.
-fn data(count: usize, side: usize) -> Dataset {
-    let sample = |i: usize| {
-        let label = Label::ALL[i % 2];
+fn radiographs(count: usize, side: usize) -> (Catalogue, Inputs) {
+    let label = |i: usize| Label::ALL[i % 2];
+    let input = |i: usize| {
         let pixel = |p: usize| {
-            let bright = (p % side < side / 2) == label.positive();
+            let bright = (p % side < side / 2) == label(i).positive();
             (if bright { 130 } else { 100 }) + ((p * 31 + i * 17) % 50) as u8
         };
-        Sample {
-            name: format!("{i}"),
-            label,
-            subtype: None,
-            patient: format!("{i}"),
-            official: None,
-            digest: Digest::default(),
-            pixels: (0..side * side).map(pixel).collect(),
-        }
+        (0..side * side).map(pixel).collect()
     };
-    Dataset { samples: (0..count).map(sample).collect(), ..Dataset::default() }
+    let sample = |i: usize| Sample {
+        name: format!("{i}"),
+        label: label(i),
+        subtype: None,
+        patient: format!("{i}"),
+        official: None,
+        digest: Digest::default(),
+    };
+    let catalogue = Catalogue { samples: (0..count).map(sample).collect(), ..Catalogue::default() };
+    (catalogue, Inputs::new(InputContract::stretched(side as u16), (0..count).map(input)))
 }
 
 fn recipe(name: &str, epochs: usize) -> Recipe {
@@ -45,10 +46,11 @@ impl Watcher for Vec<Checkpoint> {
 
 /// Trains; the checkpoints are given back with the outcome.
 fn try_run(recipe: &Recipe, from: Option<Checkpoint>, stop: bool) -> (Result<Outcome, TrainingError>, Vec<Checkpoint>) {
-    let data = data(40, usize::from(recipe.side));
+    let (catalogue, inputs) = radiographs(40, usize::from(recipe.side));
     let split =
         Split { kind: SplitKind::Study, train: (0..29).collect(), validation: (30..40).collect(), test: vec![] };
-    let task = Task { recipe, seed: 11, data: &data, split: &split, config: "test".to_owned() };
+    let task =
+        Task { recipe, seed: 11, catalogue: &catalogue, inputs: &inputs, split: &split, config: "test".to_owned() };
     let mut saved = Vec::new();
     let outcome = train(&task, from, &AtomicBool::new(stop), &mut saved);
     (outcome, saved)

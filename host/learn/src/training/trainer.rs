@@ -12,7 +12,6 @@ use burn::{
 };
 use measure::logistic::sigmoid;
 use rand::Rng;
-use shared::contract::InputContract;
 
 use super::{
     Checkpoint, Distillation, EpochMetrics, Keep, Optimizer, OptimizerKind, Outcome, Progress, Task, Trained,
@@ -26,7 +25,6 @@ use crate::network::{Network, binary_cross_entropy};
 pub(super) struct Trainer<'a> {
     task: &'a Task<'a>,
     seed: u64,
-    contract: InputContract,
     class_weights: [f32; 2],
     device: Device,
     network: Network,
@@ -109,11 +107,10 @@ impl<'a> Trainer<'a> {
             teachers.push(teacher.valid());
         }
         let train = &task.split.train;
-        let pneumonia = train.iter().filter(|&&i| task.data.samples[i].label.positive()).count();
+        let pneumonia = train.iter().filter(|&&i| task.catalogue.samples[i].label.positive()).count();
         Ok(Self {
             task,
             seed,
-            contract: recipe.contract(),
             class_weights: recipe.weights_of([train.len() - pneumonia, pneumonia]),
             device,
             network,
@@ -254,17 +251,17 @@ impl<'a> Trainer<'a> {
 
     /// One update. Loss and number of right decisions before it.
     fn train_step(&mut self) -> (f64, usize) {
-        let (recipe, data, seed) = (self.task.recipe, self.task.data, self.seed);
+        let Task { recipe, catalogue, inputs, .. } = self.task;
         let first = self.stream.drawn();
         let indices = self.stream.draw(recipe.batch);
         let images = if recipe.augmentation.is_identity() {
-            batches::images(data, &indices, &self.contract, &self.device)
+            batches::images(inputs, &indices, &self.device)
         } else {
-            batches::augmented(data, &indices, &recipe.augmentation, seed, first, &self.contract, &self.device)
+            batches::augmented(inputs, &indices, &recipe.augmentation, self.seed, first, &self.device)
         };
         let taught = self.taught(&images);
-        let positive = |&i: &usize| data.samples[i].label.positive();
-        let mut rng = Stream::Dropout { step: self.step }.generator(seed);
+        let positive = |&i: &usize| catalogue.samples[i].label.positive();
+        let mut rng = Stream::Dropout { step: self.step }.generator(self.seed);
         let logits = if recipe.dropout > 0.0 {
             // Two borrows of one generator: the poolings all come before the dense layers.
             let mut dense_rng = rng.clone();
@@ -315,16 +312,17 @@ impl<'a> Trainer<'a> {
 
     /// Loss and accuracy on the validation images of this epoch.
     fn validate(&self, epoch: usize) -> Result<(f64, f64), TrainingError> {
-        let Task { recipe, data, split, .. } = self.task;
+        let Task { recipe, catalogue, inputs, split, .. } = self.task;
         let count = recipe.validation_of(split.validation.len());
         let indices = Shuffled::new(&split.validation, self.seed, ((epoch - 1) * count) as u64).draw(count);
         let averaged = self.averaged()?;
         let network = averaged.as_ref().unwrap_or(&self.network);
-        let logits = judge(network, data, &indices, &self.contract);
+        let logits = judge(network, inputs, &indices);
         let decided = |logit: f32| sigmoid(logit) >= recipe.threshold;
-        let right = logits.iter().zip(&indices).filter(|(l, i)| decided(**l) == data.samples[**i].label.positive());
+        let right =
+            logits.iter().zip(&indices).filter(|(l, i)| decided(**l) == catalogue.samples[**i].label.positive());
         let right = right.count() as f64;
-        Ok((cross_entropy(&logits, data, &indices) + l2_term(network, recipe), right / count as f64))
+        Ok((cross_entropy(&logits, catalogue, &indices) + l2_term(network, recipe), right / count as f64))
     }
 }
 

@@ -5,7 +5,7 @@ mod bootstrap;
 mod measurement;
 mod paired;
 
-use data::{Dataset, Label, Part, Sample, Subtype};
+use data::{Catalogue, Inputs, Label, Part, Sample, Subtype};
 use engine::{Model, ModelError, judge::Input};
 use rayon::prelude::*;
 use serde::Serialize;
@@ -84,20 +84,24 @@ pub(crate) fn ranked(judged: &[LabelledAnswer]) -> Ranked {
 }
 
 /// What a model said of the radiographs named; `scored` has their order.
-pub fn labelled_answers(data: &Dataset, indices: &[usize], scored: &[Scored]) -> Vec<LabelledAnswer> {
-    let one = |(&index, scored): (&usize, &Scored)| LabelledAnswer::of(&data.samples[index], scored.probability);
+pub fn labelled_answers(catalogue: &Catalogue, indices: &[usize], scored: &[Scored]) -> Vec<LabelledAnswer> {
+    let one = |(&index, scored): (&usize, &Scored)| LabelledAnswer::of(&catalogue.samples[index], scored.probability);
     indices.iter().zip(scored).map(one).collect()
 }
 
 /// What the model says of the radiographs named, in their order, of those that a guard refuses as well.
-pub fn score(model: &Model, data: &Dataset, indices: &[usize]) -> Result<Vec<Scored>, ModelError> {
+pub fn score(
+    model: &Model,
+    catalogue: &Catalogue,
+    inputs: &Inputs,
+    indices: &[usize],
+) -> Result<Vec<Scored>, ModelError> {
     indices
         .par_iter()
         .map(|&index| {
-            let sample = &data.samples[index];
-            let judgement = model.judge(&Input::unguarded(&sample.pixels))?;
+            let judgement = model.judge(&Input::unguarded(inputs.of(index)))?;
             let probability = judgement.examination.score.probability;
-            Ok(Scored { positive: sample.label.positive(), probability })
+            Ok(Scored { positive: catalogue.samples[index].label.positive(), probability })
         })
         .collect()
 }

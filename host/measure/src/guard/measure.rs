@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use data::Dataset;
+use data::{Catalogue, Inputs};
 use engine::{Model, ModelError, judge::admit};
 use rayon::prelude::*;
 use serde::Serialize;
@@ -53,23 +53,27 @@ fn refusal(model: &Model, picture: &Picture<'_>) -> Result<Option<Refusal>, Mode
 
 /// The radiographs named, of which none should be refused, and then every [`Unsuitable`], of which all should be.
 /// Radiographs are looked at as prepared for the model, grey and square: none can be `coloured` or `elongated` here.
-pub fn measure(model: &Model, data: &Dataset, indices: &[usize]) -> Result<Vec<RefusalRow>, ModelError> {
+pub fn measure(
+    model: &Model,
+    catalogue: &Catalogue,
+    inputs: &Inputs,
+    indices: &[usize],
+) -> Result<Vec<RefusalRow>, ModelError> {
     let side = usize::from(model.card().behaviour.contract.side);
-    let radiograph = |index: usize| data.samples[index].pixels.as_slice();
     let real = indices
         .par_iter()
-        .map(|&index| refusal(model, &cut(radiograph(index), side, [0.0, 0.0, 1.0, 1.0])))
+        .map(|&index| refusal(model, &cut(inputs.of(index), side, [0.0, 0.0, 1.0, 1.0])))
         .collect::<Result<Vec<_>, _>>()?;
-    let mut rows = vec![RefusalRow::new("radiographs", data.synthetic, &real, true)];
+    let mut rows = vec![RefusalRow::new("radiographs", catalogue.synthetic, &real, true)];
     for kind in Unsuitable::ALL {
         let answer =
             |number: u64, radiograph: &[u8]| refusal(model, &kind.make(radiograph, side, SEED, number).picture());
         let answers: Result<Vec<_>, ModelError> = if kind.drawn() {
             (0..DRAWINGS).into_par_iter().map(|number| answer(number, &[])).collect()
         } else {
-            indices.par_iter().enumerate().map(|(number, &index)| answer(number as u64, radiograph(index))).collect()
+            indices.par_iter().enumerate().map(|(number, &index)| answer(number as u64, inputs.of(index))).collect()
         };
-        rows.push(RefusalRow::new(kind.name(), kind.drawn() || data.synthetic, &answers?, false));
+        rows.push(RefusalRow::new(kind.name(), kind.drawn() || catalogue.synthetic, &answers?, false));
     }
     Ok(rows)
 }

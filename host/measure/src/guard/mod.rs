@@ -6,7 +6,7 @@ mod scene;
 mod tests;
 mod unsuitable;
 
-use data::{Dataset, Label, augment::Augmentation};
+use data::{Catalogue, Inputs, Label, augment::Augmentation};
 use engine::{Model, ModelError};
 use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
@@ -96,13 +96,18 @@ pub fn fit(images: &[&[u8]], side: u16, seed: u64) -> Option<Guard> {
 }
 
 /// Fits where a network's features lie in its training images, class by class; `None` if it has none.
-pub fn fit_features(model: &Model, data: &Dataset, train: &[usize]) -> Result<Option<Cloud>, ModelError> {
+pub fn fit_features(
+    model: &Model,
+    catalogue: &Catalogue,
+    inputs: &Inputs,
+    train: &[usize],
+) -> Result<Option<Cloud>, ModelError> {
     let features: Vec<Vec<f32>> = train
         .par_iter()
-        .map(|&index| Ok(model.examine(&data.samples[index].pixels)?.features))
+        .map(|&index| Ok(model.examine(inputs.of(index))?.features))
         .collect::<Result<_, ModelError>>()?;
     let class = |label| {
-        let of_it = train.iter().zip(&features).filter(|(index, _)| data.samples[**index].label == label);
+        let of_it = train.iter().zip(&features).filter(|(index, _)| catalogue.samples[**index].label == label);
         of_it.map(|(_, features)| features.clone()).collect::<Vec<_>>()
     };
     let size = features.first().map_or(0, Vec::len);

@@ -10,7 +10,8 @@ use super::*;
 const CONTRACT: InputContract = InputContract::stretched(64);
 
 fn drawn(count: u64, seed: u64) -> Vec<Vec<u8>> {
-    synthetic::dataset(count, seed, &CONTRACT).unwrap().samples.into_iter().map(|sample| sample.pixels).collect()
+    let (_, inputs) = synthetic::radiographs(count, seed, &CONTRACT).unwrap();
+    (0..inputs.len()).map(|i| inputs.of(i).to_vec()).collect()
 }
 
 /// A guard that has learnt from synthetic radiographs.

@@ -5,7 +5,7 @@
 //! step of the map's cells as its side, at most a quarter of the input's; it is filled with the mean of the input. The
 //! random one lies anywhere in the input without touching the first. The idea of covering is Zeiler and Fergus', ECCV 2014.
 
-use data::Dataset;
+use data::Inputs;
 use engine::{ActivationMap, Model, ModelError};
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
@@ -86,13 +86,13 @@ impl Falls {
 }
 
 /// Measures on the radiographs named that are called pneumonia. Equal seeds draw equal places.
-pub fn measure(model: &Model, data: &Dataset, indices: &[usize], seed: u64) -> Result<Occlusion, OcclusionError> {
+pub fn measure(model: &Model, inputs: &Inputs, indices: &[usize], seed: u64) -> Result<Occlusion, OcclusionError> {
     let trials = indices
         .par_iter()
         .map(|&index| {
             let mut rng = ChaCha8Rng::seed_from_u64(seed);
             rng.set_stream(index as u64);
-            try_out(model, &data.samples[index].pixels, &mut rng)
+            try_out(model, inputs.of(index), &mut rng)
         })
         .collect::<Result<Vec<_>, _>>()?;
     Ok(summary(&trials.into_iter().flatten().collect::<Vec<_>>()))

@@ -1,4 +1,4 @@
-use data::{Label, Sample, synthetic};
+use data::synthetic;
 use engine::{
     Grid, ModelCard,
     onnx::write::{self, f32_tensor, integer, integers, node},
@@ -41,28 +41,26 @@ fn spot(top: usize, left: usize) -> Vec<u8> {
 #[test]
 fn covering_what_the_answer_rests_on_weighs_more() {
     let model = brightness(true);
-    let mut data = synthetic::dataset(1, 1, &CONTRACT).unwrap();
-    let sample = |pixels| Sample { label: Label::Pneumonia, pixels, ..data.samples[0].clone() };
-    data.samples = [spot(2, 3), spot(20, 9), spot(12, 24), vec![0; 1024]].into_iter().map(sample).collect();
+    let inputs = Inputs::new(CONTRACT, [spot(2, 3), spot(20, 9), spot(12, 24), vec![0; 1024]]);
     let all = [0, 1, 2, 3];
-    let found = measure(&model, &data, &all, 1).unwrap();
+    let found = measure(&model, &inputs, &all, 1).unwrap();
     // The dark one is not called pneumonia.
     assert_eq!((found.images, found.side), (3, 4));
     let Falls { hottest, random, difference } = found.log_odds.unwrap();
     assert!(hottest.value > 2.0 * random.value.max(0.01) && difference.low > 0.0, "{found:?}");
     assert_eq!(found.hottest_wins, Proportion::of(3, 3));
     assert!(found.probability.unwrap().difference.value > 0.0);
-    assert_eq!(measure(&model, &data, &all, 1).unwrap(), found);
+    assert_eq!(measure(&model, &inputs, &all, 1).unwrap(), found);
     // The same radiographs have the same places whatever others there are.
-    assert_eq!(measure(&model, &data, &all[..3], 1).unwrap(), found);
-    let none = measure(&model, &data, &all[3..], 1).unwrap();
+    assert_eq!(measure(&model, &inputs, &all[..3], 1).unwrap(), found);
+    let none = measure(&model, &inputs, &all[3..], 1).unwrap();
     assert_eq!((none.images, none.log_odds, none.hottest_wins), (0, None, None));
 }
 
 #[test]
 fn a_model_without_a_map_is_refused() {
-    let data = synthetic::dataset(2, 1, &CONTRACT).unwrap();
-    let error = measure(&brightness(false), &data, &[0, 1], 1).unwrap_err();
+    let (_, inputs) = synthetic::radiographs(2, 1, &CONTRACT).unwrap();
+    let error = measure(&brightness(false), &inputs, &[0, 1], 1).unwrap_err();
     assert!(matches!(error, OcclusionError::NoMap), "{error}");
 }
 

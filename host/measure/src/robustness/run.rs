@@ -165,7 +165,7 @@ pub(super) fn ask_models(models: &[Model], radiograph: &Radiograph) -> Result<Ve
 
 #[cfg(test)]
 mod tests {
-    use data::{Dataset, synthetic};
+    use data::synthetic;
     use engine::DEFAULT_MODEL;
 
     use super::*;
@@ -176,21 +176,18 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         synthetic::write(folder.path(), 6, 1).unwrap();
         let models = [(); 2].map(|()| Model::from_bytes(DEFAULT_MODEL).unwrap());
-        let data = synthetic::dataset(6, 1, &models[0].card().behaviour.contract).unwrap();
+        let (catalogue, inputs) = synthetic::radiographs(6, 1, &models[0].card().behaviour.contract).unwrap();
         // The digests of drawings are those of their pixels, not of files.
-        let data = Dataset {
-            samples: data
-                .samples
-                .into_iter()
-                .map(|sample| {
-                    let name = format!("{}/{}", sample.label.folder(), sample.name);
-                    let digest = Digest::of(&fs::read(folder.path().join(&name)).unwrap());
-                    Sample { name, digest, ..sample }
-                })
-                .collect(),
-            ..data
-        };
-        let samples: Vec<&Sample> = data.samples.iter().collect();
+        let written: Vec<Sample> = catalogue
+            .samples
+            .into_iter()
+            .map(|sample| {
+                let name = format!("{}/{}", sample.label.folder(), sample.name);
+                let digest = Digest::of(&fs::read(folder.path().join(&name)).unwrap());
+                Sample { name, digest, ..sample }
+            })
+            .collect();
+        let samples: Vec<&Sample> = written.iter().collect();
         let files = Files::open(folder.path()).unwrap();
         let changes = chosen(&["lossless".to_owned(), "mirrored".to_owned()]).unwrap();
         let kept = tempfile::tempdir().unwrap();
@@ -201,8 +198,8 @@ mod tests {
             measurement.answers(&ProgressBar::hidden(), &AtomicBool::new(stop))
         };
         let answers = judge(false).unwrap();
-        for (sample, answer) in samples.iter().zip(&answers) {
-            let expected = models[0].classify(&sample.pixels).unwrap().probability;
+        for (index, answer) in answers.iter().enumerate() {
+            let expected = models[0].classify(inputs.of(index)).unwrap().probability;
             assert_eq!(answer.base.iter().map(|base| base.probability).collect::<Vec<_>>(), [expected; 2]);
             assert_eq!(answer.changed[..3], [(); 3].map(|()| Ok(answer.base.clone())));
         }

@@ -26,7 +26,6 @@ fn example() -> Vec<RobustnessRow> {
         patient: patient.to_owned(),
         official: None,
         digest: Digest::of(patient.as_bytes()),
-        pixels: Vec::new(),
     };
     let samples =
         [("a", Label::Normal), ("b", Label::Normal), ("c", Label::Pneumonia), ("d", Label::Pneumonia)].map(sample);
