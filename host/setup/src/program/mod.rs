@@ -71,7 +71,7 @@ pub fn compiled() -> Result<PathBuf, ProgramError> {
     interrupt::check()?;
     let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
     let mut child = Command::new(cargo)
-        .args(["build", "--locked", "--package", "device", "--target", TARGET])
+        .args(["build", "--locked", "--release", "--package", "device", "--target", TARGET])
         // Other flags than those of a developer, so in a folder of its own: neither is compiled again for the other.
         .args(["--target-dir", "target/image", "--config", &anonymous()])
         .args(["--message-format", "json-render-diagnostics"])
