@@ -25,7 +25,7 @@ use crate::{
     init::BEAT_EVERY,
     journal::{Journal, JournalError},
     keys::Key,
-    screen::{Display, PAGE, Scene},
+    screen::{Display, PAGE},
     serial::{LineEvent, PortError},
     state::{Effect, Input, Page, State},
 };
@@ -364,7 +364,7 @@ impl<'a> Runtime<'a> {
     }
 
     fn show(&self) {
-        self.display.show(Scene { identity: self.state.identity(), view: self.state.view().clone() });
+        self.display.show(self.state.scene());
     }
 
     fn open_port(&mut self, index: usize) -> Result<(), LineError> {

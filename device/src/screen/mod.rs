@@ -150,6 +150,8 @@ pub enum View {
         evidence: Option<Box<Evidence>>,
         /// The result as it is in the journal.
         record: ResultRecord,
+        /// What the box was when it judged: the model is the record's, whatever has been installed since.
+        identity: Identity,
     },
     /// The image is not judged.
     Refused(Refusal),
@@ -181,10 +183,20 @@ pub const PAGE: u64 = 6;
 /// Everything that a picture of the screen is drawn from.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Scene {
-    /// What the box is.
+    /// What the box is now.
     pub identity: Identity,
     /// What it shows.
     pub view: View,
+}
+
+impl Scene {
+    /// What the screen says of the model: with a result, of the one that it is from.
+    pub fn shown_identity(&self) -> &Identity {
+        match &self.view {
+            View::Result { identity, .. } => identity,
+            _ => &self.identity,
+        }
+    }
 }
 
 #[cfg(test)]

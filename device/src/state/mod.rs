@@ -13,7 +13,7 @@ use wire::{Answer, BoxEvent, Dropped, Image, Info, Installed, ModelFile, Outcome
 use crate::{
     analysis::{Judged, Loaded, Report, Unjudged},
     keys::Key,
-    screen::{Identity, Preview, Rates, Trouble, View},
+    screen::{Identity, Preview, Rates, Scene, Trouble, View},
 };
 
 /// How long a refusal or an error stays on the screen, in milliseconds. A result stays until the next image.
@@ -63,7 +63,7 @@ pub struct Page {
 /// What the box is to do.
 #[derive(Debug, PartialEq)]
 pub enum Effect {
-    /// What is to be shown has changed: show [`State::view`] with [`State::identity`].
+    /// What is to be shown has changed: show [`State::scene`].
     Show,
     /// Judge an image; [`Input::Analysis`] follows.
     Judge(Box<Image>),
@@ -88,6 +88,7 @@ pub enum Effect {
 
 /// The state of the box.
 #[derive(Debug)]
+#[cfg_attr(test, derive(Clone))]
 pub struct State {
     card: ModelCard,
     digest: Digest,
@@ -102,25 +103,37 @@ pub struct State {
     until: Option<u64>,
     /// When progress was drawn last.
     drawn: u64,
-    analysis: Analysis,
+    /// How many images have been announced: only of the last one is shown what becomes of it.
+    announced: u64,
+    /// The image that comes in: which one of those it is.
+    incoming: Option<u64>,
+    /// The image that is being judged.
+    analysis: Option<Analysis>,
     /// Whether no host can come before a line is back.
     lost: bool,
-    /// A result that was shown when an update came in, or came meanwhile: it is shown after that.
+    /// What became of the last image, where an update hides it: it is shown after that. There is nothing here while the
+    /// screen shows anything but an update.
     held: Option<View>,
-    /// What the box was before the last update was installed, for a result of that time.
-    former: Option<Identity>,
 }
 
 #[derive(Debug)]
-enum Analysis {
-    None,
+#[cfg_attr(test, derive(Clone))]
+struct Analysis {
+    /// Which one of the images announced it is of.
+    image: u64,
+    stage: Stage,
+}
+
+#[derive(Debug)]
+#[cfg_attr(test, derive(Clone))]
+enum Stage {
     Running,
     /// The host that sent the image has gone: the result is kept and shown, though no host receives it.
     Unwatched,
     /// The host has given the image up: its result is thrown away.
     Unwanted,
-    /// The record is being written.
-    Storing(Preview, Option<Box<Evidence>>),
+    /// The record is being written. The model that it is of may be replaced meanwhile.
+    Storing(Preview, Option<Box<Evidence>>, Identity),
 }
 
 impl State {
@@ -138,22 +151,21 @@ impl State {
             view,
             until: None,
             drawn: 0,
-            analysis: Analysis::None,
+            announced: 0,
+            incoming: None,
+            analysis: None,
             lost: false,
             held: None,
-            former: None,
         }
     }
 
-    /// What the screen says about the box: with a result, about the model that it is from.
-    pub fn identity(&self) -> Identity {
-        match (&self.view, &self.former) {
-            (View::Result { record, .. }, Some(former)) if record.model == former.digest => former.clone(),
-            _ => self.present(),
-        }
+    /// What the screen is drawn from.
+    pub fn scene(&self) -> Scene {
+        Scene { identity: self.identity(), view: self.view.clone() }
     }
 
-    fn present(&self) -> Identity {
+    /// What the box is now.
+    fn identity(&self) -> Identity {
         Identity {
             model: self.card.name.clone(),
             digest: self.digest,
@@ -178,11 +190,11 @@ impl State {
         match input {
             Input::Session(event) => self.session(now, event),
             Input::Analysis(Report::Phase(phase)) => match self.analysis {
-                Analysis::Running => vec![Effect::Reply(Reply::Progress(phase))],
+                Some(Analysis { stage: Stage::Running, .. }) => vec![Effect::Reply(Reply::Progress(phase))],
                 _ => Vec::new(),
             },
             Input::Analysis(Report::Done(judged)) => self.judged(now, *judged),
-            Input::Analysis(Report::Installed(installed)) => self.installed(*installed),
+            Input::Analysis(Report::Installed(installed)) => self.installed(now, *installed),
             Input::Stored(stored) => self.stored(now, stored),
             Input::Record(Ok(record)) => vec![Effect::Reply(Reply::Record(record))],
             Input::Record(Err(fault)) => vec![Effect::Reply(Reply::Failed(fault))],
@@ -196,20 +208,20 @@ impl State {
                 match self.view {
                     // A verdict, a refusal, or what a person reads, needs no line.
                     View::Result { .. } | View::Refused(_) | View::History { .. } | View::About => Vec::new(),
-                    _ if last => vec![self.idle()],
+                    _ if last => vec![self.idle(now)],
                     _ => vec![self.notice(now, View::Error(Trouble::LineLost))],
                 }
             }
             Input::LineBack => {
                 self.lost = false;
                 match self.view {
-                    View::Error(Trouble::LineLost) => vec![self.idle()],
+                    View::Error(Trouble::LineLost) => vec![self.idle(now)],
                     // The verdict came while the line was away, a host on another line, or a person reads.
                     _ => Vec::new(),
                 }
             }
             Input::Tick => match self.until {
-                Some(until) if until <= now => vec![self.idle()],
+                Some(until) if until <= now => vec![self.idle(now)],
                 _ => Vec::new(),
             },
         }
@@ -222,43 +234,57 @@ impl State {
                 self.host_gone();
                 match self.view {
                     View::Receiving { .. } => vec![self.notice(now, View::Error(Fault::Timeout.into()))],
-                    View::Updating { .. } => vec![self.idle()],
+                    View::Updating { .. } => vec![self.idle(now)],
                     _ => Vec::new(),
                 }
             }
-            BoxEvent::Receiving { done, total } => {
-                let begun = done == 0 || !matches!(self.view, View::Receiving { .. });
-                self.held = None;
+            BoxEvent::Receiving { done, total, .. } => {
+                let begun = done == 0 || self.incoming.is_none();
+                if begun {
+                    self.incoming = Some(self.announce());
+                }
                 self.progress(now, begun || done == total, View::Receiving { done, total })
             }
             BoxEvent::Updating { done, total } => {
                 let begun = done == 0 || !matches!(self.view, View::Updating { .. });
-                if matches!(self.view, View::Result { .. }) {
-                    self.held = Some(self.view.clone());
-                }
-                self.progress(now, begun || done == total, View::Updating { done, total })
+                let covered = matches!(self.view, View::Result { .. }).then(|| self.view.clone());
+                let effects = self.progress(now, begun || done == total, View::Updating { done, total });
+                self.held = covered.or_else(|| self.held.take());
+                effects
             }
             BoxEvent::Update(file) => vec![Effect::Install(Box::new(file))],
             BoxEvent::Image(image) => {
-                self.analysis = Analysis::Running;
+                let number = self.incoming.take().unwrap_or_else(|| self.announce());
+                self.analysis = Some(Analysis { image: number, stage: Stage::Running });
                 vec![self.show(View::Analysing), Effect::Judge(Box::new(image))]
             }
-            BoxEvent::Dropped(dropped) => {
-                if matches!(self.analysis, Analysis::Running) {
-                    self.analysis = Analysis::Unwanted;
-                }
-                match dropped {
-                    Dropped::Cancelled => vec![self.idle()],
-                    // The host that sent it shows what is wrong with it.
-                    Dropped::ModelRefused(_) if matches!(self.view, View::Updating { .. }) => vec![self.idle()],
-                    Dropped::ModelRefused(_) => Vec::new(),
-                    Dropped::Refused(refusal) => vec![self.notice(now, View::Refused(refusal))],
-                    Dropped::Failed(fault) => vec![self.notice(now, View::Error(fault.into()))],
-                }
+            BoxEvent::Dropped(dropped) => self.dropped(now, dropped),
+            BoxEvent::Declined { dropped, .. } => {
+                self.announce();
+                self.dropped(now, dropped)
             }
             BoxEvent::Asked(question) => vec![Effect::Reply(Reply::Answer(self.answer(now, question)))],
             BoxEvent::Record { number } => vec![Effect::Record(number)],
             BoxEvent::Screenshot => vec![Effect::Screenshot],
+        }
+    }
+
+    /// Another image is announced: what became of those before is past. Returns its number.
+    fn announce(&mut self) -> u64 {
+        self.announced += 1;
+        self.announced
+    }
+
+    fn dropped(&mut self, now: u64, dropped: Dropped) -> Vec<Effect> {
+        self.incoming = None;
+        self.leave(Stage::Unwanted);
+        match dropped {
+            Dropped::Cancelled => vec![self.idle(now)],
+            // The host that sent it shows what is wrong with it.
+            Dropped::ModelRefused(_) if matches!(self.view, View::Updating { .. }) => vec![self.idle(now)],
+            Dropped::ModelRefused(_) => Vec::new(),
+            Dropped::Refused(refusal) => vec![self.notice(now, View::Refused(refusal))],
+            Dropped::Failed(fault) => vec![self.notice(now, View::Error(fault.into()))],
         }
     }
 
@@ -281,18 +307,17 @@ impl State {
         vec![self.show(view)]
     }
 
-    fn installed(&mut self, installed: Result<Loaded, ModelRefusal>) -> Vec<Effect> {
+    fn installed(&mut self, now: u64, installed: Result<Loaded, ModelRefusal>) -> Vec<Effect> {
         let mut effects = Vec::new();
         let installed = installed.map(|Loaded { card, digest, execution }| {
             effects.push(Effect::Expect(card.behaviour.contract));
             // A checked card's name fits.
             let model = card.name.as_str().try_into().unwrap_or_default();
-            self.former = Some(self.present());
             (self.card, self.digest, self.execution) = (card, digest, execution);
             Installed { model, digest }
         });
         effects.push(match self.view {
-            View::Updating { .. } => self.idle(),
+            View::Updating { .. } => self.idle(now),
             // The same, with the name of the model.
             _ => Effect::Show,
         });
@@ -301,19 +326,26 @@ impl State {
     }
 
     fn host_gone(&mut self) {
-        if matches!(self.analysis, Analysis::Running) {
-            self.analysis = Analysis::Unwatched;
+        self.incoming = None;
+        self.leave(Stage::Unwatched);
+    }
+
+    /// No host waits any more for the image that is being judged.
+    fn leave(&mut self, left: Stage) {
+        if let Some(Analysis { stage: stage @ Stage::Running, .. }) = &mut self.analysis {
+            *stage = left;
         }
     }
 
     fn judged(&mut self, now: u64, judged: Result<Judged, Unjudged>) -> Vec<Effect> {
-        if matches!(std::mem::replace(&mut self.analysis, Analysis::None), Analysis::Unwanted) {
+        let Some(Analysis { image, stage: Stage::Running | Stage::Unwatched }) = self.analysis.take() else {
             // The session wants an answer for every image and keeps this one to itself.
             return vec![Effect::Reply(Reply::Outcome(Outcome::Failed(Fault::Internal)))];
-        }
+        };
         match judged {
             Ok(judged) => {
-                self.analysis = Analysis::Storing(judged.preview, judged.evidence.map(Box::new));
+                let stage = Stage::Storing(judged.preview, judged.evidence.map(Box::new), self.identity());
+                self.analysis = Some(Analysis { image, stage });
                 vec![Effect::Store(ResultRecord {
                     number: self.records + 1,
                     boot: self.boot,
@@ -327,40 +359,38 @@ impl State {
                 })]
             }
             Err(Unjudged::Refused(refusal)) => {
-                let until = Some(now + NOTICE_MS);
-                self.conclude(View::Refused(refusal), until, Outcome::Refused(refusal))
+                self.conclude(now, image, View::Refused(refusal), Outcome::Refused(refusal))
             }
-            Err(Unjudged::Failed(fault)) => self.failed(now, fault),
+            Err(Unjudged::Failed(fault)) => self.failed(now, image, fault),
         }
     }
 
     fn stored(&mut self, now: u64, stored: Result<ResultRecord, Fault>) -> Vec<Effect> {
-        match (stored, std::mem::replace(&mut self.analysis, Analysis::None)) {
-            (Ok(record), Analysis::Storing(preview, evidence)) => {
+        let Some(Analysis { image, stage: Stage::Storing(preview, evidence, identity) }) = self.analysis.take() else {
+            return vec![Effect::Reply(Reply::Outcome(Outcome::Failed(Fault::Internal)))];
+        };
+        match stored {
+            Ok(record) => {
                 self.records = record.number;
-                let view = View::Result { preview, evidence, record: record.clone() };
-                self.conclude(view, None, Outcome::Result(record))
+                let view = View::Result { preview, evidence, record: record.clone(), identity };
+                self.conclude(now, image, view, Outcome::Result(record))
             }
-            (Ok(_), _) => self.failed(now, Fault::Internal),
-            (Err(fault), _) => self.failed(now, fault),
+            Err(fault) => self.failed(now, image, fault),
         }
     }
 
-    fn failed(&mut self, now: u64, fault: Fault) -> Vec<Effect> {
-        self.conclude(View::Error(fault.into()), Some(now + NOTICE_MS), Outcome::Failed(fault))
+    fn failed(&mut self, now: u64, image: u64, fault: Fault) -> Vec<Effect> {
+        self.conclude(now, image, View::Error(fault.into()), Outcome::Failed(fault))
     }
 
-    /// Reports the result of an image, and shows it unless the screen already shows what comes next: a result waits for
-    /// the end of an update.
-    fn conclude(&mut self, view: View, until: Option<u64>, outcome: Outcome) -> Vec<Effect> {
+    /// Reports what became of an image, and shows it, or after an update that comes in. If another image has been announced
+    /// since, it is in the history alone: it must not be taken for that one's.
+    fn conclude(&mut self, now: u64, image: u64, view: View, outcome: Outcome) -> Vec<Effect> {
         let mut effects = Vec::new();
         match self.view {
-            View::Updating { .. } if matches!(view, View::Result { .. }) => self.held = Some(view),
-            View::Receiving { .. } | View::Updating { .. } => {}
-            _ => {
-                effects.push(self.show(view));
-                self.until = until;
-            }
+            _ if image != self.announced => {}
+            View::Updating { .. } => self.held = Some(view),
+            _ => effects.push(self.outcome(now, view)),
         }
         effects.push(Effect::Reply(Reply::Outcome(outcome)));
         effects
@@ -382,14 +412,17 @@ impl State {
         }
     }
 
-    /// What is shown while nothing happens.
-    fn idle(&mut self) -> Effect {
-        let view = match self.held.take() {
-            Some(result) => result,
-            None if self.lost => View::Error(Trouble::LineLost),
-            None => View::Ready { results: self.records },
-        };
-        self.show(view)
+    /// What is shown while nothing happens, or what an update has hidden.
+    fn idle(&mut self, now: u64) -> Effect {
+        if let Some(view) = self.held.take() {
+            return self.outcome(now, view);
+        }
+        self.show(if self.lost { View::Error(Trouble::LineLost) } else { View::Ready { results: self.records } })
+    }
+
+    /// Shows what became of an image: a result stays.
+    fn outcome(&mut self, now: u64, view: View) -> Effect {
+        if matches!(view, View::Result { .. }) { self.show(view) } else { self.notice(now, view) }
     }
 
     fn notice(&mut self, now: u64, view: View) -> Effect {
@@ -400,10 +433,16 @@ impl State {
 
     fn show(&mut self, view: View) -> Effect {
         self.until = None;
+        if !matches!(view, View::Updating { .. }) {
+            // What has given way to anything else is past, and does not come back.
+            self.held = None;
+        }
         self.view = view;
         Effect::Show
     }
 }
 
+#[cfg(test)]
+mod orders;
 #[cfg(test)]
 mod tests;

@@ -20,16 +20,25 @@ pub(super) fn state() -> State {
     State::new(card, Digest::of(b"model"), "fused int8".to_owned(), 7, 41)
 }
 
+pub(super) fn exam() -> ExamId {
+    ExamId::new("ward-3").unwrap()
+}
+
 fn image() -> Image {
-    Image::file(b"bytes".to_vec(), ExamId::new("ward-3").unwrap()).unwrap()
+    Image::file(b"bytes".to_vec(), exam()).unwrap()
 }
 
 pub(super) fn judged(probability: f32) -> Input {
     let preview = Preview { width: 1, height: 1, pixels: vec![9].into() };
-    let exam = ExamId::new("ward-3").unwrap();
+    let exam = exam();
     let verdict = state().card.behaviour.point.verdict(probability);
     let judged = Judged { exam, image: Digest::of(b"bytes"), preview, evidence: None, probability, verdict };
     Input::Analysis(Report::Done(Box::new(Ok(judged))))
+}
+
+/// What the screen says of the model.
+fn identity(state: &State) -> Identity {
+    state.scene().shown_identity().clone()
 }
 
 /// What is shown after an input that leads to nothing else.
@@ -102,8 +111,9 @@ fn a_host_that_leaves_during_the_analysis_loses_no_result() {
     start_analysis(&mut state);
     state.handle(0, Input::Session(BoxEvent::HostGone));
     // The next host's image is refused at its announcement, then another comes in.
-    state.handle(1, Input::Session(BoxEvent::Dropped(Dropped::Refused(Refusal::TooManyBytes))));
-    state.handle(2, Input::Session(BoxEvent::Receiving { done: 0, total: 1000 }));
+    let dropped = Dropped::Refused(Refusal::TooManyBytes);
+    state.handle(1, Input::Session(BoxEvent::Declined { exam: exam(), dropped }));
+    state.handle(2, Input::Session(BoxEvent::Receiving { exam: exam(), done: 0, total: 1000 }));
     let [Effect::Store(record)] = &state.handle(3, judged(0.7))[..] else { panic!("it is kept") };
     let effects = state.handle(4, Input::Stored(Ok(record.clone())));
     assert_eq!(effects, [Effect::Reply(Reply::Outcome(Outcome::Result(record.clone())))]);
@@ -125,7 +135,7 @@ fn a_verdict_that_comes_while_the_line_is_away_stays_when_it_is_back() {
 #[test]
 fn a_host_that_leaves_in_the_middle_of_an_image_is_shown() {
     let mut state = state();
-    state.handle(0, Input::Session(BoxEvent::Receiving { done: 0, total: 1000 }));
+    state.handle(0, Input::Session(BoxEvent::Receiving { exam: exam(), done: 0, total: 1000 }));
     state.handle(0, Input::Session(BoxEvent::HostGone));
     assert_eq!(*state.view(), View::Error(Fault::Timeout.into()));
     assert_eq!(shown(&mut state, NOTICE_MS, Input::Tick), View::Ready { results: 41 });
@@ -136,7 +146,7 @@ fn progress_is_drawn_at_its_beginning_and_end_and_seldom_between() {
     let mut state = state();
     let mut shown = Vec::new();
     for (now, done) in [(0, 0), (50, 100), (199, 200), (201, 300), (202, 400), (203, 1000)] {
-        let effects = state.handle(now, Input::Session(BoxEvent::Receiving { done, total: 1000 }));
+        let effects = state.handle(now, Input::Session(BoxEvent::Receiving { exam: exam(), done, total: 1000 }));
         shown.extend((!effects.is_empty()).then_some(done));
     }
     assert_eq!(shown, [0, 300, 1000]);
@@ -160,7 +170,7 @@ fn an_update_that_is_installed_is_reported_shown_and_recorded() {
     let answer = Effect::Reply(Reply::Installed(Ok(installed)));
     assert_eq!(effects, [Effect::Expect(contract), Effect::Show, answer]);
     assert_eq!(*state.view(), View::Ready { results: 41 });
-    assert_eq!((state.info().model_digest, state.identity().model.as_str()), (digest, "new"));
+    assert_eq!((state.info().model_digest, identity(&state).model.as_str()), (digest, "new"));
     start_analysis(&mut state);
     let [Effect::Store(record)] = &state.handle(4, judged(0.7))[..] else { panic!("only the journal") };
     assert_eq!((record.model, record.point), (digest, OperatingPoint::HALF));
@@ -209,17 +219,17 @@ fn a_result_that_comes_during_an_update_is_shown_after_it_with_its_own_model() {
     let refused = Input::Session(BoxEvent::Dropped(Dropped::ModelRefused(ModelRefusal::DigestMismatch)));
     for end in [installed(true), installed(false), refused, Input::Session(BoxEvent::HostGone)] {
         let mut state = state();
-        let old = state.identity();
+        let old = identity(&state);
         leave_an_image(&mut state);
         state.handle(0, Input::Session(BoxEvent::Updating { done: 1000, total: 1000 }));
         let record = finish_analysis(&mut state);
         assert_eq!(*state.view(), View::Updating { done: 1000, total: 1000 });
         state.handle(2, end);
         assert!(shows(&state, &record), "{:?}", state.view());
-        assert_eq!((state.identity(), state.deadline()), (old, None));
+        assert_eq!((identity(&state), state.deadline()), (old, None));
         state.handle(3, Input::Key(Key::Back));
         assert_eq!(*state.view(), View::Ready { results: 42 });
-        assert_eq!(state.identity().digest, state.info().model_digest);
+        assert_eq!(identity(&state).digest, state.info().model_digest);
     }
 }
 
@@ -227,14 +237,14 @@ fn a_result_that_comes_during_an_update_is_shown_after_it_with_its_own_model() {
 fn a_result_that_is_shown_when_an_update_begins_is_shown_after_it_with_its_own_model() {
     for end in [installed(true), installed(false), Input::Session(BoxEvent::HostGone)] {
         let mut state = state();
-        let old = state.identity();
+        let old = identity(&state);
         start_analysis(&mut state);
         let record = finish_analysis(&mut state);
         state.handle(2, Input::Session(BoxEvent::Updating { done: 0, total: 1000 }));
         assert_eq!(*state.view(), View::Updating { done: 0, total: 1000 });
         state.handle(3, end);
         assert!(shows(&state, &record), "{:?}", state.view());
-        assert_eq!(state.identity(), old);
+        assert_eq!(identity(&state), old);
     }
 }
 
@@ -245,7 +255,7 @@ fn a_result_that_waits_for_an_update_is_not_shown_after_another_image() {
     state.handle(0, Input::Session(BoxEvent::Updating { done: 500, total: 1000 }));
     finish_analysis(&mut state);
     state.handle(2, Input::Session(BoxEvent::Dropped(Dropped::Failed(Fault::Timeout))));
-    state.handle(3, Input::Session(BoxEvent::Receiving { done: 0, total: 1000 }));
+    state.handle(3, Input::Session(BoxEvent::Receiving { exam: exam(), done: 0, total: 1000 }));
     state.handle(4, Input::Session(BoxEvent::Dropped(Dropped::Cancelled)));
     assert_eq!(*state.view(), View::Ready { results: 42 });
 }
@@ -254,14 +264,14 @@ fn a_result_that_waits_for_an_update_is_not_shown_after_another_image() {
 fn the_end_of_an_update_behind_a_result_leaves_it_with_its_own_model() {
     for new in [true, false] {
         let mut state = state();
-        let old = state.identity();
+        let old = identity(&state);
         leave_an_image(&mut state);
         state.handle(0, Input::Session(BoxEvent::Updating { done: 1000, total: 1000 }));
         state.handle(0, Input::Session(BoxEvent::HostGone));
         let record = finish_analysis(&mut state);
         state.handle(2, installed(new));
         assert!(shows(&state, &record), "{:?}", state.view());
-        assert_eq!(state.identity(), old);
+        assert_eq!(identity(&state), old);
     }
 }
 
@@ -322,7 +332,65 @@ fn a_lost_line_among_others_gives_way_to_ready_and_its_return_disturbs_nobody() 
     let mut state = state();
     state.handle(0, Input::LineLost { last: false });
     assert_eq!(state.deadline(), Some(NOTICE_MS));
-    state.handle(1, Input::Session(BoxEvent::Receiving { done: 0, total: 1000 }));
+    state.handle(1, Input::Session(BoxEvent::Receiving { exam: exam(), done: 0, total: 1000 }));
     assert_eq!(state.handle(2, Input::LineBack), []);
     assert_eq!(*state.view(), View::Receiving { done: 0, total: 1000 });
+}
+
+/// An image of an examination that is judged at a time.
+fn judge(state: &mut State, now: u64) -> ResultRecord {
+    state.handle(now, Input::Session(BoxEvent::Image(image())));
+    let [Effect::Store(record)] = &state.handle(now, judged(0.7))[..] else { panic!("it is kept") };
+    state.handle(now, Input::Stored(Ok(record.clone())));
+    record.clone()
+}
+
+#[test]
+fn after_a_refusal_or_an_error_no_result_of_before_comes_back() {
+    let mut state = state();
+    judge(&mut state, 1);
+    state.handle(2, Input::Session(BoxEvent::Updating { done: 500, total: 1000 }));
+    state.handle(3, Input::Session(BoxEvent::Dropped(Dropped::Failed(Fault::Protocol))));
+    let dropped = Dropped::Refused(Refusal::TooManyBytes);
+    let other = ExamId::new("ward-4").unwrap();
+    state.handle(4, Input::Session(BoxEvent::Declined { exam: other, dropped }));
+    assert_eq!(*state.view(), View::Refused(Refusal::TooManyBytes));
+    assert_eq!(shown(&mut state, 4 + NOTICE_MS, Input::Tick), View::Ready { results: 42 });
+}
+
+#[test]
+fn a_result_keeps_its_model_through_any_number_of_updates() {
+    let mut state = state();
+    let old = identity(&state);
+    let record = judge(&mut state, 1);
+    for _ in 0..3 {
+        state.handle(2, Input::Session(BoxEvent::Updating { done: 1000, total: 1000 }));
+        state.handle(3, installed(true));
+        assert!(shows(&state, &record));
+        assert_eq!(identity(&state), old);
+    }
+}
+
+#[test]
+fn a_result_that_is_late_is_not_shown_once_another_image_has_been_announced() {
+    let mut state = state();
+    leave_an_image(&mut state);
+    let dropped = Dropped::Refused(Refusal::TooManyBytes);
+    state.handle(0, Input::Session(BoxEvent::Declined { exam: exam(), dropped }));
+    finish_analysis(&mut state);
+    assert!(matches!(state.view(), View::Refused(_)), "{:?}", state.view());
+    assert_eq!(state.info().records, 42, "it is kept");
+}
+
+#[test]
+fn a_refusal_that_comes_during_an_update_is_shown_after_it() {
+    let mut state = state();
+    leave_an_image(&mut state);
+    state.handle(0, Input::Session(BoxEvent::Updating { done: 500, total: 1000 }));
+    let refused = Err(Unjudged::Refused(Refusal::TooSmall));
+    state.handle(1, Input::Analysis(Report::Done(Box::new(refused))));
+    assert_eq!(*state.view(), View::Updating { done: 500, total: 1000 });
+    let refused = View::Refused(Refusal::TooSmall);
+    assert_eq!(shown(&mut state, 2, Input::Session(BoxEvent::HostGone)), refused);
+    assert_eq!(state.deadline(), Some(2 + NOTICE_MS));
 }

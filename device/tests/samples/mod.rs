@@ -93,7 +93,7 @@ fn record(number: u64, probability: f32, exam: &str) -> ResultRecord {
 /// A result.
 pub(crate) fn result(probability: f32, exam: &str) -> View {
     let record = record(128, probability, exam);
-    View::Result { preview: preview(), evidence: evidence(probability).map(Box::new), record }
+    View::Result { preview: preview(), evidence: evidence(probability).map(Box::new), record, identity: identity() }
 }
 
 /// The same from a model that has no map.
@@ -104,16 +104,24 @@ pub(crate) fn without_map(mut view: View) -> View {
     view
 }
 
+/// A scene of a box, with a result of its model.
+fn of(identity: Identity, mut view: View) -> Scene {
+    if let View::Result { identity: own, .. } = &mut view {
+        *own = identity.clone();
+    }
+    Scene { identity, view }
+}
+
 /// A scene of a model that was not trained on synthetic radiographs.
 pub(crate) fn scene(view: View) -> Scene {
-    Scene { identity: identity(), view }
+    of(identity(), view)
 }
 
 /// The same of one that was.
 fn synthetic(view: View) -> Scene {
     let identity = identity();
     let (model, digest) = (format!("synthetic-{}", identity.model), Digest::of(b"a synthetic model"));
-    Scene { identity: Identity { model, digest, synthetic: true, ..identity }, view }
+    of(Identity { model, digest, synthetic: true, ..identity }, view)
 }
 
 fn history() -> View {
@@ -161,7 +169,7 @@ pub(crate) fn documented() -> Vec<(&'static str, Scene, Language)> {
 
 /// Every screen with every text, and the longest values.
 pub(crate) fn all_scenes() -> Vec<(String, Scene)> {
-    let bare = |view| Scene { identity: Identity { rates: None, ..identity() }, view };
+    let bare = |view| of(Identity { rates: None, ..identity() }, view);
     let unbanded = |mut view| {
         if let View::Result { record, .. } = &mut view {
             record.point = OperatingPoint::unbanded(record.point.threshold);
@@ -182,8 +190,8 @@ pub(crate) fn all_scenes() -> Vec<(String, Scene)> {
         ("result-unbanded", scene(unbanded(result(PNEUMONIA, "ward-3_0008")))),
         ("result-without-map", bare(without_map(result(PNEUMONIA, "ward-3_0008")))),
         ("result-without-probability", scene(result(f32::NAN, "ward-3_0008"))),
-        ("result-synthetic", Scene { identity: longest.clone(), view: result(1.0, &long) }),
-        ("result-refer-synthetic", Scene { identity: longest.clone(), view: result(0.64, &long) }),
+        ("result-synthetic", of(longest.clone(), result(1.0, &long))),
+        ("result-refer-synthetic", of(longest.clone(), result(0.64, &long))),
         ("receiving-much", synthetic(View::Receiving { done: 33_554_432, total: 33_554_432 })),
         ("history-empty", scene(View::History { results: Vec::new(), page: 1, pages: 0 })),
         (
@@ -207,9 +215,11 @@ pub(crate) fn all_scenes() -> Vec<(String, Scene)> {
 
 /// The same result with another verdict.
 pub(crate) fn judged(verdict: Verdict) -> Scene {
-    let View::Result { preview, evidence, mut record } = result(REFER, "") else { unreachable!("a result") };
-    record.verdict = verdict;
-    scene(View::Result { preview, evidence, record })
+    let mut view = result(REFER, "");
+    if let View::Result { record, .. } = &mut view {
+        record.verdict = verdict;
+    }
+    scene(view)
 }
 
 /// Writes a PNG file that is as small as it can be.

@@ -11,7 +11,7 @@ use super::{
 use shared::{
     contract::InputContract,
     limits::{MAX_IMAGE_BYTES, MAX_PREVIEW_SIDE, MAX_UPDATE_BYTES},
-    verdict::{Digest, Fault, ModelRefusal, Refusal},
+    verdict::{Digest, ExamId, Fault, ModelRefusal, Refusal},
 };
 
 /// An update: a model that is ready to be sent, or that has been received completely, its digest checked.
@@ -52,6 +52,9 @@ pub enum Dropped {
     Failed(Fault),
 }
 
+/// What was sent is no image or update of this protocol, or comes out of turn.
+pub(super) const MISUNDERSTOOD: Dropped = Dropped::Failed(Fault::Protocol);
+
 /// What has been put together.
 #[derive(Debug)]
 pub(super) enum Assembled {
@@ -74,7 +77,6 @@ pub(super) struct Assembly {
 impl Assembly {
     /// Checks the announcement of an image; `contract` is that of the model in the box.
     pub(super) fn image(begin: Begin, contract: &InputContract) -> Result<Self, Dropped> {
-        const MISUNDERSTOOD: Dropped = Dropped::Failed(Fault::Protocol);
         if begin.length == 0 {
             return Err(Dropped::Refused(Refusal::Empty));
         }
@@ -104,9 +106,12 @@ impl Assembly {
         Self { announced, bytes: Vec::new(), hasher: sha2::Sha256::new() }
     }
 
-    /// True if this is an update.
-    pub(super) fn is_update(&self) -> bool {
-        matches!(self.announced, Announced::Update(_))
+    /// The examination that the image is of; `None` if this is an update.
+    pub(super) fn exam(&self) -> Option<&ExamId> {
+        match &self.announced {
+            Announced::Image(begin) => Some(&begin.exam),
+            Announced::Update(_) => None,
+        }
     }
 
     /// Bytes announced.
@@ -127,7 +132,7 @@ impl Assembly {
     pub(super) fn push(&mut self, chunk: &Chunk) -> Result<(), Dropped> {
         let room = (self.total() - self.done()) as usize;
         if chunk.offset != self.done() || chunk.data.is_empty() || chunk.data.len() > room {
-            return Err(Dropped::Failed(Fault::Protocol));
+            return Err(MISUNDERSTOOD);
         }
         self.hasher.update(&chunk.data);
         self.bytes.extend_from_slice(&chunk.data);
@@ -137,7 +142,7 @@ impl Assembly {
     /// Checks what is complete.
     pub(super) fn finish(self) -> Result<Assembled, Dropped> {
         if self.done() != self.total() {
-            return Err(Dropped::Failed(Fault::Protocol));
+            return Err(MISUNDERSTOOD);
         }
         let Self { announced, bytes, hasher } = self;
         let found = Digest(hasher.finalize().into());

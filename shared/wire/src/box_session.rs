@@ -3,7 +3,7 @@
 use alloc::{boxed::Box, vec::Vec};
 
 use super::{
-    assembly::{Assembled, Assembly, Dropped, ModelFile},
+    assembly::{Assembled, Assembly, Dropped, MISUNDERSTOOD, ModelFile},
     codec,
     frame::MAX_FRAME,
     image::Image,
@@ -15,7 +15,7 @@ use super::{
 use shared::{
     contract::InputContract,
     limits::MAX_SCREEN_BYTES,
-    verdict::{Digest, Fault, ModelRefusal, Refusal, ResultRecord},
+    verdict::{Digest, ExamId, Fault, ModelRefusal, Refusal, ResultRecord},
 };
 
 /// Places of the window that long replies leave free for short ones.
@@ -41,8 +41,10 @@ pub enum BoxEvent {
     HostConnected,
     /// The host has closed the session, was silent for 10 s, or was taken over. An image or update in transit is dropped.
     HostGone,
-    /// An image comes in; reported at its beginning and after each percent.
+    /// An image comes in; reported when it is announced, then with `done` 0, and after each percent.
     Receiving {
+        /// The host's name for the examination.
+        exam: ExamId,
         /// Bytes that have arrived.
         done: u32,
         /// Bytes in all.
@@ -63,6 +65,13 @@ pub enum BoxEvent {
     /// The image or update that was received or analysed is not wanted any more, or refused; the host knows it. If it
     /// is being analysed, [`Reply::Outcome`] is still due.
     Dropped(Dropped),
+    /// The same of an image that is dropped as it is announced, and with it of any before it.
+    Declined {
+        /// The host's name for the examination.
+        exam: ExamId,
+        /// Why.
+        dropped: Dropped,
+    },
     /// Asks for [`Reply::Answer`].
     Asked(Question),
     /// Asks for [`Reply::Record`]: the first record that is kept from this number on.
@@ -281,12 +290,23 @@ impl BoxSession {
                 None
             }
             ToBox::Screenshot | ToBox::Results { .. } => Some(self.misunderstood()),
-            ToBox::Begin(_) | ToBox::Update(_) if self.is_taken() => Some(self.misunderstood()),
             ToBox::Begin(begin) => {
-                let assembly = Assembly::image(begin, &self.contract);
-                Some(self.assemble(now, assembly))
+                let exam = begin.exam.clone();
+                let assembly =
+                    if self.is_taken() { Err(MISUNDERSTOOD) } else { Assembly::image(begin, &self.contract) };
+                Some(match assembly {
+                    Ok(assembly) => self.assemble(now, assembly),
+                    Err(dropped) => {
+                        self.discard(dropped);
+                        BoxEvent::Declined { exam, dropped }
+                    }
+                })
             }
-            ToBox::Update(update) => Some(self.assemble(now, Assembly::update(update))),
+            ToBox::Update(_) if self.is_taken() => Some(self.misunderstood()),
+            ToBox::Update(update) => Some(match Assembly::update(update) {
+                Ok(assembly) => self.assemble(now, assembly),
+                Err(dropped) => self.drop_image(dropped),
+            }),
             ToBox::Chunk(chunk) => self.chunk(now, &chunk),
             ToBox::End => match core::mem::replace(&mut self.incoming, Incoming::Nothing) {
                 Incoming::Assembling { assembly, .. } => match assembly.finish() {
@@ -327,16 +347,11 @@ impl BoxSession {
         assembling || self.analysing == Some(true) || self.ready.is_some()
     }
 
-    fn assemble(&mut self, now: u64, announced: Result<Assembly, Dropped>) -> BoxEvent {
-        match announced {
-            Ok(assembly) => {
-                let event = incoming(&assembly);
-                let deadline = now + IMAGE_SILENCE_MS;
-                self.incoming = Incoming::Assembling { assembly: Box::new(assembly), deadline };
-                event
-            }
-            Err(dropped) => self.drop_image(dropped),
-        }
+    fn assemble(&mut self, now: u64, assembly: Assembly) -> BoxEvent {
+        let event = incoming(&assembly);
+        let deadline = now + IMAGE_SILENCE_MS;
+        self.incoming = Incoming::Assembling { assembly: Box::new(assembly), deadline };
+        event
     }
 
     fn chunk(&mut self, now: u64, chunk: &Chunk) -> Option<BoxEvent> {
@@ -365,10 +380,16 @@ impl BoxSession {
 
     /// A message that is broken or out of turn ends whatever image or update there is.
     fn misunderstood(&mut self) -> BoxEvent {
-        self.drop_image(Dropped::Failed(Fault::Protocol))
+        self.drop_image(MISUNDERSTOOD)
     }
 
     fn drop_image(&mut self, dropped: Dropped) -> BoxEvent {
+        self.discard(dropped);
+        BoxEvent::Dropped(dropped)
+    }
+
+    /// Tells the host that the image or update is dropped, and ignores the rest of it.
+    fn discard(&mut self, dropped: Dropped) {
         self.give_up();
         self.incoming = Incoming::Ignoring;
         self.tell(&match dropped {
@@ -377,7 +398,6 @@ impl BoxSession {
             Dropped::ModelRefused(refusal) => ToHost::ModelRefused(refusal),
             Dropped::Failed(fault) => ToHost::Failed(fault),
         });
-        BoxEvent::Dropped(dropped)
     }
 
     /// Forgets the image that is wanted now and says whether there was one.
@@ -510,5 +530,8 @@ impl BoxSession {
 /// What the box program learns of something that comes in.
 fn incoming(assembly: &Assembly) -> BoxEvent {
     let (done, total) = (assembly.done(), assembly.total());
-    if assembly.is_update() { BoxEvent::Updating { done, total } } else { BoxEvent::Receiving { done, total } }
+    match assembly.exam() {
+        Some(exam) => BoxEvent::Receiving { exam: exam.clone(), done, total },
+        None => BoxEvent::Updating { done, total },
+    }
 }

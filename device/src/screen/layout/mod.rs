@@ -62,8 +62,8 @@ pub fn layout(scene: &Scene, size: ScreenSize, language: Language) -> Layout<'_>
         View::Receiving { done, total } => layout.progress(body, words.receiving, *done, *total),
         View::Updating { done, total } => layout.progress(body, words.updating, *done, *total),
         View::Analysing => layout.notice(body, Symbol::Dots, BLUE, words.analysing),
-        View::Result { preview, evidence, record } => {
-            layout.result(body, preview, evidence.as_deref(), record, scene.identity.rates);
+        View::Result { preview, evidence, record, identity } => {
+            layout.result(body, preview, evidence.as_deref(), record, identity.rates);
         }
         View::Refused(refusal) => {
             let explanation = Explanation::of_refusal(*refusal, language);
@@ -188,11 +188,12 @@ impl<'a> Layout<'a> {
 
     /// Banner and foot; the area between them is returned.
     fn surround(&mut self, scene: &Scene) -> Area {
+        let identity = scene.shown_identity();
         let (margin, gap) = (self.px(24.0), self.px(16.0));
         let (width, height) = (self.size.width as f32, self.size.height as f32);
-        let top = gap + if scene.identity.synthetic { self.banner() } else { 0.0 };
+        let top = gap + if identity.synthetic { self.banner() } else { 0.0 };
         // The page about the box shows disclaimer and model itself.
-        let bottom = if scene.view == View::About { height - gap } else { self.foot(&scene.identity) };
+        let bottom = if scene.view == View::About { height - gap } else { self.foot(identity) };
         Area { left: margin, top, width: width - 2.0 * margin, height: bottom - top }
     }
 

@@ -6,7 +6,7 @@ use crate::{
     screen::{PAGE, Trouble},
     state::{
         Input, NOTICE_MS,
-        tests::{judged, shown, start_analysis, state},
+        tests::{exam, judged, shown, start_analysis, state},
     },
 };
 
@@ -86,7 +86,7 @@ fn keys_acknowledge_and_tell_what_the_box_is() {
 fn keys_hide_no_image_and_a_result_replaces_the_history() {
     let mut state = state();
     press(&mut state, 0, Key::Older);
-    state.handle(1, Input::Session(BoxEvent::Receiving { done: 0, total: 1000 }));
+    state.handle(1, Input::Session(BoxEvent::Receiving { exam: exam(), done: 0, total: 1000 }));
     for key in [Key::Older, Key::Newer, Key::Back, Key::About] {
         assert_eq!(press(&mut state, 2, key), []);
     }
@@ -108,7 +108,7 @@ fn keys_hide_no_image_and_a_result_replaces_the_history() {
 fn an_image_that_comes_while_the_history_is_read_goes_first() {
     let mut state = state();
     state.handle(0, Input::Key(Key::Older));
-    state.handle(1, Input::Session(BoxEvent::Receiving { done: 0, total: 1000 }));
+    state.handle(1, Input::Session(BoxEvent::Receiving { exam: exam(), done: 0, total: 1000 }));
     assert_eq!(state.handle(2, Input::Recalled(Ok(Page { results: vec![record(41)], page: 1, pages: 1 }))), []);
     assert_eq!(*state.view(), View::Receiving { done: 0, total: 1000 });
 }

@@ -597,6 +597,14 @@ impl Rude {
         }
     }
 
+    /// Why the last image or update was dropped, if that was the last event.
+    fn dropped(&self) -> Option<Dropped> {
+        match self.events.last()? {
+            BoxEvent::Dropped(dropped) | BoxEvent::Declined { dropped, .. } => Some(*dropped),
+            _ => None,
+        }
+    }
+
     fn say(&mut self, messages: &[ToBox]) -> Vec<ToHost> {
         for message in messages {
             codec::send(&mut self.transport, message).unwrap();
@@ -644,7 +652,7 @@ fn messages_out_of_turn_are_a_protocol_fault() {
         let mut rude = Rude::new();
         let answers = rude.say(&messages);
         assert_eq!(answers, [ToHost::Failed(Fault::Protocol)], "{name}");
-        assert_eq!(rude.events.last(), Some(&BoxEvent::Dropped(Dropped::Failed(Fault::Protocol))), "{name}");
+        assert_eq!(rude.dropped(), Some(Dropped::Failed(Fault::Protocol)), "{name}");
         // Ready again.
         let image = file(700, 1);
         let (a, b) = image.bytes.split_at(512);
@@ -669,7 +677,13 @@ fn images_that_cannot_be_judged_are_refused() {
     ] {
         let mut rude = Rude::new();
         assert_eq!(rude.say(&messages), [ToHost::Refused(refusal)][..], "{refusal:?}");
-        assert_eq!(rude.events.last(), Some(&BoxEvent::Dropped(Dropped::Refused(refusal))));
+        assert_eq!(rude.dropped(), Some(Dropped::Refused(refusal)));
+        // The box program knows which examination it is of, whether it was refused at once or after it had come.
+        let named = |event: &BoxEvent| match event {
+            BoxEvent::Receiving { exam, .. } | BoxEvent::Declined { exam, .. } => *exam == image.begin.exam,
+            _ => false,
+        };
+        assert!(rude.events.iter().any(named), "{:?}", rude.events);
     }
 }
 
@@ -695,7 +709,7 @@ fn models_that_cannot_be_received_are_refused() {
     ] {
         let mut rude = Rude::new();
         assert_eq!(rude.say(&messages), [ToHost::Failed(Fault::Protocol)], "{messages:?}");
-        assert_eq!(rude.events.last(), Some(&BoxEvent::Dropped(Dropped::Failed(Fault::Protocol))));
+        assert_eq!(rude.dropped(), Some(Dropped::Failed(Fault::Protocol)));
         assert!(!rude.events.iter().any(|event| matches!(event, BoxEvent::Update(_))));
     }
     assert_eq!(ModelFile::new(vec![]), Err(ModelRefusal::NotAModel));

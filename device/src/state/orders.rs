@@ -1,0 +1,290 @@
+//! Every order of events up to a depth: what the screen may show after each of them.
+//!
+//! The events are those that hosts, lines, keys, the clock and the analysis can bring about; the analysis reports only what
+//! it was asked for, in that order, as its thread does. States that were met before are not followed again.
+
+use std::{
+    collections::{HashSet, VecDeque},
+    hash::{DefaultHasher, Hash, Hasher},
+};
+
+use engine::ModelCard;
+use shared::verdict::{ExamId, Refusal};
+
+use super::{tests::state, *};
+
+/// Longest sequence of events.
+const DEPTH: usize = 10;
+
+#[derive(Debug, Clone, Copy, PartialEq)]
+enum Step {
+    /// An image is announced and begins to come in.
+    Announced,
+    /// An image is announced and refused at once.
+    Declined,
+    /// The image that comes in is complete.
+    Arrived,
+    Cancelled,
+    Failed,
+    HostGone,
+    /// An update is announced.
+    Updating,
+    /// It is refused, or given up.
+    UpdateDropped,
+    /// It is complete.
+    Update,
+    /// The analysis has done the next of what it was asked for.
+    Done,
+    /// The same, but the result cannot be stored.
+    NotStored,
+    /// It refuses it.
+    Refused,
+    LineLost,
+    OtherLineLost,
+    LineBack,
+    Back,
+    Older,
+    /// The next deadline has come.
+    Time,
+}
+
+const STEPS: [Step; 18] = [
+    Step::Announced,
+    Step::Declined,
+    Step::Arrived,
+    Step::Cancelled,
+    Step::Failed,
+    Step::HostGone,
+    Step::Updating,
+    Step::UpdateDropped,
+    Step::Update,
+    Step::Done,
+    Step::NotStored,
+    Step::Refused,
+    Step::LineLost,
+    Step::OtherLineLost,
+    Step::LineBack,
+    Step::Back,
+    Step::Older,
+    Step::Time,
+];
+
+#[derive(Debug, Clone)]
+enum Work {
+    Judge(ExamId),
+    Install,
+}
+
+/// The box, and what the rules need of its past.
+#[derive(Debug, Clone)]
+struct World {
+    state: State,
+    now: u64,
+    /// Images announced, and models installed.
+    images: u64,
+    models: u64,
+    coming: Option<ExamId>,
+    updating: bool,
+    /// Whether a host waits for what is being judged.
+    watched: bool,
+    work: VecDeque<Work>,
+    /// Whether the disk is full.
+    full: bool,
+    /// The number of the result that may be on the screen.
+    current: Option<u64>,
+}
+
+impl World {
+    fn new() -> Self {
+        let work = VecDeque::new();
+        let state = state();
+        Self {
+            state,
+            now: 0,
+            images: 0,
+            models: 0,
+            coming: None,
+            updating: false,
+            watched: false,
+            work,
+            full: false,
+            current: None,
+        }
+    }
+
+    /// The name of the image that was announced last: each has its own.
+    fn last(&self) -> ExamId {
+        ExamId::new(&format!("exam-{}", self.images)).unwrap()
+    }
+
+    fn announce(&mut self) -> ExamId {
+        self.images += 1;
+        self.current = None;
+        self.last()
+    }
+
+    /// Takes a step; `None` if it cannot come now.
+    fn after(&self, step: Step) -> Option<Self> {
+        let mut world = self.clone();
+        let input = world.input(step)?;
+        world.take(input);
+        Some(world)
+    }
+
+    fn input(&mut self, step: Step) -> Option<Input> {
+        let judging = || self.work.iter().any(|work| matches!(work, Work::Judge(_)));
+        let session = |event| Some(Input::Session(event));
+        match step {
+            Step::Announced => {
+                self.coming = Some(self.announce());
+                session(BoxEvent::Receiving { exam: self.last(), done: 0, total: 10 })
+            }
+            Step::Declined => {
+                (self.coming, self.updating, self.watched) = (None, false, false);
+                let exam = self.announce();
+                session(BoxEvent::Declined { exam, dropped: Dropped::Refused(Refusal::TooManyBytes) })
+            }
+            // The session keeps it until the one before is answered.
+            Step::Arrived if judging() => None,
+            Step::Arrived => {
+                let image = Image::file(b"bytes".to_vec(), self.coming.take()?).unwrap();
+                self.watched = true;
+                session(BoxEvent::Image(image))
+            }
+            Step::Cancelled | Step::Failed | Step::HostGone => {
+                (self.coming, self.updating, self.watched) = (None, false, false);
+                session(match step {
+                    Step::Cancelled => BoxEvent::Dropped(Dropped::Cancelled),
+                    Step::Failed => BoxEvent::Dropped(Dropped::Failed(Fault::Protocol)),
+                    _ => BoxEvent::HostGone,
+                })
+            }
+            Step::Updating if self.coming.is_some() || self.watched => None,
+            Step::Updating => {
+                self.updating = true;
+                session(BoxEvent::Updating { done: 0, total: 10 })
+            }
+            // While there is an image, it is a protocol fault.
+            Step::UpdateDropped if self.coming.is_some() || self.watched => None,
+            Step::UpdateDropped => {
+                self.updating = false;
+                session(BoxEvent::Dropped(Dropped::ModelRefused(ModelRefusal::DigestMismatch)))
+            }
+            Step::Update if !std::mem::take(&mut self.updating) => None,
+            Step::Update => session(BoxEvent::Update(ModelFile::new(b"model".to_vec()).unwrap())),
+            Step::Done | Step::NotStored => {
+                self.full = step == Step::NotStored;
+                self.report(true)
+            }
+            Step::Refused => self.report(false),
+            Step::LineLost | Step::OtherLineLost => {
+                (self.coming, self.updating, self.watched) = (None, false, false);
+                Some(Input::LineLost { last: step == Step::LineLost })
+            }
+            Step::LineBack => Some(Input::LineBack),
+            Step::Back => Some(Input::Key(Key::Back)),
+            Step::Older => Some(Input::Key(Key::Older)),
+            Step::Time => {
+                self.now = self.now.max(self.state.deadline()?);
+                Some(Input::Tick)
+            }
+        }
+    }
+
+    fn report(&mut self, good: bool) -> Option<Input> {
+        let work = self.work.pop_front()?;
+        if matches!(work, Work::Judge(_)) {
+            self.watched = false;
+        }
+        let report = match work {
+            Work::Judge(exam) => Report::Done(Box::new(if good {
+                let preview = Preview { width: 1, height: 1, pixels: vec![9].into() };
+                let (probability, verdict) = (0.7, self.state.card.behaviour.point.verdict(0.7));
+                Ok(Judged { exam, image: Digest::of(b"bytes"), preview, evidence: None, probability, verdict })
+            } else {
+                Err(Unjudged::Refused(Refusal::TooSmall))
+            })),
+            Work::Install => Report::Installed(Box::new(if good {
+                self.models += 1;
+                let name = format!("model-{}", self.models);
+                let digest = Digest::of(name.as_bytes());
+                let card = ModelCard::new(name, self.state.card.behaviour.contract);
+                Ok(Loaded { card, digest, execution: "float".to_owned() })
+            } else {
+                Err(ModelRefusal::NotRunnable)
+            })),
+        };
+        Some(Input::Analysis(report))
+    }
+
+    /// Gives the box an input and does what it wants done, as the runtime does.
+    fn take(&mut self, input: Input) {
+        for effect in self.state.handle(self.now, input) {
+            match effect {
+                Effect::Judge(image) => self.work.push_back(Work::Judge(image.begin.exam.clone())),
+                Effect::Install(_) => self.work.push_back(Work::Install),
+                Effect::Store(_) if self.full => self.take(Input::Stored(Err(Fault::Storage))),
+                Effect::Store(record) => {
+                    if record.exam == self.last() {
+                        self.current = Some(record.number);
+                    }
+                    self.take(Input::Stored(Ok(record)));
+                }
+                Effect::Recall { page } => {
+                    self.take(Input::Recalled(Ok(Page { results: Vec::new(), page, pages: 1 })));
+                }
+                Effect::Show | Effect::Expect(_) | Effect::Record(_) | Effect::Screenshot | Effect::Reply(_) => {}
+            }
+        }
+    }
+
+    /// What is wrong with the screen, if anything is.
+    fn check(&mut self) -> Result<(), String> {
+        let scene = self.state.scene();
+        let model = match self.state.view() {
+            View::Result { record, .. } if self.current != Some(record.number) => {
+                return Err(format!("the verdict on {} is not of the last image, or comes back", record.exam.as_str()));
+            }
+            View::Result { record, .. } => record.model,
+            View::Updating { .. } => self.state.info().model_digest,
+            _ => {
+                // What has given way to anything but an update is past.
+                self.current = None;
+                self.state.info().model_digest
+            }
+        };
+        let shown = scene.shown_identity();
+        if shown.digest == model { Ok(()) } else { Err(format!("the screen names {shown:?}")) }
+    }
+
+    fn key(&self) -> u64 {
+        let mut hasher = DefaultHasher::new();
+        format!("{self:?}").hash(&mut hasher);
+        hasher.finish()
+    }
+}
+
+#[test]
+fn the_screen_keeps_its_rules_in_every_order_of_events() {
+    let mut known = HashSet::new();
+    let mut reached = vec![(World::new(), Vec::new())];
+    let mut wrong = Vec::new();
+    for _ in 0..DEPTH {
+        let mut next = Vec::new();
+        for (world, path) in &reached {
+            for step in STEPS {
+                let Some(mut world) = world.after(step) else { continue };
+                let path = [&path[..], &[step]].concat();
+                match world.check() {
+                    Err(error) => wrong.push(format!("{path:?}: {error}")),
+                    Ok(()) if known.insert(world.key()) => next.push((world, path)),
+                    Ok(()) => {}
+                }
+            }
+        }
+        reached = next;
+        eprintln!("{} states, {} wrong", known.len(), wrong.len());
+    }
+    let shown: Vec<&String> = wrong.iter().take(10).collect();
+    assert!(wrong.is_empty(), "{} orders break a rule, among them {shown:#?}", wrong.len());
+}
