@@ -35,7 +35,7 @@ pub use shared::appliance::{Language, Rotation};
 
 use std::sync::Arc;
 
-use engine::ModelCard;
+use engine::{ModelCard, Population};
 use shared::{
     evidence::Evidence,
     verdict::{Digest, Refusal, ResultRecord},
@@ -54,6 +54,8 @@ pub struct Identity {
     pub software: String,
     /// How often the model is right at the threshold in use, where its card says so.
     pub rates: Option<Rates>,
+    /// Whose radiographs the model has learnt from, where that is known of its data.
+    pub population: Option<Population>,
 }
 
 /// How often a model is right on the test part of its data.

@@ -172,6 +172,7 @@ impl State {
             synthetic: self.card.provenance.synthetic,
             software: env!("CARGO_PKG_VERSION").to_owned(),
             rates: Rates::of(&self.card),
+            population: self.card.provenance.population(),
         }
     }
 

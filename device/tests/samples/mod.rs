@@ -10,7 +10,7 @@ use embedded_graphics::{
     pixelcolor::{Rgb888, RgbColor},
     text::{Alignment, Text},
 };
-use engine::{DEFAULT_MODEL, ModelCard, ModelError};
+use engine::{DEFAULT_MODEL, ModelCard, ModelError, Population};
 use image::{
     ExtendedColorType, ImageEncoder,
     codecs::png::{CompressionType, FilterType, PngEncoder},
@@ -39,6 +39,7 @@ fn identity() -> Identity {
         synthetic: false,
         software: "0.1.0".to_owned(),
         rates: Rates::of(&CARD),
+        population: CARD.provenance.population(),
     }
 }
 
@@ -202,6 +203,15 @@ pub(crate) fn all_scenes() -> Vec<(String, Scene)> {
             },
         ),
         ("about-unmeasured", bare(View::About)),
+        ("about-unknown", of(Identity { population: None, ..identity() }, View::About)),
+        ("result-unknown", of(Identity { population: None, ..identity() }, result(PNEUMONIA, "ward-3_0008"))),
+        (
+            "about-many",
+            of(
+                Identity { population: Some(Population { ages: [10, 15], hospitals: 1000 }), ..identity() },
+                View::About,
+            ),
+        ),
         ("about-long", Scene { identity: longest, view: View::About }),
         ("ready-many", synthetic(View::Ready { results: 9_999_999 })),
         ("error-long", scene(View::Error(Trouble::Failed(cause.to_owned())))),

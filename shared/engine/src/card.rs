@@ -70,6 +70,29 @@ pub struct Provenance {
     pub data_digest: String,
 }
 
+/// Whose radiographs a model has learnt from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Population {
+    /// The youngest and the oldest children, in years.
+    pub ages: [u8; 2],
+    /// Hospitals that the radiographs are from.
+    pub hospitals: u16,
+}
+
+/// The data sets of which that is known, by their digests.
+const POPULATIONS: [(&str, Population); 1] = [(
+    // Kermany, Zhang, Goldbaum, doi:10.17632/rscbjbr9sj, as models/README.md describes them.
+    "eef9177ac50c3a6a22fef18b359049f24141fb2e8602fc2670585def394c314a",
+    Population { ages: [1, 5], hospitals: 1 },
+)];
+
+impl Provenance {
+    /// Whose radiographs the model has learnt from; `None` if nothing is known of its data.
+    pub fn population(&self) -> Option<Population> {
+        POPULATIONS.iter().find(|(digest, _)| *digest == self.data_digest).map(|(_, population)| *population)
+    }
+}
+
 /// A card as files hold it, in the order of its keys.
 #[derive(Serialize, Deserialize)]
 #[serde(rename = "Card")]
@@ -289,6 +312,15 @@ mod tests {
             }
             assert_eq!(figures(metrics).count(), figures(again_metrics).count());
         }
+    }
+
+    #[test]
+    fn whom_a_model_is_made_for_is_known_by_its_data_alone() {
+        let card = |json: &str| ModelCard::from_json(json).unwrap().provenance;
+        let file = decode(DEFAULT_MODEL).unwrap();
+        let shipped = &file.metadata_props.iter().find(|entry| entry.key == CARD_KEY).unwrap().value;
+        assert_eq!(card(shipped).population(), Some(Population { ages: [1, 5], hospitals: 1 }));
+        assert_eq!(card(BEFORE).population(), None);
     }
 
     #[test]

@@ -25,7 +25,7 @@ mod probability;
 mod timing;
 
 pub use activation::{ActivationMap, Grid};
-pub use card::{Behaviour, CARD_KEY, CardError, ModelCard, Provenance, Subtypes};
+pub use card::{Behaviour, CARD_KEY, CardError, ModelCard, Population, Provenance, Subtypes};
 pub use check::{GraphError, INPUT, OPERATORS, OPSETS, OUTPUTS};
 pub use default_model::DEFAULT_MODEL;
 pub use execution::Execution;

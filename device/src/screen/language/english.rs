@@ -31,7 +31,11 @@ pub(super) static WORDS: Words = Words {
     band: "refer from {} to {} %",
     sensitivity: "{} of 100 pneumonias found",
     specificity: "{} of 100 normal X-rays recognised",
-    measured_on: "at this threshold, on test images of one hospital",
+    measured_on: |hospitals| match hospitals {
+        None => "at this threshold; it is not known in which hospitals".to_owned(),
+        Some(1) => "at this threshold, on test images of one hospital".to_owned(),
+        Some(n) => format!("at this threshold, on test images of {n} hospitals"),
+    },
     exam: "Exam",
     record: "Record",
     caption: ["Outlined: where the model looked.", "It is not a finding."],
@@ -49,7 +53,10 @@ pub(super) static WORDS: Words = Words {
     time_unknown: "time unknown",
     about: "ABOUT THE BOX",
     made_for: "Made for",
-    ages: "frontal chest X-rays of children aged 1 to 5 years",
+    ages: |ages| match ages {
+        Some([from, to]) => format!("frontal chest X-rays of children aged {from} to {to} years"),
+        None => "frontal chest X-rays; it is not known of which ages".to_owned(),
+    },
     measured: "Measured",
     not_measured: "not at this threshold",
 };

@@ -31,7 +31,11 @@ pub(super) static WORDS: Words = Words {
     band: "à référer de {} à {} %",
     sensitivity: "{} pneumonies trouvées sur 100",
     specificity: "{} images normales reconnues sur 100",
-    measured_on: "à ce seuil, sur des images de test d'un seul hôpital",
+    measured_on: |hospitals| match hospitals {
+        None => "à ce seuil ; on ne sait pas dans quels hôpitaux".to_owned(),
+        Some(1) => "à ce seuil, sur des images de test d'un seul hôpital".to_owned(),
+        Some(n) => format!("à ce seuil, sur des images de test de {n} hôpitaux"),
+    },
     exam: "Examen",
     record: "Résultat",
     caption: ["Contours : où le modèle a regardé.", "Ce n'est pas un diagnostic."],
@@ -49,7 +53,10 @@ pub(super) static WORDS: Words = Words {
     time_unknown: "heure inconnue",
     about: "À PROPOS DU BOÎTIER",
     made_for: "Prévu pour",
-    ages: "radiographies thoraciques de face d'enfants de 1 à 5 ans",
+    ages: |ages| match ages {
+        Some([from, to]) => format!("radiographies thoraciques de face d'enfants de {from} à {to} ans"),
+        None => "radiographies thoraciques de face ; âges non connus".to_owned(),
+    },
     measured: "Mesuré",
     not_measured: "non mesuré à ce seuil",
 };

@@ -79,8 +79,8 @@ pub struct Words {
     pub sensitivity: &'static str,
     /// The specificity in hundredths: `{}` of 100 normal X-rays recognised.
     pub specificity: &'static str,
-    /// Where those two were measured.
-    pub measured_on: &'static str,
+    /// Where those two were measured: in so many hospitals, if that is known.
+    pub measured_on: fn(Option<u16>) -> String,
     /// Before the host's name for the examination.
     pub exam: &'static str,
     /// Before the number of the result.
@@ -115,8 +115,8 @@ pub struct Words {
     pub about: &'static str,
     /// Before whom the model is made for.
     pub made_for: &'static str,
-    /// Whom the model is made for.
-    pub ages: &'static str,
+    /// Whom the model is made for: children of so many years, if that is known.
+    pub ages: fn(Option<[u8; 2]>) -> String,
     /// Before what was measured.
     pub measured: &'static str,
     /// Where nothing was measured at the threshold in use.
@@ -154,7 +154,10 @@ mod tests {
             let faults = Fault::ALL.iter().map(|&fault| (words.fault)(fault));
             let steps = Step::ALL.iter().map(|&step| (words.step)(step).to_owned());
             let verdicts = Verdict::ALL.map(|v| format!("{:?}", (words.verdict)(v)));
-            for text in refusals.chain(faults).chain(steps).chain(verdicts).chain([format!("{words:?}")]) {
+            let measured = [None, Some(1), Some(3)].map(words.measured_on);
+            let ages = [None, Some([1, 5])].map(words.ages);
+            let others = measured.into_iter().chain(ages).chain([format!("{words:?}")]);
+            for text in refusals.chain(faults).chain(steps).chain(verdicts).chain(others) {
                 assert!(text.chars().all(is_known), "{language}: {text}");
             }
         }

@@ -31,7 +31,11 @@ pub(super) static WORDS: Words = Words {
     band: "encaminhar de {} a {} %",
     sensitivity: "{} de 100 pneumonias detetadas",
     specificity: "{} de 100 imagens normais reconhecidas",
-    measured_on: "com este limiar, em imagens de teste de um só hospital",
+    measured_on: |hospitals| match hospitals {
+        None => "com este limiar; não se sabe em que hospitais".to_owned(),
+        Some(1) => "com este limiar, em imagens de teste de um só hospital".to_owned(),
+        Some(n) => format!("com este limiar, em imagens de teste de {n} hospitais"),
+    },
     exam: "Exame",
     record: "Registo",
     caption: ["Contornos: para onde o modelo olhou.", "Não é um diagnóstico."],
@@ -49,7 +53,10 @@ pub(super) static WORDS: Words = Words {
     time_unknown: "hora desconhecida",
     about: "SOBRE O APARELHO",
     made_for: "Feito para",
-    ages: "radiografias frontais do tórax de crianças de 1 a 5 anos",
+    ages: |ages| match ages {
+        Some([from, to]) => format!("radiografias frontais do tórax de crianças de {from} a {to} anos"),
+        None => "radiografias frontais do tórax; não se sabe de que idades".to_owned(),
+    },
     measured: "Medido",
     not_measured: "não medido com este limiar",
 };

@@ -31,7 +31,11 @@ pub(super) static WORDS: Words = Words {
     band: "rufaa kuanzia {} hadi {} %",
     sensitivity: "Nimonia {} kati ya 100 hugunduliwa",
     specificity: "Picha za kawaida {} kati ya 100 hutambuliwa",
-    measured_on: "kwa kizingiti hiki, picha za majaribio za hospitali moja",
+    measured_on: |hospitals| match hospitals {
+        None => "kwa kizingiti hiki; hospitali hazijulikani".to_owned(),
+        Some(1) => "kwa kizingiti hiki, picha za majaribio za hospitali moja".to_owned(),
+        Some(n) => format!("kwa kizingiti hiki, picha za majaribio za hospitali {n}"),
+    },
     exam: "Uchunguzi",
     record: "Rekodi",
     caption: ["Mistari: mahali modeli ilipoangalia.", "Si utambuzi wa ugonjwa."],
@@ -49,7 +53,10 @@ pub(super) static WORDS: Words = Words {
     time_unknown: "wakati haujulikani",
     about: "KUHUSU KIFAA",
     made_for: "Kwa ajili ya",
-    ages: "eksirei za kifua za watoto wa miaka 1 hadi 5, zilizopigwa kutoka mbele",
+    ages: |ages| match ages {
+        Some([from, to]) => format!("eksirei za kifua za watoto wa miaka {from} hadi {to}, zilizopigwa kutoka mbele"),
+        None => "eksirei za kifua zilizopigwa kutoka mbele; umri haujulikani".to_owned(),
+    },
     measured: "Kipimo",
     not_measured: "haijapimwa kwa kizingiti hiki",
 };

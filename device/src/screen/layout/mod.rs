@@ -63,7 +63,7 @@ pub fn layout(scene: &Scene, size: ScreenSize, language: Language) -> Layout<'_>
         View::Updating { done, total } => layout.progress(body, words.updating, *done, *total),
         View::Analysing => layout.notice(body, Symbol::Dots, BLUE, words.analysing),
         View::Result { preview, evidence, record, identity } => {
-            layout.result(body, preview, evidence.as_deref(), record, identity.rates);
+            layout.result(body, preview, evidence.as_deref(), record, identity);
         }
         View::Refused(refusal) => {
             let explanation = Explanation::of_refusal(*refusal, language);

@@ -94,19 +94,19 @@ impl Layout<'_> {
         let (beside, above) = if self.stacked { (0.0, 1.0) } else { (body.width * 0.3, 0.0) };
         let (left, room) = (body.left + beside, body.width - beside);
         let names = if self.stacked { room } else { beside - self.px(12.0) };
-        let measured = identity.rates.map_or_else(
+        let measured = result::told(identity, words).map_or_else(
             || vec![words.not_measured.to_owned()],
-            |rates| {
-                let [sensitivity, specificity, measured_on] = result::told(rates, words);
+            |[sensitivity, specificity, measured_on]| {
                 [vec![sensitivity, specificity], value.wrap(&measured_on, room)].concat()
             },
         );
+        let ages = (words.ages)(identity.population.map(|population| population.ages));
         let digest = format!("{:.16}", identity.digest);
         let rows = [
             (words.version, vec![identity.software.clone()]),
             (words.model, vec![value.shortened(&identity.model, room)]),
             (words.digest, vec![digest]),
-            (words.made_for, value.wrap(words.ages, room)),
+            (words.made_for, value.wrap(&ages, room)),
             (words.measured, measured),
         ];
         // A row is parted from the next by half a line.

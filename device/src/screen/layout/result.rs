@@ -8,7 +8,7 @@ use shared::{
 
 use super::{AMBER, Area, GREEN, GROUND, INK, Item, Layout, QUIET, RED, VERDICT};
 use crate::screen::{
-    Preview, Rates,
+    Identity, Preview, Rates,
     language::Words,
     symbol::Symbol,
     text::{Align, Style},
@@ -21,11 +21,11 @@ impl<'a> Layout<'a> {
         preview: &'a Preview,
         evidence: Option<&'a Evidence>,
         record: &ResultRecord,
-        rates: Option<Rates>,
+        identity: &Identity,
     ) {
         let gap = self.px(24.0);
         let (picture, side) = if self.stacked {
-            let column = self.px(if rates.is_some() { 360.0 } else { 290.0 }) + self.capitals();
+            let column = self.px(if identity.rates.is_some() { 360.0 } else { 290.0 }) + self.capitals();
             let height = body.height - gap - column;
             let top = body.top + height + gap;
             (Area { height, ..body }, Area { top, height: body.bottom() - top, ..body })
@@ -41,8 +41,8 @@ impl<'a> Layout<'a> {
         self.radiograph(picture, preview, evidence.filter(|evidence| evidence.is_shown()));
         let top = self.verdict(side, record.verdict);
         let top = self.probability(Area { top, ..side }, record);
-        if let Some(rates) = rates {
-            self.rates(Area { top, height: side.bottom() - top, ..side }, rates);
+        if let Some(lines) = told(identity, self.words()) {
+            self.rates(Area { top, height: side.bottom() - top, ..side }, &lines);
         }
         self.labels(side, record);
     }
@@ -97,12 +97,12 @@ impl<'a> Layout<'a> {
     }
 
     /// How often the model is right, in hundredths, above the labels.
-    fn rates(&mut self, side: Area, rates: Rates) {
+    fn rates(&mut self, side: Area, lines: &[String; 3]) {
         let looks = [(14.0, INK), (14.0, INK), (12.0, QUIET)];
         let step = ((side.height - self.px(53.0)) / looks.len() as f32).min(self.px(26.0));
-        for (n, ((size, colour), line)) in (1..).zip(looks.into_iter().zip(told(rates, self.words()))) {
+        for (n, ((size, colour), line)) in (1..).zip(looks.into_iter().zip(lines)) {
             let baseline = side.top + n as f32 * step;
-            self.fitted(self.regular(size, colour), &line, side.width, side.left, baseline, Align::Left);
+            self.fitted(self.regular(size, colour), line, side.width, side.left, baseline, Align::Left);
         }
     }
 
@@ -235,14 +235,16 @@ fn changes(point: &OperatingPoint, words: &Words) -> String {
     format!("{threshold}, {band}")
 }
 
-/// How often a model is right, in hundredths, and where that was measured. Never a certainty that was not measured.
-pub(super) fn told(rates: Rates, words: &Words) -> [String; 3] {
+/// How often a model is right, in hundredths, and where that was measured, if it was. Never a certainty that was not
+/// measured.
+pub(super) fn told(identity: &Identity, words: &Words) -> Option<[String; 3]> {
+    let Rates { sensitivity, specificity } = identity.rates?;
     let filled = |text: &str, rate: f64| {
         let shown = if rate < 1.0 { (rate * 100.0).round().min(99.0) } else { 100.0 };
         text.replace("{}", &format!("{shown:.0}"))
     };
-    let (sensitivity, specificity) = (rates.sensitivity, rates.specificity);
-    [filled(words.sensitivity, sensitivity), filled(words.specificity, specificity), words.measured_on.to_owned()]
+    let measured_on = (words.measured_on)(identity.population.map(|population| population.hospitals));
+    Some([filled(words.sensitivity, sensitivity), filled(words.specificity, specificity), measured_on])
 }
 
 #[cfg(test)]
@@ -255,7 +257,9 @@ mod tests {
         let shown = [0.0, 0.0049, 0.01, 0.5, 0.994, 0.9951, 1.0, f32::NAN, 1.5].map(percent);
         assert_eq!(shown, ["<1 %", "<1 %", "1 %", "50 %", "99 %", ">99 %", ">99 %", "-", "-"]);
         let words = words(Language::English);
-        let [sensitivity, specificity, _] = told(Rates { sensitivity: 0.9749, specificity: 0.9999 }, words);
+        let rates = Some(Rates { sensitivity: 0.9749, specificity: 0.9999 });
+        let [sensitivity, specificity, measured_on] = told(&Identity { rates, ..Identity::default() }, words).unwrap();
+        assert_eq!(measured_on, "at this threshold; it is not known in which hospitals");
         assert_eq!(sensitivity, "97 of 100 pneumonias found");
         assert_eq!(specificity, "99 of 100 normal X-rays recognised");
     }
