@@ -5,6 +5,7 @@
 use std::{
     fs::File,
     io::{Cursor, Read, Write},
+    os::unix::fs::OpenOptionsExt,
     path::{Path, PathBuf},
     sync::{
         Arc,
@@ -30,6 +31,7 @@ use engine::{
     judge::{Input, Judgement},
 };
 use image::{DynamicImage, GrayImage, ImageFormat, Luma, Rgb, RgbImage};
+use rustix::fs::{CWD, FileType, Mode, OFlags, mknodat};
 use shared::{
     contract::InputContract,
     verdict::{Digest, ExamId, Fault, ModelRefusal, OperatingPoint, Refusal, ResultRecord, Verdict},
@@ -121,6 +123,17 @@ impl Running {
         install: impl FnOnce(&Path) -> Install + Send + 'static,
         analysis_within: Option<Duration>,
     ) -> Self {
+        Self::start_with_display(state, line, install, analysis_within, None)
+    }
+
+    /// The same, with another limit on how long a picture may take.
+    fn start_with_display(
+        state: &Path,
+        line: LineSettings,
+        install: impl FnOnce(&Path) -> Install + Send + 'static,
+        analysis_within: Option<Duration>,
+        turn_within: Option<Duration>,
+    ) -> Self {
         let state = state.to_owned();
         let (told, started) = channel();
         let thread = thread::spawn(move || {
@@ -138,7 +151,10 @@ impl Running {
                 language: Language::English,
                 keys: false,
             };
-            let display = Display::start(Sinks::open(&settings).unwrap());
+            let mut display = Display::start(Sinks::open(&settings).unwrap());
+            if let Some(limit) = turn_within {
+                display.set_turn_within(limit);
+            }
             let (journal, _) = Journal::open(&settings.journal).unwrap();
             let install = install(&settings.models);
             let model = Arc::new(Brightness::new());
@@ -518,7 +534,22 @@ fn a_trial_of_a_model_that_does_not_end_ends_the_box() {
         assert!(Instant::now() < limit, "the box does not end");
         host.step();
     }
-    assert_eq!(thread.join().unwrap(), Err(Hung));
+    assert_eq!(thread.join().unwrap(), Err(Hung::Analysis));
+}
+
+#[test]
+fn a_screen_that_takes_no_picture_ends_the_box() {
+    let state = tempfile::tempdir().unwrap();
+    // In the place of the picture, before that is given its name: nobody reads it, and whoever writes to it waits.
+    let picture = state.path().join("screen.png.new");
+    mknodat(CWD, &picture, FileType::Fifo, Mode::RUSR | Mode::WUSR, 0).unwrap();
+    let line = LineSettings::Simulated { pace: None };
+    let limit = Some(Duration::from_millis(200));
+    let mut running = Running::start_with_display(state.path(), line, installs, None, limit);
+    // The display is left behind with the picture: waiting for it would keep the program from ending.
+    assert_eq!(running.thread.take().unwrap().join().unwrap(), Err(Hung::Screen));
+    // So that its thread ends with the test.
+    let _reader = File::options().read(true).custom_flags(OFlags::NONBLOCK.bits().cast_signed()).open(picture).unwrap();
 }
 
 #[test]

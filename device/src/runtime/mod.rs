@@ -48,10 +48,16 @@ pub enum LineError {
     Port(#[from] PortError),
 }
 
-/// The analysis of an image, or the installation of an update, does not end: only another start of the program helps.
+/// Something does not end: only another start of the program helps.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("the analysis does not end: start the box again, and install another model if it happens again")]
-pub struct Hung;
+pub enum Hung {
+    /// the analysis of an image, or the installation of an update
+    #[error("the analysis does not end: start the box again, and install another model if it happens again")]
+    Analysis,
+    /// the picture of a screen: what it shows may be another child's result
+    #[error("the screen takes no picture any more: start the box again, and check the screen if it happens again")]
+    Screen,
+}
 
 enum Event {
     /// From a port, with the count of the opening that it belongs to and the time at which it came about.
@@ -174,7 +180,8 @@ impl<'a> Runtime<'a> {
 
     /// Serves hosts until it is stopped. `alive` is called before each event, and at least every [`BEAT_EVERY`] while there is
     /// none. The receiving end of the events ends with it, so that no thread that still reports something waits for ever. An
-    /// analysis that does not continue ends it as well: what keeps the program running starts it again.
+    /// analysis that does not continue ends it as well, and so does a screen that takes no picture: what keeps the program
+    /// running starts it again.
     pub fn run(mut self, mut alive: impl FnMut()) -> Result<(), Hung> {
         let Some(events) = self.events.take() else { return Ok(()) };
         while let Some(event) = self.next(&events) {
@@ -187,7 +194,10 @@ impl<'a> Runtime<'a> {
             self.retry();
             self.converse();
             if self.analysing > 0 && self.reported.elapsed() > self.analysis_within {
-                return Err(Hung);
+                return Err(Hung::Analysis);
+            }
+            if self.display.has_stopped(Instant::now()) {
+                return Err(Hung::Screen);
             }
         }
         Ok(())

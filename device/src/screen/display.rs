@@ -2,9 +2,12 @@
 
 use std::{
     panic::{AssertUnwindSafe, catch_unwind},
-    sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel},
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        mpsc::{Receiver, RecvTimeoutError, Sender, channel},
+    },
     thread,
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use embedded_graphics::pixelcolor::{Rgb888, RgbColor};
@@ -51,7 +54,9 @@ impl Sinks {
 /// A picture that could not be shown is tried again after this time.
 const AGAIN: Duration = Duration::from_secs(1);
 
-type Draw = fn(&Scene, ScreenSize, Language) -> Frame;
+/// A scene that has not had its turn after this time never will: something waits for ever, and the screen goes on showing
+/// what may be another child's result.
+const TURN_WITHIN: Duration = Duration::from_secs(5);
 
 enum Order {
     Show(Box<Scene>),
@@ -63,6 +68,19 @@ enum Order {
 pub struct Display {
     orders: Option<Sender<Order>>,
     thread: Option<thread::JoinHandle<()>>,
+    /// Closed when the thread ends.
+    ended: Receiver<()>,
+    turns: Arc<Mutex<Turns>>,
+    turn_within: Duration,
+}
+
+/// Which scenes have had their turn: they were drawn and written, or a newer one was.
+#[derive(Debug)]
+struct Turns {
+    /// Scenes that have not.
+    waiting: usize,
+    /// When the last one had, or the first of those that wait was ordered, whichever was later.
+    since: Instant,
 }
 
 impl Display {
@@ -71,19 +89,42 @@ impl Display {
         Self::start_with(sinks, draw)
     }
 
-    fn start_with(sinks: Sinks, draw: Draw) -> Self {
+    fn start_with(sinks: Sinks, draw: impl Fn(&Scene, ScreenSize, Language) -> Frame + Send + 'static) -> Self {
         let (orders, received) = channel();
+        let (ends, ended) = channel();
+        let turns = Arc::new(Mutex::new(Turns { waiting: 0, since: Instant::now() }));
+        let acknowledged = turns.clone();
         let thread = thread::spawn(move || {
-            if catch_unwind(AssertUnwindSafe(|| work(&sinks, &received, draw))).is_err() {
+            let _ends: Sender<()> = ends;
+            if catch_unwind(AssertUnwindSafe(|| work(&sinks, &received, &acknowledged, &draw))).is_err() {
                 // What the screen shows would stay for ever. What keeps the program running starts it again.
                 std::process::abort();
             }
         });
-        Self { orders: Some(orders), thread: Some(thread) }
+        Self { orders: Some(orders), thread: Some(thread), ended, turns, turn_within: TURN_WITHIN }
+    }
+
+    /// Gives a scene this long to have its turn, instead of 5 s.
+    pub fn set_turn_within(&mut self, limit: Duration) {
+        self.turn_within = limit;
+    }
+
+    /// Whether the thread has stopped: a scene has waited for its turn for too long at a time. Only another start of the
+    /// program helps.
+    pub fn has_stopped(&self, now: Instant) -> bool {
+        let turns = lock(&self.turns);
+        turns.waiting > 0 && now.saturating_duration_since(turns.since) > self.turn_within
     }
 
     /// Shows a scene, unless a newer one follows before its turn.
     pub fn show(&self, scene: Scene) {
+        {
+            let mut turns = lock(&self.turns);
+            if turns.waiting == 0 {
+                turns.since = Instant::now();
+            }
+            turns.waiting += 1;
+        }
         self.order(Order::Show(Box::new(scene)));
     }
 
@@ -101,11 +142,27 @@ impl Display {
 impl Drop for Display {
     fn drop(&mut self) {
         self.orders.take();
+        // One that has stopped is left behind: waiting for it would keep the program from ending.
+        if self.has_stopped(Instant::now())
+            || self.ended.recv_timeout(self.turn_within) == Err(RecvTimeoutError::Timeout)
+        {
+            return crate::say(format_args!("the screen has stopped, and may show what is past"));
+        }
         let _ = self.thread.take().map(thread::JoinHandle::join);
     }
 }
 
-fn work(sinks: &Sinks, orders: &Receiver<Order>, draw: Draw) {
+/// A panic leaves both numbers as good as they were.
+fn lock(turns: &Mutex<Turns>) -> MutexGuard<'_, Turns> {
+    turns.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+fn work(
+    sinks: &Sinks,
+    orders: &Receiver<Order>,
+    turns: &Mutex<Turns>,
+    draw: &impl Fn(&Scene, ScreenSize, Language) -> Frame,
+) {
     let mut scene: Option<Box<Scene>> = None;
     let mut frame: Option<Frame> = None;
     let mut troubled = false;
@@ -118,11 +175,13 @@ fn work(sinks: &Sinks, orders: &Receiver<Order>, draw: Draw) {
         };
         let mut takers = Vec::new();
         let mut changed = troubled;
+        let mut taken = 0;
         for order in first.into_iter().chain(orders.try_iter()) {
             match order {
                 Order::Show(new) => {
                     changed |= scene.as_ref() != Some(&new);
                     scene = Some(new);
+                    taken += 1;
                 }
                 Order::Screenshot(take) => takers.push(take),
             }
@@ -136,7 +195,12 @@ fn work(sinks: &Sinks, orders: &Receiver<Order>, draw: Draw) {
             if let (Err(error), false) = (&shown, troubled) {
                 crate::say(format_args!("{error}"));
             }
+            // A scene that cannot be shown has had its turn as well: it is tried again.
             troubled = shown.is_err();
+        }
+        if taken > 0 {
+            let mut turns = lock(turns);
+            (turns.waiting, turns.since) = (turns.waiting.saturating_sub(taken), Instant::now());
         }
         takers.into_iter().for_each(|take| take(frame.as_ref().and_then(|frame| png(frame).ok())));
     }
@@ -144,7 +208,7 @@ fn work(sinks: &Sinks, orders: &Receiver<Order>, draw: Draw) {
 
 /// Draws a scene, or that it could not be drawn; `None` if not even that can be. A panic over one scene must neither leave
 /// the one before on the screen, which may be the verdict on another child, nor end the thread.
-fn drawn(scene: &Scene, sinks: &Sinks, draw: Draw) -> Option<Frame> {
+fn drawn(scene: &Scene, sinks: &Sinks, draw: &impl Fn(&Scene, ScreenSize, Language) -> Frame) -> Option<Frame> {
     const CAUSE: &str = "the screen could not be drawn";
     let attempt = |scene: &Scene| catch_unwind(AssertUnwindSafe(|| draw(scene, sinks.size, sinks.language))).ok();
     attempt(scene).or_else(|| {
@@ -158,12 +222,17 @@ mod tests {
     use super::*;
     use crate::screen::Identity;
 
+    const READY: View = View::Ready { results: 0 };
+
     fn scene(view: View) -> Scene {
         Scene { identity: Identity::default(), view }
     }
 
     /// Shows views, each drawn by `draw`; what pictures are then taken, and what is then in the folder.
-    fn show<const N: usize>(draw: Draw, views: [View; N]) -> [(Option<Vec<u8>>, Vec<u8>); N] {
+    fn show<const N: usize>(
+        draw: fn(&Scene, ScreenSize, Language) -> Frame,
+        views: [View; N],
+    ) -> [(Option<Vec<u8>>, Vec<u8>); N] {
         let folder = tempfile::tempdir().unwrap();
         let sink = Folder::create(folder.path()).unwrap();
         let file = sink.file().to_owned();
@@ -183,11 +252,11 @@ mod tests {
 
     #[test]
     fn a_panic_over_one_scene_shows_an_error_and_ends_nothing() {
-        let fragile: Draw = |scene, size, language| match scene.view {
-            View::Analysing => panic!("as if the drawing were wrong"),
+        let fragile = |scene: &Scene, size, language| match scene.view {
+            View::Ready { .. } => panic!("as if the drawing were wrong"),
             _ => draw(scene, size, language),
         };
-        let shown = show(fragile, [View::Stopped, View::Analysing, View::About]);
+        let shown = show(fragile, [View::Stopped, READY, View::About]);
         let failed = View::Error(Trouble::Failed("the screen could not be drawn".to_owned()));
         for ((taken, kept), wanted) in shown.into_iter().zip([View::Stopped, failed, View::About].map(file_of)) {
             assert!(taken.as_ref() == Some(&wanted) && kept == wanted);
@@ -216,12 +285,47 @@ mod tests {
     }
 
     #[test]
+    fn a_screen_that_has_stopped_is_noticed_and_not_waited_for() {
+        let (begun, begins) = channel();
+        let (go, goes) = channel();
+        let slow = move |scene: &Scene, size, language| {
+            begun.send(()).unwrap();
+            goes.recv().unwrap();
+            draw(scene, size, language)
+        };
+        let (size, language) = (ScreenSize::default(), Language::English);
+        let mut display = Display::start_with(Sinks { size, language, folder: None, framebuffer: None }, slow);
+        let much_later = || Instant::now() + 10 * TURN_WITHIN;
+        assert!(!display.has_stopped(much_later()), "nothing is to be shown");
+        display.show(scene(READY));
+        begins.recv().unwrap();
+        assert!(!display.has_stopped(Instant::now()) && display.has_stopped(much_later()));
+        // Newer ones do not give the one before more time.
+        display.show(scene(View::About));
+        let ordered = Instant::now();
+        assert!(display.has_stopped(ordered + TURN_WITHIN));
+        go.send(()).unwrap();
+        begins.recv().unwrap();
+        assert!(display.has_stopped(much_later()), "the second one has not had its turn");
+        let (sender, taken) = channel();
+        display.screenshot(move |png| sender.send(png).unwrap());
+        go.send(()).unwrap();
+        assert_eq!(taken.recv().unwrap(), Some(file_of(View::About)));
+        assert!(!display.has_stopped(much_later()), "both have had their turn");
+        display.show(scene(READY));
+        begins.recv().unwrap();
+        display.set_turn_within(Duration::ZERO);
+        drop(display);
+        go.send(()).unwrap();
+    }
+
+    #[test]
     fn a_screen_that_cannot_even_show_an_error_is_blank() {
-        let broken: Draw = |scene, size, language| match scene.view {
+        let broken = |scene: &Scene, size, language| match scene.view {
             View::Stopped => draw(scene, size, language),
             _ => panic!("as if the drawing were wrong"),
         };
-        let [_, (taken, kept), (again, _)] = show(broken, [View::Stopped, View::Analysing, View::Stopped]);
+        let [_, (taken, kept), (again, _)] = show(broken, [View::Stopped, READY, View::Stopped]);
         assert_eq!(taken, None);
         let blank = image::load_from_memory(&kept).unwrap().into_rgb8();
         assert!(blank.iter().all(|&value| value == 0));
