@@ -86,7 +86,7 @@ fn start(mut settings: Settings) -> Result<(), Failure> {
     let served = serve(settings, &display);
     let view = match &served {
         Ok(()) => View::Stopped,
-        Err((_, error)) => View::Error(Trouble::Failed(described(error))),
+        Err((_, error)) => View::error(Trouble::Failed(described(error))),
     };
     display.show(Scene { identity: Identity::default(), view });
     served

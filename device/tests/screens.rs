@@ -84,8 +84,8 @@ fn no_text_is_cut_or_covered_or_too_small() {
 fn every_word_of_a_refusal_or_fault_is_on_the_screen() {
     everywhere(|name, scene, size, language| {
         let Explanation { cause, remedy, .. } = match &scene.view {
-            View::Refused(refusal) => Explanation::of_refusal(*refusal, language),
-            View::Error(trouble) => Explanation::of_trouble(trouble, language),
+            View::Refused { refusal, .. } => Explanation::of_refusal(*refusal, language),
+            View::Error { trouble, .. } => Explanation::of_trouble(trouble, language),
             _ => return,
         };
         let texts: Vec<String> = layout(scene, size, language).placed().map(|placed| placed.text).collect();

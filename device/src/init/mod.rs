@@ -48,7 +48,7 @@ pub fn is_first_process() -> bool {
 
 /// Shows on the screen why a worker cannot start that has not opened the screen yet.
 pub fn show_failure(error: &str) {
-    Screen::default().show(View::Error(Trouble::Failed(error.to_owned())));
+    Screen::default().show(View::error(Trouble::Failed(error.to_owned())));
 }
 
 /// Runs the appliance; never returns.
@@ -107,7 +107,7 @@ fn open_storage(screen: &mut Screen) {
             Err(error) if told != error.to_string() && start.elapsed() > CARD_WITHIN => {
                 told = error.to_string();
                 crate::say(format_args!("{told}"));
-                screen.show(View::Error(Trouble::Failed(told.clone())));
+                screen.show(View::error(Trouble::Failed(told.clone())));
             }
             Err(_) => {}
         }

@@ -15,7 +15,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use shared::verdict::{Fault, ResultRecord};
+use shared::verdict::{ExamId, Fault, ResultRecord};
 use wire::{ANSWER_WITHIN_MS, BoxEvent};
 
 use self::port::Port;
@@ -27,7 +27,7 @@ use crate::{
     keys::Key,
     screen::{Display, PAGE},
     serial::{LineEvent, PortError},
-    state::{Effect, Input, Page, State},
+    state::{Effect, Input, Page, REMEMBERED, State},
 };
 
 /// Inputs that wait before the threads that bring them are held up.
@@ -114,8 +114,9 @@ impl<'a> Runtime<'a> {
         settings: LineSettings,
     ) -> Result<Self, LineError> {
         let (sender, events) = sync_channel(WAITING);
-        let state =
+        let mut state =
             State::new(model.card().clone(), model.digest(), model.execution(), journal.boot(), journal.last_number());
+        recent_exams(&journal).into_iter().for_each(|exam| state.remember(exam));
         let contract = model.card().behaviour.contract;
         let told = sender.clone();
         let report = move |report| {
@@ -402,7 +403,48 @@ impl<'a> Runtime<'a> {
     }
 }
 
+/// The examinations of the last results, the newest last. A card that is slow to give them is not asked for all.
+fn recent_exams(journal: &Journal) -> Vec<ExamId> {
+    let start = Instant::now();
+    let numbers = journal.numbers().take(REMEMBERED).take_while(|_| start.elapsed() < RECORD_WITHIN);
+    // One that cannot be read is told when somebody asks for it.
+    let mut exams: Vec<ExamId> = numbers.filter_map(|number| Some(journal.get(number).ok()??.exam)).collect();
+    exams.reverse();
+    exams
+}
+
 fn storage(error: &JournalError) -> Fault {
     crate::say(format_args!("{error}"));
     Fault::Storage
+}
+
+#[cfg(test)]
+mod tests {
+    use shared::verdict::{Digest, OperatingPoint, Verdict};
+
+    use super::*;
+
+    #[test]
+    fn the_examinations_of_the_last_results_are_known_after_a_start() {
+        let folder = tempfile::tempdir().unwrap();
+        let (mut journal, _) = Journal::open(&folder.path().join("journal")).unwrap();
+        assert_eq!(recent_exams(&journal), []);
+        let exam = |number: u64| ExamId::new(&format!("exam-{number}")).unwrap();
+        let last = REMEMBERED as u64 + 2;
+        for number in 1..=last {
+            let record = ResultRecord {
+                number,
+                boot: 1,
+                unix_seconds: None,
+                exam: exam(number),
+                image: Digest::default(),
+                model: Digest::default(),
+                probability: 0.5,
+                point: OperatingPoint::HALF,
+                verdict: Verdict::Pneumonia,
+            };
+            journal.push(&record).unwrap();
+        }
+        assert_eq!(recent_exams(&journal), (3..=last).map(exam).collect::<Vec<_>>());
+    }
 }

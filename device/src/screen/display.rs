@@ -213,7 +213,7 @@ fn drawn(scene: &Scene, sinks: &Sinks, draw: &impl Fn(&Scene, ScreenSize, Langua
     let attempt = |scene: &Scene| catch_unwind(AssertUnwindSafe(|| draw(scene, sinks.size, sinks.language))).ok();
     attempt(scene).or_else(|| {
         crate::say(format_args!("{CAUSE}: report the panic above and what was to be shown; the box continues"));
-        attempt(&Scene { identity: scene.identity.clone(), view: View::Error(Trouble::Failed(CAUSE.to_owned())) })
+        attempt(&Scene { identity: scene.identity.clone(), view: View::error(Trouble::Failed(CAUSE.to_owned())) })
     })
 }
 
@@ -257,7 +257,7 @@ mod tests {
             _ => draw(scene, size, language),
         };
         let shown = show(fragile, [View::Stopped, READY, View::About]);
-        let failed = View::Error(Trouble::Failed("the screen could not be drawn".to_owned()));
+        let failed = View::error(Trouble::Failed("the screen could not be drawn".to_owned()));
         for ((taken, kept), wanted) in shown.into_iter().zip([View::Stopped, failed, View::About].map(file_of)) {
             assert!(taken.as_ref() == Some(&wanted) && kept == wanted);
         }

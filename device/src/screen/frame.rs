@@ -77,8 +77,9 @@ impl Frame {
         }
     }
 
-    /// Shows a grey picture as large as it fits into an area, its aspect ratio kept, centred, with evidence over it.
-    pub(super) fn show(&mut self, preview: &Preview, evidence: Option<&Evidence>, area: Rectangle) {
+    /// Shows a grey picture as large as it fits into an area, its aspect ratio kept, centred, with evidence over it; half as
+    /// bright if it is faded.
+    pub(super) fn show(&mut self, preview: &Preview, evidence: Option<&Evidence>, area: Rectangle, faded: bool) {
         let (width, height) = (u32::from(preview.width), u32::from(preview.height));
         if width == 0 || height == 0 || area.size.width == 0 || area.size.height == 0 {
             return;
@@ -97,6 +98,9 @@ impl Frame {
                             pixel.copy_from_slice(&evidence.paint(grey, [x, y], [size.width, size.height]));
                         }
                         None => pixel.fill(grey),
+                    }
+                    if faded {
+                        pixel.iter_mut().for_each(|value| *value /= 2);
                     }
                 }
             }

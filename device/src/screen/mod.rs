@@ -38,7 +38,7 @@ use std::sync::Arc;
 use engine::{ModelCard, Population};
 use shared::{
     evidence::Evidence,
-    verdict::{Digest, Refusal, ResultRecord},
+    verdict::{Digest, ExamId, Refusal, ResultRecord},
 };
 
 /// What the box is, as every screen shows it.
@@ -95,6 +95,15 @@ impl std::fmt::Debug for Preview {
     }
 }
 
+/// An image that a host has announced, as screens name it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Announced {
+    /// The host's name for the examination; empty if it gave none.
+    pub exam: ExamId,
+    /// Which image of that examination it is, from 1: one more than there are results of it, as far as the box remembers.
+    pub nth: usize,
+}
+
 /// What is being done at the start.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Step {
@@ -130,13 +139,15 @@ pub enum View {
     },
     /// An image comes in.
     Receiving {
+        /// Which one.
+        image: Announced,
         /// Bytes received.
         done: u32,
         /// Bytes in all.
         total: u32,
     },
     /// An image is being judged.
-    Analysing,
+    Analysing(Announced),
     /// An update comes in; it is being installed once `done` is `total`.
     Updating {
         /// Bytes received.
@@ -154,11 +165,26 @@ pub enum View {
         record: ResultRecord,
         /// What the box was when it judged: the model is the record's, whatever has been installed since.
         identity: Identity,
+        /// Which image of its examination it is, as in [`Announced`].
+        nth: usize,
+        /// Whole minutes since it was judged, from an hour on whole hours in minutes. From [`PAST_AFTER`] on it is marked as
+        /// past.
+        minutes: u64,
     },
-    /// The image is not judged.
-    Refused(Refusal),
+    /// An image is not judged.
+    Refused {
+        /// Which one.
+        image: Option<Announced>,
+        /// Why.
+        refusal: Refusal,
+    },
     /// The box could not do what was asked, or its line is gone.
-    Error(Trouble),
+    Error {
+        /// The image that there is no result of because of it, if it is about one.
+        image: Option<Announced>,
+        /// What is wrong.
+        trouble: Trouble,
+    },
     /// A page of past results.
     History {
         /// At most [`PAGE`] of them, the newest first. Those that cannot be read are missing.
@@ -173,11 +199,20 @@ pub enum View {
 }
 
 impl View {
+    /// An error that is about no image.
+    pub fn error(trouble: impl Into<Trouble>) -> Self {
+        Self::Error { image: None, trouble: trouble.into() }
+    }
+
     /// Whether an image or an update comes in, or an image is being judged: nothing that a person turns to hides it.
     pub fn is_busy(&self) -> bool {
-        matches!(self, Self::Receiving { .. } | Self::Updating { .. } | Self::Analysing)
+        matches!(self, Self::Receiving { .. } | Self::Updating { .. } | Self::Analysing(_))
     }
 }
+
+/// From this age on, in minutes, a result on the screen is marked as past: it may be the last child's, and not that of the
+/// child who is there now.
+pub const PAST_AFTER: u64 = 5;
 
 /// Results on a page of the history.
 pub const PAGE: u64 = 6;

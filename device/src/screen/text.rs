@@ -5,7 +5,7 @@
 
 use embedded_graphics::{
     geometry::Point,
-    pixelcolor::{BinaryColor, Rgb888},
+    pixelcolor::{BinaryColor, Rgb888, RgbColor},
 };
 use u8g2_fonts::{
     FontRenderer, fonts,
@@ -50,6 +50,11 @@ impl Style {
 
     pub(super) const fn regular(size: f32, colour: Rgb888) -> Self {
         Self { font: &REGULAR, size, colour }
+    }
+
+    /// The same, half as bright.
+    pub(super) fn faded(self) -> Self {
+        Self { colour: faded(self.colour), ..self }
     }
 
     /// Width of a line in pixels.
@@ -157,6 +162,11 @@ impl Align {
     }
 }
 
+/// A colour half as bright.
+pub(super) fn faded(colour: Rgb888) -> Rgb888 {
+    Rgb888::new(colour.r() / 2, colour.g() / 2, colour.b() / 2)
+}
+
 /// The line with a question mark for each character that the fonts lack.
 fn known(line: &str) -> String {
     line.chars().map(|c| if is_known(c) { c } else { '?' }).collect()
@@ -169,8 +179,6 @@ pub(super) const fn is_known(character: char) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use embedded_graphics::pixelcolor::RgbColor;
-
     use super::*;
 
     #[test]

@@ -2,24 +2,29 @@
 
 mod browse;
 
+use std::collections::VecDeque;
+
 use engine::ModelCard;
 use shared::{
     contract::InputContract,
     evidence::Evidence,
-    verdict::{Digest, Fault, ModelRefusal, ResultRecord},
+    verdict::{Digest, ExamId, Fault, ModelRefusal, ResultRecord},
 };
 use wire::{Answer, BoxEvent, Dropped, Image, Info, Installed, ModelFile, Outcome, Question, Reply};
 
 use crate::{
     analysis::{Judged, Loaded, Report, Unjudged},
     keys::Key,
-    screen::{Identity, Preview, Rates, Scene, Trouble, View},
+    screen::{Announced, Identity, Preview, Rates, Scene, Trouble, View},
 };
 
 /// How long a refusal or an error stays on the screen, in milliseconds. A result stays until the next image.
 const NOTICE_MS: u64 = 30_000;
 /// The progress of an image or update is drawn no more often than this, in milliseconds.
 const PROGRESS_MS: u64 = 200;
+/// How many results the box remembers the examinations of, to tell whether an image is the first of its examination.
+pub const REMEMBERED: usize = 1000;
+const MINUTE_MS: u64 = 60_000;
 
 /// What happens to the box.
 #[derive(Debug)]
@@ -105,22 +110,33 @@ pub struct State {
     drawn: u64,
     /// How many images have been announced: only of the last one is shown what becomes of it.
     announced: u64,
-    /// The image that comes in: which one of those it is.
-    incoming: Option<u64>,
+    /// The image that comes in.
+    incoming: Option<Subject>,
     /// The image that is being judged.
     analysis: Option<Analysis>,
     /// Whether no host can come before a line is back.
     lost: bool,
+    /// When the last result was made.
+    judged: u64,
+    /// The examinations of the last results, at most [`REMEMBERED`], the newest last.
+    exams: VecDeque<ExamId>,
     /// What became of the last image, where an update hides it: it is shown after that. There is nothing here while the
     /// screen shows anything but an update.
     held: Option<View>,
 }
 
+/// An image that has been announced.
+#[derive(Debug, Clone)]
+struct Subject {
+    /// Which one of the images announced it is.
+    number: u64,
+    exam: ExamId,
+}
+
 #[derive(Debug)]
 #[cfg_attr(test, derive(Clone))]
 struct Analysis {
-    /// Which one of the images announced it is of.
-    image: u64,
+    image: Subject,
     stage: Stage,
 }
 
@@ -155,8 +171,18 @@ impl State {
             incoming: None,
             analysis: None,
             lost: false,
+            judged: 0,
+            exams: VecDeque::new(),
             held: None,
         }
+    }
+
+    /// Remembers the examination of a result. Those of earlier starts are told in their order before the first input.
+    pub fn remember(&mut self, exam: ExamId) {
+        if self.exams.len() >= REMEMBERED {
+            self.exams.pop_front();
+        }
+        self.exams.push_back(exam);
     }
 
     /// What the screen is drawn from.
@@ -183,7 +209,13 @@ impl State {
 
     /// When [`Input::Tick`] is wanted at the latest.
     pub fn deadline(&self) -> Option<u64> {
-        self.until
+        match self.view {
+            View::Result { minutes, .. } => {
+                let next = if minutes < 60 { minutes + 1 } else { minutes + 60 };
+                Some(self.judged + next * MINUTE_MS)
+            }
+            _ => self.until,
+        }
     }
 
     /// Takes an input at a time in milliseconds of any monotonic clock.
@@ -204,27 +236,26 @@ impl State {
             Input::Key(key) => self.key(now, key),
             Input::Recalled(records) => self.recalled(now, records),
             Input::LineLost { last } => {
-                self.host_gone();
+                let image = self.host_gone();
                 self.lost = last;
+                let lost = View::Error { image, trouble: Trouble::LineLost };
                 match self.view {
                     // A verdict, a refusal, or what a person reads, needs no line.
-                    View::Result { .. } | View::Refused(_) | View::History { .. } | View::About => Vec::new(),
-                    _ if last => vec![self.idle(now)],
-                    _ => vec![self.notice(now, View::Error(Trouble::LineLost))],
+                    View::Result { .. } | View::Refused { .. } | View::History { .. } | View::About => Vec::new(),
+                    View::Updating { .. } if last => vec![self.idle(now)],
+                    _ if last => vec![self.show(lost)],
+                    _ => vec![self.notice(now, lost)],
                 }
             }
             Input::LineBack => {
                 self.lost = false;
                 match self.view {
-                    View::Error(Trouble::LineLost) => vec![self.idle(now)],
+                    View::Error { trouble: Trouble::LineLost, .. } => vec![self.idle(now)],
                     // The verdict came while the line was away, a host on another line, or a person reads.
                     _ => Vec::new(),
                 }
             }
-            Input::Tick => match self.until {
-                Some(until) if until <= now => vec![self.idle(now)],
-                _ => Vec::new(),
-            },
+            Input::Tick => self.tick(now),
         }
     }
 
@@ -232,19 +263,22 @@ impl State {
         match event {
             BoxEvent::HostConnected => Vec::new(),
             BoxEvent::HostGone => {
-                self.host_gone();
+                let image = self.host_gone();
                 match self.view {
-                    View::Receiving { .. } => vec![self.notice(now, View::Error(Fault::Timeout.into()))],
+                    View::Receiving { .. } => {
+                        vec![self.notice(now, View::Error { image, trouble: Fault::Timeout.into() })]
+                    }
                     View::Updating { .. } => vec![self.idle(now)],
                     _ => Vec::new(),
                 }
             }
-            BoxEvent::Receiving { done, total, .. } => {
+            BoxEvent::Receiving { exam, done, total } => {
                 let begun = done == 0 || self.incoming.is_none();
+                let image = self.named(&exam);
                 if begun {
-                    self.incoming = Some(self.announce());
+                    self.incoming = Some(self.announce(exam));
                 }
-                self.progress(now, begun || done == total, View::Receiving { done, total })
+                self.progress(now, begun || done == total, View::Receiving { image, done, total })
             }
             BoxEvent::Updating { done, total } => {
                 let begun = done == 0 || !matches!(self.view, View::Updating { .. });
@@ -255,14 +289,19 @@ impl State {
             }
             BoxEvent::Update(file) => vec![Effect::Install(Box::new(file))],
             BoxEvent::Image(image) => {
-                let number = self.incoming.take().unwrap_or_else(|| self.announce());
-                self.analysis = Some(Analysis { image: number, stage: Stage::Running });
-                vec![self.show(View::Analysing), Effect::Judge(Box::new(image))]
+                let exam = &image.begin.exam;
+                let subject = self.incoming.take().unwrap_or_else(|| self.announce(exam.clone()));
+                self.analysis = Some(Analysis { image: subject, stage: Stage::Running });
+                vec![self.show(View::Analysing(self.named(exam))), Effect::Judge(Box::new(image))]
             }
-            BoxEvent::Dropped(dropped) => self.dropped(now, dropped),
-            BoxEvent::Declined { dropped, .. } => {
-                self.announce();
-                self.dropped(now, dropped)
+            BoxEvent::Dropped(dropped) => {
+                let image = self.give_up();
+                self.dropped(now, image, dropped)
+            }
+            BoxEvent::Declined { exam, dropped } => {
+                self.give_up();
+                let image = self.announce(exam);
+                self.dropped(now, Some(image), dropped)
             }
             BoxEvent::Asked(question) => vec![Effect::Reply(Reply::Answer(self.answer(now, question)))],
             BoxEvent::Record { number } => vec![Effect::Record(number)],
@@ -270,22 +309,27 @@ impl State {
         }
     }
 
-    /// Another image is announced: what became of those before is past. Returns its number.
-    fn announce(&mut self) -> u64 {
+    /// Another image is announced: what became of those before is past.
+    fn announce(&mut self, exam: ExamId) -> Subject {
         self.announced += 1;
-        self.announced
+        Subject { number: self.announced, exam }
     }
 
-    fn dropped(&mut self, now: u64, dropped: Dropped) -> Vec<Effect> {
-        self.incoming = None;
-        self.leave(Stage::Unwanted);
+    /// How screens name an image of an examination that has no result yet.
+    fn named(&self, exam: &ExamId) -> Announced {
+        let earlier = self.exams.iter().filter(|other| *other == exam && !exam.as_str().is_empty()).count();
+        Announced { exam: exam.clone(), nth: earlier + 1 }
+    }
+
+    fn dropped(&mut self, now: u64, image: Option<Subject>, dropped: Dropped) -> Vec<Effect> {
+        let image = image.map(|image| self.named(&image.exam));
         match dropped {
             Dropped::Cancelled => vec![self.idle(now)],
             // The host that sent it shows what is wrong with it.
             Dropped::ModelRefused(_) if matches!(self.view, View::Updating { .. }) => vec![self.idle(now)],
             Dropped::ModelRefused(_) => Vec::new(),
-            Dropped::Refused(refusal) => vec![self.notice(now, View::Refused(refusal))],
-            Dropped::Failed(fault) => vec![self.notice(now, View::Error(fault.into()))],
+            Dropped::Refused(refusal) => vec![self.notice(now, View::Refused { image, refusal })],
+            Dropped::Failed(fault) => vec![self.notice(now, View::Error { image, trouble: fault.into() })],
         }
     }
 
@@ -326,16 +370,29 @@ impl State {
         effects
     }
 
-    fn host_gone(&mut self) {
-        self.incoming = None;
-        self.leave(Stage::Unwatched);
+    /// The host that sends, or waits, has gone. Returns how screens name the image that it was about.
+    fn host_gone(&mut self) -> Option<Announced> {
+        let incoming = self.incoming.take();
+        if let Some(Analysis { stage: stage @ Stage::Running, .. }) = &mut self.analysis {
+            *stage = Stage::Unwatched;
+        }
+        let judged = match &self.analysis {
+            Some(Analysis { image, stage: Stage::Unwatched }) if image.number == self.announced => Some(image),
+            _ => None,
+        };
+        incoming.as_ref().or(judged).map(|image| self.named(&image.exam))
     }
 
-    /// No host waits any more for the image that is being judged.
-    fn leave(&mut self, left: Stage) {
-        if let Some(Analysis { stage: stage @ Stage::Running, .. }) = &mut self.analysis {
-            *stage = left;
-        }
+    /// The host does not want any more what it has sent. Returns which image that is.
+    fn give_up(&mut self) -> Option<Subject> {
+        let judged = match &mut self.analysis {
+            Some(Analysis { image, stage: stage @ Stage::Running }) => {
+                *stage = Stage::Unwanted;
+                Some(image.clone())
+            }
+            _ => None,
+        };
+        self.incoming.take().or(judged)
     }
 
     fn judged(&mut self, now: u64, judged: Result<Judged, Unjudged>) -> Vec<Effect> {
@@ -360,9 +417,10 @@ impl State {
                 })]
             }
             Err(Unjudged::Refused(refusal)) => {
-                self.conclude(now, image, View::Refused(refusal), Outcome::Refused(refusal))
+                let view = View::Refused { image: Some(self.named(&image.exam)), refusal };
+                self.conclude(now, &image, view, Outcome::Refused(refusal))
             }
-            Err(Unjudged::Failed(fault)) => self.failed(now, image, fault),
+            Err(Unjudged::Failed(fault)) => self.failed(now, &image, fault),
         }
     }
 
@@ -372,24 +430,27 @@ impl State {
         };
         match stored {
             Ok(record) => {
-                self.records = record.number;
-                let view = View::Result { preview, evidence, record: record.clone(), identity };
-                self.conclude(now, image, view, Outcome::Result(record))
+                (self.records, self.judged) = (record.number, now);
+                let nth = self.named(&record.exam).nth;
+                self.remember(record.exam.clone());
+                let view = View::Result { preview, evidence, record: record.clone(), identity, nth, minutes: 0 };
+                self.conclude(now, &image, view, Outcome::Result(record))
             }
-            Err(fault) => self.failed(now, image, fault),
+            Err(fault) => self.failed(now, &image, fault),
         }
     }
 
-    fn failed(&mut self, now: u64, image: u64, fault: Fault) -> Vec<Effect> {
-        self.conclude(now, image, View::Error(fault.into()), Outcome::Failed(fault))
+    fn failed(&mut self, now: u64, image: &Subject, fault: Fault) -> Vec<Effect> {
+        let view = View::Error { image: Some(self.named(&image.exam)), trouble: fault.into() };
+        self.conclude(now, image, view, Outcome::Failed(fault))
     }
 
     /// Reports what became of an image, and shows it, or after an update that comes in. If another image has been announced
     /// since, it is in the history alone: it must not be taken for that one's.
-    fn conclude(&mut self, now: u64, image: u64, view: View, outcome: Outcome) -> Vec<Effect> {
+    fn conclude(&mut self, now: u64, image: &Subject, view: View, outcome: Outcome) -> Vec<Effect> {
         let mut effects = Vec::new();
         match self.view {
-            _ if image != self.announced => {}
+            _ if image.number != self.announced => {}
             View::Updating { .. } => self.held = Some(view),
             _ => effects.push(self.outcome(now, view)),
         }
@@ -418,12 +479,35 @@ impl State {
         if let Some(view) = self.held.take() {
             return self.outcome(now, view);
         }
-        self.show(if self.lost { View::Error(Trouble::LineLost) } else { View::Ready { results: self.records } })
+        self.show(if self.lost { View::error(Trouble::LineLost) } else { View::Ready { results: self.records } })
     }
 
-    /// Shows what became of an image: a result stays.
-    fn outcome(&mut self, now: u64, view: View) -> Effect {
-        if matches!(view, View::Result { .. }) { self.show(view) } else { self.notice(now, view) }
+    /// Shows what became of an image: a result stays, and grows old.
+    fn outcome(&mut self, now: u64, mut view: View) -> Effect {
+        let age = self.age(now);
+        let View::Result { minutes, .. } = &mut view else { return self.notice(now, view) };
+        *minutes = age;
+        self.show(view)
+    }
+
+    /// The age of the last result in minutes, as [`View::Result`] has it.
+    fn age(&self, now: u64) -> u64 {
+        let minutes = now.saturating_sub(self.judged) / MINUTE_MS;
+        if minutes < 60 { minutes } else { minutes / 60 * 60 }
+    }
+
+    fn tick(&mut self, now: u64) -> Vec<Effect> {
+        if self.until.is_some_and(|until| until <= now) {
+            return vec![self.idle(now)];
+        }
+        let age = self.age(now);
+        match &mut self.view {
+            View::Result { minutes, .. } if *minutes != age => {
+                *minutes = age;
+                vec![Effect::Show]
+            }
+            _ => Vec::new(),
+        }
     }
 
     fn notice(&mut self, now: u64, view: View) -> Effect {

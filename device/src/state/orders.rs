@@ -90,6 +90,8 @@ struct World {
     work: VecDeque<Work>,
     /// Whether the disk is full.
     full: bool,
+    /// When the last result was stored.
+    stored: u64,
     /// The number of the result that may be on the screen.
     current: Option<u64>,
 }
@@ -108,6 +110,7 @@ impl World {
             watched: false,
             work,
             full: false,
+            stored: 0,
             current: None,
         }
     }
@@ -225,6 +228,7 @@ impl World {
                 Effect::Install(_) => self.work.push_back(Work::Install),
                 Effect::Store(_) if self.full => self.take(Input::Stored(Err(Fault::Storage))),
                 Effect::Store(record) => {
+                    self.stored = self.now;
                     if record.exam == self.last() {
                         self.current = Some(record.number);
                     }
@@ -238,12 +242,16 @@ impl World {
         }
     }
 
-    /// What is wrong with the screen, if anything is.
-    fn check(&mut self) -> Result<(), String> {
+    /// What is wrong with the screen, if anything is, after a step.
+    fn check(&mut self, step: Step, before: &Self) -> Result<(), String> {
+        self.check_name(step, before)?;
         let scene = self.state.scene();
         let model = match self.state.view() {
             View::Result { record, .. } if self.current != Some(record.number) => {
                 return Err(format!("the verdict on {} is not of the last image, or comes back", record.exam.as_str()));
+            }
+            View::Result { minutes, .. } if *minutes != (self.now - self.stored) / MINUTE_MS => {
+                return Err(format!("a verdict is said to be {minutes} min old"));
             }
             View::Result { record, .. } => record.model,
             View::Updating { .. } => self.state.info().model_digest,
@@ -255,6 +263,28 @@ impl World {
         };
         let shown = scene.shown_identity();
         if shown.digest == model { Ok(()) } else { Err(format!("the screen names {shown:?}")) }
+    }
+
+    /// Every screen of an image names its examination: also what takes the place of one, unless it is about something else.
+    fn check_name(&self, step: Step, before: &Self) -> Result<(), String> {
+        let replaced = matches!(before.state.view(), View::Receiving { .. } | View::Analysing(_))
+            && match step {
+                Step::HostGone | Step::LineLost | Step::OtherLineLost => true,
+                // What another host has sent.
+                Step::Failed => before.coming.is_some() || before.watched,
+                _ => false,
+            };
+        let (named, wanted) = match self.state.view() {
+            View::Receiving { image, .. } | View::Analysing(image) => (Some(image), true),
+            View::Refused { image, .. } => (image.as_ref(), true),
+            View::Error { image, .. } => (image.as_ref(), replaced || step == Step::Declined),
+            _ => return Ok(()),
+        };
+        match named {
+            Some(Announced { exam, nth: 1 }) if *exam == self.last() => Ok(()),
+            None if !wanted => Ok(()),
+            _ => Err(format!("{named:?} is named")),
+        }
     }
 
     fn key(&self) -> u64 {
@@ -273,9 +303,10 @@ fn the_screen_keeps_its_rules_in_every_order_of_events() {
         let mut next = Vec::new();
         for (world, path) in &reached {
             for step in STEPS {
-                let Some(mut world) = world.after(step) else { continue };
+                let before = world;
+                let Some(mut world) = before.after(step) else { continue };
                 let path = [&path[..], &[step]].concat();
-                match world.check() {
+                match world.check(step, before) {
                     Err(error) => wrong.push(format!("{path:?}: {error}")),
                     Ok(()) if known.insert(world.key()) => next.push((world, path)),
                     Ok(()) => {}

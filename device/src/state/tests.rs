@@ -24,6 +24,11 @@ pub(super) fn exam() -> ExamId {
     ExamId::new("ward-3").unwrap()
 }
 
+/// As screens name it.
+pub(super) fn announced() -> Announced {
+    Announced { exam: exam(), nth: 1 }
+}
+
 fn image() -> Image {
     Image::file(b"bytes".to_vec(), exam()).unwrap()
 }
@@ -51,7 +56,7 @@ pub(super) fn shown(state: &mut State, now: u64, input: Input) -> View {
 pub(super) fn start_analysis(state: &mut State) {
     let effects = state.handle(0, Input::Session(BoxEvent::Image(image())));
     assert_eq!(effects, [Effect::Show, Effect::Judge(Box::new(image()))]);
-    assert_eq!(*state.view(), View::Analysing);
+    assert_eq!(*state.view(), View::Analysing(announced()));
 }
 
 #[test]
@@ -67,7 +72,7 @@ fn a_result_is_told_only_after_it_is_stored() {
     assert_eq!(effects, [Effect::Show, Effect::Reply(Reply::Outcome(Outcome::Result(record.clone())))]);
     assert!(shows(&state, record));
     assert_eq!(state.info().records, 42);
-    assert_eq!(state.deadline(), None, "a result stays");
+    assert_eq!(state.deadline(), Some(4_501 + 60_000), "a result stays, and grows old");
 }
 
 #[test]
@@ -77,7 +82,7 @@ fn a_result_that_cannot_be_stored_is_no_result() {
     state.handle(0, judged(0.7));
     let effects = state.handle(0, Input::Stored(Err(Fault::Storage)));
     assert_eq!(effects, [Effect::Show, Effect::Reply(Reply::Outcome(Outcome::Failed(Fault::Storage)))]);
-    assert_eq!(*state.view(), View::Error(Fault::Storage.into()));
+    assert_eq!(*state.view(), View::Error { image: Some(announced()), trouble: Fault::Storage.into() });
     assert_eq!(state.info().records, 41);
 }
 
@@ -88,7 +93,7 @@ fn refusals_say_what_to_do_and_give_way_to_ready() {
     let refused = Err(Unjudged::Refused(Refusal::TooSmall));
     let effects = state.handle(10, Input::Analysis(Report::Done(Box::new(refused))));
     assert_eq!(effects, [Effect::Show, Effect::Reply(Reply::Outcome(Outcome::Refused(Refusal::TooSmall)))]);
-    assert_eq!(*state.view(), View::Refused(Refusal::TooSmall));
+    assert_eq!(*state.view(), View::Refused { image: Some(announced()), refusal: Refusal::TooSmall });
     assert_eq!(state.deadline(), Some(10 + NOTICE_MS));
     assert_eq!(state.handle(NOTICE_MS, Input::Tick), []);
     assert_eq!(shown(&mut state, 10 + NOTICE_MS, Input::Tick), View::Ready { results: 41 });
@@ -117,7 +122,11 @@ fn a_host_that_leaves_during_the_analysis_loses_no_result() {
     let [Effect::Store(record)] = &state.handle(3, judged(0.7))[..] else { panic!("it is kept") };
     let effects = state.handle(4, Input::Stored(Ok(record.clone())));
     assert_eq!(effects, [Effect::Reply(Reply::Outcome(Outcome::Result(record.clone())))]);
-    assert_eq!(*state.view(), View::Receiving { done: 0, total: 1000 }, "no verdict over another image's progress");
+    assert_eq!(
+        *state.view(),
+        View::Receiving { image: announced(), done: 0, total: 1000 },
+        "no verdict over another image's progress"
+    );
     assert_eq!(state.info().records, 42);
 }
 
@@ -137,7 +146,7 @@ fn a_host_that_leaves_in_the_middle_of_an_image_is_shown() {
     let mut state = state();
     state.handle(0, Input::Session(BoxEvent::Receiving { exam: exam(), done: 0, total: 1000 }));
     state.handle(0, Input::Session(BoxEvent::HostGone));
-    assert_eq!(*state.view(), View::Error(Fault::Timeout.into()));
+    assert_eq!(*state.view(), View::Error { image: Some(announced()), trouble: Fault::Timeout.into() });
     assert_eq!(shown(&mut state, NOTICE_MS, Input::Tick), View::Ready { results: 41 });
 }
 
@@ -226,7 +235,7 @@ fn a_result_that_comes_during_an_update_is_shown_after_it_with_its_own_model() {
         assert_eq!(*state.view(), View::Updating { done: 1000, total: 1000 });
         state.handle(2, end);
         assert!(shows(&state, &record), "{:?}", state.view());
-        assert_eq!((identity(&state), state.deadline()), (old, None));
+        assert_eq!((identity(&state), state.until), (old, None));
         state.handle(3, Input::Key(Key::Back));
         assert_eq!(*state.view(), View::Ready { results: 42 });
         assert_eq!(identity(&state).digest, state.info().model_digest);
@@ -289,7 +298,7 @@ fn a_lost_line_leaves_a_refusal_for_its_time() {
     let mut state = state();
     state.handle(0, Input::Session(BoxEvent::Dropped(Dropped::Refused(Refusal::TooSmall))));
     assert_eq!(state.handle(1, Input::LineLost { last: true }), []);
-    assert_eq!(shown(&mut state, NOTICE_MS, Input::Tick), View::Error(Trouble::LineLost));
+    assert_eq!(shown(&mut state, NOTICE_MS, Input::Tick), View::error(Trouble::LineLost));
 }
 
 #[test]
@@ -300,7 +309,7 @@ fn a_lost_line_leaves_a_verdict_and_is_told_after_it() {
         let record = finish_analysis(&mut state);
         assert_eq!(state.handle(2, Input::LineLost { last }), []);
         assert!(shows(&state, &record));
-        let after = if last { View::Error(Trouble::LineLost) } else { View::Ready { results: 42 } };
+        let after = if last { View::error(Trouble::LineLost) } else { View::Ready { results: 42 } };
         assert_eq!(shown(&mut state, 3, Input::Key(Key::Back)), after);
     }
 }
@@ -322,7 +331,7 @@ fn an_update_that_ends_early_leaves_the_screen_ready() {
 fn a_lost_line_is_shown_until_it_is_back() {
     let mut state = state();
     state.handle(0, Input::LineLost { last: true });
-    assert!(matches!(state.view(), View::Error(_)));
+    assert!(matches!(state.view(), View::Error { image: None, .. }));
     assert_eq!(state.deadline(), None);
     assert_eq!(shown(&mut state, 5, Input::LineBack), View::Ready { results: 41 });
 }
@@ -334,7 +343,7 @@ fn a_lost_line_among_others_gives_way_to_ready_and_its_return_disturbs_nobody() 
     assert_eq!(state.deadline(), Some(NOTICE_MS));
     state.handle(1, Input::Session(BoxEvent::Receiving { exam: exam(), done: 0, total: 1000 }));
     assert_eq!(state.handle(2, Input::LineBack), []);
-    assert_eq!(*state.view(), View::Receiving { done: 0, total: 1000 });
+    assert_eq!(*state.view(), View::Receiving { image: announced(), done: 0, total: 1000 });
 }
 
 /// An image of an examination that is judged at a time.
@@ -345,6 +354,13 @@ fn judge(state: &mut State, now: u64) -> ResultRecord {
     record.clone()
 }
 
+fn minutes(state: &State) -> Option<u64> {
+    match state.view() {
+        View::Result { minutes, .. } => Some(*minutes),
+        _ => None,
+    }
+}
+
 #[test]
 fn after_a_refusal_or_an_error_no_result_of_before_comes_back() {
     let mut state = state();
@@ -353,8 +369,9 @@ fn after_a_refusal_or_an_error_no_result_of_before_comes_back() {
     state.handle(3, Input::Session(BoxEvent::Dropped(Dropped::Failed(Fault::Protocol))));
     let dropped = Dropped::Refused(Refusal::TooManyBytes);
     let other = ExamId::new("ward-4").unwrap();
-    state.handle(4, Input::Session(BoxEvent::Declined { exam: other, dropped }));
-    assert_eq!(*state.view(), View::Refused(Refusal::TooManyBytes));
+    state.handle(4, Input::Session(BoxEvent::Declined { exam: other.clone(), dropped }));
+    let image = Some(Announced { exam: other, nth: 1 });
+    assert_eq!(*state.view(), View::Refused { image, refusal: Refusal::TooManyBytes });
     assert_eq!(shown(&mut state, 4 + NOTICE_MS, Input::Tick), View::Ready { results: 42 });
 }
 
@@ -378,7 +395,7 @@ fn a_result_that_is_late_is_not_shown_once_another_image_has_been_announced() {
     let dropped = Dropped::Refused(Refusal::TooManyBytes);
     state.handle(0, Input::Session(BoxEvent::Declined { exam: exam(), dropped }));
     finish_analysis(&mut state);
-    assert!(matches!(state.view(), View::Refused(_)), "{:?}", state.view());
+    assert!(matches!(state.view(), View::Refused { .. }), "{:?}", state.view());
     assert_eq!(state.info().records, 42, "it is kept");
 }
 
@@ -390,7 +407,77 @@ fn a_refusal_that_comes_during_an_update_is_shown_after_it() {
     let refused = Err(Unjudged::Refused(Refusal::TooSmall));
     state.handle(1, Input::Analysis(Report::Done(Box::new(refused))));
     assert_eq!(*state.view(), View::Updating { done: 500, total: 1000 });
-    let refused = View::Refused(Refusal::TooSmall);
+    let refused = View::Refused { image: Some(announced()), refusal: Refusal::TooSmall };
     assert_eq!(shown(&mut state, 2, Input::Session(BoxEvent::HostGone)), refused);
     assert_eq!(state.deadline(), Some(2 + NOTICE_MS));
+}
+
+#[test]
+fn a_result_grows_old_also_behind_an_update() {
+    let mut state = state();
+    judge(&mut state, 1_000);
+    assert_eq!(minutes(&state), Some(0));
+    assert_eq!(state.handle(1_000 + MINUTE_MS - 1, Input::Tick), []);
+    let mut now = 1_000;
+    for age in [1, 2, 3] {
+        now += MINUTE_MS;
+        assert_eq!(state.deadline(), Some(now));
+        assert_eq!(state.handle(now, Input::Tick), [Effect::Show]);
+        assert_eq!(minutes(&state), Some(age));
+    }
+    state.handle(now, Input::Session(BoxEvent::Updating { done: 1000, total: 1000 }));
+    now += 4 * MINUTE_MS;
+    assert_eq!(state.handle(now, Input::Tick), [], "nothing of it is shown");
+    state.handle(now, installed(true));
+    assert_eq!(minutes(&state), Some(7));
+    // From an hour on by the hour.
+    for (later, age) in [(60, 60), (119, 60), (120, 120)] {
+        state.handle(1_000 + later * MINUTE_MS, Input::Tick);
+        assert_eq!(minutes(&state), Some(age), "{later}");
+    }
+    assert_eq!(state.deadline(), Some(1_000 + 180 * MINUTE_MS));
+    assert_eq!(shown(&mut state, 1_000 + 121 * MINUTE_MS, Input::Key(Key::Back)), View::Ready { results: 42 });
+    assert_eq!(state.deadline(), None);
+}
+
+#[test]
+fn another_image_of_an_examination_is_counted() {
+    let mut state = state();
+    state.remember(ExamId::new("ward-4").unwrap());
+    state.remember(exam());
+    judge(&mut state, 1);
+    assert!(matches!(state.view(), View::Result { nth: 2, .. }), "{:?}", state.view());
+    let total = 1000;
+    state.handle(2, Input::Session(BoxEvent::Receiving { exam: exam(), done: 0, total }));
+    assert_eq!(*state.view(), View::Receiving { image: Announced { exam: exam(), nth: 3 }, done: 0, total });
+    // What has no result does not count, nor do images without a name.
+    state.handle(3, Input::Session(BoxEvent::HostGone));
+    let third = Some(Announced { exam: exam(), nth: 3 });
+    assert_eq!(*state.view(), View::Error { image: third, trouble: Fault::Timeout.into() });
+    state.remember(ExamId::default());
+    state.handle(4, Input::Session(BoxEvent::Receiving { exam: ExamId::default(), done: 0, total }));
+    assert_eq!(*state.view(), View::Receiving { image: Announced { exam: ExamId::default(), nth: 1 }, done: 0, total });
+    // Those of long ago are forgotten.
+    (0..REMEMBERED).for_each(|_| state.remember(ExamId::default()));
+    state.handle(5, Input::Session(BoxEvent::Receiving { exam: exam(), done: 0, total }));
+    assert_eq!(*state.view(), View::Receiving { image: announced(), done: 0, total });
+}
+
+#[test]
+fn an_error_names_the_image_that_it_is_about() {
+    let about = |state: &State| match state.view() {
+        View::Error { image, .. } => image.clone(),
+        view => panic!("{view:?}"),
+    };
+    for last in [true, false] {
+        let mut state = state();
+        start_analysis(&mut state);
+        state.handle(1, Input::LineLost { last });
+        assert_eq!(about(&state), Some(announced()));
+    }
+    let mut state = state();
+    judge(&mut state, 1);
+    // No image is on its way.
+    state.handle(2, Input::Session(BoxEvent::Dropped(Dropped::Failed(Fault::Protocol))));
+    assert_eq!(about(&state), None);
 }

@@ -2,7 +2,7 @@
 
 use std::{io, path::Path, sync::LazyLock};
 
-use device::screen::{Frame, Identity, Language, PAGE, Preview, Rates, Scene, Step, Trouble, View};
+use device::screen::{Announced, Frame, Identity, Language, PAGE, Preview, Rates, Scene, Step, Trouble, View};
 use embedded_graphics::{
     Drawable,
     geometry::Point,
@@ -94,7 +94,31 @@ fn record(number: u64, probability: f32, exam: &str) -> ResultRecord {
 /// A result.
 pub(crate) fn result(probability: f32, exam: &str) -> View {
     let record = record(128, probability, exam);
-    View::Result { preview: preview(), evidence: evidence(probability).map(Box::new), record, identity: identity() }
+    let evidence = evidence(probability).map(Box::new);
+    View::Result { preview: preview(), evidence, record, identity: identity(), nth: 1, minutes: 0 }
+}
+
+/// The same of an image that is not the first of its examination, some minutes later.
+fn later(mut view: View, image: usize, age: u64) -> View {
+    if let View::Result { nth, minutes, .. } = &mut view {
+        (*nth, *minutes) = (image, age);
+    }
+    view
+}
+
+/// An image of an examination.
+fn image(exam: &str, nth: usize) -> Announced {
+    Announced { exam: ExamId::new(exam).unwrap_or_default(), nth }
+}
+
+/// An image that is refused.
+fn refused(refusal: Refusal, image: Announced) -> View {
+    View::Refused { image: Some(image), refusal }
+}
+
+/// An image that the box could not judge.
+fn failed(fault: Fault, image: Announced) -> View {
+    View::Error { image: Some(image), trouble: fault.into() }
 }
 
 /// The same from a model that has no map.
@@ -141,15 +165,16 @@ pub(crate) fn main_scenes() -> Vec<(&'static str, Scene)> {
     vec![
         ("starting", before(View::Starting { step: Step::Model })),
         ("ready", scene(View::Ready { results: 127 })),
-        ("receiving", scene(View::Receiving { done: 431_000, total: 1_048_576 })),
+        ("receiving", scene(View::Receiving { image: image("ward-3_0009", 1), done: 431_000, total: 1_048_576 })),
         ("updating", scene(View::Updating { done: 150_000, total: 213_516 })),
-        ("analysing", scene(View::Analysing)),
+        ("analysing", scene(View::Analysing(image("ward-3_0009", 2)))),
         ("result-normal", scene(result(NORMAL, "ward-3_0007"))),
-        ("result-pneumonia", scene(result(PNEUMONIA, "ward-3_0008"))),
+        ("result-pneumonia", scene(later(result(PNEUMONIA, "ward-3_0008"), 2, 3))),
         ("result-refer", scene(result(REFER, ""))),
-        ("refused", scene(View::Refused(Refusal::UpsideDown))),
-        ("error", scene(View::Error(Fault::Timeout.into()))),
-        ("line-lost", scene(View::Error(Trouble::LineLost))),
+        ("result-past", scene(later(result(NORMAL, "ward-3_0007"), 1, 7))),
+        ("refused", scene(refused(Refusal::UpsideDown, image("ward-3_0009", 1)))),
+        ("error", scene(failed(Fault::Timeout, image("ward-3_0009", 1)))),
+        ("line-lost", scene(View::error(Trouble::LineLost))),
         ("history", scene(history())),
         ("about", scene(View::About)),
         ("synthetic", synthetic(View::Ready { results: 0 })),
@@ -188,12 +213,19 @@ pub(crate) fn all_scenes() -> Vec<(String, Scene)> {
     let cause = "the model /media/usb-stick/models/a-rather-long-name-of-a-model-file.onnx cannot be used: no such file \
                  or directory, and more words than any sensible error has, so that the text must become smaller to fit";
     let more = [
+        ("result-again", scene(later(result(PNEUMONIA, &long), 22, 4))),
         ("result-unbanded", scene(unbanded(result(PNEUMONIA, "ward-3_0008")))),
         ("result-without-map", bare(without_map(result(PNEUMONIA, "ward-3_0008")))),
         ("result-without-probability", scene(result(f32::NAN, "ward-3_0008"))),
-        ("result-synthetic", of(longest.clone(), result(1.0, &long))),
-        ("result-refer-synthetic", of(longest.clone(), result(0.64, &long))),
-        ("receiving-much", synthetic(View::Receiving { done: 33_554_432, total: 33_554_432 })),
+        ("result-synthetic", of(longest.clone(), later(result(1.0, &long), 1000, 4))),
+        ("result-refer-synthetic", of(longest.clone(), later(result(0.64, &long), 1000, 1))),
+        ("result-past-synthetic", of(longest.clone(), later(result(0.64, &long), 1000, 60_000))),
+        ("result-past-without-map", bare(later(without_map(result(PNEUMONIA, "ward-3_0008")), 2, 59))),
+        (
+            "receiving-much",
+            synthetic(View::Receiving { image: image(&long, 1000), done: 33_554_432, total: 33_554_432 }),
+        ),
+        ("analysing-nameless", scene(View::Analysing(image("", 1)))),
         ("history-empty", scene(View::History { results: Vec::new(), page: 1, pages: 0 })),
         (
             "history-long",
@@ -214,12 +246,13 @@ pub(crate) fn all_scenes() -> Vec<(String, Scene)> {
         ),
         ("about-long", Scene { identity: longest, view: View::About }),
         ("ready-many", synthetic(View::Ready { results: 9_999_999 })),
-        ("error-long", scene(View::Error(Trouble::Failed(cause.to_owned())))),
+        ("error-long", scene(View::error(Trouble::Failed(cause.to_owned())))),
     ];
     let scenes = main_scenes().into_iter().chain(more).map(|(name, scene)| (name.to_owned(), scene));
     let starting = Step::ALL.iter().map(|&step| (format!("starting-{step:?}"), scene(View::Starting { step })));
-    let refused = Refusal::ALL.iter().map(|&r| (format!("refused-{}", r.as_str()), synthetic(View::Refused(r))));
-    let failed = Fault::ALL.iter().map(|&f| (format!("error-{}", f.as_str()), synthetic(View::Error(f.into()))));
+    let second = || image(&long, 2);
+    let refused = Refusal::ALL.iter().map(|&r| (format!("refused-{}", r.as_str()), synthetic(refused(r, second()))));
+    let failed = Fault::ALL.iter().map(|&f| (format!("error-{}", f.as_str()), synthetic(failed(f, second()))));
     scenes.chain(starting).chain(refused).chain(failed).collect()
 }
 

@@ -37,7 +37,12 @@ pub(super) static WORDS: Words = Words {
         Some(n) => format!("at this threshold, on test images of {n} hospitals"),
     },
     exam: "Exam",
+    nth: |n| format!("{n}{} image of this exam", ordinal(n)),
     record: "Record",
+    now: "just now",
+    minutes_ago: "{} min ago",
+    hours_ago: "{} h ago",
+    past: "PAST RESULT: {}",
     caption: ["Outlined: where the model looked.", "It is not a finding."],
     not_judged: "NOT JUDGED",
     error: "ERROR",
@@ -60,3 +65,24 @@ pub(super) static WORDS: Words = Words {
     measured: "Measured",
     not_measured: "not at this threshold",
 };
+
+fn ordinal(number: usize) -> &'static str {
+    match (number % 10, number % 100) {
+        (_, 11..=13) => "th",
+        (1, _) => "st",
+        (2, _) => "nd",
+        (3, _) => "rd",
+        _ => "th",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ordinals_are_those_of_english() {
+        let ordinals: String = [2, 3, 4, 11, 12, 13, 21, 22, 111].map(ordinal).join(" ");
+        assert_eq!(ordinals, "nd rd th th th th st nd th");
+    }
+}

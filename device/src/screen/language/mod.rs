@@ -83,8 +83,18 @@ pub struct Words {
     pub measured_on: fn(Option<u16>) -> String,
     /// Before the host's name for the examination.
     pub exam: &'static str,
+    /// Which image of its examination it is, from 2 on.
+    pub nth: fn(usize) -> String,
     /// Before the number of the result.
     pub record: &'static str,
+    /// Of a result of this minute.
+    pub now: &'static str,
+    /// The age of a result in minutes.
+    pub minutes_ago: &'static str,
+    /// The age of a result in hours.
+    pub hours_ago: &'static str,
+    /// Of a result that may be another child's; `{}` is its age.
+    pub past: &'static str,
     /// Below a radiograph on which evidence is drawn, in two lines.
     pub caption: [&'static str; 2],
     /// An image is refused.
@@ -156,7 +166,7 @@ mod tests {
             let verdicts = Verdict::ALL.map(|v| format!("{:?}", (words.verdict)(v)));
             let measured = [None, Some(1), Some(3)].map(words.measured_on);
             let ages = [None, Some([1, 5])].map(words.ages);
-            let others = measured.into_iter().chain(ages).chain([format!("{words:?}")]);
+            let others = measured.into_iter().chain(ages).chain([(words.nth)(2), format!("{words:?}")]);
             for text in refusals.chain(faults).chain(steps).chain(verdicts).chain(others) {
                 assert!(text.chars().all(is_known), "{language}: {text}");
             }
@@ -167,6 +177,9 @@ mod tests {
     fn the_figures_have_their_places() {
         for language in Language::ALL {
             let words = words(language);
+            for text in [words.minutes_ago, words.hours_ago, words.past] {
+                assert_eq!(text.matches("{}").count(), 1, "{language}: {text}");
+            }
             for text in [words.sensitivity, words.specificity] {
                 assert!(text.matches("{}").count() == 1 && text.contains("100"), "{language}: {text}");
             }

@@ -20,11 +20,11 @@ use shared::evidence::Evidence;
 
 use self::area::{Area, point};
 use super::{
-    Explanation, Identity, Language, Preview, Scene, ScreenSize, View,
+    Announced, Explanation, Identity, Language, Preview, Scene, ScreenSize, View,
     frame::Frame,
     language::{self, Notice, Words},
     symbol::Symbol,
-    text::{Align, Style},
+    text::{self, Align, Style},
 };
 
 /// Least height of a verdict's capitals, as a part of the screen's shorter side.
@@ -59,17 +59,26 @@ pub fn layout(scene: &Scene, size: ScreenSize, language: Language) -> Layout<'_>
         }
         View::Stopped => layout.notice(body, Symbol::Off, QUIET, words.stopped),
         View::Ready { results } => layout.ready(body, &scene.identity, *results),
-        View::Receiving { done, total } => layout.progress(body, words.receiving, *done, *total),
-        View::Updating { done, total } => layout.progress(body, words.updating, *done, *total),
-        View::Analysing => layout.notice(body, Symbol::Dots, BLUE, words.analysing),
-        View::Result { preview, evidence, record, identity } => {
-            layout.result(body, preview, evidence.as_deref(), record, identity);
+        View::Receiving { image, done, total } => {
+            let body = layout.name(body, image);
+            layout.progress(body, words.receiving, *done, *total);
         }
-        View::Refused(refusal) => {
+        View::Updating { done, total } => layout.progress(body, words.updating, *done, *total),
+        View::Analysing(image) => {
+            let body = layout.name(body, image);
+            layout.notice(body, Symbol::Dots, BLUE, words.analysing);
+        }
+        View::Result { preview, evidence, record, identity, nth, minutes } => {
+            let image = Announced { exam: record.exam.clone(), nth: *nth };
+            layout.result(body, (preview, evidence.as_deref()), record, &image, *minutes, identity);
+        }
+        View::Refused { image, refusal } => {
+            let body = image.as_ref().map_or(body, |image| layout.name(body, image));
             let explanation = Explanation::of_refusal(*refusal, language);
             layout.explain(body, (Symbol::Struck, AMBER), words.not_judged, &explanation);
         }
-        View::Error(trouble) => {
+        View::Error { image, trouble } => {
+            let body = image.as_ref().map_or(body, |image| layout.name(body, image));
             let explanation = Explanation::of_trouble(trouble, language);
             layout.explain(body, (Symbol::Fault, RED), words.error, &explanation);
         }
@@ -88,6 +97,8 @@ pub struct Layout<'a> {
     stacked: bool,
     /// Pixels for one pixel of an 800 × 480 screen, or a 480 × 800 one if stacked.
     scale: f32,
+    /// Whether what is placed now is half as bright.
+    faded: bool,
     items: Vec<Item<'a>>,
 }
 
@@ -96,7 +107,7 @@ enum Item<'a> {
     Fill { area: Area, radius: f32, colour: Rgb888 },
     Symbol { symbol: Symbol, area: Area, colour: Rgb888 },
     Text { style: Style, line: String, at: Point, align: Align },
-    Radiograph { preview: &'a Preview, evidence: Option<&'a Evidence>, area: Area },
+    Radiograph { preview: &'a Preview, evidence: Option<&'a Evidence>, area: Area, faded: bool },
 }
 
 /// A line of text on the screen, or a symbol or a radiograph, which have no text.
@@ -116,7 +127,7 @@ impl<'a> Layout<'a> {
         let stacked = size.width * 4 < size.height * 5;
         let (width, height) = if stacked { (480.0, 800.0) } else { (800.0, 480.0) };
         let scale = (size.width as f32 / width).min(size.height as f32 / height);
-        Self { size, language, stacked, scale, items: Vec::new() }
+        Self { size, language, stacked, scale, faded: false, items: Vec::new() }
     }
 
     /// Draws it.
@@ -129,7 +140,9 @@ impl<'a> Layout<'a> {
                     symbol.draw(&mut frame, point(area.left, area.top), area.width.round() as u32, *colour);
                 }
                 Item::Text { style, line, at, align } => style.draw(&mut frame, line, *at, *align),
-                Item::Radiograph { preview, evidence, area } => frame.show(preview, *evidence, area.rectangle()),
+                Item::Radiograph { preview, evidence, area, faded } => {
+                    frame.show(preview, *evidence, area.rectangle(), *faded);
+                }
             }
         }
         frame
@@ -169,15 +182,18 @@ impl<'a> Layout<'a> {
     }
 
     fn fill(&mut self, area: Area, radius: f32, colour: Rgb888) {
+        let colour = if self.faded { text::faded(colour) } else { colour };
         self.items.push(Item::Fill { area, radius, colour });
     }
 
     fn symbol(&mut self, symbol: Symbol, left: f32, top: f32, side: f32, colour: Rgb888) {
         let area = Area { left, top, width: side, height: side };
+        let colour = if self.faded { text::faded(colour) } else { colour };
         self.items.push(Item::Symbol { symbol, area, colour });
     }
 
     fn line(&mut self, style: Style, text: &str, x: f32, baseline: f32, align: Align) {
+        let style = if self.faded { style.faded() } else { style };
         self.items.push(Item::Text { style, line: text.to_owned(), at: point(x, baseline), align });
     }
 
@@ -231,6 +247,38 @@ impl<'a> Layout<'a> {
             self.line(small, &model, x, last, align);
         }
         first - disclaimer.size - self.px(13.0)
+    }
+
+    /// Which image a screen is about, in its last line. Returns the area above it.
+    fn name(&mut self, body: Area, image: &Announced) -> Area {
+        if image.exam.as_str().is_empty() {
+            return body;
+        }
+        let label = self.words().exam;
+        self.exam(
+            body,
+            label,
+            self.regular(14.0, QUIET).width(label) + self.px(14.0),
+            body.bottom() - self.px(2.0),
+            image,
+        );
+        Area { height: body.height - self.px(30.0), ..body }
+    }
+
+    /// The name of an examination, as far from its label as is said, and which of its images it is, on one line.
+    fn exam(&mut self, area: Area, label: &str, indent: f32, baseline: f32, image: &Announced) {
+        let mut room = area.width - indent;
+        if image.nth > 1 {
+            let nth = (self.words().nth)(image.nth);
+            let style = self.bold(11.0, AMBER);
+            self.line(style, &nth, area.right(), baseline, Align::Right);
+            room -= style.width(&nth) + self.px(12.0);
+        }
+        let exam = if image.exam.as_str().is_empty() { "-" } else { image.exam.as_str() };
+        self.line(self.regular(14.0, QUIET), label, area.left, baseline, Align::Left);
+        let style = self.bold(15.0, INK);
+        let name = style.shortened(exam, room);
+        self.line(style, &name, area.left + indent, baseline, Align::Left);
     }
 
     /// A large symbol, a word, and a line below it, all centred.
@@ -298,7 +346,8 @@ mod tests {
 
     #[test]
     fn what_is_no_verdict_has_symbols_of_its_own() {
-        let views = [View::Refused(Refusal::Empty), View::Error(Fault::Timeout.into()), View::Stopped];
+        let refused = View::Refused { image: None, refusal: Refusal::Empty };
+        let views = [refused, View::error(Fault::Timeout), View::Stopped];
         let verdicts = shared::verdict::Verdict::ALL.map(|verdict| result::look(verdict).0);
         let mut symbols: Vec<Symbol> = views.into_iter().map(symbol).chain(verdicts).collect();
         while let Some(symbol) = symbols.pop() {

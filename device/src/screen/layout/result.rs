@@ -8,7 +8,7 @@ use shared::{
 
 use super::{AMBER, Area, GREEN, GROUND, INK, Item, Layout, QUIET, RED, VERDICT};
 use crate::screen::{
-    Identity, Preview, Rates,
+    Announced, Identity, PAST_AFTER, Preview, Rates,
     language::Words,
     symbol::Symbol,
     text::{Align, Style},
@@ -18,14 +18,16 @@ impl<'a> Layout<'a> {
     pub(super) fn result(
         &mut self,
         body: Area,
-        preview: &'a Preview,
-        evidence: Option<&'a Evidence>,
+        (preview, evidence): (&'a Preview, Option<&'a Evidence>),
         record: &ResultRecord,
+        image: &Announced,
+        minutes: u64,
         identity: &Identity,
     ) {
+        let past = minutes >= PAST_AFTER;
         let gap = self.px(24.0);
         let (picture, side) = if self.stacked {
-            let column = self.px(if identity.rates.is_some() { 360.0 } else { 290.0 }) + self.capitals();
+            let column = self.px(if identity.rates.is_some() || past { 360.0 } else { 290.0 }) + self.capitals();
             let height = body.height - gap - column;
             let top = body.top + height + gap;
             (Area { height, ..body }, Area { top, height: body.bottom() - top, ..body })
@@ -38,13 +40,18 @@ impl<'a> Layout<'a> {
             let left = body.left + width + gap;
             (Area { width, ..body }, Area { left, width: body.right() - left, ..body })
         };
+        self.faded = past;
         self.radiograph(picture, preview, evidence.filter(|evidence| evidence.is_shown()));
         let top = self.verdict(side, record.verdict);
         let top = self.probability(Area { top, ..side }, record);
-        if let Some(lines) = told(identity, self.words()) {
-            self.rates(Area { top, height: side.bottom() - top, ..side }, &lines);
+        self.faded = false;
+        let below = Area { top, height: side.bottom() - top, ..side };
+        if past {
+            self.mark_past(below, minutes);
+        } else if let Some(lines) = told(identity, self.words()) {
+            self.rates(below, &lines);
         }
-        self.labels(side, record);
+        self.labels(side, record, image, minutes);
     }
 
     /// The word as large as the column allows, below it the symbol and the meaning. Returns where that ends.
@@ -106,19 +113,28 @@ impl<'a> Layout<'a> {
         }
     }
 
-    /// Which image it is.
-    fn labels(&mut self, side: Area, record: &ResultRecord) {
+    /// That it may be another child's, above the labels.
+    fn mark_past(&mut self, side: Area, minutes: u64) {
         let words = self.words();
-        let exam = if record.exam.as_str().is_empty() { "-" } else { record.exam.as_str() };
-        let number = record.number.to_string();
+        let (top, height) = (side.top + self.px(12.0), self.px(40.0));
+        let strip = Area { top: top.min(side.bottom() - self.px(53.0) - height), height, ..side };
+        self.fill(strip, self.px(8.0), AMBER);
+        let text = words.past.replace("{}", &age(minutes, words));
+        let style = self.bold(16.0, Rgb888::CSS_BLACK).fitted(&text, side.width - self.px(24.0));
+        self.line(style, &text, strip.centre(), strip.top + (height + style.size) / 2.0, Align::Centre);
+    }
+
+    /// Which image it is, and when it was judged.
+    fn labels(&mut self, side: Area, record: &ResultRecord, image: &Announced, minutes: u64) {
+        let words = self.words();
         let label = self.regular(14.0, QUIET);
-        let left = label.width(words.exam).max(label.width(words.record)) + self.px(14.0);
-        for (n, (name, value)) in [(words.record, number.as_str()), (words.exam, exam)].into_iter().enumerate() {
-            let baseline = side.bottom() - self.px(2.0) - n as f32 * self.px(26.0);
-            self.line(label, name, side.left, baseline, Align::Left);
-            let style = self.bold(15.0, INK);
-            let value = style.shortened(value, side.width - left);
-            self.line(style, &value, side.left + left, baseline, Align::Left);
+        let indent = label.width(words.exam).max(label.width(words.record)) + self.px(14.0);
+        let baseline = side.bottom() - self.px(2.0);
+        self.exam(side, words.exam, indent, baseline - self.px(26.0), image);
+        self.line(label, words.record, side.left, baseline, Align::Left);
+        self.line(self.bold(15.0, INK), &record.number.to_string(), side.left + indent, baseline, Align::Left);
+        if minutes < PAST_AFTER {
+            self.line(self.regular(12.0, QUIET), &age(minutes, words), side.right(), baseline, Align::Right);
         }
     }
 
@@ -129,7 +145,7 @@ impl<'a> Layout<'a> {
         let below = if evidence.is_some() { step * caption.len() as f32 + self.px(6.0) } else { 0.0 };
         let picture = Area { height: area.height - below, ..area };
         self.fill(area, 0.0, Rgb888::CSS_BLACK);
-        self.items.push(Item::Radiograph { preview, evidence, area: picture });
+        self.items.push(Item::Radiograph { preview, evidence, area: picture, faded: self.faded });
         if evidence.is_some() {
             for (n, line) in (1..).zip(caption) {
                 let baseline = picture.bottom() + n as f32 * step - self.px(3.0);
@@ -196,6 +212,15 @@ fn widest_free(range: [f32; 2], taken: &[[f32; 2]]) -> [f32; 2] {
     free.into_iter().max_by(|a, b| width(a).total_cmp(&width(b))).unwrap_or(range)
 }
 
+/// How long ago a result was made.
+fn age(minutes: u64, words: &Words) -> String {
+    match minutes {
+        0 => words.now.to_owned(),
+        1..60 => words.minutes_ago.replace("{}", &minutes.to_string()),
+        _ => words.hours_ago.replace("{}", &(minutes / 60).to_string()),
+    }
+}
+
 /// Symbol and colour of a verdict.
 pub(super) fn look(verdict: Verdict) -> (Symbol, Rgb888) {
     match verdict {
@@ -249,8 +274,14 @@ pub(super) fn told(identity: &Identity, words: &Words) -> Option<[String; 3]> {
 
 #[cfg(test)]
 mod tests {
+    use shared::verdict::{Digest, ExamId};
+
     use super::*;
-    use crate::screen::{Language, ScreenSize, language::words};
+    use crate::screen::{
+        Language, Scene, ScreenSize, View,
+        language::words,
+        layout::{Placed, layout},
+    };
 
     #[test]
     fn rounding_never_claims_certainty() {
@@ -279,6 +310,47 @@ mod tests {
         assert_eq!(widest_free([0.0, 100.0], &[[-5.0, 20.0], [200.0, 210.0]]), [20.0, 100.0]);
         let [from, to] = widest_free([0.0, 10.0], &[[-5.0, 20.0]]);
         assert!(to <= from, "all of it is taken");
+    }
+
+    #[test]
+    fn the_mark_of_a_past_result_covers_nothing() {
+        let preview = Preview { width: 1, height: 1, pixels: vec![9].into() };
+        let record = ResultRecord {
+            number: 1,
+            boot: 1,
+            unix_seconds: None,
+            exam: ExamId::default(),
+            image: Digest::default(),
+            model: Digest::default(),
+            probability: 0.5,
+            point: BANDED,
+            verdict: Verdict::Refer,
+        };
+        let rates = Some(Rates { sensitivity: 0.9, specificity: 0.9 });
+        let identity = Identity { synthetic: true, model: "model".to_owned(), rates, ..Identity::default() };
+        let view = View::Result { preview, evidence: None, record, identity, nth: 2, minutes: 7 };
+        let scene = Scene { identity: Identity::default(), view };
+        for language in Language::ALL {
+            for (width, height) in [(480, 320), (320, 480), (800, 480), (480, 480), (1920, 320), (320, 1920)] {
+                let layout = layout(&scene, ScreenSize::new(width, height).unwrap(), language);
+                let strips: Vec<Area> = layout
+                    .items
+                    .iter()
+                    .filter_map(|item| match item {
+                        Item::Fill { area, colour: AMBER, .. } => Some(*area),
+                        _ => None,
+                    })
+                    .collect();
+                let [strip] = strips[..] else { panic!("{strips:?}") };
+                let inside = |placed: &Placed| {
+                    let [left, top, right, bottom] = placed.bounds;
+                    left < strip.right() && right > strip.left && top < strip.bottom() && bottom > strip.top
+                };
+                let covered: Vec<String> = layout.placed().filter(inside).map(|placed| placed.text).collect();
+                let [text] = &covered[..] else { panic!("{language}, {width}x{height}: {covered:?}") };
+                assert_eq!(*text, words(language).past.replace("{}", &age(7, words(language))));
+            }
+        }
     }
 
     const BANDED: OperatingPoint = OperatingPoint { threshold: 0.68, refer_from: 0.05, refer_to: 0.7 };

@@ -30,7 +30,7 @@ impl State {
         }
         match recalled {
             Ok(Page { results, page, pages }) => vec![self.browse(now, View::History { results, page, pages })],
-            Err(fault) => vec![self.notice(now, View::Error(fault.into()))],
+            Err(fault) => vec![self.notice(now, View::error(fault))],
         }
     }
 

@@ -6,7 +6,7 @@ use crate::{
     screen::{PAGE, Trouble},
     state::{
         Input, NOTICE_MS,
-        tests::{exam, judged, shown, start_analysis, state},
+        tests::{announced, exam, judged, shown, start_analysis, state},
     },
 };
 
@@ -101,7 +101,7 @@ fn keys_hide_no_image_and_a_result_replaces_the_history() {
     let [Effect::Store(record)] = &state.handle(6, judged(0.7))[..] else { panic!("it is kept") };
     state.handle(7, Input::Stored(Ok(record.clone())));
     assert!(matches!(state.view(), View::Result { .. }));
-    assert_eq!(state.deadline(), None, "a result stays");
+    assert_eq!(state.until, None, "a result stays");
 }
 
 #[test]
@@ -110,14 +110,14 @@ fn an_image_that_comes_while_the_history_is_read_goes_first() {
     state.handle(0, Input::Key(Key::Older));
     state.handle(1, Input::Session(BoxEvent::Receiving { exam: exam(), done: 0, total: 1000 }));
     assert_eq!(state.handle(2, Input::Recalled(Ok(Page { results: vec![record(41)], page: 1, pages: 1 }))), []);
-    assert_eq!(*state.view(), View::Receiving { done: 0, total: 1000 });
+    assert_eq!(*state.view(), View::Receiving { image: announced(), done: 0, total: 1000 });
 }
 
 #[test]
 fn a_history_that_cannot_be_read_is_told() {
     let mut state = state();
     state.handle(0, Input::Key(Key::Older));
-    assert_eq!(shown(&mut state, 0, Input::Recalled(Err(Fault::Storage))), View::Error(Fault::Storage.into()));
+    assert_eq!(shown(&mut state, 0, Input::Recalled(Err(Fault::Storage))), View::error(Fault::Storage));
     assert_eq!(state.deadline(), Some(NOTICE_MS));
 }
 
@@ -129,14 +129,14 @@ fn a_lost_line_does_not_hide_what_a_person_reads() {
     press(&mut state, 2, Key::Older);
     assert_eq!(state.handle(3, Input::LineLost { last: true }), []);
     assert_eq!(page(&state).0, 1);
-    assert_eq!(shown(&mut state, 2 + BROWSING_MS, Input::Tick), View::Error(Trouble::LineLost));
+    assert_eq!(shown(&mut state, 2 + BROWSING_MS, Input::Tick), View::error(Trouble::LineLost));
 }
 
 #[test]
 fn a_lost_line_is_told_again_after_what_hid_it() {
     let mut state = state();
     state.handle(0, Input::LineLost { last: true });
-    let lost = View::Error(Trouble::LineLost);
+    let lost = View::error(Trouble::LineLost);
     press(&mut state, 1, Key::Older);
     assert_eq!(shown(&mut state, 1 + BROWSING_MS, Input::Tick), lost.clone());
     assert_eq!(shown(&mut state, 2, Input::Key(Key::Back)), lost, "it cannot be acknowledged away");
