@@ -380,7 +380,8 @@ fn both_forms_of_an_image_give_the_same_result_and_the_journal_holds_both() {
     let gradient = png(&GrayImage::from_fn(300, 200, |x, y| Luma([(x / 2 + y / 4) as u8])));
     let whole = host.judged(file(&gradient));
     let small = host.judged(prepared(&gradient, &CONTRACT));
-    assert_eq!(small, ResultRecord { number: 2, ..whole.clone() });
+    assert_eq!(small, ResultRecord { number: 2, prepared: true, ..whole.clone() });
+    assert!(!whole.prepared);
     assert_eq!((whole.number, whole.boot, whole.image), (1, 1, Digest::of(&gradient)));
     // The means of x / 2 and y / 4, rounded down, are 74.5 and 24.5.
     assert!((whole.probability - 99.0 / 255.0).abs() < 0.003, "{}", whole.probability);
@@ -415,6 +416,11 @@ fn what_cannot_be_judged_leaves_the_box_ready() {
     }
     let other = InputContract { zero_point: 9, ..CONTRACT };
     assert_eq!(host.send(prepared(&grey(9), &other)), Outcome::Refused(Refusal::ContractMismatch));
+    // Of one picture what is judged, of another one what is shown.
+    let mut mixed = prepared(&grey(20), &CONTRACT);
+    mixed.bytes.splice(..CONTRACT.len(), prepared(&grey(230), &CONTRACT).bytes.into_iter().take(CONTRACT.len()));
+    mixed.begin.digest = Digest::of(&mixed.bytes);
+    assert_eq!(host.send(mixed), Outcome::Refused(Refusal::PreviewMismatch));
     // The classifier panics at white.
     assert_eq!(host.send(file(&grey(255))), Outcome::Failed(Fault::Internal));
     assert_eq!(host.judged(file(&grey(20))).number, 1, "only results are numbered");

@@ -262,6 +262,8 @@ codes! {
         Unfamiliar = 220, "unfamiliar", "the image is unlike those that the model has learnt from: let a clinician read it";
         /// Left and right exchanged.
         Mirrored = 221, "mirrored", "left and right seem to be exchanged: check the side marker, or let a clinician read it";
+        /// The small picture of a prepared image shows something else than its input.
+        PreviewMismatch = 222, "preview-mismatch", "the picture for the screen is not the one to be judged: send the whole file, not prepared";
     }
 }
 
@@ -373,7 +375,7 @@ pub struct ResultRecord {
     /// The host's name for the examination.
     #[serde(rename = "study")] // as in the schema of the wire, and so in its digest
     pub exam: ExamId,
-    /// Digest of the image file, also where only a prepared form was sent.
+    /// Digest of the image file. Where only a prepared form was sent, the host has stated it, and nobody has checked it.
     pub image: Digest,
     /// Digest of the model file.
     pub model: Digest,
@@ -383,6 +385,8 @@ pub struct ResultRecord {
     pub point: OperatingPoint,
     /// What the box said.
     pub verdict: Verdict,
+    /// Whether the host had prepared the image: the box has not seen the file.
+    pub prepared: bool,
 }
 
 #[cfg(test)]

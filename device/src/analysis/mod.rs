@@ -17,6 +17,7 @@ use engine::{
 use shared::{
     evidence::Evidence,
     limits::MAX_PREVIEW_SIDE,
+    preprocess::{Channels, Picture, Samples},
     verdict::{Digest, ExamId, Fault, ModelRefusal, Refusal, Verdict},
 };
 use wire::{Image, ModelFile, Phase};
@@ -82,6 +83,8 @@ pub struct Judged {
     pub exam: ExamId,
     /// Digest of the image file.
     pub image: Digest,
+    /// Whether the host had prepared it.
+    pub prepared: bool,
     /// The image for the eye.
     pub preview: Preview,
     /// What the answer rests on, where the model reports it.
@@ -176,8 +179,12 @@ fn judge(model: &dyn Classifier, image: &Image, report: &impl Fn(Report)) -> Res
     let card = model.card();
     let (prepared, preview) = if let Some(received) = image.as_prepared() {
         let wire::Prepared { input, contract, preview, preview_width, preview_height } = received;
+        let (width, height) = (preview_width.into(), preview_height.into());
+        let shown = Picture::new(Samples::U8(preview), Channels::Grey, width, height, preview_width.into());
+        // The session lets no preview through that is none.
+        let shown = shown.map_err(|_| Refusal::PreviewMismatch)?;
         // The image may have been announced before an update was installed.
-        let prepared = Prepared::received(input, &contract, &card.behaviour.contract)?;
+        let prepared = Prepared::received(input, &contract, &card.behaviour.contract, &shown)?;
         (prepared, Preview { width: preview_width, height: preview_height, pixels: preview.into() })
     } else {
         report(Report::Phase(Phase::Decoding));
@@ -198,7 +205,8 @@ fn judge(model: &dyn Classifier, image: &Image, report: &impl Fn(Report)) -> Res
     let size = [preview.width, preview.height].map(u32::from);
     let evidence = judgement.evidence(card, size);
     let probability = judgement.examination.score.probability;
-    Ok(Judged { exam, image: image.source(), preview, evidence, probability, verdict })
+    let is_prepared = image.as_prepared().is_some();
+    Ok(Judged { exam, image: image.source(), prepared: is_prepared, preview, evidence, probability, verdict })
 }
 
 #[cfg(test)]

@@ -8,7 +8,7 @@
 
 use crc::{CRC_32_ISO_HDLC, Crc};
 use serde::{Deserialize, Serialize};
-use shared::verdict::ResultRecord;
+use shared::verdict::{Digest, ExamId, OperatingPoint, ResultRecord, Verdict};
 
 /// Longest payload in bytes; a result takes less than half of it.
 const MAX_PAYLOAD: usize = 512;
@@ -24,11 +24,68 @@ const CRC: Crc<u32> = Crc::<u32>::new(&CRC_32_ISO_HDLC);
 
 /// What the journal keeps.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(from = "Stored", into = "Stored")]
 pub(super) enum Entry {
     /// The box has started; the number of starts so far.
     Boot(u32),
     /// A result.
     Result(ResultRecord),
+}
+
+/// The entry as bytes: postcard numbers the variants from 0.
+#[derive(Serialize, Deserialize)]
+#[serde(rename = "Entry")]
+enum Stored {
+    Boot(u32),
+    /// Of a file; in the journals of earlier versions also of a prepared image.
+    Result(Kept),
+    /// Of a prepared image.
+    Prepared(Kept),
+}
+
+/// A [`ResultRecord`] but for what the variant says.
+#[derive(Serialize, Deserialize)]
+struct Kept {
+    number: u64,
+    boot: u32,
+    unix_seconds: Option<u64>,
+    exam: ExamId,
+    image: Digest,
+    model: Digest,
+    probability: f32,
+    point: OperatingPoint,
+    verdict: Verdict,
+}
+
+impl Kept {
+    fn record(self, prepared: bool) -> ResultRecord {
+        let Self { number, boot, unix_seconds, exam, image, model, probability, point, verdict } = self;
+        ResultRecord { number, boot, unix_seconds, exam, image, model, probability, point, verdict, prepared }
+    }
+}
+
+impl From<Stored> for Entry {
+    fn from(stored: Stored) -> Self {
+        match stored {
+            Stored::Boot(boot) => Self::Boot(boot),
+            Stored::Result(kept) => Self::Result(kept.record(false)),
+            Stored::Prepared(kept) => Self::Result(kept.record(true)),
+        }
+    }
+}
+
+impl From<Entry> for Stored {
+    fn from(entry: Entry) -> Self {
+        match entry {
+            Entry::Boot(boot) => Self::Boot(boot),
+            Entry::Result(record) => {
+                let ResultRecord { number, boot, unix_seconds, exam, image, model, probability, .. } = record;
+                let ResultRecord { point, verdict, prepared, .. } = record;
+                let kept = Kept { number, boot, unix_seconds, exam, image, model, probability, point, verdict };
+                if prepared { Self::Prepared(kept) } else { Self::Result(kept) }
+            }
+        }
+    }
 }
 
 /// Why bytes are not an entry.

@@ -442,6 +442,7 @@ mod tests {
                 probability: 0.5,
                 point: OperatingPoint::HALF,
                 verdict: Verdict::Pneumonia,
+                prepared: false,
             };
             journal.push(&record).unwrap();
         }

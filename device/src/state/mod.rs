@@ -414,6 +414,7 @@ impl State {
                     probability: judged.probability,
                     point: self.card.behaviour.point,
                     verdict: judged.verdict,
+                    prepared: judged.prepared,
                 })]
             }
             Err(Unjudged::Refused(refusal)) => {

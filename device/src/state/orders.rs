@@ -203,7 +203,15 @@ impl World {
             Work::Judge(exam) => Report::Done(Box::new(if good {
                 let preview = Preview { width: 1, height: 1, pixels: vec![9].into() };
                 let (probability, verdict) = (0.7, self.state.card.behaviour.point.verdict(0.7));
-                Ok(Judged { exam, image: Digest::of(b"bytes"), preview, evidence: None, probability, verdict })
+                Ok(Judged {
+                    exam,
+                    image: Digest::of(b"bytes"),
+                    prepared: false,
+                    preview,
+                    evidence: None,
+                    probability,
+                    verdict,
+                })
             } else {
                 Err(Unjudged::Refused(Refusal::TooSmall))
             })),

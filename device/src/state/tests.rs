@@ -37,7 +37,8 @@ pub(super) fn judged(probability: f32) -> Input {
     let preview = Preview { width: 1, height: 1, pixels: vec![9].into() };
     let exam = exam();
     let verdict = state().card.behaviour.point.verdict(probability);
-    let judged = Judged { exam, image: Digest::of(b"bytes"), preview, evidence: None, probability, verdict };
+    let judged =
+        Judged { exam, image: Digest::of(b"bytes"), prepared: false, preview, evidence: None, probability, verdict };
     Input::Analysis(Report::Done(Box::new(Ok(judged))))
 }
 

@@ -88,6 +88,7 @@ fn record(number: u64, probability: f32, exam: &str) -> ResultRecord {
         probability,
         point: CARD.behaviour.point,
         verdict: CARD.behaviour.point.verdict(probability),
+        prepared: false,
     }
 }
 
@@ -102,6 +103,14 @@ pub(crate) fn result(probability: f32, exam: &str) -> View {
 fn later(mut view: View, image: usize, age: u64) -> View {
     if let View::Result { nth, minutes, .. } = &mut view {
         (*nth, *minutes) = (image, age);
+    }
+    view
+}
+
+/// The same of an image that the host had prepared.
+fn prepared(mut view: View) -> View {
+    if let View::Result { record, .. } = &mut view {
+        (record.number, record.prepared) = (9_999_999, true);
     }
     view
 }
@@ -213,7 +222,7 @@ pub(crate) fn all_scenes() -> Vec<(String, Scene)> {
     let cause = "the model /media/usb-stick/models/a-rather-long-name-of-a-model-file.onnx cannot be used: no such file \
                  or directory, and more words than any sensible error has, so that the text must become smaller to fit";
     let more = [
-        ("result-again", scene(later(result(PNEUMONIA, &long), 22, 4))),
+        ("result-prepared", scene(prepared(later(result(PNEUMONIA, &long), 22, 4)))),
         ("result-unbanded", scene(unbanded(result(PNEUMONIA, "ward-3_0008")))),
         ("result-without-map", bare(without_map(result(PNEUMONIA, "ward-3_0008")))),
         ("result-without-probability", scene(result(f32::NAN, "ward-3_0008"))),

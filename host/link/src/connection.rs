@@ -333,6 +333,7 @@ mod tests {
             probability: 0.5,
             point: OperatingPoint::HALF,
             verdict: Verdict::Refer,
+            prepared: false,
         };
         for limit in [0, 3, u16::MAX] {
             let read = |surplus: u32| {

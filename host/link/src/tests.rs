@@ -133,6 +133,7 @@ fn record(number: u64) -> ResultRecord {
         probability: 0.5,
         point: OperatingPoint::HALF,
         verdict: Verdict::Refer,
+        prepared: false,
     }
 }
 

@@ -28,7 +28,8 @@ pub struct Options {
     csv: bool,
 }
 
-const HEADER: [&str; 9] = ["number", "time", "boot", "study", "verdict", "code", "probability", "image", "model"];
+const HEADER: [&str; 10] =
+    ["number", "time", "boot", "study", "verdict", "code", "probability", "image", "model", "prepared"];
 
 /// Reads the results that the box has stored.
 pub fn run(options: Options) -> Result<Exit, Failure> {
@@ -89,7 +90,7 @@ fn write_csv(out: &mut impl Write, fields: impl IntoIterator<Item = impl AsRef<[
     writer.flush()
 }
 
-fn fields(record: &ResultRecord) -> [String; 9] {
+fn fields(record: &ResultRecord) -> [String; 10] {
     [
         record.number.to_string(),
         record.unix_seconds.map(utc).unwrap_or_default(),
@@ -100,6 +101,7 @@ fn fields(record: &ResultRecord) -> [String; 9] {
         record.probability.to_string(),
         record.image.to_string(),
         record.model.to_string(),
+        record.prepared.to_string(),
     ]
 }
 
@@ -121,6 +123,7 @@ fn to_json(record: &ResultRecord) -> serde_json::Value {
         "number": record.number, "time": record.unix_seconds.map(utc), "boot": record.boot,
         "study": record.exam.as_str(), "verdict": record.verdict.as_str(), "code": record.verdict.code(),
         "probability": record.probability, "image": record.image.to_string(), "model": record.model.to_string(),
+        "prepared": record.prepared,
     })
 }
 
@@ -142,6 +145,7 @@ mod tests {
             probability: 0.25,
             point: OperatingPoint::HALF,
             verdict: Verdict::Normal,
+            prepared: false,
         };
         assert_eq!(to_text(&record), "    12  2023-11-14T22:13:20Z  normal     0.250  ba7816bf8f01  ward-3");
         assert_eq!(to_json(&record)["code"], 100);

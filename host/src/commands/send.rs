@@ -287,6 +287,7 @@ mod tests {
             probability: 0.9287,
             point: OperatingPoint::HALF,
             verdict: Verdict::Pneumonia,
+            prepared: false,
         };
         SendOutcome::Judged(Box::new(SentResult { record, bytes: 70 }))
     }

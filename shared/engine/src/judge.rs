@@ -13,7 +13,7 @@
 //! every caller makes it. The first refusal counts, and no later step is taken. Some callers enter or leave elsewhere:
 //!
 //! - the box may receive an input that the host has prepared: [`Prepared::received`] stands for steps 1 and 2, and
-//!   [`Prepared::admit`] continues with step 3;
+//!   [`Prepared::admit`] continues with step 3; the host's small picture stands for the picture, and both must show the same;
 //! - the host that prepares it takes steps 1 to 3 without the card, which is on the box;
 //! - anyone who measures models wants the answer to a refused radiograph as well: [`Prepared::of_any`] and
 //!   [`Prepared::admit_any`] note the first refusal, the [`Judgement`] reports it, and the score is there anyway.
@@ -72,13 +72,20 @@ impl Prepared<'static> {
 
 impl<'a> Prepared<'a> {
     /// Pixels that the host has prepared with [`Prepared::of`] for the contract `theirs`, for a model with the contract
-    /// `ours`. Refused if these differ: the model was replaced in between.
-    pub fn received(pixels: &'a [u8], theirs: &InputContract, ours: &InputContract) -> Result<Self, Refusal> {
-        if theirs == ours && pixels.len() == ours.len() {
-            Ok(Self { pixels: pixels.into(), contract: *ours, refused: None })
-        } else {
-            Err(Refusal::ContractMismatch)
+    /// `ours`, and its preview of the same picture. Refused if the contracts differ, as the model was replaced in between; if
+    /// no radiograph has the preview's shape; or if the preview shows something else.
+    pub fn received(
+        pixels: &'a [u8],
+        theirs: &InputContract,
+        ours: &InputContract,
+        preview: &Picture<'_>,
+    ) -> Result<Self, Refusal> {
+        if theirs != ours || pixels.len() != ours.len() {
+            return Err(Refusal::ContractMismatch);
         }
+        guard::check_picture(preview)?;
+        guard::check_preview(pixels, ours, preview)?;
+        Ok(Self { pixels: pixels.into(), contract: *ours, refused: None })
     }
 
     /// True if a model with this contract would be shown the same pixels.

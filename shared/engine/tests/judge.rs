@@ -60,8 +60,8 @@ fn every_way_in_shows_the_model_the_same() {
     let picture = grey(&pixels, 300, 200);
     let input = admit(&picture, &card).expect("an input");
     assert_eq!(input.pixels(), picture.prepare(&card.behaviour.contract));
-    let received = Prepared::received(input.pixels(), &card.behaviour.contract, &card.behaviour.contract)
-        .expect("the same contract");
+    let contract = &card.behaviour.contract;
+    let received = Prepared::received(input.pixels(), contract, contract, &picture).expect("of the same picture");
     assert_eq!(received.admit(Some(&card)).as_ref(), Ok(&input));
     assert_eq!(Prepared::of_any(&picture, &card.behaviour.contract).admit_any(&card), input);
     assert_eq!(Input::unguarded(input.pixels()), input);
@@ -81,12 +81,18 @@ fn every_way_in_shows_the_model_the_same() {
 #[test]
 fn what_was_prepared_for_another_contract_is_refused_or_prepared_anew() {
     let ours = model().card().behaviour.contract;
-    let pixels = vec![0; ours.len()];
+    let pixels = vec![9; ours.len()];
+    let [square, strip] = [[50; 2], [50, 10]].map(|[width, height]| grey(&[9; 2500], width, height));
+    let dark = [0; 2500];
     let other = InputContract { scale: ours.scale * 2.0, ..ours };
     let mismatch = Some(Refusal::ContractMismatch);
-    assert_eq!(Prepared::received(&pixels, &ours, &ours).err(), None);
-    assert_eq!(Prepared::received(&pixels, &other, &ours).err(), mismatch);
-    assert_eq!(Prepared::received(&pixels[1..], &ours, &ours).err(), mismatch);
+    assert_eq!(Prepared::received(&pixels, &ours, &ours, &square).err(), None);
+    assert_eq!(Prepared::received(&pixels, &other, &ours, &square).err(), mismatch);
+    assert_eq!(Prepared::received(&pixels[1..], &ours, &ours, &square).err(), mismatch);
+    // The preview is looked at as well.
+    assert_eq!(Prepared::received(&pixels, &ours, &ours, &strip).err(), Some(Refusal::Elongated));
+    let black = grey(&dark, 50, 50);
+    assert_eq!(Prepared::received(&pixels, &ours, &ours, &black).err(), Some(Refusal::PreviewMismatch));
 
     // Pixels are the same whatever they stand for.
     let prepared = Prepared::of_any(&grey(&[9; 32 * 32], 32, 32), &ours);

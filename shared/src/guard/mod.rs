@@ -17,6 +17,9 @@
 //! 3. [`check_features`]: the network's features are far from those of either class in training (Lee et al., NeurIPS 2018),
 //!    by the same distance.
 //!
+//! An input that somebody else has prepared comes with a small picture for the screen: [`check_preview`] refuses it if they
+//! do not show the same.
+//!
 //! A [`View`] is made of integers; distances are sums of f64 in one order. So every processor gives the same bits.
 
 use alloc::{string::String, vec::Vec};
@@ -25,8 +28,8 @@ use core::fmt::Write as _;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    contract::InputContract,
-    preprocess::{Channels, Picture, Samples},
+    contract::{Fit, InputContract},
+    preprocess::{Channels, Picture, Samples, Span, placement},
     verdict::Refusal,
 };
 
@@ -86,6 +89,63 @@ pub fn check_input(input: &[u8], contract: &InputContract, guard: Option<&Guard>
     let side = u32::from(contract.side);
     let square = Picture::new(Samples::U8(input), Channels::Grey, side, side, side as usize);
     guard.check_view(&View::of(&square.map_err(|_| Refusal::ContractMismatch)?))
+}
+
+/// Refuses an input of `contract.len()` bytes that was not prepared from the picture that a preview shows: what is judged
+/// would not be what is on the screen.
+///
+/// Both say within which bounds the mean of each of [`CELLS`] × [`CELLS`] equal parts of the picture lies: of a pixel that was
+/// made of several, the mean is known but for rounding; of a pixel that lies in two cells it is not known how its mean is
+/// spread, only that nothing is darker than 0 or brighter than 255. What was made of one picture never contradicts itself, so
+/// there is no tolerance to choose.
+pub fn check_preview(input: &[u8], contract: &InputContract, preview: &Picture<'_>) -> Result<(), Refusal> {
+    let (width, height) = (preview.width() as usize, preview.height() as usize);
+    let shown = bounds(&preview.resample(width, height), width, height);
+    let [_, _, wide, high] = placement(preview.width(), preview.height(), contract);
+    // The preview's sides are rounded: the picture may have been prepared a pixel longer or shorter.
+    let slack: &[isize] = match contract.fit {
+        Fit::Stretch => &[0],
+        Fit::Letterbox => &[0, -1, 1],
+    };
+    let mut sides = slack.iter().flat_map(|x| slack.iter().map(move |y| [*x, *y]));
+    let alike = sides.any(|[x, y]| {
+        let [wide, high] = [wide.saturating_add_signed(x), high.saturating_add_signed(y)];
+        part(input, contract, [wide, high]).is_some_and(|part| {
+            let (judged_area, shown_area) = ((wide * high) as i64, (width * height) as i64);
+            bounds(&part, wide, high).iter().zip(&shown).all(|(judged, shown)| {
+                judged[0] * shown_area <= shown[1] * judged_area && shown[0] * judged_area <= judged[1] * shown_area
+            })
+        })
+    });
+    if alike { Ok(()) } else { Err(Refusal::PreviewMismatch) }
+}
+
+/// The least and the greatest sum of what the pixels of each cell can have been made of, in parts of 1 / `CELLS²` of a pixel:
+/// `width * height` such parts are a cell.
+fn bounds(pixels: &[u8], width: usize, height: usize) -> Vec<[i64; 2]> {
+    const WHOLE: i64 = AREA as i64;
+    let spans = |length| (0..CELLS).map(move |cell| Span::new(cell, length, CELLS));
+    let cell = |rows: Span, columns: Span| {
+        let places = rows.weights().flat_map(|(y, high)| columns.weights().map(move |(x, wide)| (x, y, wide * high)));
+        places.fold([0, 0], |[least, greatest], (x, y, inside)| {
+            let (grey, inside) = (WHOLE * i64::from(pixels[y * width + x]), inside as i64);
+            let least = least + (grey - WHOLE / 2 - 255 * (WHOLE - inside)).max(0);
+            [least, greatest + (grey + WHOLE / 2).min(255 * inside)]
+        })
+    };
+    spans(height).flat_map(|rows| spans(width).map(move |columns| (rows, columns))).map(|(y, x)| cell(y, x)).collect()
+}
+
+/// The middle of an input, of a width and height, if the rest is black.
+fn part(input: &[u8], contract: &InputContract, [width, height]: [usize; 2]) -> Option<Vec<u8>> {
+    let side = usize::from(contract.side);
+    let (left, top) = (side.checked_sub(width)? / 2, side.checked_sub(height)? / 2);
+    let (columns, rows) = (left..left + width, top..top + height);
+    let (inside, outside): (Vec<_>, Vec<_>) =
+        input.iter().enumerate().partition(|(i, _)| columns.contains(&(i % side)) && rows.contains(&(i / side)));
+    let black = outside.into_iter().all(|(_, &grey)| grey == 0);
+    (black && inside.len() == width * height && !inside.is_empty())
+        .then(|| inside.into_iter().map(|(_, &grey)| grey).collect())
 }
 
 /// Refuses an image by the network's features, where the network has any and the guard knows them.

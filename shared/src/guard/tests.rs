@@ -250,3 +250,68 @@ proptest! {
         }
     }
 }
+
+/// A smooth picture with a hard edge and some noise, brighter to the right.
+fn picture(width: u32, height: u32, seed: u32) -> Vec<u8> {
+    let mut random = seed;
+    let mut noise = move || {
+        random = random.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+        (random >> 27) as u8
+    };
+    let shade = |x: u32, y: u32| 40 + (x * 120 / width) as u8 + if 3 * y > 2 * height { 60 } else { 0 };
+    (0..width * height).map(|i| shade(i % width, i / width) + noise()).collect()
+}
+
+/// Whether an input and a preview of two pictures belong together.
+fn belong(judged: &Picture<'_>, shown: &Picture<'_>, contract: &InputContract) -> bool {
+    let (preview, width, height) = shown.preview(256);
+    let preview = grey(&preview, width.into(), height.into());
+    check_preview(&judged.prepare(contract), contract, &preview) == Ok(())
+}
+
+proptest! {
+    /// Whatever it shows: also noise, and stripes as fine as pixels.
+    #[test]
+    fn an_input_and_the_preview_of_one_picture_belong_together(
+        (width, height) in (32_u32..700, 32_u32..700),
+        (pitch, seed, soft) in (1_u32..20, any::<u32>(), any::<bool>()),
+        (side, letterbox) in (16_u16..=512, any::<bool>()),
+    ) {
+        let pixels = if soft {
+            picture(width, height, seed)
+        } else {
+            (0..width * height).map(|i| if (i / width + seed % 3 * (i % width)) / pitch % 2 == 0 { 0 } else { 255 }).collect()
+        };
+        let fit = if letterbox { Fit::Letterbox } else { Fit::Stretch };
+        let contract = InputContract { fit, ..InputContract::stretched(side) };
+        let picture = grey(&pixels, width, height);
+        prop_assert!(belong(&picture, &picture, &contract));
+        prop_assert!(belong(&picture.inverted(), &picture.inverted(), &contract));
+    }
+}
+
+#[test]
+fn an_input_and_the_preview_of_another_picture_do_not_belong_together() {
+    let pixels = picture(300, 200, 1);
+    let judged = grey(&pixels, 300, 200);
+    let mut spot = pixels.clone();
+    // A tenth of each side, a little brighter.
+    (0..600).for_each(|i| spot[(90 + i / 30) * 300 + 40 + i % 30] += 30);
+    let mirrored: Vec<u8> = pixels.chunks(300).flat_map(|row| row.iter().rev().copied()).collect();
+    let moved: Vec<u8> = pixels.chunks(300).flat_map(|row| [&row[30..], &row[..30]].concat()).collect();
+    for (name, shown) in [("a spot", &spot), ("mirrored", &mirrored), ("moved", &moved)] {
+        for fit in [Fit::Stretch, Fit::Letterbox] {
+            let contract = InputContract { fit, ..InputContract::stretched(160) };
+            assert!(!belong(&judged, &grey(shown, 300, 200), &contract), "{name}, {fit:?}");
+        }
+    }
+    assert!(!belong(&judged, &judged.inverted(), &CONTRACT));
+    // What lies beside a letterboxed picture is judged and not shown.
+    let letterbox = InputContract { fit: Fit::Letterbox, ..CONTRACT };
+    let (preview, width, height) = judged.preview(256);
+    let preview = grey(&preview, width.into(), height.into());
+    let mut input = judged.prepare(&letterbox);
+    input[16] = 200;
+    assert_eq!(check_preview(&input, &letterbox, &preview), Err(Refusal::PreviewMismatch));
+    assert_eq!(check_preview(&input[1..], &letterbox, &preview), Err(Refusal::PreviewMismatch));
+}

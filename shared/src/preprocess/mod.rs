@@ -159,7 +159,7 @@ impl<'a> Picture<'a> {
     }
 
     /// Step 1 to 3 of the definition: `width * height` grey pixels.
-    fn resample(&self, width: usize, height: usize) -> Vec<u8> {
+    pub(crate) fn resample(&self, width: usize, height: usize) -> Vec<u8> {
         match self.samples {
             Samples::U8(s) => self.resample_samples(s, 255, width, height),
             Samples::U16(s) => self.resample_samples(s, 65535, width, height),
@@ -249,7 +249,7 @@ fn fitted(width: u32, height: u32, side: u16) -> (usize, usize) {
 /// The source pixels under one target pixel along one axis. Weights are in parts of `1 / target` source pixel; they add
 /// up to `source`.
 #[derive(Clone, Copy)]
-struct Span {
+pub(crate) struct Span {
     first: usize,
     first_weight: u64,
     /// Weight of every pixel strictly between the first and the last.
@@ -259,7 +259,7 @@ struct Span {
 }
 
 impl Span {
-    fn new(index: usize, source: usize, target: usize) -> Self {
+    pub(crate) fn new(index: usize, source: usize, target: usize) -> Self {
         let (from, to) = (index * source, (index + 1) * source);
         let (first, last) = (from / target, (to - 1) / target);
         let weight = |pixel: usize| (to.min((pixel + 1) * target) - from.max(pixel * target)) as u64;
@@ -272,7 +272,7 @@ impl Span {
         }
     }
 
-    fn weights(self) -> impl Iterator<Item = (usize, u64)> {
+    pub(crate) fn weights(self) -> impl Iterator<Item = (usize, u64)> {
         (self.first..=self.last).map(move |pixel| {
             let weight = match pixel {
                 p if p == self.first => self.first_weight,

@@ -20,6 +20,7 @@ fn record(number: u64) -> ResultRecord {
         probability: 0.75,
         point: OperatingPoint::HALF,
         verdict: Verdict::Pneumonia,
+        prepared: false,
     }
 }
 
@@ -314,6 +315,25 @@ fn files_with_other_names_are_let_alone() {
     let path = journal_of(folder.path(), 2);
     assert_eq!(numbers(&Journal::open(&path).unwrap().0), [1, 2]);
     assert_eq!(names(folder.path()).len(), 1 + others.len());
+}
+
+#[test]
+fn prepared_images_are_marked_and_other_results_have_the_bytes_of_earlier_versions() {
+    let whole = record(1);
+    let prepared = ResultRecord { prepared: true, ..record(2) };
+    let folder = tempfile::tempdir().unwrap();
+    let path = journal_of(folder.path(), 1);
+    Journal::open(&path).unwrap().0.push(&prepared).unwrap();
+    let (journal, _) = Journal::open(&path).unwrap();
+    assert_eq!((journal.get(1).unwrap(), journal.get(2).unwrap()), (Some(whole), Some(prepared)));
+    for (kind, prepared) in [(1_u8, false), (2, true)] {
+        let ResultRecord { number, boot, unix_seconds, exam, image, model, probability, point, verdict, .. } =
+            record(1);
+        let fields = (kind, number, boot, unix_seconds, exam, image, model, probability, point, verdict);
+        let bytes = Entry::Result(ResultRecord { prepared, ..record(1) }).encode().unwrap();
+        let mut buffer = [0; 256];
+        assert_eq!(&bytes[4..bytes.len() - 4], postcard::to_slice(&fields, &mut buffer).unwrap());
+    }
 }
 
 #[test]

@@ -39,6 +39,7 @@ pub(super) static WORDS: Words = Words {
     exam: "Exam",
     nth: |n| format!("{n}{} image of this exam", ordinal(n)),
     record: "Record",
+    prepared: "prepared",
     now: "just now",
     minutes_ago: "{} min ago",
     hours_ago: "{} h ago",

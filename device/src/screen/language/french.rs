@@ -39,6 +39,7 @@ pub(super) static WORDS: Words = Words {
     exam: "Examen",
     nth: |n| format!("{n}e image de cet examen"),
     record: "Résultat",
+    prepared: "préparée",
     now: "à l'instant",
     minutes_ago: "il y a {} min",
     hours_ago: "il y a {} h",
@@ -105,6 +106,9 @@ fn refused(refusal: Refusal) -> &'static str {
         }
         Refusal::Mirrored => {
             "la gauche et la droite semblent inversées: vérifiez le repère de côté, ou faites lire l'image par un clinicien"
+        }
+        Refusal::PreviewMismatch => {
+            "l'image pour l'écran n'est pas celle qui doit être analysée: envoyez le fichier entier, non préparé"
         }
     }
 }

@@ -87,6 +87,8 @@ pub struct Words {
     pub nth: fn(usize) -> String,
     /// Before the number of the result.
     pub record: &'static str,
+    /// Of a result of an image that the computer had prepared.
+    pub prepared: &'static str,
     /// Of a result of this minute.
     pub now: &'static str,
     /// The age of a result in minutes.

@@ -39,6 +39,7 @@ pub(super) static WORDS: Words = Words {
     exam: "Exame",
     nth: |n| format!("imagem {n} deste exame"),
     record: "Registo",
+    prepared: "preparada",
     now: "agora mesmo",
     minutes_ago: "há {} min",
     hours_ago: "há {} h",
@@ -97,6 +98,9 @@ fn refused(refusal: Refusal) -> &'static str {
         Refusal::Unfamiliar => "a imagem é diferente das que o modelo aprendeu: peça a um clínico que a leia",
         Refusal::Mirrored => {
             "a esquerda e a direita parecem trocadas: verifique a marca do lado, ou peça a um clínico que leia a imagem"
+        }
+        Refusal::PreviewMismatch => {
+            "a imagem para o ecrã não é a que deve ser analisada: envie o ficheiro inteiro, não preparado"
         }
     }
 }

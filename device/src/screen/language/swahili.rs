@@ -39,6 +39,7 @@ pub(super) static WORDS: Words = Words {
     exam: "Uchunguzi",
     nth: |n| format!("picha yake ya {n}"),
     record: "Rekodi",
+    prepared: "nakala",
     now: "sasa hivi",
     minutes_ago: "dakika {} zilizopita",
     hours_ago: "saa {} zilizopita",
@@ -92,6 +93,7 @@ fn refused(refusal: Refusal) -> &'static str {
         }
         Refusal::Unfamiliar => "picha haifanani na zile ambazo modeli ilijifunza: tabibu aisome",
         Refusal::Mirrored => "kushoto na kulia vinaonekana kubadilishana: angalia alama ya upande, au tabibu aisome",
+        Refusal::PreviewMismatch => "picha ya kwenye skrini si ile ya kuchambuliwa: tuma faili nzima, isiyoandaliwa",
     }
 }
 

@@ -152,6 +152,7 @@ mod tests {
             probability: 0.9,
             point: OperatingPoint::HALF,
             verdict: Verdict::Pneumonia,
+            prepared: false,
         };
         let identity = Identity { digest: Digest::of(b"present"), ..Identity::default() };
         for language in Language::ALL {

@@ -132,7 +132,12 @@ impl<'a> Layout<'a> {
         let baseline = side.bottom() - self.px(2.0);
         self.exam(side, words.exam, indent, baseline - self.px(26.0), image);
         self.line(label, words.record, side.left, baseline, Align::Left);
-        self.line(self.bold(15.0, INK), &record.number.to_string(), side.left + indent, baseline, Align::Left);
+        let (style, number) = (self.bold(15.0, INK), record.number.to_string());
+        self.line(style, &number, side.left + indent, baseline, Align::Left);
+        if record.prepared {
+            let left = side.left + indent + style.width(&number) + self.px(10.0);
+            self.line(self.regular(12.0, QUIET), words.prepared, left, baseline, Align::Left);
+        }
         if minutes < PAST_AFTER {
             self.line(self.regular(12.0, QUIET), &age(minutes, words), side.right(), baseline, Align::Right);
         }
@@ -325,6 +330,7 @@ mod tests {
             probability: 0.5,
             point: BANDED,
             verdict: Verdict::Refer,
+            prepared: false,
         };
         let rates = Some(Rates { sensitivity: 0.9, specificity: 0.9 });
         let identity = Identity { synthetic: true, model: "model".to_owned(), rates, ..Identity::default() };

@@ -22,6 +22,7 @@ fn record(number: u64) -> ResultRecord {
         probability: 0.7,
         point,
         verdict: point.verdict(0.7),
+        prepared: false,
     }
 }
 

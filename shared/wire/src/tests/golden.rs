@@ -1,7 +1,7 @@
 //! Golden bytes: a change here is a change of the protocol, and needs another [`PROTOCOL_VERSION`].
 
 use super::{super::*, CONTRACT, encoded_message, exam, hex, info, record};
-use shared::verdict::{Digest, Fault, ModelRefusal, Refusal};
+use shared::verdict::{Digest, Fault, ModelRefusal, Refusal, ResultRecord};
 
 fn begin(form: ImageForm) -> ToBox {
     ToBox::Begin(Begin { form, length: 70_000, digest: Digest([0xcc; 32]), exam: exam() })
@@ -60,16 +60,16 @@ fn messages_to_the_host() {
             ToHost::Result(record(300, Digest([0xaa; 32]))),
             "02ac02070180e2cfaa0608776172642d332e61aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa\
              aaaaaabbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb0000403f0000003f0000003f00\
-             00003f01",
+             00003f0100",
         ),
         (ToHost::Refused(Refusal::DigestMismatch), "0308"),
         (ToHost::Failed(Fault::Internal), "0405"),
         (ToHost::Cancelled, "05"),
         (
-            ToHost::Record(record(1, Digest([0xaa; 32]))),
+            ToHost::Record(ResultRecord { prepared: true, ..record(1, Digest([0xaa; 32])) }),
             "0601070180e2cfaa0608776172642d332e61aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa\
              aaaabbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb0000403f0000003f0000003f0000\
-             003f01",
+             003f0101",
         ),
         (ToHost::RecordsEnd, "07"),
         (
@@ -135,7 +135,7 @@ fn frames() {
 
 #[test]
 fn greeting_of_this_version() {
-    assert_eq!(hex(&Greeting::ours().to_bytes()), "0100478be3820091f7d9");
+    assert_eq!(hex(&Greeting::ours().to_bytes()), "0100791dad4200797b2b");
     assert_eq!(Greeting::from_bytes(&Greeting::ours().to_bytes()), Some(Greeting::ours()));
     assert_eq!(Greeting::from_bytes(&[0; 9]), None);
     assert_eq!(Rejection::from_bytes(&[1; 10]), None);
@@ -151,7 +151,7 @@ fn largest_messages_fit() {
     let form =
         ImageForm::Prepared { contract: CONTRACT, preview_width: u16::MAX, preview_height: u16::MAX, source: digest };
     let chunk = Chunk { offset: u32::MAX, data: heapless::Vec::from_slice(&[0; CHUNK]).unwrap() };
-    let record = shared::verdict::ResultRecord {
+    let record = ResultRecord {
         number: u64::MAX,
         boot: u32::MAX,
         unix_seconds: Some(u64::MAX),

@@ -27,6 +27,7 @@ fn record(number: u64, image: Digest) -> ResultRecord {
         probability: 0.75,
         point: OperatingPoint::HALF,
         verdict: Verdict::Pneumonia,
+        prepared: false,
     }
 }
 
