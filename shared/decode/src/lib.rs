@@ -1,18 +1,17 @@
 //! The bytes of a radiograph file → pixels, within the limits of [`shared::limits`].
 //!
 //! JPEG and PNG, grey and RGB, 8 and 16 bits; an alpha channel is ignored, a palette is resolved, the rotation that Exif
-//! data ask for is made. Everything that is not one such picture is refused with a [`Refusal`] that says what to do. A
-//! header is held to the limits before its pixels are decoded, so a small file cannot ask for much memory.
+//! data ask for is made. Everything that is not one such picture is refused with a [`Refusal`] that says what to do.
+//!
+//! A file is judged whole or not at all: it is walked over to its end before or while it is decoded, as the modules of the
+//! formats say. Its header is held to the limits before its pixels are decoded, so a small file can ask neither for much
+//! memory nor for much time.
 #![forbid(unsafe_code)]
 
 mod jpeg;
+mod png;
 
-use std::io::Cursor;
-
-use image::{
-    DynamicImage, ExtendedColorType, ImageDecoder, ImageError, ImageFormat, Limits, codecs::jpeg::JpegDecoder,
-    codecs::png::PngDecoder, metadata::Orientation,
-};
+use image::{DynamicImage, ImageFormat, metadata::Orientation};
 use shared::{
     limits::{MAX_DECODED_BYTES, MAX_IMAGE_BYTES, MAX_IMAGE_PIXELS, MAX_IMAGE_SIDE, MIN_IMAGE_SIDE},
     preprocess::{Channels, Picture, Samples},
@@ -70,47 +69,20 @@ pub fn decode(bytes: &[u8]) -> Result<Radiograph, Refusal> {
     if bytes.len() > MAX_IMAGE_BYTES as usize {
         return Err(Refusal::TooManyBytes);
     }
-    match image::guess_format(bytes) {
-        Ok(ImageFormat::Jpeg) => {
-            jpeg::check_structure(bytes)?;
-            read(JpegDecoder::new(Cursor::new(bytes)).map_err(refusal)?)
-        }
-        Ok(ImageFormat::Png) => {
-            let decoder = PngDecoder::with_limits(Cursor::new(bytes), limits()).map_err(refusal)?;
-            if decoder.is_apng().map_err(refusal)? {
-                return Err(Refusal::Animated);
-            }
-            read(decoder)
-        }
-        _ => Err(Refusal::UnknownFormat),
-    }
-}
-
-fn limits() -> Limits {
-    let mut limits = Limits::default();
-    limits.max_image_width = Some(MAX_IMAGE_SIDE);
-    limits.max_image_height = Some(MAX_IMAGE_SIDE);
-    // As much again for the decoder's working.
-    limits.max_alloc = Some(2 * MAX_DECODED_BYTES);
-    limits
-}
-
-fn read(mut decoder: impl ImageDecoder) -> Result<Radiograph, Refusal> {
-    let (width, height) = decoder.dimensions();
-    check_size(width, height)?;
-    if matches!(decoder.original_color_type(), ExtendedColorType::Cmyk8 | ExtendedColorType::Cmyk16) {
-        return Err(Refusal::UnsupportedColour);
-    }
-    decoder.set_limits(limits()).map_err(refusal)?;
-    // Photographs of films carry their rotation in the Exif data; an unreadable one is not a reason to refuse.
-    let orientation = decoder.orientation().unwrap_or(Orientation::NoTransforms);
-    let copies = 1 + u64::from(is_quarter_turn(orientation) || decoder.color_type().has_alpha());
-    if decoder.total_bytes().saturating_mul(copies) > MAX_DECODED_BYTES {
-        return Err(Refusal::TooManyPixels);
-    }
-    let mut image = DynamicImage::from_decoder(decoder).map_err(refusal)?;
+    let (mut image, orientation) = match image::guess_format(bytes) {
+        Ok(ImageFormat::Jpeg) => jpeg::decode(bytes)?,
+        Ok(ImageFormat::Png) => png::decode(bytes)?,
+        _ => return Err(Refusal::UnknownFormat),
+    };
     image.apply_orientation(orientation);
     Radiograph::new(image)
+}
+
+/// Holds an image to [`MAX_DECODED_BYTES`]: the bytes of its pixels, those that the decoder needs besides until it has
+/// decoded them, and a copy afterwards to turn the image or to take its alpha channel away.
+fn check_memory(pixels: u64, working: u64, alpha: bool, orientation: Orientation) -> Result<(), Refusal> {
+    let copy = if alpha || is_quarter_turn(orientation) { pixels } else { 0 };
+    if pixels.saturating_add(working.max(copy)) > MAX_DECODED_BYTES { Err(Refusal::TooManyPixels) } else { Ok(()) }
 }
 
 /// Whether rows become columns, which takes a second image.
@@ -127,12 +99,4 @@ fn check_size(width: u32, height: u32) -> Result<(), Refusal> {
         return Err(Refusal::TooSmall);
     }
     Ok(())
-}
-
-fn refusal(error: ImageError) -> Refusal {
-    match error {
-        ImageError::Limits(_) => Refusal::TooManyPixels,
-        ImageError::Unsupported(_) => Refusal::UnsupportedColour,
-        _ => Refusal::Corrupt,
-    }
 }

@@ -2,8 +2,9 @@
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot continue has failed")]
 
-use std::io::Cursor;
+mod common;
 
+use common::{chunk, encode};
 use decode::decode;
 use image::{
     DynamicImage, ExtendedColorType, ImageBuffer, ImageEncoder, ImageFormat, Luma, Rgb, codecs::jpeg::JpegEncoder,
@@ -18,25 +19,12 @@ fn grey8() -> DynamicImage {
     DynamicImage::ImageLuma8(ImageBuffer::from_fn(48, 40, |x, _| Luma([if x < 24 { 10 } else { 200 }])))
 }
 
-fn encode(image: &DynamicImage, format: ImageFormat) -> Vec<u8> {
-    let mut bytes = Cursor::new(Vec::new());
-    image.write_to(&mut bytes, format).unwrap();
-    bytes.into_inner()
-}
-
 fn prepared(bytes: &[u8]) -> Vec<u8> {
     decode(bytes).unwrap().picture().prepare(&CONTRACT)
 }
 
 fn refusal(bytes: &[u8]) -> Refusal {
     decode(bytes).map(|_| ()).unwrap_err()
-}
-
-/// A PNG chunk with its length and CRC.
-fn chunk(kind: &[u8; 4], data: &[u8]) -> Vec<u8> {
-    let body = [kind.as_slice(), data].concat();
-    let crc = crc::Crc::<u32>::new(&crc::CRC_32_ISO_HDLC).checksum(&body);
-    [&(data.len() as u32).to_be_bytes()[..], &body, &crc.to_be_bytes()].concat()
 }
 
 #[test]
@@ -141,11 +129,46 @@ fn an_animated_png_is_refused() {
 fn a_file_that_breaks_off_anywhere_is_refused() {
     for format in [ImageFormat::Png, ImageFormat::Jpeg] {
         let whole = encode(&grey8(), format);
-        // The last chunk of a PNG (12 bytes) carries nothing; without it the picture is complete.
-        let carrying = if format == ImageFormat::Png { whole.len() - 12 } else { whole.len() };
-        for length in 0..carrying {
+        for length in 0..whole.len() {
             assert!(decode(&whole[..length]).is_err(), "{format:?} cut at {length} of {}", whole.len());
         }
+        let more = [&whole[..], &[0; 512]].concat();
+        assert!(decode(&more).is_ok(), "what follows the end is not of the picture");
+    }
+}
+
+#[test]
+fn kinds_that_are_not_supported_are_not_called_damaged() {
+    let jpeg = encode(&grey8(), ImageFormat::Jpeg);
+    let frame = jpeg.windows(2).position(|w| w == [0xff, 0xc0]).unwrap();
+    let changed = |at: usize, value: u8| {
+        let mut jpeg = jpeg.clone();
+        jpeg[frame + at] = value;
+        refusal(&jpeg)
+    };
+    for marker in [0xc3, 0xc5, 0xc6, 0xc7, 0xc9, 0xca, 0xcb, 0xcd, 0xce, 0xcf, 0xf7] {
+        assert_eq!(changed(1, marker), Refusal::UnsupportedKind, "lossless, hierarchical, arithmetic coding, JPEG-LS");
+    }
+    assert_eq!(changed(4, 12), Refusal::UnsupportedKind, "12 bits");
+    assert_eq!(changed(6, 0), Refusal::UnsupportedKind, "the height comes later");
+    let arithmetic = [&jpeg[..2], &[0xff, 0xcc, 0, 4, 0, 0], &jpeg[2..]].concat();
+    assert_eq!(refusal(&arithmetic), Refusal::UnsupportedKind);
+    let png = encode(&grey8(), ImageFormat::Png);
+    let unknown = [&png[..33], &chunk(b"CgBI", &[0; 4]), &png[33..]].concat();
+    assert_eq!(refusal(&unknown), Refusal::UnsupportedKind);
+    let note = [&png[..33], &chunk(b"noTe", &[0; 4]), &png[33..]].concat();
+    assert!(decode(&note).is_ok());
+    for other in [
+        &b"BM\x46\0\0\0\0\0\0\0"[..],
+        b"II*\0\x08\0\0\0",
+        b"MM\0*\0\0\0\x08",
+        b"RIFF\x24\0\0\0WEBPVP8 ",
+        b"\0\0\0\x18ftypheic",
+        b"\xff\x0a\xfa\x1f",
+        b"\0\0\0\x0cjP  \r\n\x87\n",
+        &[&[0; 128][..], b"DICM"].concat(),
+    ] {
+        assert_eq!(refusal(other), Refusal::UnknownFormat, "{other:?}");
     }
 }
 

@@ -1,0 +1,178 @@
+//! JPEG files (ITU-T T.81): baseline, extended sequential and progressive, with Huffman codes and 8 bits.
+//!
+//! A decoder makes a picture of whatever it gets: it fills what is missing with grey, which would be judged as if it were
+//! lung, passes over what does not fit, and reports neither. So a file is walked over before it is decoded, down to its
+//! Huffman codes. It is refused as [`Refusal::Corrupt`] unless
+//!
+//! - its segments follow each other without a gap, from the first marker to that of the end;
+//! - each scan holds each of its blocks, with its restart markers in order, and then nothing but the bits that fill a byte;
+//! - the scans hold each component, and of a progressive picture each bit of each coefficient;
+//! - each code is in its table, each coefficient within its block and its range, and the mean of each block within that of
+//!   grey values.
+//!
+//! So no file passes that has been cut, of which a part was lost, or whose end is another's, unless what is left decodes to
+//! exactly the number of blocks. Changed bits that make other valid codes cannot be noticed: the format has no checksum.
+//! How often either happens is measured in `tests/damage.rs`.
+
+mod bits;
+mod frame;
+mod huffman;
+mod scan;
+mod segments;
+mod tables;
+
+use std::thread;
+
+use image::{DynamicImage, GrayImage, RgbImage, metadata::Orientation};
+use shared::{
+    limits::{MAX_DECODER_BYTES, MAX_SCANNED_PIXELS, MAX_SCANS},
+    verdict::Refusal,
+};
+use zune_jpeg::{
+    JpegDecoder,
+    zune_core::{bytestream::ZCursor, colorspace::ColorSpace, options::DecoderOptions},
+};
+
+use self::{
+    frame::Frame,
+    scan::{Progress, Scan},
+    segments::{END_OF_IMAGE, EXIF, QUANTIZATION_TABLES, START_OF_IMAGE, START_OF_SCAN},
+    tables::Tables,
+};
+
+/// Files up to this length, in bytes, are walked over in less time than it takes to start a thread for it.
+const SHORT: usize = 64 * 1024;
+
+/// Decodes a whole JPEG file.
+pub(crate) fn decode(bytes: &[u8]) -> Result<(DynamicImage, Orientation), Refusal> {
+    let head = Head::read(bytes)?;
+    let before = || head.walk().and_then(|()| pixels(bytes, &head.frame));
+    let image = if head.frame.progressive || bytes.len() <= SHORT {
+        before()
+    } else {
+        thread::scope(|scope| match thread::Builder::new().spawn_scoped(scope, || head.walk()) {
+            Ok(walk) => {
+                let image = pixels(bytes, &head.frame);
+                walk.join().unwrap_or(Err(Refusal::Corrupt)).and(image)
+            }
+            Err(_) => before(),
+        })
+    };
+    Ok((image?, head.orientation))
+}
+
+fn pixels(bytes: &[u8], frame: &Frame) -> Result<DynamicImage, Refusal> {
+    // Strict, should the walk have missed anything.
+    let options = DecoderOptions::default()
+        .set_strict_mode(true)
+        .set_max_width(usize::MAX)
+        .set_max_height(usize::MAX)
+        .jpeg_set_max_scans(MAX_SCANS as usize);
+    let mut decoder = JpegDecoder::new_with_options(ZCursor::new(bytes), options);
+    decoder.decode_headers().map_err(|_| Refusal::Corrupt)?;
+    let grey = decoder.input_colorspace() == Some(ColorSpace::Luma);
+    let colours = if grey { ColorSpace::Luma } else { ColorSpace::RGB };
+    decoder.set_options(decoder.options().jpeg_set_out_colorspace(colours));
+    let mut pixels = vec![0; decoder.output_buffer_size().ok_or(Refusal::Corrupt)?];
+    decoder.decode_into(&mut pixels).map_err(|_| Refusal::Corrupt)?;
+    let image = if grey {
+        GrayImage::from_raw(frame.width, frame.height, pixels).map(DynamicImage::ImageLuma8)
+    } else {
+        RgbImage::from_raw(frame.width, frame.height, pixels).map(DynamicImage::ImageRgb8)
+    };
+    image.ok_or(Refusal::Corrupt)
+}
+
+/// What comes before the data of the first scan.
+struct Head<'a> {
+    frame: Frame,
+    tables: Tables,
+    orientation: Orientation,
+    /// The first scan.
+    scan: Scan,
+    /// Its data, and all that follows.
+    data: &'a [u8],
+}
+
+impl<'a> Head<'a> {
+    /// Reads up to the first scan, and holds what decoding the file would take to the limits.
+    fn read(bytes: &'a [u8]) -> Result<Self, Refusal> {
+        let (START_OF_IMAGE, mut rest) = segments::marker(bytes)? else { return Err(Refusal::Corrupt) };
+        let mut tables = Tables::default();
+        let mut frame = None;
+        // Photographs of films carry their rotation in the Exif data; an unreadable one is not a reason to refuse.
+        let mut orientation = Orientation::NoTransforms;
+        let mut metadata = 0;
+        loop {
+            let (marker, behind) = segments::marker(rest)?;
+            let segment;
+            (segment, rest) = segments::payload(behind)?;
+            match marker {
+                START_OF_SCAN => {
+                    let frame: Frame = frame.ok_or(Refusal::Corrupt)?;
+                    let scan = Scan::read(segment, &frame)?;
+                    if !frame.progressive && !scan.is_complete(&frame) {
+                        // One component a scan: the decoder loses rows of such files.
+                        return Err(Refusal::UnsupportedKind);
+                    }
+                    // The decoder keeps copies of what is not picture, some of it twice. A little fits beside its rows.
+                    let copies = (2_u64 * metadata).saturating_sub(MAX_DECODER_BYTES / 2);
+                    crate::check_memory(frame.pixel_bytes(), frame.coefficient_bytes() + copies, false, orientation)?;
+                    return Ok(Self { frame, tables, orientation, scan, data: rest });
+                }
+                QUANTIZATION_TABLES => tables.read_quantization(segment)?,
+                0xc0..=0xc3 | 0xc5..=0xc7 | 0xc9..=0xcb | 0xcd..=0xcf if frame.is_none() => {
+                    frame = Some(Frame::read(marker, segment)?);
+                }
+                _ => {
+                    tables.read_between_scans(marker, segment)?;
+                    metadata += segment.len() as u64;
+                    if let (EXIF, Some(exif)) = (marker, segment.strip_prefix(b"Exif\0\0")) {
+                        orientation = Orientation::from_exif_chunk(exif).unwrap_or(Orientation::NoTransforms);
+                    }
+                }
+            }
+        }
+    }
+
+    /// Walks over the data of all scans, to the end of the file.
+    fn walk(&self) -> Result<(), Refusal> {
+        if self.frame.progressive {
+            return self.walk_progressive();
+        }
+        match segments::marker(self.scan.walk(&self.frame, &self.tables, self.data)?)? {
+            (END_OF_IMAGE, _) => Ok(()),
+            // More scans, or what the decoder, which looks ahead, takes for the end of the data.
+            _ => Err(Refusal::UnsupportedKind),
+        }
+    }
+
+    fn walk_progressive(&self) -> Result<(), Refusal> {
+        let mut tables = self.tables.clone();
+        let mut progress = Progress::new(&self.frame);
+        let mut scan = self.scan.clone();
+        let mut rest = self.data;
+        let (mut scans, mut blocks) = (0, 0);
+        loop {
+            scans += 1;
+            blocks += scan.blocks(&self.frame);
+            if scans > MAX_SCANS || 64 * blocks > MAX_SCANNED_PIXELS {
+                return Err(Refusal::TooMuchWork);
+            }
+            rest = scan.walk_progressive(&self.frame, &tables, &mut progress, rest)?;
+            loop {
+                let (marker, behind) = segments::marker(rest)?;
+                if marker == END_OF_IMAGE {
+                    return if progress.is_complete() { Ok(()) } else { Err(Refusal::Corrupt) };
+                }
+                let segment;
+                (segment, rest) = segments::payload(behind)?;
+                if marker == START_OF_SCAN {
+                    scan = Scan::read(segment, &self.frame)?;
+                    break;
+                }
+                tables.read_between_scans(marker, segment)?;
+            }
+        }
+    }
+}
