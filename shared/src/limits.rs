@@ -20,7 +20,7 @@ pub const MAX_SCANS: u32 = 20;
 
 /// Most samples that the scans of a JPEG may hold together, each one that repeats a sample counted again (640 Mi): ten
 /// times the largest grey image. 12 megapixels of RGB in the usual ten scans have 170 million.
-pub const MAX_SCANNED_PIXELS: u64 = 10 * MAX_IMAGE_PIXELS as u64;
+pub const MAX_SCANNED_SAMPLES: u64 = 10 * MAX_IMAGE_PIXELS as u64;
 
 /// Longest side of an image, in pixels. Keeps the sums of [`crate::preprocess`] far from overflow.
 pub const MAX_IMAGE_SIDE: u32 = 32_768;

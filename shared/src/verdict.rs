@@ -264,9 +264,10 @@ codes! {
         Mirrored = 221, "mirrored", "left and right seem to be exchanged: check the side marker, or let a clinician read it";
         /// The small picture of a prepared image shows something else than its input.
         PreviewMismatch = 222, "preview-mismatch", "the picture for the screen is not the one to be judged: send the whole file, not prepared";
-        /// A JPEG or PNG file of a kind that radiographs hardly ever have: lossless, arithmetic coding, 12 bits.
+        /// A JPEG or PNG file of a kind that radiographs hardly ever have: lossless, arithmetic coding, 12 bits, one component a
+        /// scan, chunks of its own.
         UnsupportedKind = 223, "unsupported-kind", "this kind of JPEG or PNG is not supported: export the radiograph as ordinary JPEG or PNG";
-        /// More scans than the limit.
+        /// More scans, or more samples in all of them, than the limits.
         TooMuchWork = 224, "too-much-work", "the image would take too long to decode: export it as ordinary JPEG, not progressive, or as PNG";
     }
 }

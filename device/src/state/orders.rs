@@ -322,7 +322,6 @@ fn the_screen_keeps_its_rules_in_every_order_of_events() {
             }
         }
         reached = next;
-        eprintln!("{} states, {} wrong", known.len(), wrong.len());
     }
     let shown: Vec<&String> = wrong.iter().take(10).collect();
     assert!(wrong.is_empty(), "{} orders break a rule, among them {shown:#?}", wrong.len());

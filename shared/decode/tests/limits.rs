@@ -157,6 +157,14 @@ fn what_is_not_picture_counts() {
     assert_eq!(outcome(&small.whole(&profile)).0, Ok((1024, 1024)));
     let large = Flat { size: [8192, 8192], ..small };
     assert_eq!(outcome(&large.whole(&profile)).0, Err(Refusal::TooManyPixels));
+    // Between scans as well, where the decoder takes it, too.
+    let flat = Flat { size: [8192, 8192], sampling: Flat::ONE, progressive: true };
+    let means = Flat::scan(&[1], [0, 0], 0, flat.blocks(None));
+    let rest = Flat::scan(&[1], [1, 63], 0, flat.ends(1));
+    for (between, expected) in [(&[][..], Ok((8192, 8192))), (&profile, Err(Refusal::TooManyPixels))] {
+        let file = [&flat.head(&[])[..], &means, between, &rest, &[0xff, 0xd9]].concat();
+        assert_eq!(outcome(&file).0, expected);
+    }
 }
 
 /// A PNG file of zeros, 8 bits a sample, with `more` chunks in front of the pixels.

@@ -140,6 +140,7 @@ fn read_all(
         })
         .collect();
     bar.finish_and_clear();
+    drop(cached);
     let new = read.iter().any(|(_, new)| *new);
     let read: Vec<Result<Read, SkipReason>> = read.into_iter().map(|(read, _)| read).collect();
     if let (true, Some(folder)) = (new, folder)

@@ -36,7 +36,8 @@ impl<'a> Bits<'a> {
     }
 
     fn fill_by_bytes(&mut self) {
-        while self.count <= 56 {
+        // Never all 64, so that no shift by what is missing is one by 64.
+        while self.count < 56 {
             let byte = match self.data {
                 // A zero is stuffed behind each such byte; without it, a marker begins.
                 [0xff, 0x00, rest @ ..] => {

@@ -25,7 +25,7 @@ use std::thread;
 
 use image::{DynamicImage, GrayImage, RgbImage, metadata::Orientation};
 use shared::{
-    limits::{MAX_DECODER_BYTES, MAX_SCANNED_PIXELS, MAX_SCANS},
+    limits::{MAX_DECODER_BYTES, MAX_SCANNED_SAMPLES, MAX_SCANS},
     verdict::Refusal,
 };
 use zune_jpeg::{
@@ -40,14 +40,14 @@ use self::{
     tables::Tables,
 };
 
-/// Files up to this length, in bytes, are walked over in less time than it takes to start a thread for it.
-const SHORT: usize = 64 * 1024;
+/// Length of a file, in bytes, up to which walking over it takes less time than starting a thread for that.
+const WORTH_A_THREAD: usize = 64 * 1024;
 
 /// Decodes a whole JPEG file.
 pub(crate) fn decode(bytes: &[u8]) -> Result<(DynamicImage, Orientation), Refusal> {
     let head = Head::read(bytes)?;
     let before = || head.walk().and_then(|()| pixels(bytes, &head.frame));
-    let image = if head.frame.progressive || bytes.len() <= SHORT {
+    let image = if head.frame.progressive || bytes.len() <= WORTH_A_THREAD {
         before()
     } else {
         thread::scope(|scope| match thread::Builder::new().spawn_scoped(scope, || head.walk()) {
@@ -88,6 +88,8 @@ struct Head<'a> {
     frame: Frame,
     tables: Tables,
     orientation: Orientation,
+    /// Bytes of segments that are neither picture nor tables.
+    metadata: u64,
     /// The first scan.
     scan: Scan,
     /// Its data, and all that follows.
@@ -115,10 +117,9 @@ impl<'a> Head<'a> {
                         // One component a scan: the decoder loses rows of such files.
                         return Err(Refusal::UnsupportedKind);
                     }
-                    // The decoder keeps copies of what is not picture, some of it twice. A little fits beside its rows.
-                    let copies = (2_u64 * metadata).saturating_sub(MAX_DECODER_BYTES / 2);
-                    crate::check_memory(frame.pixel_bytes(), frame.coefficient_bytes() + copies, false, orientation)?;
-                    return Ok(Self { frame, tables, orientation, scan, data: rest });
+                    let head = Self { frame, tables, orientation, metadata, scan, data: rest };
+                    head.check_memory(metadata)?;
+                    return Ok(head);
                 }
                 QUANTIZATION_TABLES => tables.read_quantization(segment)?,
                 0xc0..=0xc3 | 0xc5..=0xc7 | 0xc9..=0xcb | 0xcd..=0xcf if frame.is_none() => {
@@ -133,6 +134,14 @@ impl<'a> Head<'a> {
                 }
             }
         }
+    }
+
+    /// Holds what decoding takes to the limit, with so many bytes of metadata in the file.
+    fn check_memory(&self, metadata: u64) -> Result<(), Refusal> {
+        // The decoder keeps copies of what is not picture, some of it twice. A little fits beside its rows.
+        let copies = (2 * metadata).saturating_sub(MAX_DECODER_BYTES / 2);
+        let (pixels, coefficients) = (self.frame.pixel_bytes(), self.frame.coefficient_bytes());
+        crate::check_memory(pixels, coefficients + copies, false, self.orientation)
     }
 
     /// Walks over the data of all scans, to the end of the file.
@@ -152,11 +161,11 @@ impl<'a> Head<'a> {
         let mut progress = Progress::new(&self.frame);
         let mut scan = self.scan.clone();
         let mut rest = self.data;
-        let (mut scans, mut blocks) = (0, 0);
+        let (mut scans, mut blocks, mut metadata) = (0, 0, self.metadata);
         loop {
             scans += 1;
             blocks += scan.blocks(&self.frame);
-            if scans > MAX_SCANS || 64 * blocks > MAX_SCANNED_PIXELS {
+            if scans > MAX_SCANS || 64 * blocks > MAX_SCANNED_SAMPLES {
                 return Err(Refusal::TooMuchWork);
             }
             rest = scan.walk_progressive(&self.frame, &tables, &mut progress, rest)?;
@@ -172,6 +181,8 @@ impl<'a> Head<'a> {
                     break;
                 }
                 tables.read_between_scans(marker, segment)?;
+                metadata += segment.len() as u64;
+                self.check_memory(metadata)?;
             }
         }
     }

@@ -24,7 +24,7 @@ pub(super) struct Scan {
 
 impl Scan {
     /// Up to this length, in bytes, data are passed over code by code.
-    const SHORT: usize = 32 * 1024;
+    const WORTH_A_TABLE: usize = 32 * 1024;
 
     pub(super) fn read(segment: &[u8], frame: &Frame) -> Result<Self, Refusal> {
         let (&count, rest) = segment.split_first().ok_or(Refusal::Corrupt)?;
@@ -77,7 +77,7 @@ impl Scan {
         let mut steps = [const { None }; 4];
         for &(.., ac) in &self.components {
             let table = tables.ac[ac].as_ref().ok_or(Refusal::Corrupt)?;
-            steps[ac].get_or_insert_with(|| (table, Steps::new(table, data.len() > Self::SHORT)));
+            steps[ac].get_or_insert_with(|| (table, Steps::new(table, data.len() > Self::WORTH_A_TABLE)));
         }
         let means = self.means(frame, tables)?.into_iter().zip(&self.components);
         let mut planes: Vec<_> = means.filter_map(|(mean, &(.., ac))| Some((mean, steps[ac].as_ref()?))).collect();
@@ -292,8 +292,7 @@ impl Band<'_> {
         }
         if self.ended > 0 {
             self.ended -= 1;
-            // None are left behind the last coefficient; a shift by 64 would be none.
-            let rest = if place > self.last { 0 } else { before >> place << place };
+            let rest = before >> place << place;
             bits.skip_many((rest << (63 - self.last)).count_ones())?;
         }
         Ok(())
