@@ -7,7 +7,8 @@
 //! - [`preprocess`]: pixels of a radiograph → the model's input, in integers, so that every processor
 //!   gives the same bytes;
 //! - [`guard`]: what should not be judged: no radiograph, no chest, upside down, a negative;
-//! - [`verdict`]: probability and operating point → normal, pneumonia or refer; the codes; the record;
+//! - [`shown`]: text from outside, made harmless where people read it;
+//! - [`verdict`]: probability and operating point → normal, pneumonia or refer; the codes; the record.
 //!
 //! The crate is `no_std`, does no I/O and knows no clock. Pumua is a research aid, not a medical device.
 #![no_std]
@@ -22,4 +23,5 @@ pub mod evidence;
 pub mod guard;
 pub mod limits;
 pub mod preprocess;
+pub mod shown;
 pub mod verdict;

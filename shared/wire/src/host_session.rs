@@ -11,7 +11,7 @@ use super::{
     image::Image,
     message::{CHUNK, Chunk, Installed, Phase, ToBox, ToHost, Update},
     question::{Answer, Question},
-    timing::ANSWER_WITHIN_MS,
+    timing::GIVE_UP_AFTER_MS,
     transport::{Counters, Down, Transport, TransportEvent},
 };
 use shared::{
@@ -144,6 +144,8 @@ struct Sending {
     is_update: bool,
     offset: usize,
     ended: bool,
+    /// The furthest phase that the box has told.
+    phase: Option<Phase>,
     /// Bytes that [`HostEvent::Sent`] has reported.
     told: Option<u32>,
 }
@@ -159,9 +161,20 @@ pub struct HostSession {
     transport: Transport,
     task: Task,
     answer_within: u64,
-    /// Last step that the box took with the request.
+    /// Bytes a second that the line carries at least.
+    slowest: u64,
+    /// Last step forward that the box took with the request.
     step_at: u64,
+    /// When the request counts as unanswered, whatever steps the box takes.
+    until: u64,
+    /// All of the last image or update has been handed to the line: the box may act on it.
+    sent_whole: bool,
 }
+
+/// Bytes a second of the slowest line, of which noise leaves a tenth: 300 baud.
+const SLOWEST: u64 = 3;
+/// A record is a message of at most this many bytes.
+const RECORD_BYTES: u64 = 200;
 
 impl HostSession {
     /// Starts to say hello. The nonce names the session and should be random.
@@ -175,12 +188,39 @@ impl HostSession {
     }
 
     pub(super) fn over(transport: Transport, now: u64) -> Self {
-        Self { transport, task: Task::Idle, answer_within: ANSWER_WITHIN_MS, step_at: now }
+        let (answer_within, slowest) = (GIVE_UP_AFTER_MS, SLOWEST);
+        Self { transport, task: Task::Idle, answer_within, slowest, step_at: now, until: u64::MAX, sent_whole: false }
     }
 
-    /// Waits this many milliseconds, instead of [`ANSWER_WITHIN_MS`], for the next step of the box with a request.
+    /// Waits this many milliseconds, instead of [`GIVE_UP_AFTER_MS`], for the next step of the box with a request. A step is
+    /// one forward: bytes that the box has taken, a phase that it has not told before, the next record or chunk.
     pub fn set_answer_within(&mut self, milliseconds: u64) {
         self.answer_within = milliseconds;
+    }
+
+    /// How many bytes a second the line carries at least. With it a request ends, whatever steps the box takes, once its
+    /// bytes and its phases must long have been over.
+    pub fn set_slowest(&mut self, bytes_per_second: u64) {
+        self.slowest = bytes_per_second.max(1);
+    }
+
+    /// Whether all of the last image or update has been handed to the line. Without its answer it is not known then what the
+    /// box has made of it; before, the box cannot have acted on it.
+    pub fn sent_whole(&self) -> bool {
+        self.sent_whole
+    }
+
+    /// Starts the clocks of a request with this many bytes, in either direction.
+    fn start(&mut self, now: u64, bytes: u64) {
+        // One for the answer, one for each later phase.
+        let steps = self.answer_within.saturating_mul(3);
+        self.step_at = now;
+        self.until = now.saturating_add(steps).saturating_add(bytes.saturating_mul(1000) / self.slowest);
+        self.sent_whole = false;
+    }
+
+    fn deadline(&self) -> u64 {
+        self.step_at.saturating_add(self.answer_within).min(self.until)
     }
 
     /// Takes bytes from the line.
@@ -197,7 +237,7 @@ impl HostSession {
 
     /// When [`Self::event`] and [`Self::poll_transmit`] must be called at the latest, even if nothing is received.
     pub fn next_deadline(&self) -> Option<u64> {
-        let answer = (!matches!(self.task, Task::Idle)).then_some(self.step_at + self.answer_within);
+        let answer = (!matches!(self.task, Task::Idle)).then_some(self.deadline());
         [self.transport.next_deadline(), answer].into_iter().flatten().min()
     }
 
@@ -230,16 +270,23 @@ impl HostSession {
             }
         };
         codec::send(&mut self.transport, &message).map_err(|_| RequestError::Pending)?;
+        self.start(
+            now,
+            match request {
+                Request::Results { limit, .. } => u64::from(limit) * RECORD_BYTES,
+                Request::Screenshot => u64::from(MAX_SCREEN_BYTES),
+                _ => 0,
+            },
+        );
         self.task = task;
-        self.step_at = now;
         Ok(())
     }
 
     fn send(&mut self, now: u64, announcement: ToBox, bytes: Vec<u8>, is_update: bool) {
         let announcement = Some(announcement);
-        let sending = Sending { announcement, bytes, is_update, offset: 0, ended: false, told: None };
+        self.start(now, bytes.len() as u64);
+        let sending = Sending { announcement, bytes, is_update, offset: 0, ended: false, phase: None, told: None };
         self.task = Task::Sending(Box::new(sending));
-        self.step_at = now;
         self.pump();
     }
 
@@ -279,11 +326,13 @@ impl HostSession {
             return Some(sent);
         }
         while let Some(payload) = self.transport.take_message() {
-            self.step_at = now;
-            let Some(event) = codec::decode(&payload).map(|message| self.handle(message)) else {
+            let Some(message) = codec::decode(&payload) else {
                 return Some(self.abandon(HostError::Protocol));
             };
-            match event {
+            if self.is_forward(&message) {
+                self.step_at = now;
+            }
+            match self.handle(message) {
                 Ok(None) => {}
                 Ok(event) => return event,
                 Err(error) => return Some(self.abandon(error)),
@@ -291,7 +340,21 @@ impl HostSession {
         }
         self.pump();
         let waiting = !matches!(self.task, Task::Idle);
-        (waiting && now >= self.step_at + self.answer_within).then(|| self.abandon(HostError::Timeout))
+        (waiting && now >= self.deadline()).then(|| self.abandon(HostError::Timeout))
+    }
+
+    /// Whether a message is a step forward with the request, and not one that could be repeated for ever.
+    fn is_forward(&mut self, message: &ToHost) -> bool {
+        match (&mut self.task, message) {
+            (Task::Sending(sending), ToHost::Progress { phase, .. }) => {
+                let before = sending.phase.replace(*phase);
+                let forward = before.is_none_or(|before| before < *phase);
+                sending.phase = sending.phase.max(before);
+                forward
+            }
+            (Task::Cancelling { .. }, _) => false,
+            _ => true,
+        }
     }
 
     fn abandon(&mut self, error: HostError) -> HostEvent {
@@ -399,6 +462,7 @@ impl HostSession {
                 announcement
             } else if rest.is_empty() {
                 sending.ended = true;
+                self.sent_whole = true;
                 ToBox::End
             } else {
                 let Ok(data) = heapless::Vec::from_slice(&rest[..rest.len().min(CHUNK)]) else { return };

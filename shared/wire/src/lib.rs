@@ -119,6 +119,7 @@ pub use image::{Image, Prepared};
 pub use message::*;
 pub use question::{Answer, Question};
 pub use timing::{
-    ANSWER_WITHIN_MS, CONNECT_FOR_MS, DEAD_AFTER_MS, HELLO_EVERY_MS, IMAGE_SILENCE_MS, KEEP_ALIVE_MS, TAKEOVER_AFTER_MS,
+    ANSWER_WITHIN_MS, CONNECT_FOR_MS, DEAD_AFTER_MS, GIVE_UP_AFTER_MS, HELLO_EVERY_MS, IMAGE_SILENCE_MS, KEEP_ALIVE_MS,
+    TAKEOVER_AFTER_MS,
 };
 pub use transport::{Counters, Down, Transport, TransportEvent, WINDOW, WindowFull};

@@ -136,8 +136,8 @@ pub struct Info {
     pub records: u64,
 }
 
-/// What the box is doing.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, Schema)]
+/// What the box is doing, in the order in which it does it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, Schema)]
 #[serde(rename_all = "lowercase")]
 pub enum Phase {
     /// Bytes of the image or update come in.

@@ -12,8 +12,10 @@ pub const DEAD_AFTER_MS: u64 = 10_000;
 pub const KEEP_ALIVE_MS: u64 = 1_000;
 /// An announced image of which nothing arrives for this long is dropped.
 pub const IMAGE_SILENCE_MS: u64 = 8_000;
-/// A host waits this long for the box to take the next step with its request.
+/// A box is to take the next step with a request within this time; its program ends itself half a minute later.
 pub const ANSWER_WITHIN_MS: u64 = 60_000;
+/// A host waits this long for the next step: a box that hangs has ended by then, and one that works has answered.
+pub const GIVE_UP_AFTER_MS: u64 = 2 * ANSWER_WITHIN_MS;
 
 /// An acknowledgement waits this long for company.
 pub(super) const ACK_DELAY_MS: u64 = 100;

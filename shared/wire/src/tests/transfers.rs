@@ -891,3 +891,65 @@ fn listing_passes_over_what_is_kept_no_longer() {
     let records = [17, 30].map(|number| ToHost::Record(record(number, Digest::default())));
     assert_eq!(rude.answers, [&records[..], &[ToHost::RecordsEnd]].concat());
 }
+
+/// Connects a host to a box that acknowledges everything, and says what `says` gives every second. Returns how long the host
+/// waited for the answer to an image.
+fn kept_waiting(bytes: usize, mut says: impl FnMut(u32) -> ToHost) -> u64 {
+    let (mut host, mut device) = (HostSession::new(0, 1), Transport::listen());
+    host.set_answer_within(2_000);
+    host.set_slowest(1_000);
+    let mut buffer = [0; MAX_FRAME];
+    let (mut asked, mut said) = (None, 0);
+    for now in (0..600_000).step_by(10) {
+        while let length @ 1.. = host.poll_transmit(now, &mut buffer) {
+            device.receive(now, &buffer[..length]);
+        }
+        device.expire(now);
+        let _ = device.take_event();
+        while device.take_message().is_some() {}
+        if asked.is_some_and(|asked| now - asked > 1_000 * u64::from(said)) {
+            let _ = codec::send(&mut device, &says(said));
+            said += 1;
+        }
+        while let length @ 1.. = device.poll_transmit(now, &mut buffer) {
+            host.receive(now, &buffer[..length]);
+        }
+        while let Some(event) = host.event(now) {
+            match (event, asked) {
+                (HostEvent::Connected, _) => {
+                    asked = Some(now);
+                    host.request(now, Request::Image(file(bytes, 1))).unwrap();
+                }
+                (HostEvent::Down(HostError::Timeout), Some(asked)) => return now - asked,
+                (HostEvent::Down(error), _) => panic!("{error}"),
+                _ => {}
+            }
+        }
+    }
+    panic!("still waiting after ten minutes");
+}
+
+#[test]
+fn progress_that_does_not_advance_is_no_step() {
+    let again = |phase| move |said: u32| ToHost::Progress { phase, done: said, total: u32::MAX };
+    for phase in [Phase::Receiving, Phase::Decoding, Phase::Analysing, Phase::Installing] {
+        let waited = kept_waiting(1_000, again(phase));
+        assert!((2_000..4_000).contains(&waited), "{phase:?}: {waited}");
+    }
+    // To and fro.
+    let phases = [Phase::Decoding, Phase::Receiving, Phase::Analysing, Phase::Decoding];
+    let waited = kept_waiting(1_000, |said| again(phases[said as usize % 4])(said));
+    assert!((4_000..6_000).contains(&waited), "{waited}");
+}
+
+#[test]
+fn it_is_known_whether_the_box_can_have_acted_on_what_was_sent() {
+    let mut world = World::connected(BAUD_115200, Faults::NONE, 1);
+    world.host.request(world.now, Request::Image(file(100_000, 1))).unwrap();
+    world.run(3_000);
+    assert!(!world.host.sent_whole(), "the rest is still to come");
+    world.run(30_000);
+    assert!(world.host.sent_whole());
+    world.host.request(world.now, Request::Ask(Question::Info)).unwrap();
+    assert!(!world.host.sent_whole());
+}
