@@ -2,7 +2,10 @@
 
 use std::{path::Path, process::ExitCode};
 
-use base::interrupt::{self, Interrupted};
+use base::{
+    Shown,
+    interrupt::{self, Interrupted},
+};
 use engine::ModelError;
 use link::LinkError;
 use shared::verdict::Fault;
@@ -25,6 +28,8 @@ pub enum Exit {
     Protocol = 5,
     /// 6: the box reports a fault of its own.
     Box = 6,
+    /// 7: not confirmed: the box may have judged an image, or installed a model, but its answer has not come.
+    Unconfirmed = 7,
     /// 130: stopped by Ctrl-C; what was done is kept.
     Interrupted = interrupt::EXIT_CODE as isize,
 }
@@ -50,11 +55,19 @@ impl Failure {
         Self { exit: Exit::from(&error), error: error.into() }
     }
 
+    /// That of a request which the box may have carried out, although its answer has not come. `words`: what is not known, and
+    /// what to do about it.
+    pub fn unconfirmed(error: LinkError, words: String) -> Self {
+        let Self { exit, error } = Self::of_link(error);
+        let exit = if exit == Exit::Unreachable { Exit::Unconfirmed } else { exit };
+        Self { exit, error: error.context(words) }
+    }
+
     /// That of the model in a file: refused, unless it is not the model's fault.
     pub fn of_model(error: ModelError, path: &Path) -> Self {
         let is_refused = !matches!(error, ModelError::Read { .. } | ModelError::Kernels(_));
         let exit = if is_refused { Exit::Refused } else { Exit::Failed };
-        let words = format!("the model {} cannot be used", path.display());
+        let words = format!("the model {} cannot be used", Shown(path.display()));
         Self { exit, error: anyhow::Error::from(error).context(words) }
     }
 }
@@ -64,6 +77,7 @@ impl From<&LinkError> for Exit {
         match error {
             LinkError::ConfigRead { .. } | LinkError::Config { .. } => Self::Failed,
             LinkError::Session(HostError::Incompatible { .. } | HostError::Protocol)
+            | LinkError::Answer(_)
             | LinkError::Fault(Fault::Protocol) => Self::Protocol,
             LinkError::Fault(_) => Self::Box,
             LinkError::Interrupted => Self::Interrupted,
@@ -98,6 +112,8 @@ impl<T, E: Into<anyhow::Error>> WithExit<T> for Result<T, E> {
 mod tests {
     use std::{io, path::PathBuf};
 
+    use link::AnswerError;
+
     use super::*;
 
     #[test]
@@ -107,11 +123,12 @@ mod tests {
         let cases = [
             (LinkError::Config { path: path.clone(), message: String::new() }, Exit::Failed),
             (LinkError::Session(HostError::Protocol), Exit::Protocol),
+            (LinkError::Answer(AnswerError::Verdict), Exit::Protocol),
             (LinkError::Fault(Fault::Protocol), Exit::Protocol),
             (LinkError::Fault(Fault::Timeout), Exit::Box),
             (LinkError::Interrupted, Exit::Interrupted),
-            (LinkError::NoPort, Exit::Unreachable),
-            (LinkError::NoBox { tried: Vec::new() }, Exit::Unreachable),
+            (LinkError::NoPort { others: Vec::new() }, Exit::Unreachable),
+            (LinkError::NoBox { tried: Vec::new(), others: Vec::new() }, Exit::Unreachable),
             (LinkError::InUse { path }, Exit::Unreachable),
             (LinkError::Session(HostError::NoAnswer), Exit::Unreachable),
             (unplugged, Exit::Unreachable),
@@ -119,6 +136,14 @@ mod tests {
         for (error, exit) in cases {
             assert_eq!(Failure::of_link(error).exit, exit);
         }
+    }
+
+    #[test]
+    fn what_is_not_confirmed_is_told_from_a_box_that_is_not_reached() {
+        let of = |error| Failure::unconfirmed(error, String::new()).exit;
+        assert_eq!(of(LinkError::Session(HostError::Timeout)), Exit::Unconfirmed);
+        assert_eq!(of(LinkError::Session(HostError::Protocol)), Exit::Protocol);
+        assert_eq!(of(LinkError::Interrupted), Exit::Interrupted);
     }
 
     #[test]

@@ -28,6 +28,7 @@ Exit codes:
   4    no serial port, or no box answers
   5    protocol mismatch between host and box
   6    the box reports a fault of its own
+  7    not confirmed: the box may have judged the image, or installed the model
   130  stopped by Ctrl-C; what was done is kept";
 
 #[derive(Subcommand)]

@@ -13,7 +13,7 @@ pub mod files;
 pub mod interrupt;
 pub mod progress;
 
-pub use shared::shown::{Shown, ShownLines};
+pub use shared::shown::{self, Shown, ShownLines};
 
 /// Writes a line to stderr. Unlike `eprintln!` it does not panic when nobody reads there any more: a training outlives the
 /// pager that its words went to. Whatever a name from outside holds, nothing reaches the terminal but what can be seen, and

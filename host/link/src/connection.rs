@@ -15,7 +15,11 @@ use wire::{
     Question, Request,
 };
 
-use super::{LinkError, PortOptions, port};
+use super::{
+    AnswerError, Awaited, LinkError, PortOptions,
+    answer::{Known, check_installed, check_record},
+    port,
+};
 
 /// How long the program waits for bytes at most before it looks whether Ctrl-C was pressed.
 const LONGEST_WAIT: Duration = Duration::from_millis(50);
@@ -23,8 +27,15 @@ const LONGEST_WAIT: Duration = Duration::from_millis(50);
 const PROBE_MS: u64 = 1_500;
 /// How long the last frames of a session may take.
 const CLOSING: Duration = Duration::from_millis(300);
+/// A line counts as stuck that carries less than this part of what its speed promises.
+const OF_THE_SPEED: u64 = 10;
 /// How long the box may take to confirm that an image is given up.
 const CANCELLING: Duration = Duration::from_secs(3);
+
+/// How a PNG file begins (PNG 3rd edition, 5.2).
+const PNG: &[u8] = b"\x89PNG\r\n\x1a\n";
+/// Results that are asked for at once while one of them is looked for.
+const LISTED: u16 = 1_000;
 
 /// What happens to an image or a model that is being sent.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -50,6 +61,10 @@ pub struct Connection {
     unwritten: std::ops::Range<usize>,
     /// The box has answered.
     greeted: bool,
+    /// What the box has said of itself, by which its answers are judged.
+    known: Option<Known>,
+    /// The answer that is due.
+    awaited: Option<Awaited>,
 }
 
 /// Says hello on a port for a moment, to learn whether a box is there.
@@ -67,19 +82,22 @@ impl Connection {
     pub fn open(options: &PortOptions) -> Result<Self, LinkError> {
         let (path, baud) = options.resolve()?;
         interrupt::listen();
-        Self::over(port::open(&path, baud)?, options.timeout)
+        Self::over(port::open(&path, baud)?, baud, options.timeout)
     }
 
-    /// Waits until the box answers on a port. `timeout`: seconds that it may take for a step with a request.
-    pub(super) fn over(port: TTYPort, timeout: u64) -> Result<Self, LinkError> {
+    /// Waits until the box answers on a port of this speed. `timeout`: seconds that it may take for a step with a request.
+    fn over(port: TTYPort, baud: u32, timeout: u64) -> Result<Self, LinkError> {
         let mut session = HostSession::new(0, nonce());
         session.set_answer_within(timeout * 1000);
+        // Ten bits a byte.
+        session.set_slowest(u64::from(baud) / 10 / OF_THE_SPEED);
         Self::greet(port, session)
     }
 
     fn greet(port: TTYPort, session: HostSession) -> Result<Self, LinkError> {
         let (start, frame) = (Instant::now(), [0; MAX_FRAME]);
-        let mut this = Self { port, session, start, frame, unwritten: 0..0, greeted: false };
+        let (known, awaited) = (None, None);
+        let mut this = Self { port, session, start, frame, unwritten: 0..0, greeted: false, known, awaited };
         match this.next_event()? {
             HostEvent::Connected => {
                 this.greeted = true;
@@ -94,12 +112,22 @@ impl Connection {
         self.session.counters()
     }
 
-    /// Asks what the box is.
+    /// Asks what the box is. Its texts may hold anything: to be [`base::Shown`].
     pub fn info(&mut self) -> Result<Info, LinkError> {
         match self.ask(Question::Info)? {
-            Answer::Info(info) => Ok(info),
+            Answer::Info(info) => {
+                self.known = Some(Known::new(info.clone())?);
+                Ok(info)
+            }
             _ => Err(HostError::Protocol.into()),
         }
+    }
+
+    fn known(&mut self) -> Result<&mut Known, LinkError> {
+        if self.known.is_none() {
+            self.info()?;
+        }
+        self.known.as_mut().ok_or(HostError::Protocol.into())
     }
 
     /// Sets the clock of the box.
@@ -110,16 +138,18 @@ impl Connection {
         }
     }
 
-    /// Fetches the picture on the screen: a PNG file, its digest checked.
+    /// Fetches the picture on the screen: it begins as a PNG file, and its digest is checked.
     pub fn screenshot(&mut self) -> Result<Vec<u8>, LinkError> {
         self.request(Request::Screenshot)?;
         match self.next_event()? {
-            HostEvent::Screenshot(png) => Ok(png),
+            HostEvent::Screenshot(png) if png.starts_with(PNG) => Ok(png),
+            HostEvent::Screenshot(_) => Err(AnswerError::Screenshot.into()),
             _ => Err(HostError::Protocol.into()),
         }
     }
 
-    /// Reads at most `limit` stored results from the number `from` on and returns how many there were.
+    /// Reads at most `limit` stored results from the number `from` on and returns how many there were. Each can be right by
+    /// itself, and their numbers rise.
     pub fn results<E: From<LinkError>>(
         &mut self,
         from: u64,
@@ -127,26 +157,66 @@ impl Connection {
         each: impl FnMut(ResultRecord) -> Result<(), E>,
     ) -> Result<u16, E> {
         self.request(Request::Results { from, limit })?;
-        records(limit, || self.next_event(), each)
+        records(from, limit, || self.next_event(), each)
     }
 
-    /// Sends an image and waits for the answer. Ctrl-C gives the image up before the error is returned.
+    /// Sends an image and waits for the answer, a result being held to what was sent and to what the box has said of itself.
+    /// Ctrl-C gives the image up before the error is returned. After an error [`Self::awaited`] says whether the box may have
+    /// judged all the same.
     pub fn send(&mut self, image: Image, mut progress: impl FnMut(Sending)) -> Result<Outcome, LinkError> {
-        match self.transfer(Request::Image(image), &mut progress)? {
-            HostEvent::Outcome(outcome) => Ok(outcome),
-            _ => Err(HostError::Protocol.into()),
+        let awaited = self.known()?.awaited(&image);
+        self.awaited = Some(awaited.clone());
+        let outcome = match self.transfer(Request::Image(image), &mut progress)? {
+            HostEvent::Outcome(outcome) => outcome,
+            _ => return Err(HostError::Protocol.into()),
+        };
+        if let Outcome::Result(record) = &outcome {
+            self.known()?.check(record, &awaited)?;
+        }
+        self.awaited = None;
+        Ok(outcome)
+    }
+
+    /// What was sent whole to the box and not answered: it is not known whether the box has judged it.
+    pub fn awaited(&self) -> Option<&Awaited> {
+        self.awaited.as_ref().filter(|_| self.session.sent_whole())
+    }
+
+    /// True if a model was sent whole to the box: without an answer it is not known whether it is installed.
+    pub fn sent_whole(&self) -> bool {
+        self.session.sent_whole()
+    }
+
+    /// Looks among the stored results for the answer to an image that was sent in an earlier session.
+    pub fn stored(&mut self, awaited: &Awaited) -> Result<Option<ResultRecord>, LinkError> {
+        let (mut from, mut found) = (awaited.first(), None);
+        loop {
+            let count = self.results(from, LISTED, |record| {
+                from = record.number.saturating_add(1);
+                found = found.take().or_else(|| awaited.is(&record).then_some(record));
+                Ok::<_, LinkError>(())
+            })?;
+            if found.is_some() || count < LISTED {
+                return Ok(found);
+            }
         }
     }
 
     /// Sends a model and waits for the answer. Ctrl-C gives it up before the error is returned; the box may have taken it by
-    /// then.
+    /// then. What the box confirms is held to what was sent.
     pub fn update(
         &mut self,
         file: ModelFile,
         mut progress: impl FnMut(Sending),
     ) -> Result<Result<Installed, ModelRefusal>, LinkError> {
+        let digest = file.digest;
+        // Another model, another operating point.
+        self.known = None;
         match self.transfer(Request::Update(file), &mut progress)? {
-            HostEvent::Installed(installed) => Ok(Ok(installed)),
+            HostEvent::Installed(installed) => {
+                check_installed(&installed, digest)?;
+                Ok(Ok(installed))
+            }
             HostEvent::ModelRefused(refusal) => Ok(Err(refusal)),
             _ => Err(HostError::Protocol.into()),
         }
@@ -278,9 +348,10 @@ impl Connection {
     }
 }
 
-/// Hands on the records of one answer and returns how many there were. More than were asked for are an error: the box does
-/// not keep to the protocol.
+/// Hands on the records of one answer and returns how many there were. More than were asked for are an error, and so is one
+/// that cannot be right: the box does not keep to the protocol.
 fn records<E: From<LinkError>>(
+    mut from: u64,
     limit: u16,
     mut next: impl FnMut() -> Result<HostEvent, LinkError>,
     mut each: impl FnMut(ResultRecord) -> Result<(), E>,
@@ -288,7 +359,11 @@ fn records<E: From<LinkError>>(
     let mut count = 0;
     loop {
         match next()? {
-            HostEvent::Record(record) if count < limit => each(record)?,
+            HostEvent::Record(record) if count < limit => {
+                check_record(&record, from).map_err(LinkError::from)?;
+                from = record.number.saturating_add(1);
+                each(record)?;
+            }
             HostEvent::RecordsEnd => return Ok(count),
             _ => return Err(LinkError::from(HostError::Protocol).into()),
         }
@@ -323,8 +398,8 @@ mod tests {
 
     #[test]
     fn more_records_than_were_asked_for_are_an_error() {
-        let record = ResultRecord {
-            number: 1,
+        let record = |number| ResultRecord {
+            number,
             boot: 1,
             unix_seconds: None,
             exam: ExamId::default(),
@@ -332,7 +407,7 @@ mod tests {
             model: Digest::default(),
             probability: 0.5,
             point: OperatingPoint::HALF,
-            verdict: Verdict::Refer,
+            verdict: Verdict::Pneumonia,
             prepared: false,
         };
         for limit in [0, 3, u16::MAX] {
@@ -342,11 +417,11 @@ mod tests {
                     0 => Ok(HostEvent::RecordsEnd),
                     _ => {
                         left -= 1;
-                        Ok(HostEvent::Record(record.clone()))
+                        Ok(HostEvent::Record(record(u64::from(u32::MAX - left))))
                     }
                 };
                 let mut seen = 0;
-                let read = records(limit, next, |_| {
+                let read = records(1, limit, next, |_| {
                     seen += 1;
                     Ok::<_, LinkError>(())
                 });

@@ -2,14 +2,17 @@
 
 use std::{io, path::PathBuf};
 
+use base::Shown;
 use shared::verdict::Fault;
 use wire::HostError;
+
+use super::AnswerError;
 
 /// Why the box cannot be asked, or has not answered as it should.
 #[derive(Debug, thiserror::Error)]
 pub enum LinkError {
     /// The configuration file cannot be read.
-    #[error("cannot read the configuration file {path}: {source}: make it readable or remove it", path = path.display())]
+    #[error("cannot read the configuration file {path}: {source}: make it readable or remove it", path = Shown(path.display()))]
     ConfigRead {
         /// The file.
         path: PathBuf,
@@ -17,33 +20,40 @@ pub enum LinkError {
         source: io::Error,
     },
     /// The configuration file is not understood.
-    #[error("the configuration file {path} is not understood: correct it (keys: port, baud)\n{message}", path = path.display())]
+    #[error("the configuration file {path} is not understood: correct it (keys: port, baud)\n{message}", path = Shown(path.display()))]
     Config {
         /// The file.
         path: PathBuf,
         /// What the parser says.
         message: String,
     },
-    /// There is no serial port to choose.
+    /// No serial port calls itself a box.
     #[error(
-        "no serial port found: connect the box, or name the port with --port (`pumua-box --simulate` prints the one of a simulated box)"
+        "no serial port calls itself Pumua: connect the box, or name its port with --port (`pumua-box --simulate` prints the \
+         one of a simulated box){}",
+        left_alone(others)
     )]
-    NoPort,
+    NoPort {
+        /// Ports that call themselves something else.
+        others: Vec<String>,
+    },
     /// There are some, but none is named, and no box answers.
     #[error(
         "no box answers: check that it is on and shows that it is ready, and the cable; or name its port with --port and its \
-         speed with --baud. Tried:\n  {}",
-        tried.join("\n  ")
+         speed with --baud{}. Tried:\n  {}",
+        left_alone(others), tried.join("\n  ")
     )]
     NoBox {
         /// The result for each port.
         tried: Vec<String>,
+        /// Ports that call themselves something else, and were not tried.
+        others: Vec<String>,
     },
     /// Several boxes answer, and nobody is there to choose.
     #[error("several boxes answer ({}): choose one with --port", .0.join(", "))]
     SeveralBoxes(Vec<String>),
     /// The port named does not exist.
-    #[error("there is no port {path}: check the cable and the name ({found})", path = path.display())]
+    #[error("there is no port {path}: check the cable and the name ({found})", path = Shown(path.display()))]
     Absent {
         /// The port.
         path: PathBuf,
@@ -54,26 +64,26 @@ pub enum LinkError {
     #[error(
         "no permission to open {path}: add yourself to the group that owns it (`sudo usermod -aG dialout $USER`, then log in \
          again), or, for a box on USB, install host/setup/udev/60-pumua.rules",
-        path = path.display()
+        path = Shown(path.display())
     )]
     Permission {
         /// The port.
         path: PathBuf,
     },
     /// Another program has it.
-    #[error("{path} is in use by another program: wait until that has finished, or end it", path = path.display())]
+    #[error("{path} is in use by another program: wait until that has finished, or end it", path = Shown(path.display()))]
     InUse {
         /// The port.
         path: PathBuf,
     },
     /// It is a file, a folder or another device.
-    #[error("{path} is not a serial port: name one with --port", path = path.display())]
+    #[error("{path} is not a serial port: name one with --port", path = Shown(path.display()))]
     NotSerial {
         /// What was named.
         path: PathBuf,
     },
     /// It cannot be opened for another reason.
-    #[error("cannot open {path} at {baud} baud: {reason}: check the port and the baud rate", path = path.display())]
+    #[error("cannot open {path} at {baud} baud: {reason}: check the port and the baud rate", path = Shown(path.display()))]
     Open {
         /// The port.
         path: PathBuf,
@@ -91,10 +101,23 @@ pub enum LinkError {
     /// The session could not be opened, or has ended.
     #[error(transparent)]
     Session(#[from] HostError),
+    /// The box has answered what cannot be right.
+    #[error(
+        "the box's answer cannot be right: {0}: do not use it; restart the box, and update host and box to the same release"
+    )]
+    Answer(#[from] AnswerError),
     /// The box reports a fault.
     #[error("the box reports: {0} (code {code})", code = .0.code())]
     Fault(Fault),
     /// Ctrl-C.
     #[error("stopped by Ctrl-C")]
     Interrupted,
+}
+
+/// The ports that were left alone, as the end of a sentence.
+fn left_alone(ports: &[String]) -> String {
+    if ports.is_empty() {
+        return String::new();
+    }
+    format!("; these call themselves something else, and are written to only with --any-port: {}", ports.join(", "))
 }

@@ -1,5 +1,6 @@
 //! The host's side of the serial line: which port, opening it, and asking the box.
 
+mod answer;
 mod connection;
 mod error;
 mod find;
@@ -8,6 +9,7 @@ mod settings;
 #[cfg(test)]
 mod tests;
 
+pub use answer::{AnswerError, Awaited};
 pub use connection::{Connection, Sending};
 pub use error::LinkError;
 pub use settings::PortOptions;

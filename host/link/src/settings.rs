@@ -5,14 +5,15 @@ use std::{
     path::{Path, PathBuf},
 };
 
+use base::Shown;
 use serde::Deserialize;
 use shared::appliance::line::{DEFAULT_BAUD, SLOWEST_BAUD};
+use wire::GIVE_UP_AFTER_MS;
 
 use super::{LinkError, connection::probe, find, port};
 
 /// Where the box is. Without these options: the environment, then the keys `port` and `baud` of the configuration file
-/// ($XDG_CONFIG_HOME/pumua/host.toml), then the port on which a box answers: those on USB are tried, or else those that are
-/// built in.
+/// ($XDG_CONFIG_HOME/pumua/host.toml), then the port on which a box answers: those that call themselves one on USB are tried.
 #[derive(Clone, Debug, Default, clap::Args)]
 pub struct PortOptions {
     /// Serial port of the box [default: `port` in ~/.config/pumua/host.toml, else the one on which a box
@@ -23,8 +24,12 @@ pub struct PortOptions {
     #[arg(long, value_name = "BAUD", help = baud_help(), env = "PUMUA_BAUD", hide_env_values = true,
           value_parser = clap::value_parser!(u32).range(i64::from(SLOWEST_BAUD)..=4_000_000))]
     pub baud: Option<u32>,
-    /// Seconds that the box may take for one step before it counts as unreachable
-    #[arg(long, value_name = "SECONDS", default_value_t = 60, value_parser = clap::value_parser!(u64).range(1..=3600))]
+    /// Look for the box on every serial port, and not only on those that call themselves Pumua: whatever is connected to them
+    /// is written to
+    #[arg(long)]
+    pub any_port: bool,
+    /// Seconds that the box may take for the next step forward before it counts as unreachable
+    #[arg(long, value_name = "SECONDS", default_value_t = GIVE_UP_AFTER_MS / 1000, value_parser = clap::value_parser!(u64).range(1..=3600))]
     pub timeout: u64,
 }
 
@@ -47,9 +52,9 @@ impl PortOptions {
     pub(super) fn resolve(&self) -> Result<(PathBuf, u32), LinkError> {
         let config = config_path().map(|path| Config::read(&path)).transpose()?.unwrap_or_default();
         self.resolve_with(config, |baud| {
-            let candidates = find::candidates(&port::found());
+            let candidates = find::candidates(&port::found(), self.any_port);
             let path = find::choose(candidates, |path| probe(path, baud), find::ask)?;
-            base::say!("using the box on {}", path.display());
+            base::say!("using the box on {}", Shown(path.display()));
             Ok(path)
         })
     }
@@ -97,12 +102,13 @@ mod tests {
     #[test]
     fn flag_wins_over_configuration_over_discovery() {
         let found = |_| Ok(PathBuf::from("/dev/found"));
-        let flags = PortOptions { port: Some("/dev/f".into()), baud: Some(1200), timeout: 1 };
+        let flags = PortOptions { port: Some("/dev/f".into()), baud: Some(1200), any_port: false, timeout: 1 };
         assert_eq!(flags.resolve_with(config(), found).unwrap(), ("/dev/f".into(), 1200));
         let none = PortOptions::default();
         assert_eq!(none.resolve_with(config(), found).unwrap(), ("/dev/c".into(), 9600));
         assert_eq!(none.resolve_with(Config::default(), found).unwrap(), ("/dev/found".into(), 115_200));
-        let error = none.resolve_with(Config::default(), |_| Err(LinkError::NoPort)).unwrap_err();
+        let error =
+            none.resolve_with(Config::default(), |_| Err(LinkError::NoPort { others: Vec::new() })).unwrap_err();
         assert!(error.to_string().contains("--port"));
     }
 

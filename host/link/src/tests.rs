@@ -22,12 +22,15 @@ use wire::{
     Answer, BoxEvent, BoxSession, HostError, Image, Info, Installed, MAX_FRAME, ModelFile, Outcome, Question, Reply,
 };
 
-use super::{Connection, LinkError, PortOptions, Sending, connection::probe, find};
+use super::{AnswerError, Connection, LinkError, PortOptions, Sending, connection::probe, find};
 
 const CONTRACT: InputContract = InputContract::stretched(64);
 
 /// The time as a box has it, in milliseconds.
 type Clock = Box<dyn Fn() -> u64 + Send>;
+
+/// What a box replies to an event.
+type Answers = Box<dyn FnMut(&BoxEvent) -> Vec<Reply> + Send>;
 
 /// A box whose verdicts depend on the image's first byte. `die_at`: it pulls the plug once so much has arrived.
 struct TestBox {
@@ -40,20 +43,30 @@ struct TestBox {
 impl TestBox {
     fn start(die_at: Option<u32>) -> Self {
         let start = Instant::now();
-        Self::start_by(Box::new(move || start.elapsed().as_millis() as u64), die_at)
+        Self::start_by(Box::new(move || start.elapsed().as_millis() as u64), honest(), die_at)
+    }
+
+    /// One that replies `lies` where it gives any, and the truth otherwise.
+    fn lying(mut lies: impl FnMut(&BoxEvent) -> Option<Vec<Reply>> + Send + 'static) -> Self {
+        let (start, mut truth) = (Instant::now(), honest());
+        let answers = Box::new(move |event: &BoxEvent| {
+            let true_ones = truth(event);
+            lies(event).unwrap_or(true_ones)
+        });
+        Self::start_by(Box::new(move || start.elapsed().as_millis() as u64), answers, None)
     }
 
     /// The same by another clock than the computer's.
-    fn start_by(clock: Clock, die_at: Option<u32>) -> Self {
+    fn start_by(clock: Clock, answers: Answers, die_at: Option<u32>) -> Self {
         let (box_end, path, keeper) = line();
         let stop = Arc::new(AtomicBool::new(false));
         let stopped = stop.clone();
-        let thread = thread::spawn(move || serve(box_end, &stopped, &clock, die_at));
+        let thread = thread::spawn(move || serve(box_end, &stopped, &clock, answers, die_at));
         Self { path, stop, thread: Some(thread), _keeper: keeper }
     }
 
     fn options(&self) -> PortOptions {
-        PortOptions { port: Some(self.path.clone()), baud: Some(115_200), timeout: 60 }
+        PortOptions { port: Some(self.path.clone()), baud: Some(115_200), any_port: false, timeout: 60 }
     }
 
     fn finish(mut self) -> Vec<BoxEvent> {
@@ -72,7 +85,13 @@ fn line() -> (TTYPort, PathBuf, File) {
     (box_end, path, keeper)
 }
 
-fn serve(mut port: TTYPort, stop: &AtomicBool, clock: &Clock, die_at: Option<u32>) -> Vec<BoxEvent> {
+fn serve(
+    mut port: TTYPort,
+    stop: &AtomicBool,
+    clock: &Clock,
+    mut answers: Answers,
+    die_at: Option<u32>,
+) -> Vec<BoxEvent> {
     let (mut session, mut events) = (BoxSession::new(CONTRACT), vec![]);
     let (mut frame, mut bytes) = ([0; MAX_FRAME], [0; 4096]);
     port.set_timeout(Duration::from_millis(5)).unwrap();
@@ -84,22 +103,12 @@ fn serve(mut port: TTYPort, stop: &AtomicBool, clock: &Clock, die_at: Option<u32
             Err(_) => thread::sleep(Duration::from_millis(1)),
         }
         while let Some(event) = session.event(now) {
-            match &event {
-                BoxEvent::Receiving { done, .. } if die_at.is_some_and(|at| *done >= at) => return events,
-                BoxEvent::Image(image) => session.reply(Reply::Outcome(judge(image))),
-                BoxEvent::Update(file) => session.reply(Reply::Installed(install(file))),
-                BoxEvent::Asked(Question::Info) => session.reply(Reply::Answer(Answer::Info(info()))),
-                BoxEvent::Asked(Question::SetClock { unix_seconds: 0 }) => {
-                    session.reply(Reply::Failed(Fault::Internal));
-                }
-                BoxEvent::Asked(Question::SetClock { .. }) => session.reply(Reply::Answer(Answer::ClockSet)),
-                // The first ten are kept no longer.
-                BoxEvent::Record { number } => {
-                    session.reply(Reply::Record((*number <= 30).then(|| record(*number.max(&11)))));
-                }
-                BoxEvent::Screenshot => session.reply(Reply::Screenshot(vec![7; 50_000])),
-                _ => {}
+            if let BoxEvent::Receiving { done, .. } = event
+                && die_at.is_some_and(|at| done >= at)
+            {
+                return events;
             }
+            answers(&event).into_iter().for_each(|reply| session.reply(reply));
             events.push(event);
         }
         while let length @ 1.. = session.poll_transmit(now, &mut frame) {
@@ -109,11 +118,36 @@ fn serve(mut port: TTYPort, stop: &AtomicBool, clock: &Clock, die_at: Option<u32
     events
 }
 
-fn judge(image: &Image) -> Outcome {
+fn honest() -> Answers {
+    let mut number = 30;
+    Box::new(move |event| {
+        let reply = match event {
+            BoxEvent::Image(image) => Reply::Outcome(judge(image, &mut number)),
+            BoxEvent::Update(file) => Reply::Installed(install(file)),
+            BoxEvent::Asked(Question::Info) => Reply::Answer(Answer::Info(info())),
+            BoxEvent::Asked(Question::SetClock { unix_seconds: 0 }) => Reply::Failed(Fault::Internal),
+            BoxEvent::Asked(Question::SetClock { .. }) => Reply::Answer(Answer::ClockSet),
+            // The first ten are kept no longer.
+            BoxEvent::Record { number } => Reply::Record((*number <= 30).then(|| record(*number.max(&11)))),
+            BoxEvent::Screenshot => Reply::Screenshot(screen()),
+            _ => return vec![],
+        };
+        vec![reply]
+    })
+}
+
+fn screen() -> Vec<u8> {
+    [&b"\x89PNG\r\n\x1a\n"[..], &[7; 50_000]].concat()
+}
+
+fn judge(image: &Image, number: &mut u64) -> Outcome {
     match image.bytes[0] {
         1 => Outcome::Refused(Refusal::Corrupt),
         2 => Outcome::Failed(Fault::Inference),
-        _ => Outcome::Result(ResultRecord { image: image.source(), ..record(31) }),
+        _ => {
+            *number += 1;
+            Outcome::Result(ResultRecord { image: image.source(), exam: image.begin.exam.clone(), ..record(*number) })
+        }
     }
 }
 
@@ -132,7 +166,7 @@ fn record(number: u64) -> ResultRecord {
         model: Digest::of(b"model"),
         probability: 0.5,
         point: OperatingPoint::HALF,
-        verdict: Verdict::Refer,
+        verdict: Verdict::Pneumonia,
         prepared: false,
     }
 }
@@ -166,7 +200,7 @@ fn every_request_is_answered() {
     connection.set_clock(1_700_000_000).unwrap();
     let error = connection.set_clock(0).unwrap_err();
     assert!(matches!(error, LinkError::Fault(_)), "{error}");
-    assert_eq!(connection.screenshot().unwrap(), vec![7; 50_000]);
+    assert_eq!(connection.screenshot().unwrap(), screen());
     let mut numbers = vec![];
     for (from, limit) in [(21, 100), (1, 3)] {
         let count = connection.results(from, limit, |record| -> Result<(), LinkError> {
@@ -223,7 +257,7 @@ fn models_are_taken_or_refused() {
 #[test]
 fn second_program_finds_the_port_in_use() {
     // Its clock stands still: a session that is not closed keeps it busy for ever.
-    let device = TestBox::start_by(Box::new(|| 0), None);
+    let device = TestBox::start_by(Box::new(|| 0), honest(), None);
     let first = Connection::open(&device.options()).unwrap();
     let Err(error) = Connection::open(&device.options()) else { panic!("opened twice") };
     assert!(matches!(error, LinkError::InUse { .. }), "{error}");
@@ -246,24 +280,24 @@ fn box_unplugged_in_the_middle_of_an_image_is_reported() {
 #[test]
 fn port_without_a_box_gives_no_answer() {
     let (_silent, path, _keeper) = line();
-    let options = PortOptions { port: Some(path), baud: None, timeout: 5 };
+    let options = PortOptions { port: Some(path), baud: None, any_port: false, timeout: 5 };
     let Err(error) = Connection::open(&options) else { panic!("nobody is there") };
     assert!(matches!(error, LinkError::Session(HostError::NoAnswer)), "{error}");
 }
 
 /// Ports of USB devices at these paths.
-fn on_usb(paths: &[&PathBuf]) -> Vec<find::Candidate> {
+fn on_usb(paths: &[&PathBuf]) -> find::Candidates {
     let usb = |path: &&PathBuf| SerialPortInfo {
         port_name: path.to_str().unwrap().to_owned(),
         port_type: SerialPortType::UsbPort(UsbPortInfo {
             vid: 1,
             pid: 1,
             serial_number: None,
-            manufacturer: None,
+            manufacturer: Some("Pumua".to_owned()),
             product: None,
         }),
     };
-    find::candidates(&paths.iter().map(usb).collect::<Vec<_>>())
+    find::candidates(&paths.iter().map(usb).collect::<Vec<_>>(), false)
 }
 
 /// Listens at the box's end of a line without answering, until `stop`: how many frames have come.
@@ -285,7 +319,7 @@ fn listen(port: &mut TTYPort, stop: &AtomicBool) -> usize {
 #[test]
 fn the_box_is_found_among_silent_ports_and_can_be_connected_at_once() {
     // Its clock stands still: a session that is not closed keeps it busy for ever.
-    let device = TestBox::start_by(Box::new(|| 0), None);
+    let device = TestBox::start_by(Box::new(|| 0), honest(), None);
     let ((mut end, silent, _keeper), nobody) = (line(), |_: &[find::Candidate]| None);
     let stop = AtomicBool::new(false);
     let hellos = thread::scope(|scope| {
@@ -303,7 +337,7 @@ fn the_box_is_found_among_silent_ports_and_can_be_connected_at_once() {
     device.finish();
     let error = find::choose(on_usb(&[&silent]), |path| probe(path, 115_200), nobody).unwrap_err();
     assert!(matches!(error, LinkError::NoBox { .. }), "{error}");
-    assert!(error.to_string().contains(&format!("{}: no answer", silent.display())), "{error}");
+    assert!(error.to_string().contains(&format!("{} (Pumua): no answer", silent.display())), "{error}");
 }
 
 #[test]
@@ -319,4 +353,132 @@ fn several_boxes_are_told_or_asked_about_and_one_that_is_in_use_is_not_among_the
     drop(connection);
     first.finish();
     second.finish();
+}
+
+/// What `pumua` learns of an image for which the box replies this record.
+fn told(lie: impl Fn(&mut ResultRecord) + Send + 'static) -> Result<Outcome, LinkError> {
+    let device = TestBox::lying(move |event| {
+        let BoxEvent::Image(image) = event else { return None };
+        let mut record = ResultRecord { image: image.source(), exam: image.begin.exam.clone(), ..record(31) };
+        lie(&mut record);
+        Some(vec![Reply::Outcome(Outcome::Result(record))])
+    });
+    let mut connection = Connection::open(&device.options()).unwrap();
+    let outcome = connection.send(image(0, 2_000), |_| ());
+    drop(connection);
+    device.finish();
+    outcome
+}
+
+/// A change that makes a record a lie, and what is found to be wrong with it.
+type RecordLie = (fn(&mut ResultRecord), AnswerError);
+
+#[test]
+fn a_result_is_held_to_what_was_sent_and_to_what_the_box_says_of_itself() {
+    assert!(matches!(told(|_| ()), Ok(Outcome::Result(_))));
+    let lies: [RecordLie; 12] = [
+        (|record| record.exam = ExamId::new("other").unwrap(), AnswerError::Exam),
+        (|record| record.image = Digest::of(b"other"), AnswerError::Image),
+        (|record| record.model = Digest::of(b"other"), AnswerError::Model),
+        (|record| record.prepared = true, AnswerError::Form),
+        (|record| record.boot = 2, AnswerError::Boot),
+        (|record| record.number = 30, AnswerError::Number { found: 30, least: 31 }),
+        (|record| record.verdict = Verdict::Normal, AnswerError::Verdict),
+        (|record| record.verdict = Verdict::Refer, AnswerError::Verdict),
+        (|record| record.probability = 1.5, AnswerError::Probability(1.5)),
+        (|record| record.probability = -0.1, AnswerError::Probability(-0.1)),
+        (
+            |record| {
+                (record.point, record.probability, record.verdict) =
+                    (OperatingPoint::unbanded(0.9), 0.95, Verdict::Pneumonia)
+            },
+            AnswerError::Point,
+        ),
+        (
+            |record| record.point = OperatingPoint { refer_to: 2.0, ..OperatingPoint::HALF },
+            AnswerError::Disordered(shared::verdict::OperatingPointError),
+        ),
+    ];
+    for (lie, expected) in lies {
+        match told(lie) {
+            Err(LinkError::Answer(error)) => assert_eq!(error, expected),
+            other => panic!("{expected}: {other:?}"),
+        }
+    }
+    let told = told(|record| (record.probability, record.verdict) = (f32::NAN, Verdict::Normal));
+    assert!(matches!(told, Err(LinkError::Answer(AnswerError::Probability(p))) if p.is_nan()));
+}
+
+#[test]
+fn other_answers_are_held_to_the_question() {
+    type Lie = fn(&BoxEvent) -> Option<Vec<Reply>>;
+    let ask = |lie: Lie, ask: fn(&mut Connection) -> Result<(), LinkError>| {
+        let device = TestBox::lying(lie);
+        let error = ask(&mut Connection::open(&device.options()).unwrap()).unwrap_err();
+        device.finish();
+        error
+    };
+    let list: fn(&mut Connection) -> Result<(), LinkError> =
+        |connection| connection.results(21, 100, |_| Ok::<_, LinkError>(())).map(drop);
+    let same =
+        ask(|event| matches!(event, BoxEvent::Record { .. }).then(|| vec![Reply::Record(Some(record(25)))]), list);
+    assert!(matches!(same, LinkError::Answer(AnswerError::Number { found: 25, least: 26 })), "{same}");
+    let early =
+        ask(|event| matches!(event, BoxEvent::Record { .. }).then(|| vec![Reply::Record(Some(record(7)))]), list);
+    assert!(matches!(early, LinkError::Answer(AnswerError::Number { found: 7, least: 21 })), "{early}");
+    let turned = |event: &BoxEvent| {
+        let record = ResultRecord { verdict: Verdict::Normal, ..record(30) };
+        matches!(event, BoxEvent::Record { .. }).then(|| vec![Reply::Record(Some(record))])
+    };
+    assert!(matches!(ask(turned, list), LinkError::Answer(AnswerError::Verdict)));
+
+    let picture = ask(
+        |event| matches!(event, BoxEvent::Screenshot).then(|| vec![Reply::Screenshot(vec![7; 100])]),
+        |connection| connection.screenshot().map(drop),
+    );
+    assert!(matches!(picture, LinkError::Answer(AnswerError::Screenshot)), "{picture}");
+    let installed = ask(
+        |event| {
+            let installed = Installed { model: "new".try_into().unwrap(), digest: Digest::of(b"other") };
+            matches!(event, BoxEvent::Update(_)).then(|| vec![Reply::Installed(Ok(installed))])
+        },
+        |connection| connection.update(ModelFile::new(vec![0; 10]).unwrap(), |_| ()).map(drop),
+    );
+    assert!(matches!(installed, LinkError::Answer(AnswerError::Model)), "{installed}");
+    let contract = ask(
+        |event| {
+            let info = Info { contract: InputContract { side: 9, ..CONTRACT }, ..info() };
+            matches!(event, BoxEvent::Asked(Question::Info)).then(|| vec![Reply::Answer(Answer::Info(info))])
+        },
+        |connection| connection.info().map(drop),
+    );
+    assert!(matches!(contract, LinkError::Answer(AnswerError::Contract(_))), "{contract}");
+    assert!(contract.to_string().contains("restart the box"), "{contract}");
+}
+
+#[test]
+fn a_box_that_only_repeats_its_progress_is_given_up_and_its_result_is_found_later() {
+    let sent = image(0, 2_000);
+    let (source, exam) = (sent.source(), sent.begin.exam.clone());
+    let device = TestBox::lying(move |event| match event {
+        BoxEvent::Image(_) => Some(vec![Reply::Progress(wire::Phase::Analysing); 3]),
+        // Stored, although nobody was told.
+        BoxEvent::Record { number } => {
+            let record = ResultRecord { image: source, exam: exam.clone(), ..record(31) };
+            Some(vec![Reply::Record((*number <= 31).then_some(record))])
+        }
+        _ => None,
+    });
+    let options = PortOptions { timeout: 1, ..device.options() };
+    let mut connection = Connection::open(&options).unwrap();
+    let start = Instant::now();
+    let error = connection.send(sent, |_| ()).unwrap_err();
+    assert!(matches!(error, LinkError::Session(HostError::Timeout)), "{error}");
+    assert!(start.elapsed() < Duration::from_secs(5), "{:?}", start.elapsed());
+    let awaited = connection.awaited().cloned().expect("all of it was sent");
+    drop(connection);
+    let mut connection = Connection::open(&options).unwrap();
+    assert_eq!(connection.stored(&awaited).unwrap().map(|record| record.number), Some(31));
+    drop(connection);
+    device.finish();
 }

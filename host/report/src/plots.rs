@@ -2,6 +2,7 @@
 
 use std::ops::Range;
 
+use base::ShownLines;
 use learn::training::EpochMetrics;
 use measure::{
     figures::{self, Figures},
@@ -77,7 +78,13 @@ pub(crate) fn svg(
 
 /// Text for XML and HTML.
 pub(crate) fn escape(text: &str) -> String {
-    text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;").replace('"', "&quot;").replace('\'', "&#39;")
+    ShownLines(text)
+        .to_string()
+        .replace('&', "&amp;")
+        .replace('<', "&lt;")
+        .replace('>', "&gt;")
+        .replace('"', "&quot;")
+        .replace('\'', "&#39;")
 }
 
 /// How words look; they lie at the middle of their side `from`.

@@ -5,7 +5,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use base::files::read_up_to;
+use base::{Shown, files::read_up_to};
 use engine::{DEFAULT_MODEL, Model, ModelError};
 
 /// A model that has been tried as the box will.
@@ -20,7 +20,7 @@ pub struct ModelForBox {
 #[derive(Debug, thiserror::Error)]
 pub enum ModelForBoxError {
     /// The file cannot be read.
-    #[error("cannot read the model {path}: {source}: name a file that you may read", path = path.display())]
+    #[error("cannot read the model {path}: {source}: name a file that you may read", path = Shown(path.display()))]
     Read {
         /// The file.
         path: PathBuf,
@@ -28,7 +28,7 @@ pub enum ModelForBoxError {
         source: io::Error,
     },
     /// The file has more bytes than the box takes.
-    #[error("the model {path} is larger than {mebibytes} MiB: use a smaller network", path = path.display())]
+    #[error("the model {path} is larger than {mebibytes} MiB: use a smaller network", path = Shown(path.display()))]
     TooLarge {
         /// The file.
         path: PathBuf,
@@ -36,7 +36,7 @@ pub enum ModelForBoxError {
         mebibytes: u64,
     },
     /// The box could not judge by it.
-    #[error("the model {path} cannot be used: {source}", path = path.display())]
+    #[error("the model {path} cannot be used: {source}", path = Shown(path.display()))]
     Unusable {
         /// The file.
         path: PathBuf,
@@ -47,7 +47,7 @@ pub enum ModelForBoxError {
     #[error(
         "the model {path} is not taken: name a model trained on radiographs, or add --allow-synthetic to try things with \
          this one",
-        path = path.display()
+        path = Shown(path.display())
     )]
     Synthetic {
         /// The file.

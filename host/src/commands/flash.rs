@@ -8,7 +8,7 @@ use std::{
 };
 
 use anyhow::anyhow;
-use base::interrupt;
+use base::{Shown, interrupt};
 use clap::ValueEnum;
 use indicatif::{DecimalBytes, ProgressBar, ProgressStyle};
 use serde_json::{Value, json};
@@ -16,7 +16,10 @@ use setup::flash::{Access, Danger, Disk, Part, Stage, System, Target, flash};
 use shared::verdict::Digest;
 
 use super::started_as;
-use crate::exit::{Exit, Failure, WithExit};
+use crate::{
+    exit::{Exit, Failure, WithExit},
+    output,
+};
 
 /// Options of `pumua flash`.
 #[derive(Debug, clap::Args)]
@@ -112,7 +115,7 @@ fn list(json: bool) -> Result<Exit, Failure> {
     let mut out = io::stdout().lock();
     for disk in &disks {
         if json {
-            writeln!(out, "{}", to_json(disk))?;
+            writeln!(out, "{}", output::json(&to_json(disk)))?;
         } else {
             write!(out, "{}", to_text(disk))?;
         }
@@ -148,12 +151,12 @@ fn confirm(device: &Path, target: &Target, answers: &mut dyn BufRead, out: &mut 
 fn to_text(disk: &Disk) -> String {
     let line = |part: &Part, rest: &str| {
         let used = match part.mounts.first() {
-            Some(place) => format!("  mounted at {place}"),
+            Some(place) => format!("  mounted at {}", Shown(place)),
             None => String::new(),
         };
         format!("/dev/{}  {}{rest}{used}\n", part.name, DecimalBytes(part.bytes))
     };
-    let model = if disk.model.is_empty() { String::new() } else { format!("  {}", disk.model) };
+    let model = if disk.model.is_empty() { String::new() } else { format!("  {}", Shown(&disk.model)) };
     let kind = if disk.removable { "" } else { "  not removable" };
     let locked = if disk.read_only { "  write-protected" } else { "" };
     let partitions = disk.partitions.iter().map(|part| format!("  {}", line(part, "")));

@@ -2,11 +2,15 @@
 
 use std::io::{self, Write};
 
+use base::Shown;
 use link::{Connection, PortOptions};
 use serde_json::json;
 use wire::Info;
 
-use crate::exit::{Exit, Failure};
+use crate::{
+    exit::{Exit, Failure},
+    output,
+};
 
 /// Options of `pumua info`.
 #[derive(Debug, clap::Args)]
@@ -33,10 +37,10 @@ fn to_text(info: &Info) -> String {
     let training =
         if info.synthetic { "synthetic radiographs: its answers mean nothing medically" } else { "radiographs" };
     [
-        format!("software      {}", info.software),
-        format!("model         {} ({})", info.model, if info.int8 { "int8" } else { "float" }),
+        format!("software      {}", Shown(&info.software)),
+        format!("model         {} ({})", Shown(&info.model), if info.int8 { "int8" } else { "float" }),
         format!("model digest  {}", info.model_digest),
-        format!("computed as   {}", info.execution),
+        format!("computed as   {}", Shown(&info.execution)),
         format!("trained on    {training}"),
         format!("input         {0} x {0} pixels, {1:?}", contract.side, contract.fit).to_lowercase(),
         format!("threshold     {:.3}, refer from {:.3} to {:.3}", point.threshold, point.refer_from, point.refer_to),
@@ -48,13 +52,12 @@ fn to_text(info: &Info) -> String {
 }
 
 fn to_json(info: &Info) -> String {
-    json!({
+    output::json(&json!({
         "software": info.software.as_str(), "model": info.model.as_str(),
         "model_digest": info.model_digest.to_string(), "synthetic": info.synthetic, "int8": info.int8,
         "execution": info.execution.as_str(),
         "contract": info.contract, "operating_point": info.point, "boot": info.boot, "records": info.records,
-    })
-    .to_string()
+    }))
 }
 
 #[cfg(test)]
@@ -87,6 +90,16 @@ mod tests {
                 && text.contains("64 x 64 pixels, letterbox")
                 && text.contains("fused int8, neon")
         );
+        let evil = Info {
+            software: "1\u{1b}[2J".try_into().unwrap(),
+            model: "x\nthreshold     0.999".try_into().unwrap(),
+            execution: "\u{202e}=1+1\r".try_into().unwrap(),
+            ..info.clone()
+        };
+        let shown = to_text(&evil);
+        assert_eq!(shown.lines().count(), text.lines().count(), "{shown}");
+        assert!(!shown.replace('\n', "").contains(base::shown::is_hidden), "{shown}");
+        assert!(!to_json(&evil).contains(base::shown::is_hidden));
         let value: serde_json::Value = serde_json::from_str(&to_json(&info)).unwrap();
         assert_eq!((&value["synthetic"], &value["contract"]["fit"]), (&json!(true), &json!("letterbox")));
     }

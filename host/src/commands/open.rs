@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use base::Shown;
 use engine::{DEFAULT_MODEL, Model};
 use report::SYNTHETIC_MODEL;
 
@@ -13,7 +14,7 @@ pub(super) fn open_model(path: Option<&Path>) -> Result<Model, Failure> {
         Some(path) => Model::open(path).map_err(|error| Failure::of_model(error, path))?,
         None => Model::from_bytes(DEFAULT_MODEL)?,
     };
-    base::say!("model {} ({:.12}); a research aid, not a medical device", model.card().name, model.digest());
+    base::say!("model {} ({:.12}); a research aid, not a medical device", Shown(&model.card().name), model.digest());
     if model.card().provenance.synthetic {
         base::say!("{SYNTHETIC_MODEL}");
     }

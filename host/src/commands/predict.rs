@@ -9,6 +9,7 @@ use std::{
 
 use anyhow::{Context, anyhow};
 use base::{
+    Shown, cell,
     files::{ReadError, read_radiograph, write_atomically},
     progress,
 };
@@ -21,7 +22,10 @@ use shared::verdict::{Profile, Refusal, Verdict};
 use walkdir::WalkDir;
 
 use super::open::open_model;
-use crate::exit::{Exit, Failure, WithExit};
+use crate::{
+    exit::{Exit, Failure, WithExit},
+    output,
+};
 
 /// Files that are judged at once: enough for all processors, few enough that the answers flow.
 const BATCH: usize = 64;
@@ -39,7 +43,8 @@ pub struct Options {
     /// the model's own]
     #[arg(long, value_name = "PROFILE")]
     profile: Option<Profile>,
-    /// Print path,probability,verdict,code with a header (the default)
+    /// Print path,probability,verdict,code with a header (the default). A path that a spreadsheet would take for a formula or a
+    /// number has an apostrophe before it
     #[arg(long, conflicts_with = "json")]
     csv: bool,
     /// Print one JSON object for each file
@@ -76,7 +81,8 @@ pub fn run(options: Options) -> Result<Exit, Failure> {
     }
     let mut inputs = match &options.inputs {
         Some(path) => {
-            let file = File::create(path).with_context(|| format!("cannot write the inputs to {}", path.display()))?;
+            let file =
+                File::create(path).with_context(|| format!("cannot write the inputs to {}", Shown(path.display())))?;
             Some(BufWriter::new(file))
         }
         None => None,
@@ -102,23 +108,26 @@ pub fn run(options: Options) -> Result<Exit, Failure> {
                         }
                         if let (Some(path), Some(png)) = (&options.evidence_map, evidence_map) {
                             write_atomically(path, png).with_context(|| {
-                                format!("cannot write {}: name a file in a folder that can be written", path.display())
+                                format!(
+                                    "cannot write {}: name a file in a folder that can be written",
+                                    Shown(path.display())
+                                )
                             })?;
                         }
                     }
                     FileOutcome::Refused(refusal) => {
-                        base::say!("{}: {refusal}", path.display());
+                        base::say!("{}: {refusal}", Shown(path.display()));
                         if exit == Exit::Done {
                             exit = Exit::Refused;
                         }
                     }
                     FileOutcome::Unreadable(error) => {
-                        base::say!("{}: {error}: name a radiograph file that you may read", path.display());
+                        base::say!("{}: {error}: name a radiograph file that you may read", Shown(path.display()));
                         exit = Exit::Failed;
                     }
                 }
                 if options.json {
-                    writeln!(out, "{}", to_json(path, &answer, model.card().provenance.synthetic))?;
+                    writeln!(out, "{}", output::json(&to_json(path, &answer, model.card().provenance.synthetic)))?;
                 } else {
                     write_csv(&mut out, path, &answer)?;
                 }
@@ -148,13 +157,13 @@ fn walk(paths: &[PathBuf]) -> Result<Vec<PathBuf>, Failure> {
             |entry: &walkdir::DirEntry| entry.depth() == 0 || !entry.file_name().as_encoded_bytes().starts_with(b".");
         let before = files.len();
         for entry in WalkDir::new(path).sort_by_file_name().into_iter().filter_entry(visible) {
-            let entry = entry.with_context(|| format!("cannot read the folder {}", path.display()))?;
+            let entry = entry.with_context(|| format!("cannot read the folder {}", Shown(path.display())))?;
             if !entry.file_type().is_dir() {
                 files.push(entry.into_path());
             }
         }
         if files.len() == before {
-            return Err(anyhow!("the folder {} is empty: name one with radiographs", path.display()).into());
+            return Err(anyhow!("the folder {} is empty: name one with radiographs", Shown(path.display())).into());
         }
     }
     Ok(files)
@@ -200,7 +209,7 @@ fn write_csv(out: &mut impl Write, path: &Path, answer: &FileOutcome) -> io::Res
         FileOutcome::Unreadable(_) => (String::new(), "unreadable", String::new()),
     };
     let mut row = csv::Writer::from_writer(out);
-    row.write_record([&*path.to_string_lossy(), &probability, verdict, &code])?;
+    row.write_record([&*cell::text(&path.to_string_lossy()), &probability, verdict, &code])?;
     row.flush()
 }
 

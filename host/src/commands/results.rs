@@ -2,12 +2,15 @@
 
 use std::io::{self, Write};
 
-use base::calendar::utc;
+use base::{calendar::utc, cell};
 use link::{Connection, LinkError, PortOptions};
 use serde_json::json;
 use shared::verdict::ResultRecord;
 
-use crate::exit::{Exit, Failure};
+use crate::{
+    exit::{Exit, Failure},
+    output,
+};
 
 /// Options of `pumua results`.
 #[derive(Debug, clap::Args)]
@@ -23,7 +26,8 @@ pub struct Options {
     /// Print one JSON object for each record
     #[arg(long, conflicts_with = "csv")]
     json: bool,
-    /// Print comma-separated values with a header
+    /// Print comma-separated values with a header. An exam that a spreadsheet would take for a number, a date or a formula has
+    /// an apostrophe before it
     #[arg(long)]
     csv: bool,
 }
@@ -44,10 +48,10 @@ pub fn run(options: Options) -> Result<Exit, Failure> {
         let limit = u16::try_from(remaining).unwrap_or(u16::MAX);
         let first = from;
         let count = connection.results(first, limit, |record| {
-            // The box passes over what it keeps no longer.
-            from = record.number.max(from).saturating_add(1);
+            // The box passes over what it keeps no longer; the numbers rise.
+            from = record.number.saturating_add(1);
             if json {
-                writeln!(out, "{}", to_json(&record)).map_err(Stop::Output)
+                writeln!(out, "{}", output::json(&to_json(&record))).map_err(Stop::Output)
             } else if csv {
                 write_csv(&mut out, fields(&record)).map_err(Stop::Output)
             } else {
@@ -95,7 +99,7 @@ fn fields(record: &ResultRecord) -> [String; 10] {
         record.number.to_string(),
         record.unix_seconds.map(utc).unwrap_or_default(),
         record.boot.to_string(),
-        record.exam.as_str().to_owned(),
+        cell::text(record.exam.as_str()).into_owned(),
         record.verdict.to_string(),
         record.verdict.code().to_string(),
         record.probability.to_string(),
@@ -154,6 +158,14 @@ mod tests {
         write_csv(&mut csv, fields(&record)).unwrap();
         let csv = String::from_utf8(csv).unwrap();
         assert_eq!(csv.lines().count(), 2);
+        for (exam, cell) in
+            [("0041", ",'0041,"), ("1E5", ",'1E5,"), ("3-4", ",'3-4,"), ("-1", ",'-1,"), ("a-1", ",a-1,")]
+        {
+            let mut csv = Vec::new();
+            write_csv(&mut csv, fields(&ResultRecord { exam: ExamId::new(exam).unwrap(), ..record.clone() })).unwrap();
+            let csv = String::from_utf8(csv).unwrap();
+            assert!(csv.contains(cell) && csv.contains(",0.25,"), "{csv}");
+        }
         assert!(csv.contains("\n12,2023-11-14T22:13:20Z,3,ward-3,normal,100,0.25,ba7816bf"), "{csv}");
     }
 }

@@ -6,8 +6,8 @@ use std::{
 };
 
 use anyhow::{Context, anyhow};
-use base::files::write_atomically;
-use link::{Connection, PortOptions};
+use base::{Shown, files::write_atomically};
+use link::{AnswerError, Connection, LinkError, PortOptions};
 
 use crate::exit::{Exit, Failure, WithExit};
 
@@ -30,12 +30,15 @@ pub fn run(options: Options) -> Result<Exit, Failure> {
     }
     let mut connection = Connection::open(&port).map_err(Failure::of_link)?;
     let png = connection.screenshot().map_err(Failure::of_link)?;
+    // Whoever opens the file should find a picture, and as many pixels as it says.
+    decode::decode(&png).map_err(|_| Failure::of_link(LinkError::Answer(AnswerError::Screenshot)))?;
     if to_stdout {
         let mut out = io::stdout().lock();
         out.write_all(&png).and_then(|()| out.flush())?;
     } else {
-        write_atomically(&file, &png)
-            .with_context(|| format!("cannot write {}: name a file in a folder that can be written", file.display()))?;
+        write_atomically(&file, &png).with_context(|| {
+            format!("cannot write {}: name a file in a folder that can be written", Shown(file.display()))
+        })?;
     }
     Ok(Exit::Done)
 }

@@ -7,10 +7,13 @@ use std::{
     time::{Duration, Instant, SystemTime, UNIX_EPOCH},
 };
 
-use base::files::{ReadError, read_radiograph};
+use base::{
+    Shown,
+    files::{ReadError, read_radiograph},
+};
 use engine::judge::Prepared;
 use indicatif::{HumanBytes, ProgressBar, ProgressStyle};
-use link::{Connection, LinkError, PortOptions, Sending};
+use link::{Awaited, Connection, LinkError, PortOptions, Sending};
 use report::SYNTHETIC_MODEL;
 use serde_json::{Value, json};
 use shared::{
@@ -19,7 +22,16 @@ use shared::{
 };
 use wire::{HostError, Image, Info, Outcome, Phase};
 
-use crate::exit::{Exit, Failure, WithExit};
+use super::started_as;
+use crate::{
+    exit::{Exit, Failure, WithExit},
+    output,
+};
+
+/// How long the result of an image is looked for whose answer has not come.
+const ASK_FOR: Duration = Duration::from_secs(10);
+/// Time between two looks.
+const ASK_EVERY: Duration = Duration::from_secs(1);
 
 /// Options of `pumua send`.
 #[derive(Debug, clap::Args)]
@@ -64,14 +76,21 @@ pub fn run(options: Options) -> Result<Exit, Failure> {
             Err(ReadError::Refused(refusal)) => Ok(SendOutcome::Refused(refusal)),
             Err(ReadError::Io(error)) => Ok(SendOutcome::Unreadable(error)),
         };
-        let answer = answer.map_err(|error| {
-            tally.report(&connection);
-            let Failure { exit, error } = Failure::of_link(error);
-            Failure { exit, error: error.context(format!("{}: not judged", path.display())) }
-        })?;
+        let answer = match answer {
+            Ok(answer) => answer,
+            Err(error) => {
+                tally.report(&connection);
+                let awaited = connection.awaited().cloned();
+                // Before another one is opened, which is done only if the box may have judged.
+                drop(connection);
+                let answer;
+                (connection, answer) = without_answer(&port, path, error, awaited.as_ref())?;
+                answer
+            }
+        };
         tally.count(&answer);
         let line = if json {
-            to_json(path, &answer, start.elapsed(), info.synthetic).to_string()
+            output::json(&to_json(path, &answer, start.elapsed(), info.synthetic))
         } else {
             to_text(path, &answer)
         };
@@ -87,11 +106,61 @@ fn greet(connection: &mut Connection) -> Result<Info, LinkError> {
     let since_1970 = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     connection.set_clock(since_1970.as_secs())?;
     let info = connection.info()?;
-    base::say!("model {}; a research aid, not a medical device", info.model);
+    base::say!("model {}; a research aid, not a medical device", Shown(&info.model));
     if info.synthetic {
         base::say!("{SYNTHETIC_MODEL}");
     }
     Ok(info)
+}
+
+/// What is to be said of an image whose answer has not come: the stored result, with the session in which it was found, if the
+/// box has judged the image all the same.
+fn without_answer(
+    port: &PortOptions,
+    path: &Path,
+    error: LinkError,
+    awaited: Option<&Awaited>,
+) -> Result<(Connection, SendOutcome), Failure> {
+    let path = Shown(path.display());
+    let Some(awaited) = awaited else {
+        let Failure { exit, error } = Failure::of_link(error);
+        return Err(Failure { exit, error: error.context(format!("{path}: not judged")) });
+    };
+    if let LinkError::Session(HostError::Timeout | HostError::Silent | HostError::Closed)
+    | LinkError::Unplugged { .. } = error
+    {
+        base::say!("{path}: {error}");
+        base::say!("{path}: it is not known whether the box has judged it: looking among its results");
+        // That it cannot be asked changes nothing: the first error is the one to be told.
+        if let Ok(Some((connection, record))) = find_stored(port, awaited) {
+            base::say!("{path}: the box has judged it: this is the result that it has stored");
+            let stored = SentResult { record, bytes: 0 };
+            return Ok((connection, SendOutcome::Judged(Box::new(stored))));
+        }
+    }
+    let advice = format!(
+        "{path}: not confirmed, it is not known whether the box has judged it: look at its screen, or ask with `{} results \
+         --from {}`, before it is sent again",
+        started_as(),
+        awaited.first()
+    );
+    Err(Failure::unconfirmed(error, advice))
+}
+
+/// The stored result of an image, looked for in a session of its own until the box has had time to store it.
+fn find_stored(port: &PortOptions, awaited: &Awaited) -> Result<Option<(Connection, ResultRecord)>, LinkError> {
+    let mut connection = Connection::open(port)?;
+    let until = Instant::now() + ASK_FOR;
+    loop {
+        if let Some(record) = connection.stored(awaited)? {
+            return Ok(Some((connection, record)));
+        }
+        let next = Instant::now() + ASK_EVERY;
+        if next > until {
+            return Ok(None);
+        }
+        connection.wait_while(|| Instant::now() < next)?;
+    }
 }
 
 /// How a file has been answered.
@@ -105,7 +174,7 @@ enum SendOutcome {
 
 struct SentResult {
     record: ResultRecord,
-    /// Bytes on the line.
+    /// Bytes on the line, whose answer came; 0 if it was looked up.
     bytes: u32,
 }
 
@@ -137,8 +206,8 @@ fn transfer(
     image: Image,
     tally: &mut Tally,
 ) -> Result<SendOutcome, LinkError> {
-    let (bytes, source) = (image.begin.length, image.source());
-    let name = path.file_name().unwrap_or(path.as_os_str()).to_string_lossy().into_owned();
+    let bytes = image.begin.length;
+    let name = Shown(path.file_name().unwrap_or(path.as_os_str()).display()).to_string();
     // Draws on a terminal only.
     let bar = ProgressBar::new(u64::from(bytes)).with_style(style()).with_message(name);
     let start = Instant::now();
@@ -160,7 +229,6 @@ fn transfer(
         tally.transferred(bytes, took);
     }
     match outcome {
-        Outcome::Result(record) if record.image != source => Err(HostError::Protocol.into()),
         Outcome::Result(record) => Ok(SendOutcome::Judged(Box::new(SentResult { record, bytes }))),
         Outcome::Refused(refusal) => Ok(SendOutcome::Refused(refusal)),
         Outcome::Failed(fault) => Ok(SendOutcome::Failed(fault)),
@@ -224,7 +292,7 @@ impl Tally {
 }
 
 fn to_text(path: &Path, answer: &SendOutcome) -> String {
-    let path = path.display();
+    let path = Shown(path.display());
     let refused = |refusal: &Refusal| format!("{path}: REFUSED  {refusal} (code {})", refusal.code());
     match answer {
         SendOutcome::Judged(judged) => {

@@ -6,19 +6,23 @@ use std::{
     time::{Duration, Instant},
 };
 
+use base::Shown;
 use engine::Model;
 use indicatif::ProgressBar;
-use link::{Connection, LinkError, PortOptions, Sending};
+use link::{AnswerError, Connection, LinkError, PortOptions, Sending};
 use serde_json::{Value, json};
 use setup::model_for_box::ModelForBox;
 use shared::{
     limits::MAX_UPDATE_BYTES,
     verdict::{Digest, ModelRefusal},
 };
-use wire::{HostError, Info, ModelFile, Phase};
+use wire::{Info, ModelFile, Phase};
 
 use super::{model_for_box, send::style, started_as};
-use crate::exit::{Exit, Failure, WithExit};
+use crate::{
+    exit::{Exit, Failure, WithExit},
+    output,
+};
 
 /// Options of `pumua update`.
 #[derive(Debug, clap::Args)]
@@ -44,22 +48,29 @@ pub fn run(options: Options) -> Result<Exit, Failure> {
     let file = ModelFile::new(bytes).exit(Exit::Refused)?;
     let mut connection = Connection::open(&port).map_err(Failure::of_link)?;
     let info = connection.info().map_err(Failure::of_link)?;
-    base::say!("the box has the model {} ({:.12})", info.model, info.model_digest);
-    base::say!("the new model is {} ({:.12}); a research aid, not a medical device", model.card().name, file.digest);
+    base::say!("the box has the model {} ({:.12})", Shown(&info.model), info.model_digest);
+    base::say!(
+        "the new model is {} ({:.12}); a research aid, not a medical device",
+        Shown(&model.card().name),
+        file.digest
+    );
     let start = Instant::now();
     let (new, bytes) = (file.digest, file.bytes.len());
     let answer = if new == info.model_digest {
         UpdateOutcome::Same
     } else {
-        transfer(&mut connection, &path, file).map_err(|error| {
-            let Failure { exit, error } = Failure::of_link(error);
-            let command = started_as();
-            let advice = format!("ask with `{command} info` which model the box has, then send it again if need be");
-            Failure { exit, error: error.context(format!("the update is not confirmed: {advice}")) }
+        transfer(&mut connection, &path, file, &model.card().name).map_err(|error| {
+            if !connection.sent_whole() {
+                let Failure { exit, error } = Failure::of_link(error);
+                return Failure { exit, error: error.context("the box keeps the model that it has") };
+            }
+            let advice =
+                format!("ask with `{} info` which model the box has, then send it again if need be", started_as());
+            Failure::unconfirmed(error, format!("the update is not confirmed: {advice}"))
         })?
     };
     let text = if json {
-        to_json(&answer, &info, &model, new, bytes, start.elapsed()).to_string()
+        output::json(&to_json(&answer, &info, &model, new, bytes, start.elapsed()))
     } else {
         to_text(&answer, &info, &model, new)
     };
@@ -86,9 +97,13 @@ impl UpdateOutcome {
     }
 }
 
-fn transfer(connection: &mut Connection, path: &Path, file: ModelFile) -> Result<UpdateOutcome, LinkError> {
-    let digest = file.digest;
-    let name = path.file_name().unwrap_or(path.as_os_str()).to_string_lossy().into_owned();
+fn transfer(
+    connection: &mut Connection,
+    path: &Path,
+    file: ModelFile,
+    model: &str,
+) -> Result<UpdateOutcome, LinkError> {
+    let name = Shown(path.file_name().unwrap_or(path.as_os_str()).display()).to_string();
     // Draws on a terminal only.
     let bar = ProgressBar::new(file.bytes.len() as u64).with_style(style()).with_message(name);
     let answer = connection.update(file, |sending| match sending {
@@ -98,14 +113,16 @@ fn transfer(connection: &mut Connection, path: &Path, file: ModelFile) -> Result
     });
     bar.finish_and_clear();
     match answer? {
-        Ok(installed) if installed.digest != digest => Err(HostError::Protocol.into()),
+        // The connection has looked at the digest.
+        Ok(installed) if installed.model != model => Err(AnswerError::Model.into()),
         Ok(_) => Ok(UpdateOutcome::Updated),
         Err(refusal) => Ok(UpdateOutcome::Rejected(refusal)),
     }
 }
 
 fn to_text(answer: &UpdateOutcome, info: &Info, model: &Model, new: Digest) -> String {
-    let (from, to) = (format!("{} ({})", info.model, info.model_digest), format!("{} ({new})", model.card().name));
+    let (from, to) =
+        (format!("{} ({})", Shown(&info.model), info.model_digest), format!("{} ({new})", Shown(&model.card().name)));
     match answer {
         UpdateOutcome::Same => format!("unchanged: the box already has {to}"),
         UpdateOutcome::Updated => format!("updated: {from} -> {to}"),

@@ -7,6 +7,7 @@ use shared::{
     contract::{ContractError, InputContract},
     evidence::{Outlines, OutlinesError},
     guard::{Guard, GuardError},
+    shown::Shown,
     verdict::{OperatingPoint, OperatingPointError, OperatingPoints},
 };
 
@@ -22,7 +23,7 @@ const LABELS: [&str; 2] = ["normal", "pneumonia"];
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(from = "Stored", into = "Stored")]
 pub struct ModelCard {
-    /// Name of the model, at most 64 bytes, as the box shows it.
+    /// Name of the model, 1 to 64 printable characters of ASCII, as the box shows it.
     pub name: String,
     /// All that its answers depend on.
     pub behaviour: Behaviour,
@@ -181,7 +182,7 @@ pub enum CardError {
     #[error("the ONNX file has no `{CARD_KEY}` metadata: use a model made by `pumua train` or `pumua quantize`")]
     Missing,
     /// the metadata is not a card
-    #[error("the `{CARD_KEY}` metadata cannot be read ({0}): use a model made by this version of `pumua train`")]
+    #[error("the `{CARD_KEY}` metadata cannot be read ({}): use a model made by this version of `pumua train`", Shown(.0))]
     Json(#[from] serde_json::Error),
     /// the contract cannot be kept
     #[error(transparent)]
@@ -198,7 +199,7 @@ pub enum CardError {
     /// the outputs stand for something else
     #[error(
         "the model's labels are {} and {}, not normal and pneumonia in this order: use a model made by `pumua train`",
-        .0[0], .0[1]
+        Shown(&.0[0]), Shown(&.0[1])
     )]
     Labels([String; 2]),
     /// no operating points to choose from
@@ -214,8 +215,8 @@ pub enum CardError {
         /// By the network.
         network: usize,
     },
-    /// the name is too long for the wire
-    #[error("the model's name is longer than 64 bytes: train it under a shorter name")]
+    /// the name does not fit the wire, or could be taken for something else on a screen
+    #[error("the model's name is not 1 to 64 printable characters of ASCII: train it under another name")]
     Name,
 }
 
@@ -272,7 +273,8 @@ impl ModelCard {
     pub fn from_json(json: &str) -> Result<Self, CardError> {
         let card: Self = serde_json::from_str(json)?;
         card.behaviour.check()?;
-        if card.name.len() > 64 {
+        let printable = card.name.bytes().all(|byte| matches!(byte, b' '..=b'~'));
+        if !(1..=64).contains(&card.name.len()) || !printable {
             return Err(CardError::Name);
         }
         Ok(card)
@@ -321,6 +323,21 @@ mod tests {
         let shipped = &file.metadata_props.iter().find(|entry| entry.key == CARD_KEY).unwrap().value;
         assert_eq!(card(shipped).population(), Some(Population { ages: [1, 5], hospitals: 1 }));
         assert_eq!(card(BEFORE).population(), None);
+    }
+
+    #[test]
+    fn names_are_short_and_printable() {
+        let named = |name: &str| {
+            let key = format!("\"name\":{}", serde_json::json!(name));
+            ModelCard::from_json(&BEFORE.replacen("\"name\":\"tiny\"", &key, 1))
+        };
+        assert!(named("screener-160px seed 1, int8").is_ok() && named(&"x".repeat(64)).is_ok());
+        for name in ["", &"x".repeat(65), "a\u{1b}[2J", "a\nthreshold", "a\rb", "a\u{202e}b", "é"] {
+            assert!(matches!(named(name), Err(CardError::Name)), "{name:?}");
+        }
+        let labels = BEFORE.replace("\"normal\"", r#""\u001b[2J""#);
+        let error = ModelCard::from_json(&labels).unwrap_err().to_string();
+        assert!(error.contains(r"\u{1b}[2J"), "{error}");
     }
 
     #[test]

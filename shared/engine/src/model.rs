@@ -13,6 +13,7 @@ use kernels::{Kernels, KernelsError};
 use prost::Message;
 use shared::{
     contract::InputContract,
+    shown::Shown,
     verdict::{self, Digest, ModelRefusal},
 };
 use tract_onnx::tract_hir::internal::*;
@@ -40,7 +41,7 @@ const MAX_TENSOR: usize = 16 * 1024 * 1024;
 #[derive(Debug, thiserror::Error)]
 pub enum ModelError {
     /// the file cannot be read
-    #[error("cannot read the model {}: {source}", path.display())]
+    #[error("cannot read the model {}: {source}", Shown(path.display()))]
     Read {
         /// The file.
         path: PathBuf,

@@ -1,4 +1,7 @@
 //! Which serial port leads to a box, where none is named: by what USB says of a port, and by saying hello.
+//!
+//! Opening a port and writing to it may disturb what is behind it: in a clinic a pump or a monitor. Without being told to, the
+//! program does so only where a port calls itself a box.
 
 use std::{
     fmt,
@@ -7,6 +10,7 @@ use std::{
     thread,
 };
 
+use base::Shown;
 use serialport::{SerialPortInfo, SerialPortType};
 use wire::HostError;
 
@@ -22,7 +26,7 @@ const GADGET: (u16, u16) = (0x0525, 0xa4a7);
 enum Kind {
     /// It calls itself a box.
     Named,
-    /// It is a computer with Linux.
+    /// It is a computer with Linux that calls itself nothing else, as a box without settings of its own does.
     Gadget,
     /// It is anything else on USB: an adapter cable, but also a device that does not want to be talked to.
     Usb,
@@ -65,33 +69,47 @@ impl Candidate {
 impl fmt::Display for Candidate {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { path, label, .. } = self;
-        if label.is_empty() { write!(f, "{}", path.display()) } else { write!(f, "{} ({label})", path.display()) }
+        let path = Shown(path.display());
+        if label.is_empty() { write!(f, "{path}") } else { write!(f, "{path} ({})", Shown(label)) }
     }
 }
 
-/// The ports that may lead to a box, the likeliest first. Those that are built in only where there is none on USB.
-pub(super) fn candidates(ports: &[SerialPortInfo]) -> Vec<Candidate> {
+/// The ports of this computer.
+#[derive(Debug, Default)]
+pub(super) struct Candidates {
+    /// Those that may be written to, the likeliest first.
+    pub(super) likely: Vec<Candidate>,
+    /// Those that are left alone.
+    pub(super) others: Vec<Candidate>,
+}
+
+/// The ports that may lead to a box: those that call themselves one, or with `any` all. Those that are built in only where
+/// there is none on USB.
+pub(super) fn candidates(ports: &[SerialPortInfo], any: bool) -> Candidates {
     let mut found: Vec<Candidate> = ports.iter().filter_map(Candidate::new).collect();
     if found.iter().any(|candidate| candidate.kind != Kind::BuiltIn) {
         found.retain(|candidate| candidate.kind != Kind::BuiltIn);
     }
     found.sort_by(|a, b| (a.kind, &a.path).cmp(&(b.kind, &b.path)));
-    found
+    let calls_itself_one = |candidate: &Candidate| matches!(candidate.kind, Kind::Named | Kind::Gadget);
+    let (likely, others) = found.into_iter().partition(|candidate| any || calls_itself_one(candidate));
+    Candidates { likely, others }
 }
 
 /// The port of the box that answers. `probe` says hello on a port; `ask` gives the index of the one that a person chooses
 /// among several, if there is a person to ask. A less likely kind of port is tried only if no box answers on the likelier
 /// ones.
 pub(super) fn choose(
-    candidates: Vec<Candidate>,
+    Candidates { likely, others }: Candidates,
     probe: impl Fn(&Path) -> Result<(), LinkError> + Sync,
     ask: impl FnOnce(&[Candidate]) -> Option<usize>,
 ) -> Result<PathBuf, LinkError> {
-    if candidates.is_empty() {
-        return Err(LinkError::NoPort);
+    let others = others.iter().map(ToString::to_string).collect();
+    if likely.is_empty() {
+        return Err(LinkError::NoPort { others });
     }
     let mut tried = Vec::new();
-    for round in candidates.chunk_by(|a, b| a.kind == b.kind) {
+    for round in likely.chunk_by(|a, b| a.kind == b.kind) {
         let mut found = Vec::new();
         for (candidate, answer) in round.iter().zip(probe_all(round, &probe)) {
             match answer {
@@ -112,7 +130,7 @@ pub(super) fn choose(
             None => Err(LinkError::SeveralBoxes(found.iter().map(ToString::to_string).collect())),
         };
     }
-    Err(LinkError::NoBox { tried })
+    Err(LinkError::NoBox { tried, others })
 }
 
 /// A box that cannot be talked to now is a box: what keeps it is reported once it is chosen.

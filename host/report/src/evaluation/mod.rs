@@ -9,7 +9,7 @@ mod words;
 
 use std::{fs, io, path::Path};
 
-use base::files;
+use base::{cell, files};
 use data::{Subtype, split::SplitKind};
 use engine::ModelCard;
 use measure::{
@@ -191,10 +191,10 @@ fn scores(evaluation: &Evaluation) -> Result<Vec<u8>, ReportError> {
     let point = evaluation.measurement.decision.point;
     for image in &evaluation.judged {
         csv.write_record([
-            image.name.as_str(),
+            &*cell::text(&image.name),
             &image.label.to_string(),
             image.subtype.map_or("", Subtype::as_str),
-            &image.patient,
+            &*cell::text(&image.patient),
             &image.probability.to_string(),
             point.verdict(image.probability).as_str(),
         ])?;

@@ -95,11 +95,34 @@ fn assert_well_formed(html: &str) {
     assert!(open.is_empty(), "{open:?}");
 }
 
+/// The page says what it may load, before anything else, and keeps to it: no scripts, no handlers of events, nothing to load but
+/// pictures within it.
+fn assert_policy(html: &str) {
+    let head = html.split("<title>").next().unwrap();
+    assert!(
+        head.contains(&format!("<meta http-equiv=\"Content-Security-Policy\" content=\"{}\">", html::POLICY)),
+        "{head}"
+    );
+    let tags = html.split('<').skip(1).map(|rest| rest.split('>').next().unwrap());
+    for tag in tags {
+        let name = tag.split([' ', '/']).next().unwrap();
+        let forbidden = ["script", "iframe", "object", "embed", "base", "form", "link", "foreignObject"];
+        assert!(!forbidden.contains(&name), "{tag}");
+        // Attributes: outside the quotes.
+        let attributes = tag.split('"').step_by(2).flat_map(str::split_whitespace);
+        for attribute in attributes {
+            assert!(!attribute.to_ascii_lowercase().starts_with("on"), "{tag}");
+        }
+        assert!(!tag.to_ascii_lowercase().contains("javascript:"), "{tag}");
+    }
+}
+
 #[test]
 fn pages_are_whole_and_need_nothing_from_elsewhere() {
     for synthetic in [false, true] {
         let html = page(&evaluation(synthetic));
         assert_well_formed(&html);
+        assert_policy(&html);
         for reference in ["src=", "url(", "@import", "<link", "<script", "href=\"http"] {
             assert!(!html.contains(reference), "{reference}");
         }

@@ -240,6 +240,7 @@ fn every_file_is_written_and_says_the_same() {
     assert!(markdown.contains("the base \\| with a bar"));
 
     // Nothing is fetched, every link leads somewhere, every picture is there.
+    assert!(html.contains(crate::document::html::POLICY));
     for word in ["<script", "<link", "<img", " src=", "url(", "@import"] {
         assert!(!html.contains(word), "{word}");
     }

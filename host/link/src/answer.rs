@@ -1,0 +1,143 @@
+//! Whether an answer of the box can be right. A box that is broken, or that only calls itself one, may say anything.
+
+use shared::{
+    contract::ContractError,
+    verdict::{Digest, ExamId, OperatingPointError, ResultRecord},
+};
+use wire::{Image, ImageForm, Info, Installed};
+
+/// What is wrong with an answer of the box.
+#[derive(Clone, Copy, Debug, PartialEq, thiserror::Error)]
+pub enum AnswerError {
+    /// The result is of another exam than the one that was sent.
+    #[error("the result is of another exam")]
+    Exam,
+    /// The result is of another image.
+    #[error("the result is of another image")]
+    Image,
+    /// The result is of an image prepared on the host where a file was sent, or the other way round.
+    #[error("the result is of an image in another form than the one that was sent")]
+    Form,
+    /// The result, or the box's confirmation of an update, is by another model than it should be.
+    #[error("it is by another model")]
+    Model,
+    /// The result was decided by another operating point than the box has.
+    #[error("the result is by another operating point than the box has")]
+    Point,
+    /// The result is from another start of the box than this one.
+    #[error("the result is from another start of the box")]
+    Boot,
+    /// The operating point cannot be one.
+    #[error("its limits of the verdict are out of order")]
+    Disordered(#[from] OperatingPointError),
+    /// The probability is not one.
+    #[error("{0} is no probability")]
+    Probability(f32),
+    /// The verdict is another one than that of the probability.
+    #[error("the verdict does not follow from the probability")]
+    Verdict,
+    /// The number was given before, falls, or lies before those that were asked for.
+    #[error("result {found} comes where only {least} or a later one can")]
+    Number {
+        /// What the box says.
+        found: u64,
+        /// The lowest that can be right.
+        least: u64,
+    },
+    /// The input of the box's model cannot be one.
+    #[error("its model cannot take any image")]
+    Contract(#[from] ContractError),
+    /// The picture of the screen is not a whole PNG file.
+    #[error("the picture of the screen is not a whole PNG image")]
+    Screenshot,
+}
+
+/// What the answer to an image that was sent must agree with.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Awaited {
+    /// Of the results that are stored, it is after this one.
+    after: u64,
+    exam: ExamId,
+    image: Digest,
+    model: Digest,
+    prepared: bool,
+}
+
+/// What the box has said of itself in this session.
+#[derive(Clone, Debug)]
+pub(super) struct Known {
+    info: Info,
+    /// Number of the last result.
+    last: u64,
+}
+
+impl Known {
+    pub(super) fn new(info: Info) -> Result<Self, AnswerError> {
+        info.contract.check()?;
+        info.point.check()?;
+        Ok(Self { last: info.records, info })
+    }
+
+    pub(super) fn awaited(&self, image: &Image) -> Awaited {
+        let (exam, model) = (image.begin.exam.clone(), self.info.model_digest);
+        let prepared = matches!(image.begin.form, ImageForm::Prepared { .. });
+        Awaited { after: self.last, exam, image: image.source(), model, prepared }
+    }
+
+    /// Holds a new result to what was sent, and to what the box has said of itself.
+    pub(super) fn check(&mut self, record: &ResultRecord, awaited: &Awaited) -> Result<(), AnswerError> {
+        let Self { info, last } = self;
+        check_record(record, last.saturating_add(1))?;
+        if record.exam != awaited.exam {
+            return Err(AnswerError::Exam);
+        }
+        if record.image != awaited.image {
+            return Err(AnswerError::Image);
+        }
+        if record.prepared != awaited.prepared {
+            return Err(AnswerError::Form);
+        }
+        if record.model != info.model_digest {
+            return Err(AnswerError::Model);
+        }
+        if record.point != info.point {
+            return Err(AnswerError::Point);
+        }
+        if record.boot != info.boot {
+            return Err(AnswerError::Boot);
+        }
+        *last = record.number;
+        Ok(())
+    }
+}
+
+impl Awaited {
+    /// Number of the first result that can be it.
+    pub fn first(&self) -> u64 {
+        self.after.saturating_add(1)
+    }
+
+    /// Whether a stored result is the answer to this image.
+    pub(super) fn is(&self, record: &ResultRecord) -> bool {
+        let of = (&record.exam, record.image, record.model, record.prepared);
+        of == (&self.exam, self.image, self.model, self.prepared)
+    }
+}
+
+/// Holds a result to itself, and its number to the lowest that can be right.
+pub(super) fn check_record(record: &ResultRecord, least: u64) -> Result<(), AnswerError> {
+    let &ResultRecord { number, probability, point, verdict, .. } = record;
+    if number < least {
+        return Err(AnswerError::Number { found: number, least });
+    }
+    point.check()?;
+    if !(0.0..=1.0).contains(&probability) {
+        return Err(AnswerError::Probability(probability));
+    }
+    if verdict != point.verdict(probability) { Err(AnswerError::Verdict) } else { Ok(()) }
+}
+
+/// Holds the confirmation of an update to the file that was sent.
+pub(super) fn check_installed(installed: &Installed, sent: Digest) -> Result<(), AnswerError> {
+    if installed.digest == sent { Ok(()) } else { Err(AnswerError::Model) }
+}

@@ -1,0 +1,37 @@
+//! What commands write on stdout: JSON objects that a terminal may show.
+
+use std::fmt::Write;
+
+use base::shown::is_hidden;
+use serde_json::Value;
+
+/// A JSON value in one line. What cannot be seen in its texts is escaped as JSON does it, also where JSON need not: the value
+/// is the same, and a terminal does nothing but show it.
+pub(crate) fn json(value: &Value) -> String {
+    let plain = value.to_string();
+    let mut text = String::with_capacity(plain.len());
+    for c in plain.chars() {
+        if is_hidden(c) {
+            // All of them lie below U+10000. Writing into a `String` cannot fail.
+            let _ = write!(text, "\\u{:04x}", u32::from(c));
+        } else {
+            text.push(c);
+        }
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn json_says_the_same_and_only_shows_it() {
+        let value = json!({ "path": "a\u{1b}[2J\u{9b}31m\u{202e}\n\"ü" });
+        let text = json(&value);
+        assert_eq!(text, r#"{"path":"a\u001b[2J\u009b31m\u202e\n\"ü"}"#);
+        assert_eq!(serde_json::from_str::<Value>(&text).unwrap(), value);
+    }
+}
