@@ -19,7 +19,7 @@ use std::{
 use serialport::{SerialPort, TTYPort};
 use shared::{
     contract::InputContract,
-    verdict::{Digest, ExamId, OperatingPoint, ResultRecord, Verdict},
+    verdict::{Digest, ExamId, ModelRefusal, OperatingPoint, ResultRecord, Verdict},
 };
 use system_tests::{PLAIN_MODEL, code, command, said, synthetic_radiographs};
 use wire::{Answer, BoxEvent, BoxSession, Info, Installed, MAX_FRAME, Outcome, Phase, Question, Reply};
@@ -92,6 +92,7 @@ fn truth(event: &BoxEvent) -> Vec<Reply> {
         BoxEvent::Asked(Question::Info) => Reply::Answer(Answer::Info(info())),
         BoxEvent::Asked(Question::SetClock { .. }) => Reply::Answer(Answer::ClockSet),
         BoxEvent::Record { number } => Reply::Record((*number <= 3).then(|| record(*number))),
+        BoxEvent::Update(_) => Reply::Installed(Err(ModelRefusal::NotRunnable)),
         _ => return vec![],
     }]
 }
@@ -99,7 +100,8 @@ fn truth(event: &BoxEvent) -> Vec<Reply> {
 /// The result of an image, changed.
 fn result(event: &BoxEvent, change: fn(&mut ResultRecord)) -> Reply {
     let BoxEvent::Image(image) = event else { panic!("{event:?}") };
-    let mut record = ResultRecord { image: image.source(), exam: image.begin.exam.clone(), ..record(4) };
+    let (exam, prepared) = (image.begin.exam.clone(), image.as_prepared().is_some());
+    let mut record = ResultRecord { image: image.source(), exam, prepared, ..record(4) };
     change(&mut record);
     Reply::Outcome(Outcome::Result(record))
 }
@@ -115,6 +117,7 @@ fn record(number: u64) -> ResultRecord {
         probability: 0.25,
         point: OperatingPoint::HALF,
         verdict: Verdict::Normal,
+        prepared: false,
     }
 }
 
@@ -301,9 +304,9 @@ fn assert_harmless(output: &Output) {
 #[test]
 fn texts_of_a_box_are_only_shown() {
     let evil: Lie = |event| {
-        let evil = EVIL.try_into().unwrap();
-        let [software, execution] = ["\u{1b}c".try_into().unwrap(), "\u{9b}31m=1".try_into().unwrap()];
-        is_info(event).then(|| tells(Info { model: evil, software, execution, ..info() }))
+        let [model, execution] = [EVIL, "\u{9b}31m=1"].map(|text| text.try_into().unwrap());
+        let software = "\u{1b}c".try_into().unwrap();
+        is_info(event).then(|| tells(Info { model, software, execution, ..info() }))
     };
     let folder = tempfile::tempdir().unwrap();
     let image = synthetic_radiographs(folder.path(), 1).remove(0);
@@ -330,7 +333,7 @@ fn texts_of_a_box_are_only_shown() {
         &["send".as_ref(), image, "--json".as_ref()],
         &["send".as_ref(), image, "--prepared".as_ref()],
         &["results".as_ref()],
-        &["update".as_ref(), PLAIN_MODEL.as_ref(), "--allow-synthetic".as_ref(), "--timeout".as_ref(), "1".as_ref()],
+        &["update".as_ref(), PLAIN_MODEL.as_ref(), "--allow-synthetic".as_ref()],
     ] {
         let output = device.host(arguments);
         assert_harmless(&output);
