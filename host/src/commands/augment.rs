@@ -6,7 +6,10 @@ use std::{
 };
 
 use anyhow::Context;
-use base::files::{ReadError, read_radiograph, write_atomically};
+use base::{
+    Shown,
+    files::{ReadError, read_radiograph, write_atomically},
+};
 use data::{
     augment::{Augmentation, Transform},
     lettering,
@@ -147,9 +150,15 @@ pub fn run(options: Options) -> Result<Exit, Failure> {
     };
     let title = format!("{name} at {side}x{side} pixels. Each row: as it is, then {DRAWS} draws");
     let png = Sheet::draw(&title, &pixels, usize::from(side), &rows, seed).png()?;
-    write_atomically(&preview, &png)
-        .with_context(|| format!("cannot write {}: name a file in a folder that can be written", preview.display()))?;
-    writeln!(io::stdout(), "{} augmentations of one radiograph in {}", rows.len() as u64 * DRAWS, preview.display())?;
+    write_atomically(&preview, &png).with_context(|| {
+        format!("cannot write {}: name a file in a folder that can be written", Shown(preview.display()))
+    })?;
+    writeln!(
+        io::stdout(),
+        "{} augmentations of one radiograph in {}",
+        rows.len() as u64 * DRAWS,
+        Shown(preview.display())
+    )?;
     Ok(Exit::Done)
 }
 
@@ -163,14 +172,14 @@ fn read(path: &Path, contract: &InputContract) -> Result<Vec<u8>, Failure> {
     let bytes = match read_radiograph(path) {
         Ok(bytes) => bytes,
         Err(ReadError::Refused(refusal)) => {
-            return Err(refusal).context(path.display().to_string()).exit(Exit::Refused);
+            return Err(refusal).context(Shown(path.display()).to_string()).exit(Exit::Refused);
         }
         Err(ReadError::Io(error)) => {
-            let hint = format!("cannot read {}: name a radiograph file that you may read", path.display());
+            let hint = format!("cannot read {}: name a radiograph file that you may read", Shown(path.display()));
             return Err(error).context(hint).exit(Exit::Failed);
         }
     };
-    let radiograph = decode::decode(&bytes).with_context(|| path.display().to_string()).exit(Exit::Refused)?;
+    let radiograph = decode::decode(&bytes).with_context(|| Shown(path.display()).to_string()).exit(Exit::Refused)?;
     Ok(radiograph.picture().prepare(contract))
 }
 

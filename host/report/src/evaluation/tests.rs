@@ -33,7 +33,7 @@ fn card(point: OperatingPoint) -> ModelCard {
     }
 }
 
-const EVIL: &str = "<script>\"&'";
+const EVIL: &str = "=<script>\"&'";
 
 /// An evaluation with everything in it, and names that are none.
 fn evaluation(synthetic: bool) -> Evaluation {
@@ -229,7 +229,7 @@ fn reports_are_three_files() {
     assert_eq!(table.lines().count(), 81);
     let mut rows = csv::Reader::from_reader(table.as_bytes());
     let first = rows.records().next().unwrap().unwrap();
-    assert_eq!(&first[0], &format!("{EVIL}0.png"));
+    assert_eq!(&first[0], &format!("'{EVIL}0.png"), "no formula");
     assert_eq!((&first[1], &first[2], &first[4], &first[5]), ("pneumonia", "virus", "0.2", "normal"));
     assert!(fs::metadata(path.join("report.json")).unwrap().len() > 0);
     // The same radiographs give the same files.
