@@ -8,7 +8,11 @@ use serde_json::Value;
 /// A JSON value in one line. What cannot be seen in its texts is escaped as JSON does it, also where JSON need not: the value
 /// is the same, and a terminal does nothing but show it.
 pub(crate) fn json(value: &Value) -> String {
-    let plain = value.to_string();
+    escaped(&value.to_string())
+}
+
+/// The same for JSON that has been written already.
+pub(crate) fn escaped(plain: &str) -> String {
     let mut text = String::with_capacity(plain.len());
     for c in plain.chars() {
         if is_hidden(c) {

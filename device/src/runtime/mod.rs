@@ -32,7 +32,7 @@ use crate::{
 
 /// Inputs that wait before the threads that bring them are held up.
 const WAITING: usize = 64;
-/// Longest time from one report of the analysis to the next: a host has given up before, unless it was set to wait longer.
+/// Longest time from one report of the analysis to the next; a host waits longer.
 const ANALYSIS_WITHIN: Duration = Duration::from_millis(ANSWER_WITHIN_MS + 30_000);
 /// How long a result that can be read is looked for.
 const RECORD_WITHIN: Duration = Duration::from_secs(5);

@@ -25,7 +25,10 @@ use super::{
     refusals,
     subset::{Subset, SubsetArgs},
 };
-use crate::exit::{Exit, Failure};
+use crate::{
+    exit::{Exit, Failure},
+    output,
+};
 
 /// Options of `pumua evaluate`.
 #[derive(Debug, clap::Args)]
@@ -109,7 +112,7 @@ pub fn run(options: Options) -> Result<Exit, Failure> {
     }
     let mut out = io::stdout().lock();
     if options.json {
-        writeln!(out, "{}", serde_json::to_value(&measured)?)?;
+        writeln!(out, "{}", output::json(&serde_json::to_value(&measured)?))?;
     } else {
         write!(out, "{}", text(&measured))?;
         if let Some(kinds) = measured.bacteria_or_virus {

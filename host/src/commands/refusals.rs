@@ -8,7 +8,10 @@ use measure::guard::{RefusalRow, measure};
 use report::{SYNTHETIC, SYNTHETIC_MODEL};
 use serde_json::json;
 
-use crate::exit::{Exit, Failure};
+use crate::{
+    exit::{Exit, Failure},
+    output,
+};
 
 /// Measures and prints. `part` says in words which radiographs these are.
 pub(super) fn report(
@@ -31,7 +34,7 @@ pub(super) fn report(
             "synthetic_data": catalogue.synthetic, "data_digest": catalogue.digest().to_string(), "part": part,
             "guard_images": fitted, "guard_features": features, "radiographs": radiographs, "kinds": kinds,
         });
-        writeln!(out, "{value}")?;
+        writeln!(out, "{}", output::json(&value))?;
         return Ok(Exit::Done);
     }
     writeln!(out, "model        {}", card.name)?;

@@ -23,7 +23,10 @@ use super::{
     open::open_model,
     subset::{Subset, SubsetArgs},
 };
-use crate::exit::{Exit, Failure, WithExit};
+use crate::{
+    exit::{Exit, Failure, WithExit},
+    output,
+};
 
 /// Options of `pumua robustness`.
 #[derive(Debug, clap::Args)]
@@ -104,7 +107,7 @@ pub fn run(options: Options) -> Result<Exit, Failure> {
     };
     let mut out = io::stdout().lock();
     if options.json {
-        writeln!(out, "{}", measured.json())?;
+        writeln!(out, "{}", output::json(&measured.json()))?;
     } else {
         measured.write(&mut out, if options.markdown { Style::Markdown } else { Style::Text })?;
     }

@@ -23,7 +23,10 @@ use report::{
 use serde::{Deserialize, Serialize};
 use shared::contract::InputContract;
 
-use crate::exit::{Exit, Failure};
+use crate::{
+    exit::{Exit, Failure},
+    output,
+};
 
 /// Synthetic radiographs, unless another number is asked for.
 const DRAWN: u64 = 1000;
@@ -167,7 +170,7 @@ pub fn run(options: Options) -> Result<Exit, Failure> {
     let mut stdout = io::stdout().lock();
     if options.json {
         for record in &records {
-            writeln!(stdout, "{}", serde_json::to_string(record)?)?;
+            writeln!(stdout, "{}", output::escaped(&serde_json::to_string(record)?))?;
         }
     } else {
         writeln!(stdout, "{}", out.join("report.html").display())?;
@@ -281,7 +284,7 @@ fn list(plan: &Plan, chosen: &[&Experiment], options: &Options) -> anyhow::Resul
     let listed: Vec<&Experiment> = plan.experiments.iter().filter(shown).collect();
     if options.json {
         for experiment in listed {
-            writeln!(out, "{}", serde_json::to_string(experiment)?)?;
+            writeln!(out, "{}", output::escaped(&serde_json::to_string(experiment)?))?;
         }
         return Ok(());
     }

@@ -1,6 +1,7 @@
 //! `pumua train`: trains a model, quantizes it, evaluates both and writes a report.
 
 use std::{
+    borrow::Cow,
     collections::BTreeMap,
     fs,
     io::{self, Write},
@@ -10,7 +11,7 @@ use std::{
 use anyhow::{Context, ensure};
 use base::{
     calendar::{compact_utc, now},
-    files, interrupt, progress,
+    cell, files, interrupt, progress,
 };
 use data::{
     Catalogue, Inputs, Label, PartCount, SkipReason,
@@ -31,7 +32,10 @@ use shared::{
     verdict::{Digest, OperatingPoint},
 };
 
-use crate::exit::{Exit, Failure, WithExit};
+use crate::{
+    exit::{Exit, Failure, WithExit},
+    output,
+};
 
 /// Epochs on synthetic radiographs, unless another number is asked for: they are learnt sooner than real ones.
 const SYNTHETIC_EPOCHS: usize = 12;
@@ -198,7 +202,7 @@ pub fn run(options: Options) -> Result<Exit, Failure> {
             report.write(&folder)?;
             let mut out = io::stdout().lock();
             if options.json {
-                writeln!(out, "{}", serde_json::to_string(&report)?)?;
+                writeln!(out, "{}", output::escaped(&serde_json::to_string(&report)?))?;
             } else {
                 write!(out, "{}", report.summary())?;
                 for model in &report.models {
@@ -276,7 +280,7 @@ fn write_skipped(catalogue: &Catalogue, folder: &Path) -> anyhow::Result<()> {
     let mut csv = csv::Writer::from_path(folder.join("skipped.csv"))?;
     csv.write_record(["path", "reason"])?;
     for skipped in &catalogue.skipped {
-        csv.write_record([skipped.name.as_str(), &skipped.reason.to_string()])?;
+        csv.write_record([cell::text(&skipped.name), cell::text(&skipped.reason.to_string())].map(Cow::into_owned))?;
     }
     Ok(csv.flush()?)
 }
