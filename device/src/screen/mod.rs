@@ -164,7 +164,7 @@ pub enum View {
         /// The result as it is in the journal.
         record: ResultRecord,
         /// What the box was when it judged: the model is the record's, whatever has been installed since.
-        identity: Identity,
+        identity: Box<Identity>,
         /// Which image of its examination it is, as in [`Announced`].
         nth: usize,
         /// Whole minutes since it was judged, from an hour on whole hours in minutes. From [`PAST_AFTER`] on it is marked as
@@ -230,7 +230,7 @@ impl Scene {
     /// What the screen says of the model: with a result, of the one that it is from.
     pub fn shown_identity(&self) -> &Identity {
         match &self.view {
-            View::Result { identity, .. } => identity,
+            View::Result { identity, .. } => identity.as_ref(),
             _ => &self.identity,
         }
     }

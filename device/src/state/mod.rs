@@ -434,6 +434,7 @@ impl State {
                 (self.records, self.judged) = (record.number, now);
                 let nth = self.named(&record.exam).nth;
                 self.remember(record.exam.clone());
+                let identity = Box::new(identity);
                 let view = View::Result { preview, evidence, record: record.clone(), identity, nth, minutes: 0 };
                 self.conclude(now, &image, view, Outcome::Result(record))
             }

@@ -96,7 +96,7 @@ fn record(number: u64, probability: f32, exam: &str) -> ResultRecord {
 pub(crate) fn result(probability: f32, exam: &str) -> View {
     let record = record(128, probability, exam);
     let evidence = evidence(probability).map(Box::new);
-    View::Result { preview: preview(), evidence, record, identity: identity(), nth: 1, minutes: 0 }
+    View::Result { preview: preview(), evidence, record, identity: Box::new(identity()), nth: 1, minutes: 0 }
 }
 
 /// The same of an image that is not the first of its examination, some minutes later.
@@ -141,7 +141,7 @@ pub(crate) fn without_map(mut view: View) -> View {
 /// A scene of a box, with a result of its model.
 fn of(identity: Identity, mut view: View) -> Scene {
     if let View::Result { identity: own, .. } = &mut view {
-        *own = identity.clone();
+        **own = identity.clone();
     }
     Scene { identity, view }
 }

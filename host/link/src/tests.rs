@@ -390,7 +390,7 @@ fn a_result_is_held_to_what_was_sent_and_to_what_the_box_says_of_itself() {
         (
             |record| {
                 (record.point, record.probability, record.verdict) =
-                    (OperatingPoint::unbanded(0.9), 0.95, Verdict::Pneumonia)
+                    (OperatingPoint::unbanded(0.9), 0.95, Verdict::Pneumonia);
             },
             AnswerError::Point,
         ),

@@ -334,6 +334,7 @@ mod tests {
         };
         let rates = Some(Rates { sensitivity: 0.9, specificity: 0.9 });
         let identity = Identity { synthetic: true, model: "model".to_owned(), rates, ..Identity::default() };
+        let identity = Box::new(identity);
         let view = View::Result { preview, evidence: None, record, identity, nth: 2, minutes: 7 };
         let scene = Scene { identity: Identity::default(), view };
         for language in Language::ALL {

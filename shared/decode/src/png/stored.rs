@@ -64,7 +64,7 @@ impl<'a> Stored<'a> {
         while self.compressed.is_empty() {
             match Chunk::split(self.chunks) {
                 Ok((Chunk { kind, data, .. }, rest)) if kind == *b"IDAT" => {
-                    (self.compressed, self.chunks) = (data, rest)
+                    (self.compressed, self.chunks) = (data, rest);
                 }
                 _ => return false,
             }

@@ -1,4 +1,4 @@
-//! The ONNX file as protobuf structures, its graph to [read](graph) and to [write], and its tensors as plain numbers.
+//! The ONNX file as protobuf structures, its graph to [read](graph) and to [write](mod@write), and its tensors as plain numbers.
 
 pub mod graph;
 pub mod write;
