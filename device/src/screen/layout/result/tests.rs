@@ -1,0 +1,134 @@
+use shared::verdict::{Digest, ExamId};
+
+use super::*;
+use crate::screen::{
+    Language, Scene, ScreenSize, View,
+    language::words,
+    layout::{Placed, layout},
+};
+
+#[test]
+fn rounding_never_claims_certainty() {
+    let shown = [0.0, 0.0049, 0.01, 0.5, 0.994, 0.9951, 1.0, f32::NAN, 1.5].map(percent);
+    assert_eq!(shown, ["<1 %", "<1 %", "1 %", "50 %", "99 %", ">99 %", ">99 %", "-", "-"]);
+    let words = words(Language::English);
+    let rates = Some(Rates { sensitivity: 0.9749, specificity: 0.9999 });
+    let [sensitivity, specificity, measured_on] = told(&Identity { rates, ..Identity::default() }, words).unwrap();
+    assert_eq!(measured_on, "at this threshold; it is not known in which hospitals");
+    assert_eq!(sensitivity, "97 of 100 pneumonias found");
+    assert_eq!(specificity, "99 of 100 normal X-rays recognised");
+}
+
+#[test]
+fn a_band_is_told_where_there_is_one() {
+    let point = OperatingPoint { threshold: 0.676, refer_from: 0.0496, refer_to: 0.999 };
+    let told = |point| changes(&point, words(Language::English));
+    assert_eq!(told(point), "Threshold 68 %, refer from 5 to >99 %");
+    assert_eq!(told(OperatingPoint::unbanded(0.52)), "Threshold 52 %");
+}
+
+#[test]
+fn symbols_keep_clear_of_marker_and_threshold() {
+    assert_eq!(widest_free([0.0, 100.0], &[]), [0.0, 100.0]);
+    assert_eq!(widest_free([0.0, 100.0], &[[30.0, 40.0], [90.0, 95.0]]), [40.0, 90.0]);
+    assert_eq!(widest_free([0.0, 100.0], &[[-5.0, 20.0], [200.0, 210.0]]), [20.0, 100.0]);
+    let [from, to] = widest_free([0.0, 10.0], &[[-5.0, 20.0]]);
+    assert!(to <= from, "all of it is taken");
+}
+
+#[test]
+fn the_mark_of_a_past_result_covers_nothing() {
+    let preview = Preview { width: 1, height: 1, pixels: vec![9].into() };
+    let record = ResultRecord {
+        number: 1,
+        boot: 1,
+        unix_seconds: None,
+        exam: ExamId::default(),
+        image: Digest::default(),
+        model: Digest::default(),
+        probability: 0.5,
+        point: BANDED,
+        verdict: Verdict::Refer,
+        prepared: false,
+    };
+    let rates = Some(Rates { sensitivity: 0.9, specificity: 0.9 });
+    let identity = Identity { synthetic: true, model: "model".to_owned(), rates, ..Identity::default() };
+    let identity = Box::new(identity);
+    let view = View::Result { preview, evidence: None, record, identity, nth: 2, minutes: 7 };
+    let scene = Scene { identity: Identity::default(), view };
+    for language in Language::ALL {
+        for (width, height) in [(480, 320), (320, 480), (800, 480), (480, 480), (1920, 320), (320, 1920)] {
+            let layout = layout(&scene, ScreenSize::new(width, height).unwrap(), language);
+            let strips: Vec<Area> = layout
+                .items
+                .iter()
+                .filter_map(|item| match item {
+                    Item::Fill { area, colour: AMBER, .. } => Some(*area),
+                    _ => None,
+                })
+                .collect();
+            let [strip] = strips[..] else { panic!("{strips:?}") };
+            let inside = |placed: &Placed| {
+                let [left, top, right, bottom] = placed.bounds;
+                left < strip.right() && right > strip.left && top < strip.bottom() && bottom > strip.top
+            };
+            let covered: Vec<String> = layout.placed().filter(inside).map(|placed| placed.text).collect();
+            let [text] = &covered[..] else { panic!("{language}, {width}x{height}: {covered:?}") };
+            assert_eq!(*text, words(language).past.replace("{}", &age(7, words(language))));
+        }
+    }
+}
+
+const BANDED: OperatingPoint = OperatingPoint { threshold: 0.68, refer_from: 0.05, refer_to: 0.7 };
+
+/// The scale alone, 400 pixels wide.
+fn drawn(probability: f32, point: OperatingPoint) -> Layout<'static> {
+    let mut layout = Layout::new(ScreenSize::default(), Language::English);
+    layout.scale_of(Area { left: 0.0, top: 100.0, width: 400.0, height: 30.0 }, probability, &point);
+    layout
+}
+
+/// Left and right of the marker, first with its halo, then without.
+fn markers(probability: f32, point: OperatingPoint) -> Vec<[f32; 2]> {
+    let layout = drawn(probability, point);
+    let discs = layout.items.iter().filter_map(|item| match item {
+        Item::Fill { area, radius, .. } if *radius > 0.0 => Some([area.left, area.right()]),
+        _ => None,
+    });
+    discs.collect()
+}
+
+#[test]
+fn the_marker_stays_on_the_scale_and_in_the_range_of_its_verdict() {
+    for probability in [0.0, 0.02, 0.5, 0.97, 1.0] {
+        let [_, [left, right]] = markers(probability, BANDED)[..] else { panic!("halo and disc") };
+        assert!(left >= 0.0 && right <= 400.0, "{probability}: {left} to {right}");
+    }
+    let narrow = OperatingPoint { refer_from: 0.01, refer_to: 0.99, ..BANDED };
+    for (probability, range) in [(0.0, 0.0..=4.0), (1.0, 396.0..=400.0)] {
+        let [_, [left, right]] = markers(probability, narrow)[..] else { panic!("halo and disc") };
+        assert!(range.contains(&((left + right) / 2.0)), "{probability}: {left} to {right}");
+    }
+    assert!(markers(f32::NAN, BANDED).is_empty());
+}
+
+#[test]
+fn the_marker_does_not_hide_the_threshold() {
+    let [red, green, blue] = [QUIET.r(), QUIET.g(), QUIET.b()];
+    assert_eq!(drawn(BANDED.threshold, BANDED).paint().at(272, 115), Some(&[red, green, blue]));
+}
+
+#[test]
+fn each_range_that_is_wide_enough_has_its_symbol() {
+    let symbols = |probability, point| {
+        let layout = drawn(probability, point);
+        let symbols = layout.items.iter().filter_map(|item| match item {
+            Item::Symbol { symbol, .. } => Some(*symbol),
+            _ => None,
+        });
+        symbols.collect::<Vec<_>>()
+    };
+    assert_eq!(symbols(0.5, BANDED), [Symbol::Tick, Symbol::Question, Symbol::Warning]);
+    assert_eq!(symbols(0.02, BANDED), [Symbol::Question, Symbol::Warning], "the marker takes what room there is");
+    assert_eq!(symbols(0.5, OperatingPoint::HALF), [Symbol::Tick, Symbol::Warning]);
+}
