@@ -546,7 +546,7 @@ fn a_trial_of_a_model_that_does_not_end_ends_the_box() {
 #[test]
 fn a_screen_that_takes_no_picture_ends_the_box() {
     let state = tempfile::tempdir().unwrap();
-    // In the place of the picture, before that is given its name: nobody reads it, and whoever writes to it waits.
+    // Where the picture is written before it gets its name: nobody reads this pipe, so the writer waits.
     let picture = state.path().join("screen.png.new");
     mknodat(CWD, &picture, FileType::Fifo, Mode::RUSR | Mode::WUSR, 0).unwrap();
     let line = LineSettings::Simulated { pace: None };

@@ -180,7 +180,7 @@ pub enum View {
     },
     /// The box could not do what was asked, or its line is gone.
     Error {
-        /// The image that there is no result of because of it, if it is about one.
+        /// The image that has no result because of it, if there is one.
         image: Option<Announced>,
         /// What is wrong.
         trouble: Trouble,

@@ -54,8 +54,8 @@ impl Sinks {
 /// A picture that could not be shown is tried again after this time.
 const AGAIN: Duration = Duration::from_secs(1);
 
-/// A scene that has not had its turn after this time never will: something waits for ever, and the screen goes on showing
-/// what may be another child's result.
+/// A scene that has not been drawn after this time never will be: something is stuck, and the screen still shows what may be
+/// another child's result.
 const TURN_WITHIN: Duration = Duration::from_secs(5);
 
 enum Order {
