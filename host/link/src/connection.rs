@@ -392,24 +392,11 @@ impl Drop for Connection {
 
 #[cfg(test)]
 mod tests {
-    use shared::verdict::{Digest, ExamId, OperatingPoint, Verdict};
-
     use super::*;
+    use crate::tests::record;
 
     #[test]
     fn more_records_than_were_asked_for_are_an_error() {
-        let record = |number| ResultRecord {
-            number,
-            boot: 1,
-            unix_seconds: None,
-            exam: ExamId::default(),
-            image: Digest::default(),
-            model: Digest::default(),
-            probability: 0.5,
-            point: OperatingPoint::HALF,
-            verdict: Verdict::Pneumonia,
-            prepared: false,
-        };
         for limit in [0, 3, u16::MAX] {
             let read = |surplus: u32| {
                 let mut left = u32::from(limit) + surplus;

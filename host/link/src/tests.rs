@@ -156,7 +156,7 @@ fn install(file: &ModelFile) -> Result<Installed, ModelRefusal> {
     if file.bytes[0] == 0 { Ok(installed) } else { Err(ModelRefusal::NotRunnable) }
 }
 
-fn record(number: u64) -> ResultRecord {
+pub(crate) fn record(number: u64) -> ResultRecord {
     ResultRecord {
         number,
         boot: 1,
