@@ -12,7 +12,10 @@ use base::{Shown, interrupt};
 use clap::ValueEnum;
 use indicatif::{DecimalBytes, ProgressBar, ProgressStyle};
 use serde_json::{Value, json};
-use setup::flash::{Access, Danger, Disk, Part, Stage, System, Target, flash};
+use setup::{
+    checksum,
+    flash::{Access, Danger, Disk, Expected, FlashError, Part, Stage, System, Target, flash},
+};
 use shared::verdict::Digest;
 
 use super::started_as;
@@ -38,6 +41,10 @@ pub struct Options {
     /// Write nothing: compare the image with a card that has been written and has not been in a box since
     #[arg(long, conflicts_with_all = ["yes", "allow"])]
     verify_only: bool,
+    /// SHA-256 that the image must have, as its file is or decompressed, in hexadecimal digits [default: that in the file of the
+    /// same name with `.sha256` behind, if there is one]
+    #[arg(long, value_name = "DIGEST", value_parser = digest)]
+    sha256: Option<Digest>,
     /// Print one JSON object, or one for each medium listed
     #[arg(long)]
     json: bool,
@@ -69,16 +76,18 @@ impl From<Allow> for Danger {
 
 /// Writes an image to a medium, or lists the media.
 pub fn run(options: Options) -> Result<Exit, Failure> {
-    let Options { image: Some(image), device: Some(device), yes, allow, verify_only, json } = options else {
+    let Options { image: Some(image), device: Some(device), yes, allow, verify_only, sha256, json } = options else {
         return list(options.json);
     };
+    let expected = expected(&image, sha256)?;
     let allowed: Vec<_> = allow.into_iter().map(Danger::from).collect();
     let access = if verify_only { Access::Verify } else { Access::Write(&allowed) };
     let mut target = Target::open(&System::default(), &device, access)?;
     if !verify_only && !yes {
         let terminal = io::stdin().is_terminal() && io::stderr().is_terminal();
         if !terminal {
-            let words = format!("nobody can be asked whether to overwrite {}: add `--yes` if so", device.display());
+            let words =
+                format!("nobody can be asked whether to overwrite {}: add `--yes` if so", Shown(device.display()));
             return Err(anyhow!(words)).exit(Exit::Usage);
         }
         confirm(&device, &target, &mut io::stdin().lock(), &mut io::stderr())?;
@@ -86,8 +95,13 @@ pub fn run(options: Options) -> Result<Exit, Failure> {
     interrupt::listen();
     let start = Instant::now();
     let bars = Bars::default();
-    let checked =
-        bars.during(|bars| flash(&image, &mut target, &mut |stage, done, total| bars.show(stage, done, total)))?;
+    let checked = bars.during(|bars| {
+        flash(&image, expected.as_ref(), &mut target, &mut |stage, done, total| bars.show(stage, done, total))
+    });
+    let checked = checked.map_err(|error| match error {
+        FlashError::OtherImage { .. } => Failure { exit: Exit::Refused, error: error.into() },
+        error => error.into(),
+    })?;
     let seconds = start.elapsed().as_secs_f64();
     let digest = Digest(checked.digest()).to_string();
     let mut out = io::stdout().lock();
@@ -96,17 +110,32 @@ pub fn run(options: Options) -> Result<Exit, Failure> {
             "image": image.to_string_lossy(), "device": device.to_string_lossy(), "bytes": checked.length(),
             "sha256": digest, "written": !verify_only, "verified": true, "seconds": (seconds * 1000.0).round() / 1000.0,
         });
-        writeln!(out, "{value}")?;
+        writeln!(out, "{}", output::json(&value))?;
     } else {
         let done = if verify_only { "holds the image" } else { "written and read back" };
         let size = DecimalBytes(checked.length());
-        writeln!(out, "{}: {done}, {size} in {seconds:.1} s, SHA-256 {digest}", device.display())?;
+        writeln!(out, "{}: {done}, {size} in {seconds:.1} s, SHA-256 {digest}", Shown(device.display()))?;
     }
     if target.disk().is_some() && !verify_only {
         // A desktop may have mounted it again by now.
         base::say!("eject it in the file manager if it shows up there, then take it out and put it into the box");
     }
     Ok(Exit::Done)
+}
+
+fn digest(text: &str) -> Result<Digest, String> {
+    checksum::digest(text).ok_or_else(|| "it must have 64 hexadecimal digits".to_owned())
+}
+
+/// The digest that the image should have: the one that was named, else the one beside the image.
+fn expected(image: &Path, named: Option<Digest>) -> Result<Option<Expected>, FlashError> {
+    if let Some(digest) = named {
+        return Ok(Some(Expected { digest: digest.0, source: "--sha256".to_owned() }));
+    }
+    let path = checksum::beside(image);
+    let found = checksum::read(image)
+        .map_err(|error| FlashError::Checksum { path: path.clone(), reason: error.to_string() })?;
+    Ok(found.map(|digest| Expected { digest: digest.0, source: Shown(path.display()).to_string() }))
 }
 
 /// Lists the media that could be meant; which one is, only the user knows.
@@ -133,11 +162,11 @@ fn confirm(device: &Path, target: &Target, answers: &mut dyn BufRead, out: &mut 
             disk.whole.name.clone()
         }
         None => {
-            writeln!(out, "{}  {}  a file", device.display(), DecimalBytes(target.bytes()))?;
+            writeln!(out, "{}  {}  a file", Shown(device.display()), DecimalBytes(target.bytes()))?;
             device.file_name().unwrap_or_default().to_string_lossy().into_owned()
         }
     };
-    write!(out, "Everything on it will be lost. Type its name, {name}, to continue: ")?;
+    write!(out, "Everything on it will be lost. Type its name, {}, to continue: ", Shown(&name))?;
     out.flush()?;
     let mut answer = String::new();
     answers.read_line(&mut answer)?;

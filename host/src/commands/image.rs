@@ -7,11 +7,12 @@ use std::{
 };
 
 use anyhow::Context;
-use base::interrupt;
+use base::{Shown, interrupt};
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 use engine::MAX_MODEL_BYTES;
 use serde_json::json;
 use setup::{
+    checksum,
     image::{Board, Built, Inputs, LICENCE, Packages, build},
     settings::{self, settings_for_sd_card},
 };
@@ -21,7 +22,10 @@ use shared::{
 };
 
 use super::{model_for_box, program, started_as};
-use crate::exit::{Exit, Failure, WithExit};
+use crate::{
+    exit::{Exit, Failure, WithExit},
+    output,
+};
 
 /// Options of `pumua image`.
 #[derive(Debug, clap::Args)]
@@ -115,7 +119,7 @@ pub fn run(options: Options) -> Result<Exit, Failure> {
         firmware: options.firmware.as_deref(),
         stop: interrupt::asked,
     };
-    base::say!("making {}", options.out.display());
+    base::say!("making {}", Shown(options.out.display()));
     let built = build(&inputs, &options.out)?;
     if built.manifest.boards.is_empty() {
         base::say!(
@@ -129,7 +133,7 @@ pub fn run(options: Options) -> Result<Exit, Failure> {
     base::say!("Pumua is a research aid, not a medical device.");
     let mut out = io::stdout().lock();
     if options.json {
-        writeln!(out, "{}", to_json(&built, &options.out))?;
+        writeln!(out, "{}", output::json(&to_json(&built, &options.out)))?;
     } else {
         writeln!(out, "{}", to_text(&built, &options.out))?;
     }
@@ -141,12 +145,17 @@ fn to_text(built: &Built, out: &std::path::Path) -> String {
     let boards =
         if built.manifest.boards.is_empty() { "emulated ones".to_owned() } else { built.manifest.boards.join(", ") };
     [
-        format!("image    {} ({}; {} of files)", out.display(), megabytes(built.written), megabytes(built.content)),
-        format!("sha256   {} (before compression)", built.sha256),
+        format!(
+            "image    {} ({}; {} of files)",
+            Shown(out.display()),
+            megabytes(built.written),
+            megabytes(built.content)
+        ),
+        format!("sha256   {} (of the file; also in {})", built.file_sha256, Shown(checksum::beside(out).display())),
         format!("kernel   {}", built.manifest.kernel),
         format!("u-boot   {}", built.manifest.u_boot),
         format!("boards   {boards}"),
-        format!("next     sudo {} flash {} DEVICE", started_as(), out.display()),
+        format!("next     sudo {} flash {} DEVICE", Shown(started_as()), Shown(out.display())),
     ]
     .join("\n")
 }
@@ -154,6 +163,7 @@ fn to_text(built: &Built, out: &std::path::Path) -> String {
 fn to_json(built: &Built, out: &std::path::Path) -> serde_json::Value {
     json!({
         "image": out.display().to_string(), "bytes": built.written, "content": built.content, "sha256": built.sha256,
+        "file_sha256": built.file_sha256,
         "manifest": built.manifest,
     })
 }

@@ -1,19 +1,19 @@
 //! `pumua package`: makes a Debian package of the box, for a Raspberry Pi OS that runs already.
 
 use std::{
-    fs,
     io::{self, Write},
-    path::PathBuf,
+    path::{Path, PathBuf},
 };
 
-use anyhow::Context;
-use base::interrupt;
+use base::{Shown, interrupt};
 use serde_json::json;
-use setup::package::pack;
-use shared::verdict::Digest;
+use setup::{checksum, package::pack};
 
 use super::program;
-use crate::exit::{Exit, Failure};
+use crate::{
+    exit::{Exit, Failure},
+    output,
+};
 
 /// Options of `pumua package`.
 #[derive(Debug, clap::Args)]
@@ -33,16 +33,22 @@ pub struct Options {
 pub fn run(options: Options) -> Result<Exit, Failure> {
     interrupt::listen();
     let program = program::ready(options.program)?;
-    pack(&program, &options.out)?;
-    let bytes = fs::read(&options.out).with_context(|| format!("cannot read {}", options.out.display()))?;
-    let (path, digest) = (options.out.display().to_string(), Digest::of(&bytes).to_string());
+    let packed = pack(&program, &options.out)?;
+    let (path, digest) = (Shown(options.out.display()), packed.digest.to_string());
     base::say!("Pumua is a research aid, not a medical device.");
     let mut out = io::stdout().lock();
     if options.json {
-        writeln!(out, "{}", json!({"package": path, "bytes": bytes.len(), "sha256": digest}))?;
+        let value = json!({"package": options.out.to_string_lossy(), "bytes": packed.bytes, "sha256": digest});
+        writeln!(out, "{}", output::json(&value))?;
     } else {
-        let name = options.out.file_name().unwrap_or_default().to_string_lossy();
-        writeln!(out, "package  {path} ({:.1} MB)\nsha256   {digest}", bytes.len() as f64 / 1e6)?;
+        let name = Shown(Path::new(options.out.file_name().unwrap_or_default()).display());
+        let sidecar = checksum::beside(&options.out);
+        writeln!(
+            out,
+            "package  {path} ({:.1} MB)\nsha256   {digest} (also in {})",
+            packed.bytes as f64 / 1e6,
+            Shown(sidecar.display())
+        )?;
         // Not apt: it takes a newer build of the same version for what is installed already. The package depends on nothing.
         writeln!(out, "next     copy it to the Raspberry Pi and run there: sudo dpkg --install {name}")?;
     }

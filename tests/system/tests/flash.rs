@@ -11,11 +11,13 @@ use std::{
 };
 
 use flate2::{Compression, write::GzEncoder};
+use shared::verdict::Digest;
 use system_tests::{code, command, host, json_lines, said, within};
 use tempfile::TempDir;
 
 const FAILED: i32 = 1;
 const USAGE: i32 = 2;
+const REFUSED: i32 = 3;
 const INTERRUPTED: i32 = 130;
 
 const MIB: u64 = 1 << 20;
@@ -101,6 +103,46 @@ fn nothing_is_overwritten_that_was_not_named_and_confirmed() {
     assert!(fs::read(&disk).unwrap() == vec![7; 7 << 20]);
     assert!(fs::read(&small).unwrap() == [7; 1000]);
     assert!(!absent.exists());
+}
+
+#[test]
+fn another_image_than_the_one_that_was_meant_is_refused_untouched() {
+    let folder = TempDir::new().unwrap();
+    let (bytes, [image, compressed]) = images(folder.path());
+    let disk = folder.path().join("disk");
+    let before = vec![7; 7 << 20];
+    fs::write(&disk, &before).unwrap();
+    let allowed = ["--allow", "file", "--yes"];
+    let with = |digest: &str| flash(&compressed, &disk, &[&allowed[..], &["--sha256", digest]].concat());
+    let digest = |bytes: &[u8]| Digest::of(bytes).to_string();
+    let (of_image, of_file) = (digest(&bytes), digest(&fs::read(&compressed).unwrap()));
+    let beside = folder.path().join("download.sha256");
+    for (output, exit, words) in [
+        (with("abc"), USAGE, "it must have 64 hexadecimal digits"),
+        (with(&digest(b"another")), REFUSED, "--sha256 says"),
+    ] {
+        assert_eq!(code(&output), exit, "{}", said(&output));
+        assert!(said(&output).contains(words), "{}", said(&output));
+    }
+    for (text, exit, words) in [
+        (format!("{}  download\n", digest(b"another")), REFUSED, "download.sha256 says"),
+        (String::new(), FAILED, "delete it"),
+    ] {
+        fs::write(&beside, text).unwrap();
+        let output = flash(&compressed, &disk, &allowed);
+        assert_eq!(code(&output), exit, "{}", said(&output));
+        assert!(said(&output).contains(words), "{}", said(&output));
+    }
+    assert!(fs::read(&disk).unwrap() == before);
+    // What is named counts, whatever is beside the image; either digest will do.
+    for digest in [&of_image, &of_file] {
+        let output = with(digest);
+        assert_eq!(code(&output), 0, "{}", said(&output));
+    }
+    fs::write(&beside, format!("{of_file}  download\n")).unwrap();
+    for output in [flash(&compressed, &disk, &["--verify-only"]), flash(&image, &disk, &["--verify-only"])] {
+        assert_eq!(code(&output), 0, "{}", said(&output));
+    }
 }
 
 #[test]

@@ -44,6 +44,33 @@ pub enum FlashError {
         /// What is amiss.
         reason: String,
     },
+    /// It is whole, but not the image that was meant.
+    #[error(
+        "{path} is not the image that was meant: its SHA-256 is {digest}, and {says_who} says {expected}; nothing has been \
+         written: copy or download both again",
+        path = path.display()
+    )]
+    OtherImage {
+        /// The image.
+        path: PathBuf,
+        /// Digest of the file, in hexadecimal digits.
+        digest: String,
+        /// The digest that it should have.
+        expected: String,
+        /// Who says so.
+        says_who: String,
+    },
+    /// The file with the digest cannot be used.
+    #[error(
+        "{path} does not hold the SHA-256 of one file ({reason}): delete it, or name the digest with `--sha256`",
+        path = path.display()
+    )]
+    Checksum {
+        /// The file beside the image.
+        path: PathBuf,
+        /// What is amiss.
+        reason: String,
+    },
     /// The image is another one than when it was checked.
     #[error("the image has changed since it was checked: flash the medium again")]
     ImageChanged,

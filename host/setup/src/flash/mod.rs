@@ -1,8 +1,10 @@
 //! Writing an image to a removable medium, so that the medium holds the image or nobody takes it for whole.
 //!
-//! Three passes: the image is checked to its end before the medium is touched ([`Image::check`]), written
-//! ([`Target::write`]), and compared with what the medium gives back ([`Target::verify`]). What speaks against
-//! overwriting a disk is in [`Disk::may_be_overwritten`]. [`flash`] does all three.
+//! The image is checked to its end before the medium is touched ([`Image::check`]), and compared with the digest that it
+//! should have, if one is known ([`Expected`]). Then the medium loses its first sector, with the partition table; everything
+//! else is written and read back; only when all of it is what was checked does the first sector come ([`Target::write`]).
+//! Wherever that ends early, no computer and no box starts from the medium. [`Target::verify`] compares a medium that was
+//! written before. What speaks against overwriting a disk is in [`Disk::may_be_overwritten`]. [`flash`] does all of it.
 
 mod error;
 mod medium;
@@ -15,12 +17,12 @@ mod tests;
 use std::{io, ops::ControlFlow, path::Path};
 
 use base::interrupt::Interrupted;
-use sha2::{Digest, Sha256};
+use sha2::{Digest as _, Sha256};
 
 use self::medium::{Buffer, CHUNK, Medium};
 pub use self::{
     error::FlashError,
-    source::Image,
+    source::{Expected, Image},
     system::{Disk, Part, System},
     target::{Access, Danger, Target},
 };
@@ -40,55 +42,91 @@ pub enum Stage {
 /// Called before each chunk of 4 MiB with the bytes done and the bytes in total; returns whether to continue.
 pub type Progress<'a> = dyn FnMut(Stage, u64, u64) -> ControlFlow<()> + 'a;
 
-/// Makes a medium hold an image: all three passes, or without the second one if the medium was opened with
-/// [`Access::Verify`].
+/// Makes a medium hold an image, or compares the two if the medium was opened with [`Access::Verify`].
 ///
 /// # Errors
-/// [`FlashError`]: the image does not serve, the medium does not hold it in the end, or `progress` has said stop.
-pub fn flash(image: &Path, target: &mut Target, progress: &mut Progress<'_>) -> Result<Image, FlashError> {
+/// [`FlashError`]: the image does not serve or is not the expected one, the medium does not hold it in the end, or `progress`
+/// has said stop.
+pub fn flash(
+    image: &Path,
+    expected: Option<&Expected>,
+    target: &mut Target,
+    progress: &mut Progress<'_>,
+) -> Result<Image, FlashError> {
     let image = Image::check(image, target.bytes(), progress)?;
+    if let Some(expected) = expected {
+        image.is(expected)?;
+    }
     if target.is_writable() {
         target.write(&image, progress)?;
+    } else {
+        target.verify(&image, progress)?;
     }
-    target.verify(&image, progress)?;
     Ok(image)
 }
 
+/// In an order in which a power cut at any point, with what had not been synced written in parts, leaves the medium of before,
+/// one without a first sector, or the whole image.
 fn write(image: &Image, medium: &mut dyn Medium, progress: &mut Progress<'_>) -> Result<(), FlashError> {
+    if progress(Stage::Writing, 0, image.length()) == ControlFlow::Break(()) {
+        return Err(FlashError::StoppedBefore(Interrupted));
+    }
     let mut buffer = Buffer::new();
-    let mut table = [0; SECTOR];
+    write_sector(medium, &mut buffer, [0; SECTOR])?;
+    write_behind(image, medium, &mut buffer, progress)?;
+    // From what was hashed, not from what was written: the file may have changed in between.
+    let first = compare(image, medium, First::Blank, progress)?;
+    write_sector(medium, &mut buffer, first)?;
+    let kept = read_all(medium, &mut buffer[..SECTOR], 0).and_then(|()| match differs(&buffer[..SECTOR], &first) {
+        Some(at) => Err(FlashError::Differs { offset: at }),
+        None => Ok(()),
+    });
+    if kept.is_err() {
+        // Nobody shall start from what cannot be relied upon. A medium that refuses this too is told of by the first error.
+        let _ = write_sector(medium, &mut buffer, [0; SECTOR]);
+    }
+    kept
+}
+
+/// Writes the image but for its first sector, in whose place come zeros.
+fn write_behind(
+    image: &Image,
+    medium: &mut dyn Medium,
+    buffer: &mut Buffer,
+    progress: &mut Progress<'_>,
+) -> Result<(), FlashError> {
     let mut stream = image.stream()?;
-    let sync = |medium: &mut dyn Medium| medium.sync().map_err(|source| FlashError::Sync { source });
     let mut offset = 0;
     loop {
-        if progress(Stage::Writing, offset, image.length()) == ControlFlow::Break(()) {
-            return Err(match offset {
-                0 => FlashError::StoppedBefore(Interrupted),
-                offset => FlashError::StoppedWriting { offset, source: Interrupted },
-            });
+        if offset > 0 && progress(Stage::Writing, offset, image.length()) == ControlFlow::Break(()) {
+            return Err(FlashError::StoppedWriting { offset, source: Interrupted });
         }
         let abandoned = |source| FlashError::Abandoned { offset, source: Box::new(source) };
-        let count = image.fill(&mut *stream, &mut buffer).map_err(abandoned)?;
+        let count = image.fill(&mut *stream, buffer).map_err(abandoned)?;
         let end = offset + count as u64;
         if end > image.length() || (count < CHUNK && end < image.length()) {
             return Err(FlashError::ImageChanged);
         }
         if offset == 0 {
-            // Until everything else is on the medium, it has no partition table.
-            let (first, _) = buffer.split_at_mut(SECTOR);
-            table.copy_from_slice(first);
-            first.fill(0);
+            buffer[..SECTOR].fill(0);
         }
         write_all(medium, &buffer[..count], offset)?;
         offset = end;
         if count < CHUNK {
-            break;
+            return sync(medium);
         }
     }
-    sync(medium)?;
-    buffer[..SECTOR].copy_from_slice(&table);
+}
+
+/// Writes the first sector and makes it lasting.
+fn write_sector(medium: &mut dyn Medium, buffer: &mut Buffer, sector: [u8; SECTOR]) -> Result<(), FlashError> {
+    buffer[..SECTOR].copy_from_slice(&sector);
     write_all(medium, &buffer[..SECTOR], 0)?;
     sync(medium)
+}
+
+fn sync(medium: &mut dyn Medium) -> Result<(), FlashError> {
+    medium.sync().map_err(|source| FlashError::Sync { source })
 }
 
 fn write_all(medium: &mut dyn Medium, mut bytes: &[u8], mut offset: u64) -> Result<(), FlashError> {
@@ -106,29 +144,60 @@ fn write_all(medium: &mut dyn Medium, mut bytes: &[u8], mut offset: u64) -> Resu
     Ok(())
 }
 
-fn verify(image: &Image, medium: &mut dyn Medium, progress: &mut Progress<'_>) -> Result<(), FlashError> {
-    medium.sync().map_err(|source| FlashError::Sync { source })?;
+/// What the first sector of a medium is to hold.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum First {
+    /// That of the image: the medium has been finished.
+    Image,
+    /// Zeros: the medium is being written.
+    Blank,
+}
+
+/// Compares the medium with the image, and the image with what was checked before; gives the first sector of the image.
+fn compare(
+    image: &Image,
+    medium: &mut dyn Medium,
+    first: First,
+    progress: &mut Progress<'_>,
+) -> Result<[u8; SECTOR], FlashError> {
+    sync(medium)?;
     let (mut buffer, mut expected) = (Buffer::new(), Buffer::new());
+    let mut table = [0; SECTOR];
     let mut stream = image.stream()?;
     let mut hash = Sha256::new();
     let mut offset = 0;
     while offset < image.length() {
         if progress(Stage::Verifying, offset, image.length()) == ControlFlow::Break(()) {
-            return Err(FlashError::StoppedVerifying { offset, source: Interrupted });
+            return Err(match first {
+                First::Image => FlashError::StoppedVerifying { offset, source: Interrupted },
+                First::Blank => FlashError::StoppedWriting { offset, source: Interrupted },
+            });
         }
         let count = image.fill(&mut *stream, &mut expected)?;
         if count == 0 {
             return Err(FlashError::ImageChanged);
         }
-        read_all(medium, &mut buffer[..count], offset)?;
-        if let Some(at) = buffer[..count].iter().zip(&expected[..count]).position(|(a, b)| a != b) {
-            return Err(FlashError::Differs { offset: offset + at as u64 });
+        hash.update(&expected[..count]);
+        if offset == 0 {
+            let sector = expected.first_chunk_mut::<SECTOR>().ok_or(FlashError::ImageChanged)?;
+            table = *sector;
+            if first == First::Blank {
+                sector.fill(0);
+            }
         }
-        hash.update(&buffer[..count]);
+        read_all(medium, &mut buffer[..count], offset)?;
+        if let Some(at) = differs(&buffer[..count], &expected[..count]) {
+            return Err(FlashError::Differs { offset: offset + at });
+        }
         offset += count as u64;
     }
     // The same bytes twice, yet not those that were checked before the medium was touched.
-    if hash.finalize().as_slice() == image.digest() { Ok(()) } else { Err(FlashError::ImageChanged) }
+    if hash.finalize().as_slice() == image.digest() { Ok(table) } else { Err(FlashError::ImageChanged) }
+}
+
+/// Where two pieces of the same length differ first.
+fn differs(a: &[u8], b: &[u8]) -> Option<u64> {
+    a.iter().zip(b).position(|(a, b)| a != b).map(|at| at as u64)
 }
 
 fn read_all(medium: &mut dyn Medium, bytes: &mut [u8], offset: u64) -> Result<(), FlashError> {

@@ -10,7 +10,8 @@ use std::{
 
 use base::interrupt::Interrupted;
 use flate2::bufread::MultiGzDecoder;
-use sha2::{Digest, Sha256};
+use sha2::{Digest as _, Sha256};
+use shared::verdict::Digest;
 
 use super::{FlashError, Progress, Stage, medium::Buffer};
 use crate::mbr::{FAT32, LINUX, SECTOR, SIGNATURE, TABLE};
@@ -25,6 +26,16 @@ pub struct Image {
     pub(super) identity: (u64, u64),
     length: u64,
     digest: [u8; 32],
+    file_digest: [u8; 32],
+}
+
+/// The digest that an image should have, and who says so.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Expected {
+    /// SHA-256 of the file, or of the image that is in it.
+    pub digest: [u8; 32],
+    /// Where the digest was found, for the message.
+    pub source: String,
 }
 
 impl Image {
@@ -49,7 +60,8 @@ impl Image {
         Read::by_ref(&mut file).take(2).read_to_end(&mut magic).map_err(unreadable)?;
         let gzip = magic == [0x1f, 0x8b];
         let identity = (metadata.dev(), metadata.ino());
-        let mut image = Self { path: path.to_owned(), file, gzip, identity, length: 0, digest: [0; 32] };
+        let mut image =
+            Self { path: path.to_owned(), file, gzip, identity, length: 0, digest: [0; 32], file_digest: [0; 32] };
         if !gzip && metadata.len() > room {
             return Err(FlashError::TooSmall { medium: room, image: metadata.len(), whole: true });
         }
@@ -59,11 +71,12 @@ impl Image {
 
     fn read_through(&mut self, room: u64, stored: u64, progress: &mut Progress<'_>) -> Result<(), FlashError> {
         let mut buffer = Buffer::new();
-        let mut hash = Sha256::new();
+        let (mut hash, mut file_hash) = (Sha256::new(), Sha256::new());
         let mut length = 0;
         let mut extents = Extents::default();
         {
-            let mut stream = self.stream()?;
+            (&self.file).rewind().map_err(|error| self.error(error))?;
+            let mut stream = self.decoded(Hashed { file: &self.file, hash: &mut file_hash });
             loop {
                 let position = (&self.file).stream_position().map_err(|error| self.error(error))?;
                 if progress(Stage::Checking, position, stored) == ControlFlow::Break(()) {
@@ -86,6 +99,7 @@ impl Image {
         extents.check(length).map_err(|reason| self.unlike(reason))?;
         self.length = length;
         self.digest = hash.finalize().into();
+        self.file_digest = file_hash.finalize().into();
         Ok(())
     }
 
@@ -99,11 +113,31 @@ impl Image {
         self.digest
     }
 
+    /// Whether it is the expected one: the digest may be that of the file or that of the image in it.
+    ///
+    /// # Errors
+    /// [`FlashError::OtherImage`].
+    pub fn is(&self, expected: &Expected) -> Result<(), FlashError> {
+        if [self.file_digest, self.digest].contains(&expected.digest) {
+            return Ok(());
+        }
+        Err(FlashError::OtherImage {
+            path: self.path.clone(),
+            digest: Digest(self.file_digest).to_string(),
+            expected: Digest(expected.digest).to_string(),
+            says_who: expected.source.clone(),
+        })
+    }
+
     /// The image from its beginning, decompressed. One at a time.
     pub(super) fn stream(&self) -> Result<Box<dyn Read + '_>, FlashError> {
         (&self.file).rewind().map_err(|error| self.error(error))?;
-        let file = BufReader::with_capacity(1 << 16, &self.file);
-        Ok(if self.gzip { Box::new(MultiGzDecoder::new(file)) } else { Box::new(file) })
+        Ok(self.decoded(&self.file))
+    }
+
+    fn decoded<'a>(&self, file: impl Read + 'a) -> Box<dyn Read + 'a> {
+        let file = BufReader::with_capacity(1 << 16, file);
+        if self.gzip { Box::new(MultiGzDecoder::new(file)) } else { Box::new(file) }
     }
 
     /// Fills `buffer` from `stream`, less only at its end.
@@ -132,6 +166,20 @@ impl Image {
 
     fn unlike(&self, reason: String) -> FlashError {
         FlashError::ImageUnlike { path: self.path.clone(), reason }
+    }
+}
+
+/// A file that is hashed as it is read. The decompressor reads up to the end of the file, to see whether something follows.
+struct Hashed<'a> {
+    file: &'a File,
+    hash: &'a mut Sha256,
+}
+
+impl Read for Hashed<'_> {
+    fn read(&mut self, bytes: &mut [u8]) -> io::Result<usize> {
+        let count = self.file.read(bytes)?;
+        self.hash.update(&bytes[..count]);
+        Ok(count)
     }
 }
 

@@ -12,7 +12,7 @@ use rustix::{
     io::Errno,
 };
 
-use super::{Disk, FlashError, Image, Part, Progress, System, verify, write};
+use super::{Disk, First, FlashError, Image, Part, Progress, System, compare, write};
 use crate::mbr::SECTOR;
 
 /// More bytes than a memory card of the box has: those of the largest card of "256 GB" and a little.
@@ -131,11 +131,12 @@ impl Target {
         self.disk.as_ref()
     }
 
-    /// Writes the image to it, from its beginning on; what is behind the image stays as it is. The partition table comes
-    /// last: a medium that was not finished has none, so no box starts from it and nobody takes it for whole.
+    /// Writes the image to it and reads it back; what is behind the image stays as it is. The first sector, with the partition
+    /// table, goes first and comes last: a medium that was not finished and found right has none, so no box starts from it and
+    /// nobody takes it for whole.
     ///
     /// # Errors
-    /// [`FlashError`]: the medium has not taken everything, or `progress` has said stop.
+    /// [`FlashError`]: the medium has not taken everything or gives back something else, or `progress` has said stop.
     pub fn write(&mut self, image: &Image, progress: &mut Progress<'_>) -> Result<(), FlashError> {
         let (device, _) = image.identity;
         let is_inside = match &self.disk {
@@ -154,7 +155,8 @@ impl Target {
     /// # Errors
     /// [`FlashError`]: they differ, the medium cannot be read, or `progress` has said stop.
     pub fn verify(&mut self, image: &Image, progress: &mut Progress<'_>) -> Result<(), FlashError> {
-        verify(image, &mut self.medium, progress)
+        compare(image, &mut self.medium, First::Image, progress)?;
+        Ok(())
     }
 }
 

@@ -39,10 +39,11 @@ use std::{
 use base::interrupt::Interrupted;
 use flate2::{Compression, GzBuilder};
 use serde::Serialize;
-use sha2::{Digest, Sha256};
-use shared::appliance::card;
+use sha2::{Digest as _, Sha256};
+use shared::{appliance::card, verdict::Digest};
 
 use crate::{
+    checksum,
     mbr::{self, Partition},
     program,
 };
@@ -115,14 +116,17 @@ pub struct Built {
     pub manifest: Manifest,
     /// Digest of the image, before it is compressed, in hexadecimal digits.
     pub sha256: String,
+    /// Digest of the file that was written.
+    pub file_sha256: String,
     /// Bytes of all files on the card.
     pub content: u64,
     /// Bytes of the file that was written.
     pub written: u64,
 }
 
-/// Makes an image and writes it to `out`, compressed with gzip if the name ends in `.gz`; a folder that is missing is made. A
-/// run that is stopped leaves nothing, neither there nor among the temporary files.
+/// Makes an image and writes it to `out`, compressed with gzip if the name ends in `.gz`, and its digest [beside
+/// it](checksum::beside); a folder that is missing is made. A run that is stopped leaves nothing, neither there nor among the
+/// temporary files.
 ///
 /// # Errors
 /// [`BuildError`]: an input does not serve, something cannot be written, or Ctrl-C was pressed.
@@ -151,7 +155,7 @@ pub fn build(inputs: &Inputs<'_>, out: &Path) -> Result<Built, BuildError> {
     make_data_partition(raw.path())?;
     go_on(inputs.stop)?;
     let sha256 = digest_of(raw.as_file_mut()).map_err(failed)?;
-    let finished = if out.extension().is_some_and(|extension| extension == "gz") {
+    let mut finished = if out.extension().is_some_and(|extension| extension == "gz") {
         let mut packed = temporary().map_err(failed)?;
         compress(raw.as_file_mut(), packed.as_file_mut()).map_err(failed)?;
         packed
@@ -161,8 +165,10 @@ pub fn build(inputs: &Inputs<'_>, out: &Path) -> Result<Built, BuildError> {
     go_on(inputs.stop)?;
     let written = finished.as_file().metadata().map_err(failed)?.len();
     finished.as_file().sync_all().map_err(failed)?;
+    let digest = digest_of(finished.as_file_mut()).map_err(failed)?;
     finished.persist(out).map_err(|error| failed(error.error))?;
-    Ok(Built { manifest, sha256, content, written })
+    checksum::write(out, &digest).map_err(|source| BuildError::Write { path: checksum::beside(out), source })?;
+    Ok(Built { manifest, sha256: sha256.to_string(), file_sha256: digest.to_string(), content, written })
 }
 
 /// Ends what is being done if that is asked for.
@@ -258,13 +264,13 @@ fn compress(raw: &mut File, packed: &mut File) -> io::Result<()> {
     Ok(())
 }
 
-fn digest_of(file: &mut File) -> io::Result<String> {
+fn digest_of(file: &mut File) -> io::Result<Digest> {
     let mut digest = Sha256::new();
     let mut bytes = vec![0; 1 << 20];
     file.seek(SeekFrom::Start(0))?;
     loop {
         match file.read(&mut bytes)? {
-            0 => return Ok(digits(&digest.finalize())),
+            0 => return Ok(Digest(digest.finalize().into())),
             count => digest.update(&bytes[..count]),
         }
     }
@@ -272,11 +278,7 @@ fn digest_of(file: &mut File) -> io::Result<String> {
 
 /// The SHA-256 digest of some bytes in hexadecimal digits.
 fn hex(bytes: &[u8]) -> String {
-    digits(&Sha256::digest(bytes))
-}
-
-fn digits(digest: &[u8]) -> String {
-    digest.iter().map(|byte| format!("{byte:02x}")).collect()
+    Digest::of(bytes).to_string()
 }
 
 /// Reads a whole file.

@@ -12,9 +12,12 @@ use std::{
 };
 
 use base::interrupt::{self, Interrupted};
-use shared::appliance::card::INSTALLED_SETTINGS;
+use shared::{appliance::card::INSTALLED_SETTINGS, verdict::Digest};
 
-use crate::settings::{SettingsError, settings_for_raspberry_pi_os};
+use crate::{
+    checksum,
+    settings::{SettingsError, settings_for_raspberry_pi_os},
+};
 
 const CONTROL: &str = "\
 Package: pumua-box
@@ -81,12 +84,21 @@ pub enum PackageError {
     Stopped(#[from] Interrupted),
 }
 
-/// Makes the package with a program as [`crate::program::stripped`] gives it, and writes it to `out`; a folder that is missing
-/// is made. The same program makes the same package. A run that is stopped leaves no file.
+/// A package that has been made.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Packed {
+    /// Its length in bytes.
+    pub bytes: u64,
+    /// Its digest.
+    pub digest: Digest,
+}
+
+/// Makes the package with a program as [`crate::program::stripped`] gives it, and writes it to `out`, and its digest [beside
+/// it](checksum::beside); a folder that is missing is made. The same program makes the same package. A run that is stopped leaves no file.
 ///
 /// # Errors
 /// [`PackageError`]: something cannot be written, dpkg-deb fails, or Ctrl-C was pressed.
-pub fn pack(program: &[u8], out: &Path) -> Result<(), PackageError> {
+pub fn pack(program: &[u8], out: &Path) -> Result<Packed, PackageError> {
     let folder = out.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
     fs::create_dir_all(folder).map_err(|source| PackageError::Folder { folder: folder.to_owned(), source })?;
     let root = tempfile::tempdir().map_err(PackageError::Temporary)?;
@@ -122,8 +134,13 @@ pub fn pack(program: &[u8], out: &Path) -> Result<(), PackageError> {
         return Err(PackageError::Pack { said, path: out.to_owned() });
     }
     beside.as_file().sync_all().map_err(failed)?;
+    // Packed by another program, so read again. Some megabytes.
+    let bytes = fs::read(beside.path()).map_err(failed)?;
+    let packed = Packed { bytes: bytes.len() as u64, digest: Digest::of(&bytes) };
     beside.persist(out).map_err(|error| failed(error.error))?;
-    Ok(())
+    checksum::write(out, &packed.digest)
+        .map_err(|source| PackageError::Write { path: checksum::beside(out), source })?;
+    Ok(packed)
 }
 
 fn write(path: &Path, mode: u32, bytes: &[u8]) -> io::Result<()> {

@@ -42,6 +42,11 @@ fn stop_at(stage: Stage, offset: u64) -> impl FnMut(Stage, u64, u64) -> ControlF
     move |now, done, _| if now == stage && done >= offset { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
 }
 
+/// Compares a medium that has been finished.
+fn verify(image: &Image, medium: &mut dyn Medium, progress: &mut Progress<'_>) -> Result<(), FlashError> {
+    compare(image, medium, First::Image, progress).map(drop)
+}
+
 struct Files(TempDir);
 
 impl Files {
@@ -74,13 +79,19 @@ struct Fake {
     weak: Option<usize>,
     unreadable: Option<u64>,
     loses: bool,
-    writes: Vec<u64>,
+    done: Vec<Done>,
+}
+
+/// What a disk was told to do.
+enum Done {
+    Write(u64, Vec<u8>),
+    Sync,
 }
 
 impl Fake {
     fn new() -> Self {
         let bytes = vec![0xff; LENGTH + SECTOR];
-        Self { bytes, at_a_time: CHUNK, broken: None, weak: None, unreadable: None, loses: false, writes: Vec::new() }
+        Self { bytes, at_a_time: CHUNK, broken: None, weak: None, unreadable: None, loses: false, done: Vec::new() }
     }
 
     fn written(image: &Image) -> Self {
@@ -96,7 +107,6 @@ impl Fake {
 
 impl Medium for Fake {
     fn write_at(&mut self, bytes: &[u8], offset: u64) -> io::Result<usize> {
-        self.writes.push(offset);
         let at = offset as usize;
         let mut count = bytes.len().min(self.at_a_time).min(self.bytes.len() - at);
         if let Some((from, errno)) = self.broken {
@@ -106,6 +116,7 @@ impl Medium for Fake {
             count = count.min(from.saturating_sub(offset) as usize);
         }
         self.bytes[at..at + count].copy_from_slice(&bytes[..count]);
+        self.done.push(Done::Write(offset, bytes[..count].to_vec()));
         if let Some(weak) = self.weak.filter(|weak| (at..at + count).contains(weak)) {
             self.bytes[weak] ^= 1;
         }
@@ -123,6 +134,7 @@ impl Medium for Fake {
     }
 
     fn sync(&mut self) -> io::Result<()> {
+        self.done.push(Done::Sync);
         if self.loses { Err(Errno::IO.into()) } else { Ok(()) }
     }
 }
@@ -160,15 +172,145 @@ fn medium_that_takes_little_at_a_time_gets_everything() {
 }
 
 #[test]
-fn partition_table_is_written_last() {
+fn first_sector_goes_first_and_comes_last() {
     let image = Files::new().image();
     let fake = Fake::written(&image);
-    assert_eq!(fake.writes, [0, CHUNK as u64, 2 * CHUNK as u64, 0]);
+    let writes = fake.done.iter().filter_map(|done| match done {
+        Done::Write(offset, bytes) => Some((*offset, bytes.len())),
+        Done::Sync => None,
+    });
+    let chunk = CHUNK as u64;
+    let expected = [(0, SECTOR), (0, CHUNK), (chunk, CHUNK), (2 * chunk, SECTOR), (0, SECTOR)];
+    assert_eq!(writes.collect::<Vec<_>>(), expected);
     for from in [SECTOR as u64, CHUNK as u64, 2 * CHUNK as u64] {
         let mut fake = Fake::new();
         fake.broken = Some((from, Some(Errno::IO)));
         write(&image, &mut fake, &mut go_on).unwrap_err();
         assert!(!fake.has_a_table(), "{from}");
+    }
+}
+
+#[test]
+fn a_medium_that_keeps_something_else_gets_no_partition_table() {
+    let files = Files::new();
+    let image_file = files.image();
+    for at in [0, 500, SECTOR, CHUNK - 1, CHUNK, LENGTH - 1] {
+        let mut fake = Fake::new();
+        fake.weak = Some(at);
+        let error = write(&image_file, &mut fake, &mut go_on).unwrap_err();
+        assert!(matches!(error, FlashError::Differs { offset } if offset == at as u64), "{at}: {error}");
+        assert!(fake.bytes[510..SECTOR] == [0; 2], "{at}");
+    }
+    let mut fake = Fake::new();
+    fake.unreadable = Some(CHUNK as u64);
+    let error = write(&image_file, &mut fake, &mut go_on).unwrap_err();
+    assert!(matches!(error, FlashError::ReadBack { offset, .. } if offset == CHUNK as u64));
+    assert!(!fake.has_a_table());
+    // The file becomes another one after it was checked, and stays it.
+    let mut other = image();
+    other[LENGTH - 1] ^= 1;
+    files.file("image", &other);
+    let mut fake = Fake::new();
+    assert!(matches!(write(&image_file, &mut fake, &mut go_on), Err(FlashError::ImageChanged)));
+    assert!(!fake.has_a_table());
+}
+
+/// What a disk may hold after a power cut: all that was written before the last sync, and of what came after it any sectors.
+fn after_a_cut(before: &[u8], done: &[Done], random: &mut u64) -> Vec<u8> {
+    let mut bytes = before.to_vec();
+    let synced = done.iter().rposition(|done| matches!(done, Done::Sync)).unwrap_or(0);
+    // Many sectors, few, or those of one end.
+    *random = random.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+    let rate = *random >> 62;
+    for (n, done) in done.iter().enumerate() {
+        let Done::Write(offset, written) = done else { continue };
+        for (sector, content) in written.chunks(SECTOR).enumerate() {
+            *random = random.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+            if n < synced || (*random >> 60) <= [0, 8, 14, 15][rate as usize] {
+                let at = *offset as usize + sector * SECTOR;
+                bytes[at..at + content.len()].copy_from_slice(content);
+            }
+        }
+    }
+    bytes
+}
+
+#[test]
+fn power_cut_leaves_the_old_medium_or_one_without_table_or_the_whole_image() {
+    let image_file = Files::new().image();
+    // A card of before, from which a box starts.
+    let old: Vec<u8> = image().into_iter().map(|byte| byte ^ 0x11).chain([0xff; SECTOR]).collect();
+    let mut fake = Fake::new();
+    fake.bytes.clone_from(&old);
+    write(&image_file, &mut fake, &mut go_on).unwrap();
+    let (new, done) = (fake.bytes, fake.done);
+    let mut random = 1;
+    let mut seen = [0; 3];
+    for end in 0..=done.len() {
+        for _ in 0..12 {
+            let bytes = after_a_cut(&old, &done[..end], &mut random);
+            let kind = if bytes[..SECTOR] == [0; SECTOR] {
+                1
+            } else if bytes == old {
+                0
+            } else {
+                assert!(bytes == new, "something else starts after {end} of {} steps", done.len());
+                2
+            };
+            seen[kind] += 1;
+        }
+    }
+    assert!(seen.iter().all(|&count| count > 5), "{seen:?}");
+}
+
+#[test]
+fn stopping_anywhere_leaves_the_old_medium_or_one_without_table_or_the_whole_image() {
+    let image_file = Files::new().image();
+    for steps in 0.. {
+        let mut left = steps;
+        let mut progress = |_: Stage, _: u64, _: u64| match left {
+            0 => ControlFlow::Break(()),
+            _ => {
+                left -= 1;
+                ControlFlow::Continue(())
+            }
+        };
+        let mut fake = Fake::new();
+        let before = fake.bytes.clone();
+        match write(&image_file, &mut fake, &mut progress) {
+            Ok(()) => {
+                assert!(steps == 6 && fake.bytes[..LENGTH] == image(), "{steps}");
+                break;
+            }
+            Err(FlashError::StoppedBefore(_)) => assert!(steps == 0 && fake.bytes == before),
+            Err(error) => {
+                assert!(matches!(error, FlashError::StoppedWriting { .. }) && !fake.has_a_table(), "{steps}: {error}");
+            }
+        }
+    }
+}
+
+#[test]
+fn another_image_than_the_expected_one_is_refused_untouched() {
+    let files = Files::new();
+    let disk = files.file("disk", &[7; LENGTH + 10]);
+    let system = System::default();
+    for bytes in [image(), gzip(&image())] {
+        let path = files.file("image", &bytes);
+        let is_right = [(bytes.as_slice(), true), (&image(), true), (b"another", false)];
+        for (hashed, is_right) in is_right {
+            let expected = Expected { digest: Sha256::digest(hashed).into(), source: "somebody".to_owned() };
+            let mut target = Target::open(&system, &disk, Access::Write(&[Danger::File])).unwrap();
+            match flash(&path, Some(&expected), &mut target, &mut go_on) {
+                Ok(_) => assert!(is_right && fs::read(&disk).unwrap()[..LENGTH] == image()),
+                Err(error) => {
+                    assert!(!is_right && matches!(error, FlashError::OtherImage { .. }), "{error}");
+                    assert!(error.to_string().contains("somebody says"), "{error}");
+                    assert!(fs::read(&disk).unwrap() == [7; LENGTH + 10]);
+                }
+            }
+            files.file("disk", &[7; LENGTH + 10]);
+        }
     }
 }
 
@@ -201,9 +343,8 @@ fn fault_is_told_with_its_offset_and_what_to_do() {
 fn first_byte_that_differs_is_named() {
     let image_file = Files::new().image();
     for at in [0, 511, CHUNK - 1, CHUNK, LENGTH - 1] {
-        let mut fake = Fake::new();
-        fake.weak = Some(at);
-        write(&image_file, &mut fake, &mut go_on).unwrap();
+        let mut fake = Fake::written(&image_file);
+        fake.bytes[at] ^= 1;
         let error = verify(&image_file, &mut fake, &mut go_on).unwrap_err();
         assert!(matches!(error, FlashError::Differs { offset } if offset == at as u64), "{at}: {error}");
     }
@@ -226,7 +367,7 @@ fn ctrl_c_says_what_the_medium_is_now() {
     assert!(matches!(error, FlashError::StoppedBefore(_)));
     let mut fake = Fake::new();
     let error = write(&image, &mut fake, &mut stop_at(Stage::Writing, 0)).unwrap_err();
-    assert!(matches!(error, FlashError::StoppedBefore(_)) && fake.writes.is_empty());
+    assert!(matches!(error, FlashError::StoppedBefore(_)) && fake.done.is_empty());
     let error = write(&image, &mut fake, &mut stop_at(Stage::Writing, 1)).unwrap_err();
     assert!(matches!(error, FlashError::StoppedWriting { offset, .. } if offset == CHUNK as u64));
     assert!(!fake.has_a_table());
@@ -313,6 +454,7 @@ fn image_that_changes_after_it_was_checked_is_noticed() {
     let mut other = image();
     other[LENGTH - 1] ^= 1;
     files.file("image", &other);
-    let mut fake = Fake::written(&image_file);
+    let mut fake = Fake::new();
+    fake.bytes[..LENGTH].copy_from_slice(&other);
     assert!(matches!(verify(&image_file, &mut fake, &mut go_on), Err(FlashError::ImageChanged)));
 }
