@@ -10,7 +10,7 @@ use std::{
 use anyhow::{Context, anyhow};
 use clap::Parser;
 use device::{
-    analysis::Classifier,
+    analysis::{Classifier, Install, NoModel},
     config::{Flags, Settings},
     init,
     journal::{Journal, Repair},
@@ -20,10 +20,11 @@ use device::{
     screen::{Display, Identity, Scene, Step, Trouble, View, display::Sinks},
 };
 use engine::{DEFAULT_MODEL, Model};
+use shared::verdict::ModelRefusal;
 use wire::ModelFile;
 
 const FAILED: u8 = 1;
-const USAGE: u8 = 2;
+const USAGE: u8 = init::supervisor::WRONG_SETTINGS;
 const MODEL: u8 = 3;
 const PORT: u8 = 4;
 
@@ -95,25 +96,16 @@ fn start(mut settings: Settings) -> Result<(), Failure> {
 fn serve(settings: Settings, display: &Display) -> Result<(), Failure> {
     let starting = |step| display.show(Scene { identity: Identity::default(), view: View::Starting { step } });
     starting(Step::Model);
-    let mut models = Models::new(settings.models.clone(), settings.profile);
-    let model = match models.load() {
-        Some(model) => model,
-        None => configured(&settings).map_err(with(MODEL))?,
-    };
+    let (model, install) = if settings.safe { without_model() } else { with_model(&settings).map_err(with(MODEL))? };
     let (name, synthetic) = (model.card().name.clone(), model.card().provenance.synthetic);
-    let milliseconds = model.load_time().as_secs_f64() * 1e3;
-    device::say(format_args!("the model runs as {}; loaded in {milliseconds:.1} ms", model.execution()));
     starting(Step::Storage);
     let (journal, repairs) = Journal::open(&settings.journal).map_err(with(FAILED))?;
     repairs.iter().for_each(tell);
-    let install = Box::new(move |file: &ModelFile| {
-        models.install(file).map(|model| Arc::new(model) as Arc<dyn Classifier>).map_err(|error| {
-            device::say(format_args!("an update is refused: {error}"));
-            error.refusal()
-        })
-    });
     starting(Step::Lines);
-    let runtime = Runtime::open(Arc::new(model), install, journal, display, settings.line).map_err(with(PORT))?;
+    let mut runtime = Runtime::open(model, install, journal, display, settings.line).map_err(with(PORT))?;
+    if settings.safe {
+        runtime.enter_safe_mode();
+    }
     let stopper = runtime.stopper();
     ctrlc::set_handler(move || stopper.stop()).context("cannot listen to signals").map_err(with(FAILED))?;
     if settings.keys {
@@ -126,9 +118,35 @@ fn serve(settings: Settings, display: &Display) -> Result<(), Failure> {
     }
     let warning =
         if synthetic { " (trained on synthetic radiographs: its answers mean nothing medically)" } else { "" };
-    let state = if runtime.is_reachable() { "READY" } else { "waiting for a line," };
+    let state = match (settings.safe, runtime.is_reachable()) {
+        (true, _) => "in safe mode",
+        (_, true) => "READY",
+        _ => "waiting for a line,",
+    };
     device::say(format_args!("{state} with the model {name}{warning}; a research aid, not a medical device"));
     runtime.run(init::sign_of_life()).map_err(with(FAILED))
+}
+
+/// The model that judges, and what installs another one.
+type Judges = (Arc<dyn Classifier>, Install);
+
+fn with_model(settings: &Settings) -> anyhow::Result<Judges> {
+    let mut models = Models::new(settings.models.clone(), settings.profile);
+    let model = models.load().map_or_else(|| configured(settings), Ok)?;
+    let milliseconds = model.load_time().as_secs_f64() * 1e3;
+    device::say(format_args!("the model runs as {}; loaded in {milliseconds:.1} ms", model.execution()));
+    let install = Box::new(move |file: &ModelFile| {
+        models.install(file).map(|model| Arc::new(model) as Arc<dyn Classifier>).map_err(|error| {
+            device::say(format_args!("an update is refused: {error}"));
+            error.refusal()
+        })
+    });
+    Ok((Arc::new(model), install))
+}
+
+/// For safe mode: a model may be what the box has failed over.
+fn without_model() -> Judges {
+    (Arc::new(NoModel::default()), Box::new(|_| Err(ModelRefusal::NotStored)))
 }
 
 /// The model of the settings: the one that they name, or else the one that is built in.

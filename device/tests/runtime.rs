@@ -150,6 +150,7 @@ impl Running {
                 rotation: Rotation::None,
                 language: Language::English,
                 keys: false,
+                safe: false,
             };
             let mut display = Display::start(Sinks::open(&settings).unwrap());
             if let Some(limit) = turn_within {

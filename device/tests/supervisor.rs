@@ -2,33 +2,72 @@
 #![expect(clippy::unwrap_used, reason = "helpers of tests")]
 
 use std::{
+    cell::RefCell,
     os::unix::net::UnixDatagram,
     process::{Command, Stdio},
     time::Duration,
 };
 
-use device::init::supervisor::{Limits, Supervisor};
+use device::init::supervisor::{End, Event, Limits, Mode, Supervisor, WRONG_SETTINGS};
+
+/// Longer than any worker that ends by itself takes to do so.
+const LONG: Duration = Duration::from_secs(20);
+
+fn limits(silence: Duration) -> Limits {
+    let (pause, tick) = (Duration::ZERO, Duration::from_millis(50));
+    Limits { start: silence, silence, pause, tick, well: LONG, failures: 3, ..Limits::default() }
+}
+
+fn shell(script: &str) -> Command {
+    let mut command = Command::new("/bin/sh");
+    command.args(["-c", script]);
+    command
+}
 
 /// How a worker ends that may be silent for so long, before its first sign of life and after each.
 fn end_of(script: &'static str, silence: Duration) -> String {
-    let limits = Limits { start: silence, silence, pause: Duration::ZERO, tick: Duration::from_millis(50) };
-    let worker = || {
-        let mut command = Command::new("/bin/sh");
-        command.args(["-c", script]);
-        command
+    let mut ticks = 0;
+    let mut count = |event| ticks += usize::from(event == Event::Tick);
+    let end = Supervisor::new(|_| shell(script), limits(silence)).run_once(Mode::Normal, &mut count).unwrap();
+    assert!(ticks > 0);
+    end.to_string()
+}
+
+/// In which modes workers are started that do what `script` says of the first, the second and so on, until the supervisor
+/// gives up.
+fn modes(script: impl Fn(usize) -> &'static str) -> Vec<Mode> {
+    let started = RefCell::new(Vec::new());
+    let worker = |mode| {
+        started.borrow_mut().push(mode);
+        shell(script(started.borrow().len()))
     };
-    let mut fed = 0;
-    let end = Supervisor::new(worker, limits).run_once(&mut || fed += 1).unwrap();
-    assert!(fed > 0);
-    end
+    Supervisor::new(worker, limits(LONG)).run(Mode::Normal, |_| ());
+    started.into_inner()
+}
+
+fn failures_lead_to_safe_mode_and_there_to_an_end() {
+    use Mode::{Normal as N, Safe as S};
+    assert_eq!(modes(|_| "exit 1"), [N, N, N, S, S, S]);
+    // Settings that cannot be used are for a person to correct.
+    const { assert!(WRONG_SETTINGS == 2) };
+    assert_eq!(modes(|n| if n <= 4 { "exit 2" } else { "kill -SEGV $$" }), [N, N, N, N, N, N, N, S, S, S]);
+    // One that was well says so once, unless it runs in safe mode.
+    let at_once = Limits { well: Duration::ZERO, ..limits(Duration::from_millis(500)) };
+    for (mode, expected) in [(N, 1), (S, 0)] {
+        let mut well = 0;
+        let mut count = |event| well += usize::from(event == Event::Well);
+        let lively = |_| shell("echo; echo; exec sleep 60");
+        assert_eq!(Supervisor::new(lively, at_once).run_once(mode, &mut count).unwrap(), End::Hung);
+        assert_eq!(well, expected);
+    }
 }
 
 /// One test in a file of its own: it reaps every child of the process, and processes that are started hold open for a
 /// moment what other threads have locked.
 #[test]
 fn workers_that_end_and_that_hang_are_told_apart_and_systemd_hears_of_life() {
-    // Longer than any that ends by itself takes to do so, and far shorter than the others live.
-    let (long, short) = (Duration::from_secs(20), Duration::from_millis(500));
+    // Far shorter than those live that do not end by themselves.
+    let (long, short) = (LONG, Duration::from_millis(500));
     assert_eq!(end_of("exit 3", long), "ended with exit code 3");
     assert_eq!(end_of("kill -SEGV $$", long), "was ended by signal 11");
     assert_eq!(end_of("sleep 60", short), "hung and was ended", "never a sign of life");
@@ -36,6 +75,7 @@ fn workers_that_end_and_that_hang_are_told_apart_and_systemd_hears_of_life() {
     assert_eq!(end_of("for i in 1 2 3 4 5 6; do echo; done; exit 4", long), "ended with exit code 4");
     // The worker's child outlives it and holds its stdout open.
     assert_eq!(end_of("echo; sleep 60 & exit 5", long), "ended with exit code 5");
+    failures_lead_to_safe_mode_and_there_to_an_end();
     systemd_hears_signs_of_life();
 }
 

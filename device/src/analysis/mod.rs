@@ -15,8 +15,9 @@ use engine::{
     judge::{Input, Judgement, Prepared},
 };
 use shared::{
+    contract::InputContract,
     evidence::Evidence,
-    limits::MAX_PREVIEW_SIDE,
+    limits::{MAX_PREVIEW_SIDE, MODEL_SIDE},
     preprocess::{Channels, Picture, Samples},
     verdict::{Digest, ExamId, Fault, ModelRefusal, Refusal, Verdict},
 };
@@ -51,6 +52,34 @@ impl Classifier for Model {
 
     fn judge(&self, input: &Input<'_>) -> Result<Judgement, ModelError> {
         self.judge(input)
+    }
+}
+
+/// What stands for a model in safe mode. The box refuses images before anybody is asked.
+pub struct NoModel(ModelCard);
+
+impl Default for NoModel {
+    fn default() -> Self {
+        // Hosts ask for a card.
+        Self(ModelCard::new("none", InputContract::stretched(*MODEL_SIDE.start())))
+    }
+}
+
+impl Classifier for NoModel {
+    fn card(&self) -> &ModelCard {
+        &self.0
+    }
+
+    fn digest(&self) -> Digest {
+        Digest::default()
+    }
+
+    fn execution(&self) -> String {
+        "safe mode: nothing is judged".to_owned()
+    }
+
+    fn judge(&self, _: &Input<'_>) -> Result<Judgement, ModelError> {
+        Err(ModelError::Network(self.execution()))
     }
 }
 

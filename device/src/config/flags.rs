@@ -29,6 +29,9 @@ pub struct Flags {
     /// Configuration file
     #[arg(long, value_name = "FILE", help = config_help())]
     pub config: Option<PathBuf>,
+    /// Judge nothing, load no model and take none, but hand out the results: for a box that fails again and again
+    #[arg(long)]
+    pub safe_mode: bool,
     #[command(flatten)]
     settings: Layer,
 }
@@ -114,7 +117,7 @@ impl Flags {
         let named = self.config.or_else(|| set(&environment, "PUMUA_CONFIG").map(PathBuf::from));
         let environment = Layer::from_environment(environment)?;
         let file = Layer::from_file(named.as_deref())?;
-        resolve(&[self.settings, environment, file])
+        Ok(Settings { safe: self.safe_mode, ..resolve(&[self.settings, environment, file])? })
     }
 }
 

@@ -62,6 +62,8 @@ pub struct Settings {
     pub language: Language,
     /// Whether buttons and keyboards are read.
     pub keys: bool,
+    /// Whether nothing is judged.
+    pub safe: bool,
 }
 
 /// Layers from the strongest to the weakest → settings.
@@ -100,5 +102,6 @@ pub(super) fn resolve(layers: &[Layer; 3]) -> Result<Settings, ConfigError> {
         rotation: first(layers, |l| &l.rotate).unwrap_or_default(),
         language: first(layers, |l| &l.language).unwrap_or_default(),
         keys,
+        safe: false,
     })
 }

@@ -3,10 +3,14 @@
 //! The kernel starts it as `/init` of an initial file system that holds only it and drivers. It mounts what it needs, loads
 //! the drivers, opens the screen, finds both partitions of the memory card by their labels, and starts itself again as a
 //! worker, which is the box as anywhere else. Then it stays: it starts a worker that has died again, ends one that hangs,
-//! and feeds the hardware's watchdog, so that a box that hangs altogether starts again. The boot partition is mounted
-//! read-only: nothing is ever written there.
+//! and feeds the hardware's watchdog from the first moment on, so that a box that hangs altogether starts again. The boot
+//! partition is mounted read-only: nothing is ever written there.
+//!
+//! A worker that fails again and again is replaced by one in safe mode, which judges nothing and still hands out the results.
+//! Should that fail as well, the box restarts, three times at most until a worker was well.
 
 mod drivers;
+mod restarts;
 mod storage;
 pub mod supervisor;
 mod watchdog;
@@ -23,14 +27,17 @@ use std::{
 };
 
 use rustix::{
+    fs::sync,
     mount::{MountFlags, mount},
     stdio::dup2_stderr,
+    system::{RebootCommand, reboot},
 };
 use shared::appliance::card::{BOOT, DRIVER_LIST, FRAMEBUFFER, INIT, SETTINGS, on_box};
 
 use self::{
+    restarts::Restarts,
     storage::{DATA, Storage},
-    supervisor::{Limits, SUPERVISED, Supervisor},
+    supervisor::{Event, Limits, Mode, SUPERVISED, Supervisor},
     watchdog::Watchdog,
 };
 use crate::screen::{Identity, Language, Scene, Step, Trouble, View, draw, sink::Framebuffer};
@@ -39,6 +46,14 @@ use crate::screen::{Identity, Language, Scene, Step, Trouble, View, draw, sink::
 const LOOK_EVERY: Duration = Duration::from_millis(100);
 /// How long the card may take before its absence is reported.
 const CARD_WITHIN: Duration = Duration::from_secs(15);
+/// How long the drivers may take together, and one attempt to mount the card, before the box restarts.
+const STEP_WITHIN: Duration = Duration::from_secs(300);
+/// The same from one look after the worker to the next; there is one every second.
+const LOOK_WITHIN: Duration = Duration::from_secs(10);
+/// How often the box restarts itself until a worker was well.
+const MOST_RESTARTS: u64 = 3;
+/// The file on the data partition that counts them.
+const RESTARTS: &str = "restarts";
 
 /// Whether the kernel has started this process as the first one of the system. In a container, too, the first process has
 /// the number 1, but not this name.
@@ -66,25 +81,65 @@ pub fn run() -> ! {
         let _ = dup2_stderr(&log);
     }
     crate::say(format_args!("starting, version {}", env!("CARGO_PKG_VERSION")));
+    deafen_keyboards();
+    let watchdog = Watchdog::start("/dev/watchdog".into(), STEP_WITHIN);
     let mut screen = Screen::default();
     screen.show(View::Starting { step: Step::Drivers });
     for (name, error) in drivers::load(Path::new(DRIVER_LIST)) {
         crate::say(format_args!("the driver {name} cannot be loaded: {error}"));
     }
     screen.show(View::Starting { step: Step::Storage });
-    open_storage(&mut screen);
+    open_storage(&mut screen, &watchdog);
     drop(screen);
-    // Not before: a card may take longer than the watchdog waits.
-    let mut watchdog = Watchdog::open(Path::new("/dev/watchdog"));
-    let worker = || {
+    let worker = |mode| {
         let mut command = Command::new("/proc/self/exe");
         // On the boot partition anybody can edit them who puts the card into a computer.
         command.args(["--config", &on_box(SETTINGS), "--state-dir", DATA]).env(SUPERVISED, "1");
+        if mode == Mode::Safe {
+            command.arg("--safe-mode");
+        }
         // Memory of images and screens goes back to the system at once, instead of lying about in pieces.
         command.env("MALLOC_MMAP_THRESHOLD_", "65536").env("MALLOC_ARENA_MAX", "1");
         command
     };
-    Supervisor::new(worker, Limits::default()).run(|| watchdog.feed())
+    let restarts = Restarts::new(Path::new(DATA).join(RESTARTS), MOST_RESTARTS);
+    let mut supervisor = Supervisor::new(worker, Limits::default());
+    let mut mode = Mode::Normal;
+    loop {
+        supervisor.run(mode, |event| match event {
+            Event::Tick => watchdog.allow(LOOK_WITHIN),
+            Event::Well => {
+                if let Err(error) = restarts.forget() {
+                    crate::say(format_args!("the restarts of before still count: {error}"));
+                }
+            }
+        });
+        match restarts.another() {
+            Ok(true) => restart(),
+            Ok(false) => crate::say(format_args!("{MOST_RESTARTS} restarts have not helped; it stays in safe mode")),
+            Err(error) => crate::say(format_args!("restarts cannot be counted ({error}), so there is none")),
+        }
+        mode = Mode::Safe;
+    }
+}
+
+/// Restarts the machine.
+fn restart() {
+    crate::say(format_args!("the machine restarts"));
+    sync();
+    if let Err(error) = reboot(RebootCommand::Restart) {
+        crate::say(format_args!("it cannot be restarted: {error}"));
+    }
+}
+
+/// A keyboard on the box turns pages. It does not restart it (Ctrl-Alt-Del), nor give orders to the kernel (SysRq).
+fn deafen_keyboards() {
+    if let Err(error) = reboot(RebootCommand::CadOff) {
+        crate::say(format_args!("Ctrl-Alt-Del restarts the box: {error}"));
+    }
+    if let Err(error) = std::fs::write("/proc/sys/kernel/sysrq", "0\n") {
+        crate::say(format_args!("the kernel obeys the key SysRq: {error}"));
+    }
 }
 
 /// `/proc`, `/sys` and `/dev` as every Linux system has them.
@@ -98,10 +153,12 @@ fn mount_system() -> io::Result<()> {
 }
 
 /// Mounts both partitions. A card that is missing or damaged is reported on the screen, and waited for.
-fn open_storage(screen: &mut Screen) {
+fn open_storage(screen: &mut Screen, watchdog: &Watchdog) {
     let start = Instant::now();
     let mut told = String::new();
     loop {
+        // A card that is missing or damaged says so, however often; one that hangs does not come by here again.
+        watchdog.allow(STEP_WITHIN);
         match Storage::find(Path::new("/sys/class/block"), Path::new("/dev")).and_then(|storage| storage.mount()) {
             Ok(()) => return crate::say(format_args!("the card is mounted at {BOOT} and {DATA}")),
             Err(error) if told != error.to_string() && start.elapsed() > CARD_WITHIN => {

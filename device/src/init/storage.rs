@@ -53,11 +53,12 @@ impl Storage {
     pub(super) fn mount(&self) -> Result<(), StorageError> {
         let common = MountFlags::NOSUID | MountFlags::NODEV | MountFlags::NOEXEC | MountFlags::NOATIME;
         let partitions = [
-            ("boot", &self.boot, BOOT, "vfat", common | MountFlags::RDONLY),
-            ("data", &self.data, DATA, "ext4", common),
+            ("boot", &self.boot, BOOT, "vfat", common | MountFlags::RDONLY, None),
+            // A damaged file system is not written on, whatever it says of itself: that would damage it further.
+            ("data", &self.data, DATA, "ext4", common, Some(c"errors=remount-ro")),
         ];
-        for (name, device, at, kind, flags) in partitions {
-            let mounted = create_dir_all(at).and_then(|()| match mount(device, at, kind, flags, None) {
+        for (name, device, at, kind, flags, options) in partitions {
+            let mounted = create_dir_all(at).and_then(|()| match mount(device, at, kind, flags, options) {
                 // It is mounted already: the other one could not be the time before.
                 Err(Errno::BUSY) => Ok(()),
                 mounted => Ok(mounted?),

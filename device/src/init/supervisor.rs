@@ -1,6 +1,7 @@
-//! Keeps a worker running.
+//! Keeps a worker running, in safe mode if need be.
 
 use std::{
+    fmt,
     io::{self, Read, Write},
     os::{
         linux::net::SocketAddrExt,
@@ -18,6 +19,10 @@ use rustix::process::{Pid, Signal, WaitOptions, kill_process, wait};
 pub const SUPERVISED: &str = "PUMUA_SUPERVISED";
 /// How often a worker reports that it is alive.
 pub const BEAT_EVERY: Duration = Duration::from_secs(1);
+
+/// Exit code of a worker whose settings cannot be used. Whoever has written them must correct them: that is no failure of the
+/// program, and neither safe mode nor a restart would help.
+pub const WRONG_SETTINGS: u8 = 2;
 
 /// Whether this process is a worker.
 pub fn is_supervised() -> bool {
@@ -56,17 +61,43 @@ fn systemd() -> Option<UnixDatagram> {
     connected.ok().map(|()| socket)
 }
 
-/// How long things may take.
+/// How a worker runs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Mode {
+    /// As a box.
+    Normal,
+    /// Nothing is judged; what can fail is left out.
+    Safe,
+}
+
+/// What a supervisor reports.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Event {
+    /// It is at work: at least every [`Limits::tick`], unless a worker that hangs cannot be ended, where only the hardware's
+    /// watchdog helps.
+    Tick,
+    /// A worker in normal mode has lived for [`Limits::well`].
+    Well,
+}
+
+/// How long things may take, and how often they may fail.
 #[derive(Debug, Clone, Copy)]
 pub struct Limits {
     /// Until a worker reports for the first time that it is alive: the model is loaded before.
     pub start: Duration,
     /// From one sign of life to the next.
     pub silence: Duration,
-    /// Between the end of a worker and the start of the next one, so that what it showed last can be read.
+    /// Between the end of a worker and the start of the next one, so that what it showed last can be read. After each further
+    /// failure it is twice as long.
     pub pause: Duration,
-    /// Longest time between two feedings of the watchdog.
+    /// But no longer than this.
+    pub longest_pause: Duration,
+    /// Longest time between two reports of [`Event::Tick`].
     pub tick: Duration,
+    /// After this life of a worker its failures, and those before, do not count any more.
+    pub well: Duration,
+    /// After so many failures the next worker runs in safe mode, and after as many there the supervisor gives up.
+    pub failures: u32,
 }
 
 impl Default for Limits {
@@ -76,7 +107,31 @@ impl Default for Limits {
             // A worn card may take many seconds to store a result, which must still be reported and not be lost on the way.
             silence: 30 * BEAT_EVERY,
             pause: Duration::from_secs(5),
+            longest_pause: Duration::from_secs(60),
             tick: Duration::from_secs(1),
+            well: Duration::from_secs(600),
+            failures: 4,
+        }
+    }
+}
+
+/// How a worker ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum End {
+    /// With an exit code.
+    Code(i32),
+    /// By a signal.
+    Signal(i32),
+    /// By the supervisor: it showed no sign of life.
+    Hung,
+}
+
+impl fmt::Display for End {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Code(code) => write!(f, "ended with exit code {code}"),
+            Self::Signal(signal) => write!(f, "was ended by signal {signal}"),
+            Self::Hung => write!(f, "hung and was ended"),
         }
     }
 }
@@ -87,49 +142,72 @@ pub struct Supervisor<C> {
     limits: Limits,
 }
 
-impl<C: FnMut() -> Command> Supervisor<C> {
+impl<C: FnMut(Mode) -> Command> Supervisor<C> {
     /// Workers are started by `command`.
     pub fn new(command: C, limits: Limits) -> Self {
         Self { command, limits }
     }
 
-    /// Keeps a worker running for ever. `feed` is called at least every [`Limits::tick`], unless a worker that hangs cannot
-    /// be ended: then only the hardware's watchdog helps.
-    pub fn run(mut self, mut feed: impl FnMut()) -> ! {
+    /// Keeps a worker running, first in `mode`, until it has failed in safe mode as often as it may.
+    pub fn run(&mut self, mode: Mode, mut report: impl FnMut(Event)) {
+        let mut course = Course { limits: self.limits, mode, failures: 0, in_a_row: 0 };
         loop {
-            let end = self.run_once(&mut feed).unwrap_or_else(|error| format!("cannot be started: {error}"));
-            crate::say(format_args!("the worker {end}; the next one starts in {:?}", self.limits.pause));
+            let started = Instant::now();
+            let end = self.run_once(course.mode, &mut report);
+            match &end {
+                Ok(end) => crate::say(format_args!("the worker {end}")),
+                Err(error) => crate::say(format_args!("the worker cannot be started: {error}")),
+            }
+            let Some(pause) = course.go_on(started.elapsed(), end.ok()) else {
+                return crate::say(format_args!("the worker fails in safe mode as well"));
+            };
+            let words = if course.mode == Mode::Safe { ", in safe mode" } else { "" };
+            crate::say(format_args!("the next one starts in {pause:?}{words}"));
             let ended = Instant::now();
-            while ended.elapsed() < self.limits.pause {
-                feed();
-                thread::sleep(self.limits.tick.min(self.limits.pause));
+            while ended.elapsed() < pause {
+                report(Event::Tick);
+                thread::sleep(self.limits.tick.min(pause));
             }
         }
     }
 
-    /// Runs one worker to its end and says in words how it ended.
-    pub fn run_once(&mut self, feed: &mut impl FnMut()) -> io::Result<String> {
-        let mut child = (self.command)().stdin(Stdio::null()).stdout(Stdio::piped()).spawn()?;
+    /// Runs one worker to its end and says how it ended.
+    pub fn run_once(&mut self, mode: Mode, report: &mut impl FnMut(Event)) -> io::Result<End> {
+        let mut child = (self.command)(mode).stdin(Stdio::null()).stdout(Stdio::piped()).spawn()?;
+        let started = Instant::now();
+        let mut is_well = mode == Mode::Safe;
         let stdout = child.stdout.take().ok_or_else(|| io::Error::other("its output cannot be read"))?;
-        let beats = listen(stdout);
         let pid = Pid::from_child(&child);
-        let mut pulse = Pulse::new(self.limits, Instant::now());
+        let beats = match listen(stdout) {
+            Ok(beats) => beats,
+            Err(error) => {
+                // Nobody would notice that it hangs.
+                let _ = child.kill();
+                let _ = child.wait();
+                return Err(error);
+            }
+        };
+        let mut pulse = Pulse::new(self.limits, started);
         let (mut killed, mut told): (Option<Instant>, _) = (None, 0);
         loop {
             if killed.is_none_or(|killed| killed.elapsed() < self.limits.silence) {
-                feed();
+                report(Event::Tick);
             }
             // The end of a worker ends the waiting for its next sign of life at once.
             match beats.recv_timeout(self.limits.tick) {
                 Ok(()) => {
                     pulse.beat(Instant::now());
                     told = tell_memory(pid, told);
+                    if !is_well && started.elapsed() >= self.limits.well {
+                        is_well = true;
+                        report(Event::Well);
+                    }
                 }
                 Err(RecvTimeoutError::Timeout) => {}
                 Err(RecvTimeoutError::Disconnected) => thread::sleep(Duration::from_millis(10)),
             }
             if let Some(end) = reap(pid)? {
-                return Ok(if killed.is_some() { "hung and was ended".to_owned() } else { end });
+                return Ok(if killed.is_some() { End::Hung } else { end });
             }
             if pulse.is_gone(Instant::now()) && killed.is_none() {
                 // Should it be gone already, the next round reaps it.
@@ -137,6 +215,36 @@ impl<C: FnMut() -> Command> Supervisor<C> {
                 killed = Some(Instant::now());
             }
         }
+    }
+}
+
+/// What follows from the end of each worker.
+struct Course {
+    limits: Limits,
+    mode: Mode,
+    /// Failures in this mode, since a worker was well.
+    failures: u32,
+    /// Ends of any kind since then, for the pause.
+    in_a_row: u32,
+}
+
+impl Course {
+    /// How long to wait for the next worker after one that has lived for so long and ended so, or could not be started; `None`
+    /// if there is to be none.
+    fn go_on(&mut self, lived: Duration, end: Option<End>) -> Option<Duration> {
+        if lived >= self.limits.well {
+            (self.failures, self.in_a_row) = (0, 0);
+        }
+        self.failures += u32::from(end != Some(End::Code(WRONG_SETTINGS.into())));
+        if self.failures >= self.limits.failures {
+            if self.mode == Mode::Safe {
+                return None;
+            }
+            (self.mode, self.failures, self.in_a_row) = (Mode::Safe, 0, 0);
+        }
+        let pause = self.limits.pause.saturating_mul(1 << self.in_a_row.min(16)).min(self.limits.longest_pause);
+        self.in_a_row += 1;
+        Some(pause)
     }
 }
 
@@ -179,24 +287,23 @@ fn tell_memory(worker: Pid, told: u64) -> u64 {
 }
 
 /// Reports every sign of life, until the worker closes its end.
-fn listen(mut stdout: impl Read + Send + 'static) -> Receiver<()> {
+fn listen(mut stdout: impl Read + Send + 'static) -> io::Result<Receiver<()>> {
     let (sender, receiver) = channel();
-    thread::spawn(move || {
+    // An error where there is no memory for it, and no panic: that of the first process would be the kernel's.
+    thread::Builder::new().spawn(move || {
         let mut bytes = [0; 64];
         while matches!(stdout.read(&mut bytes), Ok(1..)) && sender.send(()).is_ok() {}
-    });
-    receiver
+    })?;
+    Ok(receiver)
 }
 
 /// Takes note of every process that has ended, also of orphans, which the kernel hands to the first process. Returns how
 /// `worker` ended if it is among them.
-fn reap(worker: Pid) -> io::Result<Option<String>> {
+fn reap(worker: Pid) -> io::Result<Option<End>> {
     while let Some((pid, status)) = wait(WaitOptions::NOHANG)? {
-        if pid == worker {
-            let signal = |signal| format!("was ended by signal {signal}");
-            let code = |code| format!("ended with exit code {code}");
-            let end = status.exit_status().map(code).or_else(|| status.terminating_signal().map(signal));
-            return Ok(Some(end.unwrap_or_else(|| "ended".to_owned())));
+        let end = status.exit_status().map(End::Code).or_else(|| status.terminating_signal().map(End::Signal));
+        if pid == worker && end.is_some() {
+            return Ok(end);
         }
     }
     Ok(None)
@@ -218,5 +325,28 @@ mod tests {
             assert!(!pulse.is_gone(at(second + 30)), "alive for longer than either limit");
         }
         assert!(pulse.is_gone(at(531)));
+    }
+
+    #[test]
+    fn pauses_grow_failures_lead_to_safe_mode_and_there_to_an_end_and_a_worker_that_was_well_wipes_them_out() {
+        let limits = Limits { failures: 6, ..Limits::default() };
+        let mut course = Course { limits, mode: Mode::Normal, failures: 0, in_a_row: 0 };
+        let seconds = |pause: Option<Duration>| pause.map(|pause| pause.as_secs());
+        let crash = Some(End::Signal(11));
+        for pause in [5, 10, 20, 40, 60] {
+            assert_eq!((seconds(course.go_on(Duration::ZERO, crash)), course.mode), (Some(pause), Mode::Normal));
+        }
+        assert_eq!((seconds(course.go_on(limits.well, crash)), course.mode), (Some(5), Mode::Normal), "it was well");
+        for _ in 0..4 {
+            assert!(course.go_on(Duration::ZERO, None).is_some() && course.mode == Mode::Normal, "cannot be started");
+        }
+        for _ in 0..20 {
+            let pause = seconds(course.go_on(Duration::ZERO, Some(End::Code(WRONG_SETTINGS.into()))));
+            assert_eq!((pause, course.mode), (Some(60), Mode::Normal), "wrong settings are corrected by a person");
+        }
+        for pause in [5, 10, 20, 40, 60, 60] {
+            assert_eq!((seconds(course.go_on(Duration::ZERO, crash)), course.mode), (Some(pause), Mode::Safe));
+        }
+        assert_eq!(course.go_on(Duration::ZERO, crash), None);
     }
 }

@@ -158,6 +158,16 @@ impl<'a> Runtime<'a> {
         self.analysis_within = limit;
     }
 
+    /// From now on nothing is judged, and the screen says so; results are handed out as ever.
+    pub fn enter_safe_mode(&mut self) {
+        self.state.enter_safe_mode();
+        if self.is_reachable() {
+            self.show();
+        } else {
+            self.input(Input::LineLost { last: true });
+        }
+    }
+
     /// Whether there is a port on which a host can connect now.
     pub fn is_reachable(&self) -> bool {
         self.ports.iter().any(Port::is_open)

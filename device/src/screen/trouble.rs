@@ -11,6 +11,8 @@ pub enum Trouble {
     Fault(Fault),
     /// The line to the host is gone.
     LineLost,
+    /// The program has failed again and again, and judges nothing now.
+    SafeMode,
     /// The program cannot continue; the cause as the log has it.
     Failed(String),
 }
@@ -44,6 +46,7 @@ impl Explanation {
         match trouble {
             Trouble::Fault(fault) => Self::split(Some(fault.code()), &(words.fault)(*fault)),
             Trouble::LineLost => Self::split(None, words.line_lost),
+            Trouble::SafeMode => Self::split(None, words.safe),
             Trouble::Failed(cause) => Self { code: None, cause: sentence(cause), remedy: words.restart.to_owned() },
         }
     }

@@ -116,6 +116,8 @@ pub struct State {
     analysis: Option<Analysis>,
     /// Whether no host can come before a line is back.
     lost: bool,
+    /// Whether the box judges nothing, because it has failed again and again.
+    safe: bool,
     /// When the last result was made.
     judged: u64,
     /// The examinations of the last results, at most [`REMEMBERED`], the newest last.
@@ -171,10 +173,17 @@ impl State {
             incoming: None,
             analysis: None,
             lost: false,
+            safe: false,
             judged: 0,
             exams: VecDeque::new(),
             held: None,
         }
+    }
+
+    /// From now on the box refuses images and says that it is in safe mode. Everything else goes on.
+    pub fn enter_safe_mode(&mut self) {
+        self.safe = true;
+        self.view = View::error(Trouble::SafeMode);
     }
 
     /// Remembers the examination of a result. Those of earlier starts are told in their order before the first input.
@@ -291,6 +300,9 @@ impl State {
             BoxEvent::Image(image) => {
                 let exam = &image.begin.exam;
                 let subject = self.incoming.take().unwrap_or_else(|| self.announce(exam.clone()));
+                if self.safe {
+                    return self.failed(now, &subject, Fault::Internal);
+                }
                 self.analysis = Some(Analysis { image: subject, stage: Stage::Running });
                 vec![self.show(View::Analysing(self.named(exam))), Effect::Judge(Box::new(image))]
             }
@@ -481,7 +493,11 @@ impl State {
         if let Some(view) = self.held.take() {
             return self.outcome(now, view);
         }
-        self.show(if self.lost { View::error(Trouble::LineLost) } else { View::Ready { results: self.records } })
+        self.show(match (self.lost, self.safe) {
+            (true, _) => View::error(Trouble::LineLost),
+            (_, true) => View::error(Trouble::SafeMode),
+            _ => View::Ready { results: self.records },
+        })
     }
 
     /// Shows what became of an image: a result stays, and grows old.

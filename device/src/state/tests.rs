@@ -77,6 +77,28 @@ fn a_result_is_told_only_after_it_is_stored() {
 }
 
 #[test]
+fn in_safe_mode_nothing_is_judged_and_results_are_handed_out() {
+    let mut state = state();
+    state.enter_safe_mode();
+    let safe = View::error(Trouble::SafeMode);
+    assert_eq!(*state.view(), safe);
+    let refused = Effect::Reply(Reply::Outcome(Outcome::Failed(Fault::Internal)));
+    assert_eq!(state.handle(0, Input::Session(BoxEvent::Image(image()))), [Effect::Show, refused]);
+    let error = View::Error { image: Some(announced()), trouble: Fault::Internal.into() };
+    assert_eq!(*state.view(), error);
+    assert_eq!(shown(&mut state, NOTICE_MS, Input::Tick), safe);
+    let [Effect::Reply(Reply::Answer(Answer::Info(info)))] =
+        &state.handle(NOTICE_MS, Input::Session(BoxEvent::Asked(Question::Info)))[..]
+    else {
+        panic!("no answer")
+    };
+    assert_eq!(info.records, 41);
+    assert_eq!(state.handle(NOTICE_MS, Input::Session(BoxEvent::Record { number: 1 })), [Effect::Record(1)]);
+    assert_eq!(shown(&mut state, NOTICE_MS, Input::LineLost { last: true }), View::error(Trouble::LineLost));
+    assert_eq!(shown(&mut state, NOTICE_MS, Input::LineBack), safe);
+}
+
+#[test]
 fn a_result_that_cannot_be_stored_is_no_result() {
     let mut state = state();
     start_analysis(&mut state);

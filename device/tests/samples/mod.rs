@@ -184,6 +184,7 @@ pub(crate) fn main_scenes() -> Vec<(&'static str, Scene)> {
         ("refused", scene(refused(Refusal::UpsideDown, image("ward-3_0009", 1)))),
         ("error", scene(failed(Fault::Timeout, image("ward-3_0009", 1)))),
         ("line-lost", scene(View::error(Trouble::LineLost))),
+        ("safe-mode", scene(View::error(Trouble::SafeMode))),
         ("history", scene(history())),
         ("about", scene(View::About)),
         ("synthetic", synthetic(View::Ready { results: 0 })),

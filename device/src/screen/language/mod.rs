@@ -103,6 +103,8 @@ pub struct Words {
     pub not_judged: &'static str,
     /// The box could not do what was asked.
     pub error: &'static str,
+    /// The box judges nothing, because it has failed again and again.
+    pub safe_mode: &'static str,
     /// Before the code of a refusal or fault.
     pub code: &'static str,
     /// Cause and remedy of a refusal, with `: ` between them.
@@ -111,6 +113,8 @@ pub struct Words {
     pub fault: fn(Fault) -> String,
     /// Cause and remedy of a lost line, with `: ` between them.
     pub line_lost: &'static str,
+    /// Cause and remedy of safe mode, with `: ` between them.
+    pub safe: &'static str,
     /// What to do about an error that ended the program.
     pub restart: &'static str,
     /// Above the past results.
@@ -146,7 +150,8 @@ mod tests {
             let words = words(language);
             let refusals = Refusal::ALL.iter().map(|&refusal| (words.refusal)(refusal));
             let faults = Fault::ALL.iter().map(|&fault| (words.fault)(fault));
-            let mut texts: Vec<String> = refusals.chain(faults).chain([words.line_lost.to_owned()]).collect();
+            let mut texts: Vec<String> =
+                refusals.chain(faults).chain([words.line_lost, words.safe].map(str::to_owned)).collect();
             for text in &texts {
                 assert_eq!(text.matches(": ").count(), 1, "{language}: {text}");
                 assert!(!text.ends_with('.') && text.trim() == text, "{language}: {text}");

@@ -20,7 +20,7 @@ use shared::evidence::Evidence;
 
 use self::area::{Area, point};
 use super::{
-    Announced, Explanation, Identity, Language, Preview, Scene, ScreenSize, View,
+    Announced, Explanation, Identity, Language, Preview, Scene, ScreenSize, Trouble, View,
     frame::Frame,
     language::{self, Notice, Words},
     symbol::Symbol,
@@ -80,7 +80,8 @@ pub fn layout(scene: &Scene, size: ScreenSize, language: Language) -> Layout<'_>
         View::Error { image, trouble } => {
             let body = image.as_ref().map_or(body, |image| layout.name(body, image));
             let explanation = Explanation::of_trouble(trouble, language);
-            layout.explain(body, (Symbol::Fault, RED), words.error, &explanation);
+            let word = if *trouble == Trouble::SafeMode { words.safe_mode } else { words.error };
+            layout.explain(body, (Symbol::Fault, RED), word, &explanation);
         }
         View::History { results, page, pages } => layout.history(body, results, scene.identity.digest, [*page, *pages]),
         View::About => layout.about(body, &scene.identity),

@@ -8,9 +8,13 @@ use std::{
 
 use super::{BuildError, read};
 
-/// What is loaded, in this order: the screen first, so that what follows can be seen there. Some are for emulated machines
+/// What is loaded, in this order: the watchdog first, which restarts a box that hangs over any of the others; then the screen,
+/// so that what follows can be seen there. Some are for emulated machines
 /// (virtio, i6300esb). What follows a space are parameters.
 const WANTED: &[&str] = &[
+    // Watchdog.
+    "bcm2835_wdt",
+    "i6300esb",
     // Screen.
     "virtio_pci",
     "virtio_mmio",
@@ -24,9 +28,6 @@ const WANTED: &[&str] = &[
     "vfat",
     "crc32c_generic",
     "ext4",
-    // Watchdog.
-    "bcm2835_wdt",
-    "i6300esb",
     // Links: the serial ports of USB adapters, of emulated machines, and the box as a USB device of the host. The function
     // is loaded before the gadget that asks for it by name.
     "virtio_console",
