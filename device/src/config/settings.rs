@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use shared::{
     appliance::{
         Language, Rotation,
-        line::{DEFAULT_BAUD, SLOWEST_BAUD},
+        line::{DEFAULT_BAUD, SLOWEST_BAUD, least_bytes_a_second},
     },
     verdict::Profile,
 };
@@ -33,6 +33,16 @@ pub enum LineSettings {
         /// Whether those that cannot be opened at the start are waited for.
         wait: bool,
     },
+}
+
+impl LineSettings {
+    /// Bytes a second that each line carries at least.
+    pub fn least_bytes_a_second(&self) -> u64 {
+        least_bytes_a_second(match self {
+            Self::Simulated { pace } => pace.unwrap_or(DEFAULT_BAUD),
+            Self::Ports { baud, .. } => *baud,
+        })
+    }
 }
 
 /// Everything that the box needs to know.

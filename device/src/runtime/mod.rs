@@ -1,8 +1,10 @@
 //! The box at work: lines, conversation, analysis, journal and screen brought together.
 //!
 //! The box listens on all its ports at once, and one host at a time holds it: a host that says hello on another line
-//! hears that it is busy, until the holder has ended its session, has fallen silent for 3 s, or has lost its line.
+//! hears that it is busy, until the holder has ended its session, has fallen silent for 3 s, has asked nothing for 30 s, or
+//! has lost its line.
 
+mod lines;
 mod port;
 
 use std::{
@@ -18,6 +20,7 @@ use std::{
 use shared::verdict::{ExamId, Fault, ResultRecord};
 use wire::{ANSWER_WITHIN_MS, BoxEvent};
 
+pub use self::lines::Lines;
 use self::port::Port;
 use crate::{
     analysis::{Analyst, Classifier, Install, Report},
@@ -89,8 +92,8 @@ impl Stopper {
 pub struct Runtime<'a> {
     state: State,
     ports: Vec<Port>,
-    /// The port of the host that came last: no other has a session, or is owed an answer.
-    active: usize,
+    /// The conversations on them.
+    lines: Lines,
     journal: Journal,
     display: &'a Display,
     analyst: Analyst,
@@ -124,11 +127,13 @@ impl<'a> Runtime<'a> {
             let _ = told.send(Event::Analysis(report));
         };
         let analyst = Analyst::start(model, install, report);
+        let slowest = settings.least_bytes_a_second();
         let wait = matches!(settings, LineSettings::Ports { wait: true, .. });
+        let ports = Port::all(settings)?;
         let mut runtime = Self {
             state,
-            ports: Port::all(settings, contract)?,
-            active: 0,
+            lines: Lines::new(ports.len(), contract, slowest),
+            ports,
             journal,
             display,
             analyst,
@@ -225,7 +230,8 @@ impl<'a> Runtime<'a> {
     /// The next event; `Some(None)` when it is time to look at the clock.
     fn next(&self, events: &Receiver<Event>) -> Option<Option<Event>> {
         let now = self.now();
-        let deadlines = self.ports.iter().map(|port| port.deadline(now)).chain([self.state.deadline()]);
+        let ports = self.ports.iter().enumerate().map(|(index, port)| port.deadline(now, self.lines.deadline(index)));
+        let deadlines = ports.chain([self.state.deadline()]);
         let due = deadlines.flatten().min().map(|at| Duration::from_millis(at.saturating_sub(now)));
         match events.recv_timeout(due.unwrap_or(BEAT_EVERY).min(BEAT_EVERY)) {
             Ok(event) => Some(Some(event)),
@@ -252,25 +258,7 @@ impl<'a> Runtime<'a> {
     }
 
     fn receive(&mut self, index: usize, at: Instant, bytes: &[u8]) {
-        let now = self.now();
-        // As it was when the bytes came: what the other host has sent since may still wait behind them.
-        let arrived = self.since_start(at);
-        let taken = index != self.active && self.ports[self.active].session.is_held(arrived);
-        let session = &mut self.ports[index].session;
-        session.set_taken(taken);
-        session.receive(now, bytes);
-        if session.connected() && index != self.active {
-            self.hand_over(index);
-        }
-    }
-
-    /// A host on another port than the last one has opened a session.
-    fn hand_over(&mut self, index: usize) {
-        let Ok([next, before]) = self.ports.get_disjoint_mut([index, self.active]) else { return };
-        let displaced = before.session.connected();
-        next.session.displace(&mut before.session);
-        self.active = index;
-        if displaced {
+        if self.lines.receive(index, self.since_start(at), self.now(), bytes) {
             self.input(Input::Session(BoxEvent::HostGone));
         }
     }
@@ -279,8 +267,8 @@ impl<'a> Runtime<'a> {
         let now = self.now();
         let port = &mut self.ports[index];
         crate::say(format_args!("the line {} is gone ({error}); waiting until it is back", port.path().display()));
-        let in_use = port.session.connected();
         port.lose(now);
+        let in_use = self.lines.lose(index);
         let last = !self.is_reachable();
         if in_use || last {
             self.input(Input::LineLost { last });
@@ -293,10 +281,10 @@ impl<'a> Runtime<'a> {
             let mut sent = false;
             for index in 0..self.ports.len() {
                 let now = self.now();
-                while let Some(event) = self.ports[index].session.event(now) {
+                while let Some(event) = self.lines.event(index, now) {
                     self.input(Input::Session(event));
                 }
-                sent |= self.ports[index].transmit(now);
+                sent |= self.ports[index].transmit(|frame| self.lines.poll_transmit(index, now, frame));
             }
             // What was sent may have made room for more events.
             if !sent {
@@ -323,7 +311,7 @@ impl<'a> Runtime<'a> {
                 self.analysis_begins();
                 self.analyst.install(*file);
             }
-            Effect::Expect(contract) => self.ports.iter_mut().for_each(|port| port.session.set_contract(contract)),
+            Effect::Expect(contract) => self.lines.set_contract(contract),
             Effect::Store(record) => {
                 let stored = self.journal.push(&record).map(|()| record);
                 self.input(Input::Stored(stored.map_err(|error| storage(&error))));
@@ -343,7 +331,7 @@ impl<'a> Runtime<'a> {
                     let _ = sender.send(Event::Screenshot(png));
                 });
             }
-            Effect::Reply(reply) => self.ports[self.active].session.reply(reply),
+            Effect::Reply(reply) => self.lines.reply(reply),
         }
     }
 

@@ -1,4 +1,4 @@
-//! One of the ports that the box listens on, with its conversation.
+//! One of the ports that the box listens on.
 
 use std::{
     io,
@@ -6,8 +6,7 @@ use std::{
     time::Duration,
 };
 
-use shared::contract::InputContract;
-use wire::{BoxSession, MAX_FRAME};
+use wire::MAX_FRAME;
 
 use super::LineError;
 use crate::{
@@ -27,7 +26,6 @@ enum Place {
 /// A port, whether it is there or not.
 pub(super) struct Port {
     place: Place,
-    pub(super) session: BoxSession,
     line: Option<Line>,
     /// How often it was opened.
     opened: u64,
@@ -39,21 +37,14 @@ pub(super) struct Port {
 
 impl Port {
     /// The ports that the settings name, none of them open.
-    pub(super) fn all(settings: LineSettings, contract: InputContract) -> io::Result<Vec<Self>> {
+    pub(super) fn all(settings: LineSettings) -> io::Result<Vec<Self>> {
         let places = match settings {
             LineSettings::Simulated { pace } => vec![Place::Simulated { pty: Pty::open()?, pace }],
             LineSettings::Ports { paths, baud, .. } => {
                 paths.into_iter().map(|path| Place::Device { path, baud }).collect()
             }
         };
-        let port = |place| Self {
-            place,
-            session: BoxSession::new(contract),
-            line: None,
-            opened: 0,
-            retry_at: 0,
-            excuse: String::new(),
-        };
+        let port = |place| Self { place, line: None, opened: 0, retry_at: 0, excuse: String::new() };
         Ok(places.into_iter().map(port).collect())
     }
 
@@ -108,11 +99,10 @@ impl Port {
         }
     }
 
-    /// The line is gone: what is in transit is dropped.
+    /// The line is gone.
     pub(super) fn lose(&mut self, now: u64) {
         self.line = None;
         self.retry_at = now + RETRY_MS;
-        self.session.close();
     }
 
     /// Whether it is to be opened.
@@ -120,24 +110,25 @@ impl Port {
         !self.is_open() && self.retry_at <= now
     }
 
-    /// When it is to be looked at even if nothing happens.
-    pub(super) fn deadline(&self, now: u64) -> Option<u64> {
+    /// When it is to be looked at even if nothing happens; `session` is when its conversation is.
+    pub(super) fn deadline(&self, now: u64, session: Option<u64>) -> Option<u64> {
         match &self.line {
             None => Some(self.retry_at),
-            Some(line) if line.has_room() => self.session.next_deadline(),
+            Some(line) if line.has_room() => session,
             // What the session is late with cannot be sent until there is room: looking at the clock would only keep the
             // processor busy.
             Some(_) => Some(now + RETRY_MS),
         }
     }
 
-    /// Sends what the session has to send, as far as the line takes it. False if that is nothing.
-    pub(super) fn transmit(&mut self, now: u64) -> bool {
+    /// Sends what its conversation has to send, as far as the line takes it. False if that is nothing. `poll` writes the next
+    /// frame and returns its length, or 0.
+    pub(super) fn transmit(&self, mut poll: impl FnMut(&mut [u8; MAX_FRAME]) -> usize) -> bool {
         let Some(line) = &self.line else { return false };
         let mut frame = [0; MAX_FRAME];
         let mut sent = false;
         while line.has_room() {
-            let length = self.session.poll_transmit(now, &mut frame);
+            let length = poll(&mut frame);
             if length == 0 {
                 break;
             }

@@ -9,7 +9,10 @@ use std::{
 
 use base::interrupt;
 use serialport::{ClearBuffer, SerialPort, TTYPort};
-use shared::verdict::{ModelRefusal, ResultRecord};
+use shared::{
+    appliance::line::least_bytes_a_second,
+    verdict::{ModelRefusal, ResultRecord},
+};
 use wire::{
     Answer, Counters, HostError, HostEvent, HostSession, Image, Info, Installed, MAX_FRAME, ModelFile, Outcome, Phase,
     Question, Request,
@@ -27,8 +30,6 @@ const LONGEST_WAIT: Duration = Duration::from_millis(50);
 const PROBE_MS: u64 = 1_500;
 /// How long the last frames of a session may take.
 const CLOSING: Duration = Duration::from_millis(300);
-/// A line counts as stuck that carries less than this part of what its speed promises.
-const OF_THE_SPEED: u64 = 10;
 /// How long the box may take to confirm that an image is given up.
 const CANCELLING: Duration = Duration::from_secs(3);
 
@@ -89,8 +90,7 @@ impl Connection {
     fn over(port: TTYPort, baud: u32, timeout: u64) -> Result<Self, LinkError> {
         let mut session = HostSession::new(0, nonce());
         session.set_answer_within(timeout * 1000);
-        // Ten bits a byte.
-        session.set_slowest(u64::from(baud) / 10 / OF_THE_SPEED);
+        session.set_slowest(least_bytes_a_second(baud));
         Self::greet(port, session)
     }
 

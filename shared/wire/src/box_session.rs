@@ -9,7 +9,7 @@ use super::{
     image::Image,
     message::{CHUNK, Chunk, Installed, Phase, ToBox, ToHost},
     question::{Answer, Question, asking},
-    timing::IMAGE_SILENCE_MS,
+    timing::{IDLE_AFTER_MS, IMAGE_SILENCE_MS, SLOWEST_BYTES_PER_SECOND},
     transport::{Counters, Transport, TransportEvent},
 };
 use shared::{
@@ -20,6 +20,8 @@ use shared::{
 
 /// Places of the window that long replies leave free for short ones.
 const RESERVE: usize = 4;
+/// A line carries at least one part in so many of its speed.
+const OF_THE_SPEED: u64 = 10;
 /// The bytes received are reported to the host at this distance.
 const PROGRESS_EVERY: u32 = 32 * 1024;
 
@@ -39,7 +41,7 @@ pub enum Outcome {
 pub enum BoxEvent {
     /// A host has opened a session.
     HostConnected,
-    /// The host has closed the session, was silent for 10 s, or was taken over. An image or update in transit is dropped.
+    /// The host has closed the session, was silent for 10 s, or was displaced. An image or update in transit is dropped.
     HostGone,
     /// An image comes in; reported when it is announced, then with `done` 0, and after each percent.
     Receiving {
@@ -109,9 +111,26 @@ enum Incoming {
     Ignoring,
     Assembling {
         assembly: Box<Assembly>,
+        /// When it was announced.
+        begun: u64,
         /// Dropped if nothing arrives until then.
         deadline: u64,
     },
+}
+
+impl Incoming {
+    /// When it is dropped, if nothing arrives until then: it must neither pause for long nor come more slowly, over its
+    /// whole, than this many bytes a second.
+    fn deadline(&self, slowest: u64) -> Option<u64> {
+        let Self::Assembling { assembly, begun, deadline } = self else { return None };
+        let due = begun.saturating_add(IDLE_AFTER_MS).saturating_add(takes(assembly.done().into(), slowest));
+        Some(due.min(*deadline))
+    }
+}
+
+/// Milliseconds that so many bytes may take.
+fn takes(bytes: u64, slowest: u64) -> u64 {
+    bytes.saturating_mul(1000) / slowest
 }
 
 struct Screenshot {
@@ -141,6 +160,14 @@ pub struct BoxSession {
     owes_reply: bool,
     listing: Option<Listing>,
     screenshot: Option<Screenshot>,
+    /// Bytes a second that the line carries at least.
+    slowest: u64,
+    /// Until then the host that has the session holds the box, although it waits for nothing.
+    held_until: u64,
+    /// Bytes of answers that have been acknowledged, as far as they count in that.
+    delivered: u64,
+    /// The box has answered what took it long: the host may ask for the next thing.
+    answered: bool,
 }
 
 impl BoxSession {
@@ -161,6 +188,10 @@ impl BoxSession {
             owes_reply: false,
             listing: None,
             screenshot: None,
+            slowest: SLOWEST_BYTES_PER_SECOND,
+            held_until: 0,
+            delivered: 0,
+            answered: false,
         }
     }
 
@@ -172,6 +203,7 @@ impl BoxSession {
 
     /// Takes bytes from the line.
     pub fn receive(&mut self, now: u64, bytes: &[u8]) {
+        self.settle(now);
         self.transport.receive(now, bytes);
     }
 
@@ -184,11 +216,7 @@ impl BoxSession {
 
     /// When [`Self::event`] and [`Self::poll_transmit`] must be called at the latest, even if nothing is received.
     pub fn next_deadline(&self) -> Option<u64> {
-        let image = match &self.incoming {
-            Incoming::Assembling { deadline, .. } => Some(*deadline),
-            _ => None,
-        };
-        [self.transport.next_deadline(), image].into_iter().flatten().min()
+        [self.transport.next_deadline(), self.incoming.deadline(self.slowest)].into_iter().flatten().min()
     }
 
     /// Ends the session, because the line is gone or the box stops: what is in transit is dropped, without an event. An
@@ -203,9 +231,40 @@ impl BoxSession {
         self.transport.is_open()
     }
 
-    /// True while a host is connected that another one may not displace yet.
+    /// True while a host is connected that another one may not displace yet: it is heard, and waits for the box, or has asked
+    /// for something lately, or sends or takes what is asked for as fast as the slowest line.
     pub fn is_held(&self, now: u64) -> bool {
-        self.transport.is_held(now)
+        self.transport.is_held(now) && !self.is_idle(now)
+    }
+
+    fn is_idle(&self, now: u64) -> bool {
+        let works = self.analysing == Some(true) || self.installing == Some(true) || self.ready.is_some();
+        !works && now >= self.held_until.max(self.transport.opened_at().saturating_add(IDLE_AFTER_MS))
+    }
+
+    /// Counts what the host has taken, and says to the transport whether it may be displaced.
+    fn settle(&mut self, now: u64) {
+        if core::mem::take(&mut self.answered) {
+            self.asked(now);
+        }
+        let delivered = self.transport.delivered();
+        let taken = delivered - core::mem::replace(&mut self.delivered, delivered);
+        self.advanced(now, taken);
+        self.transport.set_idle(self.is_idle(now));
+    }
+
+    /// The host has asked for something, or has been answered.
+    fn asked(&mut self, now: u64) {
+        self.held_until = now.saturating_add(IDLE_AFTER_MS);
+    }
+
+    /// Bytes have come or gone: they hold the box as long as the slowest line takes for them, and never for longer than a
+    /// request. What announces them does not, or it could be said again and again.
+    fn advanced(&mut self, now: u64, bytes: u64) {
+        let until = self.held_until.max(now).saturating_add(takes(bytes, self.slowest));
+        if bytes > 0 {
+            self.held_until = until.min(now.saturating_add(IDLE_AFTER_MS));
+        }
     }
 
     /// Whether a host that says hello is answered that the box is busy, because a host on another line holds it. A box with
@@ -224,6 +283,13 @@ impl BoxSession {
         self.installing = self.installing.or(owed);
     }
 
+    /// How many bytes a second the line carries at least, instead of [`SLOWEST_BYTES_PER_SECOND`]. An image or update that
+    /// comes in more slowly is dropped, and a host that takes a long answer more slowly may be displaced.
+    pub fn set_slowest(&mut self, bytes_per_second: u64) {
+        self.slowest = bytes_per_second.max(1);
+        self.transport.set_speed(self.slowest.saturating_mul(OF_THE_SPEED));
+    }
+
     /// How the line has done.
     pub fn counters(&self) -> Counters {
         self.transport.counters()
@@ -232,6 +298,7 @@ impl BoxSession {
     /// The next event. Call it until it returns `None`, after [`Self::receive`] and at each deadline.
     pub fn event(&mut self, now: u64) -> Option<BoxEvent> {
         self.transport.expire(now);
+        self.settle(now);
         match self.transport.take_event() {
             Some(TransportEvent::Up) => return Some(BoxEvent::HostConnected),
             Some(TransportEvent::Down(_)) => {
@@ -265,9 +332,7 @@ impl BoxSession {
             }
         }
         // Not before: what has arrived while the box program was busy counts.
-        if let Incoming::Assembling { deadline, .. } = self.incoming
-            && now >= deadline
-        {
+        if self.incoming.deadline(self.slowest).is_some_and(|deadline| now >= deadline) {
             return Some(self.drop_image(Dropped::Failed(Fault::Timeout)));
         }
         None
@@ -278,14 +343,19 @@ impl BoxSession {
         match message {
             asking!() => {
                 let question = Question::of(message)?;
+                self.asked(now);
                 self.ask(BoxEvent::Asked(question))
             }
-            ToBox::Screenshot if !busy => self.ask(BoxEvent::Screenshot),
+            ToBox::Screenshot if !busy => {
+                self.asked(now);
+                self.ask(BoxEvent::Screenshot)
+            }
             ToBox::Results { limit: 0, .. } if !busy => {
                 self.tell(&ToHost::RecordsEnd);
                 None
             }
             ToBox::Results { from, limit } if !busy => {
+                self.asked(now);
                 self.listing = Some(Listing { next: from.max(1), remaining: limit });
                 None
             }
@@ -350,13 +420,13 @@ impl BoxSession {
     fn assemble(&mut self, now: u64, assembly: Assembly) -> BoxEvent {
         let event = incoming(&assembly);
         let deadline = now + IMAGE_SILENCE_MS;
-        self.incoming = Incoming::Assembling { assembly: Box::new(assembly), deadline };
+        self.incoming = Incoming::Assembling { assembly: Box::new(assembly), begun: now, deadline };
         event
     }
 
     fn chunk(&mut self, now: u64, chunk: &Chunk) -> Option<BoxEvent> {
         let (assembly, deadline) = match &mut self.incoming {
-            Incoming::Assembling { assembly, deadline } => (assembly, deadline),
+            Incoming::Assembling { assembly, deadline, .. } => (assembly, deadline),
             Incoming::Ignoring => return None,
             Incoming::Nothing => return Some(self.misunderstood()),
         };
@@ -366,6 +436,7 @@ impl BoxSession {
         }
         *deadline = now + IMAGE_SILENCE_MS;
         let (done, total, event) = (assembly.done(), assembly.total(), incoming(assembly));
+        self.advanced(now, u64::from(done - before));
         if done == total || before / PROGRESS_EVERY != done / PROGRESS_EVERY {
             self.progress(Phase::Receiving, done, total);
         }
@@ -454,12 +525,14 @@ impl BoxSession {
         match reply {
             Reply::Outcome(outcome) => {
                 if self.analysing.take() == Some(true) {
+                    self.answered = true;
                     self.outcome = Some(outcome);
                     self.pump();
                 }
             }
             Reply::Installed(installed) => {
                 if self.installing.take() == Some(true) {
+                    self.answered = true;
                     self.tell(&match installed {
                         Ok(installed) => ToHost::Installed(installed),
                         Err(refusal) => ToHost::ModelRefused(refusal),

@@ -11,7 +11,7 @@ use super::{
     image::Image,
     message::{CHUNK, Chunk, Installed, Phase, ToBox, ToHost, Update},
     question::{Answer, Question},
-    timing::GIVE_UP_AFTER_MS,
+    timing::{GIVE_UP_AFTER_MS, SLOWEST_BYTES_PER_SECOND},
     transport::{Counters, Down, Transport, TransportEvent},
 };
 use shared::{
@@ -103,7 +103,7 @@ pub enum HostError {
         theirs: Greeting,
     },
     /// The box has reset the session, or does not know it.
-    #[error("the box has ended the session, it may have been restarted: send again")]
+    #[error("the box has ended the session, it may have been restarted, or serve another host by now: send again")]
     Closed,
     /// No frame of the session has come for [`super::DEAD_AFTER_MS`].
     #[error("the box has fallen silent: check the cable and that the box is on, then send again")]
@@ -171,8 +171,6 @@ pub struct HostSession {
     sent_whole: bool,
 }
 
-/// Bytes a second of the slowest line, of which noise leaves a tenth: 300 baud.
-const SLOWEST: u64 = 3;
 /// A record is a message of at most this many bytes.
 const RECORD_BYTES: u64 = 200;
 
@@ -188,7 +186,7 @@ impl HostSession {
     }
 
     pub(super) fn over(transport: Transport, now: u64) -> Self {
-        let (answer_within, slowest) = (GIVE_UP_AFTER_MS, SLOWEST);
+        let (answer_within, slowest) = (GIVE_UP_AFTER_MS, SLOWEST_BYTES_PER_SECOND);
         Self { transport, task: Task::Idle, answer_within, slowest, step_at: now, until: u64::MAX, sent_whole: false }
     }
 

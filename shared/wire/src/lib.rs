@@ -28,8 +28,12 @@
 //! same greeting it answers *welcome* with it; later hellos of the same session are answered alike and change nothing.
 //! Otherwise it answers *reject*: a reason (1 byte: 1 busy, 2 incompatible), then its own greeting. These layouts are
 //! the same in every version, and no message is decoded before the greetings agree. Busy means that another session is
-//! open, on this line or on another one of the box, from which a frame has come within the last 3 s; after 3 s of silence
-//! a new hello takes the box over. *Reset*
+//! open, on this line or on another one of the box, that holds it: a frame of it has come within the last 3 s (on a
+//! line on which two frames take longer, within the time of two), and within
+//! the last 30 s its host has asked for something, or has waited for what the box works at, or has sent or taken what was
+//! asked for at no less than a tenth of the line's speed. A session that was opened by a hello and
+//! in which the host has said nothing yet holds the box for 1 s: the hello may have been late, and its host be gone. A host
+//! therefore acknowledges as soon as it is welcome. Otherwise a new hello takes the box over. *Reset*
 //! (no payload) ends a session; the box also sends it in answer to data or ack of a session that it does not have.
 //!
 //! **Messages.** In a session each side numbers its messages from 0 and has at most 16 in flight. *Data* carries one
@@ -49,8 +53,9 @@
 //!
 //! - *Image*: `Begin`, `Chunk`s in order without gaps, `End`. The box may answer `Progress` at any time and ends with one
 //!   of `Result`, `Refused`, `Failed`. If that comes before `End`, the host stops sending and the box ignores the rest.
-//!   `Cancel` is possible until the answer has come; the host then ignores everything up to `Cancelled`. The box drops an
-//!   image of which nothing has arrived for 8 s with `Failed(Timeout)`.
+//!   `Cancel` is possible until the answer has come; the host then ignores everything up to `Cancelled`. The box drops with
+//!   `Failed(Timeout)` an image of which nothing has arrived for 8 s, or, from 30 s after its `Begin` on, less over its whole
+//!   than a tenth of the line's speed.
 //! - *Update*: `Update`, `Chunk`s of an ONNX file in order without gaps, `End`. The box may answer `Progress` at any time
 //!   and ends with one of `Installed`, `ModelRefused`, `Failed`; after the last two it keeps the model that it has. Until
 //!   `End` all is as with an image. From then on the box installs, after the images that it still has to judge, and takes
@@ -119,7 +124,7 @@ pub use image::{Image, Prepared};
 pub use message::*;
 pub use question::{Answer, Question};
 pub use timing::{
-    ANSWER_WITHIN_MS, CONNECT_FOR_MS, DEAD_AFTER_MS, GIVE_UP_AFTER_MS, HELLO_EVERY_MS, IMAGE_SILENCE_MS, KEEP_ALIVE_MS,
-    TAKEOVER_AFTER_MS,
+    ANSWER_WITHIN_MS, CONFIRM_WITHIN_MS, CONNECT_FOR_MS, DEAD_AFTER_MS, GIVE_UP_AFTER_MS, HELLO_EVERY_MS,
+    IDLE_AFTER_MS, IMAGE_SILENCE_MS, KEEP_ALIVE_MS, SLOWEST_BYTES_PER_SECOND, TAKEOVER_AFTER_MS,
 };
 pub use transport::{Counters, Down, Transport, TransportEvent, WINDOW, WindowFull};

@@ -1,15 +1,24 @@
 //! The times of the line, in milliseconds, and the estimate of its round trip.
 
+use shared::appliance::line::{SLOWEST_BAUD, least_bytes_a_second};
+
 /// A host keeps saying hello for this long before it gives up.
 pub const CONNECT_FOR_MS: u64 = 6_000;
 /// Time between two hellos.
 pub const HELLO_EVERY_MS: u64 = 400;
 /// A session that has been silent for this long may be taken over by another host.
 pub const TAKEOVER_AFTER_MS: u64 = 3_000;
+/// A host that says hello and then nothing may be displaced by another one after this long: its hello may have lain in an
+/// adapter, and the host be gone.
+pub const CONFIRM_WITHIN_MS: u64 = 1_000;
+/// A host that has asked nothing for this long may be displaced by another one.
+pub const IDLE_AFTER_MS: u64 = 30_000;
 /// A peer that has been silent for this long is gone.
 pub const DEAD_AFTER_MS: u64 = 10_000;
 /// A side that has sent nothing for this long sends an acknowledgement as a sign of life.
 pub const KEEP_ALIVE_MS: u64 = 1_000;
+/// Bytes a second that the slowest line carries at least.
+pub const SLOWEST_BYTES_PER_SECOND: u64 = least_bytes_a_second(SLOWEST_BAUD);
 /// An announced image of which nothing arrives for this long is dropped.
 pub const IMAGE_SILENCE_MS: u64 = 8_000;
 /// A box is to take the next step with a request within this time; its program ends itself half a minute later.

@@ -8,8 +8,8 @@ use heapless::{Deque, Vec};
 use super::{
     frame::{Deframer, Frame, Greeting, Header, Kind, MAX_FRAME, MAX_PAYLOAD, Reason, Rejection, Role},
     timing::{
-        ACK_DELAY_MS, ACK_EVERY, CONNECT_FOR_MS, DEAD_AFTER_MS, FEW, HELLO_EVERY_MS, KEEP_ALIVE_MS, REORDERING,
-        RoundTrip, TAKEOVER_AFTER_MS,
+        ACK_DELAY_MS, ACK_EVERY, CONFIRM_WITHIN_MS, CONNECT_FOR_MS, DEAD_AFTER_MS, FEW, HELLO_EVERY_MS, KEEP_ALIVE_MS,
+        REORDERING, RoundTrip, TAKEOVER_AFTER_MS,
     },
 };
 
@@ -130,6 +130,16 @@ pub struct Transport {
     acknowledge_at: Option<u64>,
     heard_at: u64,
     spoke_at: u64,
+    /// A session that has been silent for this long may be taken over.
+    takeover_after: u64,
+    /// When the session was opened.
+    opened_at: u64,
+    /// Whether the peer has said anything in the session: before, it may be gone.
+    confirmed: bool,
+    /// Box: whether another host may displace this one, although it is there.
+    idle: bool,
+    /// Bytes of messages that the peer has acknowledged, in this session and those before.
+    delivered: u64,
     control: Option<Control>,
     /// Box: hosts are answered that it is busy.
     taken: bool,
@@ -174,6 +184,11 @@ impl Transport {
             acknowledge_at: None,
             heard_at: 0,
             spoke_at: 0,
+            takeover_after: TAKEOVER_AFTER_MS,
+            opened_at: 0,
+            confirmed: false,
+            idle: false,
+            delivered: 0,
             control: None,
             taken: false,
             came_up: false,
@@ -195,7 +210,30 @@ impl Transport {
 
     /// True while a session is open that no other host may take over yet.
     pub fn is_held(&self, now: u64) -> bool {
-        self.is_open() && now.saturating_sub(self.heard_at) < TAKEOVER_AFTER_MS
+        let confirmed = self.confirmed || now.saturating_sub(self.opened_at) < CONFIRM_WITHIN_MS;
+        self.is_open() && confirmed && !self.idle && now.saturating_sub(self.heard_at) < self.takeover_after
+    }
+
+    /// Box: how many bytes a second the line carries at its full speed. One so slow that two frames take longer than
+    /// [`TAKEOVER_AFTER_MS`] is not silent before that.
+    pub(super) fn set_speed(&mut self, bytes_a_second: u64) {
+        let frames = 2 * MAX_FRAME as u64 * 1000 / bytes_a_second.max(1);
+        self.takeover_after = frames.clamp(TAKEOVER_AFTER_MS, DEAD_AFTER_MS);
+    }
+
+    /// Box: whether another host may take the session over, although its host is there.
+    pub fn set_idle(&mut self, idle: bool) {
+        self.idle = idle;
+    }
+
+    /// When the session was opened.
+    pub(super) fn opened_at(&self) -> u64 {
+        self.opened_at
+    }
+
+    /// Bytes of messages that the peer has acknowledged, in this session and those before.
+    pub(super) fn delivered(&self) -> u64 {
+        self.delivered
     }
 
     /// Box: whether a hello is answered by busy, because a host on another line holds the box.
@@ -279,6 +317,7 @@ impl Transport {
             (_, Kind::Reset) if ours && self.is_open() => self.go_down(Down::Closed),
             (_, Kind::Data | Kind::Ack) if ours && self.is_open() => {
                 self.heard_at = now;
+                self.confirmed = true;
                 self.acknowledged(now, header.ack, header.sack);
                 if header.kind == Kind::Data {
                     self.accept(now, header.seq, frame.payload);
@@ -313,7 +352,11 @@ impl Transport {
             return;
         }
         match Greeting::from_bytes(payload) {
-            Some(greeting) if greeting == self.greeting => self.open(now, self.session),
+            Some(greeting) if greeting == self.greeting => {
+                self.open(now, self.session);
+                // The box learns at once that somebody is there.
+                self.acknowledge_at = Some(now);
+            }
             Some(greeting) => self.go_down(Down::Incompatible(greeting)),
             None => {}
         }
@@ -339,6 +382,9 @@ impl Transport {
         self.progress_at = now;
         self.heard_at = now;
         self.spoke_at = now;
+        self.opened_at = now;
+        self.confirmed = false;
+        self.idle = false;
         self.came_up = true;
     }
 
@@ -375,6 +421,7 @@ impl Transport {
             let arrived = index < count || behind.is_some_and(|bit| bit < 16 && (sack >> bit) & 1 == 1);
             let Some(sent_at) = message.sent_at.filter(|_| arrived && !message.arrived) else { continue };
             message.arrived = true;
+            self.delivered += message.payload.len() as u64;
             message.lost = false;
             self.progress_at = now;
             self.round_trip.progress();

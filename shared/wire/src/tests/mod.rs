@@ -1,6 +1,7 @@
 //! Tests of the whole line: golden bytes, properties, and transfers over a simulated line.
 
 mod golden;
+mod holding;
 mod line;
 mod properties;
 mod transfers;

@@ -9,6 +9,7 @@ use super::{
     noise, record,
 };
 use shared::{
+    appliance::line::SLOWEST_BAUD,
     preprocess::{Channels, Picture, Samples},
     verdict::{Digest, Fault, ModelRefusal, Refusal},
 };
@@ -952,4 +953,21 @@ fn it_is_known_whether_the_box_can_have_acted_on_what_was_sent() {
     assert!(world.host.sent_whole());
     world.host.request(world.now, Request::Ask(Question::Info)).unwrap();
     assert!(!world.host.sent_whole());
+}
+
+#[test]
+fn the_slowest_line_carries_images_and_holds_the_box() {
+    let mut world = World::connected(u64::from(SLOWEST_BAUD) / 10, Faults::NONE, 3);
+    world.device.set_slowest(SLOWEST_BYTES_PER_SECOND);
+    let mut frame = [0; MAX_FRAME];
+    let hello = Transport::connect(0, 7).poll_transmit(0, &mut frame);
+    world.host.request(world.now, Request::Image(file(20_000, 4))).unwrap();
+    while world.records == 0 {
+        world.run(2_000);
+        assert!(world.device.is_held(world.now), "at {} ms", world.now);
+        // Another host, which is turned away.
+        world.device.receive(world.now, &frame[..hello]);
+        assert!(world.now < 300_000 && !world.box_events.contains(&BoxEvent::HostGone));
+    }
+    assert!(matches!(world.host_event(10_000), Some(HostEvent::Outcome(Outcome::Result(_)))));
 }
