@@ -6,6 +6,7 @@
 //! - [`keys`]: buttons and keyboards;
 //! - [`state`]: what the box does, as a state machine without I/O;
 //! - [`analysis`]: image → probability, on a thread of its own;
+//! - [`disk`]: files, so that tests can let each call fail;
 //! - [`journal`]: the results, safe from a loss of power;
 //! - [`models`]: the installed models, safe from a loss of power;
 //! - [`screen`]: what is shown, how, and where;
@@ -16,6 +17,7 @@
 
 pub mod analysis;
 pub mod config;
+pub mod disk;
 pub mod init;
 pub mod journal;
 pub mod keys;

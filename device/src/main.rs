@@ -12,8 +12,9 @@ use clap::Parser;
 use device::{
     analysis::{Classifier, Install, NoModel},
     config::{Flags, Settings},
+    disk::Card,
     init,
-    journal::{Journal, Repair},
+    journal::{Journal, Limits, Repair},
     keys,
     models::Models,
     runtime::Runtime,
@@ -99,8 +100,13 @@ fn serve(settings: Settings, display: &Display) -> Result<(), Failure> {
     let (model, install) = if settings.safe { without_model() } else { with_model(&settings).map_err(with(MODEL))? };
     let (name, synthetic) = (model.card().name.clone(), model.card().provenance.synthetic);
     starting(Step::Storage);
-    let (journal, repairs) = Journal::open(&settings.journal).map_err(with(FAILED))?;
+    let mut alive = init::sign_of_life();
+    let opened = Journal::open_on(Arc::new(Card), &settings.journal, Limits::default(), &mut alive);
+    let (journal, repairs) = opened.map_err(with(FAILED))?;
     repairs.iter().for_each(tell);
+    if journal.standing().read_only {
+        device::say(format_args!("no image is judged, because no result can be stored; results can be read"));
+    }
     starting(Step::Lines);
     let mut runtime = Runtime::open(model, install, journal, display, settings.line).map_err(with(PORT))?;
     if settings.safe {
@@ -124,7 +130,7 @@ fn serve(settings: Settings, display: &Display) -> Result<(), Failure> {
         _ => "waiting for a line,",
     };
     device::say(format_args!("{state} with the model {name}{warning}; a research aid, not a medical device"));
-    runtime.run(init::sign_of_life()).map_err(with(FAILED))
+    runtime.run(alive).map_err(with(FAILED))
 }
 
 /// The model that judges, and what installs another one.

@@ -3,8 +3,9 @@
 #![allow(clippy::unwrap_used, reason = "a test that cannot continue has failed")]
 
 use std::{
+    ffi::OsString,
     fs::File,
-    io::{Cursor, Read, Write},
+    io::{self, Cursor, Read, Write},
     os::unix::fs::OpenOptionsExt,
     path::{Path, PathBuf},
     sync::{
@@ -19,6 +20,7 @@ use std::{
 use device::{
     analysis::{Classifier, Install},
     config::{LineSettings, Settings},
+    disk::{Access, Card, Disk, DiskFile},
     journal::{Journal, Limits},
     keys::Key,
     models::Models,
@@ -126,6 +128,11 @@ impl Running {
         Self::start_with_display(state, line, install, analysis_within, None)
     }
 
+    /// A simulated box that keeps its results on another disk.
+    fn start_on(state: &Path, disk: Arc<dyn Disk>) -> Self {
+        Self::start_with_disk(state, LineSettings::Simulated { pace: None }, installs, [None, None], disk)
+    }
+
     /// The same, with another limit on how long a picture may take.
     fn start_with_display(
         state: &Path,
@@ -133,6 +140,16 @@ impl Running {
         install: impl FnOnce(&Path) -> Install + Send + 'static,
         analysis_within: Option<Duration>,
         turn_within: Option<Duration>,
+    ) -> Self {
+        Self::start_with_disk(state, line, install, [analysis_within, turn_within], Arc::new(Card))
+    }
+
+    fn start_with_disk(
+        state: &Path,
+        line: LineSettings,
+        install: impl FnOnce(&Path) -> Install + Send + 'static,
+        [analysis_within, turn_within]: [Option<Duration>; 2],
+        disk: Arc<dyn Disk>,
     ) -> Self {
         let state = state.to_owned();
         let (told, started) = channel();
@@ -156,7 +173,8 @@ impl Running {
             if let Some(limit) = turn_within {
                 display.set_turn_within(limit);
             }
-            let (journal, _) = Journal::open(&settings.journal).unwrap();
+            let opened = Journal::open_on(disk, &settings.journal, Limits::default(), &mut || ());
+            let (journal, _) = opened.unwrap();
             let install = install(&settings.models);
             let model = Arc::new(Brightness::new());
             let mut runtime = Runtime::open(model, install, journal, &display, line.clone()).unwrap();
@@ -780,4 +798,58 @@ fn keys_turn_to_the_history_and_back() {
     let history = changed_from(&ready);
     assert!((running.keys)(Key::Back));
     assert_eq!(changed_from(&history), ready);
+}
+
+/// A card that has turned read-only, as worn ones do.
+#[derive(Debug)]
+struct ReadOnlyCard;
+
+impl Disk for ReadOnlyCard {
+    fn open(&self, path: &Path, access: Access) -> io::Result<Box<dyn DiskFile>> {
+        if access == Access::Read { Card.open(path, access) } else { Err(io::ErrorKind::ReadOnlyFilesystem.into()) }
+    }
+
+    fn create_folder(&self, _: &Path) -> io::Result<()> {
+        Err(io::ErrorKind::ReadOnlyFilesystem.into())
+    }
+
+    fn names(&self, folder: &Path) -> io::Result<Vec<OsString>> {
+        Card.names(folder)
+    }
+
+    fn rename(&self, _: &Path, _: &Path) -> io::Result<()> {
+        Err(io::ErrorKind::ReadOnlyFilesystem.into())
+    }
+
+    fn link(&self, _: &Path, _: &Path) -> io::Result<()> {
+        Err(io::ErrorKind::ReadOnlyFilesystem.into())
+    }
+
+    fn remove(&self, _: &Path) -> io::Result<()> {
+        Err(io::ErrorKind::ReadOnlyFilesystem.into())
+    }
+
+    fn sync_folder(&self, _: &Path) -> io::Result<()> {
+        Err(io::ErrorKind::ReadOnlyFilesystem.into())
+    }
+}
+
+#[test]
+fn a_box_whose_card_has_turned_read_only_tells_its_results_and_judges_nothing() {
+    let state = tempfile::tempdir().unwrap();
+    let running = Running::simulated(state.path());
+    let mut host = Host::open(&running.port);
+    let ready = host.screenshot();
+    let record = host.judged(file_of(20));
+    host.leave();
+    drop(running);
+    let running = Running::start_on(state.path(), Arc::new(ReadOnlyCard));
+    let mut host = Host::open(&running.port);
+    let shown = host.screenshot();
+    assert!(shown != ready, "the screen says it");
+    assert_eq!(host.send(file_of(20)), Outcome::Failed(Fault::Storage));
+    assert_eq!(host.records(1, 10), [record]);
+    assert_eq!(host.info().records, 1);
+    assert!((running.keys)(Key::Back));
+    assert!(host.screenshot() == shown, "and goes on saying it");
 }

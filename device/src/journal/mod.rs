@@ -48,7 +48,15 @@
 //! nor keep the box from starting. One that cannot be deleted stays.
 //!
 //! All files are read when the journal is opened. At 32 MiB this took 0.46 s on a computer; from a memory card, seconds are
-//! to be expected.
+//! to be expected, and minutes from a worn one that tries bad sectors again. Between two readings, of 64 KiB at most, the
+//! program shows that it is alive, so that nobody takes it for hung and starts it again in the middle of the repair.
+//!
+//! # A disk that cannot be written
+//!
+//! A journal that cannot be made, repaired, or told of a start, because the disk is full, read-only or failing, is open
+//! for reading alone: what can be read of it is shown and sent, and nothing is judged that could not be kept. So is one
+//! from the first sync on that fails: the system may then take for written what is not, so a later sync that succeeds
+//! says nothing. The next start reads what is there, writes its last entry once more and syncs it.
 
 mod entry;
 mod scan;
@@ -57,17 +65,18 @@ mod segment;
 mod tests;
 
 use std::{
-    fs::File,
     io, mem,
     path::{Path, PathBuf},
+    sync::Arc,
 };
 
 use shared::verdict::ResultRecord;
 
 use self::{
     entry::Entry,
-    segment::{Found, Segment, path_of, segments},
+    segment::{Found, NotAppended, Segment, path_of, segments},
 };
+use crate::disk::{Access, Card, Disk, folder_of};
 
 /// Why the journal cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -97,6 +106,12 @@ pub enum JournalError {
     /// a result does not fit into an entry
     #[error("the result cannot be encoded: {0}")]
     Encode(postcard::Error),
+    /// it cannot be found out which files there are
+    #[error("the folder of the journal {0} cannot be read: check the storage, and start the box again")]
+    Unlisted(PathBuf),
+    /// it is open for reading alone
+    #[error("the journal {0} cannot be written: check the storage, and start the box again")]
+    ReadOnly(PathBuf),
 }
 
 /// What was done to a file of a journal when it was opened.
@@ -131,11 +146,23 @@ impl Default for Limits {
     }
 }
 
+/// What a box tells of its journal.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Standing {
+    /// Whether nothing can be appended until the next start: no image must be judged.
+    pub read_only: bool,
+}
+
 /// An open journal. Nobody else can open it meanwhile.
 #[derive(Debug)]
 pub struct Journal {
+    disk: Arc<dyn Disk>,
     path: PathBuf,
     limits: Limits,
+    /// Whether nothing can be appended.
+    read_only: bool,
+    /// Whether it is not known which files there are.
+    unlisted: bool,
     /// The files before the last, in order.
     full: Vec<Segment>,
     /// The one that is appended to.
@@ -150,37 +177,69 @@ impl Journal {
 
     /// The same with other limits.
     pub fn open_within(path: &Path, limits: Limits) -> Result<(Self, Vec<Repair>), JournalError> {
+        Self::open_on(Arc::new(Card), path, limits, &mut || ())
+    }
+
+    /// The same on any disk. `alive` is called all the time while it is read. If the journal cannot be written, it is open
+    /// for reading, and the reason is said on stderr; what can be read is not repaired then.
+    pub fn open_on(
+        disk: Arc<dyn Disk>,
+        path: &Path,
+        limits: Limits,
+        alive: &mut dyn FnMut(),
+    ) -> Result<(Self, Vec<Repair>), JournalError> {
         let failed = |source| JournalError::Io { path: path.to_owned(), source };
-        std::fs::create_dir_all(folder(path)).map_err(failed)?;
-        let mut files = segments(path).map_err(failed)?;
+        let mut opening = Opening { disk: &*disk, path, access: Access::Write };
+        opening.attempt(disk.create_folder(folder_of(path)).map_err(failed));
+        let (mut files, unlisted) = match segments(&*disk, path).map_err(failed) {
+            Ok(files) => (files, false),
+            Err(error) => {
+                opening.attempt::<()>(Err(error));
+                (Vec::new(), true)
+            }
+        };
         let newest = files.pop().unwrap_or(1);
         // The oldest first: a process that comes second finds it locked. All of them before any is changed.
-        let full = files.into_iter().map(|first| Found::open(path, first)).collect::<Result<Vec<_>, _>>()?;
-        let last = Found::open(path, newest)?;
+        let mut full = Vec::new();
+        for first in files {
+            full.push(opening.open(first, alive)?);
+        }
+        let mut last = opening.open(newest, alive)?;
         let found = || full.iter().chain([&last]);
         if found().any(Found::is_foreign) && !found().any(Found::is_known) {
             return Err(JournalError::Foreign(path.to_owned()));
         }
-        let mut repairs = Vec::new();
-        let mut repair = |found: Found| {
-            let (segment, repair) = found.repair(path)?;
-            repairs.extend(repair);
-            Ok(segment)
-        };
         let (next, boot) = (last.next_unused(), found().map(Found::boot).max().unwrap_or(0));
         let next = found().map(Found::next).fold(next, u64::max);
         let lost = last.next_unused() > last.next();
-        let mut full = full.into_iter().map(&mut repair).collect::<Result<Vec<_>, _>>()?;
-        let last = if lost {
-            let fresh = Segment::create(&path_of(path, next), next, boot)?;
-            full.push(repair(last)?);
-            fresh
-        } else {
-            repair(last)?
+        let mut repairs = Vec::new();
+        for found in &mut full {
+            alive();
+            repairs.extend(opening.repair(found));
+        }
+        let mut full: Vec<Segment> = full.into_iter().map(Found::into_segment).collect();
+        alive();
+        let fresh = if lost { opening.create(next, boot) } else { None };
+        repairs.extend(opening.repair(&mut last));
+        let last = match fresh {
+            Some(fresh) => {
+                full.push(last.into_segment());
+                fresh
+            }
+            None => last.into_segment(),
         };
-        let mut journal = Self { path: path.to_owned(), limits, full, last };
-        journal.count_start()?;
+        let read_only = opening.access == Access::Read;
+        let mut journal = Self { disk, path: path.to_owned(), limits, read_only, unlisted, full, last };
+        if !journal.read_only {
+            let started = journal.start();
+            journal.read_only = note(started).is_none();
+        }
         Ok((journal, repairs))
+    }
+
+    /// How it stands.
+    pub fn standing(&self) -> Standing {
+        Standing { read_only: self.read_only }
     }
 
     /// How many results are kept.
@@ -216,10 +275,20 @@ impl Journal {
     pub fn push(&mut self, record: &ResultRecord) -> Result<(), JournalError> {
         debug_assert_eq!(record.number, self.next_number());
         let bytes = Entry::Result(record.clone()).encode().map_err(JournalError::Encode)?;
-        if !self.last.has_room(bytes.len(), self.limits.bytes) {
-            self.rotate(self.next_number(), self.boot())?;
+        if self.read_only {
+            return Err(JournalError::ReadOnly(self.path.clone()));
         }
-        self.last.append_result(&bytes)
+        if !self.last.has_room(bytes.len(), self.limits.bytes) {
+            let rotated = self.rotate(self.next_number(), self.boot());
+            // It is not known then which of its steps the disk has.
+            self.read_only = rotated.is_err();
+            rotated?;
+        }
+        let appended = self.last.append_result(&bytes);
+        appended.map_err(|NotAppended { error, is_known }| {
+            self.read_only = !is_known;
+            error
+        })
     }
 
     /// The result with a number, if it is kept.
@@ -231,8 +300,17 @@ impl Journal {
     pub fn get_from(&self, number: u64) -> Result<Option<ResultRecord>, JournalError> {
         match self.segments().find(|segment| segment.kept() > 0 && number < segment.next()) {
             Some(segment) => segment.get(number.max(segment.first())),
+            None if self.unlisted => Err(JournalError::Unlisted(self.path.clone())),
             None => Ok(None),
         }
+    }
+
+    /// Brings to the disk what a start before may have left in memory alone, and counts this one.
+    fn start(&mut self) -> Result<(), JournalError> {
+        self.last.write_last_again()?;
+        let folder = self.disk.sync_folder(folder_of(&self.path));
+        folder.map_err(|source| JournalError::Io { path: self.path.clone(), source })?;
+        self.count_start()
     }
 
     fn count_start(&mut self) -> Result<(), JournalError> {
@@ -242,7 +320,7 @@ impl Journal {
         let next = self.segments().map(Segment::next).max().unwrap_or(1);
         let bytes = Entry::Boot(boot).encode().map_err(JournalError::Encode)?;
         if next == self.next_number() && self.last.has_room(bytes.len(), self.limits.bytes) {
-            self.last.append_boot(boot, &bytes)
+            self.last.append_boot(boot, &bytes).map_err(|NotAppended { error, .. }| error)
         } else {
             self.rotate(next, boot)
         }
@@ -252,10 +330,10 @@ impl Journal {
     fn rotate(&mut self, next: u64, boot: u32) -> Result<(), JournalError> {
         let replaces = self.last.first() == next;
         while !replaces && self.full.len() + 2 > self.limits.files && !self.full.is_empty() {
-            self.full[0].delete()?;
+            self.full[0].delete(&*self.disk)?;
             self.full.remove(0);
         }
-        let fresh = Segment::create(&path_of(&self.path, next), next, boot)?;
+        let fresh = Segment::create(&*self.disk, &path_of(&self.path, next), next, boot)?;
         let before = mem::replace(&mut self.last, fresh);
         if !replaces {
             self.full.push(before);
@@ -264,16 +342,62 @@ impl Journal {
     }
 }
 
-fn folder(path: &Path) -> &Path {
-    match path.parent() {
-        Some(parent) if !parent.as_os_str().is_empty() => parent,
-        _ => Path::new("."),
+/// A journal that is being opened.
+struct Opening<'a> {
+    disk: &'a dyn Disk,
+    path: &'a Path,
+    /// [`Access::Read`] once something could not be written.
+    access: Access,
+}
+
+impl Opening<'_> {
+    /// What has succeeded. After what has not, nothing more is written.
+    fn attempt<T>(&mut self, result: Result<T, JournalError>) -> Option<T> {
+        let value = note(result);
+        if value.is_none() {
+            self.access = Access::Read;
+        }
+        value
+    }
+
+    /// Opens a file as far as the disk lets it. Only another box keeps a journal from being opened.
+    fn open(&mut self, first: u64, alive: &mut dyn FnMut()) -> Result<Found, JournalError> {
+        if self.access == Access::Write {
+            match Found::open(self.disk, self.path, first, Access::Write, alive) {
+                Err(error @ JournalError::InUse(_)) => return Err(error),
+                opened => {
+                    if let Some(found) = self.attempt(opened) {
+                        return Ok(found);
+                    }
+                }
+            }
+        }
+        match Found::open(self.disk, self.path, first, Access::Read, alive) {
+            Err(error @ JournalError::InUse(_)) => Err(error),
+            opened => Ok(note(opened).unwrap_or_else(|| Found::absent(self.path, first))),
+        }
+    }
+
+    fn repair(&mut self, found: &mut Found) -> Option<Repair> {
+        if self.access == Access::Read {
+            return None;
+        }
+        let repaired = found.repair(self.disk, self.path);
+        self.attempt(repaired).flatten()
+    }
+
+    fn create(&mut self, first: u64, boot: u32) -> Option<Segment> {
+        if self.access == Access::Read {
+            return None;
+        }
+        let created = Segment::create(self.disk, &path_of(self.path, first), first, boot);
+        self.attempt(created)
     }
 }
 
-/// A new name is on the disk only when its folder is.
-fn sync_folder(path: &Path) -> io::Result<()> {
-    File::open(folder(path))?.sync_all()
+/// What has succeeded; what has not is said on stderr.
+fn note<T>(result: Result<T, JournalError>) -> Option<T> {
+    result.map_err(|error| crate::say(format_args!("{error}"))).ok()
 }
 
 fn named_after(path: &Path, suffix: &str) -> PathBuf {

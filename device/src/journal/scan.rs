@@ -1,8 +1,9 @@
 //! Reading a file of the journal from its start to where it stops being readable.
 
-use std::{io, os::unix::fs::FileExt};
+use std::io;
 
 use super::entry::{Entry, MAX_ENTRY, Unreadable};
+use crate::disk::ReadAt;
 
 /// What a file holds.
 #[derive(Debug)]
@@ -11,6 +12,8 @@ pub(super) struct Scan {
     pub(super) results: Vec<u64>,
     /// How often the box had started.
     pub(super) boot: u32,
+    /// Where the last readable entry begins.
+    pub(super) last: u64,
     /// End of the last readable entry.
     pub(super) end: u64,
     /// What follows it.
@@ -29,12 +32,18 @@ pub(super) enum Tail {
 }
 
 /// Reads the entries of a file of `length` bytes from `start` on; the first result has the number `first`. Where the disk
-/// does not give its bytes, the file is damaged as where they are wrong.
-pub(super) fn scan(file: &impl FileExt, length: u64, start: u64, first: u64) -> Scan {
-    let mut scan = Scan { results: Vec::new(), boot: 0, end: start, tail: Tail::Clean };
+/// does not give its bytes, the file is damaged as where they are wrong. `alive` is called before each reading.
+pub(super) fn scan(
+    file: &(impl ReadAt + ?Sized),
+    length: u64,
+    start: u64,
+    first: u64,
+    alive: &mut dyn FnMut(),
+) -> Scan {
+    let mut scan = Scan { results: Vec::new(), boot: 0, last: start, end: start, tail: Tail::Clean };
     let mut window = Window::default();
     while scan.end < length {
-        let bytes = window.at(file, scan.end).unwrap_or_default();
+        let bytes = window.at(file, scan.end, alive).unwrap_or_default();
         let (entry, size) = match Entry::decode(bytes) {
             Ok(decoded) => decoded,
             Err(unreadable) => {
@@ -53,6 +62,7 @@ pub(super) fn scan(file: &impl FileExt, length: u64, start: u64, first: u64) -> 
             }
             Entry::Result(_) => scan.results.push(scan.end),
         }
+        scan.last = scan.end;
         scan.end += size as u64;
     }
     scan
@@ -82,29 +92,13 @@ impl Window {
     const SIZE: usize = 64 * 1024;
 
     /// The bytes from a position on: at least [`MAX_ENTRY`] of them unless the file ends or cannot be read further.
-    fn at(&mut self, file: &impl FileExt, position: u64) -> io::Result<&[u8]> {
+    fn at(&mut self, file: &(impl ReadAt + ?Sized), position: u64, alive: &mut dyn FnMut()) -> io::Result<&[u8]> {
         let held = self.start..=self.start + self.bytes.len() as u64;
         if !held.contains(&position) || *held.end() - position < MAX_ENTRY as u64 {
             self.start = position;
-            self.bytes = read_up_to(file, position, Self::SIZE)?;
+            alive();
+            self.bytes = file.read_up_to(position, Self::SIZE)?;
         }
         Ok(&self.bytes[(position - self.start) as usize..])
     }
-}
-
-/// Up to `count` bytes from a position on; fewer only at the end of the file, or before bytes that cannot be read.
-pub(super) fn read_up_to(file: &impl FileExt, position: u64, count: usize) -> io::Result<Vec<u8>> {
-    let mut bytes = vec![0; count];
-    let mut filled = 0;
-    while filled < count {
-        match file.read_at(&mut bytes[filled..], position + filled as u64) {
-            Ok(0) => break,
-            Ok(read) => filled += read,
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-            Err(_) if filled > 0 => break,
-            Err(error) => return Err(error),
-        }
-    }
-    bytes.truncate(filled);
-    Ok(bytes)
 }

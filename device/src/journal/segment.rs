@@ -1,9 +1,8 @@
 //! One file of the journal.
 
 use std::{
-    fs::{File, OpenOptions, TryLockError},
+    fs::TryLockError,
     io,
-    os::unix::fs::FileExt,
     path::{Path, PathBuf},
 };
 
@@ -12,10 +11,10 @@ use shared::verdict::ResultRecord;
 use super::{
     JournalError, Repair,
     entry::{Entry, MAX_ENTRY, SHORTEST_RESULT},
-    folder, named_after,
-    scan::{Scan, Tail, read_up_to, scan},
-    sync_folder,
+    named_after,
+    scan::{Scan, Tail, scan},
 };
+use crate::disk::{Access, Disk, DiskFile, ReadAt, folder_of};
 
 pub(super) const MAGIC: &[u8; 8] = b"PUMUAJ1\n";
 /// Most damaged files of a journal that are kept aside.
@@ -26,14 +25,23 @@ const DAMAGED: &str = ".damaged-";
 #[derive(Debug)]
 pub(super) struct Segment {
     path: PathBuf,
-    file: File,
+    file: Box<dyn DiskFile>,
     /// Number of the first result, whether there is one yet or not.
     first: u64,
     /// Where each result begins.
     results: Vec<u64>,
     boot: u32,
+    /// Where the last entry begins.
+    last: u64,
     /// End of the last entry; what lies beyond was never acknowledged.
     end: u64,
+}
+
+/// An entry is not appended.
+pub(super) struct NotAppended {
+    pub(super) error: JournalError,
+    /// Whether it is known what is on the disk: without the entry, what was there before.
+    pub(super) is_known: bool,
 }
 
 /// What a file opens with.
@@ -60,24 +68,39 @@ pub(super) struct Found {
 }
 
 impl Found {
-    /// Opens the file of a journal whose first result has a number, or creates an empty one.
-    pub(super) fn open(journal: &Path, first: u64) -> Result<Self, JournalError> {
+    /// Opens the file of a journal whose first result has a number, or creates an empty one. `alive` is called all the
+    /// time while it is read.
+    pub(super) fn open(
+        disk: &dyn Disk,
+        journal: &Path,
+        first: u64,
+        access: Access,
+        alive: &mut dyn FnMut(),
+    ) -> Result<Self, JournalError> {
         let path = path_of(journal, first);
         let failed = |source| JournalError::Io { path: path.clone(), source };
-        let file =
-            OpenOptions::new().read(true).write(true).create(true).truncate(false).open(&path).map_err(failed)?;
-        lock(&file, &path)?;
-        let length = file.metadata().map_err(failed)?.len();
-        let head = match read_up_to(&file, 0, MAGIC.len()) {
+        let file = disk.open(&path, access).map_err(failed)?;
+        lock(&*file, &path)?;
+        let length = file.length().map_err(failed)?;
+        alive();
+        let head = match file.read_up_to(0, MAGIC.len()) {
             Err(_) => Head::Unreadable,
             Ok(head) if head == MAGIC => Head::Whole,
             Ok(head) if length < MAGIC.len() as u64 && MAGIC.starts_with(&head) => Head::Short,
             Ok(_) => Head::Wrong,
         };
-        let Scan { results, boot, end, tail } = scan(&file, length, MAGIC.len() as u64, first);
+        let Scan { results, boot, last, end, tail } = scan(&*file, length, MAGIC.len() as u64, first, alive);
         let damaged = tail == Tail::Damaged || matches!(head, Head::Wrong | Head::Unreadable);
         let lost = if damaged { length.saturating_sub(end) / SHORTEST_RESULT } else { 0 };
-        Ok(Self { segment: Segment { path, file, first, results, boot, end }, head, tail, lost })
+        Ok(Self { segment: Segment { path, file, first, results, boot, last, end }, head, tail, lost })
+    }
+
+    /// In the place of a file that can be neither opened nor made.
+    pub(super) fn absent(journal: &Path, first: u64) -> Self {
+        let (path, file, results) = (path_of(journal, first), Box::new(Absent), Vec::new());
+        let start = MAGIC.len() as u64;
+        let segment = Segment { path, file, first, results, boot: 0, last: start, end: start };
+        Self { segment, head: Head::Whole, tail: Tail::Clean, lost: 0 }
     }
 
     /// How often the box had started.
@@ -106,49 +129,53 @@ impl Found {
     }
 
     /// Repairs it.
-    pub(super) fn repair(self, journal: &Path) -> Result<(Segment, Option<Repair>), JournalError> {
-        let Self { mut segment, head, tail, .. } = self;
+    pub(super) fn repair(&mut self, disk: &dyn Disk, journal: &Path) -> Result<Option<Repair>, JournalError> {
+        let Self { segment, head, tail, .. } = self;
         let tail = match head {
-            Head::Whole => tail,
+            Head::Whole => *tail,
             Head::Short => {
-                write_head(&segment.file, &segment.path).map_err(|source| segment.io(source))?;
-                tail
+                write_head(disk, &*segment.file, &segment.path).map_err(|source| segment.io(source))?;
+                *tail
             }
             Head::Wrong | Head::Unreadable => Tail::Damaged,
         };
-        let repair = segment.repair(tail, journal)?;
-        Ok((segment, repair))
+        segment.repair(disk, tail, journal)
+    }
+
+    /// The file as it is now.
+    pub(super) fn into_segment(self) -> Segment {
+        self.segment
     }
 }
 
 impl Segment {
     /// Puts a file without results in place, which begins with the number of starts so far. It has its name only when all
     /// of it is on the disk, and replaces whatever has had that name.
-    pub(super) fn create(path: &Path, first: u64, boot: u32) -> Result<Self, JournalError> {
+    pub(super) fn create(disk: &dyn Disk, path: &Path, first: u64, boot: u32) -> Result<Self, JournalError> {
         let failed = |source| JournalError::Io { path: path.to_owned(), source };
         let start = Entry::Boot(boot).encode().map_err(JournalError::Encode)?;
         let end = (MAGIC.len() + start.len()) as u64;
         let make = || {
-            let (fresh, file) = fresh(path)?;
+            let (fresh, file) = fresh(disk, path)?;
             file.write_all_at(MAGIC, 0)?;
             file.write_all_at(&start, MAGIC.len() as u64)?;
-            file.sync_all()?;
-            std::fs::rename(&fresh, path)?;
-            sync_folder(path)?;
+            file.sync()?;
+            disk.rename(&fresh, path)?;
+            disk.sync_folder(folder_of(path))?;
             Ok(file)
         };
         let file = make().map_err(failed)?;
-        Ok(Self { path: path.to_owned(), file, first, results: Vec::new(), boot, end })
+        Ok(Self { path: path.to_owned(), file, first, results: Vec::new(), boot, last: MAGIC.len() as u64, end })
     }
 
     /// Deletes it.
-    pub(super) fn delete(&self) -> Result<(), JournalError> {
-        let deleted = match std::fs::remove_file(&self.path) {
+    pub(super) fn delete(&self, disk: &dyn Disk) -> Result<(), JournalError> {
+        let deleted = match disk.remove(&self.path) {
             // Somebody has done it by hand.
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
             deleted => deleted,
         };
-        deleted.and_then(|()| sync_folder(&self.path)).map_err(|source| self.io(source))
+        deleted.and_then(|()| disk.sync_folder(folder_of(&self.path))).map_err(|source| self.io(source))
     }
 
     /// Number of the first result, whether there is one yet or not.
@@ -177,14 +204,14 @@ impl Segment {
     }
 
     /// Appends a start of the box, encoded.
-    pub(super) fn append_boot(&mut self, boot: u32, bytes: &[u8]) -> Result<(), JournalError> {
+    pub(super) fn append_boot(&mut self, boot: u32, bytes: &[u8]) -> Result<(), NotAppended> {
         self.append(bytes)?;
         self.boot = boot;
         Ok(())
     }
 
     /// Appends the next result, encoded.
-    pub(super) fn append_result(&mut self, bytes: &[u8]) -> Result<(), JournalError> {
+    pub(super) fn append_result(&mut self, bytes: &[u8]) -> Result<(), NotAppended> {
         let start = self.end;
         self.append(bytes)?;
         self.results.push(start);
@@ -195,7 +222,7 @@ impl Segment {
     pub(super) fn get(&self, number: u64) -> Result<Option<ResultRecord>, JournalError> {
         let index = number.checked_sub(self.first).and_then(|i| usize::try_from(i).ok());
         let Some(&position) = index.and_then(|i| self.results.get(i)) else { return Ok(None) };
-        let read = read_up_to(&self.file, position, MAX_ENTRY).ok().and_then(|bytes| Entry::decode(&bytes).ok());
+        let read = self.file.read_up_to(position, MAX_ENTRY).ok().and_then(|bytes| Entry::decode(&bytes).ok());
         match read {
             Some((Entry::Result(record), _)) if record.number == number => Ok(Some(record)),
             _ => Err(JournalError::Unreadable { path: self.path.clone(), number }),
@@ -206,31 +233,46 @@ impl Segment {
         JournalError::Io { path: self.path.clone(), source }
     }
 
-    fn append(&mut self, bytes: &[u8]) -> Result<(), JournalError> {
-        let written = self.file.write_all_at(bytes, self.end).and_then(|()| self.file.sync_all());
-        if let Err(source) = written {
-            // Should this fail too, the next append writes over it and the next start removes the rest.
-            let _ = self.file.set_len(self.end);
-            return Err(self.io(source));
+    /// Writes the last entry once more. The system may hold it only in memory and take it for written, after a sync that
+    /// failed before the program was started again.
+    pub(super) fn write_last_again(&self) -> Result<(), JournalError> {
+        let again = || {
+            let length = usize::try_from(self.end - self.last).unwrap_or(MAX_ENTRY).min(MAX_ENTRY);
+            let bytes = self.file.read_up_to(self.last, length)?;
+            self.file.write_all_at(&bytes, self.last)
+        };
+        again().map_err(|source| self.io(source))
+    }
+
+    fn append(&mut self, bytes: &[u8]) -> Result<(), NotAppended> {
+        if let Err(source) = self.file.write_all_at(bytes, self.end) {
+            // Should this fail too, the next start removes the rest.
+            let cut = self.file.set_length(self.end);
+            return Err(NotAppended { error: self.io(source), is_known: cut.is_ok() });
         }
+        if let Err(source) = self.file.sync() {
+            let _ = self.file.set_length(self.end);
+            return Err(NotAppended { error: self.io(source), is_known: false });
+        }
+        self.last = self.end;
         self.end += bytes.len() as u64;
         Ok(())
     }
 
-    fn repair(&mut self, tail: Tail, journal: &Path) -> Result<Option<Repair>, JournalError> {
+    fn repair(&mut self, disk: &dyn Disk, tail: Tail, journal: &Path) -> Result<Option<Repair>, JournalError> {
         match tail {
             Tail::Clean => Ok(None),
             Tail::Torn => {
                 let cut = || {
-                    let bytes = self.file.metadata()?.len() - self.end;
-                    self.file.set_len(self.end)?;
-                    self.file.sync_all()?;
+                    let bytes = self.file.length()? - self.end;
+                    self.file.set_length(self.end)?;
+                    self.file.sync()?;
                     Ok(Repair::Truncated { bytes })
                 };
                 cut().map(Some).map_err(|source| self.io(source))
             }
             Tail::Damaged => {
-                let (damaged, file) = self.keep_aside(journal).map_err(|source| self.io(source))?;
+                let (damaged, file) = self.keep_aside(disk, journal).map_err(|source| self.io(source))?;
                 self.file = file;
                 Ok(Some(Repair::KeptAside { damaged, results: self.kept() }))
             }
@@ -239,31 +281,31 @@ impl Segment {
 
     /// Gives the damaged file a second name, then puts a copy of its readable beginning in its place, so that at every
     /// moment there is a file under the usual name.
-    fn keep_aside(&self, journal: &Path) -> io::Result<(PathBuf, File)> {
-        let kept = damaged(journal)?;
+    fn keep_aside(&self, disk: &dyn Disk, journal: &Path) -> io::Result<(PathBuf, Box<dyn DiskFile>)> {
+        let kept = damaged(disk, journal)?;
         // Before the copy, for which they may have left no room. One that cannot be deleted must not keep the box from
         // starting.
         for (_, path) in &kept[..(kept.len() + 1).saturating_sub(MOST_DAMAGED)] {
-            let _ = std::fs::remove_file(path);
+            let _ = disk.remove(path);
         }
         let number = kept.last().map_or(1, |(number, _)| number + 1);
         let damaged = named_after(&self.path, &format!("{DAMAGED}{number}"));
-        let (fresh, copy) = fresh(&self.path)?;
+        let (fresh, copy) = fresh(disk, &self.path)?;
         copy.write_all_at(MAGIC, 0)?;
         let mut position = MAGIC.len() as u64;
         while position < self.end {
             let count = usize::try_from(self.end - position).map_or(1 << 16, |left| left.min(1 << 16));
-            let bytes = read_up_to(&self.file, position, count)?;
+            let bytes = self.file.read_up_to(position, count)?;
             if bytes.is_empty() {
                 return Err(io::ErrorKind::UnexpectedEof.into());
             }
             copy.write_all_at(&bytes, position)?;
             position += bytes.len() as u64;
         }
-        copy.sync_all()?;
-        std::fs::hard_link(&self.path, &damaged)?;
-        std::fs::rename(&fresh, &self.path)?;
-        sync_folder(&self.path)?;
+        copy.sync()?;
+        disk.link(&self.path, &damaged)?;
+        disk.rename(&fresh, &self.path)?;
+        disk.sync_folder(folder_of(&self.path))?;
         Ok((damaged, copy))
     }
 }
@@ -271,51 +313,84 @@ impl Segment {
 impl Drop for Segment {
     /// Closing alone would leave it locked as long as a child that another thread has just forked holds a copy.
     fn drop(&mut self) {
-        let _ = self.file.unlock();
+        self.file.unlock();
     }
 }
 
 /// An empty file that is to replace the one at a path, locked before anybody can find it there. What an interrupted
-/// attempt has left is overwritten.
-fn fresh(path: &Path) -> io::Result<(PathBuf, File)> {
+/// attempt has left is removed.
+fn fresh(disk: &dyn Disk, path: &Path) -> io::Result<(PathBuf, Box<dyn DiskFile>)> {
     let fresh = named_after(path, ".new");
-    let file = OpenOptions::new().read(true).write(true).create(true).truncate(true).open(&fresh)?;
+    let file = disk.open(&fresh, Access::New)?;
     file.lock()?;
     Ok((fresh, file))
 }
 
-fn lock(file: &File, path: &Path) -> Result<(), JournalError> {
-    file.try_lock().map_err(|error| match error {
+/// What stands for a file that can be neither opened nor made: it is empty and stays so.
+#[derive(Debug)]
+struct Absent;
+
+impl ReadAt for Absent {
+    fn read_at(&self, _: &mut [u8], _: u64) -> io::Result<usize> {
+        Ok(0)
+    }
+}
+
+impl DiskFile for Absent {
+    fn write_at(&self, _: &[u8], _: u64) -> io::Result<usize> {
+        Err(io::ErrorKind::NotFound.into())
+    }
+
+    fn length(&self) -> io::Result<u64> {
+        Ok(0)
+    }
+
+    fn set_length(&self, _: u64) -> io::Result<()> {
+        Err(io::ErrorKind::NotFound.into())
+    }
+
+    fn sync(&self) -> io::Result<()> {
+        Err(io::ErrorKind::NotFound.into())
+    }
+
+    fn lock(&self) -> Result<(), TryLockError> {
+        Ok(())
+    }
+
+    fn unlock(&self) {}
+}
+
+fn lock(file: &dyn DiskFile, path: &Path) -> Result<(), JournalError> {
+    file.lock().map_err(|error| match error {
         TryLockError::WouldBlock => JournalError::InUse(path.to_owned()),
         TryLockError::Error(source) => JournalError::Io { path: path.to_owned(), source },
     })
 }
 
-fn write_head(file: &File, path: &Path) -> io::Result<()> {
+fn write_head(disk: &dyn Disk, file: &dyn DiskFile, path: &Path) -> io::Result<()> {
     file.write_all_at(MAGIC, 0)?;
-    file.sync_all()?;
-    sync_folder(path)
+    file.sync()?;
+    disk.sync_folder(folder_of(path))
 }
 
 /// The numbers of the first results of a journal's files, in order.
-pub(super) fn segments(journal: &Path) -> io::Result<Vec<u64>> {
-    suffixes(journal, first_of)
+pub(super) fn segments(disk: &dyn Disk, journal: &Path) -> io::Result<Vec<u64>> {
+    suffixes(disk, journal, first_of)
 }
 
 /// The files of a journal that were kept aside, with the numbers that they got then: the oldest first.
-fn damaged(journal: &Path) -> io::Result<Vec<(u64, PathBuf)>> {
-    suffixes(journal, |suffix| {
+fn damaged(disk: &dyn Disk, journal: &Path) -> io::Result<Vec<(u64, PathBuf)>> {
+    suffixes(disk, journal, |suffix| {
         let (file, number) = suffix.rsplit_once(DAMAGED)?;
         Some((number_of(number)?, named_after(&path_of(journal, first_of(file)?), &format!("{DAMAGED}{number}"))))
     })
 }
 
 /// What is understood of what follows the journal's name in the names of the files beside it, in order.
-fn suffixes<T: Ord>(journal: &Path, understand: impl Fn(&str) -> Option<T>) -> io::Result<Vec<T>> {
+fn suffixes<T: Ord>(disk: &dyn Disk, journal: &Path, understand: impl Fn(&str) -> Option<T>) -> io::Result<Vec<T>> {
     let Some(name) = journal.file_name() else { return Err(io::ErrorKind::InvalidFilename.into()) };
     let mut found = Vec::new();
-    for entry in std::fs::read_dir(folder(journal))? {
-        let file = entry?.file_name();
+    for file in disk.names(folder_of(journal))? {
         let Some(rest) = file.as_encoded_bytes().strip_prefix(name.as_encoded_bytes()) else { continue };
         found.extend(std::str::from_utf8(rest).ok().and_then(&understand));
     }

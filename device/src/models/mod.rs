@@ -21,10 +21,10 @@
 //! the settings, stays. An installed model wins over that of the settings until the folder is removed.
 
 use std::{
-    fs::{self, File},
-    io::{self, Read, Write},
+    io,
     panic::{AssertUnwindSafe, catch_unwind},
     path::{Path, PathBuf},
+    sync::Arc,
 };
 
 use engine::{Model, ModelError};
@@ -33,6 +33,8 @@ use shared::{
     verdict::{Digest, ModelRefusal, Profile},
 };
 use wire::ModelFile;
+
+use crate::disk::{Access, Card, Disk};
 
 const MAGIC: &[u8; 8] = b"PUMUAM1\n";
 /// Bytes before the ONNX file.
@@ -82,6 +84,7 @@ impl InstallError {
 /// The installed models.
 #[derive(Debug)]
 pub struct Models {
+    disk: Arc<dyn Disk>,
     folder: PathBuf,
     profile: Option<Profile>,
     /// Whether the box runs the current model.
@@ -91,14 +94,19 @@ pub struct Models {
 impl Models {
     /// The models in a folder, which need not exist yet, to be decided by a profile.
     pub fn new(folder: PathBuf, profile: Option<Profile>) -> Self {
-        Self { folder, profile, current: false }
+        Self::on(Arc::new(Card), folder, profile)
+    }
+
+    /// The same on any disk.
+    pub fn on(disk: Arc<dyn Disk>, folder: PathBuf, profile: Option<Profile>) -> Self {
+        Self { disk, folder, profile, current: false }
     }
 
     /// The model to start with, if one is installed and can be loaded; reports on stderr which, or why none.
     pub fn load(&mut self) -> Option<Model> {
         for name in [CURRENT, PREVIOUS] {
             let path = self.folder.join(name);
-            let load = || read(&path)?.map(|file| self.check(&file.bytes)).transpose();
+            let load = || read(&*self.disk, &path)?.map(|file| self.check(&file.bytes)).transpose();
             let error = match catch_unwind(AssertUnwindSafe(load)).unwrap_or(Err(InstallError::Panic)) {
                 Ok(None) => continue,
                 Ok(Some(model)) => {
@@ -115,7 +123,7 @@ impl Models {
             crate::say(format_args!("{} is not used: {error}", path.display()));
             if error.condemns() {
                 // If that fails, it is tried again at the next start, with the same end.
-                let _ = fs::rename(&path, self.folder.join(format!("{name}.rejected")));
+                let _ = self.disk.rename(&path, &self.folder.join(format!("{name}.rejected")));
             }
         }
         None
@@ -142,7 +150,7 @@ impl Models {
 
     /// Writes an update in the steps that the module's documentation lists; `step` is called after each change.
     fn store(&mut self, file: &ModelFile, step: &mut impl FnMut(&str) -> io::Result<()>) -> io::Result<()> {
-        let kept = match read(&self.folder.join(CURRENT)) {
+        let kept = match read(&*self.disk, &self.folder.join(CURRENT)) {
             // Installed once more, it must not become its own predecessor.
             Ok(Some(kept)) if kept.digest == file.digest => {
                 self.current = true;
@@ -151,23 +159,23 @@ impl Models {
             Ok(Some(_)) => self.current,
             Ok(None) | Err(_) => false,
         };
-        fs::create_dir_all(&self.folder)?;
+        self.disk.create_folder(&self.folder)?;
         let stored = self.write(file, step).and_then(|()| self.promote(kept, step));
         match stored {
             Ok(()) => self.current = true,
-            Err(_) => drop(fs::remove_file(self.folder.join(INCOMING))),
+            Err(_) => drop(self.disk.remove(&self.folder.join(INCOMING))),
         }
         stored
     }
 
     fn write(&self, file: &ModelFile, step: &mut impl FnMut(&str) -> io::Result<()>) -> io::Result<()> {
-        let mut out = File::create(self.folder.join(INCOMING))?;
+        let out = self.disk.open(&self.folder.join(INCOMING), Access::New)?;
         step("created")?;
-        out.write_all(MAGIC)?;
-        out.write_all(&file.digest.0)?;
-        out.write_all(&file.bytes)?;
+        out.write_all_at(MAGIC, 0)?;
+        out.write_all_at(&file.digest.0, MAGIC.len() as u64)?;
+        out.write_all_at(&file.bytes, HEAD as u64)?;
         step("written")?;
-        out.sync_all()?;
+        out.sync()?;
         step("synced")
     }
 
@@ -175,15 +183,15 @@ impl Models {
     fn promote(&self, kept: bool, step: &mut impl FnMut(&str) -> io::Result<()>) -> io::Result<()> {
         let [current, previous] = [CURRENT, PREVIOUS].map(|name| self.folder.join(name));
         if kept {
-            fs::rename(&current, &previous)?;
+            self.disk.rename(&current, &previous)?;
         }
         let mut renamed = false;
         let promoted = self.rename(kept, &mut renamed, step);
         if promoted.is_err() {
             // Nobody hears of the update, so it must not come back at the next start.
             let _ = match (kept, renamed) {
-                (true, _) => fs::rename(&previous, &current),
-                (false, true) => fs::remove_file(&current),
+                (true, _) => self.disk.rename(&previous, &current),
+                (false, true) => self.disk.remove(&current),
                 (false, false) => Ok(()),
             };
         }
@@ -195,26 +203,31 @@ impl Models {
         if kept {
             step("kept")?;
         }
-        fs::rename(self.folder.join(INCOMING), self.folder.join(CURRENT))?;
+        self.disk.rename(&self.folder.join(INCOMING), &self.folder.join(CURRENT))?;
         *renamed = true;
         step("renamed")?;
         // A new name is on the disk only when its folder is, and the folder only when its parent is.
-        File::open(&self.folder)?.sync_all()?;
+        self.disk.sync_folder(&self.folder)?;
         if let Some(parent) = self.folder.parent().filter(|parent| !parent.as_os_str().is_empty()) {
-            File::open(parent)?.sync_all()?;
+            self.disk.sync_folder(parent)?;
         }
         step("done")
     }
 }
 
 /// Reads an installed model and checks that it is what was written; `None` if there is none.
-fn read(path: &Path) -> Result<Option<ModelFile>, InstallError> {
-    let file = match File::open(path) {
+fn read(disk: &dyn Disk, path: &Path) -> Result<Option<ModelFile>, InstallError> {
+    let file = match disk.open(path, Access::Read) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
         opened => opened?,
     };
-    let mut bytes = Vec::new();
-    file.take(HEAD as u64 + u64::from(MAX_UPDATE_BYTES) + 1).read_to_end(&mut bytes)?;
+    let most = HEAD as u64 + u64::from(MAX_UPDATE_BYTES) + 1;
+    let length = usize::try_from(file.length()?.min(most)).unwrap_or(usize::MAX);
+    let mut bytes = file.read_up_to(0, length)?;
+    if bytes.len() < length {
+        // The disk does not give the rest now. That is not the model's fault.
+        return Err(io::Error::from(io::ErrorKind::UnexpectedEof).into());
+    }
     let digest = bytes.get(MAGIC.len()..HEAD).and_then(|digest| digest.try_into().ok()).map(Digest);
     match digest {
         Some(digest) if bytes.starts_with(MAGIC) && Digest::of(&bytes[HEAD..]) == digest => {
@@ -225,5 +238,7 @@ fn read(path: &Path) -> Result<Option<ModelFile>, InstallError> {
     }
 }
 
+#[cfg(test)]
+mod storage;
 #[cfg(test)]
 mod tests;

@@ -1,4 +1,4 @@
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, fs};
 
 use engine::DEFAULT_MODEL;
 
@@ -137,10 +137,12 @@ fn a_new_file_that_cannot_even_be_begun_leaves_what_is_installed() {
         if starts {
             models.load();
         }
-        // A link into a folder that is not there: nothing can be created under that name, and nothing is found there.
-        std::os::unix::fs::symlink("missing/file", folder.path().join("models").join(INCOMING)).unwrap();
+        // A folder in the place of the file.
+        let place = folder.path().join("models").join(INCOMING);
+        fs::create_dir(&place).unwrap();
         let error = models.install(&model(7)).err().unwrap();
         assert_eq!(error.refusal(), ModelRefusal::NotStored, "{error}");
+        fs::remove_dir(place).unwrap();
         assert!(contents(folder.path()) == before, "{starts} {sequence:?}: {:?}", contents(folder.path()).keys());
         models.install(&model(7)).unwrap();
         assert_eq!(started(folder.path()), Some(model(7).digest));
@@ -234,4 +236,16 @@ fn a_folder_that_cannot_be_made_is_the_storages_fault() {
     let error = models(folder.path()).install(&model(0)).err().unwrap();
     assert_eq!(error.refusal(), ModelRefusal::NotStored, "{error}");
     assert_eq!(started(folder.path()), None);
+}
+
+#[test]
+fn a_link_in_the_place_of_a_new_file_is_not_followed() {
+    let (folder, mut models) = installed(&[0]);
+    let victim = folder.path().join("victim");
+    fs::write(&victim, "a letter").unwrap();
+    std::os::unix::fs::symlink(&victim, folder.path().join("models").join(INCOMING)).unwrap();
+    models.install(&model(7)).unwrap();
+    assert_eq!(fs::read(&victim).unwrap(), b"a letter");
+    assert_eq!(started(folder.path()), Some(model(7).digest));
+    assert!(fs::symlink_metadata(folder.path().join("models").join(CURRENT)).unwrap().is_file());
 }

@@ -119,6 +119,7 @@ impl<'a> Runtime<'a> {
         let (sender, events) = sync_channel(WAITING);
         let mut state =
             State::new(model.card().clone(), model.digest(), model.execution(), journal.boot(), journal.last_number());
+        state.set_journal(journal.standing());
         recent_exams(&journal).into_iter().for_each(|exam| state.remember(exam));
         let contract = model.card().behaviour.contract;
         let told = sender.clone();
@@ -314,6 +315,7 @@ impl<'a> Runtime<'a> {
             Effect::Expect(contract) => self.lines.set_contract(contract),
             Effect::Store(record) => {
                 let stored = self.journal.push(&record).map(|()| record);
+                self.state.set_journal(self.journal.standing());
                 self.input(Input::Stored(stored.map_err(|error| storage(&error))));
             }
             Effect::Record(number) => {

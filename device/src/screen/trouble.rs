@@ -13,6 +13,8 @@ pub enum Trouble {
     LineLost,
     /// The program has failed again and again, and judges nothing now.
     SafeMode,
+    /// The journal cannot be written: nothing is judged.
+    NoStorage,
     /// The program cannot continue; the cause as the log has it.
     Failed(String),
 }
@@ -47,6 +49,7 @@ impl Explanation {
             Trouble::Fault(fault) => Self::split(Some(fault.code()), &(words.fault)(*fault)),
             Trouble::LineLost => Self::split(None, words.line_lost),
             Trouble::SafeMode => Self::split(None, words.safe),
+            Trouble::NoStorage => Self::split(Some(Fault::Storage.code()), words.no_storage),
             Trouble::Failed(cause) => Self { code: None, cause: sentence(cause), remedy: words.restart.to_owned() },
         }
     }

@@ -14,6 +14,7 @@ use wire::{Answer, BoxEvent, Dropped, Image, Info, Installed, ModelFile, Outcome
 
 use crate::{
     analysis::{Judged, Loaded, Report, Unjudged},
+    journal::Standing,
     keys::Key,
     screen::{Announced, Identity, Preview, Rates, Scene, Trouble, View},
 };
@@ -99,6 +100,7 @@ pub struct State {
     digest: Digest,
     execution: String,
     boot: u32,
+    journal: Standing,
     /// Number of the last record.
     records: u64,
     /// Seconds since 1970 as a host has set them, and when it did.
@@ -164,6 +166,7 @@ impl State {
             digest,
             execution,
             boot,
+            journal: Standing::default(),
             records,
             clock: None,
             view,
@@ -184,6 +187,14 @@ impl State {
     pub fn enter_safe_mode(&mut self) {
         self.safe = true;
         self.view = View::error(Trouble::SafeMode);
+    }
+
+    /// Takes note of how the journal stands: at the start, and after each writing.
+    pub fn set_journal(&mut self, journal: Standing) {
+        self.journal = journal;
+        if matches!(self.view, View::Ready { .. }) {
+            self.view = self.waiting();
+        }
     }
 
     /// Remembers the examination of a result. Those of earlier starts are told in their order before the first input.
@@ -302,6 +313,11 @@ impl State {
                 let subject = self.incoming.take().unwrap_or_else(|| self.announce(exam.clone()));
                 if self.safe {
                     return self.failed(now, &subject, Fault::Internal);
+                }
+                if self.journal.read_only {
+                    // A verdict that nobody can look up must not be told.
+                    let view = View::Error { image: Some(self.named(exam)), trouble: Trouble::NoStorage };
+                    return self.conclude(now, &subject, view, Outcome::Failed(Fault::Storage));
                 }
                 self.analysis = Some(Analysis { image: subject, stage: Stage::Running });
                 vec![self.show(View::Analysing(self.named(exam))), Effect::Judge(Box::new(image))]
@@ -493,11 +509,21 @@ impl State {
         if let Some(view) = self.held.take() {
             return self.outcome(now, view);
         }
-        self.show(match (self.lost, self.safe) {
-            (true, _) => View::error(Trouble::LineLost),
-            (_, true) => View::error(Trouble::SafeMode),
-            _ => View::Ready { results: self.records },
-        })
+        let waiting = self.waiting();
+        self.show(waiting)
+    }
+
+    /// What is shown while nothing happens.
+    fn waiting(&self) -> View {
+        if self.lost {
+            View::error(Trouble::LineLost)
+        } else if self.safe {
+            View::error(Trouble::SafeMode)
+        } else if self.journal.read_only {
+            View::error(Trouble::NoStorage)
+        } else {
+            View::Ready { results: self.records }
+        }
     }
 
     /// Shows what became of an image: a result stays, and grows old.

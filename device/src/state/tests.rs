@@ -504,3 +504,29 @@ fn an_error_names_the_image_that_it_is_about() {
     state.handle(2, Input::Session(BoxEvent::Dropped(Dropped::Failed(Fault::Protocol))));
     assert_eq!(about(&state), None);
 }
+
+#[test]
+fn nothing_is_judged_that_could_not_be_stored() {
+    let mut state = state();
+    state.set_journal(Standing { read_only: true });
+    assert_eq!(*state.view(), View::error(Trouble::NoStorage), "what the screen shows at the start");
+    let effects = state.handle(0, Input::Session(BoxEvent::Image(image())));
+    assert_eq!(effects, [Effect::Show, Effect::Reply(Reply::Outcome(Outcome::Failed(Fault::Storage)))]);
+    let View::Error { image: Some(named), trouble: Trouble::NoStorage } = state.view() else { panic!() };
+    assert_eq!(*named, announced());
+    assert_eq!(shown(&mut state, NOTICE_MS, Input::Tick), View::error(Trouble::NoStorage));
+    let asked = state.handle(0, Input::Session(BoxEvent::Asked(Question::Info)));
+    assert!(matches!(asked[..], [Effect::Reply(Reply::Answer(Answer::Info(_)))]));
+    assert_eq!(state.handle(0, Input::Key(Key::Older)), [Effect::Recall { page: 1 }]);
+}
+
+#[test]
+fn a_journal_that_fails_under_way_ends_the_judging() {
+    let mut state = state();
+    start_analysis(&mut state);
+    state.handle(1, judged(0.7));
+    state.set_journal(Standing { read_only: true });
+    state.handle(2, Input::Stored(Err(Fault::Storage)));
+    assert!(matches!(state.view(), View::Error { trouble: Trouble::Fault(Fault::Storage), .. }));
+    assert_eq!(shown(&mut state, 2 + NOTICE_MS, Input::Tick), View::error(Trouble::NoStorage));
+}

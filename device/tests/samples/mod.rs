@@ -256,6 +256,7 @@ pub(crate) fn all_scenes() -> Vec<(String, Scene)> {
         ),
         ("about-long", Scene { identity: longest, view: View::About }),
         ("ready-many", synthetic(View::Ready { results: 9_999_999 })),
+        ("no-storage", scene(View::error(Trouble::NoStorage))),
         ("error-long", scene(View::error(Trouble::Failed(cause.to_owned())))),
     ];
     let scenes = main_scenes().into_iter().chain(more).map(|(name, scene)| (name.to_owned(), scene));

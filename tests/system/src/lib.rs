@@ -185,6 +185,23 @@ impl SimulatedBox {
         Self::launch(shell, state, Some(PLAIN_MODEL), &[])
     }
 
+    /// The same with a state folder that cannot be written, as on a worn card; the screen is kept in `screens`. `None` if
+    /// this computer does not let us mount anything.
+    pub fn start_read_only(state: &Path, screens: &Path) -> Result<Option<Self>> {
+        let script = "mount --bind \"$1\" \"$1\" && mount -o remount,bind,ro \"$1\" && shift && exec \"$@\"";
+        let unshared = |program: &OsStr| {
+            let mut command = with_own_settings(Command::new("unshare"));
+            command.args(["--map-root-user", "--mount", "sh", "-c", script, "sh"]).arg(state).arg(program);
+            command
+        };
+        if !unshared("true".as_ref()).stderr(Stdio::null()).status().is_ok_and(|status| status.success()) {
+            return Ok(None);
+        }
+        let screens = screens.to_str().context("the folder of the screen is not UTF-8")?;
+        let command = unshared(binary("pumua-box").as_ref());
+        Self::launch(command, state, Some(PLAIN_MODEL), &["--screen-dir", screens]).map(Some)
+    }
+
     fn launch(mut command: Command, state: &Path, model: Option<&str>, arguments: &[&str]) -> Result<Self> {
         let mut child = command
             .args(["--simulate", "--state-dir"])

@@ -262,6 +262,37 @@ fn a_full_disk_is_told_and_no_result_is_acknowledged_that_is_not_stored() {
 }
 
 #[test]
+fn storage_that_cannot_be_written_at_the_start_leaves_a_box_that_tells_its_results() {
+    let folder = TempDir::new().unwrap();
+    let images = synthetic_radiographs(&folder.path().join("images"), 1);
+    let [state, screens] = ["state", "screens"].map(|name| folder.path().join(name));
+    fs::create_dir(&screens).unwrap();
+    let device = SimulatedBox::start_in(&state, &[]).unwrap();
+    assert_eq!(code(&device.host("send", &images)), 0);
+    let records = device.records();
+    drop(device);
+    let check = |device: &SimulatedBox| {
+        let output = device.host("send", [Path::new("--json"), &images[0]]);
+        assert_eq!((code(&output), &json_lines(&output)[0]["code"]), (BOX, &303.into()), "{}", said(&output));
+        assert_eq!((device.records(), device.info().unwrap()["records"].clone()), (records.clone(), 1.into()));
+    };
+    match SimulatedBox::start_read_only(&state, &screens).unwrap() {
+        Some(device) => check(&device),
+        None => println!("left out: nothing can be mounted here"),
+    }
+    // Starts of the box until there is no room for another one.
+    const BLOCKS: u32 = 256;
+    let journal = state.join("journal");
+    let mut bytes = fs::read(&journal).unwrap();
+    let start = bytes[8..18].to_vec();
+    while bytes.len() + start.len() <= 512 * BLOCKS as usize {
+        bytes.extend_from_slice(&start);
+    }
+    fs::write(&journal, bytes).unwrap();
+    check(&SimulatedBox::start_cramped(&state, BLOCKS).unwrap());
+}
+
+#[test]
 fn any_record_number_may_be_asked_for() {
     let folder = TempDir::new().unwrap();
     let device = SimulatedBox::start(&[]).unwrap();

@@ -1,7 +1,5 @@
 //! Files with wrong heads, on failing disks, and what is kept aside of them.
 
-use std::os::unix::fs::FileExt;
-
 use super::{
     super::{
         scan::{Scan, Tail, scan},
@@ -9,6 +7,7 @@ use super::{
     },
     *,
 };
+use crate::disk::ReadAt;
 
 /// Damages a file in one way or another.
 type Harm = fn(&mut Vec<u8>);
@@ -128,7 +127,7 @@ struct Failing<'a> {
     from: usize,
 }
 
-impl FileExt for Failing<'_> {
+impl ReadAt for Failing<'_> {
     fn read_at(&self, buffer: &mut [u8], offset: u64) -> io::Result<usize> {
         let end = self.from.min(offset as usize + buffer.len());
         match self.bytes.get(offset as usize..end) {
@@ -136,10 +135,6 @@ impl FileExt for Failing<'_> {
             _ => return Err(io::Error::other("a bad block")),
         }
         Ok(end - offset as usize)
-    }
-
-    fn write_at(&self, _: &[u8], _: u64) -> io::Result<usize> {
-        Err(io::ErrorKind::ReadOnlyFilesystem.into())
     }
 }
 
@@ -151,7 +146,7 @@ fn what_the_disk_does_not_give_is_damage_and_never_an_unfinished_entry() {
     let results = bytes.len() - 5 * entry;
     for from in 0..bytes.len() {
         let Scan { results: found, end, tail, .. } =
-            scan(&Failing { bytes: &bytes, from }, bytes.len() as u64, MAGIC.len() as u64, 1);
+            scan(&Failing { bytes: &bytes, from }, bytes.len() as u64, MAGIC.len() as u64, 1, &mut || ());
         assert_eq!((found.len(), tail), (from.saturating_sub(results) / entry, Tail::Damaged), "{from}");
         assert!(end <= (from as u64).max(MAGIC.len() as u64), "{from}");
     }

@@ -1,6 +1,7 @@
 //! Journals that are cut, damaged, rotated and opened twice.
 
 mod damage;
+mod storage;
 
 use shared::{
     limits::MAX_EXAM_ID,

@@ -53,6 +53,7 @@ pub(super) static WORDS: Words = Words {
     fault: |fault| fault.to_string(),
     line_lost: "the connection to the computer is lost: plug the cable in again; the box continues by itself",
     safe: "the program of the box has failed again and again, so that it judges nothing now: fetch the results, then cut the power and switch it on again; if this comes back, flash the card again",
+    no_storage: "results cannot be stored, so nothing is judged: fetch the results, then use another memory card",
     restart: "Correct this and start the box again.",
     history: "PAST RESULTS",
     no_results: "No results yet",

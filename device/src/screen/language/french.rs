@@ -53,6 +53,7 @@ pub(super) static WORDS: Words = Words {
     fault: |fault| failed(fault).to_owned(),
     line_lost: "la liaison avec l'ordinateur est coupée: rebranchez le câble ; le boîtier reprend tout seul",
     safe: "le programme du boîtier a échoué plusieurs fois et n'analyse plus rien: récupérez les résultats, puis coupez le courant et rallumez-le ; si cela revient, réécrivez la carte",
+    no_storage: "les résultats ne peuvent pas être enregistrés, rien n'est analysé: récupérez les résultats, puis changez la carte mémoire",
     restart: "Corrigez cela et redémarrez le boîtier.",
     history: "RÉSULTATS PASSÉS",
     no_results: "Pas encore de résultats",

@@ -115,6 +115,8 @@ pub struct Words {
     pub line_lost: &'static str,
     /// Cause and remedy of safe mode, with `: ` between them.
     pub safe: &'static str,
+    /// Cause and remedy of a journal that cannot be written, with `: ` between them.
+    pub no_storage: &'static str,
     /// What to do about an error that ended the program.
     pub restart: &'static str,
     /// Above the past results.
@@ -150,8 +152,10 @@ mod tests {
             let words = words(language);
             let refusals = Refusal::ALL.iter().map(|&refusal| (words.refusal)(refusal));
             let faults = Fault::ALL.iter().map(|&fault| (words.fault)(fault));
-            let mut texts: Vec<String> =
-                refusals.chain(faults).chain([words.line_lost, words.safe].map(str::to_owned)).collect();
+            let mut texts: Vec<String> = refusals
+                .chain(faults)
+                .chain([words.line_lost, words.safe, words.no_storage].map(str::to_owned))
+                .collect();
             for text in &texts {
                 assert_eq!(text.matches(": ").count(), 1, "{language}: {text}");
                 assert!(!text.ends_with('.') && text.trim() == text, "{language}: {text}");

@@ -53,6 +53,7 @@ pub(super) static WORDS: Words = Words {
     fault: |fault| failed(fault).to_owned(),
     line_lost: "a ligação ao computador foi cortada: volte a ligar o cabo; o aparelho continua sozinho",
     safe: "o programa do aparelho falhou várias vezes e já não analisa nada: recolha os resultados, depois corte a corrente e volte a ligá-lo; se isto voltar, grave o cartão de novo",
+    no_storage: "não é possível guardar resultados, por isso nada é analisado: recolha os resultados e use outro cartão de memória",
     restart: "Corrija isto e volte a ligar o aparelho.",
     history: "RESULTADOS ANTERIORES",
     no_results: "Ainda não há resultados",

@@ -53,6 +53,7 @@ pub(super) static WORDS: Words = Words {
     fault: |fault| failed(fault).to_owned(),
     line_lost: "mawasiliano na kompyuta yamekatika: chomeka kebo tena; kifaa kitaendelea chenyewe",
     safe: "programu ya kifaa imeshindwa mara nyingi na haichambui chochote sasa: chukua matokeo, kisha zima umeme na uwashe tena; hali hii ikirudi, andika kadi upya",
+    no_storage: "matokeo hayawezi kuhifadhiwa, hivyo hakuna kinachochambuliwa: chukua matokeo, kisha tumia kadi nyingine ya kumbukumbu",
     restart: "Rekebisha hili kisha washa kifaa tena.",
     history: "MATOKEO YALIYOPITA",
     no_results: "Bado hakuna matokeo",

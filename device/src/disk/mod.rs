@@ -1,0 +1,230 @@
+//! The disk as the journal and the models use it: every call that can fail, in one place, so that tests can let each of
+//! them fail.
+//!
+//! [`Card`] is the real one. It follows no link in the last part of a name, makes files that only their owner can read, and
+//! folders that only their owner can enter.
+
+use std::{
+    ffi::OsString,
+    fmt,
+    fs::{DirBuilder, File, OpenOptions, TryLockError},
+    io,
+    os::unix::fs::{DirBuilderExt, FileExt, OpenOptionsExt},
+    path::Path,
+};
+
+use rustix::fs::OFlags;
+
+#[cfg(test)]
+pub(crate) mod simulated;
+
+/// How a file is opened.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Access {
+    /// It is there, and only read.
+    Read,
+    /// It is read and written, and made if it is not there.
+    Write,
+    /// It is empty and new: what has had the name is removed before, and not followed if it was a link.
+    New,
+}
+
+/// What can be read at any place.
+pub trait ReadAt {
+    /// Reads some bytes from a position on; 0 at the end.
+    fn read_at(&self, bytes: &mut [u8], position: u64) -> io::Result<usize>;
+
+    /// Up to `count` bytes from a position on; fewer only at the end, or before bytes that cannot be read.
+    fn read_up_to(&self, position: u64, count: usize) -> io::Result<Vec<u8>> {
+        let mut bytes = vec![0; count];
+        let mut filled = 0;
+        while filled < count {
+            match self.read_at(&mut bytes[filled..], position + filled as u64) {
+                Ok(0) => break,
+                Ok(read) => filled += read,
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(_) if filled > 0 => break,
+                Err(error) => return Err(error),
+            }
+        }
+        bytes.truncate(filled);
+        Ok(bytes)
+    }
+}
+
+/// An open file.
+pub trait DiskFile: ReadAt + fmt::Debug + Send {
+    /// Writes at a position, perhaps fewer bytes than given.
+    fn write_at(&self, bytes: &[u8], position: u64) -> io::Result<usize>;
+
+    /// Its length in bytes.
+    fn length(&self) -> io::Result<u64>;
+
+    /// Makes it so long, with zeros where it grows.
+    fn set_length(&self, length: u64) -> io::Result<()>;
+
+    /// Returns when all that was written is on the disk. When it fails, nobody knows what is, and the system may take what
+    /// was written for clean: what matters must be written again.
+    fn sync(&self) -> io::Result<()>;
+
+    /// Locks it, unless somebody else has. It is unlocked with [`Self::unlock`] or when it is closed.
+    fn lock(&self) -> Result<(), TryLockError>;
+
+    /// Unlocks it.
+    fn unlock(&self);
+
+    /// Writes all bytes at a position.
+    fn write_all_at(&self, mut bytes: &[u8], mut position: u64) -> io::Result<()> {
+        while !bytes.is_empty() {
+            match self.write_at(bytes, position) {
+                Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
+                Ok(written) => {
+                    bytes = &bytes[written..];
+                    position += written as u64;
+                }
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(())
+    }
+}
+
+/// A disk. A new name, or one that is removed, is on it only when its folder is synced.
+pub trait Disk: fmt::Debug + Send + Sync {
+    /// Opens a file.
+    fn open(&self, path: &Path, access: Access) -> io::Result<Box<dyn DiskFile>>;
+
+    /// Makes a folder and those above it, unless they are there.
+    fn create_folder(&self, path: &Path) -> io::Result<()>;
+
+    /// The names in a folder.
+    fn names(&self, folder: &Path) -> io::Result<Vec<OsString>>;
+
+    /// Gives a file another name, in place of whatever has that.
+    fn rename(&self, from: &Path, to: &Path) -> io::Result<()>;
+
+    /// Gives a file a second name.
+    fn link(&self, from: &Path, to: &Path) -> io::Result<()>;
+
+    /// Removes a name.
+    fn remove(&self, path: &Path) -> io::Result<()>;
+
+    /// Returns when the names of a folder are on the disk.
+    fn sync_folder(&self, folder: &Path) -> io::Result<()>;
+}
+
+/// The memory card, or whatever the files of this computer are on.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Card;
+
+impl Disk for Card {
+    fn open(&self, path: &Path, access: Access) -> io::Result<Box<dyn DiskFile>> {
+        let mut options = OpenOptions::new();
+        // A pipe in the place of a file must not be waited for.
+        let flags = (OFlags::NOFOLLOW | OFlags::NONBLOCK).bits().cast_signed();
+        options.read(true).mode(0o600).custom_flags(flags);
+        match access {
+            Access::Read => {}
+            Access::Write => drop(options.write(true).create(true)),
+            Access::New => {
+                match std::fs::remove_file(path) {
+                    Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+                    _ => {}
+                }
+                options.write(true).create_new(true);
+            }
+        }
+        Ok(Box::new(options.open(path)?))
+    }
+
+    fn create_folder(&self, path: &Path) -> io::Result<()> {
+        DirBuilder::new().recursive(true).mode(0o700).create(path)
+    }
+
+    fn names(&self, folder: &Path) -> io::Result<Vec<OsString>> {
+        std::fs::read_dir(folder)?.map(|entry| Ok(entry?.file_name())).collect()
+    }
+
+    fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
+        std::fs::rename(from, to)
+    }
+
+    fn link(&self, from: &Path, to: &Path) -> io::Result<()> {
+        std::fs::hard_link(from, to)
+    }
+
+    fn remove(&self, path: &Path) -> io::Result<()> {
+        std::fs::remove_file(path)
+    }
+
+    fn sync_folder(&self, folder: &Path) -> io::Result<()> {
+        File::open(folder)?.sync_all()
+    }
+}
+
+impl ReadAt for File {
+    fn read_at(&self, bytes: &mut [u8], position: u64) -> io::Result<usize> {
+        FileExt::read_at(self, bytes, position)
+    }
+}
+
+impl DiskFile for File {
+    fn write_at(&self, bytes: &[u8], position: u64) -> io::Result<usize> {
+        FileExt::write_at(self, bytes, position)
+    }
+
+    fn length(&self) -> io::Result<u64> {
+        Ok(self.metadata()?.len())
+    }
+
+    fn set_length(&self, length: u64) -> io::Result<()> {
+        self.set_len(length)
+    }
+
+    fn sync(&self) -> io::Result<()> {
+        self.sync_all()
+    }
+
+    fn lock(&self) -> Result<(), TryLockError> {
+        self.try_lock()
+    }
+
+    fn unlock(&self) {
+        let _ = File::unlock(self);
+    }
+}
+
+/// The folder that a file is in.
+pub fn folder_of(path: &Path) -> &Path {
+    match path.parent() {
+        Some(parent) if !parent.as_os_str().is_empty() => parent,
+        _ => Path::new("."),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::{PermissionsExt, symlink};
+
+    use super::*;
+
+    #[test]
+    fn links_are_not_followed_and_what_is_new_is_its_owners_alone() {
+        let folder = tempfile::tempdir().unwrap();
+        let (own, victim) = (folder.path().join("a/b"), folder.path().join("victim"));
+        Card.create_folder(&own).unwrap();
+        std::fs::write(&victim, "a letter").unwrap();
+        let link = own.join("link");
+        symlink(&victim, &link).unwrap();
+        for access in [Access::Read, Access::Write] {
+            assert!(Card.open(&link, access).is_err(), "{access:?}");
+        }
+        let file = Card.open(&link, Access::New).unwrap();
+        file.write_all_at(b"new", 0).unwrap();
+        assert_eq!(std::fs::read(&victim).unwrap(), b"a letter");
+        assert_eq!(std::fs::read(&link).unwrap(), b"new");
+        let mode = |path: &Path| std::fs::symlink_metadata(path).unwrap().permissions().mode() & 0o777;
+        assert_eq!((mode(&link), mode(&own)), (0o600, 0o700));
+    }
+}

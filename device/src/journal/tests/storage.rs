@@ -1,0 +1,205 @@
+//! Every call to the disk failed in turn, and the power cut in the middle of anything.
+
+use std::collections::BTreeMap;
+
+use super::*;
+use crate::disk::simulated::{Failure, Random, Simulated};
+
+const PATH: &str = "/data/journal";
+
+/// A box that keeps results, and what it has acknowledged.
+struct Clinic {
+    disk: Simulated,
+    limits: Limits,
+    journal: Option<Journal>,
+    /// The results that somebody has been told.
+    told: BTreeMap<u64, ResultRecord>,
+    /// All that were ever tried: each image is another.
+    tried: u64,
+}
+
+impl Clinic {
+    fn new(limits: Limits) -> Self {
+        Self { disk: Simulated::default(), limits, journal: None, told: BTreeMap::new(), tried: 0 }
+    }
+
+    /// Starts the program; whatever the disk does, that must work.
+    fn start(&mut self) {
+        self.journal = None;
+        self.disk.restart();
+        let opened = Journal::open_on(Arc::new(self.disk.clone()), Path::new(PATH), self.limits, &mut || ());
+        self.journal = Some(opened.expect("a box starts on every disk").0);
+    }
+
+    /// Judges an image, if results can be stored.
+    fn judge(&mut self) {
+        let Some(journal) = &mut self.journal else { return };
+        if journal.standing().read_only {
+            return;
+        }
+        self.tried += 1;
+        let number = journal.next_number();
+        let record = ResultRecord { image: Digest::of(&self.tried.to_le_bytes()), ..record(number) };
+        if journal.push(&record).is_ok() {
+            assert_eq!(self.told.insert(number, record), None, "number {number} is given twice");
+        }
+    }
+
+    fn cut_power(&mut self, random: &mut Random) {
+        self.disk.cut_power(random);
+        self.journal = None;
+    }
+
+    /// The last `most` results that were told are there as they were told, no image is there twice, and the numbers rise.
+    fn check(&self, most: usize, context: &str) {
+        let journal = self.journal.as_ref().unwrap();
+        for (number, record) in self.told.iter().rev().take(most) {
+            assert_eq!(journal.get(*number).unwrap().as_ref(), Some(record), "{context}: number {number} is lost");
+        }
+        let kept = numbers(journal);
+        assert!(kept.is_sorted_by(|a, b| a < b), "{context}: {kept:?}");
+        let mut images: Vec<_> = kept.iter().map(|&number| journal.get(number).unwrap().unwrap().image.0).collect();
+        images.sort_unstable();
+        images.dedup();
+        assert_eq!(images.len(), kept.len(), "{context}: an image is there twice");
+        let last = self.told.last_key_value().map_or(0, |(number, _)| *number);
+        assert!(journal.next_number() > last, "{context}: {} is given twice", journal.next_number());
+    }
+}
+
+/// Starts, results and rotations, and another start.
+fn work(clinic: &mut Clinic) {
+    clinic.start();
+    for _ in 0..8 {
+        clinic.judge();
+    }
+    clinic.start();
+    for _ in 0..3 {
+        clinic.judge();
+    }
+}
+
+#[test]
+fn every_call_that_fails_leaves_what_was_told_and_a_box_that_starts() {
+    use io::ErrorKind::{Other, ReadOnlyFilesystem, StorageFull};
+    let failures = [
+        Failure::Error(StorageFull),
+        Failure::Error(Other),
+        Failure::Error(ReadOnlyFilesystem),
+        Failure::Forever(StorageFull),
+        Failure::Forever(ReadOnlyFilesystem),
+        Failure::Short,
+        Failure::Lies,
+    ];
+    let mut calls = 0;
+    for failure in failures {
+        for limits in [small(), Limits { files: 100, ..small() }] {
+            let most = if limits.files < 100 { 4 } else { 100 };
+            for call in 0.. {
+                let mut clinic = Clinic::new(limits);
+                work(&mut clinic);
+                clinic.disk.chance(call as u64);
+                clinic.disk.fail(call, failure);
+                work(&mut clinic);
+                let context = format!("{failure:?} at {call}");
+                clinic.check(most, &context);
+                let done = clinic.disk.calls() <= call;
+                calls += 1;
+                for cut in 0..4 {
+                    clinic.disk.heal();
+                    if cut > 0 {
+                        clinic.cut_power(&mut Random(cut + 10 * call as u64));
+                    }
+                    clinic.start();
+                    clinic.check(most, &format!("{context}, cut {cut}"));
+                    assert!(!clinic.journal.as_ref().unwrap().standing().read_only, "{context}: the disk is healthy");
+                    clinic.judge();
+                    clinic.check(most, &format!("{context}, cut {cut}"));
+                }
+                if done {
+                    break;
+                }
+            }
+        }
+    }
+    assert!(calls > 500, "{calls}");
+}
+
+#[test]
+fn a_thousand_losses_of_power_lose_no_result_that_was_told_and_double_none() {
+    let (mut cuts, mut told) = (0, 0);
+    for seed in 0..250 {
+        let mut random = Random(seed);
+        let deletes = random.below(2) == 0;
+        let mut clinic = Clinic::new(if deletes { small() } else { Limits { files: 1000, ..small() } });
+        let most = if deletes { 3 } else { 1000 };
+        for _ in 0..4 {
+            clinic.disk.fail(random.below(60) as usize, Failure::Power);
+            let start = random.below(10);
+            for step in 0..12 {
+                if step == 0 || step == start {
+                    clinic.start();
+                }
+                clinic.judge();
+            }
+            clinic.cut_power(&mut random);
+            cuts += 1;
+            clinic.start();
+            clinic.check(most, &format!("seed {seed}, cut {cuts}"));
+        }
+        told += clinic.told.len();
+    }
+    assert_eq!(cuts, 1000);
+    println!("{cuts} losses of power, {told} results told");
+    assert!(told > 3000, "{told}");
+}
+
+#[test]
+fn a_disk_that_cannot_be_written_is_read_and_nothing_on_it_is_changed() {
+    for kind in [io::ErrorKind::StorageFull, io::ErrorKind::ReadOnlyFilesystem, io::ErrorKind::PermissionDenied] {
+        for damaged in [false, true] {
+            let mut clinic = Clinic::new(small());
+            work(&mut clinic);
+            if damaged {
+                let firsts = segments(&clinic.disk, Path::new(PATH)).unwrap();
+                let last = path_of(Path::new(PATH), firsts[firsts.len() - 1]);
+                let file = clinic.disk.open(&last, Access::Write).unwrap();
+                let length = file.length().unwrap();
+                file.write_all_at(&[0x5a; 700], length).unwrap();
+            }
+            let before = numbers(clinic.journal.as_ref().unwrap());
+            clinic.disk.fail(0, Failure::Forever(kind));
+            clinic.start();
+            let journal = clinic.journal.as_mut().unwrap();
+            assert!(journal.standing().read_only);
+            assert_eq!((numbers(journal), journal.last_number()), (before, 11), "{kind:?}");
+            assert!(matches!(journal.push(&record(12)), Err(JournalError::ReadOnly(_))));
+            clinic.disk.heal();
+            clinic.start();
+            clinic.judge();
+            clinic.check(4, "the next start writes again");
+        }
+    }
+}
+
+#[test]
+fn an_empty_disk_that_cannot_be_written_holds_no_result() {
+    let mut clinic = Clinic::new(small());
+    clinic.disk.fail(0, Failure::Forever(io::ErrorKind::ReadOnlyFilesystem));
+    clinic.start();
+    let journal = clinic.journal.as_ref().unwrap();
+    assert_eq!((journal.kept(), journal.last_number(), journal.standing().read_only), (0, 0, true));
+}
+
+#[test]
+fn a_sign_of_life_is_given_between_any_two_readings() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("journal");
+    let (mut journal, _) = Journal::open_within(&path, Limits { bytes: 1 << 20, files: 3 }).unwrap();
+    push_to(&mut journal, 10_000);
+    drop(journal);
+    let mut signs = 0;
+    Journal::open_on(Arc::new(Card), &path, Limits::default(), &mut || signs += 1).unwrap();
+    let length: u64 = names(folder.path()).iter().map(|name| folder.path().join(name).metadata().unwrap().len()).sum();
+    assert!(signs > length / (64 << 10), "{signs} signs over {length} bytes");
+}
