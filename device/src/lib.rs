@@ -27,10 +27,13 @@ pub mod screen;
 pub mod serial;
 pub mod state;
 
+use shared::shown::ShownLines;
+
 /// Prints a message for the operator on stderr. Unlike `eprintln!` it does not panic when nobody reads there any more: the
-/// box outlives its log.
+/// box outlives its log. Whatever a name from outside holds, nothing reaches a terminal or the kernel's log but what can be
+/// seen, and line breaks: a name that should not break the line is [`Shown`](shared::shown::Shown).
 pub fn say(words: std::fmt::Arguments<'_>) {
     use std::io::Write;
     // In one piece, because each is a line of its own in the kernel's log.
-    let _ = std::io::stderr().write_all(format!("pumua-box: {words}\n").as_bytes());
+    let _ = std::io::stderr().write_all(format!("pumua-box: {}\n", ShownLines(words)).as_bytes());
 }

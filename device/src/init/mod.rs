@@ -1,6 +1,6 @@
-//! The box as an appliance, this program being the first process of a small Linux system without any other program.
+//! The box as an appliance, this program being the first process of a small Linux system with one other program, which checks the card.
 //!
-//! The kernel starts it as `/init` of an initial file system that holds only it and drivers. It mounts what it needs, loads
+//! The kernel starts it as `/init` of an initial file system that holds only it, drivers and e2fsck. It mounts what it needs, loads
 //! the drivers, opens the screen, finds both partitions of the memory card by their labels, and starts itself again as a
 //! worker, which is the box as anywhere else. Then it stays: it starts a worker that has died again, ends one that hangs,
 //! and feeds the hardware's watchdog from the first moment on, so that a box that hangs altogether starts again. The boot
@@ -9,6 +9,7 @@
 //! A worker that fails again and again is replaced by one in safe mode, which judges nothing and still hands out the results.
 //! Should that fail as well, the box restarts, three times at most until a worker was well.
 
+mod check;
 mod drivers;
 mod restarts;
 mod storage;

@@ -12,6 +12,8 @@ use rustix::{
 };
 use shared::appliance::card::{BOOT, EXT_DATA_LABEL, FAT_BOOT_LABEL};
 
+use super::check;
+
 /// Where the data partition is mounted.
 pub(super) const DATA: &str = "/data";
 /// Why the card cannot be used.
@@ -49,7 +51,7 @@ impl Storage {
         Ok(Self { boot, data })
     }
 
-    /// Mounts both.
+    /// Mounts both; the data partition read-only where it is damaged or takes no writes.
     pub(super) fn mount(&self) -> Result<(), StorageError> {
         let common = MountFlags::NOSUID | MountFlags::NODEV | MountFlags::NOEXEC | MountFlags::NOATIME;
         let partitions = [
@@ -58,9 +60,15 @@ impl Storage {
             ("data", &self.data, DATA, "ext4", common, Some(c"errors=remount-ro")),
         ];
         for (name, device, at, kind, flags, options) in partitions {
+            let is_damaged = kind == "ext4" && check::finds_damage(device);
+            let flags = if is_damaged { flags | MountFlags::RDONLY } else { flags };
             let mounted = create_dir_all(at).and_then(|()| match mount(device, at, kind, flags, options) {
                 // It is mounted already: the other one could not be the time before.
                 Err(Errno::BUSY) => Ok(()),
+                // A worn card takes nothing more. What is on it can still be read, but its journal cannot be replayed.
+                Err(Errno::ROFS | Errno::ACCESS) if kind == "ext4" => {
+                    Ok(mount(device, at, kind, flags | MountFlags::RDONLY, Some(c"noload"))?)
+                }
                 mounted => Ok(mounted?),
             });
             mounted.map_err(|source| StorageError::Mount { name, device: device.clone(), source })?;

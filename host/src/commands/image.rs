@@ -13,7 +13,7 @@ use engine::MAX_MODEL_BYTES;
 use serde_json::json;
 use setup::{
     checksum,
-    image::{Board, Built, Inputs, LICENCE, Packages, build},
+    image::{Board, Built, Firmware, Inputs, LICENCE, Packages, build},
     settings::{self, settings_for_sd_card},
 };
 use shared::{
@@ -50,6 +50,10 @@ pub struct Options {
     config: Option<PathBuf>,
     #[arg(long, value_name = "DIR", help = firmware_help())]
     firmware: Option<PathBuf>,
+    /// Also take boot files that this version does not know, newer ones for example: they run before everything else on the
+    /// box, and nobody has compared them with those of their maker
+    #[arg(long, requires = "firmware")]
+    allow_other_firmware: bool,
     /// Program of the box, a static one for aarch64 [default: it is compiled]
     #[arg(long, value_name = "FILE")]
     program: Option<PathBuf>,
@@ -116,7 +120,10 @@ pub fn run(options: Options) -> Result<Exit, Failure> {
         model: &chosen.bytes,
         configuration: &configuration,
         packages: &packages,
-        firmware: options.firmware.as_deref(),
+        firmware: options
+            .firmware
+            .as_deref()
+            .map(|folder| Firmware { folder, allow_other: options.allow_other_firmware }),
         stop: interrupt::asked,
     };
     base::say!("making {}", Shown(options.out.display()));

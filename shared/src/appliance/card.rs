@@ -33,6 +33,8 @@ pub const FRAMEBUFFER: &str = "/dev/fb0";
 
 /// The program of the box in the initial file system, where the kernel looks for its first process.
 pub const INIT: &str = "/init";
+/// The program in the initial file system that checks the data partition: e2fsck.
+pub const CHECKER: &str = "/e2fsck";
 /// The folder of the kernel's modules in the initial file system.
 pub const DRIVERS: &str = "/drivers";
 /// The list of the modules to load, in [`DRIVERS`]: a [`driver_line`] for each, after those that it depends on.

@@ -100,6 +100,20 @@ pub enum BuildError {
         /// Why.
         reason: &'static str,
     },
+    /// the boot files are none that are known
+    #[error(
+        "the boot files in {folder} ({files}) are not those of one release that this version knows ({known}): take them from there; or, \
+         if you trust where yours come from, add --allow-other-firmware",
+        folder = folder.display()
+    )]
+    OtherFirmware {
+        /// The folder.
+        folder: PathBuf,
+        /// The files of the board.
+        files: String,
+        /// The releases.
+        known: String,
+    },
     /// the boot partition cannot hold everything
     #[error("the boot partition cannot be filled: {0}; use a smaller program or model")]
     Boot(io::Error),

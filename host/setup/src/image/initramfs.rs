@@ -1,10 +1,10 @@
-//! The initial file system of the kernel, the only one that the box's programs come from.
+//! The initial file system of the kernel, the only one that programs of the box come from.
 
 use std::io::{self, Write};
 
 use cpio::newc::{Builder, trailer};
 use flate2::{Compression, GzBuilder};
-use shared::appliance::card::{DRIVER_LIST, DRIVERS, INIT, driver_line};
+use shared::appliance::card::{CHECKER, DRIVER_LIST, DRIVERS, INIT, driver_line};
 
 use super::{BuildError, drivers::Driver};
 
@@ -12,8 +12,8 @@ const FOLDER: u32 = 0o040_755;
 const FILE: u32 = 0o100_644;
 const PROGRAM: u32 = 0o100_755;
 
-/// The archive, compressed: `/init`, and `/drivers` with the list in which they are loaded.
-pub(super) fn archive(program: &[u8], drivers: &[Driver]) -> Result<Vec<u8>, BuildError> {
+/// The archive, compressed: `/init`, `/e2fsck`, and `/drivers` with the list in which they are loaded.
+pub(super) fn archive(program: &[u8], checker: &[u8], drivers: &[Driver]) -> Result<Vec<u8>, BuildError> {
     let list: String = drivers.iter().map(|driver| driver_line(&driver.file, driver.parameters) + "\n").collect();
     let pack = || -> io::Result<Vec<u8>> {
         let mut archive = GzBuilder::new().mtime(0).write(Vec::new(), Compression::best());
@@ -29,6 +29,7 @@ pub(super) fn archive(program: &[u8], drivers: &[Driver]) -> Result<Vec<u8>, Bui
             Ok(())
         };
         add(INIT, PROGRAM, program)?;
+        add(CHECKER, PROGRAM, checker)?;
         add(DRIVERS, FOLDER, &[])?;
         add(DRIVER_LIST, FILE, list.as_bytes())?;
         for driver in drivers {
@@ -54,8 +55,8 @@ mod tests {
         let driver =
             |file: &str, parameters| Driver { file: file.to_owned(), parameters, bytes: file.as_bytes().to_vec() };
         let drivers = [driver("b.ko", ""), driver("a.ko", "some=1")];
-        let packed = archive(b"program", &drivers).unwrap();
-        assert_eq!(packed, archive(b"program", &drivers).unwrap());
+        let packed = archive(b"program", b"checker", &drivers).unwrap();
+        assert_eq!(packed, archive(b"program", b"checker", &drivers).unwrap());
         let mut rest: Box<dyn Read> = Box::new(GzDecoder::new(packed.as_slice()));
         let mut found = Vec::new();
         loop {
@@ -70,6 +71,7 @@ mod tests {
         }
         let expected = [
             ("init", PROGRAM, "program"),
+            ("e2fsck", PROGRAM, "checker"),
             ("drivers", FOLDER, ""),
             ("drivers/list", FILE, "b.ko\na.ko some=1\n"),
             ("drivers/b.ko", FILE, "b.ko"),

@@ -2,8 +2,8 @@
 //!
 //! ```text
 //! MBR
-//! partition 1  FAT32, label PUMUA, read-only on the box: kernel, initial file system (the program of the box and its
-//!              drivers), boot loader, device trees, model, configuration, manifest; room for the boot files of a real
+//! partition 1  FAT32, label PUMUA, read-only on the box: kernel, initial file system (the program of the box, its
+//!              drivers, e2fsck), boot loader, device trees, model, configuration, manifest; room for the boot files of a real
 //!              Raspberry Pi
 //! partition 2  ext4, label pumua-data: results and models that are sent to the box
 //! ```
@@ -24,7 +24,7 @@ mod uboot;
 pub use self::{
     board::Board,
     error::BuildError,
-    firmware::LICENCE,
+    firmware::{Firmware, LICENCE},
     packages::{Package, Packages},
 };
 
@@ -73,10 +73,10 @@ pub struct Inputs<'a> {
     pub model: &'a [u8],
     /// The configuration, TOML.
     pub configuration: &'a str,
-    /// Kernel and boot loader.
+    /// Kernel, boot loader and check of the file system.
     pub packages: &'a Packages,
-    /// Folder of the boot files that a real Raspberry Pi needs; without, the image boots on emulated machines only.
-    pub firmware: Option<&'a Path>,
+    /// The boot files that a real Raspberry Pi needs; without, the image boots on emulated machines only.
+    pub firmware: Option<Firmware<'a>>,
     /// Is asked between the stages whether to give up.
     pub stop: fn() -> bool,
 }
@@ -184,7 +184,7 @@ fn content(inputs: &Inputs<'_>) -> Result<(Files, Manifest), BuildError> {
     let mut files = vec![
         (card::SETTINGS.to_owned(), inputs.configuration.as_bytes().to_vec()),
         ("config.txt".to_owned(), firmware::configuration().into_bytes()),
-        ("initramfs.gz".to_owned(), initramfs::archive(inputs.program, &drivers)?),
+        ("initramfs.gz".to_owned(), initramfs::archive(inputs.program, &unpacked.e2fsck()?, &drivers)?),
         (card::MODEL.to_owned(), inputs.model.to_vec()),
         ("u-boot.bin".to_owned(), unpacked.u_boot()?),
         ("uboot.env".to_owned(), uboot::environment()),
@@ -194,8 +194,8 @@ fn content(inputs: &Inputs<'_>) -> Result<(Files, Manifest), BuildError> {
         files.push((tree.to_owned(), unpacked.device_tree(tree)?));
     }
     let mut boards = Vec::new();
-    if let Some(folder) = inputs.firmware {
-        let (found, served) = firmware::read(folder)?;
+    if let Some(firmware) = inputs.firmware {
+        let (found, served) = firmware::read(firmware)?;
         files.extend(found);
         boards = served.iter().map(|board| board.name).collect();
     }
@@ -221,14 +221,14 @@ fn content(inputs: &Inputs<'_>) -> Result<(Files, Manifest), BuildError> {
 const FEATURES: &str = "none,has_journal,ext_attr,dir_index,filetype,extent,64bit,flex_bg,sparse_super,large_file,huge_file,\
                         dir_nlink,extra_isize,metadata_csum";
 
-/// Makes the file system of the data partition within the image, with the system's own program for it.
+/// Makes the file system of the data partition, which the kernel takes no more writes for once it has found damage, within the image, with the system's own program for it.
 fn make_data_partition(image: &Path) -> Result<(), BuildError> {
     let mut command = Command::new("mkfs.ext4");
     let path = std::env::var_os("PATH").unwrap_or_default();
     // Debian keeps it where only the superuser looks.
     let path = std::env::join_paths(std::env::split_paths(&path).chain(["/usr/sbin".into(), "/sbin".into()]));
     command
-        .args(["-q", "-F", "-O", FEATURES, "-b", "4096", "-I", "256", "-N", "2048", "-m", "0", "-e", "continue"])
+        .args(["-q", "-F", "-O", FEATURES, "-b", "4096", "-I", "256", "-N", "2048", "-m", "0", "-e", "remount-ro"])
         .args(["-J", "size=4", "-L", card::DATA_LABEL, "-U", DATA_UUID, "-E"])
         .arg(format!(
             "offset={},hash_seed={DATA_UUID},lazy_itable_init=0,lazy_journal_init=0,root_owner=0:0,nodiscard",

@@ -1,4 +1,4 @@
-//! The packages of Debian from which kernel and boot loader are taken.
+//! The packages of Debian from which kernel, boot loader and the check of the file system are taken.
 
 use std::{
     fs::{create_dir_all, remove_dir_all, rename, write},
@@ -11,6 +11,7 @@ use base::interrupt::{self, Interrupted};
 use serde::Deserialize;
 
 use super::{BuildError, go_on, hex, read};
+use crate::program;
 
 /// The program of Debian's package manager that fetches a file and knows the proxies of this computer.
 const HELPER: &str = "/usr/lib/apt/apt-helper";
@@ -39,6 +40,8 @@ pub struct Packages {
     pub kernel: Package,
     /// The boot loader.
     pub u_boot: Package,
+    /// The program that checks the data partition.
+    pub e2fsck: Package,
     folder: PathBuf,
 }
 
@@ -46,6 +49,7 @@ pub struct Packages {
 struct List {
     kernel: Package,
     u_boot: Package,
+    e2fsck: Package,
 }
 
 impl Packages {
@@ -63,19 +67,24 @@ impl Packages {
     /// The packages that this version is made with, kept in `folder`.
     pub fn pinned(folder: &Path) -> Self {
         #[expect(clippy::expect_used, reason = "the list is part of this program and a test reads it")]
-        let List { kernel, u_boot } = toml::from_str(include_str!("packages.toml")).expect("the list is well formed");
-        Self { kernel, u_boot, folder: folder.to_owned() }
+        let list: List = toml::from_str(include_str!("packages.toml")).expect("the list is well formed");
+        Self { kernel: list.kernel, u_boot: list.u_boot, e2fsck: list.e2fsck, folder: folder.to_owned() }
     }
 
     #[cfg(test)]
-    pub(super) fn of(kernel: Package, u_boot: Package, folder: &Path) -> Self {
-        Self { kernel, u_boot, folder: folder.to_owned() }
+    pub(super) fn of([kernel, u_boot, e2fsck]: [Package; 3], folder: &Path) -> Self {
+        Self { kernel, u_boot, e2fsck, folder: folder.to_owned() }
+    }
+
+    /// All of them.
+    pub fn all(&self) -> [&Package; 3] {
+        [&self.kernel, &self.u_boot, &self.e2fsck]
     }
 
     /// Fetches what is not in the folder yet. `told` is given the name and the length in bytes of each file that is fetched;
     /// `stop` is asked whether to give up.
     pub fn fetch(&self, stop: fn() -> bool, mut told: impl FnMut(&str, u64)) -> Result<(), BuildError> {
-        for package in [&self.kernel, &self.u_boot] {
+        for package in self.all() {
             if !self.folder.join(&package.file).exists() {
                 told(&package.file, package.size);
                 self.fetch_one(package, stop)?;
@@ -121,11 +130,11 @@ impl Packages {
         fetched
     }
 
-    /// Unpacks both into a temporary folder.
+    /// Unpacks all into a temporary folder.
     pub(super) fn unpack(&self, stop: fn() -> bool) -> Result<Unpacked, BuildError> {
         let cannot_write = |source| BuildError::Write { path: std::env::temp_dir(), source };
         let folder = tempfile::tempdir().map_err(cannot_write)?;
-        for package in [&self.kernel, &self.u_boot] {
+        for package in self.all() {
             go_on(stop)?;
             // What is unpacked is what has been checked, whatever happens to the file meanwhile.
             let copy = folder.path().join("package.deb");
@@ -172,6 +181,13 @@ impl Unpacked {
         read(&self.folder.path().join("usr/lib/u-boot/rpi_arm64/u-boot.bin"))
     }
 
+    /// The program that checks the data partition: static, for there is nothing else in the initial file system.
+    pub(super) fn e2fsck(&self) -> Result<Vec<u8>, BuildError> {
+        let bytes = read(&self.folder.path().join("sbin/e2fsck.static"))?;
+        program::check(&bytes)?;
+        Ok(bytes)
+    }
+
     /// A device tree by its path among all.
     pub(super) fn device_tree(&self, path: &str) -> Result<Vec<u8>, BuildError> {
         read(&self.folder.path().join(format!("usr/lib/linux-image-{}", self.release)).join(path))
@@ -205,12 +221,12 @@ mod tests {
     #[test]
     fn the_list_is_well_formed() {
         let packages = Packages::pinned(Path::new("/nowhere"));
-        for Package { file, urls: [mirror, archive], sha256, version, .. } in [packages.kernel, packages.u_boot] {
-            for url in [&mirror, &archive] {
-                assert!(url.ends_with(&file) && file.contains(&version) && sha256.len() == 64, "{url}");
+        for Package { file, urls: [mirror, archive], sha256, version, .. } in packages.all() {
+            for url in [mirror, archive] {
+                assert!(url.ends_with(file) && file.contains(version) && sha256.len() == 64, "{url}");
             }
             let pool = |url: &str| url.split_once("/pool/").map(|(_, path)| path.to_owned());
-            assert!(pool(&mirror).is_some() && pool(&mirror) == pool(&archive), "{mirror} {archive}");
+            assert!(pool(mirror).is_some() && pool(mirror) == pool(archive), "{mirror} {archive}");
             assert!(archive.starts_with("https://snapshot.debian.org/archive/"), "{archive}");
         }
     }
@@ -230,7 +246,7 @@ mod tests {
             return;
         }
         let folder = tempfile::tempdir().unwrap();
-        let [kernel, mut u_boot] = ["kernel", "u-boot"].map(|name| package(folder.path(), name, &[]));
+        let [kernel, mut u_boot, e2fsck] = ["kernel", "u-boot", "e2fsck"].map(|name| package(folder.path(), name, &[]));
         let cache = folder.path().join("cache");
         let names = || {
             let entries = std::fs::read_dir(&cache).unwrap();
@@ -240,7 +256,7 @@ mod tests {
         // What an earlier run may have left.
         create_dir_all(cache.join("kernel.deb.part")).unwrap();
         write(cache.join("kernel.deb.part/kernel.deb"), "half of it").unwrap();
-        let packages = Packages::of(kernel.clone(), u_boot, &cache);
+        let packages = Packages::of([kernel.clone(), u_boot, e2fsck], &cache);
         let mut told = Vec::new();
         let error = packages.fetch(|| false, |name, _| told.push(name.to_owned())).unwrap_err();
         assert!(matches!(error, BuildError::Fetch { .. }), "{error}");

@@ -59,7 +59,9 @@ fn packages(folder: &Path) -> Packages {
     ];
     files.extend(Board::device_trees().map(|tree| (format!("usr/lib/linux-image-6/{tree}"), b"tree".to_vec())));
     let u_boot = [("usr/lib/u-boot/rpi_arm64/u-boot.bin".to_owned(), b"u-boot".to_vec())];
-    Packages::of(package(folder, "kernel", &files), package(folder, "u-boot", &u_boot), folder)
+    let e2fsck = [("sbin/e2fsck.static".to_owned(), PROGRAM.to_vec())];
+    let packed: [(&str, &[_]); 3] = [("kernel", &files), ("u-boot", &u_boot), ("e2fsck", &e2fsck)];
+    Packages::of(packed.map(|(name, files)| package(folder, name, files)), folder)
 }
 
 fn inputs(packages: &Packages, stop: fn() -> bool) -> Inputs<'_> {
@@ -83,6 +85,8 @@ fn the_same_inputs_make_the_same_image() {
     let number = |at: usize| u32::from_le_bytes(superblock[at..at + 4].try_into().unwrap());
     assert_eq!([24, 92, 96, 100].map(number), [2, 0x2c, 0x2c2, 0x46b]);
     assert_eq!(superblock[88..90], 256_u16.to_le_bytes());
+    // What the kernel does when it finds damage: 2 is to take no more writes.
+    assert_eq!(superblock[60..62], [2, 0]);
     // What has changed since it was fetched is not unpacked.
     std::fs::write(folder.path().join("u-boot.deb"), b"another").unwrap();
     let error = build(&inputs(&packages, || false), &out[0]).unwrap_err();
