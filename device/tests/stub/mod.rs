@@ -1,0 +1,162 @@
+//! A box with two lines and a clock, whose analysis and storage answer at once: what reads bytes from outside, and nothing
+//! else. The fuzz target `box` has it, too.
+
+use std::collections::VecDeque;
+
+use device::{
+    analysis::{Judged, Loaded, Report, Unjudged},
+    keys::Key,
+    runtime::Lines,
+    screen::Preview,
+    state::{Effect, Input, Page, State},
+};
+use engine::ModelCard;
+use shared::{
+    contract::InputContract,
+    verdict::{Digest, Fault, ModelRefusal, Refusal, ResultRecord},
+};
+use wire::{Image, MAX_FRAME, ModelFile};
+
+/// The contract of its first model.
+pub(crate) const CONTRACT: InputContract = InputContract::stretched(16);
+/// Results that it keeps.
+const KEPT: usize = 64;
+
+enum Work {
+    Judge(Box<Image>),
+    Install(Box<ModelFile>),
+}
+
+/// The box.
+pub(crate) struct Stub {
+    lines: Lines,
+    state: State,
+    records: VecDeque<ResultRecord>,
+    work: VecDeque<Work>,
+}
+
+impl Stub {
+    /// A box that has started.
+    pub(crate) fn new() -> Self {
+        let state = State::new(ModelCard::new("stub", CONTRACT), Digest::default(), String::new(), 1, 0);
+        let lines = Lines::new(2, CONTRACT, 1152);
+        Self { lines, state, records: VecDeque::new(), work: VecDeque::new() }
+    }
+
+    /// Takes bytes of a line.
+    pub(crate) fn receive(&mut self, line: usize, now: u64, bytes: &[u8]) {
+        if self.lines.receive(line, now, now, bytes) {
+            self.input(now, Input::Session(wire::BoxEvent::HostGone));
+        }
+        self.settle(now);
+    }
+
+    /// The next frame for a line, and its length, or 0.
+    pub(crate) fn poll_transmit(&mut self, line: usize, now: u64, frame: &mut [u8; MAX_FRAME]) -> usize {
+        self.lines.poll_transmit(line, now, frame)
+    }
+
+    /// A line is pulled out and put in again.
+    pub(crate) fn pull(&mut self, line: usize, now: u64) {
+        if self.lines.lose(line) {
+            self.input(now, Input::LineLost { last: false });
+        }
+        self.input(now, Input::LineBack);
+    }
+
+    /// A key is pressed.
+    pub(crate) fn press(&mut self, now: u64, key: Key) {
+        self.input(now, Input::Key(key));
+    }
+
+    /// The analysis has done the next of its work.
+    pub(crate) fn work(&mut self, now: u64) {
+        let report = match self.work.pop_front() {
+            None => return,
+            Some(Work::Judge(image)) => Report::Done(Box::new(judged(&image))),
+            Some(Work::Install(file)) => Report::Installed(Box::new(loaded(&file))),
+        };
+        self.input(now, Input::Analysis(report));
+        self.settle(now);
+    }
+
+    /// Whatever the sessions and the clock bring about.
+    pub(crate) fn settle(&mut self, now: u64) {
+        if self.state.deadline().is_some_and(|at| at <= now) {
+            self.input(now, Input::Tick);
+        }
+        for line in 0..2 {
+            while let Some(event) = self.lines.event(line, now) {
+                self.input(now, Input::Session(event));
+            }
+        }
+    }
+
+    fn input(&mut self, now: u64, input: Input) {
+        for effect in self.state.handle(now, input) {
+            let next = match effect {
+                Effect::Show => continue,
+                Effect::Reply(reply) => {
+                    self.lines.reply(reply);
+                    continue;
+                }
+                Effect::Expect(contract) => {
+                    self.lines.set_contract(contract);
+                    continue;
+                }
+                Effect::Judge(image) => {
+                    self.work.push_back(Work::Judge(image));
+                    continue;
+                }
+                Effect::Install(file) => {
+                    self.work.push_back(Work::Install(file));
+                    continue;
+                }
+                Effect::Store(record) => {
+                    if self.records.len() >= KEPT {
+                        self.records.pop_front();
+                    }
+                    self.records.push_back(record.clone());
+                    Input::Stored(Ok(record))
+                }
+                Effect::Record(number) => {
+                    Input::Record(Ok(self.records.iter().find(|record| record.number >= number).cloned()))
+                }
+                Effect::Recall { page } => {
+                    let results = self.records.iter().rev().take(6).cloned().collect();
+                    Input::Recalled(Ok(Page { results, page, pages: page }))
+                }
+                Effect::Screenshot => Input::Screenshot(Some(vec![7; 5_000])),
+            };
+            self.input(now, next);
+        }
+    }
+}
+
+/// As the digest has it: a refusal, a fault, or a probability.
+fn judged(image: &Image) -> Result<Judged, Unjudged> {
+    let digest = image.source();
+    match digest.0[0] {
+        0..20 => return Err(Unjudged::Refused(Refusal::Corrupt)),
+        20..30 => return Err(Unjudged::Failed(Fault::Inference)),
+        _ => {}
+    }
+    let probability = f32::from(digest.0[1]) / 255.0;
+    Ok(Judged {
+        exam: image.begin.exam.clone(),
+        image: digest,
+        prepared: image.as_prepared().is_some(),
+        preview: Preview { width: 1, height: 1, pixels: vec![0].into() },
+        evidence: None,
+        probability,
+        verdict: ModelCard::new("stub", CONTRACT).behaviour.point.verdict(probability),
+    })
+}
+
+fn loaded(file: &ModelFile) -> Result<Loaded, ModelRefusal> {
+    if file.digest.0[0] < 128 {
+        return Err(ModelRefusal::NotRunnable);
+    }
+    let contract = InputContract { zero_point: file.digest.0[1] as i8 as _, ..CONTRACT };
+    Ok(Loaded { card: ModelCard::new("other", contract), digest: file.digest, execution: String::new() })
+}
