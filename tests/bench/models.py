@@ -353,12 +353,23 @@ def write_u8(name, side, layers, scales, path):
     writer.finish(side, card(name, side, True), path)
 
 
+def is_average(weights, bias, shape, groups):
+    """Whether a convolution is the mean of each channel's map, times a factor."""
+    channels, height, width = shape
+    covers = groups == channels and weights.shape == (channels, 1, height, width)
+    return covers and not bias.any() and bool((weights == weights[:, :, :1, :1]).all())
+
+
 def read_i8(path):
-    """Side, layers and scales of an int8 file: its numbers, not yet its integers."""
+    """Side, layers and scales of an int8 file: its numbers, not yet its integers.
+
+    An average of a map is written with a factor for each channel, which the layer after it takes away again. In float it has
+    none, so that layer gets the factors, and the average's scale is not known: None.
+    """
     model = onnx.load(path)
     constants = {tensor.name: numpy_helper.to_array(tensor) for tensor in model.graph.initializer}
     side = model.graph.input[0].type.tensor_type.shape.dim[3].dim_value
-    shape, layers, scales = (1, side, side), [], []
+    shape, layers, scales, factors = (1, side, side), [], [], None
     nodes = list(model.graph.node)
     for index, node in enumerate(nodes):
         attributes = {attribute.name: helper.get_attribute_value(attribute) for attribute in node.attribute}
@@ -373,10 +384,19 @@ def read_i8(path):
             weights = weights.astype(numpy.float32) * weight_scale.reshape(rows)
             bias = (bias * x_scale.astype(numpy.float64) * weight_scale).astype(numpy.float32)
             relu = nodes[index + 1].op_type == "Relu"
-            if weights.shape[1:] == shape and attributes["pads"] == [0] * 4:
-                layers.append(Dense(weights.reshape(len(weights), -1), bias, relu))
-            elif relu:
-                stride, pad, groups = attributes["strides"][0], attributes["pads"][0], attributes.get("group", 1)
+            groups, whole = attributes.get("group", 1), attributes["pads"] == [0] * 4
+            if weights.shape[1:] == shape and whole:
+                weights = weights.reshape(len(weights), -1)
+                layers.append(Dense(weights if factors is None else weights * factors, bias, relu))
+                factors = None
+            elif is_average(weights, bias, shape, groups) and whole and not relu:
+                layers.append(Average())
+                scales.append(None)
+                factors = weights.sum((1, 2, 3))
+                shape = output_shape(layers[-1], shape)
+                continue
+            elif relu and factors is None:
+                stride, pad = attributes["strides"][0], attributes["pads"][0]
                 layers.append(Conv(weights, bias, stride, pad, groups))
             else:
                 raise ValueError(f"{path}: a convolution without ReLU cannot be made again as float")
@@ -427,7 +447,9 @@ def make(shipped, folder):
         file = lambda ending: str(folder / f"{name}{ending}")
         if name == "shipped":
             side, layers, scales = read_i8(shipped)
-            write_float(name, side, layers, file("-f32.onnx"))
+            observed = write_float(name, side, layers, file("-f32.onnx"))
+            measured = calibrate(file("-f32.onnx"), observed, side)
+            scales = [value if scale is None else scale for scale, value in zip(scales, measured)]
             pathlib.Path(file("-i8.onnx")).write_bytes(shipped.read_bytes())
         else:
             network = built[name]()
