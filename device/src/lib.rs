@@ -29,6 +29,12 @@ pub mod state;
 
 use shared::shown::ShownLines;
 
+/// Lets nobody but its owner read what this program writes: results, models, X-rays on the screen.
+pub fn keep_private() {
+    use rustix::{fs::Mode, process::umask};
+    umask(Mode::RWXG | Mode::RWXO);
+}
+
 /// Prints a message for the operator on stderr. Unlike `eprintln!` it does not panic when nobody reads there any more: the
 /// box outlives its log. Whatever a name from outside holds, nothing reaches a terminal or the kernel's log but what can be
 /// seen, and line breaks: a name that should not break the line is [`Shown`](shared::shown::Shown).

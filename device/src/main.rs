@@ -30,6 +30,7 @@ const MODEL: u8 = 3;
 const PORT: u8 = 4;
 
 fn main() -> ExitCode {
+    device::keep_private();
     if init::is_first_process() {
         init::run();
     }

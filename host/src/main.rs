@@ -68,7 +68,12 @@ enum Command {
 }
 
 fn main() -> ExitCode {
-    let result = match Cli::parse().command {
+    let command = Cli::parse().command;
+    // What these make is for others, and holds nothing of patients.
+    if !matches!(command, Command::Image(_) | Command::Package(_) | Command::Flash(_)) {
+        base::keep_private();
+    }
+    let result = match command {
         Command::Train(options) => train::run(options),
         Command::Study(options) => study::run(options),
         Command::Synthetic(options) => synthetic::run(options),

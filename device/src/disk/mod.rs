@@ -7,9 +7,9 @@
 use std::{
     ffi::OsString,
     fmt,
-    fs::{DirBuilder, File, OpenOptions, TryLockError},
+    fs::{DirBuilder, File, OpenOptions, Permissions, TryLockError},
     io,
-    os::unix::fs::{DirBuilderExt, FileExt, OpenOptionsExt},
+    os::unix::fs::{DirBuilderExt, FileExt, OpenOptionsExt, PermissionsExt},
     path::Path,
 };
 
@@ -135,7 +135,12 @@ impl Disk for Card {
                 options.write(true).create_new(true);
             }
         }
-        Ok(Box::new(options.open(path)?))
+        let file = options.open(path)?;
+        if access == Access::Write && file.metadata()?.permissions().mode() & 0o077 != 0 {
+            // An earlier version has made it. What it holds is not lost if this fails.
+            let _ = file.set_permissions(Permissions::from_mode(0o600));
+        }
+        Ok(Box::new(file))
     }
 
     fn create_folder(&self, path: &Path) -> io::Result<()> {
@@ -205,7 +210,7 @@ pub fn folder_of(path: &Path) -> &Path {
 
 #[cfg(test)]
 mod tests {
-    use std::os::unix::fs::{PermissionsExt, symlink};
+    use std::os::unix::fs::symlink;
 
     use super::*;
 
@@ -226,5 +231,8 @@ mod tests {
         assert_eq!(std::fs::read(&link).unwrap(), b"new");
         let mode = |path: &Path| std::fs::symlink_metadata(path).unwrap().permissions().mode() & 0o777;
         assert_eq!((mode(&link), mode(&own)), (0o600, 0o700));
+        std::fs::set_permissions(&victim, Permissions::from_mode(0o644)).unwrap();
+        Card.open(&victim, Access::Write).unwrap();
+        assert_eq!(mode(&victim), 0o600, "one of an earlier version");
     }
 }

@@ -16,7 +16,12 @@ pub fn write_atomically(path: &Path, bytes: &[u8]) -> io::Result<()> {
     name.push(format!(".{}.part", std::process::id()));
     let beside = path.with_file_name(name);
     let write = || {
-        let mut file = File::create(&beside)?;
+        match fs::remove_file(&beside) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+            _ => {}
+        }
+        // What somebody may have put there, above all a link, is not written through.
+        let mut file = File::create_new(&beside)?;
         file.write_all(bytes)?;
         file.sync_all()?;
         fs::rename(&beside, path)

@@ -15,6 +15,12 @@ pub mod progress;
 
 pub use shared::shown::{self, Shown, ShownLines};
 
+/// Lets nobody but its owner read what this program writes from now on: X-rays, results, reports that show them.
+pub fn keep_private() {
+    use rustix::{fs::Mode, process::umask};
+    umask(Mode::RWXG | Mode::RWXO);
+}
+
 /// Writes a line to stderr. Unlike `eprintln!` it does not panic when nobody reads there any more: a training outlives the
 /// pager that its words went to. Whatever a name from outside holds, nothing reaches the terminal but what can be seen, and
 /// line breaks: a name that should not break the line is [`Shown`].

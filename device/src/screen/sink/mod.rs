@@ -2,8 +2,8 @@
 
 use std::{
     fs::{File, OpenOptions},
-    io,
-    os::unix::fs::FileExt,
+    io::{self, Write},
+    os::unix::fs::{FileExt, OpenOptionsExt},
     path::{Path, PathBuf},
 };
 
@@ -11,6 +11,8 @@ use image::{
     ExtendedColorType, ImageEncoder,
     codecs::png::{CompressionType, FilterType, PngEncoder},
 };
+
+use rustix::fs::OFlags;
 
 use super::{Rotation, ScreenSize, ScreenSizeError, frame::Frame, rotation};
 
@@ -79,7 +81,14 @@ impl Folder {
     /// Replaces the file in one step.
     pub fn write(&self, png: &[u8]) -> Result<(), SinkError> {
         let fresh = self.file.with_extension("png.new");
-        let written = std::fs::write(&fresh, png).and_then(|()| std::fs::rename(&fresh, &self.file));
+        // A link that somebody has put there is neither followed nor a reason to show nothing.
+        if fresh.is_symlink() {
+            let _ = std::fs::remove_file(&fresh);
+        }
+        let mut options = File::options();
+        options.write(true).create(true).truncate(true).mode(0o600).custom_flags(OFlags::NOFOLLOW.bits().cast_signed());
+        let written = options.open(&fresh).and_then(|mut file| file.write_all(png));
+        let written = written.and_then(|()| std::fs::rename(&fresh, &self.file));
         written.map_err(|source| SinkError::Write { path: self.file.clone(), source })
     }
 }
