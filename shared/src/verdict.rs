@@ -287,6 +287,8 @@ codes! {
         Inference = 304, "inference", "the model could not be run: install another model on the box";
         /// Something else failed inside the box.
         Internal = 305, "internal", "the box failed inside: restart it and report what was sent";
+        /// More results, or more models, in a short time than a clinic has.
+        TooFast = 306, "too-fast", "the box was sent too much in a short time: wait ten minutes, then send the rest";
     }
 }
 

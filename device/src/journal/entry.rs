@@ -9,6 +9,7 @@
 use crc::{CRC_32_ISO_HDLC, Crc};
 use serde::{Deserialize, Serialize};
 use shared::verdict::{Digest, ExamId, OperatingPoint, ResultRecord, Verdict};
+use wire::Linked;
 
 /// Longest payload in bytes; a result takes less than half of it.
 const MAX_PAYLOAD: usize = 512;
@@ -17,8 +18,12 @@ const FRAME: usize = 8;
 /// Longest entry in bytes.
 pub(super) const MAX_ENTRY: usize = MAX_PAYLOAD + FRAME;
 
-/// Shortest entry of a result in bytes.
+/// Shortest entry of a result in bytes, without a link.
 pub(super) const SHORTEST_RESULT: u64 = 94;
+/// Shortest entry of a result in bytes, with a link.
+pub(super) const SHORTEST_LINKED_RESULT: u64 = 129;
+/// Shortest entry with a link in bytes.
+pub(super) const SHORTEST_LINKED: u64 = 48;
 
 const CRC: Crc<u32> = Crc::<u32>::new(&CRC_32_ISO_HDLC);
 
@@ -28,8 +33,10 @@ const CRC: Crc<u32> = Crc::<u32>::new(&CRC_32_ISO_HDLC);
 pub(super) enum Entry {
     /// The box has started; the number of starts so far.
     Boot(u32),
-    /// A result.
+    /// A result without a link, as earlier versions wrote it.
     Result(ResultRecord),
+    /// An entry of the chain.
+    Linked(Linked),
 }
 
 /// The entry as bytes: postcard numbers the variants from 0.
@@ -41,6 +48,7 @@ enum Stored {
     Result(Kept),
     /// Of a prepared image.
     Prepared(Kept),
+    Linked(Linked),
 }
 
 /// A [`ResultRecord`] but for what the variant says.
@@ -70,6 +78,7 @@ impl From<Stored> for Entry {
             Stored::Boot(boot) => Self::Boot(boot),
             Stored::Result(kept) => Self::Result(kept.record(false)),
             Stored::Prepared(kept) => Self::Result(kept.record(true)),
+            Stored::Linked(linked) => Self::Linked(linked),
         }
     }
 }
@@ -84,6 +93,7 @@ impl From<Entry> for Stored {
                 let kept = Kept { number, boot, unix_seconds, exam, image, model, probability, point, verdict };
                 if prepared { Self::Prepared(kept) } else { Self::Result(kept) }
             }
+            Entry::Linked(linked) => Self::Linked(linked),
         }
     }
 }

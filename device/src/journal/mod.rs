@@ -3,15 +3,27 @@
 //! # The files
 //!
 //! `NAME` is the first file, and every further one is called `NAME.N`, N being the number of its first result. A file
-//! opens with the eight bytes `PUMUAJ1\n`; entries follow (see the module `entry`). Every start of the box and every
-//! result is one entry; a file other than the first begins with the number of starts so far. Results are numbered from 1
-//! and no number is given twice. An entry is on the disk before anybody hears of it.
+//! opens with the eight bytes `PUMUAJ1\n`; entries follow (see the module `entry`). Every start of the box, every
+//! result and every event is one entry; a file other than the first begins with the number of starts so far. Results are
+//! numbered from 1 and no number is given twice. An entry is on the disk before anybody hears of it.
+//!
+//! # The chain
+//!
+//! Results and events have a number of their own, in one order, and the SHA-256 of the entry before ([`wire::Linked`]).
+//! Results that an earlier version wrote have neither; the chain begins after them. An entry that was written anew, with
+//! whatever checksum, is noticed at the next start by the one behind it, and an event says so. Nothing is noticed of a
+//! last entry that was written anew, or of a chain that was made anew from some entry to its end: that takes somebody who
+//! knows the head of before.
+//!
+//! Events are in the files of the results: so their order is kept, one chain holds both, and what is lost by damage leaves
+//! a gap in one place. They cannot push results out, because those that a host can bring about are limited to
+//! [`crate::state`]'s 144 of each kind a day: about 40 kB a day for a host that does nothing else, a file in four months.
 //!
 //! # The limit
 //!
-//! A file takes at most [`Limits::bytes`], 4 MiB, and at most [`Limits::files`], 8 of them, are kept (9 after a repair): 32 MiB. A result
-//! takes 94 to 171 bytes, most of all for two digests and the exam id. So at least the last 170,000 results are kept,
-//! and 290,000 if they have no names.
+//! A file takes at most [`Limits::bytes`], 5 MiB, and at most [`Limits::files`], 8 of them, are kept (9 after a repair):
+//! 40 MiB. A result takes 129 to 210 bytes, most of all for three digests and the exam id. So at least the last 170,000
+//! results are kept, and 270,000 if they have no names.
 //!
 //! # Rotation, and what a loss of power leaves of it
 //!
@@ -26,8 +38,8 @@
 //!    both; under the second it is the last one, without results, whose next number its name gives.
 //! 4. The entry is appended to it. *Cut here*: it is complete, or it was never acknowledged and is removed.
 //!
-//! Files before the last are not written any more. A last file without results, filled by starts of the box alone, is
-//! replaced under its own name instead of being followed by another.
+//! Files before the last are not written any more. A last file without results, filled by starts of the box and events
+//! alone, is replaced under its own name instead of being followed by another, and the chain is then broken there.
 //!
 //! # Repair
 //!
@@ -43,11 +55,11 @@
 //! get at. Only the file `NAME` may be something else that somebody has named by mistake. If its opening is wrong, no entry
 //! follows, and no file `NAME.N` shows that it belongs to a journal, nothing is touched, and the box says so and ends.
 //!
-//! `K` counts through all files of the journal, and the 8 files with the greatest are kept: up to 32 MiB more. Before a
+//! `K` counts through all files of the journal, and the 8 files with the greatest are kept: up to 40 MiB more. Before a
 //! further one is kept aside the oldest is deleted, so that damage that comes again and again can neither fill the disk
 //! nor keep the box from starting. One that cannot be deleted stays.
 //!
-//! All files are read when the journal is opened. At 32 MiB this took 0.46 s on a computer; from a memory card, seconds are
+//! All files are read when the journal is opened, and all links followed. At 40 MiB this took 1.2 s on a computer; from a memory card, seconds are
 //! to be expected, and minutes from a worn one that tries bad sectors again. Between two readings, of 64 KiB at most, the
 //! program shows that it is alive, so that nobody takes it for hung and starts it again in the middle of the repair.
 //!
@@ -70,7 +82,8 @@ use std::{
     sync::Arc,
 };
 
-use shared::verdict::ResultRecord;
+use shared::verdict::{Digest, ResultRecord};
+use wire::{Content, Event, EventKind, Linked, Listed};
 
 use self::{
     entry::Entry,
@@ -102,6 +115,14 @@ pub enum JournalError {
         path: PathBuf,
         /// The number of the result.
         number: u64,
+    },
+    /// the same of any entry
+    #[error("entry {sequence} of the journal {path} can no longer be read: check the storage")]
+    UnreadableEntry {
+        /// The file.
+        path: PathBuf,
+        /// The number of the entry.
+        sequence: u64,
     },
     /// a result does not fit into an entry
     #[error("the result cannot be encoded: {0}")]
@@ -142,7 +163,7 @@ pub struct Limits {
 
 impl Default for Limits {
     fn default() -> Self {
-        Self { bytes: 4 << 20, files: 8 }
+        Self { bytes: 5 << 20, files: 8 }
     }
 }
 
@@ -151,6 +172,14 @@ impl Default for Limits {
 pub struct Standing {
     /// Whether nothing can be appended until the next start: no image must be judged.
     pub read_only: bool,
+    /// Number of the last entry.
+    pub entries: u64,
+    /// Its digest; zeros if no entry has a link.
+    pub head: Digest,
+    /// Number of the first entry that was found at the start not to be linked to the one before.
+    pub broken: Option<u64>,
+    /// Whether that was found at this start for the first time.
+    pub newly_broken: bool,
 }
 
 /// An open journal. Nobody else can open it meanwhile.
@@ -159,8 +188,9 @@ pub struct Journal {
     disk: Arc<dyn Disk>,
     path: PathBuf,
     limits: Limits,
-    /// Whether nothing can be appended.
-    read_only: bool,
+    standing: Standing,
+    /// Number of the next entry.
+    next_entry: u64,
     /// Whether it is not known which files there are.
     unlisted: bool,
     /// The files before the last, in order.
@@ -212,6 +242,7 @@ impl Journal {
         let (next, boot) = (last.next_unused(), found().map(Found::boot).max().unwrap_or(0));
         let next = found().map(Found::next).fold(next, u64::max);
         let lost = last.next_unused() > last.next();
+        let next_entry = last.next_unused_entry();
         let mut repairs = Vec::new();
         for found in &mut full {
             alive();
@@ -228,18 +259,46 @@ impl Journal {
             }
             None => last.into_segment(),
         };
-        let read_only = opening.access == Access::Read;
-        let mut journal = Self { disk, path: path.to_owned(), limits, read_only, unlisted, full, last };
-        if !journal.read_only {
-            let started = journal.start();
-            journal.read_only = note(started).is_none();
+        let standing = Standing { read_only: opening.access == Access::Read, ..Standing::default() };
+        let path = path.to_owned();
+        let mut journal = Self { disk, path, limits, standing, next_entry, unlisted, full, last };
+        let breaks = journal.follow_chain();
+        if !journal.standing.read_only {
+            let started = journal.start(&repairs, &breaks);
+            journal.standing.read_only = note(started).is_none();
         }
         Ok((journal, repairs))
     }
 
+    /// Finds the head of the chain, and where it is broken without an event that says so.
+    fn follow_chain(&mut self) -> Vec<u64> {
+        let (mut head, mut entries, mut breaks, mut told) = (None, 0, Vec::new(), Vec::new());
+        for segment in self.segments() {
+            let chain = segment.chain();
+            if let (Some(head), Some((first, before))) = (head, chain.first)
+                && head != before
+            {
+                breaks.push(first);
+            }
+            breaks.extend(&chain.breaks);
+            told.extend(&chain.told);
+            head = chain.last.or(head);
+            entries = segment.last_entry().max(entries);
+        }
+        let next_number = self.segments().map(Segment::next).max().unwrap_or(1);
+        // Never less than the number of a result, so that the entries of both kinds have one order.
+        self.next_entry = self.next_entry.max(entries + 1).max(next_number);
+        let broken = breaks.first().copied();
+        breaks.retain(|at| !told.contains(at));
+        let newly_broken = !breaks.is_empty();
+        let entries = if head.is_some() { entries } else { next_number - 1 };
+        self.standing = Standing { entries, head: head.unwrap_or_default(), broken, newly_broken, ..self.standing };
+        breaks
+    }
+
     /// How it stands.
     pub fn standing(&self) -> Standing {
-        Standing { read_only: self.read_only }
+        self.standing
     }
 
     /// How many results are kept.
@@ -274,21 +333,51 @@ impl Journal {
     /// Keeps a result, whose number must be [`Self::next_number`]. When this returns it is on the disk.
     pub fn push(&mut self, record: &ResultRecord) -> Result<(), JournalError> {
         debug_assert_eq!(record.number, self.next_number());
-        let bytes = Entry::Result(record.clone()).encode().map_err(JournalError::Encode)?;
-        if self.read_only {
+        self.append(Content::Result(record.clone()))
+    }
+
+    /// Keeps an event. When this returns it is on the disk.
+    pub fn note(&mut self, event: &Event) -> Result<(), JournalError> {
+        self.append(Content::Event(event.clone()))
+    }
+
+    /// Keeps what has happened, at a time that is not known.
+    pub fn note_now(&mut self, kind: EventKind) -> Result<(), JournalError> {
+        self.note(&Event { boot: self.boot(), unix_seconds: None, missed: 0, kind })
+    }
+
+    fn append(&mut self, content: Content) -> Result<(), JournalError> {
+        let linked = Linked { sequence: self.next_entry, before: self.standing.head, content };
+        let head = linked.digest();
+        let entry = Entry::Linked(linked);
+        let bytes = entry.encode().map_err(JournalError::Encode)?;
+        let Entry::Linked(linked) = entry else { return Ok(()) };
+        if self.standing.read_only {
             return Err(JournalError::ReadOnly(self.path.clone()));
         }
         if !self.last.has_room(bytes.len(), self.limits.bytes) {
             let rotated = self.rotate(self.next_number(), self.boot());
             // It is not known then which of its steps the disk has.
-            self.read_only = rotated.is_err();
+            self.standing.read_only = rotated.is_err();
             rotated?;
         }
-        let appended = self.last.append_result(&bytes);
+        let appended = self.last.append_linked(&linked, &bytes);
         appended.map_err(|NotAppended { error, is_known }| {
-            self.read_only = !is_known;
+            self.standing.read_only = !is_known;
             error
-        })
+        })?;
+        self.next_entry = linked.sequence + 1;
+        (self.standing.entries, self.standing.head) = (linked.sequence, head);
+        Ok(())
+    }
+
+    /// The first entry kept that has this number or a greater one.
+    pub fn entry_from(&self, sequence: u64) -> Result<Option<Listed>, JournalError> {
+        match self.segments().find(|segment| sequence <= segment.last_entry()) {
+            Some(segment) => segment.entry_from(sequence),
+            None if self.unlisted => Err(JournalError::Unlisted(self.path.clone())),
+            None => Ok(None),
+        }
     }
 
     /// The result with a number, if it is kept.
@@ -305,12 +394,18 @@ impl Journal {
         }
     }
 
-    /// Brings to the disk what a start before may have left in memory alone, and counts this one.
-    fn start(&mut self) -> Result<(), JournalError> {
+    /// Brings to the disk what a start before may have left in memory alone, counts this one, and keeps what was found.
+    fn start(&mut self, repairs: &[Repair], breaks: &[u64]) -> Result<(), JournalError> {
         self.last.write_last_again()?;
         let folder = self.disk.sync_folder(folder_of(&self.path));
         folder.map_err(|source| JournalError::Io { path: self.path.clone(), source })?;
-        self.count_start()
+        self.count_start()?;
+        let repaired = repairs.iter().map(|repair| match *repair {
+            Repair::Truncated { bytes } => EventKind::Truncated { bytes },
+            Repair::KeptAside { results, .. } => EventKind::Damaged { results },
+        });
+        let broken = breaks.iter().map(|&at| EventKind::ChainBroken { at });
+        repaired.chain(broken).try_for_each(|kind| self.note_now(kind))
     }
 
     fn count_start(&mut self) -> Result<(), JournalError> {

@@ -2,14 +2,24 @@
 
 use std::io;
 
+use shared::verdict::{Digest, ResultRecord};
+use wire::{Content, Event, EventKind, Linked};
+
 use super::entry::{Entry, MAX_ENTRY, Unreadable};
 use crate::disk::ReadAt;
+
+/// Most places of one file at which the chain is broken that are told apart.
+const MOST_BREAKS: usize = 16;
 
 /// What a file holds.
 #[derive(Debug)]
 pub(super) struct Scan {
     /// Where each result begins, in bytes.
     pub(super) results: Vec<u64>,
+    /// Where each entry with a number begins, the numbers rising.
+    pub(super) places: Vec<Place>,
+    /// What its links say.
+    pub(super) chain: Chain,
     /// How often the box had started.
     pub(super) boot: u32,
     /// Where the last readable entry begins.
@@ -18,6 +28,44 @@ pub(super) struct Scan {
     pub(super) end: u64,
     /// What follows it.
     pub(super) tail: Tail,
+}
+
+/// Where an entry begins.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Place {
+    /// Its number.
+    pub(super) sequence: u64,
+    /// In bytes.
+    pub(super) at: u64,
+}
+
+/// The links of a file.
+#[derive(Debug, Default)]
+pub(super) struct Chain {
+    /// Number and link of the first entry that has one.
+    pub(super) first: Option<(u64, Digest)>,
+    /// Digest of the last.
+    pub(super) last: Option<Digest>,
+    /// Numbers of the entries that are not linked to those before them, the first few.
+    pub(super) breaks: Vec<u64>,
+    /// Those of which an event says so.
+    pub(super) told: Vec<u64>,
+}
+
+impl Chain {
+    fn follow(&mut self, linked: &Linked) {
+        match self.last {
+            None => self.first = Some((linked.sequence, linked.before)),
+            Some(last) if last != linked.before && self.breaks.len() < MOST_BREAKS => self.breaks.push(linked.sequence),
+            Some(_) => {}
+        }
+        self.last = Some(linked.digest());
+        if let Content::Event(Event { kind: EventKind::ChainBroken { at }, .. }) = linked.content
+            && self.told.len() < MOST_BREAKS
+        {
+            self.told.push(at);
+        }
+    }
 }
 
 /// What follows the last readable entry.
@@ -40,7 +88,15 @@ pub(super) fn scan(
     first: u64,
     alive: &mut dyn FnMut(),
 ) -> Scan {
-    let mut scan = Scan { results: Vec::new(), boot: 0, last: start, end: start, tail: Tail::Clean };
+    let mut scan = Scan {
+        results: Vec::new(),
+        places: Vec::new(),
+        chain: Chain::default(),
+        boot: 0,
+        last: start,
+        end: start,
+        tail: Tail::Clean,
+    };
     let mut window = Window::default();
     while scan.end < length {
         let bytes = window.at(file, scan.end, alive).unwrap_or_default();
@@ -53,14 +109,35 @@ pub(super) fn scan(
                 break;
             }
         };
-        match entry {
-            Entry::Boot(boot) => scan.boot = boot,
-            // A number that is out of order is damage as well: within a file the numbers have no gaps.
-            Entry::Result(record) if record.number != first + scan.results.len() as u64 => {
+        let next = first + scan.results.len() as u64;
+        let last = scan.places.last().map_or(0, |place| place.sequence);
+        match &entry {
+            Entry::Boot(boot) => scan.boot = *boot,
+            // Numbers that are out of order are damage as well: within a file those of results have no gaps.
+            Entry::Result(ResultRecord { number, .. })
+            | Entry::Linked(Linked { content: Content::Result(ResultRecord { number, .. }), .. })
+                if *number != next =>
+            {
                 scan.tail = Tail::Damaged;
                 break;
             }
-            Entry::Result(_) => scan.results.push(scan.end),
+            Entry::Linked(linked) if linked.sequence <= last => {
+                scan.tail = Tail::Damaged;
+                break;
+            }
+            Entry::Result(record) => {
+                scan.results.push(scan.end);
+                if record.number > last {
+                    scan.places.push(Place { sequence: record.number, at: scan.end });
+                }
+            }
+            Entry::Linked(linked) => {
+                if matches!(linked.content, Content::Result(_)) {
+                    scan.results.push(scan.end);
+                }
+                scan.chain.follow(linked);
+                scan.places.push(Place { sequence: linked.sequence, at: scan.end });
+            }
         }
         scan.last = scan.end;
         scan.end += size as u64;

@@ -7,12 +7,13 @@ use std::{
 };
 
 use shared::verdict::ResultRecord;
+use wire::{Content, Linked, Listed};
 
 use super::{
     JournalError, Repair,
-    entry::{Entry, MAX_ENTRY, SHORTEST_RESULT},
+    entry::{Entry, MAX_ENTRY, SHORTEST_LINKED, SHORTEST_LINKED_RESULT, SHORTEST_RESULT},
     named_after,
-    scan::{Scan, Tail, scan},
+    scan::{Chain, Place, Scan, Tail, scan},
 };
 use crate::disk::{Access, Disk, DiskFile, ReadAt, folder_of};
 
@@ -30,6 +31,10 @@ pub(super) struct Segment {
     first: u64,
     /// Where each result begins.
     results: Vec<u64>,
+    /// Where each entry with a number begins, the numbers rising.
+    places: Vec<Place>,
+    /// What the links said when it was opened.
+    chain: Chain,
     boot: u32,
     /// Where the last entry begins.
     last: u64,
@@ -65,6 +70,8 @@ pub(super) struct Found {
     tail: Tail,
     /// Most results that there is room for in what cannot be read.
     lost: u64,
+    /// Most entries of any kind.
+    lost_entries: u64,
 }
 
 impl Found {
@@ -89,18 +96,20 @@ impl Found {
             Ok(head) if length < MAGIC.len() as u64 && MAGIC.starts_with(&head) => Head::Short,
             Ok(_) => Head::Wrong,
         };
-        let Scan { results, boot, last, end, tail } = scan(&*file, length, MAGIC.len() as u64, first, alive);
+        let Scan { results, places, chain, boot, last, end, tail } =
+            scan(&*file, length, MAGIC.len() as u64, first, alive);
         let damaged = tail == Tail::Damaged || matches!(head, Head::Wrong | Head::Unreadable);
-        let lost = if damaged { length.saturating_sub(end) / SHORTEST_RESULT } else { 0 };
-        Ok(Self { segment: Segment { path, file, first, results, boot, last, end }, head, tail, lost })
+        let shortest = if chain.last.is_some() { SHORTEST_LINKED_RESULT } else { SHORTEST_RESULT };
+        let bytes = if damaged { length.saturating_sub(end) } else { 0 };
+        let (lost, lost_entries) = (bytes / shortest, bytes / SHORTEST_LINKED);
+        let segment = Segment { path, file, first, results, places, chain, boot, last, end };
+        Ok(Self { segment, head, tail, lost, lost_entries })
     }
 
     /// In the place of a file that can be neither opened nor made.
     pub(super) fn absent(journal: &Path, first: u64) -> Self {
-        let (path, file, results) = (path_of(journal, first), Box::new(Absent), Vec::new());
-        let start = MAGIC.len() as u64;
-        let segment = Segment { path, file, first, results, boot: 0, last: start, end: start };
-        Self { segment, head: Head::Whole, tail: Tail::Clean, lost: 0 }
+        let segment = Segment::empty(path_of(journal, first), Box::new(Absent), first, 0, MAGIC.len() as u64);
+        Self { segment, head: Head::Whole, tail: Tail::Clean, lost: 0, lost_entries: 0 }
     }
 
     /// How often the box had started.
@@ -116,6 +125,11 @@ impl Found {
     /// Number of the first result that has certainly never been here.
     pub(super) fn next_unused(&self) -> u64 {
         self.segment.next() + self.lost
+    }
+
+    /// Number of the entry that has certainly never been here.
+    pub(super) fn next_unused_entry(&self) -> u64 {
+        self.segment.last_entry() + 1 + self.lost_entries
     }
 
     /// Whether its content shows that it belongs to a journal: the head does, and so does an entry behind a wrong head.
@@ -149,6 +163,11 @@ impl Found {
 }
 
 impl Segment {
+    fn empty(path: PathBuf, file: Box<dyn DiskFile>, first: u64, boot: u32, end: u64) -> Self {
+        let (results, places, chain) = (Vec::new(), Vec::new(), Chain::default());
+        Self { path, file, first, results, places, chain, boot, last: MAGIC.len() as u64, end }
+    }
+
     /// Puts a file without results in place, which begins with the number of starts so far. It has its name only when all
     /// of it is on the disk, and replaces whatever has had that name.
     pub(super) fn create(disk: &dyn Disk, path: &Path, first: u64, boot: u32) -> Result<Self, JournalError> {
@@ -165,7 +184,7 @@ impl Segment {
             Ok(file)
         };
         let file = make().map_err(failed)?;
-        Ok(Self { path: path.to_owned(), file, first, results: Vec::new(), boot, last: MAGIC.len() as u64, end })
+        Ok(Self::empty(path.to_owned(), file, first, boot, end))
     }
 
     /// Deletes it.
@@ -193,6 +212,16 @@ impl Segment {
         self.results.len() as u64
     }
 
+    /// Number of the last entry; 0 without one.
+    pub(super) fn last_entry(&self) -> u64 {
+        self.places.last().map_or(0, |place| place.sequence)
+    }
+
+    /// What the links said when it was opened.
+    pub(super) fn chain(&self) -> &Chain {
+        &self.chain
+    }
+
     /// How often the box had started.
     pub(super) fn boot(&self) -> u32 {
         self.boot
@@ -210,11 +239,14 @@ impl Segment {
         Ok(())
     }
 
-    /// Appends the next result, encoded.
-    pub(super) fn append_result(&mut self, bytes: &[u8]) -> Result<(), NotAppended> {
-        let start = self.end;
+    /// Appends an entry of the chain, encoded; a result must be the next one.
+    pub(super) fn append_linked(&mut self, linked: &Linked, bytes: &[u8]) -> Result<(), NotAppended> {
+        let at = self.end;
         self.append(bytes)?;
-        self.results.push(start);
+        if matches!(linked.content, Content::Result(_)) {
+            self.results.push(at);
+        }
+        self.places.push(Place { sequence: linked.sequence, at });
         Ok(())
     }
 
@@ -222,11 +254,32 @@ impl Segment {
     pub(super) fn get(&self, number: u64) -> Result<Option<ResultRecord>, JournalError> {
         let index = number.checked_sub(self.first).and_then(|i| usize::try_from(i).ok());
         let Some(&position) = index.and_then(|i| self.results.get(i)) else { return Ok(None) };
-        let read = self.file.read_up_to(position, MAX_ENTRY).ok().and_then(|bytes| Entry::decode(&bytes).ok());
-        match read {
-            Some((Entry::Result(record), _)) if record.number == number => Ok(Some(record)),
+        match self.read(position) {
+            Some(Entry::Result(record) | Entry::Linked(Linked { content: Content::Result(record), .. }))
+                if record.number == number =>
+            {
+                Ok(Some(record))
+            }
             _ => Err(JournalError::Unreadable { path: self.path.clone(), number }),
         }
+    }
+
+    /// The first entry here that has this number or a greater one.
+    pub(super) fn entry_from(&self, sequence: u64) -> Result<Option<Listed>, JournalError> {
+        let index = self.places.partition_point(|place| place.sequence < sequence);
+        let Some(&Place { sequence, at }) = self.places.get(index) else { return Ok(None) };
+        let entry = match self.read(at) {
+            Some(Entry::Result(record)) => Some(Listed::Unlinked(record)),
+            Some(Entry::Linked(linked)) => Some(Listed::Linked(linked)),
+            _ => None,
+        };
+        let whole = entry.filter(|entry| entry.sequence() == sequence);
+        whole.map(Some).ok_or_else(|| JournalError::UnreadableEntry { path: self.path.clone(), sequence })
+    }
+
+    fn read(&self, position: u64) -> Option<Entry> {
+        let bytes = self.file.read_up_to(position, MAX_ENTRY).ok()?;
+        Entry::decode(&bytes).ok().map(|(entry, _)| entry)
     }
 
     fn io(&self, source: io::Error) -> JournalError {

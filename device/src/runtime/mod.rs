@@ -18,7 +18,7 @@ use std::{
 };
 
 use shared::verdict::{ExamId, Fault, ResultRecord};
-use wire::{ANSWER_WITHIN_MS, BoxEvent};
+use wire::{ANSWER_WITHIN_MS, BoxEvent, EventKind, Listed};
 
 pub use self::lines::Lines;
 use self::port::Port;
@@ -112,14 +112,19 @@ impl<'a> Runtime<'a> {
     pub fn open(
         model: Arc<dyn Classifier>,
         install: Install,
-        journal: Journal,
+        mut journal: Journal,
         display: &'a Display,
         settings: LineSettings,
     ) -> Result<Self, LineError> {
+        let software = env!("CARGO_PKG_VERSION").try_into().unwrap_or_default();
+        keep(&mut journal, |journal| journal.note_now(EventKind::Started { software, model: model.digest() }));
         let (sender, events) = sync_channel(WAITING);
         let mut state =
             State::new(model.card().clone(), model.digest(), model.execution(), journal.boot(), journal.last_number());
-        state.set_journal(journal.standing());
+        state.set_journal_at_start(journal.standing());
+        if matches!(settings, LineSettings::Simulated { .. }) {
+            state.lift_limits();
+        }
         recent_exams(&journal).into_iter().for_each(|exam| state.remember(exam));
         let contract = model.card().behaviour.contract;
         let told = sender.clone();
@@ -296,7 +301,12 @@ impl<'a> Runtime<'a> {
 
     fn input(&mut self, input: Input) {
         let now = self.now();
-        for effect in self.state.handle(now, input) {
+        let effects = self.state.handle(now, input);
+        for event in self.state.take_notes() {
+            keep(&mut self.journal, |journal| journal.note(&event));
+            self.state.set_journal(self.journal.standing());
+        }
+        for effect in effects {
             self.carry_out(effect);
         }
     }
@@ -321,6 +331,10 @@ impl<'a> Runtime<'a> {
             Effect::Record(number) => {
                 let record = self.record(number);
                 self.input(Input::Record(record));
+            }
+            Effect::Entry(sequence) => {
+                let entry = self.entry(sequence);
+                self.input(Input::Entry(entry));
             }
             Effect::Recall { page } => {
                 let recalled = self.recall(page);
@@ -348,6 +362,22 @@ impl<'a> Runtime<'a> {
                     number = lost + 1;
                 }
                 record => return record.map_err(|error| storage(&error)),
+            }
+        }
+    }
+
+    /// The same of the first entry from a number on.
+    fn entry(&self, mut sequence: u64) -> Result<Option<Listed>, Fault> {
+        let start = Instant::now();
+        loop {
+            match self.journal.entry_from(sequence) {
+                Err(error @ JournalError::UnreadableEntry { sequence: lost, .. })
+                    if start.elapsed() < RECORD_WITHIN =>
+                {
+                    storage(&error);
+                    sequence = lost + 1;
+                }
+                entry => return entry.map_err(|error| storage(&error)),
             }
         }
     }
@@ -411,6 +441,15 @@ fn recent_exams(journal: &Journal) -> Vec<ExamId> {
     let mut exams: Vec<ExamId> = numbers.filter_map(|number| Some(journal.get(number).ok()??.exam)).collect();
     exams.reverse();
     exams
+}
+
+/// Keeps an event, unless the journal cannot be written, which was said before.
+fn keep(journal: &mut Journal, note: impl FnOnce(&mut Journal) -> Result<(), JournalError>) {
+    if !journal.standing().read_only
+        && let Err(error) = note(journal)
+    {
+        storage(&error);
+    }
 }
 
 fn storage(error: &JournalError) -> Fault {

@@ -41,6 +41,8 @@ use shared::{
     verdict::{Digest, ExamId, Refusal, ResultRecord},
 };
 
+use crate::journal::Standing;
+
 /// What the box is, as every screen shows it.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct Identity {
@@ -56,6 +58,8 @@ pub struct Identity {
     pub rates: Option<Rates>,
     /// Whose radiographs the model has learnt from, where that is known of its data.
     pub population: Option<Population>,
+    /// How its journal stands.
+    pub journal: Standing,
 }
 
 /// How often a model is right on the test part of its data.

@@ -15,6 +15,8 @@ pub enum Trouble {
     SafeMode,
     /// The journal cannot be written: nothing is judged.
     NoStorage,
+    /// Entries of the journal were changed or lost.
+    ChainBroken,
     /// The program cannot continue; the cause as the log has it.
     Failed(String),
 }
@@ -50,6 +52,7 @@ impl Explanation {
             Trouble::LineLost => Self::split(None, words.line_lost),
             Trouble::SafeMode => Self::split(None, words.safe),
             Trouble::NoStorage => Self::split(Some(Fault::Storage.code()), words.no_storage),
+            Trouble::ChainBroken => Self::split(None, words.chain_broken),
             Trouble::Failed(cause) => Self { code: None, cause: sentence(cause), remedy: words.restart.to_owned() },
         }
     }

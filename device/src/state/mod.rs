@@ -1,6 +1,7 @@
 //! What the box does, without doing it: inputs and the time in, effects out.
 
 mod browse;
+mod rate;
 
 use std::collections::VecDeque;
 
@@ -10,8 +11,11 @@ use shared::{
     evidence::Evidence,
     verdict::{Digest, ExamId, Fault, ModelRefusal, ResultRecord},
 };
-use wire::{Answer, BoxEvent, Dropped, Image, Info, Installed, ModelFile, Outcome, Question, Reply};
+use wire::{
+    Answer, BoxEvent, Dropped, Event, EventKind, Image, Info, Installed, Listed, ModelFile, Outcome, Question, Reply,
+};
 
+use self::rate::Allowance;
 use crate::{
     analysis::{Judged, Loaded, Report, Unjudged},
     journal::Standing,
@@ -26,6 +30,8 @@ const PROGRESS_MS: u64 = 200;
 /// How many results the box remembers the examinations of, to tell whether an image is the first of its examination.
 pub const REMEMBERED: usize = 1000;
 const MINUTE_MS: u64 = 60_000;
+/// A clock that is set is an event if it is off by this many seconds: each host sets it, and computers differ a little.
+const CLOCK_OFF: u64 = 60;
 
 /// What happens to the box.
 #[derive(Debug)]
@@ -38,6 +44,8 @@ pub enum Input {
     Stored(Result<ResultRecord, Fault>),
     /// The record of [`Effect::Record`].
     Record(Result<Option<ResultRecord>, Fault>),
+    /// The entry of [`Effect::Entry`].
+    Entry(Result<Option<Listed>, Fault>),
     /// The PNG file of [`Effect::Screenshot`]; `None` if it cannot be made.
     Screenshot(Option<Vec<u8>>),
     /// A key is pressed.
@@ -81,6 +89,8 @@ pub enum Effect {
     Store(ResultRecord),
     /// Read the first record kept from this number on; [`Input::Record`] follows.
     Record(u64),
+    /// Read the first entry of the journal kept from this number on; [`Input::Entry`] follows.
+    Entry(u64),
     /// Read a page of past results for the screen; [`Input::Recalled`] follows.
     Recall {
         /// Number of the page, from 1 for the newest results.
@@ -105,6 +115,18 @@ pub struct State {
     records: u64,
     /// Seconds since 1970 as a host has set them, and when it did.
     clock: Option<(u64, u64)>,
+    /// The same of the last time that it was an event.
+    noted_clock: Option<(u64, u64)>,
+    /// How many more results, models and events there may be now.
+    results: Allowance,
+    models: Allowance,
+    events: Allowance,
+    /// Events that were too many since the last one.
+    missed: u32,
+    /// Events that the journal has not been given yet.
+    notes: Vec<Event>,
+    /// Whether nobody has yet read that the chain of the journal is broken.
+    alarm: bool,
     view: View,
     /// When the view gives way to what is shown while nothing happens.
     until: Option<u64>,
@@ -135,6 +157,8 @@ struct Subject {
     /// Which one of the images announced it is.
     number: u64,
     exam: ExamId,
+    /// Digest of the file, once it has arrived, as the host has stated it.
+    image: Option<Digest>,
 }
 
 #[derive(Debug)]
@@ -169,6 +193,13 @@ impl State {
             journal: Standing::default(),
             records,
             clock: None,
+            noted_clock: None,
+            results: Allowance::new(rate::RESULTS),
+            models: Allowance::new(rate::MODELS),
+            events: Allowance::new(rate::EVENTS),
+            missed: 0,
+            notes: Vec::new(),
+            alarm: false,
             view,
             until: None,
             drawn: 0,
@@ -197,6 +228,39 @@ impl State {
         }
     }
 
+    /// Takes note of how the journal was found at the start.
+    pub fn set_journal_at_start(&mut self, journal: Standing) {
+        self.alarm = journal.newly_broken;
+        self.set_journal(journal);
+    }
+
+    /// Lets a host send as much as it wants: to a simulated box, which no line leads to.
+    pub fn lift_limits(&mut self) {
+        for limit in [&mut self.results, &mut self.models, &mut self.events] {
+            *limit = Allowance::unlimited();
+        }
+    }
+
+    /// The events since the last call, for the journal: before the effects that they came with.
+    pub fn take_notes(&mut self) -> Vec<Event> {
+        std::mem::take(&mut self.notes)
+    }
+
+    /// Something has happened that the journal is to keep. What only the box or a new model brings about is always kept.
+    fn note(&mut self, now: u64, kind: EventKind) {
+        if matches!(kind, EventKind::ModelChanged { .. }) || self.events.take(now) {
+            let (unix_seconds, missed) = (self.time(now), std::mem::take(&mut self.missed));
+            self.notes.push(Event { boot: self.boot, unix_seconds, missed, kind });
+        } else {
+            self.missed = self.missed.saturating_add(1);
+        }
+    }
+
+    /// Seconds since 1970, if a host has set the clock.
+    fn time(&self, now: u64) -> Option<u64> {
+        self.clock.map(|clock| reached(clock, now))
+    }
+
     /// Remembers the examination of a result. Those of earlier starts are told in their order before the first input.
     pub fn remember(&mut self, exam: ExamId) {
         if self.exams.len() >= REMEMBERED {
@@ -219,6 +283,7 @@ impl State {
             software: env!("CARGO_PKG_VERSION").to_owned(),
             rates: Rates::of(&self.card),
             population: self.card.provenance.population(),
+            journal: self.journal,
         }
     }
 
@@ -251,6 +316,8 @@ impl State {
             Input::Stored(stored) => self.stored(now, stored),
             Input::Record(Ok(record)) => vec![Effect::Reply(Reply::Record(record))],
             Input::Record(Err(fault)) => vec![Effect::Reply(Reply::Failed(fault))],
+            Input::Entry(Ok(entry)) => vec![Effect::Reply(Reply::Entry(entry))],
+            Input::Entry(Err(fault)) => vec![Effect::Reply(Reply::Failed(fault))],
             Input::Screenshot(Some(png)) => vec![Effect::Reply(Reply::Screenshot(png))],
             Input::Screenshot(None) => vec![Effect::Reply(Reply::Failed(Fault::Internal))],
             Input::Key(key) => self.key(now, key),
@@ -307,10 +374,17 @@ impl State {
                 self.held = covered.or_else(|| self.held.take());
                 effects
             }
+            BoxEvent::Update(_) if self.journal.read_only => self.installed(now, Err(ModelRefusal::NotStored)),
+            BoxEvent::Update(_) if !self.models.take(now) => {
+                self.note(now, EventKind::Failed { fault: Fault::TooFast, exam: ExamId::default() });
+                let refused = Effect::Reply(Reply::NotInstalled(Fault::TooFast));
+                if matches!(self.view, View::Updating { .. }) { vec![self.idle(now), refused] } else { vec![refused] }
+            }
             BoxEvent::Update(file) => vec![Effect::Install(Box::new(file))],
             BoxEvent::Image(image) => {
                 let exam = &image.begin.exam;
-                let subject = self.incoming.take().unwrap_or_else(|| self.announce(exam.clone()));
+                let mut subject = self.incoming.take().unwrap_or_else(|| self.announce(exam.clone()));
+                subject.image = Some(image.source());
                 if self.safe {
                     return self.failed(now, &subject, Fault::Internal);
                 }
@@ -318,6 +392,9 @@ impl State {
                     // A verdict that nobody can look up must not be told.
                     let view = View::Error { image: Some(self.named(exam)), trouble: Trouble::NoStorage };
                     return self.conclude(now, &subject, view, Outcome::Failed(Fault::Storage));
+                }
+                if !self.results.allows(now) {
+                    return self.failed(now, &subject, Fault::TooFast);
                 }
                 self.analysis = Some(Analysis { image: subject, stage: Stage::Running });
                 vec![self.show(View::Analysing(self.named(exam))), Effect::Judge(Box::new(image))]
@@ -333,6 +410,7 @@ impl State {
             }
             BoxEvent::Asked(question) => vec![Effect::Reply(Reply::Answer(self.answer(now, question)))],
             BoxEvent::Record { number } => vec![Effect::Record(number)],
+            BoxEvent::Entry { sequence } => vec![Effect::Entry(sequence)],
             BoxEvent::Screenshot => vec![Effect::Screenshot],
         }
     }
@@ -340,7 +418,7 @@ impl State {
     /// Another image is announced: what became of those before is past.
     fn announce(&mut self, exam: ExamId) -> Subject {
         self.announced += 1;
-        Subject { number: self.announced, exam }
+        Subject { number: self.announced, exam, image: None }
     }
 
     /// How screens name an image of an examination that has no result yet.
@@ -350,6 +428,13 @@ impl State {
     }
 
     fn dropped(&mut self, now: u64, image: Option<Subject>, dropped: Dropped) -> Vec<Effect> {
+        let exam = image.as_ref().map(|image| image.exam.clone()).unwrap_or_default();
+        match dropped {
+            Dropped::Cancelled => {}
+            Dropped::Refused(refusal) => self.note(now, EventKind::ImageRefused { refusal, exam, image: None }),
+            Dropped::ModelRefused(refusal) => self.note(now, EventKind::UpdateRefused(refusal)),
+            Dropped::Failed(fault) => self.note(now, EventKind::Failed { fault, exam }),
+        }
         let image = image.map(|image| self.named(&image.exam));
         match dropped {
             Dropped::Cancelled => vec![self.idle(now)],
@@ -365,7 +450,13 @@ impl State {
         match question {
             Question::Info => Answer::Info(self.info()),
             Question::SetClock { unix_seconds } => {
+                let before = self.time(now);
                 self.clock = Some((unix_seconds, now));
+                let expected = self.noted_clock.map(|clock| reached(clock, now));
+                if expected.is_none_or(|expected| expected.abs_diff(unix_seconds) >= CLOCK_OFF) {
+                    self.noted_clock = self.clock;
+                    self.note(now, EventKind::ClockSet { before, after: unix_seconds });
+                }
                 Answer::ClockSet
             }
         }
@@ -382,6 +473,13 @@ impl State {
 
     fn installed(&mut self, now: u64, installed: Result<Loaded, ModelRefusal>) -> Vec<Effect> {
         let mut effects = Vec::new();
+        match &installed {
+            Ok(Loaded { digest, .. }) if *digest == self.digest => {}
+            Ok(Loaded { digest, .. }) => {
+                self.note(now, EventKind::ModelChanged { before: self.digest, after: *digest });
+            }
+            Err(refusal) => self.note(now, EventKind::UpdateRefused(*refusal)),
+        }
         let installed = installed.map(|Loaded { card, digest, execution }| {
             effects.push(Effect::Expect(card.behaviour.contract));
             // A checked card's name fits.
@@ -430,12 +528,14 @@ impl State {
         };
         match judged {
             Ok(judged) => {
+                // One image at a time: it was allowed when this one came.
+                self.results.take(now);
                 let stage = Stage::Storing(judged.preview, judged.evidence.map(Box::new), self.identity());
                 self.analysis = Some(Analysis { image, stage });
                 vec![Effect::Store(ResultRecord {
                     number: self.records + 1,
                     boot: self.boot,
-                    unix_seconds: self.clock.map(|(set, at)| set.saturating_add(now.saturating_sub(at) / 1000)),
+                    unix_seconds: self.time(now),
                     exam: judged.exam,
                     image: judged.image,
                     model: self.digest,
@@ -446,6 +546,7 @@ impl State {
                 })]
             }
             Err(Unjudged::Refused(refusal)) => {
+                self.note(now, EventKind::ImageRefused { refusal, exam: image.exam.clone(), image: image.image });
                 let view = View::Refused { image: Some(self.named(&image.exam)), refusal };
                 self.conclude(now, &image, view, Outcome::Refused(refusal))
             }
@@ -471,6 +572,7 @@ impl State {
     }
 
     fn failed(&mut self, now: u64, image: &Subject, fault: Fault) -> Vec<Effect> {
+        self.note(now, EventKind::Failed { fault, exam: image.exam.clone() });
         let view = View::Error { image: Some(self.named(&image.exam)), trouble: fault.into() };
         self.conclude(now, image, view, Outcome::Failed(fault))
     }
@@ -501,6 +603,10 @@ impl State {
             point: self.card.behaviour.point,
             boot: self.boot,
             records: self.records,
+            entries: self.journal.entries,
+            head: self.journal.head,
+            broken: self.journal.broken,
+            read_only: self.journal.read_only,
         }
     }
 
@@ -521,6 +627,8 @@ impl State {
             View::error(Trouble::SafeMode)
         } else if self.journal.read_only {
             View::error(Trouble::NoStorage)
+        } else if self.alarm {
+            View::error(Trouble::ChainBroken)
         } else {
             View::Ready { results: self.records }
         }
@@ -569,6 +677,11 @@ impl State {
         self.view = view;
         Effect::Show
     }
+}
+
+/// What a clock, as it was set and when, has reached.
+fn reached((set, at): (u64, u64), now: u64) -> u64 {
+    set.saturating_add(now.saturating_sub(at) / 1000)
 }
 
 #[cfg(test)]

@@ -230,7 +230,9 @@ impl World {
 
     /// Gives the box an input and does what it wants done, as the runtime does.
     fn take(&mut self, input: Input) {
-        for effect in self.state.handle(self.now, input) {
+        let effects = self.state.handle(self.now, input);
+        self.state.take_notes();
+        for effect in effects {
             match effect {
                 Effect::Judge(image) => self.work.push_back(Work::Judge(image.begin.exam.clone())),
                 Effect::Install(_) => self.work.push_back(Work::Install),
@@ -245,7 +247,12 @@ impl World {
                 Effect::Recall { page } => {
                     self.take(Input::Recalled(Ok(Page { results: Vec::new(), page, pages: 1 })));
                 }
-                Effect::Show | Effect::Expect(_) | Effect::Record(_) | Effect::Screenshot | Effect::Reply(_) => {}
+                Effect::Show
+                | Effect::Expect(_)
+                | Effect::Record(_)
+                | Effect::Entry(_)
+                | Effect::Screenshot
+                | Effect::Reply(_) => {}
             }
         }
     }

@@ -17,7 +17,9 @@ pub(super) fn state() -> State {
         provenance: Provenance { version: "0.1.0".to_owned(), synthetic: true, ..Provenance::default() },
         ..ModelCard::new("tiny", contract)
     };
-    State::new(card, Digest::of(b"model"), "fused int8".to_owned(), 7, 41)
+    let mut state = State::new(card, Digest::of(b"model"), "fused int8".to_owned(), 7, 41);
+    state.lift_limits();
+    state
 }
 
 pub(super) fn exam() -> ExamId {
@@ -508,7 +510,7 @@ fn an_error_names_the_image_that_it_is_about() {
 #[test]
 fn nothing_is_judged_that_could_not_be_stored() {
     let mut state = state();
-    state.set_journal(Standing { read_only: true });
+    state.set_journal(Standing { read_only: true, ..Standing::default() });
     assert_eq!(*state.view(), View::error(Trouble::NoStorage), "what the screen shows at the start");
     let effects = state.handle(0, Input::Session(BoxEvent::Image(image())));
     assert_eq!(effects, [Effect::Show, Effect::Reply(Reply::Outcome(Outcome::Failed(Fault::Storage)))]);
@@ -525,8 +527,136 @@ fn a_journal_that_fails_under_way_ends_the_judging() {
     let mut state = state();
     start_analysis(&mut state);
     state.handle(1, judged(0.7));
-    state.set_journal(Standing { read_only: true });
+    state.set_journal(Standing { read_only: true, ..Standing::default() });
     state.handle(2, Input::Stored(Err(Fault::Storage)));
     assert!(matches!(state.view(), View::Error { trouble: Trouble::Fault(Fault::Storage), .. }));
     assert_eq!(shown(&mut state, 2 + NOTICE_MS, Input::Tick), View::error(Trouble::NoStorage));
+}
+
+/// The kinds of the events since the last call.
+fn noted(state: &mut State) -> Vec<EventKind> {
+    state.take_notes().into_iter().map(|event| event.kind).collect()
+}
+
+#[test]
+fn what_happens_to_the_box_is_an_event() {
+    let mut state = state();
+    state.handle(0, Input::Session(BoxEvent::Asked(Question::SetClock { unix_seconds: 1_700_000_000 })));
+    assert_eq!(noted(&mut state), [EventKind::ClockSet { before: None, after: 1_700_000_000 }]);
+    // Another computer, not quite as late; then one that is quite wrong.
+    state.handle(5_000, Input::Session(BoxEvent::Asked(Question::SetClock { unix_seconds: 1_700_000_030 })));
+    assert_eq!(noted(&mut state), []);
+    state.handle(6_000, Input::Session(BoxEvent::Asked(Question::SetClock { unix_seconds: 1_700_000_080 })));
+    assert_eq!(noted(&mut state), [EventKind::ClockSet { before: Some(1_700_000_031), after: 1_700_000_080 }]);
+
+    start_analysis(&mut state);
+    state.handle(7_000, Input::Analysis(Report::Done(Box::new(Err(Unjudged::Refused(Refusal::Blank))))));
+    let (refusal, image) = (Refusal::Blank, Some(Digest::of(b"bytes")));
+    assert_eq!(noted(&mut state), [EventKind::ImageRefused { refusal, exam: exam(), image }]);
+    let (dropped, refusal) = (Dropped::Refused(Refusal::TooManyBytes), Refusal::TooManyBytes);
+    state.handle(8_000, Input::Session(BoxEvent::Declined { exam: exam(), dropped }));
+    assert_eq!(noted(&mut state), [EventKind::ImageRefused { refusal, exam: exam(), image: None }]);
+    start_analysis(&mut state);
+    state.handle(9_000, Input::Analysis(Report::Done(Box::new(Err(Unjudged::Failed(Fault::Inference))))));
+    assert_eq!(noted(&mut state), [EventKind::Failed { fault: Fault::Inference, exam: exam() }]);
+
+    let refused = Report::Installed(Box::new(Err(ModelRefusal::WrongCard)));
+    state.handle(9_000, Input::Analysis(refused));
+    assert_eq!(noted(&mut state), [EventKind::UpdateRefused(ModelRefusal::WrongCard)]);
+    let loaded = Loaded {
+        card: ModelCard::new("another", InputContract::stretched(16)),
+        digest: Digest::of(b"another"),
+        execution: "float".to_owned(),
+    };
+    state.handle(9_000, Input::Analysis(Report::Installed(Box::new(Ok(loaded)))));
+    let [event] = &state.take_notes()[..] else { panic!() };
+    assert_eq!((event.boot, event.unix_seconds, event.missed), (7, Some(1_700_000_083), 0));
+    assert_eq!(event.kind, EventKind::ModelChanged { before: Digest::of(b"model"), after: Digest::of(b"another") });
+}
+
+/// A box with limits.
+fn limited() -> State {
+    let state = state();
+    State::new(state.card, state.digest, state.execution, state.boot, state.records)
+}
+
+#[test]
+fn more_results_than_a_clinic_makes_are_refused_until_time_has_passed() {
+    let mut state = limited();
+    let mut judge = |now| {
+        let effects = state.handle(now, Input::Session(BoxEvent::Image(image())));
+        if effects.contains(&Effect::Reply(Reply::Outcome(Outcome::Failed(Fault::TooFast)))) {
+            let View::Error { image: Some(_), trouble } = state.view() else { panic!() };
+            assert_eq!(*trouble, Trouble::Fault(Fault::TooFast));
+            return false;
+        }
+        let [Effect::Store(record)] = &state.handle(now, judged(0.7))[..] else { panic!() };
+        state.handle(now, Input::Stored(Ok(record.clone())));
+        true
+    };
+    assert!((0..200).all(|_| judge(0)));
+    assert!(!judge(0) && !judge(9_999));
+    assert!(judge(10_000) && !judge(10_000));
+    // A night.
+    assert!((0..1000).all(|_| judge(43_200_000)) && !judge(43_200_000));
+}
+
+#[test]
+fn images_that_are_not_judged_take_nothing_from_the_allowance() {
+    let mut state = limited();
+    for _ in 0..1000 {
+        let effects = state.handle(0, Input::Session(BoxEvent::Image(image())));
+        assert!(matches!(effects[..], [Effect::Show, Effect::Judge(_)]));
+        state.handle(0, Input::Analysis(Report::Done(Box::new(Err(Unjudged::Refused(Refusal::Blank))))));
+    }
+}
+
+#[test]
+fn models_are_not_changed_more_often_than_events_are_kept() {
+    let mut state = limited();
+    let mut update = |now| state.handle(now, Input::Session(BoxEvent::Update(ModelFile::new(vec![1]).unwrap())));
+    for _ in 0..10 {
+        assert!(matches!(update(0)[..], [Effect::Install(_)]));
+    }
+    assert_eq!(update(0), [Effect::Reply(Reply::NotInstalled(Fault::TooFast))]);
+    assert!(matches!(update(600_000)[..], [Effect::Install(_)]));
+}
+
+#[test]
+fn a_flood_of_events_is_counted_and_hides_no_change_of_the_model() {
+    let mut state = limited();
+    for n in 0..1000 {
+        let unix_seconds = 1_700_000_000 + n % 2 * 1000;
+        state.handle(0, Input::Session(BoxEvent::Asked(Question::SetClock { unix_seconds })));
+    }
+    assert_eq!(state.take_notes().len(), 20);
+    let loaded = Loaded {
+        card: ModelCard::new("another", InputContract::stretched(16)),
+        digest: Digest::of(b"another"),
+        execution: "float".to_owned(),
+    };
+    state.handle(0, Input::Analysis(Report::Installed(Box::new(Ok(loaded)))));
+    let [event] = &state.take_notes()[..] else { panic!() };
+    assert!(matches!(event.kind, EventKind::ModelChanged { .. }));
+    assert_eq!(event.missed, 980, "and how many are not kept");
+}
+
+#[test]
+fn no_model_is_taken_that_no_event_could_tell_of() {
+    let mut state = state();
+    state.set_journal(Standing { read_only: true, ..Standing::default() });
+    let effects = state.handle(0, Input::Session(BoxEvent::Update(ModelFile::new(vec![1]).unwrap())));
+    let refused = Effect::Reply(Reply::Installed(Err(ModelRefusal::NotStored)));
+    assert!(effects.contains(&refused) && !effects.iter().any(|effect| matches!(effect, Effect::Install(_))));
+}
+
+#[test]
+fn a_broken_chain_is_shown_until_somebody_has_read_it_and_told_by_info() {
+    let mut state = state();
+    state.set_journal_at_start(Standing { broken: Some(9), newly_broken: true, entries: 50, ..Standing::default() });
+    assert_eq!(*state.view(), View::error(Trouble::ChainBroken));
+    state.handle(0, Input::Session(BoxEvent::Declined { exam: exam(), dropped: Dropped::Refused(Refusal::Blank) }));
+    assert_eq!(shown(&mut state, NOTICE_MS, Input::Tick), View::error(Trouble::ChainBroken));
+    assert_eq!(shown(&mut state, NOTICE_MS, Input::Key(Key::Back)), View::Ready { results: 41 });
+    assert_eq!((state.info().broken, state.info().entries), (Some(9), 50));
 }

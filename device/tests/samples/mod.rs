@@ -2,7 +2,10 @@
 
 use std::{io, path::Path, sync::LazyLock};
 
-use device::screen::{Announced, Frame, Identity, Language, PAGE, Preview, Rates, Scene, Step, Trouble, View};
+use device::{
+    journal::Standing,
+    screen::{Announced, Frame, Identity, Language, PAGE, Preview, Rates, Scene, Step, Trouble, View},
+};
 use embedded_graphics::{
     Drawable,
     geometry::Point,
@@ -40,6 +43,7 @@ fn identity() -> Identity {
         software: "0.1.0".to_owned(),
         rates: Rates::of(&CARD),
         population: CARD.provenance.population(),
+        journal: Standing { entries: 411, head: Digest::of(b"journal"), ..Standing::default() },
     }
 }
 
@@ -256,6 +260,17 @@ pub(crate) fn all_scenes() -> Vec<(String, Scene)> {
         ),
         ("about-long", Scene { identity: longest, view: View::About }),
         ("ready-many", synthetic(View::Ready { results: 9_999_999 })),
+        ("chain-broken", scene(View::error(Trouble::ChainBroken))),
+        (
+            "about-broken",
+            of(
+                Identity {
+                    journal: Standing { entries: 9_999_999, broken: Some(9_999_998), ..identity().journal },
+                    ..identity()
+                },
+                View::About,
+            ),
+        ),
         ("no-storage", scene(View::error(Trouble::NoStorage))),
         ("error-long", scene(View::error(Trouble::Failed(cause.to_owned())))),
     ];

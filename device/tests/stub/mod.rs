@@ -122,6 +122,8 @@ impl Stub {
                 Effect::Record(number) => {
                     Input::Record(Ok(self.records.iter().find(|record| record.number >= number).cloned()))
                 }
+                // No entry is kept here from any number on.
+                Effect::Entry(_) => Input::Entry(Ok(None)),
                 Effect::Recall { page } => {
                     let results = self.records.iter().rev().take(6).cloned().collect();
                     Input::Recalled(Ok(Page { results, page, pages: page }))

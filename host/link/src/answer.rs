@@ -4,7 +4,7 @@ use shared::{
     contract::ContractError,
     verdict::{Digest, ExamId, OperatingPointError, ResultRecord},
 };
-use wire::{Image, ImageForm, Info, Installed};
+use wire::{Image, ImageForm, Info, Installed, Listed};
 
 /// What is wrong with an answer of the box.
 #[derive(Clone, Copy, Debug, PartialEq, thiserror::Error)]
@@ -135,6 +135,15 @@ pub(super) fn check_record(record: &ResultRecord, least: u64) -> Result<(), Answ
         return Err(AnswerError::Probability(probability));
     }
     if verdict != point.verdict(probability) { Err(AnswerError::Verdict) } else { Ok(()) }
+}
+
+/// Holds an entry of the journal to the lowest number that can be right, and a result in it to itself.
+pub(super) fn check_entry(entry: &Listed, least: u64) -> Result<(), AnswerError> {
+    let found = entry.sequence();
+    if found < least {
+        return Err(AnswerError::Number { found, least });
+    }
+    entry.result().map_or(Ok(()), |record| check_record(record, 0))
 }
 
 /// Holds the confirmation of an update to the file that was sent.

@@ -14,13 +14,13 @@ use shared::{
     verdict::{ModelRefusal, ResultRecord},
 };
 use wire::{
-    Answer, Counters, HostError, HostEvent, HostSession, Image, Info, Installed, MAX_FRAME, ModelFile, Outcome, Phase,
-    Question, Request,
+    Answer, Counters, HostError, HostEvent, HostSession, Image, Info, Installed, Listed, MAX_FRAME, ModelFile, Outcome,
+    Phase, Question, Request,
 };
 
 use super::{
     AnswerError, Awaited, LinkError, PortOptions,
-    answer::{Known, check_installed, check_record},
+    answer::{Known, check_entry, check_installed, check_record},
     port,
 };
 
@@ -158,6 +158,18 @@ impl Connection {
     ) -> Result<u16, E> {
         self.request(Request::Results { from, limit })?;
         records(from, limit, || self.next_event(), each)
+    }
+
+    /// Reads at most `limit` entries of the journal from the entry `from` on, results and events, and returns how many there
+    /// were. The numbers of the entries rise, and each result can be right by itself; see [`crate::Chain`] for the links.
+    pub fn entries<E: From<LinkError>>(
+        &mut self,
+        from: u64,
+        limit: u16,
+        each: impl FnMut(Listed) -> Result<(), E>,
+    ) -> Result<u16, E> {
+        self.request(Request::Entries { from, limit })?;
+        entries(from, limit, || self.next_event(), each)
     }
 
     /// Sends an image and waits for the answer, a result being held to what was sent and to what the box has said of itself.
@@ -363,6 +375,28 @@ fn records<E: From<LinkError>>(
                 check_record(&record, from).map_err(LinkError::from)?;
                 from = record.number.saturating_add(1);
                 each(record)?;
+            }
+            HostEvent::RecordsEnd => return Ok(count),
+            _ => return Err(LinkError::from(HostError::Protocol).into()),
+        }
+        count += 1;
+    }
+}
+
+/// The same of entries.
+fn entries<E: From<LinkError>>(
+    mut from: u64,
+    limit: u16,
+    mut next: impl FnMut() -> Result<HostEvent, LinkError>,
+    mut each: impl FnMut(Listed) -> Result<(), E>,
+) -> Result<u16, E> {
+    let mut count = 0;
+    loop {
+        match next()? {
+            HostEvent::Entry(entry) if count < limit => {
+                check_entry(&entry, from).map_err(LinkError::from)?;
+                from = entry.sequence().saturating_add(1);
+                each(entry)?;
             }
             HostEvent::RecordsEnd => return Ok(count),
             _ => return Err(LinkError::from(HostError::Protocol).into()),

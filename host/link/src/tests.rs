@@ -19,7 +19,8 @@ use shared::{
     verdict::{Digest, ExamId, Fault, ModelRefusal, OperatingPoint, Refusal, ResultRecord, Verdict},
 };
 use wire::{
-    Answer, BoxEvent, BoxSession, HostError, Image, Info, Installed, MAX_FRAME, ModelFile, Outcome, Question, Reply,
+    Answer, BoxEvent, BoxSession, HostError, Image, Info, Installed, Listed, MAX_FRAME, ModelFile, Outcome, Question,
+    Reply,
 };
 
 use super::{AnswerError, Connection, LinkError, PortOptions, Sending, connection::probe, find};
@@ -129,6 +130,10 @@ fn honest() -> Answers {
             BoxEvent::Asked(Question::SetClock { .. }) => Reply::Answer(Answer::ClockSet),
             // The first ten are kept no longer.
             BoxEvent::Record { number } => Reply::Record((*number <= 30).then(|| record(*number.max(&11)))),
+            BoxEvent::Entry { sequence } => {
+                let record = (*sequence <= 30).then(|| record(*sequence.max(&11)));
+                Reply::Entry(record.map(Listed::Unlinked))
+            }
             BoxEvent::Screenshot => Reply::Screenshot(screen()),
             _ => return vec![],
         };
@@ -171,7 +176,7 @@ pub(crate) fn record(number: u64) -> ResultRecord {
     }
 }
 
-fn info() -> Info {
+pub(crate) fn info() -> Info {
     Info {
         software: "0.1.0".try_into().unwrap(),
         model: "test".try_into().unwrap(),
@@ -183,6 +188,10 @@ fn info() -> Info {
         point: OperatingPoint::HALF,
         boot: 1,
         records: 30,
+        entries: 30,
+        head: Digest::default(),
+        broken: None,
+        read_only: false,
     }
 }
 
@@ -210,6 +219,12 @@ fn every_request_is_answered() {
         assert_eq!(count.unwrap(), limit.min(10));
     }
     assert_eq!(numbers, Vec::from_iter((21..=30).chain(11..=13)));
+    let mut entries = vec![];
+    let count = connection.entries(1, 100, |entry| -> Result<(), LinkError> {
+        entries.push(entry.sequence());
+        Ok(())
+    });
+    assert_eq!((count.unwrap(), entries), (20, Vec::from_iter(11..=30)));
     drop(connection);
     let events = device.finish();
     assert!(events.contains(&BoxEvent::Asked(Question::SetClock { unix_seconds: 1_700_000_000 })));

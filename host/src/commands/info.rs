@@ -5,6 +5,7 @@ use std::io::{self, Write};
 use base::Shown;
 use link::{Connection, PortOptions};
 use serde_json::json;
+use shared::verdict::Digest;
 use wire::Info;
 
 use crate::{
@@ -46,9 +47,22 @@ fn to_text(info: &Info) -> String {
         format!("threshold     {:.3}, refer from {:.3} to {:.3}", point.threshold, point.refer_from, point.refer_to),
         format!("starts        {}", info.boot),
         format!("results       {}", info.records),
+        format!("journal       {}", journal(info)),
         "A research aid, not a medical device.".to_owned(),
     ]
     .join("\n")
+}
+
+/// The last entry, as `pumua results --head` takes it, and what is wrong.
+fn journal(info: &Info) -> String {
+    let head = if info.head == Digest::default() {
+        "no entry has a link".to_owned()
+    } else {
+        format!("{}:{}", info.entries, info.head)
+    };
+    let broken = info.broken.map(|at| format!("; changed or lost before entry {at}"));
+    let read_only = info.read_only.then_some("; cannot be written: the box judges nothing, check its memory card");
+    head + broken.as_deref().unwrap_or_default() + read_only.unwrap_or_default()
 }
 
 fn to_json(info: &Info) -> String {
@@ -57,6 +71,7 @@ fn to_json(info: &Info) -> String {
         "model_digest": info.model_digest.to_string(), "synthetic": info.synthetic, "int8": info.int8,
         "execution": info.execution.as_str(),
         "contract": info.contract, "operating_point": info.point, "boot": info.boot, "records": info.records,
+        "entries": info.entries, "head": info.head.to_string(), "broken": info.broken, "read_only": info.read_only,
     }))
 }
 
@@ -64,7 +79,7 @@ fn to_json(info: &Info) -> String {
 mod tests {
     use shared::{
         contract::{Fit, InputContract},
-        verdict::{Digest, OperatingPoint},
+        verdict::OperatingPoint,
     };
 
     use super::*;
@@ -82,6 +97,10 @@ mod tests {
             point: OperatingPoint::HALF,
             boot: 3,
             records: 4,
+            entries: 9,
+            head: Digest::of(b"head"),
+            broken: None,
+            read_only: false,
         };
         let text = to_text(&info);
         assert!(
@@ -90,6 +109,9 @@ mod tests {
                 && text.contains("64 x 64 pixels, letterbox")
                 && text.contains("fused int8, neon")
         );
+        assert!(text.contains(&format!("journal       9:{}\n", Digest::of(b"head"))), "{text}");
+        let wrong = to_text(&Info { broken: Some(7), read_only: true, ..info.clone() });
+        assert!(wrong.contains("before entry 7; cannot be written"), "{wrong}");
         let evil = Info {
             software: "1\u{1b}[2J".try_into().unwrap(),
             model: "x\nthreshold     0.999".try_into().unwrap(),

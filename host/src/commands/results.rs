@@ -2,10 +2,11 @@
 
 use std::io::{self, Write};
 
-use base::{calendar::utc, cell};
-use link::{Connection, LinkError, PortOptions};
+use base::{Shown, calendar::utc, cell};
+use link::{Chain, Connection, Head, LinkError, PortOptions};
 use serde_json::json;
 use shared::verdict::ResultRecord;
+use wire::{Content, EventKind, Linked, Listed};
 
 use crate::{
     exit::{Exit, Failure},
@@ -23,6 +24,12 @@ pub struct Options {
     /// Most records to read [default: all]
     #[arg(long, value_name = "N")]
     limit: Option<u64>,
+    /// Print what else has happened, too: starts, models, refusals, faults, changes of the clock, damage
+    #[arg(long)]
+    events: bool,
+    /// Check that the journal still holds the entry that was its last one before, as this command and `info` print it
+    #[arg(long, value_name = "N:DIGEST")]
+    head: Option<Head>,
     /// Print one JSON object for each record
     #[arg(long, conflicts_with = "csv")]
     json: bool,
@@ -34,37 +41,126 @@ pub struct Options {
 
 const HEADER: [&str; 10] =
     ["number", "time", "boot", "study", "verdict", "code", "probability", "image", "model", "prepared"];
+/// What follows with the events.
+const EVENT_HEADER: [&str; 4] = ["entry", "event", "detail", "missed"];
 
 /// Reads the results that the box has stored.
 pub fn run(options: Options) -> Result<Exit, Failure> {
-    let Options { port, mut from, limit, json, csv } = options;
+    let Options { port, from, limit, events, head, json, csv } = options;
     let mut connection = Connection::open(&port).map_err(Failure::of_link)?;
     let mut out = io::stdout().lock();
     if csv {
-        write_csv(&mut out, HEADER)?;
+        write_csv(&mut out, HEADER.iter().chain(EVENT_HEADER.iter().filter(|_| events)))?;
     }
-    let mut remaining = limit.unwrap_or(u64::MAX);
+    let mut chain = Chain::with_known(head);
+    // An entry has a number of its own, which is never less than that of the record in it.
+    let (mut next, mut remaining) = (from, limit.unwrap_or(u64::MAX));
     while remaining > 0 {
         let limit = u16::try_from(remaining).unwrap_or(u16::MAX);
-        let first = from;
-        let count = connection.results(first, limit, |record| {
-            // The box passes over what it keeps no longer; the numbers rise.
-            from = record.number.saturating_add(1);
-            if json {
-                writeln!(out, "{}", output::json(&to_json(&record))).map_err(Stop::Output)
-            } else if csv {
-                write_csv(&mut out, fields(&record)).map_err(Stop::Output)
-            } else {
-                writeln!(out, "{}", to_text(&record)).map_err(Stop::Output)
+        let count = connection.entries(next, limit, |entry| {
+            next = entry.sequence().saturating_add(1);
+            chain.follow(&entry);
+            let Some(record) = entry.result() else {
+                return if events { write_event(&mut out, &entry, json, csv) } else { Ok(()) }.map_err(Stop::Output);
+            };
+            if record.number < from {
+                return Ok(());
             }
+            remaining = remaining.saturating_sub(1);
+            let written = if json {
+                writeln!(out, "{}", output::json(&to_json(record)))
+            } else if csv {
+                let of_event = [entry.sequence().to_string(), String::new(), String::new(), String::new()];
+                write_csv(&mut out, fields(record).into_iter().chain(of_event.into_iter().filter(|_| events)))
+            } else {
+                writeln!(out, "{}", to_text(record))
+            };
+            written.map_err(Stop::Output)
         })?;
         if count < limit {
             break;
         }
-        remaining -= u64::from(count);
     }
     out.flush()?;
+    let info = connection.info().map_err(Failure::of_link)?;
+    match (chain.head(), chain.unbroken_from()) {
+        (Some(Head { entry, digest }), Some(first)) => {
+            base::say!("the last entry read is {entry}:{digest}; the chain is unbroken from entry {first} on");
+        }
+        _ => base::say!("no entry that was read has a link"),
+    }
+    if let Some(at) = info.broken {
+        base::say!("warning: the box says that an entry before {at} was changed or lost");
+    }
+    chain.check(&info)?;
     Ok(Exit::Done)
+}
+
+fn write_event(out: &mut impl Write, entry: &Listed, json: bool, csv: bool) -> io::Result<()> {
+    let Listed::Linked(Linked { sequence, content: Content::Event(event), .. }) = entry else { return Ok(()) };
+    let (kind, time) = (event.kind.as_str(), event.unix_seconds.map(utc));
+    if json {
+        let mut value = json!({
+            "entry": sequence, "event": kind, "time": time, "boot": event.boot, "missed": event.missed,
+        });
+        if let (Some(object), serde_json::Value::Object(details)) = (value.as_object_mut(), details(&event.kind)) {
+            object.extend(details);
+        }
+        writeln!(out, "{}", output::json(&value))
+    } else if csv {
+        let mut cells = vec![String::new(); HEADER.len()];
+        (cells[1], cells[2]) = (time.unwrap_or_default(), event.boot.to_string());
+        let detail = cell::text(&detail(&event.kind)).into_owned();
+        cells.extend([sequence.to_string(), kind.to_owned(), detail, event.missed.to_string()]);
+        write_csv(out, cells)
+    } else {
+        let time = time.unwrap_or_else(|| "time unknown".to_owned());
+        let missed = if event.missed > 0 { format!("  ({} more before it)", event.missed) } else { String::new() };
+        writeln!(out, "     -  {time:20}  {kind}  {}{missed}", Shown(detail(&event.kind)))
+    }
+}
+
+/// The particulars of an event, for programs.
+fn details(kind: &EventKind) -> serde_json::Value {
+    match kind {
+        EventKind::Started { software, model } => json!({ "software": software.as_str(), "model": model.to_string() }),
+        EventKind::ModelChanged { before, after } => {
+            json!({ "before": before.to_string(), "after": after.to_string() })
+        }
+        EventKind::UpdateRefused(refusal) => json!({ "code": refusal.code(), "reason": refusal.as_str() }),
+        EventKind::ImageRefused { refusal, exam, image } => json!({
+            "code": refusal.code(), "reason": refusal.as_str(), "study": exam.as_str(),
+            "image": image.map(|image| image.to_string()),
+        }),
+        EventKind::Failed { fault, exam } => {
+            json!({ "code": fault.code(), "reason": fault.as_str(), "study": exam.as_str() })
+        }
+        EventKind::ClockSet { before, after } => json!({ "before": before.map(utc), "after": utc(*after) }),
+        EventKind::Truncated { bytes } => json!({ "bytes": bytes }),
+        EventKind::Damaged { results } => json!({ "results": results }),
+        EventKind::ChainBroken { at } => json!({ "at": at }),
+    }
+}
+
+/// The same in words.
+fn detail(kind: &EventKind) -> String {
+    let clock = |time: Option<u64>| time.map_or_else(|| "not set".to_owned(), utc);
+    match kind {
+        EventKind::Started { software, model } => format!("{software}, model {model:.16}"),
+        EventKind::ModelChanged { before, after } => format!("{before:.16} to {after:.16}"),
+        EventKind::UpdateRefused(refusal) => format!("{} {}", refusal.code(), refusal.as_str()),
+        EventKind::ImageRefused { refusal, exam, image } => {
+            let image = image.map(|image| format!(" {image:.12}")).unwrap_or_default();
+            format!("{} {}{image} {}", refusal.code(), refusal.as_str(), exam.as_str()).trim_end().to_owned()
+        }
+        EventKind::Failed { fault, exam } => {
+            format!("{} {} {}", fault.code(), fault.as_str(), exam.as_str()).trim_end().to_owned()
+        }
+        EventKind::ClockSet { before, after } => format!("{} to {}", clock(*before), utc(*after)),
+        EventKind::Truncated { bytes } => format!("{bytes} bytes of an entry that was never finished"),
+        EventKind::Damaged { results } => format!("a file of which {results} results remain"),
+        EventKind::ChainBroken { at } => format!("before entry {at}"),
+    }
 }
 
 /// Why reading ends early.
@@ -167,5 +263,25 @@ mod tests {
             assert!(csv.contains(cell) && csv.contains(",0.25,"), "{csv}");
         }
         assert!(csv.contains("\n12,2023-11-14T22:13:20Z,3,ward-3,normal,100,0.25,ba7816bf"), "{csv}");
+    }
+
+    #[test]
+    fn an_event_is_one_line_in_each_form() {
+        let event = wire::Event {
+            boot: 3,
+            unix_seconds: Some(1_700_000_000),
+            missed: 2,
+            kind: EventKind::Started { software: "1\u{1b}[2J".try_into().unwrap(), model: Digest::of(b"m") },
+        };
+        let content = Content::Event(event);
+        let entry = Listed::Linked(Linked { sequence: 12, before: Digest::default(), content });
+        for (json, csv) in [(false, false), (true, false), (false, true)] {
+            let mut bytes = Vec::new();
+            write_event(&mut bytes, &entry, json, csv).unwrap();
+            let text = String::from_utf8(bytes).unwrap();
+            assert_eq!(text.lines().count(), 1, "{text:?}");
+            assert!(text.contains("started") && text.contains("2023-11-14T22:13:20Z"), "{text:?}");
+            assert!(csv || !text.trim_end().contains(base::shown::is_hidden), "{text:?}");
+        }
     }
 }

@@ -5,6 +5,7 @@ use alloc::{boxed::Box, vec::Vec};
 use super::{
     assembly::{Assembled, Assembly, Dropped, MISUNDERSTOOD, ModelFile},
     codec,
+    entry::Listed,
     frame::MAX_FRAME,
     image::Image,
     message::{CHUNK, Chunk, Installed, Phase, ToBox, ToHost},
@@ -81,6 +82,11 @@ pub enum BoxEvent {
         /// Lowest number of the record.
         number: u64,
     },
+    /// Asks for [`Reply::Entry`]: the first entry that is kept from this number on.
+    Entry {
+        /// Lowest number of the entry.
+        sequence: u64,
+    },
     /// Asks for [`Reply::Screenshot`].
     Screenshot,
 }
@@ -99,9 +105,13 @@ pub enum Reply {
     /// To [`BoxEvent::Record`]; `None` if the journal ends before that number. Numbers that are not kept any more are
     /// passed over.
     Record(Option<ResultRecord>),
+    /// To [`BoxEvent::Entry`], likewise.
+    Entry(Option<Listed>),
+    /// To [`BoxEvent::Update`], in the place of [`Self::Installed`]: the box cannot do it now.
+    NotInstalled(Fault),
     /// To [`BoxEvent::Screenshot`]: a PNG file of at most [`MAX_SCREEN_BYTES`]; it is sent as the line has room.
     Screenshot(Vec<u8>),
-    /// To any of the last three: it cannot be done. Nothing happens if nothing is asked any more.
+    /// To whatever asks for an answer, a record, an entry or a screenshot: it cannot be done. Nothing happens if nothing is asked any more.
     Failed(Fault),
 }
 
@@ -139,6 +149,8 @@ struct Screenshot {
 }
 
 struct Listing {
+    /// Whether it is of entries, and not of results alone.
+    entries: bool,
     next: u64,
     remaining: u16,
 }
@@ -320,7 +332,12 @@ impl BoxSession {
                 && let Some(listing) = &self.listing
             {
                 self.owes_reply = true;
-                return Some(BoxEvent::Record { number: listing.next });
+                let next = listing.next;
+                return Some(if listing.entries {
+                    BoxEvent::Entry { sequence: next }
+                } else {
+                    BoxEvent::Record { number: next }
+                });
             }
             let Some(payload) = self.transport.take_message() else { break };
             let event = match codec::decode(&payload) {
@@ -350,16 +367,21 @@ impl BoxSession {
                 self.asked(now);
                 self.ask(BoxEvent::Screenshot)
             }
-            ToBox::Results { limit: 0, .. } if !busy => {
+            ToBox::Results { limit: 0, .. } | ToBox::Entries { limit: 0, .. } if !busy => {
                 self.tell(&ToHost::RecordsEnd);
                 None
             }
             ToBox::Results { from, limit } if !busy => {
                 self.asked(now);
-                self.listing = Some(Listing { next: from.max(1), remaining: limit });
+                self.listing = Some(Listing { entries: false, next: from.max(1), remaining: limit });
                 None
             }
-            ToBox::Screenshot | ToBox::Results { .. } => Some(self.misunderstood()),
+            ToBox::Entries { from, limit } if !busy => {
+                self.asked(now);
+                self.listing = Some(Listing { entries: true, next: from.max(1), remaining: limit });
+                None
+            }
+            ToBox::Screenshot | ToBox::Results { .. } | ToBox::Entries { .. } => Some(self.misunderstood()),
             ToBox::Begin(begin) => {
                 let exam = begin.exam.clone();
                 let assembly =
@@ -541,7 +563,13 @@ impl BoxSession {
             }
             Reply::Progress(phase) => self.progress(phase, 0, 1),
             Reply::Answer(answer) => self.answer(&answer.into()),
-            Reply::Record(record) => self.record(record),
+            Reply::NotInstalled(fault) => {
+                if self.installing.take() == Some(true) {
+                    self.tell(&ToHost::Failed(fault));
+                }
+            }
+            Reply::Record(record) => self.listed(record.map(Listed::Unlinked)),
+            Reply::Entry(entry) => self.listed(entry),
             Reply::Screenshot(png) => self.screenshot(png),
             Reply::Failed(fault) => self.fail(fault),
         }
@@ -558,14 +586,17 @@ impl BoxSession {
         }
     }
 
-    fn record(&mut self, record: Option<ResultRecord>) {
+    fn listed(&mut self, entry: Option<Listed>) {
         let (Some(listing), true) = (&mut self.listing, self.owes_reply) else { return };
         // The host may ask for any number, the last one that there can be included.
-        listing.next = record.as_ref().map_or(listing.next, |record| record.number).saturating_add(1);
+        listing.next = entry.as_ref().map_or(listing.next, Listed::sequence).saturating_add(1);
         listing.remaining -= 1;
-        let ends = listing.remaining == 0 || record.is_none();
-        if let Some(record) = record {
-            self.answer(&ToHost::Record(record));
+        let ends = listing.remaining == 0 || entry.is_none();
+        if let Some(entry) = entry {
+            self.answer(&match entry {
+                Listed::Unlinked(record) => ToHost::Record(record),
+                Listed::Linked(linked) => ToHost::Entry(linked),
+            });
         }
         if ends {
             self.listing = None;

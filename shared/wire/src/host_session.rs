@@ -7,6 +7,7 @@ use super::{
     assembly::ModelFile,
     box_session::Outcome,
     codec,
+    entry::Listed,
     frame::{Greeting, MAX_FRAME},
     image::Image,
     message::{CHUNK, Chunk, Installed, Phase, ToBox, ToHost, Update},
@@ -33,6 +34,13 @@ pub enum Request {
         /// First record wanted, from 1.
         from: u64,
         /// Most records wanted.
+        limit: u16,
+    },
+    /// Entries of the journal, results and events; leads to [`HostEvent::Entry`], then [`HostEvent::RecordsEnd`].
+    Entries {
+        /// First entry wanted, from 1.
+        from: u64,
+        /// Most entries wanted.
         limit: u16,
     },
     /// The picture on the screen; leads to [`HostEvent::Screenshot`].
@@ -72,7 +80,9 @@ pub enum HostEvent {
     Answer(Answer),
     /// A stored result.
     Record(ResultRecord),
-    /// The last of the stored results asked for.
+    /// An entry of the journal.
+    Entry(Listed),
+    /// The last of the stored results or entries asked for.
     RecordsEnd,
     /// The picture on the screen: a PNG file, its digest checked.
     Screenshot(Vec<u8>),
@@ -131,6 +141,7 @@ enum Task {
     Idle,
     Asking(Question),
     Results,
+    Entries,
     Screenshot,
     ScreenshotChunks { length: u32, digest: Digest, bytes: Vec<u8> },
     Sending(Box<Sending>),
@@ -172,7 +183,7 @@ pub struct HostSession {
 }
 
 /// A record is a message of at most this many bytes.
-const RECORD_BYTES: u64 = 200;
+const RECORD_BYTES: u64 = 300;
 
 impl HostSession {
     /// Starts to say hello. The nonce names the session and should be random.
@@ -255,6 +266,7 @@ impl HostSession {
         let (task, message) = match request {
             Request::Ask(question) => (Task::Asking(question), question.into()),
             Request::Results { from, limit } => (Task::Results, ToBox::Results { from, limit }),
+            Request::Entries { from, limit } => (Task::Entries, ToBox::Entries { from, limit }),
             Request::Screenshot => (Task::Screenshot, ToBox::Screenshot),
             Request::Image(Image { begin, bytes }) => {
                 self.send(now, ToBox::Begin(begin), bytes, false);
@@ -271,7 +283,7 @@ impl HostSession {
         self.start(
             now,
             match request {
-                Request::Results { limit, .. } => u64::from(limit) * RECORD_BYTES,
+                Request::Results { limit, .. } | Request::Entries { limit, .. } => u64::from(limit) * RECORD_BYTES,
                 Request::Screenshot => u64::from(MAX_SCREEN_BYTES),
                 _ => 0,
             },
@@ -363,16 +375,24 @@ impl HostSession {
     fn handle(&mut self, message: ToHost) -> Result<Option<HostEvent>, HostError> {
         let event = match (mem::replace(&mut self.task, Task::Idle), message) {
             (
-                Task::Asking(_) | Task::Results | Task::Screenshot | Task::ScreenshotChunks { .. },
+                Task::Asking(_) | Task::Results | Task::Entries | Task::Screenshot | Task::ScreenshotChunks { .. },
                 ToHost::Failed(fault),
             ) => HostEvent::Failed(fault),
             (Task::Asking(question), message) => {
                 HostEvent::Answer(question.answer(message).ok_or(HostError::Protocol)?)
             }
-            (Task::Results, ToHost::RecordsEnd) => HostEvent::RecordsEnd,
+            (Task::Results | Task::Entries, ToHost::RecordsEnd) => HostEvent::RecordsEnd,
             (Task::Results, ToHost::Record(record)) => {
                 self.task = Task::Results;
                 HostEvent::Record(record)
+            }
+            (Task::Entries, ToHost::Record(record)) => {
+                self.task = Task::Entries;
+                HostEvent::Entry(Listed::Unlinked(record))
+            }
+            (Task::Entries, ToHost::Entry(linked)) => {
+                self.task = Task::Entries;
+                HostEvent::Entry(Listed::Linked(linked))
             }
             (Task::Screenshot, ToHost::ScreenshotBegin { length, digest })
                 if (1..=MAX_SCREEN_BYTES).contains(&length) =>

@@ -65,6 +65,8 @@
 //! - *Screenshot*: `Screenshot` → `ScreenshotBegin`, `Chunk`s of a PNG file. Or `Failed`.
 //! - *Results*: `Results` → `Record`s with rising numbers, those passed over that the box keeps no longer, `RecordsEnd`. It
 //!   may also end in `Failed`.
+//! - *Entries*: the same of `Entries` → `Entry`s, in which events are among the results, and each has the digest of the one
+//!   before. Results that have none come first, as `Record`s. `RecordsEnd`.
 //! - A message that cannot be decoded or is out of turn is answered by `Failed(Protocol)`, and the image or update in
 //!   transit is dropped; the session continues.
 //!
@@ -106,6 +108,7 @@ extern crate alloc;
 mod assembly;
 mod box_session;
 mod codec;
+mod entry;
 mod frame;
 mod host_session;
 mod image;
@@ -118,6 +121,7 @@ mod transport;
 
 pub use assembly::{Dropped, ModelFile};
 pub use box_session::{BoxEvent, BoxSession, Outcome, Reply};
+pub use entry::{Content, Event, EventKind, Linked, Listed};
 pub use frame::*;
 pub use host_session::{HostError, HostEvent, HostSession, Request, RequestError};
 pub use image::{Image, Prepared};

@@ -6,6 +6,7 @@ use heapless::{String, Vec};
 use postcard_schema::{Schema, key::Key};
 use serde::{Deserialize, Serialize};
 
+use super::entry::Linked;
 use shared::{
     contract::InputContract,
     verdict::{Digest, ExamId, Fault, ModelRefusal, OperatingPoint, Refusal, ResultRecord},
@@ -109,6 +110,15 @@ pub enum ToBox {
     },
     /// Announces an update; the box answers only if it refuses.
     Update(Update),
+    /// Asks for the entries of the journal from this number on, at most `limit`; each comes as [`ToHost::Entry`], or as
+    /// `Record` if it is of before the chain, then `RecordsEnd`. The numbers rise; those that are not kept any more are
+    /// passed over.
+    Entries {
+        /// First entry wanted, from 1.
+        from: u64,
+        /// Most entries wanted.
+        limit: u16,
+    },
 }
 
 /// What the box is.
@@ -134,6 +144,14 @@ pub struct Info {
     pub boot: u32,
     /// Number of the last record in the journal, which is how many there have been; the oldest may be kept no longer.
     pub records: u64,
+    /// Number of the last entry in the journal.
+    pub entries: u64,
+    /// Digest of that entry, by which all before it can be checked; zeros if none has a link.
+    pub head: Digest,
+    /// Number of the first entry that is not linked to the one before, as the box has found when it started.
+    pub broken: Option<u64>,
+    /// True if nothing can be written to the journal: the box judges nothing.
+    pub read_only: bool,
 }
 
 /// What the box is doing, in the order in which it does it.
@@ -204,4 +222,6 @@ pub enum ToHost {
     /// The update is not installed; the box keeps the model that it has.
     #[serde(rename = "Rejected")]
     ModelRefused(ModelRefusal),
+    /// One entry of the journal.
+    Entry(Linked),
 }

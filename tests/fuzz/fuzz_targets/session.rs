@@ -30,6 +30,7 @@ fuzz_target!(|bytes: &[u8]| {
                 BoxEvent::Image(_) => device.reply(Reply::Outcome(Outcome::Refused(Refusal::Corrupt))),
                 BoxEvent::Update(_) => device.reply(Reply::Installed(Err(ModelRefusal::NotAModel))),
                 BoxEvent::Record { .. } => device.reply(Reply::Record(None)),
+                BoxEvent::Entry { .. } => device.reply(Reply::Entry(None)),
                 BoxEvent::Screenshot => device.reply(Reply::Screenshot(vec![1; 3000])),
                 BoxEvent::Asked(_) => device.reply(Reply::Answer(Answer::ClockSet)),
                 BoxEvent::HostGone => panic!("the session is lost"),

@@ -185,6 +185,13 @@ impl SimulatedBox {
         Self::launch(shell, state, Some(PLAIN_MODEL), &[])
     }
 
+    /// Starts a box that is told that everybody may read what it writes.
+    pub fn start_open(state: &Path) -> Result<Self> {
+        let mut shell = with_own_settings(Command::new("sh"));
+        shell.args(["-c", "umask 000; exec \"$0\" \"$@\""]).arg(binary("pumua-box"));
+        Self::launch(shell, state, Some(PLAIN_MODEL), &[])
+    }
+
     /// The same with a state folder that cannot be written, as on a worn card; the screen is kept in `screens`. `None` if
     /// this computer does not let us mount anything.
     pub fn start_read_only(state: &Path, screens: &Path) -> Result<Option<Self>> {

@@ -22,7 +22,7 @@ use shared::{
     verdict::{Digest, ExamId, ModelRefusal, OperatingPoint, ResultRecord, Verdict},
 };
 use system_tests::{PLAIN_MODEL, code, command, said, synthetic_radiographs};
-use wire::{Answer, BoxEvent, BoxSession, Info, Installed, MAX_FRAME, Outcome, Phase, Question, Reply};
+use wire::{Answer, BoxEvent, BoxSession, Info, Installed, Listed, MAX_FRAME, Outcome, Phase, Question, Reply};
 
 const CONTRACT: InputContract = InputContract::stretched(64);
 const PROTOCOL: i32 = 5;
@@ -78,11 +78,25 @@ fn serve(mut port: TTYPort, stop: &AtomicBool, lie: Lie) {
             Err(_) => thread::sleep(Duration::from_millis(1)),
         }
         while let Some(event) = session.event(now) {
-            lie(&event).unwrap_or_else(|| truth(&event)).into_iter().for_each(|reply| session.reply(reply));
+            let (event, of_entries) = as_record(event);
+            for reply in lie(&event).unwrap_or_else(|| truth(&event)) {
+                session.reply(match reply {
+                    Reply::Record(record) if of_entries => Reply::Entry(record.map(Listed::Unlinked)),
+                    reply => reply,
+                });
+            }
         }
         while let length @ 1.. = session.poll_transmit(now, &mut frame) {
             let _ = port.write_all(&frame[..length]);
         }
+    }
+}
+
+/// Entries are asked for and answered as the results that they hold, without links.
+fn as_record(event: BoxEvent) -> (BoxEvent, bool) {
+    match event {
+        BoxEvent::Entry { sequence } => (BoxEvent::Record { number: sequence }, true),
+        event => (event, false),
     }
 }
 
@@ -133,6 +147,10 @@ fn info() -> Info {
         point: OperatingPoint::HALF,
         boot: 1,
         records: 3,
+        entries: 3,
+        head: Digest::default(),
+        broken: None,
+        read_only: false,
     }
 }
 
@@ -322,6 +340,7 @@ fn texts_of_a_box_are_only_shown() {
          threshold     0.500, refer from 0.500 to 0.500\n\
          starts        1\n\
          results       3\n\
+         journal       no entry has a link\n\
          A research aid, not a medical device.\n",
         Digest::of(b"model")
     );

@@ -5,15 +5,15 @@ use std::{
     ffi::OsStr,
     fs,
     io::{BufRead, BufReader},
-    os::unix::ffi::OsStrExt,
+    os::unix::{ffi::OsStrExt, fs::PermissionsExt},
     path::{Path, PathBuf},
-    process::Stdio,
+    process::{Command, Stdio},
 };
 
 use shared::verdict::ExamId;
 use system_tests::{
-    PATIENCE, PLAIN_MODEL, SimulatedBox, code, command, host, json_lines, line::Line, said, synthetic_radiographs,
-    within,
+    PATIENCE, PLAIN_MODEL, SimulatedBox, binary, code, command, host, json_lines, line::Line, said,
+    synthetic_radiographs, within,
 };
 use tempfile::TempDir;
 use wire::{HostEvent, Image, Outcome};
@@ -349,4 +349,78 @@ fn big_image(folder: &Path) -> PathBuf {
     let path = folder.join("noise.png");
     noise.save(&path).unwrap();
     path
+}
+
+#[test]
+fn what_the_programs_write_is_their_owners_alone() {
+    let folder = TempDir::new().unwrap();
+    let state = folder.path().join("state");
+    let device = SimulatedBox::start_open(&state).unwrap();
+    let picture = folder.path().join("screen.png");
+    let mut screenshot = Command::new("sh");
+    screenshot.args(["-c", "umask 000; exec \"$0\" \"$@\""]).arg(binary("pumua")).arg("screenshot").arg(&picture);
+    let output = screenshot.args(["--port", &device.port]).output().unwrap();
+    assert_eq!(code(&output), 0, "{}", said(&output));
+    for name in ["journal", "screen.png"] {
+        assert_eq!(mode(&state.join(name)), 0o600, "{name}");
+    }
+    assert_eq!((mode(&state), mode(&picture)), (0o700, 0o600));
+}
+
+fn mode(path: &Path) -> u32 {
+    fs::metadata(path).unwrap().permissions().mode() & 0o777
+}
+
+#[test]
+fn a_result_that_was_rewritten_on_the_card_is_told_by_the_box_and_by_the_host() {
+    let folder = TempDir::new().unwrap();
+    let state = folder.path().join("state");
+    let images = synthetic_radiographs(&folder.path().join("images"), 2);
+    let device = SimulatedBox::start_in(&state, &[]).unwrap();
+    assert_eq!(code(&device.host("send", &images)), 0);
+    let output = device.host("results", ["--events", "--json"]);
+    assert_eq!(code(&output), 0, "{}", said(&output));
+    let listed = json_lines(&output);
+    let events: Vec<_> = listed.iter().filter_map(|line| line["event"].as_str()).collect();
+    assert_eq!(events, ["started", "clock-set"]);
+    let info = device.info().unwrap();
+    assert_eq!((&info["entries"], &info["broken"]), (&4.into(), &serde_json::Value::Null));
+    let head = format!("4:{}", info["head"].as_str().unwrap());
+    assert!(said(&output).contains(&head) && said(&output).contains("from entry 1 on"), "{}", said(&output));
+    assert_eq!(code(&device.host("results", ["--head", &head])), 0);
+    let other = format!("4:{}", "0".repeat(64));
+    assert_eq!(code(&device.host("results", ["--head", &other])), 1);
+    drop(device);
+
+    // Another image for the first result, with the right checksum.
+    let journal = state.join("journal");
+    let mut bytes = fs::read(&journal).unwrap();
+    let image = shared::verdict::Digest::of(&fs::read(&images[0]).unwrap());
+    let at = bytes.windows(32).position(|window| window == image.0).unwrap();
+    let start = (0..at).rev().find(|&start| length(&bytes[start..]).is_some_and(|end| start + end > at)).unwrap();
+    let end = start + length(&bytes[start..]).unwrap();
+    bytes[at] ^= 1;
+    let crc = crc(&bytes[start..end]);
+    bytes[end..end + 4].copy_from_slice(&crc.to_le_bytes());
+    fs::write(&journal, bytes).unwrap();
+    let device = SimulatedBox::start_in(&state, &[]).unwrap();
+    assert!(device.info().unwrap()["broken"].is_u64());
+    let output = device.host("results", ["--events"]);
+    assert_eq!(code(&output), 1, "{}", said(&output));
+    assert!(said(&output).contains("the chain of the journal is broken before entry"), "{}", said(&output));
+    assert!(String::from_utf8_lossy(&output.stdout).contains("chain-broken"), "{}", said(&output));
+}
+
+/// Bytes of the entry at the start, without its checksum, if there is one.
+fn length(bytes: &[u8]) -> Option<usize> {
+    let payload = u32::from_le_bytes(bytes.get(..4)?.try_into().ok()?) as usize;
+    let stored = bytes.get(4 + payload..8 + payload)?;
+    (payload < 512 && stored == crc(&bytes[..4 + payload]).to_le_bytes()).then_some(4 + payload)
+}
+
+/// CRC-32 as in zlib.
+fn crc(bytes: &[u8]) -> u32 {
+    !bytes.iter().fold(u32::MAX, |crc, byte| {
+        (0..8).fold(crc ^ u32::from(*byte), |crc, _| (crc >> 1) ^ (0xedb8_8320 & (crc & 1).wrapping_neg()))
+    })
 }

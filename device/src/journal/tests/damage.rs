@@ -36,7 +36,12 @@ fn a_wrong_head_is_damage_and_the_entries_behind_it_are_kept() {
             let lost = if harm == "a bit of the head" { 0..0 } else { first..first + 3 };
             let left: Vec<u64> = (1..=8).filter(|number| !lost.contains(number)).collect();
             // The length of the file shows how many results it may have held.
-            let last = if name == "journal.7" && harm == "a letter" { 6 } else { 8 };
+            let last = match (name, harm) {
+                ("journal.7", "a letter") => 6,
+                // Where nothing can be read it may have held the shorter entries of earlier versions.
+                ("journal.7", "the first page" | "all of it") => 9,
+                _ => 8,
+            };
             let (mut journal, repairs) = Journal::open_within(&path, small()).unwrap();
             let damaged = folder.path().join(format!("{name}.damaged-1"));
             assert_eq!(std::fs::read(&damaged).unwrap(), bytes, "{name}, {harm}");
@@ -142,7 +147,7 @@ impl ReadAt for Failing<'_> {
 fn what_the_disk_does_not_give_is_damage_and_never_an_unfinished_entry() {
     let folder = tempfile::tempdir().unwrap();
     let bytes = std::fs::read(journal_of(folder.path(), 5)).unwrap();
-    let entry = Entry::Result(record(1)).encode().unwrap().len();
+    let entry = length_of(&record(1));
     let results = bytes.len() - 5 * entry;
     for from in 0..bytes.len() {
         let Scan { results: found, end, tail, .. } =

@@ -1,5 +1,6 @@
 //! Journals that are cut, damaged, rotated and opened twice.
 
+mod chain;
 mod damage;
 mod storage;
 
@@ -8,7 +9,11 @@ use shared::{
     verdict::{Digest, ExamId, OperatingPoint, Verdict},
 };
 
-use super::{entry::SHORTEST_RESULT, segment::MAGIC, *};
+use super::{
+    entry::{SHORTEST_LINKED, SHORTEST_LINKED_RESULT, SHORTEST_RESULT},
+    segment::MAGIC,
+    *,
+};
 
 fn record(number: u64) -> ResultRecord {
     ResultRecord {
@@ -23,6 +28,12 @@ fn record(number: u64) -> ResultRecord {
         verdict: Verdict::Pneumonia,
         prepared: false,
     }
+}
+
+/// Length of the entry of a result.
+fn length_of(record: &ResultRecord) -> usize {
+    let content = Content::Result(record.clone());
+    Entry::Linked(Linked { sequence: record.number, before: Digest([3; 32]), content }).encode().unwrap().len()
 }
 
 /// A journal of this many results, closed.
@@ -60,7 +71,7 @@ fn a_last_entry_cut_at_any_byte_is_removed_and_nothing_else() {
     let folder = tempfile::tempdir().unwrap();
     let path = journal_of(folder.path(), 2);
     let whole = std::fs::read(&path).unwrap();
-    let last = Entry::Result(record(2)).encode().unwrap().len();
+    let last = length_of(&record(2));
     for cut in 1..=last {
         std::fs::write(&path, &whole[..whole.len() - cut]).unwrap();
         let (mut journal, repairs) = Journal::open(&path).unwrap();
@@ -99,7 +110,7 @@ fn flip_every_byte_of_the_second_of(results: u64) {
     let folder = tempfile::tempdir_in("/dev/shm").or_else(|_| tempfile::tempdir()).unwrap();
     let path = journal_of(folder.path(), results);
     let whole = std::fs::read(&path).unwrap();
-    let entry = Entry::Result(record(1)).encode().unwrap().len();
+    let entry = length_of(&record(1));
     let second = whole.len() - (results as usize - 1) * entry;
     for (at, bit) in (second..second + entry).flat_map(|at| (0..8).map(move |bit| (at, bit))) {
         std::fs::write(&path, &whole).unwrap();
@@ -159,7 +170,7 @@ fn a_head_cut_short_is_completed() {
 /// Room for a start and three results in a file, and three files.
 fn small() -> Limits {
     let start = Entry::Boot(1).encode().unwrap().len();
-    let result = Entry::Result(record(1)).encode().unwrap().len();
+    let result = length_of(&record(1));
     Limits { bytes: (MAGIC.len() + start + 3 * result) as u64, files: 3 }
 }
 
@@ -215,6 +226,7 @@ fn a_loss_of_power_at_any_step_of_a_rotation_loses_nothing_acknowledged_and_give
     let before = scratch.path().join("before");
     let (mut journal, _) = Journal::open_within(&before.join("journal"), small()).unwrap();
     push_to(&mut journal, 9);
+    let Standing { entries, head, .. } = journal.standing();
     drop(journal);
     assert_eq!(names(&before), ["journal", "journal.4", "journal.7"]);
     let after = scratch.path().join("after");
@@ -226,7 +238,8 @@ fn a_loss_of_power_at_any_step_of_a_rotation_loses_nothing_acknowledged_and_give
     // What each moment leaves: the oldest file or not, the fresh one under one of its names, and how much of it.
     let mut states: Vec<(bool, Option<&str>, Vec<u8>)> = vec![(true, None, vec![]), (false, None, vec![])];
     states.extend((0..=fresh.len()).map(|length| (false, Some("journal.10.new"), fresh[..length].to_vec())));
-    let entry = Entry::Result(record(10)).encode().unwrap();
+    let linked = Linked { sequence: entries + 1, before: head, content: Content::Result(record(10)) };
+    let entry = Entry::Linked(linked).encode().unwrap();
     for length in (0..entry.len()).step_by(5).chain([entry.len()]) {
         let bytes = [&fresh[..], &entry[..length]].concat();
         states.push((false, Some("journal.10"), bytes.clone()));
@@ -346,11 +359,17 @@ fn as_many_results_are_kept_as_is_said() {
         exam: ExamId::new(&"x".repeat(MAX_EXAM_ID)).unwrap(),
         ..record(1)
     };
-    let longest = Entry::Result(largest).encode().unwrap().len();
+    let sequence = u64::from(u32::MAX);
+    let linked = |content| Entry::Linked(Linked { sequence, before: Digest([3; 32]), content }).encode().unwrap().len();
+    let longest = linked(Content::Result(largest));
     let shortest = ResultRecord { unix_seconds: None, exam: ExamId::default(), ..record(1) };
-    let shortest = Entry::Result(shortest).encode().unwrap().len();
+    assert_eq!(Entry::Result(shortest.clone()).encode().unwrap().len() as u64, SHORTEST_RESULT);
+    assert_eq!(length_of(&shortest) as u64, SHORTEST_LINKED_RESULT);
+    let shortest = linked(Content::Result(shortest));
     let Limits { bytes, files } = Limits::default();
     let kept = |entry: usize| (files as u64 - 1) * (bytes / entry as u64);
-    assert_eq!((shortest as u64, longest), (SHORTEST_RESULT, 171));
-    assert!(kept(longest) > 170_000 && kept(shortest) > 290_000, "{} {}", kept(longest), kept(shortest));
+    assert!(kept(longest) > 170_000 && kept(shortest) > 270_000, "{} {}", kept(longest), kept(shortest));
+    let event = Event { boot: 1, unix_seconds: None, missed: 0, kind: EventKind::Truncated { bytes: 1 } };
+    let event = Entry::Linked(Linked { sequence: 1, before: Digest([3; 32]), content: Content::Event(event) });
+    assert_eq!((longest, event.encode().unwrap().len() as u64), (210, SHORTEST_LINKED));
 }

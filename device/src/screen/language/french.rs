@@ -54,6 +54,9 @@ pub(super) static WORDS: Words = Words {
     line_lost: "la liaison avec l'ordinateur est coupée: rebranchez le câble ; le boîtier reprend tout seul",
     safe: "le programme du boîtier a échoué plusieurs fois et n'analyse plus rien: récupérez les résultats, puis coupez le courant et rallumez-le ; si cela revient, réécrivez la carte",
     no_storage: "les résultats ne peuvent pas être enregistrés, rien n'est analysé: récupérez les résultats, puis changez la carte mémoire",
+    chain_broken: "des résultats enregistrés ont été modifiés ou perdus: récupérez les résultats et prévenez le responsable du boîtier",
+    journal: "Journal",
+    broken: "modifié avant {}",
     restart: "Corrigez cela et redémarrez le boîtier.",
     history: "RÉSULTATS PASSÉS",
     no_results: "Pas encore de résultats",
@@ -130,5 +133,6 @@ fn failed(fault: Fault) -> &'static str {
         Fault::Storage => "un résultat n'a pas pu être enregistré ou relu: vérifiez la carte mémoire du boîtier",
         Fault::Inference => "le modèle n'a pas pu être exécuté: installez un autre modèle sur le boîtier",
         Fault::Internal => "le boîtier a eu une panne interne: redémarrez-le et signalez ce qui a été envoyé",
+        Fault::TooFast => "le boîtier a trop reçu en peu de temps: attendez dix minutes, puis envoyez le reste",
     }
 }

@@ -117,6 +117,12 @@ pub struct Words {
     pub safe: &'static str,
     /// Cause and remedy of a journal that cannot be written, with `: ` between them.
     pub no_storage: &'static str,
+    /// Cause and remedy of a journal of which something was changed or lost, with `: ` between them.
+    pub chain_broken: &'static str,
+    /// Before the number and digest of the journal's last entry.
+    pub journal: &'static str,
+    /// Of a journal whose chain is broken before the entry `{}`.
+    pub broken: &'static str,
     /// What to do about an error that ended the program.
     pub restart: &'static str,
     /// Above the past results.
@@ -154,7 +160,7 @@ mod tests {
             let faults = Fault::ALL.iter().map(|&fault| (words.fault)(fault));
             let mut texts: Vec<String> = refusals
                 .chain(faults)
-                .chain([words.line_lost, words.safe, words.no_storage].map(str::to_owned))
+                .chain([words.line_lost, words.safe, words.no_storage, words.chain_broken].map(str::to_owned))
                 .collect();
             for text in &texts {
                 assert_eq!(text.matches(": ").count(), 1, "{language}: {text}");
@@ -188,7 +194,7 @@ mod tests {
     fn the_figures_have_their_places() {
         for language in Language::ALL {
             let words = words(language);
-            for text in [words.minutes_ago, words.hours_ago, words.past] {
+            for text in [words.minutes_ago, words.hours_ago, words.past, words.broken] {
                 assert_eq!(text.matches("{}").count(), 1, "{language}: {text}");
             }
             for text in [words.sensitivity, words.specificity] {

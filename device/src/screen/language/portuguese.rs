@@ -54,6 +54,9 @@ pub(super) static WORDS: Words = Words {
     line_lost: "a ligação ao computador foi cortada: volte a ligar o cabo; o aparelho continua sozinho",
     safe: "o programa do aparelho falhou várias vezes e já não analisa nada: recolha os resultados, depois corte a corrente e volte a ligá-lo; se isto voltar, grave o cartão de novo",
     no_storage: "não é possível guardar resultados, por isso nada é analisado: recolha os resultados e use outro cartão de memória",
+    chain_broken: "resultados guardados foram alterados ou perdidos: recolha os resultados e avise o responsável pelo aparelho",
+    journal: "Registo",
+    broken: "alterado antes de {}",
     restart: "Corrija isto e volte a ligar o aparelho.",
     history: "RESULTADOS ANTERIORES",
     no_results: "Ainda não há resultados",
@@ -122,5 +125,6 @@ fn failed(fault: Fault) -> &'static str {
         Fault::Storage => "não foi possível guardar ou ler um resultado: verifique o cartão de memória do aparelho",
         Fault::Inference => "não foi possível executar o modelo: instale outro modelo no aparelho",
         Fault::Internal => "o aparelho teve uma falha interna: reinicie-o e comunique o que foi enviado",
+        Fault::TooFast => "o aparelho recebeu demasiado em pouco tempo: espere dez minutos e envie o resto",
     }
 }

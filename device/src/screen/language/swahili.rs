@@ -54,6 +54,9 @@ pub(super) static WORDS: Words = Words {
     line_lost: "mawasiliano na kompyuta yamekatika: chomeka kebo tena; kifaa kitaendelea chenyewe",
     safe: "programu ya kifaa imeshindwa mara nyingi na haichambui chochote sasa: chukua matokeo, kisha zima umeme na uwashe tena; hali hii ikirudi, andika kadi upya",
     no_storage: "matokeo hayawezi kuhifadhiwa, hivyo hakuna kinachochambuliwa: chukua matokeo, kisha tumia kadi nyingine ya kumbukumbu",
+    chain_broken: "matokeo yaliyohifadhiwa yamebadilishwa au kupotea: chukua matokeo, kisha mjulishe msimamizi wa kifaa",
+    journal: "Kumbukumbu",
+    broken: "imebadilishwa kabla ya {}",
     restart: "Rekebisha hili kisha washa kifaa tena.",
     history: "MATOKEO YALIYOPITA",
     no_results: "Bado hakuna matokeo",
@@ -112,5 +115,6 @@ fn failed(fault: Fault) -> &'static str {
         Fault::Storage => "matokeo hayakuweza kuhifadhiwa au kusomwa: angalia kadi ya kumbukumbu ya kifaa",
         Fault::Inference => "modeli haikuweza kuendeshwa: weka modeli nyingine kwenye kifaa",
         Fault::Internal => "kifaa kina hitilafu ya ndani: kiwashe upya kisha ripoti kilichotumwa",
+        Fault::TooFast => "kifaa kimetumiwa mengi kwa muda mfupi: subiri dakika kumi, kisha tuma yaliyobaki",
     }
 }

@@ -6,6 +6,7 @@ use shared::{
 };
 
 use super::{AMBER, Area, INK, Layout, PANEL, QUIET, result};
+use crate::journal::Standing;
 use crate::screen::{Identity, PAGE, language::Notice, symbol::Symbol, text::Align};
 
 impl Layout<'_> {
@@ -102,12 +103,18 @@ impl Layout<'_> {
         );
         let ages = (words.ages)(identity.population.map(|population| population.ages));
         let digest = format!("{:.16}", identity.digest);
+        let Standing { entries, head, broken, .. } = identity.journal;
+        let mut journal = format!("{entries} / {head:.16}");
+        if let Some(at) = broken {
+            journal = format!("{journal}, {}", words.broken.replace("{}", &at.to_string()));
+        }
         let rows = [
             (words.version, vec![identity.software.clone()]),
             (words.model, vec![value.shortened(&identity.model, room)]),
             (words.digest, vec![digest]),
             (words.made_for, value.wrap(&ages, room)),
             (words.measured, measured),
+            (words.journal, vec![journal]),
         ];
         // A row is parted from the next by half a line.
         let lines: f32 = rows.iter().map(|(_, lines)| above + lines.len() as f32 + 0.5).sum();

@@ -18,7 +18,11 @@ impl State {
             (Key::Newer, View::History { page, .. }) => vec![Effect::Recall { page: page.saturating_sub(1).max(1) }],
             (Key::Older, _) => vec![Effect::Recall { page: 1 }],
             (Key::Newer, _) => Vec::new(),
-            (Key::Back, _) => vec![self.idle(now)],
+            (Key::Back, _) => {
+                // Read.
+                self.alarm = false;
+                vec![self.idle(now)]
+            }
             (Key::About, _) => vec![self.browse(now, View::About)],
         }
     }

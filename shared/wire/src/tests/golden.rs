@@ -7,6 +7,12 @@ fn begin(form: ImageForm) -> ToBox {
     ToBox::Begin(Begin { form, length: 70_000, digest: Digest([0xcc; 32]), exam: exam() })
 }
 
+fn linked() -> Linked {
+    let kind = EventKind::ClockSet { before: None, after: 1_700_000_000 };
+    let event = Event { boot: 7, unix_seconds: None, missed: 2, kind };
+    Linked { sequence: 410, before: Digest([0xaa; 32]), content: Content::Event(event) }
+}
+
 fn chunk() -> Chunk {
     Chunk { offset: 512, data: heapless::Vec::from_slice(&[0, 1, 255]).unwrap() }
 }
@@ -31,6 +37,7 @@ fn messages_to_the_box() {
         (ToBox::Cancel, "04"),
         (ToBox::Results { from: 300, limit: 20 }, "05ac0214"),
         (ToBox::Screenshot, "06"),
+        (ToBox::Entries { from: 300, limit: 20 }, "09ac0214"),
         (ToBox::SetClock { unix_seconds: 1_700_000_000 }, "0780e2cfaa06"),
         (
             ToBox::Update(Update { length: 70_000, digest: Digest([0xcc; 32]) }),
@@ -50,7 +57,7 @@ fn messages_to_the_host() {
             ToHost::Info(info()),
             "0005302e312e300a73747564792d6164616dbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb\
              bbbb000118667573656420696e74382c206e656f6e206b65726e656c7340000000003f030000003f0000003f0000003f\
-             07ac02",
+             07ac029a03eeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeee0000",
         ),
         (ToHost::Progress { phase: Phase::Receiving, done: 32_768, total: 70_000 }, "0100808002f0a204"),
         (ToHost::Progress { phase: Phase::Decoding, done: 0, total: 1 }, "01010001"),
@@ -83,6 +90,10 @@ fn messages_to_the_host() {
             "0b0a73747564792d6164616dbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb",
         ),
         (ToHost::ModelRefused(ModelRefusal::NotStored), "0c06"),
+        (
+            ToHost::Entry(linked()),
+            "0d9a03aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa01070002050080e2cfaa06",
+        ),
     ] {
         let bytes = encoded_message(&message);
         assert_eq!(hex(&bytes), golden, "{message:?}");
@@ -135,7 +146,7 @@ fn frames() {
 
 #[test]
 fn greeting_of_this_version() {
-    assert_eq!(hex(&Greeting::ours().to_bytes()), "0100238b7cc76d0bb2ba");
+    assert_eq!(hex(&Greeting::ours().to_bytes()), "0100c8723103273e591e");
     assert_eq!(Greeting::from_bytes(&Greeting::ours().to_bytes()), Some(Greeting::ours()));
     assert_eq!(Greeting::from_bytes(&[0; 9]), None);
     assert_eq!(Rejection::from_bytes(&[1; 10]), None);
@@ -163,12 +174,15 @@ fn largest_messages_fit() {
         model: heapless::String::try_from(long(64).as_str()).unwrap(),
         execution: heapless::String::try_from(long(64).as_str()).unwrap(),
         records: u64::MAX,
+        entries: u64::MAX,
+        broken: Some(u64::MAX),
         boot: u32::MAX,
         ..info()
     };
     let begin = ToBox::Begin(Begin { form, length: u32::MAX, digest, exam });
     let to_box = [begin, ToBox::Chunk(chunk.clone()), ToBox::Results { from: u64::MAX, limit: u16::MAX }];
-    let to_host = [ToHost::Chunk(chunk), ToHost::Record(record), ToHost::Info(info)];
+    let entry = Linked { sequence: u64::MAX, before: digest, content: Content::Result(record.clone()) };
+    let to_host = [ToHost::Chunk(chunk), ToHost::Record(record), ToHost::Info(info), ToHost::Entry(entry)];
     let mut lengths = to_box.iter().map(|m| encoded_message(m).len()).collect::<alloc::vec::Vec<_>>();
     lengths.extend(to_host.iter().map(|m| encoded_message(m).len()));
     assert!(lengths.iter().all(|&length| length <= MAX_PAYLOAD), "{lengths:?}");

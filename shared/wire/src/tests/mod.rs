@@ -48,6 +48,10 @@ fn info() -> Info {
         point: OperatingPoint::HALF,
         boot: 7,
         records: 300,
+        entries: 410,
+        head: Digest([0xee; 32]),
+        broken: None,
+        read_only: false,
     }
 }
 

@@ -1,0 +1,166 @@
+//! What the journal of a box holds: results and events, each with the digest of the one before it.
+//!
+//! Entries are numbered from 1 in the order in which they came about, results and events together. Numbers are left out
+//! where the disk has lost entries. Results of earlier versions, which have no link, count by their own number, and the
+//! chain begins after them with a link of zeros.
+//!
+//! The digest of an entry is the SHA-256 of its [`Linked`] in postcard's encoding, that is, of its number, its link and its
+//! content. Whoever knows the digest of one entry can check every one before it: the head of the chain, written down,
+//! stands for all results up to then. Without that a chain shows that something within it was changed; it does not show
+//! that its end was cut off or written anew, because nothing in it is signed.
+
+use heapless::String;
+use postcard_schema::Schema;
+use serde::{Deserialize, Serialize};
+
+use shared::verdict::{Digest, ExamId, Fault, ModelRefusal, Refusal, ResultRecord};
+
+/// Bytes that are enough for any [`Linked`].
+const MOST: usize = 512;
+
+/// An entry of the journal.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, Schema)]
+pub struct Linked {
+    /// Its number, from 1.
+    pub sequence: u64,
+    /// Digest of the entry before; zeros at the beginning of the chain.
+    pub before: Digest,
+    /// What it holds.
+    pub content: Content,
+}
+
+impl Linked {
+    /// What the next entry links to.
+    pub fn digest(&self) -> Digest {
+        let mut buffer = [0; MOST];
+        // Every field has a greatest length, and all of them fit.
+        postcard::to_slice(self, &mut buffer).map_or(Digest::default(), |bytes| Digest::of(bytes))
+    }
+}
+
+/// What an entry holds.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, Schema)]
+#[expect(clippy::large_enum_variant, reason = "messages live in fixed buffers")]
+pub enum Content {
+    /// A result.
+    Result(ResultRecord),
+    /// Something else that has happened.
+    Event(Event),
+}
+
+/// Something that has happened to the box.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, Schema)]
+pub struct Event {
+    /// How often the box had started.
+    pub boot: u32,
+    /// Seconds since 1970 (UTC) as last set by a host; `None` if no host has set the clock since the start.
+    pub unix_seconds: Option<u64>,
+    /// How many events before this one are not kept, because they came too fast.
+    pub missed: u32,
+    /// What.
+    pub kind: EventKind,
+}
+
+/// What can happen to a box.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, Schema)]
+pub enum EventKind {
+    /// The program has started.
+    Started {
+        /// Its version.
+        software: String<32>,
+        /// Digest of the model file that it judges by.
+        model: Digest,
+    },
+    /// Another model judges from now on.
+    ModelChanged {
+        /// Digest of the one before.
+        before: Digest,
+        /// Its digest.
+        after: Digest,
+    },
+    /// A model was sent and not installed.
+    UpdateRefused(ModelRefusal),
+    /// An image was sent and not judged.
+    ImageRefused {
+        /// Why.
+        refusal: Refusal,
+        /// The host's name for the examination.
+        exam: ExamId,
+        /// Digest of the image as the host has stated it, if it has come so far.
+        image: Option<Digest>,
+    },
+    /// The box could not do what was asked.
+    Failed {
+        /// Why.
+        fault: Fault,
+        /// The host's name for the examination that it was about; empty if none.
+        exam: ExamId,
+    },
+    /// A host has set the clock to another time.
+    ClockSet {
+        /// Seconds since 1970 (UTC) that the clock had reached.
+        before: Option<u64>,
+        /// Seconds since 1970 (UTC) from now on.
+        after: u64,
+    },
+    /// A result that was never finished was removed.
+    Truncated {
+        /// Bytes removed.
+        bytes: u64,
+    },
+    /// A file of the journal was damaged, and kept aside.
+    Damaged {
+        /// Results that remain of it.
+        results: u64,
+    },
+    /// An entry is not the one that the entry after it links to: one of them was changed, or lost.
+    ChainBroken {
+        /// Number of the later one.
+        at: u64,
+    },
+}
+
+impl EventKind {
+    /// The word that programs read.
+    pub fn as_str(&self) -> &'static str {
+        match self {
+            Self::Started { .. } => "started",
+            Self::ModelChanged { .. } => "model-changed",
+            Self::UpdateRefused(_) => "update-refused",
+            Self::ImageRefused { .. } => "image-refused",
+            Self::Failed { .. } => "failed",
+            Self::ClockSet { .. } => "clock-set",
+            Self::Truncated { .. } => "truncated",
+            Self::Damaged { .. } => "damaged",
+            Self::ChainBroken { .. } => "chain-broken",
+        }
+    }
+}
+
+/// An entry as it is listed.
+#[derive(Clone, Debug, PartialEq)]
+#[expect(clippy::large_enum_variant, reason = "it is soon a message, which lives in a fixed buffer")]
+pub enum Listed {
+    /// Of an earlier version: it has no link, and counts by its own number.
+    Unlinked(ResultRecord),
+    /// Of the chain.
+    Linked(Linked),
+}
+
+impl Listed {
+    /// Its number among the entries.
+    pub fn sequence(&self) -> u64 {
+        match self {
+            Self::Unlinked(record) => record.number,
+            Self::Linked(linked) => linked.sequence,
+        }
+    }
+
+    /// Its result, if it holds one.
+    pub fn result(&self) -> Option<&ResultRecord> {
+        match self {
+            Self::Unlinked(record) | Self::Linked(Linked { content: Content::Result(record), .. }) => Some(record),
+            Self::Linked(_) => None,
+        }
+    }
+}
