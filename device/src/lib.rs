@@ -5,6 +5,7 @@
 //! - [`serial`]: serial port and pseudo-terminal;
 //! - [`keys`]: buttons and keyboards;
 //! - [`state`]: what the box does, as a state machine without I/O;
+//! - [`decoder`]: image file → pixels, in a process of its own;
 //! - [`analysis`]: image → probability, on a thread of its own;
 //! - [`disk`]: files, so that tests can let each call fail;
 //! - [`journal`]: the results, safe from a loss of power;
@@ -17,6 +18,7 @@
 
 pub mod analysis;
 pub mod config;
+pub mod decoder;
 pub mod disk;
 pub mod init;
 pub mod journal;

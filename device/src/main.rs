@@ -3,7 +3,7 @@
 use std::{
     ffi::OsString,
     io::{self, Write},
-    process::ExitCode,
+    process::{Command, ExitCode},
     sync::Arc,
 };
 
@@ -12,6 +12,7 @@ use clap::Parser;
 use device::{
     analysis::{Classifier, Install, NoModel},
     config::{Flags, Settings},
+    decoder::{self, Decoder, child},
     disk::Card,
     init,
     journal::{Journal, Limits, Repair},
@@ -30,6 +31,9 @@ const MODEL: u8 = 3;
 const PORT: u8 = 4;
 
 fn main() -> ExitCode {
+    if child::is_wanted() {
+        return child::serve(decoder::Limits::BOX, decoder::prepare);
+    }
     device::keep_private();
     if init::is_first_process() {
         init::run();
@@ -108,8 +112,10 @@ fn serve(settings: Settings, display: &Display) -> Result<(), Failure> {
     if journal.standing().read_only {
         device::say(format_args!("no image is judged, because no result can be stored; results can be read"));
     }
+    let mut decoder = Decoder::new(decoder_command, decoder::Limits::BOX);
     starting(Step::Lines);
-    let mut runtime = Runtime::open(model, install, journal, display, settings.line).map_err(with(PORT))?;
+    let decode = Box::new(move |file: &[u8], contract: &_| decoder.decode(file, contract));
+    let mut runtime = Runtime::open(model, install, decode, journal, display, settings.line).map_err(with(PORT))?;
     if settings.safe {
         runtime.enter_safe_mode();
     }
@@ -132,6 +138,13 @@ fn serve(settings: Settings, display: &Display) -> Result<(), Failure> {
     };
     device::say(format_args!("{state} with the model {name}{warning}; a research aid, not a medical device"));
     runtime.run(alive).map_err(with(FAILED))
+}
+
+/// This program as a decoder, whatever has become of its file.
+fn decoder_command() -> Command {
+    let mut command = Command::new("/proc/self/exe");
+    command.arg(decoder::WORD);
+    command
 }
 
 /// The model that judges, and what installs another one.

@@ -20,6 +20,7 @@ use std::{
 use device::{
     analysis::{Classifier, Install},
     config::{LineSettings, Settings},
+    decoder,
     disk::{Access, Card, Disk, DiskFile},
     journal::{Journal, Limits},
     keys::Key,
@@ -176,8 +177,9 @@ impl Running {
             let opened = Journal::open_on(disk, &settings.journal, Limits::default(), &mut || ());
             let (journal, _) = opened.unwrap();
             let install = install(&settings.models);
+            let decode = Box::new(|file: &[u8], contract: &_| Ok(decoder::prepare(file, contract)?));
             let model = Arc::new(Brightness::new());
-            let mut runtime = Runtime::open(model, install, journal, &display, line.clone()).unwrap();
+            let mut runtime = Runtime::open(model, install, decode, journal, &display, line.clone()).unwrap();
             let port = match line {
                 LineSettings::Ports { paths, .. } => paths[0].clone(),
                 LineSettings::Simulated { .. } => runtime.simulated_device().unwrap(),

@@ -17,13 +17,13 @@ use engine::{
 use shared::{
     contract::InputContract,
     evidence::Evidence,
-    limits::{MAX_PREVIEW_SIDE, MODEL_SIDE},
+    limits::MODEL_SIDE,
     preprocess::{Channels, Picture, Samples},
     verdict::{Digest, ExamId, Fault, ModelRefusal, Refusal, Verdict},
 };
 use wire::{Image, ModelFile, Phase};
 
-use crate::screen::Preview;
+use crate::{decoder::Decode, screen::Preview};
 
 /// What judges prepared radiographs: a [`Model`], or what stands for one in tests of the box.
 pub trait Classifier: Send + Sync {
@@ -166,6 +166,7 @@ impl Analyst {
     pub fn start(
         mut model: Arc<dyn Classifier>,
         mut install: Install,
+        mut decode: Decode,
         report: impl Fn(Report) + Send + 'static,
     ) -> Self {
         let (work, received): (_, Receiver<Work>) = channel();
@@ -174,7 +175,7 @@ impl Analyst {
                 // A panic over one image or update must not end the box.
                 match work {
                     Work::Judge(image) => {
-                        let judged = catch_unwind(AssertUnwindSafe(|| judge(&*model, &image, &report)));
+                        let judged = catch_unwind(AssertUnwindSafe(|| judge(&*model, &image, &mut decode, &report)));
                         report(Report::Done(Box::new(judged.unwrap_or(Err(Unjudged::Failed(Fault::Internal))))));
                     }
                     Work::Install(file) => {
@@ -204,8 +205,14 @@ impl Analyst {
     }
 }
 
-fn judge(model: &dyn Classifier, image: &Image, report: &impl Fn(Report)) -> Result<Judged, Unjudged> {
+fn judge(
+    model: &dyn Classifier,
+    image: &Image,
+    decode: &mut Decode,
+    report: &impl Fn(Report),
+) -> Result<Judged, Unjudged> {
     let card = model.card();
+    let decoded;
     let (prepared, preview) = if let Some(received) = image.as_prepared() {
         let wire::Prepared { input, contract, preview, preview_width, preview_height } = received;
         let (width, height) = (preview_width.into(), preview_height.into());
@@ -217,11 +224,8 @@ fn judge(model: &dyn Classifier, image: &Image, report: &impl Fn(Report)) -> Res
         (prepared, Preview { width: preview_width, height: preview_height, pixels: preview.into() })
     } else {
         report(Report::Phase(Phase::Decoding));
-        let radiograph = decode::decode(&image.bytes)?;
-        let picture = radiograph.picture();
-        let prepared = Prepared::of(&picture, &card.behaviour.contract)?;
-        let (pixels, width, height) = picture.preview(MAX_PREVIEW_SIDE);
-        (prepared, Preview { width, height, pixels: pixels.into() })
+        decoded = decode(&image.bytes, &card.behaviour.contract)?;
+        (Prepared::decoded(&decoded.input, &card.behaviour.contract), decoded.preview.clone())
     };
     report(Report::Phase(Phase::Analysing));
     let input = prepared.admit(Some(card))?;

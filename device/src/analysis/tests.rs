@@ -9,6 +9,7 @@ use shared::{
 };
 
 use super::*;
+use crate::decoder;
 
 const CONTRACT: InputContract = InputContract::stretched(16);
 
@@ -67,6 +68,10 @@ fn narrow() -> Narrow {
     Narrow(ModelCard { behaviour, ..ModelCard::new("narrow", CONTRACT) })
 }
 
+fn decode() -> Decode {
+    Box::new(|file, contract| Ok(decoder::prepare(file, contract)?))
+}
+
 #[test]
 fn both_forms_of_an_image_are_refused_for_the_same_reason() {
     let turned = |quarters: u8| (0..quarters).fold(chest(60), |image, _| image::imageops::rotate90(&image));
@@ -91,7 +96,7 @@ fn both_forms_of_an_image_are_refused_for_the_same_reason() {
         let picture = radiograph.picture();
         let prepared = Image::prepared(picture.prepare(&CONTRACT), &picture, &CONTRACT, Digest::of(&png), exam.clone());
         for image in [Image::file(png, exam).unwrap(), prepared] {
-            let refused = judge(&narrow(), &image, &|_| ()).err();
+            let refused = judge(&narrow(), &image, &mut decode(), &|_| ()).err();
             assert_eq!(refused, expected.map(Unjudged::Refused));
         }
     }

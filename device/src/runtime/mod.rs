@@ -25,6 +25,7 @@ use self::port::Port;
 use crate::{
     analysis::{Analyst, Classifier, Install, Report},
     config::LineSettings,
+    decoder::Decode,
     init::BEAT_EVERY,
     journal::{Journal, JournalError},
     keys::Key,
@@ -108,10 +109,11 @@ pub struct Runtime<'a> {
 
 impl<'a> Runtime<'a> {
     /// Opens the ports and shows that the box is ready. A port that cannot be opened is an error, unless the settings have
-    /// it waited for. `install` installs the updates that hosts send.
+    /// it waited for. `install` installs the updates that hosts send, and `decode` decodes their files.
     pub fn open(
         model: Arc<dyn Classifier>,
         install: Install,
+        decode: Decode,
         mut journal: Journal,
         display: &'a Display,
         settings: LineSettings,
@@ -132,7 +134,7 @@ impl<'a> Runtime<'a> {
             // Nobody listens when the box has stopped.
             let _ = told.send(Event::Analysis(report));
         };
-        let analyst = Analyst::start(model, install, report);
+        let analyst = Analyst::start(model, install, decode, report);
         let slowest = settings.least_bytes_a_second();
         let wait = matches!(settings, LineSettings::Ports { wait: true, .. });
         let ports = Port::all(settings)?;

@@ -88,6 +88,17 @@ impl<'a> Prepared<'a> {
         Ok(Self { pixels: pixels.into(), contract: *ours, refused: None })
     }
 
+    /// Pixels that this program itself has prepared with [`Prepared::of`] for a contract, in another process. They must be
+    /// `contract.len()`.
+    pub fn decoded(pixels: &'a [u8], contract: &InputContract) -> Self {
+        Self { pixels: pixels.into(), contract: *contract, refused: None }
+    }
+
+    /// The pixels, row by row.
+    pub fn pixels(&self) -> &[u8] {
+        &self.pixels
+    }
+
     /// True if a model with this contract would be shown the same pixels.
     pub fn suits(&self, contract: &InputContract) -> bool {
         (self.contract.side, self.contract.fit) == (contract.side, contract.fit)

@@ -11,7 +11,10 @@ use std::{
 };
 
 use data::{Files, Sample};
-use device::analysis::{Analyst, Judged, Report, Unjudged};
+use device::{
+    analysis::{Analyst, Judged, Report, Unjudged},
+    decoder,
+};
 use engine::{
     DEFAULT_MODEL, Model,
     judge::{Judgement, Prepared, admit},
@@ -77,7 +80,8 @@ fn sent(judge: &Judge, images: &[PathBuf], flags: &[&str]) -> Vec<Answer> {
 fn analysed(model: Model, images: Vec<Image>) -> Vec<Result<Judged, Refusal>> {
     let (done, received) = channel();
     let install = Box::new(|_: &_| Err(ModelRefusal::NotRunnable));
-    let analyst = Analyst::start(Arc::new(model), install, move |report| {
+    let decode = Box::new(|file: &[u8], contract: &_| Ok(decoder::prepare(file, contract)?));
+    let analyst = Analyst::start(Arc::new(model), install, decode, move |report| {
         if let Report::Done(judged) = report {
             done.send(*judged).unwrap();
         }
