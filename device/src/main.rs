@@ -38,6 +38,9 @@ fn main() -> ExitCode {
     if init::is_first_process() {
         init::run();
     }
+    if init::is_supervised() {
+        init::restrict();
+    }
     // A setting that cannot be read must not give way to a default: the box would judge with another model.
     let unreadable =
         |name: &OsString, value: &OsString| name.to_string_lossy().starts_with("PUMUA_") && value.to_str().is_none();

@@ -2,7 +2,7 @@
 //!
 //! The kernel starts it as `/init` of an initial file system that holds only it, drivers and e2fsck. It mounts what it needs, loads
 //! the drivers, opens the screen, finds both partitions of the memory card by their labels, and starts itself again as a
-//! worker, which is the box as anywhere else. Then it stays: it starts a worker that has died again, ends one that hangs,
+//! worker, which is the box as anywhere else, and not root ([`rights`]). Then it stays: it starts a worker that has died again, ends one that hangs,
 //! and feeds the hardware's watchdog from the first moment on, so that a box that hangs altogether starts again. The boot
 //! partition is mounted read-only: nothing is ever written there.
 //!
@@ -12,15 +12,18 @@
 mod check;
 mod drivers;
 mod restarts;
+mod rights;
 mod storage;
 pub mod supervisor;
 mod watchdog;
 
+pub use self::rights::restrict;
 pub use self::supervisor::{BEAT_EVERY, is_supervised, sign_of_life};
 
 use std::{
     fs::{File, OpenOptions, create_dir_all},
     io,
+    os::unix::process::CommandExt,
     path::Path,
     process::Command,
     thread::sleep,
@@ -28,8 +31,9 @@ use std::{
 };
 
 use rustix::{
-    fs::sync,
+    fs::{Mode, sync},
     mount::{MountFlags, mount},
+    process::umask,
     stdio::dup2_stderr,
     system::{RebootCommand, reboot},
 };
@@ -37,8 +41,9 @@ use shared::appliance::card::{BOOT, DRIVER_LIST, FRAMEBUFFER, INIT, SETTINGS, on
 
 use self::{
     restarts::Restarts,
+    rights::WORKER,
     storage::{DATA, Storage},
-    supervisor::{Event, Limits, Mode, SUPERVISED, Supervisor},
+    supervisor::{Event, Limits, SUPERVISED, Supervisor},
     watchdog::Watchdog,
 };
 use crate::screen::{Identity, Language, Scene, Step, Trouble, View, draw, sink::Framebuffer};
@@ -92,23 +97,31 @@ pub fn run() -> ! {
     screen.show(View::Starting { step: Step::Storage });
     open_storage(&mut screen, &watchdog);
     drop(screen);
+    // Not before: what is mounted takes it over. From now on nobody but the owner reads what is written.
+    umask(Mode::RWXG | Mode::RWXO);
+    let restarts = Restarts::new(Path::new(DATA).join(RESTARTS), MOST_RESTARTS);
+    prepare(&restarts);
     let worker = |mode| {
         let mut command = Command::new("/proc/self/exe");
+        // Other groups than this one it has none, and with root go all capabilities.
+        command.uid(WORKER).gid(WORKER);
         // On the boot partition anybody can edit them who puts the card into a computer.
         command.args(["--config", &on_box(SETTINGS), "--state-dir", DATA]).env(SUPERVISED, "1");
-        if mode == Mode::Safe {
+        if mode == supervisor::Mode::Safe {
             command.arg("--safe-mode");
         }
         // Memory of images and screens goes back to the system at once, instead of lying about in pieces.
         command.env("MALLOC_MMAP_THRESHOLD_", "65536").env("MALLOC_ARENA_MAX", "1");
         command
     };
-    let restarts = Restarts::new(Path::new(DATA).join(RESTARTS), MOST_RESTARTS);
     let mut supervisor = Supervisor::new(worker, Limits::default());
-    let mut mode = Mode::Normal;
+    let mut mode = supervisor::Mode::Normal;
     loop {
         supervisor.run(mode, |event| match event {
-            Event::Tick => watchdog.allow(LOOK_WITHIN),
+            Event::Tick => {
+                watchdog.allow(LOOK_WITHIN);
+                rights::hand_over_devices(Path::new("/dev"));
+            }
             Event::Well => {
                 if let Err(error) = restarts.forget() {
                     crate::say(format_args!("the restarts of before still count: {error}"));
@@ -120,8 +133,24 @@ pub fn run() -> ! {
             Ok(false) => crate::say(format_args!("{MOST_RESTARTS} restarts have not helped; it stays in safe mode")),
             Err(error) => crate::say(format_args!("restarts cannot be counted ({error}), so there is none")),
         }
-        mode = Mode::Safe;
+        mode = supervisor::Mode::Safe;
     }
+}
+
+/// Makes ready what the worker needs, which is not root.
+fn prepare(restarts: &Restarts) {
+    // Made first, so that the worker cannot put anything in its place.
+    if let Err(error) = restarts.make() {
+        crate::say(format_args!("restarts cannot be counted: {error}"));
+    }
+    if let Err(error) = rights::hand_over_data(Path::new(DATA), RESTARTS) {
+        crate::say(format_args!("the data partition cannot be handed over to the worker: {error}"));
+    }
+    // In a user namespace a process is root again, and reaches code of the kernel that is for root.
+    if let Err(error) = std::fs::write("/proc/sys/user/max_user_namespaces", "0\n") {
+        crate::say(format_args!("user namespaces are not switched off: {error}"));
+    }
+    rights::hand_over_devices(Path::new("/dev"));
 }
 
 /// Restarts the machine.

@@ -24,6 +24,11 @@ impl Restarts {
         Self { file, most }
     }
 
+    /// Makes the file, unless it is there.
+    pub(super) fn make(&self) -> io::Result<()> {
+        self.open().map(drop)
+    }
+
     /// Notes another one, safe from a loss of power. False if there have been enough. A count that cannot be written is an
     /// error, and no reason to restart: it might be restarted for ever.
     pub(super) fn another(&self) -> io::Result<bool> {

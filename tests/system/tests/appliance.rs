@@ -306,6 +306,35 @@ fn a_worker_that_dies_or_hangs_is_replaced() {
     assert_eq!(records(&machine).len(), 2);
 }
 
+/// What reads images, models and hosts' messages is not root, and a keyboard gives no orders to the machine.
+#[test]
+fn the_worker_has_no_rights_that_it_does_not_need() {
+    let Some(card) = Card::available() else { return };
+    let Some(mut machine) = card.start_with(Guest::Shell, &card.copy("rights")).unwrap() else { return };
+    let radiographs = Radiographs::find();
+    radiographs.first_ready(&mut machine, READY);
+    radiographs.check(&machine, 3);
+    let _console = machine
+        .order(
+            "echo \"rights: $(/guest/busybox grep -E '^(Uid|Groups|CapEff|NoNewPrivs|Seccomp):' \
+             /proc/$(/guest/busybox pidof exe)/status | /guest/busybox tr -s '\\t\\n' '  '); \
+             sysrq $(/guest/busybox cat /proc/sys/kernel/sysrq); \
+             $(/guest/busybox grep ' /data ' /proc/mounts)\" >/dev/kmsg",
+        )
+        .unwrap();
+    assert!(within(READY, || machine.log().contains("rights: ")), "{}", machine.log());
+    let log = machine.log();
+    for expected in
+        ["Uid: 990 990 990 990", "Groups: CapEff: 0000000000000000", "NoNewPrivs: 1 Seccomp: 2", "; sysrq 0;"]
+    {
+        assert!(log.contains(expected), "{expected}: {log}");
+    }
+    assert!(log.contains("errors=remount-ro"), "{log}");
+    for unwanted in ["not restricted", "cannot be handed over", "no filter of system calls", "its decoder"] {
+        assert!(!log.contains(unwanted), "{unwanted}: {log}");
+    }
+}
+
 #[test]
 fn a_machine_that_hangs_is_started_anew_by_its_watchdog() {
     let Some(card) = Card::available() else { return };
