@@ -580,6 +580,30 @@ fn a_screen_that_takes_no_picture_ends_the_box() {
 }
 
 #[test]
+fn a_host_learns_that_the_screen_cannot_show_its_result() {
+    let state = tempfile::tempdir().unwrap();
+    let running = Running::simulated(state.path());
+    let mut host = Host::open(&running.port);
+    assert_eq!(host.judged(file(&grey(20))).number, 1);
+    // The picture of the next child cannot be written: that of this one stays.
+    let in_the_way = state.path().join("screen.png.new");
+    std::fs::create_dir(&in_the_way).unwrap();
+    for brightness in [230, 231] {
+        assert_eq!(host.send(file_of(brightness)), Outcome::Failed(Fault::Screen));
+    }
+    assert_eq!(host.info().records, 1);
+    assert_eq!(host.records(1, 10).len(), 1, "what there is can be read");
+    std::fs::remove_dir(&in_the_way).unwrap();
+    let limit = Instant::now() + PATIENCE;
+    while Instant::now() < limit {
+        if let Outcome::Result(record) = host.send(file_of(230)) {
+            return assert_eq!(record.number, 2);
+        }
+    }
+    panic!("a screen that works again is not noticed");
+}
+
+#[test]
 fn a_host_that_leaves_while_its_model_is_installed_leaves_the_box_ready() {
     let state = tempfile::tempdir().unwrap();
     let (go, waits) = channel::<()>();

@@ -289,6 +289,8 @@ codes! {
         Internal = 305, "internal", "the box failed inside: restart it and report what was sent";
         /// More results, or more models, in a short time than a clinic has.
         TooFast = 306, "too-fast", "the box was sent too much in a short time: wait ten minutes, then send the rest";
+        /// The screen cannot be written: what it shows may be another child's verdict.
+        Screen = 308, "screen", "the screen of the box cannot show anything: check it and its cable, and do not rely on what it shows";
     }
 }
 

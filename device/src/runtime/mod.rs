@@ -38,6 +38,8 @@ use crate::{
 const WAITING: usize = 64;
 /// Longest time from one report of the analysis to the next; a host waits longer.
 const ANALYSIS_WITHIN: Duration = Duration::from_millis(ANSWER_WITHIN_MS + 30_000);
+/// How long a result waits for the screens of its image to have had their turn, in a loop that answers the line as well.
+const TURNS_WITHIN: Duration = Duration::from_millis(500);
 /// How long a result that can be read is looked for.
 const RECORD_WITHIN: Duration = Duration::from_secs(5);
 
@@ -97,6 +99,8 @@ pub struct Runtime<'a> {
     lines: Lines,
     journal: Journal,
     display: &'a Display,
+    /// Whether the screen could not be written when it was looked at last.
+    screen_fails: bool,
     analyst: Analyst,
     /// Images and updates that the analyst has not reported the end of, and when it gave its last sign of life.
     analysing: usize,
@@ -144,6 +148,7 @@ impl<'a> Runtime<'a> {
             ports,
             journal,
             display,
+            screen_fails: false,
             analyst,
             analysing: 0,
             reported: Instant::now(),
@@ -210,6 +215,7 @@ impl<'a> Runtime<'a> {
         let Some(events) = self.events.take() else { return Ok(()) };
         while let Some(event) = self.next(&events) {
             alive();
+            self.watch_screen();
             match event {
                 Some(Event::Stop) => break,
                 Some(event) => self.handle(event),
@@ -225,6 +231,14 @@ impl<'a> Runtime<'a> {
             }
         }
         Ok(())
+    }
+
+    /// Tells whether the screen can be written.
+    fn watch_screen(&mut self) {
+        if self.display.is_failing() != self.screen_fails {
+            self.screen_fails = !self.screen_fails;
+            self.input(Input::Screen { fails: self.screen_fails });
+        }
     }
 
     fn now(&self) -> u64 {
@@ -257,6 +271,11 @@ impl<'a> Runtime<'a> {
             Event::Line { event: LineEvent::Room, .. } | Event::Stop => {}
             Event::Analysis(report) => {
                 self.reported = Instant::now();
+                if matches!(report, Report::Done(_)) {
+                    // Whether the screen still works is known once it was to show that this image came in.
+                    self.display.settle(TURNS_WITHIN);
+                    self.watch_screen();
+                }
                 self.analysing -= usize::from(!matches!(report, Report::Phase(_)));
                 self.input(Input::Analysis(report));
             }

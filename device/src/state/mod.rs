@@ -59,6 +59,11 @@ pub enum Input {
     },
     /// A line is there that was not.
     LineBack,
+    /// The screen cannot be written any more, or can be again.
+    Screen {
+        /// Whether it cannot.
+        fails: bool,
+    },
     /// Time has passed.
     Tick,
 }
@@ -142,6 +147,9 @@ pub struct State {
     lost: bool,
     /// Whether the box judges nothing, because it has failed again and again.
     safe: bool,
+    /// Whether the screen cannot be written. What it shows then may be the verdict on another child, so no image is judged; what
+    /// it was to show is shown as soon as it can be.
+    screen_fails: bool,
     /// When the last result was made.
     judged: u64,
     /// The examinations of the last results, at most [`REMEMBERED`], the newest last.
@@ -208,6 +216,7 @@ impl State {
             analysis: None,
             lost: false,
             safe: false,
+            screen_fails: false,
             judged: 0,
             exams: VecDeque::new(),
             held: None,
@@ -342,6 +351,10 @@ impl State {
                     _ => Vec::new(),
                 }
             }
+            Input::Screen { fails } => {
+                self.screen_fails = fails;
+                Vec::new()
+            }
             Input::Tick => self.tick(now),
         }
     }
@@ -395,6 +408,9 @@ impl State {
                 }
                 if !self.results.allows(now) {
                     return self.failed(now, &subject, Fault::TooFast);
+                }
+                if self.screen_fails {
+                    return self.failed(now, &subject, Fault::Screen);
                 }
                 self.analysis = Some(Analysis { image: subject, stage: Stage::Running });
                 vec![self.show(View::Analysing(self.named(exam))), Effect::Judge(Box::new(image))]
@@ -527,6 +543,7 @@ impl State {
             return vec![Effect::Reply(Reply::Outcome(Outcome::Failed(Fault::Internal)))];
         };
         match judged {
+            Ok(_) if self.screen_fails => self.failed(now, &image, Fault::Screen),
             Ok(judged) => {
                 // One image at a time: it was allowed when this one came.
                 self.results.take(now);

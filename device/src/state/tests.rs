@@ -660,3 +660,24 @@ fn a_broken_chain_is_shown_until_somebody_has_read_it_and_told_by_info() {
     assert_eq!(shown(&mut state, NOTICE_MS, Input::Key(Key::Back)), View::Ready { results: 41 });
     assert_eq!((state.info().broken, state.info().entries), (Some(9), 50));
 }
+
+#[test]
+fn nothing_is_judged_while_the_screen_cannot_show_it() {
+    let failed = Effect::Reply(Reply::Outcome(Outcome::Failed(Fault::Screen)));
+    let error = View::Error { image: Some(announced()), trouble: Fault::Screen.into() };
+    let mut state = state();
+    assert_eq!(state.handle(0, Input::Screen { fails: true }), []);
+    let effects = state.handle(0, Input::Session(BoxEvent::Image(image())));
+    assert_eq!(effects, [Effect::Show, failed]);
+    assert_eq!(*state.view(), error, "so that this is shown when it works again");
+    state.handle(0, Input::Screen { fails: false });
+    // It fails while an image is judged: the result is not stored, and not told.
+    start_analysis(&mut state);
+    state.handle(0, Input::Screen { fails: true });
+    let failed = Effect::Reply(Reply::Outcome(Outcome::Failed(Fault::Screen)));
+    assert_eq!(state.handle(0, judged(0.7)), [Effect::Show, failed]);
+    assert_eq!((state.view(), state.info().records), (&error, 41));
+    state.handle(0, Input::Screen { fails: false });
+    start_analysis(&mut state);
+    assert!(matches!(&state.handle(0, judged(0.7))[..], [Effect::Store(_)]));
+}

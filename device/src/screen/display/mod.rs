@@ -3,7 +3,8 @@
 use std::{
     panic::{AssertUnwindSafe, catch_unwind},
     sync::{
-        Arc, Mutex, MutexGuard, PoisonError,
+        Arc, Condvar, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicBool, Ordering},
         mpsc::{Receiver, RecvTimeoutError, Sender, channel},
     },
     thread,
@@ -70,8 +71,17 @@ pub struct Display {
     thread: Option<thread::JoinHandle<()>>,
     /// Closed when the thread ends.
     ended: Receiver<()>,
-    turns: Arc<Mutex<Turns>>,
+    watched: Arc<Watched>,
     turn_within: Duration,
+}
+
+/// What the thread tells of itself.
+#[derive(Debug)]
+struct Watched {
+    turns: Mutex<Turns>,
+    turned: Condvar,
+    /// The last picture could not be shown.
+    failing: AtomicBool,
 }
 
 /// Which scenes have had their turn: they were drawn and written, or a newer one was.
@@ -92,16 +102,17 @@ impl Display {
     fn start_with(sinks: Sinks, draw: impl Fn(&Scene, ScreenSize, Language) -> Frame + Send + 'static) -> Self {
         let (orders, received) = channel();
         let (ends, ended) = channel();
-        let turns = Arc::new(Mutex::new(Turns { waiting: 0, since: Instant::now() }));
-        let acknowledged = turns.clone();
+        let turns = Mutex::new(Turns { waiting: 0, since: Instant::now() });
+        let watched = Arc::new(Watched { turns, turned: Condvar::new(), failing: AtomicBool::new(false) });
+        let told = watched.clone();
         let thread = thread::spawn(move || {
             let _ends: Sender<()> = ends;
-            if catch_unwind(AssertUnwindSafe(|| work(&sinks, &received, &acknowledged, &draw))).is_err() {
+            if catch_unwind(AssertUnwindSafe(|| work(&sinks, &received, &told, &draw))).is_err() {
                 // What the screen shows would stay for ever. What keeps the program running starts it again.
                 std::process::abort();
             }
         });
-        Self { orders: Some(orders), thread: Some(thread), ended, turns, turn_within: TURN_WITHIN }
+        Self { orders: Some(orders), thread: Some(thread), ended, watched, turn_within: TURN_WITHIN }
     }
 
     /// Gives a scene this long to have its turn, instead of 5 s.
@@ -112,14 +123,27 @@ impl Display {
     /// Whether the thread has stopped: a scene has waited for its turn for too long at a time. Only another start of the
     /// program helps.
     pub fn has_stopped(&self, now: Instant) -> bool {
-        let turns = lock(&self.turns);
+        let turns = lock(&self.watched.turns);
         turns.waiting > 0 && now.saturating_duration_since(turns.since) > self.turn_within
+    }
+
+    /// Whether the last picture could not be shown: the screen may go on showing the one before. It is tried again every
+    /// second.
+    pub fn is_failing(&self) -> bool {
+        self.watched.failing.load(Ordering::Acquire)
+    }
+
+    /// Waits until every scene so far has had its turn, at most this long.
+    pub fn settle(&self, limit: Duration) {
+        let turns = lock(&self.watched.turns);
+        // Whether they have had it by then is not asked here.
+        let _ = self.watched.turned.wait_timeout_while(turns, limit, |turns| turns.waiting > 0);
     }
 
     /// Shows a scene, unless a newer one follows before its turn.
     pub fn show(&self, scene: Scene) {
         {
-            let mut turns = lock(&self.turns);
+            let mut turns = lock(&self.watched.turns);
             if turns.waiting == 0 {
                 turns.since = Instant::now();
             }
@@ -160,7 +184,7 @@ fn lock(turns: &Mutex<Turns>) -> MutexGuard<'_, Turns> {
 fn work(
     sinks: &Sinks,
     orders: &Receiver<Order>,
-    turns: &Mutex<Turns>,
+    watched: &Watched,
     draw: &impl Fn(&Scene, ScreenSize, Language) -> Frame,
 ) {
     let mut scene: Option<Box<Scene>> = None;
@@ -197,10 +221,12 @@ fn work(
             }
             // A scene that cannot be shown has had its turn as well: it is tried again.
             troubled = shown.is_err();
+            watched.failing.store(troubled, Ordering::Release);
         }
         if taken > 0 {
-            let mut turns = lock(turns);
+            let mut turns = lock(&watched.turns);
             (turns.waiting, turns.since) = (turns.waiting.saturating_sub(taken), Instant::now());
+            watched.turned.notify_all();
         }
         takers.into_iter().for_each(|take| take(frame.as_ref().and_then(|frame| png(frame).ok())));
     }

@@ -54,6 +54,7 @@ fn what_cannot_be_shown_is_shown_as_soon_as_that_is_possible() {
     let (sender, taken) = channel();
     display.screenshot(move |png| sender.send(png).unwrap());
     assert_eq!(taken.recv().unwrap(), Some(file_of(View::Stopped)), "it was drawn");
+    assert!(display.is_failing());
     std::fs::create_dir(folder.path().join("screen")).unwrap();
     let limit = std::time::Instant::now() + Duration::from_secs(60);
     while !file.exists() {
@@ -61,6 +62,9 @@ fn what_cannot_be_shown_is_shown_as_soon_as_that_is_possible() {
         thread::sleep(Duration::from_millis(20));
     }
     assert_eq!(std::fs::read(&file).unwrap(), file_of(View::Stopped));
+    display.show(scene(READY));
+    display.settle(Duration::from_secs(60));
+    assert!(!display.is_failing());
 }
 
 #[test]

@@ -134,5 +134,8 @@ fn failed(fault: Fault) -> &'static str {
         Fault::Inference => "le modèle n'a pas pu être exécuté: installez un autre modèle sur le boîtier",
         Fault::Internal => "le boîtier a eu une panne interne: redémarrez-le et signalez ce qui a été envoyé",
         Fault::TooFast => "le boîtier a trop reçu en peu de temps: attendez dix minutes, puis envoyez le reste",
+        Fault::Screen => {
+            "l'écran du boîtier n'affiche plus rien: vérifiez l'écran et son câble, et ne vous fiez pas à ce qu'il montre"
+        }
     }
 }

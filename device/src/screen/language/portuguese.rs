@@ -126,5 +126,8 @@ fn failed(fault: Fault) -> &'static str {
         Fault::Inference => "não foi possível executar o modelo: instale outro modelo no aparelho",
         Fault::Internal => "o aparelho teve uma falha interna: reinicie-o e comunique o que foi enviado",
         Fault::TooFast => "o aparelho recebeu demasiado em pouco tempo: espere dez minutos e envie o resto",
+        Fault::Screen => {
+            "o ecrã do aparelho não mostra nada de novo: verifique o ecrã e o cabo, e não confie no que ele mostra"
+        }
     }
 }

@@ -116,5 +116,8 @@ fn failed(fault: Fault) -> &'static str {
         Fault::Inference => "modeli haikuweza kuendeshwa: weka modeli nyingine kwenye kifaa",
         Fault::Internal => "kifaa kina hitilafu ya ndani: kiwashe upya kisha ripoti kilichotumwa",
         Fault::TooFast => "kifaa kimetumiwa mengi kwa muda mfupi: subiri dakika kumi, kisha tuma yaliyobaki",
+        Fault::Screen => {
+            "skrini ya kifaa haiwezi kuonyesha kitu: angalia skrini na kebo yake, wala usitegemee inachoonyesha"
+        }
     }
 }
