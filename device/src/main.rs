@@ -3,6 +3,7 @@
 use std::{
     ffi::OsString,
     io::{self, Write},
+    path::Path,
     process::{Command, ExitCode},
     sync::Arc,
 };
@@ -17,11 +18,10 @@ use device::{
     init,
     journal::{Journal, Limits, Repair},
     keys,
-    models::Models,
+    models::{Configured, Models},
     runtime::Runtime,
     screen::{Display, Identity, Scene, Step, Trouble, View, display::Sinks},
 };
-use engine::{DEFAULT_MODEL, Model};
 use shared::verdict::ModelRefusal;
 use wire::ModelFile;
 
@@ -105,7 +105,8 @@ fn start(mut settings: Settings) -> Result<(), Failure> {
 fn serve(settings: Settings, display: &Display) -> Result<(), Failure> {
     let starting = |step| display.show(Scene { identity: Identity::default(), view: View::Starting { step } });
     starting(Step::Model);
-    let (model, install) = if settings.safe { without_model() } else { with_model(&settings).map_err(with(MODEL))? };
+    let Judges { model, install, fell_back } =
+        if settings.safe { without_model() } else { with_model(&settings).map_err(with(MODEL))? };
     let (name, synthetic) = (model.card().name.clone(), model.card().provenance.synthetic);
     starting(Step::Storage);
     let mut alive = init::sign_of_life();
@@ -119,6 +120,9 @@ fn serve(settings: Settings, display: &Display) -> Result<(), Failure> {
     starting(Step::Lines);
     let decode = Box::new(move |file: &[u8], contract: &_| decoder.decode(file, contract));
     let mut runtime = Runtime::open(model, install, decode, journal, display, settings.line).map_err(with(PORT))?;
+    if fell_back {
+        runtime.say_that_another_model_was_meant();
+    }
     if settings.safe {
         runtime.enter_safe_mode();
     }
@@ -151,11 +155,19 @@ fn decoder_command() -> Command {
 }
 
 /// The model that judges, and what installs another one.
-type Judges = (Arc<dyn Classifier>, Install);
+struct Judges {
+    model: Arc<dyn Classifier>,
+    install: Install,
+    /// Whether another model was meant to judge.
+    fell_back: bool,
+}
 
 fn with_model(settings: &Settings) -> anyhow::Result<Judges> {
     let mut models = Models::new(settings.models.clone(), settings.profile);
-    let model = models.load().map_or_else(|| configured(settings), Ok)?;
+    let Configured { model, fell_back } = match models.load() {
+        Some(model) => Configured { model, fell_back: models.fell_back() },
+        None => configured(&models, settings.model.as_deref())?,
+    };
     let milliseconds = model.load_time().as_secs_f64() * 1e3;
     device::say(format_args!("the model runs as {}; loaded in {milliseconds:.1} ms", model.execution()));
     let install = Box::new(move |file: &ModelFile| {
@@ -164,24 +176,24 @@ fn with_model(settings: &Settings) -> anyhow::Result<Judges> {
             error.refusal()
         })
     });
-    Ok((Arc::new(model), install))
+    Ok(Judges { model: Arc::new(model), install, fell_back })
 }
 
 /// For safe mode: a model may be what the box has failed over.
 fn without_model() -> Judges {
-    (Arc::new(NoModel::default()), Box::new(|_| Err(ModelRefusal::NotStored)))
+    let install = Box::new(|_: &ModelFile| Err(ModelRefusal::NotStored));
+    Judges { model: Arc::new(NoModel::default()), install, fell_back: false }
 }
 
-/// The model of the settings: the one that they name, or else the one that is built in.
-fn configured(settings: &Settings) -> anyhow::Result<Model> {
-    let mut model = match &settings.model {
-        Some(path) => Model::open(path).with_context(|| format!("the model {} cannot be used", path.display()))?,
-        None => Model::from_bytes(DEFAULT_MODEL)?,
+/// The model of the settings: the one that they name, or else the one that is built in. An installed one that was set aside
+/// was meant instead.
+fn configured(models: &Models, path: Option<&Path>) -> anyhow::Result<Configured> {
+    let configured = models.configured(path);
+    let Configured { model, fell_back } = match path {
+        Some(path) => configured.with_context(|| format!("the model {} cannot be used", path.display()))?,
+        None => configured?,
     };
-    if let Some(profile) = settings.profile {
-        model.decide_by(profile)?;
-    }
-    Ok(model)
+    Ok(Configured { model, fell_back: fell_back || models.fell_back() })
 }
 
 fn tell(repair: &Repair) {

@@ -311,6 +311,10 @@ codes! {
         NoProfile = 405, "no-profile", "the model does not have the profile set on the box: use one that does, or remove `profile` from the box's settings";
         /// It could not be written.
         NotStored = 406, "not-stored", "the box could not store the model: check its storage and send it again";
+        /// More operations or memory than the box has for an image, or it took too long there.
+        TooSlow = 407, "too-slow", "the model takes more time or memory than the box has: use a smaller network";
+        /// On known pictures it does not tell pneumonia from normal.
+        WrongAnswers = 411, "wrong-answers", "the model does not tell pneumonia from normal on known pictures: do not use it, and report where it is from";
     }
 }
 

@@ -5,9 +5,10 @@ use std::{
     panic::{AssertUnwindSafe, catch_unwind},
     sync::{
         Arc,
-        mpsc::{Receiver, Sender, channel},
+        mpsc::{Receiver, RecvTimeoutError, Sender, channel},
     },
     thread,
+    time::{Duration, Instant},
 };
 
 use engine::{
@@ -25,6 +26,9 @@ use wire::{Image, ModelFile, Phase};
 
 use crate::{decoder::Decode, screen::Preview};
 
+/// How often known pictures are judged again. It takes twice as long as an image.
+const SELF_TEST_EVERY: Duration = Duration::from_secs(24 * 60 * 60);
+
 /// What judges prepared radiographs: a [`Model`], or what stands for one in tests of the box.
 pub trait Classifier: Send + Sync {
     /// What it says of itself.
@@ -35,6 +39,12 @@ pub trait Classifier: Send + Sync {
     fn execution(&self) -> String;
     /// Judges an input that was made for this model's contract, as [`Model::judge`] does.
     fn judge(&self, input: &Input<'_>) -> Result<Judgement, ModelError>;
+
+    /// Whether weights and card are those that were loaded, as [`Model::verify`] finds out.
+    fn verify(&self) -> Result<(), ModelError>;
+
+    /// Whether it answers known pictures as when it was loaded, as [`Model::self_test`] finds out.
+    fn self_test(&self) -> Result<(), ModelError>;
 }
 
 impl Classifier for Model {
@@ -52,6 +62,14 @@ impl Classifier for Model {
 
     fn judge(&self, input: &Input<'_>) -> Result<Judgement, ModelError> {
         self.judge(input)
+    }
+
+    fn verify(&self) -> Result<(), ModelError> {
+        self.verify()
+    }
+
+    fn self_test(&self) -> Result<(), ModelError> {
+        self.self_test()
     }
 }
 
@@ -80,6 +98,14 @@ impl Classifier for NoModel {
 
     fn judge(&self, _: &Input<'_>) -> Result<Judgement, ModelError> {
         Err(ModelError::Network(self.execution()))
+    }
+
+    fn verify(&self) -> Result<(), ModelError> {
+        Ok(())
+    }
+
+    fn self_test(&self) -> Result<(), ModelError> {
+        Ok(())
     }
 }
 
@@ -148,6 +174,8 @@ pub enum Report {
     Done(Box<Result<Judged, Unjudged>>),
     /// The update is installed and judges from now on, or it is refused.
     Installed(Box<Result<Loaded, ModelRefusal>>),
+    /// The model is not what was loaded any more: nothing is judged by it, and the thread has ended.
+    Altered,
 }
 
 enum Work {
@@ -164,19 +192,49 @@ pub struct Analyst {
 impl Analyst {
     /// Starts the thread. `report` is called on it.
     pub fn start(
+        model: Arc<dyn Classifier>,
+        install: Install,
+        decode: Decode,
+        report: impl Fn(Report) + Send + 'static,
+    ) -> Self {
+        Self::start_with(model, install, decode, SELF_TEST_EVERY, report)
+    }
+
+    /// The same with another time between two self-tests.
+    fn start_with(
         mut model: Arc<dyn Classifier>,
         mut install: Install,
         mut decode: Decode,
+        self_test_every: Duration,
         report: impl Fn(Report) + Send + 'static,
     ) -> Self {
         let (work, received): (_, Receiver<Work>) = channel();
         thread::spawn(move || {
-            for work in received {
+            let mut tested = Instant::now();
+            loop {
+                let work = match received.recv_timeout(self_test_every.saturating_sub(tested.elapsed())) {
+                    Ok(work) => Some(work),
+                    Err(RecvTimeoutError::Timeout) => None,
+                    Err(RecvTimeoutError::Disconnected) => return,
+                };
+                if tested.elapsed() >= self_test_every {
+                    tested = Instant::now();
+                    if !holds(|| model.self_test()) {
+                        return report(Report::Altered);
+                    }
+                }
+                let Some(work) = work else { continue };
                 // A panic over one image or update must not end the box.
                 match work {
                     Work::Judge(image) => {
                         let judged = catch_unwind(AssertUnwindSafe(|| judge(&*model, &image, &mut decode, &report)));
-                        report(Report::Done(Box::new(judged.unwrap_or(Err(Unjudged::Failed(Fault::Internal))))));
+                        // After the image, so that whatever it was judged by is looked at.
+                        let intact = holds(|| model.verify());
+                        let judged = judged.ok().filter(|_| intact).unwrap_or(Err(Unjudged::Failed(Fault::Internal)));
+                        report(Report::Done(Box::new(judged)));
+                        if !intact {
+                            return report(Report::Altered);
+                        }
                     }
                     Work::Install(file) => {
                         let installed = catch_unwind(AssertUnwindSafe(|| install(&file)));
@@ -202,6 +260,18 @@ impl Analyst {
     pub fn judge(&self, image: Image) {
         // Should the thread have ended in a panic, the runtime notices that nothing follows.
         let _ = self.work.send(Work::Judge(image));
+    }
+}
+
+/// Whether a test of a model ends well; what is wrong is logged.
+fn holds(test: impl FnOnce() -> Result<(), ModelError>) -> bool {
+    match catch_unwind(AssertUnwindSafe(test)) {
+        Ok(Ok(())) => true,
+        Ok(Err(error)) => {
+            crate::say(format_args!("{error}"));
+            false
+        }
+        Err(_) => false,
     }
 }
 

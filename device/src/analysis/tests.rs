@@ -14,11 +14,15 @@ use crate::decoder;
 const CONTRACT: InputContract = InputContract::stretched(16);
 
 /// Has learnt from [`chest`] alone; its one feature is the first pixel.
-struct Narrow(ModelCard);
+struct Narrow {
+    card: ModelCard,
+    /// Whether its weights are those that were loaded, and whether it gives the answers of then.
+    intact: [bool; 2],
+}
 
 impl Classifier for Narrow {
     fn card(&self) -> &ModelCard {
-        &self.0
+        &self.card
     }
 
     fn digest(&self) -> Digest {
@@ -32,7 +36,15 @@ impl Classifier for Narrow {
     fn judge(&self, input: &Input<'_>) -> Result<Judgement, ModelError> {
         let score = Score { logit: 0.0, probability: 0.5 };
         let examination = Examination { score, features: vec![f32::from(input.pixels()[0])], map: None };
-        Ok(Judgement::of(examination, input, &self.0))
+        Ok(Judgement::of(examination, input, &self.card))
+    }
+
+    fn verify(&self) -> Result<(), ModelError> {
+        if self.intact[0] { Ok(()) } else { Err(ModelError::SelfTest) }
+    }
+
+    fn self_test(&self) -> Result<(), ModelError> {
+        if self.intact[1] { Ok(()) } else { Err(ModelError::SelfTest) }
     }
 }
 
@@ -65,7 +77,7 @@ fn narrow() -> Narrow {
         features: Some(near(vec![60.0], 100.0)),
     };
     let behaviour = Behaviour { guard: Some(guard), ..Behaviour::new(CONTRACT) };
-    Narrow(ModelCard { behaviour, ..ModelCard::new("narrow", CONTRACT) })
+    Narrow { card: ModelCard { behaviour, ..ModelCard::new("narrow", CONTRACT) }, intact: [true; 2] }
 }
 
 fn decode() -> Decode {
@@ -100,4 +112,43 @@ fn both_forms_of_an_image_are_refused_for_the_same_reason() {
             assert_eq!(refused, expected.map(Unjudged::Refused));
         }
     }
+}
+
+fn png(picture: &GrayImage) -> Vec<u8> {
+    let mut png = Cursor::new(Vec::new());
+    picture.write_to(&mut png, ImageFormat::Png).unwrap();
+    png.into_inner()
+}
+
+/// What an analyst reports of a chest that it is asked to judge, in words, to the end of its thread or of the image.
+fn reports(intact: [bool; 2], self_test_every: Duration) -> Vec<&'static str> {
+    let (sender, reported) = channel();
+    let model = Arc::new(Narrow { intact, ..narrow() });
+    let install = Box::new(|_: &ModelFile| Err(ModelRefusal::NotStored));
+    let analyst = Analyst::start_with(model, install, decode(), self_test_every, move |report| {
+        let _ = sender.send(match report {
+            Report::Phase(_) => return,
+            Report::Done(judged) => match *judged {
+                Ok(_) => "judged",
+                Err(Unjudged::Failed(Fault::Internal)) => "failed",
+                Err(_) => "other",
+            },
+            Report::Installed(_) => "installed",
+            Report::Altered => "altered",
+        });
+    });
+    analyst.judge(Image::file(png(&chest(60)), ExamId::default()).unwrap());
+    let first = reported.recv().unwrap();
+    // With the analyst its thread ends, if it has not ended before.
+    drop(analyst);
+    [first].into_iter().chain(reported).collect()
+}
+
+#[test]
+fn a_model_that_has_changed_in_memory_gives_no_answer_and_ends() {
+    assert_eq!(reports([true, true], SELF_TEST_EVERY), ["judged"]);
+    assert_eq!(reports([false, true], SELF_TEST_EVERY), ["failed", "altered"]);
+    // Where a self-test is due it comes before the image.
+    assert_eq!(reports([true, true], Duration::ZERO), ["judged"]);
+    assert_eq!(reports([true, false], Duration::ZERO), ["altered"]);
 }

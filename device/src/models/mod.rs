@@ -19,21 +19,32 @@
 //! At the start the current model is tried, then the previous one, then the one of the settings. A file that is damaged or
 //! cannot be run is kept aside with `.rejected` after its name; one that cannot be read now, or only lacks the profile of
 //! the settings, stays. An installed model wins over that of the settings until the folder is removed.
+//!
+//! **A model that ends the program while it is loaded**, by taking all memory or more time than a start may take, would do so
+//! at every start. So before a model is loaded, `starting` is written and synced: its digest, and how often it has been begun
+//! with. Once it has been loaded and tried, whatever came of that, the file is removed. Found [`STARTS`] times, the model is
+//! set aside like one that cannot be run. The budget of [`Model::for_box`] keeps such models out in the first place; this is
+//! for those of earlier releases, and for what nobody has thought of. Two power cuts within the moment in which a model
+//! is loaded, one start after the other, look the same; then the model before it judges, and the screen says so.
+
+mod settings;
 
 use std::{
     io,
     panic::{AssertUnwindSafe, catch_unwind},
     path::{Path, PathBuf},
     sync::Arc,
+    time::{Duration, Instant},
 };
 
-use engine::{Model, ModelError};
+use engine::{BudgetError, Model, ModelError};
 use shared::{
     limits::MAX_UPDATE_BYTES,
     verdict::{Digest, ModelRefusal, Profile},
 };
 use wire::ModelFile;
 
+pub use self::settings::{Configured, ConfiguredError};
 use crate::disk::{Access, Card, Disk};
 
 const MAGIC: &[u8; 8] = b"PUMUAM1\n";
@@ -42,6 +53,14 @@ const HEAD: usize = MAGIC.len() + size_of::<Digest>();
 const CURRENT: &str = "current.model";
 const PREVIOUS: &str = "previous.model";
 const INCOMING: &str = "incoming.model";
+/// Which model is being loaded: its digest, and a byte that counts the starts that have begun so.
+const STARTING: &str = "starting";
+/// The same before it is complete.
+const NOTED: &str = "starting.new";
+/// After so many starts that ended while a model was loaded, it is not tried again.
+const STARTS: u8 = 2;
+/// How long an update may take to be loaded and to answer for the first time.
+const TRIAL_WITHIN: Duration = Duration::from_secs(5);
 
 /// Why an update is not installed, or an installed model cannot be loaded.
 #[derive(Debug, thiserror::Error)]
@@ -52,6 +71,11 @@ pub enum InstallError {
     /// Loading or running it at the start has panicked.
     #[error("the program fails over the model: use a model made by this release of `pumua train`")]
     Panic,
+    /// The program has ended whenever it was loaded.
+    #[error(
+        "the program has ended {STARTS} times while it was loaded: use a smaller model, made by this release of `pumua train`"
+    )]
+    Starts,
     /// The file is not what was written.
     #[error("the file is damaged: check the storage and install the model again")]
     Damaged,
@@ -65,7 +89,7 @@ impl InstallError {
     pub fn refusal(&self) -> ModelRefusal {
         match self {
             Self::Model(error) => error.refusal(),
-            Self::Panic => ModelRefusal::NotRunnable,
+            Self::Panic | Self::Starts => ModelRefusal::NotRunnable,
             Self::Damaged | Self::Io(_) => ModelRefusal::NotStored,
         }
     }
@@ -73,9 +97,9 @@ impl InstallError {
     /// Whether the file is to blame, and not the storage or the settings of today.
     fn condemns(&self) -> bool {
         match self {
-            Self::Model(ModelError::Kernels(_)) => false,
+            Self::Model(ModelError::Kernels(_) | ModelError::SelfTest) => false,
             Self::Model(error) => error.refusal() != ModelRefusal::NoProfile,
-            Self::Panic | Self::Damaged => true,
+            Self::Panic | Self::Starts | Self::Damaged => true,
             Self::Io(_) => false,
         }
     }
@@ -89,6 +113,8 @@ pub struct Models {
     profile: Option<Profile>,
     /// Whether the box runs the current model.
     current: bool,
+    /// How long an update may take to be tried.
+    trial_within: Duration,
 }
 
 impl Models {
@@ -99,17 +125,30 @@ impl Models {
 
     /// The same on any disk.
     pub fn on(disk: Arc<dyn Disk>, folder: PathBuf, profile: Option<Profile>) -> Self {
-        Self { disk, folder, profile, current: false }
+        Self { disk, folder, profile, current: false, trial_within: TRIAL_WITHIN }
     }
 
     /// The model to start with, if one is installed and can be loaded; reports on stderr which, or why none.
     pub fn load(&mut self) -> Option<Model> {
+        self.load_in_steps(&mut |_| ())
+    }
+
+    /// Whether a model was set aside that would judge otherwise. It is said until another one is installed.
+    pub fn fell_back(&self) -> bool {
+        !self.current && self.disk.open(&self.folder.join(rejected(CURRENT)), Access::Read).is_ok()
+    }
+
+    /// Loads the model to start with; `step` is called after each change, and while a model is being loaded.
+    fn load_in_steps(&mut self, step: &mut impl FnMut(&str)) -> Option<Model> {
         for name in [CURRENT, PREVIOUS] {
             let path = self.folder.join(name);
-            let load = || read(&*self.disk, &path)?.map(|file| self.check(&file.bytes)).transpose();
-            let error = match catch_unwind(AssertUnwindSafe(load)).unwrap_or(Err(InstallError::Panic)) {
+            let loaded = match read(&*self.disk, &path) {
                 Ok(None) => continue,
-                Ok(Some(model)) => {
+                Ok(Some(file)) => self.begin_with(&file, step),
+                Err(error) => Err(error),
+            };
+            let error = match loaded {
+                Ok(model) => {
                     let name = &model.card().name;
                     crate::say(format_args!(
                         "{} takes precedence over the model of the settings: {name}",
@@ -123,29 +162,83 @@ impl Models {
             crate::say(format_args!("{} is not used: {error}", path.display()));
             if error.condemns() {
                 // If that fails, it is tried again at the next start, with the same end.
-                let _ = self.disk.rename(&path, &self.folder.join(format!("{name}.rejected")));
+                let _ = self.disk.rename(&path, &self.folder.join(rejected(name))).and_then(|()| self.sync());
+                step("set aside");
+                self.unmark();
+                step("unmarked");
             }
         }
         None
     }
 
+    /// Loads and tries a model, unless the program has ended so before.
+    fn begin_with(&self, file: &ModelFile, step: &mut impl FnMut(&str)) -> Result<Model, InstallError> {
+        let begun = self.starts(&file.digest);
+        if begun >= STARTS {
+            return Err(InstallError::Starts);
+        }
+        if let Err(error) = self.mark(&file.digest, begun + 1, step) {
+            // Full or read-only storage must not keep the box from starting.
+            crate::say(format_args!("it cannot be noted which model is being loaded: {error}"));
+        }
+        step("loading");
+        let loaded = catch_unwind(AssertUnwindSafe(|| self.check(&file.bytes)));
+        self.unmark();
+        step("loaded");
+        loaded.unwrap_or(Err(InstallError::Panic))
+    }
+
+    /// How many starts have ended while a model was loaded.
+    fn starts(&self, digest: &Digest) -> u8 {
+        let marker = self.disk.open(&self.folder.join(STARTING), Access::Read).and_then(|file| file.read_up_to(0, 64));
+        match marker.as_deref().map(<[u8]>::split_last) {
+            Ok(Some((begun, named))) if named == digest.0 => *begun,
+            _ => 0,
+        }
+    }
+
+    fn mark(&self, digest: &Digest, begun: u8, step: &mut impl FnMut(&str)) -> io::Result<()> {
+        self.disk.create_folder(&self.folder)?;
+        let new = self.folder.join(NOTED);
+        let file = self.disk.open(&new, Access::New)?;
+        file.write_all_at(&[&digest.0[..], &[begun]].concat(), 0)?;
+        file.sync()?;
+        step("noted");
+        self.disk.rename(&new, &self.folder.join(STARTING))?;
+        self.sync()
+    }
+
+    fn unmark(&self) {
+        let removed = match self.disk.remove(&self.folder.join(STARTING)) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return,
+            removed => removed.and_then(|()| self.sync()),
+        };
+        if let Err(error) = removed {
+            crate::say(format_args!("it cannot be noted that the model is loaded: {error}"));
+        }
+    }
+
+    fn sync(&self) -> io::Result<()> {
+        self.disk.sync_folder(&self.folder)
+    }
+
     /// Checks an update and makes it the model that the box starts with. When this returns it is on the disk. One that
     /// makes the program panic does so before anything is written; [`crate::analysis::Analyst`] catches that.
     pub fn install(&mut self, file: &ModelFile) -> Result<Model, InstallError> {
+        let start = Instant::now();
         let model = self.check(&file.bytes)?;
+        let took = start.elapsed();
+        if took > self.trial_within {
+            return Err(ModelError::from(BudgetError::Time { seconds: took.as_secs() }).into());
+        }
         self.store(file, &mut |_| Ok(()))?;
         crate::say(format_args!("installed the model {} ({:.12})", model.card().name, model.digest()));
         Ok(model)
     }
 
-    /// Loads a model as the box is to run it, and has it judge once. A bad one may panic.
+    /// Loads a model as the box is to run it, and tries it. A bad one may panic.
     fn check(&self, bytes: &[u8]) -> Result<Model, InstallError> {
-        let mut model = Model::from_bytes(bytes)?;
-        if let Some(profile) = self.profile {
-            model.decide_by(profile).map_err(ModelError::from)?;
-        }
-        model.try_out()?;
-        Ok(model)
+        Ok(Model::for_box(bytes, self.profile)?)
     }
 
     /// Writes an update in the steps that the module's documentation lists; `step` is called after each change.
@@ -207,12 +300,17 @@ impl Models {
         *renamed = true;
         step("renamed")?;
         // A new name is on the disk only when its folder is, and the folder only when its parent is.
-        self.disk.sync_folder(&self.folder)?;
+        self.sync()?;
         if let Some(parent) = self.folder.parent().filter(|parent| !parent.as_os_str().is_empty()) {
             self.disk.sync_folder(parent)?;
         }
         step("done")
     }
+}
+
+/// The name of a model that is set aside.
+fn rejected(name: &str) -> String {
+    format!("{name}.rejected")
 }
 
 /// Reads an installed model and checks that it is what was written; `None` if there is none.

@@ -68,6 +68,29 @@ fn every_call_that_fails_leaves_a_model_and_one_that_was_told_stays() {
 }
 
 #[test]
+fn no_call_that_fails_at_the_start_condemns_a_model() {
+    use io::ErrorKind::{Other, ReadOnlyFilesystem};
+    let real = |n: u8| ModelFile::new([engine::DEFAULT_MODEL, &[0x32, 1, b'a' + n]].concat()).unwrap();
+    for failure in
+        [Failure::Error(Other), Failure::Forever(ReadOnlyFilesystem), Failure::Short, Failure::Lies, Failure::Power]
+    {
+        for call in 0..20 {
+            let disk = Simulated::default();
+            (0..2).for_each(|n| models(&disk).store(&real(n), &mut |_| Ok(())).unwrap());
+            disk.chance(call as u64);
+            disk.fail(call, failure);
+            let loaded = models(&disk).load().map(|model| model.digest());
+            let installed = [0, 1].map(|n| real(n).digest);
+            assert!(loaded.is_none_or(|digest| installed.contains(&digest)), "{failure:?} at {call}");
+            disk.heal();
+            disk.cut_power(&mut Random(call as u64));
+            let next = models(&disk).load().map(|model| model.digest());
+            assert_eq!(next, Some(real(1).digest), "{failure:?} at {call}");
+        }
+    }
+}
+
+#[test]
 fn a_loss_of_power_at_any_call_leaves_the_old_model_or_the_new_one() {
     let (mut cuts, mut seen) = (0, [0, 0]);
     for call in 0..16 {

@@ -60,6 +60,9 @@ pub enum Hung {
     /// the analysis of an image, or the installation of an update
     #[error("the analysis does not end: start the box again, and install another model if it happens again")]
     Analysis,
+    /// the model: what it says cannot be relied on
+    #[error("the model has changed in memory: the box starts again; replace the board if it happens again")]
+    Altered,
     /// the picture of a screen: what it shows may be another child's result
     #[error("the screen takes no picture any more: start the box again, and check the screen if it happens again")]
     Screen,
@@ -179,6 +182,16 @@ impl<'a> Runtime<'a> {
     /// From now on nothing is judged, and the screen says so; results are handed out as ever.
     pub fn enter_safe_mode(&mut self) {
         self.state.enter_safe_mode();
+        self.show_state();
+    }
+
+    /// Shows on every screen, until another model is installed, that the one that judges was not meant to.
+    pub fn say_that_another_model_was_meant(&mut self) {
+        self.state.fall_back();
+        self.show_state();
+    }
+
+    fn show_state(&mut self) {
         if self.is_reachable() {
             self.show();
         } else {
@@ -218,6 +231,7 @@ impl<'a> Runtime<'a> {
             self.watch_screen();
             match event {
                 Some(Event::Stop) => break,
+                Some(Event::Analysis(Report::Altered)) => return Err(Hung::Altered),
                 Some(event) => self.handle(event),
                 None => self.input(Input::Tick),
             }

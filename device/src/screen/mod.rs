@@ -52,6 +52,8 @@ pub struct Identity {
     pub digest: Digest,
     /// Whether the model was trained on synthetic radiographs: its answers mean nothing medically.
     pub synthetic: bool,
+    /// Whether another model was meant to judge, which is damaged or has failed.
+    pub fell_back: bool,
     /// Version of the box program.
     pub software: String,
     /// How often the model is right at the threshold in use, where its card says so.

@@ -113,6 +113,8 @@ pub enum Effect {
 pub struct State {
     card: ModelCard,
     digest: Digest,
+    /// Whether another model was meant to judge.
+    fell_back: bool,
     execution: String,
     boot: u32,
     journal: Standing,
@@ -196,6 +198,7 @@ impl State {
         Self {
             card,
             digest,
+            fell_back: false,
             execution,
             boot,
             journal: Standing::default(),
@@ -278,6 +281,11 @@ impl State {
         self.exams.push_back(exam);
     }
 
+    /// The model that judges was not meant to: the one that was is damaged, or has ended the program.
+    pub fn fall_back(&mut self) {
+        self.fell_back = true;
+    }
+
     /// What the screen is drawn from.
     pub fn scene(&self) -> Scene {
         Scene { identity: self.identity(), view: self.view.clone() }
@@ -289,6 +297,7 @@ impl State {
             model: self.card.name.clone(),
             digest: self.digest,
             synthetic: self.card.provenance.synthetic,
+            fell_back: self.fell_back,
             software: env!("CARGO_PKG_VERSION").to_owned(),
             rates: Rates::of(&self.card),
             population: self.card.provenance.population(),
@@ -322,6 +331,8 @@ impl State {
             },
             Input::Analysis(Report::Done(judged)) => self.judged(now, *judged),
             Input::Analysis(Report::Installed(installed)) => self.installed(now, *installed),
+            // The program ends.
+            Input::Analysis(Report::Altered) => Vec::new(),
             Input::Stored(stored) => self.stored(now, stored),
             Input::Record(Ok(record)) => vec![Effect::Reply(Reply::Record(record))],
             Input::Record(Err(fault)) => vec![Effect::Reply(Reply::Failed(fault))],
@@ -501,6 +512,7 @@ impl State {
             // A checked card's name fits.
             let model = card.name.as_str().try_into().unwrap_or_default();
             (self.card, self.digest, self.execution) = (card, digest, execution);
+            self.fell_back = false;
             Installed { model, digest }
         });
         effects.push(match self.view {

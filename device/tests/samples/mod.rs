@@ -40,6 +40,7 @@ fn identity() -> Identity {
         model: CARD.name.clone(),
         digest: Digest::of(DEFAULT_MODEL),
         synthetic: false,
+        fell_back: false,
         software: "0.1.0".to_owned(),
         rates: Rates::of(&CARD),
         population: CARD.provenance.population(),
@@ -162,6 +163,11 @@ fn synthetic(view: View) -> Scene {
     of(Identity { model, digest, synthetic: true, ..identity }, view)
 }
 
+/// The same of one that stands in for another.
+fn stand_in(view: View) -> Scene {
+    of(Identity { fell_back: true, ..identity() }, view)
+}
+
 fn history() -> View {
     let probabilities = [PNEUMONIA, REFER, NORMAL, 0.003, 1.0, f32::NAN];
     let results = (0..PAGE).zip(probabilities).map(|(n, probability)| ResultRecord {
@@ -200,6 +206,7 @@ pub(crate) fn main_scenes() -> Vec<(&'static str, Scene)> {
 pub(crate) fn documented() -> Vec<(&'static str, Scene, Language)> {
     let english = main_scenes().into_iter().map(|(name, scene)| (name, scene, Language::English));
     let others = [
+        ("stand-in", stand_in(View::Ready { results: 128 }), Language::English),
         ("result-normal-fr", scene(result(NORMAL, "ward-3_0007")), Language::French),
         ("result-refer-pt", scene(result(REFER, "ward-3_0009")), Language::Portuguese),
         ("result-pneumonia-sw", scene(result(PNEUMONIA, "ward-3_0008")), Language::Swahili),
@@ -258,6 +265,8 @@ pub(crate) fn all_scenes() -> Vec<(String, Scene)> {
                 View::About,
             ),
         ),
+        ("stand-in", stand_in(View::Ready { results: 128 })),
+        ("about-stand-in", stand_in(View::About)),
         ("about-long", Scene { identity: longest, view: View::About }),
         ("ready-many", synthetic(View::Ready { results: 9_999_999 })),
         ("chain-broken", scene(View::error(Trouble::ChainBroken))),

@@ -64,7 +64,7 @@ impl ModelForBox {
     /// # Errors
     /// [`ModelForBoxError::Shipped`]: this computer cannot run it.
     pub fn shipped() -> Result<Self, ModelForBoxError> {
-        Ok(Self { bytes: DEFAULT_MODEL.to_vec(), model: Model::from_bytes(DEFAULT_MODEL)? })
+        Ok(Self { bytes: DEFAULT_MODEL.to_vec(), model: Model::for_box(DEFAULT_MODEL, None)? })
     }
 
     /// Reads a model of at most `limit` bytes and tries it as the box will, so that what is wrong with it shows before the box
@@ -78,12 +78,8 @@ impl ModelForBox {
         if bytes.len() as u64 > limit {
             return Err(ModelForBoxError::TooLarge { path: path.to_owned(), mebibytes: limit >> 20 });
         }
-        let tried = || -> Result<Model, ModelError> {
-            let model = Model::from_bytes(&bytes)?;
-            model.try_out()?;
-            Ok(model)
-        };
-        let model = tried().map_err(|source| ModelForBoxError::Unusable { path: path.to_owned(), source })?;
+        let model = Model::for_box(&bytes, None)
+            .map_err(|source| ModelForBoxError::Unusable { path: path.to_owned(), source })?;
         Ok(Self { bytes, model })
     }
 }

@@ -7,6 +7,8 @@
 //!
 //! What is in parentheses is the map. It costs one multiplication for each value of the last map and no second run.
 
+use std::hash::{Hash, Hasher};
+
 use shared::evidence::{Cells, Evidence, Place};
 
 use crate::card::Behaviour;
@@ -106,6 +108,16 @@ pub(crate) struct Head {
     averages: Vec<f32>,
     bias: f32,
     grid: Grid,
+}
+
+impl Hash for Head {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        (self.rows, self.columns).hash(state);
+        let Grid { first, step, reach } = self.grid;
+        let places = [first, step, reach];
+        let reals = [&self.weights, &self.averages, &[self.bias][..], places.as_flattened()];
+        reals.into_iter().flatten().for_each(|real| real.to_bits().hash(state));
+    }
 }
 
 impl Head {

@@ -14,6 +14,15 @@ use shared::{
 /// Key of the card among the ONNX file's `metadata_props`.
 pub const CARD_KEY: &str = "pumua.card";
 
+/// Longest card, in bytes of JSON (256 KiB): five times that of the model that ships.
+const MAX_CARD: usize = 256 * 1024;
+
+/// Longest text of a card, in bytes: a recipe with its overrides has a few hundred.
+const MAX_TEXT: usize = 4096;
+
+/// Most figures of a card.
+const MAX_METRICS: usize = 256;
+
 /// What the output near 0 and near 1 stands for in every model.
 const LABELS: [&str; 2] = ["normal", "pneumonia"];
 
@@ -215,6 +224,20 @@ pub enum CardError {
         /// By the network.
         network: usize,
     },
+    /// nothing keeps the model from judging what it should not
+    #[error(
+        "the model's card has no `guard` against unsuitable images: train it on 200 radiographs or more, with this release"
+    )]
+    NoGuard,
+    /// the card says more than anybody reads
+    #[error(
+        "the model's card has a text of more than {MAX_TEXT} bytes, more than {MAX_METRICS} figures, or {MAX_CARD} bytes in all: \
+             make the file again with `pumua train`"
+    )]
+    TooLong,
+    /// a figure that is no number
+    #[error("the figure `{name}` of the model's card is not a number: make the file again with `pumua train`", name = Shown(.0))]
+    Figure(String),
     /// the name does not fit the wire, or could be taken for something else on a screen
     #[error("the model's name is not 1 to 64 printable characters of ASCII: train it under another name")]
     Name,
@@ -271,13 +294,29 @@ impl ModelCard {
 
     /// Reads and checks a card.
     pub fn from_json(json: &str) -> Result<Self, CardError> {
+        if json.len() > MAX_CARD {
+            return Err(CardError::TooLong);
+        }
         let card: Self = serde_json::from_str(json)?;
         card.behaviour.check()?;
+        card.check_lengths()?;
         let printable = card.name.bytes().all(|byte| matches!(byte, b' '..=b'~'));
         if !(1..=64).contains(&card.name.len()) || !printable {
             return Err(CardError::Name);
         }
         Ok(card)
+    }
+
+    fn check_lengths(&self) -> Result<(), CardError> {
+        let Provenance { version, recipe, split, data_digest, .. } = &self.provenance;
+        let texts = [version, recipe, split, data_digest].into_iter().chain(self.metrics.keys());
+        if self.metrics.len() > MAX_METRICS || texts.map(String::len).any(|length| length > MAX_TEXT) {
+            return Err(CardError::TooLong);
+        }
+        match self.metrics.iter().find(|(_, value)| !value.is_finite()) {
+            Some((name, _)) => Err(CardError::Figure(name.clone())),
+            None => Ok(()),
+        }
     }
 }
 

@@ -63,6 +63,9 @@ pub enum GraphError {
     /// operator set out of range
     #[error("the ONNX file uses operator set {0}; 14 to 18 are supported: export it again with opset 18")]
     Opset(i64),
+    /// two versions of the standard's operators, or two metadata entries of one name: readers differ in which one counts
+    #[error("the ONNX file states {0} more than once: export the model again")]
+    Twice(&'static str),
     /// an operator that is not known
     #[error("operator {operator} (node `{node}`) is not supported: use one of {}", OPERATORS.join(", "))]
     Operator {
@@ -103,8 +106,15 @@ pub enum GraphError {
 /// Checks a file against what its card says of it.
 pub(crate) fn check(model: &ModelProto, behaviour: &Behaviour) -> Result<(), GraphError> {
     let graph = model.graph.as_ref().ok_or(GraphError::Empty)?;
-    let standard = model.opset_import.iter().find(|set| is_standard(&set.domain));
-    let opset = standard.map_or(0, |set| set.version);
+    let mut standard = model.opset_import.iter().filter(|set| is_standard(&set.domain));
+    let opset = standard.next().map_or(0, |set| set.version);
+    if standard.next().is_some() {
+        return Err(GraphError::Twice("its operator set"));
+    }
+    let mut keys = HashSet::new();
+    if !model.metadata_props.iter().all(|entry| keys.insert(&entry.key)) {
+        return Err(GraphError::Twice("a key of its metadata"));
+    }
     if !OPSETS.contains(&opset) {
         return Err(GraphError::Opset(opset));
     }

@@ -11,6 +11,7 @@
 //! finished an image for the next ones: there are as many as images were ever judged at once.
 
 use std::{
+    hash::{Hash, Hasher},
     sync::{Arc, Mutex, PoisonError},
     time::{Duration, Instant},
 };
@@ -153,6 +154,24 @@ impl Network {
 
     fn put_back(&self, state: State) {
         self.states.lock().unwrap_or_else(PoisonError::into_inner).push(state);
+    }
+}
+
+/// All that its answers depend on, as it lies in memory where it is run from.
+impl Hash for Network {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        for node in self.plan.model().nodes() {
+            if let Some(Quantize { table, to }) = node.op_as() {
+                (table, to).hash(state);
+            } else if let Some(Fused { prepared, .. }) = node.op_as() {
+                prepared.hash(state);
+            } else if let Some(Dequantize { scale, at }) = node.op_as() {
+                (scale, at).hash(state);
+            }
+        }
+        if let Some((head, layout)) = &self.head {
+            (head, layout).hash(state);
+        }
     }
 }
 

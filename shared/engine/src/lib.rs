@@ -10,10 +10,12 @@
 //! Pumua is a research aid, not a medical device.
 
 mod activation;
+mod budget;
 mod card;
 mod check;
 mod default_model;
 mod execution;
+mod fitness;
 mod float;
 mod fuse;
 mod fused;
@@ -25,10 +27,12 @@ mod probability;
 mod timing;
 
 pub use activation::{ActivationMap, Grid};
+pub use budget::{BudgetError, MAX_MEMORY, MAX_NODES, MAX_OPERATIONS};
 pub use card::{Behaviour, CARD_KEY, CardError, ModelCard, Population, Provenance, Subtypes};
 pub use check::{GraphError, INPUT, OPERATORS, OPSETS, OUTPUTS};
 pub use default_model::DEFAULT_MODEL;
 pub use execution::Execution;
+pub use fitness::MARGIN;
 pub use fuse::{Obstacle, Unfused};
 pub use kernels::{Kernels, KernelsError, LayerError, Shape};
 pub use model::{Examination, MAX_MODEL_BYTES, Model, ModelError, Observer, Score, card, decode};

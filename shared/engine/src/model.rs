@@ -20,9 +20,11 @@ use tract_onnx::tract_hir::internal::*;
 
 use crate::{
     activation::{ActivationMap, Head, Seen},
+    budget::{BudgetError, Demand},
     card::{Behaviour, CARD_KEY, CardError, ModelCard},
     check::{self, GraphError, OUTPUTS},
     execution::Execution,
+    fitness::{Known, MARGIN},
     float, fuse, fused, integer,
     onnx::{
         graph::Graph,
@@ -66,6 +68,26 @@ pub enum ModelError {
     /// tract cannot build or run the network
     #[error("the network cannot be run ({0}): export it again, or use a model made by `pumua train`")]
     Network(String),
+    /// it asks for more than a box has
+    #[error(transparent)]
+    Budget(#[from] BudgetError),
+    /// it does not tell sick children from healthy ones
+    #[error(
+        "the model's log-odds of pneumonia are {sick} on the average radiograph of children with pneumonia and {healthy} on that of \
+         healthy ones, which must be lower by {MARGIN}: do not use it, and report it if `pumua train` made it"
+    )]
+    WrongAnswers {
+        /// On the average of normal radiographs.
+        healthy: f32,
+        /// On that of radiographs with pneumonia.
+        sick: f32,
+    },
+    /// a known answer is another one, or weights have changed in memory
+    #[error(
+        "the model's weights or its answers to known pictures are not what they were: restart the box, and replace its board if \
+         it happens again"
+    )]
+    SelfTest,
     /// an input of the wrong length
     #[error("the input has {found} bytes, the model needs {wanted}: prepare the image for this model")]
     Input {
@@ -84,7 +106,11 @@ impl ModelError {
             Self::Read { .. } | Self::Protobuf(_) => ModelRefusal::NotAModel,
             Self::Card(CardError::NoPoints) => ModelRefusal::NoProfile,
             Self::Card(_) => ModelRefusal::WrongCard,
-            Self::Graph(_) | Self::Kernels(_) | Self::Network(_) | Self::Input { .. } => ModelRefusal::NotRunnable,
+            Self::Budget(_) => ModelRefusal::TooSlow,
+            Self::WrongAnswers { .. } => ModelRefusal::WrongAnswers,
+            Self::Graph(_) | Self::Kernels(_) | Self::Network(_) | Self::SelfTest | Self::Input { .. } => {
+                ModelRefusal::NotRunnable
+            }
         }
     }
 }
@@ -119,13 +145,15 @@ pub struct Examination {
 pub struct Model {
     card: ModelCard,
     digest: Digest,
-    network: Network,
+    pub(crate) network: Network,
     execution: Execution,
     load_time: Duration,
+    /// What it answered to known pictures, if it was loaded for a box.
+    pub(crate) known: Option<Known>,
 }
 
 /// What runs.
-enum Network {
+pub(crate) enum Network {
     Fused(Box<fused::Network>),
     Tract { plan: Plan, head: Option<Head> },
 }
@@ -158,15 +186,24 @@ impl Model {
 
     /// Loads a model from the bytes of an ONNX file, with these kernels. All give the same answers.
     pub fn from_bytes_with(bytes: &[u8], kernels: Kernels) -> Result<Self, ModelError> {
+        Self::load(bytes, kernels, false)
+    }
+
+    /// Loads a model; one for a box is held to its budget before it is built.
+    pub(crate) fn load(bytes: &[u8], kernels: Kernels, for_box: bool) -> Result<Self, ModelError> {
         let start = Instant::now();
         // Kernels for another processor are refused with the names of those for this one.
         let kernels = kernels.name().parse()?;
         let file = decode(bytes)?;
         let card = card(&file)?;
         check::check(&file, &card.behaviour)?;
+        let demand = if for_box { Some(demand(&file, &card)?) } else { None };
         let (network, execution) = build(&file, &card.behaviour, kernels)?;
+        if let (Some(demand), Execution::Tract { .. }) = (demand, &execution) {
+            demand.unfused().check()?;
+        }
         card.behaviour.check_features(network.features())?;
-        Ok(Self { card, digest: Digest::of(bytes), network, execution, load_time: start.elapsed() })
+        Ok(Self { card, digest: Digest::of(bytes), network, execution, load_time: start.elapsed(), known: None })
     }
 
     /// How the network is computed.
@@ -183,15 +220,6 @@ impl Model {
     pub fn decide_by(&mut self, profile: verdict::Profile) -> Result<(), CardError> {
         self.card.behaviour.point = self.card.behaviour.points.ok_or(CardError::NoPoints)?.of(profile);
         Ok(())
-    }
-
-    /// Judges one grey input, to find out before a radiograph comes whether the network runs and gives a probability.
-    pub fn try_out(&self) -> Result<(), ModelError> {
-        let Score { probability, .. } = self.examine(&vec![128; self.card.behaviour.contract.len()])?.score;
-        if (0.0..=1.0).contains(&probability) {
-            return Ok(());
-        }
-        Err(ModelError::Network(format!("its answer to a grey image is {probability}, which is not a probability")))
     }
 
     /// What the file says of itself.
@@ -247,6 +275,15 @@ impl Model {
             Network::Tract { .. } => Ok(None),
         }
     }
+}
+
+/// What a file that has been checked asks of a box, if a box has that and its card all that it needs there.
+fn demand(file: &ModelProto, card: &ModelCard) -> Result<Demand, ModelError> {
+    card.check_for_box()?;
+    let graph = &Graph::new(file.graph.as_ref().ok_or(GraphError::Empty)?);
+    let demand = Demand::of(graph, card.behaviour.contract.side)?;
+    demand.check()?;
+    Ok(demand)
 }
 
 /// Builds what runs a file that has been checked.
@@ -332,7 +369,7 @@ impl Observer {
 }
 
 /// What tract made of the file.
-struct Plan {
+pub(crate) struct Plan {
     runnable: Arc<TypedRunnableModel>,
     /// Shapes of the outputs.
     shapes: Vec<Vec<usize>>,

@@ -246,7 +246,7 @@ fn weights_are_packed_within_bounds() {
 
     // Each layer is within the bounds; all together are not.
     let mut net = Builder::new(11);
-    let wide = net.convolution(0, 16_000, [1, 1], [1, 1], [0; 4]);
+    let wide = net.convolution(0, 1700, [1, 1], [1, 1], [0; 4]);
     let dense: Vec<usize> = (0..5).map(|_| net.convolution(wide, 1, [SIDE; 2], [1, 1], [0; 4])).collect();
     dense.into_iter().reduce(|a, b| net.add([a, b], true));
     let mut network = net.end();

@@ -18,6 +18,8 @@ pub const EXT_DATA_LABEL: [u8; 16] = filled(DATA_LABEL, 0);
 pub const SETTINGS: &str = "box.toml";
 /// The ONNX model, among the files of the boot partition.
 pub const MODEL: &str = "model.onnx";
+/// What the image was made of, with the digest of every other file of the boot partition.
+pub const MANIFEST: &str = "manifest.json";
 /// Where the box mounts the boot partition, read-only.
 pub const BOOT: &str = "/boot";
 

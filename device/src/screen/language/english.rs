@@ -5,6 +5,7 @@ use super::{Notice, Step, Words};
 pub(super) static WORDS: Words = Words {
     disclaimer: "Research aid, not a medical device",
     synthetic: "SYNTHETIC MODEL: NO MEDICAL MEANING",
+    fell_back: "MODEL DAMAGED OR FAILING: ANOTHER ONE JUDGES",
     model: "Model",
     starting: "STARTING",
     step: |step| match step {

@@ -5,6 +5,7 @@ use super::{Notice, Step, Words};
 pub(super) static WORDS: Words = Words {
     disclaimer: "Outil de recherche, pas un dispositif médical",
     synthetic: "MODÈLE SYNTHÉTIQUE : AUCUNE VALEUR MÉDICALE",
+    fell_back: "MODÈLE ENDOMMAGÉ OU EN ÉCHEC : UN AUTRE JUGE",
     model: "Modèle",
     starting: "DÉMARRAGE",
     step: |step| match step {

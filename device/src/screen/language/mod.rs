@@ -45,6 +45,8 @@ pub struct Words {
     pub disclaimer: &'static str,
     /// On every screen of a model that was trained on synthetic radiographs.
     pub synthetic: &'static str,
+    /// On every screen of a model that stands in for one that is damaged or has failed.
+    pub fell_back: &'static str,
     /// Before the model's name.
     pub model: &'static str,
     /// Above what is being done at the start.

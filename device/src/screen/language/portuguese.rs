@@ -5,6 +5,7 @@ use super::{Notice, Step, Words};
 pub(super) static WORDS: Words = Words {
     disclaimer: "Ferramenta de investigação, não é um dispositivo médico",
     synthetic: "MODELO SINTÉTICO: SEM VALOR MÉDICO",
+    fell_back: "MODELO DANIFICADO OU COM FALHA: OUTRO AVALIA",
     model: "Modelo",
     starting: "A INICIAR",
     step: |step| match step {

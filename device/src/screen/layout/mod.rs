@@ -208,15 +208,20 @@ impl<'a> Layout<'a> {
         let identity = scene.shown_identity();
         let (margin, gap) = (self.px(24.0), self.px(16.0));
         let (width, height) = (self.size.width as f32, self.size.height as f32);
-        let top = gap + if identity.synthetic { self.banner() } else { 0.0 };
+        let words = self.words();
+        let warning = match identity {
+            Identity { synthetic: true, .. } => Some(words.synthetic),
+            Identity { fell_back: true, .. } => Some(words.fell_back),
+            _ => None,
+        };
+        let top = gap + warning.map_or(0.0, |warning| self.banner(warning));
         // The page about the box shows disclaimer and model itself.
         let bottom = if scene.view == View::About { height - gap } else { self.foot(identity) };
         Area { left: margin, top, width: width - 2.0 * margin, height: bottom - top }
     }
 
-    /// The warning of a synthetic model. Returns where it ends.
-    fn banner(&mut self) -> f32 {
-        let warning = self.words().synthetic;
+    /// A warning about the model. Returns where it ends.
+    fn banner(&mut self, warning: &str) -> f32 {
         let (width, height, margin, side) = (self.size.width as f32, self.px(38.0), self.px(24.0), self.px(26.0));
         self.fill(Area { left: 0.0, top: 0.0, width, height }, 0.0, HAZARD);
         let style = self.bold(17.0, Rgb888::CSS_BLACK).fitted(warning, width - 3.0 * side - 2.0 * margin);

@@ -212,7 +212,7 @@ fn content(inputs: &Inputs<'_>) -> Result<(Files, Manifest), BuildError> {
     };
     let mut text = serde_json::to_vec_pretty(&manifest).map_err(|error| BuildError::Manifest(error.to_string()))?;
     text.push(b'\n');
-    files.push(("manifest.json".to_owned(), text));
+    files.push((card::MANIFEST.to_owned(), text));
     Ok((files, manifest))
 }
 

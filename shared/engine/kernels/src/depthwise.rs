@@ -6,9 +6,11 @@
 //!
 //! Convolutions over all channels can be computed so too: then all lanes read the same input. That suits a few products.
 
+use std::hash::{Hash, Hasher};
+
 use aligned_vec::{AVec, ConstAlign};
 
-use crate::{BLOCK, layer::Filters, layout::Layout, tiling::Tiling};
+use crate::{BLOCK, layer::Filters, layout::Layout, prepared::hash_reals, tiling::Tiling};
 
 /// A weight in memory, as wide as the kernels multiply it.
 #[cfg(target_arch = "aarch64")]
@@ -36,6 +38,20 @@ pub(crate) struct Block {
     pub(crate) weights: AVec<Weight, ConstAlign<64>>,
     pub(crate) bias: [i32; BLOCK],
     pub(crate) multipliers: [f32; BLOCK],
+}
+
+impl Hash for Depthwise {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        (&self.tiling, &self.offsets, &self.blocks).hash(state);
+        hash_reals(&[self.lowest], state);
+    }
+}
+
+impl Hash for Block {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        (&self.chains, self.weights.as_slice(), self.bias).hash(state);
+        hash_reals(&self.multipliers, state);
+    }
 }
 
 impl Depthwise {

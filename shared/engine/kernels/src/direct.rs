@@ -6,11 +6,14 @@
 //! weights hold, step after step, BLOCK × step bytes; `offsets` says where each step's inputs lie, so the steps may come in
 //! any order.
 
-use std::collections::VecDeque;
+use std::{
+    collections::VecDeque,
+    hash::{Hash, Hasher},
+};
 
 use aligned_vec::{AVec, ConstAlign};
 
-use crate::{BLOCK, layer::Filters, layout::Layout, tiling::Tiling};
+use crate::{BLOCK, layer::Filters, layout::Layout, prepared::hash_reals, tiling::Tiling};
 
 /// Most steps of a chain.
 pub(crate) const LONGEST: usize = 4;
@@ -29,7 +32,7 @@ pub(crate) struct Direct {
 }
 
 /// How the weights are cut into steps.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) enum Steps {
     /// Steps of 2 bytes.
     #[cfg(target_arch = "x86_64")]
@@ -73,6 +76,22 @@ pub(crate) struct Block {
     pub(crate) weights: AVec<i8, ConstAlign<64>>,
     pub(crate) bias: [i32; BLOCK],
     pub(crate) multipliers: [f32; BLOCK],
+}
+
+impl Hash for Direct {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        #[cfg(target_arch = "x86_64")]
+        self.steps.hash(state);
+        (&self.tiling, &self.blocks).hash(state);
+        hash_reals(&[self.lowest], state);
+    }
+}
+
+impl Hash for Block {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        (&self.offsets, self.chains, self.weights.as_slice(), self.bias).hash(state);
+        hash_reals(&self.multipliers, state);
+    }
 }
 
 /// The weights of a step: for each output channel of a block its bytes.

@@ -1,8 +1,11 @@
 //! What a layer computes, independent of how.
 
+use std::hash::{Hash, Hasher};
+
 use crate::{
     BLOCK,
     layout::{Border, Layout, Shape},
+    prepared::hash_reals,
 };
 
 /// Longest kernel, stride and padding.
@@ -38,7 +41,7 @@ pub enum LayerError {
 }
 
 /// The window of a convolution.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Window {
     /// Rows and columns of the kernel.
     pub kernel: [usize; 2],
@@ -80,6 +83,13 @@ pub struct Filters {
     /// True if the input may have negative values. Where this is false and the input still has some, the output is
     /// unspecified.
     pub signed_input: bool,
+}
+
+impl Hash for Filters {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        (&self.window, &self.weights, &self.bias, self.relu, self.signed_input).hash(state);
+        hash_reals(&self.multipliers, state);
+    }
 }
 
 impl Filters {

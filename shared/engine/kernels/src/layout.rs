@@ -7,7 +7,7 @@ pub const SLACK: usize = 64;
 const MAX_BYTES: usize = 64 * 1024 * 1024;
 
 /// Extent of a feature map.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Shape {
     /// Rows.
     pub height: usize,
@@ -18,7 +18,7 @@ pub struct Shape {
 }
 
 /// Rows and columns of zeros around a feature map.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Border {
     /// Rows above.
     pub top: usize,
@@ -52,7 +52,7 @@ impl Border {
 ///
 /// The border is the padding of the convolutions that read the map: its values are 0, the zero point. Who makes the
 /// buffer sets it to zero; the kernels write only what is inside the border.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Layout {
     shape: Shape,
     border: Border,

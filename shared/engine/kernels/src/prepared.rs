@@ -1,5 +1,7 @@
 //! A layer with its weights packed, ready to run.
 
+use std::hash::{Hash, Hasher};
+
 use crate::{
     BLOCK,
     choice::Kernels,
@@ -162,6 +164,40 @@ enum Work {
     NeonDepthwise(Depthwise),
     #[cfg(target_arch = "aarch64")]
     DotDirect(Direct),
+}
+
+/// All that the answers of a layer depend on, as it lies in memory: a checksum of it shows when a bit of that has changed.
+impl Hash for Prepared {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        (&self.inputs, self.output).hash(state);
+        match &self.work {
+            Work::Portable { filters, packed, pool, layouts } => (filters, packed, pool, layouts).hash(state),
+            Work::PortableDepthwise { filters, layouts } => (filters, layouts).hash(state),
+            Work::MaxPool(layouts) => layouts.hash(state),
+            Work::Add { scales, output_scale, lowest, layouts } => {
+                hash_reals(scales, state);
+                hash_reals(&[*output_scale, *lowest], state);
+                layouts.hash(state);
+            }
+            #[cfg(target_arch = "x86_64")]
+            Work::Avx2Winograd(work) => work.hash(state),
+            #[cfg(target_arch = "x86_64")]
+            Work::Avx2Direct(work) => work.hash(state),
+            #[cfg(target_arch = "x86_64")]
+            Work::Avx2Depthwise(work) => work.hash(state),
+            #[cfg(target_arch = "aarch64")]
+            Work::NeonWinograd(work) => work.hash(state),
+            #[cfg(target_arch = "aarch64")]
+            Work::NeonDirect(work) | Work::DotDirect(work) => work.hash(state),
+            #[cfg(target_arch = "aarch64")]
+            Work::NeonByChannel(work) | Work::NeonDepthwise(work) => work.hash(state),
+        }
+    }
+}
+
+/// Real numbers as the bits that they are.
+pub(crate) fn hash_reals<H: Hasher>(values: &[f32], state: &mut H) {
+    values.iter().for_each(|value| value.to_bits().hash(state));
 }
 
 /// Memory that a layer works in.

@@ -6,7 +6,7 @@ use crate::{
 };
 
 /// The pixels of an output and their windows.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Hash)]
 pub(crate) struct Tiling {
     pub(crate) from: Layout,
     pub(crate) to: Layout,

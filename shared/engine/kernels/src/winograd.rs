@@ -28,12 +28,15 @@
     allow(dead_code, reason = "other processors have no kernels for it, but the same layouts")
 )]
 
+use std::hash::{Hash, Hasher};
+
 use aligned_vec::{AVec, ConstAlign};
 
 use crate::{
     BLOCK,
     layer::Filters,
     layout::{Border, Layout, Shape},
+    prepared::hash_reals,
 };
 
 /// Tiles that are computed together.
@@ -244,6 +247,14 @@ pub(crate) struct Winograd {
     bias: Vec<i32>,
     multipliers: Vec<f32>,
     lowest: f32,
+}
+
+impl Hash for Winograd {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        (self.from, self.to, self.origin, self.pool, self.inputs, self.weights.as_slice(), &self.bias).hash(state);
+        hash_reals(&self.multipliers, state);
+        hash_reals(&[self.lowest], state);
+    }
 }
 
 /// Memory that a layer works in.

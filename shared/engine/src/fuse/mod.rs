@@ -29,11 +29,12 @@ use crate::onnx::graph::{Graph, ReadError};
 /// Most layers of a fused network.
 const MAX_LAYERS: usize = 1024;
 
-/// Most bytes of all feature maps of a network together (256 MiB).
-const MAX_MAPS: usize = 256 * 1024 * 1024;
+/// Most bytes of all feature maps of a network together (32 MiB): with the weights half of what a box may take
+/// ([`crate::budget::MAX_MEMORY`]).
+const MAX_MAPS: usize = 32 * 1024 * 1024;
 
-/// Most bytes of all packed weights of a network together (256 MiB).
-const MAX_WEIGHTS: usize = 256 * 1024 * 1024;
+/// Most bytes of all packed weights of a network together (32 MiB).
+const MAX_WEIGHTS: usize = 32 * 1024 * 1024;
 
 /// Why a quantized network is not fused.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -82,7 +83,7 @@ pub enum Obstacle {
     #[error("`logit` is not one dequantized value, or `probability` not its sigmoid")]
     Output,
     /// feature maps, weights or layers beyond the limits
-    #[error("up to here the network has more than 1024 layers, or 256 MiB of packed weights or of feature maps")]
+    #[error("up to here the network has more than 1024 layers, or 32 MiB of packed weights or of feature maps")]
     Size,
     /// a layer that the kernels refuse
     #[error(transparent)]

@@ -144,6 +144,11 @@ impl<'a> Node<'a> {
         lengths(&self.tensor(input)?.dims, 1).ok_or(ReadError::Constant)
     }
 
+    /// The lengths of a constant input as the file states them.
+    pub fn lengths(&self, input: usize) -> Result<&'a [i64], ReadError> {
+        Ok(&self.tensor(input)?.dims)
+    }
+
     fn tensor(&self, input: usize) -> Result<&'a TensorProto, ReadError> {
         self.input(input).and_then(|name| self.graph.constant(name)).ok_or(ReadError::Constant)
     }
