@@ -5,8 +5,8 @@ use std::{io, process::ExitCode};
 use clap::{Parser, Subcommand};
 use host::{
     commands::{
-        augment, evaluate, flash, image, info, package, predict, quantize, results, robustness, screenshot, send,
-        study, synthetic, train, update,
+        augment, evaluate, flash, image, info, package, points, predict, quantize, results, robustness, screenshot,
+        send, study, synthetic, train, update,
     },
     exit::Failure,
 };
@@ -43,6 +43,8 @@ enum Command {
     Augment(augment::Options),
     /// Make an int8 ONNX file from a float one
     Quantize(quantize::Options),
+    /// Fit a model's operating points on labelled radiographs, and measure what the box says of others
+    Points(points::Options),
     /// Measure a model on labelled radiographs
     Evaluate(evaluate::Options),
     /// Measure how stable a model's answers are when radiographs are changed
@@ -79,6 +81,7 @@ fn main() -> ExitCode {
         Command::Synthetic(options) => synthetic::run(options),
         Command::Augment(options) => augment::run(options),
         Command::Quantize(options) => quantize::run(options),
+        Command::Points(options) => points::run(options),
         Command::Evaluate(options) => evaluate::run(options),
         Command::Robustness(options) => robustness::run(options),
         Command::Predict(options) => predict::run(options),

@@ -7,6 +7,7 @@
 //! - [`preprocess`]: pixels of a radiograph → the model's input, in integers, so that every processor
 //!   gives the same bytes;
 //! - [`guard`]: what should not be judged: no radiograph, no chest, upside down, a negative;
+//! - [`rates`]: what the box says of labelled radiographs, counted;
 //! - [`shown`]: text from outside, made harmless where people read it;
 //! - [`verdict`]: probability and operating point → normal, pneumonia or refer; the codes; the record.
 //!
@@ -23,5 +24,6 @@ pub mod evidence;
 pub mod guard;
 pub mod limits;
 pub mod preprocess;
+pub mod rates;
 pub mod shown;
 pub mod verdict;

@@ -63,6 +63,14 @@ pub struct OperatingPoint {
     pub refer_to: f32,
 }
 
+/// An operating point by which the box says *normal*, *refer* or *pneumonia* of hardly any probability.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "the operating point does not have 0.01 <= refer_from and refer_to <= 0.99: the box would hardly ever say normal, or \
+     pneumonia: choose another profile, or train on more radiographs"
+)]
+pub struct OneSidedError;
+
 /// An operating point whose three probabilities are not in order within 0..=1.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error(
@@ -88,6 +96,12 @@ impl OperatingPoint {
         if ordered { Ok(()) } else { Err(OperatingPointError) }
     }
 
+    /// Checks what the box asks for besides the order: that *normal* and *pneumonia* each have at least 0.01 of the
+    /// probabilities. A point of 1, 1 and 1 is in order, but says *normal* of everything.
+    pub fn check_for_box(&self) -> Result<(), OneSidedError> {
+        if self.refer_from >= 0.01 && self.refer_to <= 0.99 { Ok(()) } else { Err(OneSidedError) }
+    }
+
     /// The verdict on a probability of pneumonia. Anything that is not in 0..=1 is referred.
     pub fn verdict(&self, probability: f32) -> Verdict {
         if !(0.0..=1.0).contains(&probability) {
@@ -107,22 +121,23 @@ impl OperatingPoint {
     }
 }
 
-/// Which error a clinic most wants to avoid: selects one of a model's thresholds. The band of *refer* moves only where it
-/// must to hold the threshold, as answers outside it are to be right whatever the profile.
+/// Which error a clinic most wants to avoid: selects one of a model's operating points. Their bands lie within each other:
+/// what *balanced* refers, the others refer as well, so that they differ from it in referring more, never in calling
+/// normal what it calls pneumonia. The shares are those of the radiographs that the points were fitted on.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Profile {
-    /// To miss few pneumonias: sensitivity at least 0.98 on the validation part.
+    /// To call few pneumonias normal: at most 0.2 % of them. It refers more normal radiographs.
     Screening,
-    /// To err as seldom on either side.
+    /// Of what is called normal, and of what is called pneumonia, 99 % are right.
     #[default]
     Balanced,
-    /// To call few normal radiographs pneumonia: specificity at least 0.98 on the validation part.
+    /// To call few normal radiographs pneumonia: at most 1 % of them. It refers more pneumonias.
     Confirming,
 }
 
 impl Profile {
-    /// All, from the lowest threshold to the highest.
+    /// All, from the lowest band to the highest.
     pub const ALL: [Self; 3] = [Self::Screening, Self::Balanced, Self::Confirming];
 
     /// The word for it: `screening`, `balanced`, `confirming`.
@@ -175,11 +190,17 @@ impl OperatingPoints {
         }
     }
 
-    /// Checks each of them, and that their thresholds rise.
+    /// Checks each of them, and that thresholds and both ends of the bands rise: what one profile calls normal, no later
+    /// one calls pneumonia.
     pub fn check(&self) -> Result<(), OperatingPointError> {
         let points = Profile::ALL.map(|profile| self.of(profile));
         points.iter().try_for_each(OperatingPoint::check)?;
-        if points.is_sorted_by_key(|point| point.threshold) { Ok(()) } else { Err(OperatingPointError) }
+        let rises = |part: fn(&OperatingPoint) -> f32| points.iter().map(part).is_sorted();
+        if rises(|point| point.threshold) && rises(|point| point.refer_from) && rises(|point| point.refer_to) {
+            Ok(())
+        } else {
+            Err(OperatingPointError)
+        }
     }
 }
 
@@ -443,8 +464,26 @@ mod tests {
         };
         assert_eq!(Profile::ALL.map(|profile| points.of(profile).threshold), [0.2, 0.5, 0.9]);
         assert_eq!(points.check(), Ok(()));
-        let confirming = OperatingPoint { refer_from: 1.0, ..BAND };
-        assert_eq!(OperatingPoints { confirming, ..points }.check(), Err(OperatingPointError));
+        for confirming in [
+            OperatingPoint { refer_from: 1.0, ..BAND },
+            OperatingPoint { refer_from: 0.2, ..BAND },
+            OperatingPoint { refer_to: 0.7, ..BAND },
+        ] {
+            assert_eq!(OperatingPoints { confirming, ..points }.check(), Err(OperatingPointError), "{confirming:?}");
+        }
+    }
+
+    #[test]
+    fn a_box_takes_no_point_that_always_says_the_same() {
+        for edge in [0.0, 0.009, 0.991, 1.0] {
+            assert_eq!(OperatingPoint::unbanded(edge).check(), Ok(()), "in order");
+            assert_eq!(OperatingPoint::unbanded(edge).check_for_box(), Err(OneSidedError), "{edge}");
+        }
+        assert_eq!(OperatingPoint { refer_from: 0.0, ..BAND }.check_for_box(), Err(OneSidedError));
+        assert_eq!(OperatingPoint { refer_to: 1.0, ..BAND }.check_for_box(), Err(OneSidedError));
+        for point in [BAND, OperatingPoint::HALF, OperatingPoint::unbanded(0.01), OperatingPoint::unbanded(0.99)] {
+            assert_eq!(point.check_for_box(), Ok(()), "{point:?}");
+        }
     }
 
     #[test]

@@ -11,14 +11,20 @@ use shared::{
 
 use crate::{
     logistic::{Line, Observation},
-    statistics::{Confusion, Scored, refer_band},
+    statistics::{Confusion, Judged, Scored, refer_band},
 };
 
 /// Share of the validation images outside the band of uncertainty that must be decided correctly, on either side.
 pub const RIGHT_OUTSIDE_BAND: f64 = 0.99;
 
-/// Share of the pneumonias that the screening point must find, and of the normal radiographs that the confirming point
-/// must call so.
+/// Share of the pneumonias that may be called normal by the screening point.
+pub const MISSED: f64 = 0.002;
+
+/// Share of the normal radiographs that may be called pneumonia by the confirming point.
+pub const FALSE_ALARMS: f64 = 0.01;
+
+/// Share of the pneumonias that are found at the screening threshold, where a yes-or-no answer is asked for, and of the
+/// normal radiographs that are called so at the confirming one.
 pub const WANTED: f64 = 0.98;
 
 /// Share of the normal radiographs on which nothing is outlined.
@@ -62,9 +68,72 @@ impl Calibrator {
     }
 }
 
-/// The operating points for these validation radiographs; each has its own band, outside which
-/// [`RIGHT_OUTSIDE_BAND`] of them are decided correctly. `None` with one class only.
-pub fn operating_points(validation: &[Scored]) -> Option<OperatingPoints> {
+/// The operating points for these radiographs, as the box decides: what it refuses is in no band. `None` with one class
+/// only.
+///
+/// The band of the balanced point is the smallest outside which [`RIGHT_OUTSIDE_BAND`] of them are decided correctly on
+/// either side. That of the screening point goes as much lower as it takes for at most [`MISSED`] of the pneumonias to be
+/// called normal, that of the confirming point as much higher as it takes for at most [`FALSE_ALARMS`] of the normal
+/// radiographs to be called pneumonia. Both shares are counted and also computed as the sum of what the calibrated
+/// probabilities expect, and the larger one must keep the promise: among hundreds of radiographs there are so few such
+/// errors that counting alone would trust a gap between two of them.
+pub fn operating_points(judged: &[Judged]) -> Option<OperatingPoints> {
+    let all: Vec<Scored> = judged.iter().map(|one| one.scored).collect();
+    let [screening, balanced, confirming] = profile_thresholds(&all)?;
+    let answered = answered(judged);
+    let band = refer_band(&answered, balanced, RIGHT_OUTSIDE_BAND);
+    let of = |positive| all.iter().filter(|one| one.positive == positive).count() as f64;
+    let point = |threshold: f32, refer_from, refer_to| OperatingPoint {
+        threshold: threshold.clamp(refer_from, refer_to),
+        refer_from,
+        refer_to,
+    };
+    Some(OperatingPoints {
+        screening: point(screening, band.refer_from.min(lower_end(&answered, MISSED * of(true))), band.refer_to),
+        balanced: band,
+        confirming: point(
+            confirming,
+            band.refer_from,
+            band.refer_to.max(upper_end(&answered, FALSE_ALARMS * of(false))),
+        ),
+    })
+}
+
+/// What the box does not refuse.
+pub fn answered(judged: &[Judged]) -> Vec<Scored> {
+    judged.iter().filter(|one| !one.refused).map(|one| one.scored).collect()
+}
+
+/// The highest lower end of a band below which there are at most so many pneumonias, counted and expected.
+fn lower_end(answered: &[Scored], most: f64) -> f32 {
+    let wrong = |one: &Scored| (f64::from(u8::from(one.positive)), f64::from(one.probability));
+    first_beyond(answered.iter().map(|one| (one.probability, wrong(one))), most).unwrap_or(1.0)
+}
+
+/// The lowest upper end of a band from which on there are at most so many normal radiographs, counted and expected.
+fn upper_end(answered: &[Scored], most: f64) -> f32 {
+    let wrong = |one: &Scored| (f64::from(u8::from(!one.positive)), 1.0 - f64::from(one.probability));
+    first_beyond(answered.iter().map(|one| (-one.probability, wrong(one))), most)
+        .map_or(0.0, |end| (-end).next_up().min(1.0))
+}
+
+/// Of places with what is added there to each of two sums, the first from the lowest on with which one of the sums exceeds
+/// `most`. What is at the same place is added at once.
+fn first_beyond(places: impl Iterator<Item = (f32, (f64, f64))>, most: f64) -> Option<f32> {
+    let mut places: Vec<_> = places.collect();
+    places.sort_unstable_by(|a, b| a.0.total_cmp(&b.0));
+    let (mut counted, mut expected) = (0.0, 0.0);
+    let beyond = places.chunk_by(|a, b| a.0 == b.0).find(|same| {
+        counted += same.iter().map(|(_, wrong)| wrong.0).sum::<f64>();
+        expected += same.iter().map(|(_, wrong)| wrong.1).sum::<f64>();
+        counted > most || expected > most
+    });
+    beyond.map(|same| same[0].0)
+}
+
+/// The thresholds of the profiles, where a yes-or-no answer is asked for of every radiograph: at a sensitivity of
+/// [`WANTED`], where the smaller of sensitivity and specificity is greatest, and at a specificity of [`WANTED`].
+fn profile_thresholds(validation: &[Scored]) -> Option<[f32; 3]> {
     let candidates = thresholds(validation);
     let rates: Vec<(f32, f64, f64)> = candidates
         .into_iter()
@@ -80,8 +149,7 @@ pub fn operating_points(validation: &[Scored]) -> Option<OperatingPoints> {
     // Where one threshold does for both, they do not change places.
     let screening = rates.iter().rev().find(|(_, sensitivity, _)| *sensitivity >= WANTED)?.0.min(balanced);
     let confirming = rates.iter().find(|(_, _, specificity)| *specificity >= WANTED)?.0.max(balanced);
-    let point = |threshold| -> OperatingPoint { refer_band(validation, threshold, RIGHT_OUTSIDE_BAND) };
-    Some(OperatingPoints { screening: point(screening), balanced: point(balanced), confirming: point(confirming) })
+    Some([screening, balanced, confirming])
 }
 
 /// From where on places are outlined: nine in ten normal validation radiographs shall show nothing, and half of those with
@@ -128,9 +196,11 @@ fn thresholds(scored: &[Scored]) -> Vec<f32> {
 
 #[cfg(test)]
 mod tests {
-    use shared::verdict::Profile;
+    use proptest::prelude::*;
+    use shared::{rates::Outcomes, verdict::Profile};
 
     use super::*;
+    use crate::statistics::rates;
 
     #[test]
     fn calibrated_logits_are_those_that_were_drawn() {
@@ -164,29 +234,107 @@ mod tests {
         assert_eq!(quantile(vec![], 0.5), None);
     }
 
+    fn judged(positive: bool, probability: f32) -> Judged {
+        Judged { scored: Scored { positive, probability }, refused: false }
+    }
+
+    /// As many radiographs as are said, with the probabilities in hundredths that they are to have, of which as many have
+    /// pneumonia as the probability says.
+    fn calibrated(images: usize, hundredths: impl Iterator<Item = usize>) -> Vec<Judged> {
+        hundredths
+            .flat_map(|percent| (0..images).map(move |i| judged(i * 100 < percent * images, percent as f32 / 100.0)))
+            .collect()
+    }
+
     #[test]
-    fn points_keep_their_promises() {
+    fn thresholds_are_where_the_profiles_want_them() {
         // 100 normal at 0.000 to 0.495 and at 0.7, 100 ill at 0.5 to 0.995 and at 0.3.
         let of = |positive, probability| Scored { positive, probability };
         let normal = (0..99).map(|i| of(false, i as f32 / 200.0)).chain([of(false, 0.7)]);
         let ill = (0..97).map(|i| of(true, 0.5 + i as f32 / 200.0)).chain([0.3, 0.2, 0.1].map(|p| of(true, p)));
         let scored: Vec<Scored> = normal.chain(ill).collect();
-        let points = operating_points(&scored).unwrap();
-        let rates = |point: OperatingPoint| {
-            let counts = Confusion::at(&scored, point.threshold);
+        let rates = profile_thresholds(&scored).unwrap().map(|threshold| {
+            let counts = Confusion::at(&scored, threshold);
             (counts.true_positives, counts.true_negatives)
-        };
-        // 98 of 100 need the one at 0.3: the threshold lies just under it, over 59 or 60 normal ones.
-        assert_eq!(rates(points.screening), (98, 60));
-        assert_eq!(rates(points.balanced), (97, 99));
-        // 98 of 100 do with less, but not below the balanced one.
-        assert_eq!(rates(points.confirming), (97, 99));
-        assert!(points.check().is_ok());
-        let apart = (0..50).map(|i| of(i >= 25, if i >= 25 { 0.5 } else { 0.1 } + i as f32 / 200.0));
-        let points = operating_points(&apart.collect::<Vec<_>>()).unwrap();
-        let thresholds = Profile::ALL.map(|profile| points.of(profile).threshold);
-        assert!(thresholds.is_sorted() && points.check().is_ok(), "{thresholds:?}");
-        assert_eq!(operating_points(&scored[..100]), None);
+        });
+        // 98 of 100 need the one at 0.3: the threshold lies just under it, over 59 or 60 normal ones. At a specificity of 98
+        // of 100 less would do, but not below the balanced one.
+        assert_eq!(rates, [(98, 60), (97, 99), (97, 99)]);
+        assert_eq!(profile_thresholds(&scored[..100]), None);
         assert_eq!(operating_points(&[]), None);
+    }
+
+    #[test]
+    fn each_profile_has_a_band_of_its_own_and_keeps_its_promise() {
+        // As sure as a good network: most radiographs near 0 and near 1, some of each probability in between.
+        let mut all = calibrated(200, [1, 2, 98, 99].into_iter());
+        all.extend(calibrated(100, 3..98).into_iter().step_by(10));
+        all.extend((0..2000).flat_map(|_| [judged(false, 0.000_5), judged(true, 0.999_5)]));
+        let points = operating_points(&all).unwrap();
+        let OperatingPoints { screening, balanced, confirming } = points;
+        assert_eq!(points.check(), Ok(()));
+        assert!(screening.refer_from < balanced.refer_from && screening.refer_to == balanced.refer_to, "{points:?}");
+        assert!(confirming.refer_to > balanced.refer_to && confirming.refer_from == balanced.refer_from, "{points:?}");
+        let [careful, plain, sure] = Profile::ALL.map(|profile| rates(&all, &points.of(profile)));
+        let most = |share: f64, of: Outcomes| (share * of.total() as f64) as u32;
+        assert!(careful.of_pneumonia.normal <= most(MISSED, careful.of_pneumonia), "{careful:?}");
+        assert!(sure.of_normal.pneumonia <= most(FALSE_ALARMS, sure.of_normal), "{sure:?}");
+        // They change verdicts, to refer alone.
+        assert!(
+            plain.of_pneumonia.normal > careful.of_pneumonia.normal
+                && plain.of_normal.normal > careful.of_normal.normal
+        );
+        assert!(plain.of_normal.pneumonia > sure.of_normal.pneumonia);
+        assert_eq!(careful.of_pneumonia.pneumonia, plain.of_pneumonia.pneumonia);
+        assert_eq!(sure.of_normal.normal, plain.of_normal.normal);
+    }
+
+    #[test]
+    fn a_gap_without_errors_is_not_trusted_beyond_what_probabilities_expect() {
+        // No pneumonia below 0.5: by counting alone everything below would be normal.
+        let normal = (0..100).map(|i| judged(false, i as f32 / 250.0));
+        let all: Vec<Judged> = normal.chain((0..100).map(|i| judged(true, 0.6 + i as f32 / 250.0))).collect();
+        let points = operating_points(&all).unwrap();
+        assert_eq!(points.balanced.refer_from, points.balanced.threshold);
+        // 0.2 % of 100 are expected among those below 0.04: 0 + 0.004 + … + 0.036 = 0.18.
+        assert_eq!(points.screening.refer_from, 0.04);
+        // 1 % of 100 are expected among those above 0.912: 0.004 + … + 0.084 = 0.92.
+        assert!((points.confirming.refer_to - 0.912).abs() < 1e-5, "{points:?}");
+    }
+
+    #[test]
+    fn what_the_box_refuses_is_in_no_band() {
+        let mut all: Vec<Judged> = (0..200).map(|i| judged(i >= 100, if i < 100 { 0.001 } else { 0.999 })).collect();
+        let clean = operating_points(&all).unwrap();
+        for positive in [true, false] {
+            all.push(Judged { refused: true, ..judged(positive, if positive { 0.000_5 } else { 0.999_9 }) });
+        }
+        let points = operating_points(&all).unwrap();
+        assert_eq!(points.screening.refer_from, clean.screening.refer_from);
+        assert_eq!(points.confirming.refer_to, clean.confirming.refer_to);
+    }
+
+    proptest! {
+        #[test]
+        fn points_are_in_order_and_keep_their_promises(
+            list in proptest::collection::vec((any::<bool>(), 0_u8..=100, 0_u8..10), 2..200),
+        ) {
+            let all: Vec<Judged> = list
+                .into_iter()
+                .map(|(positive, percent, refused)| Judged {
+                    refused: refused == 0,
+                    ..judged(positive, f32::from(percent) / 100.0)
+                })
+                .collect();
+            let Some(points) = operating_points(&all) else { return Ok(()) };
+            prop_assert_eq!(points.check(), Ok(()));
+            let missed = rates(&all, &points.screening).of_pneumonia;
+            prop_assert!(f64::from(missed.normal) <= MISSED * missed.total() as f64, "{:?}", missed);
+            let alarms = rates(&all, &points.confirming).of_normal;
+            // At exactly 1 nothing can be cut off any more.
+            if points.confirming.refer_to < 1.0 {
+                prop_assert!(f64::from(alarms.pneumonia) <= FALSE_ALARMS * alarms.total() as f64, "{:?}", alarms);
+            }
+        }
     }
 }

@@ -3,7 +3,10 @@
 //! Positive means pneumonia throughout.
 
 use serde::{Deserialize, Serialize};
-use shared::verdict::OperatingPoint;
+use shared::{
+    rates::Rates,
+    verdict::{OperatingPoint, Verdict},
+};
 
 /// Standard deviations on either side of the mean of a normal distribution that hold 95 % of it.
 pub const Z: f64 = 1.959_963_984_540_054;
@@ -15,6 +18,31 @@ pub struct Scored {
     pub positive: bool,
     /// Probability of pneumonia, 0..=1.
     pub probability: f32,
+}
+
+/// The truth about one radiograph, what a model said of it, and whether the box would say it.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Judged {
+    /// The truth and the probability, of what is refused as well.
+    pub scored: Scored,
+    /// True if a check refuses it: then the box has no verdict.
+    pub refused: bool,
+}
+
+impl Judged {
+    /// What the box says by an operating point; `None` if it refuses the radiograph.
+    pub fn verdict(&self, point: &OperatingPoint) -> Option<Verdict> {
+        (!self.refused).then(|| point.verdict(self.scored.probability))
+    }
+}
+
+/// What the box says of labelled radiographs by an operating point, counted.
+pub fn rates(judged: &[Judged], point: &OperatingPoint) -> Rates {
+    let mut rates = Rates::default();
+    for one in judged {
+        rates.of(one.scored.positive).count(one.verdict(point), 1);
+    }
+    rates
 }
 
 /// Counts of decisions against the truth.
@@ -135,6 +163,7 @@ pub fn refer_band(scored: &[Scored], threshold: f32, wanted: f64) -> OperatingPo
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
+    use shared::rates::Outcomes;
 
     use super::*;
 
@@ -168,6 +197,25 @@ mod tests {
         let point = refer_band(&scored(&[(true, 0.1), (false, 0.9)]), 0.5, 0.99);
         assert_eq!((point.refer_from, point.refer_to), (0.0, 1.0));
         assert_eq!(refer_band(&[], 0.5, 0.99), OperatingPoint { threshold: 0.5, refer_from: 0.0, refer_to: 1.0 });
+    }
+
+    #[test]
+    fn rates_count_what_the_box_says() {
+        let judged = |positive, probability, refused| Judged { scored: Scored { positive, probability }, refused };
+        let all = [
+            judged(true, 0.9, false),
+            judged(true, 0.9, true),
+            judged(true, 0.4, false),
+            judged(true, f32::NAN, false),
+            judged(false, 0.4, false),
+            judged(false, 0.1, false),
+            judged(false, 0.1, true),
+            judged(false, 0.7, false),
+        ];
+        let point = OperatingPoint { threshold: 0.5, refer_from: 0.2, refer_to: 0.7 };
+        let Rates { of_normal, of_pneumonia } = rates(&all, &point);
+        assert_eq!(of_normal, Outcomes { normal: 1, refer: 1, pneumonia: 1, refused: 1 });
+        assert_eq!(of_pneumonia, Outcomes { normal: 0, refer: 2, pneumonia: 1, refused: 1 });
     }
 
     #[test]

@@ -5,14 +5,14 @@ use std::{io, path::Path};
 
 use base::files;
 use data::{Catalogue, Inputs, split::Split};
-use engine::{CARD_KEY, Model, ModelCard, ModelError};
+use engine::{CARD_KEY, Measured, Model, ModelCard, ModelError, PointRates};
 use learn::network::Layers;
 use measure::{
-    calibration::{Calibrator, RIGHT_OUTSIDE_BAND, operating_points, outlines},
-    evaluation::score,
+    calibration::{Calibrator, RIGHT_OUTSIDE_BAND, answered, operating_points, outlines},
+    evaluation::judge,
     figures::Figures,
     guard,
-    statistics::{Proportion, Scored, flips, refer_band},
+    statistics::{Judged, Proportion, Scored, flips, rates, refer_band},
     subtype,
 };
 use prost::Message;
@@ -20,7 +20,10 @@ use rand::{SeedableRng, seq::SliceRandom};
 use rand_chacha::ChaCha8Rng;
 use rayon::prelude::*;
 use serde::Serialize;
-use shared::verdict::{OperatingPoint, Profile};
+use shared::{
+    rates::Rates,
+    verdict::{OperatingPoint, Profile},
+};
 
 use crate::{
     export,
@@ -45,6 +48,8 @@ pub struct ModelResult {
     pub point: OperatingPoint,
     /// Its figures on the test part.
     pub figures: Figures,
+    /// What the box says of the test part at that point, with its refusals.
+    pub rates: Rates,
     /// What they were computed from.
     #[serde(skip)]
     pub scored: Vec<Scored>,
@@ -76,6 +81,15 @@ pub enum MakeError {
     /// the float model cannot be quantized
     #[error(transparent)]
     Quantize(#[from] QuantizeError),
+    /// the model has a threshold alone
+    #[error(
+        "the model has no operating points, as its probabilities are not calibrated: use one that was trained by a recipe \
+         with `calibrate = true`, such as `screener`"
+    )]
+    NotCalibrated,
+    /// the radiographs do not determine operating points
+    #[error("no operating points can be fitted on these radiographs: give some of both labels")]
+    NoPoints,
 }
 
 /// Exports the network, quantizes the file, measures both with the engine of the box, and writes them into `folder`,
@@ -106,10 +120,8 @@ pub fn make_models(
         let trial = quantize(&export::to_onnx(&layers, &card)?, &images, options)?;
         // Only the card changes from here on: what was found to drift least still does.
         options.method = Some(trial.method);
-        let model = Model::from_bytes(&trial.bytes)?;
-        card.behaviour.points = operating_points(&score(&model, catalogue, inputs, &split.validation)?);
-        card.behaviour.point =
-            card.behaviour.points.map_or(card.behaviour.point, |points| points.of(Profile::default()));
+        let (model, _) = guarded(&trial.bytes, catalogue, inputs, split)?;
+        fit_points(&mut card, &judge(&model, catalogue, inputs, &split.validation)?);
         card.behaviour.outlines = outlines(&model, catalogue, inputs, &split.validation)?;
     }
     let prefix = if catalogue.synthetic { "synthetic-" } else { "" };
@@ -123,6 +135,106 @@ pub fn make_models(
         range_method: format!("{} on {} training images", quantized.method, images.len()),
         models: vec![float, int8],
     })
+}
+
+/// The model with a card that also says where its features lie in the training images.
+fn guarded(
+    onnx: &[u8],
+    catalogue: &Catalogue,
+    inputs: &Inputs,
+    split: &Split,
+) -> Result<(Model, ModelCard), MakeError> {
+    let model = Model::from_bytes(onnx)?;
+    let mut card = model.card().clone();
+    let Some(guard) = &mut card.behaviour.guard else { return Ok((model, card)) };
+    guard.features = guard::fit_features(&model, catalogue, inputs, &split.train)?;
+    Ok((Model::from_bytes(&with_card(onnx, &card)?)?, card))
+}
+
+/// Fits the operating points on radiographs that were judged; the balanced one decides. False, and nothing changes, where
+/// these do not determine any.
+fn fit_points(card: &mut ModelCard, judged: &[Judged]) -> bool {
+    let Some(points) = operating_points(judged) else { return false };
+    card.behaviour.points = Some(points);
+    card.behaviour.point = points.of(Profile::default());
+    true
+}
+
+/// What a model answered to the radiographs of the two parts that its figures are of, and how many its operating points
+/// were fitted on.
+struct Answers<'a> {
+    validation: &'a [Judged],
+    test: &'a [Judged],
+    fitted_on: usize,
+}
+
+/// Puts the figures of both parts into the card, and what the box says of the test part at each operating point. Returns
+/// the figures of the test part.
+fn record(card: &mut ModelCard, answers: &Answers<'_>, catalogue: &Catalogue, split: &Split, seed: u64) -> Figures {
+    let threshold = card.behaviour.point.threshold;
+    let figures = |judged: &[Judged]| Figures::of(&scored(judged), threshold);
+    let of_test = figures(answers.test);
+    for (part, figures) in [("validation", &figures(answers.validation)), ("test", &of_test)] {
+        let value = |p: Option<Proportion>| p.map(|p| p.value);
+        for (name, value) in [
+            ("accuracy", value(figures.accuracy)),
+            ("sensitivity", value(figures.sensitivity)),
+            ("specificity", value(figures.specificity)),
+            ("auroc", figures.auroc),
+        ] {
+            card.metrics.extend(value.map(|v| (format!("{part}.{name}"), v)));
+        }
+    }
+    let points = match card.behaviour.points {
+        Some(points) => Profile::ALL.map(|profile| points.of(profile)).to_vec(),
+        None => vec![card.behaviour.point],
+    };
+    let at = |point| PointRates { point, rates: rates(answers.test, &point) };
+    card.measured = Some(Measured {
+        data_digest: catalogue.digest().to_string(),
+        split: split.kind.to_string(),
+        seed,
+        fitted_on: u32::try_from(answers.fitted_on).unwrap_or(u32::MAX),
+        rates: points.into_iter().map(at).collect(),
+    });
+    of_test
+}
+
+fn scored(judged: &[Judged]) -> Vec<Scored> {
+    judged.iter().map(|one| one.scored).collect()
+}
+
+/// The same model with operating points fitted and measured on these radiographs; weights, calibration and checks stay as
+/// they are. Of the data of its training the points are fitted on the validation part, of others, from which it has learnt
+/// nothing, on all but the test part; the rates are measured on the test part. `split` is of these data, by `seed`.
+///
+/// # Errors
+/// [`MakeError::NotCalibrated`]: the model has one threshold and no operating points; [`MakeError::NoPoints`]: a label is
+/// missing; [`MakeError::Engine`]: the model does not run.
+pub fn fit_again(
+    onnx: &[u8],
+    catalogue: &Catalogue,
+    inputs: &Inputs,
+    split: &Split,
+    seed: u64,
+) -> Result<Vec<u8>, MakeError> {
+    let model = Model::from_bytes(onnx)?;
+    let mut card = model.card().clone();
+    if card.behaviour.points.is_none() {
+        return Err(MakeError::NotCalibrated);
+    }
+    let judge = |part: &[usize]| judge(&model, catalogue, inputs, part);
+    let (validation, test) = (judge(&split.validation)?, judge(&split.test)?);
+    let mut fitted = validation.clone();
+    if catalogue.digest().to_string() != card.provenance.data_digest {
+        fitted.extend(judge(&split.train)?);
+    }
+    if !fit_points(&mut card, &fitted) {
+        return Err(MakeError::NoPoints);
+    }
+    let answers = Answers { validation: &validation, test: &test, fitted_on: fitted.len() };
+    record(&mut card, &answers, catalogue, split, seed);
+    with_card(onnx, &card)
 }
 
 /// Calibrates the probabilities on these radiographs.
@@ -152,31 +264,17 @@ fn finish_model(
     split: &Split,
     path: &Path,
 ) -> Result<(ModelResult, Vec<u8>), MakeError> {
-    let model = Model::from_bytes(onnx)?;
-    let mut card = model.card().clone();
-    if let Some(guard) = &mut card.behaviour.guard {
-        guard.features = guard::fit_features(&model, catalogue, inputs, &split.train)?;
-    }
-    let threshold = card.behaviour.point.threshold;
-    let validation = score(&model, catalogue, inputs, &split.validation)?;
+    let (model, mut card) = guarded(onnx, catalogue, inputs, split)?;
+    let validation = judge(&model, catalogue, inputs, &split.validation)?;
     if card.behaviour.points.is_some() {
         card.behaviour.subtypes = subtype::fit(&model, catalogue, inputs, &split.train, &split.validation)?;
     } else {
-        card.behaviour.point = refer_band(&validation, threshold, RIGHT_OUTSIDE_BAND);
+        card.behaviour.point = refer_band(&answered(&validation), card.behaviour.point.threshold, RIGHT_OUTSIDE_BAND);
     }
-    let scored = score(&model, catalogue, inputs, &split.test)?;
-    let figures = Figures::of(&scored, threshold);
-    for (part, figures) in [("validation", &Figures::of(&validation, threshold)), ("test", &figures)] {
-        let value = |p: Option<Proportion>| p.map(|p| p.value);
-        for (name, value) in [
-            ("accuracy", value(figures.accuracy)),
-            ("sensitivity", value(figures.sensitivity)),
-            ("specificity", value(figures.specificity)),
-            ("auroc", figures.auroc),
-        ] {
-            card.metrics.extend(value.map(|v| (format!("{part}.{name}"), v)));
-        }
-    }
+    let test = judge(&model, catalogue, inputs, &split.test)?;
+    let answers = Answers { validation: &validation, test: &test, fitted_on: validation.len() };
+    let seed = card.provenance.seed;
+    let figures = record(&mut card, &answers, catalogue, split, seed);
     let bytes = with_card(onnx, &card)?;
     files::write_atomically(path, &bytes)?;
     let result = ModelResult {
@@ -186,7 +284,8 @@ fn finish_model(
         bytes: bytes.len() as u64,
         point: card.behaviour.point,
         figures,
-        scored,
+        rates: rates(&test, &card.behaviour.point),
+        scored: scored(&test),
     };
     Ok((result, bytes))
 }
@@ -204,14 +303,17 @@ fn with_card(onnx: &[u8], card: &ModelCard) -> Result<Vec<u8>, MakeError> {
 #[cfg(test)]
 mod tests {
     use data::{Subtype, split::SplitKind, synthetic};
-    use engine::Provenance;
+    use engine::{Provenance, judge::admit};
     use learn::network::{Architecture, Design, Network};
-    use shared::contract::InputContract;
+    use shared::{
+        contract::InputContract,
+        preprocess::{Channels, Picture, Samples},
+    };
 
     use super::*;
 
     /// The models of a network that was never trained, made with `images` drawings.
-    fn models_of(design: &Design, images: u64, folder: &Path) -> (Inputs, Split, MadeModels) {
+    fn models_of(design: &Design, images: u64, folder: &Path) -> (Catalogue, Inputs, Split, MadeModels) {
         let contract = InputContract::stretched(32);
         let (mut catalogue, inputs) = synthetic::radiographs(images, 3, &contract).unwrap();
         // Drawings have no kinds of pneumonia: these are assigned.
@@ -230,7 +332,7 @@ mod tests {
             data_digest: catalogue.digest().to_string(),
         };
         let made = make_models(layers, &card, true, &catalogue, &inputs, &split, folder).unwrap();
-        (inputs, split, made)
+        (catalogue, inputs, split, made)
     }
 
     #[test]
@@ -238,7 +340,7 @@ mod tests {
         let design =
             Design { architecture: Architecture::Baseline, channels: 1, widths: Vec::new(), batch_norm: false };
         let folder = tempfile::tempdir().unwrap();
-        let (inputs, split, made) = models_of(&design, 60, folder.path());
+        let (_, inputs, split, made) = models_of(&design, 60, folder.path());
         let names: Vec<_> = made.models.iter().map(|m| m.file.as_str()).collect();
         assert_eq!(names, ["synthetic-model-float32.onnx", "synthetic-model-int8.onnx"]);
         for (result, int8) in made.models.iter().zip([false, true]) {
@@ -247,6 +349,7 @@ mod tests {
             assert_eq!((model.card().behaviour.int8, model.card().behaviour.point), (int8, result.point));
             assert_eq!(model.card().behaviour.points.map(|points| points.balanced), Some(result.point));
             assert_eq!(model.card().metrics.get("test.auroc").copied(), result.figures.auroc);
+            assert_eq!(model.card().rates(), Some(result.rates));
             for (&i, scored) in split.test.iter().zip(&result.scored) {
                 assert_eq!(model.classify(inputs.of(i)).unwrap().probability, scored.probability);
             }
@@ -256,11 +359,84 @@ mod tests {
     }
 
     #[test]
+    fn rates_are_those_of_the_box_at_every_operating_point() {
+        let design =
+            Design { architecture: Architecture::Averaged, channels: 1, widths: vec![6, 12, 24], batch_norm: true };
+        let folder = tempfile::tempdir().unwrap();
+        let (catalogue, inputs, split, made) = models_of(&design, 300, folder.path());
+        let bytes = std::fs::read(folder.path().join(&made.models[1].file)).unwrap();
+        let mut model = Model::from_bytes(&bytes).unwrap();
+        let contract = model.card().behaviour.contract;
+        let side = u32::from(contract.side);
+        for profile in Profile::ALL {
+            model.decide_by(profile).unwrap();
+            let mut counted = Rates::default();
+            for &index in &split.test {
+                let pixels = Samples::U8(inputs.of(index));
+                let picture = Picture::new(pixels, Channels::Grey, side, side, side as usize).unwrap();
+                let verdict = match admit(&picture, model.card()) {
+                    Ok(input) => model.judge(&input).unwrap().verdict.ok(),
+                    Err(_) => None,
+                };
+                counted.of(catalogue.samples[index].label.positive()).count(verdict, 1);
+            }
+            assert_eq!(model.card().rates(), Some(counted), "{profile}");
+        }
+        let measured = model.card().measured.as_ref().unwrap();
+        assert_eq!((measured.split.as_str(), measured.seed, measured.rates.len()), ("patient", 3, 3));
+        assert_eq!(
+            (measured.fitted_on as usize, &measured.data_digest),
+            (split.validation.len(), &catalogue.digest().to_string())
+        );
+
+        // Fitted again on the same radiographs, the file stays the same.
+        assert!(fit_again(&bytes, &catalogue, &inputs, &split, 3).unwrap() == bytes);
+    }
+
+    #[test]
+    fn points_can_be_fitted_on_other_radiographs_and_the_weights_stay() {
+        let design =
+            Design { architecture: Architecture::Averaged, channels: 1, widths: vec![6, 12, 24], batch_norm: true };
+        let folder = tempfile::tempdir().unwrap();
+        let (.., made) = models_of(&design, 300, folder.path());
+        let before = std::fs::read(folder.path().join(&made.models[1].file)).unwrap();
+        let (others, inputs) = synthetic::radiographs(100, 8, &InputContract::stretched(32)).unwrap();
+        let split = Split::new(&others, SplitKind::Study, 5).unwrap();
+        let after = fit_again(&before, &others, &inputs, &split, 5).unwrap();
+        let [mut old, mut new] = [&before, &after].map(|bytes| engine::decode(bytes).unwrap());
+        let [old_card, new_card] = [&old, &new].map(|file| engine::card(file).unwrap());
+        let measured = new_card.measured.clone().unwrap();
+        assert_eq!((measured.split.as_str(), measured.seed), ("study", 5));
+        assert_eq!(measured.data_digest, others.digest().to_string());
+        // Nothing was learnt from them: all but the test part may be used.
+        assert_eq!(measured.fitted_on as usize, split.train.len() + split.validation.len());
+        assert_eq!(new_card.provenance, old_card.provenance);
+        assert_eq!(new_card.behaviour.guard, old_card.behaviour.guard);
+        for file in [&mut old, &mut new] {
+            file.metadata_props.retain(|property| property.key != CARD_KEY);
+        }
+        assert!(old == new, "all but the card is as it was");
+    }
+
+    #[test]
+    fn a_model_of_one_threshold_has_no_points_to_fit() {
+        let contract = InputContract::stretched(32);
+        let design =
+            Design { architecture: Architecture::Baseline, channels: 1, widths: Vec::new(), batch_norm: false };
+        let layers = Network::initialise(&design, 32, 3, &learn::training::device()).unwrap().layers();
+        let onnx = export::to_onnx(&layers, &ModelCard::new("synthetic-test", contract)).unwrap();
+        let (catalogue, inputs) = synthetic::radiographs(60, 3, &contract).unwrap();
+        let split = Split::new(&catalogue, SplitKind::Patient, 3).unwrap();
+        let error = fit_again(&onnx, &catalogue, &inputs, &split, 3).unwrap_err();
+        assert!(matches!(error, MakeError::NotCalibrated), "{error}");
+    }
+
+    #[test]
     fn the_card_holds_what_the_box_needs_beside_the_answer() {
         let design =
             Design { architecture: Architecture::Averaged, channels: 1, widths: vec![6, 12, 24], batch_norm: true };
         let folder = tempfile::tempdir().unwrap();
-        let (inputs, split, made) = models_of(&design, 300, folder.path());
+        let (_, inputs, split, made) = models_of(&design, 300, folder.path());
         let [float, int8] = [0, 1].map(|n| Model::open(&folder.path().join(&made.models[n].file)).unwrap());
         for model in [&float, &int8] {
             let card = model.card();

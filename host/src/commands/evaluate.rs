@@ -10,7 +10,7 @@ use base::calendar::{now, utc};
 use data::{Catalogue, Inputs, Part, split::SplitKind};
 use engine::{Model, ModelCard};
 use measure::{
-    evaluation::{Against, Estimate, Interval, LabelledAnswer, labelled_answers, score},
+    evaluation::{Against, BoxEstimates, Estimate, Interval, LabelledAnswer, judge, labelled_answers},
     occlusion::{self, Falls, Mean, Occlusion},
     statistics::Proportion,
     subtype,
@@ -76,7 +76,7 @@ pub fn run(options: Options) -> Result<Exit, Failure> {
         let part = part.map_or("all".into(), |(part, kind)| format!("{part} of split {kind} with seed {seed}"));
         return refusals::report(&model, &catalogue, &inputs, &indices, &part, options.json);
     }
-    let images = labelled_answers(&catalogue, &indices, &score(&model, &catalogue, &inputs, &indices)?);
+    let images = labelled_answers(&catalogue, &indices, &judge(&model, &catalogue, &inputs, &indices)?);
     let against = match &options.against {
         Some(path) => {
             let other = open_model(Some(path))?;
@@ -123,7 +123,7 @@ pub fn run(options: Options) -> Result<Exit, Failure> {
             } else {
                 String::new()
             };
-            writeln!(out, "bacteria or virus     AUROC {} on {} images{shown}", words(kinds.auroc), kinds.images)?;
+            writeln!(out, "bacteria or virus      AUROC {} on {} images{shown}", words(kinds.auroc), kinds.images)?;
         }
         if let Some(occlusion) = &measured.occlusion {
             write_occlusion(&mut out, occlusion)?;
@@ -141,17 +141,17 @@ fn answers_of_other(
     indices: &[usize],
 ) -> anyhow::Result<Vec<LabelledAnswer>> {
     let contract = &other.card().behaviour.contract;
-    let scored = if contract == inputs.contract() {
-        score(other, catalogue, inputs, indices)?
+    let judged = if contract == inputs.contract() {
+        judge(other, catalogue, inputs, indices)?
     } else {
         let (again, inputs) = data::load(path, contract)?;
         ensure!(
             again.digest() == catalogue.digest(),
             "the data were changed while they were read: run the command again"
         );
-        score(other, catalogue, &inputs, indices)?
+        judge(other, catalogue, &inputs, indices)?
     };
-    Ok(labelled_answers(catalogue, indices, &scored))
+    Ok(labelled_answers(catalogue, indices, &judged))
 }
 
 /// The figures for people, a line each.
@@ -180,13 +180,30 @@ fn text(evaluation: &Evaluation) -> String {
     ] {
         lines.push((name.to_owned(), words(estimate)));
     }
+    let said = &measurement.decision.as_the_box.shares;
+    for (name, estimate) in [
+        ("pneumonias called so", said.pneumonia_called_pneumonia),
+        ("  referred", said.pneumonia_referred),
+        ("  called normal", said.pneumonia_called_normal),
+        ("  refused", said.pneumonia_refused),
+        ("normal ones called so", said.normal_called_normal),
+        ("  referred", said.normal_referred),
+        ("  called pneumonia", said.normal_called_pneumonia),
+        ("  refused", said.normal_refused),
+    ] {
+        lines.push((name.to_owned(), words(estimate)));
+    }
     for (profile, figures) in &measurement.points {
         let value = |estimate: Option<Estimate>| estimate.map_or("–".to_owned(), |e| format!("{:.4}", e.value));
+        let BoxEstimates {
+            pneumonia_called_normal, pneumonia_referred, normal_called_pneumonia, normal_referred, ..
+        } = figures.as_the_box.shares;
         let words = format!(
-            "threshold {:.4}, sensitivity {}, specificity {}",
-            figures.point.threshold,
-            value(figures.estimates.sensitivity),
-            value(figures.estimates.specificity)
+            "pneumonias called normal {}, referred {}; normal ones called pneumonia {}, referred {}",
+            value(pneumonia_called_normal),
+            value(pneumonia_referred),
+            value(normal_called_pneumonia),
+            value(normal_referred)
         );
         lines.push((profile.to_string(), words));
     }
@@ -204,7 +221,7 @@ fn text(evaluation: &Evaluation) -> String {
         ));
         lines.push(("AUROC difference".to_owned(), words(other.auroc_difference)));
     }
-    let mut text: String = lines.into_iter().map(|(name, words)| format!("{name:<20}  {words}\n")).collect();
+    let mut text: String = lines.into_iter().map(|(name, words)| format!("{name:<21}  {words}\n")).collect();
     text += "Intervals are 95 %, by bootstrap over patients.\n";
     for (synthetic, words) in [(subject.synthetic_model, SYNTHETIC_MODEL), (subject.synthetic_data, SYNTHETIC)] {
         if synthetic {

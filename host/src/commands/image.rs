@@ -9,7 +9,7 @@ use std::{
 use anyhow::Context;
 use base::{Shown, interrupt};
 use clap::builder::{PossibleValuesParser, TypedValueParser};
-use engine::MAX_MODEL_BYTES;
+use engine::{MAX_MODEL_BYTES, Model};
 use serde_json::json;
 use setup::{
     checksum,
@@ -73,7 +73,7 @@ fn language_help() -> String {
 
 fn profile_help() -> String {
     let profiles = listed(Profile::ALL, "or");
-    format!("Which of the model's thresholds decides: {profiles} [default: the model's own]")
+    format!("Which of the model's operating points decides: {profiles} [default: the model's own]")
 }
 
 fn config_help() -> String {
@@ -108,8 +108,9 @@ pub fn run(options: Options) -> Result<Exit, Failure> {
         Some(path) => settings::read(path)?,
         None => (settings_for_sd_card(options.language, options.profile, options.rotate)?, options.profile),
     };
-    if let Some(profile) = profile {
-        chosen.model.decide_by(profile).context("the model cannot be used with this profile").exit(Exit::Refused)?;
+    if profile.is_some() {
+        let decided = Model::for_box(&chosen.bytes, profile);
+        chosen.model = decided.context("the model cannot be used with this profile").exit(Exit::Refused)?;
     }
     let packages = Packages::pinned(&options.packages.map_or_else(Packages::usual_folder, Ok)?);
     packages.fetch(interrupt::asked, |name, bytes| base::say!("fetching {name}, {} MB", bytes.div_ceil(1_000_000)))?;

@@ -8,6 +8,7 @@ pub mod info;
 mod model_for_box;
 mod open;
 pub mod package;
+pub mod points;
 pub mod predict;
 mod program;
 pub mod quantize;

@@ -39,8 +39,8 @@ pub struct Options {
     /// ONNX model made by `pumua train` [default: the one that is built in]
     #[arg(long, value_name = "FILE")]
     model: Option<PathBuf>,
-    /// Which of the model's thresholds decides, as set on the box: screening, balanced or confirming [default:
-    /// the model's own]
+    /// Which of the model's operating points decides, as set on the box: screening, balanced or confirming [default: the
+    /// model's own]
     #[arg(long, value_name = "PROFILE")]
     profile: Option<Profile>,
     /// Print path,probability,verdict,code with a header (the default). A path that a spreadsheet would take for a formula or a

@@ -7,8 +7,9 @@ use shared::{
     contract::{ContractError, InputContract},
     evidence::{Outlines, OutlinesError},
     guard::{Guard, GuardError},
+    rates::Rates,
     shown::Shown,
-    verdict::{OperatingPoint, OperatingPointError, OperatingPoints},
+    verdict::{OneSidedError, OperatingPoint, OperatingPointError, OperatingPoints, Profile},
 };
 
 /// Key of the card among the ONNX file's `metadata_props`.
@@ -40,6 +41,56 @@ pub struct ModelCard {
     pub provenance: Provenance,
     /// Figures with the part they were measured on, e.g. `test.accuracy`.
     pub metrics: BTreeMap<String, f64>,
+    /// What the box says of labelled radiographs by each operating point, and on which data these were fitted; cards of before
+    /// do not say it.
+    pub measured: Option<Measured>,
+}
+
+/// What the box says of radiographs that it has not seen, counted with all its checks, and where its operating points are
+/// from: the data of the training, or others by `pumua points`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Measured {
+    /// SHA-256 (hexadecimal) over the data.
+    pub data_digest: String,
+    /// How the data was split.
+    pub split: String,
+    /// Seed of the split.
+    pub seed: u64,
+    /// Number of radiographs that the operating points were fitted on; none of those that the rates are of.
+    pub fitted_on: u32,
+    /// The rates at each operating point, all of the same radiographs, the test part.
+    pub rates: Vec<PointRates>,
+}
+
+/// What the box says of labelled radiographs by one operating point.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct PointRates {
+    /// The operating point.
+    pub point: OperatingPoint,
+    /// What is said by it.
+    #[serde(flatten)]
+    pub rates: Rates,
+}
+
+impl Measured {
+    /// Whose radiographs they are; `None` if nothing is known of the data.
+    pub fn population(&self) -> Option<Population> {
+        Population::of(&self.data_digest)
+    }
+
+    /// Checks that the rates are of points that the model has, and of the same radiographs, some of each kind.
+    fn check(&self, behaviour: &Behaviour) -> Result<(), CardError> {
+        let points = behaviour.points.map_or(vec![behaviour.point], |points| Profile::ALL.map(|p| points.of(p)).into());
+        let known = |one: &PointRates| points.contains(&one.point);
+        let kinds =
+            |one: &PointRates| [one.rates.of_normal, one.rates.of_pneumonia].map(|kind| (kind.total(), kind.refused));
+        let same = self.rates.windows(2).all(|pair| kinds(&pair[0]) == kinds(&pair[1]));
+        let some = |one: &PointRates| kinds(one).iter().all(|(total, _)| *total > 0);
+        if self.rates.len() <= points.len() && same && self.rates.iter().all(|one| known(one) && some(one)) {
+            return Ok(());
+        }
+        Err(CardError::Rates)
+    }
 }
 
 /// What a model is judged by: its input, and what its output means.
@@ -96,10 +147,17 @@ const POPULATIONS: [(&str, Population); 1] = [(
     Population { ages: [1, 5], hospitals: 1 },
 )];
 
+impl Population {
+    /// Whose radiographs the data with this digest are, if that is known.
+    fn of(data_digest: &str) -> Option<Self> {
+        POPULATIONS.iter().find(|(digest, _)| *digest == data_digest).map(|(_, population)| *population)
+    }
+}
+
 impl Provenance {
     /// Whose radiographs the model has learnt from; `None` if nothing is known of its data.
     pub fn population(&self) -> Option<Population> {
-        POPULATIONS.iter().find(|(digest, _)| *digest == self.data_digest).map(|(_, population)| *population)
+        Population::of(&self.data_digest)
     }
 }
 
@@ -127,23 +185,26 @@ struct Stored {
     outlines: Option<Outlines>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     guard: Option<Guard>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    measured: Option<Measured>,
 }
 
 impl From<Stored> for ModelCard {
     fn from(stored: Stored) -> Self {
         let Stored { name, version, contract, point, points, subtypes, labels, synthetic, int8, .. } = stored;
-        let Stored { recipe, seed, split, data_digest, metrics, outlines, guard, .. } = stored;
+        let Stored { recipe, seed, split, data_digest, metrics, outlines, guard, measured, .. } = stored;
         Self {
             name,
             behaviour: Behaviour { contract, point, points, subtypes, labels, int8, outlines, guard },
             provenance: Provenance { version, synthetic, recipe, seed, split, data_digest },
             metrics,
+            measured,
         }
     }
 }
 
 impl From<ModelCard> for Stored {
-    fn from(ModelCard { name, behaviour, provenance, metrics }: ModelCard) -> Self {
+    fn from(ModelCard { name, behaviour, provenance, metrics, measured }: ModelCard) -> Self {
         let Behaviour { contract, point, points, subtypes, labels, int8, outlines, guard } = behaviour;
         let Provenance { version, synthetic, recipe, seed, split, data_digest } = provenance;
         Self {
@@ -163,6 +224,7 @@ impl From<ModelCard> for Stored {
             metrics,
             outlines,
             guard,
+            measured,
         }
     }
 }
@@ -211,6 +273,15 @@ pub enum CardError {
         Shown(&.0[0]), Shown(&.0[1])
     )]
     Labels([String; 2]),
+    /// the operating point is none of those to choose from
+    #[error("the model decides by an operating point that is none of its own: use a model made by `pumua train`")]
+    OtherPoint,
+    /// the box would always say the same
+    #[error(transparent)]
+    OneSided(#[from] OneSidedError),
+    /// the rates contradict themselves or the operating points
+    #[error("the model's card has rates that cannot be: measure them again with `pumua points`")]
+    Rates,
     /// no operating points to choose from
     #[error("the model has no operating points to choose from, only one: leave `profile` out, or use another model")]
     NoPoints,
@@ -272,7 +343,12 @@ impl Behaviour {
         self.contract.check()?;
         self.point.check()?;
         self.guard.as_ref().map_or(Ok(()), Guard::check)?;
-        self.points.map_or(Ok(()), |points| points.check())?;
+        if let Some(points) = self.points {
+            points.check()?;
+            if Profile::ALL.iter().all(|&profile| points.of(profile) != self.point) {
+                return Err(CardError::OtherPoint);
+            }
+        }
         self.outlines.map_or(Ok(()), |outlines| outlines.check())?;
         if self.labels.iter().zip(LABELS).all(|(label, meant)| label.eq_ignore_ascii_case(meant)) {
             return Ok(());
@@ -289,7 +365,14 @@ impl ModelCard {
             behaviour: Behaviour::new(contract),
             provenance: Provenance::default(),
             metrics: BTreeMap::new(),
+            measured: None,
         }
+    }
+
+    /// What the box says of labelled radiographs by the operating point in force; `None` where the card does not say it.
+    pub fn rates(&self) -> Option<Rates> {
+        let here = |one: &&PointRates| one.point == self.behaviour.point;
+        self.measured.as_ref()?.rates.iter().find(here).map(|one| one.rates)
     }
 
     /// Reads and checks a card.
@@ -300,6 +383,7 @@ impl ModelCard {
         let card: Self = serde_json::from_str(json)?;
         card.behaviour.check()?;
         card.check_lengths()?;
+        card.measured.as_ref().map_or(Ok(()), |measured| measured.check(&card.behaviour))?;
         let printable = card.name.bytes().all(|byte| matches!(byte, b' '..=b'~'));
         if !(1..=64).contains(&card.name.len()) || !printable {
             return Err(CardError::Name);
@@ -322,6 +406,8 @@ impl ModelCard {
 
 #[cfg(test)]
 mod tests {
+    use shared::rates::Outcomes;
+
     use super::*;
     use crate::{DEFAULT_MODEL, decode};
 
@@ -355,6 +441,76 @@ mod tests {
         }
     }
 
+    fn point(refer_from: f32, refer_to: f32) -> OperatingPoint {
+        OperatingPoint { threshold: 0.5, refer_from, refer_to }
+    }
+
+    /// A card with three operating points, which decides by `point`, and what was measured at some.
+    fn measured(point: OperatingPoint, rates: &[PointRates]) -> String {
+        let mut card = ModelCard::from_json(BEFORE).unwrap();
+        let [screening, balanced, confirming] = POINTS;
+        card.behaviour.point = point;
+        card.behaviour.points = Some(OperatingPoints { screening, balanced, confirming });
+        card.measured = Some(Measured {
+            data_digest: "00ff".to_owned(),
+            split: "patient".to_owned(),
+            seed: 7,
+            fitted_on: 30,
+            rates: rates.to_vec(),
+        });
+        serde_json::to_string(&card).unwrap()
+    }
+
+    const POINTS: [OperatingPoint; 3] = [
+        OperatingPoint { threshold: 0.5, refer_from: 0.1, refer_to: 0.6 },
+        OperatingPoint { threshold: 0.5, refer_from: 0.3, refer_to: 0.6 },
+        OperatingPoint { threshold: 0.5, refer_from: 0.3, refer_to: 0.9 },
+    ];
+
+    fn rates(normal: [u32; 4], pneumonia: [u32; 4]) -> Rates {
+        let of = |[normal, refer, pneumonia, refused]: [u32; 4]| Outcomes { normal, refer, pneumonia, refused };
+        Rates { of_normal: of(normal), of_pneumonia: of(pneumonia) }
+    }
+
+    #[test]
+    fn rates_are_those_of_the_point_in_force() {
+        let all = [
+            rates([5, 3, 1, 1], [0, 2, 18, 0]),
+            rates([6, 2, 1, 1], [1, 1, 18, 0]),
+            rates([6, 3, 0, 1], [1, 4, 15, 0]),
+        ];
+        let each: Vec<PointRates> =
+            POINTS.into_iter().zip(all).map(|(point, rates)| PointRates { point, rates }).collect();
+        for (point, rates) in POINTS.into_iter().zip(all) {
+            let card = ModelCard::from_json(&measured(point, &each)).unwrap();
+            assert_eq!(card.rates(), Some(rates));
+        }
+        let card = ModelCard::from_json(&measured(POINTS[0], &each[1..])).unwrap();
+        assert_eq!(card.rates(), None, "not measured at this point");
+    }
+
+    #[test]
+    fn points_and_rates_that_cannot_be_are_refused() {
+        let json = measured(point(0.2, 0.6), &[]);
+        assert!(matches!(ModelCard::from_json(&json), Err(CardError::OtherPoint)));
+        let at = |point, rates| PointRates { point, rates };
+        let good = rates([6, 2, 1, 1], [1, 1, 18, 0]);
+        for bad in [
+            // At a point that the card does not have.
+            vec![at(point(0.2, 0.6), good)],
+            // Of no radiograph of a kind.
+            vec![at(POINTS[1], rates([0; 4], [1, 1, 18, 0]))],
+            // Of other radiographs at another point, or with other refusals.
+            vec![at(POINTS[0], good), at(POINTS[1], rates([6, 2, 1, 1], [1, 1, 19, 0]))],
+            vec![at(POINTS[0], good), at(POINTS[1], rates([6, 2, 2, 0], [1, 1, 18, 0]))],
+            vec![at(POINTS[1], good); 4],
+        ] {
+            let json = measured(POINTS[1], &bad);
+            assert!(matches!(ModelCard::from_json(&json), Err(CardError::Rates)), "{bad:?}");
+        }
+        assert!(ModelCard::from_json(&measured(POINTS[1], &[at(POINTS[1], good)])).is_ok());
+    }
+
     #[test]
     fn whom_a_model_is_made_for_is_known_by_its_data_alone() {
         let card = |json: &str| ModelCard::from_json(json).unwrap().provenance;
@@ -381,7 +537,9 @@ mod tests {
 
     #[test]
     fn a_card_of_before_has_none_of_what_came_later() {
-        let ModelCard { name, behaviour, provenance, metrics } = ModelCard::from_json(BEFORE).unwrap();
+        let card = ModelCard::from_json(BEFORE).unwrap();
+        assert_eq!((card.rates(), &card.measured), (None, &None));
+        let ModelCard { name, behaviour, provenance, metrics, .. } = card;
         assert_eq!((name.as_str(), behaviour.contract.side, behaviour.point.refer_to), ("tiny", 64, 0.75));
         assert!(behaviour.points.is_none() && behaviour.subtypes.is_none() && behaviour.outlines.is_none());
         assert!(behaviour.guard.is_none() && !behaviour.int8);

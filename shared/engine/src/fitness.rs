@@ -6,7 +6,8 @@
 //!
 //! 1. the file is held to the narrow form that every model has ([`crate::check`]);
 //! 2. what it asks for is counted from its shapes ([`crate::budget`]), before anything is built;
-//! 3. its card has a guard, unless it was trained on drawings, which every screen then says;
+//! 3. its card has a guard, unless it was trained on drawings, which every screen then says; and its operating point leaves
+//!    room for every verdict;
 //! 4. it answers two **known pictures**: the averages of a thousand and more radiographs of each class. They show no child
 //!    (`averages/README.md` says how they are made). The answers must be probabilities, and
 //!    - those of the chosen kernels must be those of the portable ones, to the bit;
@@ -71,6 +72,7 @@ impl Model {
         if let Some(profile) = profile {
             model.decide_by(profile)?;
         }
+        model.card().behaviour.point.check_for_box().map_err(CardError::from)?;
         let inputs = averages(&model.card().behaviour.contract)?;
         let [normal, pneumonia] = [model.examine(&inputs[0])?, model.examine(&inputs[1])?];
         for probability in [&normal, &pneumonia].map(|examination| examination.score.probability) {

@@ -2,7 +2,7 @@
 
 mod common;
 
-use common::{Random, bytes, card, float_model, network::Builder};
+use common::{Random, bytes, float_model, network::Builder};
 use engine::{
     BudgetError, CardError, DEFAULT_MODEL, Execution, GraphError, Kernels, MARGIN, MAX_MEMORY, MAX_NODES, Model,
     ModelCard, ModelError, Provenance, decode,
@@ -11,7 +11,10 @@ use engine::{
         write::{self, f32_tensor, integers, node},
     },
 };
-use shared::{contract::InputContract, verdict::Profile};
+use shared::{
+    contract::InputContract,
+    verdict::{ModelRefusal, OperatingPoint, OperatingPoints, Profile},
+};
 
 fn for_box(file: &ModelProto) -> Result<Model, ModelError> {
     Model::for_box(&bytes(file), None)
@@ -225,4 +228,24 @@ fn cards_are_bounded() {
     let mut file = shipped();
     file.metadata_props[0].value += &" ".repeat(300_000);
     assert!(matches!(refusal(&file), ModelError::Card(CardError::TooLong)));
+}
+
+#[test]
+fn a_model_that_would_always_say_the_same_is_not_for_a_box() {
+    let decided = |point, points| {
+        with_card(|card| {
+            (card.behaviour.point, card.behaviour.points) = (point, points);
+            card.measured = None;
+        })
+    };
+    for edge in [0.0, 1.0] {
+        let error = refusal(&decided(OperatingPoint::unbanded(edge), None));
+        assert_eq!(error.refusal(), ModelRefusal::WrongCard, "{error}");
+    }
+    // A profile is judged by its own point.
+    let [one, point] = [1.0, 0.98].map(OperatingPoint::unbanded);
+    let file = decided(point, Some(OperatingPoints { screening: point, balanced: point, confirming: one }));
+    assert!(for_box(&file).is_ok());
+    let error = Model::for_box(&bytes(&file), Some(Profile::Confirming)).err().expect("it is refused");
+    assert_eq!(error.refusal(), ModelRefusal::WrongCard, "{error}");
 }

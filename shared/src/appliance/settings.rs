@@ -14,7 +14,7 @@ use crate::verdict::Profile;
 pub struct BoxSettings {
     /// Language of the screen; else English.
     pub language: Option<Language>,
-    /// By which of the model's thresholds the box decides; else by the model's own.
+    /// By which of the model's operating points the box decides; else by the model's own.
     pub profile: Option<Profile>,
     /// By how many degrees, clockwise, the panel is mounted turned, a number; else 0.
     pub rotate: Option<Rotation>,

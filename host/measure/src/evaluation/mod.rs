@@ -6,12 +6,13 @@ mod measurement;
 mod paired;
 
 use data::{Catalogue, Inputs, Label, Part, Sample, Subtype};
-use engine::{Model, ModelError, judge::Input};
+use engine::{Model, ModelError, judge::Prepared};
 use rayon::prelude::*;
 use serde::Serialize;
 
 use crate::{
-    statistics::Scored,
+    guard::whole,
+    statistics::{Judged, Scored},
     weighted::{Answered, Ranked},
 };
 
@@ -20,8 +21,8 @@ pub use self::{
     against::{Against, Change},
     bootstrap::{Estimate, Interval},
     measurement::{
-        Bin, Counts, Curve, Estimates, FolderEstimates, Group, Measurement, Method, PointEstimates, PointFigures,
-        SubtypeEstimates,
+        AsTheBox, Bin, BoxEstimates, Counts, Curve, Estimates, FolderEstimates, Group, Measurement, Method,
+        PointEstimates, PointFigures, SubtypeEstimates,
     },
 };
 pub use crate::weighted::Verdicts;
@@ -41,10 +42,12 @@ pub struct LabelledAnswer {
     pub official: Option<Part>,
     /// Probability of pneumonia, 0..=1; anything else is not an answer.
     pub probability: f32,
+    /// True if the box refuses the radiograph.
+    pub refused: bool,
 }
 
 impl LabelledAnswer {
-    /// A radiograph and the probability that a model gave it.
+    /// A radiograph and the probability that a model gave it, refused or not.
     pub fn of(sample: &Sample, probability: f32) -> Self {
         Self {
             name: sample.name.clone(),
@@ -53,6 +56,7 @@ impl LabelledAnswer {
             patient: sample.patient.clone(),
             official: sample.official,
             probability,
+            refused: false,
         }
     }
 
@@ -79,29 +83,38 @@ pub(crate) fn ranked(judged: &[LabelledAnswer]) -> Ranked {
         positive: image.label.positive(),
         answer: image.probability,
         probability: image.sound_probability(),
+        refused: image.refused,
     };
     Ranked::of(judged.iter().map(answered))
 }
 
-/// What a model said of the radiographs named; `scored` has their order.
-pub fn labelled_answers(catalogue: &Catalogue, indices: &[usize], scored: &[Scored]) -> Vec<LabelledAnswer> {
-    let one = |(&index, scored): (&usize, &Scored)| LabelledAnswer::of(&catalogue.samples[index], scored.probability);
-    indices.iter().zip(scored).map(one).collect()
+/// What a model said of the radiographs named; `judged` has their order.
+pub fn labelled_answers(catalogue: &Catalogue, indices: &[usize], judged: &[Judged]) -> Vec<LabelledAnswer> {
+    let one = |(&index, judged): (&usize, &Judged)| LabelledAnswer {
+        refused: judged.refused,
+        ..LabelledAnswer::of(&catalogue.samples[index], judged.scored.probability)
+    };
+    indices.iter().zip(judged).map(one).collect()
 }
 
-/// What the model says of the radiographs named, in their order, of those that a guard refuses as well.
-pub fn score(
+/// What the box would say of the radiographs named, in their order, and the probability of those that it refuses as well.
+/// They are looked at as prepared for the model, grey and square: none can be refused as `coloured` or `elongated` here.
+pub fn judge(
     model: &Model,
     catalogue: &Catalogue,
     inputs: &Inputs,
     indices: &[usize],
-) -> Result<Vec<Scored>, ModelError> {
+) -> Result<Vec<Judged>, ModelError> {
+    let card = model.card();
+    let contract = &card.behaviour.contract;
     indices
         .par_iter()
         .map(|&index| {
-            let judgement = model.judge(&Input::unguarded(inputs.of(index)))?;
+            let prepared = Prepared::of_any(&whole(inputs.of(index), usize::from(contract.side)), contract);
+            let judgement = model.judge(&prepared.admit_any(card))?;
+            let positive = catalogue.samples[index].label.positive();
             let probability = judgement.examination.score.probability;
-            Ok(Scored { positive: catalogue.samples[index].label.positive(), probability })
+            Ok(Judged { scored: Scored { positive, probability }, refused: judgement.verdict.is_err() })
         })
         .collect()
 }
@@ -122,6 +135,7 @@ pub(crate) mod tests {
             patient: patient.to_owned(),
             official: None,
             probability,
+            refused: false,
         }
     }
 

@@ -8,7 +8,7 @@ use rayon::prelude::*;
 use serde::Serialize;
 use shared::{preprocess::Picture, verdict::Refusal};
 
-use super::{Unsuitable, cut};
+use super::{Unsuitable, whole};
 use crate::statistics::Proportion;
 
 /// Pictures of each kind that is drawn.
@@ -62,7 +62,7 @@ pub fn measure(
     let side = usize::from(model.card().behaviour.contract.side);
     let real = indices
         .par_iter()
-        .map(|&index| refusal(model, &cut(inputs.of(index), side, [0.0, 0.0, 1.0, 1.0])))
+        .map(|&index| refusal(model, &whole(inputs.of(index), side)))
         .collect::<Result<Vec<_>, _>>()?;
     let mut rows = vec![RefusalRow::new("radiographs", catalogue.synthetic, &real, true)];
     for kind in Unsuitable::ALL {

@@ -135,6 +135,11 @@ fn view(image: &[u8], side: usize, part: [f64; 4]) -> View {
 }
 
 /// A part of a square image.
+/// All of an image that is a square of `side` pixels.
+pub(crate) fn whole(image: &[u8], side: usize) -> Picture<'_> {
+    cut(image, side, [0.0, 0.0, 1.0, 1.0])
+}
+
 fn cut(image: &[u8], side: usize, part: [f64; 4]) -> Picture<'_> {
     let at = |share: f64| (share * side as f64).round() as usize;
     let [left, top, right, bottom] = [part[0], part[1], part[0] + part[2], part[1] + part[3]].map(at);

@@ -3,7 +3,10 @@
 use std::cell::OnceCell;
 
 use serde::Serialize;
-use shared::verdict::{OperatingPoint, Verdict};
+use shared::{
+    rates::Rates,
+    verdict::{OperatingPoint, Verdict},
+};
 
 use crate::{
     logistic::{Line, Observation},
@@ -32,6 +35,7 @@ struct Item {
     log_odds: f64,
     /// What was answered, which may be no probability.
     answer: f32,
+    refused: bool,
     /// True if the next one has another, lower probability.
     ends: bool,
 }
@@ -44,12 +48,15 @@ pub(crate) struct Answered {
     pub(crate) answer: f32,
     /// The probability that the figures are of.
     pub(crate) probability: f64,
+    /// Whether the box refuses the radiograph.
+    pub(crate) refused: bool,
 }
 
 impl From<&Scored> for Answered {
     /// The answer at its word, even if it is not a probability.
     fn from(scored: &Scored) -> Self {
-        Self { positive: scored.positive, answer: scored.probability, probability: f64::from(scored.probability) }
+        let Scored { positive, probability } = *scored;
+        Self { positive, answer: probability, probability: f64::from(probability), refused: false }
     }
 }
 
@@ -59,9 +66,10 @@ impl Ranked {
         let mut items: Vec<Item> = answers
             .into_iter()
             .enumerate()
-            .map(|(index, Answered { positive, answer, probability })| {
+            .map(|(index, Answered { positive, answer, probability, refused })| {
                 let kept = probability.clamp(CLOSEST, 1.0 - CLOSEST);
-                Item { index, positive, probability, log_odds: (kept / (1.0 - kept)).ln(), answer, ends: true }
+                let log_odds = (kept / (1.0 - kept)).ln();
+                Item { index, positive, probability, log_odds, answer, refused, ends: true }
             })
             .collect();
         items.sort_by(|a, b| b.probability.total_cmp(&a.probability));
@@ -83,7 +91,15 @@ impl Ranked {
                 (true, false) => &mut confusion.false_negatives,
             } += weights[item.index];
         }
-        Weighted { ranked: self, weights, point, confusion, verdicts: OnceCell::new(), recalibration: OnceCell::new() }
+        Weighted {
+            ranked: self,
+            weights,
+            point,
+            confusion,
+            verdicts: OnceCell::new(),
+            rates: OnceCell::new(),
+            recalibration: OnceCell::new(),
+        }
     }
 }
 
@@ -95,10 +111,11 @@ pub(crate) struct Weighted<'a> {
     /// Decisions at the threshold.
     pub(crate) confusion: Confusion,
     verdicts: OnceCell<Verdicts>,
+    rates: OnceCell<Rates>,
     recalibration: OnceCell<Option<Line>>,
 }
 
-/// Verdicts against the truth: normal radiographs and those with pneumonia.
+/// Verdicts against the truth, of what the box refuses as well: normal radiographs and those with pneumonia.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Verdicts {
     /// Called normal.
@@ -137,6 +154,18 @@ impl Weighted<'_> {
                 }
             }
             verdicts
+        })
+    }
+
+    /// What the box says, with its refusals.
+    pub(crate) fn rates(&self) -> Rates {
+        *self.rates.get_or_init(|| {
+            let mut rates = Rates::default();
+            for (item, weight) in self.items() {
+                let verdict = (!item.refused).then(|| self.point.verdict(item.answer));
+                rates.of(item.positive).count(verdict, weight as u32);
+            }
+            rates
         })
     }
 

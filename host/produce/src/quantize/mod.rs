@@ -175,6 +175,7 @@ fn int8_card(float: &Model, method: Method) -> ModelCard {
             ..card.provenance.clone()
         },
         metrics: BTreeMap::new(),
+        measured: None,
     }
 }
 

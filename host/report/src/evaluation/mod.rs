@@ -196,7 +196,7 @@ fn scores(evaluation: &Evaluation) -> Result<Vec<u8>, ReportError> {
             image.subtype.map_or("", Subtype::as_str),
             &*cell::text(&image.patient),
             &image.probability.to_string(),
-            point.verdict(image.probability).as_str(),
+            if image.refused { "refused" } else { point.verdict(image.probability).as_str() },
         ])?;
     }
     Ok(csv.into_inner().map_err(|error| error.into_error())?)

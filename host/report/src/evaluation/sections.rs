@@ -5,7 +5,10 @@ use measure::{
     occlusion::{Mean, Occlusion},
     subtype::SubtypeFigures,
 };
-use shared::verdict::{OperatingPoint, Verdict};
+use shared::{
+    rates::{Outcomes, Rates},
+    verdict::{OperatingPoint, Verdict},
+};
 
 use super::{
     Evaluation, Subject,
@@ -56,6 +59,7 @@ pub(super) fn document(evaluation: &Evaluation, side: u16, pixels: &[&[u8]]) -> 
     }
     section("Decisions", decisions(measurement, &charts)?);
     section("Probabilities", probabilities(measurement, &charts)?);
+    section("As the box decides", as_the_box(measurement));
     section("The refer band", band(measurement));
     section("Kinds of pneumonia", subtypes(measurement));
     section("Bacteria or virus", evaluation.bacteria_or_virus.iter().map(bacteria_or_virus).collect());
@@ -145,7 +149,7 @@ fn figures(measurement: &Measurement) -> Vec<Block> {
 }
 
 fn decisions(measurement: &Measurement, charts: &Charts<'_>) -> Result<Vec<Block>, PlotError> {
-    let row = |name: String, PointFigures { point, estimates }: &PointFigures| {
+    let row = |name: String, PointFigures { point, estimates, .. }: &PointFigures| {
         let OperatingPoint { threshold, .. } = point;
         let cells = [
             estimates.sensitivity,
@@ -211,6 +215,58 @@ fn probabilities(measurement: &Measurement, charts: &Charts<'_>) -> Result<Vec<B
         vec![Block::Figures(vec![charts.reliability()?])],
         vec![Block::Table(Table { columns, words: 1, rows })],
     ])])
+}
+
+/// What the box says at each operating point, of those with pneumonia and of the normal ones.
+fn as_the_box(measurement: &Measurement) -> Vec<Block> {
+    let rows = |name: &str, figures: &PointFigures| {
+        let Rates { of_normal, of_pneumonia } = figures.as_the_box.counts;
+        let said = &figures.as_the_box.shares;
+        let kinds = [
+            (
+                "pneumonia",
+                of_pneumonia,
+                [
+                    said.pneumonia_called_normal,
+                    said.pneumonia_referred,
+                    said.pneumonia_called_pneumonia,
+                    said.pneumonia_refused,
+                ],
+            ),
+            (
+                "normal",
+                of_normal,
+                [said.normal_called_normal, said.normal_referred, said.normal_called_pneumonia, said.normal_refused],
+            ),
+        ];
+        kinds.map(|(kind, counts, shares)| {
+            let Outcomes { normal, refer, pneumonia, refused } = counts;
+            let counted = [normal, refer, pneumonia, refused].into_iter().zip(shares).map(|(count, share)| {
+                std::iter::once(Span::Small(format!("{count}: "))).chain(cell(share)).collect::<Line>()
+            });
+            let words: [Line; 2] = [vec![name.to_owned().into()], vec![format!("{kind} ({})", counts.total()).into()]];
+            words.into_iter().chain(counted).collect::<Vec<Line>>()
+        })
+    };
+    let decision = &measurement.decision;
+    let inside = |figures: &PointFigures| if figures.point == decision.point { " (in force)" } else { "" };
+    let mut table: Vec<Vec<Line>> = measurement
+        .points
+        .iter()
+        .flat_map(|(profile, figures)| rows(&format!("{profile}{}", inside(figures)), figures))
+        .collect();
+    if measurement.points.iter().all(|(_, figures)| figures.point != decision.point) {
+        table.splice(0..0, rows("in force", decision));
+    }
+    let columns = vec!["operating point", "images", "called normal", "referred", "called pneumonia", "refused"];
+    vec![
+        Block::Text(vec![
+            "With the checks of the box: what it refuses gets no verdict. Shares are of all images of a kind, with 95 % \
+             intervals by bootstrap over patients, or Wilson's where marked."
+                .into(),
+        ]),
+        Block::Table(Table { columns, words: 2, rows: table }),
+    ]
 }
 
 fn band(measurement: &Measurement) -> Vec<Block> {

@@ -20,6 +20,7 @@ fn labelled(patient: &str, positive: bool, probability: f32) -> LabelledAnswer {
         patient: patient.to_owned(),
         official: None,
         probability,
+        refused: false,
     }
 }
 
@@ -192,6 +193,13 @@ fn programs_find_every_figure() {
             assert!(json["points"][point][name]["by_patient"]["high"].is_f64(), "{point} {name}");
         }
         assert!(json["points"][point]["threshold"].is_f64());
+        let said = &json["points"][point]["as_the_box"];
+        for kind in ["pneumonia", "normal"] {
+            assert!(said["counts"][format!("of_{kind}")]["refer"].is_u64(), "{said}");
+            for outcome in ["called_normal", "referred", "called_pneumonia", "refused"] {
+                assert!(said[format!("{kind}_{outcome}")]["by_patient"]["high"].is_f64(), "{kind} {outcome}");
+            }
+        }
     }
     assert!(json["subtypes"]["virus"]["sensitivity"]["value"].is_f64());
     assert!(json["folders"]["test"]["accuracy"]["value"].is_f64());

@@ -8,6 +8,7 @@ use learn::training::{EpochMetrics, Recipe};
 use measure::{calibration::RIGHT_OUTSIDE_BAND, figures::Figures, statistics::Proportion};
 use produce::models::ModelResult;
 use serde::Serialize;
+use shared::rates::{Outcomes, Rates};
 
 use crate::{
     NOT_A_DEVICE, SYNTHETIC,
@@ -126,6 +127,14 @@ impl Report {
         for ModelResult { name, point, .. } in &self.models {
             text += &format!("| {name} | {:.3} | {:.3} | {:.3} |\n", point.threshold, point.refer_from, point.refer_to);
         }
+        text += "\nWhat the box says of the test part, with its checks:\n\n";
+        text +=
+            "| model | images | called normal | referred | called pneumonia | refused |\n|---|---|---|---|---|---|\n";
+        for ModelResult { name, rates: Rates { of_normal, of_pneumonia }, .. } in &self.models {
+            for (kind, outcomes) in [("pneumonia", of_pneumonia), ("normal", of_normal)] {
+                text += &format!("| {name} | {} {kind} | {} |\n", outcomes.total(), shares(outcomes).join(" | "));
+            }
+        }
         text.push('\n');
         text += "## Data\n\n";
         text += &format!(
@@ -208,6 +217,15 @@ fn proportions(figures: &Figures) -> [String; 3] {
     })
 }
 
+/// Called normal, referred, called pneumonia, refused: numbers, shares and their intervals.
+fn shares(outcomes: &Outcomes) -> [String; 4] {
+    let Outcomes { normal, refer, pneumonia, refused } = *outcomes;
+    [normal, refer, pneumonia, refused].map(|count| match Proportion::of(count as usize, outcomes.total() as usize) {
+        Some(Proportion { value, low, high }) => format!("{count}: {value:.4} ({low:.3}–{high:.3})"),
+        None => "–".to_owned(),
+    })
+}
+
 fn auroc(figures: &Figures) -> String {
     figures.auroc.map_or_else(|| "–".to_owned(), |a| format!("{a:.4}"))
 }
@@ -217,6 +235,14 @@ mod tests {
     use measure::statistics::Scored;
 
     use super::*;
+
+    #[test]
+    fn shares_have_their_numbers_and_intervals() {
+        let outcomes = Outcomes { normal: 2, refer: 14, pneumonia: 540, refused: 2 };
+        let [normal, refer, ..] = shares(&outcomes);
+        assert_eq!((normal.as_str(), refer.as_str()), ("2: 0.0036 (0.001–0.013)", "14: 0.0251 (0.015–0.042)"));
+        assert_eq!(shares(&Outcomes::default()), ["–"; 4]);
+    }
 
     #[test]
     fn table_lines_up_and_marks_what_is_not_there() {

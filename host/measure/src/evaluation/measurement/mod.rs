@@ -4,7 +4,10 @@ use std::collections::BTreeMap;
 
 use data::{Part, Subtype};
 use serde::Serialize;
-use shared::verdict::{OperatingPoint, OperatingPoints, Profile};
+use shared::{
+    rates::{Outcomes, Rates},
+    verdict::{OperatingPoint, OperatingPoints, Profile, Verdict},
+};
 
 use super::{
     LabelledAnswer,
@@ -107,6 +110,28 @@ estimates! {
 }
 
 estimates! {
+    /// What the box says at one operating point, with its refusals, as shares of the radiographs of each kind.
+    BoxEstimates {
+        /// Share of those with pneumonia that are called pneumonia.
+        pneumonia_called_pneumonia = |w| said(w.rates().of_pneumonia, Some(Verdict::Pneumonia));
+        /// Share of those with pneumonia that are referred.
+        pneumonia_referred = |w| said(w.rates().of_pneumonia, Some(Verdict::Refer));
+        /// Share of those with pneumonia that are called normal.
+        pneumonia_called_normal = |w| said(w.rates().of_pneumonia, Some(Verdict::Normal));
+        /// Share of those with pneumonia that are refused.
+        pneumonia_refused = |w| said(w.rates().of_pneumonia, None);
+        /// Share of the normal ones that are called normal.
+        normal_called_normal = |w| said(w.rates().of_normal, Some(Verdict::Normal));
+        /// Share of the normal ones that are referred.
+        normal_referred = |w| said(w.rates().of_normal, Some(Verdict::Refer));
+        /// Share of the normal ones that are called pneumonia.
+        normal_called_pneumonia = |w| said(w.rates().of_normal, Some(Verdict::Pneumonia));
+        /// Share of the normal ones that are refused.
+        normal_refused = |w| said(w.rates().of_normal, None);
+    }
+}
+
+estimates! {
     /// One kind of pneumonia against all normal radiographs.
     SubtypeEstimates {
         /// Share of this kind that is found at the threshold.
@@ -132,6 +157,11 @@ estimates! {
         /// Area under the receiver operating characteristic.
         auroc = auroc;
     }
+}
+
+fn said(outcomes: Outcomes, verdict: Option<Verdict>) -> Option<Value> {
+    let count = verdict.map_or(outcomes.refused, |verdict| outcomes.of(verdict));
+    Value::share(count as usize, outcomes.total() as usize)
 }
 
 fn sum(counts: [usize; 2]) -> usize {
@@ -215,6 +245,18 @@ pub struct PointFigures {
     /// Its figures.
     #[serde(flatten)]
     pub estimates: PointEstimates,
+    /// What the box says there.
+    pub as_the_box: AsTheBox,
+}
+
+/// What the box says at an operating point.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct AsTheBox {
+    /// Counted.
+    pub counts: Rates,
+    /// As shares of the radiographs of each kind.
+    #[serde(flatten)]
+    pub shares: BoxEstimates,
 }
 
 /// The radiographs of a group and how the model does on them.
@@ -303,13 +345,41 @@ struct Views {
 /// The values of all figures under one set of weights.
 struct Values {
     estimates: Estimates<Option<Value>>,
-    decision: PointEstimates<Option<Value>>,
+    decision: PointValues,
     /// One for each profile.
-    points: Vec<PointEstimates<Option<Value>>>,
+    points: Vec<PointValues>,
     /// One for each subtype.
     subtypes: Vec<SubtypeEstimates<Option<Value>>>,
     /// One for each folder.
     folders: Vec<FolderEstimates<Option<Value>>>,
+}
+
+/// The values at one operating point.
+struct PointValues {
+    estimates: PointEstimates<Option<Value>>,
+    counts: Rates,
+    shares: BoxEstimates<Option<Value>>,
+}
+
+impl PointValues {
+    fn measure(of: &Weighted<'_>) -> Self {
+        Self { estimates: PointEstimates::measure(of), counts: of.rates(), shares: BoxEstimates::measure(of) }
+    }
+
+    fn figures<'a>(
+        &self,
+        point: OperatingPoint,
+        resamples: impl ExactSizeIterator<Item = &'a Self> + Clone,
+    ) -> PointFigures {
+        PointFigures {
+            point,
+            estimates: self.estimates.estimate(resamples.clone().map(|values| &values.estimates)),
+            as_the_box: AsTheBox {
+                counts: self.counts,
+                shares: self.shares.estimate(resamples.map(|values| &values.shares)),
+            },
+        }
+    }
 }
 
 /// A resample.
@@ -353,11 +423,11 @@ impl Views {
         };
         Values {
             estimates: Estimates::measure(all),
-            decision: PointEstimates::measure(all),
+            decision: PointValues::measure(all),
             points: self
                 .profiles
                 .iter()
-                .map(|(_, point)| PointEstimates::measure(&ranked.weighted(weights, *point)))
+                .map(|(_, point)| PointValues::measure(&ranked.weighted(weights, *point)))
                 .collect(),
             subtypes: self
                 .subtypes
@@ -395,8 +465,7 @@ impl Measurement {
             Counts::of(&judged.iter().filter(|image| keep(image)).cloned().collect::<Vec<_>>())
         };
         let figures = |number: usize, &(profile, point): &(Profile, OperatingPoint)| {
-            let estimates = values.points[number].estimate(resamples.clone().map(|values| &values.points[number]));
-            (profile, PointFigures { point, estimates })
+            (profile, values.points[number].figures(point, resamples.clone().map(|values| &values.points[number])))
         };
         let subtype = |number: usize, &(subtype, _): &(Subtype, Mask)| {
             let estimates = values.subtypes[number].estimate(resamples.clone().map(|values| &values.subtypes[number]));
@@ -419,10 +488,7 @@ impl Measurement {
                 seed: SEED,
             },
             estimates: values.estimates.estimate(resamples.clone().map(|values| &values.estimates)),
-            decision: PointFigures {
-                point,
-                estimates: values.decision.estimate(resamples.clone().map(|values| &values.decision)),
-            },
+            decision: values.decision.figures(point, resamples.clone().map(|values| &values.decision)),
             points: views.profiles.iter().enumerate().map(|(number, view)| figures(number, view)).collect(),
             subtypes: views.subtypes.iter().enumerate().map(|(number, view)| subtype(number, view)).collect(),
             folders: views.folders.iter().enumerate().map(|(number, view)| folder(number, view)).collect(),

@@ -70,6 +70,7 @@ fn a_wrong_verdict_is_definite_and_not_withheld() {
             patient: String::new(),
             official: None,
             probability,
+            refused: false,
         };
         ReportedAnswer { judged, withheld }.is_wrong(POINT)
     };

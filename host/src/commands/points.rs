@@ -1,0 +1,126 @@
+//! `pumua points`: fits the operating points of a model on labelled radiographs, and measures what the box says of others.
+
+use std::{
+    fs,
+    io::{self, Write},
+    path::{Path, PathBuf},
+};
+
+use anyhow::{Context, anyhow};
+use base::{
+    Shown,
+    files::{read_up_to, write_atomically},
+};
+use data::split::{Split, SplitKind};
+use engine::{MAX_MODEL_BYTES, Model, ModelCard, PointRates};
+use measure::statistics::Proportion;
+use produce::models::{MakeError, fit_again};
+use report::{SYNTHETIC, SYNTHETIC_MODEL};
+use shared::{rates::Outcomes, verdict::Profile};
+
+use super::subset::split_of;
+use crate::exit::{Exit, Failure, WithExit};
+
+/// Options of `pumua points`.
+#[derive(Debug, clap::Args)]
+pub struct Options {
+    /// ONNX model made by `pumua train` or `pumua quantize`, with operating points
+    #[arg(value_name = "MODEL.onnx")]
+    model: PathBuf,
+    /// Radiographs in folders NORMAL and PNEUMONIA, or a ZIP archive of them: those of the training, or others from where the
+    /// box is to be used
+    #[arg(long, value_name = "DIR|ZIP")]
+    data: PathBuf,
+    /// How they are split: of the data of the training, points are fitted on the validation part, of others on all but the
+    /// test part; what the box says is measured on the test part [default: as in the model's training]
+    #[arg(long, value_enum)]
+    split: Option<SplitKind>,
+    /// Seed of the split [default: the model's]
+    #[arg(long)]
+    seed: Option<u64>,
+    /// The model to write: the same weights with the new operating points
+    #[arg(long, value_name = "FILE")]
+    out: PathBuf,
+}
+
+/// Fits and measures the operating points, and writes the model with them.
+pub fn run(options: Options) -> Result<Exit, Failure> {
+    let Options { model: path, data, split, seed, out } = options;
+    let bytes = read_up_to(&path, MAX_MODEL_BYTES + 1)
+        .with_context(|| format!("cannot read the model {}: name an ONNX file", Shown(path.display())))?;
+    let model = Model::from_bytes(&bytes).map_err(|error| Failure::of_model(error, &path))?;
+    let card = model.card();
+    let same =
+        |out: &Path| fs::canonicalize(out).is_ok_and(|out| fs::canonicalize(&path).is_ok_and(|path| path == out));
+    if same(&out) {
+        return Err(anyhow!("the model would replace itself: name another file with --out")).exit(Exit::Usage);
+    }
+    let (catalogue, inputs) = data::load(&data, &card.behaviour.contract)?;
+    let trained_on = card.provenance.data_digest == catalogue.digest().to_string();
+    if !trained_on {
+        base::say!(
+            "these are not the data that the model was trained on: make sure that it has learnt from none of these radiographs"
+        );
+    }
+    let own = (split_of(card), card.provenance.seed);
+    if trained_on
+        && (split.is_some_and(|kind| !own.0.as_ref().is_ok_and(|own| *own == kind)) || seed.is_some_and(|s| s != own.1))
+    {
+        return Err(anyhow!("the model has learnt from these data under its own split: leave out --split and --seed"))
+            .exit(Exit::Usage);
+    }
+    let (kind, seed) = (split.map_or(own.0, Ok)?, seed.unwrap_or(own.1));
+    let split = Split::new(&catalogue, kind, seed).context("the radiographs cannot be split")?;
+    let new = fit_again(&bytes, &catalogue, &inputs, &split, seed).map_err(failure)?;
+    let fitted = Model::from_bytes(&new)?;
+    write_atomically(&out, &new)
+        .with_context(|| format!("cannot write {}: name another file with --out", Shown(out.display())))?;
+    let mut stdout = io::stdout().lock();
+    write!(stdout, "{}", text(fitted.card()))?;
+    for (synthetic, words) in [(card.provenance.synthetic, SYNTHETIC_MODEL), (catalogue.synthetic, SYNTHETIC)] {
+        if synthetic {
+            writeln!(stdout, "{words}")?;
+        }
+    }
+    writeln!(stdout, "{}", out.display())?;
+    base::say!("model {} ({}); a research aid, not a medical device", Shown(&card.name), fitted.digest());
+    Ok(Exit::Done)
+}
+
+fn failure(error: MakeError) -> Failure {
+    let exit = match error {
+        MakeError::NotCalibrated => Exit::Refused,
+        _ => Exit::Failed,
+    };
+    Failure { exit, error: error.into() }
+}
+
+/// The operating points and what the box says there, two lines for each.
+fn text(card: &ModelCard) -> String {
+    let (Some(points), Some(measured)) = (card.behaviour.points, &card.measured) else { return String::new() };
+    let mut text = format!(
+        "fitted on {} radiographs; what the box says of others, with 95 % intervals by Wilson's method:\n",
+        measured.fitted_on
+    );
+    for profile in Profile::ALL {
+        let point = points.of(profile);
+        text += &format!("{profile:<12}refer from {:.4} to {:.4}\n", point.refer_from, point.refer_to);
+        for PointRates { rates, .. } in measured.rates.iter().filter(|one| one.point == point).take(1) {
+            for (kind, outcomes) in [("pneumonia", rates.of_pneumonia), ("normal", rates.of_normal)] {
+                text += &format!("  {kind:<10}{}\n", shares(&outcomes));
+            }
+        }
+    }
+    text
+}
+
+fn shares(outcomes: &Outcomes) -> String {
+    let Outcomes { normal, refer, pneumonia, refused } = *outcomes;
+    let share = |(name, count): (&str, u32)| match Proportion::of(count as usize, outcomes.total() as usize) {
+        Some(Proportion { value, low, high }) => format!("{name} {count}: {value:.4} ({low:.4} to {high:.4})"),
+        None => format!("{name} {count}"),
+    };
+    [("called normal", normal), ("referred", refer), ("called pneumonia", pneumonia), ("refused", refused)]
+        .map(share)
+        .join(", ")
+}
