@@ -377,6 +377,8 @@ impl State {
                 let image = self.host_gone();
                 match self.view {
                     View::Receiving { .. } => {
+                        let exam = image.as_ref().map(|image| image.exam.clone()).unwrap_or_default();
+                        self.note(now, EventKind::Failed { fault: Fault::Timeout, exam });
                         vec![self.notice(now, View::Error { image, trouble: Fault::Timeout.into() })]
                     }
                     View::Updating { .. } => vec![self.idle(now)],

@@ -40,7 +40,6 @@ impl Linked {
 
 /// What an entry holds.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, Schema)]
-#[expect(clippy::large_enum_variant, reason = "messages live in fixed buffers")]
 pub enum Content {
     /// A result.
     Result(ResultRecord),
@@ -139,7 +138,6 @@ impl EventKind {
 
 /// An entry as it is listed.
 #[derive(Clone, Debug, PartialEq)]
-#[expect(clippy::large_enum_variant, reason = "it is soon a message, which lives in a fixed buffer")]
 pub enum Listed {
     /// Of an earlier version: it has no link, and counts by its own number.
     Unlinked(ResultRecord),

@@ -244,9 +244,9 @@ fn a_full_disk_is_told_and_no_result_is_acknowledged_that_is_not_stored() {
     // Starts of the box until there is room for another one, but not for a result.
     let journal = state.join("journal");
     let mut bytes = fs::read(&journal).unwrap();
-    let start = bytes[8..].to_vec();
-    while bytes.len() + 3 * start.len() <= 512 * BLOCKS as usize {
-        bytes.extend_from_slice(&start);
+    let (count, event) = (bytes[8..18].to_vec(), bytes.len() - 18);
+    while bytes.len() + 2 * count.len() + event <= 512 * BLOCKS as usize {
+        bytes.extend_from_slice(&count);
     }
     fs::write(&journal, bytes).unwrap();
     let device = SimulatedBox::start_cramped(&state, BLOCKS).unwrap();

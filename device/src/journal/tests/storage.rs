@@ -16,11 +16,20 @@ struct Clinic {
     told: BTreeMap<u64, ResultRecord>,
     /// All that were ever tried: each image is another.
     tried: u64,
+    /// The last entry that is on the disk, as the journal has said, and its digest.
+    head: (u64, Digest),
 }
 
 impl Clinic {
     fn new(limits: Limits) -> Self {
-        Self { disk: Simulated::default(), limits, journal: None, told: BTreeMap::new(), tried: 0 }
+        Self {
+            disk: Simulated::default(),
+            limits,
+            journal: None,
+            told: BTreeMap::new(),
+            tried: 0,
+            head: (0, Digest::default()),
+        }
     }
 
     /// Starts the program; whatever the disk does, that must work.
@@ -43,6 +52,12 @@ impl Clinic {
         if journal.push(&record).is_ok() {
             assert_eq!(self.told.insert(number, record), None, "number {number} is given twice");
         }
+        if self.tried % 3 == 0 {
+            // Whether it is kept or not: the head says it.
+            let _ = journal.note_now(EventKind::ClockSet { before: None, after: self.tried });
+        }
+        let Standing { entries, head, .. } = journal.standing();
+        self.head = (entries, head);
     }
 
     fn cut_power(&mut self, random: &mut Random) {
@@ -64,6 +79,13 @@ impl Clinic {
         assert_eq!(images.len(), kept.len(), "{context}: an image is there twice");
         let last = self.told.last_key_value().map_or(0, |(number, _)| *number);
         assert!(journal.next_number() > last, "{context}: {} is given twice", journal.next_number());
+        let (entry, head) = self.head;
+        if entry > 0 {
+            let kept = journal.entry_from(entry).unwrap();
+            let Some(Listed::Linked(linked)) = kept else { panic!("{context}: entry {entry} is lost") };
+            assert_eq!((linked.sequence, linked.digest()), (entry, head), "{context}");
+        }
+        assert_eq!(journal.standing().broken, None, "{context}: nobody has changed anything");
     }
 }
 
