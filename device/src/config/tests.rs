@@ -138,3 +138,29 @@ fn every_flag_is_a_key_of_the_file() {
         assert!(error.contains("correct it") && !error.contains("unknown field"), "{flag}: {error}");
     }
 }
+
+#[test]
+fn a_settings_file_of_which_a_part_is_lost_or_not_given_is_refused_and_no_default_takes_its_place() {
+    let line = "profile = \"screening\" # keeps sensitivity high, at the price of more images that are referred\n";
+    let comment =
+        "# A line that fills the sectors of this file, as those of the file that is shipped with the box do.\n";
+    let text = [&comment.repeat(9), line, &comment.repeat(9)].concat();
+    let of = |bytes: &[u8]| {
+        let (file, path) = file("");
+        std::fs::write(file.path(), bytes).unwrap();
+        settings(&["--config", &path], &[]).map(|settings| settings.profile)
+    };
+    assert_eq!(of(text.as_bytes()).unwrap(), Some(Profile::Screening));
+    for first in (0..text.len()).step_by(512) {
+        for lost in [0, 0xff] {
+            let mut bytes = text.clone().into_bytes();
+            let end = bytes.len().min(first + 512);
+            bytes[first..end].fill(lost);
+            assert!(of(&bytes).is_err(), "sector {first} is {lost}");
+        }
+    }
+    // A disk that gives no file.
+    let folder = tempfile::tempdir().unwrap();
+    let error = settings(&["--config", folder.path().to_str().unwrap()], &[]).unwrap_err();
+    assert!(matches!(error, ConfigError::Read { .. }), "{error}");
+}
