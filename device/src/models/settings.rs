@@ -36,7 +36,10 @@ pub struct Configured {
 /// Why the model of the settings cannot be used, and no other one is to stand for it.
 #[derive(Debug, thiserror::Error)]
 pub enum ConfiguredError {
-    /// It cannot be read, run or decided by.
+    /// It cannot be read.
+    #[error("{0}: name a file that can be read")]
+    Read(#[from] std::io::Error),
+    /// It cannot be run or decided by.
     #[error(transparent)]
     Model(#[from] InstallError),
     /// The one that is built in cannot be used.
@@ -83,7 +86,7 @@ impl Models {
         let Some(path) = path else { return self.built_in(false) };
         let name = path.display();
         let manifest = Manifest::beside(path);
-        let read = bytes(path, engine::MAX_MODEL_BYTES + 1).map_err(InstallError::Io);
+        let read = bytes(path, engine::MAX_MODEL_BYTES + 1);
         let bytes = match (read, &manifest) {
             (Err(error), None) => return Err(error.into()),
             (Err(error), Some(_)) => {

@@ -5,7 +5,7 @@ use super::{Notice, Step, Words};
 pub(super) static WORDS: Words = Words {
     disclaimer: "Zana ya utafiti, si kifaa tiba",
     synthetic: "MODELI YA KUBUNI: HAINA MAANA YA KITIBA",
-    fell_back: "MODELI IMEHARIBIKA AU IMESHINDWA: NYINGINE INAAMUA",
+    fell_back: "MODELI IMEHARIBIKA: NYINGINE INAAMUA",
     model: "Modeli",
     starting: "INAANZA",
     step: |step| match step {
