@@ -2,9 +2,9 @@
 //!
 //! The kernel starts it as `/init` of an initial file system that holds only it, drivers and e2fsck. It mounts what it needs, loads
 //! the drivers, opens the screen, finds both partitions of the memory card by their labels, and starts itself again as a
-//! worker, which is the box as anywhere else, and not root ([`rights`]). Then it stays: it starts a worker that has died again, ends one that hangs,
-//! and feeds the hardware's watchdog from the first moment on, so that a box that hangs altogether starts again. The boot
-//! partition is mounted read-only: nothing is ever written there.
+//! worker, which is the box as anywhere else, and not root (`rights`). Then it stays: it starts a worker that has died
+//! again, ends one that hangs, and feeds the hardware's watchdog from the first moment on, so that a box that hangs
+//! altogether starts again. The boot partition is mounted read-only: nothing is ever written there.
 //!
 //! A worker that fails again and again is replaced by one in safe mode, which judges nothing and still hands out the results.
 //! Should that fail as well, the box restarts, three times at most until a worker was well.
@@ -17,8 +17,10 @@ mod storage;
 pub mod supervisor;
 mod watchdog;
 
-pub use self::rights::restrict;
-pub use self::supervisor::{BEAT_EVERY, is_supervised, sign_of_life};
+pub use self::{
+    rights::restrict,
+    supervisor::{BEAT_EVERY, is_supervised, sign_of_life},
+};
 
 use std::{
     fs::{File, OpenOptions, create_dir_all},

@@ -293,6 +293,29 @@ fn storage_that_cannot_be_written_at_the_start_leaves_a_box_that_tells_its_resul
 }
 
 #[test]
+fn in_safe_mode_a_box_hands_out_its_results_and_judges_nothing() {
+    let folder = TempDir::new().unwrap();
+    let state = folder.path().join("state");
+    let image = synthetic_radiographs(folder.path(), 1).remove(0);
+    let device = SimulatedBox::start_in(&state, &[]).unwrap();
+    assert_eq!(code(&device.host("send", [&image])), 0);
+    drop(device);
+    // What a box may have failed over: the model that was installed, and that of the settings.
+    fs::create_dir_all(state.join("models")).unwrap();
+    fs::write(state.join("models/current.model"), "a model that kills").unwrap();
+    let device = SimulatedBox::start_in(&state, &["--safe-mode"]).unwrap();
+    assert_eq!(device.records().len(), 1);
+    let info = device.info().unwrap();
+    assert_eq!((&info["model"], &info["records"]), (&"none".into(), &1.into()), "{info}");
+    let output = device.host("send", [OsStr::new("--json"), image.as_os_str()]);
+    assert_eq!((code(&output), &json_lines(&output)[0]["code"]), (BOX, &305.into()), "{}", said(&output));
+    let output = device.host("update", [PLAIN_MODEL]);
+    assert_eq!(code(&output), BOX, "{}", said(&output));
+    assert_eq!(fs::read(state.join("models/current.model")).unwrap(), b"a model that kills", "nothing is touched");
+    assert_eq!(device.records().len(), 1);
+}
+
+#[test]
 fn any_record_number_may_be_asked_for() {
     let folder = TempDir::new().unwrap();
     let device = SimulatedBox::start(&[]).unwrap();
