@@ -2,7 +2,7 @@
 //!
 //! - [`image`]: the image of its memory card;
 //! - [`flash`]: writing that to a medium;
-//! - [`checksum`]: the digest that lies beside either;
+//! - [`checksum`] and [`bill`]: the digest and the bill of materials that lie beside either;
 //! - [`package`]: a Debian package for a Raspberry Pi OS that runs already;
 //! - [`settings`]: the box's `box.toml`, written for either and read from somebody else;
 //! - [`program`]: the box's program, compiled for its processor;
@@ -11,6 +11,7 @@
 //! Beside the sources lie the files that a package carries (`package/`) and the rule that lets people open a box's port on USB
 //! (`udev/`). Nothing here prints or asks; what fails is an error that says what to do.
 
+pub mod bill;
 pub mod checksum;
 pub mod flash;
 pub mod image;

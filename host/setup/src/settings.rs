@@ -5,7 +5,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use base::files::read_up_to;
+use base::{Shown, files::read_up_to};
 use shared::{
     appliance::{
         BoxSettings, Language, Rotation,
@@ -25,7 +25,7 @@ const MAX_BYTES: u64 = 64 << 10;
 #[derive(Debug, thiserror::Error)]
 pub enum SettingsError {
     /// The file cannot be read.
-    #[error("cannot read the configuration {path}: {source}; name a file that you may read", path = path.display())]
+    #[error("cannot read the configuration {path}: {source}; name a file that you may read", path = Shown(path.display()))]
     Read {
         /// The file.
         path: PathBuf,
@@ -33,7 +33,7 @@ pub enum SettingsError {
         source: io::Error,
     },
     /// A box could not work with what somebody has written.
-    #[error("the configuration {path} cannot be used: {source}", path = path.display())]
+    #[error("the configuration {path} cannot be used: {source}", path = Shown(path.display()))]
     Unfit {
         /// The file.
         path: PathBuf,

@@ -12,7 +12,7 @@ use clap::builder::{PossibleValuesParser, TypedValueParser};
 use engine::{MAX_MODEL_BYTES, Model};
 use serde_json::json;
 use setup::{
-    checksum,
+    bill, checksum,
     image::{Board, Built, Firmware, Inputs, LICENCE, Packages, build},
     settings::{self, settings_for_sd_card},
 };
@@ -116,7 +116,7 @@ pub fn run(options: Options) -> Result<Exit, Failure> {
     packages.fetch(interrupt::asked, |name, bytes| base::say!("fetching {name}, {} MB", bytes.div_ceil(1_000_000)))?;
     let program = program::ready(options.program)?;
     let inputs = Inputs {
-        program: &program,
+        program: &program.bytes,
         version: env!("CARGO_PKG_VERSION"),
         model: &chosen.bytes,
         configuration: &configuration,
@@ -129,6 +129,8 @@ pub fn run(options: Options) -> Result<Exit, Failure> {
     };
     base::say!("making {}", Shown(options.out.display()));
     let built = build(&inputs, &options.out)?;
+    let bill = bill::of_image(&built, &packages, &program.bytes, program.crates.as_deref());
+    bill::write(&options.out, &bill)?;
     if built.manifest.boards.is_empty() {
         base::say!(
             "no boot files of a Raspberry Pi are in it (--firmware), so it starts on emulated machines only; the files may \
@@ -160,10 +162,11 @@ fn to_text(built: &Built, out: &std::path::Path) -> String {
             megabytes(built.content)
         ),
         format!("sha256   {} (of the file; also in {})", built.file_sha256, Shown(checksum::beside(out).display())),
+        format!("contents {}", Shown(bill::beside(out).display())),
         format!("kernel   {}", built.manifest.kernel),
         format!("u-boot   {}", built.manifest.u_boot),
         format!("boards   {boards}"),
-        format!("next     sudo {} flash {} DEVICE", Shown(started_as()), Shown(out.display())),
+        format!("next     sudo {} flash {} DEVICE", started_as(), Shown(out.display())),
     ]
     .join("\n")
 }

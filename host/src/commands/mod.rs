@@ -26,12 +26,13 @@ pub mod update;
 use std::path::{Path, PathBuf};
 
 use anyhow::Context;
+use base::Shown;
 
 /// Where the data are, from the root on, so that they are found again from another folder.
 fn absolute(data: Option<&Path>) -> anyhow::Result<Option<PathBuf>> {
     let found = data.map(|path| {
         path.canonicalize().with_context(|| {
-            format!("cannot read {}: name a folder or a ZIP archive that exists and may be read", path.display())
+            format!("cannot read {}: name a folder or a ZIP archive that exists and may be read", Shown(path.display()))
         })
     });
     found.transpose()
@@ -42,5 +43,5 @@ fn absolute(data: Option<&Path>) -> anyhow::Result<Option<PathBuf>> {
 fn started_as() -> String {
     let typed = std::env::args_os().next().map(PathBuf::from).filter(|name| name.components().count() > 1);
     let found = typed.or_else(|| std::env::current_exe().ok());
-    found.map_or_else(|| "pumua".to_owned(), |path| path.display().to_string())
+    found.map_or_else(|| "pumua".to_owned(), |path| Shown(path.display()).to_string())
 }

@@ -7,7 +7,7 @@ use std::{
 
 use base::{Shown, interrupt};
 use serde_json::json;
-use setup::{checksum, package::pack};
+use setup::{bill, checksum, package::pack};
 
 use super::program;
 use crate::{
@@ -33,7 +33,9 @@ pub struct Options {
 pub fn run(options: Options) -> Result<Exit, Failure> {
     interrupt::listen();
     let program = program::ready(options.program)?;
-    let packed = pack(&program, &options.out)?;
+    let packed = pack(&program.bytes, &options.out)?;
+    let bill = bill::of_package(&packed.digest, &program.bytes, program.crates.as_deref());
+    let bill = bill::write(&options.out, &bill)?;
     let (path, digest) = (Shown(options.out.display()), packed.digest.to_string());
     base::say!("Pumua is a research aid, not a medical device.");
     let mut out = io::stdout().lock();
@@ -49,6 +51,7 @@ pub fn run(options: Options) -> Result<Exit, Failure> {
             packed.bytes as f64 / 1e6,
             Shown(sidecar.display())
         )?;
+        writeln!(out, "contents {}", Shown(bill.display()))?;
         // Not apt: it takes a newer build of the same version for what is installed already. The package depends on nothing.
         writeln!(out, "next     copy it to the Raspberry Pi and run there: sudo dpkg --install {name}")?;
     }

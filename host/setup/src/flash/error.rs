@@ -2,14 +2,14 @@
 
 use std::{io, path::PathBuf};
 
-use base::interrupt::Interrupted;
+use base::{Shown, interrupt::Interrupted};
 use rustix::io::Errno;
 
 /// Why a medium has not been written, or may not be.
 #[derive(Debug, thiserror::Error)]
 pub enum FlashError {
     /// The image cannot be read.
-    #[error("cannot read the image {path}: {source}: name an image file that you may read", path = path.display())]
+    #[error("cannot read the image {path}: {source}: name an image file that you may read", path = Shown(path.display()))]
     ImageRead {
         /// The image.
         path: PathBuf,
@@ -17,19 +17,19 @@ pub enum FlashError {
         source: io::Error,
     },
     /// The image is a folder, a device or a pipe.
-    #[error("{path} is not a file: name the image first, then the medium", path = path.display())]
+    #[error("{path} is not a file: name the image first, then the medium", path = Shown(path.display()))]
     ImageKind {
         /// What was named.
         path: PathBuf,
     },
     /// The compressed image is cut short.
-    #[error("the compressed image {path} ends too early: copy or download it again", path = path.display())]
+    #[error("the compressed image {path} ends too early: copy or download it again", path = Shown(path.display()))]
     ImageTruncated {
         /// The image.
         path: PathBuf,
     },
     /// The compressed image is damaged.
-    #[error("the compressed image {path} is damaged ({source}): copy or download it again", path = path.display())]
+    #[error("the compressed image {path} is damaged ({source}): copy or download it again", path = Shown(path.display()))]
     ImageDamaged {
         /// The image.
         path: PathBuf,
@@ -37,7 +37,7 @@ pub enum FlashError {
         source: io::Error,
     },
     /// It is not an image of a memory card of the box.
-    #[error("{path} is not an image of a box ({reason}): name a file made by `pumua image`", path = path.display())]
+    #[error("{path} is not an image of a box ({reason}): name a file made by `pumua image`", path = Shown(path.display()))]
     ImageUnlike {
         /// The image.
         path: PathBuf,
@@ -48,7 +48,7 @@ pub enum FlashError {
     #[error(
         "{path} is not the image that was meant: its SHA-256 is {digest}, and {says_who} says {expected}; nothing has been \
          written: copy or download both again",
-        path = path.display()
+        path = Shown(path.display())
     )]
     OtherImage {
         /// The image.
@@ -63,7 +63,7 @@ pub enum FlashError {
     /// The file with the digest cannot be used.
     #[error(
         "{path} does not hold the SHA-256 of one file ({reason}): delete it, or name the digest with `--sha256`",
-        path = path.display()
+        path = Shown(path.display())
     )]
     Checksum {
         /// The file beside the image.
@@ -86,13 +86,13 @@ pub enum FlashError {
     #[error("the image is on the medium that it is to overwrite: copy it to another place first")]
     ImageOnMedium,
     /// There is nothing of that name.
-    #[error("there is no {path}: leave it out to list the media", path = path.display())]
+    #[error("there is no {path}: leave it out to list the media", path = Shown(path.display()))]
     Absent {
         /// The medium.
         path: PathBuf,
     },
     /// The device or what the system reports about it cannot be read.
-    #[error("cannot find out what {path} is: {source}: check that /sys and /proc are there and may be read", path = path.display())]
+    #[error("cannot find out what {path} is: {source}: check that /sys and /proc are there and may be read", path = Shown(path.display()))]
     Inspect {
         /// What could not be read.
         path: PathBuf,
@@ -100,7 +100,7 @@ pub enum FlashError {
         source: io::Error,
     },
     /// It is a folder, a serial port or the like.
-    #[error("{path} is not a disk: leave it out to list the media", path = path.display())]
+    #[error("{path} is not a disk: leave it out to list the media", path = Shown(path.display()))]
     NotADisk {
         /// What was named.
         path: PathBuf,
@@ -144,13 +144,13 @@ pub enum FlashError {
         bytes: u32,
     },
     /// A file where a disk is expected.
-    #[error("{path} is a file, not a disk: `--allow file` overwrites it anyway, for an emulator", path = path.display())]
+    #[error("{path} is a file, not a disk: `--allow file` overwrites it anyway, for an emulator", path = Shown(path.display()))]
     File {
         /// The file.
         path: PathBuf,
     },
     /// Something on it is in use as a file system.
-    #[error("{part} is mounted at {place}: unmount it first; `--allow mounted` overwrites it anyway")]
+    #[error("{part} is mounted at {}: unmount it first; `--allow mounted` overwrites it anyway", Shown(place))]
     Mounted {
         /// The partition or the disk.
         part: String,
@@ -158,7 +158,10 @@ pub enum FlashError {
         place: String,
     },
     /// The running system is on it.
-    #[error("{name} carries {place} of the system that is running: it cannot be overwritten; name another disk")]
+    #[error(
+        "{name} carries {} of the system that is running: it cannot be overwritten; name another disk",
+        Shown(place)
+    )]
     System {
         /// The disk.
         name: String,
@@ -196,7 +199,7 @@ pub enum FlashError {
         gigabytes: u64,
     },
     /// Another program, or the kernel itself, uses it.
-    #[error("{path} is in use: unmount it and close the programs that use it, then try again", path = path.display())]
+    #[error("{path} is in use: unmount it and close the programs that use it, then try again", path = Shown(path.display()))]
     Busy {
         /// The medium.
         path: PathBuf,
@@ -204,14 +207,14 @@ pub enum FlashError {
     /// It may not be opened.
     #[error(
         "no permission to open {path}: run the command with `sudo`, or add yourself to the group that owns it (often `disk`)",
-        path = path.display()
+        path = Shown(path.display())
     )]
     Permission {
         /// The medium.
         path: PathBuf,
     },
     /// It cannot be opened for another reason.
-    #[error("cannot open {path}: {source}: {action}", path = path.display(), action = action(source))]
+    #[error("cannot open {path}: {source}: {action}", path = Shown(path.display()), action = action(source))]
     Open {
         /// The medium.
         path: PathBuf,
@@ -219,7 +222,7 @@ pub enum FlashError {
         source: io::Error,
     },
     /// Another device has taken the name meanwhile.
-    #[error("{path} has become another device just now: check the name and try again", path = path.display())]
+    #[error("{path} has become another device just now: check the name and try again", path = Shown(path.display()))]
     Replaced {
         /// The medium.
         path: PathBuf,

@@ -2,7 +2,7 @@
 
 use std::{io, path::PathBuf};
 
-use base::interrupt::Interrupted;
+use base::{Shown, interrupt::Interrupted};
 
 use crate::program::NotForTheBox;
 
@@ -10,7 +10,7 @@ use crate::program::NotForTheBox;
 #[derive(Debug, thiserror::Error)]
 pub enum BuildError {
     /// a file cannot be read
-    #[error("cannot read {path}: {source}; check the name and the permissions", path = path.display())]
+    #[error("cannot read {path}: {source}; check the name and the permissions", path = Shown(path.display()))]
     Read {
         /// The file.
         path: PathBuf,
@@ -18,7 +18,7 @@ pub enum BuildError {
         source: io::Error,
     },
     /// the image cannot be written
-    #[error("cannot write {path}: {source}; name another with --out, or make room", path = path.display())]
+    #[error("cannot write {path}: {source}; name another with --out, or make room", path = Shown(path.display()))]
     Write {
         /// The image.
         path: PathBuf,
@@ -28,7 +28,7 @@ pub enum BuildError {
     /// a package cannot be fetched
     #[error(
         "cannot fetch {file}; fetch it yourself from one of these addresses into {folder}, and run this again:{reasons}",
-        folder = folder.display()
+        folder = Shown(folder.display())
     )]
     Fetch {
         /// The package.
@@ -39,7 +39,7 @@ pub enum BuildError {
         reasons: String,
     },
     /// the folder of the packages cannot be written
-    #[error("cannot keep packages in {folder}: {source}; name another folder with --packages, or make room", folder = folder.display())]
+    #[error("cannot keep packages in {folder}: {source}; name another folder with --packages, or make room", folder = Shown(folder.display()))]
     Keep {
         /// The folder.
         folder: PathBuf,
@@ -50,7 +50,7 @@ pub enum BuildError {
     #[error("there is no home folder to keep the packages in: name one with --packages")]
     NoHome,
     /// the folder that the image is to be in cannot be made
-    #[error("cannot make the folder {folder}: {source}; name another with --out", folder = folder.display())]
+    #[error("cannot make the folder {folder}: {source}; name another with --out", folder = Shown(folder.display()))]
     Folder {
         /// The folder.
         folder: PathBuf,
@@ -61,7 +61,7 @@ pub enum BuildError {
     #[error("stopped by Ctrl-C; no image has been written")]
     Stopped(#[from] Interrupted),
     /// a package is not the pinned one
-    #[error("{path} is not the package that this version is made with (its SHA-256 is not {sha256}): delete it", path = path.display())]
+    #[error("{path} is not the package that this version is made with (its SHA-256 is not {sha256}): delete it", path = Shown(path.display()))]
     WrongPackage {
         /// The file.
         path: PathBuf,
@@ -85,7 +85,7 @@ pub enum BuildError {
     #[error(transparent)]
     Program(#[from] NotForTheBox),
     /// the boot files are not complete
-    #[error("the boot files in {folder} serve no board: {missing}", folder = folder.display())]
+    #[error("the boot files in {folder} serve no board: {missing}", folder = Shown(folder.display()))]
     Firmware {
         /// The folder.
         folder: PathBuf,
@@ -93,7 +93,7 @@ pub enum BuildError {
         missing: String,
     },
     /// a boot file is not what its name says
-    #[error("{path} is not a boot file of a Raspberry Pi ({reason}): take it from the official firmware", path = path.display())]
+    #[error("{path} is not a boot file of a Raspberry Pi ({reason}): take it from the official firmware", path = Shown(path.display()))]
     FirmwareFile {
         /// The file.
         path: PathBuf,
@@ -104,7 +104,7 @@ pub enum BuildError {
     #[error(
         "the boot files in {folder} ({files}) are not those of one release that this version knows ({known}): take them from there; or, \
          if you trust where yours come from, add --allow-other-firmware",
-        folder = folder.display()
+        folder = Shown(folder.display())
     )]
     OtherFirmware {
         /// The folder.

@@ -118,6 +118,8 @@ pub struct Built {
     pub sha256: String,
     /// Digest of the file that was written.
     pub file_sha256: String,
+    /// The boot files of a Raspberry Pi that are on the card, with their licence.
+    pub boot_files: Vec<String>,
     /// Bytes of all files on the card.
     pub content: u64,
     /// Bytes of the file that was written.
@@ -134,7 +136,7 @@ pub fn build(inputs: &Inputs<'_>, out: &Path) -> Result<Built, BuildError> {
     program::check(inputs.program)?;
     let folder = out.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
     create_dir_all(folder).map_err(|source| BuildError::Folder { folder: folder.to_owned(), source })?;
-    let (files, manifest) = content(inputs)?;
+    let (files, manifest, boot_files) = content(inputs)?;
     let content = files.iter().map(|(_, bytes)| bytes.len() as u64).sum();
     go_on(inputs.stop)?;
     let boot = boot::partition(&files, BOOT.1)?;
@@ -168,7 +170,7 @@ pub fn build(inputs: &Inputs<'_>, out: &Path) -> Result<Built, BuildError> {
     let digest = digest_of(finished.as_file_mut()).map_err(failed)?;
     finished.persist(out).map_err(|error| failed(error.error))?;
     checksum::write(out, &digest).map_err(|source| BuildError::Write { path: checksum::beside(out), source })?;
-    Ok(Built { manifest, sha256: sha256.to_string(), file_sha256: digest.to_string(), content, written })
+    Ok(Built { manifest, sha256: sha256.to_string(), file_sha256: digest.to_string(), boot_files, content, written })
 }
 
 /// Ends what is being done if that is asked for.
@@ -176,8 +178,8 @@ fn go_on(stop: fn() -> bool) -> Result<(), BuildError> {
     if stop() { Err(Interrupted.into()) } else { Ok(()) }
 }
 
-/// Every file of the boot partition, in order.
-fn content(inputs: &Inputs<'_>) -> Result<(Files, Manifest), BuildError> {
+/// Every file of the boot partition, in order, and the names of those that come from the Raspberry Pi's maker.
+fn content(inputs: &Inputs<'_>) -> Result<(Files, Manifest, Vec<String>), BuildError> {
     let unpacked = inputs.packages.unpack(inputs.stop)?;
     let drivers = drivers::collect(&unpacked.modules())?;
     go_on(inputs.stop)?;
@@ -193,9 +195,10 @@ fn content(inputs: &Inputs<'_>) -> Result<(Files, Manifest), BuildError> {
     for tree in Board::device_trees() {
         files.push((tree.to_owned(), unpacked.device_tree(tree)?));
     }
-    let mut boards = Vec::new();
+    let (mut boards, mut boot_files) = (Vec::new(), Vec::new());
     if let Some(firmware) = inputs.firmware {
         let (found, served) = firmware::read(firmware)?;
+        boot_files.extend(found.iter().map(|(name, _)| name.clone()));
         files.extend(found);
         boards = served.iter().map(|board| board.name).collect();
     }
@@ -213,7 +216,7 @@ fn content(inputs: &Inputs<'_>) -> Result<(Files, Manifest), BuildError> {
     let mut text = serde_json::to_vec_pretty(&manifest).map_err(|error| BuildError::Manifest(error.to_string()))?;
     text.push(b'\n');
     files.push((card::MANIFEST.to_owned(), text));
-    Ok((files, manifest))
+    Ok((files, manifest, boot_files))
 }
 
 /// What the file system of the data partition has. All of it is named, and known to the kernel on the card: what is not named

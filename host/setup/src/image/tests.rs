@@ -101,7 +101,7 @@ fn what_the_first_stage_and_the_boot_loader_ask_for_is_on_the_card() {
     }
     let folder = tempfile::tempdir().unwrap();
     let packages = packages(folder.path());
-    let (files, _) = content(&inputs(&packages, || false)).unwrap();
+    let (files, ..) = content(&inputs(&packages, || false)).unwrap();
     let configuration = firmware::configuration();
     let first = configuration.lines().filter_map(|line| line.split_once('='));
     let first = first.filter(|(key, _)| ["kernel", "device_tree"].contains(key)).map(|(_, name)| name);

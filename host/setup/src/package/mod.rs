@@ -11,7 +11,10 @@ use std::{
     process::Command,
 };
 
-use base::interrupt::{self, Interrupted};
+use base::{
+    Shown,
+    interrupt::{self, Interrupted},
+};
 use shared::{appliance::card::INSTALLED_SETTINGS, verdict::Digest};
 
 use crate::{
@@ -53,7 +56,7 @@ pub enum PackageError {
         source: io::Error,
     },
     /// The folder that the package is to be in cannot be made.
-    #[error("cannot make the folder {folder}: {source}; name another with --out", folder = folder.display())]
+    #[error("cannot make the folder {folder}: {source}; name another with --out", folder = Shown(folder.display()))]
     Folder {
         /// The folder.
         folder: PathBuf,
@@ -61,7 +64,7 @@ pub enum PackageError {
         source: io::Error,
     },
     /// The package cannot be written.
-    #[error("cannot write {path}: name another with --out, or make room", path = path.display())]
+    #[error("cannot write {path}: name another with --out, or make room", path = Shown(path.display()))]
     Write {
         /// The package.
         path: PathBuf,
@@ -72,7 +75,7 @@ pub enum PackageError {
     #[error("dpkg-deb cannot be started: install dpkg")]
     Start(#[source] io::Error),
     /// It fails.
-    #[error("dpkg-deb fails: {said}; see that {path} can be written", path = path.display())]
+    #[error("dpkg-deb fails: {said}; see that {path} can be written", path = Shown(path.display()))]
     Pack {
         /// What it says.
         said: String,

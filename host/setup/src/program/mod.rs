@@ -10,11 +10,17 @@ use std::{
     process::{Command, Stdio},
 };
 
-use base::interrupt::{self, Interrupted};
+use base::{
+    Shown,
+    interrupt::{self, Interrupted},
+};
 
-const TARGET: &str = "aarch64-unknown-linux-gnu";
+/// The crate of the program.
+pub(crate) const PACKAGE: &str = "device";
+/// What it is compiled for.
+pub(crate) const TARGET: &str = "aarch64-unknown-linux-gnu";
 /// The workspace that this program comes from; its `.cargo/config.toml` says how the program of the box is linked.
-const WORKSPACE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../..");
+pub(crate) const WORKSPACE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../..");
 const REMEDY: &str = "install gcc-aarch64-linux-gnu and libc6-dev-arm64-cross, and see that \
                       `rustup target add aarch64-unknown-linux-gnu` works; or name a program with --program";
 
@@ -31,7 +37,7 @@ pub enum ProgramError {
     #[error("the program of the box cannot be compiled: {REMEDY}")]
     Compile,
     /// The program cannot be read.
-    #[error("cannot read the program {path}: {source}; name a file that you may read", path = path.display())]
+    #[error("cannot read the program {path}: {source}; name a file that you may read", path = Shown(path.display()))]
     Read {
         /// The file.
         path: PathBuf,
@@ -48,7 +54,7 @@ pub enum ProgramError {
     #[error("{STRIP} cannot be started: {REMEDY}")]
     Strip(#[source] io::Error),
     /// It fails, and has said why.
-    #[error("{STRIP} fails on {program}: {REMEDY}", program = program.display())]
+    #[error("{STRIP} fails on {program}: {REMEDY}", program = Shown(program.display()))]
     StripFails {
         /// The program of the box.
         program: PathBuf,
@@ -71,7 +77,7 @@ pub fn compiled() -> Result<PathBuf, ProgramError> {
     interrupt::check()?;
     let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
     let mut child = Command::new(cargo)
-        .args(["build", "--locked", "--release", "--package", "device", "--target", TARGET])
+        .args(["build", "--locked", "--release", "--package", PACKAGE, "--target", TARGET])
         // Other flags than those of a developer, so in a folder of its own: neither is compiled again for the other.
         .args(["--target-dir", "target/image", "--config", &anonymous()])
         .args(["--message-format", "json-render-diagnostics"])
