@@ -1,14 +1,15 @@
 //! The `pumua` program: parse, dispatch, report.
 
-use std::{io, process::ExitCode};
+use std::{io, path::Path, process::ExitCode};
 
+use base::Shown;
 use clap::{Parser, Subcommand};
 use host::{
     commands::{
         augment, evaluate, flash, image, info, package, points, predict, quantize, results, robustness, screenshot,
         send, study, synthetic, train, update,
     },
-    exit::Failure,
+    exit::{Exit, Failure},
 };
 
 /// Pumua: trains pneumonia screening models and talks to the clinic box. A research aid, not a medical device.
@@ -70,7 +71,10 @@ enum Command {
 }
 
 fn main() -> ExitCode {
-    let command = Cli::parse().command;
+    let command = match Cli::try_parse() {
+        Ok(cli) => cli.command,
+        Err(error) => return explained(error),
+    };
     // What these make is for others, and holds nothing of patients.
     if !matches!(command, Command::Image(_) | Command::Package(_) | Command::Flash(_)) {
         base::keep_private();
@@ -101,6 +105,18 @@ fn main() -> ExitCode {
             exit.into()
         }
     }
+}
+
+/// Help and version, or what is wrong with the command line.
+fn explained(error: clap::Error) -> ExitCode {
+    if !error.use_stderr() {
+        error.exit();
+    }
+    // The message quotes arguments, which may be names from elsewhere: it is made again of arguments that are only shown.
+    let shown = std::env::args_os().map(|argument| Shown(Path::new(&argument).display()).to_string());
+    let error = Cli::try_parse_from(shown).err().unwrap_or(error);
+    base::say!("{}", error.render().to_string().trim_end());
+    Exit::Usage.into()
 }
 
 /// The error with its causes, as far as it does not name them itself.

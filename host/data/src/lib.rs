@@ -12,6 +12,7 @@ pub mod synthetic;
 
 use std::{fmt, path::PathBuf};
 
+use base::Shown;
 pub use files::Files;
 pub use load::load;
 use serde::{Deserialize, Serialize};
@@ -224,7 +225,7 @@ impl PartCount {
 #[derive(Debug, thiserror::Error)]
 pub enum DataError {
     /// the data cannot be read
-    #[error("cannot read {path}: {source}: name a folder or a ZIP archive that exists and may be read")]
+    #[error("cannot read {path}: {source}: name a folder or a ZIP archive that exists and may be read", path = Shown(path.display()))]
     Read {
         /// The folder or file.
         path: PathBuf,
@@ -232,7 +233,7 @@ pub enum DataError {
         source: std::io::Error,
     },
     /// the file is not a ZIP archive
-    #[error("{path} is not a readable ZIP archive ({reason}): download it again, or unpack it and name the folder")]
+    #[error("{path} is not a readable ZIP archive ({reason}): download it again, or unpack it and name the folder", path = Shown(path.display()))]
     Zip {
         /// The file.
         path: PathBuf,

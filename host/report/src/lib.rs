@@ -8,6 +8,8 @@ pub mod plots;
 pub mod study;
 pub mod training;
 
+pub use document::markdown::escape as markdown_text;
+
 /// What every reader must know.
 pub const NOT_A_DEVICE: &str = "Pumua is a research aid, not a medical device.";
 

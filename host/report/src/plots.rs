@@ -78,6 +78,11 @@ pub(crate) fn svg(
 
 /// Text for XML and HTML.
 pub(crate) fn escape(text: &str) -> String {
+    escape_lines(&text.replace('\n', " "))
+}
+
+/// The same for text of several lines.
+pub(crate) fn escape_lines(text: &str) -> String {
     ShownLines(text)
         .to_string()
         .replace('&', "&amp;")

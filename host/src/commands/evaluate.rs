@@ -6,7 +6,10 @@ use std::{
 };
 
 use anyhow::ensure;
-use base::calendar::{now, utc};
+use base::{
+    Shown,
+    calendar::{now, utc},
+};
 use data::{Catalogue, Inputs, Part, split::SplitKind};
 use engine::{Model, ModelCard};
 use measure::{
@@ -65,7 +68,7 @@ pub fn run(options: Options) -> Result<Exit, Failure> {
     let card = model.card();
     let (catalogue, inputs) = data::load(&options.data, &card.behaviour.contract)?;
     for skipped in &catalogue.skipped {
-        base::say!("left out: {}: {}", skipped.name, skipped.reason);
+        base::say!("left out: {}: {}", Shown(&skipped.name), Shown(&skipped.reason));
     }
     let Subset { part, seed, indices } = options.subset.of(card, &catalogue)?;
     let warning = doubt(card, &catalogue, part, seed);
@@ -81,7 +84,7 @@ pub fn run(options: Options) -> Result<Exit, Failure> {
         Some(path) => {
             let other = open_model(Some(path))?;
             if let Some(warning) = doubt(other.card(), &catalogue, part, seed) {
-                base::say!("warning: {}: {warning}", other.card().name);
+                base::say!("warning: {}: {warning}", Shown(&other.card().name));
             }
             let answers = answers_of_other(&other, &options.data, &catalogue, &inputs, &indices)?;
             Some(Against::of(&images, card, &answers, other.card(), other.digest().to_string()))
@@ -108,7 +111,7 @@ pub fn run(options: Options) -> Result<Exit, Failure> {
     if let Some(folder) = &options.report {
         let pixels: Vec<&[u8]> = indices.iter().map(|&i| inputs.of(i)).collect();
         evaluation::write(&measured, card.behaviour.contract.side, &pixels, folder)?;
-        base::say!("report: {}", folder.join("report.html").display());
+        base::say!("report: {}", Shown(folder.join("report.html").display()));
     }
     let mut out = io::stdout().lock();
     if options.json {

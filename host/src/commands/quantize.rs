@@ -7,7 +7,10 @@ use std::{
 };
 
 use anyhow::{Context, anyhow};
-use base::files::{read_up_to, write_atomically};
+use base::{
+    Shown,
+    files::{read_up_to, write_atomically},
+};
 use data::{
     Catalogue, Part,
     split::{Split, SplitKind},
@@ -48,7 +51,7 @@ pub struct Options {
 /// Quantizes a model.
 pub fn run(options: Options) -> Result<Exit, Failure> {
     let float = read_up_to(&options.model, MAX_MODEL_BYTES + 1)
-        .with_context(|| format!("cannot read the model {}: name an ONNX file", options.model.display()))?;
+        .with_context(|| format!("cannot read the model {}: name an ONNX file", Shown(options.model.display())))?;
     let model = Model::from_bytes(&float).map_err(|error| Failure::of_model(error, &options.model))?;
     if model.card().behaviour.int8 {
         return Err(QuantizeError::AlreadyInt8.into());
@@ -67,9 +70,9 @@ pub fn run(options: Options) -> Result<Exit, Failure> {
     }
     warn_if_slow(&Model::from_bytes(&quantized.bytes)?);
     write_atomically(&out, &quantized.bytes)
-        .with_context(|| format!("cannot write {}: name another file with --out", out.display()))?;
+        .with_context(|| format!("cannot write {}: name another file with --out", Shown(out.display())))?;
     base::say!("ranges by {} on {} images", quantized.method, images.len());
-    writeln!(io::stdout(), "{}", out.display())?;
+    writeln!(io::stdout(), "{}", Shown(out.display()))?;
     Ok(Exit::Done)
 }
 

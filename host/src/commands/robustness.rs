@@ -7,7 +7,7 @@ use std::{
 };
 
 use anyhow::anyhow;
-use base::{interrupt, progress};
+use base::{Shown, interrupt, progress};
 use data::{Catalogue, Files, Sample};
 use engine::Model;
 use measure::robustness::{
@@ -68,7 +68,7 @@ pub fn run(options: Options) -> Result<Exit, Failure> {
     // The inputs are made anew, of each change: this says which of the files can be judged at all.
     let (catalogue, _) = data::load(&options.data, &models[0].card().behaviour.contract)?;
     for skipped in &catalogue.skipped {
-        base::say!("left out: {}: {}", skipped.name, skipped.reason);
+        base::say!("left out: {}: {}", Shown(&skipped.name), Shown(&skipped.reason));
     }
     let subset = select(&options.subset, &models, &catalogue)?;
     let indices = limited(&subset, options.limit);
@@ -132,7 +132,7 @@ fn select(subset: &SubsetArgs, models: &[Model], catalogue: &Catalogue) -> anyho
         models.iter().map(|model| subset.of(model.card(), catalogue)).collect::<anyhow::Result<Vec<_>>>()?;
     for (model, subset) in models.iter().zip(&subsets) {
         if let Some(warning) = doubt(model.card(), catalogue, subset.part, subset.seed) {
-            base::say!("warning: {}: {warning}", model.card().name);
+            base::say!("warning: {}: {warning}", Shown(&model.card().name));
         }
     }
     let subset = subsets.swap_remove(0);
@@ -212,14 +212,14 @@ impl RobustnessReport<'_> {
         };
         let measured = format!("{} radiographs of {} patients, {part}", self.samples.len(), self.patients());
         if let ([model], [rows]) = (self.models, self.tables.as_slice()) {
-            writeln!(out, "{}: {measured}\n\n{}", model.card().name, table(rows, style))?;
+            writeln!(out, "{}: {measured}\n\n{}", shown(&model.card().name, style), table(rows, style))?;
         } else {
             let named = self.labels.iter().zip(&self.tables);
-            let summaries: Vec<_> = named.map(|(label, rows)| Summary::of(label, rows)).collect();
+            let summaries: Vec<_> = named.map(|(label, rows)| Summary::of(&shown(label, style), rows)).collect();
             writeln!(out, "{measured}\n\n{}", Summary::table(&summaries, style))?;
         }
         for (label, agreement) in self.labels.iter().zip(self.agreements.iter().flatten()) {
-            write_agreement(out, label, agreement)?;
+            write_agreement(out, &shown(label, style), agreement, style)?;
         }
         if self.models.iter().any(|model| model.card().provenance.synthetic) {
             writeln!(out, "{SYNTHETIC_MODEL}")?;
@@ -231,8 +231,16 @@ impl RobustnessReport<'_> {
     }
 }
 
+/// Text from outside.
+fn shown(text: &str, style: Style) -> String {
+    match style {
+        Style::Markdown => report::markdown_text(text),
+        Style::Text => Shown(text).to_string(),
+    }
+}
+
 /// The list is one in Markdown, too.
-fn write_agreement(out: &mut impl Write, model: &str, agreement: &Agreement) -> io::Result<()> {
+fn write_agreement(out: &mut impl Write, model: &str, agreement: &Agreement, style: Style) -> io::Result<()> {
     let Agreement { pairs, decisions, verdicts, largest_difference, differing, unpaired } = agreement;
     writeln!(
         out,
@@ -243,10 +251,10 @@ fn write_agreement(out: &mut impl Write, model: &str, agreement: &Agreement) -> 
         let [original, copy] = [d.original, d.copy].map(|(p, verdict)| {
             format!("{} ({p:.3})", verdict.map_or_else(|| "refused".to_owned(), |verdict| verdict.to_string()))
         });
-        writeln!(out, "- {}: {original}, small copy {copy}", d.name)?;
+        writeln!(out, "- {}: {original}, small copy {copy}", shown(&d.name, style))?;
     }
     for name in unpaired {
-        writeln!(out, "- {name}: not compared, the data have no such file, or several")?;
+        writeln!(out, "- {}: not compared, the data have no such file, or several", shown(name, style))?;
     }
     if !(differing.is_empty() && unpaired.is_empty()) {
         writeln!(out)?;

@@ -10,6 +10,7 @@ use std::{
 
 use anyhow::{Context, bail, ensure};
 use base::{
+    Shown,
     calendar::{compact_utc, now, utc},
     files::write_atomically,
     interrupt,
@@ -92,14 +93,14 @@ impl Source {
     fn new(options: &Options, folder: &Path) -> anyhow::Result<Self> {
         if let (None, None, Ok(text)) = (&options.data, options.images, fs::read_to_string(folder.join(Self::FILE))) {
             return toml::from_str(&text)
-                .with_context(|| format!("{} was changed: give `--data`", folder.join(Self::FILE).display()));
+                .with_context(|| format!("{} was changed: give `--data`", Shown(folder.join(Self::FILE).display())));
         }
         Ok(Self { data: super::absolute(options.data.as_deref())?, images: options.images.unwrap_or(DRAWN) })
     }
 
     fn keep(&self, folder: &Path) -> anyhow::Result<()> {
         write_atomically(&folder.join(Self::FILE), toml::to_string(self)?.as_bytes())
-            .with_context(|| format!("cannot write into {}", folder.display()))
+            .with_context(|| format!("cannot write into {}", Shown(folder.display())))
     }
 
     /// The inputs at each side that the runs ask for; those at the side of `first` are there already.
@@ -173,14 +174,14 @@ pub fn run(options: Options) -> Result<Exit, Failure> {
             writeln!(stdout, "{}", output::escaped(&serde_json::to_string(record)?))?;
         }
     } else {
-        writeln!(stdout, "{}", out.join("report.html").display())?;
+        writeln!(stdout, "{}", Shown(out.join("report.html").display()))?;
     }
     if stopped {
         base::say!(
             "stopped after {} of {} runs; to continue, give the same options and --out {} --resume",
             wanted.iter().filter(|run| done(run)).count(),
             wanted.len(),
-            out.display()
+            Shown(out.display())
         );
         return Ok(Exit::Interrupted);
     }
@@ -264,7 +265,7 @@ fn chosen<'a>(plan: &'a Plan, only: &[String]) -> anyhow::Result<Vec<&'a Experim
         only.iter().find(|name| !plan.experiments.iter().any(|e| e.name == **name || e.group == **name))
     {
         let command = super::started_as();
-        bail!("there is no experiment and no group `{unknown}`: `{command} study --list` names them");
+        bail!("there is no experiment and no group `{}`: `{command} study --list` names them", Shown(unknown));
     }
     let chosen: Vec<&Experiment> = plan
         .experiments
@@ -293,10 +294,10 @@ fn list(plan: &Plan, chosen: &[&Experiment], options: &Options) -> anyhow::Resul
         if members.peek().is_none() {
             continue;
         }
-        writeln!(out, "{}: {}", group.name, group.title)?;
+        writeln!(out, "{}: {}", group.name, Shown(&group.title))?;
         for experiment in members {
             let request = if experiment.on_request { " (only if named)" } else { "" };
-            writeln!(out, "  {:<26} {}{request}", experiment.name, experiment.title)?;
+            writeln!(out, "  {:<26} {}{request}", experiment.name, Shown(&experiment.title))?;
         }
     }
     Ok(())
@@ -313,7 +314,7 @@ fn check_folder(folder: &Path, resume: bool) -> anyhow::Result<()> {
         ensure!(
             folder.join(Source::FILE).is_file(),
             "{} does not hold a study to continue: name the folder of one with `--out`, or leave out `--resume`",
-            folder.display()
+            Shown(folder.display())
         );
         return Ok(());
     }
@@ -323,20 +324,20 @@ fn check_folder(folder: &Path, resume: bool) -> anyhow::Result<()> {
     ensure!(
         !holds_files,
         "{} is not empty: name another folder with `--out`, or continue its study with `--resume`",
-        folder.display()
+        Shown(folder.display())
     );
     Ok(())
 }
 
 /// Makes the folder if it is not there; the lock keeps others out as long as it lives.
 fn lock_folder(folder: &Path) -> anyhow::Result<File> {
-    let advice = || format!("cannot use {}: name another folder with `--out`", folder.display());
+    let advice = || format!("cannot use {}: name another folder with `--out`", Shown(folder.display()));
     fs::create_dir_all(folder).with_context(advice)?;
     let lock = File::create(folder.join(LOCK)).with_context(advice)?;
     match lock.try_lock() {
         Ok(()) => Ok(lock),
         Err(TryLockError::WouldBlock) => {
-            bail!("another study is running in {}: wait for it, or name another folder", folder.display())
+            bail!("another study is running in {}: wait for it, or name another folder", Shown(folder.display()))
         }
         Err(TryLockError::Error(error)) => Err(error).with_context(advice),
     }
@@ -346,7 +347,7 @@ fn lock_folder(folder: &Path) -> anyhow::Result<File> {
 fn announce(source: &Source, catalogue: &Catalogue, runs: usize, out: &Path) {
     let (normal, pneumonia) = (catalogue.count(Label::Normal), catalogue.count(Label::Pneumonia));
     match &source.data {
-        Some(path) => base::say!("{}: {normal} normal, {pneumonia} pneumonia", path.display()),
+        Some(path) => base::say!("{}: {normal} normal, {pneumonia} pneumonia", Shown(path.display())),
         None => base::say!("{normal} + {pneumonia} synthetic radiographs; for real ones: --data DIR-or-ZIP"),
     }
     if catalogue.synthetic {
@@ -356,5 +357,5 @@ fn announce(source: &Source, catalogue: &Catalogue, runs: usize, out: &Path) {
     if !catalogue.skipped.is_empty() {
         base::say!("{} files are left out: duplicates or no radiographs", catalogue.skipped.len());
     }
-    base::say!("{runs} runs in {}", out.display());
+    base::say!("{runs} runs in {}", Shown(out.display()));
 }

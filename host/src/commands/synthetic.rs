@@ -6,6 +6,7 @@ use std::{
 };
 
 use anyhow::Context;
+use base::Shown;
 use data::synthetic;
 
 use crate::exit::{Exit, Failure};
@@ -27,8 +28,8 @@ pub struct Options {
 pub fn run(options: Options) -> Result<Exit, Failure> {
     let Options { folder, count, seed } = &options;
     synthetic::write(folder, *count, *seed).with_context(|| {
-        format!("cannot write radiographs to {}: name a folder that can be written", folder.display())
+        format!("cannot write radiographs to {}: name a folder that can be written", Shown(folder.display()))
     })?;
-    writeln!(io::stdout(), "{count} synthetic radiographs in {}", folder.display())?;
+    writeln!(io::stdout(), "{count} synthetic radiographs in {}", Shown(folder.display()))?;
     Ok(Exit::Done)
 }

@@ -10,6 +10,7 @@ use std::{
 
 use anyhow::{Context, ensure};
 use base::{
+    Shown,
     calendar::{compact_utc, now},
     cell, files, interrupt, progress,
 };
@@ -110,7 +111,11 @@ impl Config {
     fn new(options: &Options) -> Result<Self, Failure> {
         let plan = Plan::with_files(&options.recipes)?;
         let experiment = plan.experiment(&options.recipe).with_context(|| {
-            format!("there is no recipe `{}`: `{} study --list` names them", options.recipe, super::started_as())
+            format!(
+                "there is no recipe `{}`: `{} study --list` names them",
+                Shown(&options.recipe),
+                super::started_as()
+            )
         })?;
         let mut recipe = experiment.recipe.clone();
         recipe.split = options.split;
@@ -130,9 +135,10 @@ impl Config {
 
     fn load(folder: &Path) -> anyhow::Result<Self> {
         let path = folder.join(Self::FILE);
-        let text = fs::read_to_string(&path)
-            .with_context(|| format!("cannot read {}: name the folder of a run that was stopped", path.display()))?;
-        let changed = || format!("{} was changed: start the training again", path.display());
+        let text = fs::read_to_string(&path).with_context(|| {
+            format!("cannot read {}: name the folder of a run that was stopped", Shown(path.display()))
+        })?;
+        let changed = || format!("{} was changed: start the training again", Shown(path.display()));
         let config: Self = toml::from_str(&text).with_context(changed)?;
         config.recipe.check().with_context(changed)?;
         Ok(config)
@@ -190,7 +196,10 @@ pub fn run(options: Options) -> Result<Exit, Failure> {
     match outcome {
         Outcome::Stopped => {
             let command = super::started_as();
-            base::say!("stopped; to continue from the last epoch: {command} train --resume {}", folder.display());
+            base::say!(
+                "stopped; to continue from the last epoch: {command} train --resume {}",
+                Shown(folder.display())
+            );
             Ok(Exit::Interrupted)
         }
         Outcome::Done(trained) => {
@@ -206,9 +215,9 @@ pub fn run(options: Options) -> Result<Exit, Failure> {
             } else {
                 write!(out, "{}", report.summary())?;
                 for model in &report.models {
-                    writeln!(out, "{:<10} {}", model.name, folder.join(&model.file).display())?;
+                    writeln!(out, "{:<10} {}", model.name, Shown(folder.join(&model.file).display()))?;
                 }
-                writeln!(out, "{:<10} {}", "report", folder.join("report.md").display())?;
+                writeln!(out, "{:<10} {}", "report", Shown(folder.join("report.md").display()))?;
             }
             Ok(Exit::Done)
         }
@@ -265,15 +274,15 @@ fn default_folder(recipe: &str, synthetic: bool) -> PathBuf {
 
 fn start_folder(folder: &Path, config: &Config) -> anyhow::Result<()> {
     fs::create_dir_all(folder)
-        .with_context(|| format!("cannot make {}: name another folder with `--out`", folder.display()))?;
-    let mut entries = fs::read_dir(folder).with_context(|| format!("cannot read {}", folder.display()))?;
+        .with_context(|| format!("cannot make {}: name another folder with `--out`", Shown(folder.display())))?;
+    let mut entries = fs::read_dir(folder).with_context(|| format!("cannot read {}", Shown(folder.display())))?;
     ensure!(
         entries.next().is_none(),
         "{} is not empty: name another folder with `--out`, or continue its run with `--resume`",
-        folder.display()
+        Shown(folder.display())
     );
     fs::write(folder.join(Config::FILE), toml::to_string(config)?)
-        .with_context(|| format!("cannot write into {}: name another folder with `--out`", folder.display()))
+        .with_context(|| format!("cannot write into {}: name another folder with `--out`", Shown(folder.display())))
 }
 
 fn write_skipped(catalogue: &Catalogue, folder: &Path) -> anyhow::Result<()> {
@@ -289,7 +298,7 @@ fn write_skipped(catalogue: &Catalogue, folder: &Path) -> anyhow::Result<()> {
 fn announce(config: &Config, catalogue: &Catalogue, split: &Split, folder: &Path) {
     let (normal, pneumonia) = (catalogue.count(Label::Normal), catalogue.count(Label::Pneumonia));
     match &config.data {
-        Some(path) => base::say!("{}: {normal} normal, {pneumonia} pneumonia", path.display()),
+        Some(path) => base::say!("{}: {normal} normal, {pneumonia} pneumonia", Shown(path.display())),
         None => {
             base::say!("{normal} + {pneumonia} synthetic radiographs; for real ones: --data DIR-or-ZIP");
         }
@@ -310,7 +319,7 @@ fn announce(config: &Config, catalogue: &Catalogue, split: &Split, folder: &Path
     }
     if !kinds.is_empty() {
         let kinds: Vec<String> = kinds.iter().map(|(kind, count)| format!("{count} {kind}")).collect();
-        base::say!("left out: {} (see {})", kinds.join(", "), folder.join("skipped.csv").display());
+        base::say!("left out: {} (see {})", kinds.join(", "), Shown(folder.join("skipped.csv").display()));
     }
     base::say!(
         "split {}: {} train, {} validation, {} test; recipe {}, seed {}",

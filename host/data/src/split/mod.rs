@@ -2,6 +2,7 @@
 
 use std::{collections::BTreeMap, fmt, path::Path};
 
+use base::cell;
 use clap::ValueEnum;
 use engine::ModelCard;
 use rand::{SeedableRng, seq::SliceRandom};
@@ -134,10 +135,10 @@ impl Split {
         for (i, part) in rows {
             let s = &catalogue.samples[i];
             csv.write_record([
-                s.name.as_str(),
+                &*cell::text(&s.name),
                 &s.label.to_string(),
                 s.subtype.map_or("", Subtype::as_str),
-                &s.patient,
+                &*cell::text(&s.patient),
                 &part.to_string(),
             ])?;
         }

@@ -13,6 +13,7 @@ use std::{
 };
 
 use base::{
+    Shown,
     calendar::{now, utc},
     files,
 };
@@ -38,7 +39,7 @@ pub struct Run<'a> {
 
 /// Runs that cannot be kept.
 #[derive(Debug, thiserror::Error)]
-#[error("cannot write into {folder}: {source}: free some space, then continue with `--resume`")]
+#[error("cannot write into {folder}: {source}: free some space, then continue with `--resume`", folder = Shown(folder.display()))]
 pub struct RunError {
     folder: PathBuf,
     source: io::Error,

@@ -8,7 +8,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use base::files;
+use base::{Shown, files};
 use serde::{Deserialize, Serialize};
 use shared::verdict::Digest;
 
@@ -55,7 +55,7 @@ struct Header {
 #[derive(Debug, thiserror::Error)]
 pub enum CheckpointError {
     /// the file cannot be read
-    #[error("cannot read the checkpoint {path}: {source}: name the folder of a run that was stopped")]
+    #[error("cannot read the checkpoint {path}: {source}: name the folder of a run that was stopped", path = Shown(path.display()))]
     Read {
         /// The file.
         path: PathBuf,

@@ -6,6 +6,7 @@ use std::{
     sync::atomic::{AtomicBool, Ordering},
 };
 
+use base::Shown;
 use data::{Files, Sample, SkipReason};
 use decode::Radiograph;
 use engine::{
@@ -41,7 +42,7 @@ pub struct Answers {
 #[derive(Debug, thiserror::Error)]
 pub enum RobustnessError {
     /// a file cannot be read
-    #[error("{name}: {reason}: leave the data alone while they are read")]
+    #[error("{name}: {reason}: leave the data alone while they are read", name = Shown(name))]
     Unreadable {
         /// The file.
         name: String,
@@ -49,7 +50,7 @@ pub enum RobustnessError {
         reason: SkipReason,
     },
     /// a change cannot be made
-    #[error("{name}, {change}: {source}")]
+    #[error("{name}, {change}: {source}", name = Shown(name))]
     Change {
         /// The file.
         name: String,
@@ -62,7 +63,7 @@ pub enum RobustnessError {
     #[error(transparent)]
     Model(#[from] ModelError),
     /// a changed radiograph cannot be written
-    #[error("cannot write {}: {source}: name a folder that can be written", path.display())]
+    #[error("cannot write {}: {source}: name a folder that can be written", Shown(path.display()))]
     Write {
         /// The file.
         path: PathBuf,

@@ -1,7 +1,7 @@
 //! A report in one HTML file, which needs nothing from elsewhere.
 
 use super::{Block, Figure, Line, Span, Table, anchor, headings};
-use crate::plots::escape;
+use crate::plots::{escape, escape_lines};
 
 /// What a browser may load for the page: nothing but what is in it. Whatever a name in it might hold, nothing runs and nothing
 /// is sent anywhere.
@@ -45,7 +45,7 @@ fn part(block: &Block, whole: &[Block]) -> String {
         Block::Figures(figures) => {
             format!("<div class=\"figures\">\n{}</div>\n", figures.iter().map(figure).collect::<String>())
         }
-        Block::Code(code) => format!("<pre tabindex=\"0\">{}</pre>\n", escape(code.trim_end())),
+        Block::Code(code) => format!("<pre tabindex=\"0\">{}</pre>\n", escape_lines(code.trim_end())),
         Block::Details(summary, blocks) => {
             let inside: String = blocks.iter().map(|block| part(block, whole)).collect();
             format!("<details><summary>{}</summary>\n{inside}</details>\n", escape(summary))

@@ -1,6 +1,7 @@
 //! What a report says, apart from how it is written: the same blocks become HTML and Markdown.
 
 pub(crate) mod html;
+pub(crate) mod markdown;
 
 /// A picture with its name and title.
 pub(crate) struct Figure {

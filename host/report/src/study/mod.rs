@@ -3,7 +3,6 @@
 mod charts;
 mod differences;
 mod intervals;
-mod markdown;
 mod sections;
 mod summary;
 mod tables;
@@ -20,7 +19,7 @@ use serde::Serialize;
 
 use self::{intervals::Spread, summary::Summary};
 use crate::{
-    document::{Block, Figure, html},
+    document::{Block, Figure, html, markdown},
     plots::PlotError,
 };
 

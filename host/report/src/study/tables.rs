@@ -1,5 +1,7 @@
 //! The figures as CSV, a column for each.
 
+use base::cell::text;
+
 use super::{
     differences::{ComparisonAnswer, Contrast, Evidence},
     summary::{Check, Estimate, ExperimentRow, RowFigures, Run, RunFigures, Summary},
@@ -23,7 +25,7 @@ pub(super) fn experiments(summary: &Summary<'_>) -> csv::Result<Vec<u8>> {
     }
     let columns: &[Column<ExperimentRow<'_>>] = &[
         ("experiment", |r| r.name.to_owned()),
-        ("title", |r| r.title.to_owned()),
+        ("title", |r| text(r.title).into_owned()),
         ("group", |r| r.group.to_owned()),
         ("finished", |r| r.finished().to_string()),
         ("failed", |r| (r.runs.len() - r.finished()).to_string()),
@@ -68,7 +70,7 @@ pub(super) fn runs(summary: &Summary<'_>) -> csv::Result<Vec<u8>> {
     let columns: &[Column<Run<'_>>] = &[
         ("experiment", |r| r.experiment.to_owned()),
         ("seed", |r| r.seed.to_string()),
-        ("failure", |r| cell(r.failure)),
+        ("failure", |r| cell(r.failure.map(text))),
         ("synthetic", |r| r.synthetic.to_string()),
         ("test_accuracy", |r| of(r, |f| f.test_accuracy)),
         ("train_accuracy", |r| of(r, |f| f.train_accuracy)),
@@ -84,7 +86,7 @@ pub(super) fn runs(summary: &Summary<'_>) -> csv::Result<Vec<u8>> {
         ("test_images", |r| of(r, |f| Some(f.images[2]))),
         ("seconds", |r| of(r, |f| Some(f.seconds))),
         ("threads", |r| r.threads.to_string()),
-        ("machine", |r| r.machine.to_owned()),
+        ("machine", |r| text(r.machine).into_owned()),
         ("version", |r| r.version.to_owned()),
         ("date", |r| r.date.to_owned()),
         ("data_digest", |r| r.data_digest.to_owned()),

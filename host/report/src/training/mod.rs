@@ -12,6 +12,7 @@ use shared::rates::{Outcomes, Rates};
 
 use crate::{
     NOT_A_DEVICE, SYNTHETIC,
+    document::markdown::escape,
     plots::{self, PlotError},
 };
 
@@ -125,7 +126,13 @@ impl Report {
         );
         text += "| model | threshold | refer from | to |\n|---|---:|---:|---:|\n";
         for ModelResult { name, point, .. } in &self.models {
-            text += &format!("| {name} | {:.3} | {:.3} | {:.3} |\n", point.threshold, point.refer_from, point.refer_to);
+            text += &format!(
+                "| {} | {:.3} | {:.3} | {:.3} |\n",
+                escape(name),
+                point.threshold,
+                point.refer_from,
+                point.refer_to
+            );
         }
         text += "\nWhat the box says of the test part, with its checks:\n\n";
         text +=
@@ -139,7 +146,11 @@ impl Report {
         text += "## Data\n\n";
         text += &format!(
             "{}; {} files left out (`skipped.csv`); digest `{}`. Split: {} (`split.csv`), seed {}.\n\n",
-            self.data, self.skipped, self.data_digest, recipe.split, self.seed
+            escape(&self.data),
+            self.skipped,
+            self.data_digest,
+            recipe.split,
+            self.seed
         );
         if recipe.split == SplitKind::Study {
             text += "The split assigns files one by one: the model has learnt from other images of the test patients, so expect \
@@ -151,10 +162,10 @@ impl Report {
         }
         text += "\n## Training\n\n";
         text += &format!(
-            "Recipe `{}`: {:?} network, {} parameters, {:?} at {}, L2 {}, dropout {}, batches of {}, {} epochs (the weights \
+            "Recipe {}: {:?} network, {} parameters, {:?} at {}, L2 {}, dropout {}, batches of {}, {} epochs (the weights \
              of epoch {} are kept); input {} × {} pixels. {:.0} s of training. Int8 ranges: {}. Settings in \
              `config.toml`, epochs in `metrics.csv`.\n\n",
-            self.name,
+            escape(&self.name),
             recipe.network.architecture,
             self.parameters,
             recipe.optimizer.kind,
@@ -202,7 +213,7 @@ fn markdown_table(models: &[ModelResult]) -> String {
         let [accuracy, sensitivity, specificity] = proportions(&m.figures);
         text += &format!(
             "| {} | {} | {accuracy} | {sensitivity} | {specificity} | {} |\n",
-            m.name,
+            escape(&m.name),
             m.figures.images,
             auroc(&m.figures)
         );

@@ -36,6 +36,7 @@ use std::{
     path::PathBuf,
 };
 
+use base::Shown;
 use serde::{Deserialize, Serialize};
 use toml::{Table, Value};
 
@@ -148,7 +149,7 @@ pub struct Plan {
 #[derive(Debug, thiserror::Error)]
 pub enum PlanError {
     /// the file cannot be read
-    #[error("cannot read {path}: {source}: name a TOML file with experiments")]
+    #[error("cannot read {path}: {source}: name a TOML file with experiments", path = Shown(path.display()))]
     Read {
         /// The file.
         path: PathBuf,
@@ -156,7 +157,7 @@ pub enum PlanError {
         source: io::Error,
     },
     /// the text is not a plan
-    #[error("{origin} is not a file of recipes: {source}")]
+    #[error("{origin} is not a file of recipes: {source}", origin = Shown(origin))]
     Syntax {
         /// The file.
         origin: String,
@@ -164,7 +165,7 @@ pub enum PlanError {
         source: Box<toml::de::Error>,
     },
     /// a name cannot be used
-    #[error("{origin}: the name `{name}` {fault}")]
+    #[error("{origin}: the name `{name}` {fault}", origin = Shown(origin), name = Shown(name))]
     Name {
         /// The file.
         origin: String,
@@ -174,9 +175,7 @@ pub enum PlanError {
         fault: &'static str,
     },
     /// two comparisons ask the same
-    #[error(
-        "{origin}: the question `{question}` has already been asked (only letters and digits count): word it differently"
-    )]
+    #[error("{origin}: the question `{question}` has already been asked (only letters and digits count): word it differently", origin = Shown(origin), question = Shown(question))]
     Question {
         /// The file.
         origin: String,
@@ -184,7 +183,7 @@ pub enum PlanError {
         question: String,
     },
     /// an experiment has no seeds, or one twice
-    #[error("{origin}: the seeds of `{name}` must be one or more different numbers")]
+    #[error("{origin}: the seeds of `{name}` must be one or more different numbers", origin = Shown(origin), name = Shown(name))]
     Seeds {
         /// The file.
         origin: String,
@@ -192,7 +191,7 @@ pub enum PlanError {
         name: String,
     },
     /// a published figure cannot be one
-    #[error("{origin}: the published `{field}` of `{name}` is {value}; it must be {range}")]
+    #[error("{origin}: the published `{field}` of `{name}` is {value}; it must be {range}", origin = Shown(origin), name = Shown(name))]
     Published {
         /// The file.
         origin: String,
@@ -206,7 +205,7 @@ pub enum PlanError {
         range: &'static str,
     },
     /// an experiment's recipe is incomplete or has unknown fields
-    #[error("{origin}: the recipe of `{name}` cannot be read: {source}")]
+    #[error("{origin}: the recipe of `{name}` cannot be read: {source}", origin = Shown(origin), name = Shown(name))]
     Fields {
         /// The file.
         origin: String,
@@ -216,7 +215,7 @@ pub enum PlanError {
         source: Box<toml::de::Error>,
     },
     /// an experiment's recipe cannot be followed
-    #[error("{origin}: the recipe of `{name}` cannot be followed: {source}")]
+    #[error("{origin}: the recipe of `{name}` cannot be followed: {source}", origin = Shown(origin), name = Shown(name))]
     Recipe {
         /// The file.
         origin: String,

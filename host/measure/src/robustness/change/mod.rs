@@ -2,6 +2,7 @@
 
 use std::io::Cursor;
 
+use base::Shown;
 use decode::Radiograph;
 use image::{DynamicImage, GrayImage, ImageError, ImageFormat, Luma, codecs::jpeg::JpegEncoder, imageops};
 use rand::{Rng, RngExt, SeedableRng};
@@ -185,7 +186,7 @@ pub enum ChangeError {
     #[error("it cannot be made a file ({0}): leave the change out, with `--only`")]
     Encode(#[from] ImageError),
     /// there is no such change
-    #[error("there is no change `{0}`: name {list}", list = all_names())]
+    #[error("there is no change `{}`: name {list}", Shown(.0), list = all_names())]
     Unknown(String),
 }
 

@@ -1,9 +1,11 @@
 //! A report in Markdown.
 
-use crate::document::{Block, Figure, Line, Span, Table, anchor, headings};
+use base::{Shown, ShownLines};
+
+use super::{Block, Figure, Line, Span, Table, anchor, headings};
 
 /// Writes a document; pictures are links to the folder `figures`.
-pub(super) fn render(title: &str, blocks: &[Block]) -> String {
+pub(crate) fn render(title: &str, blocks: &[Block]) -> String {
     let mut text = format!("# {}\n\n", escape(title));
     for block in blocks {
         text += &part(block, blocks);
@@ -27,7 +29,12 @@ fn part(block: &Block, whole: &[Block]) -> String {
             let link = |Figure { name, title, .. }: &Figure| format!("![{}](figures/{name}.svg)\n", escape(title));
             figures.iter().map(link).collect::<String>() + "\n"
         }
-        Block::Code(code) => format!("```toml\n{}\n```\n\n", code.trim_end()),
+        Block::Code(code) => {
+            // Longer than any within, so that the code ends where it should.
+            let longest = code.split(|c| c != '`').map(str::len).max().unwrap_or_default();
+            let fence = "`".repeat(3.max(longest + 1));
+            format!("{fence}toml\n{}\n{fence}\n\n", ShownLines(code.trim_end()))
+        }
         Block::Details(summary, blocks) => {
             let inside: String = blocks.iter().map(|block| part(block, whole)).collect();
             format!("<details><summary>{}</summary>\n\n{inside}</details>\n\n", escape(summary))
@@ -63,12 +70,12 @@ fn table(table: &Table) -> String {
     text
 }
 
-/// Takes the meaning from what Markdown would read as marks.
-fn escape(words: &str) -> String {
+/// Takes the meaning from what Markdown would read as marks, and spells out what cannot be seen.
+pub fn escape(words: &str) -> String {
+    let words = Shown(words.replace('\n', " ")).to_string();
     let mut text = String::with_capacity(words.len());
     for c in words.chars() {
         match c {
-            '\n' => text.push(' '),
             '<' => text += "&lt;",
             '&' => text += "&amp;",
             '\\' | '`' | '*' | '_' | '[' | ']' | '|' | '~' | '#' | '$' => text.extend(['\\', c]),
@@ -87,11 +94,11 @@ mod tests {
         let table = Table {
             columns: vec!["a|b", "n"],
             words: 1,
-            rows: vec![vec![vec!["<b>*x*\n".into()], vec![Span::Link("sgd-l2".to_owned())]]],
+            rows: vec![vec![vec!["<b>*x*\n\r\u{1b}\u{202e}".into()], vec![Span::Link("sgd-l2".to_owned())]]],
         };
         assert_eq!(
             render("T", &[Block::Table(table)]),
-            "# T\n\n| a\\|b | n |\n| --- | ---: |\n| &lt;b>\\*x\\*  | [sgd-l2](#sgd-l2) |\n\n"
+            "# T\n\n| a\\|b | n |\n| --- | ---: |\n| &lt;b>\\*x\\* \\\\u{d}\\\\u{1b}\\\\u{202e} | [sgd-l2](#sgd-l2) |\n\n"
         );
     }
 }
