@@ -44,7 +44,7 @@ enum Command {
     Augment(augment::Options),
     /// Make an int8 ONNX file from a float one
     Quantize(quantize::Options),
-    /// Fit a model's operating points on labelled radiographs, and measure what the box says of others
+    /// Fit a model's operating points on labelled radiographs, and measure them
     Points(points::Options),
     /// Measure a model on labelled radiographs
     Evaluate(evaluate::Options),

@@ -56,8 +56,8 @@ pub(super) struct Layer {
     /// the one that is built in]
     #[arg(long, value_name = "FILE")]
     pub(super) model: Option<PathBuf>,
-    /// Which of the model's thresholds decides: screening (few pneumonias are missed), balanced or confirming (few normal
-    /// radiographs are called pneumonia) [env: PUMUA_PROFILE] [default: the model's own threshold]
+    /// Which of the model's operating points decides: screening (few pneumonias are called normal), balanced or confirming
+    /// (few normal radiographs are called pneumonia) [env: PUMUA_PROFILE] [default: the model's own]
     #[arg(long, value_name = "PROFILE")]
     pub(super) profile: Option<Profile>,
     /// Folder for what the box keeps [env: PUMUA_STATE_DIR] [default: /var/lib/pumua; runs/simulated-box with --simulate]

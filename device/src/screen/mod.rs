@@ -38,6 +38,7 @@ use std::sync::Arc;
 use engine::{ModelCard, Population};
 use shared::{
     evidence::Evidence,
+    rates::Rates,
     verdict::{Digest, ExamId, Refusal, ResultRecord},
 };
 
@@ -56,31 +57,29 @@ pub struct Identity {
     pub fell_back: bool,
     /// Version of the box program.
     pub software: String,
-    /// How often the model is right at the threshold in use, where its card says so.
-    pub rates: Option<Rates>,
+    /// What the box says of labelled radiographs by the operating point in force, where the model's card says so.
+    pub rates: Option<MeasuredRates>,
     /// Whose radiographs the model has learnt from, where that is known of its data.
     pub population: Option<Population>,
     /// How its journal stands.
     pub journal: Standing,
 }
 
-/// How often a model is right on the test part of its data.
+/// What the box says of labelled radiographs by an operating point.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub struct Rates {
-    /// Share of the pneumonias that are found, 0..=1.
-    pub sensitivity: f64,
-    /// Share of the normal radiographs that are called normal, 0..=1.
-    pub specificity: f64,
+pub struct MeasuredRates {
+    /// The verdicts and refusals, counted.
+    pub rates: Rates,
+    /// The hospitals that the radiographs are from, if that is known.
+    pub hospitals: Option<u16>,
 }
 
-impl Rates {
-    /// The rates of a card, if they hold at its operating point: `pumua train` measures at the balanced threshold.
+impl MeasuredRates {
+    /// Those of a card by its operating point in force. The figures of yes-or-no decisions, which the box never makes, do not
+    /// stand in for them.
     pub fn of(card: &ModelCard) -> Option<Self> {
-        let measured_at =
-            card.behaviour.points.map_or(card.behaviour.point.threshold, |points| points.balanced.threshold);
-        let rate = |name| card.metrics.get(name).copied().filter(|rate| (0.0..=1.0).contains(rate));
-        let (sensitivity, specificity) = (rate("test.sensitivity")?, rate("test.specificity")?);
-        (card.behaviour.point.threshold == measured_at).then_some(Self { sensitivity, specificity })
+        let hospitals = card.measured.as_ref()?.population().map(|population| population.hospitals);
+        Some(Self { rates: card.rates()?, hospitals })
     }
 }
 
@@ -244,32 +243,38 @@ impl Scene {
 
 #[cfg(test)]
 mod tests {
+    use engine::{Measured, PointRates};
     use shared::{
         contract::InputContract,
+        rates::Outcomes,
         verdict::{OperatingPoint, OperatingPoints},
     };
 
     use super::*;
 
     #[test]
-    fn rates_are_told_only_at_the_threshold_that_they_were_measured_at() {
-        let contract = InputContract::stretched(16);
-        let mut card = ModelCard::new("tiny", contract);
-        assert_eq!(Rates::of(&card), None);
-        card.metrics.insert("test.sensitivity".to_owned(), 0.97);
-        assert_eq!(Rates::of(&card), None, "both or none");
-        card.metrics.insert("test.specificity".to_owned(), 0.95);
-        let rates = Some(Rates { sensitivity: 0.97, specificity: 0.95 });
-        assert_eq!(Rates::of(&card), rates);
+    fn rates_are_those_of_the_three_verdicts_at_the_point_in_force() {
+        let mut card = ModelCard::new("tiny", InputContract::stretched(16));
+        card.metrics.extend([("test.sensitivity", 0.97), ("test.specificity", 0.95)].map(|(n, v)| (n.to_owned(), v)));
+        assert_eq!(MeasuredRates::of(&card), None, "those of yes-or-no decisions are not told");
         let point = OperatingPoint::unbanded;
-        card.behaviour.points =
-            Some(OperatingPoints { screening: point(0.2), balanced: point(0.5), confirming: point(0.9) });
-        for (threshold, told) in [(0.2, None), (0.5, rates), (0.9, None)] {
-            card.behaviour.point = point(threshold);
-            assert_eq!(Rates::of(&card), told, "{threshold}");
+        let [screening, balanced, confirming] = [0.2, 0.5, 0.9].map(point);
+        card.behaviour.points = Some(OperatingPoints { screening, balanced, confirming });
+        let rates = |normal| Rates {
+            of_normal: Outcomes { normal, refer: 50 - normal, ..Outcomes::default() },
+            ..Rates::default()
+        };
+        card.measured = Some(Measured {
+            data_digest: "00ff".to_owned(),
+            split: "patient".to_owned(),
+            seed: 1,
+            fitted_on: 100,
+            rates: [(screening, 10), (balanced, 40)].map(|(point, n)| PointRates { point, rates: rates(n) }).to_vec(),
+        });
+        for (point, told) in [(screening, Some(10)), (balanced, Some(40)), (confirming, None)] {
+            card.behaviour.point = point;
+            let told = told.map(|normal| MeasuredRates { rates: rates(normal), hospitals: None });
+            assert_eq!(MeasuredRates::of(&card), told, "{point:?}");
         }
-        card.behaviour.point = point(0.5);
-        card.metrics.insert("test.specificity".to_owned(), f64::NAN);
-        assert_eq!(Rates::of(&card), None);
     }
 }

@@ -20,7 +20,7 @@ use crate::{
     analysis::{Judged, Loaded, Report, Unjudged},
     journal::Standing,
     keys::Key,
-    screen::{Announced, Identity, Preview, Rates, Scene, Trouble, View},
+    screen::{Announced, Identity, MeasuredRates, Preview, Scene, Trouble, View},
 };
 
 /// How long a refusal or an error stays on the screen, in milliseconds. A result stays until the next image.
@@ -299,7 +299,7 @@ impl State {
             synthetic: self.card.provenance.synthetic,
             fell_back: self.fell_back,
             software: env!("CARGO_PKG_VERSION").to_owned(),
-            rates: Rates::of(&self.card),
+            rates: MeasuredRates::of(&self.card),
             population: self.card.provenance.population(),
             journal: self.journal,
         }

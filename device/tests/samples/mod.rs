@@ -4,7 +4,7 @@ use std::{io, path::Path, sync::LazyLock};
 
 use device::{
     journal::Standing,
-    screen::{Announced, Frame, Identity, Language, PAGE, Preview, Rates, Scene, Step, Trouble, View},
+    screen::{Announced, Frame, Identity, Language, MeasuredRates, PAGE, Preview, Scene, Step, Trouble, View},
 };
 use embedded_graphics::{
     Drawable,
@@ -42,7 +42,7 @@ fn identity() -> Identity {
         synthetic: false,
         fell_back: false,
         software: "0.1.0".to_owned(),
-        rates: Rates::of(&CARD),
+        rates: MeasuredRates::of(&CARD),
         population: CARD.provenance.population(),
         journal: Standing { entries: 411, head: Digest::of(b"journal"), ..Standing::default() },
     }
@@ -185,7 +185,7 @@ pub(crate) fn main_scenes() -> Vec<(&'static str, Scene)> {
         ("starting", before(View::Starting { step: Step::Model })),
         ("ready", scene(View::Ready { results: 127 })),
         ("receiving", scene(View::Receiving { image: image("ward-3_0009", 1), done: 431_000, total: 1_048_576 })),
-        ("updating", scene(View::Updating { done: 150_000, total: 213_516 })),
+        ("updating", scene(View::Updating { done: 150_000, total: 214_294 })),
         ("analysing", scene(View::Analysing(image("ward-3_0009", 2)))),
         ("result-normal", scene(result(NORMAL, "ward-3_0007"))),
         ("result-pneumonia", scene(later(result(PNEUMONIA, "ward-3_0008"), 2, 3))),
@@ -223,6 +223,11 @@ pub(crate) fn all_scenes() -> Vec<(String, Scene)> {
         }
         view
     };
+    let of_so_many = |hospitals| {
+        let rates = identity().rates.map(|measured| MeasuredRates { hospitals, ..measured });
+        let population = hospitals.map(|hospitals| Population { ages: [10, 15], hospitals });
+        Identity { rates, population, ..identity() }
+    };
     let long = "x".repeat(64);
     let mut longest = synthetic(View::About).identity;
     longest.model = "m".repeat(64);
@@ -256,15 +261,10 @@ pub(crate) fn all_scenes() -> Vec<(String, Scene)> {
             },
         ),
         ("about-unmeasured", bare(View::About)),
-        ("about-unknown", of(Identity { population: None, ..identity() }, View::About)),
-        ("result-unknown", of(Identity { population: None, ..identity() }, result(PNEUMONIA, "ward-3_0008"))),
-        (
-            "about-many",
-            of(
-                Identity { population: Some(Population { ages: [10, 15], hospitals: 1000 }), ..identity() },
-                View::About,
-            ),
-        ),
+        ("about-unknown", of(of_so_many(None), View::About)),
+        ("result-unknown", of(of_so_many(None), result(PNEUMONIA, "ward-3_0008"))),
+        ("about-many", of(of_so_many(Some(1000)), View::About)),
+        ("result-many", of(of_so_many(Some(1000)), result(PNEUMONIA, "ward-3_0008"))),
         ("stand-in", stand_in(View::Ready { results: 128 })),
         ("about-stand-in", stand_in(View::About)),
         ("about-long", Scene { identity: longest, view: View::About }),

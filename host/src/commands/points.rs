@@ -124,3 +124,22 @@ fn shares(outcomes: &Outcomes) -> String {
         .map(share)
         .join(", ")
 }
+
+#[cfg(test)]
+mod tests {
+    use engine::{DEFAULT_MODEL, decode};
+
+    use super::*;
+
+    #[test]
+    fn every_profile_is_told_with_what_the_box_says() {
+        let card = engine::card(&decode(DEFAULT_MODEL).unwrap()).unwrap();
+        let text = text(&card);
+        for words in
+            ["screening", "balanced", "confirming", "fitted on 801", "called normal 2: 0.0036 (0.0010 to 0.0130)"]
+        {
+            assert!(text.contains(words), "{words}: {text}");
+        }
+        assert_eq!(text.lines().count(), 10);
+    }
+}

@@ -29,13 +29,14 @@ pub(super) static WORDS: Words = Words {
     },
     probability: ["Probability", "of pneumonia"],
     threshold: "Threshold {} %",
-    band: "refer from {} to {} %",
-    sensitivity: "{} of 100 pneumonias found",
-    specificity: "{} of 100 normal X-rays recognised",
+    band: "Refer from {} to {} %",
+    of_pneumonia: "Of 100 pneumonias",
+    of_normal: "Of 100 normal X-rays",
+    said: "{}: {} called normal, {} referred, {} called pneumonia",
     measured_on: |hospitals| match hospitals {
-        None => "at this threshold; it is not known in which hospitals".to_owned(),
-        Some(1) => "at this threshold, on test images of one hospital".to_owned(),
-        Some(n) => format!("at this threshold, on test images of {n} hospitals"),
+        None => "on test images of unknown hospitals".to_owned(),
+        Some(1) => "on test images of one hospital".to_owned(),
+        Some(n) => format!("on test images of {n} hospitals"),
     },
     exam: "Exam",
     nth: |n| format!("{n}{} image of this exam", ordinal(n)),
@@ -71,7 +72,7 @@ pub(super) static WORDS: Words = Words {
         None => "frontal chest X-rays; it is not known of which ages".to_owned(),
     },
     measured: "Measured",
-    not_measured: "not at this threshold",
+    not_measured: "not for this operating point",
 };
 
 fn ordinal(number: usize) -> &'static str {

@@ -29,13 +29,14 @@ pub(super) static WORDS: Words = Words {
     },
     probability: ["Probabilité", "de pneumonie"],
     threshold: "Seuil {} %",
-    band: "à référer de {} à {} %",
-    sensitivity: "{} pneumonies trouvées sur 100",
-    specificity: "{} images normales reconnues sur 100",
+    band: "À référer de {} à {} %",
+    of_pneumonia: "Sur 100 pneumonies",
+    of_normal: "Sur 100 images normales",
+    said: "{} : {} dites normales, {} à référer, {} dites pneumonie",
     measured_on: |hospitals| match hospitals {
-        None => "à ce seuil ; on ne sait pas dans quels hôpitaux".to_owned(),
-        Some(1) => "à ce seuil, sur des images de test d'un seul hôpital".to_owned(),
-        Some(n) => format!("à ce seuil, sur des images de test de {n} hôpitaux"),
+        None => "sur des images de test d'hôpitaux inconnus".to_owned(),
+        Some(1) => "sur des images de test d'un seul hôpital".to_owned(),
+        Some(n) => format!("sur des images de test de {n} hôpitaux"),
     },
     exam: "Examen",
     nth: |n| format!("{n}e image de cet examen"),
@@ -71,7 +72,7 @@ pub(super) static WORDS: Words = Words {
         None => "radiographies thoraciques de face ; âges non connus".to_owned(),
     },
     measured: "Mesuré",
-    not_measured: "non mesuré à ce seuil",
+    not_measured: "non mesuré pour ce réglage",
 };
 
 fn refused(refusal: Refusal) -> &'static str {

@@ -73,15 +73,18 @@ pub struct Words {
     pub verdict: fn(Verdict) -> Notice,
     /// Before the probability, in two lines.
     pub probability: [&'static str; 2],
-    /// The threshold in hundredths.
+    /// In hundredths, where the verdict changes from normal to pneumonia and nothing is referred.
     pub threshold: &'static str,
-    /// After it, the range of *refer* in hundredths, from its lower end to its upper.
+    /// The range of *refer* in hundredths, from its lower end to its upper.
     pub band: &'static str,
-    /// The sensitivity in hundredths: `{}` of 100 pneumonias found.
-    pub sensitivity: &'static str,
-    /// The specificity in hundredths: `{}` of 100 normal X-rays recognised.
-    pub specificity: &'static str,
-    /// Where those two were measured: in so many hospitals, if that is known.
+    /// Before what the box says of 100 X-rays with pneumonia.
+    pub of_pneumonia: &'static str,
+    /// Before what the box says of 100 normal X-rays.
+    pub of_normal: &'static str,
+    /// What the box says of them, in a sentence: one of the two before, and so many called normal, referred, and called
+    /// pneumonia.
+    pub said: &'static str,
+    /// Where that was measured: in so many hospitals, if that is known.
     pub measured_on: fn(Option<u16>) -> String,
     /// Before the host's name for the examination.
     pub exam: &'static str,
@@ -145,7 +148,7 @@ pub struct Words {
     pub ages: fn(Option<[u8; 2]>) -> String,
     /// Before what was measured.
     pub measured: &'static str,
-    /// Where nothing was measured at the threshold in use.
+    /// Where nothing was measured by the operating point in force.
     pub not_measured: &'static str,
 }
 
@@ -199,9 +202,10 @@ mod tests {
             for text in [words.minutes_ago, words.hours_ago, words.past, words.broken] {
                 assert_eq!(text.matches("{}").count(), 1, "{language}: {text}");
             }
-            for text in [words.sensitivity, words.specificity] {
-                assert!(text.matches("{}").count() == 1 && text.contains("100"), "{language}: {text}");
+            for text in [words.of_pneumonia, words.of_normal] {
+                assert!(text.matches("100").count() == 1, "{language}: {text}");
             }
+            assert_eq!(words.said.matches("{}").count(), 4, "{language}: {}", words.said);
             for (text, figures) in [(words.threshold, 1), (words.band, 2)] {
                 assert!(text.matches("{}").count() == figures && text.ends_with("{} %"), "{language}: {text}");
             }

@@ -29,13 +29,14 @@ pub(super) static WORDS: Words = Words {
     },
     probability: ["Probabilidade", "de pneumonia"],
     threshold: "Limiar {} %",
-    band: "encaminhar de {} a {} %",
-    sensitivity: "{} de 100 pneumonias detetadas",
-    specificity: "{} de 100 imagens normais reconhecidas",
+    band: "Encaminhar de {} a {} %",
+    of_pneumonia: "Em 100 pneumonias",
+    of_normal: "Em 100 imagens normais",
+    said: "{}: {} dadas como normais, {} a encaminhar, {} como pneumonia",
     measured_on: |hospitals| match hospitals {
-        None => "com este limiar; não se sabe em que hospitais".to_owned(),
-        Some(1) => "com este limiar, em imagens de teste de um só hospital".to_owned(),
-        Some(n) => format!("com este limiar, em imagens de teste de {n} hospitais"),
+        None => "em imagens de teste de hospitais desconhecidos".to_owned(),
+        Some(1) => "em imagens de teste de um só hospital".to_owned(),
+        Some(n) => format!("em imagens de teste de {n} hospitais"),
     },
     exam: "Exame",
     nth: |n| format!("imagem {n} deste exame"),
@@ -71,7 +72,7 @@ pub(super) static WORDS: Words = Words {
         None => "radiografias frontais do tórax; não se sabe de que idades".to_owned(),
     },
     measured: "Medido",
-    not_measured: "não medido com este limiar",
+    not_measured: "não medido com este ajuste",
 };
 
 fn refused(refusal: Refusal) -> &'static str {

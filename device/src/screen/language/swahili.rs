@@ -29,13 +29,14 @@ pub(super) static WORDS: Words = Words {
     },
     probability: ["Uwezekano", "wa nimonia"],
     threshold: "Kizingiti {} %",
-    band: "rufaa kuanzia {} hadi {} %",
-    sensitivity: "Nimonia {} kati ya 100 hugunduliwa",
-    specificity: "Picha za kawaida {} kati ya 100 hutambuliwa",
+    band: "Rufaa kuanzia {} hadi {} %",
+    of_pneumonia: "Kati ya nimonia 100",
+    of_normal: "Kati ya 100 za kawaida",
+    said: "{}: {} huitwa kawaida, {} hupewa rufaa, {} huitwa nimonia",
     measured_on: |hospitals| match hospitals {
-        None => "kwa kizingiti hiki; hospitali hazijulikani".to_owned(),
-        Some(1) => "kwa kizingiti hiki, picha za majaribio za hospitali moja".to_owned(),
-        Some(n) => format!("kwa kizingiti hiki, picha za majaribio za hospitali {n}"),
+        None => "kwa picha za majaribio za hospitali zisizojulikana".to_owned(),
+        Some(1) => "kwa picha za majaribio za hospitali moja".to_owned(),
+        Some(n) => format!("kwa picha za majaribio za hospitali {n}"),
     },
     exam: "Uchunguzi",
     nth: |n| format!("picha yake ya {n}"),
@@ -71,7 +72,7 @@ pub(super) static WORDS: Words = Words {
         None => "eksirei za kifua zilizopigwa kutoka mbele; umri haujulikani".to_owned(),
     },
     measured: "Kipimo",
-    not_measured: "haijapimwa kwa kizingiti hiki",
+    not_measured: "haijapimwa kwa mpangilio huu",
 };
 
 fn refused(refusal: Refusal) -> &'static str {

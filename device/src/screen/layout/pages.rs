@@ -75,7 +75,7 @@ impl Layout<'_> {
         self.line(small, &small.shortened(record.exam.as_str(), room), facts.left, lower, Align::Left);
     }
 
-    /// What the box is, whom its model is made for, and how often that is right.
+    /// What the box is, whom its model is made for, and what it says of labelled X-rays.
     pub(super) fn about(&mut self, body: Area, identity: &Identity) {
         let words = self.words();
         let title = body.top + self.px(24.0);
@@ -97,9 +97,7 @@ impl Layout<'_> {
         let names = if self.stacked { room } else { beside - self.px(12.0) };
         let measured = result::told(identity, words).map_or_else(
             || vec![words.not_measured.to_owned()],
-            |[sensitivity, specificity, measured_on]| {
-                [vec![sensitivity, specificity], value.wrap(&measured_on, room)].concat()
-            },
+            |sentences| sentences.iter().flat_map(|sentence| value.wrap(sentence, room)).collect(),
         );
         let ages = (words.ages)(identity.population.map(|population| population.ages));
         let digest = format!("{:.16}", identity.digest);

@@ -3,16 +3,20 @@
 use embedded_graphics::pixelcolor::{Rgb888, RgbColor, WebColors};
 use shared::{
     evidence::Evidence,
+    rates::Outcomes,
     verdict::{OperatingPoint, ResultRecord, Verdict},
 };
 
 use super::{AMBER, Area, GREEN, GROUND, INK, Item, Layout, QUIET, RED, VERDICT};
 use crate::screen::{
-    Announced, Identity, PAST_AFTER, Preview, Rates,
+    Announced, Identity, MeasuredRates, PAST_AFTER, Preview,
     language::Words,
     symbol::Symbol,
     text::{Align, Style},
 };
+
+/// The verdicts from the lowest probability to the highest.
+const ALONG_THE_SCALE: [Verdict; 3] = [Verdict::Normal, Verdict::Refer, Verdict::Pneumonia];
 
 impl<'a> Layout<'a> {
     pub(super) fn result(
@@ -48,8 +52,8 @@ impl<'a> Layout<'a> {
         let below = Area { top, height: side.bottom() - top, ..side };
         if past {
             self.mark_past(below, minutes);
-        } else if let Some(lines) = told(identity, self.words()) {
-            self.rates(below, &lines);
+        } else if let Some(measured) = identity.rates {
+            self.rates(below, &measured);
         }
         self.labels(side, record, image, minutes);
     }
@@ -103,14 +107,33 @@ impl<'a> Layout<'a> {
         baseline
     }
 
-    /// How often the model is right, in hundredths, above the labels.
-    fn rates(&mut self, side: Area, lines: &[String; 3]) {
-        let looks = [(14.0, INK), (14.0, INK), (12.0, QUIET)];
-        let step = ((side.height - self.px(53.0)) / looks.len() as f32).min(self.px(26.0));
-        for (n, ((size, colour), line)) in (1..).zip(looks.into_iter().zip(lines)) {
-            let baseline = side.top + n as f32 * step;
-            self.fitted(self.regular(size, colour), line, side.width, side.left, baseline, Align::Left);
+    /// What the box says of 100 X-rays of each kind, each verdict by its symbol, and where that was measured; above the
+    /// labels.
+    fn rates(&mut self, side: Area, MeasuredRates { rates, hospitals }: &MeasuredRates) {
+        let words = self.words();
+        let step = ((side.height - self.px(53.0)) / 3.0).min(self.px(26.0));
+        let rows = [(words.of_pneumonia, &rates.of_pneumonia), (words.of_normal, &rates.of_normal)];
+        // The verdicts stand below each other.
+        let first = side.left + side.width * 0.52;
+        let room = first - side.left - self.px(12.0);
+        let label = rows.iter().fold(self.regular(14.0, INK), |style, (name, _)| style.fitted(name, room));
+        let width = (side.right() - first) / ALONG_THE_SCALE.len() as f32;
+        let (symbol_side, gap) = (self.px(17.0).min(step * 0.85), self.px(5.0));
+        let mut baseline = side.top;
+        for (name, outcomes) in rows {
+            baseline += step;
+            self.line(label, name, side.left, baseline, Align::Left);
+            for (n, verdict) in ALONG_THE_SCALE.into_iter().enumerate() {
+                let (left, style) = (first + n as f32 * width, self.bold(14.0, INK));
+                let (symbol, colour) = look(verdict);
+                self.symbol(symbol, left, baseline - (style.size + symbol_side) / 2.0, symbol_side, colour);
+                let beside = left + symbol_side + gap;
+                let room = width - symbol_side - 2.0 * gap;
+                self.fitted(style, &of_hundred(outcomes, verdict), room, beside, baseline, Align::Left);
+            }
         }
+        let (style, measured_on) = (self.regular(12.0, QUIET), (words.measured_on)(*hospitals));
+        self.fitted(style, &measured_on, side.width, side.left, baseline + step, Align::Left);
     }
 
     /// That it may be another child's, above the labels.
@@ -160,8 +183,7 @@ impl<'a> Layout<'a> {
         }
     }
 
-    /// The scale from 0 to 1: the ranges of the three verdicts with their symbols, a marker at the probability, and the
-    /// threshold over it.
+    /// The scale from 0 to 1: the ranges of the three verdicts with their symbols, and a marker at the probability.
     fn scale_of(&mut self, bar: Area, probability: f32, point: &OperatingPoint) {
         let at = |p: f32| bar.left + bar.width * p.clamp(0.0, 1.0);
         let ranges = [
@@ -181,14 +203,10 @@ impl<'a> Layout<'a> {
         let marker = own.map(|(_, [from, to])| {
             at(probability).clamp(bar.left + disc / 2.0, bar.right() - disc / 2.0).max(from).min(to)
         });
-        let (thick, edge) = (self.px(3.0).max(2.0), self.px(2.0).max(1.0));
-        let threshold = at(point.threshold).clamp(bar.left + thick / 2.0, bar.right() - thick / 2.0);
-
-        let around = |middle: f32, width: f32| [middle - width / 2.0, middle + width / 2.0];
-        let mut taken = vec![around(threshold, thick + 2.0 * edge)];
-        taken.extend(marker.map(|middle| around(middle, halo)));
+        let edge = self.px(2.0).max(1.0);
+        let taken = marker.map(|middle| [middle - halo / 2.0, middle + halo / 2.0]);
         for (verdict, range) in ranges {
-            let [from, to] = widest_free(range, &taken);
+            let [from, to] = widest_free(range, taken);
             let side = (to - from - 2.0 * edge).min(self.px(23.0));
             if side >= self.px(14.0) {
                 let (left, top) = ((from + to - side) / 2.0, bar.top + (bar.height - side) / 2.0);
@@ -199,22 +217,14 @@ impl<'a> Layout<'a> {
             let [left, top] = [middle - side / 2.0, bar.top + (bar.height - side) / 2.0];
             self.fill(Area { left, top, width: side, height: side }, side / 2.0, colour);
         }
-        let over = self.px(7.0);
-        let (top, height) = (bar.top - over, bar.height + 2.0 * over);
-        for (width, colour) in [(thick + 2.0 * edge, GROUND), (thick, QUIET)] {
-            self.fill(Area { left: threshold - width / 2.0, top, width, height }, 0.0, colour);
-        }
     }
 }
 
-/// The widest part of a range, from left to right, that nothing else takes.
-fn widest_free(range: [f32; 2], taken: &[[f32; 2]]) -> [f32; 2] {
-    let mut free = vec![range];
-    for [left, right] in taken {
-        free = free.into_iter().flat_map(|[from, to]| [[from, to.min(*left)], [from.max(*right), to]]).collect();
-    }
-    let width = |part: &[f32; 2]| part[1] - part[0];
-    free.into_iter().max_by(|a, b| width(a).total_cmp(&width(b))).unwrap_or(range)
+/// The wider part of a range, from left to right, that nothing else takes.
+fn widest_free([from, to]: [f32; 2], taken: Option<[f32; 2]>) -> [f32; 2] {
+    let Some([left, right]) = taken else { return [from, to] };
+    let (before, after) = ([from, to.min(left)], [from.max(right), to]);
+    if before[1] - before[0] >= after[1] - after[0] { before } else { after }
 }
 
 /// How long ago a result was made.
@@ -254,27 +264,36 @@ fn hundredths(probability: f32) -> String {
     }
 }
 
-/// Where the verdict changes, in hundredths: the threshold, and the band of *refer* where there is one.
+/// Where the verdict changes, in hundredths: the band of *refer*, or the threshold where there is no band.
 fn changes(point: &OperatingPoint, words: &Words) -> String {
-    let threshold = words.threshold.replacen("{}", &hundredths(point.threshold), 1);
     if point.refer_from == point.refer_to {
-        return threshold;
+        return filled(words.threshold, [hundredths(point.refer_from)]);
     }
-    let ends = [point.refer_from, point.refer_to];
-    let band = ends.iter().fold(words.band.to_owned(), |text, &end| text.replacen("{}", &hundredths(end), 1));
-    format!("{threshold}, {band}")
+    filled(words.band, [point.refer_from, point.refer_to].map(hundredths))
 }
 
-/// How often a model is right, in hundredths, and where that was measured, if it was. Never a certainty that was not
-/// measured.
+/// The text with these in its places.
+fn filled(text: &str, values: impl IntoIterator<Item = String>) -> String {
+    values.into_iter().fold(text.to_owned(), |text, value| text.replacen("{}", &value, 1))
+}
+
+/// How many of 100 get this verdict. Those that are refused get none.
+fn of_hundred(outcomes: &Outcomes, verdict: Verdict) -> String {
+    hundredths((f64::from(outcomes.of(verdict)) / outcomes.total().max(1) as f64) as f32)
+}
+
+/// What the box says of 100 X-rays of each kind, and where that was measured, in sentences, if it was.
 pub(super) fn told(identity: &Identity, words: &Words) -> Option<[String; 3]> {
-    let Rates { sensitivity, specificity } = identity.rates?;
-    let filled = |text: &str, rate: f64| {
-        let shown = if rate < 1.0 { (rate * 100.0).round().min(99.0) } else { 100.0 };
-        text.replace("{}", &format!("{shown:.0}"))
+    let MeasuredRates { rates, hospitals } = identity.rates?;
+    let said = |name: &str, outcomes: &Outcomes| {
+        let verdicts = ALONG_THE_SCALE.map(|verdict| of_hundred(outcomes, verdict));
+        filled(words.said, std::iter::once(name.to_owned()).chain(verdicts))
     };
-    let measured_on = (words.measured_on)(identity.population.map(|population| population.hospitals));
-    Some([filled(words.sensitivity, sensitivity), filled(words.specificity, specificity), measured_on])
+    Some([
+        said(words.of_pneumonia, &rates.of_pneumonia),
+        said(words.of_normal, &rates.of_normal),
+        (words.measured_on)(hospitals),
+    ])
 }
 
 #[cfg(test)]

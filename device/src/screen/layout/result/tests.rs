@@ -1,4 +1,7 @@
-use shared::verdict::{Digest, ExamId};
+use shared::{
+    rates::Rates,
+    verdict::{Digest, ExamId},
+};
 
 use super::*;
 use crate::screen::{
@@ -12,27 +15,56 @@ fn rounding_never_claims_certainty() {
     let shown = [0.0, 0.0049, 0.01, 0.5, 0.994, 0.9951, 1.0, f32::NAN, 1.5].map(percent);
     assert_eq!(shown, ["<1 %", "<1 %", "1 %", "50 %", "99 %", ">99 %", ">99 %", "-", "-"]);
     let words = words(Language::English);
-    let rates = Some(Rates { sensitivity: 0.9749, specificity: 0.9999 });
-    let [sensitivity, specificity, measured_on] = told(&Identity { rates, ..Identity::default() }, words).unwrap();
-    assert_eq!(measured_on, "at this threshold; it is not known in which hospitals");
-    assert_eq!(sensitivity, "97 of 100 pneumonias found");
-    assert_eq!(specificity, "99 of 100 normal X-rays recognised");
+    let rates = Rates {
+        of_normal: Outcomes { normal: 207, refer: 0, pneumonia: 0, refused: 0 },
+        of_pneumonia: Outcomes { normal: 2, refer: 14, pneumonia: 540, refused: 2 },
+    };
+    let rates = Some(MeasuredRates { rates, hospitals: None });
+    let told = told(&Identity { rates, ..Identity::default() }, words).unwrap();
+    assert_eq!(told[0], "Of 100 pneumonias: <1 called normal, 3 referred, 97 called pneumonia");
+    assert_eq!(told[1], "Of 100 normal X-rays: >99 called normal, <1 referred, <1 called pneumonia");
+    assert_eq!(told[2], "on test images of unknown hospitals");
+}
+
+#[test]
+fn the_rates_beside_a_verdict_are_those_of_the_three_verdicts() {
+    let rates = Rates {
+        of_normal: Outcomes { normal: 67, refer: 28, pneumonia: 4, refused: 1 },
+        of_pneumonia: Outcomes { normal: 2, refer: 5, pneumonia: 93, refused: 0 },
+    };
+    for language in Language::ALL {
+        let mut layout = Layout::new(ScreenSize::default(), language);
+        let side = Area { left: 0.0, top: 0.0, width: 400.0, height: 140.0 };
+        layout.rates(side, &MeasuredRates { rates, hospitals: Some(1) });
+        let texts: Vec<String> = layout.placed().map(|placed| placed.text).filter(|text| !text.is_empty()).collect();
+        let words = words(language);
+        let place = (words.measured_on)(Some(1));
+        let wanted = [words.of_pneumonia, "2", "5", "93", words.of_normal, "67", "28", "4", &place];
+        assert_eq!(texts, wanted, "{language}");
+        let symbols = layout.items.iter().filter_map(|item| match item {
+            Item::Symbol { symbol, .. } => Some(*symbol),
+            _ => None,
+        });
+        let row = [Symbol::Tick, Symbol::Question, Symbol::Warning];
+        assert_eq!(symbols.collect::<Vec<_>>(), [row, row].concat());
+    }
 }
 
 #[test]
 fn a_band_is_told_where_there_is_one() {
     let point = OperatingPoint { threshold: 0.676, refer_from: 0.0496, refer_to: 0.999 };
     let told = |point| changes(&point, words(Language::English));
-    assert_eq!(told(point), "Threshold 68 %, refer from 5 to >99 %");
+    assert_eq!(told(point), "Refer from 5 to >99 %");
     assert_eq!(told(OperatingPoint::unbanded(0.52)), "Threshold 52 %");
 }
 
 #[test]
-fn symbols_keep_clear_of_marker_and_threshold() {
-    assert_eq!(widest_free([0.0, 100.0], &[]), [0.0, 100.0]);
-    assert_eq!(widest_free([0.0, 100.0], &[[30.0, 40.0], [90.0, 95.0]]), [40.0, 90.0]);
-    assert_eq!(widest_free([0.0, 100.0], &[[-5.0, 20.0], [200.0, 210.0]]), [20.0, 100.0]);
-    let [from, to] = widest_free([0.0, 10.0], &[[-5.0, 20.0]]);
+fn symbols_keep_clear_of_the_marker() {
+    assert_eq!(widest_free([0.0, 100.0], None), [0.0, 100.0]);
+    assert_eq!(widest_free([0.0, 100.0], Some([30.0, 40.0])), [40.0, 100.0]);
+    assert_eq!(widest_free([0.0, 100.0], Some([90.0, 95.0])), [0.0, 90.0]);
+    assert_eq!(widest_free([0.0, 100.0], Some([-5.0, 20.0])), [20.0, 100.0]);
+    let [from, to] = widest_free([0.0, 10.0], Some([-5.0, 20.0]));
     assert!(to <= from, "all of it is taken");
 }
 
@@ -51,7 +83,7 @@ fn the_mark_of_a_past_result_covers_nothing() {
         verdict: Verdict::Refer,
         prepared: false,
     };
-    let rates = Some(Rates { sensitivity: 0.9, specificity: 0.9 });
+    let rates = Some(MeasuredRates { rates: Rates::default(), hospitals: Some(1) });
     let identity = Identity { synthetic: true, model: "model".to_owned(), rates, ..Identity::default() };
     let identity = Box::new(identity);
     let view = View::Result { preview, evidence: None, record, identity, nth: 2, minutes: 7 };
@@ -110,12 +142,6 @@ fn the_marker_stays_on_the_scale_and_in_the_range_of_its_verdict() {
         assert!(range.contains(&((left + right) / 2.0)), "{probability}: {left} to {right}");
     }
     assert!(markers(f32::NAN, BANDED).is_empty());
-}
-
-#[test]
-fn the_marker_does_not_hide_the_threshold() {
-    let [red, green, blue] = [QUIET.r(), QUIET.g(), QUIET.b()];
-    assert_eq!(drawn(BANDED.threshold, BANDED).paint().at(272, 115), Some(&[red, green, blue]));
 }
 
 #[test]

@@ -1,0 +1,66 @@
+//! What the profiles of the model that ships promise, on real radiographs.
+
+#![expect(clippy::expect_used, reason = "a test that cannot continue has failed")]
+
+use std::{
+    env,
+    io::{self, Write},
+    path::{Path, PathBuf},
+};
+
+use data::split::{Split, SplitKind};
+use engine::{DEFAULT_MODEL, Model, judge::Prepared};
+use measure::calibration::{FALSE_ALARMS, MISSED};
+use rayon::prelude::*;
+use shared::{
+    preprocess::{Channels, Picture, Samples},
+    verdict::{Profile, Refusal, Verdict},
+};
+
+/// The real radiographs, if they are there.
+fn real() -> Option<PathBuf> {
+    let default = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../shared/data");
+    let folder = env::var_os("PUMUA_TEST_DATA").map_or(default, Into::into).join("chest_xray");
+    if folder.is_dir() {
+        return Some(folder);
+    }
+    let missing = folder.display();
+    let _ = writeln!(io::stderr(), "skipped: no real radiographs in {missing} (PUMUA_TEST_DATA names another folder)");
+    None
+}
+
+#[test]
+fn each_profile_changes_verdicts_and_keeps_its_promise() {
+    let Some(folder) = real() else { return };
+    let mut model = Model::from_bytes(DEFAULT_MODEL).expect("a model");
+    let contract = model.card().behaviour.contract;
+    let (catalogue, inputs) = data::load(&folder, &contract).expect("radiographs");
+    assert_eq!(catalogue.digest().to_string(), model.card().provenance.data_digest, "those of the training");
+    let validation =
+        Split::new(&catalogue, SplitKind::Patient, model.card().provenance.seed).expect("a split").validation;
+    let side = u32::from(contract.side);
+    let [screening, balanced, confirming] = Profile::ALL.map(|profile| {
+        model.decide_by(profile).expect("a profile");
+        let verdict = |&index: &usize| {
+            let picture = Picture::new(Samples::U8(inputs.of(index)), Channels::Grey, side, side, side as usize);
+            let prepared = Prepared::of_any(&picture.expect("a picture"), &contract);
+            model.judge(&prepared.admit_any(model.card())).expect("a judgement").verdict
+        };
+        validation.par_iter().map(verdict).collect::<Vec<Result<Verdict, Refusal>>>()
+    });
+    let positive: Vec<bool> = validation.iter().map(|&index| catalogue.samples[index].label.positive()).collect();
+    let share = |verdicts: &[Result<Verdict, Refusal>], truth: bool, said: Verdict| {
+        let of = positive.iter().filter(|&&positive| positive == truth).count();
+        let count = verdicts.iter().zip(&positive).filter(|(v, p)| **p == truth && **v == Ok(said)).count();
+        count as f64 / of as f64
+    };
+    assert!(share(&screening, true, Verdict::Normal) <= MISSED);
+    assert!(share(&confirming, false, Verdict::Pneumonia) <= FALSE_ALARMS);
+    for (name, other) in [("screening", &screening), ("confirming", &confirming)] {
+        let changed = other.iter().zip(&balanced).filter(|(a, b)| a != b).count();
+        assert!(changed >= 10, "{name} changes {changed} of {} verdicts", validation.len());
+        for (other, balanced) in other.iter().zip(&balanced) {
+            assert!(other == balanced || *other == Ok(Verdict::Refer), "{name}: {balanced:?} becomes {other:?}");
+        }
+    }
+}
