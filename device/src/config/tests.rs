@@ -148,7 +148,7 @@ fn a_settings_file_of_which_a_part_is_lost_or_not_given_is_refused_and_no_defaul
     let of = |bytes: &[u8]| {
         let (file, path) = file("");
         std::fs::write(file.path(), bytes).unwrap();
-        settings(&["--config", &path], &[]).map(|settings| settings.profile)
+        settings(&["--config", &path, "--simulate"], &[]).map(|settings| settings.profile)
     };
     assert_eq!(of(text.as_bytes()).unwrap(), Some(Profile::Screening));
     for first in (0..text.len()).step_by(512) {

@@ -187,7 +187,7 @@ enum Stage {
     /// The host has given the image up: its result is thrown away.
     Unwanted,
     /// The record is being written. The model that it is of may be replaced meanwhile.
-    Storing(Preview, Option<Box<Evidence>>, Identity),
+    Storing(Preview, Option<Box<Evidence>>, Box<Identity>),
 }
 
 impl State {
@@ -561,7 +561,7 @@ impl State {
             Ok(judged) => {
                 // One image at a time: it was allowed when this one came.
                 self.results.take(now);
-                let stage = Stage::Storing(judged.preview, judged.evidence.map(Box::new), self.identity());
+                let stage = Stage::Storing(judged.preview, judged.evidence.map(Box::new), Box::new(self.identity()));
                 self.analysis = Some(Analysis { image, stage });
                 vec![Effect::Store(ResultRecord {
                     number: self.records + 1,
@@ -594,7 +594,6 @@ impl State {
                 (self.records, self.judged) = (record.number, now);
                 let nth = self.named(&record.exam).nth;
                 self.remember(record.exam.clone());
-                let identity = Box::new(identity);
                 let view = View::Result { preview, evidence, record: record.clone(), identity, nth, minutes: 0 };
                 self.conclude(now, &image, view, Outcome::Result(record))
             }

@@ -1,7 +1,5 @@
 //! What the profiles of the model that ships promise, on real radiographs.
 
-#![expect(clippy::expect_used, reason = "a test that cannot continue has failed")]
-
 use std::{
     env,
     io::{self, Write},
@@ -32,19 +30,18 @@ fn real() -> Option<PathBuf> {
 #[test]
 fn each_profile_changes_verdicts_and_keeps_its_promise() {
     let Some(folder) = real() else { return };
-    let mut model = Model::from_bytes(DEFAULT_MODEL).expect("a model");
+    let mut model = Model::from_bytes(DEFAULT_MODEL).unwrap();
     let contract = model.card().behaviour.contract;
-    let (catalogue, inputs) = data::load(&folder, &contract).expect("radiographs");
+    let (catalogue, inputs) = data::load(&folder, &contract).unwrap();
     assert_eq!(catalogue.digest().to_string(), model.card().provenance.data_digest, "those of the training");
-    let validation =
-        Split::new(&catalogue, SplitKind::Patient, model.card().provenance.seed).expect("a split").validation;
+    let validation = Split::new(&catalogue, SplitKind::Patient, model.card().provenance.seed).unwrap().validation;
     let side = u32::from(contract.side);
     let [screening, balanced, confirming] = Profile::ALL.map(|profile| {
-        model.decide_by(profile).expect("a profile");
+        model.decide_by(profile).unwrap();
         let verdict = |&index: &usize| {
             let picture = Picture::new(Samples::U8(inputs.of(index)), Channels::Grey, side, side, side as usize);
-            let prepared = Prepared::of_any(&picture.expect("a picture"), &contract);
-            model.judge(&prepared.admit_any(model.card())).expect("a judgement").verdict
+            let prepared = Prepared::of_any(&picture.unwrap(), &contract);
+            model.judge(&prepared.admit_any(model.card())).unwrap().verdict
         };
         validation.par_iter().map(verdict).collect::<Vec<Result<Verdict, Refusal>>>()
     });
