@@ -33,9 +33,8 @@ use std::{
 };
 
 use rustix::{
-    fs::{Mode, sync},
+    fs::sync,
     mount::{MountFlags, mount},
-    process::umask,
     stdio::dup2_stderr,
     system::{RebootCommand, reboot},
 };
@@ -99,8 +98,6 @@ pub fn run() -> ! {
     screen.show(View::Starting { step: Step::Storage });
     open_storage(&mut screen, &watchdog);
     drop(screen);
-    // Not before: what is mounted takes it over. From now on nobody but the owner reads what is written.
-    umask(Mode::RWXG | Mode::RWXO);
     let restarts = Restarts::new(Path::new(DATA).join(RESTARTS), MOST_RESTARTS);
     prepare(&restarts);
     let worker = |mode| {

@@ -55,7 +55,8 @@ impl Storage {
     pub(super) fn mount(&self) -> Result<(), StorageError> {
         let common = MountFlags::NOSUID | MountFlags::NODEV | MountFlags::NOEXEC | MountFlags::NOATIME;
         let partitions = [
-            ("boot", &self.boot, BOOT, "vfat", common | MountFlags::RDONLY, None),
+            // The worker, which is not root, reads it. Else its files would be the owner's alone, as all that this program makes.
+            ("boot", &self.boot, BOOT, "vfat", common | MountFlags::RDONLY, Some(c"umask=022")),
             // A damaged file system is not written on, whatever it says of itself: that would damage it further.
             ("data", &self.data, DATA, "ext4", common, Some(c"errors=remount-ro")),
         ];
