@@ -195,6 +195,8 @@ pub(crate) fn main_scenes() -> Vec<(&'static str, Scene)> {
         ("error", scene(failed(Fault::Timeout, image("ward-3_0009", 1)))),
         ("line-lost", scene(View::error(Trouble::LineLost))),
         ("safe-mode", scene(View::error(Trouble::SafeMode))),
+        ("no-storage", scene(View::error(Trouble::NoStorage))),
+        ("chain-broken", scene(View::error(Trouble::ChainBroken))),
         ("history", scene(history())),
         ("about", scene(View::About)),
         ("synthetic", synthetic(View::Ready { results: 0 })),
@@ -269,7 +271,6 @@ pub(crate) fn all_scenes() -> Vec<(String, Scene)> {
         ("about-stand-in", stand_in(View::About)),
         ("about-long", Scene { identity: longest, view: View::About }),
         ("ready-many", synthetic(View::Ready { results: 9_999_999 })),
-        ("chain-broken", scene(View::error(Trouble::ChainBroken))),
         (
             "about-broken",
             of(
@@ -280,7 +281,6 @@ pub(crate) fn all_scenes() -> Vec<(String, Scene)> {
                 View::About,
             ),
         ),
-        ("no-storage", scene(View::error(Trouble::NoStorage))),
         ("error-long", scene(View::error(Trouble::Failed(cause.to_owned())))),
     ];
     let scenes = main_scenes().into_iter().chain(more).map(|(name, scene)| (name.to_owned(), scene));
