@@ -14,7 +14,11 @@
 //!    shorter one is `max(1, round half up(side × shorter / longer))` pixels, centred (the odd pixel goes below or to
 //!    the right), the rest is black.
 
+mod window;
+
 use alloc::{vec, vec::Vec};
+
+pub use window::Window;
 
 use crate::{
     contract::{Fit, InputContract},
@@ -136,6 +140,17 @@ impl<'a> Picture<'a> {
             Samples::U8(s) => range(s[start].into(), s[start + 1].into(), s[start + 2].into()) as u8,
             Samples::U16(s) => (range(s[start].into(), s[start + 1].into(), s[start + 2].into()) >> 8) as u8,
         }
+    }
+
+    /// Step 1 of the definition for one pixel of the picture, at the depth of its samples.
+    fn grey(&self, x: usize, y: usize) -> u32 {
+        let start = y * self.stride + x * self.channels.count();
+        let mut grey = [0];
+        match self.samples {
+            Samples::U8(s) => grey_line(&s[start..], self.channels, &mut grey),
+            Samples::U16(s) => grey_line(&s[start..], self.channels, &mut grey),
+        }
+        grey[0]
     }
 
     /// The model's input: `contract.side` rows of as many pixels.
