@@ -91,7 +91,7 @@ fn go_wrong(deed: &str) -> Result<Decoded, Refusal> {
         // Held back by a limit alone.
         return Err(Refusal::Blank);
     }
-    let preview = Preview { width: 32, height: 32, pixels: vec![0; 1024].into() };
+    let preview = Preview { width: 32, height: 32, pixels: vec![0; 1024].into(), judged: None };
     Ok(Decoded { input: vec![0; CONTRACT.len()], preview })
 }
 

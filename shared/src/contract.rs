@@ -6,13 +6,15 @@ use serde::{Deserialize, Serialize};
 use crate::limits::MODEL_SIDE;
 
 /// How a radiograph of any shape becomes the model's square.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, Schema)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, Schema)]
 #[serde(rename_all = "lowercase")]
 pub enum Fit {
     /// Each axis is scaled on its own; the aspect ratio is not kept (as in the published small copies).
     Stretch,
     /// The aspect ratio is kept; the rest of the square is black.
     Letterbox,
+    /// Frames, collimators and letterboxes are left out ([`crate::preprocess::Window`]); then as [`Fit::Stretch`].
+    Unframed,
 }
 
 /// The model's input: one grey channel of `side` × `side` values, `x = (pixel - zero_point) * scale`.

@@ -270,11 +270,11 @@ codes! {
         /// Brighter than radiographs are.
         TooBright = 214, "too-bright", "the image is too bright: export it with the usual brightness and contrast";
         /// Head down.
-        UpsideDown = 215, "upside-down", "the X-ray is upside down: turn it by half a turn and send it again";
+        UpsideDown = 215, "upside-down", "the X-ray seems to be upside down: if the head is down, turn it by half a turn and send it again";
         /// Turned by a quarter.
-        OnItsSide = 216, "on-its-side", "the X-ray lies on its side: turn it so that the head is up and send it again";
+        OnItsSide = 216, "on-its-side", "the X-ray seems to lie on its side: if it does, turn it so that the head is up and send it again";
         /// Bones are dark.
-        Negative = 217, "negative", "the X-ray is a negative, its bones are dark: invert it and send it again";
+        Negative = 217, "negative", "the X-ray seems to be a negative: if its bones are dark, invert it and send it again";
         /// A part of a chest.
         Cropped = 218, "cropped", "the image does not show the whole chest: send the whole frontal chest X-ray";
         /// Not a chest from the front.
@@ -290,6 +290,8 @@ codes! {
         UnsupportedKind = 223, "unsupported-kind", "this kind of JPEG or PNG is not supported: export the radiograph as ordinary JPEG or PNG";
         /// More scans, or more samples in all of them, than the limits.
         TooMuchWork = 224, "too-much-work", "the image would take too long to decode: export it as ordinary JPEG, not progressive, or as PNG";
+        /// Not like a chest as it is, and not clearly like one in another position.
+        UncertainOrientation = 236, "uncertain-orientation", "the X-ray may be turned or a negative: check the film; if it is upright and its bones are white, let a clinician read it";
     }
 }
 

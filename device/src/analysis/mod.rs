@@ -284,18 +284,19 @@ fn judge(
     let card = model.card();
     let decoded;
     let (prepared, preview) = if let Some(received) = image.as_prepared() {
-        let wire::Prepared { input, contract, preview, preview_width, preview_height } = received;
+        let wire::Prepared { input, contract, preview, preview_width, preview_height, window } = received;
         let (width, height) = (preview_width.into(), preview_height.into());
         let shown = Picture::new(Samples::U8(preview), Channels::Grey, width, height, preview_width.into());
         // The session lets no preview through that is none.
         let shown = shown.map_err(|_| Refusal::PreviewMismatch)?;
         // The image may have been announced before an update was installed.
-        let prepared = Prepared::received(input, &contract, &card.behaviour.contract, &shown)?;
-        (prepared, Preview { width: preview_width, height: preview_height, pixels: preview.into() })
+        let prepared = Prepared::received(input, &contract, &card.behaviour.contract, &shown, &window)?;
+        (prepared, Preview { width: preview_width, height: preview_height, pixels: preview.into(), judged: None })
     } else {
         report(Report::Phase(Phase::Decoding));
         decoded = decode(&image.bytes, &card.behaviour.contract)?;
-        (Prepared::decoded(&decoded.input, &card.behaviour.contract), decoded.preview.clone())
+        let prepared = Prepared::decoded(&decoded.input, &card.behaviour.contract, decoded.preview.judged);
+        (prepared, decoded.preview.clone())
     };
     report(Report::Phase(Phase::Analysing));
     let input = prepared.admit(Some(card))?;
@@ -307,6 +308,7 @@ fn judge(
     let exam = image.begin.exam.clone();
     let size = [preview.width, preview.height].map(u32::from);
     let evidence = judgement.evidence(card, size);
+    let preview = Preview { judged: judgement.window, ..preview };
     let probability = judgement.examination.score.probability;
     let is_prepared = image.as_prepared().is_some();
     Ok(Judged { exam, image: image.source(), prepared: is_prepared, preview, evidence, probability, verdict })

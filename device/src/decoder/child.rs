@@ -48,6 +48,7 @@ fn give(filtered: bool, decoded: Result<Decoded, Refusal>) -> io::Result<()> {
         width: preview.width,
         height: preview.height,
         preview: &preview.pixels,
+        window: preview.judged,
     });
     let bytes = postcard::to_extend(&Answer { filtered, outcome }, Vec::new()).map_err(io::Error::other)?;
     let mut output = io::stdout().lock();

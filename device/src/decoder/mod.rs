@@ -35,7 +35,7 @@ use serde::{Deserialize, Serialize};
 use shared::{
     contract::InputContract,
     limits::{MAX_DECODED_BYTES, MAX_DECODER_BYTES, MAX_IMAGE_BYTES, MAX_PREVIEW_SIDE, MODEL_SIDE},
-    preprocess::{Channels, Picture, Samples},
+    preprocess::{Channels, Picture, Samples, Window},
     verdict::{Fault, Refusal},
 };
 
@@ -91,9 +91,10 @@ pub type Decode = Box<dyn FnMut(&[u8], &InputContract) -> Result<Decoded, Unjudg
 pub fn prepare(file: &[u8], contract: &InputContract) -> Result<Decoded, Refusal> {
     let radiograph = decode::decode(file)?;
     let picture = radiograph.picture();
-    let input = Prepared::of(&picture, contract)?.pixels().to_vec();
+    let prepared = Prepared::of(&picture, contract)?;
     let (pixels, width, height) = picture.preview(MAX_PREVIEW_SIDE);
-    Ok(Decoded { input, preview: Preview { width, height, pixels: pixels.into() } })
+    let preview = Preview { width, height, pixels: pixels.into(), judged: prepared.window() };
+    Ok(Decoded { input: prepared.pixels().to_vec(), preview })
 }
 
 /// What precedes the bytes of a file on their way to the other process.
@@ -118,6 +119,7 @@ struct Pixels<'a> {
     width: u16,
     height: u16,
     preview: &'a [u8],
+    window: Option<Window>,
 }
 
 /// Starts a process for each file.
@@ -286,19 +288,24 @@ struct Checked {
 /// show the same.
 fn read(answer: &[u8], contract: &InputContract) -> Result<Checked, &'static str> {
     let Ok((Answer { filtered, outcome }, [])) = postcard::take_from_bytes(answer) else { return Err("no answer") };
-    let Pixels { input, width, height, preview } = match outcome {
+    let Pixels { input, width, height, preview, window } = match outcome {
         Ok(pixels) => pixels,
         Err(refusal) => return Ok(Checked { filtered, outcome: Err(refusal) }),
     };
     let longest = 1..=MAX_PREVIEW_SIDE;
     let shape = longest.contains(&width) && longest.contains(&height);
+    let whole = Window::whole(width.into(), height.into());
+    if !window.is_none_or(|window| window.fits()) {
+        return Err("a window outside of its picture");
+    }
     if input.len() != contract.len() || !shape || preview.len() != usize::from(width) * usize::from(height) {
         return Err("pixels of another size");
     }
     let shown = Picture::new(Samples::U8(preview), Channels::Grey, width.into(), height.into(), width.into());
     let shown = shown.map_err(|_| "a preview that is none")?;
-    Prepared::received(input, contract, contract, &shown).map_err(|_| "two pictures that differ")?;
-    let preview = Preview { width, height, pixels: preview.into() };
+    Prepared::received(input, contract, contract, &shown, &window.unwrap_or(whole))
+        .map_err(|_| "two pictures that differ")?;
+    let preview = Preview { width, height, pixels: preview.into(), judged: window };
     Ok(Checked { filtered, outcome: Ok(Decoded { input: input.to_vec(), preview }) })
 }
 
@@ -318,7 +325,7 @@ mod tests {
         let pixels =
             |side: usize| -> Vec<u8> { (0..side * side).map(|i| if i < side * side / 2 { 200 } else { 50 }).collect() };
         let (input, preview) = (pixels(16), pixels(64));
-        let good = Pixels { input: &input, width: 64, height: 64, preview: &preview };
+        let good = Pixels { input: &input, width: 64, height: 64, preview: &preview, window: None };
         let bytes = answer(good);
         assert_eq!(read(&bytes, &CONTRACT).unwrap().outcome.unwrap().input, input);
         assert!(read(&bytes[..bytes.len() - 1], &CONTRACT).is_err(), "cut");
@@ -326,12 +333,14 @@ mod tests {
         assert!(read(b"", &CONTRACT).is_err());
         assert!(read(&bytes, &InputContract::stretched(17)).is_err(), "of another model");
         let reversed: Vec<u8> = preview.iter().rev().copied().collect();
+        let outside = Window { left: 1, ..Window::whole(64, 64) };
         for wrong in [
-            Pixels { input: &input[1..], width: 64, height: 64, preview: &preview },
-            Pixels { input: &input, width: 64, height: 63, preview: &preview },
-            Pixels { input: &input, width: 0, height: 64, preview: b"" },
-            Pixels { input: &input, width: 4096, height: 1, preview: &preview },
-            Pixels { input: &input, width: 64, height: 64, preview: &reversed },
+            Pixels { input: &input[1..], width: 64, height: 64, preview: &preview, window: None },
+            Pixels { input: &input, width: 64, height: 63, preview: &preview, window: None },
+            Pixels { input: &input, width: 0, height: 64, preview: b"", window: None },
+            Pixels { input: &input, width: 4096, height: 1, preview: &preview, window: None },
+            Pixels { input: &input, width: 64, height: 64, preview: &reversed, window: None },
+            Pixels { input: &input, width: 64, height: 64, preview: &preview, window: Some(outside) },
         ] {
             let shape = (wrong.width, wrong.height);
             assert!(read(&answer(wrong), &CONTRACT).is_err(), "{shape:?}");

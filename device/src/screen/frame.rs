@@ -10,7 +10,7 @@ use embedded_graphics::{
     primitives::{CornerRadii, Primitive, PrimitiveStyle, Rectangle, RoundedRectangle},
 };
 
-use shared::evidence::Evidence;
+use shared::evidence::{Evidence, left_out};
 
 use super::{Preview, mask::Coverage};
 
@@ -78,7 +78,7 @@ impl Frame {
     }
 
     /// Shows a grey picture as large as it fits into an area, its aspect ratio kept, centred, with evidence over it; half as
-    /// bright if it is faded.
+    /// bright if it is faded. What was not judged is darker, with a line around what was.
     pub(super) fn show(&mut self, preview: &Preview, evidence: Option<&Evidence>, area: Rectangle, faded: bool) {
         let (width, height) = (u32::from(preview.width), u32::from(preview.height));
         if width == 0 || height == 0 || area.size.width == 0 || area.size.height == 0 {
@@ -88,12 +88,16 @@ impl Frame {
         let shown = |length: u32, most: u32| ((length as f32 * scale).round() as u32).clamp(1, most);
         let size = Size::new(shown(width, area.size.width), shown(height, area.size.height));
         let corner = area.top_left + (area.size - size) / 2;
+        let judged = preview.judged.map(|window| window.on([size.width, size.height]));
+        let line = (size.width.min(size.height) / 150).max(2);
         for y in 0..size.height {
             for x in 0..size.width {
                 let at = |index: u32, length: u32, of: u32| (index as f32 + 0.5) * of as f32 / length as f32 - 0.5;
                 let grey = interpolate(preview, at(x, size.width, width), at(y, size.height, height));
                 if let Some(pixel) = self.pixel(corner.x + x as i32, corner.y + y as i32) {
+                    let left_out = judged.as_ref().and_then(|judged| left_out(grey, [x, y], judged, line));
                     match evidence {
+                        _ if let Some(colour) = left_out => pixel.copy_from_slice(&colour),
                         Some(evidence) => {
                             pixel.copy_from_slice(&evidence.paint(grey, [x, y], [size.width, size.height]));
                         }

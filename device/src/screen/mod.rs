@@ -38,6 +38,7 @@ use std::sync::Arc;
 use engine::{ModelCard, Population};
 use shared::{
     evidence::Evidence,
+    preprocess::Window,
     rates::Rates,
     verdict::{Digest, ExamId, Refusal, ResultRecord},
 };
@@ -92,6 +93,8 @@ pub struct Preview {
     pub height: u16,
     /// `width * height` grey values, 0 black.
     pub pixels: Arc<[u8]>,
+    /// What of it was judged; `None` for all.
+    pub judged: Option<Window>,
 }
 
 impl std::fmt::Debug for Preview {

@@ -201,7 +201,7 @@ impl World {
         }
         let report = match work {
             Work::Judge(exam) => Report::Done(Box::new(if good {
-                let preview = Preview { width: 1, height: 1, pixels: vec![9].into() };
+                let preview = Preview { width: 1, height: 1, pixels: vec![9].into(), judged: None };
                 let (probability, verdict) = (0.7, self.state.card.behaviour.point.verdict(0.7));
                 Ok(Judged {
                     exam,

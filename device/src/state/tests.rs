@@ -36,7 +36,7 @@ fn image() -> Image {
 }
 
 pub(super) fn judged(probability: f32) -> Input {
-    let preview = Preview { width: 1, height: 1, pixels: vec![9].into() };
+    let preview = Preview { width: 1, height: 1, pixels: vec![9].into(), judged: None };
     let exam = exam();
     let verdict = state().card.behaviour.point.verdict(probability);
     let judged =

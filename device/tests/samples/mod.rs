@@ -21,6 +21,7 @@ use image::{
 use shared::{
     contract::InputContract,
     evidence::{Cells, Evidence, Place},
+    preprocess::Window,
     verdict::{Digest, ExamId, Fault, OperatingPoint, Refusal, ResultRecord, Verdict},
 };
 
@@ -65,7 +66,7 @@ fn preview() -> Preview {
         Text::with_alignment("DRAWN, NO PATIENT", Point::new(128, 200), style, Alignment::Center).draw(&mut letters);
     let letters = letters.rgb().iter().step_by(3).copied();
     let pixels = (0..u32::from(width) * u32::from(height)).map(grey).zip(letters);
-    Preview { width, height, pixels: pixels.map(|(grey, letter)| grey.max(letter)).collect() }
+    Preview { width, height, pixels: pixels.map(|(grey, letter)| grey.max(letter)).collect(), judged: None }
 }
 
 /// Evidence in one lung, of which the mean goes with the probability.
@@ -108,6 +109,24 @@ pub(crate) fn result(probability: f32, exam: &str) -> View {
 fn later(mut view: View, image: usize, age: u64) -> View {
     if let View::Result { nth, minutes, .. } = &mut view {
         (*nth, *minutes) = (image, age);
+    }
+    view
+}
+
+/// The same of an image in white collimators and a black letterbox.
+fn framed(mut view: View) -> View {
+    if let View::Result { preview, evidence, .. } = &mut view {
+        let window = Window { left: 40, top: 52, width: 256, height: 208, of: [330, 300] };
+        let [wide, high] = window.of.map(usize::from);
+        let [columns, rows] = window.on(window.of.map(u32::from));
+        let mut pixels: Vec<u8> =
+            (0..wide * high).map(|i| if (24..high - 24).contains(&(i / wide)) { 250 } else { 0 }).collect();
+        for (row, line) in rows.zip(preview.pixels.chunks_exact(usize::from(preview.width))) {
+            let start = row as usize * wide + columns.start as usize;
+            pixels[start..start + line.len()].copy_from_slice(line);
+        }
+        *preview = Preview { width: wide as u16, height: high as u16, pixels: pixels.into(), judged: Some(window) };
+        *evidence = evidence.take().map(|evidence| Box::new(evidence.within(&window)));
     }
     view
 }
@@ -191,6 +210,7 @@ pub(crate) fn main_scenes() -> Vec<(&'static str, Scene)> {
         ("result-pneumonia", scene(later(result(PNEUMONIA, "ward-3_0008"), 2, 3))),
         ("result-refer", scene(result(REFER, ""))),
         ("result-past", scene(later(result(NORMAL, "ward-3_0007"), 1, 7))),
+        ("result-framed", scene(framed(result(PNEUMONIA, "ward-3_0008")))),
         ("refused", scene(refused(Refusal::UpsideDown, image("ward-3_0009", 1)))),
         ("error", scene(failed(Fault::Timeout, image("ward-3_0009", 1)))),
         ("line-lost", scene(View::error(Trouble::LineLost))),

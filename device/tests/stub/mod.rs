@@ -148,7 +148,7 @@ fn judged(image: &Image) -> Result<Judged, Unjudged> {
         exam: image.begin.exam.clone(),
         image: digest,
         prepared: image.as_prepared().is_some(),
-        preview: Preview { width: 1, height: 1, pixels: vec![0].into() },
+        preview: Preview { width: 1, height: 1, pixels: vec![0].into(), judged: None },
         evidence: None,
         probability,
         verdict: ModelCard::new("stub", CONTRACT).behaviour.point.verdict(probability),

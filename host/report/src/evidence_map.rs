@@ -8,7 +8,10 @@ use image::{
     GrayImage, ImageFormat, Rgb, RgbImage,
     imageops::{self, FilterType},
 };
-use shared::{evidence::Evidence, preprocess::Picture};
+use shared::{
+    evidence::{Evidence, left_out},
+    preprocess::{Picture, Window},
+};
 
 use crate::{NOT_A_DEVICE, plots::PlotError};
 
@@ -26,39 +29,58 @@ const MARGIN: u32 = 6;
 
 const SHOWN: &str = "Outlined: where the model looked. It is not a finding.";
 const NOTHING: &str = "No place speaks strongly for pneumonia to the model.";
+const LEFT_OUT: &str = "Judged: what is within the blue line.";
+
+/// Thickness of the line around what was judged, in pixels.
+const LINE: u32 = 3;
+
 const SYNTHETIC: &str = "SYNTHETIC MODEL: NO MEDICAL MEANING";
 
-/// The PNG file: the radiograph, the evidence over it, words below it.
-pub fn png(picture: &Picture<'_>, evidence: &Evidence, card: &ModelCard) -> Result<Vec<u8>, PlotError> {
+/// The PNG file: the radiograph, the evidence over it, words below it. What was not judged is darker, with a line around
+/// what was.
+pub fn png(
+    picture: &Picture<'_>,
+    evidence: &Evidence,
+    judged: Option<Window>,
+    card: &ModelCard,
+) -> Result<Vec<u8>, PlotError> {
     let (pixels, width, height) = picture.preview(LONGEST);
     let (width, height) = (u32::from(width), u32::from(height));
     let grey = GrayImage::from_raw(width, height, pixels)
         .ok_or_else(|| PlotError::because("the radiograph has other pixels than its size says"))?;
     let factor = (ENLARGED / width.max(height)).max(1);
     let grey = imageops::resize(&grey, width * factor, height * factor, FilterType::Triangle);
-    let sheet = Sheet::draw(&grey, evidence, &words(evidence, card));
+    let sheet = Sheet::draw(&grey, evidence, judged, &words(evidence, card, judged));
     let mut png = Cursor::new(Vec::new());
     sheet.0.write_to(&mut png, ImageFormat::Png).map_err(PlotError::because)?;
     Ok(png.into_inner())
 }
 
-fn words(evidence: &Evidence, card: &ModelCard) -> Vec<String> {
+fn words(evidence: &Evidence, card: &ModelCard, judged: Option<Window>) -> Vec<String> {
     let synthetic = card.provenance.synthetic.then(|| SYNTHETIC.to_owned());
     let said = if evidence.is_shown() { SHOWN } else { NOTHING };
-    synthetic.into_iter().chain([said.to_owned(), format!("Model {}. {NOT_A_DEVICE}", card.name)]).collect()
+    let left_out = judged.map(|_| LEFT_OUT.to_owned());
+    synthetic
+        .into_iter()
+        .chain([said.to_owned(), format!("Model {}. {NOT_A_DEVICE}", card.name)])
+        .chain(left_out)
+        .collect()
 }
 
 /// The picture, with black below it for the words.
 struct Sheet(RgbImage);
 
 impl Sheet {
-    fn draw(grey: &GrayImage, evidence: &Evidence, words: &[String]) -> Self {
+    fn draw(grey: &GrayImage, evidence: &Evidence, judged: Option<Window>, words: &[String]) -> Self {
         let (width, height) = grey.dimensions();
         let letters = (width.saturating_sub(2 * MARGIN) / LETTER[0]).max(1) as usize;
         let lines: Vec<String> = words.iter().flat_map(|line| wrapped(line, letters)).collect();
+        let judged = judged.map(|window| window.on([width, height]));
         let mut sheet = Self(RgbImage::new(width, height + 2 * MARGIN + LETTER[1] * lines.len() as u32));
         for (x, y, pixel) in grey.enumerate_pixels() {
-            sheet.0.put_pixel(x, y, Rgb(evidence.paint(pixel.0[0], [x, y], [width, height])));
+            let left_out = judged.as_ref().and_then(|judged| left_out(pixel.0[0], [x, y], judged, LINE));
+            let colour = left_out.unwrap_or_else(|| evidence.paint(pixel.0[0], [x, y], [width, height]));
+            sheet.0.put_pixel(x, y, Rgb(colour));
         }
         for (n, line) in (0..).zip(&lines) {
             let top = (height + MARGIN + n * LETTER[1]) as i32;
@@ -108,7 +130,7 @@ mod tests {
         let picture = Picture::new(Samples::U8(&pixels), Channels::Grey, width, height, width as usize).unwrap();
         let grey = GrayImage::from_raw(width, height, picture.preview(LONGEST).0).unwrap();
         let coloured = |hot: f32, left: bool| {
-            let Sheet(sheet) = Sheet::draw(&grey, &evidence(hot), &["x".to_owned()]);
+            let Sheet(sheet) = Sheet::draw(&grey, &evidence(hot), None, &["x".to_owned()]);
             assert_eq!(sheet.dimensions(), (width, height + 2 * MARGIN + LETTER[1]));
             let columns = if left { 0..width / 2 } else { width / 2..width };
             let colour = |x, y| sheet.get_pixel(x, y).0.iter().any(|&part| part != sheet.get_pixel(x, y).0[0]);
@@ -125,7 +147,7 @@ mod tests {
             let pixels = vec![90; (width * height) as usize];
             let picture = Picture::new(Samples::U8(&pixels), Channels::Grey, width, height, width as usize).unwrap();
             let card = engine::Model::from_bytes(engine::DEFAULT_MODEL).unwrap().card().clone();
-            let file = png(&picture, &evidence(12.0), &card).unwrap();
+            let file = png(&picture, &evidence(12.0), None, &card).unwrap();
             let image = image::load_from_memory(&file).unwrap();
             assert!((385..=1024).contains(&image.width().max(image.height().saturating_sub(100))), "{width} {height}");
         }
@@ -134,10 +156,10 @@ mod tests {
     #[test]
     fn the_words_tell_what_the_model_is() {
         let mut card = engine::Model::from_bytes(engine::DEFAULT_MODEL).unwrap().card().clone();
-        assert_eq!(words(&evidence(12.0), &card)[0], SHOWN);
-        assert_eq!(words(&evidence(-6.0), &card)[0], NOTHING);
+        assert_eq!(words(&evidence(12.0), &card, None)[0], SHOWN);
+        assert_eq!(words(&evidence(-6.0), &card, None)[0], NOTHING);
         card.provenance.synthetic = true;
-        assert_eq!(words(&evidence(12.0), &card)[..2], [SYNTHETIC, SHOWN]);
+        assert_eq!(words(&evidence(12.0), &card, None)[..2], [SYNTHETIC, SHOWN]);
         assert_eq!(wrapped("one two three", 7), ["one two", "three"]);
         assert_eq!(wrapped("one two three", 2), ["one", "two", "three"]);
     }

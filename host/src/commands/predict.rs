@@ -193,7 +193,7 @@ fn judge(model: &Model, path: &Path, invert: bool, evidence_map: bool) -> Result
     let evidence_map = if evidence_map {
         let size = [picture.width(), picture.height()];
         let evidence = judgement.evidence(card, size).ok_or(OcclusionError::NoMap)?;
-        Some(evidence_map::png(&picture, &evidence, card)?)
+        Some(evidence_map::png(&picture, &evidence, judgement.window, card)?)
     } else {
         None
     };

@@ -16,7 +16,7 @@ use base::{
     interrupt,
 };
 use data::{Catalogue, Inputs, Label, Part, PartCount, synthetic};
-use learn::study::{Display, Experiment, Plan, Record, Run, run_all};
+use learn::study::{Display, Experiment, Plan, Record, Run, Sets, run_all};
 use report::{
     NOT_A_DEVICE, SYNTHETIC,
     study::{self, About},
@@ -103,11 +103,11 @@ impl Source {
             .with_context(|| format!("cannot write into {}", Shown(folder.display())))
     }
 
-    /// The inputs at each side that the runs ask for; those at the side of `first` are there already.
-    fn inputs(&self, runs: &[Run<'_>], catalogue: &Catalogue, first: Inputs) -> anyhow::Result<BTreeMap<u16, Inputs>> {
-        let mut sets = BTreeMap::from([(first.contract().side, first)]);
+    /// The inputs at each side and fit that the runs ask for; those of `first` are there already.
+    fn inputs(&self, runs: &[Run<'_>], catalogue: &Catalogue, first: Inputs) -> anyhow::Result<Sets> {
+        let mut sets = BTreeMap::from([((first.contract().side, first.contract().fit), first)]);
         for Run { experiment: Experiment { recipe, .. }, .. } in runs {
-            if let Entry::Vacant(place) = sets.entry(recipe.side) {
+            if let Entry::Vacant(place) = sets.entry((recipe.side, recipe.fit)) {
                 let (again, inputs) = self.load(&recipe.contract())?;
                 ensure!(
                     again.digest() == catalogue.digest(),

@@ -1,6 +1,7 @@
 //! From a picture to an answer: the one sequence that the box and every command of the host follow.
 //!
-//! 1. The **picture** is checked: [`guard::check_picture`] refuses what cannot be a radiograph.
+//! 1. The **picture** is checked: [`guard::check_picture`] refuses what cannot be a radiograph. Of a picture in a frame that
+//!    is what the model's contract takes of it, here and later: [`Picture::judged`].
 //! 2. It is **prepared**: [`Picture::prepare`] turns it into pixels by the model's input contract. The result is
 //!    [`Prepared`].
 //! 3. The **input** is checked: [`guard::check_input`], with the guard of the model's card. The result is [`Input`].
@@ -27,7 +28,7 @@ use shared::{
     contract::InputContract,
     evidence::Evidence,
     guard,
-    preprocess::Picture,
+    preprocess::{Picture, Window},
     verdict::{Refusal, Verdict},
 };
 
@@ -46,6 +47,8 @@ pub fn admit(picture: &Picture<'_>, card: &ModelCard) -> Result<Input<'static>, 
 pub struct Prepared<'a> {
     pixels: Cow<'a, [u8]>,
     contract: InputContract,
+    /// The part that was prepared, unless it is the whole.
+    window: Option<Window>,
     /// What speaks against the picture itself.
     refused: Option<Refusal>,
 }
@@ -54,44 +57,53 @@ impl Prepared<'static> {
     /// Checks a picture and prepares it: `contract.len()` pixels. `contract` must have been checked
     /// ([`InputContract::check`]).
     pub fn of(picture: &Picture<'_>, contract: &InputContract) -> Result<Self, Refusal> {
-        match refusal_of(picture) {
+        let prepared = Self::of_any(picture, contract);
+        match prepared.refused {
             Some(refusal) => Err(refusal),
-            None => Ok(Self::made(picture, contract, None)),
+            None => Ok(prepared),
         }
     }
 
     /// Prepares any picture; [`Judgement::verdict`] is its refusal in the end, if it should be refused.
     pub fn of_any(picture: &Picture<'_>, contract: &InputContract) -> Self {
-        Self::made(picture, contract, refusal_of(picture))
-    }
-
-    fn made(picture: &Picture<'_>, contract: &InputContract, refused: Option<Refusal>) -> Self {
-        Self { pixels: picture.prepare(contract).into(), contract: *contract, refused }
+        let window = picture.judged(contract);
+        let refused = refusal_of(picture, &window);
+        let pixels = picture.prepare_part(&window, contract).into();
+        Self { pixels, contract: *contract, window: Some(window).filter(|window| !window.is_whole()), refused }
     }
 }
 
 impl<'a> Prepared<'a> {
     /// Pixels that the host has prepared with [`Prepared::of`] for the contract `theirs`, for a model with the contract
-    /// `ours`, and its preview of the same picture. Refused if the contracts differ, as the model was replaced in between; if
+    /// `ours`, and its preview of the same picture, of which they were prepared from what lies in a window. Refused if the contracts differ, as the model was replaced in between; if
     /// no radiograph has the preview's shape; or if the preview shows something else.
     pub fn received(
         pixels: &'a [u8],
         theirs: &InputContract,
         ours: &InputContract,
         preview: &Picture<'_>,
+        window: &Window,
     ) -> Result<Self, Refusal> {
         if theirs != ours || pixels.len() != ours.len() {
             return Err(Refusal::ContractMismatch);
         }
-        guard::check_picture(preview)?;
-        guard::check_preview(pixels, ours, preview)?;
-        Ok(Self { pixels: pixels.into(), contract: *ours, refused: None })
+        if let Some(refusal) = refusal_of(preview, window) {
+            return Err(refusal);
+        }
+        guard::check_preview(pixels, ours, preview, window)?;
+        let window = Some(*window).filter(|window| !window.is_whole());
+        Ok(Self { pixels: pixels.into(), contract: *ours, window, refused: None })
     }
 
-    /// Pixels that this program itself has prepared with [`Prepared::of`] for a contract, in another process. They must be
-    /// `contract.len()`.
-    pub fn decoded(pixels: &'a [u8], contract: &InputContract) -> Self {
-        Self { pixels: pixels.into(), contract: *contract, refused: None }
+    /// Pixels that this program itself has prepared with [`Prepared::of`] for a contract, in another process, and their
+    /// [`Prepared::window`]. They must be `contract.len()`.
+    pub fn decoded(pixels: &'a [u8], contract: &InputContract, window: Option<Window>) -> Self {
+        Self { pixels: pixels.into(), contract: *contract, window, refused: None }
+    }
+
+    /// The part of the picture that they show; `None` if it is the whole.
+    pub fn window(&self) -> Option<Window> {
+        self.window
     }
 
     /// The pixels, row by row.
@@ -108,13 +120,13 @@ impl<'a> Prepared<'a> {
     pub fn admit(self, card: Option<&ModelCard>) -> Result<Input<'a>, Refusal> {
         match self.refusal(card) {
             Some(refusal) => Err(refusal),
-            None => Ok(Input { pixels: self.pixels, refused: None }),
+            None => Ok(Input { pixels: self.pixels, window: self.window, refused: None }),
         }
     }
 
     /// The same for any input; [`Judgement::verdict`] is its refusal in the end, if it should be refused.
     pub fn admit_any(&self, card: &ModelCard) -> Input<'_> {
-        Input { pixels: Cow::Borrowed(&self.pixels), refused: self.refusal(Some(card)) }
+        Input { pixels: Cow::Borrowed(&self.pixels), window: self.window, refused: self.refusal(Some(card)) }
     }
 
     /// Steps 1 and 3: the first thing that speaks against it.
@@ -124,15 +136,17 @@ impl<'a> Prepared<'a> {
     }
 }
 
-/// Step 1.
-fn refusal_of(picture: &Picture<'_>) -> Option<Refusal> {
-    guard::check_picture(picture).err()
+/// Step 1, of what lies in a window.
+fn refusal_of(picture: &Picture<'_>, window: &Window) -> Option<Refusal> {
+    guard::check_picture(&picture.part(window).unwrap_or(*picture)).err()
 }
 
 /// The pixels that a model is asked about.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Input<'a> {
     pixels: Cow<'a, [u8]>,
+    /// The part of the picture that they show, unless it is the whole.
+    window: Option<Window>,
     /// Why the model should not have been asked.
     refused: Option<Refusal>,
 }
@@ -140,12 +154,17 @@ pub struct Input<'a> {
 impl<'a> Input<'a> {
     /// Prepared pixels that no guard looks at.
     pub fn unguarded(pixels: &'a [u8]) -> Self {
-        Self { pixels: pixels.into(), refused: None }
+        Self { pixels: pixels.into(), window: None, refused: None }
     }
 
     /// The pixels, row by row.
     pub fn pixels(&self) -> &[u8] {
         &self.pixels
+    }
+
+    /// The part of the picture that they show; `None` if it is the whole, or not known.
+    pub fn window(&self) -> Option<Window> {
+        self.window
     }
 
     /// The pixels, row by row.
@@ -161,6 +180,8 @@ pub struct Judgement {
     pub examination: Examination,
     /// What may be said by the operating point in force, or why nothing may.
     pub verdict: Result<Verdict, Refusal>,
+    /// The part of the picture that was judged; `None` if it is the whole, or not known.
+    pub window: Option<Window>,
 }
 
 impl Judgement {
@@ -171,13 +192,17 @@ impl Judgement {
             Some(refusal) => Err(refusal),
             None => Ok(card.behaviour.point.verdict(examination.score.probability)),
         };
-        Self { examination, verdict }
+        Self { examination, verdict, window: input.window }
     }
 
     /// What is drawn over the radiograph at `width × height` pixels, for the model with this card. `None` if the network does
     /// not say what its answer rests on.
     pub fn evidence(&self, card: &ModelCard, size: [u32; 2]) -> Option<Evidence> {
-        self.examination.map.as_ref()?.evidence(&card.behaviour, size)
+        let evidence = self.examination.map.as_ref()?.evidence(&card.behaviour, size)?;
+        Some(match &self.window {
+            Some(window) => evidence.within(window),
+            None => evidence,
+        })
     }
 }
 

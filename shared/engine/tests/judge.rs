@@ -8,7 +8,7 @@ use engine::{
 };
 use shared::{
     contract::InputContract,
-    preprocess::{Channels, Picture, Samples},
+    preprocess::{Channels, Picture, Samples, Window},
     verdict::Refusal,
 };
 
@@ -61,7 +61,9 @@ fn every_way_in_shows_the_model_the_same() {
     let input = admit(&picture, &card).expect("an input");
     assert_eq!(input.pixels(), picture.prepare(&card.behaviour.contract));
     let contract = &card.behaviour.contract;
-    let received = Prepared::received(input.pixels(), contract, contract, &picture).expect("of the same picture");
+    let whole = picture.judged(contract);
+    let received =
+        Prepared::received(input.pixels(), contract, contract, &picture, &whole).expect("of the same picture");
     assert_eq!(received.admit(Some(&card)).as_ref(), Ok(&input));
     assert_eq!(Prepared::of_any(&picture, &card.behaviour.contract).admit_any(&card), input);
     assert_eq!(Input::unguarded(input.pixels()), input);
@@ -86,13 +88,19 @@ fn what_was_prepared_for_another_contract_is_refused_or_prepared_anew() {
     let dark = [0; 2500];
     let other = InputContract { scale: ours.scale * 2.0, ..ours };
     let mismatch = Some(Refusal::ContractMismatch);
-    assert_eq!(Prepared::received(&pixels, &ours, &ours, &square).err(), None);
-    assert_eq!(Prepared::received(&pixels, &other, &ours, &square).err(), mismatch);
-    assert_eq!(Prepared::received(&pixels[1..], &ours, &ours, &square).err(), mismatch);
+    assert_eq!(Prepared::received(&pixels, &ours, &ours, &square, &Window::whole(64, 64)).err(), None);
+    assert_eq!(Prepared::received(&pixels, &other, &ours, &square, &Window::whole(64, 64)).err(), mismatch);
+    assert_eq!(Prepared::received(&pixels[1..], &ours, &ours, &square, &Window::whole(64, 64)).err(), mismatch);
     // The preview is looked at as well.
-    assert_eq!(Prepared::received(&pixels, &ours, &ours, &strip).err(), Some(Refusal::Elongated));
+    assert_eq!(
+        Prepared::received(&pixels, &ours, &ours, &strip, &Window::whole(500, 100)).err(),
+        Some(Refusal::Elongated)
+    );
     let black = grey(&dark, 50, 50);
-    assert_eq!(Prepared::received(&pixels, &ours, &ours, &black).err(), Some(Refusal::PreviewMismatch));
+    assert_eq!(
+        Prepared::received(&pixels, &ours, &ours, &black, &Window::whole(64, 64)).err(),
+        Some(Refusal::PreviewMismatch)
+    );
 
     // Pixels are the same whatever they stand for.
     let prepared = Prepared::of_any(&grey(&[9; 32 * 32], 32, 32), &ours);

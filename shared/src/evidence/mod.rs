@@ -16,10 +16,14 @@
 //! The scale is the model's, not the picture's. A picture without evidence shows none; it is not stretched to its own maximum.
 
 use alloc::vec::Vec;
+use core::ops::Range;
 
 use serde::{Deserialize, Serialize};
 
-use crate::{contract::InputContract, preprocess::placement};
+use crate::{
+    contract::InputContract,
+    preprocess::{Window, placement},
+};
 
 /// Local log-odds from which places are outlined; in the card of a model. Single places say more than a whole picture, on
 /// which they are weighed against each other, and how much more differs from model to model.
@@ -60,6 +64,21 @@ const EDGE: [f32; 3] = [25.0, 12.0, 0.0];
 
 /// Most of a pixel that the colour takes, so that the radiograph can be seen through it.
 const OPACITY: f32 = 0.5;
+
+/// The line around what was judged, where something was left out.
+const AROUND: [u8; 3] = [120, 190, 255];
+
+/// Red, green and blue of a pixel of this grey in column `x` and row `y` of a radiograph, if it was not judged: what was fills
+/// these columns and rows ([`Window::on`]). It is darker; a line of this many pixels lies around what was judged.
+pub fn left_out(grey: u8, [x, y]: [u32; 2], [columns, rows]: &[Range<u32>; 2], line: u32) -> Option<[u8; 3]> {
+    let away =
+        |place: u32, range: &Range<u32>| range.start.saturating_sub(place).max((place + 1).saturating_sub(range.end));
+    match away(x, columns).max(away(y, rows)) {
+        0 => None,
+        far if far <= line => Some(AROUND),
+        _ => Some([grey / 5 * 2; 3]),
+    }
+}
 
 /// Lengths along the two axes of a picture.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -108,6 +127,16 @@ impl Evidence {
         let first = Place { down: (first.down - top) / height, right: (first.right - left) / width };
         let step = Place { down: step.down / height, right: step.right / width };
         Some(Self { cells: Cells { first, step, ..cells }, outlines: Outlines::default() })
+    }
+
+    /// The same, where the model was shown what is in a window, and the picture is that around it.
+    #[must_use]
+    pub fn within(self, window: &Window) -> Self {
+        let [left, top, right, bottom] = window.parts();
+        let Cells { first, step, .. } = self.cells;
+        let first = Place { down: top + first.down * (bottom - top), right: left + first.right * (right - left) };
+        let step = Place { down: step.down * (bottom - top), right: step.right * (right - left) };
+        Self { cells: Cells { first, step, ..self.cells }, ..self }
     }
 
     /// The same, outlined from these levels on.

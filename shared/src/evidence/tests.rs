@@ -108,3 +108,22 @@ fn what_is_no_map_is_refused() {
     assert!(!new([2, 3], 6, 1.0, 0.0, [10, 10]));
     assert!(!new([2, 3], 6, 1.0, 1.0, [10, 0]));
 }
+
+#[test]
+fn a_window_moves_the_cells_into_it() {
+    let whole = evidence([0.0, 4.0, 8.0, 12.0], Fit::Stretch, [200, 100]);
+    let within = whole.clone().within(&Window { left: 100, top: 0, width: 100, height: 50, of: [200, 100] });
+    for (down, right) in [(0.25, 0.25), (0.5, 0.5), (0.6, 0.9)] {
+        assert!((whole.at(down, right) - within.at(down / 2.0, 0.5 + right / 2.0)).abs() < 1e-4);
+    }
+    assert_eq!(whole.clone().within(&Window::whole(200, 100)), whole);
+}
+
+#[test]
+fn what_was_left_out_is_darker_with_a_line_around_what_was_judged() {
+    let judged = [10..20, 5..30];
+    let at = |x, y| left_out(200, [x, y], &judged, 2);
+    assert_eq!([at(10, 5), at(19, 29)], [None; 2]);
+    assert_eq!([at(8, 10), at(21, 10), at(12, 31), at(8, 3)], [Some(AROUND); 4]);
+    assert_eq!([at(7, 10), at(22, 10), at(12, 32), at(0, 0)], [Some([80; 3]); 4]);
+}

@@ -8,7 +8,7 @@
 //! 2. [`check_input`]: the model's input has no contrast; and, if the model's card has a [`Guard`], it is darker, brighter
 //!    or flatter than training images, or, seen from afar as 16 × 16 cells ([`View`]), it does not look like them:
 //!    - *turned, negative*: one of the seven other ways to turn and invert it is nearer to the training images than it is
-//!      itself, and near enough to be one;
+//!      itself, and near enough to be one. Where that is not plain, the image is refused as *uncertain*, without advice;
 //!    - *cropped*: a linear discriminant ([`Plane`]) between whole training images and cropped ones says so;
 //!    - *mirrored*: one between training images and their mirror images does;
 //!    - *no chest*: it is farther from the training images than nearly all of them are. The distance is that of a
@@ -29,7 +29,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     contract::{Fit, InputContract},
-    preprocess::{Channels, Picture, Samples, Span, placement},
+    preprocess::{Channels, Picture, Samples, Window, placement},
     verdict::Refusal,
 };
 
@@ -56,6 +56,10 @@ const COLOURED_SHARE: u32 = 10;
 
 /// Below this standard deviation of the grey values an input is blank, whatever the model.
 const BLANK: u8 = 6;
+
+/// An image lies plainly on its side, or is plainly a negative, if it is this many times as far from training images as
+/// another way to hold it.
+const PLAIN: f64 = 4.0;
 
 /// Most discriminants of a [`Guard`], most centres of a [`Cloud`], and most numbers of a point: what a file may ask of the
 /// processor for each image.
@@ -91,49 +95,86 @@ pub fn check_input(input: &[u8], contract: &InputContract, guard: Option<&Guard>
     guard.check_view(&View::of(&square.map_err(|_| Refusal::ContractMismatch)?))
 }
 
-/// Refuses an input of `contract.len()` bytes that was not prepared from the picture that a preview shows: what is judged
-/// would not be what is on the screen.
+/// Refuses an input of `contract.len()` bytes that was not prepared from what the window holds of the picture that a preview
+/// shows: what is judged would not be what is on the screen.
 ///
-/// Both say within which bounds the mean of each of [`CELLS`] × [`CELLS`] equal parts of the picture lies: of a pixel that was
+/// Both say within which bounds the mean of each of [`CELLS`] × [`CELLS`] equal parts of the window lies: of a pixel that was
 /// made of several, the mean is known but for rounding; of a pixel that lies in two cells it is not known how its mean is
 /// spread, only that nothing is darker than 0 or brighter than 255. What was made of one picture never contradicts itself, so
 /// there is no tolerance to choose.
-pub fn check_preview(input: &[u8], contract: &InputContract, preview: &Picture<'_>) -> Result<(), Refusal> {
+pub fn check_preview(
+    input: &[u8],
+    contract: &InputContract,
+    preview: &Picture<'_>,
+    window: &Window,
+) -> Result<(), Refusal> {
+    if !window.fits() || (contract.fit != Fit::Unframed && !window.is_whole()) {
+        return Err(Refusal::PreviewMismatch);
+    }
     let (width, height) = (preview.width() as usize, preview.height() as usize);
-    let shown = bounds(&preview.resample(width, height), width, height);
+    let along = |from: u16, length: u16, of: u16| [from, length, of].map(i64::from);
+    let columns = Cells::new(width, along(window.left, window.width, window.of[0]));
+    let rows = Cells::new(height, along(window.top, window.height, window.of[1]));
+    let shown = bounds(&preview.resample(width, height), width, &columns, &rows);
+    let shown_area = i128::from(columns.length * rows.length);
     let [_, _, wide, high] = placement(preview.width(), preview.height(), contract);
     // The preview's sides are rounded: the picture may have been prepared a pixel longer or shorter.
     let slack: &[isize] = match contract.fit {
-        Fit::Stretch => &[0],
+        Fit::Stretch | Fit::Unframed => &[0],
         Fit::Letterbox => &[0, -1, 1],
     };
     let mut sides = slack.iter().flat_map(|x| slack.iter().map(move |y| [*x, *y]));
     let alike = sides.any(|[x, y]| {
         let [wide, high] = [wide.saturating_add_signed(x), high.saturating_add_signed(y)];
         part(input, contract, [wide, high]).is_some_and(|part| {
-            let (judged_area, shown_area) = ((wide * high) as i64, (width * height) as i64);
-            bounds(&part, wide, high).iter().zip(&shown).all(|(judged, shown)| {
-                judged[0] * shown_area <= shown[1] * judged_area && shown[0] * judged_area <= judged[1] * shown_area
+            let (columns, rows) = (Cells::new(wide, [0, 1, 1]), Cells::new(high, [0, 1, 1]));
+            let judged_area = i128::from(columns.length * rows.length);
+            bounds(&part, wide, &columns, &rows).iter().zip(&shown).all(|(judged, shown)| {
+                let [judged_least, judged_most] = judged.map(|sum| i128::from(sum) * shown_area);
+                let [shown_least, shown_most] = shown.map(|sum| i128::from(sum) * judged_area);
+                judged_least <= shown_most && shown_least <= judged_most
             })
         })
     });
     if alike { Ok(()) } else { Err(Refusal::PreviewMismatch) }
 }
 
-/// The least and the greatest sum of what the pixels of each cell can have been made of, in parts of 1 / `CELLS²` of a pixel:
-/// `width * height` such parts are a cell.
-fn bounds(pixels: &[u8], width: usize, height: usize) -> Vec<[i64; 2]> {
-    const WHOLE: i64 = AREA as i64;
-    let spans = |length| (0..CELLS).map(move |cell| Span::new(cell, length, CELLS));
-    let cell = |rows: Span, columns: Span| {
-        let places = rows.weights().flat_map(|(y, high)| columns.weights().map(move |(x, wide)| (x, y, wide * high)));
-        places.fold([0, 0], |[least, greatest], (x, y, inside)| {
-            let (grey, inside) = (WHOLE * i64::from(pixels[y * width + x]), inside as i64);
-            let least = least + (grey - WHOLE / 2 - 255 * (WHOLE - inside)).max(0);
-            [least, greatest + (grey + WHOLE / 2).min(255 * inside)]
+/// The pixels along an axis that [`CELLS`] equal parts of a window are made of, and how much of each; in parts of a pixel of
+/// which [`Self::pixel`] are a whole one, and [`Self::length`] a cell.
+struct Cells {
+    pixels: Vec<Vec<(usize, i64)>>,
+    pixel: i64,
+    length: i64,
+}
+
+impl Cells {
+    /// Of a copy `copied` pixels long of a picture, of a window that begins at `from` and is `length` of the picture's `of`
+    /// pixels long.
+    fn new(copied: usize, [from, length, of]: [i64; 3]) -> Self {
+        let (pixel, length, start) = (CELLS as i64 * of, length * copied as i64, CELLS as i64 * from * copied as i64);
+        let inside = |cell: i64| {
+            let (from, to) = (start + cell * length, start + (cell + 1) * length);
+            let inside = |number: i64| to.min((number + 1) * pixel) - from.max(number * pixel);
+            (from / pixel..=(to - 1) / pixel).map(|number| (number as usize, inside(number))).collect()
+        };
+        Self { pixels: (0..CELLS as i64).map(inside).collect(), pixel, length }
+    }
+}
+
+/// The least and the greatest sum of what the pixels of each cell can have been made of.
+fn bounds(pixels: &[u8], width: usize, columns: &Cells, rows: &Cells) -> Vec<[i64; 2]> {
+    // At most (16 · 2^15)² · 255, and a cell has at most 34 × 34 pixels.
+    let whole = columns.pixel * rows.pixel;
+    let cell = |rows: &[(usize, i64)], columns: &[(usize, i64)]| {
+        let places =
+            rows.iter().flat_map(|(y, high)| columns.iter().map(move |(x, wide)| (y * width + x, wide * high)));
+        places.fold([0, 0], |[least, greatest], (place, inside)| {
+            let grey = whole * i64::from(pixels[place]);
+            let least = least + (grey - whole / 2 - 255 * (whole - inside)).max(0);
+            [least, greatest + (grey + whole / 2).min(255 * inside)]
         })
     };
-    spans(height).flat_map(|rows| spans(width).map(move |columns| (rows, columns))).map(|(y, x)| cell(y, x)).collect()
+    rows.pixels.iter().flat_map(|high| columns.pixels.iter().map(move |wide| cell(high, wide))).collect()
 }
 
 /// The middle of an input, of a width and height, if the rest is black.
@@ -219,7 +260,11 @@ impl Guard {
             && nearest <= f64::from(self.views.limit)
             && own - nearest > f64::from(self.lead)
         {
-            return Err(refusal);
+            // Advice that is wrong spoils a good film. So it is given only where taking it makes a typical chest of the image, and
+            // much more of one; upside down a chest is not so unlike itself.
+            let typical = 2.0 * nearest <= f64::from(self.views.limit);
+            let plain = refusal == Refusal::UpsideDown || own >= PLAIN * nearest;
+            return Err(if typical && plain { refusal } else { Refusal::UncertainOrientation });
         }
         if self.crops.iter().any(|plane| plane.crosses(view)) {
             return Err(Refusal::Cropped);

@@ -262,11 +262,23 @@ fn picture(width: u32, height: u32, seed: u32) -> Vec<u8> {
     (0..width * height).map(|i| shade(i % width, i / width) + noise()).collect()
 }
 
+/// The same in a frame of these widths: left, top, right, bottom.
+fn framed(pixels: &[u8], width: u32, [left, top, right, bottom]: [u32; 4], shade: u8) -> (Vec<u8>, u32, u32) {
+    let height = pixels.len() as u32 / width;
+    let (wide, high) = (left + width + right, top + height + bottom);
+    let pixel = |x: u32, y: u32| {
+        let inside = (left..left + width).contains(&x) && (top..top + height).contains(&y);
+        if inside { pixels[((y - top) * width + x - left) as usize] } else { shade }
+    };
+    ((0..wide * high).map(|i| pixel(i % wide, i / wide)).collect(), wide, high)
+}
+
 /// Whether an input and a preview of two pictures belong together.
 fn belong(judged: &Picture<'_>, shown: &Picture<'_>, contract: &InputContract) -> bool {
     let (preview, width, height) = shown.preview(256);
     let preview = grey(&preview, width.into(), height.into());
-    check_preview(&judged.prepare(contract), contract, &preview) == Ok(())
+    let window = judged.judged(contract);
+    check_preview(&judged.prepare(contract), contract, &preview, &window) == Ok(())
 }
 
 proptest! {
@@ -275,14 +287,16 @@ proptest! {
     fn an_input_and_the_preview_of_one_picture_belong_together(
         (width, height) in (32_u32..700, 32_u32..700),
         (pitch, seed, soft) in (1_u32..20, any::<u32>(), any::<bool>()),
-        (side, letterbox) in (16_u16..=512, any::<bool>()),
+        (side, fit) in (16_u16..=512, 0_usize..3), frame in prop::array::uniform4(0_u32..200),
     ) {
         let pixels = if soft {
             picture(width, height, seed)
         } else {
             (0..width * height).map(|i| if (i / width + seed % 3 * (i % width)) / pitch % 2 == 0 { 0 } else { 255 }).collect()
         };
-        let fit = if letterbox { Fit::Letterbox } else { Fit::Stretch };
+        let fit = [Fit::Stretch, Fit::Letterbox, Fit::Unframed][fit];
+        let (pixels, width, height) =
+            if fit == Fit::Unframed { framed(&pixels, width, frame, seed as u8) } else { (pixels, width, height) };
         let contract = InputContract { fit, ..InputContract::stretched(side) };
         let picture = grey(&pixels, width, height);
         prop_assert!(belong(&picture, &picture, &contract));
@@ -299,6 +313,19 @@ fn an_input_and_the_preview_of_another_picture_do_not_belong_together() {
     (0..600).for_each(|i| spot[(90 + i / 30) * 300 + 40 + i % 30] += 30);
     let mirrored: Vec<u8> = pixels.chunks(300).flat_map(|row| row.iter().rev().copied()).collect();
     let moved: Vec<u8> = pixels.chunks(300).flat_map(|row| [&row[30..], &row[..30]].concat()).collect();
+    // The same, framed: the frame is not judged, what is within it is.
+    let unframed = InputContract { fit: Fit::Unframed, ..InputContract::stretched(160) };
+    let (in_frame, width, height) = framed(&pixels, 300, [100, 40, 20, 70], 255);
+    let (other, ..) = framed(&spot, 300, [100, 40, 20, 70], 255);
+    let (judged_framed, other) = (grey(&in_frame, width, height), grey(&other, width, height));
+    assert!(!judged_framed.judged(&unframed).is_whole());
+    assert!(belong(&judged_framed, &judged_framed, &unframed) && !belong(&judged_framed, &other, &unframed));
+    // Nothing but a model that leaves out frames may be shown a part.
+    let (preview, wide, high) = judged_framed.preview(256);
+    let preview = grey(&preview, wide.into(), high.into());
+    let window = judged_framed.window();
+    let input = judged_framed.prepare_part(&window, &CONTRACT);
+    assert_eq!(check_preview(&input, &CONTRACT, &preview, &window), Err(Refusal::PreviewMismatch));
     for (name, shown) in [("a spot", &spot), ("mirrored", &mirrored), ("moved", &moved)] {
         for fit in [Fit::Stretch, Fit::Letterbox] {
             let contract = InputContract { fit, ..InputContract::stretched(160) };
@@ -312,6 +339,7 @@ fn an_input_and_the_preview_of_another_picture_do_not_belong_together() {
     let preview = grey(&preview, width.into(), height.into());
     let mut input = judged.prepare(&letterbox);
     input[16] = 200;
-    assert_eq!(check_preview(&input, &letterbox, &preview), Err(Refusal::PreviewMismatch));
-    assert_eq!(check_preview(&input[1..], &letterbox, &preview), Err(Refusal::PreviewMismatch));
+    let whole = judged.judged(&letterbox);
+    assert_eq!(check_preview(&input, &letterbox, &preview, &whole), Err(Refusal::PreviewMismatch));
+    assert_eq!(check_preview(&input[1..], &letterbox, &preview, &whole), Err(Refusal::PreviewMismatch));
 }

@@ -10,7 +10,8 @@
 //!    inside. The weights are integers (multiples of `1 / (w h)` of a source pixel), the sum is exact, and the mean is
 //!    brought to 0..=255 and rounded half up in one division. There is no aliasing and no floating point, so every
 //!    processor gives the same bytes.
-//! 4. Fit: `Stretch` fills the square. `Letterbox` keeps the aspect ratio: the longer side fills the square, the
+//! 4. Fit: `Unframed` takes the part of the picture that is the [`Window`] for the picture; from there on it is like
+//!    `Stretch`. `Stretch` fills the square. `Letterbox` keeps the aspect ratio: the longer side fills the square, the
 //!    shorter one is `max(1, round half up(side × shorter / longer))` pixels, centred (the odd pixel goes below or to
 //!    the right), the rest is black.
 
@@ -153,12 +154,26 @@ impl<'a> Picture<'a> {
         grey[0]
     }
 
+    /// The part of the picture that a model with this contract judges.
+    pub fn judged(&self, contract: &InputContract) -> Window {
+        match contract.fit {
+            Fit::Stretch | Fit::Letterbox => Window::whole(self.width, self.height),
+            Fit::Unframed => self.window(),
+        }
+    }
+
     /// The model's input: `contract.side` rows of as many pixels.
     pub fn prepare(&self, contract: &InputContract) -> Vec<u8> {
+        self.prepare_part(&self.judged(contract), contract)
+    }
+
+    /// The same of the part in a window that is known already; of the whole picture if the window does not fit it.
+    pub fn prepare_part(&self, window: &Window, contract: &InputContract) -> Vec<u8> {
+        let part = self.part(window).unwrap_or(*self);
         let side = usize::from(contract.side);
-        let [left, top, width, height] = placement(self.width, self.height, contract);
+        let [left, top, width, height] = placement(part.width, part.height, contract);
         let mut square = vec![0; side * side];
-        let reduced = self.resample(width, height);
+        let reduced = part.resample(width, height);
         for (row, line) in reduced.chunks_exact(width).enumerate() {
             let start = (top + row) * side + left;
             square[start..start + width].copy_from_slice(line);
@@ -248,7 +263,7 @@ fn grey_line<S: Copy + Into<u32>>(samples: &[S], channels: Channels, line: &mut 
 pub(crate) fn placement(width: u32, height: u32, contract: &InputContract) -> [usize; 4] {
     let side = usize::from(contract.side);
     let (width, height) = match contract.fit {
-        Fit::Stretch => (side, side),
+        Fit::Stretch | Fit::Unframed => (side, side),
         Fit::Letterbox => fitted(width, height, contract.side),
     };
     [(side - width) / 2, (side - height) / 2, width, height]
@@ -264,7 +279,7 @@ fn fitted(width: u32, height: u32, side: u16) -> (usize, usize) {
 /// The source pixels under one target pixel along one axis. Weights are in parts of `1 / target` source pixel; they add
 /// up to `source`.
 #[derive(Clone, Copy)]
-pub(crate) struct Span {
+struct Span {
     first: usize,
     first_weight: u64,
     /// Weight of every pixel strictly between the first and the last.
@@ -274,7 +289,7 @@ pub(crate) struct Span {
 }
 
 impl Span {
-    pub(crate) fn new(index: usize, source: usize, target: usize) -> Self {
+    fn new(index: usize, source: usize, target: usize) -> Self {
         let (from, to) = (index * source, (index + 1) * source);
         let (first, last) = (from / target, (to - 1) / target);
         let weight = |pixel: usize| (to.min((pixel + 1) * target) - from.max(pixel * target)) as u64;
@@ -287,7 +302,7 @@ impl Span {
         }
     }
 
-    pub(crate) fn weights(self) -> impl Iterator<Item = (usize, u64)> {
+    fn weights(self) -> impl Iterator<Item = (usize, u64)> {
         (self.first..=self.last).map(move |pixel| {
             let weight = match pixel {
                 p if p == self.first => self.first_weight,

@@ -83,13 +83,17 @@ impl Assembly {
         if begin.length > MAX_IMAGE_BYTES {
             return Err(Dropped::Refused(Refusal::TooManyBytes));
         }
-        if let ImageForm::Prepared { contract: theirs, preview_width, preview_height, .. } = &begin.form {
+        if let ImageForm::Prepared { contract: theirs, preview_width, preview_height, window, .. } = &begin.form {
             if theirs != contract {
                 return Err(Dropped::Refused(Refusal::ContractMismatch));
             }
             let sides = 1..=MAX_PREVIEW_SIDE;
             let length = contract.len() + usize::from(*preview_width) * usize::from(*preview_height);
-            if !sides.contains(preview_width) || !sides.contains(preview_height) || begin.length as usize != length {
+            if !sides.contains(preview_width)
+                || !sides.contains(preview_height)
+                || begin.length as usize != length
+                || !window.fits()
+            {
                 return Err(MISUNDERSTOOD);
             }
         }

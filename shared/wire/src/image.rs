@@ -6,7 +6,7 @@ use super::message::{Begin, ImageForm};
 use shared::{
     contract::InputContract,
     limits::{MAX_IMAGE_BYTES, MAX_PREVIEW_SIDE},
-    preprocess::Picture,
+    preprocess::{Picture, Window},
     verdict::{Digest, ExamId, Refusal},
 };
 
@@ -32,6 +32,8 @@ pub struct Prepared<'a> {
     pub preview_width: u16,
     /// Height of the preview.
     pub preview_height: u16,
+    /// The part of the picture that the input shows.
+    pub window: Window,
 }
 
 impl Image {
@@ -57,7 +59,8 @@ impl Image {
         let mut bytes = input;
         let (preview, preview_width, preview_height) = picture.preview(MAX_PREVIEW_SIDE);
         bytes.extend_from_slice(&preview);
-        let form = ImageForm::Prepared { contract: *contract, preview_width, preview_height, source };
+        let window = picture.judged(contract);
+        let form = ImageForm::Prepared { contract: *contract, preview_width, preview_height, source, window };
         // At most 512² + 256² bytes.
         let begin = Begin { form, length: bytes.len() as u32, digest: Digest::of(&bytes), exam };
         Self { begin, bytes }
@@ -73,8 +76,10 @@ impl Image {
 
     /// The parts of a prepared image; `None` if it is a file.
     pub fn as_prepared(&self) -> Option<Prepared<'_>> {
-        let ImageForm::Prepared { contract, preview_width, preview_height, .. } = self.begin.form else { return None };
+        let ImageForm::Prepared { contract, preview_width, preview_height, window, .. } = self.begin.form else {
+            return None;
+        };
         let (input, preview) = self.bytes.split_at_checked(contract.len())?;
-        Some(Prepared { input, contract, preview, preview_width, preview_height })
+        Some(Prepared { input, contract, preview, preview_width, preview_height, window })
     }
 }

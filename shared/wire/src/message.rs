@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 use super::entry::Linked;
 use shared::{
     contract::InputContract,
+    preprocess::Window,
     verdict::{Digest, ExamId, Fault, ModelRefusal, OperatingPoint, Refusal, ResultRecord},
 };
 
@@ -41,6 +42,8 @@ pub enum ImageForm {
         preview_height: u16,
         /// Digest of the file that it was made from.
         source: Digest,
+        /// The part of the picture that the input shows; the preview shows all of it.
+        window: Window,
     },
 }
 

@@ -98,12 +98,14 @@ fn refused(refusal: Refusal) -> &'static str {
         Refusal::Blank => "l'image est vide ou presque sans contraste: exportez de nouveau la radiographie",
         Refusal::TooDark => "l'image est trop sombre: exportez-la avec la luminosité et le contraste habituels",
         Refusal::TooBright => "l'image est trop claire: exportez-la avec la luminosité et le contraste habituels",
-        Refusal::UpsideDown => "la radiographie est à l'envers: tournez-la d'un demi-tour et envoyez-la de nouveau",
+        Refusal::UpsideDown => {
+            "la radiographie semble être à l'envers: si la tête est en bas, tournez-la d'un demi-tour et envoyez-la de nouveau"
+        }
         Refusal::OnItsSide => {
-            "la radiographie est couchée sur le côté: tournez-la, la tête en haut, et envoyez-la de nouveau"
+            "la radiographie semble couchée sur le côté: si elle l'est, tournez-la, la tête en haut, et envoyez-la de nouveau"
         }
         Refusal::Negative => {
-            "la radiographie est un négatif, les os sont sombres: inversez-la et envoyez-la de nouveau"
+            "la radiographie semble être un négatif: si les os sont sombres, inversez-la et envoyez-la de nouveau"
         }
         Refusal::Cropped => "l'image ne montre pas tout le thorax: envoyez toute la radiographie thoracique de face",
         Refusal::NotAChest => {
@@ -123,6 +125,9 @@ fn refused(refusal: Refusal) -> &'static str {
         }
         Refusal::TooMuchWork => {
             "l'image serait trop longue à décoder: exportez-la en JPEG ordinaire, non progressif, ou en PNG"
+        }
+        Refusal::UncertainOrientation => {
+            "la radiographie est peut-être tournée ou un négatif: regardez-la; si la tête est en haut et les os sont blancs, faites-la lire par un clinicien"
         }
     }
 }

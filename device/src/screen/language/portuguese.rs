@@ -96,11 +96,15 @@ fn refused(refusal: Refusal) -> &'static str {
         Refusal::Blank => "a imagem está vazia ou quase sem contraste: exporte de novo a radiografia",
         Refusal::TooDark => "a imagem está demasiado escura: exporte-a com o brilho e o contraste habituais",
         Refusal::TooBright => "a imagem está demasiado clara: exporte-a com o brilho e o contraste habituais",
-        Refusal::UpsideDown => "a radiografia está de cabeça para baixo: rode-a meia volta e envie-a de novo",
-        Refusal::OnItsSide => {
-            "a radiografia está deitada de lado: rode-a até a cabeça ficar para cima e envie-a de novo"
+        Refusal::UpsideDown => {
+            "a radiografia parece estar de cabeça para baixo: se a cabeça estiver em baixo, rode-a meia volta e envie-a de novo"
         }
-        Refusal::Negative => "a radiografia é um negativo, os ossos estão escuros: inverta-a e envie-a de novo",
+        Refusal::OnItsSide => {
+            "a radiografia parece deitada de lado: se estiver, rode-a até a cabeça ficar para cima e envie-a de novo"
+        }
+        Refusal::Negative => {
+            "a radiografia parece um negativo: se os ossos estiverem escuros, inverta-a e envie-a de novo"
+        }
         Refusal::Cropped => "a imagem não mostra todo o tórax: envie toda a radiografia frontal do tórax",
         Refusal::NotAChest => "isto não parece uma radiografia frontal do tórax: verifique se enviou a imagem certa",
         Refusal::Unfamiliar => "a imagem é diferente das que o modelo aprendeu: peça a um clínico que a leia",
@@ -115,6 +119,9 @@ fn refused(refusal: Refusal) -> &'static str {
         }
         Refusal::TooMuchWork => {
             "a imagem demoraria demasiado a descodificar: exporte-a como JPEG comum, não progressivo, ou como PNG"
+        }
+        Refusal::UncertainOrientation => {
+            "a radiografia pode estar rodada ou ser um negativo: veja-a; se a cabeça estiver em cima e os ossos brancos, peça a um clínico que a leia"
         }
     }
 }

@@ -92,9 +92,11 @@ fn refused(refusal: Refusal) -> &'static str {
         Refusal::Blank => "picha ni tupu au haionyeshi tofauti za mwanga: hamisha eksirei tena",
         Refusal::TooDark => "picha ina giza mno: ihamishe kwa mwanga na utofautishaji wa kawaida",
         Refusal::TooBright => "picha ina mwanga mno: ihamishe kwa mwanga na utofautishaji wa kawaida",
-        Refusal::UpsideDown => "eksirei imepinduliwa juu chini: igeuze nusu mzunguko kisha itume tena",
-        Refusal::OnItsSide => "eksirei imelala ubavu: igeuze kichwa kiwe juu kisha itume tena",
-        Refusal::Negative => "eksirei ni negativu, mifupa ni myeusi: igeuze rangi kisha itume tena",
+        Refusal::UpsideDown => {
+            "eksirei inaonekana kupinduliwa: ikiwa kichwa kiko chini, igeuze nusu mzunguko kisha itume tena"
+        }
+        Refusal::OnItsSide => "eksirei inaonekana kulala ubavu: ikiwa ndivyo, igeuze kichwa kiwe juu kisha itume tena",
+        Refusal::Negative => "eksirei inaonekana kuwa negativu: ikiwa mifupa ni myeusi, igeuze rangi kisha itume tena",
         Refusal::Cropped => "picha haionyeshi kifua chote: tuma eksirei nzima ya kifua iliyopigwa kutoka mbele",
         Refusal::NotAChest => {
             "hii haionekani kuwa eksirei ya kifua iliyopigwa kutoka mbele: hakikisha picha sahihi imetumwa"
@@ -105,6 +107,9 @@ fn refused(refusal: Refusal) -> &'static str {
         Refusal::UnsupportedKind => "aina hii ya JPEG au PNG haikubaliki: hamisha eksirei kama JPEG ya kawaida au PNG",
         Refusal::TooMuchWork => {
             "picha ingechukua muda mrefu mno kusomwa: ihamishe kama JPEG ya kawaida, isiyo ya hatua kwa hatua, au PNG"
+        }
+        Refusal::UncertainOrientation => {
+            "huenda eksirei imegeuzwa au ni negativu: iangalie; ikiwa kichwa kiko juu na mifupa ni myeupe, tabibu aisome"
         }
     }
 }

@@ -9,5 +9,5 @@ pub use self::{
     display::Display,
     plan::{Comparison, Experiment, Group, Plan, PlanError, Published},
     record::{Measured, Outcome, Record, SetResult},
-    run::{Run, RunError, run_all},
+    run::{Run, RunError, Sets, run_all},
 };

@@ -20,7 +20,7 @@ use base::{
 use data::{Catalogue, Inputs, PartCount, split::Split};
 use measure::{figures::Figures, logistic::sigmoid, statistics::Scored};
 use rayon::ThreadPoolBuilder;
-use shared::verdict::Digest;
+use shared::{contract::Fit, verdict::Digest};
 
 use super::{
     Experiment, Measured, Outcome, Record, SetResult,
@@ -78,12 +78,15 @@ impl Run<'_> {
     }
 }
 
-/// Does the runs, `jobs` at a time, in their order, on `inputs` at each side that their recipes ask for; each begins where it was stopped, if it was. A run that fails does
-/// not stop the others. Ends early when `stop` is raised.
+/// Inputs by their side and how radiographs were fitted into it.
+pub type Sets = BTreeMap<(u16, Fit), Inputs>;
+
+/// Does the runs, `jobs` at a time, in their order, on `inputs` at each side and fit that their recipes ask for; each begins
+/// where it was stopped, if it was. A run that fails does not stop the others. Ends early when `stop` is raised.
 pub fn run_all(
     runs: &[Run<'_>],
     catalogue: &Catalogue,
-    inputs: &BTreeMap<u16, Inputs>,
+    inputs: &Sets,
     out: &Path,
     jobs: usize,
     stop: &AtomicBool,
@@ -102,7 +105,8 @@ pub fn run_all(
         for _ in 0..jobs {
             scope.spawn(|| {
                 while let Some(run) = next() {
-                    let Some(inputs) = inputs.get(&run.experiment.recipe.side) else { continue };
+                    let Recipe { side, fit, .. } = run.experiment.recipe;
+                    let Some(inputs) = inputs.get(&(side, fit)) else { continue };
                     let line = display.begin(run);
                     let folder = run.folder(out);
                     match one(run, catalogue, inputs, &folder, threads, &halt, line) {

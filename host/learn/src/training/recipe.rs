@@ -5,7 +5,10 @@ use data::{
     split::SplitKind,
 };
 use serde::{Deserialize, Serialize};
-use shared::{contract::InputContract, limits::MODEL_SIDE};
+use shared::{
+    contract::{Fit, InputContract},
+    limits::MODEL_SIDE,
+};
 
 use crate::network::{Design, SideError};
 
@@ -13,8 +16,11 @@ use crate::network::{Design, SideError};
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Recipe {
-    /// Side of the input in pixels; radiographs are stretched to the square.
+    /// Side of the input in pixels.
     pub side: u16,
+    /// How radiographs are fitted into the square: stretched, unless it says otherwise.
+    #[serde(default = "stretch", skip_serializing_if = "is_stretch")]
+    pub fit: Fit,
     /// How the radiographs are split.
     pub split: SplitKind,
     /// Images of a step.
@@ -177,6 +183,15 @@ pub enum ClassWeights {
     Balanced,
 }
 
+fn stretch() -> Fit {
+    Fit::Stretch
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes a reference")]
+fn is_stretch(fit: &Fit) -> bool {
+    *fit == Fit::Stretch
+}
+
 fn half() -> f32 {
     0.5
 }
@@ -271,7 +286,7 @@ impl Recipe {
 
     /// The input of the network.
     pub fn contract(&self) -> InputContract {
-        InputContract::stretched(self.side)
+        InputContract { fit: self.fit, ..InputContract::stretched(self.side) }
     }
 
     /// Networks that are trained before the one that is wanted.

@@ -158,7 +158,7 @@ pub(super) fn ask_models(models: &[Model], radiograph: &Radiograph) -> Result<Ve
                 prepared.push(Prepared::of_any(&picture, &card.behaviour.contract));
                 prepared.len() - 1
             });
-            let Judgement { examination, verdict } = model.judge(&prepared[index].admit_any(card))?;
+            let Judgement { examination, verdict, .. } = model.judge(&prepared[index].admit_any(card))?;
             Ok(ModelAnswer { probability: examination.score.probability, withheld: verdict.is_err() })
         })
         .collect()

@@ -2,7 +2,7 @@ use alloc::vec::Vec;
 
 use proptest::prelude::*;
 
-use super::{super::Channels, *};
+use super::*;
 
 /// What stands for a radiograph: shades without an order at a coarse scale, brighter in the middle, and grain. No straight
 /// edges along a side, nothing even.

@@ -1,7 +1,10 @@
 //! Golden bytes: a change here is a change of the protocol, and needs another [`PROTOCOL_VERSION`].
 
 use super::{super::*, CONTRACT, encoded_message, exam, hex, info, record};
-use shared::verdict::{Digest, Fault, ModelRefusal, Refusal, ResultRecord};
+use shared::{
+    preprocess::Window,
+    verdict::{Digest, Fault, ModelRefusal, Refusal, ResultRecord},
+};
 
 fn begin(form: ImageForm) -> ToBox {
     ToBox::Begin(Begin { form, length: 70_000, digest: Digest([0xcc; 32]), exam: exam() })
@@ -19,8 +22,13 @@ fn chunk() -> Chunk {
 
 #[test]
 fn messages_to_the_box() {
-    let prepared =
-        ImageForm::Prepared { contract: CONTRACT, preview_width: 256, preview_height: 171, source: Digest([0xaa; 32]) };
+    let prepared = ImageForm::Prepared {
+        contract: CONTRACT,
+        preview_width: 256,
+        preview_height: 171,
+        source: Digest([0xaa; 32]),
+        window: Window { left: 1, top: 2, width: 300, height: 200, of: [302, 202] },
+    };
     for (message, golden) in [
         (ToBox::Info, "00"),
         (
@@ -29,7 +37,7 @@ fn messages_to_the_box() {
         ),
         (
             begin(prepared),
-            "010140000000003f038002ab01aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaf0a204\
+            "010140000000003f038002ab01aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa0102ac02c801ae02ca01f0a204\
              cccccccccccccccccccccccccccccccccccccccccccccccccccccccccccccccc08776172642d332e61",
         ),
         (ToBox::Chunk(chunk()), "028004030001ff"),
@@ -146,7 +154,7 @@ fn frames() {
 
 #[test]
 fn greeting_of_this_version() {
-    assert_eq!(hex(&Greeting::ours().to_bytes()), "0100bc83f7d140a7ac82");
+    assert_eq!(hex(&Greeting::ours().to_bytes()), "010041dc742ddd46565a");
     assert_eq!(Greeting::from_bytes(&Greeting::ours().to_bytes()), Some(Greeting::ours()));
     assert_eq!(Greeting::from_bytes(&[0; 9]), None);
     assert_eq!(Rejection::from_bytes(&[1; 10]), None);
@@ -159,8 +167,13 @@ fn largest_messages_fit() {
     let long = |n: usize| "w".repeat(n);
     let exam = shared::verdict::ExamId::new(&long(64)).unwrap();
     let digest = Digest([0xff; 32]);
-    let form =
-        ImageForm::Prepared { contract: CONTRACT, preview_width: u16::MAX, preview_height: u16::MAX, source: digest };
+    let form = ImageForm::Prepared {
+        contract: CONTRACT,
+        preview_width: u16::MAX,
+        preview_height: u16::MAX,
+        source: digest,
+        window: Window { left: u16::MAX, top: u16::MAX, width: u16::MAX, height: u16::MAX, of: [u16::MAX; 2] },
+    };
     let chunk = Chunk { offset: u32::MAX, data: heapless::Vec::from_slice(&[0; CHUNK]).unwrap() };
     let record = ResultRecord {
         number: u64::MAX,

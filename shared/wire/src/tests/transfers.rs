@@ -10,7 +10,7 @@ use super::{
 };
 use shared::{
     appliance::line::SLOWEST_BAUD,
-    preprocess::{Channels, Picture, Samples},
+    preprocess::{Channels, Picture, Samples, Window},
     verdict::{Digest, Fault, ModelRefusal, Refusal},
 };
 
@@ -622,12 +622,14 @@ fn chunk(offset: u32, length: usize) -> ToBox {
 #[test]
 fn messages_out_of_turn_are_a_protocol_fault() {
     let begin = |length: u32| ToBox::Begin(Begin { length, ..file(100, 1).begin });
-    let preview = |width, height| {
+    let window = Window::whole(9, 9);
+    let preview = |width, height, window| {
         let form = ImageForm::Prepared {
             contract: CONTRACT,
             preview_width: width,
             preview_height: height,
             source: Digest::default(),
+            window,
         };
         let length = 64 * 64 + u32::from(width) * u32::from(height);
         ToBox::Begin(Begin { form, length, ..file(1, 1).begin })
@@ -646,8 +648,9 @@ fn messages_out_of_turn_are_a_protocol_fault() {
         ("overlap", vec![begin(100), chunk(0, 50), chunk(49, 50), ToBox::End]),
         ("too much", vec![begin(100), chunk(0, 101), ToBox::End]),
         ("empty chunk", vec![begin(100), chunk(0, 0)]),
-        ("no preview", vec![preview(0, 10)]),
-        ("large preview", vec![preview(257, 1)]),
+        ("no preview", vec![preview(0, 10, window)]),
+        ("large preview", vec![preview(257, 1, window)]),
+        ("window outside", vec![preview(9, 9, Window { left: 1, ..window })]),
     ];
     for (name, messages) in cases {
         let mut rude = Rude::new();
@@ -668,7 +671,13 @@ fn messages_out_of_turn_are_a_protocol_fault() {
 fn images_that_cannot_be_judged_are_refused() {
     let image = file(100, 1);
     let other = shared::contract::InputContract { side: 65, ..CONTRACT };
-    let form = ImageForm::Prepared { contract: other, preview_width: 1, preview_height: 1, source: Digest::default() };
+    let form = ImageForm::Prepared {
+        contract: other,
+        preview_width: 1,
+        preview_height: 1,
+        source: Digest::default(),
+        window: Window::whole(1, 1),
+    };
     let begin = |begin: Begin| ToBox::Begin(begin);
     for (messages, refusal) in [
         (vec![begin(Begin { length: 0, ..image.begin.clone() })], Refusal::Empty),

@@ -70,7 +70,7 @@ fn symbols_keep_clear_of_the_marker() {
 
 #[test]
 fn the_mark_of_a_past_result_covers_nothing() {
-    let preview = Preview { width: 1, height: 1, pixels: vec![9].into() };
+    let preview = Preview { width: 1, height: 1, pixels: vec![9].into(), judged: None };
     let record = ResultRecord {
         number: 1,
         boot: 1,

@@ -69,6 +69,12 @@ enum Operation {
     OffCentre(f32),
     /// Black bars of this share of the width at both sides, and of the height above and below.
     Bars(f32, f32),
+    /// A frame around it: this share of the width at both sides and of the height above and below, of this shade.
+    Frame(f32, u8),
+    /// A frame of any shade, up to four tenths wide at each side, saved as JPEG, as drawn.
+    DrawnFrame,
+    /// Within a frame of a tenth of any shade, turned by up to 5 degrees together with its edges, saved as JPEG, as drawn.
+    Collimator,
     /// This much added to every grey value.
     Brighten(i32),
     /// Distances from mid-grey times the square of `1 + this / 100`.
@@ -134,6 +140,11 @@ pub const CATALOGUE: &[Change] = {
             "taller" Scale(1.0, 1.25);
             "bars-at-sides" Bars(0.1, 0.0);
             "bars-above-below" Bars(0.0, 0.1);
+            "framed-black" Frame(0.2, 0);
+            "framed-grey" Frame(0.2, 128);
+            "framed-white" Frame(0.2, 255);
+            "framed-drawn" DrawnFrame;
+            "collimated" Collimator;
             "darker" Brighten(-32);
             "brighter" Brighten(32);
             "less-contrast" Contrast(-16.0);
@@ -225,14 +236,23 @@ impl Change {
             Operation::Jpeg(quality) => return through_jpeg(grey, quality),
             Operation::Mixed => return mixed(grey, &mut rng),
             Operation::Scale(x, y) => scaled(grey, x, y),
-            Operation::Rotate(degrees) => rotated(grey, degrees),
+            Operation::Rotate(degrees) => rotated(grey, degrees, 0),
             Operation::Mirror => imageops::flip_horizontal(grey),
             Operation::Crop(share) => cropped(grey, [share; 4]),
             Operation::OffCentre(share) => {
                 let [left, top] = [(); 2].map(|()| if rng.random() { 2.0 * share } else { 0.0 });
                 cropped(grey, [left, top, 2.0 * share - left, 2.0 * share - top])
             }
-            Operation::Bars(x, y) => barred(grey, x, y),
+            Operation::Bars(x, y) => framed(grey, [x, y, x, y], 0),
+            Operation::Frame(share, shade) => framed(grey, [share; 4], shade),
+            Operation::DrawnFrame => {
+                let shares = [(); 4].map(|()| rng.random_range(0.0..=0.4));
+                return through_jpeg(&framed(grey, shares, rng.random()), 80);
+            }
+            Operation::Collimator => {
+                let (degrees, shade) = (rng.random_range(-5.0..=5.0), rng.random());
+                return through_jpeg(&rotated(&framed(grey, [0.1; 4], shade), degrees, shade), 80);
+            }
             Operation::Brighten(value) => imageops::brighten(grey, value),
             Operation::Contrast(contrast) => imageops::contrast(grey, contrast),
             Operation::Gamma(exponent) => mapped(grey, |v| (f32::from(v) / 255.0).powf(exponent) * 255.0),
@@ -279,13 +299,14 @@ fn scaled(grey: &GrayImage, x: f32, y: f32) -> GrayImage {
     })
 }
 
-fn rotated(grey: &GrayImage, degrees: f32) -> GrayImage {
+/// What comes into view has the shade.
+fn rotated(grey: &GrayImage, degrees: f32, shade: u8) -> GrayImage {
     let (sin, cos) = degrees.to_radians().sin_cos();
     let centre = [grey.width(), grey.height()].map(|length| (length - 1) as f32 / 2.0);
     GrayImage::from_fn(grey.width(), grey.height(), |x, y| {
         let (right, down) = (x as f32 - centre[0], y as f32 - centre[1]);
         let (from_x, from_y) = (cos * right + sin * down + centre[0], cos * down - sin * right + centre[1]);
-        imageops::interpolate_bilinear(grey, from_x, from_y).unwrap_or(Luma([0]))
+        imageops::interpolate_bilinear(grey, from_x, from_y).unwrap_or(Luma([shade]))
     })
 }
 
@@ -297,11 +318,13 @@ fn cropped(grey: &GrayImage, shares: [f32; 4]) -> GrayImage {
     imageops::crop_imm(grey, left, top, width - left - right, height - top - bottom).to_image()
 }
 
-fn barred(grey: &GrayImage, x: f32, y: f32) -> GrayImage {
+/// In a frame of these shares of width or height at the left, above, at the right, below.
+fn framed(grey: &GrayImage, shares: [f32; 4], shade: u8) -> GrayImage {
     let (width, height) = grey.dimensions();
-    let (side, above) = (share_of(width, x), share_of(height, y));
-    let mut out = GrayImage::new(width + 2 * side, height + 2 * above);
-    imageops::replace(&mut out, grey, side.into(), above.into());
+    let [left, top, right, bottom] = [(width, shares[0]), (height, shares[1]), (width, shares[2]), (height, shares[3])]
+        .map(|(length, share)| share_of(length, share));
+    let mut out = GrayImage::from_pixel(width + left + right, height + top + bottom, Luma([shade]));
+    imageops::replace(&mut out, grey, left.into(), top.into());
     out
 }
 
@@ -345,7 +368,7 @@ fn noisy(grey: &GrayImage, deviation: f32, rng: &mut impl Rng) -> GrayImage {
 
 /// Turned by up to 4°, up to 4 % cut off at each side, a gamma of 0.85 to 1.15, slightly blurred, JPEG of quality 70.
 fn mixed(grey: &GrayImage, rng: &mut impl Rng) -> Result<Radiograph, ChangeError> {
-    let turned = rotated(grey, rng.random_range(-4.0..=4.0));
+    let turned = rotated(grey, rng.random_range(-4.0..=4.0), 0);
     let cut = cropped(&turned, [(); 4].map(|()| rng.random_range(0.0..=0.04)));
     let exponent = rng.random_range(0.85..=1.15);
     let lit = mapped(&cut, |v| (f32::from(v) / 255.0).powf(exponent) * 255.0);

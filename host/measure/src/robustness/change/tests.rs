@@ -58,7 +58,7 @@ fn other_files_of_the_same_pixels_are_judged_alike_to_the_bit() {
         let radiograph = Radiograph::new(picture).unwrap();
         for name in ["png", "png-16-bit", "png-rgb"] {
             let same = after(name, &radiograph).unwrap();
-            for fit in [Fit::Stretch, Fit::Letterbox] {
+            for fit in [Fit::Stretch, Fit::Letterbox, Fit::Unframed] {
                 let contract = InputContract { fit, ..InputContract::stretched(64) };
                 let [before, after] = [&radiograph, &same].map(|r| r.picture().prepare(&contract));
                 assert!(before == after, "{name} of {kind:?}");
@@ -92,7 +92,7 @@ fn every_other_change_changes_the_input_and_is_repeatable() {
 fn draws_depend_on_the_file_alone() {
     let radiograph = drawn(1);
     let grey = grey(&radiograph);
-    for name in ["off-centre", "noise-5", "mixed"] {
+    for name in ["off-centre", "framed-drawn", "collimated", "noise-5", "mixed"] {
         let [change] = chosen(&[name.to_owned()]).unwrap().try_into().unwrap();
         let of = |file: &[u8]| change.apply(&radiograph, &grey, Digest::of(file)).unwrap().image().clone();
         assert_eq!(of(b"one"), of(b"one"));
@@ -147,14 +147,14 @@ fn golden_geometry() {
     // Centres of pixels 0, 1, 2 lie at −1/6, 1/2 and 7/6 of the old ones.
     assert_eq!(scaled(&image(2, &[0, 100, 0, 100]), 1.5, 1.0).into_raw(), [0, 50, 100, 0, 50, 100]);
     // Pixel (2, 1) comes from (1 + √½, 1 − √½), where the ramp is 25.86; corners come from outside.
-    let turned = rotated(&ramp(3, 3), 45.0);
+    let turned = rotated(&ramp(3, 3), 45.0, 0);
     assert_eq!([(2, 1), (1, 1), (0, 0), (2, 2)].map(|(x, y)| turned.get_pixel(x, y).0[0]), [26, 40, 0, 0]);
     // With the clock: what was right of the centre ends up below it.
     let point = GrayImage::from_fn(9, 9, |x, y| Luma([if (x, y) == (6, 4) { 200 } else { 0 }]));
-    assert_eq!(rotated(&point, 90.0).get_pixel(4, 6).0, [200]);
+    assert_eq!(rotated(&point, 90.0, 0).get_pixel(4, 6).0, [200]);
     let cut = cropped(&ramp(10, 5), [0.2, 0.0, 0.1, 0.4]);
     assert_eq!((cut.dimensions(), cut.get_pixel(0, 0).0, cut.get_pixel(6, 2).0), ((7, 3), [20], [140]));
-    let barred = barred(&image(10, &[9; 20]), 0.1, 0.5);
+    let barred = framed(&image(10, &[9; 20]), [0.1, 0.5, 0.1, 0.5], 0);
     assert_eq!(barred.dimensions(), (12, 4));
     let row = [[0].as_slice(), &[9; 10], &[0]].concat();
     assert_eq!(barred.into_raw(), [vec![0; 12], row.clone(), row, vec![0; 12]].concat());
