@@ -96,12 +96,12 @@ impl Frame {
                 let grey = interpolate(preview, at(x, size.width, width), at(y, size.height, height));
                 if let Some(pixel) = self.pixel(corner.x + x as i32, corner.y + y as i32) {
                     let left_out = judged.as_ref().and_then(|judged| left_out(grey, [x, y], judged, line));
-                    match evidence {
-                        _ if let Some(colour) = left_out => pixel.copy_from_slice(&colour),
-                        Some(evidence) => {
+                    match (left_out, evidence) {
+                        (Some(colour), _) => pixel.copy_from_slice(&colour),
+                        (None, Some(evidence)) => {
                             pixel.copy_from_slice(&evidence.paint(grey, [x, y], [size.width, size.height]));
                         }
-                        None => pixel.fill(grey),
+                        (None, None) => pixel.fill(grey),
                     }
                     if faded {
                         pixel.iter_mut().for_each(|value| *value /= 2);

@@ -13,7 +13,7 @@ use shared::{
 fuzz_target!(|bytes: &[u8]| {
     let Ok(radiograph) = decode::decode(bytes) else { return };
     let picture = radiograph.picture();
-    for fit in [Fit::Stretch, Fit::Letterbox] {
+    for fit in [Fit::Stretch, Fit::Letterbox, Fit::Unframed] {
         let contract = InputContract { fit, ..InputContract::stretched(64) };
         assert_eq!(picture.prepare(&contract).len(), contract.len());
     }

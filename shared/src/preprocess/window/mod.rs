@@ -32,7 +32,7 @@ const SEEN: u16 = 256;
 const ROUNDS: usize = 3;
 
 /// Most rounds in which constant lines are left out: a frame of several shades takes as many.
-const SHADES: usize = 8;
+const SHADES: usize = 4;
 
 /// Pixels of an even line differ by no more than this many grey values …
 const EVEN: usize = 6;
@@ -185,9 +185,15 @@ fn without_shades(within: Rectangle, grey: impl Fn(usize, usize) -> u32) -> Rect
     let mut found = within;
     for _ in 0..SHADES {
         let before = found;
+        // The shade of which there was nothing more the last time.
+        let mut none = None;
         for corner in [[0, 1], [2, 1], [0, 3], [2, 3]] {
             let [x, y] = corner.map(|side| found.ends[side] - usize::from(side >= 2));
             let shade = grey(x, y);
+            if none == Some(shade) {
+                continue;
+            }
+            let whole = found;
             let row = |found: &Rectangle, y: usize| (found.ends[0]..found.ends[2]).all(|x| grey(x, y) == shade);
             while found.size()[1] > 1 && row(&found, found.ends[1]) {
                 found = found.without(1, 1);
@@ -203,6 +209,7 @@ fn without_shades(within: Rectangle, grey: impl Fn(usize, usize) -> u32) -> Rect
                 from_right = (right - from_right..right).rev().take_while(equal).count();
             }
             found = found.without(0, from_left).without(2, from_right);
+            none = (found == whole).then_some(shade);
         }
         if found == before {
             break;
@@ -233,7 +240,8 @@ fn without_even(view: &View) -> Rectangle {
     }
     let [width, height] = found.size();
     for side in SIDES.into_iter().filter(|&side| left_out[side]) {
-        let margin = if side.is_multiple_of(2) { width } else { height } / MARGIN;
+        let inside = if side.is_multiple_of(2) { width } else { height };
+        let margin = inside / MARGIN;
         found.ends[side] = match side {
             0 | 1 => found.ends[side].saturating_sub(margin),
             _ => (found.ends[side] + margin).min(view.all().ends[side]),
