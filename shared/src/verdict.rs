@@ -241,8 +241,8 @@ codes! {
     Refusal {
         /// No bytes.
         Empty = 200, "empty", "the file is empty: export the radiograph again";
-        /// Neither JPEG nor PNG, whatever the name says.
-        UnknownFormat = 201, "unknown-format", "this is neither a JPEG nor a PNG image: export the radiograph as one of these";
+        /// Neither JPEG nor PNG nor DICOM, whatever the name says.
+        UnknownFormat = 201, "unknown-format", "this is not a DICOM, JPEG or PNG image: export the radiograph as one of these";
         /// The image breaks off or contradicts itself.
         Corrupt = 202, "corrupt", "the image is damaged or incomplete: export or copy it again";
         /// More bytes than the limit.
@@ -290,6 +290,21 @@ codes! {
         UnsupportedKind = 223, "unsupported-kind", "this kind of JPEG or PNG is not supported: export the radiograph as ordinary JPEG or PNG";
         /// More scans, or more samples in all of them, than the limits.
         TooMuchWork = 224, "too-much-work", "the image would take too long to decode: export it as ordinary JPEG, not progressive, or as PNG";
+        /// A DICOM file whose pixels are coded in a way that is not decoded: JPEG-LS, JPEG of 12 bits, JPEG 2000 of high
+        /// throughput, video.
+        UnsupportedCompression = 225, "unsupported-compression", "the DICOM file is compressed in a way that is not supported: send it uncompressed";
+        /// By its header not from an X-ray machine: CT, magnetic resonance, ultrasound, mammography, a report.
+        OtherModality = 226, "other-modality", "by its header this is not a plain X-ray: check that the right file was sent";
+        /// By its header of another part of the body.
+        OtherBodyPart = 227, "other-body-part", "by its header this is not a chest X-ray: check that the right file was sent";
+        /// By its header from the side, oblique, or of a patient who lies on a side.
+        SideView = 228, "side-view", "by its header this is a side or oblique view: send the frontal chest X-ray";
+        /// By its header not yet processed for the eye.
+        ForProcessing = 229, "for-processing", "the file is raw data of the machine, for processing: send the X-ray that is for presentation";
+        /// By its header of a patient younger than those whom the model is for, or younger than one year.
+        TooYoung = 230, "too-young", "by its header the patient is younger than the children whom the model is for: let a clinician read it";
+        /// By its header of a patient older than those whom the model is for.
+        TooOld = 231, "too-old", "by its header the patient is older than the children whom the model is for: let a clinician read it";
         /// Not like a chest as it is, and not clearly like one in another position.
         UncertainOrientation = 236, "uncertain-orientation", "the X-ray may be turned or a negative: check the film; if it is upright and its bones are white, let a clinician read it";
     }

@@ -284,18 +284,20 @@ fn judge(
     let card = model.card();
     let decoded;
     let (prepared, preview) = if let Some(received) = image.as_prepared() {
-        let wire::Prepared { input, contract, preview, preview_width, preview_height, window } = received;
+        let wire::Prepared { input, contract, preview, preview_width, preview_height, window, age_months } = received;
         let (width, height) = (preview_width.into(), preview_height.into());
         let shown = Picture::new(Samples::U8(preview), Channels::Grey, width, height, preview_width.into());
         // The session lets no preview through that is none.
         let shown = shown.map_err(|_| Refusal::PreviewMismatch)?;
         // The image may have been announced before an update was installed.
-        let prepared = Prepared::received(input, &contract, &card.behaviour.contract, &shown, &window)?;
+        let prepared =
+            Prepared::received(input, &contract, &card.behaviour.contract, &shown, &window)?.of_age(age_months);
         (prepared, Preview { width: preview_width, height: preview_height, pixels: preview.into(), judged: None })
     } else {
         report(Report::Phase(Phase::Decoding));
         decoded = decode(&image.bytes, &card.behaviour.contract)?;
         let prepared = Prepared::decoded(&decoded.input, &card.behaviour.contract, decoded.preview.judged);
+        let prepared = prepared.of_age(decoded.age_months);
         (prepared, decoded.preview.clone())
     };
     report(Report::Phase(Phase::Analysing));

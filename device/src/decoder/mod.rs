@@ -82,6 +82,8 @@ pub struct Decoded {
     pub input: Vec<u8>,
     /// The picture for the screen.
     pub preview: Preview,
+    /// Age of the patient in months, if the file says it.
+    pub age_months: Option<u16>,
 }
 
 /// Decodes a file and prepares it for a contract.
@@ -94,7 +96,7 @@ pub fn prepare(file: &[u8], contract: &InputContract) -> Result<Decoded, Refusal
     let prepared = Prepared::of(&picture, contract)?;
     let (pixels, width, height) = picture.preview(MAX_PREVIEW_SIDE);
     let preview = Preview { width, height, pixels: pixels.into(), judged: prepared.window() };
-    Ok(Decoded { input: prepared.pixels().to_vec(), preview })
+    Ok(Decoded { input: prepared.pixels().to_vec(), preview, age_months: radiograph.facts().age_months })
 }
 
 /// What precedes the bytes of a file on their way to the other process.
@@ -120,6 +122,7 @@ struct Pixels<'a> {
     height: u16,
     preview: &'a [u8],
     window: Option<Window>,
+    age_months: Option<u16>,
 }
 
 /// Starts a process for each file.
@@ -288,7 +291,7 @@ struct Checked {
 /// show the same.
 fn read(answer: &[u8], contract: &InputContract) -> Result<Checked, &'static str> {
     let Ok((Answer { filtered, outcome }, [])) = postcard::take_from_bytes(answer) else { return Err("no answer") };
-    let Pixels { input, width, height, preview, window } = match outcome {
+    let Pixels { input, width, height, preview, window, age_months } = match outcome {
         Ok(pixels) => pixels,
         Err(refusal) => return Ok(Checked { filtered, outcome: Err(refusal) }),
     };
@@ -306,7 +309,7 @@ fn read(answer: &[u8], contract: &InputContract) -> Result<Checked, &'static str
     Prepared::received(input, contract, contract, &shown, &window.unwrap_or(whole))
         .map_err(|_| "two pictures that differ")?;
     let preview = Preview { width, height, pixels: preview.into(), judged: window };
-    Ok(Checked { filtered, outcome: Ok(Decoded { input: input.to_vec(), preview }) })
+    Ok(Checked { filtered, outcome: Ok(Decoded { input: input.to_vec(), preview, age_months }) })
 }
 
 #[cfg(test)]
@@ -325,7 +328,7 @@ mod tests {
         let pixels =
             |side: usize| -> Vec<u8> { (0..side * side).map(|i| if i < side * side / 2 { 200 } else { 50 }).collect() };
         let (input, preview) = (pixels(16), pixels(64));
-        let good = Pixels { input: &input, width: 64, height: 64, preview: &preview, window: None };
+        let good = Pixels { input: &input, width: 64, height: 64, preview: &preview, window: None, age_months: None };
         let bytes = answer(good);
         assert_eq!(read(&bytes, &CONTRACT).unwrap().outcome.unwrap().input, input);
         assert!(read(&bytes[..bytes.len() - 1], &CONTRACT).is_err(), "cut");
@@ -335,12 +338,12 @@ mod tests {
         let reversed: Vec<u8> = preview.iter().rev().copied().collect();
         let outside = Window { left: 1, ..Window::whole(64, 64) };
         for wrong in [
-            Pixels { input: &input[1..], width: 64, height: 64, preview: &preview, window: None },
-            Pixels { input: &input, width: 64, height: 63, preview: &preview, window: None },
-            Pixels { input: &input, width: 0, height: 64, preview: b"", window: None },
-            Pixels { input: &input, width: 4096, height: 1, preview: &preview, window: None },
-            Pixels { input: &input, width: 64, height: 64, preview: &reversed, window: None },
-            Pixels { input: &input, width: 64, height: 64, preview: &preview, window: Some(outside) },
+            Pixels { input: &input[1..], width: 64, height: 64, preview: &preview, window: None, age_months: None },
+            Pixels { input: &input, width: 64, height: 63, preview: &preview, window: None, age_months: None },
+            Pixels { input: &input, width: 0, height: 64, preview: b"", window: None, age_months: None },
+            Pixels { input: &input, width: 4096, height: 1, preview: &preview, window: None, age_months: None },
+            Pixels { input: &input, width: 64, height: 64, preview: &reversed, window: None, age_months: None },
+            Pixels { input: &input, width: 64, height: 64, preview: &preview, window: Some(outside), age_months: None },
         ] {
             let shape = (wrong.width, wrong.height);
             assert!(read(&answer(wrong), &CONTRACT).is_err(), "{shape:?}");

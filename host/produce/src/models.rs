@@ -374,7 +374,7 @@ mod tests {
             for &index in &split.test {
                 let pixels = Samples::U8(inputs.of(index));
                 let picture = Picture::new(pixels, Channels::Grey, side, side, side as usize).unwrap();
-                let verdict = match admit(&picture, model.card()) {
+                let verdict = match admit(&picture, None, model.card()) {
                     Ok(input) => model.judge(&input).unwrap().verdict.ok(),
                     Err(_) => None,
                 };

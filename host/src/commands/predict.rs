@@ -33,7 +33,7 @@ const BATCH: usize = 64;
 /// Options of `pumua predict`.
 #[derive(Debug, clap::Args)]
 pub struct Options {
-    /// Radiographs (JPEG or PNG), or folders of them
+    /// Radiographs (DICOM, JPEG or PNG), or folders of them
     #[arg(required = true, value_name = "PATH")]
     paths: Vec<PathBuf>,
     /// ONNX model made by `pumua train` [default: the one that is built in]
@@ -181,7 +181,7 @@ fn judge(model: &Model, path: &Path, invert: bool, evidence_map: bool) -> Result
     };
     let picture = if invert { radiograph.picture().inverted() } else { radiograph.picture() };
     let card = model.card();
-    let input = match admit(&picture, card) {
+    let input = match admit(&picture, radiograph.facts().age_months, card) {
         Ok(input) => input,
         Err(refusal) => return Ok(FileOutcome::Refused(refusal)),
     };

@@ -36,7 +36,7 @@ const ASK_EVERY: Duration = Duration::from_secs(1);
 /// Options of `pumua send`.
 #[derive(Debug, clap::Args)]
 pub struct Options {
-    /// Radiographs to send: JPEG or PNG files
+    /// Radiographs to send: DICOM, JPEG or PNG files
     #[arg(required = true, value_name = "FILE")]
     files: Vec<PathBuf>,
     #[command(flatten)]
@@ -190,8 +190,9 @@ fn make_image(
         let radiograph = decode::decode(&bytes)?;
         let picture = radiograph.picture();
         // Colours cannot be seen any more once it is prepared; the box checks the rest, with its model's guard.
-        let input = Prepared::of(&picture, &contract)?.admit(None)?.into_pixels();
-        Ok(Image::prepared(input, &picture, &contract, Digest::of(&bytes), exam.clone()))
+        let age = radiograph.facts().age_months;
+        let input = Prepared::of(&picture, &contract)?.of_age(age).admit(None)?.into_pixels();
+        Ok(Image::prepared(input, &picture, &contract, Digest::of(&bytes), exam.clone()).of_age(age))
     };
     thread::scope(|scope| {
         let worker = scope.spawn(prepare);

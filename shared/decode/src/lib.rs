@@ -1,6 +1,6 @@
 //! The bytes of a radiograph file → pixels, within the limits of [`shared::limits`].
 //!
-//! JPEG and PNG, grey and RGB, 8 and 16 bits; an alpha channel is ignored, a palette is resolved, the rotation that Exif
+//! JPEG, PNG and DICOM, grey and RGB, 8 and 16 bits; an alpha channel is ignored, a palette is resolved, the rotation that Exif
 //! data ask for is made. Everything that is not one such picture is refused with a [`Refusal`] that says what to do.
 //!
 //! A file is judged whole or not at all: it is walked over to its end before or while it is decoded, as the modules of the
@@ -8,6 +8,7 @@
 //! memory nor for much time.
 #![forbid(unsafe_code)]
 
+mod dicom;
 mod jpeg;
 mod png;
 
@@ -20,13 +21,41 @@ use shared::{
 
 /// A decoded radiograph: grey or RGB, 8 or 16 bits.
 #[derive(Clone, Debug)]
-pub struct Radiograph(DynamicImage);
+pub struct Radiograph {
+    image: DynamicImage,
+    facts: Facts,
+}
+
+/// All that is told of a radiograph besides its pixels. Only DICOM files say any of it; no name, number, date or text of a
+/// file is ever told.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Facts {
+    /// Age of the patient at the study, in whole months up to 1,560, as stated or by the dates of birth and study. `None` if
+    /// neither is there: it is not guessed.
+    pub age_months: Option<u16>,
+    /// Which view it is.
+    pub view: View,
+}
+
+/// From where the rays come. Other views than those from the front are refused.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum View {
+    /// Nothing says so.
+    #[default]
+    Unknown,
+    /// From the front or the back.
+    Frontal,
+    /// From the front, as of a patient who lies.
+    Anteroposterior,
+    /// From the back, as of a patient who stands.
+    Posteroanterior,
+}
 
 impl Radiograph {
     /// Takes an image that is decoded already. Refused as a file of it would be: for its size or its colours.
     pub fn new(image: DynamicImage) -> Result<Self, Refusal> {
         check_size(image.width(), image.height())?;
-        Ok(Self(match image {
+        let image = match image {
             DynamicImage::ImageLuma8(_)
             | DynamicImage::ImageRgb8(_)
             | DynamicImage::ImageLuma16(_)
@@ -36,24 +65,30 @@ impl Radiograph {
             DynamicImage::ImageLumaA16(_) => DynamicImage::ImageLuma16(image.into_luma16()),
             DynamicImage::ImageRgba16(_) => DynamicImage::ImageRgb16(image.into_rgb16()),
             _ => return Err(Refusal::UnsupportedColour),
-        }))
+        };
+        Ok(Self { image, facts: Facts::default() })
+    }
+
+    /// What its file says of it besides.
+    pub fn facts(&self) -> Facts {
+        self.facts
     }
 
     /// The pixels as an image: grey or RGB, 8 or 16 bits.
     pub fn image(&self) -> &DynamicImage {
-        &self.0
+        &self.image
     }
 
     /// The pixels, for [`shared::preprocess`].
     pub fn picture(&self) -> Picture<'_> {
-        let (samples, channels) = match &self.0 {
+        let (samples, channels) = match &self.image {
             DynamicImage::ImageLuma8(image) => (Samples::U8(image.as_raw()), Channels::Grey),
             DynamicImage::ImageRgb8(image) => (Samples::U8(image.as_raw()), Channels::Rgb),
             DynamicImage::ImageLuma16(image) => (Samples::U16(image.as_raw()), Channels::Grey),
             DynamicImage::ImageRgb16(image) => (Samples::U16(image.as_raw()), Channels::Rgb),
             _ => unreachable!("`new` lets only these four kinds pass"),
         };
-        let (width, height) = (self.0.width(), self.0.height());
+        let (width, height) = (self.image.width(), self.image.height());
         match Picture::new(samples, channels, width, height, width as usize * channels.count()) {
             Ok(picture) => picture,
             Err(_) => unreachable!("`new` has held the size to the limits"),
@@ -61,7 +96,7 @@ impl Radiograph {
     }
 }
 
-/// Decodes a JPEG or PNG file. What it is is read from its bytes, not from its name.
+/// Decodes a JPEG, PNG or DICOM file. What it is is read from its bytes, not from its name.
 pub fn decode(bytes: &[u8]) -> Result<Radiograph, Refusal> {
     if bytes.is_empty() {
         return Err(Refusal::Empty);
@@ -72,6 +107,10 @@ pub fn decode(bytes: &[u8]) -> Result<Radiograph, Refusal> {
     let (mut image, orientation) = match image::guess_format(bytes) {
         Ok(ImageFormat::Jpeg) => jpeg::decode(bytes)?,
         Ok(ImageFormat::Png) => png::decode(bytes)?,
+        _ if dicom::is_dicom(bytes) => {
+            let (image, facts) = dicom::decode(bytes)?;
+            return Ok(Radiograph { facts, ..Radiograph::new(image)? });
+        }
         _ => return Err(Refusal::UnknownFormat),
     };
     image.apply_orientation(orientation);

@@ -1,7 +1,8 @@
 //! From a picture to an answer: the one sequence that the box and every command of the host follow.
 //!
 //! 1. The **picture** is checked: [`guard::check_picture`] refuses what cannot be a radiograph. Of a picture in a frame that
-//!    is what the model's contract takes of it, here and later: [`Picture::judged`].
+//!    is what the model's contract takes of it, here and later: [`Picture::judged`]. What its file says of it is checked,
+//!    too: [`Prepared::of_age`] refuses patients for whom the model is not meant.
 //! 2. It is **prepared**: [`Picture::prepare`] turns it into pixels by the model's input contract. The result is
 //!    [`Prepared`].
 //! 3. The **input** is checked: [`guard::check_input`], with the guard of the model's card. The result is [`Input`].
@@ -38,8 +39,9 @@ use crate::{
 };
 
 /// Checks a picture, prepares it for the model with this card, and checks what the model would see.
-pub fn admit(picture: &Picture<'_>, card: &ModelCard) -> Result<Input<'static>, Refusal> {
-    Prepared::of(picture, &card.behaviour.contract)?.admit(Some(card))
+/// `age_months` is the patient's age, if the file says it.
+pub fn admit(picture: &Picture<'_>, age_months: Option<u16>, card: &ModelCard) -> Result<Input<'static>, Refusal> {
+    Prepared::of(picture, &card.behaviour.contract)?.of_age(age_months).admit(Some(card))
 }
 
 /// A picture in the form that a model's contract asks for. No model's guard has seen it yet.
@@ -51,6 +53,8 @@ pub struct Prepared<'a> {
     window: Option<Window>,
     /// What speaks against the picture itself.
     refused: Option<Refusal>,
+    /// Age of the patient in months, if it is known.
+    age_months: Option<u16>,
 }
 
 impl Prepared<'static> {
@@ -69,7 +73,8 @@ impl Prepared<'static> {
         let window = picture.judged(contract);
         let refused = refusal_of(picture, &window);
         let pixels = picture.prepare_part(&window, contract).into();
-        Self { pixels, contract: *contract, window: Some(window).filter(|window| !window.is_whole()), refused }
+        let window = Some(window).filter(|window| !window.is_whole());
+        Self { pixels, contract: *contract, window, refused, age_months: None }
     }
 }
 
@@ -92,13 +97,13 @@ impl<'a> Prepared<'a> {
         }
         guard::check_preview(pixels, ours, preview, window)?;
         let window = Some(*window).filter(|window| !window.is_whole());
-        Ok(Self { pixels: pixels.into(), contract: *ours, window, refused: None })
+        Ok(Self { pixels: pixels.into(), contract: *ours, window, refused: None, age_months: None })
     }
 
     /// Pixels that this program itself has prepared with [`Prepared::of`] for a contract, in another process, and their
     /// [`Prepared::window`]. They must be `contract.len()`.
     pub fn decoded(pixels: &'a [u8], contract: &InputContract, window: Option<Window>) -> Self {
-        Self { pixels: pixels.into(), contract: *contract, window, refused: None }
+        Self { pixels: pixels.into(), contract: *contract, window, refused: None, age_months: None }
     }
 
     /// The part of the picture that they show; `None` if it is the whole.
@@ -109,6 +114,11 @@ impl<'a> Prepared<'a> {
     /// The pixels, row by row.
     pub fn pixels(&self) -> &[u8] {
         &self.pixels
+    }
+
+    /// The same, of a patient of this age in months, if it is known.
+    pub fn of_age(self, age_months: Option<u16>) -> Self {
+        Self { age_months, ..self }
     }
 
     /// True if a model with this contract would be shown the same pixels.
@@ -132,7 +142,21 @@ impl<'a> Prepared<'a> {
     /// Steps 1 and 3: the first thing that speaks against it.
     fn refusal(&self, card: Option<&ModelCard>) -> Option<Refusal> {
         let guard = card.and_then(|card| card.behaviour.guard.as_ref());
-        self.refused.or_else(|| guard::check_input(&self.pixels, &self.contract, guard).err())
+        let age = || check_age(self.age_months?, card).err();
+        self.refused.or_else(age).or_else(|| guard::check_input(&self.pixels, &self.contract, guard).err())
+    }
+}
+
+/// Refuses patients younger or older than those whom the model is for. Of a model for whom that is not known, and where
+/// there is no card yet, younger than one year: none has learnt from such.
+fn check_age(months: u16, card: Option<&ModelCard>) -> Result<(), Refusal> {
+    let ages = card.and_then(|card| card.provenance.population()).map(|population| population.ages);
+    let [from, to] = ages.map_or([1, u16::MAX], |ages| ages.map(u16::from));
+    // Children are as old as they were on their last birthday.
+    match months / 12 {
+        years if years < from => Err(Refusal::TooYoung),
+        years if years > to => Err(Refusal::TooOld),
+        _ => Ok(()),
     }
 }
 

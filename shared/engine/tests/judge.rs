@@ -3,7 +3,7 @@
 #![expect(clippy::expect_used, reason = "a test that cannot continue has failed")]
 
 use engine::{
-    Behaviour, DEFAULT_MODEL, Model, ModelCard,
+    Behaviour, DEFAULT_MODEL, Model, ModelCard, Provenance,
     judge::{Input, Judgement, Prepared, admit},
 };
 use shared::{
@@ -40,7 +40,7 @@ fn the_first_refusal_counts_and_the_score_of_what_is_refused_can_be_had() {
         (stripes(128 * 128), [128, 128], None, Refusal::Cropped),
     ] {
         let picture = grey(&pixels, size[0], size[1]);
-        assert_eq!(admit(&picture, card), Err(expected));
+        assert_eq!(admit(&picture, None, card), Err(expected));
         let sent = Prepared::of(&picture, &card.behaviour.contract).and_then(|prepared| prepared.admit(None));
         assert_eq!(sent.err(), without_card);
 
@@ -53,12 +53,42 @@ fn the_first_refusal_counts_and_the_score_of_what_is_refused_can_be_had() {
 }
 
 #[test]
+fn patients_for_whom_the_model_is_not_meant_are_refused() {
+    let model = model();
+    let card = unguarded(model.card());
+    assert_eq!(card.provenance.population().expect("known ages").ages, [1, 5]);
+    let other =
+        ModelCard { provenance: Provenance { data_digest: "0".into(), ..card.provenance.clone() }, ..card.clone() };
+    let pixels = stripes(300 * 200);
+    let picture = grey(&pixels, 300, 200);
+    let contract = &card.behaviour.contract;
+    for (months, expected, where_unknown) in [
+        (None, None, None),
+        (Some(0), Some(Refusal::TooYoung), Some(Refusal::TooYoung)),
+        (Some(11), Some(Refusal::TooYoung), Some(Refusal::TooYoung)),
+        (Some(12), None, None),
+        (Some(71), None, None),
+        (Some(72), Some(Refusal::TooOld), None),
+        (Some(972), Some(Refusal::TooOld), None),
+    ] {
+        assert_eq!(admit(&picture, months, &card).err(), expected, "{months:?}");
+        assert_eq!(admit(&picture, months, &other).err(), where_unknown, "{months:?}");
+        let prepared = Prepared::of(&picture, contract).expect("a picture").of_age(months);
+        assert_eq!(prepared.clone().admit(None).err(), where_unknown, "{months:?}");
+        let input = prepared.admit_any(&card).into_pixels();
+        let received = Prepared::received(&input, contract, contract, &picture, &picture.judged(contract))
+            .expect("of the same picture");
+        assert_eq!(received.of_age(months).admit(Some(&card)).err(), expected, "{months:?}");
+    }
+}
+
+#[test]
 fn every_way_in_shows_the_model_the_same() {
     let model = model();
     let card = unguarded(model.card());
     let pixels = stripes(300 * 200);
     let picture = grey(&pixels, 300, 200);
-    let input = admit(&picture, &card).expect("an input");
+    let input = admit(&picture, None, &card).expect("an input");
     assert_eq!(input.pixels(), picture.prepare(&card.behaviour.contract));
     let contract = &card.behaviour.contract;
     let whole = picture.judged(contract);

@@ -34,6 +34,8 @@ pub struct Prepared<'a> {
     pub preview_height: u16,
     /// The part of the picture that the input shows.
     pub window: Window,
+    /// Age of the patient in months, if it is known.
+    pub age_months: Option<u16>,
 }
 
 impl Image {
@@ -60,10 +62,25 @@ impl Image {
         let (preview, preview_width, preview_height) = picture.preview(MAX_PREVIEW_SIDE);
         bytes.extend_from_slice(&preview);
         let window = picture.judged(contract);
-        let form = ImageForm::Prepared { contract: *contract, preview_width, preview_height, source, window };
+        let form = ImageForm::Prepared {
+            contract: *contract,
+            preview_width,
+            preview_height,
+            source,
+            window,
+            age_months: None,
+        };
         // At most 512² + 256² bytes.
         let begin = Begin { form, length: bytes.len() as u32, digest: Digest::of(&bytes), exam };
         Self { begin, bytes }
+    }
+
+    /// The same, of a patient of this age in months; a file says it itself.
+    pub fn of_age(mut self, months: Option<u16>) -> Self {
+        if let ImageForm::Prepared { age_months, .. } = &mut self.begin.form {
+            *age_months = months;
+        }
+        self
     }
 
     /// Digest of the image file, in both forms.
@@ -76,10 +93,11 @@ impl Image {
 
     /// The parts of a prepared image; `None` if it is a file.
     pub fn as_prepared(&self) -> Option<Prepared<'_>> {
-        let ImageForm::Prepared { contract, preview_width, preview_height, window, .. } = self.begin.form else {
+        let ImageForm::Prepared { contract, preview_width, preview_height, window, age_months, .. } = self.begin.form
+        else {
             return None;
         };
         let (input, preview) = self.bytes.split_at_checked(contract.len())?;
-        Some(Prepared { input, contract, preview, preview_width, preview_height, window })
+        Some(Prepared { input, contract, preview, preview_width, preview_height, window, age_months })
     }
 }

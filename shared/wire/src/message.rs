@@ -29,7 +29,7 @@ pub fn schema_digest() -> u64 {
 /// In which form an image is sent.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, Schema)]
 pub enum ImageForm {
-    /// The file as it is: JPEG or PNG.
+    /// The file as it is: DICOM, JPEG or PNG.
     File,
     /// `side * side` bytes of the model's input, then `preview_width * preview_height` grey pixels, both made by
     /// [`shared::preprocess`] on the host.
@@ -44,6 +44,8 @@ pub enum ImageForm {
         source: Digest,
         /// The part of the picture that the input shows; the preview shows all of it.
         window: Window,
+        /// Age of the patient in months, if the file says it. Nothing else of its header is ever sent.
+        age_months: Option<u16>,
     },
 }
 

@@ -186,7 +186,7 @@ fn check_evidence(judge: &Judge, images: &[PathBuf], expected: &[Answer]) {
             );
             continue;
         };
-        let judgement = judge.model.judge(&admit(&picture, card).unwrap()).unwrap();
+        let judgement = judge.model.judge(&admit(&picture, None, card).unwrap()).unwrap();
         for answer in &answers {
             let answer = answer.as_ref().unwrap();
             let size = [answer.preview.width, answer.preview.height].map(u32::from);

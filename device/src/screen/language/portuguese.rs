@@ -78,7 +78,7 @@ pub(super) static WORDS: Words = Words {
 fn refused(refusal: Refusal) -> &'static str {
     match refusal {
         Refusal::Empty => "o ficheiro está vazio: exporte de novo a radiografia",
-        Refusal::UnknownFormat => "isto não é uma imagem JPEG nem PNG: exporte a radiografia num destes formatos",
+        Refusal::UnknownFormat => "isto não é uma imagem DICOM, JPEG ou PNG: exporte a radiografia num destes formatos",
         Refusal::Corrupt => "a imagem está danificada ou incompleta: exporte-a ou copie-a de novo",
         Refusal::TooManyBytes => "o ficheiro tem mais de 32 MiB: exporte-o num tamanho menor",
         Refusal::TooManyPixels => "a imagem tem demasiados píxeis: exporte-a num tamanho menor, em tons de cinzento",
@@ -122,6 +122,25 @@ fn refused(refusal: Refusal) -> &'static str {
         }
         Refusal::UncertainOrientation => {
             "a radiografia pode estar rodada ou ser um negativo: veja-a; se a cabeça estiver em cima e os ossos brancos, peça a um clínico que a leia"
+        }
+        Refusal::UnsupportedCompression => "a compressão deste ficheiro DICOM não é suportada: envie-o sem compressão",
+        Refusal::OtherModality => {
+            "segundo o cabeçalho, isto não é uma radiografia simples: verifique se enviou o ficheiro certo"
+        }
+        Refusal::OtherBodyPart => {
+            "segundo o cabeçalho, isto não é uma radiografia do tórax: verifique se enviou o ficheiro certo"
+        }
+        Refusal::SideView => {
+            "segundo o cabeçalho, esta é uma vista de perfil ou oblíqua: envie a radiografia frontal do tórax"
+        }
+        Refusal::ForProcessing => {
+            "o ficheiro tem dados brutos do aparelho, por processar: envie a radiografia para apresentação"
+        }
+        Refusal::TooYoung => {
+            "segundo o cabeçalho, o doente é mais novo do que as crianças do modelo: peça a um clínico que leia a imagem"
+        }
+        Refusal::TooOld => {
+            "segundo o cabeçalho, o doente é mais velho do que as crianças do modelo: peça a um clínico que leia a imagem"
         }
     }
 }

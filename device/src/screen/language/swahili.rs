@@ -78,7 +78,7 @@ pub(super) static WORDS: Words = Words {
 fn refused(refusal: Refusal) -> &'static str {
     match refusal {
         Refusal::Empty => "faili ni tupu: hamisha eksirei tena",
-        Refusal::UnknownFormat => "hii si picha ya JPEG wala PNG: hamisha eksirei katika mojawapo ya aina hizi",
+        Refusal::UnknownFormat => "hii si picha ya DICOM, JPEG wala PNG: hamisha eksirei katika mojawapo ya aina hizi",
         Refusal::Corrupt => "picha imeharibika au haijakamilika: ihamishe au inakili tena",
         Refusal::TooManyBytes => "faili ni kubwa kuliko MiB 32: lihamishe kwa ukubwa mdogo zaidi",
         Refusal::TooManyPixels => "picha ina pikseli nyingi mno: ihamishe kwa ukubwa mdogo zaidi, kwa rangi ya kijivu",
@@ -111,6 +111,19 @@ fn refused(refusal: Refusal) -> &'static str {
         Refusal::UncertainOrientation => {
             "huenda eksirei imegeuzwa au ni negativu: iangalie; ikiwa kichwa kiko juu na mifupa ni myeupe, tabibu aisome"
         }
+        Refusal::UnsupportedCompression => "mbinu ya kubana faili hii ya DICOM haikubaliki: itume bila kubanwa",
+        Refusal::OtherModality => "kwa mujibu wa faili, hii si eksirei ya kawaida: hakikisha faili sahihi imetumwa",
+        Refusal::OtherBodyPart => "kwa mujibu wa faili, hii si eksirei ya kifua: hakikisha faili sahihi imetumwa",
+        Refusal::SideView => {
+            "kwa mujibu wa faili, hii ilipigwa kutoka upande au kimshazari: tuma eksirei ya kifua iliyopigwa kutoka mbele"
+        }
+        Refusal::ForProcessing => {
+            "faili ina data ghafi ya mashine, ya kuchakatwa: tuma eksirei iliyo tayari kuonyeshwa"
+        }
+        Refusal::TooYoung => {
+            "kwa mujibu wa faili, mgonjwa ni mdogo kuliko watoto ambao modeli inawahusu: tabibu aisome"
+        }
+        Refusal::TooOld => "kwa mujibu wa faili, mgonjwa ni mkubwa kuliko watoto ambao modeli inawahusu: tabibu aisome",
     }
 }
 

@@ -45,7 +45,7 @@ impl RefusalRow {
 
 /// Why a picture is not judged, if it is not.
 fn refusal(model: &Model, picture: &Picture<'_>) -> Result<Option<Refusal>, ModelError> {
-    match admit(picture, model.card()) {
+    match admit(picture, None, model.card()) {
         Ok(input) => Ok(model.judge(&input)?.verdict.err()),
         Err(refusal) => Ok(Some(refusal)),
     }

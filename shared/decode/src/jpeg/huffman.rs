@@ -77,6 +77,22 @@ impl Table {
         symbol.copied().filter(|_| head < self.ends[16]).ok_or(Refusal::Corrupt)
     }
 
+    /// The next difference of a lossless picture (T.81, H.1.2.2), modulo 65,536.
+    #[inline]
+    pub(super) fn lossless_difference(&self, bits: &mut Bits<'_>) -> Result<u16, Refusal> {
+        bits.fill();
+        match u32::from(self.symbol(bits)?) {
+            size @ 0..=15 => {
+                let value = bits.take(size)? as u16;
+                let negative = size > 0 && value >> (size - 1) == 0;
+                Ok(if negative { value.wrapping_sub((1 << size) - 1) } else { value })
+            }
+            // The one value of this size has no bits.
+            16 => Ok(1 << 15),
+            _ => Err(Refusal::Corrupt),
+        }
+    }
+
     /// The next DC difference.
     #[inline]
     pub(super) fn difference(&self, bits: &mut Bits<'_>) -> Result<i32, Refusal> {

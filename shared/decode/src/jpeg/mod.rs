@@ -17,6 +17,7 @@
 mod bits;
 mod frame;
 mod huffman;
+mod lossless;
 mod scan;
 mod segments;
 mod tables;
@@ -33,26 +34,41 @@ use zune_jpeg::{
     zune_core::{bytestream::ZCursor, colorspace::ColorSpace, options::DecoderOptions},
 };
 
+pub(crate) use self::lossless::decode as decode_lossless;
 use self::{
     frame::Frame,
     scan::{Progress, Scan},
-    segments::{END_OF_IMAGE, EXIF, QUANTIZATION_TABLES, START_OF_IMAGE, START_OF_SCAN},
+    segments::{ADOBE, END_OF_IMAGE, EXIF, JFIF, QUANTIZATION_TABLES, START_OF_IMAGE, START_OF_SCAN},
     tables::Tables,
 };
 
 /// Length of a file, in bytes, up to which walking over it takes less time than starting a thread for that.
 const WORTH_A_THREAD: usize = 64 * 1024;
 
+/// What the three components of a picture stand for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Colours {
+    /// What the file's own marks say; brightness and differences of colours where there are none.
+    Marked,
+    /// The same; RGB where there are none.
+    MarkedOrRgb,
+}
+
 /// Decodes a whole JPEG file.
 pub(crate) fn decode(bytes: &[u8]) -> Result<(DynamicImage, Orientation), Refusal> {
+    decode_as(bytes, Colours::Marked)
+}
+
+/// Decodes a whole JPEG file whose colours may not be marked.
+pub(crate) fn decode_as(bytes: &[u8], colours: Colours) -> Result<(DynamicImage, Orientation), Refusal> {
     let head = Head::read(bytes)?;
-    let before = || head.walk().and_then(|()| pixels(bytes, &head.frame));
+    let before = || head.walk().and_then(|()| pixels(bytes, &head, colours));
     let image = if head.frame.progressive || bytes.len() <= WORTH_A_THREAD {
         before()
     } else {
         thread::scope(|scope| match thread::Builder::new().spawn_scoped(scope, || head.walk()) {
             Ok(walk) => {
-                let image = pixels(bytes, &head.frame);
+                let image = pixels(bytes, &head, colours);
                 walk.join().unwrap_or(Err(Refusal::Corrupt)).and(image)
             }
             Err(_) => before(),
@@ -61,7 +77,22 @@ pub(crate) fn decode(bytes: &[u8]) -> Result<(DynamicImage, Orientation), Refusa
     Ok((image?, head.orientation))
 }
 
-fn pixels(bytes: &[u8], frame: &Frame) -> Result<DynamicImage, Refusal> {
+/// The marker of the first frame: which kind of JPEG it is.
+pub(crate) fn kind(bytes: &[u8]) -> Result<u8, Refusal> {
+    let (START_OF_IMAGE, mut rest) = segments::marker(bytes)? else { return Err(Refusal::Corrupt) };
+    loop {
+        let (marker, behind) = segments::marker(rest)?;
+        match marker {
+            // A table of codes, one of arithmetic ones, and an extension lie between the frames.
+            0xc0..=0xcf | 0xf7 if !matches!(marker, 0xc4 | 0xc8 | 0xcc) => return Ok(marker),
+            START_OF_SCAN | END_OF_IMAGE => return Err(Refusal::Corrupt),
+            _ => rest = segments::payload(behind)?.1,
+        }
+    }
+}
+
+fn pixels(bytes: &[u8], head: &Head<'_>, colours: Colours) -> Result<DynamicImage, Refusal> {
+    let frame = &head.frame;
     // Strict, should the walk have missed anything.
     let options = DecoderOptions::default()
         .set_strict_mode(true)
@@ -71,8 +102,14 @@ fn pixels(bytes: &[u8], frame: &Frame) -> Result<DynamicImage, Refusal> {
     let mut decoder = JpegDecoder::new_with_options(ZCursor::new(bytes), options);
     decoder.decode_headers().map_err(|_| Refusal::Corrupt)?;
     let grey = decoder.input_colorspace() == Some(ColorSpace::Luma);
-    let colours = if grey { ColorSpace::Luma } else { ColorSpace::RGB };
-    decoder.set_options(decoder.options().jpeg_set_out_colorspace(colours));
+    let unmarked = !head.marked && colours == Colours::MarkedOrRgb;
+    let output = match decoder.input_colorspace() {
+        _ if grey => ColorSpace::Luma,
+        // Given out as they are in the file.
+        Some(ColorSpace::YCbCr) if unmarked => ColorSpace::YCbCr,
+        _ => ColorSpace::RGB,
+    };
+    decoder.set_options(decoder.options().jpeg_set_out_colorspace(output));
     let mut pixels = vec![0; decoder.output_buffer_size().ok_or(Refusal::Corrupt)?];
     decoder.decode_into(&mut pixels).map_err(|_| Refusal::Corrupt)?;
     let image = if grey {
@@ -88,6 +125,8 @@ struct Head<'a> {
     frame: Frame,
     tables: Tables,
     orientation: Orientation,
+    /// Whether a segment of JFIF or of Adobe says what the colours are.
+    marked: bool,
     /// Bytes of segments that are neither picture nor tables.
     metadata: u64,
     /// The first scan.
@@ -104,7 +143,7 @@ impl<'a> Head<'a> {
         let mut frame = None;
         // Photographs of films carry their rotation in the Exif data; an unreadable one is not a reason to refuse.
         let mut orientation = Orientation::NoTransforms;
-        let mut metadata = 0;
+        let (mut metadata, mut marked) = (0, false);
         loop {
             let (marker, behind) = segments::marker(rest)?;
             let segment;
@@ -117,7 +156,7 @@ impl<'a> Head<'a> {
                         // One component a scan: the decoder loses rows of such files.
                         return Err(Refusal::UnsupportedKind);
                     }
-                    let head = Self { frame, tables, orientation, metadata, scan, data: rest };
+                    let head = Self { frame, tables, orientation, marked, metadata, scan, data: rest };
                     head.check_memory(metadata)?;
                     return Ok(head);
                 }
@@ -128,6 +167,8 @@ impl<'a> Head<'a> {
                 _ => {
                     tables.read_between_scans(marker, segment)?;
                     metadata += segment.len() as u64;
+                    marked |= marker == JFIF && segment.starts_with(b"JFIF\0");
+                    marked |= marker == ADOBE && segment.starts_with(b"Adobe");
                     if let (EXIF, Some(exif)) = (marker, segment.strip_prefix(b"Exif\0\0")) {
                         orientation = Orientation::from_exif_chunk(exif).unwrap_or(Orientation::NoTransforms);
                     }

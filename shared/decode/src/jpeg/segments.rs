@@ -10,7 +10,9 @@ pub(super) const HUFFMAN_TABLES: u8 = 0xc4;
 pub(super) const RESTART_INTERVAL: u8 = 0xdd;
 pub(super) const FIRST_RESTART: u8 = 0xd0;
 pub(super) const COMMENT: u8 = 0xfe;
+pub(super) const JFIF: u8 = 0xe0;
 pub(super) const EXIF: u8 = 0xe1;
+pub(super) const ADOBE: u8 = 0xee;
 
 /// The marker at the head of `bytes`, and what follows it. Refused if there is anything else; fill bytes may precede it.
 pub(super) fn marker(bytes: &[u8]) -> Result<(u8, &[u8]), Refusal> {

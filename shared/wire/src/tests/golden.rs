@@ -22,12 +22,13 @@ fn chunk() -> Chunk {
 
 #[test]
 fn messages_to_the_box() {
-    let prepared = ImageForm::Prepared {
+    let prepared = |age_months| ImageForm::Prepared {
         contract: CONTRACT,
         preview_width: 256,
         preview_height: 171,
         source: Digest([0xaa; 32]),
         window: Window { left: 1, top: 2, width: 300, height: 200, of: [302, 202] },
+        age_months,
     };
     for (message, golden) in [
         (ToBox::Info, "00"),
@@ -36,8 +37,13 @@ fn messages_to_the_box() {
             "0100f0a204cccccccccccccccccccccccccccccccccccccccccccccccccccccccccccccccc08776172642d332e61",
         ),
         (
-            begin(prepared),
-            "010140000000003f038002ab01aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa0102ac02c801ae02ca01f0a204\
+            begin(prepared(None)),
+            "010140000000003f038002ab01aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa0102ac02c801ae02ca0100f0a204\
+             cccccccccccccccccccccccccccccccccccccccccccccccccccccccccccccccc08776172642d332e61",
+        ),
+        (
+            begin(prepared(Some(200))),
+            "010140000000003f038002ab01aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa0102ac02c801ae02ca0101c801f0a204\
              cccccccccccccccccccccccccccccccccccccccccccccccccccccccccccccccc08776172642d332e61",
         ),
         (ToBox::Chunk(chunk()), "028004030001ff"),
@@ -154,7 +160,7 @@ fn frames() {
 
 #[test]
 fn greeting_of_this_version() {
-    assert_eq!(hex(&Greeting::ours().to_bytes()), "010041dc742ddd46565a");
+    assert_eq!(hex(&Greeting::ours().to_bytes()), "0100796a158690f2d250");
     assert_eq!(Greeting::from_bytes(&Greeting::ours().to_bytes()), Some(Greeting::ours()));
     assert_eq!(Greeting::from_bytes(&[0; 9]), None);
     assert_eq!(Rejection::from_bytes(&[1; 10]), None);
@@ -173,6 +179,7 @@ fn largest_messages_fit() {
         preview_height: u16::MAX,
         source: digest,
         window: Window { left: u16::MAX, top: u16::MAX, width: u16::MAX, height: u16::MAX, of: [u16::MAX; 2] },
+        age_months: Some(u16::MAX),
     };
     let chunk = Chunk { offset: u32::MAX, data: heapless::Vec::from_slice(&[0; CHUNK]).unwrap() };
     let record = ResultRecord {

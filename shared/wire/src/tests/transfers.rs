@@ -630,6 +630,7 @@ fn messages_out_of_turn_are_a_protocol_fault() {
             preview_height: height,
             source: Digest::default(),
             window,
+            age_months: None,
         };
         let length = 64 * 64 + u32::from(width) * u32::from(height);
         ToBox::Begin(Begin { form, length, ..file(1, 1).begin })
@@ -677,6 +678,7 @@ fn images_that_cannot_be_judged_are_refused() {
         preview_height: 1,
         source: Digest::default(),
         window: Window::whole(1, 1),
+        age_months: None,
     };
     let begin = |begin: Begin| ToBox::Begin(begin);
     for (messages, refusal) in [

@@ -1,0 +1,137 @@
+//! What encloses the data set of a file (PS3.10, 7): preamble, file meta information, compression of the whole.
+
+use std::borrow::Cow;
+
+use flate2::{Decompress, FlushDecompress, Status};
+use shared::{limits::MAX_DECODED_BYTES, verdict::Refusal};
+
+use super::{
+    elements::{Encoding, Head},
+    header::text,
+};
+
+/// Most bytes that a deflated data set may have: as much is left for the picture that is made of it.
+const MAX_INFLATED: u64 = MAX_DECODED_BYTES / 2;
+
+/// How the pixels of a data set are coded.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Coding {
+    /// As they are.
+    Plain,
+    /// In one fragment, as they are.
+    Encapsulated,
+    RunLength,
+    /// One of the kinds that begin with a marker of JPEG: what it is stands in its bytes.
+    Jpeg,
+    /// Nothing says so.
+    Unknown,
+    /// In none of these ways.
+    Other,
+}
+
+/// A data set and how it is written.
+pub(super) struct File<'a> {
+    pub(super) data_set: Cow<'a, [u8]>,
+    pub(super) encoding: Encoding,
+    pub(super) coding: Coding,
+}
+
+/// Whether the bytes begin as a DICOM file: with preamble and mark, with file meta information, or with the data set itself,
+/// whose first elements are of the group 8.
+pub(crate) fn is_dicom(bytes: &[u8]) -> bool {
+    if bytes.get(128..132) == Some(b"DICM") {
+        return true;
+    }
+    let Some(&[g0, g1, e0, e1, a, b, c, d]) = bytes.first_chunk() else { return false };
+    let explicit = a.is_ascii_uppercase() && b.is_ascii_uppercase();
+    match [g0, g1, e0, e1] {
+        [2, 0, _, 0] => explicit || u32::from_le_bytes([a, b, c, d]) < 256,
+        [8, 0, 0..=0x18, 0] => explicit || u32::from_le_bytes([a, b, c, d]) < 256,
+        [0, 8, 0, 0..=0x18] => explicit,
+        _ => false,
+    }
+}
+
+impl<'a> File<'a> {
+    /// Finds the data set, and inflates it if it is deflated.
+    pub(super) fn open(bytes: &'a [u8]) -> Result<Self, Refusal> {
+        let rest = match bytes.get(128..132) {
+            Some(b"DICM") => &bytes[132..],
+            _ => bytes,
+        };
+        let (syntax, rest) = meta(rest)?;
+        let syntax = syntax.as_deref();
+        let (deflated, encoding, coding) = match syntax.map(|uid| uid.strip_prefix("1.2.840.10008.1.2").unwrap_or("")) {
+            Some(".1.99") => (true, None, Coding::Plain),
+            Some(".2") => (false, Some(Encoding { explicit: true, big: true }), Coding::Plain),
+            Some(".1.98") => (false, None, Coding::Encapsulated),
+            Some(".5") => (false, None, Coding::RunLength),
+            Some(suffix) if suffix.starts_with(".4.") => (false, None, Coding::Jpeg),
+            // The oldest one, whose name is the stem of the others.
+            Some(".1") => (false, None, Coding::Plain),
+            Some("") if syntax == Some("1.2.840.10008.1.2") => (false, None, Coding::Plain),
+            Some(_) => (false, None, Coding::Other),
+            None => (false, None, Coding::Unknown),
+        };
+        let data_set: Cow<'_, [u8]> = if deflated { inflate(rest)?.into() } else { rest.into() };
+        // What the bytes show counts more than what the file says of itself: some writers mix both up.
+        let encoding = encoding.map_or_else(|| sniff(&data_set), Ok)?;
+        Ok(Self { data_set, encoding, coding })
+    }
+}
+
+/// The transfer syntax that the file meta information names, if there is any, and what follows it. Its length is not relied
+/// on: some writers count it wrongly.
+fn meta(mut bytes: &[u8]) -> Result<(Option<String>, &[u8]), Refusal> {
+    let mut syntax = None;
+    let explicit = bytes.get(4..6).is_some_and(|vr| vr.iter().all(u8::is_ascii_uppercase));
+    let encoding = if explicit { Encoding::EXPLICIT } else { Encoding::IMPLICIT };
+    while bytes.starts_with(&[2, 0]) {
+        let (head, behind) = Head::read(bytes, encoding)?;
+        let value;
+        (value, bytes) = behind.split_at_checked(head.length as usize).ok_or(Refusal::Corrupt)?;
+        if head.tag == 0x0002_0010 {
+            syntax = text(value).map(str::to_owned);
+        }
+    }
+    Ok((syntax, bytes))
+}
+
+/// How a data set is written, by its first element.
+fn sniff(bytes: &[u8]) -> Result<Encoding, Refusal> {
+    let &[g0, g1, _, _, a, b] = bytes.first_chunk().ok_or(Refusal::Corrupt)?;
+    let explicit = a.is_ascii_uppercase() && b.is_ascii_uppercase();
+    // Group numbers of the first elements are small.
+    Ok(Encoding { explicit, big: g0 == 0 && g1 != 0 })
+}
+
+/// Inflates a whole data set. It is inflated twice, the first time for its length: so no more memory is held than it has.
+fn inflate(bytes: &[u8]) -> Result<Vec<u8>, Refusal> {
+    let mut scratch = [0; 1 << 15];
+    let mut inflate = Decompress::new(false);
+    loop {
+        let taken = inflate.total_in();
+        let rest = bytes.get(taken as usize..).ok_or(Refusal::Corrupt)?;
+        let before = inflate.total_out();
+        let status = inflate.decompress(rest, &mut scratch, FlushDecompress::None).map_err(|_| Refusal::Corrupt)?;
+        if inflate.total_out() > MAX_INFLATED {
+            return Err(Refusal::TooManyPixels);
+        }
+        if status == Status::StreamEnd {
+            break;
+        }
+        if inflate.total_in() == taken && inflate.total_out() == before {
+            return Err(Refusal::Corrupt);
+        }
+    }
+    // A byte may fill up the length of the file to an even one.
+    if bytes[inflate.total_in() as usize..].iter().any(|&byte| byte != 0) {
+        return Err(Refusal::Corrupt);
+    }
+    let mut data_set = vec![0; inflate.total_out() as usize];
+    let mut again = Decompress::new(false);
+    match again.decompress(bytes, &mut data_set, FlushDecompress::Finish) {
+        Ok(Status::StreamEnd) => Ok(data_set),
+        _ => Err(Refusal::Corrupt),
+    }
+}

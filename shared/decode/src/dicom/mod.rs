@@ -1,0 +1,56 @@
+//! DICOM files: radiographs as X-ray machines write them (PS3.3, PS3.5, PS3.10).
+//!
+//! With or without preamble and file meta information; explicit or implicit, little or big endian, deflated; plain samples,
+//! run lengths, JPEG (8 bits), lossless JPEG, JPEG 2000; 1 to 16 bits, signed or not; grey, palette, RGB, YBR. What the
+//! samples are shown as is in [`shades`]. Other ways to compress are refused as [`Refusal::UnsupportedCompression`]. Overlays,
+//! icons and annotations are not looked at. What the header says of modality, part of the body, view and age decides, too
+//! ([`suitable`]).
+//!
+//! The file is walked over to its end before a pixel is decoded ([`elements`]); it has no checksum, so that a changed bit may
+//! not be noticed, but a part that is missing is.
+//!
+//! There are libraries for all of this. Those for data sets (dicom-rs) reserve what a length asks for before they look at
+//! what is there, walk into sequences as deep as they go, and pass over JPEG data that break off, so that a walk like this one
+//! would be needed before; and they bring two dozen crates onto the box.
+
+mod colour;
+mod elements;
+mod file;
+mod header;
+mod jpeg2000;
+mod pixels;
+mod shades;
+mod suitable;
+
+use image::DynamicImage;
+use shared::verdict::Refusal;
+
+pub(crate) use self::file::is_dicom;
+use self::{
+    file::File,
+    header::{Header, Photometric},
+    pixels::Decoded,
+};
+use crate::Facts;
+
+/// Decodes a whole DICOM file.
+pub(crate) fn decode(bytes: &[u8]) -> Result<(DynamicImage, Facts), Refusal> {
+    let file = File::open(bytes)?;
+    let (mut header, facts) = Header::read(&file.data_set, file.encoding)?;
+    let held = match &file.data_set {
+        std::borrow::Cow::Owned(inflated) => inflated.len() as u64,
+        std::borrow::Cow::Borrowed(_) => 0,
+    };
+    let samples = match pixels::decode(&mut header, file.coding, held)? {
+        Decoded::Rgb(image) => return Ok((image, facts)),
+        Decoded::Samples(samples) => samples,
+    };
+    let image = match header.photometric {
+        Photometric::Monochrome1 | Photometric::Monochrome2 => shades::grey(samples, &header),
+        Photometric::Palette => colour::palette(&samples, &header),
+        Photometric::Rgb | Photometric::YbrFull | Photometric::YbrFull422 | Photometric::Ybr2000 => {
+            colour::colours(samples, &header)
+        }
+    }?;
+    Ok((image, facts))
+}

@@ -1,0 +1,303 @@
+//! What the header says of the radiograph: whether it is one that may be judged.
+//!
+//! What is absent, empty or not understood is not guessed: it speaks against nothing. Of all that the header holds, nothing
+//! leaves this module but [`Facts`] and a [`Refusal`].
+
+use shared::verdict::Refusal;
+
+use super::header::text;
+use crate::{Facts, View};
+
+/// Values of elements as they stand in the file.
+#[derive(Default)]
+pub(super) struct Statements<'a> {
+    class: Option<&'a [u8]>,
+    study_date: Option<&'a [u8]>,
+    series_date: Option<&'a [u8]>,
+    acquisition_date: Option<&'a [u8]>,
+    content_date: Option<&'a [u8]>,
+    modality: Option<&'a [u8]>,
+    intent: Option<&'a [u8]>,
+    series: Option<&'a [u8]>,
+    birth_date: Option<&'a [u8]>,
+    age: Option<&'a [u8]>,
+    body_part: Option<&'a [u8]>,
+    position: Option<&'a [u8]>,
+    view: Option<&'a [u8]>,
+    orientation: Option<&'a [u8]>,
+}
+
+/// Radiography, its digital kind, films that were scanned, and captures of them; *other* and *secondary capture* do not say
+/// what was captured.
+const RADIOGRAPHS: [&str; 7] = ["CR", "DX", "DR", "RG", "SC", "OT", "HC"];
+
+/// Digital X-ray and digital mammography before they are processed for the eye.
+const FOR_PROCESSING: [&str; 2] = ["1.2.840.10008.5.1.4.1.1.1.1.1", "1.2.840.10008.5.1.4.1.1.1.2.1"];
+
+/// Words for a chest, by how they begin: English, French, Portuguese, Spanish, German, Swahili.
+const CHEST: [&str; 8] = ["CHEST", "THORA", "TORAX", "TORAC", "LUNG", "POUMON", "PULM", "KIFUA"];
+/// Words for the thoracic spine, which may stand beside them.
+const SPINE: [&str; 6] = ["SPINE", "VERTEB", "COLUMN", "COLONNE", "RACHIS", "WIRBEL"];
+/// Words that say nothing of a part of the body.
+const NO_PART: [&str; 5] = ["UNKNOWN", "OTHER", "UNDEFINED", "NONE", "PORTABLE"];
+
+/// Views from the front, and those that are none (PS3.3, C.8.11.5.1.2 and C.8.1.1): from a side, oblique, lying on a side.
+const FRONTAL: [&str; 7] = ["PA", "AP", "FRONTAL", "FACE", "FRENTE", "POSTEROANTERIOR", "ANTEROPOSTERIOR"];
+const OTHER_VIEWS: [&str; 8] = ["LL", "RL", "LLD", "RLD", "LLO", "RLO", "LAO", "RAO"];
+const OTHER_VIEWS_BEGIN: [&str; 7] = ["LAT", "OBL", "PROFIL", "PERFIL", "SEITL", "DECUB", "LORDO"];
+
+impl<'a> Statements<'a> {
+    /// Keeps the value of an element of the data set, if it is one of these.
+    pub(super) fn take(&mut self, tag: u32, value: &'a [u8]) {
+        let place = match tag {
+            0x0008_0016 => &mut self.class,
+            0x0008_0020 => &mut self.study_date,
+            0x0008_0021 => &mut self.series_date,
+            0x0008_0022 => &mut self.acquisition_date,
+            0x0008_0023 => &mut self.content_date,
+            0x0008_0060 => &mut self.modality,
+            0x0008_0068 => &mut self.intent,
+            0x0008_103e => &mut self.series,
+            0x0010_0030 => &mut self.birth_date,
+            0x0010_1010 => &mut self.age,
+            0x0018_0015 => &mut self.body_part,
+            0x0018_5100 => &mut self.position,
+            0x0018_5101 => &mut self.view,
+            0x0020_0020 => &mut self.orientation,
+            _ => return,
+        };
+        *place = Some(value);
+    }
+
+    /// Refuses what should not be judged.
+    pub(super) fn facts(&self) -> Result<Facts, Refusal> {
+        if self.modality.and_then(text).is_some_and(|modality| !RADIOGRAPHS.contains(&&*modality.to_ascii_uppercase()))
+        {
+            return Err(Refusal::OtherModality);
+        }
+        let raw = self.intent.and_then(text).is_some_and(|intent| intent.eq_ignore_ascii_case("FOR PROCESSING"));
+        if raw || self.class.and_then(text).is_some_and(|class| FOR_PROCESSING.contains(&class)) {
+            return Err(Refusal::ForProcessing);
+        }
+        if !self.may_be_chest() {
+            return Err(Refusal::OtherBodyPart);
+        }
+        let view = self.view()?;
+        Ok(Facts { age_months: self.age_months(), view })
+    }
+
+    fn may_be_chest(&self) -> bool {
+        let words = words(self.body_part);
+        let begins = |with: &[&str]| words.iter().any(|word| with.iter().any(|start| word.starts_with(start)));
+        let silent = words.iter().all(|word| NO_PART.contains(&&**word));
+        silent || begins(&CHEST) && !begins(&SPINE)
+    }
+
+    /// The view by its own element; else by the directions of rows and columns; else by what people have written.
+    fn view(&self) -> Result<View, Refusal> {
+        if let Some(view) = view_of(&words(self.view)) {
+            return view.ok_or(Refusal::SideView);
+        }
+        // Rows of a view from the front run to the left or the right of the patient, those of a side view to the front or back.
+        if self.orientation.and_then(text).is_some_and(|row| matches!(row.as_bytes()[0], b'A' | b'P')) {
+            return Err(Refusal::SideView);
+        }
+        for written in [self.position, self.series] {
+            if let Some(view) = view_of(&words(written)) {
+                return view.ok_or(Refusal::SideView);
+            }
+        }
+        Ok(View::Unknown)
+    }
+
+    /// Age at the study: as it is stated, or else by the dates.
+    fn age_months(&self) -> Option<u16> {
+        if let Some(age) = self.age.and_then(text).and_then(stated_age) {
+            return Some(age);
+        }
+        let birth = self.birth_date.and_then(text).and_then(date)?;
+        let dates = [self.study_date, self.acquisition_date, self.series_date, self.content_date];
+        let study = dates.into_iter().find_map(|value| value.and_then(text).and_then(date))?;
+        plausible(months_between(birth, study)?)
+    }
+}
+
+/// The words of a value in capitals, without what separates them and, as writers abbreviate differently, without marks.
+fn words(value: Option<&[u8]>) -> Vec<String> {
+    let text = value.map(|value| String::from_utf8_lossy(value).to_uppercase()).unwrap_or_default();
+    let plain = text.replace('Ó', "O").replace('Á', "A");
+    let words = plain.split(|letter: char| !letter.is_alphanumeric()).filter(|word| !word.is_empty());
+    words.map(str::to_owned).collect()
+}
+
+/// What words say of the view: nothing, or one from the front, or another one. Both together say nothing: such a text
+/// describes an examination of two films.
+fn view_of(words: &[String]) -> Option<Option<View>> {
+    let frontal = words.iter().find(|word| FRONTAL.contains(&&***word));
+    let other = words
+        .iter()
+        .any(|word| OTHER_VIEWS.contains(&&**word) || OTHER_VIEWS_BEGIN.iter().any(|start| word.starts_with(start)));
+    match (frontal.map(String::as_str), other) {
+        (None, true) => Some(None),
+        (Some("PA" | "POSTEROANTERIOR"), false) => Some(Some(View::Posteroanterior)),
+        (Some("AP" | "ANTEROPOSTERIOR"), false) => Some(Some(View::Anteroposterior)),
+        (Some(_), false) => Some(Some(View::Frontal)),
+        (Some(_), true) | (None, false) => None,
+    }
+}
+
+/// Age in months of `018M`, `004Y`, `010D`, `003W`, or of a number alone, which stands for years.
+fn stated_age(text: &str) -> Option<u16> {
+    let text = text.trim();
+    let digits = text.find(|letter: char| !letter.is_ascii_digit()).unwrap_or(text.len());
+    let (number, unit) = text.split_at(digits);
+    let number: u32 = number.parse().ok().filter(|_| digits <= 4)?;
+    plausible(match unit.trim() {
+        "" | "Y" | "y" => 12 * number,
+        "M" | "m" => number,
+        // 365.25 days are twelve months.
+        "W" | "w" => number * 7 * 48 / 1461,
+        "D" | "d" => number * 48 / 1461,
+        _ => return None,
+    })
+}
+
+/// Nobody is older than 130 years: such an age was left out or entered wrongly.
+fn plausible(months: u32) -> Option<u16> {
+    u16::try_from(months).ok().filter(|&months| months <= 130 * 12)
+}
+
+/// Year, month and day of `20260131`, or of `2026.01.31` as in old files.
+fn date(text: &str) -> Option<[u32; 3]> {
+    let digits: String = text.chars().filter(|letter| !matches!(letter, '.' | '-')).collect();
+    if digits.len() != 8 || !digits.bytes().all(|digit| digit.is_ascii_digit()) {
+        return None;
+    }
+    let [year, month, day] = [&digits[..4], &digits[4..6], &digits[6..]].map(|part| part.parse().unwrap_or(0));
+    let sensible = (1850..=2200).contains(&year) && (1..=12).contains(&month) && (1..=31).contains(&day);
+    sensible.then_some([year, month, day])
+}
+
+/// Whole months from one date to another; `None` if that is the earlier one.
+fn months_between([y0, m0, d0]: [u32; 3], [y1, m1, d1]: [u32; 3]) -> Option<u32> {
+    (12 * y1 + m1).checked_sub(12 * y0 + m0)?.checked_sub(u32::from(d1 < d0))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn facts(elements: &[(u32, &str)]) -> Result<Facts, Refusal> {
+        let mut statements = Statements::default();
+        elements.iter().for_each(|(tag, value)| statements.take(*tag, value.as_bytes()));
+        statements.facts()
+    }
+
+    fn of(tag: u32, value: &str) -> Result<View, Refusal> {
+        facts(&[(tag, value)]).map(|facts| facts.view)
+    }
+
+    #[test]
+    fn what_is_absent_or_empty_speaks_against_nothing() {
+        assert_eq!(facts(&[]), Ok(Facts::default()));
+        for tag in [0x0008_0060, 0x0008_0068, 0x0010_1010, 0x0018_0015, 0x0018_5101, 0x0020_0020, 0x0008_103e] {
+            for value in ["", " ", "\\", "\0"] {
+                assert_eq!(facts(&[(tag, value)]), Ok(Facts::default()), "{tag:x} {value:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn other_modalities_are_refused() {
+        for modality in ["CR", "DX", "OT", "RG", "DX "] {
+            assert_eq!(of(0x0008_0060, modality), Ok(View::Unknown), "{modality}");
+        }
+        for modality in ["CT", "MR", "US", "MG", "RF", "XA", "ES", "ECG", "SR"] {
+            assert_eq!(of(0x0008_0060, modality), Err(Refusal::OtherModality), "{modality}");
+        }
+    }
+
+    #[test]
+    fn what_is_for_processing_is_refused() {
+        assert_eq!(of(0x0008_0068, "FOR PROCESSING"), Err(Refusal::ForProcessing));
+        assert_eq!(of(0x0008_0068, "FOR PRESENTATION"), Ok(View::Unknown));
+        assert_eq!(of(0x0008_0016, "1.2.840.10008.5.1.4.1.1.1.1.1"), Err(Refusal::ForProcessing));
+        assert_eq!(of(0x0008_0016, "1.2.840.10008.5.1.4.1.1.1.1\0"), Ok(View::Unknown));
+    }
+
+    #[test]
+    fn other_parts_of_the_body_are_refused() {
+        for part in ["CHEST", "Thorax", "CHEST PA", "PORT CHEST", "LUNG", "TORAX", "TÓRAX", "UNKNOWN", "CHESTABDOMEN"]
+        {
+            assert_eq!(of(0x0018_0015, part), Ok(View::Unknown), "{part}");
+        }
+        for part in ["HAND", "ABDOMEN", "TSPINE", "THORACIC SPINE", "SKULL", "KNEE", "PELVIS", "RIB"] {
+            assert_eq!(of(0x0018_0015, part), Err(Refusal::OtherBodyPart), "{part}");
+        }
+    }
+
+    #[test]
+    fn views_from_elsewhere_are_refused() {
+        let side = Err(Refusal::SideView);
+        assert_eq!(of(0x0018_5101, "PA"), Ok(View::Posteroanterior));
+        assert_eq!(of(0x0018_5101, "AP "), Ok(View::Anteroposterior));
+        for view in ["LL", "RL", "LATERAL", "Lat", "LLO", "RLD", "LEFT LATERAL"] {
+            assert_eq!(of(0x0018_5101, view), side, "{view}");
+        }
+        assert_eq!(of(0x0020_0020, "A\\F"), side);
+        assert_eq!(of(0x0020_0020, "L\\F"), Ok(View::Unknown));
+        for tag in [0x0018_5100, 0x0008_103e] {
+            for words in ["CHEST LATERAL", "Thorax seitlich", "Thorax de profil", "LL", "chest lat. left", "decubitus"]
+            {
+                assert_eq!(of(tag, words), side, "{words}");
+            }
+            assert_eq!(of(tag, "Chest PA and lateral"), Ok(View::Unknown), "an examination of two films");
+            assert_eq!(of(tag, "Chest bilateral"), Ok(View::Unknown));
+            assert_eq!(of(tag, "Chest AP portable"), Ok(View::Anteroposterior));
+        }
+        // Its own element counts more.
+        assert_eq!(
+            facts(&[(0x0018_5101, "PA"), (0x0008_103e, "LAT")]).map(|facts| facts.view),
+            Ok(View::Posteroanterior)
+        );
+    }
+
+    #[test]
+    fn ages_are_read_as_they_are_written() {
+        let age = |value| facts(&[(0x0010_1010, value)]).unwrap_or_default().age_months;
+        for (value, months) in [
+            ("018M", 18),
+            ("081Y", 972),
+            ("81", 972),
+            ("4", 48),
+            ("000Y", 0),
+            ("010D", 0),
+            ("060W", 13),
+            ("364D", 11),
+            ("366D", 12),
+            ("004Y ", 48),
+            ("18m", 18),
+        ] {
+            assert_eq!(age(value), Some(months), "{value}");
+        }
+        for value in ["", "Y", "abc", "-4Y", "4.5Y", "999Y", "99999", "4X"] {
+            assert_eq!(age(value), None, "{value}");
+        }
+    }
+
+    #[test]
+    fn ages_follow_from_dates_where_none_is_stated() {
+        let birth = (0x0010_0030, "20220315");
+        let study = |date| facts(&[birth, (0x0008_0020, date)]).unwrap_or_default().age_months;
+        assert_eq!(study("20260314"), Some(47));
+        assert_eq!(study("20260315"), Some(48));
+        assert_eq!(study("2026.03.15"), Some(48));
+        assert_eq!(study("20220315"), Some(0));
+        for date in ["20220214", "", "today", "20261331", "1800"] {
+            assert_eq!(study(date), None, "{date}");
+        }
+        assert_eq!(facts(&[birth]).unwrap_or_default().age_months, None, "the clock is not asked");
+        let stated = [birth, (0x0008_0020, "20260315"), (0x0010_1010, "002Y")];
+        assert_eq!(facts(&stated).unwrap_or_default().age_months, Some(24));
+    }
+}
