@@ -209,6 +209,13 @@ impl SimulatedBox {
         Self::launch(command, state, Some(PLAIN_MODEL), &["--screen-dir", screens]).map(Some)
     }
 
+    /// Starts a box with [`PLAIN_MODEL`] that keeps its journal in `state` and writes into a file what it says.
+    pub fn start_logged(state: &Path, log: &Path) -> Result<Self> {
+        let mut shell = with_own_settings(Command::new("sh"));
+        shell.env("LOG", log).args(["-c", "exec \"$0\" \"$@\" 2>\"$LOG\""]).arg(binary("pumua-box"));
+        Self::launch(shell, state, Some(PLAIN_MODEL), &[])
+    }
+
     fn launch(mut command: Command, state: &Path, model: Option<&str>, arguments: &[&str]) -> Result<Self> {
         let mut child = command
             .args(["--simulate", "--state-dir"])

@@ -1,0 +1,163 @@
+//! Nothing of a DICOM file's header comes out anywhere.
+#![expect(clippy::unwrap_used, reason = "helpers of tests")]
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    process::Output,
+};
+
+use shared::verdict::{Digest, ExamId};
+use system_tests::{PLAIN_MODEL, SimulatedBox, code, files, host, json_lines, said, synthetic_radiographs};
+use tempfile::TempDir;
+use wire::Image;
+
+/// What a header is filled with, in letters and in numbers; the date of birth and that of the study.
+const MARKS: [&str; 4] = ["MARKED", "73517351", "20220413", "20260414"];
+
+const JUDGED: i32 = 0;
+const REFUSED: i32 = 3;
+
+/// An element in explicit representation.
+fn element(tag: u32, vr: &str, value: &[u8]) -> Vec<u8> {
+    let mut value = value.to_vec();
+    if value.len() % 2 == 1 {
+        value.push(if vr == "UI" || vr == "OB" { 0 } else { b' ' });
+    }
+    let head = [&((tag >> 16) as u16).to_le_bytes()[..], &(tag as u16).to_le_bytes(), vr.as_bytes()].concat();
+    let length = match vr {
+        "OB" => [&[0, 0][..], &(value.len() as u32).to_le_bytes()].concat(),
+        _ => (value.len() as u16).to_le_bytes().to_vec(),
+    };
+    [head, length, value].concat()
+}
+
+/// A radiograph as a DICOM file whose header is full of marks, of this view and age.
+fn marked(png: &Path, view: &str, age: &str) -> Vec<u8> {
+    let image = image::open(png).unwrap().into_luma8();
+    let text = |tag, vr| element(tag, vr, b"MARKED^73517351");
+    let number = |tag, value: u32| element(tag, "US", &(value as u16).to_le_bytes());
+    let uid = |tag| element(tag, "UI", b"1.2.3.73517351");
+    let data_set = [
+        uid(0x0008_0018),
+        element(0x0008_0020, "DA", b"20260414"),
+        text(0x0008_0050, "SH"),
+        element(0x0008_0060, "CS", b"DX"),
+        text(0x0008_0070, "LO"),
+        text(0x0008_0080, "LO"),
+        text(0x0008_0081, "ST"),
+        text(0x0008_0090, "PN"),
+        text(0x0008_1010, "SH"),
+        text(0x0008_1030, "LO"),
+        text(0x0008_103e, "LO"),
+        text(0x0010_0010, "PN"),
+        text(0x0010_0020, "LO"),
+        element(0x0010_0030, "DA", b"20220413"),
+        element(0x0010_1010, "AS", age.as_bytes()),
+        text(0x0010_1040, "LO"),
+        text(0x0010_4000, "LT"),
+        element(0x0018_0015, "CS", b"CHEST"),
+        text(0x0018_1000, "LO"),
+        element(0x0018_5101, "CS", view.as_bytes()),
+        uid(0x0020_000d),
+        text(0x0020_0010, "SH"),
+        text(0x0020_4000, "LT"),
+        number(0x0028_0002, 1),
+        element(0x0028_0004, "CS", b"MONOCHROME2"),
+        number(0x0028_0010, image.height()),
+        number(0x0028_0011, image.width()),
+        number(0x0028_0100, 8),
+        number(0x0028_0101, 8),
+        number(0x0028_0102, 7),
+        number(0x0028_0103, 0),
+        text(0x0029_0010, "LO"),
+        element(0x7fe0_0010, "OB", image.as_raw()),
+    ];
+    let meta = [uid(0x0002_0003), element(0x0002_0010, "UI", b"1.2.840.10008.1.2.1"), text(0x0002_0016, "AE")];
+    [&[0; 128][..], b"DICM", &meta.concat(), &data_set.concat()].concat()
+}
+
+#[track_caller]
+fn assert_unmarked(what: &str, bytes: &[u8]) {
+    for mark in MARKS {
+        let found = bytes.windows(mark.len()).any(|window| window.eq_ignore_ascii_case(mark.as_bytes()));
+        assert!(!found, "{what} holds {mark}: {}", String::from_utf8_lossy(bytes));
+    }
+}
+
+#[track_caller]
+fn assert_silent(expected: i32, output: &Output) {
+    assert_eq!(code(output), expected, "{}", said(output));
+    assert_unmarked("the output", said(output).as_bytes());
+}
+
+#[test]
+fn nothing_of_a_header_reaches_line_log_journal_or_report() {
+    let folder = TempDir::new().unwrap();
+    let drawn = synthetic_radiographs(&folder.path().join("drawn"), 2);
+    let write = |name: &str, bytes: &[u8]| -> PathBuf {
+        let path = folder.path().join(name);
+        fs::write(&path, bytes).unwrap();
+        path
+    };
+    let sound = marked(&drawn[0], "PA", "");
+    assert_eq!(decode::decode(&sound).unwrap().facts().age_months, Some(48));
+    let judged = write("sound.dcm", &sound);
+    let refused = [
+        write("side.dcm", &marked(&drawn[0], "LL", "004Y")),
+        write("young.dcm", &marked(&drawn[0], "PA", "003M")),
+        write("cut.dcm", &sound[..sound.len() - 20]),
+    ];
+    for flags in [&["predict", "--model", PLAIN_MODEL][..], &["predict", "--json", "--model", PLAIN_MODEL]] {
+        let with = |file: &Path| host(flags.iter().map(Path::new).chain([file]));
+        assert_silent(JUDGED, &with(&judged));
+        refused.iter().for_each(|file| assert_silent(REFUSED, &with(file)));
+    }
+
+    let (state, log) = (folder.path().join("state"), folder.path().join("log"));
+    fs::create_dir(&state).unwrap();
+    let device = SimulatedBox::start_logged(&state, &log).unwrap();
+    for flags in [&["--json"][..], &["--json", "--prepared"]] {
+        let with = |file: &Path| device.host("send", flags.iter().map(Path::new).chain([file]));
+        let sent = with(&judged);
+        assert_silent(JUDGED, &sent);
+        for (file, expected) in refused.iter().zip([228, 230, 202]) {
+            let output = with(file);
+            assert_silent(REFUSED, &output);
+            assert_eq!(json_lines(&output)[0]["code"], expected, "{flags:?} {}", said(&output));
+        }
+    }
+    assert_eq!(device.records().len(), 2);
+    assert_silent(JUDGED, &device.host("results", ["--csv"]));
+    for file in files(&state).into_iter().chain([log]) {
+        assert_unmarked(&file.display().to_string(), &fs::read(&file).unwrap());
+    }
+
+    // What is sent of a prepared image.
+    let radiograph = decode::decode(&sound).unwrap();
+    let contract = shared::contract::InputContract::stretched(64);
+    let picture = radiograph.picture();
+    let digest = Digest::of(&sound);
+    let image =
+        Image::prepared(picture.prepare(&contract), &picture, &contract, digest, ExamId::default()).of_age(Some(48));
+    assert_unmarked("a prepared image", &image.bytes);
+    assert_unmarked("its announcement", format!("{:?}", image.begin).as_bytes());
+
+    let data = folder.path().join("data");
+    for label in ["NORMAL", "PNEUMONIA"] {
+        fs::create_dir_all(data.join(label)).unwrap();
+        for (number, file) in drawn.iter().enumerate() {
+            // Of its own, so that no file is another one's copy.
+            let age = format!("00{}Y", if label == "NORMAL" { 2 } else { 4 });
+            fs::write(data.join(label).join(format!("{number}.dcm")), marked(file, "PA", &age)).unwrap();
+        }
+    }
+    let report = folder.path().join("report");
+    let flags = ["evaluate", "--model", PLAIN_MODEL, "--data"].map(Path::new);
+    let output = host(flags.into_iter().chain([&*data, Path::new("--report"), &*report]));
+    assert_silent(JUDGED, &output);
+    assert_eq!(files(&report).len(), 3);
+    for file in files(&report) {
+        assert_unmarked(&file.display().to_string(), &fs::read(&file).unwrap());
+    }
+}
