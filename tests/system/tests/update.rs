@@ -221,6 +221,8 @@ fn a_box_whose_profile_the_model_lacks_goes_on_with_the_old_one() {
 fn a_box_that_cannot_store_a_model_goes_on_with_the_old_one() {
     let _turn = turn();
     let (state, plain) = state();
+    // The start of before has noted there which model it loaded.
+    fs::remove_dir(state.path().join("models")).unwrap();
     fs::write(state.path().join("models"), b"not a folder").unwrap();
     let device = SimulatedBox::start_in(state.path(), &[]).unwrap();
     let output = device.host("update", ["--json", SHIPPED]);
