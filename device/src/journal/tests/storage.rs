@@ -52,7 +52,7 @@ impl Clinic {
         if journal.push(&record).is_ok() {
             assert_eq!(self.told.insert(number, record), None, "number {number} is given twice");
         }
-        if self.tried % 3 == 0 {
+        if self.tried.is_multiple_of(3) {
             // Whether it is kept or not: the head says it.
             let _ = journal.note_now(EventKind::ClockSet { before: None, after: self.tried });
         }

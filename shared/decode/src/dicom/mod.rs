@@ -11,7 +11,7 @@
 //!
 //! There are libraries for all of this. Those for data sets (dicom-rs) reserve what a length asks for before they look at
 //! what is there, walk into sequences as deep as they go, and pass over JPEG data that break off, so that a walk like this one
-//! would be needed before; and they bring two dozen crates onto the box.
+//! would be needed before; and they bring twenty crates onto the box.
 
 mod colour;
 mod elements;
