@@ -126,6 +126,7 @@ fn serve(settings: Settings, display: &Display) -> Result<(), Failure> {
     if settings.safe {
         runtime.enter_safe_mode();
     }
+    runtime.set_privacy(settings.share, settings.blank_after);
     let stopper = runtime.stopper();
     ctrlc::set_handler(move || stopper.stop()).context("cannot listen to signals").map_err(with(FAILED))?;
     if settings.keys {

@@ -24,7 +24,7 @@ use shared::{
     limits::{MAX_DECODED_BYTES, MAX_DECODER_BYTES},
     verdict::{Digest, ExamId, Refusal},
 };
-use stub::{CONTRACT, Stub};
+use stub::{CODE, CONTRACT, Stub};
 use wire::{Frame, HostEvent, HostSession, Image, MAX_FRAME, MAX_PAYLOAD, ModelFile, Question, Request};
 
 const MEBIBYTE: u64 = 1024 * 1024;
@@ -153,8 +153,11 @@ fn request(random: &mut Random) -> Request {
     let mut bytes = vec![random.next() as u8; length];
     bytes[0] = random.next() as u8;
     let exam = ExamId::new(&format!("exam-{}", random.below(5))).unwrap();
-    match random.below(8) {
+    match random.below(11) {
         0 => Request::Ask(Question::Info),
+        8 => Request::Ask(Question::ShowCode),
+        9 => Request::Ask(Question::Pair { code: CODE - u32::from(random.one_in(3)) }),
+        10 => Request::Ask(Question::StoredResult { image: Digest::of(&bytes), from: random.next() % 100 }),
         1 => Request::Ask(Question::SetClock { unix_seconds: random.next() }),
         2 => Request::Results { from: random.next() % 100, limit: random.next() as u16 },
         3 => Request::Screenshot,

@@ -36,6 +36,7 @@ use engine::{
 use image::{DynamicImage, GrayImage, ImageFormat, Luma, Rgb, RgbImage};
 use rustix::fs::{CWD, FileType, Mode, OFlags, mknodat};
 use shared::{
+    appliance::Share,
     contract::InputContract,
     verdict::{Digest, ExamId, Fault, ModelRefusal, OperatingPoint, Refusal, ResultRecord, Verdict},
 };
@@ -177,6 +178,8 @@ impl Running {
                 language: Language::English,
                 keys: false,
                 safe: false,
+                share: Share::Open,
+                blank_after: None,
             };
             let mut display = Display::start(Sinks::open(&settings).unwrap());
             if let Some(limit) = turn_within {

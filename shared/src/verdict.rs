@@ -327,6 +327,8 @@ codes! {
         Internal = 305, "internal", "the box failed inside: restart it and report what was sent";
         /// More results, or more models, in a short time than a clinic has.
         TooFast = 306, "too-fast", "the box was sent too much in a short time: wait ten minutes, then send the rest";
+        /// Results and screenshots are for computers that have typed the code on the screen.
+        NotPaired = 307, "not-paired", "the box shows this only to a computer that has its code: type the code that its screen shows";
         /// The screen cannot be written: what it shows may be another child's verdict.
         Screen = 308, "screen", "the screen of the box cannot show anything: check it and its cable, and do not rely on what it shows";
     }

@@ -59,7 +59,8 @@ impl Layer {
         let of_box = BoxSettings::deserialize(of_box).map_err(in_text)?;
         // Without `..`, so that no setting is forgotten.
         let ComputerSettings { simulate, pace, state_dir, journal, screen_dir, screen_size } = of_computer;
-        let BoxSettings { language, profile, rotate, port, baud, framebuffer, model, keys } = of_box;
+        let BoxSettings { language, profile, rotate, port, baud, framebuffer, model, keys, share, blank_minutes } =
+            of_box;
         Ok(Self {
             simulate,
             pace,
@@ -75,6 +76,8 @@ impl Layer {
             rotate,
             language,
             keys,
+            share,
+            blank_minutes,
         })
     }
 }

@@ -3,7 +3,7 @@
 use std::{fmt, path::PathBuf, str::FromStr};
 
 use shared::{
-    appliance::{Language, Rotation, card::INSTALLED_SETTINGS, line::DEFAULT_BAUD, listed},
+    appliance::{BLANK_MINUTES, Language, Rotation, Share, card::INSTALLED_SETTINGS, line::DEFAULT_BAUD, listed},
     verdict::Profile,
 };
 
@@ -86,6 +86,10 @@ pub(super) struct Layer {
     /// with --simulate]
     #[arg(long, value_name = "BOOL")]
     pub(super) keys: Option<bool>,
+    #[arg(long, value_name = "HOW", help = share_help())]
+    pub(super) share: Option<Share>,
+    #[arg(long, value_name = "MINUTES", help = blank_help())]
+    pub(super) blank_minutes: Option<u32>,
 }
 
 // The values of these flags are listed where they are defined; help that names them is made from there.
@@ -109,6 +113,20 @@ fn rotate_help() -> String {
 fn language_help() -> String {
     let (languages, default) = (listed(Language::ALL, "or"), Language::default());
     format!("Language of the screen: {languages} [env: PUMUA_LANGUAGE] [default: {default}]")
+}
+
+fn share_help() -> String {
+    format!(
+        "To whom results and screenshots are handed out over the line: {} [env: PUMUA_SHARE] [default: code with a \
+         framebuffer, on which it is shown, else open]",
+        listed(Share::ALL, "or")
+    )
+}
+
+fn blank_help() -> String {
+    format!(
+        "Minutes after which a result is shown no longer, 0 for never [env: PUMUA_BLANK_MINUTES] [default: {BLANK_MINUTES}]"
+    )
 }
 
 impl Flags {
@@ -139,7 +157,7 @@ impl Layer {
     fn from_environment(environment: impl Fn(&str) -> Option<String>) -> Result<Self, ConfigError> {
         let get = |name: &str| set(&environment, name);
         let path = |name: &str| get(name).map(PathBuf::from);
-        let baud = |name: &'static str| {
+        let number = |name: &'static str| {
             let reason = "it must be a number".to_owned();
             get(name).map(|value| value.parse()).transpose().map_err(|_| ConfigError::Environment { name, reason })
         };
@@ -151,9 +169,9 @@ impl Layer {
         };
         Ok(Self {
             simulate: flag("PUMUA_SIMULATE")?,
-            pace: baud("PUMUA_PACE")?,
+            pace: number("PUMUA_PACE")?,
             port: get("PUMUA_PORT").map(|ports| ports.split(',').map(|port| port.trim().into()).collect()),
-            baud: baud("PUMUA_BAUD")?,
+            baud: number("PUMUA_BAUD")?,
             model: path("PUMUA_MODEL"),
             profile: parsed("PUMUA_PROFILE", &environment)?,
             state_dir: path("PUMUA_STATE_DIR"),
@@ -164,6 +182,8 @@ impl Layer {
             rotate: parsed("PUMUA_ROTATE", &environment)?,
             language: parsed("PUMUA_LANGUAGE", &environment)?,
             keys: flag("PUMUA_KEYS")?,
+            share: parsed("PUMUA_SHARE", &environment)?,
+            blank_minutes: number("PUMUA_BLANK_MINUTES")?,
         })
     }
 

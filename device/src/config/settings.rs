@@ -1,10 +1,10 @@
 //! The settings of all sources together.
 
-use std::path::PathBuf;
+use std::{path::PathBuf, time::Duration};
 
 use shared::{
     appliance::{
-        Language, Rotation,
+        BLANK_MINUTES, Language, Rotation, Share,
         line::{DEFAULT_BAUD, SLOWEST_BAUD, least_bytes_a_second},
     },
     verdict::Profile,
@@ -74,6 +74,10 @@ pub struct Settings {
     pub keys: bool,
     /// Whether nothing is judged.
     pub safe: bool,
+    /// To whom results and screenshots are handed out.
+    pub share: Share,
+    /// After how long a result is shown no longer, if ever.
+    pub blank_after: Option<Duration>,
 }
 
 /// Layers from the strongest to the weakest → settings.
@@ -99,6 +103,9 @@ pub(super) fn resolve(layers: &[Layer; 3]) -> Result<Settings, ConfigError> {
     let framebuffer = first(layers, |l| &l.framebuffer);
     // The keyboard of a computer on which a box is simulated is another's business.
     let keys = first(layers, |l| &l.keys).unwrap_or(framebuffer.is_some() && !simulated);
+    // Also where the framebuffer that is named cannot be used: pulling the screen out must not open the box.
+    let share = first(layers, |l| &l.share).unwrap_or(if framebuffer.is_some() { Share::Code } else { Share::Open });
+    let blank = first(layers, |l| &l.blank_minutes).unwrap_or(BLANK_MINUTES);
     Ok(Settings {
         line,
         model: first(layers, |l| &l.model),
@@ -113,5 +120,7 @@ pub(super) fn resolve(layers: &[Layer; 3]) -> Result<Settings, ConfigError> {
         language: first(layers, |l| &l.language).unwrap_or_default(),
         keys,
         safe: false,
+        share,
+        blank_after: (blank > 0).then(|| Duration::from_secs(60 * u64::from(blank))),
     })
 }

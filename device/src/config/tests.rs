@@ -2,7 +2,7 @@
 
 use clap::{CommandFactory, Parser};
 use shared::{
-    appliance::{Language, Rotation},
+    appliance::{Language, Rotation, Share},
     verdict::Profile,
 };
 
@@ -163,4 +163,19 @@ fn a_settings_file_of_which_a_part_is_lost_or_not_given_is_refused_and_no_defaul
     let folder = tempfile::tempdir().unwrap();
     let error = settings(&["--config", folder.path().to_str().unwrap()], &[]).unwrap_err();
     assert!(matches!(error, ConfigError::Read { .. }), "{error}");
+}
+
+#[test]
+fn a_box_with_a_screen_asks_for_its_code() {
+    let share = |flags: &[&str]| settings(flags, &[]).unwrap().share;
+    assert_eq!(share(&["--port", "x", "--framebuffer", "/dev/fb0"]), Share::Code);
+    assert_eq!(share(&["--port", "x"]), Share::Open, "nobody could read a code");
+    assert_eq!(share(&["--simulate", "--share", "off"]), Share::Off);
+    let (_file, path) = file("framebuffer = \"/dev/fb0\"\nshare = \"open\"\nblank_minutes = 0");
+    let chosen = settings(&["--port", "x", "--config", &path], &[]).unwrap();
+    assert_eq!((chosen.share, chosen.blank_after), (Share::Open, None));
+    let default = settings(&["--simulate"], &[("PUMUA_BLANK_MINUTES", "")]).unwrap();
+    assert_eq!(default.blank_after, Some(std::time::Duration::from_secs(900)));
+    let error = settings(&["--simulate"], &[("PUMUA_SHARE", "all")]).unwrap_err().to_string();
+    assert!(error.contains("PUMUA_SHARE") && error.contains("code, open and off"), "{error}");
 }

@@ -17,8 +17,11 @@ use std::{
     time::{Duration, Instant},
 };
 
-use shared::verdict::{ExamId, Fault, ResultRecord};
-use wire::{ANSWER_WITHIN_MS, BoxEvent, EventKind, Listed};
+use shared::{
+    appliance::Share,
+    verdict::{Digest, ExamId, Fault, ResultRecord},
+};
+use wire::{ANSWER_WITHIN_MS, BoxEvent, EventKind, FOUND_AMONG, Listed};
 
 pub use self::lines::Lines;
 use self::port::Port;
@@ -199,6 +202,13 @@ impl<'a> Runtime<'a> {
         }
     }
 
+    /// To whom it hands out results and screenshots, instead of everybody, and after how long a result is shown no longer,
+    /// instead of never.
+    pub fn set_privacy(&mut self, share: Share, blank_after: Option<Duration>) {
+        let milliseconds = |time: Duration| u64::try_from(time.as_millis()).unwrap_or(u64::MAX);
+        self.state.set_privacy(share, blank_after.map(milliseconds));
+    }
+
     /// Whether there is a port on which a host can connect now.
     pub fn is_reachable(&self) -> bool {
         self.ports.iter().any(Port::is_open)
@@ -371,6 +381,11 @@ impl<'a> Runtime<'a> {
                 let entry = self.entry(sequence);
                 self.input(Input::Entry(entry));
             }
+            Effect::Find { image, from } => {
+                let found = self.find(&image, from);
+                self.input(Input::Found(found));
+            }
+            Effect::DrawCode => self.input(Input::Code(random())),
             Effect::Recall { page } => {
                 let recalled = self.recall(page);
                 self.input(Input::Recalled(recalled));
@@ -415,6 +430,21 @@ impl<'a> Runtime<'a> {
                 entry => return entry.map_err(|error| storage(&error)),
             }
         }
+    }
+
+    /// The first result of an image from a number on, among the last ones: whoever asks for what there is not must not keep
+    /// the box from its work.
+    fn find(&self, image: &Digest, from: u64) -> Result<Option<ResultRecord>, Fault> {
+        let first = (self.journal.last_number() + 1).saturating_sub(FOUND_AMONG);
+        let (start, mut number) = (Instant::now(), from.max(first));
+        while start.elapsed() < RECORD_WITHIN {
+            match self.record(number)? {
+                Some(record) if record.image == *image => return Ok(Some(record)),
+                Some(record) => number = record.number + 1,
+                None => return Ok(None),
+            }
+        }
+        Err(Fault::Storage)
     }
 
     /// A page of past results, or the last one if there are fewer pages. One that cannot be read hides none of the others.
@@ -485,6 +515,13 @@ fn keep(journal: &mut Journal, note: impl FnOnce(&mut Journal) -> Result<(), Jou
     {
         storage(&error);
     }
+}
+
+/// A number that nobody can guess, from the kernel; `None` if it has none yet.
+fn random() -> Option<u32> {
+    let mut bytes = [0; 4];
+    let count = rustix::rand::getrandom(&mut bytes, rustix::rand::GetRandomFlags::NONBLOCK).ok()?;
+    (count == bytes.len()).then(|| u32::from_le_bytes(bytes))
 }
 
 fn storage(error: &JournalError) -> Fault {

@@ -204,6 +204,16 @@ pub enum View {
     },
     /// What the box is.
     About,
+    /// The same as ready, after a result that is shown no longer: whoever passes by has no business with it.
+    Blanked {
+        /// Number of the last result.
+        results: u64,
+    },
+    /// A code that is to be typed on the computer which wants to read results.
+    Code(
+        /// Six digits, as a number.
+        u32,
+    ),
 }
 
 impl View {

@@ -1,6 +1,7 @@
 //! What the box does, without doing it: inputs and the time in, effects out.
 
 mod browse;
+mod privacy;
 mod rate;
 
 use std::collections::VecDeque;
@@ -15,7 +16,7 @@ use wire::{
     Answer, BoxEvent, Dropped, Event, EventKind, Image, Info, Installed, Listed, ModelFile, Outcome, Question, Reply,
 };
 
-use self::rate::Allowance;
+use self::{privacy::Privacy, rate::Allowance};
 use crate::{
     analysis::{Judged, Loaded, Report, Unjudged},
     journal::Standing,
@@ -59,6 +60,10 @@ pub enum Input {
     },
     /// A line is there that was not.
     LineBack,
+    /// The record of [`Effect::Find`].
+    Found(Result<Option<ResultRecord>, Fault>),
+    /// The number of [`Effect::DrawCode`]; `None` if there is none.
+    Code(Option<u32>),
     /// The screen cannot be written any more, or can be again.
     Screen {
         /// Whether it cannot.
@@ -101,6 +106,15 @@ pub enum Effect {
         /// Number of the page, from 1 for the newest results.
         page: u64,
     },
+    /// Look for the first record of an image from a number on, among the last ones; [`Input::Found`] follows.
+    Find {
+        /// Digest of the image.
+        image: Digest,
+        /// First record looked at.
+        from: u64,
+    },
+    /// Draw a number that nobody can guess; [`Input::Code`] follows.
+    DrawCode,
     /// Take a screenshot; [`Input::Screenshot`] follows.
     Screenshot,
     /// Reply to the host.
@@ -156,9 +170,10 @@ pub struct State {
     judged: u64,
     /// The examinations of the last results, at most [`REMEMBERED`], the newest last.
     exams: VecDeque<ExamId>,
-    /// What became of the last image, where an update hides it: it is shown after that. There is nothing here while the
-    /// screen shows anything but an update.
+    /// What became of the last image, where an update or a code hides it: it is shown after that. There is nothing here while
+    /// the screen shows anything else.
     held: Option<View>,
+    privacy: Privacy,
 }
 
 /// An image that has been announced.
@@ -223,6 +238,7 @@ impl State {
             judged: 0,
             exams: VecDeque::new(),
             held: None,
+            privacy: Privacy::NONE,
         }
     }
 
@@ -315,7 +331,8 @@ impl State {
         match self.view {
             View::Result { minutes, .. } => {
                 let next = if minutes < 60 { minutes + 1 } else { minutes + 60 };
-                Some(self.judged + next * MINUTE_MS)
+                let blank = self.privacy.blank_after.map(|after| self.judged.saturating_add(after));
+                [Some(self.judged + next * MINUTE_MS), blank].into_iter().flatten().min()
             }
             _ => self.until,
         }
@@ -342,7 +359,22 @@ impl State {
             Input::Screenshot(None) => vec![Effect::Reply(Reply::Failed(Fault::Internal))],
             Input::Key(key) => self.key(now, key),
             Input::Recalled(records) => self.recalled(now, records),
+            Input::Found(found) => vec![Effect::Reply(match found {
+                Ok(record) => Reply::Answer(Answer::StoredResult(record)),
+                Err(fault) => Reply::Failed(fault),
+            })],
+            Input::Code(number) => self.code_drawn(now, number),
             Input::LineLost { last } => {
+                self.privacy.part();
+                if matches!(self.view, View::Code(_)) {
+                    // It goes with its line, and what it hid comes back.
+                    let _ = self.idle(now);
+                    let mut effects = self.handle(now, Input::LineLost { last });
+                    if effects.is_empty() {
+                        effects.push(Effect::Show);
+                    }
+                    return effects;
+                }
                 let image = self.host_gone();
                 self.lost = last;
                 let lost = View::Error { image, trouble: Trouble::LineLost };
@@ -372,8 +404,12 @@ impl State {
 
     fn session(&mut self, now: u64, event: BoxEvent) -> Vec<Effect> {
         match event {
-            BoxEvent::HostConnected => Vec::new(),
+            BoxEvent::HostConnected => {
+                self.privacy.part();
+                Vec::new()
+            }
             BoxEvent::HostGone => {
+                self.privacy.part();
                 let image = self.host_gone();
                 match self.view {
                     View::Receiving { .. } => {
@@ -437,10 +473,10 @@ impl State {
                 let image = self.announce(exam);
                 self.dropped(now, Some(image), dropped)
             }
-            BoxEvent::Asked(question) => vec![Effect::Reply(Reply::Answer(self.answer(now, question)))],
-            BoxEvent::Record { number } => vec![Effect::Record(number)],
-            BoxEvent::Entry { sequence } => vec![Effect::Entry(sequence)],
-            BoxEvent::Screenshot => vec![Effect::Screenshot],
+            BoxEvent::Asked(question) => self.answer(now, question),
+            BoxEvent::Record { number } => self.hand_out(Effect::Record(number)),
+            BoxEvent::Entry { sequence } => self.hand_out(Effect::Entry(sequence)),
+            BoxEvent::Screenshot => self.hand_out(Effect::Screenshot),
         }
     }
 
@@ -475,8 +511,8 @@ impl State {
         }
     }
 
-    fn answer(&mut self, now: u64, question: Question) -> Answer {
-        match question {
+    fn answer(&mut self, now: u64, question: Question) -> Vec<Effect> {
+        let answer = match question {
             Question::Info => Answer::Info(self.info()),
             Question::SetClock { unix_seconds } => {
                 let before = self.time(now);
@@ -488,7 +524,12 @@ impl State {
                 }
                 Answer::ClockSet
             }
-        }
+            Question::ShowCode => return self.show_code(now),
+            Question::Pair { code } => return self.pair(now, code),
+            // Whoever knows an image learns nothing of another one.
+            Question::StoredResult { image, from } => return vec![Effect::Find { image, from }],
+        };
+        vec![Effect::Reply(Reply::Answer(answer))]
     }
 
     /// Draws how far something that comes in has got, unless that was drawn a moment ago and need not be.
@@ -669,6 +710,9 @@ impl State {
         let age = self.age(now);
         let View::Result { minutes, .. } = &mut view else { return self.notice(now, view) };
         *minutes = age;
+        if self.is_to_be_blanked(now) {
+            return self.show(View::Blanked { results: self.records });
+        }
         self.show(view)
     }
 
@@ -678,7 +722,14 @@ impl State {
         if minutes < 60 { minutes } else { minutes / 60 * 60 }
     }
 
+    fn is_to_be_blanked(&self, now: u64) -> bool {
+        self.privacy.blank_after.is_some_and(|after| now.saturating_sub(self.judged) >= after)
+    }
+
     fn tick(&mut self, now: u64) -> Vec<Effect> {
+        if matches!(self.view, View::Result { .. }) && self.is_to_be_blanked(now) {
+            return vec![self.show(View::Blanked { results: self.records })];
+        }
         if self.until.is_some_and(|until| until <= now) {
             return vec![self.idle(now)];
         }
@@ -700,7 +751,7 @@ impl State {
 
     fn show(&mut self, view: View) -> Effect {
         self.until = None;
-        if !matches!(view, View::Updating { .. }) {
+        if !matches!(view, View::Updating { .. } | View::Code(_)) {
             // What has given way to anything else is past, and does not come back.
             self.held = None;
         }

@@ -9,12 +9,17 @@ use std::{
 };
 
 use engine::ModelCard;
-use shared::verdict::{ExamId, Refusal};
+use shared::{
+    appliance::Share,
+    verdict::{ExamId, Refusal},
+};
 
 use super::{tests::state, *};
 
 /// Longest sequence of events.
 const DEPTH: usize = 10;
+/// A result is shown no longer after this time: so short that it is reached.
+const BLANK_MINUTES: u64 = 2;
 
 #[derive(Debug, Clone, Copy, PartialEq)]
 enum Step {
@@ -44,11 +49,14 @@ enum Step {
     LineBack,
     Back,
     Older,
+    /// The host asks for a code, and somebody types it.
+    Code,
+    Paired,
     /// The next deadline has come.
     Time,
 }
 
-const STEPS: [Step; 18] = [
+const STEPS: [Step; 20] = [
     Step::Announced,
     Step::Declined,
     Step::Arrived,
@@ -66,6 +74,8 @@ const STEPS: [Step; 18] = [
     Step::LineBack,
     Step::Back,
     Step::Older,
+    Step::Code,
+    Step::Paired,
     Step::Time,
 ];
 
@@ -99,7 +109,8 @@ struct World {
 impl World {
     fn new() -> Self {
         let work = VecDeque::new();
-        let state = state();
+        let mut state = state();
+        state.set_privacy(Share::Code, Some(BLANK_MINUTES * MINUTE_MS));
         Self {
             state,
             now: 0,
@@ -187,6 +198,8 @@ impl World {
             Step::LineBack => Some(Input::LineBack),
             Step::Back => Some(Input::Key(Key::Back)),
             Step::Older => Some(Input::Key(Key::Older)),
+            Step::Code => session(BoxEvent::Asked(Question::ShowCode)),
+            Step::Paired => session(BoxEvent::Asked(Question::Pair { code: 7 })),
             Step::Time => {
                 self.now = self.now.max(self.state.deadline()?);
                 Some(Input::Tick)
@@ -247,6 +260,8 @@ impl World {
                 Effect::Recall { page } => {
                     self.take(Input::Recalled(Ok(Page { results: Vec::new(), page, pages: 1 })));
                 }
+                Effect::DrawCode => self.take(Input::Code(Some(7))),
+                Effect::Find { .. } => {}
                 Effect::Show
                 | Effect::Expect(_)
                 | Effect::Record(_)
@@ -268,10 +283,13 @@ impl World {
             View::Result { minutes, .. } if *minutes != (self.now - self.stored) / MINUTE_MS => {
                 return Err(format!("a verdict is said to be {minutes} min old"));
             }
+            View::Result { .. } if self.now - self.stored >= BLANK_MINUTES * MINUTE_MS => {
+                return Err("a verdict is shown for ever".to_owned());
+            }
             View::Result { record, .. } => record.model,
-            View::Updating { .. } => self.state.info().model_digest,
+            View::Updating { .. } | View::Code(_) => self.state.info().model_digest,
             _ => {
-                // What has given way to anything but an update is past.
+                // What has given way to anything but an update or a code is past.
                 self.current = None;
                 self.state.info().model_digest
             }

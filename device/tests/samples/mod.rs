@@ -219,6 +219,8 @@ pub(crate) fn main_scenes() -> Vec<(&'static str, Scene)> {
         ("chain-broken", scene(View::error(Trouble::ChainBroken))),
         ("history", scene(history())),
         ("about", scene(View::About)),
+        ("blanked", scene(View::Blanked { results: 128 })),
+        ("code", scene(View::Code(40_721))),
         ("synthetic", synthetic(View::Ready { results: 0 })),
         ("stopped", before(View::Stopped)),
     ]

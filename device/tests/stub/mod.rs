@@ -12,6 +12,7 @@ use device::{
 };
 use engine::ModelCard;
 use shared::{
+    appliance::Share,
     contract::InputContract,
     verdict::{Digest, Fault, ModelRefusal, Refusal, ResultRecord},
 };
@@ -19,6 +20,8 @@ use wire::{Image, MAX_FRAME, ModelFile};
 
 /// The contract of its first model.
 pub(crate) const CONTRACT: InputContract = InputContract::stretched(16);
+/// The code that it shows when it is asked to.
+pub(crate) const CODE: u32 = 123_456;
 /// Results that it keeps.
 const KEPT: usize = 64;
 
@@ -38,7 +41,8 @@ pub(crate) struct Stub {
 impl Stub {
     /// A box that has started.
     pub(crate) fn new() -> Self {
-        let state = State::new(ModelCard::new("stub", CONTRACT), Digest::default(), String::new(), 1, 0);
+        let mut state = State::new(ModelCard::new("stub", CONTRACT), Digest::default(), String::new(), 1, 0);
+        state.set_privacy(Share::Code, Some(900_000));
         let lines = Lines::new(2, CONTRACT, 1152);
         Self { lines, state, records: VecDeque::new(), work: VecDeque::new() }
     }
@@ -128,6 +132,12 @@ impl Stub {
                     let results = self.records.iter().rev().take(6).cloned().collect();
                     Input::Recalled(Ok(Page { results, page, pages: page }))
                 }
+                Effect::Find { image, from } => Input::Found(Ok(self
+                    .records
+                    .iter()
+                    .find(|record| record.number >= from && record.image == image)
+                    .cloned())),
+                Effect::DrawCode => Input::Code(Some(CODE)),
                 Effect::Screenshot => Input::Screenshot(Some(vec![7; 5_000])),
             };
             self.input(now, next);

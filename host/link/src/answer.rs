@@ -117,6 +117,10 @@ impl Awaited {
         self.after.saturating_add(1)
     }
 
+    pub(super) fn image(&self) -> Digest {
+        self.image
+    }
+
     /// Whether a stored result is the answer to this image.
     pub(super) fn is(&self, record: &ResultRecord) -> bool {
         let of = (&record.exam, record.image, record.model, record.prepared);

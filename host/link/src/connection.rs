@@ -35,8 +35,6 @@ const CANCELLING: Duration = Duration::from_secs(3);
 
 /// How a PNG file begins (PNG 3rd edition, 5.2).
 const PNG: &[u8] = b"\x89PNG\r\n\x1a\n";
-/// Results that are asked for at once while one of them is looked for.
-const LISTED: u16 = 1_000;
 
 /// What happens to an image or a model that is being sent.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -199,18 +197,42 @@ impl Connection {
         self.session.sent_whole()
     }
 
-    /// Looks among the stored results for the answer to an image that was sent in an earlier session.
+    /// Asks for the stored answer to an image that was sent in an earlier session. It needs no code: whoever has the image may
+    /// know its result.
     pub fn stored(&mut self, awaited: &Awaited) -> Result<Option<ResultRecord>, LinkError> {
-        let (mut from, mut found) = (awaited.first(), None);
+        let (mut from, image) = (awaited.first(), awaited.image());
         loop {
-            let count = self.results(from, LISTED, |record| {
-                from = record.number.saturating_add(1);
-                found = found.take().or_else(|| awaited.is(&record).then_some(record));
-                Ok::<_, LinkError>(())
-            })?;
-            if found.is_some() || count < LISTED {
-                return Ok(found);
+            let record = match self.ask(Question::StoredResult { image, from })? {
+                Answer::StoredResult(Some(record)) => record,
+                Answer::StoredResult(None) => return Ok(None),
+                _ => return Err(HostError::Protocol.into()),
+            };
+            check_record(&record, from)?;
+            if record.image != image {
+                return Err(AnswerError::Image.into());
             }
+            if awaited.is(&record) {
+                return Ok(Some(record));
+            }
+            // The same image in an earlier exam, or by another model.
+            from = record.number.saturating_add(1);
+        }
+    }
+
+    /// Asks the box to show a code on its screen, for [`Self::pair`].
+    pub fn show_code(&mut self) -> Result<(), LinkError> {
+        match self.ask(Question::ShowCode)? {
+            Answer::CodeShown => Ok(()),
+            _ => Err(HostError::Protocol.into()),
+        }
+    }
+
+    /// Tells the box the code on its screen. From then on it hands out results and screenshots in this session. A wrong code is
+    /// [`shared::verdict::Fault::NotPaired`].
+    pub fn pair(&mut self, code: u32) -> Result<(), LinkError> {
+        match self.ask(Question::Pair { code })? {
+            Answer::Paired => Ok(()),
+            _ => Err(HostError::Protocol.into()),
         }
     }
 

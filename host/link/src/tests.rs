@@ -478,10 +478,13 @@ fn a_box_that_only_repeats_its_progress_is_given_up_and_its_result_is_found_late
     let device = TestBox::lying(move |event| match event {
         BoxEvent::Image(_) => Some(vec![Reply::Progress(wire::Phase::Analysing); 3]),
         // Stored, although nobody was told.
-        BoxEvent::Record { number } => {
+        BoxEvent::Asked(Question::StoredResult { image, from }) => {
+            assert_eq!((*image, *from), (source, 31));
             let record = ResultRecord { image: source, exam: exam.clone(), ..record(31) };
-            Some(vec![Reply::Record((*number <= 31).then_some(record))])
+            Some(vec![Reply::Answer(Answer::StoredResult(Some(record)))])
         }
+        // Other results are not asked for: they are for those who have the code.
+        BoxEvent::Record { .. } => Some(vec![Reply::Failed(Fault::NotPaired)]),
         _ => None,
     });
     let options = PortOptions { timeout: 1, ..device.options() };
@@ -494,6 +497,34 @@ fn a_box_that_only_repeats_its_progress_is_given_up_and_its_result_is_found_late
     drop(connection);
     let mut connection = Connection::open(&options).unwrap();
     assert_eq!(connection.stored(&awaited).unwrap().map(|record| record.number), Some(31));
+    drop(connection);
+    device.finish();
+}
+
+#[test]
+fn a_box_hands_results_out_to_those_who_have_its_code() {
+    let mut paired = false;
+    let device = TestBox::lying(move |event| {
+        let reply = match event {
+            BoxEvent::Asked(Question::ShowCode) => Reply::Answer(Answer::CodeShown),
+            BoxEvent::Asked(Question::Pair { code: 40_721 }) => {
+                paired = true;
+                Reply::Answer(Answer::Paired)
+            }
+            BoxEvent::Asked(Question::Pair { .. }) => Reply::Failed(Fault::NotPaired),
+            BoxEvent::Record { .. } if !paired => Reply::Failed(Fault::NotPaired),
+            _ => return None,
+        };
+        Some(vec![reply])
+    });
+    let mut connection = Connection::open(&device.options()).unwrap();
+    let list = |connection: &mut Connection| connection.results(30, 1, |_| Ok::<_, LinkError>(()));
+    let is_refused = |error| matches!(error, LinkError::Fault(Fault::NotPaired));
+    assert!(list(&mut connection).is_err_and(is_refused));
+    connection.show_code().unwrap();
+    assert!(connection.pair(1).is_err_and(is_refused));
+    connection.pair(40_721).unwrap();
+    assert_eq!(list(&mut connection).unwrap(), 1);
     drop(connection);
     device.finish();
 }

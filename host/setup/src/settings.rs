@@ -90,6 +90,8 @@ pub fn settings_for_sd_card(
         // Without it the box judges by the one that is built in.
         model: Some(on_box(card::MODEL)),
         keys: None,
+        share: None,
+        blank_minutes: None,
     };
     let ports = format!(
         "\
@@ -115,6 +117,8 @@ pub fn settings_for_raspberry_pi_os() -> Result<String, SettingsError> {
         framebuffer: Some(FRAMEBUFFER.to_owned()),
         model: None,
         keys: None,
+        share: None,
+        blank_minutes: None,
     };
     let ports = format!(
         "\

@@ -3,7 +3,7 @@
 
 use setup::image::Board;
 use shared::{
-    appliance::{BoxSettings, Language, Rotation, card, line},
+    appliance::{BoxSettings, Language, Rotation, Share, card, line},
     verdict::Profile,
 };
 
@@ -20,6 +20,8 @@ fn full() -> BoxSettings {
         framebuffer: Some(card::FRAMEBUFFER.to_owned()),
         model: Some(card::on_box(card::MODEL)),
         keys: Some(true),
+        share: Some(Share::default()),
+        blank_minutes: Some(15),
     }
 }
 
@@ -30,11 +32,13 @@ fn the_guide_names_every_key_and_every_value_of_the_settings() {
     let languages = Language::ALL.map(|language| format!("`\"{language}\"`"));
     let profiles = Profile::ALL.map(|profile| format!("`\"{profile}\"`"));
     let rotations = Rotation::ALL.map(|rotation| format!("`{rotation}`"));
+    let shares = Share::ALL.map(|share| format!("`\"{share}\"`"));
     let ports = [line::PINS, line::PINS_OF_RASPBERRY_PI_OS, line::USB_DEVICE, line::USB_ADAPTER, line::EMULATED];
     let ports = ports.map(|port| format!("`{port}`"));
     let speeds = [line::DEFAULT_BAUD, line::SLOWEST_BAUD].map(|baud| baud.to_string());
     let named = [card::BOOT_LABEL, card::DATA_LABEL, card::SETTINGS, card::MODEL].map(|name| format!("`{name}`"));
-    let values = languages.into_iter().chain(profiles).chain(rotations).chain(ports).chain(speeds).chain(named);
+    let values =
+        languages.into_iter().chain(profiles).chain(rotations).chain(shares).chain(ports).chain(speeds).chain(named);
     for words in keys.chain(values) {
         assert!(GUIDE.contains(&words), "docs/box.md does not name {words}");
     }

@@ -8,6 +8,7 @@ pub mod info;
 mod model_for_box;
 mod open;
 pub mod package;
+mod pairing;
 pub mod points;
 pub mod predict;
 mod program;

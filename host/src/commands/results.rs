@@ -8,6 +8,7 @@ use serde_json::json;
 use shared::verdict::ResultRecord;
 use wire::{Content, EventKind, Linked, Listed};
 
+use super::pairing::{Pairing, is_wanted};
 use crate::{
     exit::{Exit, Failure},
     output,
@@ -18,6 +19,8 @@ use crate::{
 pub struct Options {
     #[command(flatten)]
     port: PortOptions,
+    #[command(flatten)]
+    pairing: Pairing,
     /// Number of the first record; the box keeps the newest, so the first that it has may be a later one
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u64).range(1..))]
     from: u64,
@@ -46,8 +49,10 @@ const EVENT_HEADER: [&str; 4] = ["entry", "event", "detail", "missed"];
 
 /// Reads the results that the box has stored.
 pub fn run(options: Options) -> Result<Exit, Failure> {
-    let Options { port, from, limit, events, head, json, csv } = options;
+    let Options { port, pairing, from, limit, events, head, json, csv } = options;
     let mut connection = Connection::open(&port).map_err(Failure::of_link)?;
+    pairing.begin(&mut connection)?;
+    let mut asked = false;
     let mut out = io::stdout().lock();
     if csv {
         write_csv(&mut out, HEADER.iter().chain(EVENT_HEADER.iter().filter(|_| events)))?;
@@ -57,7 +62,7 @@ pub fn run(options: Options) -> Result<Exit, Failure> {
     let (mut next, mut remaining) = (from, limit.unwrap_or(u64::MAX));
     while remaining > 0 {
         let limit = u16::try_from(remaining).unwrap_or(u16::MAX);
-        let count = connection.entries(next, limit, |entry| {
+        let answer = connection.entries(next, limit, |entry| {
             next = entry.sequence().saturating_add(1);
             chain.follow(&entry);
             let Some(record) = entry.result() else {
@@ -76,7 +81,15 @@ pub fn run(options: Options) -> Result<Exit, Failure> {
                 writeln!(out, "{}", to_text(record))
             };
             written.map_err(Stop::Output)
-        })?;
+        });
+        let count = match answer {
+            Err(Stop::Link(error)) if is_wanted(&error) && !asked => {
+                pairing.ask(&mut connection)?;
+                asked = true;
+                continue;
+            }
+            answer => answer?,
+        };
         if count < limit {
             break;
         }

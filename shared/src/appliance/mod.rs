@@ -2,7 +2,7 @@
 //!
 //! - [`card`]: labels, names and places of the memory card and of the initial file system;
 //! - [`mod@line`]: serial ports and their speed;
-//! - [`BoxSettings`]: the keys of `box.toml` and their values, among them [`Language`] and [`Rotation`];
+//! - [`BoxSettings`]: the keys of `box.toml` and their values, among them [`Language`], [`Rotation`] and [`Share`];
 //! - [`listed`]: how texts enumerate the values that there are, so that no text has a list of its own.
 
 pub mod card;
@@ -11,10 +11,12 @@ mod language;
 pub mod line;
 mod rotation;
 mod settings;
+mod share;
 
 pub use self::{
     choice::listed,
     language::{Language, LanguageError},
     rotation::{Rotation, RotationError},
-    settings::BoxSettings,
+    settings::{BLANK_MINUTES, BoxSettings},
+    share::{Share, ShareError},
 };

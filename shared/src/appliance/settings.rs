@@ -4,7 +4,7 @@ use alloc::{string::String, vec, vec::Vec};
 
 use serde::{Deserialize, Deserializer, Serialize};
 
-use super::{Language, Rotation};
+use super::{Language, Rotation, Share};
 use crate::verdict::Profile;
 
 /// The keys of `box.toml`, which `pumua image` writes onto a card and the box reads when it starts. A key may be absent; others than
@@ -29,7 +29,17 @@ pub struct BoxSettings {
     pub model: Option<String>,
     /// Whether buttons and keyboards are read; else they are where there is a framebuffer.
     pub keys: Option<bool>,
+    /// To whom results and screenshots are handed out over the line; else by code where there is a framebuffer, and openly
+    /// where nobody could read a code.
+    pub share: Option<Share>,
+    /// After how many minutes a result is shown no longer, 0 for never; else [`BLANK_MINUTES`].
+    pub blank_minutes: Option<u32>,
 }
+
+/// After this many minutes a result is shown no longer, unless set differently: three times as long as until it is marked as
+/// past. Whoever is concerned has read it by then; who passes later has no business with it, and finds it under past results
+/// otherwise.
+pub const BLANK_MINUTES: u32 = 15;
 
 /// A path, or a list of them.
 fn one_or_more<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Vec<String>>, D::Error> {
@@ -61,6 +71,8 @@ mod tests {
             framebuffer: Some("/dev/fb0".to_owned()),
             model: Some("/boot/model.onnx".to_owned()),
             keys: Some(true),
+            share: Some(Share::Off),
+            blank_minutes: Some(30),
         }
     }
 

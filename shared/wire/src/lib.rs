@@ -61,12 +61,16 @@
 //!   `End` all is as with an image. From then on the box installs, after the images that it still has to judge, and takes
 //!   no message before it has answered: a `Cancel` that comes meanwhile changes nothing but is answered by `Cancelled`, and
 //!   a host that cannot wait for the answer learns from `Info` which model the box has.
-//! - *Question*: `Info` → `Info`. `SetClock` → `ClockSet`. Or `Failed`.
+//! - *Question*: `Info` → `Info`. `SetClock` → `ClockSet`. `ShowCode` → `CodeShown`. `Pair` → `Paired`. `StoredResult` →
+//!   `StoredResult`, the first record of an image from a number on. Or `Failed`.
 //! - *Screenshot*: `Screenshot` → `ScreenshotBegin`, `Chunk`s of a PNG file. Or `Failed`.
 //! - *Results*: `Results` → `Record`s with rising numbers, those passed over that the box keeps no longer, `RecordsEnd`. It
 //!   may also end in `Failed`.
 //! - *Entries*: the same of `Entries` → `Entry`s, in which events are among the results, and each has the digest of the one
 //!   before. Results that have none come first, as `Record`s. `RecordsEnd`.
+//! - A box may keep *Results*, *Entries* and *Screenshot* from a host until it has paired in this session, and answers
+//!   `Failed(NotPaired)`: the host asks for a code (`ShowCode`), somebody reads it on the screen, the host sends it (`Pair`).
+//!   Whoever knows an image may always ask for its result (`StoredResult`).
 //! - A message that cannot be decoded or is out of turn is answered by `Failed(Protocol)`, and the image or update in
 //!   transit is dropped; the session continues.
 //!

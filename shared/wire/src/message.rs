@@ -124,7 +124,24 @@ pub enum ToBox {
         /// Most entries wanted.
         limit: u16,
     },
+    /// Asks the box to show a code on its screen; it answers [`ToHost::CodeShown`].
+    ShowCode,
+    /// What somebody has read there; the box answers [`ToHost::Paired`].
+    Pair {
+        /// Six digits, as a number.
+        code: u32,
+    },
+    /// Asks for the first record of an image from a number on; the box answers [`ToHost::StoredResult`].
+    StoredResult {
+        /// Digest of the image.
+        image: Digest,
+        /// First record looked at, from 1; of the last [`FOUND_AMONG`] at most.
+        from: u64,
+    },
 }
+
+/// A result that is asked for by the digest of its image is looked for among so many of the last results.
+pub const FOUND_AMONG: u64 = 1_000;
 
 /// What the box is.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, Schema)]
@@ -229,4 +246,10 @@ pub enum ToHost {
     ModelRefused(ModelRefusal),
     /// One entry of the journal.
     Entry(Linked),
+    /// The code is on the screen.
+    CodeShown,
+    /// The code was right: from now on, until the session ends, results and screenshots are handed out.
+    Paired,
+    /// The record asked for, if there is one.
+    StoredResult(Option<ResultRecord>),
 }

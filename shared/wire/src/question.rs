@@ -4,6 +4,8 @@
 //! [`ToHost`], whose order is the protocol, and for what the box program answers. Images, updates, the listing of results
 //! and the screenshot are more than two messages, and are handled by hand in the sessions.
 
+use shared::verdict::{Digest, ResultRecord};
+
 use super::message::{Info, ToBox, ToHost};
 
 /// Makes of rows `Question { fields } => Answer(content: type);` the enums [`Question`] and [`Answer`], and the ways from
@@ -86,4 +88,27 @@ questions! {
     } =>
         /// The clock is set.
         ClockSet;
+
+    /// Show a code on the screen.
+    ShowCode =>
+        /// The code is on the screen.
+        CodeShown;
+
+    /// Is this the code on the screen?
+    Pair {
+        /// Six digits, as a number.
+        code: u32
+    } =>
+        /// It is.
+        Paired;
+
+    /// What was the result of an image?
+    StoredResult {
+        /// Digest of the image.
+        image: Digest,
+        /// First record looked at.
+        from: u64
+    } =>
+        /// The first record of that image, if there is one.
+        StoredResult(record: Option<ResultRecord>);
 }

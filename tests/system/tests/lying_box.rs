@@ -105,6 +105,7 @@ fn truth(event: &BoxEvent) -> Vec<Reply> {
         BoxEvent::Image(_) => result(event, |_| ()),
         BoxEvent::Asked(Question::Info) => Reply::Answer(Answer::Info(info())),
         BoxEvent::Asked(Question::SetClock { .. }) => Reply::Answer(Answer::ClockSet),
+        BoxEvent::Asked(Question::StoredResult { .. }) => Reply::Answer(Answer::StoredResult(None)),
         BoxEvent::Record { number } => Reply::Record((*number <= 3).then(|| record(*number))),
         BoxEvent::Update(_) => Reply::Installed(Err(ModelRefusal::NotRunnable)),
         _ => return vec![],
@@ -279,8 +280,8 @@ fn a_box_that_never_answers_is_given_up_and_what_it_has_stored_is_found() {
     // Progress without end, and the result among the stored ones.
     let device = LyingBox::start(|event| match event {
         BoxEvent::Image(_) => Some(vec![Reply::Progress(Phase::Analysing); 4]),
-        BoxEvent::Record { number: 4 } => {
-            Some(vec![Reply::Record(Some(ResultRecord { exam: ExamId::default(), ..record(4) }))])
+        BoxEvent::Asked(Question::StoredResult { from: 4, .. }) => {
+            Some(vec![Reply::Answer(Answer::StoredResult(Some(ResultRecord { exam: ExamId::default(), ..record(4) })))])
         }
         _ => None,
     });

@@ -16,6 +16,8 @@ pub(super) static WORDS: Words = Words {
     },
     stopped: Notice { word: "STOPPED", meaning: "The box has been stopped" },
     ready: Notice { word: "READY", meaning: "Send an X-ray" },
+    blanked: Notice { word: "READY", meaning: "The last result is under past results" },
+    pairing: Notice { word: "CODE", meaning: "For a computer that wants to read the results" },
     results: "Results",
     digest: "Model digest",
     version: "Version",

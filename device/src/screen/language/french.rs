@@ -16,6 +16,8 @@ pub(super) static WORDS: Words = Words {
     },
     stopped: Notice { word: "ARRÊTÉ", meaning: "Le boîtier a été arrêté" },
     ready: Notice { word: "PRÊT", meaning: "Envoyez une radiographie" },
+    blanked: Notice { word: "PRÊT", meaning: "Le dernier résultat est parmi les résultats passés" },
+    pairing: Notice { word: "CODE", meaning: "Pour un ordinateur qui veut lire les résultats" },
     results: "Résultats",
     digest: "Empreinte",
     version: "Version",
@@ -162,6 +164,9 @@ fn failed(fault: Fault) -> &'static str {
         Fault::Inference => "le modèle n'a pas pu être exécuté: installez un autre modèle sur le boîtier",
         Fault::Internal => "le boîtier a eu une panne interne: redémarrez-le et signalez ce qui a été envoyé",
         Fault::TooFast => "le boîtier a trop reçu en peu de temps: attendez dix minutes, puis envoyez le reste",
+        Fault::NotPaired => {
+            "le boîtier ne montre cela qu'à un ordinateur qui a son code: tapez le code affiché à l'écran"
+        }
         Fault::Screen => {
             "l'écran du boîtier n'affiche plus rien: vérifiez l'écran et son câble, et ne vous fiez pas à ce qu'il montre"
         }

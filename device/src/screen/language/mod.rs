@@ -57,6 +57,10 @@ pub struct Words {
     pub stopped: Notice,
     /// An image may be sent.
     pub ready: Notice,
+    /// The same, after a result that is shown no longer.
+    pub blanked: Notice,
+    /// Above and below a code that is to be typed on the computer.
+    pub pairing: Notice,
     /// Before the number of results that there have been.
     pub results: &'static str,
     /// Before the model's digest.

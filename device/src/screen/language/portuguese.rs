@@ -16,6 +16,8 @@ pub(super) static WORDS: Words = Words {
     },
     stopped: Notice { word: "PARADO", meaning: "O aparelho foi parado" },
     ready: Notice { word: "PRONTO", meaning: "Envie uma radiografia" },
+    blanked: Notice { word: "PRONTO", meaning: "O último resultado está nos resultados anteriores" },
+    pairing: Notice { word: "CÓDIGO", meaning: "Para um computador que quer ler os resultados" },
     results: "Resultados",
     digest: "ID do modelo",
     version: "Versão",
@@ -154,6 +156,9 @@ fn failed(fault: Fault) -> &'static str {
         Fault::Inference => "não foi possível executar o modelo: instale outro modelo no aparelho",
         Fault::Internal => "o aparelho teve uma falha interna: reinicie-o e comunique o que foi enviado",
         Fault::TooFast => "o aparelho recebeu demasiado em pouco tempo: espere dez minutos e envie o resto",
+        Fault::NotPaired => {
+            "o aparelho só mostra isto a um computador que tem o seu código: escreva o código que está no ecrã"
+        }
         Fault::Screen => {
             "o ecrã do aparelho não mostra nada de novo: verifique o ecrã e o cabo, e não confie no que ele mostra"
         }

@@ -16,6 +16,8 @@ pub(super) static WORDS: Words = Words {
     },
     stopped: Notice { word: "KIMESIMAMA", meaning: "Kifaa kimesimamishwa" },
     ready: Notice { word: "TAYARI", meaning: "Tuma picha ya eksirei" },
+    blanked: Notice { word: "TAYARI", meaning: "Tokeo la mwisho liko kwenye matokeo yaliyopita" },
+    pairing: Notice { word: "MSIMBO", meaning: "Kwa kompyuta inayotaka kusoma matokeo" },
     results: "Matokeo",
     digest: "Alama ya modeli",
     version: "Toleo",
@@ -136,6 +138,7 @@ fn failed(fault: Fault) -> &'static str {
         Fault::Inference => "modeli haikuweza kuendeshwa: weka modeli nyingine kwenye kifaa",
         Fault::Internal => "kifaa kina hitilafu ya ndani: kiwashe upya kisha ripoti kilichotumwa",
         Fault::TooFast => "kifaa kimetumiwa mengi kwa muda mfupi: subiri dakika kumi, kisha tuma yaliyobaki",
+        Fault::NotPaired => "kifaa huonyesha haya kwa kompyuta yenye msimbo wake tu: andika msimbo ulio kwenye skrini",
         Fault::Screen => {
             "skrini ya kifaa haiwezi kuonyesha kitu: angalia skrini na kebo yake, wala usitegemee inachoonyesha"
         }

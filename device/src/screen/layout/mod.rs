@@ -58,7 +58,9 @@ pub fn layout(scene: &Scene, size: ScreenSize, language: Language) -> Layout<'_>
             layout.notice(body, Symbol::Dots, BLUE, notice);
         }
         View::Stopped => layout.notice(body, Symbol::Off, QUIET, words.stopped),
-        View::Ready { results } => layout.ready(body, &scene.identity, *results),
+        View::Ready { results } => layout.ready(body, &scene.identity, words.ready, *results),
+        View::Blanked { results } => layout.ready(body, &scene.identity, words.blanked, *results),
+        View::Code(code) => layout.code(body, *code),
         View::Receiving { image, done, total } => {
             let body = layout.name(body, image);
             layout.progress(body, words.receiving, *done, *total);
@@ -300,11 +302,24 @@ impl<'a> Layout<'a> {
         self.fitted(style, notice.meaning, body.width, body.centre(), baseline + step, Align::Centre);
     }
 
-    fn ready(&mut self, body: Area, identity: &Identity, results: u64) {
+    /// What to do with a code, and the code, as large as a verdict.
+    fn code(&mut self, body: Area, code: u32) {
+        let Notice { word, meaning } = self.words().pairing;
+        let middle = body.top + body.height / 2.0;
+        let style = self.bold(40.0, BLUE);
+        self.fitted(style, word, body.width, body.centre(), middle - self.px(74.0), Align::Centre);
+        let digits = format!("{:03} {:03}", code / 1000, code % 1000);
+        let style = self.bold(76.0, INK);
+        self.fitted(style, &digits, body.width, body.centre(), middle + self.px(38.0), Align::Centre);
+        let style = self.regular(20.0, QUIET);
+        self.fitted(style, meaning, body.width, body.centre(), middle + self.px(98.0), Align::Centre);
+    }
+
+    fn ready(&mut self, body: Area, identity: &Identity, notice: Notice, results: u64) {
         let words = self.words();
         let facts = Area { top: body.bottom() - self.px(70.0), height: self.px(62.0), ..body };
         let upper = Area { height: facts.top - body.top, ..body };
-        self.notice(upper, Symbol::Ring, GREEN, words.ready);
+        self.notice(upper, Symbol::Ring, GREEN, notice);
         self.fill(facts, self.px(10.0), PANEL);
         let columns = [
             (words.results, results.to_string()),

@@ -108,6 +108,9 @@ fn messages_to_the_host() {
             ToHost::Entry(linked()),
             "0d9a03aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa01070002050080e2cfaa06",
         ),
+        (ToHost::CodeShown, "0e"),
+        (ToHost::Paired, "0f"),
+        (ToHost::StoredResult(None), "1000"),
     ] {
         let bytes = encoded_message(&message);
         assert_eq!(hex(&bytes), golden, "{message:?}");
@@ -160,7 +163,7 @@ fn frames() {
 
 #[test]
 fn greeting_of_this_version() {
-    assert_eq!(hex(&Greeting::ours().to_bytes()), "0100796a158690f2d250");
+    assert_eq!(hex(&Greeting::ours().to_bytes()), "0100fb5f1cdd1cdc094c");
     assert_eq!(Greeting::from_bytes(&Greeting::ours().to_bytes()), Some(Greeting::ours()));
     assert_eq!(Greeting::from_bytes(&[0; 9]), None);
     assert_eq!(Rejection::from_bytes(&[1; 10]), None);

@@ -1,0 +1,261 @@
+//! To whom the box hands out what it keeps: to a host on which somebody has typed the code on the screen, so who stands before
+//! the box; and for how long it shows a result.
+//!
+//! A code is right only while it is on the screen. It is new each time that one is asked for, takes [`TRIES`] attempts, and
+//! gives a host the results until its session ends. A million codes, three attempts a minute: half a year of guessing, in
+//! sight of everybody.
+
+use shared::{appliance::Share, verdict::Fault};
+use wire::{Answer, Reply};
+
+use super::{Effect, State};
+use crate::screen::View;
+
+/// How long a code stays on the screen, in milliseconds.
+const CODE_MS: u64 = 120_000;
+/// Wrong codes that are heard before another code is needed.
+const TRIES: u8 = 3;
+/// After so many wrong ones none is shown for this long, in milliseconds.
+const LOCKED_MS: u64 = 60_000;
+/// Codes that there are.
+const CODES: u32 = 1_000_000;
+
+/// What hosts may have.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Privacy {
+    share: Share,
+    /// After how many milliseconds a result is shown no longer.
+    pub(super) blank_after: Option<u64>,
+    /// Whether the host of this session has paired.
+    paired: bool,
+    /// Attempts that the code on the screen takes.
+    tries: u8,
+    /// No code is shown before.
+    locked_until: u64,
+}
+
+impl Privacy {
+    /// Everything is handed out, and shown for ever.
+    pub(super) const NONE: Self =
+        Self { share: Share::Open, blank_after: None, paired: false, tries: 0, locked_until: 0 };
+
+    /// Whether results and screenshots are handed out now.
+    pub(super) fn admits(&self) -> bool {
+        match self.share {
+            Share::Code => self.paired,
+            Share::Open => true,
+            Share::Off => false,
+        }
+    }
+
+    /// The session is over, or another one begins.
+    pub(super) fn part(&mut self) {
+        self.paired = false;
+    }
+}
+
+impl State {
+    /// To whom results and screenshots are handed out, instead of everybody, and after how many milliseconds a result is shown
+    /// no longer, instead of never.
+    pub fn set_privacy(&mut self, share: Share, blank_after: Option<u64>) {
+        self.privacy = Privacy { share, blank_after, ..Privacy::NONE };
+    }
+
+    /// An effect that hands something out, or that the host must pair first.
+    pub(super) fn hand_out(&self, effect: Effect) -> Vec<Effect> {
+        vec![if self.privacy.admits() { effect } else { Effect::Reply(Reply::Failed(Fault::NotPaired)) }]
+    }
+
+    /// A host asks for a code.
+    pub(super) fn show_code(&self, now: u64) -> Vec<Effect> {
+        let failed = |fault| vec![Effect::Reply(Reply::Failed(fault))];
+        match self.privacy.share {
+            // An image or an update is not hidden.
+            Share::Code if self.view.is_busy() => failed(Fault::Busy),
+            Share::Code if now >= self.privacy.locked_until => vec![Effect::DrawCode],
+            _ => failed(Fault::NotPaired),
+        }
+    }
+
+    /// The code that is to be shown, if there is one.
+    pub(super) fn code_drawn(&mut self, now: u64, number: Option<u32>) -> Vec<Effect> {
+        let Some(number) = number else { return vec![Effect::Reply(Reply::Failed(Fault::Internal))] };
+        self.privacy.tries = TRIES;
+        // What it hides comes back.
+        let covered = matches!(self.view, View::Result { .. }).then(|| self.view.clone());
+        let show = self.show(View::Code(number % CODES));
+        self.held = covered.or_else(|| self.held.take());
+        self.until = Some(now + CODE_MS);
+        vec![show, Effect::Reply(Reply::Answer(Answer::CodeShown))]
+    }
+
+    /// A host says what somebody has typed.
+    pub(super) fn pair(&mut self, now: u64, typed: u32) -> Vec<Effect> {
+        let failed = Effect::Reply(Reply::Failed(Fault::NotPaired));
+        let View::Code(code) = self.view else { return vec![failed] };
+        if typed == code {
+            self.privacy.paired = true;
+            return vec![self.idle(now), Effect::Reply(Reply::Answer(Answer::Paired))];
+        }
+        self.privacy.tries = self.privacy.tries.saturating_sub(1);
+        if self.privacy.tries > 0 {
+            return vec![failed];
+        }
+        self.privacy.locked_until = now + LOCKED_MS;
+        vec![self.idle(now), failed]
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use wire::{BoxEvent, Question};
+
+    use super::{
+        super::{
+            Input, Outcome,
+            tests::{judged, start_analysis, state},
+        },
+        *,
+    };
+    use crate::keys::Key;
+
+    const NOT_PAIRED: Effect = Effect::Reply(Reply::Failed(Fault::NotPaired));
+
+    fn private(share: Share) -> State {
+        let mut state = state();
+        state.set_privacy(share, Some(15 * 60_000));
+        state
+    }
+
+    fn session(state: &mut State, now: u64, event: BoxEvent) -> Vec<Effect> {
+        state.handle(now, Input::Session(event))
+    }
+
+    fn ask(state: &mut State, now: u64, question: Question) -> Vec<Effect> {
+        session(state, now, BoxEvent::Asked(question))
+    }
+
+    /// Asks for a code, which is this one.
+    fn code(state: &mut State, now: u64, number: u32) {
+        assert_eq!(ask(state, now, Question::ShowCode), [Effect::DrawCode]);
+        let effects = state.handle(now, Input::Code(Some(number)));
+        assert_eq!(effects, [Effect::Show, Effect::Reply(Reply::Answer(Answer::CodeShown))]);
+        assert_eq!(*state.view(), View::Code(number % CODES));
+    }
+
+    /// Whether it hands out a record and a screenshot.
+    fn hands_out(state: &mut State) -> bool {
+        let record = session(state, 0, BoxEvent::Record { number: 1 });
+        let screenshot = session(state, 0, BoxEvent::Screenshot);
+        assert_eq!(record == [NOT_PAIRED], screenshot == [NOT_PAIRED]);
+        record == [Effect::Record(1)]
+    }
+
+    /// Judges an image, whose result is on the screen then.
+    fn result(state: &mut State, now: u64) {
+        start_analysis(state);
+        let [Effect::Store(record)] = &state.handle(now, judged(0.7))[..] else { panic!() };
+        let record = record.clone();
+        let effects = state.handle(now, Input::Stored(Ok(record.clone())));
+        assert!(effects.contains(&Effect::Reply(Reply::Outcome(Outcome::Result(record)))));
+    }
+
+    #[test]
+    fn whoever_has_a_cable_gets_neither_results_nor_the_screen() {
+        let mut state = private(Share::Code);
+        session(&mut state, 0, BoxEvent::HostConnected);
+        assert!(!hands_out(&mut state));
+        assert_eq!(ask(&mut state, 0, Question::Pair { code: 0 }), [NOT_PAIRED], "no code is shown");
+        code(&mut state, 0, 7_123_456);
+        assert!(!hands_out(&mut state), "a screenshot would show it");
+        let paired = Effect::Reply(Reply::Answer(Answer::Paired));
+        assert_eq!(ask(&mut state, 0, Question::Pair { code: 123_456 }), [Effect::Show, paired]);
+        assert_eq!(*state.view(), View::Ready { results: 41 });
+        assert!(hands_out(&mut state));
+        assert_eq!(ask(&mut state, 0, Question::Pair { code: 123_456 }), [NOT_PAIRED], "it is right once");
+        assert!(hands_out(&mut state));
+        session(&mut state, 0, BoxEvent::HostGone);
+        session(&mut state, 0, BoxEvent::HostConnected);
+        assert!(!hands_out(&mut state), "the next host pairs itself");
+        let mut off = private(Share::Off);
+        assert_eq!(ask(&mut off, 0, Question::ShowCode), [NOT_PAIRED]);
+        assert!(!hands_out(&mut off) && hands_out(&mut private(Share::Open)));
+    }
+
+    #[test]
+    fn a_code_takes_few_attempts_and_little_time() {
+        let mut state = private(Share::Code);
+        code(&mut state, 0, 5);
+        for _ in 1..TRIES {
+            assert_eq!(ask(&mut state, 0, Question::Pair { code: 6 }), [NOT_PAIRED]);
+        }
+        assert_eq!(ask(&mut state, 0, Question::Pair { code: 6 }), [Effect::Show, NOT_PAIRED]);
+        assert_eq!(ask(&mut state, 0, Question::Pair { code: 5 }), [NOT_PAIRED], "it is not on the screen any more");
+        assert_eq!(ask(&mut state, LOCKED_MS - 1, Question::ShowCode), [NOT_PAIRED]);
+        code(&mut state, LOCKED_MS, 5);
+        assert_eq!(state.deadline(), Some(LOCKED_MS + CODE_MS));
+        state.handle(LOCKED_MS + CODE_MS, Input::Tick);
+        assert_eq!(ask(&mut state, LOCKED_MS + CODE_MS, Question::Pair { code: 5 }), [NOT_PAIRED]);
+        // Whoever stands before the box can end it, too.
+        code(&mut state, 500_000, 5);
+        state.handle(500_000, Input::Key(Key::Back));
+        assert_eq!(ask(&mut state, 500_000, Question::Pair { code: 5 }), [NOT_PAIRED]);
+        assert!(!hands_out(&mut state));
+        assert_eq!(ask(&mut state, 500_000, Question::ShowCode), [Effect::DrawCode]);
+        let failed = Effect::Reply(Reply::Failed(Fault::Internal));
+        assert_eq!(state.handle(500_000, Input::Code(None)), [failed]);
+    }
+
+    #[test]
+    fn a_code_hides_no_image_and_gives_a_verdict_back() {
+        let mut state = private(Share::Code);
+        start_analysis(&mut state);
+        assert_eq!(ask(&mut state, 0, Question::ShowCode), [Effect::Reply(Reply::Failed(Fault::Busy))]);
+        result(&mut state, 0);
+        code(&mut state, 60_000, 5);
+        code(&mut state, 61_000, 6);
+        state.handle(60_000 + CODE_MS, Input::Tick);
+        assert!(matches!(state.view(), View::Code(6)));
+        state.handle(61_000 + CODE_MS, Input::Tick);
+        assert!(matches!(state.view(), View::Result { minutes: 3, .. }), "{:?}", state.view());
+        code(&mut state, 200_000, 7);
+        state.handle(200_000, Input::LineLost { last: false });
+        assert!(matches!(state.view(), View::Result { .. }), "a code goes with its line");
+    }
+
+    #[test]
+    fn a_result_is_not_shown_for_ever() {
+        let mut state = private(Share::Code);
+        result(&mut state, 0);
+        for minute in 1..15 {
+            assert_eq!(state.deadline(), Some(minute * 60_000));
+            state.handle(minute * 60_000, Input::Tick);
+            assert!(matches!(state.view(), View::Result { minutes, .. } if *minutes == minute));
+        }
+        assert_eq!(state.handle(15 * 60_000, Input::Tick), [Effect::Show]);
+        assert_eq!(*state.view(), View::Blanked { results: 42 });
+        assert_eq!(state.deadline(), None);
+        // Nor does it come back from behind an update.
+        let mut state = private(Share::Code);
+        result(&mut state, 0);
+        session(&mut state, 60_000, BoxEvent::Updating { done: 0, total: 10 });
+        session(&mut state, 16 * 60_000, BoxEvent::HostGone);
+        assert_eq!(*state.view(), View::Blanked { results: 42 });
+        // And one that may stay does.
+        let mut state = private(Share::Code);
+        state.set_privacy(Share::Code, None);
+        result(&mut state, 0);
+        state.handle(600 * 60_000, Input::Tick);
+        assert!(matches!(state.view(), View::Result { minutes: 600, .. }));
+    }
+
+    #[test]
+    fn whoever_knows_an_image_may_ask_for_its_result() {
+        let mut state = private(Share::Off);
+        let image = shared::verdict::Digest::of(b"bytes");
+        let effects = ask(&mut state, 0, Question::StoredResult { image, from: 3 });
+        assert_eq!(effects, [Effect::Find { image, from: 3 }]);
+        let answer = Effect::Reply(Reply::Answer(Answer::StoredResult(None)));
+        assert_eq!(state.handle(0, Input::Found(Ok(None))), [answer]);
+    }
+}
