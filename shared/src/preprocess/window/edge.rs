@@ -206,15 +206,12 @@ impl Side {
         if jump < JUMP * lines {
             return false;
         }
-        let like = if self.shade >= BRIGHT {
-            outside >= i32::from(BRIGHT) * lines
-        } else {
-            (outside - i32::from(self.shade) * lines).abs() <= LIKE * lines
-        };
-        // Four lines a little farther in: skin goes on to rise.
-        let farther = row + blurred + lines + 1;
-        let rise = (self.sum(x, farther, farther + 4) * lines - inside * 4).abs();
-        like && 2 * rise <= 4 * jump
+        if self.shade >= BRIGHT {
+            return outside >= i32::from(BRIGHT) * lines;
+        }
+        // Four lines a little farther in.
+        let rise = (self.sum(x, row + 4, row + 8) * lines - inside * 4).abs();
+        (outside - i32::from(self.shade) * lines).abs() <= LIKE * lines && 2 * rise <= 4 * jump
     }
 
     fn grey(&self, x: usize, row: i32) -> i32 {
