@@ -1,0 +1,148 @@
+use data::{Subtype, split::SplitKind, synthetic};
+use engine::{Provenance, judge::admit};
+use learn::network::{Architecture, Design, Network};
+use shared::{
+    contract::InputContract,
+    preprocess::{Channels, Picture, Samples},
+};
+
+use super::*;
+
+/// The models of a network that was never trained, made with `images` drawings.
+fn models_of(design: &Design, images: u64, folder: &Path) -> (Catalogue, Inputs, Split, MadeModels) {
+    let contract = InputContract::stretched(32);
+    let (mut catalogue, inputs) = synthetic::radiographs(images, 3, &contract).unwrap();
+    // Drawings have no kinds of pneumonia: these are assigned.
+    let kinds = [Subtype::Bacteria, Subtype::Virus].into_iter().cycle();
+    let ill = catalogue.samples.iter_mut().filter(|sample| sample.label.positive());
+    ill.zip(kinds).for_each(|(sample, kind)| sample.subtype = Some(kind));
+    let split = Split::new(&catalogue, SplitKind::Patient, 3).unwrap();
+    let layers = Network::initialise(design, 32, 3, &learn::training::device()).unwrap().layers();
+    let mut card = ModelCard::new("synthetic-test", contract);
+    card.provenance = Provenance {
+        version: String::new(),
+        synthetic: true,
+        recipe: "none".to_owned(),
+        seed: 3,
+        split: "patient".to_owned(),
+        data_digest: catalogue.digest().to_string(),
+    };
+    let made = make_models(layers, &card, true, &catalogue, &inputs, &split, folder).unwrap();
+    (catalogue, inputs, split, made)
+}
+
+#[test]
+fn models_on_disk_are_those_that_were_measured() {
+    let design = Design { architecture: Architecture::Baseline, channels: 1, widths: Vec::new(), batch_norm: false };
+    let folder = tempfile::tempdir().unwrap();
+    let (_, inputs, split, made) = models_of(&design, 60, folder.path());
+    let names: Vec<_> = made.models.iter().map(|m| m.file.as_str()).collect();
+    assert_eq!(names, ["synthetic-model-float32.onnx", "synthetic-model-int8.onnx"]);
+    for (result, int8) in made.models.iter().zip([false, true]) {
+        let model = Model::open(&folder.path().join(&result.file)).unwrap();
+        assert_eq!(model.digest().to_string(), result.digest);
+        assert_eq!((model.card().behaviour.int8, model.card().behaviour.point), (int8, result.point));
+        assert_eq!(model.card().behaviour.points.map(|points| points.balanced), Some(result.point));
+        assert_eq!(model.card().metrics.get("test.auroc").copied(), result.figures.auroc);
+        assert_eq!(model.card().rates(), Some(result.rates));
+        for (&i, scored) in split.test.iter().zip(&result.scored) {
+            assert_eq!(model.classify(inputs.of(i)).unwrap().probability, scored.probability);
+        }
+    }
+    let recipe = Model::open(&folder.path().join(names[1])).unwrap().card().provenance.recipe.clone();
+    assert!(recipe.contains(&made.models[0].digest), "{recipe}");
+}
+
+#[test]
+fn rates_are_those_of_the_box_at_every_operating_point() {
+    let design =
+        Design { architecture: Architecture::Averaged, channels: 1, widths: vec![6, 12, 24], batch_norm: true };
+    let folder = tempfile::tempdir().unwrap();
+    let (catalogue, inputs, split, made) = models_of(&design, 300, folder.path());
+    let bytes = std::fs::read(folder.path().join(&made.models[1].file)).unwrap();
+    let mut model = Model::from_bytes(&bytes).unwrap();
+    let contract = model.card().behaviour.contract;
+    let side = u32::from(contract.side);
+    for profile in Profile::ALL {
+        model.decide_by(profile).unwrap();
+        let mut counted = Rates::default();
+        for &index in &split.test {
+            let pixels = Samples::U8(inputs.of(index));
+            let picture = Picture::new(pixels, Channels::Grey, side, side, side as usize).unwrap();
+            let verdict = match admit(&picture, None, model.card()) {
+                Ok(input) => model.judge(&input).unwrap().verdict.ok(),
+                Err(_) => None,
+            };
+            counted.of(catalogue.samples[index].label.positive()).count(verdict, 1);
+        }
+        assert_eq!(model.card().rates(), Some(counted), "{profile}");
+    }
+    let measured = model.card().measured.as_ref().unwrap();
+    assert_eq!((measured.split.as_str(), measured.seed, measured.rates.len()), ("patient", 3, 3));
+    assert_eq!(
+        (measured.fitted_on as usize, &measured.data_digest),
+        (split.validation.len(), &catalogue.digest().to_string())
+    );
+
+    // Fitted again on the same radiographs, the file stays the same.
+    assert!(fit_again(&bytes, &catalogue, &inputs, &split, 3).unwrap() == bytes);
+}
+
+#[test]
+fn points_can_be_fitted_on_other_radiographs_and_the_weights_stay() {
+    let design =
+        Design { architecture: Architecture::Averaged, channels: 1, widths: vec![6, 12, 24], batch_norm: true };
+    let folder = tempfile::tempdir().unwrap();
+    let (.., made) = models_of(&design, 300, folder.path());
+    let before = std::fs::read(folder.path().join(&made.models[1].file)).unwrap();
+    let (others, inputs) = synthetic::radiographs(100, 8, &InputContract::stretched(32)).unwrap();
+    let split = Split::new(&others, SplitKind::Study, 5).unwrap();
+    let after = fit_again(&before, &others, &inputs, &split, 5).unwrap();
+    let [mut old, mut new] = [&before, &after].map(|bytes| engine::decode(bytes).unwrap());
+    let [old_card, new_card] = [&old, &new].map(|file| engine::card(file).unwrap());
+    let measured = new_card.measured.clone().unwrap();
+    assert_eq!((measured.split.as_str(), measured.seed), ("study", 5));
+    assert_eq!(measured.data_digest, others.digest().to_string());
+    // Nothing was learnt from them: all but the test part may be used.
+    assert_eq!(measured.fitted_on as usize, split.train.len() + split.validation.len());
+    assert_eq!(new_card.provenance, old_card.provenance);
+    assert_eq!(new_card.behaviour.guard, old_card.behaviour.guard);
+    for file in [&mut old, &mut new] {
+        file.metadata_props.retain(|property| property.key != CARD_KEY);
+    }
+    assert!(old == new, "all but the card is as it was");
+}
+
+#[test]
+fn a_model_of_one_threshold_has_no_points_to_fit() {
+    let contract = InputContract::stretched(32);
+    let design = Design { architecture: Architecture::Baseline, channels: 1, widths: Vec::new(), batch_norm: false };
+    let layers = Network::initialise(&design, 32, 3, &learn::training::device()).unwrap().layers();
+    let onnx = export::to_onnx(&layers, &ModelCard::new("synthetic-test", contract)).unwrap();
+    let (catalogue, inputs) = synthetic::radiographs(60, 3, &contract).unwrap();
+    let split = Split::new(&catalogue, SplitKind::Patient, 3).unwrap();
+    let error = fit_again(&onnx, &catalogue, &inputs, &split, 3).unwrap_err();
+    assert!(matches!(error, MakeError::NotCalibrated), "{error}");
+}
+
+#[test]
+fn the_card_holds_what_the_box_needs_beside_the_answer() {
+    let design =
+        Design { architecture: Architecture::Averaged, channels: 1, widths: vec![6, 12, 24], batch_norm: true };
+    let folder = tempfile::tempdir().unwrap();
+    let (_, inputs, split, made) = models_of(&design, 300, folder.path());
+    let [float, int8] = [0, 1].map(|n| Model::open(&folder.path().join(&made.models[n].file)).unwrap());
+    for model in [&float, &int8] {
+        let card = model.card();
+        let guard = card.behaviour.guard.as_ref().unwrap();
+        assert_eq!(guard.images as usize, split.train.len());
+        let features = guard.features.as_ref().unwrap();
+        let held = |&&i: &&usize| features.holds(&model.examine(inputs.of(i)).unwrap().features);
+        assert!(split.train.iter().filter(held).count() * 100 >= split.train.len() * 98);
+    }
+    assert_eq!(float.card().behaviour.points, int8.card().behaviour.points);
+    let features = |model: &Model| model.card().behaviour.guard.as_ref().and_then(|guard| guard.features.clone());
+    assert_ne!(features(&float), features(&int8), "each has those of its own arithmetic");
+    let [kinds, others] = [float.card(), int8.card()].map(|card| card.behaviour.subtypes.clone().unwrap());
+    assert_ne!(kinds, others, "and so weighs them in its own way");
+}
