@@ -30,6 +30,8 @@ language = "sw"
 rotate = 90
 framebuffer = "/dev/fb0"
 keys = false
+share = "off"
+blank_minutes = 0
 "#;
 
 /// Makes an image with these settings; where they are taken, it ends at the packages, for which there is no folder.
@@ -143,12 +145,13 @@ fn ctrl_c_leaves_neither_a_package_nor_temporary_files() {
         folders.program("dpkg-deb", &makes);
         let output = folders.host("package").args(["--out", "box.deb", "--program"]).arg(&program).output().unwrap();
         assert_eq!(code(&output), exit, "{}", said(&output));
-        let made = folders.0.path().join("out/box.deb");
-        let expected = if exit == 0 { vec![made.clone()] } else { vec![] };
-        assert_eq!(folders.left(), expected, "{}", said(&output));
-        if exit == 0 {
-            fs::remove_file(made).unwrap();
-        }
+        // The package, its bill of materials and its digest.
+        let made =
+            ["box.deb", "box.deb.cdx.json", "box.deb.sha256"].map(|name| folders.0.path().join("out").join(name));
+        let expected: BTreeSet<_> = made.into_iter().filter(|_| exit == 0).collect();
+        let left = folders.left();
+        assert_eq!(left.iter().cloned().collect::<BTreeSet<_>>(), expected, "{}", said(&output));
+        left.iter().for_each(|file| fs::remove_file(file).unwrap());
     }
 }
 

@@ -41,14 +41,17 @@ fn drawings_like_those_that_were_learnt_from_pass_and_spoilt_ones_do_not() {
         (Unsuitable::Bright, Refusal::TooBright),
         (Unsuitable::Flat, Refusal::Blank),
     ] {
-        let right = (0..).zip(&others).filter(|(number, image)| {
-            let made = kind.make(image, 64, 1, *number);
-            refusal(&made.picture().prepare(&CONTRACT)) == Some(expected)
-        });
-        let right = right.count();
+        let refused: Vec<Option<Refusal>> = (0..)
+            .zip(&others)
+            .map(|(number, image)| refusal(&kind.make(image, 64, 1, number).picture().prepare(&CONTRACT)))
+            .collect();
+        let count = |reason| refused.iter().filter(|refusal| **refusal == Some(reason)).count();
+        let (right, uncertain) = (count(expected), count(Refusal::UncertainOrientation));
         // The negative of a dark drawing may be too bright before it is looked at from afar.
         let least = if kind == Unsuitable::Negative { 60 } else { 90 };
-        assert!(right >= least, "{}: {right} of 100", kind.name());
+        assert!(right + uncertain >= least, "{}: {right} of 100, {uncertain} uncertain", kind.name());
+        // Where two positions are almost as likely, none is advised.
+        assert!(uncertain <= 20, "{}: {uncertain} of 100 uncertain", kind.name());
     }
     for kind in [
         Unsuitable::Corner,
