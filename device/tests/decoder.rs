@@ -117,17 +117,19 @@ fn drawing(format: ImageFormat, kind: fn(DynamicImage) -> DynamicImage) -> Vec<u
 
 /// The images of a folder, if it is there.
 fn in_folder(folder: PathBuf) -> Vec<Vec<u8>> {
-    let is_image =
-        |path: &PathBuf| path.extension().is_some_and(|e| ["jpg", "jpeg", "png"].iter().any(|known| e == *known));
+    let is_image = |path: &PathBuf| {
+        path.extension().is_some_and(|e| ["dcm", "jpg", "jpeg", "png"].iter().any(|known| e == *known))
+    };
     let paths = fs::read_dir(folder).into_iter().flatten().map(|entry| entry.unwrap().path());
     paths.filter(is_image).map(|path| fs::read(path).unwrap()).collect()
 }
 
 fn files() -> Vec<Vec<u8>> {
-    let drawn = Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared/decode/tests/drawn");
+    let [drawn, dicom] =
+        ["drawn", "dicom"].map(|name| Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared/decode/tests").join(name));
     let real = std::env::var_os("PUMUA_TEST_DATA").map(PathBuf::from);
     let real = real.unwrap_or(Path::new(env!("CARGO_MANIFEST_DIR")).join("../../shared/data")).join("originals");
-    let from_disk = [drawn, real.join("NORMAL"), real.join("PNEUMONIA")].into_iter().flat_map(in_folder);
+    let from_disk = [drawn, dicom, real.join("NORMAL"), real.join("PNEUMONIA")].into_iter().flat_map(in_folder);
     let (png, jpeg) = (ImageFormat::Png, ImageFormat::Jpeg);
     let made = [
         drawing(png, |image| image),

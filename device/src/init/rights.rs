@@ -30,14 +30,17 @@ const KEYS: [&str; 1] = ["event"];
 /// Makes what is in the data folder the worker's, except for `own`, which stays the first process's. In the folder itself the
 /// worker may make files, but neither remove nor replace those that are not its own.
 pub(super) fn hand_over_data(data: &Path, own: &str) -> io::Result<()> {
+    lchown(data, Some(0), Some(WORKER))?;
+    fs::set_permissions(data, Permissions::from_mode(0o1770))?;
+    let mut handed_over = Ok(());
     for entry in fs::read_dir(data)? {
         let entry = entry?;
         if entry.file_name() != own && entry.file_name() != "lost+found" {
-            give(&entry.path())?;
+            // One that is damaged keeps none of the others from the worker.
+            handed_over = handed_over.and(give(&entry.path()));
         }
     }
-    lchown(data, Some(0), Some(WORKER))?;
-    fs::set_permissions(data, Permissions::from_mode(0o1770))
+    handed_over
 }
 
 /// A file or a folder with all that is in it; links are given themselves. Only what is not the worker's yet.

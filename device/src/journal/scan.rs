@@ -60,9 +60,8 @@ impl Chain {
             Some(_) => {}
         }
         self.last = Some(linked.digest());
-        if let Content::Event(Event { kind: EventKind::ChainBroken { at }, .. }) = linked.content
-            && self.told.len() < MOST_BREAKS
-        {
+        // All of them, or a break would be told anew at each start.
+        if let Content::Event(Event { kind: EventKind::ChainBroken { at }, .. }) = linked.content {
             self.told.push(at);
         }
     }
@@ -177,5 +176,21 @@ impl Window {
             self.bytes = file.read_up_to(position, Self::SIZE)?;
         }
         Ok(&self.bytes[(position - self.start) as usize..])
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_break_that_an_event_tells_of_is_known() {
+        let mut chain = Chain::default();
+        for at in 1..=100 {
+            let event = Event { boot: 1, unix_seconds: None, missed: 0, kind: EventKind::ChainBroken { at } };
+            chain.follow(&Linked { sequence: 200 + at, before: Digest::default(), content: Content::Event(event) });
+        }
+        assert_eq!(chain.told, (1..=100).collect::<Vec<_>>());
+        assert_eq!(chain.breaks.len(), MOST_BREAKS);
     }
 }

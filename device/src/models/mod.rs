@@ -113,6 +113,8 @@ pub struct Models {
     profile: Option<Profile>,
     /// Whether the box runs the current model.
     current: bool,
+    /// Whether a model was not used at the start that comes before the one that judges.
+    passed_over: bool,
     /// How long an update may take to be tried.
     trial_within: Duration,
 }
@@ -125,7 +127,7 @@ impl Models {
 
     /// The same on any disk.
     pub fn on(disk: Arc<dyn Disk>, folder: PathBuf, profile: Option<Profile>) -> Self {
-        Self { disk, folder, profile, current: false, trial_within: TRIAL_WITHIN }
+        Self { disk, folder, profile, current: false, passed_over: false, trial_within: TRIAL_WITHIN }
     }
 
     /// The model to start with, if one is installed and can be loaded; reports on stderr which, or why none.
@@ -133,9 +135,11 @@ impl Models {
         self.load_in_steps(&mut |_| ())
     }
 
-    /// Whether a model was set aside that would judge otherwise. It is said until another one is installed.
+    /// Whether another model would judge that cannot be used now, or was set aside earlier. It is said until another one is
+    /// installed.
     pub fn fell_back(&self) -> bool {
-        !self.current && self.disk.open(&self.folder.join(rejected(CURRENT)), Access::Read).is_ok()
+        let set_aside = || self.disk.open(&self.folder.join(rejected(CURRENT)), Access::Read).is_ok();
+        !self.current && (self.passed_over || set_aside())
     }
 
     /// Loads the model to start with; `step` is called after each change, and while a model is being loaded.
@@ -160,12 +164,15 @@ impl Models {
                 Err(error) => error,
             };
             crate::say(format_args!("{} is not used: {error}", path.display()));
+            self.passed_over = true;
             if error.condemns() {
-                // If that fails, it is tried again at the next start, with the same end.
-                let _ = self.disk.rename(&path, &self.folder.join(rejected(name))).and_then(|()| self.sync());
+                let set_aside = self.disk.rename(&path, &self.folder.join(rejected(name))).and_then(|()| self.sync());
                 step("set aside");
-                self.unmark();
-                step("unmarked");
+                // Otherwise it is condemned again at the next start. What has ended the program must not get another try.
+                if set_aside.is_ok() {
+                    self.unmark();
+                    step("unmarked");
+                }
             }
         }
         None

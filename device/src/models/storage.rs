@@ -1,5 +1,7 @@
 //! Every call to the disk failed in turn, and the power cut in the middle of an installation.
 
+use std::fs;
+
 use super::*;
 use crate::disk::simulated::{Failure, Random, Simulated};
 
@@ -88,6 +90,35 @@ fn no_call_that_fails_at_the_start_condemns_a_model() {
             assert_eq!(next, Some(real(1).digest), "{failure:?} at {call}");
         }
     }
+}
+
+#[test]
+fn whatever_keeps_the_installed_model_from_judging_is_said() {
+    let real = |n: u8| ModelFile::new([engine::DEFAULT_MODEL, &[0x32, 1, b'a' + n]].concat()).unwrap();
+    let judge = |disk: &Simulated| {
+        let mut models = Models::on(Arc::new(disk.clone()), PathBuf::from(FOLDER), None);
+        let judges = models.load().map(|model| model.digest());
+        (judges, models.fell_back())
+    };
+    let disk = Simulated::default();
+    assert_eq!(judge(&disk), (None, false), "none is installed");
+    (0..2).for_each(|n| models(&disk).store(&real(n), &mut |_| Ok(())).unwrap());
+    assert_eq!(judge(&disk), (Some(real(1).digest), false));
+    // It is damaged, and cannot be set aside, because nothing can be written.
+    models(&disk).store(&ModelFile::new(b"no model".to_vec()).unwrap(), &mut |_| Ok(())).unwrap();
+    disk.fail(0, Failure::Forever(io::ErrorKind::ReadOnlyFilesystem));
+    assert_eq!(judge(&disk), (Some(real(1).digest), true));
+    disk.heal();
+    assert_eq!(judge(&disk), (Some(real(1).digest), true), "it is set aside");
+    // It cannot be read.
+    let folder = tempfile::tempdir().unwrap();
+    let mut models = Models::new(folder.path().to_owned(), None);
+    models.install(&real(0)).unwrap();
+    fs::rename(folder.path().join(CURRENT), folder.path().join(PREVIOUS)).unwrap();
+    fs::create_dir(folder.path().join(CURRENT)).unwrap();
+    let mut models = Models::new(folder.path().to_owned(), None);
+    assert_eq!(models.load().map(|model| model.digest()), Some(real(0).digest));
+    assert!(models.fell_back() && !folder.path().join(rejected(CURRENT)).exists());
 }
 
 #[test]
