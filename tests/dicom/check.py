@@ -24,6 +24,12 @@ from pydicom.uid import DeflatedExplicitVRLittleEndian, ImplicitVRLittleEndian, 
 # Files of pydicom's whose pixels are refused, and why.
 REFUSED_KINDS = {"unsupported-compression", "too-small", "animated", "unsupported-colour"}
 
+# Files of pydicom's that contradict themselves: the pixels are signed, or are not, by the data set or by the picture.
+# pydicom follows the picture.
+CONTRADICTIONS = {"J2K_pixelrep_mismatch"}
+# Fewest files of pydicom's that must be found, and fewest whose pixels must have been compared.
+LEAST_FOUND, LEAST_COMPARED = 50, 30
+
 
 class Matrix:
     """Files, and what is expected of them: pixels and a tolerance, or the word of a refusal."""
@@ -146,6 +152,8 @@ def own_files(matrix):
             read.save_as(matrix.path(name))
             if read.get("NumberOfFrames", 1) > 1 or read.BitsAllocated > 16:
                 expected = REFUSED_KINDS
+            elif path.stem in CONTRADICTIONS:
+                expected = "corrupt"
             else:
                 expected = cases.shown(read, pixels)
         except Exception as error:
@@ -157,7 +165,8 @@ def own_files(matrix):
 def compare(expected, tolerance, answer, pixels):
     """What is wrong with an answer, and the greatest difference."""
     if isinstance(expected, (str, set)):
-        return (None if answer in expected else f"not refused as {expected}"), None
+        expected = {expected} if isinstance(expected, str) else expected
+        return (None if answer in expected else f"not refused as {sorted(expected)}"), None
     height, width = expected.shape[:2]
     words = answer.split()
     if len(words) != 4:
@@ -185,7 +194,7 @@ def main():
         paths = [matrix.path(name) for name, _, _ in matrix.files]
         answers = subprocess.run([program, folder, *paths], check=True, capture_output=True, text=True).stdout.splitlines()
         assert len(answers) == len(paths)
-        failed, differences = [], collections.Counter()
+        failed, differences, compared = [], collections.Counter(), 0
         for number, ((name, expected, tolerance), answer) in enumerate(zip(matrix.files, answers)):
             wrong, difference = compare(expected, tolerance, answer, folder / f"{number}.raw")
             own = number >= made and wrong in REFUSED_KINDS
@@ -198,9 +207,13 @@ def main():
                 differences["refused as they should be"] += 1
             else:
                 differences[f"differ by {difference} at most"] += 1
-        print(f"{made} files made, {len(paths) - made} of pydicom's own")
+                compared += number >= made
+        found = len(paths) - made
+        print(f"{made} files made, {found} of pydicom's own, of which {compared} compared")
         for what, count in sorted(differences.items()):
             print(f"{count:4} {what}")
+        if found < LEAST_FOUND or compared < LEAST_COMPARED:
+            sys.exit(f"of pydicom's own files there should be {LEAST_FOUND}, and {LEAST_COMPARED} compared")
         if failed:
             sys.exit(f"{len(failed)} wrong: {', '.join(failed)}")
 

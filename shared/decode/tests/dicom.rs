@@ -232,6 +232,114 @@ fn encapsulated(data: &[u8]) -> Vec<u8> {
     [head, item(&[]), item(data), vec![0xfe, 0xff, 0xdd, 0xe0, 0, 0, 0, 0]].concat()
 }
 
+/// A lossless JPEG of one row of samples after the other, each told by its difference from the one before it.
+fn lossless(samples: &[u16], width: u16, precision: u8) -> Vec<u8> {
+    let height = (samples.len() / usize::from(width)) as u16;
+    let size = [height.to_be_bytes(), width.to_be_bytes()].concat();
+    // A code of five bits for each size of a difference.
+    let table = [&[0xff, 0xc4, 0, 36, 0, 0, 0, 0, 0, 17][..], &[0; 11], &(0..17).collect::<Vec<u8>>()].concat();
+    let frame = [&[0xff, 0xc3, 0, 11, precision][..], &size, &[1, 1, 0x11, 0]].concat();
+    let mut bits = Vec::new();
+    for (at, &sample) in samples.iter().enumerate() {
+        let expected = match at.checked_sub(1) {
+            None => 1 << (precision - 1),
+            Some(left) if at % usize::from(width) > 0 => samples[left],
+            Some(_) => samples[at - usize::from(width)],
+        };
+        let difference = i32::from(sample.wrapping_sub(expected) as i16);
+        let length = 32 - difference.unsigned_abs().leading_zeros();
+        bits.extend((0..5).rev().map(|bit| length >> bit & 1));
+        let value = if difference < 0 { difference - 1 } else { difference } as u32;
+        bits.extend((0..if length == 16 { 0 } else { length }).rev().map(|bit| value >> bit & 1));
+    }
+    bits.resize(bits.len().next_multiple_of(8), 1);
+    let data = bits.chunks(8).flat_map(|bits| {
+        let byte = bits.iter().fold(0_u8, |byte, &bit| byte << 1 | bit as u8);
+        if byte == 0xff { vec![byte, 0] } else { vec![byte] }
+    });
+    let data: Vec<u8> = data.collect();
+    [&[0xff, 0xd8][..], &table, &frame, &[0xff, 0xda, 0, 8, 1, 1, 0, 1, 0, 0], &data, &[0xff, 0xd9]].concat()
+}
+
+/// The bits of a sample, as the elements say.
+#[derive(Clone, Copy)]
+struct Bits {
+    allocated: u16,
+    stored: u16,
+    high: u16,
+    signed: u16,
+}
+
+impl Bits {
+    const fn of(allocated: u16, stored: u16, signed: bool) -> Self {
+        Self { allocated, stored, high: stored - 1, signed: signed as u16 }
+    }
+
+    /// A file with these in place of what it says.
+    fn set(self, file: &[u8]) -> Vec<u8> {
+        let mut file = file.to_vec();
+        let Self { allocated, stored, high, signed } = self;
+        for (number, value) in [(0x00, allocated), (0x01, stored), (0x02, high), (0x03, signed)] {
+            let head = [0x28, 0, number, 1, b'U', b'S', 2, 0];
+            let at = file.windows(8).position(|window| window == head).unwrap() + 8;
+            file[at..at + 2].copy_from_slice(&value.to_le_bytes());
+        }
+        file
+    }
+}
+
+const LOSSLESS: &str = "1.2.840.10008.1.2.4.70";
+/// Samples of 40 × 40 pixels, up to 3,900.
+fn steps() -> Vec<u16> {
+    (0..1600).map(|place| place % 40 * 100).collect()
+}
+
+#[test]
+fn a_compressed_picture_has_no_more_bits_than_its_samples() {
+    let lossless = enclosed(LOSSLESS, &[picture(40, 40), encapsulated(&lossless(&steps(), 40, 12))].concat());
+    for file in [lossless, file("jpeg2000-12-bits")] {
+        let shown = |bits: Bits| decode(&bits.set(&file)).map(|radiograph| radiograph.image().clone());
+        let right = shown(Bits::of(16, 12, false));
+        assert!(right.is_ok());
+        assert!(shown(Bits::of(16, 16, false)) == right);
+        assert!(shown(Bits { high: 15, ..Bits::of(16, 12, false) }) == right, "no place for other bits");
+        for bits in [(8, 8), (16, 8), (16, 10), (16, 11)] {
+            assert!(shown(Bits::of(bits.0, bits.1, false)) == Err(Refusal::Corrupt), "{bits:?}");
+        }
+    }
+}
+
+#[test]
+fn bits_that_no_sample_needs_are_no_contradiction() {
+    let whole = |samples: &[u16], precision| {
+        enclosed(LOSSLESS, &[picture(40, 40), encapsulated(&self::lossless(samples, 40, precision))].concat())
+    };
+    let shown = |bits: Bits, file: &[u8]| decode(&bits.set(file)).map(|radiograph| radiograph.image().clone());
+    let unsigned = Bits::of(16, 12, false);
+    let right = shown(unsigned, &whole(&steps(), 12));
+    assert!(shown(unsigned, &whole(&steps(), 16)) == right);
+    let mut one_more = steps();
+    one_more[7] = 4096;
+    assert!(shown(unsigned, &whole(&one_more, 16)) == Err(Refusal::Corrupt));
+    // Numbers with a sign fill all their bits with it.
+    let signed = Bits::of(16, 12, true);
+    let negative: Vec<u16> = steps().into_iter().map(|sample| sample.wrapping_sub(2048)).collect();
+    assert!(shown(signed, &whole(&negative, 16)) == right);
+    let without: Vec<u16> = negative.iter().map(|sample| sample & 0xfff).collect();
+    assert!(shown(signed, &whole(&without, 12)) == right);
+    assert!(shown(signed, &whole(&without, 16)) == Err(Refusal::Corrupt), "2,048, or -2,048");
+    assert!(shown(Bits::of(16, 16, true), &whole(&without, 12)) == Err(Refusal::Corrupt), "2,048, or -2,048");
+}
+
+#[test]
+fn a_jpeg_2000_picture_has_the_sign_of_its_samples() {
+    let of = |name: &str, bits: Bits| decode(&bits.set(&file(name))).map(|_| ());
+    assert_eq!(of("jpeg2000-12-bits", Bits::of(16, 12, false)), Ok(()));
+    assert_eq!(of("jpeg2000-12-bits", Bits::of(16, 12, true)), Err(Refusal::Corrupt));
+    assert_eq!(of("jpeg2000-16-bits-signed", Bits::of(16, 16, true)), Ok(()));
+    assert_eq!(of("jpeg2000-16-bits-signed", Bits::of(16, 16, false)), Err(Refusal::Corrupt));
+}
+
 #[test]
 fn the_largest_pictures_fit() {
     // Run lengths of zeros, for the upper and the lower bytes.

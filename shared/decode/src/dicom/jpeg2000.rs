@@ -17,7 +17,7 @@ use shared::verdict::Refusal;
 
 use super::{
     header::{Header, Photometric},
-    pixels::{self, Decoded, check_memory},
+    pixels::{self, Decoded, Sign, check_memory},
 };
 
 const START: u8 = 0x4f;
@@ -46,13 +46,11 @@ pub(super) fn decode(header: &mut Header<'_>, data: &[u8], held: u64) -> Result<
         picture(header, &stream, image.components())
     }));
     // The decoder is fuzzed by its authors; should it fail nevertheless, the file is not judged.
-    let decoded = decoded.unwrap_or(Err(Refusal::Corrupt))?;
-    pixels::set_precision(header, stream.precision);
-    Ok(decoded)
+    decoded.unwrap_or(Err(Refusal::Corrupt))
 }
 
 /// What is made of the decoder's samples.
-fn picture(header: &Header<'_>, stream: &Stream<'_>, components: &[ComponentData]) -> Result<Decoded, Refusal> {
+fn picture(header: &mut Header<'_>, stream: &Stream<'_>, components: &[ComponentData]) -> Result<Decoded, Refusal> {
     if components.len() != header.samples || components.iter().any(|plane| plane.samples().len() < header.area()) {
         return Err(Refusal::Corrupt);
     }
@@ -61,9 +59,15 @@ fn picture(header: &Header<'_>, stream: &Stream<'_>, components: &[ComponentData
     let flip = if stream.signed { 1_u16 << (stream.precision - 1) } else { 0 };
     let sample = |sample: f32| (f64::from(sample) + 0.5).clamp(0.0, most) as u16 ^ flip;
     if let [plane] = components {
-        let samples = plane.samples()[..header.area()].iter().map(|&value| sample(value)).collect();
+        let samples: Vec<u16> = plane.samples()[..header.area()].iter().map(|&value| sample(value)).collect();
+        pixels::set_precision(header, stream.precision, Sign::Told, samples.iter().copied())?;
         return Ok(Decoded::Samples(pixels::narrowed(header, samples)));
     }
+    // Colours have no sign.
+    if stream.signed {
+        return Err(Refusal::UnsupportedColour);
+    }
+    let header = &*header;
     let interleaved = (0..header.area()).flat_map(|place| components.iter().map(move |plane| plane.samples()[place]));
     let (width, height) = (header.width, header.height);
     let narrow = stream.precision == 8 && header.allocated == 8;
@@ -124,6 +128,11 @@ impl<'a> Stream<'a> {
         if precision > 16 {
             return Err(Refusal::UnsupportedCompression);
         }
+        // Writers mix these up, and which of both is right, nothing tells: half of the range would come out at the wrong end.
+        let signed = depth & 0x80 != 0;
+        if precision > header.allocated || signed != header.signed {
+            return Err(Refusal::Corrupt);
+        }
         let [across, down] = [number(4), number(5)];
         if across == 0 || down == 0 {
             return Err(Refusal::Corrupt);
@@ -133,7 +142,7 @@ impl<'a> Stream<'a> {
             return Err(Refusal::TooMuchWork);
         }
         let tile = [across.min(header.width), down.min(header.height)].map(u64::from);
-        let mut stream = Self { bytes: data, precision, signed: depth & 0x80 != 0, tile, structures: 0 };
+        let mut stream = Self { bytes: data, precision, signed, tile, structures: 0 };
         let mut parts = vec![0_u8; tiles];
         let mut promised = vec![0_u8; tiles];
         loop {

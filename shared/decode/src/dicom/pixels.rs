@@ -209,7 +209,7 @@ fn jpeg(header: &mut Header<'_>, data: &[u8], held: u64) -> Result<Decoded, Refu
             }
             match (image, header.samples) {
                 (DynamicImage::ImageLuma8(image), 1) => {
-                    set_precision(header, 8);
+                    set_precision(header, 8, Sign::Untold, image.iter().map(|&sample| sample.into()))?;
                     Ok(Decoded::Samples(Samples::U8(image.into_raw())))
                 }
                 (image @ DynamicImage::ImageRgb8(_), 3) => Ok(Decoded::Rgb(image)),
@@ -221,7 +221,7 @@ fn jpeg(header: &mut Header<'_>, data: &[u8], held: u64) -> Result<Decoded, Refu
             let samples = header.area() as u64 * header.samples as u64;
             check_memory(header, held, if header.allocated == 8 { 2 * samples } else { 0 })?;
             let decoded = jpeg::decode_lossless(data, size, header.samples).map_err(unsupported)?;
-            set_precision(header, decoded.precision);
+            set_precision(header, decoded.precision, Sign::Untold, decoded.samples.iter().copied())?;
             Ok(Decoded::Samples(narrowed(header, decoded.samples)))
         }
         _ => Err(Refusal::UnsupportedCompression),
@@ -237,11 +237,44 @@ pub(super) fn narrowed(header: &Header<'_>, samples: Vec<u16>) -> Samples {
     }
 }
 
-/// Sets what the header says of a sample's bits to those that a compressed picture has.
-pub(super) fn set_precision(header: &mut Header<'_>, precision: u32) {
+/// Whether a compressed picture tells by itself that its samples have a sign or none.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Sign {
+    /// It does, and the header says the same.
+    Told,
+    /// It does not: its samples are patterns.
+    Untold,
+}
+
+/// Sets what the header says of a sample's bits to those that a compressed picture has. Refused if these are more than a
+/// sample takes, or if a sample needs more than are stored: without its highest bits white would be shown as black. Refused
+/// as well if samples whose bits are fewer or more than those stored could have a sign or not.
+pub(super) fn set_precision(
+    header: &mut Header<'_>,
+    precision: u32,
+    sign: Sign,
+    mut samples: impl Iterator<Item = u16>,
+) -> Result<(), Refusal> {
+    if precision > header.allocated {
+        return Err(Refusal::Corrupt);
+    }
     if precision < header.allocated {
         header.shift = 0;
     }
-    header.stored = header.stored.min(precision);
+    let stored = header.stored.min(precision);
+    // From the highest bit of the picture on.
+    let top = |sample: u16| u32::from(sample) >> (header.shift + stored - 1);
+    let ones = (1_u32 << (precision + 1 - header.shift - stored)) - 1;
+    let fits = |sample: u16| match (header.signed, sign) {
+        (false, _) => top(sample) <= 1,
+        (true, Sign::Untold) if precision < header.stored => top(sample) == 0,
+        (true, _) if precision == stored => true,
+        (true, _) => [0, ones].contains(&top(sample)),
+    };
+    if !samples.all(fits) {
+        return Err(Refusal::Corrupt);
+    }
+    header.stored = stored;
     header.planar = false;
+    Ok(())
 }
