@@ -177,7 +177,17 @@ fn several_frames_and_other_colours_are_refused() {
     let with =
         |more: Vec<u8>| enclosed(EXPLICIT, &[picture(40, 40), more, element(0x7fe0_0010, b"OW", &[7; 3200])].concat());
     assert_eq!(refusal(&with(element(0x0028_0008, b"IS", b"2 "))), Refusal::Animated);
-    assert!(decode(&with(element(0x0028_0008, b"IS", b"1 "))).is_ok());
+    for one in ["1 ", "", "  ", "01", "0 "] {
+        assert!(decode(&with(element(0x0028_0008, b"IS", one.as_bytes()))).is_ok(), "{one:?}");
+    }
+    for unreadable in ["two ", "1A", "-1", "0x02", "\u{fffd} ", "nan ", "1e999 "] {
+        assert_eq!(
+            refusal(&with(element(0x0028_0008, b"IS", unreadable.as_bytes()))),
+            Refusal::Corrupt,
+            "{unreadable}"
+        );
+    }
+    assert_eq!(refusal(&with(element(0x0028_0008, b"IS", &[0xff, 0xfe]))), Refusal::Corrupt);
     assert_eq!(refusal(&with(element(0x0028_0004, b"CS", b"CMYK"))), Refusal::UnsupportedColour);
     assert_eq!(refusal(&with(element(0x0028_0100, b"US", &[32, 0]))), Refusal::UnsupportedCompression);
 }
@@ -210,6 +220,10 @@ fn a_small_file_cannot_ask_for_much() {
         }
         assert_eq!(refusal(&with(&element)), Refusal::Corrupt);
     }
+    // Zeros before what is none: they are looked at once, not for each element that they are taken for.
+    let mut zeros = [&[8, 0, 0x60, 0, 2, 0, 0, 0][..], b"DX", &vec![0; 31 << 20]].concat();
+    zeros.push(1);
+    assert_eq!(refusal(&enclosed("1.2.840.10008.1.2", &zeros)), Refusal::TooMuchWork);
     // Much that is deflated into little.
     let deflated = |bytes: &[u8], times: usize| {
         let mut encoder = DeflateEncoder::new(Vec::new(), Compression::fast());
@@ -225,11 +239,16 @@ fn a_small_file_cannot_ask_for_much() {
     }
 }
 
-/// The picture in fragments, of which the first one says nothing.
+/// The picture in a fragment, after one that says nothing.
 fn encapsulated(data: &[u8]) -> Vec<u8> {
+    encapsulated_in(&[data])
+}
+
+fn encapsulated_in(fragments: &[&[u8]]) -> Vec<u8> {
     let item = |data: &[u8]| [&[0xfe, 0xff, 0x00, 0xe0][..], &(data.len() as u32).to_le_bytes(), data].concat();
     let head = [&[0xe0, 0x7f, 0x10, 0x00][..], b"OB\0\0\xff\xff\xff\xff"].concat();
-    [head, item(&[]), item(data), vec![0xfe, 0xff, 0xdd, 0xe0, 0, 0, 0, 0]].concat()
+    let fragments = fragments.iter().flat_map(|fragment| item(fragment)).collect();
+    [head, item(&[]), fragments, vec![0xfe, 0xff, 0xdd, 0xe0, 0, 0, 0, 0]].concat()
 }
 
 /// A lossless JPEG of one row of samples after the other, each told by its difference from the one before it.
@@ -288,6 +307,30 @@ impl Bits {
     }
 }
 
+#[test]
+fn texts_have_a_length() {
+    let pixels = element(0x7fe0_0010, b"OW", &[7; 3200]);
+    for tag in [0x0008_0060, 0x0008_103e, 0x0010_1010, 0x0018_0015, 0x0018_5100, 0x0018_5101] {
+        let long = element(tag, b"UN", &b"A ".repeat(15 << 20));
+        let file = enclosed(EXPLICIT, &[picture(40, 40), long, pixels.clone()].concat());
+        assert_eq!(limited(&file), Err(Refusal::Corrupt), "{tag:x}");
+    }
+    // Of those that nobody asks for, nothing is said.
+    let long = element(0x0010_4000, b"UN", &b"A ".repeat(15 << 20));
+    assert!(limited(&enclosed(EXPLICIT, &[picture(40, 40), long, pixels].concat())).is_ok());
+}
+
+#[test]
+fn colours_of_jpeg_2000_come_in_no_other_picture() {
+    let file = file("rgb");
+    let at = file.windows(12).position(|window| window == b"(\0\x04\0CS\x04\0RGB ").unwrap();
+    for photometric in ["YBR_RCT ", "YBR_ICT "] {
+        let said = element(0x0028_0004, b"CS", photometric.as_bytes());
+        let changed = [&file[..at], &said, &file[at + 12..]].concat();
+        assert_eq!(refusal(&changed), Refusal::UnsupportedColour, "{photometric}");
+    }
+}
+
 const LOSSLESS: &str = "1.2.840.10008.1.2.4.70";
 /// Samples of 40 × 40 pixels, up to 3,900.
 fn steps() -> Vec<u16> {
@@ -338,6 +381,30 @@ fn a_jpeg_2000_picture_has_the_sign_of_its_samples() {
     assert_eq!(of("jpeg2000-12-bits", Bits::of(16, 12, true)), Err(Refusal::Corrupt));
     assert_eq!(of("jpeg2000-16-bits-signed", Bits::of(16, 16, true)), Ok(()));
     assert_eq!(of("jpeg2000-16-bits-signed", Bits::of(16, 16, false)), Err(Refusal::Corrupt));
+}
+
+#[test]
+fn behind_a_jpeg_only_zeros_follow() {
+    let baseline = fs::read(Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/drawn/baseline-grey-1.jpg")).unwrap();
+    let progressive =
+        fs::read(Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/drawn/progressive-grey-1.jpg")).unwrap();
+    let [width, height] = {
+        let image = decode(&baseline).unwrap();
+        [image.image().width() as u16, image.image().height() as u16]
+    };
+    for (frame, size) in
+        [(baseline, [width, height]), (progressive, [width, height]), (lossless(&steps(), 40, 12), [40, 40])]
+    {
+        let shown = |fragments: &[&[u8]]| {
+            let file = enclosed(LOSSLESS, &[picture(size[0], size[1]), encapsulated_in(fragments)].concat());
+            decode(&file).map(|_| ())
+        };
+        assert_eq!(shown(&[&frame]), Ok(()));
+        assert_eq!(shown(&[&frame[..40], &frame[40..]]), Ok(()), "one frame in two fragments");
+        assert_eq!(shown(&[&frame, &[0, 0]]), Ok(()));
+        assert_eq!(shown(&[&frame, &frame]), Err(Refusal::Corrupt), "two frames");
+        assert_eq!(shown(&[&frame, &[0, 1]]), Err(Refusal::Corrupt));
+    }
 }
 
 #[test]

@@ -34,8 +34,8 @@ pub(super) fn palette(samples: &Samples, header: &Header<'_>) -> Result<DynamicI
 /// The picture of interleaved samples: three for each pixel.
 pub(super) fn colours(samples: Samples, header: &Header<'_>) -> Result<DynamicImage, Refusal> {
     let (width, height) = (header.width, header.height);
-    // Colours are numbers without a sign that fill their bytes.
-    if header.signed || header.stored != header.allocated {
+    // Colours are numbers without a sign that fill their bytes. Those that JPEG 2000 makes of RGB come in no other picture.
+    if header.signed || header.stored != header.allocated || header.photometric == Photometric::Ybr2000 {
         return Err(Refusal::UnsupportedColour);
     }
     let image = match samples {

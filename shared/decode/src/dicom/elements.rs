@@ -100,7 +100,9 @@ pub(super) fn walk<'a>(
     encoding: Encoding,
     mut visit: impl FnMut(Element<'a>) -> Result<(), Refusal>,
 ) -> Result<(), Refusal> {
-    let mut walk = Walk { visit: &mut visit, left: MAX_ELEMENTS };
+    // Looked for once: before each element anew, zeros that something else follows would be read thousands of times.
+    let zeros = bytes.iter().rev().take_while(|&&byte| byte == 0).count();
+    let mut walk = Walk { visit: &mut visit, left: MAX_ELEMENTS, zeros };
     walk.elements(bytes, encoding, Place { level: Level::Top, depth: 0, open: false }).map(|_| ())
 }
 
@@ -127,6 +129,8 @@ struct Walk<'v, 'a> {
     visit: &'v mut dyn FnMut(Element<'a>) -> Result<(), Refusal>,
     /// How many more elements there may be.
     left: u32,
+    /// How many zeros the data set ends with.
+    zeros: usize,
 }
 
 impl<'a> Walk<'_, 'a> {
@@ -138,7 +142,7 @@ impl<'a> Walk<'_, 'a> {
     /// Walks over elements, and gives what follows them.
     fn elements(&mut self, mut rest: &'a [u8], encoding: Encoding, place: Place) -> Result<&'a [u8], Refusal> {
         while !rest.is_empty() {
-            if matches!(place.level, Level::Top) && rest[0] == 0 && rest.iter().all(|&byte| byte == 0) {
+            if matches!(place.level, Level::Top) && rest.len() <= self.zeros {
                 return Ok(&[]);
             }
             let (head, behind) = self.head(rest, encoding)?;

@@ -225,8 +225,7 @@ impl<'a> Found<'a> {
                 return Ok(());
             }
             _ => {
-                self.statements.take(tag, value);
-                return Ok(());
+                return self.statements.take(tag, value);
             }
         };
         *place = Some(value);
@@ -240,8 +239,12 @@ impl<'a> Found<'a> {
         let (height, width) = (u32::from(required(self.rows)?), u32::from(required(self.columns)?));
         crate::check_size(width, height)?;
         const _: () = assert!(MAX_IMAGE_SIDE <= u16::MAX as u32);
-        if decimal(self.frames).is_some_and(|frames| frames > 1.0) {
-            return Err(Refusal::Animated);
+        // None is as good as one; what cannot be read may be several.
+        match self.frames.map(|value| (is_empty(value), decimal(Some(value)))) {
+            None | Some((true, _)) => {}
+            Some((false, Some(frames))) if (0.0..=1.0).contains(&frames) => {}
+            Some((false, Some(frames))) if frames > 1.0 => return Err(Refusal::Animated),
+            Some((false, _)) => return Err(Refusal::Corrupt),
         }
         let allocated = u32::from(required(self.allocated)?);
         let stored = number(self.stored).map_or(allocated, u32::from);
@@ -368,6 +371,11 @@ pub(super) fn text(value: &[u8]) -> Option<&str> {
     let first = value.split(|&byte| byte == b'\\').next()?;
     let first = std::str::from_utf8(first).ok()?.trim_matches([' ', '\0']);
     if first.is_empty() { None } else { Some(first) }
+}
+
+/// Whether a value holds nothing but the characters that fill it up.
+fn is_empty(value: &[u8]) -> bool {
+    value.iter().all(|byte| matches!(byte, b' ' | 0))
 }
 
 /// The first of the decimal numbers that a value holds.

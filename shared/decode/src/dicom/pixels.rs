@@ -15,7 +15,7 @@ use super::{
     jpeg2000,
     shades::Samples,
 };
-use crate::jpeg::{self, Colours};
+use crate::jpeg::{self, Colours, Whole};
 
 /// The first bytes of a picture of JPEG, and of one of JPEG 2000.
 const JPEG: &[u8] = &[0xff, 0xd8];
@@ -203,8 +203,8 @@ fn jpeg(header: &mut Header<'_>, data: &[u8], held: u64) -> Result<Decoded, Refu
             };
             // Besides what decoding a JPEG file takes, which is held to its own limit: grey of 16 bits.
             check_memory(header, held, 0)?;
-            let (image, _) = jpeg::decode_as(data, colours).map_err(unsupported)?;
-            if [image.width(), image.height()] != size {
+            let Whole { image, rest, .. } = jpeg::decode_as(data, colours).map_err(unsupported)?;
+            if [image.width(), image.height()] != size || !is_padding(rest) {
                 return Err(Refusal::Corrupt);
             }
             match (image, header.samples) {
@@ -221,11 +221,20 @@ fn jpeg(header: &mut Header<'_>, data: &[u8], held: u64) -> Result<Decoded, Refu
             let samples = header.area() as u64 * header.samples as u64;
             check_memory(header, held, if header.allocated == 8 { 2 * samples } else { 0 })?;
             let decoded = jpeg::decode_lossless(data, size, header.samples).map_err(unsupported)?;
+            if !is_padding(decoded.rest) {
+                return Err(Refusal::Corrupt);
+            }
             set_precision(header, decoded.precision, Sign::Untold, decoded.samples.iter().copied())?;
             Ok(Decoded::Samples(narrowed(header, decoded.samples)))
         }
         _ => Err(Refusal::UnsupportedCompression),
     }
+}
+
+/// Whether what follows a picture only fills up a length. Otherwise it may be another frame, of which nothing says that it
+/// is one.
+fn is_padding(rest: &[u8]) -> bool {
+    rest.iter().all(|&byte| byte == 0)
 }
 
 /// Samples of a decoder, in bytes where the header says so.

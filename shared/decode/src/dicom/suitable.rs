@@ -27,6 +27,10 @@ pub(super) struct Statements<'a> {
     orientation: Option<&'a [u8]>,
 }
 
+/// Longest value, in bytes. The longest texts that are asked for have 64 characters of up to four bytes (PS3.5, 6.2), or are
+/// a few of these. A longer one is no such text; read as words, it would take many times its length.
+const MAX_VALUE: usize = 1024;
+
 /// Radiography, its digital kind, films that were scanned, and captures of them; *other* and *secondary capture* do not say
 /// what was captured.
 const RADIOGRAPHS: [&str; 7] = ["CR", "DX", "DR", "RG", "SC", "OT", "HC"];
@@ -48,7 +52,7 @@ const OTHER_VIEWS_BEGIN: [&str; 7] = ["LAT", "OBL", "PROFIL", "PERFIL", "SEITL",
 
 impl<'a> Statements<'a> {
     /// Keeps the value of an element of the data set, if it is one of these.
-    pub(super) fn take(&mut self, tag: u32, value: &'a [u8]) {
+    pub(super) fn take(&mut self, tag: u32, value: &'a [u8]) -> Result<(), Refusal> {
         let place = match tag {
             0x0008_0016 => &mut self.class,
             0x0008_0020 => &mut self.study_date,
@@ -64,9 +68,13 @@ impl<'a> Statements<'a> {
             0x0018_5100 => &mut self.position,
             0x0018_5101 => &mut self.view,
             0x0020_0020 => &mut self.orientation,
-            _ => return,
+            _ => return Ok(()),
         };
+        if value.len() > MAX_VALUE {
+            return Err(Refusal::Corrupt);
+        }
         *place = Some(value);
+        Ok(())
     }
 
     /// Refuses what should not be judged.
@@ -189,7 +197,9 @@ mod tests {
 
     fn facts(elements: &[(u32, &str)]) -> Result<Facts, Refusal> {
         let mut statements = Statements::default();
-        elements.iter().for_each(|(tag, value)| statements.take(*tag, value.as_bytes()));
+        for (tag, value) in elements {
+            statements.take(*tag, value.as_bytes())?;
+        }
         statements.facts()
     }
 

@@ -15,15 +15,17 @@ use super::{
 const FRAME: u8 = 0xc3;
 
 /// The samples of a picture.
-pub(crate) struct Lossless {
+pub(crate) struct Lossless<'a> {
     /// Bits of a sample, 2 to 16.
     pub(crate) precision: u32,
     /// Row by row, the components of a pixel one after the other.
     pub(crate) samples: Vec<u16>,
+    /// What follows the end of the picture.
+    pub(crate) rest: &'a [u8],
 }
 
 /// Decodes a whole file of a picture of this size and so many components.
-pub(crate) fn decode(bytes: &[u8], [width, height]: [u32; 2], components: usize) -> Result<Lossless, Refusal> {
+pub(crate) fn decode(bytes: &[u8], [width, height]: [u32; 2], components: usize) -> Result<Lossless<'_>, Refusal> {
     let (START_OF_IMAGE, mut rest) = segments::marker(bytes)? else { return Err(Refusal::Corrupt) };
     let mut tables = Tables::default();
     let mut frame = None;
@@ -55,7 +57,7 @@ pub(crate) fn decode(bytes: &[u8], [width, height]: [u32; 2], components: usize)
                 let mut samples = vec![0; width as usize * height as usize * components];
                 let rest = scan.decode(&tables, rest, width as usize, &mut samples)?;
                 return match segments::marker(rest)? {
-                    (END_OF_IMAGE, _) => Ok(Lossless { precision, samples }),
+                    (END_OF_IMAGE, rest) => Ok(Lossless { precision, samples, rest }),
                     _ => Err(Refusal::Corrupt),
                 };
             }

@@ -54,27 +54,36 @@ pub(crate) enum Colours {
     MarkedOrRgb,
 }
 
-/// Decodes a whole JPEG file.
+/// A picture of which nothing is missing.
+pub(crate) struct Whole<'a> {
+    pub(crate) image: DynamicImage,
+    pub(crate) orientation: Orientation,
+    /// What follows its end.
+    pub(crate) rest: &'a [u8],
+}
+
+/// Decodes a whole JPEG file. What follows its end is ignored.
 pub(crate) fn decode(bytes: &[u8]) -> Result<(DynamicImage, Orientation), Refusal> {
-    decode_as(bytes, Colours::Marked)
+    decode_as(bytes, Colours::Marked).map(|whole| (whole.image, whole.orientation))
 }
 
 /// Decodes a whole JPEG file whose colours may not be marked.
-pub(crate) fn decode_as(bytes: &[u8], colours: Colours) -> Result<(DynamicImage, Orientation), Refusal> {
+pub(crate) fn decode_as(bytes: &[u8], colours: Colours) -> Result<Whole<'_>, Refusal> {
     let head = Head::read(bytes)?;
-    let before = || head.walk().and_then(|()| pixels(bytes, &head, colours));
-    let image = if head.frame.progressive || bytes.len() <= WORTH_A_THREAD {
+    let before = || head.walk().and_then(|rest| Ok((rest, pixels(bytes, &head, colours)?)));
+    let whole = if head.frame.progressive || bytes.len() <= WORTH_A_THREAD {
         before()
     } else {
         thread::scope(|scope| match thread::Builder::new().spawn_scoped(scope, || head.walk()) {
             Ok(walk) => {
                 let image = pixels(bytes, &head, colours);
-                walk.join().unwrap_or(Err(Refusal::Corrupt)).and(image)
+                walk.join().unwrap_or(Err(Refusal::Corrupt)).and_then(|rest| Ok((rest, image?)))
             }
             Err(_) => before(),
         })
     };
-    Ok((image?, head.orientation))
+    let (rest, image) = whole?;
+    Ok(Whole { image, orientation: head.orientation, rest })
 }
 
 /// The marker of the first frame: which kind of JPEG it is.
@@ -185,19 +194,19 @@ impl<'a> Head<'a> {
         crate::check_memory(pixels, coefficients + copies, false, self.orientation)
     }
 
-    /// Walks over the data of all scans, to the end of the file.
-    fn walk(&self) -> Result<(), Refusal> {
+    /// Walks over the data of all scans, to the end of the picture, and gives what follows it.
+    fn walk(&self) -> Result<&'a [u8], Refusal> {
         if self.frame.progressive {
             return self.walk_progressive();
         }
         match segments::marker(self.scan.walk(&self.frame, &self.tables, self.data)?)? {
-            (END_OF_IMAGE, _) => Ok(()),
+            (END_OF_IMAGE, rest) => Ok(rest),
             // More scans, or what the decoder, which looks ahead, takes for the end of the data.
             _ => Err(Refusal::UnsupportedKind),
         }
     }
 
-    fn walk_progressive(&self) -> Result<(), Refusal> {
+    fn walk_progressive(&self) -> Result<&'a [u8], Refusal> {
         let mut tables = self.tables.clone();
         let mut progress = Progress::new(&self.frame);
         let mut scan = self.scan.clone();
@@ -213,7 +222,7 @@ impl<'a> Head<'a> {
             loop {
                 let (marker, behind) = segments::marker(rest)?;
                 if marker == END_OF_IMAGE {
-                    return if progress.is_complete() { Ok(()) } else { Err(Refusal::Corrupt) };
+                    return if progress.is_complete() { Ok(behind) } else { Err(Refusal::Corrupt) };
                 }
                 let segment;
                 (segment, rest) = segments::payload(behind)?;
