@@ -10,10 +10,7 @@ use data::split::{Split, SplitKind};
 use engine::{DEFAULT_MODEL, Model, judge::Prepared};
 use measure::calibration::{FALSE_ALARMS, MISSED};
 use rayon::prelude::*;
-use shared::{
-    preprocess::{Channels, Picture, Samples},
-    verdict::{Profile, Refusal, Verdict},
-};
+use shared::verdict::{Profile, Refusal, Verdict};
 
 /// The real radiographs, if they are there.
 fn real() -> Option<PathBuf> {
@@ -35,12 +32,10 @@ fn each_profile_changes_verdicts_and_keeps_its_promise() {
     let (catalogue, inputs) = data::load(&folder, &contract).unwrap();
     assert_eq!(catalogue.digest().to_string(), model.card().provenance.data_digest, "those of the training");
     let validation = Split::new(&catalogue, SplitKind::Patient, model.card().provenance.seed).unwrap().validation;
-    let side = u32::from(contract.side);
     let [screening, balanced, confirming] = Profile::ALL.map(|profile| {
         model.decide_by(profile).unwrap();
         let verdict = |&index: &usize| {
-            let picture = Picture::new(Samples::U8(inputs.of(index)), Channels::Grey, side, side, side as usize);
-            let prepared = Prepared::of_any(&picture.unwrap(), &contract);
+            let prepared = Prepared::decoded(inputs.of(index), &contract, None);
             model.judge(&prepared.admit_any(model.card())).unwrap().verdict
         };
         validation.par_iter().map(verdict).collect::<Vec<Result<Verdict, Refusal>>>()

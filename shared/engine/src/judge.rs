@@ -100,8 +100,8 @@ impl<'a> Prepared<'a> {
         Ok(Self { pixels: pixels.into(), contract: *ours, window, refused: None, age_months: None })
     }
 
-    /// Pixels that this program itself has prepared with [`Prepared::of`] for a contract, in another process, and their
-    /// [`Prepared::window`]. They must be `contract.len()`.
+    /// Pixels that this program itself has prepared with [`Prepared::of`] for a contract, earlier or in another process, and
+    /// their [`Prepared::window`], if it is wanted again. They must be `contract.len()`.
     pub fn decoded(pixels: &'a [u8], contract: &InputContract, window: Option<Window>) -> Self {
         Self { pixels: pixels.into(), contract: *contract, window, refused: None, age_months: None }
     }

@@ -11,7 +11,6 @@ use rayon::prelude::*;
 use serde::Serialize;
 
 use crate::{
-    guard::whole,
     statistics::{Judged, Scored},
     weighted::{Answered, Ranked},
 };
@@ -98,7 +97,8 @@ pub fn labelled_answers(catalogue: &Catalogue, indices: &[usize], judged: &[Judg
 }
 
 /// What the box would say of the radiographs named, in their order, and the probability of those that it refuses as well.
-/// They are looked at as prepared for the model, grey and square: none can be refused as `coloured` or `elongated` here.
+/// The inputs are prepared for the model, and are not prepared again: a frame within a frame would be looked for anew. None
+/// can be refused as `coloured` or `elongated` here.
 pub fn judge(
     model: &Model,
     catalogue: &Catalogue,
@@ -106,11 +106,10 @@ pub fn judge(
     indices: &[usize],
 ) -> Result<Vec<Judged>, ModelError> {
     let card = model.card();
-    let contract = &card.behaviour.contract;
     indices
         .par_iter()
         .map(|&index| {
-            let prepared = Prepared::of_any(&whole(inputs.of(index), usize::from(contract.side)), contract);
+            let prepared = Prepared::decoded(inputs.of(index), &card.behaviour.contract, None);
             let judgement = model.judge(&prepared.admit_any(card))?;
             let positive = catalogue.samples[index].label.positive();
             let probability = judgement.examination.score.probability;

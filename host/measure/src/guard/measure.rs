@@ -3,12 +3,15 @@
 use std::collections::BTreeMap;
 
 use data::{Catalogue, Inputs};
-use engine::{Model, ModelError, judge::admit};
+use engine::{
+    Model, ModelError,
+    judge::{Prepared, admit},
+};
 use rayon::prelude::*;
 use serde::Serialize;
 use shared::{preprocess::Picture, verdict::Refusal};
 
-use super::{Unsuitable, whole};
+use super::Unsuitable;
 use crate::statistics::Proportion;
 
 /// Pictures of each kind that is drawn.
@@ -51,8 +54,18 @@ fn refusal(model: &Model, picture: &Picture<'_>) -> Result<Option<Refusal>, Mode
     }
 }
 
-/// The radiographs named, of which none should be refused, and then every [`Unsuitable`], of which all should be.
-/// Radiographs are looked at as prepared for the model, grey and square: none can be `coloured` or `elongated` here.
+/// Why the radiographs named are not judged, in their order, if they are not. They are looked at as prepared for the model,
+/// grey and square, and are not prepared again: none can be `coloured` or `elongated` here.
+pub fn refusals(model: &Model, inputs: &Inputs, indices: &[usize]) -> Result<Vec<Option<Refusal>>, ModelError> {
+    let one = |&index: &usize| {
+        let prepared = Prepared::decoded(inputs.of(index), &model.card().behaviour.contract, None);
+        Ok(model.judge(&prepared.admit_any(model.card()))?.verdict.err())
+    };
+    indices.par_iter().map(one).collect()
+}
+
+/// The radiographs named, of which none should be refused ([`refusals`]), and then every [`Unsuitable`], of which all should
+/// be. What is made of a radiograph is a picture of its own: it is prepared as one that the box is given.
 pub fn measure(
     model: &Model,
     catalogue: &Catalogue,
@@ -60,10 +73,7 @@ pub fn measure(
     indices: &[usize],
 ) -> Result<Vec<RefusalRow>, ModelError> {
     let side = usize::from(model.card().behaviour.contract.side);
-    let real = indices
-        .par_iter()
-        .map(|&index| refusal(model, &whole(inputs.of(index), side)))
-        .collect::<Result<Vec<_>, _>>()?;
+    let real = refusals(model, inputs, indices)?;
     let mut rows = vec![RefusalRow::new("radiographs", catalogue.synthetic, &real, true)];
     for kind in Unsuitable::ALL {
         let answer =

@@ -18,7 +18,7 @@ use shared::{
 
 use crate::algebra::{Moments, eigen, solve};
 
-pub use measure::{RefusalRow, measure};
+pub use measure::{RefusalRow, measure, refusals};
 pub use unsuitable::Unsuitable;
 
 /// Fewer training images than these are too few.
@@ -134,12 +134,7 @@ fn view(image: &[u8], side: usize, part: [f64; 4]) -> View {
     View::of(&cut(image, side, part))
 }
 
-/// A part of a square image.
-/// All of an image that is a square of `side` pixels.
-pub(crate) fn whole(image: &[u8], side: usize) -> Picture<'_> {
-    cut(image, side, [0.0, 0.0, 1.0, 1.0])
-}
-
+/// A part of a square image: left, top, width and height in parts of its side.
 fn cut(image: &[u8], side: usize, part: [f64; 4]) -> Picture<'_> {
     let at = |share: f64| (share * side as f64).round() as usize;
     let [left, top, right, bottom] = [part[0], part[1], part[0] + part[2], part[1] + part[3]].map(at);
