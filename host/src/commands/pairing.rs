@@ -79,9 +79,8 @@ impl Pairing {
 
 /// A line from the terminal, while the session is kept alive; `None` if it is no code.
 fn type_in(connection: &mut Connection) -> Result<Option<u32>, LinkError> {
-    eprint!("Code on the screen of the box: ");
-    // Nobody sees the question otherwise; the answer is what matters.
-    let _ = io::stderr().flush();
+    // Nobody may see the question: stderr may be closed. The answer is what matters.
+    let _ = io::stderr().write_all(b"Code on the screen of the box: ");
     // It is left behind if Ctrl-C is pressed, and ends with the program.
     let typing = thread::spawn(|| {
         let mut line = String::new();
