@@ -118,11 +118,23 @@ impl<'a> Statements<'a> {
         Ok(View::Unknown)
     }
 
-    /// Age at the study: as it is stated, or else by the dates.
+    /// Age at the study, as it is stated or by the dates. The dates decide where a stated one may mean something else; where
+    /// both say something else by more than a year, that one counts which is farther from the children whom models are for.
     fn age_months(&self) -> Option<u16> {
-        if let Some(age) = self.age.and_then(text).and_then(stated_age) {
-            return Some(age);
+        let stated = self.age.and_then(text).and_then(Stated::read);
+        let (stated, by_dates) = match (stated, self.age_by_dates()) {
+            (Some(Stated::Plain(stated)), Some(by_dates)) => (stated, by_dates),
+            (_, Some(by_dates)) => return Some(by_dates),
+            (stated, None) => return stated.and_then(Stated::alone),
+        };
+        if stated.abs_diff(by_dates) <= 12 {
+            return Some(stated);
         }
+        let [younger, older] = [stated.min(by_dates), stated.max(by_dates)];
+        Some(if younger < 12 { younger } else { older })
+    }
+
+    fn age_by_dates(&self) -> Option<u16> {
         let birth = self.birth_date.and_then(text).and_then(date)?;
         let dates = [self.study_date, self.acquisition_date, self.series_date, self.content_date];
         let study = dates.into_iter().find_map(|value| value.and_then(text).and_then(date))?;
@@ -154,20 +166,46 @@ fn view_of(words: &[String]) -> Option<Option<View>> {
     }
 }
 
-/// Age in months of `018M`, `004Y`, `010D`, `003W`, or of a number alone, which stands for years.
-fn stated_age(text: &str) -> Option<u16> {
-    let text = text.trim();
-    let digits = text.find(|letter: char| !letter.is_ascii_digit()).unwrap_or(text.len());
-    let (number, unit) = text.split_at(digits);
-    let number: u32 = number.parse().ok().filter(|_| digits <= 4)?;
-    plausible(match unit.trim() {
-        "" | "Y" | "y" => 12 * number,
-        "M" | "m" => number,
-        // 365.25 days are twelve months.
-        "W" | "w" => number * 7 * 48 / 1461,
-        "D" | "d" => number * 48 / 1461,
-        _ => return None,
-    })
+/// An age as it is stated, in months.
+#[derive(Clone, Copy)]
+enum Stated {
+    /// `018M`, `004Y`, `010D`, `003W` (PS3.5, 6.2).
+    Plain(u16),
+    /// `000Y`, `000M`, `000W`, `000D`: of an infant, or where nothing was entered.
+    Zero,
+    /// `81`: years, as some exports of adults have them.
+    Years(u16),
+    /// `4`, `000`, `0018`: as likely months as years, or nothing.
+    Unclear,
+}
+
+impl Stated {
+    fn read(text: &str) -> Option<Self> {
+        let text = text.trim();
+        let digits = text.find(|letter: char| !letter.is_ascii_digit()).unwrap_or(text.len());
+        let (number, unit) = text.split_at(digits);
+        let number: u32 = number.parse().ok().filter(|_| digits <= 4)?;
+        let months = match (unit.trim(), digits) {
+            ("Y" | "y", _) => 12 * number,
+            ("M" | "m", _) => number,
+            // 365.25 days are twelve months.
+            ("W" | "w", _) => number * 7 * 48 / 1461,
+            ("D" | "d", _) => number * 48 / 1461,
+            ("", 2 | 3) if number > 0 => return plausible(12 * number).map(Self::Years),
+            ("", _) => return Some(Self::Unclear),
+            _ => return None,
+        };
+        if number == 0 { Some(Self::Zero) } else { plausible(months).map(Self::Plain) }
+    }
+
+    /// What it says where no dates do.
+    fn alone(self) -> Option<u16> {
+        match self {
+            Self::Plain(months) | Self::Years(months) => Some(months),
+            Self::Zero => Some(0),
+            Self::Unclear => None,
+        }
+    }
 }
 
 /// Nobody is older than 130 years: such an age was left out or entered wrongly.
@@ -279,8 +317,11 @@ mod tests {
             ("018M", 18),
             ("081Y", 972),
             ("81", 972),
-            ("4", 48),
+            ("081", 972),
+            ("04", 48),
+            ("4Y", 48),
             ("000Y", 0),
+            ("000M", 0),
             ("010D", 0),
             ("060W", 13),
             ("364D", 11),
@@ -290,9 +331,14 @@ mod tests {
         ] {
             assert_eq!(age(value), Some(months), "{value}");
         }
-        for value in ["", "Y", "abc", "-4Y", "4.5Y", "999Y", "99999", "4X"] {
+        for value in ["", "Y", "abc", "-4Y", "4.5Y", "999Y", "99999", "4X", "4", "0004", "0", "00", "000"] {
             assert_eq!(age(value), None, "{value}");
         }
+    }
+
+    /// Age of a child who is born in March 2022, or on another date, by a file that states an age.
+    fn both(birth: &str, study: &str, stated: &str) -> Option<u16> {
+        facts(&[(0x0010_0030, birth), (0x0008_0020, study), (0x0010_1010, stated)]).unwrap_or_default().age_months
     }
 
     #[test]
@@ -307,7 +353,30 @@ mod tests {
             assert_eq!(study(date), None, "{date}");
         }
         assert_eq!(facts(&[birth]).unwrap_or_default().age_months, None, "the clock is not asked");
-        let stated = [birth, (0x0008_0020, "20260315"), (0x0010_1010, "002Y")];
-        assert_eq!(facts(&stated).unwrap_or_default().age_months, Some(24));
+    }
+
+    #[test]
+    fn dates_decide_where_an_age_is_a_number_alone_or_zero() {
+        for stated in ["4", "18", "48", "018", "000Y", "0M", "000D", "0", "000"] {
+            assert_eq!(both("20220315", "20260315", stated), Some(48), "{stated}");
+        }
+        assert_eq!(both("20251115", "20260315", "4"), Some(4), "an infant of four months");
+        assert_eq!(both("20260301", "20260315", "000Y"), Some(0));
+        assert_eq!(both("", "20260315", "81"), Some(972));
+        assert_eq!(both("", "20260315", "4"), None);
+    }
+
+    #[test]
+    fn of_two_ages_the_one_counts_that_speaks_against_a_child() {
+        // Within a year of each other, the stated one is not wrong.
+        for (stated, months) in [("004Y", 48), ("003Y", 36), ("005Y", 60), ("040M", 40)] {
+            assert_eq!(both("20220315", "20260315", stated), Some(months), "{stated}");
+        }
+        assert_eq!(both("20220315", "20260315", "002Y"), Some(48));
+        assert_eq!(both("20220315", "20260315", "081Y"), Some(972));
+        assert_eq!(both("19450315", "20260315", "004Y"), Some(972));
+        // An infant, by either of both.
+        assert_eq!(both("20220315", "20260315", "004M"), Some(4));
+        assert_eq!(both("20260115", "20260315", "004Y"), Some(2));
     }
 }
