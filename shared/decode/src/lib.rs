@@ -33,22 +33,6 @@ pub struct Facts {
     /// Age of the patient at the study, in whole months up to 1,560, as stated or by the dates of birth and study. `None` if
     /// neither is there: it is not guessed.
     pub age_months: Option<u16>,
-    /// Which view it is.
-    pub view: View,
-}
-
-/// From where the rays come. Other views than those from the front are refused.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum View {
-    /// Nothing says so.
-    #[default]
-    Unknown,
-    /// From the front or the back.
-    Frontal,
-    /// From the front, as of a patient who lies.
-    Anteroposterior,
-    /// From the back, as of a patient who stands.
-    Posteroanterior,
 }
 
 impl Radiograph {

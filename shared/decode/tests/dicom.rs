@@ -331,6 +331,26 @@ fn colours_of_jpeg_2000_come_in_no_other_picture() {
     }
 }
 
+#[test]
+fn a_code_says_which_view_it_is() {
+    let item =
+        |elements: &[u8]| [&[0xfe, 0xff, 0x00, 0xe0][..], &(elements.len() as u32).to_le_bytes(), elements].concat();
+    let code =
+        |meaning: &[u8]| [element(0x0008_0100, b"SH", b"R-10236 "), element(0x0008_0104, b"LO", meaning)].concat();
+    let outcome = |view: Vec<u8>| {
+        let file = [picture(40, 40), view, element(0x7fe0_0010, b"OW", &[7; 3200])].concat();
+        decode(&enclosed(EXPLICIT, &file)).map(|_| ())
+    };
+    let of = |code: &[u8]| outcome(element(0x0054_0220, b"SQ", &item(code)));
+    assert_eq!(of(&code(b"postero-anterior")), Ok(()));
+    assert_eq!(of(&code(b"left lateral")), Err(Refusal::SideView));
+    // That the view was changed a little says another sequence within.
+    let modifier = element(0x0054_0222, b"SQ", &item(&code(b"lateral ")));
+    assert_eq!(of(&[code(b"postero-anterior"), modifier].concat()), Ok(()));
+    let other = element(0x0008_2218, b"SQ", &item(&code(b"lateral ")));
+    assert_eq!(outcome(other), Ok(()), "a code of something else");
+}
+
 const LOSSLESS: &str = "1.2.840.10008.1.2.4.70";
 /// Samples of 40 × 40 pixels, up to 3,900.
 fn steps() -> Vec<u16> {

@@ -23,6 +23,7 @@ const END_OF_SEQUENCE: u32 = 0xfffe_e0dd;
 pub(super) const PIXEL_DATA: u32 = 0x7fe0_0010;
 pub(super) const MODALITY_LUT_SEQUENCE: u32 = 0x0028_3000;
 pub(super) const VOI_LUT_SEQUENCE: u32 = 0x0028_3010;
+pub(super) const VIEW_CODE_SEQUENCE: u32 = 0x0054_0220;
 
 /// How elements are written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -93,7 +94,7 @@ impl Head {
     }
 }
 
-/// Calls `visit` with each element of a data set, and of the first item of each sequence of lookup tables. Refused unless
+/// Calls `visit` with each element of a data set, and of the first item of each sequence of lookup tables, and of that of the view. Refused unless
 /// the last one ends with `bytes`; zeros may follow.
 pub(super) fn walk<'a>(
     bytes: &'a [u8],
@@ -119,8 +120,8 @@ struct Place {
 enum Level {
     /// The data set itself.
     Top,
-    /// The first item of a sequence of lookup tables of the data set.
-    Table(u32),
+    /// The first item of a sequence of the data set that is looked into.
+    Sequence(u32),
     /// Of nobody's interest.
     Other,
 }
@@ -160,9 +161,9 @@ impl<'a> Walk<'_, 'a> {
     /// Passes over the value of an element, shows it to the visitor, and gives what follows it.
     fn value(&mut self, head: &Head, bytes: &'a [u8], encoding: Encoding, place: Place) -> Result<&'a [u8], Refusal> {
         let &Head { tag, vr, length } = head;
-        let table = matches!(tag, MODALITY_LUT_SEQUENCE | VOI_LUT_SEQUENCE);
+        let looked_into = matches!(tag, MODALITY_LUT_SEQUENCE | VOI_LUT_SEQUENCE | VIEW_CODE_SEQUENCE);
         let level = match place.level {
-            Level::Top if table => Level::Table(tag),
+            Level::Top if looked_into => Level::Sequence(tag),
             _ => Level::Other,
         };
         let place_of_items = Place { level, depth: place.depth + 1, open: length == UNDEFINED };
@@ -183,7 +184,7 @@ impl<'a> Walk<'_, 'a> {
         } else {
             let whole;
             (whole, rest) = bytes.split_at_checked(length as usize).ok_or(Refusal::Corrupt)?;
-            if table && matches!(vr.as_ref(), Some(b"SQ") | None) {
+            if looked_into && matches!(vr.as_ref(), Some(b"SQ") | None) {
                 self.items(whole, encoding, place_of_items)?;
                 return Ok(rest);
             }
@@ -191,7 +192,7 @@ impl<'a> Walk<'_, 'a> {
         }
         let within = match place.level {
             Level::Top => None,
-            Level::Table(sequence) => Some(sequence),
+            Level::Sequence(sequence) => Some(sequence),
             Level::Other => return Ok(rest),
         };
         (self.visit)(Element { within, tag, vr, value })?;

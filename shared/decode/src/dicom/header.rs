@@ -4,7 +4,9 @@
 use shared::{limits::MAX_IMAGE_SIDE, verdict::Refusal};
 
 use super::{
-    elements::{self, Element, Encoding, MODALITY_LUT_SEQUENCE, PIXEL_DATA, VOI_LUT_SEQUENCE, Value},
+    elements::{
+        self, Element, Encoding, MODALITY_LUT_SEQUENCE, PIXEL_DATA, VIEW_CODE_SEQUENCE, VOI_LUT_SEQUENCE, Value,
+    },
     suitable::Statements,
 };
 use crate::Facts;
@@ -185,6 +187,7 @@ impl<'a> Found<'a> {
         let table = match within {
             Some(MODALITY_LUT_SEQUENCE) => Some(&mut self.modality),
             Some(VOI_LUT_SEQUENCE) => Some(&mut self.voi),
+            Some(VIEW_CODE_SEQUENCE) => return self.statements.take_of_view(tag, value),
             _ => None,
         };
         if let Some(table) = table {

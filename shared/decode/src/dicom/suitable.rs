@@ -6,7 +6,7 @@
 use shared::verdict::Refusal;
 
 use super::header::text;
-use crate::{Facts, View};
+use crate::Facts;
 
 /// Values of elements as they stand in the file.
 #[derive(Default)]
@@ -24,6 +24,9 @@ pub(super) struct Statements<'a> {
     body_part: Option<&'a [u8]>,
     position: Option<&'a [u8]>,
     view: Option<&'a [u8]>,
+    view_meaning: Option<&'a [u8]>,
+    protocol: Option<&'a [u8]>,
+    processing: Option<&'a [u8]>,
     orientation: Option<&'a [u8]>,
 }
 
@@ -65,16 +68,19 @@ impl<'a> Statements<'a> {
             0x0010_0030 => &mut self.birth_date,
             0x0010_1010 => &mut self.age,
             0x0018_0015 => &mut self.body_part,
+            0x0018_1030 => &mut self.protocol,
+            0x0018_1400 => &mut self.processing,
             0x0018_5100 => &mut self.position,
             0x0018_5101 => &mut self.view,
             0x0020_0020 => &mut self.orientation,
             _ => return Ok(()),
         };
-        if value.len() > MAX_VALUE {
-            return Err(Refusal::Corrupt);
-        }
-        *place = Some(value);
-        Ok(())
+        keep(place, value)
+    }
+
+    /// Keeps the value of an element of the code of the view, if it is its meaning.
+    pub(super) fn take_of_view(&mut self, tag: u32, value: &'a [u8]) -> Result<(), Refusal> {
+        if tag == 0x0008_0104 { keep(&mut self.view_meaning, value) } else { Ok(()) }
     }
 
     /// Refuses what should not be judged.
@@ -90,8 +96,10 @@ impl<'a> Statements<'a> {
         if !self.may_be_chest() {
             return Err(Refusal::OtherBodyPart);
         }
-        let view = self.view()?;
-        Ok(Facts { age_months: self.age_months(), view })
+        if self.is_other_view() {
+            return Err(Refusal::SideView);
+        }
+        Ok(Facts { age_months: self.age_months() })
     }
 
     fn may_be_chest(&self) -> bool {
@@ -101,21 +109,18 @@ impl<'a> Statements<'a> {
         silent || begins(&CHEST) && !begins(&SPINE)
     }
 
-    /// The view by its own element; else by the directions of rows and columns; else by what people have written.
-    fn view(&self) -> Result<View, Refusal> {
-        if let Some(view) = view_of(&words(self.view)) {
-            return view.ok_or(Refusal::SideView);
+    /// Whether the view is none from the front: by its own element; else by the meaning of its code; else by the directions
+    /// of rows and columns; else by what people have written.
+    fn is_other_view(&self) -> bool {
+        if let Some(other) = [self.view, self.view_meaning].into_iter().find_map(|said| is_other_view(&words(said))) {
+            return other;
         }
         // Rows of a view from the front run to the left or the right of the patient, those of a side view to the front or back.
         if self.orientation.and_then(text).is_some_and(|row| matches!(row.as_bytes()[0], b'A' | b'P')) {
-            return Err(Refusal::SideView);
+            return true;
         }
-        for written in [self.position, self.series] {
-            if let Some(view) = view_of(&words(written)) {
-                return view.ok_or(Refusal::SideView);
-            }
-        }
-        Ok(View::Unknown)
+        let written = [self.position, self.series, self.protocol, self.processing];
+        written.into_iter().find_map(|said| is_other_view(&words(said))).unwrap_or(false)
     }
 
     /// Age at the study, as it is stated or by the dates. The dates decide where a stated one may mean something else; where
@@ -142,6 +147,14 @@ impl<'a> Statements<'a> {
     }
 }
 
+fn keep<'a>(place: &mut Option<&'a [u8]>, value: &'a [u8]) -> Result<(), Refusal> {
+    if value.len() > MAX_VALUE {
+        return Err(Refusal::Corrupt);
+    }
+    *place = Some(value);
+    Ok(())
+}
+
 /// The words of a value in capitals, without what separates them and, as writers abbreviate differently, without marks.
 fn words(value: Option<&[u8]>) -> Vec<String> {
     let text = value.map(|value| String::from_utf8_lossy(value).to_uppercase()).unwrap_or_default();
@@ -150,20 +163,14 @@ fn words(value: Option<&[u8]>) -> Vec<String> {
     words.map(str::to_owned).collect()
 }
 
-/// What words say of the view: nothing, or one from the front, or another one. Both together say nothing: such a text
+/// Whether words speak of another view than one from the front. Nothing if they speak of none, or of both: such a text
 /// describes an examination of two films.
-fn view_of(words: &[String]) -> Option<Option<View>> {
-    let frontal = words.iter().find(|word| FRONTAL.contains(&&***word));
+fn is_other_view(words: &[String]) -> Option<bool> {
+    let frontal = words.iter().any(|word| FRONTAL.contains(&&**word));
     let other = words
         .iter()
         .any(|word| OTHER_VIEWS.contains(&&**word) || OTHER_VIEWS_BEGIN.iter().any(|start| word.starts_with(start)));
-    match (frontal.map(String::as_str), other) {
-        (None, true) => Some(None),
-        (Some("PA" | "POSTEROANTERIOR"), false) => Some(Some(View::Posteroanterior)),
-        (Some("AP" | "ANTEROPOSTERIOR"), false) => Some(Some(View::Anteroposterior)),
-        (Some(_), false) => Some(Some(View::Frontal)),
-        (Some(_), true) | (None, false) => None,
-    }
+    (frontal != other).then_some(other)
 }
 
 /// An age as it is stated, in months.
@@ -241,8 +248,8 @@ mod tests {
         statements.facts()
     }
 
-    fn of(tag: u32, value: &str) -> Result<View, Refusal> {
-        facts(&[(tag, value)]).map(|facts| facts.view)
+    fn of(tag: u32, value: &str) -> Result<(), Refusal> {
+        facts(&[(tag, value)]).map(|_| ())
     }
 
     #[test]
@@ -258,7 +265,7 @@ mod tests {
     #[test]
     fn other_modalities_are_refused() {
         for modality in ["CR", "DX", "OT", "RG", "DX "] {
-            assert_eq!(of(0x0008_0060, modality), Ok(View::Unknown), "{modality}");
+            assert_eq!(of(0x0008_0060, modality), Ok(()), "{modality}");
         }
         for modality in ["CT", "MR", "US", "MG", "RF", "XA", "ES", "ECG", "SR"] {
             assert_eq!(of(0x0008_0060, modality), Err(Refusal::OtherModality), "{modality}");
@@ -268,16 +275,16 @@ mod tests {
     #[test]
     fn what_is_for_processing_is_refused() {
         assert_eq!(of(0x0008_0068, "FOR PROCESSING"), Err(Refusal::ForProcessing));
-        assert_eq!(of(0x0008_0068, "FOR PRESENTATION"), Ok(View::Unknown));
+        assert_eq!(of(0x0008_0068, "FOR PRESENTATION"), Ok(()));
         assert_eq!(of(0x0008_0016, "1.2.840.10008.5.1.4.1.1.1.1.1"), Err(Refusal::ForProcessing));
-        assert_eq!(of(0x0008_0016, "1.2.840.10008.5.1.4.1.1.1.1\0"), Ok(View::Unknown));
+        assert_eq!(of(0x0008_0016, "1.2.840.10008.5.1.4.1.1.1.1\0"), Ok(()));
     }
 
     #[test]
     fn other_parts_of_the_body_are_refused() {
         for part in ["CHEST", "Thorax", "CHEST PA", "PORT CHEST", "LUNG", "TORAX", "TÓRAX", "UNKNOWN", "CHESTABDOMEN"]
         {
-            assert_eq!(of(0x0018_0015, part), Ok(View::Unknown), "{part}");
+            assert_eq!(of(0x0018_0015, part), Ok(()), "{part}");
         }
         for part in ["HAND", "ABDOMEN", "TSPINE", "THORACIC SPINE", "SKULL", "KNEE", "PELVIS", "RIB"] {
             assert_eq!(of(0x0018_0015, part), Err(Refusal::OtherBodyPart), "{part}");
@@ -287,27 +294,44 @@ mod tests {
     #[test]
     fn views_from_elsewhere_are_refused() {
         let side = Err(Refusal::SideView);
-        assert_eq!(of(0x0018_5101, "PA"), Ok(View::Posteroanterior));
-        assert_eq!(of(0x0018_5101, "AP "), Ok(View::Anteroposterior));
+        assert_eq!(of(0x0018_5101, "PA"), Ok(()));
+        assert_eq!(of(0x0018_5101, "AP "), Ok(()));
         for view in ["LL", "RL", "LATERAL", "Lat", "LLO", "RLD", "LEFT LATERAL"] {
             assert_eq!(of(0x0018_5101, view), side, "{view}");
         }
         assert_eq!(of(0x0020_0020, "A\\F"), side);
-        assert_eq!(of(0x0020_0020, "L\\F"), Ok(View::Unknown));
-        for tag in [0x0018_5100, 0x0008_103e] {
+        assert_eq!(of(0x0020_0020, "L\\F"), Ok(()));
+        for tag in [0x0018_5100, 0x0008_103e, 0x0018_1030, 0x0018_1400] {
             for words in ["CHEST LATERAL", "Thorax seitlich", "Thorax de profil", "LL", "chest lat. left", "decubitus"]
             {
                 assert_eq!(of(tag, words), side, "{words}");
             }
-            assert_eq!(of(tag, "Chest PA and lateral"), Ok(View::Unknown), "an examination of two films");
-            assert_eq!(of(tag, "Chest bilateral"), Ok(View::Unknown));
-            assert_eq!(of(tag, "Chest AP portable"), Ok(View::Anteroposterior));
+            assert_eq!(of(tag, "Chest PA and lateral"), Ok(()), "an examination of two films");
+            assert_eq!(of(tag, "Chest bilateral"), Ok(()));
+            assert_eq!(of(tag, "Chest AP portable"), Ok(()));
         }
         // Its own element counts more.
-        assert_eq!(
-            facts(&[(0x0018_5101, "PA"), (0x0008_103e, "LAT")]).map(|facts| facts.view),
-            Ok(View::Posteroanterior)
-        );
+        assert_eq!(facts(&[(0x0018_5101, "PA"), (0x0008_103e, "LAT")]).map(|_| ()), Ok(()));
+    }
+
+    #[test]
+    fn the_meaning_of_a_code_says_which_view_it_is() {
+        let of = |meaning: &str, more: &[(u32, &str)]| {
+            let mut statements = Statements::default();
+            for (tag, value) in more {
+                statements.take(*tag, value.as_bytes())?;
+            }
+            statements.take_of_view(0x0008_0104, meaning.as_bytes())?;
+            statements.facts().map(|_| ())
+        };
+        for meaning in ["left lateral", "Lateral projection", "medio-lateral oblique", "right lateral decubitus"] {
+            assert_eq!(of(meaning, &[]), Err(Refusal::SideView), "{meaning}");
+        }
+        for meaning in ["postero-anterior", "antero-posterior", "frontal projection"] {
+            assert_eq!(of(meaning, &[]), Ok(()), "{meaning}");
+        }
+        assert_eq!(of("left lateral", &[(0x0018_5101, "PA")]), Ok(()), "the view's own element counts more");
+        assert_eq!(of("left lateral", &[(0x0008_103e, "Chest PA")]), Err(Refusal::SideView));
     }
 
     #[test]
