@@ -14,7 +14,7 @@ use base::{
 use data::split::{Split, SplitKind};
 use engine::{MAX_MODEL_BYTES, Model, ModelCard, PointRates};
 use measure::statistics::Proportion;
-use produce::models::{MakeError, fit_again};
+use produce::models::{MakeError, Origin, fit_again};
 use report::{SYNTHETIC, SYNTHETIC_MODEL};
 use shared::{rates::Outcomes, verdict::Profile};
 
@@ -27,15 +27,19 @@ pub struct Options {
     /// ONNX model made by `pumua train` or `pumua quantize`, with operating points
     #[arg(value_name = "MODEL.onnx")]
     model: PathBuf,
-    /// Radiographs in folders NORMAL and PNEUMONIA, or a ZIP archive of them: those of the training, or others from where the
-    /// box is to be used
+    /// Radiographs in folders NORMAL and PNEUMONIA, or a ZIP archive of them: those of the training, or, with --unseen, others
+    /// from where the box is to be used
     #[arg(long, value_name = "DIR|ZIP")]
     data: PathBuf,
-    /// How they are split: of the data of the training, points are fitted on the validation part, of others on all but the
-    /// test part; what the box says is measured on the test part [default: as in the model's training]
+    /// None of these radiographs was in the training, nor another one of the same patients. Without this, only the data of the
+    /// training are taken, file by file: a band fitted on what the model has learnt makes it sure of itself and wrong
+    #[arg(long)]
+    unseen: bool,
+    /// How unseen ones are split: points are fitted on all but the test part, of the data of the training on the validation
+    /// part; what the box says is measured on the test part [default: as in the model's training]
     #[arg(long, value_enum)]
     split: Option<SplitKind>,
-    /// Seed of the split [default: the model's]
+    /// Seed of the split of unseen ones [default: the model's]
     #[arg(long)]
     seed: Option<u64>,
     /// The model to write: the same weights with the new operating points
@@ -45,7 +49,7 @@ pub struct Options {
 
 /// Fits and measures the operating points, and writes the model with them.
 pub fn run(options: Options) -> Result<Exit, Failure> {
-    let Options { model: path, data, split, seed, out } = options;
+    let Options { model: path, data, unseen, split, seed, out } = options;
     let bytes = read_up_to(&path, MAX_MODEL_BYTES + 1)
         .with_context(|| format!("cannot read the model {}: name an ONNX file", Shown(path.display())))?;
     let model = Model::from_bytes(&bytes).map_err(|error| Failure::of_model(error, &path))?;
@@ -56,22 +60,10 @@ pub fn run(options: Options) -> Result<Exit, Failure> {
         return Err(anyhow!("the model would replace itself: name another file with --out")).exit(Exit::Usage);
     }
     let (catalogue, inputs) = data::load(&data, &card.behaviour.contract)?;
-    let trained_on = card.provenance.data_digest == catalogue.digest().to_string();
-    if !trained_on {
-        base::say!(
-            "these are not the data that the model was trained on: make sure that it has learnt from none of these radiographs"
-        );
-    }
-    let own = (split_of(card), card.provenance.seed);
-    if trained_on
-        && (split.is_some_and(|kind| !own.0.as_ref().is_ok_and(|own| *own == kind)) || seed.is_some_and(|s| s != own.1))
-    {
-        return Err(anyhow!("the model has learnt from these data under its own split: leave out --split and --seed"))
-            .exit(Exit::Usage);
-    }
-    let (kind, seed) = (split.map_or(own.0, Ok)?, seed.unwrap_or(own.1));
+    let kind = split.map_or_else(|| split_of(card), Ok)?;
+    let (seed, origin) = (seed.unwrap_or(card.provenance.seed), if unseen { Origin::Unseen } else { Origin::Training });
     let split = Split::new(&catalogue, kind, seed).context("the radiographs cannot be split")?;
-    let new = fit_again(&bytes, &catalogue, &inputs, &split, seed).map_err(failure)?;
+    let new = fit_again(&bytes, &catalogue, &inputs, &split, seed, origin).map_err(failure)?;
     let fitted = Model::from_bytes(&new)?;
     write_atomically(&out, &new)
         .with_context(|| format!("cannot write {}: name another file with --out", Shown(out.display())))?;
@@ -82,14 +74,15 @@ pub fn run(options: Options) -> Result<Exit, Failure> {
             writeln!(stdout, "{words}")?;
         }
     }
-    writeln!(stdout, "{}", out.display())?;
+    writeln!(stdout, "{}", Shown(out.display()))?;
     base::say!("model {} ({}); a research aid, not a medical device", Shown(&card.name), fitted.digest());
     Ok(Exit::Done)
 }
 
 fn failure(error: MakeError) -> Failure {
     let exit = match error {
-        MakeError::NotCalibrated => Exit::Refused,
+        MakeError::NotCalibrated | MakeError::OneSided { .. } => Exit::Refused,
+        MakeError::OtherData | MakeError::Seen | MakeError::OtherSplit => Exit::Usage,
         _ => Exit::Failed,
     };
     Failure { exit, error: error.into() }

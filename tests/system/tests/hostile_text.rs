@@ -28,6 +28,9 @@ const EVIL: [&[u8]; 7] = [
 /// The same for a folder: all in one.
 const FOLDER: &str = "=d\u{1b}[2J\r\nFORGED: \u{202e}\u{9b}31m|<b>`*";
 
+/// A model with operating points.
+const SHIPPED_MODEL: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../models/pumua.onnx");
+
 /// That a text holds nothing but what can be seen, and no line of somebody else's.
 fn assert_harmless(text: &str, what: &str) {
     let hidden = |c| !matches!(c, '\n' | '\t') && is_hidden(c);
@@ -145,6 +148,11 @@ fn names_of_radiographs_are_only_shown() {
         ] {
             place.done(&[&[command], &all[..], rest].concat());
         }
+        let out = format!("{FOLDER}-points.onnx");
+        for rest in [&["--unseen"][..], &["--split", "study"]] {
+            let output = place.host(&[&["points", SHIPPED_MODEL, "--data", data, "--out", &out], rest].concat());
+            assert_ne!(code(&output), 0, "too few, and not those of the training");
+        }
         place.assert_harmless_files("report");
         for folder in ["report", "kept"] {
             fs::remove_dir_all(place.path(folder)).unwrap();
@@ -232,6 +240,8 @@ fn words_of_a_models_card_are_only_shown() {
         &["evaluate", "--model", &model, "--data", &data, "--part", "all"],
         &["robustness", "--model", &model, "--data", &data, "--part", "all"],
         &["quantize", &model, "--data", &data],
+        &["points", &model, "--data", &data, "--unseen", "--out", "new.onnx"],
+        &["points", &model, "--data", &data, "--out", &model],
         &["update", &model, "--port", &device.port],
         &["image", "--model", &model, "--program", FOLDER],
     ] {
@@ -262,6 +272,9 @@ fn names_of_other_files_are_only_shown() {
         &["package", "--program", &file],
         &["augment", &file, "--preview", "preview.png"],
         &["evaluate", "--data", &absent],
+        &["points", &absent, "--data", &file, "--out", FOLDER],
+        &["points", SHIPPED_MODEL, "--data", &absent, "--out", FOLDER],
+        &["points", &file, "--data", &absent, "--out", &file],
         &["evaluate", "--data", &file],
         &["predict", &absent, "--model", &absent],
         &["predict", &absent, FOLDER, "--profile", FOLDER],

@@ -4,7 +4,10 @@
 use std::{io, path::Path};
 
 use base::files;
-use data::{Catalogue, Inputs, split::Split};
+use data::{
+    Catalogue, Inputs,
+    split::{Split, SplitKind},
+};
 use engine::{CARD_KEY, Measured, Model, ModelCard, ModelError, PointRates};
 use learn::network::Layers;
 use measure::{
@@ -29,6 +32,9 @@ use crate::{
     export,
     quantize::{self, QuantizeError, quantize},
 };
+
+/// Fewer radiographs of a label than these determine no operating point: one in a hundred is the loosest promise.
+pub const LEAST_OF_LABEL: usize = 100;
 
 /// Training images that the quantizer looks at.
 const RANGE_IMAGES: usize = 400;
@@ -87,9 +93,46 @@ pub enum MakeError {
          with `calibrate = true`, such as `screener`"
     )]
     NotCalibrated,
+    /// other radiographs than those of the training
+    #[error(
+        "these are not the radiographs of the model's training, to the byte: a band fitted on images that the model has learnt \
+         from makes it sure of itself and wrong. Give the data of the training, or say `--unseen` if neither these radiographs \
+         nor others of the same patients were in it"
+    )]
+    OtherData,
+    /// the radiographs of the training, which are said not to be
+    #[error("the model has learnt from these radiographs: leave out `--unseen`")]
+    Seen,
+    /// another split than that of the training
+    #[error("the model has learnt from these radiographs under its own split: leave out `--split` and `--seed`")]
+    OtherSplit,
+    /// too few radiographs to fit on
+    #[error(
+        "operating points would be fitted on {normal} normal radiographs and {pneumonia} with pneumonia: give so many that there \
+         are {LEAST_OF_LABEL} of each, since the promises are of one in a hundred and fewer"
+    )]
+    TooFew {
+        /// Normal ones in the parts to fit on.
+        normal: usize,
+        /// Those with pneumonia.
+        pneumonia: usize,
+    },
     /// the radiographs do not determine operating points
     #[error("no operating points can be fitted on these radiographs: give some of both labels")]
     NoPoints,
+    /// a box takes no such point
+    #[error(
+        "on these radiographs the point of {profile} is such that the box would hardly ever say normal, or pneumonia (it refers \
+         from {from:.4} to {to:.4}; 0.01 to 0.99 is the most): the model does not tell them apart, so train one on more like them",
+        from = point.refer_from,
+        to = point.refer_to
+    )]
+    OneSided {
+        /// The first profile of such a point.
+        profile: Profile,
+        /// The point.
+        point: OperatingPoint,
+    },
 }
 
 /// Exports the network, quantizes the file, measures both with the engine of the box, and writes them into `folder`,
@@ -204,35 +247,64 @@ fn scored(judged: &[Judged]) -> Vec<Scored> {
     judged.iter().map(|one| one.scored).collect()
 }
 
+/// What a model has to do with the radiographs that its operating points are fitted on. A digest tells whether they are
+/// those of its training, file by file; only people know whether a folder with another digest holds some of them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Origin {
+    /// They are those of its training: points are fitted on the validation part.
+    Training,
+    /// It has learnt from none of them: points are fitted on all but the test part.
+    Unseen,
+}
+
 /// The same model with operating points fitted and measured on these radiographs; weights, calibration and checks stay as
-/// they are. Of the data of its training the points are fitted on the validation part, of others, from which it has learnt
-/// nothing, on all but the test part; the rates are measured on the test part. `split` is of these data, by `seed`.
+/// they are. The rates are measured on the test part. `split` is of these data, by `seed`.
 ///
 /// # Errors
-/// [`MakeError::NotCalibrated`]: the model has one threshold and no operating points; [`MakeError::NoPoints`]: a label is
-/// missing; [`MakeError::Engine`]: the model does not run.
+/// [`MakeError::NotCalibrated`]: the model has one threshold and no operating points; [`MakeError::OtherData`],
+/// [`MakeError::Seen`]: the radiographs are not what `origin` says; [`MakeError::OtherSplit`]: the split of the data of the
+/// training is not that of the training; [`MakeError::TooFew`], [`MakeError::NoPoints`]: there are not enough to fit on;
+/// [`MakeError::OneSided`]: a box would not take the points; [`MakeError::Engine`]: the model does not run.
 pub fn fit_again(
     onnx: &[u8],
     catalogue: &Catalogue,
     inputs: &Inputs,
     split: &Split,
     seed: u64,
+    origin: Origin,
 ) -> Result<Vec<u8>, MakeError> {
     let model = Model::from_bytes(onnx)?;
     let mut card = model.card().clone();
     if card.behaviour.points.is_none() {
         return Err(MakeError::NotCalibrated);
     }
-    let judge = |part: &[usize]| judge(&model, catalogue, inputs, part);
-    let (validation, test) = (judge(&split.validation)?, judge(&split.test)?);
-    let mut fitted = validation.clone();
-    if catalogue.digest().to_string() != card.provenance.data_digest {
-        fitted.extend(judge(&split.train)?);
+    let trained_on = catalogue.digest().to_string() == card.provenance.data_digest;
+    let own_split = SplitKind::of_card(&card) == Some(split.kind) && seed == card.provenance.seed;
+    let mut fit_on = split.validation.clone();
+    match origin {
+        Origin::Training if !trained_on => return Err(MakeError::OtherData),
+        Origin::Training if !own_split => return Err(MakeError::OtherSplit),
+        Origin::Training => {}
+        Origin::Unseen if trained_on => return Err(MakeError::Seen),
+        Origin::Unseen => fit_on.extend(&split.train),
     }
+    let pneumonia = fit_on.iter().filter(|&&index| catalogue.samples[index].label.positive()).count();
+    let normal = fit_on.len() - pneumonia;
+    if normal.min(pneumonia) < LEAST_OF_LABEL {
+        return Err(MakeError::TooFew { normal, pneumonia });
+    }
+    let judge = |part: &[usize]| judge(&model, catalogue, inputs, part);
+    let (fitted, test) = (judge(&fit_on)?, judge(&split.test)?);
     if !fit_points(&mut card, &fitted) {
         return Err(MakeError::NoPoints);
     }
-    let answers = Answers { validation: &validation, test: &test, fitted_on: fitted.len() };
+    if let Some(points) = card.behaviour.points {
+        let one_sided = |profile: &Profile| points.of(*profile).check_for_box().is_err();
+        if let Some(profile) = Profile::ALL.into_iter().find(one_sided) {
+            return Err(MakeError::OneSided { profile, point: points.of(profile) });
+        }
+    }
+    let answers = Answers { validation: &fitted[..split.validation.len()], test: &test, fitted_on: fitted.len() };
     record(&mut card, &answers, catalogue, split, seed);
     with_card(onnx, &card)
 }
