@@ -306,14 +306,20 @@ fn read(answer: &[u8], contract: &InputContract) -> Result<Checked, &'static str
     }
     let shown = Picture::new(Samples::U8(preview), Channels::Grey, width.into(), height.into(), width.into());
     let shown = shown.map_err(|_| "a preview that is none")?;
-    Prepared::received(input, contract, contract, &shown, &window.unwrap_or(whole))
-        .map_err(|_| "two pictures that differ")?;
+    match Prepared::received(input, contract, contract, &shown, &window.unwrap_or(whole)) {
+        Ok(_) => {}
+        Err(Refusal::ContractMismatch | Refusal::PreviewMismatch) => return Err("two pictures that differ"),
+        // In the preview the sides of the window are rounded: it may be as narrow as the picture's is not quite.
+        Err(refusal) => return Ok(Checked { filtered, outcome: Err(refusal) }),
+    }
     let preview = Preview { width, height, pixels: preview.into(), judged: window };
     Ok(Checked { filtered, outcome: Ok(Decoded { input: input.to_vec(), preview, age_months }) })
 }
 
 #[cfg(test)]
 mod tests {
+    use shared::contract::Fit;
+
     use super::*;
 
     const CONTRACT: InputContract = InputContract::stretched(16);
@@ -348,5 +354,22 @@ mod tests {
             let shape = (wrong.width, wrong.height);
             assert!(read(&answer(wrong), &CONTRACT).is_err(), "{shape:?}");
         }
+    }
+
+    #[test]
+    fn a_window_that_is_too_narrow_in_the_preview_alone_is_refused_as_such() {
+        let contract = InputContract { fit: Fit::Unframed, ..CONTRACT };
+        // Four times as wide as high; of the preview's pixels it has 198 by 49.
+        let window = Window { left: 0, top: 0, width: 4000, height: 1000, of: [5000, 3000] };
+        let (input, preview) = ([90; 256], vec![90; 247 * 148]);
+        let narrow = Pixels {
+            input: &input,
+            width: 247,
+            height: 148,
+            preview: &preview,
+            window: Some(window),
+            age_months: None,
+        };
+        assert_eq!(read(&answer(narrow), &contract).unwrap().outcome, Err(Refusal::Elongated));
     }
 }
