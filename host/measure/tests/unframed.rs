@@ -1,4 +1,5 @@
 //! What a model that leaves out frames is measured on: the pixels that the box judges.
+#![expect(clippy::unwrap_used, reason = "helpers of tests")]
 
 use data::{Catalogue, Inputs, Label, Sample, synthetic};
 use engine::{CARD_KEY, DEFAULT_MODEL, Model, decode, judge::admit};
