@@ -3,7 +3,10 @@
 use shared::verdict::Fault;
 
 use super::{Effect, Page, State};
-use crate::{keys::Key, screen::View};
+use crate::{
+    keys::Key,
+    screen::{Trouble, View},
+};
 
 /// How long the history or what the box is stays without a key, in milliseconds.
 const BROWSING_MS: u64 = 60_000;
@@ -18,9 +21,9 @@ impl State {
             (Key::Newer, View::History { page, .. }) => vec![Effect::Recall { page: page.saturating_sub(1).max(1) }],
             (Key::Older, _) => vec![Effect::Recall { page: 1 }],
             (Key::Newer, _) => Vec::new(),
-            (Key::Back, _) => {
-                // Read.
-                self.alarm = false;
+            (Key::Back, view) => {
+                // Only what was on the screen has been read.
+                self.alarm &= !matches!(view, View::Error { trouble: Trouble::ChainBroken, .. });
                 vec![self.idle(now)]
             }
             (Key::About, _) => vec![self.browse(now, View::About)],

@@ -3,6 +3,7 @@ use wire::{BoxEvent, Dropped};
 
 use super::*;
 use crate::{
+    journal::Standing,
     screen::{PAGE, Trouble},
     state::{
         Input, NOTICE_MS,
@@ -144,4 +145,18 @@ fn a_lost_line_is_told_again_after_what_hid_it() {
     press(&mut state, 3, Key::About);
     assert_eq!(state.handle(4, Input::LineBack), []);
     assert_eq!(shown(&mut state, 5, Input::Key(Key::Back)), View::Ready { results: 41 });
+}
+
+#[test]
+fn a_broken_chain_is_acknowledged_by_whoever_has_read_it() {
+    let mut state = state();
+    state.set_journal_at_start(Standing { broken: Some(9), newly_broken: true, ..Standing::default() });
+    let alarm = View::error(Trouble::ChainBroken);
+    for key in [Key::Older, Key::About] {
+        press(&mut state, 0, key);
+        assert_eq!(shown(&mut state, 1, Input::Key(Key::Back)), alarm, "after {key:?}");
+    }
+    state.handle(2, Input::Session(BoxEvent::Dropped(Dropped::Refused(Refusal::TooSmall))));
+    assert_eq!(shown(&mut state, 3, Input::Key(Key::Back)), alarm, "after a refusal");
+    assert_eq!(shown(&mut state, 4, Input::Key(Key::Back)), View::Ready { results: 41 });
 }
