@@ -248,18 +248,29 @@ impl State {
         self.view = View::error(Trouble::SafeMode);
     }
 
-    /// Takes note of how the journal stands: at the start, and after each writing.
-    pub fn set_journal(&mut self, journal: Standing) {
+    /// Whether the box judges nothing, because it has failed again and again.
+    pub fn is_safe(&self) -> bool {
+        self.safe
+    }
+
+    /// Takes note of how the journal stands: at the start, and after each writing. Returns whether something else is to be
+    /// shown because of it.
+    pub fn set_journal(&mut self, journal: Standing) -> bool {
         self.journal = journal;
-        if matches!(self.view, View::Ready { .. }) {
-            self.view = self.waiting();
-        }
+        let view = match self.view {
+            View::Ready { .. } => self.waiting(),
+            View::Blanked { .. } => self.blanked(),
+            _ => return false,
+        };
+        let changed = view != self.view;
+        self.view = view;
+        changed
     }
 
     /// Takes note of how the journal was found at the start.
     pub fn set_journal_at_start(&mut self, journal: Standing) {
         self.alarm = journal.newly_broken;
-        self.set_journal(journal);
+        let _ = self.set_journal(journal);
     }
 
     /// Lets a host send as much as it wants: to a simulated box, which no line leads to.
@@ -340,6 +351,15 @@ impl State {
 
     /// Takes an input at a time in milliseconds of any monotonic clock.
     pub fn handle(&mut self, now: u64, input: Input) -> Vec<Effect> {
+        let code = matches!(self.view, View::Code(_));
+        let effects = self.respond(now, input);
+        if code && !matches!(self.view, View::Code(_)) {
+            self.privacy.code_ended(now);
+        }
+        effects
+    }
+
+    fn respond(&mut self, now: u64, input: Input) -> Vec<Effect> {
         match input {
             Input::Session(event) => self.session(now, event),
             Input::Analysis(Report::Phase(phase)) => match self.analysis {
@@ -388,6 +408,7 @@ impl State {
             }
             Input::LineBack => {
                 self.lost = false;
+                self.held.take_if(|held| matches!(held, View::Error { trouble: Trouble::LineLost, .. }));
                 match self.view {
                     View::Error { trouble: Trouble::LineLost, .. } => vec![self.idle(now)],
                     // The verdict came while the line was away, a host on another line, or a person reads.
@@ -431,17 +452,13 @@ impl State {
             }
             BoxEvent::Updating { done, total } => {
                 let begun = done == 0 || !matches!(self.view, View::Updating { .. });
-                let covered = matches!(self.view, View::Result { .. }).then(|| self.view.clone());
-                let effects = self.progress(now, begun || done == total, View::Updating { done, total });
-                self.held = covered.or_else(|| self.held.take());
-                effects
+                self.progress(now, begun || done == total, View::Updating { done, total })
             }
-            BoxEvent::Update(_) if self.journal.read_only => self.installed(now, Err(ModelRefusal::NotStored)),
-            BoxEvent::Update(_) if !self.models.take(now) => {
-                self.note(now, EventKind::Failed { fault: Fault::TooFast, exam: ExamId::default() });
-                let refused = Effect::Reply(Reply::NotInstalled(Fault::TooFast));
-                if matches!(self.view, View::Updating { .. }) { vec![self.idle(now), refused] } else { vec![refused] }
-            }
+            // A model may be what the box has failed over.
+            BoxEvent::Update(_) if self.safe => self.not_installed(now, Fault::Internal),
+            // No event could tell of it.
+            BoxEvent::Update(_) if self.journal.read_only => self.not_installed(now, Fault::Storage),
+            BoxEvent::Update(_) if !self.models.take(now) => self.not_installed(now, Fault::TooFast),
             BoxEvent::Update(file) => vec![Effect::Install(Box::new(file))],
             BoxEvent::Image(image) => {
                 let exam = &image.begin.exam;
@@ -538,7 +555,14 @@ impl State {
             return Vec::new();
         }
         self.drawn = now;
-        vec![self.show(view)]
+        vec![if matches!(view, View::Updating { .. }) { self.cover(view) } else { self.show(view) }]
+    }
+
+    /// The box does not even try a model.
+    fn not_installed(&mut self, now: u64, fault: Fault) -> Vec<Effect> {
+        self.note(now, EventKind::Failed { fault, exam: ExamId::default() });
+        let refused = Effect::Reply(Reply::NotInstalled(fault));
+        if matches!(self.view, View::Updating { .. }) { vec![self.idle(now), refused] } else { vec![refused] }
     }
 
     fn installed(&mut self, now: u64, installed: Result<Loaded, ModelRefusal>) -> Vec<Effect> {
@@ -705,13 +729,22 @@ impl State {
         }
     }
 
+    /// What is shown in the place of a verdict that is shown no longer: no box is ready that is not.
+    fn blanked(&self) -> View {
+        match self.waiting() {
+            View::Ready { results } => View::Blanked { results },
+            other => other,
+        }
+    }
+
     /// Shows what became of an image: a result stays, and grows old.
     fn outcome(&mut self, now: u64, mut view: View) -> Effect {
         let age = self.age(now);
         let View::Result { minutes, .. } = &mut view else { return self.notice(now, view) };
         *minutes = age;
         if self.is_to_be_blanked(now) {
-            return self.show(View::Blanked { results: self.records });
+            let blanked = self.blanked();
+            return self.show(blanked);
         }
         self.show(view)
     }
@@ -728,7 +761,8 @@ impl State {
 
     fn tick(&mut self, now: u64) -> Vec<Effect> {
         if matches!(self.view, View::Result { .. }) && self.is_to_be_blanked(now) {
-            return vec![self.show(View::Blanked { results: self.records })];
+            let blanked = self.blanked();
+            return vec![self.show(blanked)];
         }
         if self.until.is_some_and(|until| until <= now) {
             return vec![self.idle(now)];
@@ -746,6 +780,19 @@ impl State {
     fn notice(&mut self, now: u64, view: View) -> Effect {
         let show = self.show(view);
         self.until = Some(now + NOTICE_MS);
+        show
+    }
+
+    /// Shows an update or a code, after which what is shown now comes back: a verdict, or a notice in the middle of its time.
+    fn cover(&mut self, view: View) -> Effect {
+        let covered = match self.view {
+            View::Result { .. } => true,
+            View::Refused { .. } | View::Error { .. } => self.until.is_some(),
+            _ => false,
+        };
+        let covered = covered.then(|| self.view.clone());
+        let show = self.show(view);
+        self.held = covered.or_else(|| self.held.take());
         show
     }
 

@@ -52,11 +52,13 @@ enum Step {
     /// The host asks for a code, and somebody types it.
     Code,
     Paired,
+    /// Somebody types a wrong one.
+    WrongCode,
     /// The next deadline has come.
     Time,
 }
 
-const STEPS: [Step; 20] = [
+const STEPS: [Step; 21] = [
     Step::Announced,
     Step::Declined,
     Step::Arrived,
@@ -76,6 +78,7 @@ const STEPS: [Step; 20] = [
     Step::Older,
     Step::Code,
     Step::Paired,
+    Step::WrongCode,
     Step::Time,
 ];
 
@@ -102,6 +105,8 @@ struct World {
     full: bool,
     /// When the last result was stored.
     stored: u64,
+    /// Wrong codes that were heard since somebody paired.
+    wrong: u64,
     /// The number of the result that may be on the screen.
     current: Option<u64>,
 }
@@ -122,6 +127,7 @@ impl World {
             work,
             full: false,
             stored: 0,
+            wrong: 0,
             current: None,
         }
     }
@@ -199,7 +205,17 @@ impl World {
             Step::Back => Some(Input::Key(Key::Back)),
             Step::Older => Some(Input::Key(Key::Older)),
             Step::Code => session(BoxEvent::Asked(Question::ShowCode)),
-            Step::Paired => session(BoxEvent::Asked(Question::Pair { code: 7 })),
+            Step::Paired => {
+                if matches!(self.state.view(), View::Code(_)) {
+                    self.wrong = 0;
+                }
+                session(BoxEvent::Asked(Question::Pair { code: 7 }))
+            }
+            Step::WrongCode if !matches!(self.state.view(), View::Code(_)) => None,
+            Step::WrongCode => {
+                self.wrong += 1;
+                session(BoxEvent::Asked(Question::Pair { code: 8 }))
+            }
             Step::Time => {
                 self.now = self.now.max(self.state.deadline()?);
                 Some(Input::Tick)
@@ -275,6 +291,10 @@ impl World {
     /// What is wrong with the screen, if anything is, after a step.
     fn check(&mut self, step: Step, before: &Self) -> Result<(), String> {
         self.check_name(step, before)?;
+        // Each third one locks for a minute at least.
+        if self.wrong >= 3 && self.now < self.wrong / 3 * MINUTE_MS && matches!(self.state.view(), View::Code(_)) {
+            return Err(format!("a code is shown after {} wrong ones", self.wrong));
+        }
         let scene = self.state.scene();
         let model = match self.state.view() {
             View::Result { record, .. } if self.current != Some(record.number) => {

@@ -1,9 +1,13 @@
 //! To whom the box hands out what it keeps: to a host on which somebody has typed the code on the screen, so who stands before
 //! the box; and for how long it shows a result.
 //!
-//! A code is right only while it is on the screen. It is new each time that one is asked for, takes [`TRIES`] attempts, and
-//! gives a host the results until its session ends. A million codes, three attempts a minute: half a year of guessing, in
-//! sight of everybody.
+//! A code is right only while it is on the screen. It is new each time that one is asked for, and gives a host the results
+//! until its session ends. After [`TRIES`] wrong attempts, on one code or on several, none is shown for a minute; each further
+//! time for twice as long, up to an hour, until somebody pairs. So a million codes take 19 years of guessing on average, in
+//! sight of everybody; a box that is switched off and on again forgets the attempts.
+//!
+//! A code hides what is below it for [`CODE_MS`] at most, however many are asked for, and then shows it for [`APART_MS`] at least,
+//! unless somebody paired.
 
 use shared::{appliance::Share, verdict::Fault};
 use wire::{Answer, Reply};
@@ -13,10 +17,13 @@ use crate::screen::View;
 
 /// How long a code stays on the screen, in milliseconds.
 const CODE_MS: u64 = 120_000;
-/// Wrong codes that are heard before another code is needed.
+/// Wrong codes that are heard, until somebody pairs or the box locks.
 const TRIES: u8 = 3;
-/// After so many wrong ones none is shown for this long, in milliseconds.
+/// After so many wrong ones none is shown for this long, in milliseconds: the first time, and at most.
 const LOCKED_MS: u64 = 60_000;
+const LOCKED_AT_MOST_MS: u64 = 3_600_000;
+/// After a code that nobody used none is shown for this long, in milliseconds.
+const APART_MS: u64 = 10_000;
 /// Codes that there are.
 const CODES: u32 = 1_000_000;
 
@@ -28,8 +35,10 @@ pub(super) struct Privacy {
     pub(super) blank_after: Option<u64>,
     /// Whether the host of this session has paired.
     paired: bool,
-    /// Attempts that the code on the screen takes.
+    /// Wrong codes that are still heard.
     tries: u8,
+    /// How long the next lock takes, in milliseconds.
+    lock: u64,
     /// No code is shown before.
     locked_until: u64,
 }
@@ -37,7 +46,7 @@ pub(super) struct Privacy {
 impl Privacy {
     /// Everything is handed out, and shown for ever.
     pub(super) const NONE: Self =
-        Self { share: Share::Open, blank_after: None, paired: false, tries: 0, locked_until: 0 };
+        Self { share: Share::Open, blank_after: None, paired: false, tries: TRIES, lock: LOCKED_MS, locked_until: 0 };
 
     /// Whether results and screenshots are handed out now.
     pub(super) fn admits(&self) -> bool {
@@ -51,6 +60,24 @@ impl Privacy {
     /// The session is over, or another one begins.
     pub(super) fn part(&mut self) {
         self.paired = false;
+    }
+
+    /// A code is on the screen no longer: what it has hidden must be seen before the next one.
+    pub(super) fn code_ended(&mut self, now: u64) {
+        if !self.paired {
+            self.locked_until = self.locked_until.max(now.saturating_add(APART_MS));
+        }
+    }
+
+    /// Counts a wrong code. Returns whether no more are heard for a while.
+    fn wrong(&mut self, now: u64) -> bool {
+        self.tries = self.tries.saturating_sub(1);
+        let locks = self.tries == 0;
+        if locks {
+            self.locked_until = now.saturating_add(self.lock);
+            (self.tries, self.lock) = (TRIES, (self.lock * 2).min(LOCKED_AT_MOST_MS));
+        }
+        locks
     }
 }
 
@@ -72,6 +99,8 @@ impl State {
         match self.privacy.share {
             // An image or an update is not hidden.
             Share::Code if self.view.is_busy() => failed(Fault::Busy),
+            // Nobody could read it.
+            Share::Code if self.screen_fails => failed(Fault::Screen),
             Share::Code if now >= self.privacy.locked_until => vec![Effect::DrawCode],
             _ => failed(Fault::NotPaired),
         }
@@ -80,12 +109,10 @@ impl State {
     /// The code that is to be shown, if there is one.
     pub(super) fn code_drawn(&mut self, now: u64, number: Option<u32>) -> Vec<Effect> {
         let Some(number) = number else { return vec![Effect::Reply(Reply::Failed(Fault::Internal))] };
-        self.privacy.tries = TRIES;
-        // What it hides comes back.
-        let covered = matches!(self.view, View::Result { .. }).then(|| self.view.clone());
-        let show = self.show(View::Code(number % CODES));
-        self.held = covered.or_else(|| self.held.take());
-        self.until = Some(now + CODE_MS);
+        // One in the place of another ends when that would have.
+        let until = self.until.filter(|_| matches!(self.view, View::Code(_))).unwrap_or(now.saturating_add(CODE_MS));
+        let show = self.cover(View::Code(number % CODES));
+        self.until = Some(until);
         vec![show, Effect::Reply(Reply::Answer(Answer::CodeShown))]
     }
 
@@ -94,30 +121,26 @@ impl State {
         let failed = Effect::Reply(Reply::Failed(Fault::NotPaired));
         let View::Code(code) = self.view else { return vec![failed] };
         if typed == code {
-            self.privacy.paired = true;
+            (self.privacy.paired, self.privacy.tries, self.privacy.lock) = (true, TRIES, LOCKED_MS);
             return vec![self.idle(now), Effect::Reply(Reply::Answer(Answer::Paired))];
         }
-        self.privacy.tries = self.privacy.tries.saturating_sub(1);
-        if self.privacy.tries > 0 {
-            return vec![failed];
-        }
-        self.privacy.locked_until = now + LOCKED_MS;
-        vec![self.idle(now), failed]
+        if self.privacy.wrong(now) { vec![self.idle(now), failed] } else { vec![failed] }
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use wire::{BoxEvent, Question};
+    use shared::verdict::Refusal;
+    use wire::{BoxEvent, Dropped, Question};
 
     use super::{
         super::{
             Input, Outcome,
-            tests::{judged, start_analysis, state},
+            tests::{exam, judged, start_analysis, state},
         },
         *,
     };
-    use crate::keys::Key;
+    use crate::{journal::Standing, keys::Key, screen::Trouble};
 
     const NOT_PAIRED: Effect = Effect::Reply(Reply::Failed(Fault::NotPaired));
 
@@ -201,7 +224,7 @@ mod tests {
         state.handle(500_000, Input::Key(Key::Back));
         assert_eq!(ask(&mut state, 500_000, Question::Pair { code: 5 }), [NOT_PAIRED]);
         assert!(!hands_out(&mut state));
-        assert_eq!(ask(&mut state, 500_000, Question::ShowCode), [Effect::DrawCode]);
+        assert_eq!(ask(&mut state, 510_000, Question::ShowCode), [Effect::DrawCode]);
         let failed = Effect::Reply(Reply::Failed(Fault::Internal));
         assert_eq!(state.handle(500_000, Input::Code(None)), [failed]);
     }
@@ -215,12 +238,151 @@ mod tests {
         code(&mut state, 60_000, 5);
         code(&mut state, 61_000, 6);
         state.handle(60_000 + CODE_MS, Input::Tick);
-        assert!(matches!(state.view(), View::Code(6)));
-        state.handle(61_000 + CODE_MS, Input::Tick);
         assert!(matches!(state.view(), View::Result { minutes: 3, .. }), "{:?}", state.view());
         code(&mut state, 200_000, 7);
         state.handle(200_000, Input::LineLost { last: false });
         assert!(matches!(state.view(), View::Result { .. }), "a code goes with its line");
+    }
+
+    /// Types three wrong codes, of which the last locks.
+    fn lock(state: &mut State, now: u64) {
+        code(state, now, 5);
+        for _ in 1..TRIES {
+            assert_eq!(ask(state, now, Question::Pair { code: 6 }), [NOT_PAIRED]);
+        }
+        assert_eq!(ask(state, now, Question::Pair { code: 6 }), [Effect::Show, NOT_PAIRED]);
+    }
+
+    #[test]
+    fn another_code_gives_no_more_attempts() {
+        let mut state = private(Share::Code);
+        for attempt in 1..=u64::from(TRIES) {
+            code(&mut state, attempt, 5);
+            ask(&mut state, attempt, Question::Pair { code: 6 });
+        }
+        assert_eq!(*state.view(), View::Ready { results: 41 });
+        assert_eq!(ask(&mut state, 30_000, Question::ShowCode), [NOT_PAIRED]);
+    }
+
+    #[test]
+    fn a_lock_takes_longer_each_time_until_somebody_pairs() {
+        let mut state = private(Share::Code);
+        let mut now = 0;
+        for minutes in [1, 2, 4, 8, 16, 32, 60, 60] {
+            lock(&mut state, now);
+            now += minutes * 60_000;
+            assert_eq!(ask(&mut state, now - 1, Question::ShowCode), [NOT_PAIRED], "{minutes} min");
+        }
+        code(&mut state, now, 5);
+        ask(&mut state, now, Question::Pair { code: 5 });
+        assert!(hands_out(&mut state));
+        lock(&mut state, now);
+        code(&mut state, now + 60_000, 5);
+    }
+
+    #[test]
+    fn guessing_a_code_takes_years() {
+        let mut state = private(Share::Code);
+        let (mut now, mut attempts) = (0, 0);
+        let days = 30;
+        while now < days * 86_400_000 {
+            if ask(&mut state, now, Question::ShowCode) == [Effect::DrawCode] {
+                state.handle(now, Input::Code(Some(5)));
+                ask(&mut state, now, Question::Pair { code: 6 });
+                attempts += 1;
+            } else {
+                now += 10_000;
+            }
+        }
+        let years = u64::from(CODES / 2) * days / attempts / 365;
+        assert!(years >= 15, "half of the codes take {years} years");
+    }
+
+    #[test]
+    fn no_code_is_drawn_where_nobody_can_read_it() {
+        let mut state = private(Share::Code);
+        state.handle(0, Input::Screen { fails: true });
+        let failed = Effect::Reply(Reply::Failed(Fault::Screen));
+        assert_eq!(ask(&mut state, 0, Question::ShowCode), [failed]);
+        state.handle(1, Input::Screen { fails: false });
+        code(&mut state, 1, 5);
+    }
+
+    #[test]
+    fn a_code_gives_a_refusal_and_an_error_back() {
+        let refused = Dropped::Refused(Refusal::TooSmall);
+        for dropped in [refused, Dropped::Failed(Fault::Timeout)] {
+            let declined = || BoxEvent::Declined { exam: exam(), dropped };
+            let mut state = private(Share::Code);
+            session(&mut state, 0, declined());
+            let notice = state.view().clone();
+            code(&mut state, 1, 5);
+            assert_eq!(state.handle(1 + CODE_MS, Input::Tick), [Effect::Show]);
+            assert_eq!(*state.view(), notice);
+            assert_eq!(state.handle(1 + CODE_MS + 30_000, Input::Tick), [Effect::Show]);
+            assert_eq!(*state.view(), View::Ready { results: 41 });
+            // Not after another image.
+            session(&mut state, 300_000, declined());
+            code(&mut state, 300_000, 5);
+            session(&mut state, 300_001, BoxEvent::Receiving { exam: exam(), done: 0, total: 10 });
+            session(&mut state, 300_002, BoxEvent::Dropped(Dropped::Cancelled));
+            assert_eq!(*state.view(), View::Ready { results: 41 });
+            // From behind an update as well.
+            session(&mut state, 400_000, declined());
+            session(&mut state, 400_001, BoxEvent::Updating { done: 0, total: 10 });
+            session(&mut state, 400_002, BoxEvent::HostGone);
+            assert_eq!(*state.view(), notice);
+        }
+    }
+
+    #[test]
+    fn a_line_that_is_back_is_not_told_as_lost_after_a_code() {
+        let mut state = private(Share::Code);
+        state.handle(0, Input::LineLost { last: false });
+        code(&mut state, 1, 5);
+        state.handle(2, Input::LineBack);
+        state.handle(3, Input::Key(Key::Back));
+        assert_eq!(*state.view(), View::Ready { results: 41 });
+    }
+
+    #[test]
+    fn codes_do_not_hide_a_verdict_for_good() {
+        let mut state = private(Share::Code);
+        result(&mut state, 0);
+        for now in [60_000, 61_000, 100_000] {
+            code(&mut state, now, 5);
+            assert_eq!(state.deadline(), Some(60_000 + CODE_MS), "another one stays no longer");
+        }
+        let ended = 60_000 + CODE_MS;
+        state.handle(ended, Input::Tick);
+        assert!(matches!(state.view(), View::Result { .. }));
+        assert_eq!(ask(&mut state, ended + 9_999, Question::ShowCode), [NOT_PAIRED]);
+        code(&mut state, ended + 10_000, 5);
+        // Whoever stands before the box need not wait.
+        ask(&mut state, ended + 10_001, Question::Pair { code: 5 });
+        code(&mut state, ended + 10_001, 5);
+        // A line that goes and comes back is no way around it.
+        session(&mut state, ended + 10_002, BoxEvent::HostGone);
+        state.handle(ended + 10_002, Input::LineLost { last: true });
+        state.handle(ended + 10_002, Input::LineBack);
+        assert_eq!(ask(&mut state, ended + 10_003, Question::ShowCode), [NOT_PAIRED]);
+    }
+
+    #[test]
+    fn a_verdict_that_is_shown_no_longer_makes_no_box_ready_that_is_not() {
+        let mut state = private(Share::Code);
+        result(&mut state, 0);
+        state.handle(1, Input::LineLost { last: true });
+        state.handle(15 * 60_000, Input::Tick);
+        assert_eq!(*state.view(), View::error(Trouble::LineLost));
+        // Behind an update, and the card fails later.
+        let mut state = private(Share::Code);
+        result(&mut state, 0);
+        session(&mut state, 1, BoxEvent::Updating { done: 0, total: 10 });
+        session(&mut state, 16 * 60_000, BoxEvent::HostGone);
+        assert_eq!(*state.view(), View::Blanked { results: 42 });
+        state.set_journal(Standing { read_only: true, ..Standing::default() });
+        assert_eq!(*state.view(), View::error(Trouble::NoStorage));
     }
 
     #[test]

@@ -642,12 +642,18 @@ fn a_flood_of_events_is_counted_and_hides_no_change_of_the_model() {
 }
 
 #[test]
-fn no_model_is_taken_that_no_event_could_tell_of() {
-    let mut state = state();
-    state.set_journal(Standing { read_only: true, ..Standing::default() });
-    let effects = state.handle(0, Input::Session(BoxEvent::Update(ModelFile::new(vec![1]).unwrap())));
-    let refused = Effect::Reply(Reply::Installed(Err(ModelRefusal::NotStored)));
-    assert!(effects.contains(&refused) && !effects.iter().any(|effect| matches!(effect, Effect::Install(_))));
+fn no_model_is_taken_that_no_event_could_tell_of_or_in_safe_mode() {
+    let mut read_only = state();
+    read_only.set_journal(Standing { read_only: true, ..Standing::default() });
+    let mut safe = state();
+    safe.enter_safe_mode();
+    for (mut state, fault) in [(read_only, Fault::Storage), (safe, Fault::Internal)] {
+        let waiting = state.view().clone();
+        state.handle(0, Input::Session(BoxEvent::Updating { done: 1, total: 1 }));
+        let effects = state.handle(0, Input::Session(BoxEvent::Update(ModelFile::new(vec![1]).unwrap())));
+        assert_eq!(effects, [Effect::Show, Effect::Reply(Reply::NotInstalled(fault))], "no code of a model's");
+        assert_eq!(*state.view(), waiting);
+    }
 }
 
 #[test]
