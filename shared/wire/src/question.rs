@@ -28,7 +28,6 @@ macro_rules! questions {
 
         /// What the box answers.
         #[derive(Clone, Debug, PartialEq)]
-        #[expect(clippy::large_enum_variant, reason = "an answer is soon a message, which lives in a fixed buffer")]
         pub enum Answer {
             $($(#[$answer_doc])* $answer $(($content_type))?,)*
         }
