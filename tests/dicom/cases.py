@@ -104,6 +104,23 @@ def is_sensible(made, measured, ignored):
     return width > 0 and common > 0 and common >= width / 10 and common >= (most - least) / 10
 
 
+def by_table(made, measured, ignored):
+    """The shades that the table of values of interest makes, if it can have been meant: see `shades.rs`."""
+    if not made.get("VOILUTSequence"):
+        return None
+    # pydicom takes the place in the table for a number of the table's own kind, which may be too small.
+    item = made.VOILUTSequence[0]
+    count, first, bits = item.LUTDescriptor
+    entries = np.frombuffer(item.LUTData, "<u2") if isinstance(item.LUTData, bytes) else np.asarray(item.LUTData)
+
+    def at(values):
+        return entries[np.clip(np.asarray(values).astype(np.int64) - first, 0, (count or 65536) - 1)] / (2**bits - 1)
+
+    least, most = at(range_of(measured, ignored))
+    full = entries[: count or 65536].max() >= 2 ** (bits - 1)
+    return at(measured) if full and abs(most - least) >= 0.1 else None
+
+
 def shown(made, values=None):
     """What a data set should be shown as, by pydicom."""
     values = made.pixel_array if values is None else values
@@ -118,16 +135,12 @@ def shown(made, values=None):
         least, most = sorted([made.PixelPaddingValue, other])
         ignored = (values >= least) & (values <= most)
     measured = apply_modality_lut(values, made)
-    if made.get("VOILUTSequence"):
-        # pydicom takes the place in the table for a number of the table's own kind, which may be too small.
-        item = made.VOILUTSequence[0]
-        count, first, bits = item.LUTDescriptor
-        entries = np.frombuffer(item.LUTData, "<u2") if isinstance(item.LUTData, bytes) else np.asarray(item.LUTData)
-        place = np.clip(measured.astype(np.int64) - first, 0, (count or 65536) - 1)
-        shades = rounded(entries[place] / (2**bits - 1))
+    table_shades = by_table(made, measured, ignored)
+    if table_shades is not None:
+        shades = rounded(table_shades)
     elif is_sensible(made, measured, ignored):
         plain = copy.deepcopy(made)
-        for name in ["ModalityLUTSequence", "RescaleSlope", "RescaleIntercept"]:
+        for name in ["ModalityLUTSequence", "RescaleSlope", "RescaleIntercept", "VOILUTSequence"]:
             if name in plain:
                 delattr(plain, name)
         # Grey values from 0 to 1.
@@ -192,6 +205,12 @@ def photometric():
     yield case("voi-table", dataset(twelve, 12, **voi))
     yield case("voi-table-monochrome1", dataset(twelve, 12, **voi, **inverse))
     yield case("voi-table-before-window", dataset(twelve, 12, **voi, **window))
+    for depth in [14, 16]:
+        # Entries of 12 bits, whatever is said of them.
+        wrong = {"VOILUTSequence": table(0, depth, curve)}
+        yield case(f"voi-table-absurd-{depth}-bits", dataset(twelve, 12, **wrong))
+    yield case("voi-table-absurd-window", dataset(twelve, 12, **wrong, **window), 1)
+    yield case("voi-table-absurd-elsewhere", dataset(twelve, 12, VOILUTSequence=table(40000, 12, curve)))
     signed = {"VOILUTSequence": table(-2048, 10, curve[:4096] // 4, signed=True)}
     yield case("voi-table-signed", dataset(drawing(12, True), 12, signed=True, **signed))
     yield case("voi-table-65536", dataset(drawing(16), 16, VOILUTSequence=table(0, 16, np.arange(65536)[::-1])))

@@ -3,7 +3,8 @@
 //! 1. **Modality**: a table or a straight line makes of a stored value what the machine has measured.
 //! 2. **Values of interest**: a table, or else the first window, makes of that a grey value between 0 and 1. A window that
 //!    cannot have been meant is passed over: one that shows less than a tenth of the range of the pixels, or a range of the
-//!    pixels in less than a tenth of its shades. Without any, the range of the pixels is spread over all shades: from the
+//!    pixels in less than a tenth of its shades. So is a table that leaves less than a tenth of the shades to the pixels, or
+//!    whose brightest entry is less than half of what its bits can say. Without any, the range of the pixels is spread over all shades: from the
 //!    value below which one in 200 pixels lies to that above which one in 200 does. Pictures of 8 bits without any of this
 //!    stay as they are, as a JPEG or PNG file would.
 //! 3. **Inversion**, where the lowest value stands for white.
@@ -16,7 +17,7 @@
 use image::{DynamicImage, GrayImage, ImageBuffer};
 use shared::verdict::Refusal;
 
-use super::header::{Function, Header, Window};
+use super::header::{Function, Header, Table, Window};
 
 /// One in so many pixels may lie below the range that is shown, and one above.
 const BEYOND: u64 = 200;
@@ -77,7 +78,7 @@ fn shades(header: &Header<'_>, counts: &[u32]) -> Option<Vec<u16>> {
             None => f64::from(value) * header.rescale.0 + header.rescale.1,
         })
         .collect();
-    let range = || {
+    let range = {
         let seen = values().zip(&measured).zip(counts);
         let mut seen: Vec<(f64, u32)> = seen
             .filter(|&((value, _), &count)| count > 0 && !padding(value))
@@ -87,21 +88,20 @@ fn shades(header: &Header<'_>, counts: &[u32]) -> Option<Vec<u16>> {
         robust_range(&seen)
     };
     let bare = header.stored == 8 && !header.signed && header.modality.is_none() && header.rescale == (1.0, 0.0);
-    let shade: Box<dyn Fn(f64) -> f64> = if let Some(table) = &header.voi {
-        let most = f64::from(table.most());
-        Box::new(move |measured| f64::from(table.at(measured as i32)) / most)
-    } else {
-        let range = range();
-        match header.window.filter(|window| is_sensible(window, range)) {
-            Some(window) => Box::new(move |measured| shade_in(&window, measured)),
-            None if bare && !header.inverse && header.padding.is_none() => return None,
-            None if bare => Box::new(|measured| measured / 255.0),
-            None => {
-                let (least, most) = range;
-                Box::new(move |measured| if most > least { (measured - least) / (most - least) } else { 0.0 })
+    let shade: Box<dyn Fn(f64) -> f64> =
+        if let Some(table) = header.voi.as_ref().filter(|table| can_be_meant(table, range)) {
+            Box::new(|measured| shade_by(table, measured))
+        } else {
+            match header.window.filter(|window| is_sensible(window, range)) {
+                Some(window) => Box::new(move |measured| shade_in(&window, measured)),
+                None if bare && !header.inverse && header.padding.is_none() => return None,
+                None if bare => Box::new(|measured| measured / 255.0),
+                None => {
+                    let (least, most) = range;
+                    Box::new(move |measured| if most > least { (measured - least) / (most - least) } else { 0.0 })
+                }
             }
-        }
-    };
+        };
     let rounded = values().zip(&measured).map(|(value, &measured)| {
         if padding(value) {
             return 0;
@@ -136,6 +136,18 @@ fn is_sensible(window: &Window, (least, most): (f64, f64)) -> bool {
     };
     let common = (window.centre + width / 2.0).min(most) - (window.centre - width / 2.0).max(least);
     width > 0.0 && common > 0.0 && common >= ABSURD * width && common >= ABSURD * (most - least)
+}
+
+/// Whether a table can have been meant for pixels of this range: not if its brightest entry is less than half of what its bits
+/// can say, as one of 12 bits that is said to have 16, nor if it leaves less than a tenth of the shades to the pixels.
+fn can_be_meant(table: &Table, (least, most): (f64, f64)) -> bool {
+    let full = table.entries.iter().any(|&entry| entry > table.most() / 2);
+    full && (shade_by(table, most) - shade_by(table, least)).abs() >= ABSURD
+}
+
+/// The grey value of what was measured, by a table.
+fn shade_by(table: &Table, measured: f64) -> f64 {
+    f64::from(table.at(measured as i32)) / f64::from(table.most())
 }
 
 /// The grey value of what was measured, in a window.
