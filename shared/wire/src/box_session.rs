@@ -565,6 +565,7 @@ impl BoxSession {
             Reply::Answer(answer) => self.answer(&answer.into()),
             Reply::NotInstalled(fault) => {
                 if self.installing.take() == Some(true) {
+                    self.answered = true;
                     self.tell(&ToHost::Failed(fault));
                 }
             }

@@ -491,6 +491,19 @@ fn an_update_tells_of_every_stage_and_its_refusal() {
 }
 
 #[test]
+fn a_host_that_is_told_that_its_model_is_not_tried_may_ask_for_the_next_thing() {
+    let mut world = World::connected(BAUD_115200, Faults::NONE, 91);
+    world.analysis = u64::MAX / 2;
+    world.host.request(world.now, Request::Update(model(10_000, 1))).unwrap();
+    world.run(60_000);
+    assert!(world.device.is_held(world.now), "it waits for the box");
+    world.device.reply(Reply::NotInstalled(Fault::TooFast));
+    world.run(5_000);
+    assert!(world.host_events.contains(&HostEvent::Failed(Fault::TooFast)));
+    assert!(world.device.is_held(world.now));
+}
+
+#[test]
 fn an_update_can_be_given_up_and_one_that_is_complete_is_answered_as_given_up_when_it_is_done() {
     for (wait, reached) in [(1_000, false), (6_500, true)] {
         let mut world = World::connected(BAUD_115200, Faults::NONE, 91);
