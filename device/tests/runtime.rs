@@ -4,7 +4,7 @@
 
 use std::{
     ffi::OsString,
-    fs::File,
+    fs::{File, TryLockError},
     io::{self, Cursor, Read, Write},
     os::unix::fs::OpenOptionsExt,
     path::{Path, PathBuf},
@@ -21,7 +21,7 @@ use device::{
     analysis::{Classifier, Install},
     config::{LineSettings, Settings},
     decoder,
-    disk::{Access, Card, Disk, DiskFile},
+    disk::{Access, Card, Disk, DiskFile, ReadAt},
     journal::{Journal, Limits},
     keys::Key,
     models::Models,
@@ -140,7 +140,7 @@ impl Running {
 
     /// A simulated box that keeps its results on another disk.
     fn start_on(state: &Path, disk: Arc<dyn Disk>) -> Self {
-        Self::start_with_disk(state, LineSettings::Simulated { pace: None }, installs, [None, None], disk)
+        Self::start_with_disk(state, LineSettings::Simulated { pace: None }, installs, [None, None], disk, false)
     }
 
     /// The same, with another limit on how long a picture may take.
@@ -151,7 +151,7 @@ impl Running {
         analysis_within: Option<Duration>,
         turn_within: Option<Duration>,
     ) -> Self {
-        Self::start_with_disk(state, line, install, [analysis_within, turn_within], Arc::new(Card))
+        Self::start_with_disk(state, line, install, [analysis_within, turn_within], Arc::new(Card), false)
     }
 
     fn start_with_disk(
@@ -160,6 +160,7 @@ impl Running {
         install: impl FnOnce(&Path) -> Install + Send + 'static,
         [analysis_within, turn_within]: [Option<Duration>; 2],
         disk: Arc<dyn Disk>,
+        safe: bool,
     ) -> Self {
         let state = state.to_owned();
         let (told, started) = channel();
@@ -177,7 +178,7 @@ impl Running {
                 rotation: Rotation::None,
                 language: Language::English,
                 keys: false,
-                safe: false,
+                safe,
                 share: Share::Open,
                 blank_after: None,
             };
@@ -191,6 +192,9 @@ impl Running {
             let decode = Box::new(|file: &[u8], contract: &_| Ok(decoder::prepare(file, contract)?));
             let model = Arc::new(Brightness::new());
             let mut runtime = Runtime::open(model, install, decode, journal, &display, line.clone()).unwrap();
+            if safe {
+                runtime.enter_safe_mode();
+            }
             let port = match line {
                 LineSettings::Ports { paths, .. } => paths[0].clone(),
                 LineSettings::Simulated { .. } => runtime.simulated_device().unwrap(),
@@ -591,6 +595,26 @@ fn a_screen_that_takes_no_picture_ends_the_box() {
 }
 
 #[test]
+fn in_safe_mode_a_screen_that_takes_no_picture_keeps_no_results_back() {
+    let state = tempfile::tempdir().unwrap();
+    let record = Host::open(&Running::simulated(state.path()).port).judged(file_of(20));
+    let picture = state.path().join("screen.png.new");
+    mknodat(CWD, &picture, FileType::Fifo, Mode::RUSR | Mode::WUSR, 0).unwrap();
+    let (line, limit) = (LineSettings::Simulated { pace: None }, Duration::from_millis(100));
+    let running = Running::start_with_disk(state.path(), line, installs, [None, Some(limit)], Arc::new(Card), true);
+    let mut host = Host::open(&running.port);
+    let begun = Instant::now();
+    while begun.elapsed() < 10 * limit {
+        assert_eq!(host.records(1, 10), [record.clone()]);
+    }
+    host.request(Request::Screenshot);
+    let answer = host.wait(|event| matches!(event, HostEvent::Failed(_) | HostEvent::Screenshot(_)));
+    assert_eq!(answer, HostEvent::Failed(Fault::Internal));
+    assert_eq!(host.send(file_of(20)), Outcome::Failed(Fault::Internal));
+    let _reader = File::options().read(true).custom_flags(OFlags::NONBLOCK.bits().cast_signed()).open(picture).unwrap();
+}
+
+#[test]
 fn a_host_learns_that_the_screen_cannot_show_its_result() {
     let state = tempfile::tempdir().unwrap();
     let running = Running::simulated(state.path());
@@ -889,4 +913,93 @@ fn a_box_whose_card_has_turned_read_only_tells_its_results_and_judges_nothing() 
     assert_eq!(host.info().records, 1);
     assert!((running.keys)(Key::Back));
     assert!(host.screenshot() == shown, "and goes on saying it");
+}
+
+/// A card that takes no more writes from some time on.
+#[derive(Debug, Default)]
+struct WornCard(Arc<AtomicBool>);
+
+#[derive(Debug)]
+struct WornFile(Box<dyn DiskFile>, Arc<AtomicBool>);
+
+impl WornFile {
+    fn write(&self) -> io::Result<()> {
+        if self.1.load(Ordering::SeqCst) { Err(io::ErrorKind::ReadOnlyFilesystem.into()) } else { Ok(()) }
+    }
+}
+
+impl ReadAt for WornFile {
+    fn read_at(&self, bytes: &mut [u8], position: u64) -> io::Result<usize> {
+        self.0.read_at(bytes, position)
+    }
+}
+
+impl DiskFile for WornFile {
+    fn write_at(&self, bytes: &[u8], position: u64) -> io::Result<usize> {
+        self.write().and_then(|()| self.0.write_at(bytes, position))
+    }
+
+    fn length(&self) -> io::Result<u64> {
+        self.0.length()
+    }
+
+    fn set_length(&self, length: u64) -> io::Result<()> {
+        self.write().and_then(|()| self.0.set_length(length))
+    }
+
+    fn sync(&self) -> io::Result<()> {
+        self.write().and_then(|()| self.0.sync())
+    }
+
+    fn lock(&self) -> Result<(), TryLockError> {
+        self.0.lock()
+    }
+
+    fn unlock(&self) {
+        self.0.unlock();
+    }
+}
+
+impl Disk for WornCard {
+    fn open(&self, path: &Path, access: Access) -> io::Result<Box<dyn DiskFile>> {
+        Ok(Box::new(WornFile(Card.open(path, access)?, self.0.clone())))
+    }
+
+    fn create_folder(&self, path: &Path) -> io::Result<()> {
+        Card.create_folder(path)
+    }
+
+    fn names(&self, folder: &Path) -> io::Result<Vec<OsString>> {
+        Card.names(folder)
+    }
+
+    fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
+        Card.rename(from, to)
+    }
+
+    fn link(&self, from: &Path, to: &Path) -> io::Result<()> {
+        Card.link(from, to)
+    }
+
+    fn remove(&self, path: &Path) -> io::Result<()> {
+        Card.remove(path)
+    }
+
+    fn sync_folder(&self, folder: &Path) -> io::Result<()> {
+        Card.sync_folder(folder)
+    }
+}
+
+#[test]
+fn a_card_that_fails_over_an_event_is_shown_at_once() {
+    let state = tempfile::tempdir().unwrap();
+    let card = WornCard::default();
+    let worn = card.0.clone();
+    let running = Running::start_on(state.path(), Arc::new(card));
+    let mut host = Host::open(&running.port);
+    let ready = host.screenshot();
+    worn.store(true, Ordering::SeqCst);
+    assert_eq!(host.ask(Question::SetClock { unix_seconds: 1_700_000_000 }), Answer::ClockSet);
+    assert!(host.info().read_only);
+    assert!(host.screenshot() != ready, "nothing is judged any more, and the screen says it");
 }

@@ -232,8 +232,8 @@ impl<'a> Runtime<'a> {
 
     /// Serves hosts until it is stopped. `alive` is called before each event, and at least every [`BEAT_EVERY`] while there is
     /// none. The receiving end of the events ends with it, so that no thread that still reports something waits for ever. An
-    /// analysis that does not continue ends it as well, and so does a screen that takes no picture: what keeps the program
-    /// running starts it again.
+    /// analysis that does not continue ends it as well, and so does, but in safe mode, a screen that takes no picture: what
+    /// keeps the program running starts it again.
     pub fn run(mut self, mut alive: impl FnMut()) -> Result<(), Hung> {
         let Some(events) = self.events.take() else { return Ok(()) };
         while let Some(event) = self.next(&events) {
@@ -250,7 +250,8 @@ impl<'a> Runtime<'a> {
             if self.analysing > 0 && self.reported.elapsed() > self.analysis_within {
                 return Err(Hung::Analysis);
             }
-            if self.display.has_stopped(Instant::now()) {
+            // In safe mode no verdict is shown, and another start would not bring the screen back: the results are handed out.
+            if !self.state.is_safe() && self.display.has_stopped(Instant::now()) {
                 return Err(Hung::Screen);
             }
         }
@@ -259,9 +260,11 @@ impl<'a> Runtime<'a> {
 
     /// Tells whether the screen can be written.
     fn watch_screen(&mut self) {
-        if self.display.is_failing() != self.screen_fails {
+        if (self.display.is_failing() || self.display.has_stopped(Instant::now())) != self.screen_fails {
             self.screen_fails = !self.screen_fails;
             self.input(Input::Screen { fails: self.screen_fails });
+            // What came while it had stopped was not given to it.
+            self.show();
         }
     }
 
@@ -349,10 +352,17 @@ impl<'a> Runtime<'a> {
         let effects = self.state.handle(now, input);
         for event in self.state.take_notes() {
             keep(&mut self.journal, |journal| journal.note(&event));
-            self.state.set_journal(self.journal.standing());
+            self.look_at_journal();
         }
         for effect in effects {
             self.carry_out(effect);
+        }
+    }
+
+    /// Shows it, if the journal can be written no longer.
+    fn look_at_journal(&mut self) {
+        if self.state.set_journal(self.journal.standing()) {
+            self.show();
         }
     }
 
@@ -370,11 +380,11 @@ impl<'a> Runtime<'a> {
             Effect::Expect(contract) => self.lines.set_contract(contract),
             Effect::Store(record) => {
                 let stored = self.journal.push(&record).map(|()| record);
-                self.state.set_journal(self.journal.standing());
+                self.look_at_journal();
                 self.input(Input::Stored(stored.map_err(|error| storage(&error))));
             }
             Effect::Record(number) => {
-                let record = self.record(number);
+                let record = record(&self.journal, number, Instant::now() + RECORD_WITHIN);
                 self.input(Input::Record(record));
             }
             Effect::Entry(sequence) => {
@@ -390,6 +400,8 @@ impl<'a> Runtime<'a> {
                 let recalled = self.recall(page);
                 self.input(Input::Recalled(recalled));
             }
+            // It would never answer.
+            Effect::Screenshot if self.display.has_stopped(Instant::now()) => self.input(Input::Screenshot(None)),
             Effect::Screenshot => {
                 let sender = self.sender.clone();
                 self.display.screenshot(move |png| {
@@ -401,22 +413,7 @@ impl<'a> Runtime<'a> {
         }
     }
 
-    /// The first result from a number on that can be read: one that cannot be read does not hide those after it. A card that
-    /// gives none for a while is not asked further.
-    fn record(&self, mut number: u64) -> Result<Option<ResultRecord>, Fault> {
-        let start = Instant::now();
-        loop {
-            match self.journal.get_from(number) {
-                Err(error @ JournalError::Unreadable { number: lost, .. }) if start.elapsed() < RECORD_WITHIN => {
-                    storage(&error);
-                    number = lost + 1;
-                }
-                record => return record.map_err(|error| storage(&error)),
-            }
-        }
-    }
-
-    /// The same of the first entry from a number on.
+    /// The first entry from a number on that can be read, as [`record`] gives results.
     fn entry(&self, mut sequence: u64) -> Result<Option<Listed>, Fault> {
         let start = Instant::now();
         loop {
@@ -436,9 +433,9 @@ impl<'a> Runtime<'a> {
     /// the box from its work.
     fn find(&self, image: &Digest, from: u64) -> Result<Option<ResultRecord>, Fault> {
         let first = (self.journal.last_number() + 1).saturating_sub(FOUND_AMONG);
-        let (start, mut number) = (Instant::now(), from.max(first));
-        while start.elapsed() < RECORD_WITHIN {
-            match self.record(number)? {
+        let (until, mut number) = (Instant::now() + RECORD_WITHIN, from.max(first));
+        while Instant::now() < until {
+            match record(&self.journal, number, until)? {
                 Some(record) if record.image == *image => return Ok(Some(record)),
                 Some(record) => number = record.number + 1,
                 None => return Ok(None),
@@ -470,7 +467,10 @@ impl<'a> Runtime<'a> {
     }
 
     fn show(&self) {
-        self.display.show(self.state.scene());
+        // One that has stopped would collect scenes without end.
+        if !self.display.has_stopped(Instant::now()) {
+            self.display.show(self.state.scene());
+        }
     }
 
     fn open_port(&mut self, index: usize) -> Result<(), LineError> {
@@ -494,6 +494,20 @@ impl<'a> Runtime<'a> {
                 }
                 Err(error) => self.ports[index].put_off(now, &error),
             }
+        }
+    }
+}
+
+/// The first result from a number on that can be read: one that cannot be read does not hide those after it. After a time a
+/// card that gives none is not asked further.
+fn record(journal: &Journal, mut number: u64, until: Instant) -> Result<Option<ResultRecord>, Fault> {
+    loop {
+        match journal.get_from(number) {
+            Err(error @ JournalError::Unreadable { number: lost, .. }) if Instant::now() < until => {
+                storage(&error);
+                number = lost + 1;
+            }
+            record => return record.map_err(|error| storage(&error)),
         }
     }
 }
@@ -535,6 +549,42 @@ mod tests {
 
     use super::*;
 
+    fn result(number: u64, exam: ExamId, image: Digest) -> ResultRecord {
+        ResultRecord {
+            number,
+            boot: 1,
+            unix_seconds: None,
+            exam,
+            image,
+            model: Digest::default(),
+            probability: 0.5,
+            point: OperatingPoint::HALF,
+            verdict: Verdict::Pneumonia,
+            prepared: false,
+        }
+    }
+
+    #[test]
+    fn results_that_cannot_be_read_are_passed_over_while_there_is_time() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("journal");
+        let (mut journal, _) = Journal::open(&path).unwrap();
+        let digest = |number: u8| Digest([0xa0 + number; 32]);
+        for number in 1..=3 {
+            journal.push(&result(number.into(), ExamId::default(), digest(number))).unwrap();
+        }
+        let mut bytes = std::fs::read(&path).unwrap();
+        for lost in [digest(1), digest(2)] {
+            let at = bytes.windows(32).position(|window| window == lost.0).unwrap();
+            bytes[at] ^= 1;
+        }
+        std::fs::write(&path, bytes).unwrap();
+        let now = Instant::now();
+        assert_eq!(record(&journal, 1, now), Err(Fault::Storage));
+        let third = record(&journal, 1, now + Duration::from_secs(600)).unwrap();
+        assert_eq!(third.map(|record| record.number), Some(3));
+    }
+
     #[test]
     fn the_examinations_of_the_last_results_are_known_after_a_start() {
         let folder = tempfile::tempdir().unwrap();
@@ -543,18 +593,7 @@ mod tests {
         let exam = |number: u64| ExamId::new(&format!("exam-{number}")).unwrap();
         let last = REMEMBERED as u64 + 2;
         for number in 1..=last {
-            let record = ResultRecord {
-                number,
-                boot: 1,
-                unix_seconds: None,
-                exam: exam(number),
-                image: Digest::default(),
-                model: Digest::default(),
-                probability: 0.5,
-                point: OperatingPoint::HALF,
-                verdict: Verdict::Pneumonia,
-                prepared: false,
-            };
+            let record = result(number, exam(number), Digest::default());
             journal.push(&record).unwrap();
         }
         assert_eq!(recent_exams(&journal), (3..=last).map(exam).collect::<Vec<_>>());

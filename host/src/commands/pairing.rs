@@ -55,8 +55,8 @@ impl Pairing {
                 return Failure::of_link(error);
             }
             failed(
-                "the box gives no code: `share` is \"off\" in its settings, or wrong codes were typed: wait a minute, then \
-                 try again"
+                "the box gives no code: `share` is \"off\" in its settings, or a code was shown just now: try again in ten \
+                 seconds; or wrong codes were typed: wait, up to an hour, or switch the box off and on"
                     .to_owned(),
             )
         })?;
@@ -73,7 +73,7 @@ impl Pairing {
                 paired => return paired.map_err(Failure::of_link),
             }
         }
-        Err(failed("the code was wrong: run the command again in a minute".to_owned()))
+        Err(failed("the code was wrong: the box gives another one in a minute, later if that happens again".to_owned()))
     }
 }
 
