@@ -329,8 +329,8 @@ fn the_worker_has_no_rights_that_it_does_not_need() {
     {
         assert!(log.contains(expected), "{expected}: {log}");
     }
-    assert!(log.contains("errors=remount-ro"), "{log}");
-    for unwanted in ["not restricted", "cannot be handed over", "no filter of system calls", "its decoder"] {
+    // What is done about a damaged file system is shown only where it is not what the file system itself says: to write no more.
+    for unwanted in ["errors=", "not restricted", "cannot be handed over", "no filter of system calls", "its decoder"] {
         assert!(!log.contains(unwanted), "{unwanted}: {log}");
     }
 }
