@@ -22,7 +22,7 @@
 //!
 //! **A model that ends the program while it is loaded**, by taking all memory or more time than a start may take, would do so
 //! at every start. So before a model is loaded, `starting` is written and synced: its digest, and how often it has been begun
-//! with. Once it has been loaded and tried, whatever came of that, the file is removed. Found [`STARTS`] times, the model is
+//! with. Once it has been loaded and tried, whatever came of that, the file is removed. Found twice, the model is
 //! set aside like one that cannot be run. The budget of [`Model::for_box`] keeps such models out in the first place; this is
 //! for those of earlier releases, and for what nobody has thought of. Two power cuts within the moment in which a model
 //! is loaded, one start after the other, look the same; then the model before it judges, and the screen says so.
