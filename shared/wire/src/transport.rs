@@ -391,8 +391,9 @@ impl Transport {
     fn go_down(&mut self, down: Down) {
         self.reset_stream();
         self.state = State::Closed;
-        // If the session was not reported, neither is its end.
-        if !mem::take(&mut self.came_up) {
+        // If a box has not heard of the session, it need not hear of its end. A host waits for one or the other.
+        let unheard_of = mem::take(&mut self.came_up);
+        if !unheard_of || self.role == Role::Host {
             self.went_down = Some(down);
         }
     }

@@ -995,3 +995,21 @@ fn the_slowest_line_carries_images_and_holds_the_box() {
     }
     assert!(matches!(world.host_event(10_000), Some(HostEvent::Outcome(Outcome::Result(_)))));
 }
+
+#[test]
+fn a_host_learns_that_its_session_has_ended_before_it_was_told_that_it_had_begun() {
+    let (mut host, mut device) = (HostSession::new(0, 7), BoxSession::new(CONTRACT));
+    let mut frame = [0; MAX_FRAME];
+    let hello = host.poll_transmit(0, &mut frame);
+    device.receive(0, &frame[..hello]);
+    let mut read = vec![];
+    let welcome = device.poll_transmit(0, &mut frame);
+    read.extend_from_slice(&frame[..welcome]);
+    device.close();
+    let reset = device.poll_transmit(0, &mut frame);
+    read.extend_from_slice(&frame[..reset]);
+    // Both arrive at once.
+    host.receive(1, &read);
+    assert_eq!(host.event(1), Some(HostEvent::Down(HostError::Closed)));
+    assert_eq!((host.event(1), host.next_deadline()), (None, None));
+}
