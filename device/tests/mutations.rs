@@ -190,7 +190,8 @@ fn talk(seed: u64, wanted: u64, worst: &mut Worst) -> u64 {
         match random.below(40) {
             0 => worst.of(|| device.press(now, [Key::Older, Key::Newer, Key::Back, Key::About][random.below(4)])),
             1 if random.one_in(20) => worst.of(|| device.pull(line, now)),
-            2 if random.one_in(4) => host.cancel(),
+            // It gives back what it was sending.
+            2 if random.one_in(4) => worst.of(|| host.cancel()),
             _ => {}
         }
         if random.one_in(3) {
