@@ -155,7 +155,7 @@ impl Connection {
         each: impl FnMut(ResultRecord) -> Result<(), E>,
     ) -> Result<u16, E> {
         self.request(Request::Results { from, limit })?;
-        records(from, limit, || self.next_event(), each)
+        listed(limit, || self.next_event(), rising_records(from), each)
     }
 
     /// Reads at most `limit` entries of the journal from the entry `from` on, results and events, and returns how many there
@@ -167,7 +167,7 @@ impl Connection {
         each: impl FnMut(Listed) -> Result<(), E>,
     ) -> Result<u16, E> {
         self.request(Request::Entries { from, limit })?;
-        entries(from, limit, || self.next_event(), each)
+        listed(limit, || self.next_event(), rising_entries(from), each)
     }
 
     /// Sends an image and waits for the answer, a result being held to what was sent and to what the box has said of itself.
@@ -382,48 +382,42 @@ impl Connection {
     }
 }
 
-/// Hands on the records of one answer and returns how many there were. More than were asked for are an error, and so is one
-/// that cannot be right: the box does not keep to the protocol.
-fn records<E: From<LinkError>>(
-    mut from: u64,
+/// Hands on what one answer lists and returns how many there were. `check` takes each event for an item that can be right;
+/// more of them than were asked for are an error: the box does not keep to the protocol.
+fn listed<T, E: From<LinkError>>(
     limit: u16,
     mut next: impl FnMut() -> Result<HostEvent, LinkError>,
-    mut each: impl FnMut(ResultRecord) -> Result<(), E>,
+    mut check: impl FnMut(HostEvent) -> Result<T, LinkError>,
+    mut each: impl FnMut(T) -> Result<(), E>,
 ) -> Result<u16, E> {
     let mut count = 0;
     loop {
         match next()? {
-            HostEvent::Record(record) if count < limit => {
-                check_record(&record, from).map_err(LinkError::from)?;
-                from = record.number.saturating_add(1);
-                each(record)?;
-            }
             HostEvent::RecordsEnd => return Ok(count),
+            event if count < limit => each(check(event)?)?,
             _ => return Err(LinkError::from(HostError::Protocol).into()),
         }
         count += 1;
     }
 }
 
+/// Takes events for records whose numbers rise from `least` on.
+fn rising_records(mut least: u64) -> impl FnMut(HostEvent) -> Result<ResultRecord, LinkError> {
+    move |event| {
+        let HostEvent::Record(record) = event else { return Err(HostError::Protocol.into()) };
+        check_record(&record, least)?;
+        least = record.number.saturating_add(1);
+        Ok(record)
+    }
+}
+
 /// The same of entries.
-fn entries<E: From<LinkError>>(
-    mut from: u64,
-    limit: u16,
-    mut next: impl FnMut() -> Result<HostEvent, LinkError>,
-    mut each: impl FnMut(Listed) -> Result<(), E>,
-) -> Result<u16, E> {
-    let mut count = 0;
-    loop {
-        match next()? {
-            HostEvent::Entry(entry) if count < limit => {
-                check_entry(&entry, from).map_err(LinkError::from)?;
-                from = entry.sequence().saturating_add(1);
-                each(entry)?;
-            }
-            HostEvent::RecordsEnd => return Ok(count),
-            _ => return Err(LinkError::from(HostError::Protocol).into()),
-        }
-        count += 1;
+fn rising_entries(mut least: u64) -> impl FnMut(HostEvent) -> Result<Listed, LinkError> {
+    move |event| {
+        let HostEvent::Entry(entry) = event else { return Err(HostError::Protocol.into()) };
+        check_entry(&entry, least)?;
+        least = entry.sequence().saturating_add(1);
+        Ok(entry)
     }
 }
 
@@ -464,7 +458,7 @@ mod tests {
                     }
                 };
                 let mut seen = 0;
-                let read = records(1, limit, next, |_| {
+                let read = listed(limit, next, rising_records(1), |_| {
                     seen += 1;
                     Ok::<_, LinkError>(())
                 });
