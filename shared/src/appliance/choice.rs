@@ -28,7 +28,38 @@ macro_rules! choice {
     };
 }
 
-pub(super) use choice;
+/// Reads such an enum from its word, in a text and in settings: the error names all of them after `$text`.
+macro_rules! read_by_word {
+    ($name:ident, $(#[$doc:meta])* $error:ident = $text:literal) => {
+        $(#[$doc])*
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+        #[error("{} {}", $text, $crate::appliance::listed($name::ALL, "and"))]
+        pub struct $error;
+
+        impl core::str::FromStr for $name {
+            type Err = $error;
+
+            fn from_str(word: &str) -> Result<Self, $error> {
+                Self::ALL.into_iter().find(|value| value.as_str() == word).ok_or($error)
+            }
+        }
+
+        impl serde::Serialize for $name {
+            fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+                serializer.serialize_str(self.as_str())
+            }
+        }
+
+        impl<'de> serde::Deserialize<'de> for $name {
+            fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+                let word = <alloc::string::String as serde::Deserialize>::deserialize(deserializer)?;
+                word.parse().map_err(serde::de::Error::custom)
+            }
+        }
+    };
+}
+
+pub(super) use {choice, read_by_word};
 
 /// Some words as a sentence enumerates them, `last` between the last two: `en, fr or sw`.
 pub fn listed<T: Display>(words: impl IntoIterator<Item = T>, last: &str) -> String {

@@ -1,11 +1,6 @@
 //! To whom a box hands out what it keeps.
 
-use alloc::string::String;
-use core::str::FromStr;
-
-use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error as _};
-
-use super::{choice::choice, listed};
+use super::choice::{choice, read_by_word};
 
 choice! {
     /// To whom a box hands out its results and the picture on its screen, over the line.
@@ -20,29 +15,10 @@ choice! {
     }
 }
 
-/// A word that stands for none of them.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("results and screenshots are shared by one of {}", listed(Share::ALL, "and"))]
-pub struct ShareError;
-
-impl FromStr for Share {
-    type Err = ShareError;
-
-    fn from_str(word: &str) -> Result<Self, ShareError> {
-        Self::ALL.into_iter().find(|share| share.as_str() == word).ok_or(ShareError)
-    }
-}
-
-impl Serialize for Share {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.serialize_str(self.as_str())
-    }
-}
-
-impl<'de> Deserialize<'de> for Share {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        String::deserialize(deserializer)?.parse().map_err(D::Error::custom)
-    }
+read_by_word! {
+    Share,
+    /// A word that stands for none of them.
+    ShareError = "results and screenshots are shared by one of"
 }
 
 #[cfg(test)]
