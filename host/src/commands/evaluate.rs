@@ -170,6 +170,7 @@ fn text(evaluation: &Evaluation) -> String {
         ("images".to_owned(), format!("{} of {} patients, {part}", counts.images, counts.patients)),
         ("threshold".to_owned(), format!("{:.4}", measurement.decision.point.threshold)),
     ];
+    let said = &measurement.decision.as_the_box.shares;
     for (name, estimate) in [
         ("accuracy", e.accuracy),
         ("sensitivity", e.sensitivity),
@@ -180,11 +181,6 @@ fn text(evaluation: &Evaluation) -> String {
         ("accuracy of the rest", e.accuracy_outside_band),
         ("Brier score", e.brier),
         ("calibration error", e.calibration_error),
-    ] {
-        lines.push((name.to_owned(), words(estimate)));
-    }
-    let said = &measurement.decision.as_the_box.shares;
-    for (name, estimate) in [
         ("pneumonias called so", said.pneumonia_called_pneumonia),
         ("  referred", said.pneumonia_referred),
         ("  called normal", said.pneumonia_called_normal),
