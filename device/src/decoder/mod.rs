@@ -6,7 +6,7 @@
 //! kilobytes, whatever the size of the picture: the picture itself never reaches the box. What comes back is checked as the
 //! input of any host is, and the process ends.
 //!
-//! Whatever happens to it, the box goes on and gives no answer to the image:
+//! Whatever happens to it, the box continues and gives no answer to the image:
 //!
 //! | How the process ends | What the box says |
 //! |---|---|
@@ -41,7 +41,7 @@ use shared::{
 
 use crate::{analysis::Unjudged, screen::Preview};
 
-/// The argument that makes the program a decoder. It is no flag: nobody types it.
+/// The argument that makes the program a decoder. It is not a flag: nobody types it.
 pub const WORD: &str = "decode-an-image";
 
 /// Exit code of a process that could not give up its rights, and has read nothing.

@@ -58,7 +58,7 @@ fn give(path: &Path) -> io::Result<()> {
 /// Makes the devices the worker's that are there and are not yet.
 pub(super) fn hand_over_devices(dev: &Path) {
     for (folder, names) in [(dev.to_owned(), &DEVICES[..]), (dev.join("input"), &KEYS)] {
-        // A folder that is missing may come, and a device that goes meanwhile is no loss.
+        // A folder that is missing may come, and a device that goes meanwhile is not missed.
         for entry in fs::read_dir(folder).into_iter().flatten().flatten() {
             let name = entry.file_name();
             if names.iter().any(|beginning| is_numbered(name.as_encoded_bytes(), beginning)) {

@@ -20,7 +20,7 @@ pub const SUPERVISED: &str = "PUMUA_SUPERVISED";
 /// How often a worker reports that it is alive.
 pub const BEAT_EVERY: Duration = Duration::from_secs(1);
 
-/// Exit code of a worker whose settings cannot be used. Whoever has written them must correct them: that is no failure of the
+/// Exit code of a worker whose settings cannot be used. Whoever has written them must correct them: that is not a failure of the
 /// program, and neither safe mode nor a restart would help.
 pub const WRONG_SETTINGS: u8 = 2;
 

@@ -242,7 +242,7 @@ impl State {
         }
     }
 
-    /// From now on the box refuses images and says that it is in safe mode. Everything else goes on.
+    /// From now on the box refuses images and says that it is in safe mode. Everything else continues.
     pub fn enter_safe_mode(&mut self) {
         self.safe = true;
         self.view = View::error(Trouble::SafeMode);

@@ -361,7 +361,7 @@ mod tests {
         // Whoever stands before the box need not wait.
         ask(&mut state, ended + 10_001, Question::Pair { code: 5 });
         code(&mut state, ended + 10_001, 5);
-        // A line that goes and comes back is no way around it.
+        // A line that goes and comes back does not get around it.
         session(&mut state, ended + 10_002, BoxEvent::HostGone);
         state.handle(ended + 10_002, Input::LineLost { last: true });
         state.handle(ended + 10_002, Input::LineBack);

@@ -77,7 +77,7 @@ impl Pairing {
     }
 }
 
-/// A line from the terminal, while the session is kept alive; `None` if it is no code.
+/// A line from the terminal, while the session is kept alive; `None` if it is not a code.
 fn type_in(connection: &mut Connection) -> Result<Option<u32>, LinkError> {
     // Nobody may see the question: stderr may be closed. The answer is what matters.
     let _ = io::stderr().write_all(b"Code on the screen of the box: ");

@@ -306,7 +306,7 @@ pub enum CardError {
              make the file again with `pumua train`"
     )]
     TooLong,
-    /// a figure that is no number
+    /// a figure that is not a number
     #[error("the figure `{name}` of the model's card is not a number: make the file again with `pumua train`", name = Shown(.0))]
     Figure(String),
     /// the name does not fit the wire, or could be taken for something else on a screen

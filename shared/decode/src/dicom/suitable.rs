@@ -31,7 +31,7 @@ pub(super) struct Statements<'a> {
 }
 
 /// Longest value, in bytes. The longest texts that are asked for have 64 characters of up to four bytes (PS3.5, 6.2), or are
-/// a few of these. A longer one is no such text; read as words, it would take many times its length.
+/// a few of these. A longer one is not such a text; read as words, it would take many times its length.
 const MAX_VALUE: usize = 1024;
 
 /// Radiography, its digital kind, films that were scanned, and captures of them; *other* and *secondary capture* do not say

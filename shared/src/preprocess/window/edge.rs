@@ -179,7 +179,7 @@ impl Side {
         let steepness: Vec<i32> = (from.max(1)..=to).map(steepness).collect();
         let steepest = *steepness.iter().max()?;
         let mut index = steepness.iter().position(|&steep| steep == steepest)?;
-        // A blurred edge goes on.
+        // A blurred edge continues.
         while steepness.get(index + 1).is_some_and(|&steep| 4 * steep >= steepest) {
             index += 1;
         }
@@ -218,7 +218,7 @@ impl Side {
         self.sum(x, row, row + 1)
     }
 
-    /// The sum of some rows of a column; beyond its ends it goes on as it ends.
+    /// The sum of some rows of a column; beyond its ends it continues as it ends.
     fn sum(&self, x: usize, from: i32, to: i32) -> i32 {
         let column = &self.sums[x * (self.height + 1)..(x + 1) * (self.height + 1)];
         let height = self.height as i32;

@@ -12,7 +12,7 @@
 //!    burned into them. They have no edge that would show that they are a frame; they may be air beside a child. So a margin
 //!    of a [`MARGIN`]th of what is inside stays.
 //!
-//! What is left of less than a quarter of a side is no radiograph in a frame but something else: then all of it is looked at.
+//! What is left of less than a quarter of a side is not a radiograph in a frame but something else: then all of it is looked at.
 
 mod edge;
 
