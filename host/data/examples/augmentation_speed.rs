@@ -25,6 +25,7 @@ fn main() {
         Augmentation { brightness: Some([0.5, 1.5]), ..none.clone() },
         Augmentation { contrast: Some([0.5, 1.5]), ..none.clone() },
         Augmentation { gamma: Some([0.5, 2.0]), ..none.clone() },
+        Augmentation { bands: Some([0.4, 2.5]), ..none.clone() },
         Augmentation { erase: 1.0, ..none.clone() },
         Augmentation { width_shift: 0.2, ..none.clone() },
         Augmentation { rotation: 40.0, ..none.clone() },

@@ -78,6 +78,9 @@ struct Settings {
     /// Range of the exponent of all grey values
     #[arg(long, value_name = "LOW,HIGH", value_parser = factors)]
     gamma: Option<[f64; 2]>,
+    /// Range of the gains of five frequency bands, in seven of ten images
+    #[arg(long, value_name = "LOW,HIGH", value_parser = factors)]
+    bands: Option<[f64; 2]>,
     /// Largest standard deviation of the bell that blurs half of the images, as a fraction of the side
     #[arg(long, value_name = "FRACTION", default_value_t = 0.0)]
     blur: f64,
@@ -106,13 +109,14 @@ struct Settings {
 
 impl From<Settings> for Augmentation {
     fn from(settings: Settings) -> Self {
-        let Settings { horizontal_flip, brightness, contrast, gamma, blur, noise, erase, .. } = settings;
+        let Settings { horizontal_flip, brightness, contrast, gamma, bands, blur, noise, erase, .. } = settings;
         let Settings { width_shift, height_shift, rotation, zoom, shear, .. } = settings;
         Self {
             horizontal_flip,
             brightness,
             contrast,
             gamma,
+            bands,
             blur,
             noise,
             erase,

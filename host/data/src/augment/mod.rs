@@ -11,9 +11,9 @@
 //!            | sin θ   cos θ |              | 0   cos φ |             | 0   zy |
 //! ```
 //!
-//! interpolated linearly between the four nearest pixels; outside, the pixels of the edge are repeated. Flip, brightness,
-//! contrast, gamma, blur, noise and erasing follow in this order. All is one pass over the image, none where there is nothing to
-//! do; a blur is two passes more.
+//! interpolated linearly between the four nearest pixels; outside, the pixels of the edge are repeated. Flip, the gains of
+//! the bands, brightness, contrast, gamma, blur, noise and erasing follow in this order. All is one pass over the image, none
+//! where there is nothing to do; a blur is two passes more, bands ([`bands`]) are ten.
 //!
 //! What differs from Keras, each of it on purpose:
 //!
@@ -23,11 +23,12 @@
 //! | brightness multiplies | up to 2.8 each image is first stretched to 0..=255, whatever the factor; since 2.9 only the factor counts, as here |
 //! | values stay real numbers | brightness rounds down to whole numbers, before and after (Pillow) |
 //! | shifts are fractions, always below 1 | from 1 on they are pixels, and whole numbers are drawn from a list |
-//! | contrast, gamma, blur, noise, erasing | not offered |
+//! | bands, contrast, gamma, blur, noise, erasing | not offered |
 //!
 //! The shear is in degrees. 0.3 degrees move no pixel of a 64×64 image by more than 31.5 · sin 0.3° = 0.165 pixels: next
 //! to nothing.
 
+mod bands;
 #[cfg(test)]
 mod tests;
 
@@ -36,6 +37,9 @@ use std::fmt;
 use rand::{Rng, RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use serde::{Deserialize, Serialize};
+
+/// Share of the images whose bands are changed.
+const VARIED_BANDS: f64 = 0.7;
 
 /// What may happen to an image. The default leaves images alone.
 #[derive(Clone, Debug, PartialEq, Default, Serialize, Deserialize)]
@@ -52,6 +56,10 @@ pub struct Augmentation {
     /// Drawn evenly by its logarithm. Keras has none.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub gamma: Option<[f64; 2]>,
+    /// Range of the gains of the image's five frequency bands, above 0 and up to 10, for seven in ten images: above 1 a band
+    /// becomes stronger ([`bands`]). Each is drawn evenly by its logarithm. Keras has none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub bands: Option<[f64; 2]>,
     /// Half of the images are blurred by a bell whose standard deviation is drawn from 0 to this share of the side, which is
     /// at most 0.05. Keras has none.
     #[serde(skip_serializing_if = "is_zero")]
@@ -98,16 +106,21 @@ impl Augmentation {
     /// True if every image stays as it is.
     pub fn is_identity(&self) -> bool {
         let one = |range: Option<[f64; 2]>| range.is_none_or(|range| range == [1.0; 2]);
-        let Self { horizontal_flip, brightness, contrast, gamma, .. } = *self;
+        let Self { horizontal_flip, brightness, contrast, gamma, bands, .. } = *self;
         let Self { blur, noise, erase, width_shift, height_shift, rotation, zoom, shear, .. } = *self;
         !horizontal_flip
-            && [brightness, contrast, gamma].into_iter().all(one)
+            && [brightness, contrast, gamma, bands].into_iter().all(one)
             && [blur, noise, erase, width_shift, height_shift, rotation, zoom, shear].iter().all(|&range| range == 0.0)
     }
 
     /// Checks that every setting is within its range.
     pub fn check(&self) -> Result<(), AugmentationError> {
-        let factors = [("brightness", self.brightness), ("contrast", self.contrast), ("gamma", self.gamma)];
+        let factors = [
+            ("brightness", self.brightness),
+            ("contrast", self.contrast),
+            ("gamma", self.gamma),
+            ("bands", self.bands),
+        ];
         for (field, range) in factors {
             if let Some([low, high]) = range
                 && !(0.0 < low && low <= high && high <= 10.0)
@@ -136,7 +149,7 @@ impl Augmentation {
 
     /// Draws what happens to one image, every setting evenly from its range.
     ///
-    /// Each call takes the same nineteen numbers from `rng`, in the same order, whatever the settings: with equal generators
+    /// Each call takes the same 25 numbers from `rng`, in the same order, whatever the settings: with equal generators
     /// one more setting leaves the others' draws as they were.
     pub fn draw(&self, rng: &mut impl Rng) -> Transform {
         let mut within = |low: f64, high: f64| low + (high - low) * rng.random::<f64>();
@@ -158,8 +171,13 @@ impl Augmentation {
         // Below 0 for half of the images.
         let [blur, noise] = [self.blur, self.noise].map(|most| within(-most, most).max(0.0));
         let noise = Some(Noise { deviation: noise, seed: rng.random() }).filter(|noise| noise.deviation > 0.0);
+        let varied = rng.random::<f64>() < VARIED_BANDS;
+        let [low, high] = factors(self.bands).map(f64::ln);
+        let gains = [(); bands::COUNT].map(|()| (low + (high - low) * rng.random::<f64>()).exp() as f32);
+        let bands = Some(gains).filter(|_| varied && self.bands.is_some());
         Transform {
             flip,
+            bands,
             brightness,
             contrast,
             gamma,
@@ -185,6 +203,7 @@ impl fmt::Display for Augmentation {
             factors("brightness", self.brightness),
             factors("contrast", self.contrast),
             factors("gamma", self.gamma),
+            factors("bands", self.bands),
             (self.blur != 0.0).then(|| format!("blur up to {}", self.blur)),
             (self.noise != 0.0).then(|| format!("noise up to {}", self.noise)),
             (self.erase != 0.0).then(|| format!("erasing in {} %", 100.0 * self.erase)),
@@ -242,6 +261,8 @@ impl Noise {
 pub struct Transform {
     /// Left and right are exchanged.
     pub flip: bool,
+    /// Gains of the frequency bands, finest first.
+    pub bands: Option<[f32; bands::COUNT]>,
     /// Factor of all grey values.
     pub brightness: f64,
     /// Factor of all distances from the mean.
@@ -270,6 +291,7 @@ impl Transform {
     /// Leaves an image as it is.
     pub const IDENTITY: Self = Self {
         flip: false,
+        bands: None,
         brightness: 1.0,
         contrast: 1.0,
         gamma: 1.0,
@@ -300,6 +322,9 @@ impl Transform {
             if self.flip {
                 out.chunks_exact_mut(side).for_each(<[f32]>::reverse);
             }
+        }
+        if let Some(gains) = self.bands {
+            bands::scale(out, side, gains);
         }
         if self.brightness != 1.0 {
             let factor = self.brightness as f32;

@@ -38,17 +38,18 @@ fn augmentations() -> impl Strategy<Value = Augmentation> {
     let factors =
         || prop::option::of((0.01..10.0_f64, 0.0..1.0_f64).prop_map(|(high, part)| [high * part.max(0.01), high]));
     let settings = (0.0..0.99_f64, 0.0..0.99_f64, 0.0..360.0_f64, 0.0..0.99_f64, 0.0..89.0_f64);
-    let shades = (factors(), factors(), factors(), 0.0..=0.05_f64, 0.0..=1.0_f64, 0.0..=1.0_f64);
+    let shades = (factors(), factors(), factors(), factors(), 0.0..=0.05_f64, 0.0..=1.0_f64, 0.0..=1.0_f64);
     (any::<bool>(), shades, settings).prop_map(
         |(
             horizontal_flip,
-            (brightness, contrast, gamma, blur, noise, erase),
+            (brightness, contrast, gamma, bands, blur, noise, erase),
             (width_shift, height_shift, rotation, zoom, shear),
         )| Augmentation {
             horizontal_flip,
             brightness,
             contrast,
             gamma,
+            bands,
             blur,
             noise,
             erase,
@@ -69,6 +70,7 @@ fn draws_fill_their_ranges() {
         brightness: Some([0.5, 2.0]),
         contrast: Some([0.25, 4.0]),
         gamma: Some([0.5, 2.0]),
+        bands: Some([0.5, 2.0]),
         blur: 0.02,
         noise: 0.1,
         erase: 0.5,
@@ -100,6 +102,13 @@ fn draws_fill_their_ranges() {
             let here = here.count();
             assert!((60..140).contains(&here), "{name}: {here} of 1000 draws in fifth {fifth}");
         }
+    }
+    let gains: Vec<[f32; bands::COUNT]> = draws.iter().filter_map(|transform| transform.bands).collect();
+    assert!((650..750).contains(&gains.len()), "the bands of {} of 1000 are changed", gains.len());
+    for band in 0..bands::COUNT {
+        let lower = gains.iter().filter(|gains| gains[band] < 1.0).count() as f64 / gains.len() as f64;
+        assert!((0.4..0.6).contains(&lower), "band {band} is weaker in {lower}");
+        assert!(gains.iter().all(|gains| (0.5..=2.0).contains(&gains[band])));
     }
     let values: [(Value, [f64; 2]); 9] = [
         (|t| t.brightness, [0.5, 2.0]),
