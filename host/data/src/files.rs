@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, path::Path};
 
 use super::{
     DataError, Label, SkipReason,
-    load::{Labelled, labelled},
+    load::{Found, Labelled},
     source::{Entry, Source},
 };
 
@@ -17,15 +17,9 @@ pub struct Files {
 impl Files {
     /// Finds the labelled files below a folder or in a ZIP archive; none is read yet.
     pub fn open(path: &Path) -> Result<Self, DataError> {
-        let source = Source::open(path)?;
-        let entries: BTreeMap<_, _> = labelled(source.entries()?)
-            .into_iter()
-            .map(|Labelled { entry, place, name }| (name, (entry, place.label)))
-            .collect();
-        if entries.is_empty() {
-            return Err(DataError::NoImages(path.to_owned()));
-        }
-        Ok(Self { source, entries })
+        let Found { source, files, .. } = Found::at(path)?;
+        let entries = files.into_iter().map(|Labelled { entry, place, name, .. }| (name, (entry, place.label)));
+        Ok(Self { source, entries: entries.collect() })
     }
 
     /// Names and labels, in the order of the names.

@@ -3,9 +3,11 @@
 pub mod augment;
 mod cache;
 mod files;
+mod labels;
 pub mod lettering;
 mod load;
 pub mod metadata;
+mod sites;
 mod source;
 pub mod split;
 pub mod synthetic;
@@ -14,12 +16,14 @@ use std::{fmt, path::PathBuf};
 
 use base::Shown;
 pub use files::Files;
+pub use labels::LabelsFault;
 pub use load::load;
 use serde::{Deserialize, Serialize};
 use shared::{
     contract::InputContract,
     verdict::{Digest, Refusal},
 };
+pub use sites::{Site, SiteError, load_sites};
 
 /// The truth about a radiograph.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
@@ -41,6 +45,11 @@ impl Label {
             Self::Normal => "NORMAL",
             Self::Pneumonia => "PNEUMONIA",
         }
+    }
+
+    /// The label that a folder or a table names; case does not matter.
+    fn named(text: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|label| label.folder().eq_ignore_ascii_case(text))
     }
 
     /// True for pneumonia.
@@ -100,21 +109,86 @@ impl fmt::Display for Part {
     }
 }
 
+/// How a radiograph from the front was taken.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum View {
+    /// Posteroanterior: the patient mostly stands, facing the detector.
+    Pa,
+    /// Anteroposterior: the patient mostly lies or sits, facing the tube.
+    Ap,
+}
+
+impl View {
+    /// Both.
+    pub const ALL: [Self; 2] = [Self::Pa, Self::Ap];
+}
+
+impl fmt::Display for View {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(match self {
+            Self::Pa => "PA",
+            Self::Ap => "AP",
+        })
+    }
+}
+
 /// A labelled radiograph: what is known of it beside its pixels.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Sample {
-    /// Path below the data folder, with `/`; unique in a catalogue.
+    /// Path below the data folder, with `/`, of several sites after the name of its own; unique in a catalogue.
     pub name: String,
+    /// Name of the hospital; empty where the data are of one alone.
+    pub site: String,
     /// The truth.
     pub label: Label,
     /// The kind of pneumonia, where the file name gives it.
     pub subtype: Option<Subtype>,
-    /// Radiographs with equal text are of the same patient, as far as file names show.
+    /// Radiographs with equal text are of the same patient, as far as `labels.csv` or the file names show.
     pub patient: String,
+    /// Age in years, 0 to 130, where `labels.csv` gives it.
+    pub age: Option<f32>,
+    /// The view, where `labels.csv` gives it.
+    pub view: Option<View>,
+    /// True if a row of `labels.csv` gave label and patient, so that names alone do not say them.
+    pub listed: bool,
     /// The publishers' part, if the folders have one.
     pub official: Option<Part>,
     /// SHA-256 of the file.
     pub digest: Digest,
+}
+
+impl Sample {
+    /// A radiograph of which nothing else is known; its digest is all zeros.
+    pub fn new(name: impl Into<String>, label: Label, patient: impl Into<String>) -> Self {
+        Self {
+            name: name.into(),
+            site: String::new(),
+            label,
+            subtype: None,
+            patient: patient.into(),
+            age: None,
+            view: None,
+            listed: false,
+            official: None,
+            digest: Digest::default(),
+        }
+    }
+
+    /// The name as it would be without other sites.
+    pub fn name_at_site(&self) -> &str {
+        self.without_site(&self.name)
+    }
+
+    /// The patient as he would be called without other sites.
+    pub fn patient_at_site(&self) -> &str {
+        self.without_site(&self.patient)
+    }
+
+    fn without_site<'a>(&self, text: &'a str) -> &'a str {
+        let rest = text.strip_prefix(&self.site).and_then(|rest| rest.strip_prefix('/'));
+        if self.site.is_empty() { text } else { rest.unwrap_or(text) }
+    }
 }
 
 /// A file that was left out.
@@ -141,6 +215,23 @@ pub enum SkipReason {
     /// the same file is there under the other label
     #[error("the same file as {0}, which has the other label; both are left out")]
     Contradicts(String),
+    /// `labels.csv` says something else than the folder
+    #[error("labels.csv says {listed}, its folder says {folder}")]
+    OtherLabel {
+        /// By the table.
+        listed: Label,
+        /// By the folder.
+        folder: Label,
+    },
+    /// several rows of `labels.csv` disagree
+    #[error("labels.csv says different things of it in several rows")]
+    ListedTwice,
+    /// only `labels.csv` knows it
+    #[error("labels.csv names it, but there is no such file")]
+    Missing,
+    /// not below the folder of `labels.csv`
+    #[error("labels.csv names it, but it lies outside of the folder: give paths below the folder of labels.csv")]
+    Outside,
 }
 
 /// Which radiographs there are, and what was left out on the way.
@@ -245,6 +336,16 @@ pub enum DataError {
         "{0} holds no folders NORMAL and PNEUMONIA with files in them: name the folder above them, or the one above train/, val/ and test/"
     )]
     NoImages(PathBuf),
+    /// the table of labels cannot be used
+    #[error("{path}, line {line}: {fault}", path = Shown(path.display()))]
+    Labels {
+        /// The table, or the archive with it.
+        path: PathBuf,
+        /// Line, from 1.
+        line: u64,
+        /// What is wrong there, and what to do.
+        fault: LabelsFault,
+    },
     /// no file could be decoded
     #[error(
         "none of the {files} files in {path} is a radiograph that can be used (the first: {first}): give JPEG or PNG files"
@@ -257,22 +358,51 @@ pub enum DataError {
         /// Name and fault of the first one.
         first: String,
     },
+    /// two sites have one name
+    #[error("two sites are called {0}, case aside: give each a name of its own")]
+    SiteTwice(String),
+    /// the same file is in two sites
+    #[error(
+        "{0} and {1} are the same file: leave it out of one of the sites, or the model is measured on what it has learnt"
+    )]
+    InTwoSites(String, String),
     /// one class is missing
     #[error("the data hold no {missing} radiographs: a model needs both folders, NORMAL and PNEUMONIA")]
     OneClass {
         /// What is not there.
         missing: Label,
     },
+    /// one class is missing in a site
+    #[error(
+        "site {site} holds no {missing} radiographs: a model would learn to tell the sites apart instead, so give both of each site"
+    )]
+    OneClassAtSite {
+        /// The site.
+        site: String,
+        /// What is not there.
+        missing: Label,
+    },
 }
 
 impl Catalogue {
-    /// SHA-256 over the sorted names and the digests of the files.
+    /// SHA-256 over the sorted names and the digests of the files, and over label and patient where a table gave them.
     pub fn digest(&self) -> Digest {
+        Self::digest_of(self.samples.iter().map(|sample| (&*sample.name, &*sample.patient, sample)))
+    }
+
+    /// The same of radiographs by these names and patients.
+    fn digest_of<'a>(samples: impl Iterator<Item = (&'a str, &'a str, &'a Sample)>) -> Digest {
         let mut text = Vec::new();
-        for sample in &self.samples {
-            text.extend_from_slice(sample.name.as_bytes());
+        for (name, patient, sample) in samples {
+            text.extend_from_slice(name.as_bytes());
             text.push(0);
             text.extend_from_slice(&sample.digest.0);
+            if sample.listed {
+                text.extend_from_slice(sample.label.folder().as_bytes());
+                text.push(0);
+                text.extend_from_slice(patient.as_bytes());
+                text.push(0);
+            }
         }
         Digest::of(&text)
     }
@@ -282,11 +412,16 @@ impl Catalogue {
         self.samples.iter().filter(|s| s.label == label).count()
     }
 
-    /// Checks that there is something to distinguish.
+    /// Checks that there is something to distinguish, at every site.
     pub fn require_both_labels(&self) -> Result<(), DataError> {
-        match Label::ALL.into_iter().find(|&label| self.count(label) == 0) {
-            Some(missing) => Err(DataError::OneClass { missing }),
-            None => Ok(()),
+        for (site, indices) in self.by_site() {
+            let missing = Label::ALL.into_iter().find(|label| indices.iter().all(|&i| self.samples[i].label != *label));
+            match missing {
+                Some(missing) if site.is_empty() => return Err(DataError::OneClass { missing }),
+                Some(missing) => return Err(DataError::OneClassAtSite { site: site.to_owned(), missing }),
+                None => {}
+            }
         }
+        Ok(())
     }
 }

@@ -38,8 +38,7 @@ pub(super) fn place(path: &str) -> Option<Place> {
     if components.iter().any(|c| c.starts_with('.') || *c == "__MACOSX") {
         return None;
     }
-    let label_of = |folder: &str| Label::ALL.into_iter().find(|l| l.folder().eq_ignore_ascii_case(folder));
-    let (at, label) = folders.iter().enumerate().rev().find_map(|(i, f)| Some((i, label_of(f)?)))?;
+    let (at, label) = folders.iter().enumerate().rev().find_map(|(i, f)| Some((i, Label::named(f)?)))?;
     let official = at.checked_sub(1).and_then(|above| match folders[above].to_ascii_lowercase().as_str() {
         "train" => Some(Part::Train),
         "val" => Some(Part::Validation),

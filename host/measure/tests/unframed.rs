@@ -55,12 +55,8 @@ impl Framed {
 fn data(contract: &InputContract) -> (Vec<Framed>, Catalogue, Inputs) {
     let framed: Vec<Framed> = (0..20).map(Framed::draw).collect();
     let sample = |(number, one): (usize, &Framed)| Sample {
-        name: format!("{number}.png"),
-        label: one.label,
-        subtype: None,
-        patient: number.to_string(),
-        official: None,
         digest: Digest::of(&one.pixels),
+        ..Sample::new(format!("{number}.png"), one.label, number.to_string())
     };
     let samples = framed.iter().enumerate().map(sample).collect();
     let inputs = Inputs::new(*contract, framed.iter().map(|one| one.picture().prepare(contract)));

@@ -313,7 +313,8 @@ fn announce(config: &Config, catalogue: &Catalogue, split: &Split, folder: &Path
                 SkipReason::Refused(_) => "refused",
                 SkipReason::Unreadable(_) => "unreadable",
                 SkipReason::DuplicateOf(_) => "duplicate",
-                SkipReason::Contradicts(_) => "labelled both ways",
+                SkipReason::Contradicts(_) | SkipReason::OtherLabel { .. } | SkipReason::ListedTwice => "labelled both ways",
+                SkipReason::Missing | SkipReason::Outside => "in labels.csv alone",
             })
             .or_default() += 1;
     }

@@ -12,9 +12,19 @@ use shared::{
 use super::{
     Catalogue, DataError, Inputs, Label, Sample, SkipReason, Skipped,
     cache::{self, Cached},
+    labels::{Facts, Labels},
     metadata::{self, Place},
     source::{Entry, Source},
 };
+
+/// The labelled files of a folder or an archive.
+pub(super) struct Found {
+    pub(super) source: Source,
+    /// Sorted by name.
+    pub(super) files: Vec<Labelled>,
+    /// What a table of labels names in vain.
+    skipped: Vec<Skipped>,
+}
 
 /// A labelled file.
 pub(super) struct Labelled {
@@ -22,6 +32,8 @@ pub(super) struct Labelled {
     pub(super) place: Place,
     /// Path below the folders that all files have in common.
     pub(super) name: String,
+    /// What a table of labels says of it.
+    facts: Option<Facts>,
 }
 
 /// What became of a file that was read.
@@ -35,8 +47,10 @@ pub(super) struct Read {
 /// Loads the radiographs below a folder, or in a ZIP archive, brought to the input of `contract`.
 ///
 /// A file belongs to the nearest folder `NORMAL` or `PNEUMONIA` above it, and to the official part whose folder
-/// (`train`, `val` or `test`) lies directly above that one. What cannot be used is listed in `skipped`. Each file is read
-/// and hashed once. Inputs are cached: a file that is as it was the last time is not decoded again. Without a place for
+/// (`train`, `val` or `test`) lies directly above that one. Of files that `labels.csv` lists, the table says label,
+/// patient, age and view; it lies in the folder itself, in the one folder that holds everything, or in the folder above. A
+/// file that it does not list is taken from its folder. What cannot be used is listed in `skipped`. Each file is read and
+/// hashed once. Inputs are cached: a file that is as it was the last time is not decoded again. Without a place for
 /// the cache, or with a spoilt one, all are.
 pub fn load(path: &Path, contract: &InputContract) -> Result<(Catalogue, Inputs), DataError> {
     load_with_cache(path, contract, cache::folder().as_deref())
@@ -47,19 +61,15 @@ fn load_with_cache(
     contract: &InputContract,
     folder: Option<&Path>,
 ) -> Result<(Catalogue, Inputs), DataError> {
-    let source = Source::open(path)?;
-    let files = labelled(source.entries()?);
-    if files.is_empty() {
-        return Err(DataError::NoImages(path.to_owned()));
-    }
+    let Found { source, files, mut skipped } = Found::at(path)?;
     let mut pixels = vec![0; files.len() * contract.len()];
     let read = read_all(&source, &files, contract, folder, &mut pixels);
 
     let count = files.len();
-    let (mut samples, mut skipped) = (Vec::with_capacity(count), Vec::new());
+    let mut samples = Vec::with_capacity(count);
     let repeated = repeated(&files, &read);
     for (index, ((file, read), repeated)) in files.into_iter().zip(read).zip(repeated).enumerate() {
-        let Labelled { place, name, .. } = file;
+        let Labelled { place, name, facts, .. } = file;
         let kept = read.and_then(|Read { digest, decoded }| match (repeated, decoded) {
             (Some(reason), _) => Err(reason),
             (None, Err(refusal)) => Err(SkipReason::Refused(refusal)),
@@ -70,18 +80,12 @@ fn load_with_cache(
                 // The inputs of what was left out are closed up.
                 pixels
                     .copy_within(index * contract.len()..(index + 1) * contract.len(), samples.len() * contract.len());
-                samples.push(Sample {
-                    label: place.label,
-                    subtype: metadata::subtype(&name).filter(|_| place.label == Label::Pneumonia),
-                    patient: metadata::patient(&name, place.official),
-                    official: place.official,
-                    name,
-                    digest,
-                });
+                samples.push(sample(name, place, facts, digest));
             }
             Err(reason) => skipped.push(Skipped { name, reason }),
         }
     }
+    skipped.sort_by(|a, b| a.name.cmp(&b.name));
     if let (true, Some(Skipped { name, reason })) = (samples.is_empty(), skipped.first()) {
         let first = format!("{name}: {reason}");
         return Err(DataError::NothingUsable { path: path.to_owned(), files: count, first });
@@ -91,16 +95,50 @@ fn load_with_cache(
     Ok((Catalogue { samples, skipped, synthetic }, Inputs { contract: *contract, pixels }))
 }
 
-/// The labelled files, sorted by name: folders that all files have in common above the labels are left out, so that an
-/// archive and its unpacked folder give the same names.
-pub(super) fn labelled(entries: Vec<Entry>) -> Vec<Labelled> {
-    let placed: Vec<_> = entries.into_iter().filter_map(|e| metadata::place(&e.path).map(|p| (e, p))).collect();
+fn sample(name: String, place: Place, facts: Option<Facts>, digest: Digest) -> Sample {
+    let listed = facts.is_some();
+    let Facts { patient, age, view } = facts.unwrap_or_default();
+    let patient = patient.unwrap_or_else(|| metadata::patient(&name, place.official));
+    let subtype = metadata::subtype(&name).filter(|_| place.label == Label::Pneumonia);
+    let official = place.official;
+    Sample { subtype, age, view, listed, official, digest, ..Sample::new(name, place.label, patient) }
+}
+
+impl Found {
+    /// Finds them; none is read yet.
+    pub(super) fn at(path: &Path) -> Result<Self, DataError> {
+        let source = Source::open(path)?;
+        let mut entries = source.entries()?;
+        let mut labels = Labels::find(path, &source, &mut entries)?;
+        let (mut placed, mut skipped) = (Vec::new(), Vec::new());
+        for entry in entries {
+            match labels.take(&entry.path, metadata::place(&entry.path)) {
+                Ok(Some((place, facts))) => placed.push((entry, place, facts)),
+                Ok(None) => {}
+                Err(reason) => skipped.push(Skipped { name: entry.path, reason }),
+            }
+        }
+        skipped.extend(labels.in_vain());
+        match (placed.is_empty(), skipped.first()) {
+            (true, None) => Err(DataError::NoImages(path.to_owned())),
+            (true, Some(Skipped { name, reason })) => {
+                let first = format!("{name}: {reason}");
+                Err(DataError::NothingUsable { path: path.to_owned(), files: skipped.len(), first })
+            }
+            (false, _) => Ok(Self { source, files: named(placed), skipped }),
+        }
+    }
+}
+
+/// Files with their names, sorted: folders that all files have in common above the labels are left out, so that an archive
+/// and its unpacked folder give the same names.
+fn named(placed: Vec<(Entry, Place, Option<Facts>)>) -> Vec<Labelled> {
     let common = placed.windows(2).all(|w| w[0].1.prefix == w[1].1.prefix);
     let mut named: Vec<_> = placed
         .into_iter()
-        .map(|(entry, place)| {
+        .map(|(entry, place, facts)| {
             let name = if common { place.rest.clone() } else { entry.path.clone() };
-            Labelled { entry, place, name }
+            Labelled { entry, place, name, facts }
         })
         .collect();
     named.sort_by(|a, b| a.name.cmp(&b.name));

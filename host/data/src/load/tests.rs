@@ -4,7 +4,7 @@ use image::{ColorType, ImageFormat};
 use shared::{limits::MAX_IMAGE_BYTES, verdict::Refusal};
 
 use super::*;
-use crate::Part;
+use crate::{Part, View};
 
 const CONTRACT: InputContract = InputContract::stretched(16);
 
@@ -114,8 +114,7 @@ fn only_files_that_changed_are_decoded_again() {
     let too_large = fs::File::create(root.path().join("train/NORMAL/IM-0003-0001.jpeg")).unwrap();
     too_large.set_len(u64::from(MAX_IMAGE_BYTES) + 1).unwrap();
     let kept = tempfile::tempdir().unwrap();
-    let source = Source::open(root.path()).unwrap();
-    let files = labelled(source.entries().unwrap());
+    let Found { source, files, .. } = Found::at(root.path()).unwrap();
     let read = || {
         let mut pixels = vec![0; files.len() * CONTRACT.len()];
         let read = read_all(&source, &files, &CONTRACT, Some(kept.path()), &mut pixels);
@@ -158,4 +157,86 @@ fn data_that_cannot_be_used_say_so() {
     let one = folder(&[("NORMAL/a.jpeg", png(1))]);
     let (one, _) = load(one.path()).unwrap();
     assert!(matches!(one.require_both_labels(), Err(DataError::OneClass { missing: Label::Pneumonia })));
+}
+
+const TABLE: &str = "path,label,patient,age,view\n\
+                     images/1.png,NORMAL,p1,3.5,PA\n\
+                     images/2.png,PNEUMONIA,p2,,AP\n\
+                     train/NORMAL/IM-0001-0001.jpeg,NORMAL,p1,4,\n\
+                     gone.png,NORMAL,p9,,\n";
+
+fn listed() -> Vec<(&'static str, Vec<u8>)> {
+    vec![
+        ("labels.csv", TABLE.into()),
+        ("images/1.png", png(1)),
+        ("images/2.png", png(2)),
+        ("images/3.png", png(3)),
+        ("train/NORMAL/IM-0001-0001.jpeg", png(4)),
+        ("train/PNEUMONIA/person1_virus_1.jpeg", png(5)),
+    ]
+}
+
+#[test]
+fn a_table_says_what_it_lists_and_folders_say_the_rest() {
+    let (root, zip) = (folder(&listed()), archive(&listed()));
+    let (data, inputs) = load_with_cache(root.path(), &CONTRACT, None).unwrap();
+    let samples: Vec<_> = data.samples.iter().map(|s| (s.name.as_str(), s.patient.as_str(), s.age, s.view)).collect();
+    assert_eq!(
+        samples,
+        [
+            ("images/1.png", "p1", Some(3.5), Some(View::Pa)),
+            ("images/2.png", "p2", None, Some(View::Ap)),
+            ("train/NORMAL/IM-0001-0001.jpeg", "p1", Some(4.0), None),
+            ("train/PNEUMONIA/person1_virus_1.jpeg", "train/person1", None, None),
+        ]
+    );
+    assert_eq!(data.samples[1].label, Label::Pneumonia);
+    assert_eq!(data.samples[2].official, Some(Part::Train));
+    assert_eq!(data.samples.iter().map(|s| s.listed).collect::<Vec<_>>(), [true, true, true, false]);
+    assert_eq!(data.skipped, [Skipped { name: "gone.png".to_owned(), reason: SkipReason::Missing }]);
+    assert_eq!([0, 1, 2, 3].map(|i| inputs.of(i)[0]), [1, 2, 4, 5]);
+
+    let (packed, same) = load_with_cache(zip.path(), &CONTRACT, None).unwrap();
+    assert_eq!((packed.samples, packed.skipped, same), (data.samples, data.skipped, inputs));
+    let files = crate::Files::open(zip.path()).unwrap();
+    assert_eq!(files.read("images/2.png"), Ok(png(2)), "the files have the names of the catalogue");
+}
+
+#[test]
+fn what_a_table_says_is_part_of_the_digest() {
+    let digest = |table: &str| {
+        let mut files = listed();
+        files[0].1 = table.into();
+        load_with_cache(folder(&files).path(), &CONTRACT, None).unwrap().0.digest()
+    };
+    let as_it_is = digest(TABLE);
+    assert_eq!(digest(&TABLE.replace("3.5", "3")), as_it_is, "ages decide nothing");
+    assert_ne!(digest(&TABLE.replace("p2", "p1")), as_it_is);
+    assert_ne!(digest(&TABLE.replace("2.png,PNEUMONIA", "2.png,NORMAL")), as_it_is);
+}
+
+#[test]
+fn the_table_may_lie_in_the_folder_above() {
+    let root = folder(&[
+        ("labels.csv", b"path,label,age\nadults/NORMAL/a.png,NORMAL,40\nchildren/NORMAL/a.png,NORMAL,4\n".to_vec()),
+        ("adults/NORMAL/a.png", png(1)),
+        ("children/NORMAL/a.png", png(2)),
+    ]);
+    let ages = |path: &str| {
+        let (data, _) = load_with_cache(&root.path().join(path), &CONTRACT, None).unwrap();
+        assert_eq!(data.skipped, []);
+        data.samples.iter().map(|s| (s.name.clone(), s.age)).collect::<Vec<_>>()
+    };
+    let named = |name: &str, age| (name.to_owned(), Some(age));
+    assert_eq!(ages("adults"), [named("NORMAL/a.png", 40.0)]);
+    assert_eq!(ages("children/../adults/."), [named("NORMAL/a.png", 40.0)]);
+    assert_eq!(ages(""), [named("adults/NORMAL/a.png", 40.0), named("children/NORMAL/a.png", 4.0)]);
+
+    fs::write(root.path().join("labels.csv"), "path,label\nadults/NORMAL/a.png,ill\n").unwrap();
+    let error = load_with_cache(&root.path().join("adults"), &CONTRACT, None).unwrap_err();
+    assert!(matches!(error, DataError::Labels { line: 2, fault: crate::LabelsFault::Label, .. }));
+    assert!(error.to_string().contains("labels.csv, line 2: the label is neither"), "{error}");
+    // A table in the folder itself comes before it.
+    fs::write(root.path().join("adults/labels.csv"), "path,label,age\nNORMAL/a.png,NORMAL,50\n").unwrap();
+    assert_eq!(ages("adults"), [named("NORMAL/a.png", 50.0)]);
 }

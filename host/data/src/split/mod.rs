@@ -86,32 +86,33 @@ pub enum SplitError {
         /// What it lacks.
         label: Label,
     },
+    /// one of several sites cannot be split
+    #[error("site {site}: {error}")]
+    AtSite {
+        /// The site.
+        site: String,
+        /// Why.
+        error: Box<SplitError>,
+    },
 }
 
 impl Split {
-    /// Splits the radiographs. The same data, kind and seed give the same split.
+    /// Splits the radiographs, those of each site on their own: what is in a part does not depend on other sites, nor on
+    /// what the site is called. The same data, kind and seed give the same split.
     pub fn new(catalogue: &Catalogue, kind: SplitKind, seed: u64) -> Result<Self, SplitError> {
-        let mut rng = ChaCha8Rng::seed_from_u64(seed);
-        let parts = match kind {
-            SplitKind::Study => all(by_file(&catalogue.samples, &mut rng)),
-            SplitKind::Patient => patient(&catalogue.samples, &mut rng),
-            SplitKind::PatientBySeed => {
-                let chosen: Vec<usize> = (0..catalogue.samples.len()).collect();
-                all(by_patient(&catalogue.samples, &chosen, [15, 15], &mut rng))
-            }
-            SplitKind::PatientFold => fold(&catalogue.samples, seed % FOLDS, &mut rng),
-            SplitKind::Official => all(official(&catalogue.samples, &mut rng)?),
-        };
-        let pick = |part: Part| parts.iter().enumerate().filter(|(_, p)| **p == Some(part)).map(|(i, _)| i).collect();
-        let split = Self { kind, train: pick(Part::Train), validation: pick(Part::Validation), test: pick(Part::Test) };
-        for part in [Part::Train, Part::Validation, Part::Test] {
-            for label in Label::ALL {
-                if !split.part(part).iter().any(|&i| catalogue.samples[i].label == label) {
-                    return Err(SplitError::TooSmall { part, label });
-                }
+        let mut parts = vec![None; catalogue.samples.len()];
+        for (site, indices) in catalogue.by_site() {
+            let samples: Vec<&Sample> = indices.iter().map(|&i| &catalogue.samples[i]).collect();
+            let of_site = parts_of(&samples, kind, seed).map_err(|error| match site {
+                "" => error,
+                site => SplitError::AtSite { site: site.to_owned(), error: Box::new(error) },
+            })?;
+            for (index, part) in indices.into_iter().zip(of_site) {
+                parts[index] = part;
             }
         }
-        Ok(split)
+        let pick = |part: Part| parts.iter().enumerate().filter(|(_, p)| **p == Some(part)).map(|(i, _)| i).collect();
+        Ok(Self { kind, train: pick(Part::Train), validation: pick(Part::Validation), test: pick(Part::Test) })
     }
 
     /// The radiographs of a part.
@@ -123,7 +124,7 @@ impl Split {
         }
     }
 
-    /// Writes `path,label,subtype,patient,part`, one line for each radiograph, in the order of the catalogue.
+    /// Writes `path,label,subtype,patient,part,site,age,view`, what is not known being empty, one line for each radiograph, in the order of the catalogue.
     pub fn write_csv(&self, catalogue: &Catalogue, path: &Path) -> csv::Result<()> {
         let mut rows: Vec<(usize, Part)> = [Part::Train, Part::Validation, Part::Test]
             .into_iter()
@@ -131,7 +132,7 @@ impl Split {
             .collect();
         rows.sort_unstable();
         let mut csv = csv::Writer::from_path(path)?;
-        csv.write_record(["path", "label", "subtype", "patient", "part"])?;
+        csv.write_record(["path", "label", "subtype", "patient", "part", "site", "age", "view"])?;
         for (i, part) in rows {
             let s = &catalogue.samples[i];
             csv.write_record([
@@ -140,11 +141,37 @@ impl Split {
                 s.subtype.map_or("", Subtype::as_str),
                 &*cell::text(&s.patient),
                 &part.to_string(),
+                &s.site,
+                &s.age.map(|age| age.to_string()).unwrap_or_default(),
+                &s.view.map(|view| view.to_string()).unwrap_or_default(),
             ])?;
         }
         csv.flush()?;
         Ok(())
     }
+}
+
+/// The parts of the radiographs of one site, both labels in each.
+fn parts_of(samples: &[&Sample], kind: SplitKind, seed: u64) -> Result<Vec<Option<Part>>, SplitError> {
+    let mut rng = ChaCha8Rng::seed_from_u64(seed);
+    let parts = match kind {
+        SplitKind::Study => all(by_file(samples, &mut rng)),
+        SplitKind::Patient => patient(samples, &mut rng),
+        SplitKind::PatientBySeed => {
+            let chosen: Vec<usize> = (0..samples.len()).collect();
+            all(by_patient(samples, &chosen, [15, 15], &mut rng))
+        }
+        SplitKind::PatientFold => fold(samples, seed % FOLDS, &mut rng),
+        SplitKind::Official => all(official(samples, &mut rng)?),
+    };
+    for part in [Part::Train, Part::Validation, Part::Test] {
+        for label in Label::ALL {
+            if !samples.iter().zip(&parts).any(|(sample, p)| *p == Some(part) && sample.label == label) {
+                return Err(SplitError::TooSmall { part, label });
+            }
+        }
+    }
+    Ok(parts)
 }
 
 fn all(parts: Vec<Part>) -> Vec<Option<Part>> {
@@ -163,28 +190,28 @@ fn hash_position(patient: &str) -> u64 {
 }
 
 /// Radiographs outside the publishers' test folder, of those who are held out or of the others.
-fn own_samples(samples: &[Sample], held: bool) -> Vec<usize> {
-    let chosen = |s: &Sample| s.official != Some(Part::Test) && in_test_part(&s.patient) == held;
-    (0..samples.len()).filter(|&i| chosen(&samples[i])).collect()
+fn own_samples(samples: &[&Sample], held: bool) -> Vec<usize> {
+    let chosen = |s: &Sample| s.official != Some(Part::Test) && in_test_part(s.patient_at_site()) == held;
+    (0..samples.len()).filter(|&i| chosen(samples[i])).collect()
 }
 
-fn patient(samples: &[Sample], rng: &mut ChaCha8Rng) -> Vec<Option<Part>> {
+fn patient(samples: &[&Sample], rng: &mut ChaCha8Rng) -> Vec<Option<Part>> {
     let (known, test) = (own_samples(samples, false), own_samples(samples, true));
     // 15 of the 85 % that are left.
     assemble(samples, &test, &known, 18, rng)
 }
 
-fn fold(samples: &[Sample], number: u64, rng: &mut ChaCha8Rng) -> Vec<Option<Part>> {
+fn fold(samples: &[&Sample], number: u64, rng: &mut ChaCha8Rng) -> Vec<Option<Part>> {
     let known = own_samples(samples, false);
     let folds = folds(samples, &known);
     let (measured, rest): (Vec<_>, Vec<_>) =
-        known.into_iter().partition(|i| folds[samples[*i].patient.as_str()] == number);
+        known.into_iter().partition(|i| folds[samples[*i].patient_at_site()] == number);
     assemble(samples, &measured, &rest, 10, rng)
 }
 
 /// `test` is the test part; of the `rest`, `validation_percent` become validation, patient by patient, and the others train.
 fn assemble(
-    samples: &[Sample],
+    samples: &[&Sample],
     test: &[usize],
     rest: &[usize],
     validation_percent: usize,
@@ -203,7 +230,7 @@ fn assemble(
 
 /// The fold of each patient. Patients of one kind (that of most of their radiographs), in the order of their
 /// positions, each go to the fold that has the fewest radiographs of this kind.
-fn folds<'a>(samples: &'a [Sample], chosen: &[usize]) -> BTreeMap<&'a str, u64> {
+fn folds<'a>(samples: &[&'a Sample], chosen: &[usize]) -> BTreeMap<&'a str, u64> {
     let mut patients: BTreeMap<&str, [usize; 3]> = BTreeMap::new();
     for &i in chosen {
         let kind = match (samples[i].label, samples[i].subtype) {
@@ -211,7 +238,7 @@ fn folds<'a>(samples: &'a [Sample], chosen: &[usize]) -> BTreeMap<&'a str, u64> 
             (Label::Pneumonia, Some(Subtype::Virus)) => 2,
             (Label::Pneumonia, _) => 1,
         };
-        patients.entry(&samples[i].patient).or_default()[kind] += 1;
+        patients.entry(samples[i].patient_at_site()).or_default()[kind] += 1;
     }
     let mut ordered: Vec<_> = patients.into_iter().collect();
     ordered.sort_by_key(|(patient, _)| hash_position(patient));
@@ -230,7 +257,7 @@ fn folds<'a>(samples: &'a [Sample], chosen: &[usize]) -> BTreeMap<&'a str, u64> 
 
 /// File by file within each label. The test and validation parts are 15 %, rounded up: at the study's 1,583 + 4,273
 /// images these are its 238 + 641 each, and 1,107 + 2,991 to learn from.
-fn by_file(samples: &[Sample], rng: &mut ChaCha8Rng) -> Vec<Part> {
+fn by_file(samples: &[&Sample], rng: &mut ChaCha8Rng) -> Vec<Part> {
     let mut parts = vec![Part::Train; samples.len()];
     for label in Label::ALL {
         let mut indices: Vec<usize> = (0..samples.len()).filter(|&i| samples[i].label == label).collect();
@@ -256,14 +283,14 @@ fn share_of(count: usize, percent: usize) -> usize {
 /// share of the images. A patient counts to the label of most of his images. Images that are not `chosen` are left in
 /// the train part.
 fn by_patient(
-    samples: &[Sample],
+    samples: &[&Sample],
     chosen: &[usize],
     [test_percent, validation_percent]: [usize; 2],
     rng: &mut ChaCha8Rng,
 ) -> Vec<Part> {
     let mut patients: BTreeMap<&str, Vec<usize>> = BTreeMap::new();
     for &i in chosen {
-        patients.entry(&samples[i].patient).or_default().push(i);
+        patients.entry(samples[i].patient_at_site()).or_default().push(i);
     }
     let mut parts = vec![Part::Train; samples.len()];
     for label in Label::ALL {
@@ -290,7 +317,7 @@ fn by_patient(
 }
 
 /// The publishers' folders.
-fn official(samples: &[Sample], rng: &mut ChaCha8Rng) -> Result<Vec<Part>, SplitError> {
+fn official(samples: &[&Sample], rng: &mut ChaCha8Rng) -> Result<Vec<Part>, SplitError> {
     let of = |part: Part| -> Vec<usize> { (0..samples.len()).filter(|&i| samples[i].official == Some(part)).collect() };
     let (train, validation, test) = (of(Part::Train), of(Part::Validation), of(Part::Test));
     if test.is_empty() {

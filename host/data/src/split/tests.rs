@@ -4,14 +4,7 @@ use shared::verdict::Digest;
 use super::*;
 
 fn sample(number: usize, label: Label, patient: usize, official: Option<Part>) -> Sample {
-    Sample {
-        name: format!("{label}/{number:05}.jpeg"),
-        label,
-        subtype: None,
-        patient: format!("{label}/{patient}"),
-        official,
-        digest: Digest::default(),
-    }
+    Sample { official, ..Sample::new(format!("{label}/{number:05}.jpeg"), label, format!("{label}/{patient}")) }
 }
 
 /// `normal` and `ill` images, up to `most` of a patient.
@@ -145,6 +138,71 @@ fn folds_share_no_patient_and_cover_all_but_the_test_part() {
     measured.sort_unstable();
     let known: Vec<usize> = (0..data.samples.len()).filter(|i| !held.contains(i)).collect();
     assert_eq!(measured, known);
+}
+
+/// Of a second site, with patients of the same names.
+fn at_site(data: &Catalogue, site: &str) -> Catalogue {
+    let samples = data.samples.iter().map(|sample| Sample {
+        name: format!("{site}/{}", sample.name),
+        site: site.to_owned(),
+        patient: format!("{site}/{}", sample.patient),
+        ..sample.clone()
+    });
+    Catalogue { samples: samples.collect(), ..Catalogue::default() }
+}
+
+#[test]
+fn a_site_that_is_too_small_is_named() {
+    let (home, clinic) = (at_site(&catalogue(100, 100, 2), "home"), at_site(&catalogue(2, 100, 2), "clinic"));
+    let data = Catalogue { samples: [clinic.samples, home.samples].concat(), ..Catalogue::default() };
+    let error = Split::new(&data, SplitKind::Study, 1).unwrap_err();
+    assert!(matches!(&error, SplitError::AtSite { site, .. } if site == "clinic"), "{error}");
+}
+
+#[test]
+fn tables_say_what_is_known() {
+    let mut data = at_site(&catalogue(40, 40, 2), "clinic");
+    (data.samples[0].age, data.samples[0].view) = (Some(1.5), Some(crate::View::Ap));
+    let split = Split::new(&data, SplitKind::Study, 1).unwrap();
+    let file = tempfile::NamedTempFile::new().unwrap();
+    split.write_csv(&data, file.path()).unwrap();
+    let text = std::fs::read_to_string(file.path()).unwrap();
+    let lines: Vec<&str> = text.lines().collect();
+    assert_eq!((lines.len(), lines[0]), (81, "path,label,subtype,patient,part,site,age,view"));
+    assert!(lines[1].starts_with("clinic/normal/00000.jpeg,normal,,clinic/normal/1,"), "{}", lines[1]);
+    assert!(lines[1].ends_with(",clinic,1.5,AP") && lines[2].ends_with(",clinic,,"), "{lines:?}");
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 24, ..ProptestConfig::default() })]
+
+    #[test]
+    fn each_site_is_split_as_if_it_were_alone(
+        sizes in proptest::collection::vec((60..150_usize, 60..150_usize), 1..4), most in 1..6_usize, seed in any::<u64>(),
+    ) {
+        let alone: Vec<Catalogue> = sizes.iter().map(|&(normal, ill)| catalogue(normal, ill, most)).collect();
+        let named = alone.iter().enumerate().map(|(number, data)| at_site(data, &format!("site{number}")).samples);
+        let all = Catalogue { samples: named.collect::<Vec<_>>().concat(), ..Catalogue::default() };
+        for kind in [SplitKind::Study, SplitKind::Patient, SplitKind::PatientBySeed, SplitKind::PatientFold] {
+            let split = Split::new(&all, kind, seed).unwrap();
+            for part in [Part::Train, Part::Validation, Part::Test] {
+                let mut start = 0;
+                let mut expected = Vec::new();
+                for data in &alone {
+                    let of_site = Split::new(data, kind, seed).unwrap();
+                    expected.extend(of_site.part(part).iter().map(|i| start + i));
+                    start += data.samples.len();
+                }
+                prop_assert_eq!(split.part(part), expected);
+            }
+            if kind != SplitKind::Study {
+                assert_patients_apart(&all, &split);
+            }
+            if kind == SplitKind::Patient {
+                prop_assert_eq!(split.test, Split::new(&all, kind, seed ^ 1).unwrap().test);
+            }
+        }
+    }
 }
 
 proptest! {

@@ -56,14 +56,7 @@ pub fn radiographs(count: u64, seed: u64, contract: &InputContract) -> Result<(C
             let picture = Picture::new(Samples::U8(&pixels), Channels::Grey, width, height, width as usize)?;
             let name = metadata::synthetic(number, label);
             bar.inc(1);
-            let sample = Sample {
-                label,
-                subtype: None,
-                patient: name.clone(),
-                name,
-                official: None,
-                digest: Digest::of(&pixels),
-            };
+            let sample = Sample { digest: Digest::of(&pixels), ..Sample::new(name.clone(), label, name) };
             Ok((sample, picture.prepare(contract)))
         })
         .collect::<Result<Vec<_>, PictureError>>()?;

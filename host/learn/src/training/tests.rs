@@ -1,5 +1,5 @@
 use data::{Label, Sample, augment::Augmentation, split::SplitKind};
-use shared::{contract::InputContract, verdict::Digest};
+use shared::contract::InputContract;
 
 use super::*;
 use crate::{
@@ -17,14 +17,7 @@ fn radiographs(count: usize, side: usize) -> (Catalogue, Inputs) {
         };
         (0..side * side).map(pixel).collect()
     };
-    let sample = |i: usize| Sample {
-        name: format!("{i}"),
-        label: label(i),
-        subtype: None,
-        patient: format!("{i}"),
-        official: None,
-        digest: Digest::default(),
-    };
+    let sample = |i: usize| Sample::new(i.to_string(), label(i), i.to_string());
     let catalogue = Catalogue { samples: (0..count).map(sample).collect(), ..Catalogue::default() };
     (catalogue, Inputs::new(InputContract::stretched(side as u16), (0..count).map(input)))
 }

@@ -20,12 +20,8 @@ fn example() -> Vec<RobustnessRow> {
         .collect();
     answers[1].changed[0] = Ok(vec![ModelAnswer { probability: 0.375, withheld: true }]);
     let sample = |(patient, label): (&str, Label)| Sample {
-        name: format!("{patient}.png"),
-        label,
-        subtype: None,
-        patient: patient.to_owned(),
-        official: None,
         digest: Digest::of(patient.as_bytes()),
+        ..Sample::new(format!("{patient}.png"), label, patient)
     };
     let samples =
         [("a", Label::Normal), ("b", Label::Normal), ("c", Label::Pneumonia), ("d", Label::Pneumonia)].map(sample);

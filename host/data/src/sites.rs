@@ -1,0 +1,184 @@
+//! Hospitals: several folders or archives in one catalogue.
+
+use std::{collections::BTreeMap, path::PathBuf, str::FromStr};
+
+use base::Shown;
+use serde::{Deserialize, Serialize};
+use shared::{contract::InputContract, verdict::Digest};
+
+use super::{Catalogue, DataError, Inputs, load};
+
+/// Longest name of a site, in characters.
+const MAX_NAME: usize = 32;
+
+/// Radiographs of one hospital, and what it is called.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Site {
+    /// 1 to 32 letters and digits of ASCII, `-` and `_`: the first folder of its names in a catalogue.
+    pub name: String,
+    /// The folder or archive.
+    pub path: PathBuf,
+}
+
+impl Site {
+    /// What the data are called that no site is named for.
+    pub const HOME: &str = "home";
+}
+
+/// Not a site.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum SiteError {
+    /// no name and place
+    #[error("give NAME=FOLDER, such as `clinic=radiographs/clinic`")]
+    NoName,
+    /// not a name
+    #[error("`{name}` cannot be the name of a site: take 1 to {MAX_NAME} letters and digits, `-` and `_`", name = Shown(.0))]
+    Name(String),
+}
+
+impl FromStr for Site {
+    type Err = SiteError;
+
+    fn from_str(text: &str) -> Result<Self, SiteError> {
+        let (name, path) = text.split_once('=').filter(|(_, path)| !path.is_empty()).ok_or(SiteError::NoName)?;
+        let letters = name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_".contains(&byte));
+        if !letters || !(1..=MAX_NAME).contains(&name.len()) {
+            return Err(SiteError::Name(name.to_owned()));
+        }
+        Ok(Self { name: name.to_owned(), path: path.into() })
+    }
+}
+
+/// Loads the radiographs of several hospitals, each with a layout of its own, as [`load`] does. Names and patients begin
+/// with the name of their site and `/`, and each sample says it. The order of the sites does not matter.
+pub fn load_sites(sites: &[Site], contract: &InputContract) -> Result<(Catalogue, Inputs), DataError> {
+    let mut sites: Vec<&Site> = sites.iter().collect();
+    // As their radiographs are sorted.
+    sites.sort_by_key(|site| format!("{}/", site.name));
+    let (mut all, mut pixels) = (Catalogue::default(), Vec::new());
+    let mut first: BTreeMap<[u8; 32], String> = BTreeMap::new();
+    for (number, site) in sites.iter().enumerate() {
+        if sites[..number].iter().any(|other| other.name.eq_ignore_ascii_case(&site.name)) {
+            return Err(DataError::SiteTwice(site.name.clone()));
+        }
+        let (mut one, inputs) = load(&site.path, contract)?;
+        one.name_after(&site.name);
+        for sample in &one.samples {
+            if let Some(other) = first.insert(sample.digest.0, sample.name.clone()) {
+                return Err(DataError::InTwoSites(other, sample.name.clone()));
+            }
+        }
+        all.samples.append(&mut one.samples);
+        all.skipped.append(&mut one.skipped);
+        all.synthetic |= one.synthetic;
+        pixels.extend(inputs.pixels);
+    }
+    Ok((all, Inputs { contract: *contract, pixels }))
+}
+
+impl Catalogue {
+    /// Gives its radiographs to a site.
+    fn name_after(&mut self, site: &str) {
+        for sample in &mut self.samples {
+            sample.name = format!("{site}/{}", sample.name);
+            sample.patient = format!("{site}/{}", sample.patient);
+            site.clone_into(&mut sample.site);
+        }
+        for skipped in &mut self.skipped {
+            skipped.name = format!("{site}/{}", skipped.name);
+        }
+    }
+
+    /// The radiographs of each site, indices into [`Self::samples`], by its name; of one without a name, `""`.
+    pub fn by_site(&self) -> BTreeMap<&str, Vec<usize>> {
+        let mut sites: BTreeMap<&str, Vec<usize>> = BTreeMap::new();
+        for (index, sample) in self.samples.iter().enumerate() {
+            sites.entry(&sample.site).or_default().push(index);
+        }
+        sites
+    }
+
+    /// [`Self::digest`] of the radiographs of a site as if they were loaded alone, whatever the site is called.
+    pub fn digest_of_site(&self, site: &str) -> Digest {
+        let here = self.samples.iter().filter(|sample| sample.site == site);
+        Self::digest_of(here.map(|sample| (sample.name_at_site(), sample.patient_at_site(), sample)))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{Label, SkipReason, Skipped, synthetic};
+
+    const CONTRACT: InputContract = InputContract::stretched(16);
+
+    fn site(name: &str, folder: &tempfile::TempDir) -> Site {
+        Site { name: name.to_owned(), path: folder.path().to_owned() }
+    }
+
+    fn folders() -> [tempfile::TempDir; 2] {
+        [1, 2].map(|seed| {
+            let folder = tempfile::tempdir().unwrap();
+            synthetic::write(folder.path(), 6, seed).unwrap();
+            folder
+        })
+    }
+
+    #[test]
+    fn names_and_patients_of_sites_do_not_collide() {
+        let [one, two] = folders();
+        std::fs::write(two.path().join("NORMAL/broken.png"), "text").unwrap();
+        let (a, b) = (site("a", &one), site("a-b", &two));
+        let (all, inputs) = load_sites(&[a.clone(), b.clone()], &CONTRACT).unwrap();
+        let (swapped, same) = load_sites(&[b, a], &CONTRACT).unwrap();
+        assert_eq!((&swapped.samples, &swapped.skipped, &same), (&all.samples, &all.skipped, &inputs));
+        assert_eq!((all.samples.len(), inputs.len(), all.synthetic), (12, 12, true));
+        assert!(all.samples.is_sorted_by(|a, b| a.name < b.name));
+        assert_eq!(
+            all.skipped.iter().map(|skipped| skipped.name.as_str()).collect::<Vec<_>>(),
+            ["a-b/NORMAL/broken.png"]
+        );
+        assert!(matches!(all.skipped[..], [Skipped { reason: SkipReason::Refused(_), .. }]));
+        for (name, folder) in [("a", &one), ("a-b", &two)] {
+            let (alone, pixels) = load(folder.path(), &CONTRACT).unwrap();
+            let indices = &all.by_site()[name];
+            assert_eq!(all.digest_of_site(name), alone.digest());
+            assert_ne!(all.digest(), alone.digest());
+            for (&index, (number, sample)) in indices.iter().zip(alone.samples.iter().enumerate()) {
+                assert_eq!(all.samples[index].name, format!("{name}/{}", sample.name));
+                assert_eq!(all.samples[index].name_at_site(), sample.name);
+                assert_eq!(all.samples[index].patient_at_site(), sample.patient);
+                assert_eq!((&*all.samples[index].site, &*sample.site), (name, ""));
+                assert_eq!(inputs.of(index), pixels.of(number));
+            }
+            assert_eq!(indices.len(), alone.samples.len());
+        }
+        assert_eq!(all.count(Label::Normal), 6);
+    }
+
+    #[test]
+    fn sites_that_cannot_be_told_apart_are_refused() {
+        let [one, two] = folders();
+        let twice = load_sites(&[site("a", &one), site("A", &two)], &CONTRACT);
+        assert!(matches!(twice, Err(DataError::SiteTwice(_))));
+        std::fs::copy(
+            one.path().join("NORMAL/synthetic-0000-normal.png"),
+            two.path().join("PNEUMONIA/synthetic-0009-other.png"),
+        )
+        .unwrap();
+        let shared = load_sites(&[site("b", &one), site("a", &two)], &CONTRACT).unwrap_err();
+        let words = shared.to_string();
+        assert!(words.contains("a/PNEUMONIA/synthetic-0009-other.png") && words.contains("b/NORMAL/"), "{words}");
+    }
+
+    #[test]
+    fn names_are_short_and_plain() {
+        assert_eq!("a_B-1=x=y".parse(), Ok(Site { name: "a_B-1".to_owned(), path: "x=y".into() }));
+        for text in ["", "a", "a="] {
+            assert!(text.parse::<Site>().is_err(), "{text}");
+        }
+        for text in ["=x", "a/b=x", "..=x", "é=x", "a b=x", &format!("{}=x", "x".repeat(MAX_NAME + 1))] {
+            assert!(matches!(text.parse::<Site>(), Err(SiteError::Name(_))), "{text}");
+        }
+    }
+}
