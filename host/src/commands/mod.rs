@@ -18,6 +18,7 @@ pub mod results;
 pub mod robustness;
 pub mod screenshot;
 pub mod send;
+mod sites;
 pub mod study;
 mod subset;
 pub mod synthetic;
@@ -30,13 +31,10 @@ use anyhow::Context;
 use base::Shown;
 
 /// Where the data are, from the root on, so that they are found again from another folder.
-fn absolute(data: Option<&Path>) -> anyhow::Result<Option<PathBuf>> {
-    let found = data.map(|path| {
-        path.canonicalize().with_context(|| {
-            format!("cannot read {}: name a folder or a ZIP archive that exists and may be read", Shown(path.display()))
-        })
-    });
-    found.transpose()
+fn absolute(data: &Path) -> anyhow::Result<PathBuf> {
+    data.canonicalize().with_context(|| {
+        format!("cannot read {}: name a folder or a ZIP archive that exists and may be read", Shown(data.display()))
+    })
 }
 
 /// This program as it can be started again, for messages that name the next command: `pumua` alone is found by few shells, and

@@ -95,7 +95,10 @@ impl Source {
             return toml::from_str(&text)
                 .with_context(|| format!("{} was changed: give `--data`", Shown(folder.join(Self::FILE).display())));
         }
-        Ok(Self { data: super::absolute(options.data.as_deref())?, images: options.images.unwrap_or(DRAWN) })
+        Ok(Self {
+            data: options.data.as_deref().map(super::absolute).transpose()?,
+            images: options.images.unwrap_or(DRAWN),
+        })
     }
 
     fn keep(&self, folder: &Path) -> anyhow::Result<()> {

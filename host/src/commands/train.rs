@@ -33,6 +33,7 @@ use shared::{
     verdict::{Digest, OperatingPoint},
 };
 
+use super::sites::SitesArgs;
 use crate::{
     exit::{Exit, Failure, WithExit},
     output,
@@ -44,12 +45,10 @@ const SYNTHETIC_EPOCHS: usize = 12;
 /// Options of `pumua train`.
 #[derive(Debug, clap::Args)]
 pub struct Options {
-    /// Radiographs: a folder or ZIP archive with NORMAL/ and PNEUMONIA/ in it, or train/, val/ and test/ with both in
-    /// each; without it, synthetic ones are drawn
-    #[arg(long, value_name = "DIR|ZIP")]
-    data: Option<PathBuf>,
-    /// How many synthetic radiographs to draw
-    #[arg(long, default_value_t = 1000, conflicts_with = "data", value_parser = clap::value_parser!(u64).range(1..=100_000))]
+    #[command(flatten)]
+    radiographs: SitesArgs,
+    /// How many synthetic radiographs to draw, without `--data` and `--site`
+    #[arg(long, default_value_t = 1000, conflicts_with_all = ["data", "sites"], value_parser = clap::value_parser!(u64).range(1..=100_000))]
     images: u64,
     /// How the radiographs are split into train, validation and test, overriding the recipe's split
     #[arg(long, value_enum, default_value_t = SplitKind::Patient)]
@@ -84,7 +83,7 @@ pub struct Options {
     out: Option<PathBuf>,
     /// Continue a stopped run, with the options it was started with
     #[arg(long, value_name = "RUN_DIR",
-        conflicts_with_all = ["data", "images", "split", "recipe", "recipes", "epochs", "steps", "batch", "lr", "side", "seed", "out"])]
+        conflicts_with_all = ["data", "sites", "images", "split", "recipe", "recipes", "epochs", "steps", "batch", "lr", "side", "seed", "out"])]
     resume: Option<PathBuf>,
     /// Print the report as one JSON object
     #[arg(long)]
@@ -94,9 +93,9 @@ pub struct Options {
 /// The settings of a run, kept in its folder as `config.toml`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 struct Config {
-    /// The folder or archive; without it, synthetic radiographs.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    data: Option<PathBuf>,
+    /// The folders or archives; without any, synthetic radiographs.
+    #[serde(flatten)]
+    radiographs: SitesArgs,
     /// Number of synthetic radiographs.
     images: u64,
     seed: u64,
@@ -120,7 +119,7 @@ impl Config {
         let mut recipe = experiment.recipe.clone();
         recipe.split = options.split;
         recipe.side = options.side.unwrap_or(recipe.side);
-        if options.data.is_none() {
+        if options.radiographs.is_empty() {
             recipe.epochs = SYNTHETIC_EPOCHS;
         }
         recipe.epochs = options.epochs.unwrap_or(recipe.epochs);
@@ -129,8 +128,8 @@ impl Config {
         recipe.optimizer.learning_rate = options.lr.unwrap_or(recipe.optimizer.learning_rate);
         // Before anything is read or written.
         recipe.check().exit(Exit::Usage)?;
-        let data = super::absolute(options.data.as_deref())?;
-        Ok(Self { data, images: options.images, seed: options.seed, name: experiment.name.clone(), recipe })
+        let radiographs = options.radiographs.absolute()?;
+        Ok(Self { radiographs, images: options.images, seed: options.seed, name: experiment.name.clone(), recipe })
     }
 
     fn load(folder: &Path) -> anyhow::Result<Self> {
@@ -145,9 +144,11 @@ impl Config {
     }
 
     fn radiographs(&self) -> anyhow::Result<(Catalogue, Inputs)> {
-        Ok(match &self.data {
-            Some(path) => data::load(path, &self.recipe.contract())?,
-            None => synthetic::radiographs(self.images, self.seed, &self.recipe.contract())?,
+        let contract = self.recipe.contract();
+        Ok(if self.radiographs.is_empty() {
+            synthetic::radiographs(self.images, self.seed, &contract)?
+        } else {
+            self.radiographs.load(&contract)?
         })
     }
 
@@ -297,11 +298,10 @@ fn write_skipped(catalogue: &Catalogue, folder: &Path) -> anyhow::Result<()> {
 /// Says on stderr what is about to happen.
 fn announce(config: &Config, catalogue: &Catalogue, split: &Split, folder: &Path) {
     let (normal, pneumonia) = (catalogue.count(Label::Normal), catalogue.count(Label::Pneumonia));
-    match &config.data {
-        Some(path) => base::say!("{}: {normal} normal, {pneumonia} pneumonia", Shown(path.display())),
-        None => {
-            base::say!("{normal} + {pneumonia} synthetic radiographs; for real ones: --data DIR-or-ZIP");
-        }
+    if config.radiographs.is_empty() {
+        base::say!("{normal} + {pneumonia} synthetic radiographs; for real ones: --data DIR-or-ZIP");
+    } else {
+        base::say!("{}: {normal} normal, {pneumonia} pneumonia", Shown(config.radiographs.words()));
     }
     if catalogue.synthetic {
         base::say!("{}", report::SYNTHETIC);
@@ -313,7 +313,9 @@ fn announce(config: &Config, catalogue: &Catalogue, split: &Split, folder: &Path
                 SkipReason::Refused(_) => "refused",
                 SkipReason::Unreadable(_) => "unreadable",
                 SkipReason::DuplicateOf(_) => "duplicate",
-                SkipReason::Contradicts(_) | SkipReason::OtherLabel { .. } | SkipReason::ListedTwice => "labelled both ways",
+                SkipReason::Contradicts(_) | SkipReason::OtherLabel { .. } | SkipReason::ListedTwice => {
+                    "labelled both ways"
+                }
                 SkipReason::Missing | SkipReason::Outside => "in labels.csv alone",
             })
             .or_default() += 1;
@@ -355,9 +357,10 @@ impl Config {
         Report {
             version: env!("CARGO_PKG_VERSION").to_owned(),
             synthetic: catalogue.synthetic,
-            data: match &self.data {
-                Some(path) => path.display().to_string(),
-                None => format!("{} synthetic radiographs, seed {}", self.images, self.seed),
+            data: if self.radiographs.is_empty() {
+                format!("{} synthetic radiographs, seed {}", self.images, self.seed)
+            } else {
+                self.radiographs.words()
             },
             data_digest: catalogue.digest().to_string(),
             skipped: catalogue.skipped.len(),

@@ -20,7 +20,10 @@ use crate::network::{Network, SideError};
 
 pub use self::{
     checkpoint::{Checkpoint, CheckpointError, metrics_csv},
-    recipe::{ClassWeights, Distillation, Keep, Optimizer, OptimizerKind, Recipe, RecipeError, Schedule, Steps, Whole},
+    recipe::{
+        ClassWeights, Distillation, Keep, Optimizer, OptimizerKind, Recipe, RecipeError, Schedule, SiteWeights, Steps,
+        Whole,
+    },
 };
 
 /// Images that are judged at once outside of training.

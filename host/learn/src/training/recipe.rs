@@ -1,6 +1,9 @@
 //! Recipes: how a network is trained, as data.
 
+use std::collections::BTreeMap;
+
 use data::{
+    Catalogue,
     augment::{Augmentation, AugmentationError},
     split::SplitKind,
 };
@@ -49,6 +52,9 @@ pub struct Recipe {
     /// How much each class counts in the loss.
     #[serde(default)]
     pub class_weights: ClassWeights,
+    /// How much each hospital counts in the loss, if there are several.
+    #[serde(default, skip_serializing_if = "SiteWeights::is_by_images")]
+    pub site_weights: SiteWeights,
     /// How far the truth that is learnt lies from 0 and 1 (C. Szegedy et al., CVPR 2016, halved: with 0.1 it is 0.05 and
     /// 0.95); 0 for none.
     #[serde(default, skip_serializing_if = "is_none")]
@@ -179,8 +185,27 @@ pub enum ClassWeights {
     /// Every image counts 1.
     #[default]
     None,
-    /// An image counts `images / (2 × images of its class)` of the training part, so that both classes count the same.
+    /// An image counts `images / (2 × images of its class)` of the training part, so that both classes count the same: at
+    /// every site of its own, or the model would learn where an image is from.
     Balanced,
+}
+
+/// How much each hospital counts in the loss, if there are several.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum SiteWeights {
+    /// As much as it has images.
+    #[default]
+    ByImages,
+    /// All the same: its images count `images / (sites × images of the site)` times as much.
+    Equal,
+}
+
+impl SiteWeights {
+    #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes a reference")]
+    fn is_by_images(&self) -> bool {
+        *self == Self::ByImages
+    }
 }
 
 fn stretch() -> Fit {
@@ -326,17 +351,38 @@ impl Recipe {
             }
     }
 
-    /// Weights of normal and pneumonia in the loss, where the training part holds these numbers of each.
-    pub fn weights_of(&self, [normal, pneumonia]: [usize; 2]) -> [f32; 2] {
-        match self.class_weights {
-            ClassWeights::None => [1.0; 2],
-            ClassWeights::Balanced => [normal, pneumonia].map(|n| (normal + pneumonia) as f32 / (2 * n.max(1)) as f32),
+    /// How much each radiograph counts in the loss, in the order of the catalogue, where these are learnt from. They are 1 in
+    /// the mean.
+    pub fn weights(&self, catalogue: &Catalogue, train: &[usize]) -> Vec<f32> {
+        let place = |i: usize| (&*catalogue.samples[i].site, usize::from(catalogue.samples[i].label.positive()));
+        let mut counts: BTreeMap<&str, [usize; 2]> = BTreeMap::new();
+        for &i in train {
+            let (site, class) = place(i);
+            counts.entry(site).or_default()[class] += 1;
         }
+        let mut weights = vec![0.0; catalogue.samples.len()];
+        for &i in train {
+            let (site, class) = place(i);
+            let of_classes = counts[site];
+            let of_site = of_classes[0] + of_classes[1];
+            let by_class = match self.class_weights {
+                ClassWeights::None => 1.0,
+                ClassWeights::Balanced => of_site as f32 / (2 * of_classes[class]) as f32,
+            };
+            let by_site = match self.site_weights {
+                SiteWeights::ByImages => 1.0,
+                SiteWeights::Equal => train.len() as f32 / (counts.len() * of_site) as f32,
+            };
+            weights[i] = by_class * by_site;
+        }
+        weights
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use data::{Label, Sample};
+
     use super::*;
     use crate::study::Plan;
 
@@ -359,9 +405,62 @@ mod tests {
         assert_eq!(recipe.learning_rate(0, 1000), 0.001);
         assert!((recipe.learning_rate(500, 1000) - 0.0005).abs() < 1e-12);
         assert!(recipe.learning_rate(999, 1000) < 1e-8);
-        assert_eq!(recipe.weights_of([100, 300]), [1.0, 1.0]);
-        recipe.class_weights = ClassWeights::Balanced;
-        assert_eq!(recipe.weights_of([100, 300]), [2.0, 2.0 / 3.0]);
+    }
+
+    /// Radiographs of sites, so many normal ones and so many with pneumonia.
+    fn catalogue(sites: &[(&str, [usize; 2])]) -> Catalogue {
+        let mut data = Catalogue::default();
+        for (site, counts) in sites {
+            for (label, count) in Label::ALL.into_iter().zip(counts) {
+                let sample = |i| Sample { site: (*site).to_owned(), ..Sample::new(format!("{site}/{i}"), label, "") };
+                data.samples.extend((0..*count).map(sample));
+            }
+        }
+        data
+    }
+
+    #[test]
+    fn of_one_site_both_classes_count_the_same() {
+        let mut recipe = adam();
+        for [normal, pneumonia] in [[100, 300], [939, 2712], [7, 1]] {
+            let of = |recipe: &Recipe, site: &str| {
+                let data = catalogue(&[(site, [normal, pneumonia])]);
+                recipe.weights(&data, &(0..data.samples.len()).collect::<Vec<_>>())
+            };
+            recipe.class_weights = ClassWeights::None;
+            assert!(of(&recipe, "").iter().all(|weight| *weight == 1.0));
+            recipe.class_weights = ClassWeights::Balanced;
+            let by_class = [normal, pneumonia].map(|n| (normal + pneumonia) as f32 / (2 * n) as f32);
+            let expected = [vec![by_class[0]; normal], vec![by_class[1]; pneumonia]].concat();
+            // To the bit, also where one site is named or weighted.
+            for (site, site_weights) in
+                [("", SiteWeights::ByImages), ("home", SiteWeights::ByImages), ("", SiteWeights::Equal)]
+            {
+                assert_eq!(of(&Recipe { site_weights, ..recipe.clone() }, site), expected);
+            }
+        }
+    }
+
+    #[test]
+    fn classes_count_the_same_within_each_site() {
+        let data = catalogue(&[("clinic", [30, 10]), ("home", [100, 300])]);
+        // Not all are learnt from.
+        let train: Vec<usize> = (0..440).filter(|i| i % 2 == 0).collect();
+        for (site_weights, shares) in [(SiteWeights::ByImages, [20.0, 200.0]), (SiteWeights::Equal, [110.0, 110.0])] {
+            let recipe = Recipe { class_weights: ClassWeights::Balanced, site_weights, ..adam() };
+            let weights = recipe.weights(&data, &train);
+            let sum = |site: &str, label: Label| -> f32 {
+                let here = |i: &usize| data.samples[*i].site == site && data.samples[*i].label == label;
+                (0..440).filter(here).map(|i| weights[i]).sum()
+            };
+            for (site, share) in ["clinic", "home"].into_iter().zip(shares) {
+                for label in Label::ALL {
+                    assert!((sum(site, label) - share / 2.0).abs() < 1e-3, "{site} {label} {}", sum(site, label));
+                }
+            }
+            let unused = |i: &usize| i % 2 == 1;
+            assert!((0..440).filter(unused).all(|i| weights[i] == 0.0));
+        }
     }
 
     #[test]

@@ -39,7 +39,20 @@ impl Watcher for Vec<Checkpoint> {
 
 /// Trains; the checkpoints are given back with the outcome.
 fn try_run(recipe: &Recipe, from: Option<Checkpoint>, stop: bool) -> (Result<Outcome, TrainingError>, Vec<Checkpoint>) {
-    let (catalogue, inputs) = radiographs(40, usize::from(recipe.side));
+    run_at_sites(recipe, from, stop, |_| "")
+}
+
+/// The same on radiographs of several sites, by their numbers.
+fn run_at_sites(
+    recipe: &Recipe,
+    from: Option<Checkpoint>,
+    stop: bool,
+    site: impl Fn(usize) -> &'static str,
+) -> (Result<Outcome, TrainingError>, Vec<Checkpoint>) {
+    let (mut catalogue, inputs) = radiographs(40, usize::from(recipe.side));
+    for (index, sample) in catalogue.samples.iter_mut().enumerate() {
+        site(index).clone_into(&mut sample.site);
+    }
     let split =
         Split { kind: SplitKind::Study, train: (0..29).collect(), validation: (30..40).collect(), test: vec![] };
     let task =
@@ -139,6 +152,21 @@ fn every_setting_changes_what_is_learnt() {
     ] {
         assert_ne!(state(&other), plain, "{other:?}");
     }
+}
+
+#[test]
+fn sites_are_learnt_from_by_their_weights() {
+    let recipe = recipe("sgd", 2);
+    let state = |site_weights, site: fn(usize) -> &'static str| {
+        let recipe = Recipe { site_weights, ..recipe.clone() };
+        let Ok(Outcome::Done(trained)) = run_at_sites(&recipe, None, false, site).0 else { panic!("not done") };
+        trained.network.state()
+    };
+    let small = |i: usize| if i < 4 { "clinic" } else { "home" };
+    let plain = state(SiteWeights::ByImages, |_| "");
+    assert_eq!(state(SiteWeights::Equal, |_| "home"), plain, "one site counts as ever");
+    assert_eq!(state(SiteWeights::ByImages, small), plain);
+    assert_ne!(state(SiteWeights::Equal, small), plain);
 }
 
 #[test]

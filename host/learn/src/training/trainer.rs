@@ -25,7 +25,8 @@ use crate::network::{Network, binary_cross_entropy};
 pub(super) struct Trainer<'a> {
     task: &'a Task<'a>,
     seed: u64,
-    class_weights: [f32; 2],
+    /// How much each radiograph counts, in the order of the catalogue.
+    weights: Vec<f32>,
     device: Device,
     network: Network,
     /// States of all teachers, once they are finished; until then of those that are.
@@ -107,11 +108,10 @@ impl<'a> Trainer<'a> {
             teachers.push(teacher.valid());
         }
         let train = &task.split.train;
-        let pneumonia = train.iter().filter(|&&i| task.catalogue.samples[i].label.positive()).count();
         Ok(Self {
             task,
             seed,
-            class_weights: recipe.weights_of([train.len() - pneumonia, pneumonia]),
+            weights: recipe.weights(task.catalogue, train),
             device,
             network,
             teacher_states,
@@ -280,7 +280,7 @@ impl<'a> Trainer<'a> {
         let smoothing = recipe.label_smoothing as f32;
         let truth = |i: &usize| f32::from(u8::from(positive(i)));
         let labels = indices.iter().map(|i| truth(i) * (1.0 - smoothing) + smoothing / 2.0).collect();
-        let weights = indices.iter().map(|i| self.class_weights[usize::from(positive(i))]).collect();
+        let weights = indices.iter().map(|&i| self.weights[i]).collect();
         let [labels, weights]: [Tensor<1>; 2] = [labels, weights]
             .map(|values: Vec<f32>| Tensor::from_data(TensorData::new(values, [indices.len()]), &self.device));
         let labels = match (taught, recipe.distillation) {

@@ -1,0 +1,64 @@
+//! Where the radiographs of a command are.
+
+use std::path::{Path, PathBuf};
+
+use data::{Catalogue, DataError, Inputs, Site};
+use serde::{Deserialize, Serialize};
+use shared::contract::InputContract;
+
+/// Options that name radiographs, and what a run remembers of them.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, clap::Args)]
+pub(super) struct SitesArgs {
+    /// Radiographs: a folder or ZIP archive with NORMAL/ and PNEUMONIA/ in it, or train/, val/ and test/ with both in each,
+    /// or files that its labels.csv lists
+    #[arg(long, value_name = "DIR|ZIP")]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) data: Option<PathBuf>,
+    /// Radiographs of one hospital of several, with a layout of their own; may be given several times. Those of `--data`
+    /// are then called `home`
+    #[arg(long = "site", value_name = "NAME=DIR|ZIP")]
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(super) sites: Vec<Site>,
+}
+
+impl SitesArgs {
+    /// Both of `--data` and `--site`, with names where there are several.
+    fn named(&self) -> Vec<Site> {
+        let home = self.data.iter().map(|path| Site { name: Site::HOME.to_owned(), path: path.clone() });
+        home.chain(self.sites.iter().cloned()).collect()
+    }
+
+    /// True if there are none.
+    pub(super) fn is_empty(&self) -> bool {
+        self.data.is_none() && self.sites.is_empty()
+    }
+
+    /// The same, found from any folder.
+    pub(super) fn absolute(&self) -> anyhow::Result<Self> {
+        let site = |site: &Site| Ok(Site { path: super::absolute(&site.path)?, ..site.clone() });
+        Ok(Self {
+            data: self.data.as_deref().map(super::absolute).transpose()?,
+            sites: self.sites.iter().map(site).collect::<anyhow::Result<_>>()?,
+        })
+    }
+
+    /// The radiographs, brought to the input of `contract`.
+    pub(super) fn load(&self, contract: &InputContract) -> Result<(Catalogue, Inputs), DataError> {
+        match (&self.data, self.sites.as_slice()) {
+            (Some(path), []) => data::load(path, contract),
+            _ => data::load_sites(&self.named(), contract),
+        }
+    }
+
+    /// Where they are, for people.
+    pub(super) fn words(&self) -> String {
+        let shown = |path: &Path| path.display().to_string();
+        match (&self.data, self.sites.as_slice()) {
+            (Some(path), []) => shown(path),
+            _ => {
+                let one = |Site { name, path }: &Site| format!("{name}={}", shown(path));
+                self.named().iter().map(one).collect::<Vec<_>>().join(", ")
+            }
+        }
+    }
+}
