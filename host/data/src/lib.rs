@@ -189,6 +189,12 @@ impl Sample {
         let rest = text.strip_prefix(&self.site).and_then(|rest| rest.strip_prefix('/'));
         if self.site.is_empty() { text } else { rest.unwrap_or(text) }
     }
+
+    /// What figures can be grouped by, such as the publishers' folder, and the name of the radiograph's group.
+    pub fn groups(&self) -> Vec<(&'static str, String)> {
+        let folder = self.official.map(|part| ("folder", part.to_string()));
+        folder.into_iter().collect()
+    }
 }
 
 /// A file that was left out.

@@ -50,7 +50,7 @@ pub fn measure(
         };
         let judged = model.examine(inputs.of(i)).map(|examination| {
             let logit = subtypes.virus_logit(&examination.features).unwrap_or(f32::NAN);
-            LabelledAnswer { label, subtype: None, official: None, ..LabelledAnswer::of(sample, sigmoid(logit)) }
+            LabelledAnswer { label, subtype: None, groups: Vec::new(), ..LabelledAnswer::of(sample, sigmoid(logit)) }
         });
         Some(judged)
     };

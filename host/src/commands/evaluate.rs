@@ -1,6 +1,7 @@
 //! `pumua evaluate`: measures a model on labelled radiographs.
 
 use std::{
+    collections::BTreeMap,
     io::{self, Write},
     path::{Path, PathBuf},
 };
@@ -13,8 +14,11 @@ use base::{
 use data::{Catalogue, Inputs, Part, split::SplitKind};
 use engine::{Model, ModelCard};
 use measure::{
-    evaluation::{Against, BoxEstimates, Estimate, Interval, LabelledAnswer, judge, labelled_answers},
+    evaluation::{
+        Against, BoxEstimates, Estimate, Group, GroupEstimates, Interval, LabelledAnswer, judge, labelled_answers,
+    },
     occlusion::{self, Falls, Mean, Occlusion},
+    robustness::{Style, layout},
     statistics::Proportion,
     subtype,
 };
@@ -176,6 +180,8 @@ fn text(evaluation: &Evaluation) -> String {
         ("sensitivity", e.sensitivity),
         ("specificity", e.specificity),
         ("AUROC", e.auroc),
+        ("wrong verdicts", said.wrong_verdicts),
+        ("right of the definite", said.definite_right),
         ("average precision", e.average_precision),
         ("referred", e.referred),
         ("accuracy of the rest", e.accuracy_outside_band),
@@ -195,10 +201,19 @@ fn text(evaluation: &Evaluation) -> String {
     for (profile, figures) in &measurement.points {
         let value = |estimate: Option<Estimate>| estimate.map_or("–".to_owned(), |e| format!("{:.4}", e.value));
         let BoxEstimates {
-            pneumonia_called_normal, pneumonia_referred, normal_called_pneumonia, normal_referred, ..
+            wrong_verdicts,
+            definite_right,
+            pneumonia_called_normal,
+            pneumonia_referred,
+            normal_called_pneumonia,
+            normal_referred,
+            ..
         } = figures.as_the_box.shares;
         let words = format!(
-            "pneumonias called normal {}, referred {}; normal ones called pneumonia {}, referred {}",
+            "wrong verdicts {}, right of the definite {}; pneumonias called normal {}, referred {}; normal ones called \
+             pneumonia {}, referred {}",
+            value(wrong_verdicts),
+            value(definite_right),
             value(pneumonia_called_normal),
             value(pneumonia_referred),
             value(normal_called_pneumonia),
@@ -218,9 +233,20 @@ fn text(evaluation: &Evaluation) -> String {
                 other.model, other.decision_flips, other.verdict_flips, other.mean_change, other.largest_change
             ),
         ));
-        lines.push(("AUROC difference".to_owned(), words(other.auroc_difference)));
+        for (name, estimate) in [
+            ("AUROC difference", other.auroc_difference),
+            ("wrong verdicts of it", other.other_wrong_verdicts),
+            ("  difference", other.wrong_verdicts_difference),
+            ("definite right of it", other.other_definite_right),
+            ("  difference", other.definite_right_difference),
+        ] {
+            lines.push((name.to_owned(), words(estimate)));
+        }
     }
     let mut text: String = lines.into_iter().map(|(name, words)| format!("{name:<21}  {words}\n")).collect();
+    for (by, groups) in &measurement.groups {
+        text += &format!("\n{}\n", groups_table(by, groups));
+    }
     text += "Intervals are 95 %, by bootstrap over patients.\n";
     for (synthetic, words) in [(subject.synthetic_model, SYNTHETIC_MODEL), (subject.synthetic_data, SYNTHETIC)] {
         if synthetic {
@@ -228,6 +254,35 @@ fn text(evaluation: &Evaluation) -> String {
         }
     }
     text
+}
+
+/// The figures of groups, a line each.
+fn groups_table(by: &str, groups: &BTreeMap<String, Group<GroupEstimates>>) -> String {
+    let value = |estimate: Option<Estimate>| estimate.map_or_else(String::new, |e| format!("{:.3}", e.value));
+    let wide = |estimate: Option<Estimate>| match estimate.and_then(|e| e.interval()) {
+        Some((Interval { low, high }, _)) => format!("{} ({low:.3} to {high:.3})", value(estimate)),
+        None => value(estimate),
+    };
+    let rows = groups.iter().map(|(name, Group { counts, estimates: e })| {
+        let counts = [counts.images, counts.normal, counts.pneumonia].map(|count| count.to_string());
+        let cells = [e.auroc, e.sensitivity, e.specificity, e.referred, e.refused].map(value);
+        let last = [wide(e.wrong_verdicts), wide(e.definite_right)];
+        std::iter::once(Shown(name).to_string()).chain(counts).chain(cells).chain(last).collect()
+    });
+    let headings = [
+        by,
+        "images",
+        "normal",
+        "pneumonia",
+        "AUROC",
+        "sensitivity",
+        "specificity",
+        "referred",
+        "refused",
+        "wrong verdicts",
+        "right of the definite",
+    ];
+    layout(&headings, &rows.collect::<Vec<_>>(), Style::Text)
 }
 
 /// A figure with the interval to read.

@@ -39,6 +39,18 @@ pub struct Against {
     pub other_auroc: Option<Estimate>,
     /// The first less the second; the interval is of the pairs.
     pub auroc_difference: Option<Estimate>,
+    /// Share of all radiographs to which the box with this model says *normal* or *pneumonia*, and is wrong.
+    pub wrong_verdicts: Option<Estimate>,
+    /// That with the other model.
+    pub other_wrong_verdicts: Option<Estimate>,
+    /// The first less the second; the interval is of the pairs.
+    pub wrong_verdicts_difference: Option<Estimate>,
+    /// Share of right verdicts among the definite ones of the box with this model.
+    pub definite_right: Option<Estimate>,
+    /// That with the other model.
+    pub other_definite_right: Option<Estimate>,
+    /// The first less the second; the interval is of the pairs.
+    pub definite_right_difference: Option<Estimate>,
     /// The radiographs whose probabilities differ most, the largest difference first.
     pub changes: Vec<Change>,
 }
@@ -81,7 +93,7 @@ impl Against {
         let rights = || pairs().map(|(one, two)| (one.right(point.threshold), two.right(other_point.threshold)));
         let only = |this: bool| rights().filter(|(one, two)| one != two && *one == this).count();
 
-        let Paired { accuracy_difference, auroc, other_auroc, auroc_difference } =
+        let Paired { accuracy, auroc, wrong_verdicts, definite_right } =
             Paired::of((judged, point), (other, other_point));
         Self {
             model: other_card.name.clone(),
@@ -93,10 +105,16 @@ impl Against {
             verdict_flips: changes.iter().filter(|(_, change)| change.verdict != change.other_verdict).count(),
             largest_change: pairs().map(apart).fold(0.0, f64::max),
             mean_change: pairs().map(apart).sum::<f64>() / judged.len().max(1) as f64,
-            accuracy_difference,
-            auroc,
-            other_auroc,
-            auroc_difference,
+            accuracy_difference: accuracy.difference,
+            auroc: auroc.one,
+            other_auroc: auroc.other,
+            auroc_difference: auroc.difference,
+            wrong_verdicts: wrong_verdicts.one,
+            other_wrong_verdicts: wrong_verdicts.other,
+            wrong_verdicts_difference: wrong_verdicts.difference,
+            definite_right: definite_right.one,
+            other_definite_right: definite_right.other,
+            definite_right_difference: definite_right.difference,
             changes: changes.into_iter().take(LISTED).filter(|(apart, _)| *apart > 0.0).map(|(_, c)| c).collect(),
         }
     }
@@ -144,6 +162,10 @@ mod tests {
         // This one: 1.0 beats both, 0.5 beats 0.25 and ties with 0.5. The other one: 0.25 beats 0.125 alone.
         assert_eq!((against.auroc.unwrap().value, against.other_auroc.unwrap().value), (3.5 / 4.0, 3.0 / 4.0));
         assert_eq!(against.auroc_difference.unwrap().value, 0.125);
+        // a is right and c is right; b and d are referred. The other one says a and c, too, and d is referred.
+        let value = |estimate: Option<Estimate>| estimate.unwrap().value;
+        assert_eq!((value(against.wrong_verdicts), value(against.other_wrong_verdicts)), (0.0, 0.0));
+        assert_eq!((value(against.definite_right), value(against.other_definite_right)), (1.0, 1.0));
     }
 
     #[test]

@@ -103,6 +103,16 @@ impl Value {
         (whole > 0).then_some(Self::Share(part, whole))
     }
 
+    /// This one less the other: of shares in one division, so that halves and tenths come out as they are.
+    pub(crate) fn less(self, other: Self) -> f64 {
+        match (self, other) {
+            (Self::Share(part, whole), Self::Share(other, of)) => {
+                (part as f64 * of as f64 - other as f64 * whole as f64) / (whole as f64 * of as f64)
+            }
+            _ => self.number() - other.number(),
+        }
+    }
+
     /// As a number.
     pub(crate) fn number(self) -> f64 {
         match self {

@@ -5,7 +5,7 @@ mod bootstrap;
 mod measurement;
 mod paired;
 
-use data::{Catalogue, Inputs, Label, Part, Sample, Subtype};
+use data::{Catalogue, Inputs, Label, Sample, Subtype};
 use engine::{Model, ModelError, judge::Prepared};
 use rayon::prelude::*;
 use serde::Serialize;
@@ -15,15 +15,15 @@ use crate::{
     weighted::{Answered, Ranked},
 };
 
-pub(crate) use self::paired::Paired;
 pub use self::{
     against::{Against, Change},
     bootstrap::{Estimate, Interval},
     measurement::{
-        AsTheBox, Bin, BoxEstimates, Counts, Curve, Estimates, FolderEstimates, Group, Measurement, Method,
+        AsTheBox, Bin, BoxEstimates, Counts, Curve, Estimates, Group, GroupEstimates, Measurement, Method,
         PointEstimates, PointFigures, SubtypeEstimates,
     },
 };
+pub(crate) use self::{measurement::definite, paired::Paired};
 pub use crate::weighted::Verdicts;
 
 /// A labelled radiograph and what a model said of it.
@@ -37,8 +37,8 @@ pub struct LabelledAnswer {
     pub subtype: Option<Subtype>,
     /// Radiographs with equal text are of the same patient.
     pub patient: String,
-    /// The publishers' part, if the folders have one.
-    pub official: Option<Part>,
+    /// What it is grouped by, and the name of its group: [`Sample::groups`].
+    pub groups: Vec<(&'static str, String)>,
     /// Probability of pneumonia, 0..=1; anything else is not an answer.
     pub probability: f32,
     /// True if the box refuses the radiograph.
@@ -53,7 +53,7 @@ impl LabelledAnswer {
             label: sample.label,
             subtype: sample.subtype,
             patient: sample.patient.clone(),
-            official: sample.official,
+            groups: sample.groups(),
             probability,
             refused: false,
         }
@@ -132,7 +132,7 @@ pub(crate) mod tests {
             label: if positive { Label::Pneumonia } else { Label::Normal },
             subtype: None,
             patient: patient.to_owned(),
-            official: None,
+            groups: Vec::new(),
             probability,
             refused: false,
         }

@@ -41,6 +41,8 @@ pub struct Summary {
     /// Mean share of which the box would say something definite, and wrong, after these changes.
     #[serde(rename = "told_wrong")]
     pub wrong_verdicts: Option<f64>,
+    /// The share without a change.
+    pub unchanged_wrong_verdicts: Option<f64>,
     /// AUROC with the outer fifth of the picture black.
     pub without_border: Option<f64>,
     /// AUROC with nothing but that outer fifth.
@@ -73,6 +75,7 @@ impl Summary {
             worst: areas.min_by(|a, b| a.0.total_cmp(&b.0)),
             flips: mean(&|row| Some(row.against_unchanged.as_ref()?.decision_flip_share?.value)),
             wrong_verdicts: mean(&|row| Some(row.wrong_verdicts?.value)),
+            unchanged_wrong_verdicts: rows.first().and_then(|row| Some(row.wrong_verdicts?.value)),
             without_border: auroc_of("black-border-20"),
             only_border: auroc_of("only-border-20"),
         }
@@ -90,6 +93,7 @@ impl Summary {
             "shifted",
             "flips %",
             "wrong verdicts %",
+            "shifted",
             "worst AUROC",
             "of",
             "without border",
@@ -107,6 +111,7 @@ impl Summary {
                 number(unchanged.calibration_error, 3),
                 number(shifted.calibration_error, 3),
                 percent(summary.flips),
+                percent(summary.unchanged_wrong_verdicts),
                 percent(summary.wrong_verdicts),
                 number(worst.map(|(area, _)| area), 4),
                 worst.map_or_else(String::new, |(_, change)| change.to_owned()),
@@ -137,6 +142,7 @@ mod tests {
             unjudged: 0,
             withheld: None,
             wrong_verdicts: Proportion::of(10 - right, 10),
+            definite_right: Proportion::of(right, 10),
             auroc: Some(auroc),
             accuracy: Proportion::of(right, 10),
             calibration_error,
@@ -167,6 +173,7 @@ mod tests {
         assert_eq!(json["shifted"], serde_json::json!([0.625, 0.7, 0.5]));
         assert_eq!(summary.worst, Some((0.5, "windowed")));
         assert!(summary.wrong_verdicts.is_some_and(|share| (share - 0.3).abs() < 1e-12));
+        assert_eq!(summary.unchanged_wrong_verdicts, Some(0.0));
         assert_eq!((summary.without_border, summary.only_border), (Some(0.875), Some(0.625)));
         assert_eq!(Summary::of("model", &rows[..2]).shifted, RobustnessFigures::default());
         let text = Summary::table(&[summary], Style::Text);

@@ -1,7 +1,9 @@
 //! The sections of the report of an evaluation.
 
+use std::collections::BTreeMap;
+
 use measure::{
-    evaluation::{Against, LabelledAnswer, Measurement, PointFigures},
+    evaluation::{Against, Group, GroupEstimates, LabelledAnswer, Measurement, PointFigures},
     occlusion::{Mean, Occlusion},
     subtype::SubtypeFigures,
 };
@@ -64,14 +66,14 @@ pub(super) fn document(evaluation: &Evaluation, side: u16, pixels: &[&[u8]]) -> 
     section("Kinds of pneumonia", subtypes(measurement));
     section("Bacteria or virus", evaluation.bacteria_or_virus.iter().map(bacteria_or_virus).collect());
     section("What the answers rest on", evaluation.occlusion.iter().map(covered).collect());
-    section("The publishers' folders", folders(measurement));
+    section("By group", groups(measurement));
     section("Beside another model", evaluation.against.iter().flat_map(|against| beside(against, subject)).collect());
     section("Errors", errors(evaluation, side, pixels)?);
     section("How the figures are made", vec![Block::List(METHODS.iter().map(|m| vec![(*m).into()]).collect())]);
     Ok(blocks)
 }
 
-const METHODS: [&str; 7] = [
+const METHODS: [&str; 8] = [
     "Pneumonia counts as positive. A decision is made at the threshold; a verdict is normal below the refer band, \
      pneumonia from its upper end, and refer in it.",
     "Intervals are 95 %, by bootstrap over patients: 2,000 times as many patients as there are of each class are drawn with \
@@ -86,6 +88,8 @@ const METHODS: [&str; 7] = [
     "The expected calibration error is the mean distance of probability and share with pneumonia over ten ranges (Naeini et \
      al., AAAI 2015). Chance alone makes it larger than 0. Slope and intercept are those of a logistic regression of the \
      truth on the log-odds (Cox, Biometrika 45 (1958) 562): 1 and 0 where probabilities are calibrated.",
+    "A wrong verdict is an answer normal or pneumonia that the box gives and that is wrong: neither what it refers nor what \
+     it refuses. Its share is of all images.",
     "An answer that is not a probability is referred, and counts as certainty of the wrong class in all other figures.",
 ];
 
@@ -123,7 +127,7 @@ fn facts(subject: &Subject, measurement: &Measurement, side: u16) -> Vec<(&'stat
 }
 
 fn figures(measurement: &Measurement) -> Vec<Block> {
-    let e = &measurement.estimates;
+    let (e, said) = (&measurement.estimates, &measurement.decision.as_the_box.shares);
     let rows = [
         ("accuracy", "right decisions at the threshold", e.accuracy),
         ("sensitivity", "pneumonias found at the threshold", e.sensitivity),
@@ -132,6 +136,8 @@ fn figures(measurement: &Measurement) -> Vec<Block> {
         ("average precision", "whatever the threshold", e.average_precision),
         ("referred", "share of the verdict refer", e.referred),
         ("accuracy outside the band", "right verdicts among the others", e.accuracy_outside_band),
+        ("wrong verdicts", "said normal or pneumonia by the box, and wrong: share of all images", said.wrong_verdicts),
+        ("right of the definite", "of what the box calls normal or pneumonia", said.definite_right),
         ("Brier score", "0 is best", e.brier),
         ("log loss", "0 is best; nats", e.log_loss),
         ("expected calibration error", "0 is best", e.calibration_error),
@@ -149,7 +155,7 @@ fn figures(measurement: &Measurement) -> Vec<Block> {
 }
 
 fn decisions(measurement: &Measurement, charts: &Charts<'_>) -> Result<Vec<Block>, PlotError> {
-    let row = |name: String, PointFigures { point, estimates, .. }: &PointFigures| {
+    let row = |name: String, PointFigures { point, estimates, as_the_box }: &PointFigures| {
         let OperatingPoint { threshold, .. } = point;
         let cells = [
             estimates.sensitivity,
@@ -158,6 +164,8 @@ fn decisions(measurement: &Measurement, charts: &Charts<'_>) -> Result<Vec<Block
             estimates.negative_predictive_value,
             estimates.referred,
             estimates.accuracy_outside_band,
+            as_the_box.shares.wrong_verdicts,
+            as_the_box.shares.definite_right,
         ];
         let words: [Line; 2] = [vec![name.into()], vec![format!("{threshold:.4}").into()]];
         words.into_iter().chain(cells.map(cell)).collect::<Vec<Line>>()
@@ -183,13 +191,16 @@ fn decisions(measurement: &Measurement, charts: &Charts<'_>) -> Result<Vec<Block
         "right of “normal”",
         "referred",
         "accuracy outside",
+        "wrong verdicts",
+        "right of the definite",
     ];
     Ok(vec![
         Block::Figures(vec![charts.confusion()?, charts.histogram()?]),
         Block::Heading(3, "Operating points".to_owned()),
         Block::Text(vec![
             "With 95 % intervals by bootstrap over patients, or Wilson's where marked. “Right of” are the predictive \
-             values at this share of pneumonia: where pneumonia is rarer, fewer calls of it are right."
+             values at this share of pneumonia: where pneumonia is rarer, fewer calls of it are right. Wrong verdicts and \
+             what is right of the definite ones are as the box decides, with its refusals; the other figures are of all images."
                 .into(),
         ]),
         Block::Table(Table { columns, words: 1, rows }),
@@ -313,22 +324,44 @@ fn subtypes(measurement: &Measurement) -> Vec<Block> {
     ]
 }
 
-fn folders(measurement: &Measurement) -> Vec<Block> {
-    if measurement.folders.is_empty() {
-        return Vec::new();
+fn groups(measurement: &Measurement) -> Vec<Block> {
+    let one = |(by, groups): (&&'static str, &BTreeMap<String, Group<GroupEstimates>>)| {
+        let rows = groups
+            .iter()
+            .map(|(name, Group { counts, estimates: e })| {
+                let words = [
+                    name.clone(),
+                    counts.images.to_string(),
+                    counts.patients.to_string(),
+                    format!("{} / {}", counts.normal, counts.pneumonia),
+                ];
+                let cells =
+                    [e.auroc, e.sensitivity, e.specificity, e.referred, e.refused, e.wrong_verdicts, e.definite_right];
+                words.map(|words| vec![words.into()]).into_iter().chain(cells.map(cell)).collect()
+            })
+            .collect();
+        let columns = vec![
+            *by,
+            "images",
+            "patients",
+            "normal / pneumonia",
+            "AUROC",
+            "sensitivity",
+            "specificity",
+            "referred",
+            "refused",
+            "wrong verdicts",
+            "right of the definite",
+        ];
+        Block::Table(Table { columns, words: 1, rows })
+    };
+    let tables: Vec<Block> = measurement.groups.iter().map(one).collect();
+    if tables.is_empty() {
+        return tables;
     }
-    let rows = measurement
-        .folders
-        .iter()
-        .map(|(folder, group)| {
-            let e = &group.estimates;
-            let counts = [folder.to_string(), group.counts.images.to_string(), group.counts.patients.to_string()];
-            let cells = [e.accuracy, e.sensitivity, e.specificity, e.auroc].map(cell);
-            counts.map(|words| vec![words.into()]).into_iter().chain(cells).collect()
-        })
-        .collect();
-    let columns = vec!["folder", "images", "patients", "accuracy", "sensitivity", "specificity", "AUROC"];
-    vec![Block::Table(Table { columns, words: 1, rows })]
+    let words =
+        "Sensitivity and specificity are at the threshold; what is referred, refused and wrong is as the box decides.";
+    std::iter::once(Block::Text(vec![words.into()])).chain(tables).collect()
 }
 
 fn bacteria_or_virus(figures: &SubtypeFigures) -> Block {
@@ -379,6 +412,12 @@ fn beside(against: &Against, subject: &Subject) -> Vec<Block> {
         vec![vec!["AUROC of the second".into()], cell(against.other_auroc)],
         vec![vec!["difference of AUROC".into()], cell(against.auroc_difference)],
         vec![vec!["difference of accuracy".into()], cell(against.accuracy_difference)],
+        vec![vec!["wrong verdicts of the first".into()], cell(against.wrong_verdicts)],
+        vec![vec!["wrong verdicts of the second".into()], cell(against.other_wrong_verdicts)],
+        vec![vec!["difference of wrong verdicts".into()], cell(against.wrong_verdicts_difference)],
+        vec![vec!["right of the definite, the first".into()], cell(against.definite_right)],
+        vec![vec!["right of the definite, the second".into()], cell(against.other_definite_right)],
+        vec![vec!["its difference".into()], cell(against.definite_right_difference)],
     ];
     let changes = against
         .changes

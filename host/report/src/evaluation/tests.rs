@@ -1,4 +1,4 @@
-use data::{Label, Part, Subtype};
+use data::{Label, Subtype};
 use engine::{Behaviour, Provenance};
 use measure::occlusion::{Falls, Mean};
 use serde_json::Value;
@@ -18,7 +18,7 @@ fn labelled(patient: &str, positive: bool, probability: f32) -> LabelledAnswer {
         label: if positive { Label::Pneumonia } else { Label::Normal },
         subtype: None,
         patient: patient.to_owned(),
-        official: None,
+        groups: Vec::new(),
         probability,
         refused: false,
     }
@@ -48,7 +48,7 @@ fn evaluation(synthetic: bool) -> Evaluation {
         })
         .collect();
     for (i, image) in images.iter_mut().enumerate() {
-        image.official = Some(if i < 40 { Part::Train } else { Part::Test });
+        image.groups = vec![("machine", format!("{EVIL}{}", i / 40))];
         image.subtype =
             (image.label == Label::Pneumonia).then_some(if i % 8 < 4 { Subtype::Virus } else { Subtype::Bacteria });
     }
@@ -202,7 +202,7 @@ fn programs_find_every_figure() {
         }
     }
     assert!(json["subtypes"]["virus"]["sensitivity"]["value"].is_f64());
-    assert!(json["folders"]["test"]["accuracy"]["value"].is_f64());
+    assert!(json["groups"]["machine"][format!("{EVIL}1")]["wrong_verdicts"]["value"].is_f64());
     assert!(json["against"]["auroc_difference"]["by_patient"]["low"].is_f64());
     assert_eq!(json["patients"], 40);
     // What was there before, with Wilson's intervals.

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use data::{Part, Subtype};
+use data::Subtype;
 use serde::Serialize;
 use shared::{
     rates::{Outcomes, Rates},
@@ -20,10 +20,14 @@ use crate::{
 };
 
 /// What is computed of weighted radiographs; `None` where they do not determine it.
-type Measure = fn(&Weighted<'_>) -> Option<Value>;
+pub(super) type Measure = fn(&Weighted<'_>) -> Option<Value>;
 
 /// Places at which the bands of the curves are computed, closer together where the curves bend.
 const PLACES: usize = 100;
+
+/// Radiographs that something puts into more groups than this are not measured by it: tables end somewhere, and each group
+/// keeps its figures of every resample.
+const MOST_GROUPS: usize = 64;
 
 /// Declares a set of figures and how each is measured: `Name` holds the estimates, `Name<Option<Value>>` the values on
 /// some of the radiographs.
@@ -112,6 +116,10 @@ estimates! {
 estimates! {
     /// What the box says at one operating point, with its refusals, as shares of the radiographs of each kind.
     BoxEstimates {
+        /// Share of all that get a *wrong verdict*: called normal or pneumonia, and they are not.
+        wrong_verdicts = wrong_verdicts;
+        /// Share of right verdicts among the definite ones: those that are neither referred nor refused.
+        definite_right = definite_right;
         /// Share of those with pneumonia that are called pneumonia.
         pneumonia_called_pneumonia = |w| said(w.rates().of_pneumonia, Some(Verdict::Pneumonia));
         /// Share of those with pneumonia that are referred.
@@ -146,16 +154,24 @@ estimates! {
 }
 
 estimates! {
-    /// The radiographs of one of the publishers' folders.
-    FolderEstimates {
+    /// The radiographs of one group, such as those of one X-ray machine or of one of the publishers' folders.
+    GroupEstimates {
+        /// Area under the receiver operating characteristic.
+        auroc = auroc;
         /// Share of right decisions at the threshold.
         accuracy = accuracy;
         /// Share of those with pneumonia that are found at the threshold.
         sensitivity = sensitivity;
         /// Share of the normal ones that are called so at the threshold.
         specificity = specificity;
-        /// Area under the receiver operating characteristic.
-        auroc = auroc;
+        /// Share that the box refers.
+        referred = |w| of_all(w, |kind| kind.refer);
+        /// Share that the box refuses.
+        refused = |w| of_all(w, |kind| kind.refused);
+        /// Share that gets a *wrong verdict*: called normal or pneumonia, and it is not.
+        wrong_verdicts = wrong_verdicts;
+        /// Share of right verdicts among the definite ones: those that are neither referred nor refused.
+        definite_right = definite_right;
     }
 }
 
@@ -164,11 +180,33 @@ fn said(outcomes: Outcomes, verdict: Option<Verdict>) -> Option<Value> {
     Value::share(count as usize, outcomes.total() as usize)
 }
 
+/// Share of all radiographs to which the box says what `count` counts.
+fn of_all(w: &Weighted<'_>, count: fn(Outcomes) -> u32) -> Option<Value> {
+    let Rates { of_normal, of_pneumonia } = w.rates();
+    Value::share((count(of_normal) + count(of_pneumonia)) as usize, w.images())
+}
+
+/// Definite verdicts of the box that are right, and that are wrong.
+pub(crate) fn definite(w: &Weighted<'_>) -> [usize; 2] {
+    let Rates { of_normal, of_pneumonia } = w.rates();
+    [of_normal.normal + of_pneumonia.pneumonia, of_normal.pneumonia + of_pneumonia.normal].map(|count| count as usize)
+}
+
+pub(super) fn wrong_verdicts(w: &Weighted<'_>) -> Option<Value> {
+    let [_, wrong] = definite(w);
+    Value::share(wrong, w.images())
+}
+
+pub(super) fn definite_right(w: &Weighted<'_>) -> Option<Value> {
+    let [right, wrong] = definite(w);
+    Value::share(right, right + wrong)
+}
+
 fn sum(counts: [usize; 2]) -> usize {
     counts[0] + counts[1]
 }
 
-fn accuracy(w: &Weighted<'_>) -> Option<Value> {
+pub(super) fn accuracy(w: &Weighted<'_>) -> Option<Value> {
     Value::share(w.right(), w.images())
 }
 
@@ -180,7 +218,7 @@ fn specificity(w: &Weighted<'_>) -> Option<Value> {
     Value::share(w.confusion.true_negatives, w.confusion.negatives())
 }
 
-fn auroc(w: &Weighted<'_>) -> Option<Value> {
+pub(super) fn auroc(w: &Weighted<'_>) -> Option<Value> {
     w.auroc().map(Value::Number)
 }
 
@@ -315,8 +353,9 @@ pub struct Measurement {
     pub points: Vec<(Profile, PointFigures)>,
     /// By kind of pneumonia, where file names give it.
     pub subtypes: BTreeMap<&'static str, Group<SubtypeEstimates>>,
-    /// By the publishers' folders, if the radiographs are of more than one of them.
-    pub folders: BTreeMap<Part, Group<FolderEstimates>>,
+    /// By what [`data::Sample::groups`] names, such as `machine` or `folder`, and by group. What puts all radiographs into
+    /// one group, or into more than 64, is left out.
+    pub groups: BTreeMap<&'static str, BTreeMap<String, Group<GroupEstimates>>>,
     /// Probabilities against the outcomes, in ten ranges.
     pub reliability: Vec<Bin>,
     /// Sensitivity over 1 − specificity.
@@ -339,7 +378,48 @@ struct Views {
     point: OperatingPoint,
     profiles: Vec<(Profile, OperatingPoint)>,
     subtypes: Vec<(Subtype, Mask)>,
-    folders: Vec<(Part, Mask)>,
+    groups: Vec<Members>,
+}
+
+/// The radiographs of one group.
+struct Members {
+    /// What the group is one of.
+    by: &'static str,
+    name: String,
+    /// Their places among all.
+    places: Vec<usize>,
+    ranked: Ranked,
+    counts: Counts,
+}
+
+impl Members {
+    /// All groups, without those that hold every radiograph, and those that are one of too many.
+    fn of(judged: &[LabelledAnswer]) -> Vec<Self> {
+        let mut groups: BTreeMap<(&'static str, &str), Vec<usize>> = BTreeMap::new();
+        for (place, image) in judged.iter().enumerate() {
+            for (by, name) in &image.groups {
+                groups.entry((by, name)).or_default().push(place);
+            }
+        }
+        let mut number: BTreeMap<&'static str, usize> = BTreeMap::new();
+        for (by, _) in groups.keys() {
+            *number.entry(by).or_default() += 1;
+        }
+        groups
+            .into_iter()
+            .filter(|((by, _), places)| places.len() < judged.len() && number[by] <= MOST_GROUPS)
+            .map(|((by, name), places)| {
+                let images: Vec<LabelledAnswer> = places.iter().map(|&place| judged[place].clone()).collect();
+                Self { by, name: name.to_owned(), places, ranked: ranked(&images), counts: Counts::of(&images) }
+            })
+            .collect()
+    }
+
+    /// `weights` are those of all radiographs.
+    fn values(&self, weights: &[usize], point: OperatingPoint) -> GroupEstimates<Option<Value>> {
+        let weights: Vec<usize> = self.places.iter().map(|&place| weights[place]).collect();
+        GroupEstimates::measure(&self.ranked.weighted(&weights, point))
+    }
 }
 
 /// The values of all figures under one set of weights.
@@ -350,8 +430,8 @@ struct Values {
     points: Vec<PointValues>,
     /// One for each subtype.
     subtypes: Vec<SubtypeEstimates<Option<Value>>>,
-    /// One for each folder.
-    folders: Vec<FolderEstimates<Option<Value>>>,
+    /// One for each group.
+    groups: Vec<GroupEstimates<Option<Value>>>,
 }
 
 /// The values at one operating point.
@@ -399,12 +479,6 @@ impl Views {
             .filter(|subtype| judged.iter().any(|image| image.subtype == Some(*subtype)))
             .map(|subtype| (subtype, mask(&|image| !image.label.positive() || image.subtype == Some(subtype))))
             .collect();
-        let mut folders: Vec<Part> = judged.iter().filter_map(|image| image.official).collect();
-        folders.sort_unstable();
-        folders.dedup();
-        if folders.len() == 1 {
-            folders.clear();
-        }
         Self {
             point,
             profiles: points
@@ -412,7 +486,7 @@ impl Views {
                 .flat_map(|points| Profile::ALL.map(|profile| (profile, points.of(profile))))
                 .collect(),
             subtypes,
-            folders: folders.into_iter().map(|part| (part, mask(&|image| image.official == Some(part)))).collect(),
+            groups: Members::of(judged),
         }
     }
 
@@ -434,11 +508,7 @@ impl Views {
                 .iter()
                 .map(|(_, mask)| SubtypeEstimates::measure(&ranked.weighted(&kept(mask), self.point)))
                 .collect(),
-            folders: self
-                .folders
-                .iter()
-                .map(|(_, mask)| FolderEstimates::measure(&ranked.weighted(&kept(mask), self.point)))
-                .collect(),
+            groups: self.groups.iter().map(|group| group.values(weights, self.point)).collect(),
         }
     }
 }
@@ -472,10 +542,11 @@ impl Measurement {
             let counts = counts(&|image| image.subtype == Some(subtype) && image.label.positive());
             (subtype.as_str(), Group { counts, estimates })
         };
-        let folder = |number: usize, &(part, _): &(Part, Mask)| {
-            let estimates = values.folders[number].estimate(resamples.clone().map(|values| &values.folders[number]));
-            (part, Group { counts: counts(&|image| image.official == Some(part)), estimates })
-        };
+        let mut groups: BTreeMap<&'static str, BTreeMap<String, Group<GroupEstimates>>> = BTreeMap::new();
+        for (number, Members { by, name, counts, .. }) in views.groups.iter().enumerate() {
+            let estimates = values.groups[number].estimate(resamples.clone().map(|values| &values.groups[number]));
+            groups.entry(by).or_default().insert(name.clone(), Group { counts: *counts, estimates });
+        }
         Self {
             counts: Counts::of(judged),
             confusion: all.confusion,
@@ -491,7 +562,7 @@ impl Measurement {
             decision: values.decision.figures(point, resamples.clone().map(|values| &values.decision)),
             points: views.profiles.iter().enumerate().map(|(number, view)| figures(number, view)).collect(),
             subtypes: views.subtypes.iter().enumerate().map(|(number, view)| subtype(number, view)).collect(),
-            folders: views.folders.iter().enumerate().map(|(number, view)| folder(number, view)).collect(),
+            groups,
             reliability: reliability(judged),
             roc: Curve { band: CurveKind::Roc.band(&roc, drawn.iter().map(|drawn| &drawn.sensitivities)), points: roc },
             precision_recall: Curve {

@@ -40,7 +40,7 @@ fn figures_of_a_small_set() {
     assert_eq!(accuracy.unwrap().wilson, Proportion::of(4, 6).map(|p| Interval { low: p.low, high: p.high }));
     assert_eq!(measurement.reliability[9].observed.unwrap().value, 1.0);
     assert_eq!(measurement.reliability.iter().map(|bin| bin.images).sum::<usize>(), 6);
-    assert!(measurement.points.is_empty() && measurement.subtypes.is_empty() && measurement.folders.is_empty());
+    assert!(measurement.points.is_empty() && measurement.subtypes.is_empty() && measurement.groups.is_empty());
 }
 
 #[test]
@@ -73,7 +73,8 @@ fn more_patients_narrow_and_more_images_of_the_same_do_not() {
 fn groups_are_measured_apart() {
     let mut list = images(12, |patient| patient % 3 > 0);
     for (i, image) in list.iter_mut().enumerate() {
-        image.official = Some(if i < 6 { Part::Train } else { Part::Validation });
+        let machine = if i < 6 { "1" } else { "2" };
+        image.groups = vec![("machine", machine.to_owned()), ("site", "one for all".to_owned())];
         if image.label.positive() {
             image.subtype = Some(if i % 4 < 2 { Subtype::Virus } else { Subtype::Bacteria });
         }
@@ -86,8 +87,9 @@ fn groups_are_measured_apart() {
     let found = viruses.iter().filter(|image| image.probability >= 0.5).count();
     assert_eq!(virus.counts.images, viruses.len());
     assert_eq!(virus.estimates.sensitivity.unwrap().value, found as f64 / viruses.len() as f64);
-    let train = &measurement.folders[&Part::Train];
-    assert_eq!((train.counts.images, measurement.folders.len()), (6, 2));
+    let train = &measurement.groups["machine"]["1"];
+    assert_eq!((train.counts.images, measurement.groups["machine"].len()), (6, 2));
+    assert_eq!(measurement.groups.len(), 1, "one site for all says nothing");
     let right = list[..6].iter().filter(|image| (image.probability >= 0.5) == image.label.positive()).count();
     assert_eq!(train.estimates.accuracy.unwrap().value, right as f64 / 6.0);
     let [screening, balanced, confirming] = &measurement.points[..] else { panic!() };
@@ -96,7 +98,7 @@ fn groups_are_measured_apart() {
     assert_eq!(confirming.1.estimates.specificity.unwrap().value, 1.0);
     let json = serde_json::to_value(&measurement).unwrap();
     assert_eq!(json["points"]["screening"]["sensitivity"]["value"], 1.0);
-    assert_eq!(json["folders"]["train"]["images"], 6);
+    assert_eq!(json["groups"]["machine"]["1"]["images"], 6);
 }
 
 #[test]

@@ -3,14 +3,14 @@
 use data::Sample;
 use rayon::prelude::*;
 use serde::Serialize;
-use shared::verdict::{OperatingPoint, Verdict};
+use shared::verdict::OperatingPoint;
 
 use super::{
     change::{Change, Kind},
     run::{Answers, ModelAnswer},
 };
 use crate::{
-    evaluation::{Estimate, Interval, LabelledAnswer, Paired, ranked},
+    evaluation::{Estimate, Interval, LabelledAnswer, Paired, definite, ranked},
     statistics::Proportion,
 };
 
@@ -30,6 +30,8 @@ pub struct RobustnessRow {
     /// Share of those judged of which the box would say *normal* or *pneumonia*, and would be wrong.
     #[serde(rename = "told_wrong")]
     pub wrong_verdicts: Option<Proportion>,
+    /// Share of right verdicts among the definite ones: those that are neither referred nor refused.
+    pub definite_right: Option<Proportion>,
     /// Area under the receiver operating characteristic; `None` with one class only.
     pub auroc: Option<f64>,
     /// Share of right decisions at the threshold.
@@ -81,6 +83,8 @@ pub struct Shift {
     pub auroc: Option<Difference>,
     /// Of accuracy.
     pub accuracy: Option<Difference>,
+    /// Of the share of wrong verdicts.
+    pub wrong_verdicts: Option<Difference>,
     /// Of the expected calibration error.
     pub calibration_error: f64,
     /// Radiographs that are decided differently.
@@ -105,16 +109,15 @@ pub fn rows(
     answers: &[Answers],
 ) -> Vec<RobustnessRow> {
     let images = || samples.iter().zip(answers);
-    let base: Vec<ReportedAnswer> = images().map(|(sample, a)| ReportedAnswer::of(sample, a.base[model])).collect();
+    let base: Vec<LabelledAnswer> = images().map(|(sample, a)| labelled(sample, a.base[model])).collect();
     let after = changes.par_iter().enumerate().map(|(number, change)| {
-        let reported = |(sample, a): (&&Sample, &Answers)| {
+        let both = |(sample, a): (&&Sample, &Answers)| {
             let changed = a.changed[number].as_ref().ok()?;
-            Some((LabelledAnswer::of(sample, a.base[model].probability), ReportedAnswer::of(sample, changed[model])))
+            Some((labelled(sample, a.base[model]), labelled(sample, changed[model])))
         };
-        let (before, after): (Vec<LabelledAnswer>, Vec<ReportedAnswer>) = images().filter_map(reported).unzip();
+        let (before, after): (Vec<LabelledAnswer>, Vec<LabelledAnswer>) = images().filter_map(both).unzip();
         let mut row = RobustnessRow::of(change.name, Some(change.kind), &after, point);
         row.unjudged = answers.len() - after.len();
-        let after: Vec<LabelledAnswer> = after.into_iter().map(|reported| reported.judged).collect();
         row.against_unchanged = Some(Shift::of(&before, &after, point));
         row
     });
@@ -122,33 +125,14 @@ pub fn rows(
     [RobustnessRow::of("unchanged", None, &base, point)].into_iter().chain(after).collect()
 }
 
-/// A radiograph that was judged, and whether the box would give the answer.
-struct ReportedAnswer {
-    judged: LabelledAnswer,
-    withheld: bool,
+fn labelled(sample: &Sample, answer: ModelAnswer) -> LabelledAnswer {
+    LabelledAnswer { refused: answer.withheld, ..LabelledAnswer::of(sample, answer.probability) }
 }
 
-impl ReportedAnswer {
-    fn of(sample: &Sample, answer: ModelAnswer) -> Self {
-        Self { judged: LabelledAnswer::of(sample, answer.probability), withheld: answer.withheld }
-    }
-
-    /// True if the box would say something definite, and it is wrong.
-    fn is_wrong(&self, point: OperatingPoint) -> bool {
-        let right = match point.verdict(self.judged.probability) {
-            Verdict::Normal => !self.judged.label.positive(),
-            Verdict::Pneumonia => self.judged.label.positive(),
-            Verdict::Refer => true,
-        };
-        !self.withheld && !right
-    }
-}
-
-/// AUROC, accuracy and expected calibration error.
-fn figures(judged: &[LabelledAnswer], point: OperatingPoint) -> (Option<f64>, Option<Proportion>, f64) {
+/// Without resamples.
+fn calibration_error(judged: &[LabelledAnswer], point: OperatingPoint) -> f64 {
     let (ranked, once) = (ranked(judged), vec![1; judged.len()]);
-    let all = ranked.weighted(&once, point);
-    (all.auroc(), Proportion::of(all.right(), all.images()), all.calibration_error().unwrap_or(0.0))
+    ranked.weighted(&once, point).calibration_error().unwrap_or(0.0)
 }
 
 fn mean(values: impl Iterator<Item = f64>) -> Option<f64> {
@@ -157,12 +141,10 @@ fn mean(values: impl Iterator<Item = f64>) -> Option<f64> {
 }
 
 impl RobustnessRow {
-    fn of(change: &'static str, kind: Option<Kind>, reported: &[ReportedAnswer], point: OperatingPoint) -> Self {
-        let judged: Vec<LabelledAnswer> = reported.iter().map(|reported| reported.judged.clone()).collect();
-        let (auroc, accuracy, calibration_error) = figures(&judged, point);
-        let share = |is: &dyn Fn(&ReportedAnswer) -> bool| {
-            Proportion::of(reported.iter().filter(|t| is(t)).count(), reported.len())
-        };
+    fn of(change: &'static str, kind: Option<Kind>, judged: &[LabelledAnswer], point: OperatingPoint) -> Self {
+        let (ranked, once) = (ranked(judged), vec![1; judged.len()]);
+        let all = ranked.weighted(&once, point);
+        let [right, wrong] = definite(&all);
         let mean_of = |positive: bool| {
             mean(judged.iter().filter(|j| j.label.positive() == positive).map(|j| f64::from(j.probability)))
         };
@@ -171,11 +153,12 @@ impl RobustnessRow {
             kind,
             images: judged.len(),
             unjudged: 0,
-            withheld: share(&|reported| reported.withheld),
-            wrong_verdicts: share(&|reported| reported.is_wrong(point)),
-            auroc,
-            accuracy,
-            calibration_error,
+            withheld: Proportion::of(judged.iter().filter(|image| image.refused).count(), judged.len()),
+            wrong_verdicts: Proportion::of(wrong, judged.len()),
+            definite_right: Proportion::of(right, right + wrong),
+            auroc: all.auroc(),
+            accuracy: Proportion::of(all.right(), all.images()),
+            calibration_error: all.calibration_error().unwrap_or(0.0),
             mean_probability: MeanProbability { normal: mean_of(false), pneumonia: mean_of(true) },
             against_unchanged: None,
         }
@@ -185,14 +168,15 @@ impl RobustnessRow {
 impl Shift {
     fn of(before: &[LabelledAnswer], after: &[LabelledAnswer], point: OperatingPoint) -> Self {
         let paired = Paired::of((after, point), (before, point));
-        let [error_before, error_after] = [before, after].map(|judged| figures(judged, point).2);
+        let [error_before, error_after] = [before, after].map(|judged| calibration_error(judged, point));
         let pairs = || before.iter().zip(after).map(|(b, a)| (b.probability, a.probability));
         let differences = || pairs().map(|(b, a)| f64::from((a - b).abs()));
         let right = |judged: &LabelledAnswer| judged.right(point.threshold);
         let decision_flips = before.iter().zip(after).filter(|(b, a)| right(b) != right(a)).count();
         Self {
-            auroc: paired.auroc_difference.map(Difference::from),
-            accuracy: paired.accuracy_difference.map(Difference::from),
+            auroc: paired.auroc.difference.map(Difference::from),
+            accuracy: paired.accuracy.difference.map(Difference::from),
+            wrong_verdicts: paired.wrong_verdicts.difference.map(Difference::from),
             calibration_error: error_after - error_before,
             decision_flips,
             decision_flip_share: Proportion::of(decision_flips, after.len()),
@@ -231,6 +215,8 @@ pub fn table(rows: &[RobustnessRow], style: Style) -> String {
         "ECE",
         "refused %",
         "wrong verdicts % (95 %)",
+        "Δ wrong verdicts (95 %)",
+        "right of the definite % (95 %)",
     ];
     let cells = rows.iter().map(|row| {
         let shift = row.against_unchanged.as_ref();
@@ -252,6 +238,8 @@ pub fn table(rows: &[RobustnessRow], style: Style) -> String {
             format!("{:.3}", row.calibration_error),
             number(row.withheld.map(|share| 100.0 * share.value), 1),
             percent(row.wrong_verdicts),
+            of(|s| difference(s.wrong_verdicts, 3)),
+            percent(row.definite_right),
         ]
     });
     layout(&headings, &cells.collect::<Vec<_>>(), style)

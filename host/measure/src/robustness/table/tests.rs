@@ -59,16 +59,16 @@ fn figures_of_a_small_table() {
 #[test]
 fn a_wrong_verdict_is_definite_and_not_withheld() {
     let is_wrong = |label: Label, probability: f32, withheld: bool| {
-        let judged = LabelledAnswer {
+        let sample = Sample {
             name: String::new(),
             label,
             subtype: None,
             patient: String::new(),
             official: None,
-            probability,
-            refused: false,
+            digest: Digest::default(),
         };
-        ReportedAnswer { judged, withheld }.is_wrong(POINT)
+        let answers = Answers { base: vec![ModelAnswer { probability, withheld }], changed: Vec::new() };
+        rows(0, POINT, &[], &[&sample], &[answers])[0].wrong_verdicts.unwrap().value == 1.0
     };
     assert!(is_wrong(Label::Normal, 0.9, false) && is_wrong(Label::Pneumonia, 0.1, false));
     assert!(!is_wrong(Label::Normal, 0.1, false) && !is_wrong(Label::Pneumonia, 0.9, false));
@@ -90,5 +90,5 @@ fn table_as_text_and_as_markdown() {
     assert!(markdown.starts_with("| change | images | AUROC |"), "{markdown}");
     assert!(markdown.contains("mean \\|Δp\\|"), "{markdown}");
     let columns = |line: &str| line.replace("\\|", "").matches('|').count();
-    assert!(markdown.lines().all(|line| columns(line) == 17), "{markdown}");
+    assert!(markdown.lines().all(|line| columns(line) == 19), "{markdown}");
 }
