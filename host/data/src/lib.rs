@@ -190,11 +190,21 @@ impl Sample {
         if self.site.is_empty() { text } else { rest.unwrap_or(text) }
     }
 
-    /// What figures can be grouped by, such as the publishers' folder, and the name of the radiograph's group.
+    /// What figures can be grouped by, such as the site or the publishers' folder, and the name of the radiograph's group.
     pub fn groups(&self) -> Vec<(&'static str, String)> {
+        let site = (!self.site.is_empty()).then(|| ("site", self.site.clone()));
         let folder = self.official.map(|part| ("folder", part.to_string()));
-        folder.into_iter().collect()
+        let age = self.age.map(|age| ("age", age_group(age).to_owned()));
+        let view = self.view.map(|view| ("view", view.to_string()));
+        [site, folder, age, view].into_iter().flatten().collect()
     }
+}
+
+/// The age group of somebody of this age in years.
+fn age_group(age: f32) -> &'static str {
+    const GROUPS: [(f32, &str); 4] =
+        [(1.0, "under 1 year"), (6.0, "1 to 5 years"), (12.0, "6 to 11 years"), (18.0, "12 to 17 years")];
+    GROUPS.iter().find(|(end, _)| age < *end).map_or("from 18 years on", |(_, name)| name)
 }
 
 /// A file that was left out.
@@ -429,5 +439,26 @@ impl Catalogue {
             }
         }
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn figures_are_grouped_by_what_is_known() {
+        let mut sample = Sample::new("adults/NORMAL/a.png", Label::Normal, "adults/p1");
+        assert_eq!(sample.groups(), []);
+        sample.site = "adults".to_owned();
+        (sample.age, sample.view, sample.official) = (Some(5.9), Some(View::Pa), Some(Part::Train));
+        let groups = sample.groups();
+        let groups: Vec<_> = groups.iter().map(|(kind, name)| (*kind, name.as_str())).collect();
+        assert_eq!(groups, [("site", "adults"), ("folder", "train"), ("age", "1 to 5 years"), ("view", "PA")]);
+        let ages = [0.5, 1.0, 6.0, 17.9, 18.0, 90.0].map(age_group);
+        assert_eq!(
+            ages,
+            ["under 1 year", "1 to 5 years", "6 to 11 years", "12 to 17 years", "from 18 years on", "from 18 years on"]
+        );
     }
 }
