@@ -35,6 +35,10 @@ pub struct Options {
     /// training are taken, file by file: a band fitted on what the model has learnt makes it sure of itself and wrong
     #[arg(long)]
     unseen: bool,
+    /// Fit first, on the training part, what is familiar to the model, and refuse what is not: as `pumua train` does, for a
+    /// model of an older release
+    #[arg(long, conflicts_with = "unseen")]
+    familiar: bool,
     /// How unseen ones are split: points are fitted on all but the test part, of the data of the training on the validation
     /// part; what the box says is measured on the test part [default: as in the model's training]
     #[arg(long, value_enum)]
@@ -49,7 +53,7 @@ pub struct Options {
 
 /// Fits and measures the operating points, and writes the model with them.
 pub fn run(options: Options) -> Result<Exit, Failure> {
-    let Options { model: path, data, unseen, split, seed, out } = options;
+    let Options { model: path, data, unseen, familiar, split, seed, out } = options;
     let bytes = read_up_to(&path, MAX_MODEL_BYTES + 1)
         .with_context(|| format!("cannot read the model {}: name an ONNX file", Shown(path.display())))?;
     let model = Model::from_bytes(&bytes).map_err(|error| Failure::of_model(error, &path))?;
@@ -61,7 +65,8 @@ pub fn run(options: Options) -> Result<Exit, Failure> {
     }
     let (catalogue, inputs) = data::load(&data, &card.behaviour.contract)?;
     let kind = split.map_or_else(|| split_of(card), Ok)?;
-    let (seed, origin) = (seed.unwrap_or(card.provenance.seed), if unseen { Origin::Unseen } else { Origin::Training });
+    let (seed, origin) =
+        (seed.unwrap_or(card.provenance.seed), if unseen { Origin::Unseen } else { Origin::Training { familiar } });
     let split = Split::new(&catalogue, kind, seed).context("the radiographs cannot be split")?;
     let new = fit_again(&bytes, &catalogue, &inputs, &split, seed, origin).map_err(failure)?;
     let fitted = Model::from_bytes(&new)?;

@@ -24,23 +24,30 @@ pub(super) fn report(
 ) -> Result<Exit, Failure> {
     let card = model.card();
     let rows = measure(model, catalogue, inputs, indices)?;
-    let fitted = card.behaviour.guard.as_ref().map(|guard| guard.images);
-    let features = card.behaviour.guard.as_ref().is_some_and(|guard| guard.features.is_some());
+    let guard = card.behaviour.guard.as_ref();
+    let features = guard.is_some_and(|guard| guard.features.is_some());
+    let fitted = guard.map(|guard| guard.images);
+    let styles = guard.is_some_and(|guard| guard.style.is_some());
     let mut out = io::stdout().lock();
     let Some((radiographs, kinds)) = rows.split_first() else { return Ok(Exit::Done) };
     if json {
         let value = json!({
             "model": card.name, "model_digest": model.digest().to_string(), "synthetic_model": card.provenance.synthetic,
             "synthetic_data": catalogue.synthetic, "data_digest": catalogue.digest().to_string(), "part": part,
-            "guard_images": fitted, "guard_features": features, "radiographs": radiographs, "kinds": kinds,
+            "guard_images": fitted, "guard_features": features, "guard_styles": styles, "radiographs": radiographs, "kinds": kinds,
         });
         writeln!(out, "{}", output::json(&value))?;
         return Ok(Exit::Done);
     }
     writeln!(out, "model        {}", card.name)?;
+    let seen = match (features, styles) {
+        (true, true) => "views, features and styles",
+        (true, false) => "views and features",
+        (false, true) => "views and styles",
+        (false, false) => "views",
+    };
     match fitted {
-        Some(images) if features => writeln!(out, "guard        views and features of {images} training images")?,
-        Some(images) => writeln!(out, "guard        views of {images} training images, no features")?,
+        Some(images) => writeln!(out, "guard        {seen} of {images} training images")?,
         None => writeln!(out, "guard        none: only what needs no model is checked")?,
     }
     writeln!(out, "radiographs  {part}")?;

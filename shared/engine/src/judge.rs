@@ -7,7 +7,7 @@
 //!    [`Prepared`].
 //! 3. The **input** is checked: [`guard::check_input`], with the guard of the model's card. The result is [`Input`].
 //! 4. The **network** runs: [`Model::examine`].
-//! 5. The **features** that it computed are checked: [`guard::check_features`].
+//! 5. The **features** that it computed are checked, and with them the style of the input: [`guard::check_familiar`].
 //! 6. The **verdict** follows from the probability and the operating point in force. The result is [`Judgement`].
 //! 7. The **evidence map** is placed on the picture, if it is asked for: [`Judgement::evidence`].
 //!
@@ -34,7 +34,7 @@ use shared::{
 };
 
 use crate::{
-    card::ModelCard,
+    card::{Behaviour, ModelCard},
     model::{Examination, Model, ModelError},
 };
 
@@ -211,8 +211,9 @@ pub struct Judgement {
 impl Judgement {
     /// Steps 5 and 6, after the network of the model with this card has examined the input.
     pub fn of(examination: Examination, input: &Input<'_>, card: &ModelCard) -> Self {
-        let features = || guard::check_features(&examination.features, card.behaviour.guard.as_ref()).err();
-        let verdict = match input.refused.or_else(features) {
+        let Behaviour { contract, guard, .. } = &card.behaviour;
+        let strange = || guard::check_familiar(&examination.features, &input.pixels, contract, guard.as_ref()).err();
+        let verdict = match input.refused.or_else(strange) {
             Some(refusal) => Err(refusal),
             None => Ok(card.behaviour.point.verdict(examination.score.probability)),
         };

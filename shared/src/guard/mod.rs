@@ -14,13 +14,16 @@
 //!    - *no chest*: it is farther from the training images than nearly all of them are. The distance is that of a
 //!      probabilistic principal component analysis ([`Cloud`]; Moghaddam and Pentland, IEEE PAMI 19 (1997) 696; Tipping
 //!      and Bishop, J. R. Stat. Soc. B 61 (1999) 611).
-//! 3. [`check_features`]: the network's features are far from those of either class in training (Lee et al., NeurIPS 2018),
-//!    by the same distance.
+//! 3. [`check_familiar`]: the network's features are far from those of either class in training (Lee et al., NeurIPS 2018),
+//!    by the same distance; or they and the [`Style`] of the input together are far from those of radiographs that the model
+//!    has not learnt from, but of the same hospitals: the product of both squared distances is beyond a limit.
 //!
 //! An input that somebody else has prepared comes with a small picture for the screen: [`check_preview`] refuses it if they
 //! do not show the same.
 //!
-//! A [`View`] is made of integers; distances are sums of f64 in one order. So every processor gives the same bits.
+//! A [`View`] and a [`Style`] are made of integers; distances are sums of f64 in one order. So every processor gives the same bits.
+
+mod style;
 
 use alloc::{string::String, vec::Vec};
 use core::fmt::Write as _;
@@ -32,6 +35,8 @@ use crate::{
     preprocess::{Channels, Picture, Samples, Window, placement},
     verdict::Refusal,
 };
+
+pub use style::Style;
 
 /// Rows and columns of a [`View`].
 pub const CELLS: usize = 16;
@@ -189,12 +194,20 @@ fn part(input: &[u8], contract: &InputContract, [width, height]: [usize; 2]) -> 
         .then(|| inside.into_iter().map(|(_, &grey)| grey).collect())
 }
 
-/// Refuses an image by the network's features, where the network has any and the guard knows them.
-pub fn check_features(features: &[f32], guard: Option<&Guard>) -> Result<(), Refusal> {
-    match guard.and_then(|guard| guard.features.as_ref()) {
-        Some(cloud) if !features.is_empty() && !cloud.holds(features) => Err(Refusal::Unfamiliar),
-        _ => Ok(()),
-    }
+/// Refuses an image that is unlike those that the network has learnt from, by the network's features, where it has any and
+/// the guard knows them, and by the style of the input of `contract.len()` bytes.
+pub fn check_familiar(
+    features: &[f32],
+    input: &[u8],
+    contract: &InputContract,
+    guard: Option<&Guard>,
+) -> Result<(), Refusal> {
+    let Some(guard) = guard else { return Ok(()) };
+    let known = guard.features.as_ref().filter(|_| !features.is_empty());
+    let near = guard.style.as_ref().is_none_or(|style| {
+        guard.strangeness(features, input, contract).is_some_and(|strangeness| strangeness <= f64::from(style.limit))
+    });
+    if near && known.is_none_or(|cloud| cloud.holds(features)) { Ok(()) } else { Err(Refusal::Unfamiliar) }
 }
 
 /// What a model's training images look like; in the card of the model, fitted by `pumua train`.
@@ -216,6 +229,10 @@ pub struct Guard {
     /// Where the network's features lie, in each class; `None` if it has none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub features: Option<Cloud>,
+    /// Where their styles lie, and, as its limit, the greatest strangeness of an image ([`Guard::strangeness`]); `None` in
+    /// older files.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub style: Option<Cloud>,
 }
 
 /// A guard that cannot be used.
@@ -229,7 +246,8 @@ impl Guard {
         let planes = self.crops.len() <= MAX_CROPS && self.crops.iter().all(|plane| plane.weights.0.len() == AREA);
         let mirrored = self.mirrored.as_ref().is_none_or(|plane| plane.weights.0.len() == AREA);
         let features = self.features.as_ref().is_none_or(|cloud| cloud.fits(None));
-        if planes && mirrored && features && self.views.fits(Some(AREA)) && self.lead.is_finite() {
+        let style = self.style.as_ref().is_none_or(|cloud| cloud.fits(Some(Style::NUMBERS)));
+        if planes && mirrored && features && style && self.views.fits(Some(AREA)) && self.lead.is_finite() {
             Ok(())
         } else {
             Err(GuardError)
@@ -239,6 +257,14 @@ impl Guard {
     /// Features of a network that it knows, if it knows any.
     pub fn features(&self) -> Option<usize> {
         self.features.as_ref()?.centres.first().map(Vec::len)
+    }
+
+    /// How unlike the training images an image is, where the guard knows their styles: the squared distance of the input's
+    /// style, times that of the network's features if there are any. `None` if the input is not of `contract.len()` bytes.
+    pub fn strangeness(&self, features: &[f32], input: &[u8], contract: &InputContract) -> Option<f64> {
+        let style = self.style.as_ref()?.distance(&Style::of(input, contract)?.values());
+        let cloud = self.features.as_ref().filter(|_| !features.is_empty());
+        Some(style * cloud.map_or(1.0, |cloud| cloud.distance(features)))
     }
 
     /// Refuses a view that is not one of a whole chest, upright and positive.

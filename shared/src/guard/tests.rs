@@ -41,6 +41,7 @@ fn guard_of(input: &[u8]) -> Guard {
         crops: vec![],
         mirrored: None,
         features: None,
+        style: None,
     }
 }
 
@@ -153,7 +154,7 @@ fn a_mirror_image_lies_on_the_other_side() {
 #[test]
 fn features_far_from_every_class_are_unfamiliar() {
     let mut guard = guard_of(&chest());
-    assert_eq!(check_features(&[9.0, 9.0], Some(&guard)), Ok(()), "a guard without features");
+    assert_eq!(check_familiar(&[9.0, 9.0], &chest(), &CONTRACT, Some(&guard)), Ok(()), "a guard without features");
     // Long along the first axis, short across it.
     let cloud = Cloud {
         centres: vec![vec![0.0, 0.0], vec![10.0, 10.0]],
@@ -175,8 +176,59 @@ fn features_far_from_every_class_are_unfamiliar() {
         (&[0.0], Err(Refusal::Unfamiliar)),
         (&[], Ok(())),
     ] {
-        assert_eq!(check_features(features, Some(&guard)), expected, "{features:?}");
+        assert_eq!(check_familiar(features, &chest(), &CONTRACT, Some(&guard)), expected, "{features:?}");
     }
+}
+
+/// A cloud that knows the style of one image alone.
+fn style_of(input: &[u8]) -> Cloud {
+    Cloud {
+        centres: vec![Style::of(input, &CONTRACT).unwrap().values()],
+        directions: vec![],
+        weights: vec![],
+        rest: 0.01,
+        limit: 40.0,
+    }
+}
+
+#[test]
+fn features_and_style_together_must_not_be_strange() {
+    let mut guard = guard_of(&chest());
+    guard.style = Some(style_of(&chest()));
+    assert_eq!(guard.check(), Ok(()));
+    let darker: Vec<u8> = chest().into_iter().map(|v| v - 20).collect();
+    let check = |guard: &Guard, features: &[f32], input: &[u8]| check_familiar(features, input, &CONTRACT, Some(guard));
+    // Nine greys differ by 20.
+    assert!((guard.strangeness(&[], &darker, &CONTRACT).unwrap() - 36.0).abs() < 1e-4);
+    assert_eq!(check(&guard, &[], &darker), Ok(()), "of a network without features");
+    guard.features =
+        Some(Cloud { centres: vec![vec![0.0, 0.0]], directions: vec![], weights: vec![], rest: 1.0, limit: 2.0 });
+    for (features, input, expected) in [
+        (&[1.0, 0.0], &darker, Ok(())),
+        (&[1.2, 0.0], &darker, Err(Refusal::Unfamiliar)),
+        (&[1.2, 0.0], &chest(), Ok(())),
+        (&[1.5, 0.0], &chest(), Err(Refusal::Unfamiliar)),
+        (&[f32::NAN, 0.0], &chest(), Err(Refusal::Unfamiliar)),
+    ] {
+        assert_eq!(check(&guard, features, input), expected, "{features:?}");
+    }
+    assert_eq!(check(&guard, &[0.0, 0.0], &chest()[1..]), Err(Refusal::Unfamiliar), "not an input of this model");
+    guard.style.as_mut().unwrap().centres[0].pop();
+    assert_eq!(guard.check(), Err(GuardError));
+}
+
+#[test]
+fn golden_style() {
+    // Halves of 40 and of 200: one step of 160 in each row at all grids, none downwards.
+    let input: Vec<u8> = (0..80 * 80).map(|i| if i % 80 < 40 { 40 } else { 200 }).collect();
+    let style = Style::of(&input, &InputContract::stretched(80)).unwrap().values();
+    // 64 times the fourth root of 160² / 39, of 160² / 19 and so on; the square root of 160 / 39 and so on. The middle one of
+    // five cells is half and half, so there are two steps of 80.
+    let right = [[323.0, 129.0], [387.0, 185.0], [467.0, 269.0], [481.0, 404.0]];
+    let roughness: Vec<f32> = right.into_iter().flat_map(|[root, mean]| [root, mean, 0.0, 0.0]).collect();
+    assert_eq!(style[..16], roughness);
+    assert_eq!(style[16..], [40.0, 40.0, 40.0, 40.0, 40.0, 200.0, 200.0, 200.0, 200.0]);
+    assert_eq!(Style::of(&input, &CONTRACT), None);
 }
 
 #[test]
@@ -238,7 +290,8 @@ proptest! {
         });
         let _ = check_input(&input, &contract, Some(&guard));
         let _ = check_input(&input, &contract, None);
-        let _ = check_features(&features, Some(&guard));
+        guard.style = Some(style_of(&chest()));
+        let _ = check_familiar(&features, &input, &contract, Some(&guard));
     }
 
     #[test]

@@ -6,13 +6,13 @@ mod scene;
 mod tests;
 mod unsuitable;
 
-use data::{Catalogue, Inputs, Label, augment::Augmentation};
+use data::{Catalogue, Inputs, Label, augment::Augmentation, split::Split};
 use engine::{Model, ModelError};
 use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
 use rayon::prelude::*;
 use shared::{
-    guard::{AREA, Cloud, Guard, Levels, Plane, UNIT, View, Weights, contrast_and_mean},
+    guard::{AREA, Cloud, Guard, Levels, Plane, Style, UNIT, View, Weights, contrast_and_mean},
     preprocess::{Channels, Picture, Samples},
 };
 
@@ -34,6 +34,12 @@ const REFUSED_BY_PLANE: f64 = 0.0003;
 const REFUSED_AS_TURNED: f64 = 0.0005;
 const REFUSED_AS_MIRRORED: f64 = 0.005;
 const REFUSED_BY_FEATURES: f64 = 0.001;
+
+/// Share of the validation images that are refused as unfamiliar: what it costs at home not to judge films of elsewhere.
+const REFUSED_AS_STRANGE: f64 = 0.03;
+
+/// A whole number varies by at least what rounding adds.
+const ROUNDING: f64 = 1.0 / 12.0;
 
 /// Every fourth block of this many training images is held out where the limit of a discriminant is set: one that has
 /// learnt from few images does not know others as well.
@@ -92,29 +98,77 @@ pub fn fit(images: &[&[u8]], side: u16, seed: u64) -> Option<Guard> {
         views.distance(&view.values()) - nearest
     };
     let lead = upper(seen.par_iter().map(lead).collect(), REFUSED_AS_TURNED).max(0.0) as f32;
-    Some(Guard { images: images.len() as u32, levels: levels(images), views, lead, crops, mirrored, features: None })
+    Some(Guard {
+        images: images.len() as u32,
+        levels: levels(images),
+        views,
+        lead,
+        crops,
+        mirrored,
+        features: None,
+        style: None,
+    })
 }
 
-/// Fits where a network's features lie in its training images, class by class; `None` if it has none.
-pub fn fit_features(
+/// Fits what training images of this model are like to its network, class by class, and in style; and on the validation
+/// part how strange an image may be. A network without features has styles alone.
+pub fn fit_familiar(
+    guard: &mut Guard,
     model: &Model,
     catalogue: &Catalogue,
     inputs: &Inputs,
-    train: &[usize],
-) -> Result<Option<Cloud>, ModelError> {
-    let features: Vec<Vec<f32>> = train
-        .par_iter()
-        .map(|&index| Ok(model.examine(inputs.of(index))?.features))
-        .collect::<Result<_, ModelError>>()?;
+    split: &Split,
+) -> Result<(), ModelError> {
+    let contract = &model.card().behaviour.contract;
+    let features = |&index: &usize| Ok(model.examine(inputs.of(index))?.features);
+    let learnt: Vec<Vec<f32>> = split.train.par_iter().map(features).collect::<Result<_, ModelError>>()?;
     let class = |label| {
-        let of_it = train.iter().zip(&features).filter(|(index, _)| catalogue.samples[**index].label == label);
+        let of_it = split.train.iter().zip(&learnt).filter(|(index, _)| catalogue.samples[**index].label == label);
         of_it.map(|(_, features)| features.clone()).collect::<Vec<_>>()
     };
-    let size = features.first().map_or(0, Vec::len);
-    Ok(cloud(&Label::ALL.map(class), size / 2).map(|cloud| {
-        let distances = features.iter().map(|features| cloud.distance(features)).collect();
+    let size = learnt.first().map_or(0, Vec::len);
+    guard.features = cloud(&Label::ALL.map(class), size / 2).map(|cloud| {
+        let distances = learnt.iter().map(|features| cloud.distance(features)).collect();
         Cloud { limit: upper(distances, REFUSED_BY_FEATURES) as f32, ..cloud }
-    }))
+    });
+    let style = |&index: &usize| Some(Style::of(inputs.of(index), contract)?.values());
+    guard.style = style_cloud(&split.train.par_iter().filter_map(style).collect::<Vec<_>>());
+    let strangeness = |&index: &usize| {
+        let features = features(&index)?;
+        Ok(guard.strangeness(&features, inputs.of(index), contract))
+    };
+    let others: Vec<Option<f64>> = split.validation.par_iter().map(strangeness).collect::<Result<_, ModelError>>()?;
+    if let Some(style) = &mut guard.style {
+        style.limit = upper(others.into_iter().flatten().collect(), REFUSED_AS_STRANGE) as f32;
+    }
+    Ok(())
+}
+
+/// Where styles lie; its limit is not set yet. Numbers hang together so closely that a few directions would not do: all
+/// are kept, each by the variance along it as it is rounded. `None` without points.
+fn style_cloud(points: &[Vec<f32>]) -> Option<Cloud> {
+    let count = points.len() as f64;
+    let mut centre = vec![0.0; points.first()?.len()];
+    points.iter().for_each(|point| centre.iter_mut().zip(point).for_each(|(sum, p)| *sum += f64::from(*p)));
+    let centre: Vec<f32> = centre.iter().map(|sum| (sum / count) as f32).collect();
+    let difference = |point: &Vec<f32>| -> Vec<f64> {
+        point.iter().zip(&centre).map(|(p, c)| f64::from(*p) - f64::from(*c)).collect()
+    };
+    let mut moments = Moments::new(centre.len());
+    points.iter().for_each(|point| moments.add(&difference(point)));
+    let scatter = moments.matrix(1.0 / count);
+    let (directions, weights) = eigen(scatter.clone())
+        .iter()
+        .map(|(_, direction)| {
+            let (weights, _) = Weights::of(direction);
+            let along: Vec<f64> = weights.0.iter().map(|weight| f64::from(*weight)).collect();
+            let product = |row: &Vec<f64>| row.iter().zip(&along).map(|(a, b)| a * b).sum::<f64>();
+            let variance: f64 = scatter.iter().map(product).zip(&along).map(|(a, b)| a * b).sum();
+            let length: f64 = along.iter().map(|a| a * a).sum();
+            (weights, (1.0 / variance.max(length * ROUNDING)) as f32)
+        })
+        .unzip();
+    Some(Cloud { centres: vec![centre], directions, weights, rest: 0.0, limit: f32::MAX })
 }
 
 /// How much darker, brighter and flatter than these an image may not be.

@@ -100,3 +100,19 @@ fn features_have_a_cloud_for_each_class() {
     assert_eq!(super::cloud(&[vec![vec![1.0]; 9]], 1), None);
     assert_eq!(super::cloud(&[vec![Vec::new(); 9]], 0), None);
 }
+
+#[test]
+fn styles_are_judged_by_how_their_numbers_hang_together() {
+    // The second number follows the first one, and the third one never changes.
+    let points: Vec<Vec<f32>> =
+        (0..400_u16).map(|i| vec![f32::from(i % 40) * 4.0, f32::from(i % 40) * 8.0 + f32::from(i % 3), 7.0]).collect();
+    let cloud = style_cloud(&points).unwrap();
+    let centre = &cloud.centres[0];
+    let distance = |[a, b, c]: [f32; 3]| cloud.distance(&[centre[0] + a, centre[1] + b, centre[2] + c]);
+    let mean = points.iter().map(|point| cloud.distance(point)).sum::<f64>() / points.len() as f64;
+    assert!((1.5..2.5).contains(&mean), "one for each direction that varies: {mean}");
+    let (along, across) = (distance([40.0, 80.0, 0.0]), distance([40.0, -80.0, 0.0]));
+    assert!(along < 1.5 && across > 1000.0, "{along} {across}");
+    assert!((distance([0.0, 0.0, 1.0]) - 12.0).abs() < 0.1, "as far as rounding");
+    assert_eq!(style_cloud(&[]), None);
+}

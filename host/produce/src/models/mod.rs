@@ -180,7 +180,7 @@ pub fn make_models(
     })
 }
 
-/// The model with a card that also says where its features lie in the training images.
+/// The model with a card that also says what is familiar to its network.
 fn guarded(
     onnx: &[u8],
     catalogue: &Catalogue,
@@ -190,7 +190,7 @@ fn guarded(
     let model = Model::from_bytes(onnx)?;
     let mut card = model.card().clone();
     let Some(guard) = &mut card.behaviour.guard else { return Ok((model, card)) };
-    guard.features = guard::fit_features(&model, catalogue, inputs, &split.train)?;
+    guard::fit_familiar(guard, &model, catalogue, inputs, split)?;
     Ok((Model::from_bytes(&with_card(onnx, &card)?)?, card))
 }
 
@@ -252,13 +252,16 @@ fn scored(judged: &[Judged]) -> Vec<Scored> {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Origin {
     /// They are those of its training: points are fitted on the validation part.
-    Training,
+    Training {
+        /// True to fit first, as in training, what is familiar to the model.
+        familiar: bool,
+    },
     /// It has learnt from none of them: points are fitted on all but the test part.
     Unseen,
 }
 
-/// The same model with operating points fitted and measured on these radiographs; weights, calibration and checks stay as
-/// they are. The rates are measured on the test part. `split` is of these data, by `seed`.
+/// The same model with operating points fitted and measured on these radiographs; weights and calibration stay as they are,
+/// and checks unless `origin` says otherwise. The rates are measured on the test part. `split` is of these data, by `seed`.
 ///
 /// # Errors
 /// [`MakeError::NotCalibrated`]: the model has one threshold and no operating points; [`MakeError::OtherData`],
@@ -273,7 +276,7 @@ pub fn fit_again(
     seed: u64,
     origin: Origin,
 ) -> Result<Vec<u8>, MakeError> {
-    let model = Model::from_bytes(onnx)?;
+    let mut model = Model::from_bytes(onnx)?;
     let mut card = model.card().clone();
     if card.behaviour.points.is_none() {
         return Err(MakeError::NotCalibrated);
@@ -282,9 +285,10 @@ pub fn fit_again(
     let own_split = SplitKind::of_card(&card) == Some(split.kind) && seed == card.provenance.seed;
     let mut fit_on = split.validation.clone();
     match origin {
-        Origin::Training if !trained_on => return Err(MakeError::OtherData),
-        Origin::Training if !own_split => return Err(MakeError::OtherSplit),
-        Origin::Training => {}
+        Origin::Training { .. } if !trained_on => return Err(MakeError::OtherData),
+        Origin::Training { .. } if !own_split => return Err(MakeError::OtherSplit),
+        Origin::Training { familiar: true } => (model, card) = guarded(onnx, catalogue, inputs, split)?,
+        Origin::Training { familiar: false } => {}
         Origin::Unseen if trained_on => return Err(MakeError::Seen),
         Origin::Unseen => fit_on.extend(&split.train),
     }

@@ -12,6 +12,9 @@ use shared::{
 
 use super::*;
 
+/// Radiographs of the training.
+const SAME: Origin = Origin::Training { familiar: false };
+
 /// Drawings that are seen as learnt from, at most: as many as a guard needs, and a few.
 const TRAINED: usize = 210;
 
@@ -113,17 +116,25 @@ fn rates_are_those_of_the_box_at_every_operating_point() {
     );
 
     // Fitted again on the same radiographs, the file stays the same.
-    assert!(fit_again(&bytes, &catalogue, &inputs, &split, 3, Origin::Training).unwrap() == bytes);
+    assert!(fit_again(&bytes, &catalogue, &inputs, &split, 3, SAME).unwrap() == bytes);
+    // What is familiar is found again, too.
+    let mut older = engine::decode(&bytes).unwrap();
+    let mut card = engine::card(&older).unwrap();
+    let guard = card.behaviour.guard.as_mut().unwrap();
+    (guard.features, guard.style) = (None, None);
+    older.metadata_props.iter_mut().find(|p| p.key == CARD_KEY).unwrap().value = serde_json::to_string(&card).unwrap();
+    let anew = Origin::Training { familiar: true };
+    assert!(fit_again(&older.encode_to_vec(), &catalogue, &inputs, &split, 3, anew).unwrap() == bytes);
     // Under another split it has learnt from what it would be measured on.
-    let other_seed = fit_again(&bytes, &catalogue, &inputs, &split, 4, Origin::Training).unwrap_err();
+    let other_seed = fit_again(&bytes, &catalogue, &inputs, &split, 4, SAME).unwrap_err();
     assert!(matches!(other_seed, MakeError::OtherSplit), "{other_seed}");
     let other_kind = Split { kind: SplitKind::Study, ..split.clone() };
-    let other_kind = fit_again(&bytes, &catalogue, &inputs, &other_kind, 3, Origin::Training).unwrap_err();
+    let other_kind = fit_again(&bytes, &catalogue, &inputs, &other_kind, 3, SAME).unwrap_err();
     assert!(matches!(other_kind, MakeError::OtherSplit), "{other_kind}");
     let seen = fit_again(&bytes, &catalogue, &inputs, &split, 3, Origin::Unseen).unwrap_err();
     assert!(matches!(seen, MakeError::Seen), "{seen}");
     let few = Split { validation: split.validation[..150].to_vec(), ..split.clone() };
-    let few = fit_again(&bytes, &catalogue, &inputs, &few, 3, Origin::Training).unwrap_err();
+    let few = fit_again(&bytes, &catalogue, &inputs, &few, 3, SAME).unwrap_err();
     assert!(matches!(few, MakeError::TooFew { normal, pneumonia } if normal + pneumonia == 150), "{few}");
 
     // With one file more they are other data, and what was learnt from is among them.
@@ -131,7 +142,7 @@ fn rates_are_those_of_the_box_at_every_operating_point() {
     more.samples.push(Sample { name: "one-more.png".to_owned(), ..catalogue.samples[0].clone() });
     let inputs = (0..catalogue.samples.len()).chain([0]).map(|index| inputs.of(index).to_vec());
     let inputs = Inputs::new(contract, inputs);
-    let error = fit_again(&bytes, &more, &inputs, &split, 3, Origin::Training).unwrap_err();
+    let error = fit_again(&bytes, &more, &inputs, &split, 3, SAME).unwrap_err();
     assert!(matches!(error, MakeError::OtherData), "{error}");
 }
 
@@ -168,7 +179,7 @@ fn a_model_of_one_threshold_has_no_points_to_fit() {
     let onnx = export::to_onnx(&layers, &ModelCard::new("synthetic-test", contract)).unwrap();
     let (catalogue, inputs) = synthetic::radiographs(60, 3, &contract).unwrap();
     let split = Split::new(&catalogue, SplitKind::Patient, 3).unwrap();
-    let error = fit_again(&onnx, &catalogue, &inputs, &split, 3, Origin::Training).unwrap_err();
+    let error = fit_again(&onnx, &catalogue, &inputs, &split, 3, SAME).unwrap_err();
     assert!(matches!(error, MakeError::NotCalibrated), "{error}");
 }
 
@@ -186,6 +197,15 @@ fn the_card_holds_what_the_box_needs_beside_the_answer() {
         let features = guard.features.as_ref().unwrap();
         let held = |&&i: &&usize| features.holds(&model.examine(inputs.of(i)).unwrap().features);
         assert!(split.train.iter().filter(held).count() * 100 >= split.train.len() * 98);
+        let contract = &card.behaviour.contract;
+        let limit = f64::from(guard.style.as_ref().unwrap().limit);
+        let strange = |&&i: &&usize| {
+            let features = model.examine(inputs.of(i)).unwrap().features;
+            // The limit itself was rounded.
+            guard.strangeness(&features, inputs.of(i), contract).unwrap() > 1.000_001 * limit
+        };
+        let strange = split.validation.iter().filter(strange).count();
+        assert_eq!(strange, 3 * split.validation.len() / 100);
     }
     assert_eq!(float.card().behaviour.points, int8.card().behaviour.points);
     let features = |model: &Model| model.card().behaviour.guard.as_ref().and_then(|guard| guard.features.clone());

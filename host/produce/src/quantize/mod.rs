@@ -165,7 +165,7 @@ fn int8_card(float: &Model, method: Method) -> ModelCard {
         name: format!("{}{suffix}", &card.name[..end]),
         behaviour: Behaviour {
             int8: true,
-            guard: card.behaviour.guard.clone().map(|guard| Guard { features: None, ..guard }),
+            guard: card.behaviour.guard.clone().map(|guard| Guard { features: None, style: None, ..guard }),
             subtypes: None,
             ..card.behaviour.clone()
         },
