@@ -1,5 +1,6 @@
 //! What host and clinic box must agree on, defined once.
 //!
+//! - [`accession`]: an exam's id from the accession number of its file;
 //! - [`appliance`]: the box's memory card, serial ports and settings;
 //! - [`calendar`]: dates from seconds;
 //! - [`contract`]: what a model expects as its input;
@@ -17,6 +18,7 @@
 
 extern crate alloc;
 
+pub mod accession;
 pub mod appliance;
 pub mod calendar;
 pub mod contract;

@@ -7,6 +7,7 @@
 
 pub mod card;
 mod choice;
+mod exam_id;
 mod language;
 pub mod line;
 mod rotation;
@@ -15,6 +16,7 @@ mod share;
 
 pub use self::{
     choice::listed,
+    exam_id::{ExamIdFrom, ExamIdFromError},
     language::{Language, LanguageError},
     rotation::{Rotation, RotationError},
     settings::{BLANK_MINUTES, BoxSettings},
