@@ -127,6 +127,7 @@ fn serve(settings: Settings, display: &Display) -> Result<(), Failure> {
         runtime.enter_safe_mode();
     }
     runtime.set_privacy(settings.share, settings.blank_after);
+    runtime.allow(&settings.overrides);
     let stopper = runtime.stopper();
     ctrlc::set_handler(move || stopper.stop()).context("cannot listen to signals").map_err(with(FAILED))?;
     if settings.keys {

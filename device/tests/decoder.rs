@@ -92,7 +92,7 @@ fn go_wrong(deed: &str) -> Result<Decoded, Refusal> {
         return Err(Refusal::Blank);
     }
     let preview = Preview { width: 32, height: 32, pixels: vec![0; 1024].into(), judged: None };
-    Ok(Decoded { input: vec![0; CONTRACT.len()], preview, age_months: None })
+    Ok(Decoded { input: vec![0; CONTRACT.len()], preview, age: None })
 }
 
 fn as_decoder(deed: &str) -> Command {

@@ -181,6 +181,7 @@ impl Running {
                 safe,
                 share: Share::Open,
                 blank_after: None,
+                overrides: Vec::new(),
             };
             let mut display = Display::start(Sinks::open(&settings).unwrap());
             if let Some(limit) = turn_within {

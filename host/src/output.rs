@@ -4,6 +4,10 @@ use std::fmt::Write;
 
 use base::shown::is_hidden;
 use serde_json::Value;
+use shared::{
+    age::{Age, AgeNote},
+    appliance::listed,
+};
 
 /// A JSON value in one line. What cannot be seen in its texts is escaped as JSON does it, also where JSON need not: the value
 /// is the same, and a terminal does nothing but show it.
@@ -23,6 +27,25 @@ pub(crate) fn escaped(plain: &str) -> String {
         }
     }
     text
+}
+
+/// The age in months that a result notes, for programs: a number, two that contradict each other, or `null`.
+pub(crate) fn age_months(note: AgeNote) -> Value {
+    let months: Vec<u16> = note.age().into_iter().flat_map(Age::each).collect();
+    match months[..] {
+        [] => Value::Null,
+        [months] => months.into(),
+        _ => months.into(),
+    }
+}
+
+/// The cells `age_months` and `age_overridden` of a table: both empty if nothing is noted.
+pub(crate) fn age_cells(note: AgeNote) -> [String; 2] {
+    if note == AgeNote::NotNoted {
+        return Default::default();
+    }
+    let months = note.age().map_or_else(|| "unknown".to_owned(), |age| listed(age.each(), "or"));
+    [months, note.is_overridden().to_string()]
 }
 
 #[cfg(test)]

@@ -92,7 +92,7 @@ fn trained_models_are_quantized_measured_and_usable() {
     let output = run(&["predict", text(&images), "--model", text(&again), "--csv"]);
     let table = String::from_utf8(output.stdout).unwrap();
     let mut lines = table.lines();
-    assert_eq!(lines.next(), Some("path,probability,verdict,code"));
+    assert_eq!(lines.next(), Some("path,probability,verdict,code,age_months,age_overridden"));
     assert_eq!(lines.count(), 10);
 }
 

@@ -1,6 +1,7 @@
 //! What host and clinic box must agree on, defined once.
 //!
 //! - [`accession`]: an exam's id from the accession number of its file;
+//! - [`age`]: how old a patient is, and those whom a model is for;
 //! - [`appliance`]: the box's memory card, serial ports and settings;
 //! - [`calendar`]: dates from seconds;
 //! - [`contract`]: what a model expects as its input;
@@ -19,6 +20,7 @@
 extern crate alloc;
 
 pub mod accession;
+pub mod age;
 pub mod appliance;
 pub mod calendar;
 pub mod contract;

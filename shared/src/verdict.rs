@@ -8,7 +8,7 @@ use core::{fmt, str::FromStr};
 use postcard_schema::Schema;
 use serde::{Deserialize, Serialize};
 
-use crate::limits::MAX_EXAM_ID;
+use crate::{age::AgeNote, limits::MAX_EXAM_ID};
 
 /// What the box says of a radiograph. A research aid, not a diagnosis.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, Schema)]
@@ -307,6 +307,8 @@ codes! {
         TooOld = 231, "too-old", "by its header the patient is older than the children whom the model is for: let a clinician read it";
         /// Not like a chest as it is, and not clearly like one in another position.
         UncertainOrientation = 236, "uncertain-orientation", "the X-ray may be turned or a negative: check the film; if it is upright and its bones are white, let a clinician read it";
+        /// The host asks to have the image judged whatever the patient's age, and the settings of the box do not allow it.
+        OverrideNotAllowed = 237, "override-not-allowed", "this box does not judge patients of other ages than its model is for: send the X-ray without `--override age`, or let its settings allow it";
     }
 }
 
@@ -440,6 +442,8 @@ pub struct ResultRecord {
     pub verdict: Verdict,
     /// Whether the host had prepared the image: the box has not seen the file.
     pub prepared: bool,
+    /// What is known of the patient's age. Where only a prepared form was sent, the host has stated it.
+    pub age: AgeNote,
 }
 
 #[cfg(test)]

@@ -16,6 +16,7 @@ use engine::{
     judge::{Input, Judgement, Prepared},
 };
 use shared::{
+    age::AgeNote,
     contract::InputContract,
     evidence::Evidence,
     limits::MODEL_SIDE,
@@ -148,6 +149,8 @@ pub struct Judged {
     pub probability: f32,
     /// What follows from it by the model's operating point.
     pub verdict: Verdict,
+    /// What is to be noted of the patient's age.
+    pub age: AgeNote,
 }
 
 /// Why there is no such answer.
@@ -284,24 +287,24 @@ fn judge(
     let card = model.card();
     let decoded;
     let (prepared, preview) = if let Some(received) = image.as_prepared() {
-        let wire::Prepared { input, contract, preview, preview_width, preview_height, window, age_months } = received;
+        let wire::Prepared { input, contract, preview, preview_width, preview_height, window, age } = received;
         let (width, height) = (preview_width.into(), preview_height.into());
         let shown = Picture::new(Samples::U8(preview), Channels::Grey, width, height, preview_width.into());
         // The session lets no preview through that is none.
         let shown = shown.map_err(|_| Refusal::PreviewMismatch)?;
         // The image may have been announced before an update was installed.
-        let prepared =
-            Prepared::received(input, &contract, &card.behaviour.contract, &shown, &window)?.of_age(age_months);
+        let prepared = Prepared::received(input, &contract, &card.behaviour.contract, &shown, &window)?.of_age(age);
         (prepared, Preview { width: preview_width, height: preview_height, pixels: preview.into(), judged: None })
     } else {
         report(Report::Phase(Phase::Decoding));
         decoded = decode(&image.bytes, &card.behaviour.contract)?;
         let prepared = Prepared::decoded(&decoded.input, &card.behaviour.contract, decoded.preview.judged);
-        let prepared = prepared.of_age(decoded.age_months);
+        let prepared = prepared.of_age(decoded.age);
         (prepared, decoded.preview.clone())
     };
     report(Report::Phase(Phase::Analysing));
-    let input = prepared.admit(Some(card))?;
+    // The session lets no image ask for it where the settings do not allow it.
+    let input = prepared.of_any_age(image.begin.any_age).admit(Some(card))?;
     let judgement = model.judge(&input).map_err(|error| {
         crate::say(format_args!("{error}"));
         Unjudged::Failed(Fault::Inference)
@@ -309,11 +312,11 @@ fn judge(
     let verdict = judgement.verdict?;
     let exam = image.begin.exam.clone();
     let size = [preview.width, preview.height].map(u32::from);
-    let evidence = judgement.evidence(card, size);
+    let (evidence, age) = (judgement.evidence(card, size), judgement.age);
     let preview = Preview { judged: judgement.window, ..preview };
     let probability = judgement.examination.score.probability;
     let is_prepared = image.as_prepared().is_some();
-    Ok(Judged { exam, image: image.source(), prepared: is_prepared, preview, evidence, probability, verdict })
+    Ok(Judged { exam, image: image.source(), prepared: is_prepared, preview, evidence, probability, verdict, age })
 }
 
 #[cfg(test)]

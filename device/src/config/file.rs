@@ -59,8 +59,19 @@ impl Layer {
         let of_box = BoxSettings::deserialize(of_box).map_err(in_text)?;
         // Without `..`, so that no setting is forgotten.
         let ComputerSettings { simulate, pace, state_dir, journal, screen_dir, screen_size } = of_computer;
-        let BoxSettings { language, profile, rotate, port, baud, framebuffer, model, keys, share, blank_minutes } =
-            of_box;
+        let BoxSettings {
+            language,
+            profile,
+            rotate,
+            port,
+            baud,
+            framebuffer,
+            model,
+            keys,
+            share,
+            blank_minutes,
+            overrides,
+        } = of_box;
         Ok(Self {
             simulate,
             pace,
@@ -78,6 +89,7 @@ impl Layer {
             keys,
             share,
             blank_minutes,
+            overrides,
         })
     }
 }

@@ -3,7 +3,9 @@
 use std::{fmt, path::PathBuf, str::FromStr};
 
 use shared::{
-    appliance::{BLANK_MINUTES, Language, Rotation, Share, card::INSTALLED_SETTINGS, line::DEFAULT_BAUD, listed},
+    appliance::{
+        BLANK_MINUTES, Language, Override, Rotation, Share, card::INSTALLED_SETTINGS, line::DEFAULT_BAUD, listed,
+    },
     verdict::Profile,
 };
 
@@ -90,6 +92,8 @@ pub(super) struct Layer {
     pub(super) share: Option<Share>,
     #[arg(long, value_name = "MINUTES", help = blank_help())]
     pub(super) blank_minutes: Option<u32>,
+    #[arg(id = "override", long = "override", value_name = "REASON", help = override_help())]
+    pub(super) overrides: Option<Vec<Override>>,
 }
 
 // The values of these flags are listed where they are defined; help that names them is made from there.
@@ -126,6 +130,13 @@ fn share_help() -> String {
 fn blank_help() -> String {
     format!(
         "Minutes after which a result is shown no longer, 0 for never [env: PUMUA_BLANK_MINUTES] [default: {BLANK_MINUTES}]"
+    )
+}
+
+fn override_help() -> String {
+    format!(
+        "Let hosts ask to have images judged that are refused for this: {} [env: PUMUA_OVERRIDE] [default: nothing]",
+        listed(Override::ALL, "or")
     )
 }
 
@@ -184,6 +195,7 @@ impl Layer {
             keys: flag("PUMUA_KEYS")?,
             share: parsed("PUMUA_SHARE", &environment)?,
             blank_minutes: number("PUMUA_BLANK_MINUTES")?,
+            overrides: parsed("PUMUA_OVERRIDE", &environment)?.map(|reason| vec![reason]),
         })
     }
 

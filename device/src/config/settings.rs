@@ -4,7 +4,7 @@ use std::{path::PathBuf, time::Duration};
 
 use shared::{
     appliance::{
-        BLANK_MINUTES, Language, Rotation, Share,
+        BLANK_MINUTES, Language, Override, Rotation, Share,
         line::{DEFAULT_BAUD, SLOWEST_BAUD, least_bytes_a_second},
     },
     verdict::Profile,
@@ -78,6 +78,8 @@ pub struct Settings {
     pub share: Share,
     /// After how long a result is shown no longer, if ever.
     pub blank_after: Option<Duration>,
+    /// What hosts may ask to override.
+    pub overrides: Vec<Override>,
 }
 
 /// Layers from the strongest to the weakest → settings.
@@ -122,5 +124,6 @@ pub(super) fn resolve(layers: &[Layer; 3]) -> Result<Settings, ConfigError> {
         safe: false,
         share,
         blank_after: (blank > 0).then(|| Duration::from_secs(60 * u64::from(blank))),
+        overrides: first(layers, |l| &l.overrides).unwrap_or_default(),
     })
 }

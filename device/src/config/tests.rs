@@ -2,7 +2,7 @@
 
 use clap::{CommandFactory, Parser};
 use shared::{
-    appliance::{Language, Rotation, Share},
+    appliance::{Language, Override, Rotation, Share},
     verdict::Profile,
 };
 
@@ -54,6 +54,22 @@ fn flags_win_over_environment_and_environment_over_file() {
     assert_eq!(settings.model, Some("flag.onnx".into()));
     assert_eq!(settings.profile, Some(Profile::Screening));
     assert_eq!(settings.journal, PathBuf::from("file.journal"));
+}
+
+#[test]
+fn nothing_may_be_overridden_unless_a_setting_says_so() {
+    let overrides = |flags: &[&str], environment: &[(&str, &str)]| {
+        settings(&[&["--simulate"], flags].concat(), environment).unwrap().overrides
+    };
+    assert_eq!(overrides(&[], &[]), []);
+    assert_eq!(overrides(&["--override", "age"], &[]), [Override::Age]);
+    assert_eq!(overrides(&[], &[("PUMUA_OVERRIDE", "age")]), [Override::Age]);
+    let (_file, path) = file("override = [\"age\"]");
+    assert_eq!(overrides(&["--config", &path], &[]), [Override::Age]);
+    let (_file, path) = file("override = []");
+    assert_eq!(overrides(&["--config", &path], &[]), []);
+    let error = settings(&["--simulate"], &[("PUMUA_OVERRIDE", "view")]).unwrap_err().to_string();
+    assert!(error.contains("PUMUA_OVERRIDE") && error.contains("age"), "{error}");
 }
 
 #[test]

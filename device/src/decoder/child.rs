@@ -43,13 +43,13 @@ fn take() -> io::Result<(InputContract, Vec<u8>)> {
 }
 
 fn give(filtered: bool, decoded: Result<Decoded, Refusal>) -> io::Result<()> {
-    let outcome = decoded.as_ref().map_err(|refusal| *refusal).map(|Decoded { input, preview, age_months }| Pixels {
+    let outcome = decoded.as_ref().map_err(|refusal| *refusal).map(|Decoded { input, preview, age }| Pixels {
         input,
         width: preview.width,
         height: preview.height,
         preview: &preview.pixels,
         window: preview.judged,
-        age_months: *age_months,
+        age: *age,
     });
     let bytes = postcard::to_extend(&Answer { filtered, outcome }, Vec::new()).map_err(io::Error::other)?;
     let mut output = io::stdout().lock();

@@ -33,6 +33,7 @@ use rustix::{
 };
 use serde::{Deserialize, Serialize};
 use shared::{
+    age::Age,
     contract::InputContract,
     limits::{MAX_DECODED_BYTES, MAX_DECODER_BYTES, MAX_IMAGE_BYTES, MAX_PREVIEW_SIDE, MODEL_SIDE},
     preprocess::{Channels, Picture, Samples, Window},
@@ -82,8 +83,8 @@ pub struct Decoded {
     pub input: Vec<u8>,
     /// The picture for the screen.
     pub preview: Preview,
-    /// Age of the patient in months, if the file says it.
-    pub age_months: Option<u16>,
+    /// Age of the patient, if the file says it.
+    pub age: Option<Age>,
 }
 
 /// Decodes a file and prepares it for a contract.
@@ -96,7 +97,7 @@ pub fn prepare(file: &[u8], contract: &InputContract) -> Result<Decoded, Refusal
     let prepared = Prepared::of(&picture, contract)?;
     let (pixels, width, height) = picture.preview(MAX_PREVIEW_SIDE);
     let preview = Preview { width, height, pixels: pixels.into(), judged: prepared.window() };
-    Ok(Decoded { input: prepared.pixels().to_vec(), preview, age_months: radiograph.facts().age_months })
+    Ok(Decoded { input: prepared.pixels().to_vec(), preview, age: radiograph.facts().age })
 }
 
 /// What precedes the bytes of a file on their way to the other process.
@@ -122,7 +123,7 @@ struct Pixels<'a> {
     height: u16,
     preview: &'a [u8],
     window: Option<Window>,
-    age_months: Option<u16>,
+    age: Option<Age>,
 }
 
 /// Starts a process for each file.
@@ -291,7 +292,7 @@ struct Checked {
 /// show the same.
 fn read(answer: &[u8], contract: &InputContract) -> Result<Checked, &'static str> {
     let Ok((Answer { filtered, outcome }, [])) = postcard::take_from_bytes(answer) else { return Err("no answer") };
-    let Pixels { input, width, height, preview, window, age_months } = match outcome {
+    let Pixels { input, width, height, preview, window, age } = match outcome {
         Ok(pixels) => pixels,
         Err(refusal) => return Ok(Checked { filtered, outcome: Err(refusal) }),
     };
@@ -313,7 +314,7 @@ fn read(answer: &[u8], contract: &InputContract) -> Result<Checked, &'static str
         Err(refusal) => return Ok(Checked { filtered, outcome: Err(refusal) }),
     }
     let preview = Preview { width, height, pixels: preview.into(), judged: window };
-    Ok(Checked { filtered, outcome: Ok(Decoded { input: input.to_vec(), preview, age_months }) })
+    Ok(Checked { filtered, outcome: Ok(Decoded { input: input.to_vec(), preview, age }) })
 }
 
 #[cfg(test)]
@@ -334,7 +335,7 @@ mod tests {
         let pixels =
             |side: usize| -> Vec<u8> { (0..side * side).map(|i| if i < side * side / 2 { 200 } else { 50 }).collect() };
         let (input, preview) = (pixels(16), pixels(64));
-        let good = Pixels { input: &input, width: 64, height: 64, preview: &preview, window: None, age_months: None };
+        let good = Pixels { input: &input, width: 64, height: 64, preview: &preview, window: None, age: None };
         let bytes = answer(good);
         assert_eq!(read(&bytes, &CONTRACT).unwrap().outcome.unwrap().input, input);
         assert!(read(&bytes[..bytes.len() - 1], &CONTRACT).is_err(), "cut");
@@ -344,12 +345,12 @@ mod tests {
         let reversed: Vec<u8> = preview.iter().rev().copied().collect();
         let outside = Window { left: 1, ..Window::whole(64, 64) };
         for wrong in [
-            Pixels { input: &input[1..], width: 64, height: 64, preview: &preview, window: None, age_months: None },
-            Pixels { input: &input, width: 64, height: 63, preview: &preview, window: None, age_months: None },
-            Pixels { input: &input, width: 0, height: 64, preview: b"", window: None, age_months: None },
-            Pixels { input: &input, width: 4096, height: 1, preview: &preview, window: None, age_months: None },
-            Pixels { input: &input, width: 64, height: 64, preview: &reversed, window: None, age_months: None },
-            Pixels { input: &input, width: 64, height: 64, preview: &preview, window: Some(outside), age_months: None },
+            Pixels { input: &input[1..], width: 64, height: 64, preview: &preview, window: None, age: None },
+            Pixels { input: &input, width: 64, height: 63, preview: &preview, window: None, age: None },
+            Pixels { input: &input, width: 0, height: 64, preview: b"", window: None, age: None },
+            Pixels { input: &input, width: 4096, height: 1, preview: &preview, window: None, age: None },
+            Pixels { input: &input, width: 64, height: 64, preview: &reversed, window: None, age: None },
+            Pixels { input: &input, width: 64, height: 64, preview: &preview, window: Some(outside), age: None },
         ] {
             let shape = (wrong.width, wrong.height);
             assert!(read(&answer(wrong), &CONTRACT).is_err(), "{shape:?}");
@@ -362,14 +363,8 @@ mod tests {
         // Four times as wide as high; of the preview's pixels it has 198 by 49.
         let window = Window { left: 0, top: 0, width: 4000, height: 1000, of: [5000, 3000] };
         let (input, preview) = ([90; 256], vec![90; 247 * 148]);
-        let narrow = Pixels {
-            input: &input,
-            width: 247,
-            height: 148,
-            preview: &preview,
-            window: Some(window),
-            age_months: None,
-        };
+        let narrow =
+            Pixels { input: &input, width: 247, height: 148, preview: &preview, window: Some(window), age: None };
         assert_eq!(read(&answer(narrow), &contract).unwrap().outcome, Err(Refusal::Elongated));
     }
 }

@@ -8,7 +8,10 @@
 
 use crc::{CRC_32_ISO_HDLC, Crc};
 use serde::{Deserialize, Serialize};
-use shared::verdict::{Digest, ExamId, OperatingPoint, ResultRecord, Verdict};
+use shared::{
+    age::AgeNote,
+    verdict::{Digest, ExamId, OperatingPoint, ResultRecord, Verdict},
+};
 use wire::Linked;
 
 /// Longest payload in bytes; a result takes less than half of it.
@@ -51,7 +54,7 @@ enum Stored {
     Linked(Linked),
 }
 
-/// A [`ResultRecord`] but for what the variant says.
+/// A [`ResultRecord`] but for what the variant says; it notes no age.
 #[derive(Serialize, Deserialize)]
 struct Kept {
     number: u64,
@@ -68,7 +71,8 @@ struct Kept {
 impl Kept {
     fn record(self, prepared: bool) -> ResultRecord {
         let Self { number, boot, unix_seconds, exam, image, model, probability, point, verdict } = self;
-        ResultRecord { number, boot, unix_seconds, exam, image, model, probability, point, verdict, prepared }
+        let age = AgeNote::NotNoted;
+        ResultRecord { number, boot, unix_seconds, exam, image, model, probability, point, verdict, prepared, age }
     }
 }
 

@@ -22,7 +22,7 @@
 //! # The limit
 //!
 //! A file takes at most [`Limits::bytes`], 5 MiB, and at most [`Limits::files`], 8 of them, are kept (9 after a repair):
-//! 40 MiB. A result takes 129 to 210 bytes, most of all for three digests and the exam id. So at least the last 170,000
+//! 40 MiB. A result takes 129 to 215 bytes, most of all for three digests and the exam id. So at least the last 170,000
 //! results are kept, and 270,000 if they have no names.
 //!
 //! # Rotation, and what a loss of power leaves of it

@@ -64,6 +64,11 @@ impl Lines {
         self.sessions.iter_mut().for_each(|session| session.set_contract(contract));
     }
 
+    /// Hosts may ask to have images judged whatever the patient's age.
+    pub fn allow_any_age(&mut self) {
+        self.sessions.iter_mut().for_each(|session| session.allow_any_age(true));
+    }
+
     /// Writes the next frame for a line and returns its length, or 0 if there is none now.
     pub fn poll_transmit(&mut self, line: usize, now: u64, frame: &mut [u8; MAX_FRAME]) -> usize {
         self.sessions[line].poll_transmit(now, frame)
@@ -163,7 +168,7 @@ mod tests {
     fn a_byte_of_an_image_every_few_seconds_holds_the_box_for_half_a_minute_at_most() {
         let mut world = World::new();
         let (form, digest, exam) = (ImageForm::File, Digest::default(), ExamId::default());
-        world.say(&ToBox::Begin(Begin { form, length: 1_000_000, digest, exam }));
+        world.say(&ToBox::Begin(Begin { form, length: 1_000_000, digest, exam, any_age: false }));
         let mut told = Vec::new();
         for offset in 0..20 {
             world.say(&ToBox::Chunk(Chunk { offset, data: [7].as_slice().try_into().unwrap() }));

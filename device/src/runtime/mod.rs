@@ -18,7 +18,7 @@ use std::{
 };
 
 use shared::{
-    appliance::Share,
+    appliance::{Override, Share},
     verdict::{Digest, ExamId, Fault, ResultRecord},
 };
 use wire::{ANSWER_WITHIN_MS, BoxEvent, EventKind, FOUND_AMONG, Listed};
@@ -207,6 +207,18 @@ impl<'a> Runtime<'a> {
     pub fn set_privacy(&mut self, share: Share, blank_after: Option<Duration>) {
         let milliseconds = |time: Duration| u64::try_from(time.as_millis()).unwrap_or(u64::MAX);
         self.state.set_privacy(share, blank_after.map(milliseconds));
+    }
+
+    /// Hosts may ask to override what the box refuses by these.
+    pub fn allow(&mut self, overrides: &[Override]) {
+        for reason in overrides {
+            match reason {
+                Override::Age => {
+                    self.state.allow_any_age();
+                    self.lines.allow_any_age();
+                }
+            }
+        }
     }
 
     /// Whether there is a port on which a host can connect now.
@@ -545,7 +557,10 @@ fn storage(error: &JournalError) -> Fault {
 
 #[cfg(test)]
 mod tests {
-    use shared::verdict::{Digest, OperatingPoint, Verdict};
+    use shared::{
+        age::AgeNote,
+        verdict::{Digest, OperatingPoint, Verdict},
+    };
 
     use super::*;
 
@@ -561,6 +576,7 @@ mod tests {
             point: OperatingPoint::HALF,
             verdict: Verdict::Pneumonia,
             prepared: false,
+            age: AgeNote::Unknown,
         }
     }
 

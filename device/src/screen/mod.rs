@@ -35,8 +35,9 @@ pub use shared::appliance::{Language, Rotation};
 
 use std::sync::Arc;
 
-use engine::{ModelCard, Population};
+use engine::ModelCard;
 use shared::{
+    age::Ages,
     evidence::Evidence,
     preprocess::Window,
     rates::Rates,
@@ -60,8 +61,8 @@ pub struct Identity {
     pub software: String,
     /// What the box says of labelled radiographs by the operating point in force, where the model's card says so.
     pub rates: Option<MeasuredRates>,
-    /// Whose radiographs the model has learnt from, where that is known of its data.
-    pub population: Option<Population>,
+    /// The ages that the model is for, if they are known.
+    pub ages: Option<Ages>,
     /// How its journal stands.
     pub journal: Standing,
 }

@@ -129,6 +129,8 @@ pub struct State {
     digest: Digest,
     /// Whether another model was meant to judge.
     fell_back: bool,
+    /// Whether a host may ask to have an image judged whatever the patient's age.
+    any_age: bool,
     execution: String,
     boot: u32,
     journal: Standing,
@@ -214,6 +216,7 @@ impl State {
             card,
             digest,
             fell_back: false,
+            any_age: false,
             execution,
             boot,
             journal: Standing::default(),
@@ -246,6 +249,11 @@ impl State {
     pub fn enter_safe_mode(&mut self) {
         self.safe = true;
         self.view = View::error(Trouble::SafeMode);
+    }
+
+    /// From now on hosts may ask to have images judged whatever the patient's age.
+    pub fn allow_any_age(&mut self) {
+        self.any_age = true;
     }
 
     /// Whether the box judges nothing, because it has failed again and again.
@@ -327,7 +335,7 @@ impl State {
             fell_back: self.fell_back,
             software: env!("CARGO_PKG_VERSION").to_owned(),
             rates: MeasuredRates::of(&self.card),
-            population: self.card.provenance.population(),
+            ages: self.card.ages(),
             journal: self.journal,
         }
     }
@@ -639,6 +647,7 @@ impl State {
                     point: self.card.behaviour.point,
                     verdict: judged.verdict,
                     prepared: judged.prepared,
+                    age: judged.age,
                 })]
             }
             Err(Unjudged::Refused(refusal)) => {
@@ -702,6 +711,8 @@ impl State {
             head: self.journal.head,
             broken: self.journal.broken,
             read_only: self.journal.read_only,
+            ages: self.card.ages(),
+            any_age: self.any_age,
         }
     }
 

@@ -10,6 +10,7 @@ use std::{
 
 use engine::ModelCard;
 use shared::{
+    age::AgeNote,
     appliance::Share,
     verdict::{ExamId, Refusal},
 };
@@ -240,6 +241,7 @@ impl World {
                     evidence: None,
                     probability,
                     verdict,
+                    age: AgeNote::Unknown,
                 })
             } else {
                 Err(Unjudged::Refused(Refusal::TooSmall))

@@ -1,4 +1,5 @@
 use shared::{
+    age::AgeNote,
     contract::InputContract,
     verdict::{ExamId, OperatingPoint, Refusal, Verdict},
 };
@@ -39,8 +40,16 @@ pub(super) fn judged(probability: f32) -> Input {
     let preview = Preview { width: 1, height: 1, pixels: vec![9].into(), judged: None };
     let exam = exam();
     let verdict = state().card.behaviour.point.verdict(probability);
-    let judged =
-        Judged { exam, image: Digest::of(b"bytes"), prepared: false, preview, evidence: None, probability, verdict };
+    let judged = Judged {
+        exam,
+        image: Digest::of(b"bytes"),
+        prepared: false,
+        preview,
+        evidence: None,
+        probability,
+        verdict,
+        age: AgeNote::Unknown,
+    };
     Input::Analysis(Report::Done(Box::new(Ok(judged))))
 }
 

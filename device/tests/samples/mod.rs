@@ -13,12 +13,13 @@ use embedded_graphics::{
     pixelcolor::{Rgb888, RgbColor},
     text::{Alignment, Text},
 };
-use engine::{DEFAULT_MODEL, ModelCard, ModelError, Population};
+use engine::{DEFAULT_MODEL, ModelCard, ModelError};
 use image::{
     ExtendedColorType, ImageEncoder,
     codecs::png::{CompressionType, FilterType, PngEncoder},
 };
 use shared::{
+    age::{Age, AgeNote, Ages},
     contract::InputContract,
     evidence::{Cells, Evidence, Place},
     preprocess::Window,
@@ -44,7 +45,7 @@ fn identity() -> Identity {
         fell_back: false,
         software: "0.1.0".to_owned(),
         rates: MeasuredRates::of(&CARD),
-        population: CARD.provenance.population(),
+        ages: CARD.ages(),
         journal: Standing { entries: 411, head: Digest::of(b"journal"), ..Standing::default() },
     }
 }
@@ -95,7 +96,13 @@ fn record(number: u64, probability: f32, exam: &str) -> ResultRecord {
         point: CARD.behaviour.point,
         verdict: CARD.behaviour.point.verdict(probability),
         prepared: false,
+        age: known(18, AgeNote::Meant),
     }
+}
+
+/// What is noted of an age in months.
+fn known(months: u16, note: fn(Age) -> AgeNote) -> AgeNote {
+    Age::months(months).map_or(AgeNote::Unknown, note)
 }
 
 /// A result.
@@ -127,6 +134,14 @@ fn framed(mut view: View) -> View {
         }
         *preview = Preview { width: wide as u16, height: high as u16, pixels: pixels.into(), judged: Some(window) };
         *evidence = evidence.take().map(|evidence| Box::new(evidence.within(&window)));
+    }
+    view
+}
+
+/// The same of a patient of another age.
+fn aged(mut view: View, age: AgeNote) -> View {
+    if let View::Result { record, .. } = &mut view {
+        record.age = age;
     }
     view
 }
@@ -192,6 +207,7 @@ fn history() -> View {
     let results = (0..PAGE).zip(probabilities).map(|(n, probability)| ResultRecord {
         unix_seconds: (n != 2).then_some(1_700_000_000 - 3_000 * n),
         model: Digest::of(if n < 5 { DEFAULT_MODEL } else { b"former" }),
+        age: if n == 1 { known(108, AgeNote::Overridden) } else { AgeNote::Unknown },
         ..record(128 - n, probability, &format!("ward-3_{:04}", 8 - n))
     });
     View::History { results: results.collect(), page: 1, pages: 22 }
@@ -208,7 +224,8 @@ pub(crate) fn main_scenes() -> Vec<(&'static str, Scene)> {
         ("analysing", scene(View::Analysing(image("ward-3_0009", 2)))),
         ("result-normal", scene(result(NORMAL, "ward-3_0007"))),
         ("result-pneumonia", scene(later(result(PNEUMONIA, "ward-3_0008"), 2, 3))),
-        ("result-refer", scene(result(REFER, ""))),
+        ("result-refer", scene(aged(result(REFER, ""), AgeNote::Unknown))),
+        ("result-overridden", scene(aged(result(PNEUMONIA, "ward-3_0008"), known(108, AgeNote::Overridden)))),
         ("result-past", scene(later(result(NORMAL, "ward-3_0007"), 1, 7))),
         ("result-framed", scene(framed(result(PNEUMONIA, "ward-3_0008")))),
         ("refused", scene(refused(Refusal::UpsideDown, image("ward-3_0009", 1)))),
@@ -249,8 +266,7 @@ pub(crate) fn all_scenes() -> Vec<(String, Scene)> {
     };
     let of_so_many = |hospitals| {
         let rates = identity().rates.map(|measured| MeasuredRates { hospitals, ..measured });
-        let population = hospitals.map(|hospitals| Population { ages: [10, 15], hospitals });
-        Identity { rates, population, ..identity() }
+        Identity { rates, ages: hospitals.map(|_| Ages { from: 10, to: 15 }), ..identity() }
     };
     let long = "x".repeat(64);
     let mut longest = synthetic(View::About).identity;
@@ -258,8 +274,11 @@ pub(crate) fn all_scenes() -> Vec<(String, Scene)> {
     longest.software = "10.20.30-candidate.4".to_owned();
     let records = (0..PAGE).map(|n| ResultRecord {
         unix_seconds: Some(253_402_300_799),
+        model: Digest::of(b"former"),
+        age: known(11, |age| AgeNote::Overridden(age.either(Age::months(Age::MOST).unwrap_or(age)))),
         ..record(9_999_999, 0.5 + n as f32 / 10.0, &long)
     });
+    let contradicting = known(11, |age| AgeNote::Overridden(age.either(Age::months(Age::MOST).unwrap_or(age))));
     let cause = "the model /media/usb-stick/models/a-rather-long-name-of-a-model-file.onnx cannot be used: no such file \
                  or directory, and more words than any sensible error has, so that the text must become smaller to fit";
     let more = [
@@ -267,6 +286,8 @@ pub(crate) fn all_scenes() -> Vec<(String, Scene)> {
         ("result-unbanded", scene(unbanded(result(PNEUMONIA, "ward-3_0008")))),
         ("result-without-map", bare(without_map(result(PNEUMONIA, "ward-3_0008")))),
         ("result-without-probability", scene(result(f32::NAN, "ward-3_0008"))),
+        ("result-overridden-past", of(longest.clone(), later(aged(result(0.64, &long), contradicting), 1000, 60_000))),
+        ("result-overridden-synthetic", of(longest.clone(), later(aged(result(0.64, &long), contradicting), 1000, 4))),
         ("result-synthetic", of(longest.clone(), later(result(1.0, &long), 1000, 4))),
         ("result-refer-synthetic", of(longest.clone(), later(result(0.64, &long), 1000, 1))),
         ("result-past-synthetic", of(longest.clone(), later(result(0.64, &long), 1000, 60_000))),

@@ -12,6 +12,7 @@ use device::{
 };
 use engine::ModelCard;
 use shared::{
+    age::AgeNote,
     appliance::Share,
     contract::InputContract,
     verdict::{Digest, Fault, ModelRefusal, Refusal, ResultRecord},
@@ -162,6 +163,7 @@ fn judged(image: &Image) -> Result<Judged, Unjudged> {
         evidence: None,
         probability,
         verdict: ModelCard::new("stub", CONTRACT).behaviour.point.verdict(probability),
+        age: AgeNote::Unknown,
     })
 }
 

@@ -1,6 +1,7 @@
 //! Whether an answer of the box can be right. A box that is broken, or that only calls itself one, may say anything.
 
 use shared::{
+    age::{Age, AgeNote},
     contract::ContractError,
     verdict::{Digest, ExamId, OperatingPointError, ResultRecord},
 };
@@ -24,6 +25,9 @@ pub enum AnswerError {
     /// The result was decided by another operating point than the box has.
     #[error("the result is by another operating point than the box has")]
     Point,
+    /// The result notes another age than was sent, or one that is overridden though nobody asked for that.
+    #[error("the result is of a patient of another age, or whose age nobody asked to override")]
+    Age,
     /// The result is from another start of the box than this one.
     #[error("the result is from another start of the box")]
     Boot,
@@ -61,6 +65,9 @@ pub struct Awaited {
     image: Digest,
     model: Digest,
     prepared: bool,
+    /// The age that was sent with a prepared image; a file says it itself.
+    age: Option<Age>,
+    any_age: bool,
 }
 
 /// What the box has said of itself in this session.
@@ -80,8 +87,12 @@ impl Known {
 
     pub(super) fn awaited(&self, image: &Image) -> Awaited {
         let (exam, model) = (image.begin.exam.clone(), self.info.model_digest);
-        let prepared = matches!(image.begin.form, ImageForm::Prepared { .. });
-        Awaited { after: self.last, exam, image: image.source(), model, prepared }
+        let (prepared, age) = match image.begin.form {
+            ImageForm::File => (false, None),
+            ImageForm::Prepared { age, .. } => (true, age),
+        };
+        let any_age = image.begin.any_age;
+        Awaited { after: self.last, exam, image: image.source(), model, prepared, age, any_age }
     }
 
     /// Holds a new result to what was sent, and to what the box has said of itself.
@@ -96,6 +107,9 @@ impl Known {
         }
         if record.prepared != awaited.prepared {
             return Err(AnswerError::Form);
+        }
+        if !awaited.is_of_age(record.age) {
+            return Err(AnswerError::Age);
         }
         if record.model != info.model_digest {
             return Err(AnswerError::Model);
@@ -124,7 +138,13 @@ impl Awaited {
     /// Whether a stored result is the answer to this image.
     pub(super) fn is(&self, record: &ResultRecord) -> bool {
         let of = (&record.exam, record.image, record.model, record.prepared);
-        of == (&self.exam, self.image, self.model, self.prepared)
+        of == (&self.exam, self.image, self.model, self.prepared) && self.is_of_age(record.age)
+    }
+
+    /// Whether a result may note this age.
+    fn is_of_age(&self, note: AgeNote) -> bool {
+        let stated = !self.prepared || note.age() == self.age;
+        note != AgeNote::NotNoted && stated && (self.any_age || !note.is_overridden())
     }
 }
 

@@ -15,7 +15,9 @@ use std::{
 
 use serialport::{SerialPort, SerialPortInfo, SerialPortType, TTYPort, UsbPortInfo};
 use shared::{
+    age::{Age, AgeNote},
     contract::InputContract,
+    preprocess::{Channels, Picture, Samples},
     verdict::{Digest, ExamId, Fault, ModelRefusal, OperatingPoint, Refusal, ResultRecord, Verdict},
 };
 use wire::{
@@ -173,6 +175,7 @@ pub(crate) fn record(number: u64) -> ResultRecord {
         point: OperatingPoint::HALF,
         verdict: Verdict::Pneumonia,
         prepared: false,
+        age: AgeNote::Unknown,
     }
 }
 
@@ -192,6 +195,8 @@ pub(crate) fn info() -> Info {
         head: Digest::default(),
         broken: None,
         read_only: false,
+        ages: None,
+        any_age: false,
     }
 }
 
@@ -391,7 +396,10 @@ type RecordLie = (fn(&mut ResultRecord), AnswerError);
 #[test]
 fn a_result_is_held_to_what_was_sent_and_to_what_the_box_says_of_itself() {
     assert!(matches!(told(|_| ()), Ok(Outcome::Result(_))));
-    let lies: [RecordLie; 12] = [
+    let lies: [RecordLie; 14] = [
+        (|record| record.age = AgeNote::NotNoted, AnswerError::Age),
+        // Nobody has asked for it.
+        (|record| record.age = AgeNote::Overridden(Age::months(108).unwrap()), AnswerError::Age),
         (|record| record.exam = ExamId::new("other").unwrap(), AnswerError::Exam),
         (|record| record.image = Digest::of(b"other"), AnswerError::Image),
         (|record| record.model = Digest::of(b"other"), AnswerError::Model),
@@ -422,6 +430,30 @@ fn a_result_is_held_to_what_was_sent_and_to_what_the_box_says_of_itself() {
     }
     let told = told(|record| (record.probability, record.verdict) = (f32::NAN, Verdict::Normal));
     assert!(matches!(told, Err(LinkError::Answer(AnswerError::Probability(p))) if p.is_nan()));
+}
+
+#[test]
+fn an_age_is_overridden_where_that_was_asked_for_and_is_the_one_that_was_sent() {
+    let age = |months| Age::months(months).unwrap();
+    let known = crate::answer::Known::new(info()).unwrap();
+    let check = |image: &Image, note| {
+        let (prepared, exam) = (image.as_prepared().is_some(), image.begin.exam.clone());
+        let record = ResultRecord { image: image.source(), exam, prepared, age: note, ..record(31) };
+        known.clone().check(&record, &known.awaited(image))
+    };
+    let file = image(0, 2_000);
+    assert_eq!(check(&file, AgeNote::Meant(age(48))), Ok(()), "the file says it to the box");
+    assert_eq!(check(&file.clone().of_any_age(true), AgeNote::Overridden(age(108))), Ok(()));
+    let pixels = vec![90; 64 * 64];
+    let picture = Picture::new(Samples::U8(&pixels), Channels::Grey, 64, 64, 64).unwrap();
+    let prepared = Image::prepared(pixels.clone(), &picture, &CONTRACT, Digest::of(b"file"), ExamId::default());
+    let of_nine = prepared.clone().of_age(Some(age(108))).of_any_age(true);
+    assert_eq!(check(&of_nine, AgeNote::Overridden(age(108))), Ok(()));
+    for (image, note) in
+        [(&of_nine, AgeNote::Overridden(age(100))), (&of_nine, AgeNote::Unknown), (&prepared, AgeNote::Meant(age(48)))]
+    {
+        assert_eq!(check(image, note), Err(AnswerError::Age), "{note:?}");
+    }
 }
 
 #[test]

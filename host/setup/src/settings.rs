@@ -92,6 +92,7 @@ pub fn settings_for_sd_card(
         keys: None,
         share: None,
         blank_minutes: None,
+        overrides: None,
     };
     let ports = format!(
         "\
@@ -119,6 +120,7 @@ pub fn settings_for_raspberry_pi_os() -> Result<String, SettingsError> {
         keys: None,
         share: None,
         blank_minutes: None,
+        overrides: None,
     };
     let ports = format!(
         "\

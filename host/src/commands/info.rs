@@ -43,6 +43,8 @@ fn to_text(info: &Info) -> String {
         format!("model digest  {}", info.model_digest),
         format!("computed as   {}", Shown(&info.execution)),
         format!("trained on    {training}"),
+        format!("made for      {}", info.ages.map_or_else(|| "unknown ages".to_owned(), |ages| ages.to_string())),
+        format!("override      {}", if info.any_age { "a host may override the age" } else { "nothing" }),
         format!("input         {0} x {0} pixels, {1:?}", contract.side, contract.fit).to_lowercase(),
         format!("threshold     {:.3}, refer from {:.3} to {:.3}", point.threshold, point.refer_from, point.refer_to),
         format!("starts        {}", info.boot),
@@ -72,12 +74,14 @@ fn to_json(info: &Info) -> String {
         "execution": info.execution.as_str(),
         "contract": info.contract, "operating_point": info.point, "boot": info.boot, "records": info.records,
         "entries": info.entries, "head": info.head.to_string(), "broken": info.broken, "read_only": info.read_only,
+        "ages": info.ages, "override": if info.any_age { &["age"][..] } else { &[] },
     }))
 }
 
 #[cfg(test)]
 mod tests {
     use shared::{
+        age::Ages,
         contract::{Fit, InputContract},
         verdict::OperatingPoint,
     };
@@ -101,6 +105,8 @@ mod tests {
             head: Digest::of(b"head"),
             broken: None,
             read_only: false,
+            ages: Some(Ages { from: 1, to: 5 }),
+            any_age: false,
         };
         let text = to_text(&info);
         assert!(
@@ -110,6 +116,12 @@ mod tests {
                 && text.contains("fused int8, neon")
         );
         assert!(text.contains(&format!("journal       9:{}\n", Digest::of(b"head"))), "{text}");
+        assert!(text.contains("made for      children of 1 to 5 years\noverride      nothing\n"), "{text}");
+        let allowing = to_text(&Info { ages: None, any_age: true, ..info.clone() });
+        assert!(
+            allowing.contains("made for      unknown ages\noverride      a host may override the age\n"),
+            "{allowing}"
+        );
         let wrong = to_text(&Info { broken: Some(7), read_only: true, ..info.clone() });
         assert!(wrong.contains("before entry 7; cannot be written"), "{wrong}");
         let evil = Info {

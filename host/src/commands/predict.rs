@@ -13,12 +13,16 @@ use base::{
     files::{ReadError, read_radiograph, write_atomically},
     progress,
 };
-use engine::{Model, Score, judge::admit};
+use engine::{Model, Score, judge::Prepared};
 use measure::occlusion::OcclusionError;
 use rayon::prelude::*;
 use report::evidence_map;
 use serde_json::{Value, json};
-use shared::verdict::{Profile, Refusal, Verdict};
+use shared::{
+    age::AgeNote,
+    appliance::Override,
+    verdict::{Profile, Refusal, Verdict},
+};
 use walkdir::WalkDir;
 
 use super::open::open_model;
@@ -43,7 +47,10 @@ pub struct Options {
     /// model's own]
     #[arg(long, value_name = "PROFILE")]
     profile: Option<Profile>,
-    /// Print path,probability,verdict,code with a header (the default). A path that a spreadsheet would take for a formula or a
+    /// Judge patients who are older or younger than those whom the model is for: age. The answer says so
+    #[arg(long = "override", value_name = "REASON")]
+    overrides: Vec<Override>,
+    /// Print path,probability,verdict,code,age_months,age_overridden with a header (the default). A path that a spreadsheet would take for a formula or a
     /// number has an apostrophe before it
     #[arg(long, conflicts_with = "json")]
     csv: bool,
@@ -63,7 +70,7 @@ pub struct Options {
 
 /// The outcome for a file.
 enum FileOutcome {
-    Judged { input: Vec<u8>, score: Score, verdict: Verdict, evidence_map: Option<Vec<u8>> },
+    Judged { input: Vec<u8>, score: Score, verdict: Verdict, age: AgeNote, evidence_map: Option<Vec<u8>> },
     Refused(Refusal),
     Unreadable(io::Error),
 }
@@ -89,20 +96,30 @@ pub fn run(options: Options) -> Result<Exit, Failure> {
     };
     let mut out = BufWriter::new(io::stdout().lock());
     if !options.json {
-        writeln!(out, "path,probability,verdict,code")?;
+        writeln!(out, "path,probability,verdict,code,age_months,age_overridden")?;
     }
     let bar = progress::bar(files.len(), "judging");
     let start = Instant::now();
+    let ask = Ask {
+        invert: options.invert,
+        evidence_map: options.evidence_map.is_some(),
+        any_age: options.overrides.contains(&Override::Age),
+    };
     let mut exit = Exit::Done;
+    let mut of_unknown_age = 0;
     for batch in files.chunks(BATCH) {
         let answers: Vec<Result<FileOutcome, Failure>> =
-            batch.par_iter().map(|path| judge(&model, path, options.invert, options.evidence_map.is_some())).collect();
+            batch.par_iter().map(|path| judge(&model, path, ask)).collect();
         // Lines and the bar would run into each other on a terminal.
         bar.suspend(|| {
             for (path, answer) in batch.iter().zip(answers) {
                 let answer = answer?;
                 match &answer {
-                    FileOutcome::Judged { input, evidence_map, .. } => {
+                    FileOutcome::Judged { input, evidence_map, age, .. } => {
+                        of_unknown_age += usize::from(*age == AgeNote::Unknown);
+                        if age.is_overridden() {
+                            base::say!("{}: {age}", Shown(path.display()));
+                        }
                         if let Some(inputs) = &mut inputs {
                             inputs.write_all(input)?;
                         }
@@ -140,6 +157,9 @@ pub fn run(options: Options) -> Result<Exit, Failure> {
     if let Some(mut inputs) = inputs {
         inputs.flush()?;
     }
+    if of_unknown_age > 0 {
+        base::say!("{of_unknown_age} image(s) judged with age unknown: the model is for {}", meant(&model));
+    }
     let seconds = start.elapsed().as_secs_f64();
     base::say!("{} image(s) in {seconds:.1} s: {:.0} images/s", files.len(), files.len() as f64 / seconds);
     Ok(exit)
@@ -169,7 +189,20 @@ fn walk(paths: &[PathBuf]) -> Result<Vec<PathBuf>, Failure> {
     Ok(files)
 }
 
-fn judge(model: &Model, path: &Path, invert: bool, evidence_map: bool) -> Result<FileOutcome, Failure> {
+/// Whom a model is for.
+fn meant(model: &Model) -> String {
+    model.card().ages().map_or_else(|| "unknown ages".to_owned(), |ages| ages.to_string())
+}
+
+/// How files are judged.
+#[derive(Clone, Copy)]
+struct Ask {
+    invert: bool,
+    evidence_map: bool,
+    any_age: bool,
+}
+
+fn judge(model: &Model, path: &Path, ask: Ask) -> Result<FileOutcome, Failure> {
     let bytes = match read_radiograph(path) {
         Ok(bytes) => bytes,
         Err(ReadError::Refused(refusal)) => return Ok(FileOutcome::Refused(refusal)),
@@ -179,9 +212,11 @@ fn judge(model: &Model, path: &Path, invert: bool, evidence_map: bool) -> Result
         Ok(radiograph) => radiograph,
         Err(refusal) => return Ok(FileOutcome::Refused(refusal)),
     };
-    let picture = if invert { radiograph.picture().inverted() } else { radiograph.picture() };
+    let picture = if ask.invert { radiograph.picture().inverted() } else { radiograph.picture() };
     let card = model.card();
-    let input = match admit(&picture, radiograph.facts().age_months, card) {
+    let prepared = Prepared::of(&picture, &card.behaviour.contract);
+    let of_age = |prepared: Prepared<'static>| prepared.of_age(radiograph.facts().age).of_any_age(ask.any_age);
+    let input = match prepared.and_then(|prepared| of_age(prepared).admit(Some(card))) {
         Ok(input) => input,
         Err(refusal) => return Ok(FileOutcome::Refused(refusal)),
     };
@@ -190,14 +225,15 @@ fn judge(model: &Model, path: &Path, invert: bool, evidence_map: bool) -> Result
         Ok(verdict) => verdict,
         Err(refusal) => return Ok(FileOutcome::Refused(refusal)),
     };
-    let evidence_map = if evidence_map {
+    let evidence_map = if ask.evidence_map {
         let size = [picture.width(), picture.height()];
         let evidence = judgement.evidence(card, size).ok_or(OcclusionError::NoMap)?;
         Some(evidence_map::png(&picture, &evidence, judgement.window, card)?)
     } else {
         None
     };
-    Ok(FileOutcome::Judged { input: input.into_pixels(), score: judgement.examination.score, verdict, evidence_map })
+    let (score, age) = (judgement.examination.score, judgement.age);
+    Ok(FileOutcome::Judged { input: input.into_pixels(), score, verdict, age, evidence_map })
 }
 
 fn write_csv(out: &mut impl Write, path: &Path, answer: &FileOutcome) -> io::Result<()> {
@@ -208,17 +244,22 @@ fn write_csv(out: &mut impl Write, path: &Path, answer: &FileOutcome) -> io::Res
         FileOutcome::Refused(refusal) => (String::new(), "refused", refusal.code().to_string()),
         FileOutcome::Unreadable(_) => (String::new(), "unreadable", String::new()),
     };
+    let [age, overridden] = match answer {
+        FileOutcome::Judged { age, .. } => output::age_cells(*age),
+        FileOutcome::Refused(_) | FileOutcome::Unreadable(_) => Default::default(),
+    };
     let mut row = csv::Writer::from_writer(out);
-    row.write_record([&*cell::text(&path.to_string_lossy()), &probability, verdict, &code])?;
+    row.write_record([&*cell::text(&path.to_string_lossy()), &probability, verdict, &code, &age, &overridden])?;
     row.flush()
 }
 
 fn to_json(path: &Path, answer: &FileOutcome, synthetic: bool) -> Value {
     let path = path.to_string_lossy();
     match answer {
-        FileOutcome::Judged { score, verdict, .. } => json!({
+        FileOutcome::Judged { score, verdict, age, .. } => json!({
             "path": path, "verdict": verdict.as_str(), "code": verdict.code(), "probability": score.probability,
-            "logit": score.logit, "synthetic_model": synthetic,
+            "logit": score.logit, "synthetic_model": synthetic, "age_months": output::age_months(*age),
+            "age_overridden": age.is_overridden(),
         }),
         FileOutcome::Refused(refusal) => json!({
             "path": path, "verdict": "refused", "refusal": refusal.as_str(), "code": refusal.code(),

@@ -42,8 +42,20 @@ pub struct Options {
     csv: bool,
 }
 
-const HEADER: [&str; 10] =
-    ["number", "time", "boot", "study", "verdict", "code", "probability", "image", "model", "prepared"];
+const HEADER: [&str; 12] = [
+    "number",
+    "time",
+    "boot",
+    "study",
+    "verdict",
+    "code",
+    "probability",
+    "image",
+    "model",
+    "prepared",
+    "age_months",
+    "age_overridden",
+];
 /// What follows with the events.
 const EVENT_HEADER: [&str; 4] = ["entry", "event", "detail", "missed"];
 
@@ -203,7 +215,8 @@ fn write_csv(out: &mut impl Write, fields: impl IntoIterator<Item = impl AsRef<[
     writer.flush()
 }
 
-fn fields(record: &ResultRecord) -> [String; 10] {
+fn fields(record: &ResultRecord) -> [String; 12] {
+    let [age, overridden] = output::age_cells(record.age);
     [
         record.number.to_string(),
         record.unix_seconds.map(utc).unwrap_or_default(),
@@ -215,17 +228,20 @@ fn fields(record: &ResultRecord) -> [String; 10] {
         record.image.to_string(),
         record.model.to_string(),
         record.prepared.to_string(),
+        age,
+        overridden,
     ]
 }
 
 fn to_text(record: &ResultRecord) -> String {
     let time = record.unix_seconds.map_or_else(|| "time unknown".to_owned(), utc);
     let line = format!(
-        "{:>6}  {time:20}  {:9}  {:.3}  {:.12}  {}",
+        "{:>6}  {time:20}  {:9}  {:.3}  {:.12}  {:11}  {}",
         record.number,
         record.verdict,
         record.probability,
         record.image,
+        record.age.to_string(),
         record.exam.as_str()
     );
     line.trim_end().to_owned()
@@ -236,13 +252,17 @@ fn to_json(record: &ResultRecord) -> serde_json::Value {
         "number": record.number, "time": record.unix_seconds.map(utc), "boot": record.boot,
         "study": record.exam.as_str(), "verdict": record.verdict.as_str(), "code": record.verdict.code(),
         "probability": record.probability, "image": record.image.to_string(), "model": record.model.to_string(),
-        "prepared": record.prepared,
+        "prepared": record.prepared, "age_months": output::age_months(record.age),
+        "age_overridden": record.age.is_overridden(),
     })
 }
 
 #[cfg(test)]
 mod tests {
-    use shared::verdict::{Digest, ExamId, OperatingPoint, Verdict};
+    use shared::{
+        age::{Age, AgeNote},
+        verdict::{Digest, ExamId, OperatingPoint, Verdict},
+    };
 
     use super::*;
 
@@ -259,9 +279,32 @@ mod tests {
             point: OperatingPoint::HALF,
             verdict: Verdict::Normal,
             prepared: false,
+            age: AgeNote::Unknown,
         };
-        assert_eq!(to_text(&record), "    12  2023-11-14T22:13:20Z  normal     0.250  ba7816bf8f01  ward-3");
+        assert_eq!(
+            to_text(&record),
+            "    12  2023-11-14T22:13:20Z  normal     0.250  ba7816bf8f01  age unknown  ward-3"
+        );
         assert_eq!(to_json(&record)["code"], 100);
+        let [child, adult] = [18, 972].map(|months| Age::months(months).unwrap());
+        for (age, text, json, cells) in [
+            (AgeNote::NotNoted, "age not noted", serde_json::Value::Null, ",,"),
+            (AgeNote::Unknown, "age unknown", serde_json::Value::Null, ",unknown,false"),
+            (AgeNote::Meant(child), "18 months", 18.into(), ",18,false"),
+            (AgeNote::Overridden(adult), "age overridden: 81 years", 972.into(), ",972,true"),
+            (
+                AgeNote::Overridden(adult.either(child)),
+                "age overridden: 18 months or 81 years",
+                json!([18, 972]),
+                ",18 or 972,true",
+            ),
+        ] {
+            let record = ResultRecord { age, ..record.clone() };
+            assert!(to_text(&record).contains(text), "{}", to_text(&record));
+            assert_eq!(to_json(&record)["age_months"], json);
+            assert_eq!(to_json(&record)["age_overridden"], age.is_overridden());
+            assert!(fields(&record).join(",").ends_with(cells), "{:?}", fields(&record));
+        }
         let mut csv = Vec::new();
         write_csv(&mut csv, HEADER).unwrap();
         write_csv(&mut csv, fields(&record)).unwrap();

@@ -17,6 +17,7 @@ use link::{Awaited, Connection, LinkError, PortOptions, Sending};
 use report::SYNTHETIC_MODEL;
 use serde_json::{Value, json};
 use shared::{
+    appliance::Override,
     contract::InputContract,
     verdict::{Digest, ExamId, Fault, Refusal, ResultRecord},
 };
@@ -48,6 +49,10 @@ pub struct Options {
     /// the same
     #[arg(long)]
     prepared: bool,
+    /// Have patients judged who are older or younger than those whom the model is for, where the settings of the box allow it:
+    /// age. The result says so, here, on the screen and in the journal
+    #[arg(long = "override", value_name = "REASON")]
+    overrides: Vec<Override>,
     /// Print one JSON object for each file
     #[arg(long)]
     json: bool,
@@ -55,7 +60,8 @@ pub struct Options {
 
 /// Sends radiographs to the box and prints its verdicts.
 pub fn run(options: Options) -> Result<Exit, Failure> {
-    let Options { files, port, exam, prepared, json } = options;
+    let Options { files, port, exam, prepared, overrides, json } = options;
+    let any_age = overrides.contains(&Override::Age);
     let mut connection = Connection::open(&port).map_err(Failure::of_link)?;
     let info = greet(&mut connection).map_err(Failure::of_link)?;
     let contract = if prepared {
@@ -68,7 +74,7 @@ pub fn run(options: Options) -> Result<Exit, Failure> {
     for path in &files {
         let start = Instant::now();
         let answer = match read_radiograph(path) {
-            Ok(bytes) => match make_image(&mut connection, bytes, contract, &exam) {
+            Ok(bytes) => match make_image(&mut connection, contract, &exam, bytes, any_age) {
                 Ok(Ok(image)) => transfer(&mut connection, path, image, &mut tally),
                 Ok(Err(refusal)) => Ok(SendOutcome::Refused(refusal)),
                 Err(error) => Err(error),
@@ -181,18 +187,23 @@ struct SentResult {
 /// The image as it is sent: prepared for the contract, if one is given, while the session is kept alive.
 fn make_image(
     connection: &mut Connection,
-    bytes: Vec<u8>,
     contract: Option<InputContract>,
     exam: &ExamId,
+    bytes: Vec<u8>,
+    any_age: bool,
 ) -> Result<Result<Image, Refusal>, LinkError> {
-    let Some(contract) = contract else { return Ok(Image::file(bytes, exam.clone())) };
+    let Some(contract) = contract else {
+        return Ok(Image::file(bytes, exam.clone()).map(|image| image.of_any_age(any_age)));
+    };
     let prepare = || {
         let radiograph = decode::decode(&bytes)?;
         let picture = radiograph.picture();
         // Colours cannot be seen any more once it is prepared; the box checks the rest, with its model's guard.
-        let age = radiograph.facts().age_months;
-        let input = Prepared::of(&picture, &contract)?.of_age(age).admit(None)?.into_pixels();
-        Ok(Image::prepared(input, &picture, &contract, Digest::of(&bytes), exam.clone()).of_age(age))
+        let age = radiograph.facts().age;
+        let prepared = Prepared::of(&picture, &contract)?.of_age(age).of_any_age(any_age);
+        let input = prepared.admit(None)?.into_pixels();
+        let image = Image::prepared(input, &picture, &contract, Digest::of(&bytes), exam.clone());
+        Ok(image.of_age(age).of_any_age(any_age))
     };
     thread::scope(|scope| {
         let worker = scope.spawn(prepare);
@@ -299,7 +310,8 @@ fn to_text(path: &Path, answer: &SendOutcome) -> String {
         SendOutcome::Judged(judged) => {
             let record = &judged.record;
             let verdict = record.verdict.as_str().to_uppercase();
-            format!("{path}: {verdict}  probability {:.3}  (record {})", record.probability, record.number)
+            let (probability, age) = (record.probability, record.age);
+            format!("{path}: {verdict}  probability {probability:.3}  {age}  (record {})", record.number)
         }
         SendOutcome::Refused(refusal) => refused(refusal),
         SendOutcome::Failed(fault) => {
@@ -327,7 +339,8 @@ fn to_json(path: &Path, answer: &SendOutcome, took: Duration, synthetic: bool) -
                 "path": path, "verdict": record.verdict.as_str(), "code": record.verdict.code(),
                 "probability": record.probability, "record": record.number, "study": record.exam.as_str(),
                 "image": record.image.to_string(), "model": record.model.to_string(), "bytes": bytes,
-                "synthetic_model": synthetic, "seconds": seconds,
+                "synthetic_model": synthetic, "seconds": seconds, "age_months": output::age_months(record.age),
+                "age_overridden": record.age.is_overridden(),
             })
         }
         SendOutcome::Refused(refusal) => refused(refusal),
@@ -341,7 +354,10 @@ fn to_json(path: &Path, answer: &SendOutcome, took: Duration, synthetic: bool) -
 
 #[cfg(test)]
 mod tests {
-    use shared::verdict::{OperatingPoint, Verdict};
+    use shared::{
+        age::AgeNote,
+        verdict::{OperatingPoint, Verdict},
+    };
 
     use super::*;
 
@@ -357,6 +373,7 @@ mod tests {
             point: OperatingPoint::HALF,
             verdict: Verdict::Pneumonia,
             prepared: false,
+            age: AgeNote::Unknown,
         };
         SendOutcome::Judged(Box::new(SentResult { record, bytes: 70 }))
     }
@@ -366,7 +383,7 @@ mod tests {
         let path = Path::new("a/x.png");
         let unreadable = SendOutcome::Unreadable(io::Error::from(io::ErrorKind::IsADirectory));
         for (answer, text) in [
-            (result(), "a/x.png: PNEUMONIA  probability 0.929  (record 12)"),
+            (result(), "a/x.png: PNEUMONIA  probability 0.929  age unknown  (record 12)"),
             (
                 SendOutcome::Refused(Refusal::Empty),
                 "a/x.png: REFUSED  the file is empty: export the radiograph again (code 200)",

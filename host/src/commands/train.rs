@@ -29,6 +29,7 @@ use produce::models::{self, MadeModels};
 use report::training::Report;
 use serde::{Deserialize, Serialize};
 use shared::{
+    age::Ages,
     limits::MODEL_SIDE,
     verdict::{Digest, OperatingPoint},
 };
@@ -78,12 +79,16 @@ pub struct Options {
     /// Seed for split, initial weights and shuffling; the same seed gives the same model
     #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u64).range(0..=i64::MAX as u64))]
     seed: u64,
+    /// The ages of the patients, in years, youngest and oldest, as in 1-5: those whom the model is for. Others are refused where
+    /// their age is known [default: those of the data, if they are known]
+    #[arg(long, value_name = "FROM-TO")]
+    ages: Option<Ages>,
     /// Folder for the run; it must not exist or be empty [default: runs/TIME-RECIPE]
     #[arg(long, value_name = "DIR")]
     out: Option<PathBuf>,
     /// Continue a stopped run, with the options it was started with
     #[arg(long, value_name = "RUN_DIR",
-        conflicts_with_all = ["data", "sites", "images", "split", "recipe", "recipes", "epochs", "steps", "batch", "lr", "side", "seed", "out"])]
+        conflicts_with_all = ["data", "sites", "images", "split", "recipe", "recipes", "epochs", "steps", "batch", "lr", "side", "seed", "ages", "out"])]
     resume: Option<PathBuf>,
     /// Print the report as one JSON object
     #[arg(long)]
@@ -101,6 +106,9 @@ struct Config {
     seed: u64,
     /// What the recipe is called; the options may have changed it.
     name: String,
+    /// The ages that the model is for, if they are stated.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    ages: Option<Ages>,
     recipe: Recipe,
 }
 
@@ -128,8 +136,14 @@ impl Config {
         recipe.optimizer.learning_rate = options.lr.unwrap_or(recipe.optimizer.learning_rate);
         // Before anything is read or written.
         recipe.check().exit(Exit::Usage)?;
-        let radiographs = options.radiographs.absolute()?;
-        Ok(Self { radiographs, images: options.images, seed: options.seed, name: experiment.name.clone(), recipe })
+        Ok(Self {
+            radiographs: options.radiographs.absolute()?,
+            images: options.images,
+            seed: options.seed,
+            name: experiment.name.clone(),
+            ages: options.ages,
+            recipe,
+        })
     }
 
     fn load(folder: &Path) -> anyhow::Result<Self> {
@@ -349,6 +363,7 @@ impl Config {
             seed: self.seed,
             split: self.recipe.split.to_string(),
             data_digest: catalogue.digest().to_string(),
+            ages: self.ages,
         };
         card
     }

@@ -14,6 +14,8 @@ mod png;
 
 use image::{DynamicImage, ImageFormat, metadata::Orientation};
 use shared::{
+    accession::Accession,
+    age::Age,
     limits::{MAX_DECODED_BYTES, MAX_IMAGE_BYTES, MAX_IMAGE_PIXELS, MAX_IMAGE_SIDE, MIN_IMAGE_SIDE},
     preprocess::{Channels, Picture, Samples},
     verdict::Refusal,
@@ -27,12 +29,12 @@ pub struct Radiograph {
 }
 
 /// All that is told of a radiograph besides its pixels. Only DICOM files say any of it; no name, number, date or text of a
-/// file is ever told.
+/// file is ever told, but for an accession number that is asked for ([`accession`]).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Facts {
-    /// Age of the patient at the study, in whole months up to 1,560, as stated or by the dates of birth and study. `None` if
-    /// neither is there: it is not guessed.
-    pub age_months: Option<u16>,
+    /// Age of the patient at the study, as stated or by the dates of birth and study; both where they contradict each other.
+    /// `None` if neither is there: it is not guessed.
+    pub age: Option<Age>,
 }
 
 impl Radiograph {
@@ -99,6 +101,13 @@ pub fn decode(bytes: &[u8]) -> Result<Radiograph, Refusal> {
     };
     image.apply_orientation(orientation);
     Radiograph::new(image)
+}
+
+/// The accession number of a DICOM file, for whoever is to make an exam's id of it ([`shared::accession`]): nothing else of the
+/// file is looked at, and nothing is refused. `None` if it has none, cannot be read, or has the patient's name or number there.
+pub fn accession(bytes: &[u8]) -> Option<Accession> {
+    let readable = bytes.len() <= MAX_IMAGE_BYTES as usize && dicom::is_dicom(bytes);
+    if readable { dicom::accession(bytes) } else { None }
 }
 
 /// Holds an image to [`MAX_DECODED_BYTES`]: the bytes of its pixels, those that the decoder needs besides until it has

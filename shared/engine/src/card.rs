@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 use shared::{
+    age::Ages,
     contract::{ContractError, InputContract},
     evidence::{Outlines, OutlinesError},
     guard::{Guard, GuardError},
@@ -129,13 +130,15 @@ pub struct Provenance {
     pub split: String,
     /// SHA-256 (hexadecimal) over the data that it was trained on.
     pub data_digest: String,
+    /// The ages that it is for, where whoever made it has stated them; see [`ModelCard::ages`].
+    pub ages: Option<Ages>,
 }
 
 /// Whose radiographs a model has learnt from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Population {
-    /// The youngest and the oldest children, in years.
-    pub ages: [u8; 2],
+    /// The youngest and the oldest children.
+    pub ages: Ages,
     /// Hospitals that the radiographs are from.
     pub hospitals: u16,
 }
@@ -144,7 +147,7 @@ pub struct Population {
 const POPULATIONS: [(&str, Population); 1] = [(
     // Kermany, Zhang, Goldbaum, doi:10.17632/rscbjbr9sj, as models/README.md describes them.
     "eef9177ac50c3a6a22fef18b359049f24141fb2e8602fc2670585def394c314a",
-    Population { ages: [1, 5], hospitals: 1 },
+    Population { ages: Ages { from: 1, to: 5 }, hospitals: 1 },
 )];
 
 impl Population {
@@ -187,16 +190,18 @@ struct Stored {
     guard: Option<Guard>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     measured: Option<Measured>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    ages: Option<Ages>,
 }
 
 impl From<Stored> for ModelCard {
     fn from(stored: Stored) -> Self {
         let Stored { name, version, contract, point, points, subtypes, labels, synthetic, int8, .. } = stored;
-        let Stored { recipe, seed, split, data_digest, metrics, outlines, guard, measured, .. } = stored;
+        let Stored { recipe, seed, split, data_digest, metrics, outlines, guard, measured, ages, .. } = stored;
         Self {
             name,
             behaviour: Behaviour { contract, point, points, subtypes, labels, int8, outlines, guard },
-            provenance: Provenance { version, synthetic, recipe, seed, split, data_digest },
+            provenance: Provenance { version, synthetic, recipe, seed, split, data_digest, ages },
             metrics,
             measured,
         }
@@ -206,7 +211,7 @@ impl From<Stored> for ModelCard {
 impl From<ModelCard> for Stored {
     fn from(ModelCard { name, behaviour, provenance, metrics, measured }: ModelCard) -> Self {
         let Behaviour { contract, point, points, subtypes, labels, int8, outlines, guard } = behaviour;
-        let Provenance { version, synthetic, recipe, seed, split, data_digest } = provenance;
+        let Provenance { version, synthetic, recipe, seed, split, data_digest, ages } = provenance;
         Self {
             name,
             version,
@@ -225,6 +230,7 @@ impl From<ModelCard> for Stored {
             outlines,
             guard,
             measured,
+            ages,
         }
     }
 }
@@ -369,6 +375,12 @@ impl ModelCard {
         }
     }
 
+    /// The ages that the model is for: those that whoever made it has stated, else those of the data that it has learnt from;
+    /// `None` if neither is known.
+    pub fn ages(&self) -> Option<Ages> {
+        self.provenance.ages.or_else(|| Some(self.provenance.population()?.ages))
+    }
+
     /// What the box says of labelled radiographs by the operating point in force; `None` where the card does not say it.
     pub fn rates(&self) -> Option<Rates> {
         let here = |one: &&PointRates| one.point == self.behaviour.point;
@@ -412,6 +424,8 @@ mod tests {
     /// The card that a model of version 0.1.0 was written with.
     const BEFORE: &str = r#"{"name":"tiny","version":"0.1.0","contract":{"side":64,"fit":"stretch","scale":0.003921569,"zero_point":0},"point":{"threshold":0.5,"refer_from":0.25,"refer_to":0.75},"labels":["normal","pneumonia"],"synthetic":true,"int8":false,"recipe":"tiny","seed":7,"split":"patient","data_digest":"00ff","metrics":{"test.accuracy":0.9375}}"#;
 
+    const ONE_TO_FIVE: Ages = Ages { from: 1, to: 5 };
+
     /// What lies before, in and after the figures.
     fn parts(json: &str) -> [&str; 3] {
         let (before, rest) = json.split_once(r#""metrics":{"#).unwrap();
@@ -444,8 +458,25 @@ mod tests {
         let card = |json: &str| ModelCard::from_json(json).unwrap().provenance;
         let file = decode(DEFAULT_MODEL).unwrap();
         let shipped = &file.metadata_props.iter().find(|entry| entry.key == CARD_KEY).unwrap().value;
-        assert_eq!(card(shipped).population(), Some(Population { ages: [1, 5], hospitals: 1 }));
+        assert_eq!(card(shipped).population(), Some(Population { ages: ONE_TO_FIVE, hospitals: 1 }));
         assert_eq!(card(BEFORE).population(), None);
+    }
+
+    #[test]
+    fn the_ages_that_a_card_states_go_before_those_of_its_data() {
+        let file = decode(DEFAULT_MODEL).unwrap();
+        let shipped = &file.metadata_props.iter().find(|entry| entry.key == CARD_KEY).unwrap().value;
+        for (json, of_data) in [(&**shipped, Some(ONE_TO_FIVE)), (BEFORE, None)] {
+            assert_eq!(ModelCard::from_json(json).unwrap().ages(), of_data);
+            let stated = |ages: &str| ModelCard::from_json(&json.replacen('{', &format!("{{\"ages\":{ages},"), 1));
+            let card = stated("[2,10]").unwrap();
+            assert_eq!(card.ages(), Some(Ages { from: 2, to: 10 }));
+            let again = ModelCard::from_json(&serde_json::to_string(&card).unwrap()).unwrap();
+            assert_eq!(again.ages(), card.ages());
+            for wrong in ["[10,2]", "[1,131]", "[1]", "[-1,5]", "\"1-5\""] {
+                assert!(matches!(stated(wrong), Err(CardError::Json(_))), "{wrong}");
+            }
+        }
     }
 
     #[test]

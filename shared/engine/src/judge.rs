@@ -2,7 +2,8 @@
 //!
 //! 1. The **picture** is checked: [`guard::check_picture`] refuses what cannot be a radiograph. Of a picture in a frame that
 //!    is what the model's contract takes of it, here and later: [`Picture::judged`]. What its file says of it is checked,
-//!    too: [`Prepared::of_age`] refuses patients for whom the model is not meant.
+//!    too: [`Prepared::of_age`] refuses patients for whom the model is not meant, unless they
+//!    are to be judged all the same ([`Prepared::of_any_age`]).
 //! 2. It is **prepared**: [`Picture::prepare`] turns it into pixels by the model's input contract. The result is
 //!    [`Prepared`].
 //! 3. The **input** is checked: [`guard::check_input`], with the guard of the model's card. The result is [`Input`].
@@ -26,6 +27,7 @@
 use std::borrow::Cow;
 
 use shared::{
+    age::{Age, AgeNote},
     contract::InputContract,
     evidence::Evidence,
     guard,
@@ -39,9 +41,9 @@ use crate::{
 };
 
 /// Checks a picture, prepares it for the model with this card, and checks what the model would see.
-/// `age_months` is the patient's age, if the file says it.
-pub fn admit(picture: &Picture<'_>, age_months: Option<u16>, card: &ModelCard) -> Result<Input<'static>, Refusal> {
-    Prepared::of(picture, &card.behaviour.contract)?.of_age(age_months).admit(Some(card))
+/// `age` is the patient's, if the file says it.
+pub fn admit(picture: &Picture<'_>, age: Option<Age>, card: &ModelCard) -> Result<Input<'static>, Refusal> {
+    Prepared::of(picture, &card.behaviour.contract)?.of_age(age).admit(Some(card))
 }
 
 /// A picture in the form that a model's contract asks for. No model's guard has seen it yet.
@@ -53,8 +55,10 @@ pub struct Prepared<'a> {
     window: Option<Window>,
     /// What speaks against the picture itself.
     refused: Option<Refusal>,
-    /// Age of the patient in months, if it is known.
-    age_months: Option<u16>,
+    /// Age of the patient, if it is known.
+    age: Option<Age>,
+    /// Whether it does not speak against the image.
+    any_age: bool,
 }
 
 impl Prepared<'static> {
@@ -74,7 +78,7 @@ impl Prepared<'static> {
         let refused = refusal_of(picture, &window);
         let pixels = picture.prepare_part(&window, contract).into();
         let window = Some(window).filter(|window| !window.is_whole());
-        Self { pixels, contract: *contract, window, refused, age_months: None }
+        Self { pixels, contract: *contract, window, refused, age: None, any_age: false }
     }
 }
 
@@ -97,13 +101,13 @@ impl<'a> Prepared<'a> {
         }
         guard::check_preview(pixels, ours, preview, window)?;
         let window = Some(*window).filter(|window| !window.is_whole());
-        Ok(Self { pixels: pixels.into(), contract: *ours, window, refused: None, age_months: None })
+        Ok(Self { pixels: pixels.into(), contract: *ours, window, refused: None, age: None, any_age: false })
     }
 
     /// Pixels that this program itself has prepared with [`Prepared::of`] for a contract, earlier or in another process, and
     /// their [`Prepared::window`], if it is wanted again. They must be `contract.len()`.
     pub fn decoded(pixels: &'a [u8], contract: &InputContract, window: Option<Window>) -> Self {
-        Self { pixels: pixels.into(), contract: *contract, window, refused: None, age_months: None }
+        Self { pixels: pixels.into(), contract: *contract, window, refused: None, age: None, any_age: false }
     }
 
     /// The part of the picture that they show; `None` if it is the whole.
@@ -116,9 +120,14 @@ impl<'a> Prepared<'a> {
         &self.pixels
     }
 
-    /// The same, of a patient of this age in months, if it is known.
-    pub fn of_age(self, age_months: Option<u16>) -> Self {
-        Self { age_months, ..self }
+    /// The same, of a patient of this age, if it is known.
+    pub fn of_age(self, age: Option<Age>) -> Self {
+        Self { age, ..self }
+    }
+
+    /// The same, and if `any` whatever the age: it is noted in the place of a refusal.
+    pub fn of_any_age(self, any: bool) -> Self {
+        Self { any_age: any, ..self }
     }
 
     /// True if a model with this contract would be shown the same pixels.
@@ -128,36 +137,43 @@ impl<'a> Prepared<'a> {
 
     /// Checks what the model with this card would see. Without a card, the checks are those that need no model's guard.
     pub fn admit(self, card: Option<&ModelCard>) -> Result<Input<'a>, Refusal> {
-        match self.refusal(card) {
+        let (age, refusal) = self.examined(card);
+        match refusal {
             Some(refusal) => Err(refusal),
-            None => Ok(Input { pixels: self.pixels, window: self.window, refused: None }),
+            None => Ok(Input { pixels: self.pixels, window: self.window, refused: None, age }),
         }
     }
 
     /// The same for any input; [`Judgement::verdict`] is its refusal in the end, if it should be refused.
     pub fn admit_any(&self, card: &ModelCard) -> Input<'_> {
-        Input { pixels: Cow::Borrowed(&self.pixels), window: self.window, refused: self.refusal(Some(card)) }
+        let (age, refused) = self.examined(Some(card));
+        Input { pixels: Cow::Borrowed(&self.pixels), window: self.window, refused, age }
     }
 
-    /// Steps 1 and 3: the first thing that speaks against it.
-    fn refusal(&self, card: Option<&ModelCard>) -> Option<Refusal> {
+    /// Steps 1 and 3: what is to be noted of the age, and the first thing that speaks against the image.
+    fn examined(&self, card: Option<&ModelCard>) -> (AgeNote, Option<Refusal>) {
         let guard = card.and_then(|card| card.behaviour.guard.as_ref());
-        let age = || check_age(self.age_months?, card).err();
-        self.refused.or_else(age).or_else(|| guard::check_input(&self.pixels, &self.contract, guard).err())
+        let (age, refused) = match self.age.map(|age| (age, check_age(age, card))) {
+            None => (AgeNote::Unknown, None),
+            Some((age, Ok(()))) => (AgeNote::Meant(age), None),
+            Some((age, Err(refusal))) => (AgeNote::Overridden(age), Some(refusal).filter(|_| !self.any_age)),
+        };
+        let input = || guard::check_input(&self.pixels, &self.contract, guard).err();
+        (age, self.refused.or(refused).or_else(input))
     }
 }
 
-/// Refuses patients younger or older than those whom the model is for. Of a model for whom that is not known, and where
-/// there is no card yet, younger than one year: none has learnt from such.
-fn check_age(months: u16, card: Option<&ModelCard>) -> Result<(), Refusal> {
-    let ages = card.and_then(|card| card.provenance.population()).map(|population| population.ages);
-    let [from, to] = ages.map_or([1, u16::MAX], |ages| ages.map(u16::from));
+/// Refuses patients younger or older than those whom the model is for; of two ages that contradict each other neither must be.
+/// Of a model for whom that is not known, and where there is no card yet, younger than one year: none has learnt from such.
+fn check_age(age: Age, card: Option<&ModelCard>) -> Result<(), Refusal> {
+    let ages = card.and_then(ModelCard::ages);
+    let [from, to] = ages.map_or([1, u16::MAX], |ages| [ages.from, ages.to].map(u16::from));
     // Children are as old as they were on their last birthday.
-    match months / 12 {
-        years if years < from => Err(Refusal::TooYoung),
-        years if years > to => Err(Refusal::TooOld),
-        _ => Ok(()),
+    let [younger, older] = age.bounds().map(|months| months / 12);
+    if younger < from {
+        return Err(Refusal::TooYoung);
     }
+    if older > to { Err(Refusal::TooOld) } else { Ok(()) }
 }
 
 /// Step 1, of what lies in a window.
@@ -173,12 +189,14 @@ pub struct Input<'a> {
     window: Option<Window>,
     /// Why the model should not have been asked.
     refused: Option<Refusal>,
+    /// What is to be noted of the patient's age.
+    age: AgeNote,
 }
 
 impl<'a> Input<'a> {
     /// Prepared pixels that no guard looks at.
     pub fn unguarded(pixels: &'a [u8]) -> Self {
-        Self { pixels: pixels.into(), window: None, refused: None }
+        Self { pixels: pixels.into(), window: None, refused: None, age: AgeNote::Unknown }
     }
 
     /// The pixels, row by row.
@@ -206,6 +224,8 @@ pub struct Judgement {
     pub verdict: Result<Verdict, Refusal>,
     /// The part of the picture that was judged; `None` if it is the whole, or not known.
     pub window: Option<Window>,
+    /// What is to be noted of the patient's age.
+    pub age: AgeNote,
 }
 
 impl Judgement {
@@ -217,7 +237,7 @@ impl Judgement {
             Some(refusal) => Err(refusal),
             None => Ok(card.behaviour.point.verdict(examination.score.probability)),
         };
-        Self { examination, verdict, window: input.window }
+        Self { examination, verdict, window: input.window, age: input.age }
     }
 
     /// What is drawn over the radiograph at `width × height` pixels, for the model with this card. `None` if the network does

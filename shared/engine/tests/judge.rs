@@ -7,6 +7,7 @@ use engine::{
     judge::{Input, Judgement, Prepared, admit},
 };
 use shared::{
+    age::{Age, AgeNote, Ages},
     contract::InputContract,
     preprocess::{Channels, Picture, Samples, Window},
     verdict::Refusal,
@@ -56,7 +57,7 @@ fn the_first_refusal_counts_and_the_score_of_what_is_refused_can_be_had() {
 fn patients_for_whom_the_model_is_not_meant_are_refused() {
     let model = model();
     let card = unguarded(model.card());
-    assert_eq!(card.provenance.population().expect("known ages").ages, [1, 5]);
+    assert_eq!(card.ages(), Some(Ages { from: 1, to: 5 }));
     let other =
         ModelCard { provenance: Provenance { data_digest: "0".into(), ..card.provenance.clone() }, ..card.clone() };
     let pixels = stripes(300 * 200);
@@ -71,15 +72,57 @@ fn patients_for_whom_the_model_is_not_meant_are_refused() {
         (Some(72), Some(Refusal::TooOld), None),
         (Some(972), Some(Refusal::TooOld), None),
     ] {
-        assert_eq!(admit(&picture, months, &card).err(), expected, "{months:?}");
-        assert_eq!(admit(&picture, months, &other).err(), where_unknown, "{months:?}");
-        let prepared = Prepared::of(&picture, contract).expect("a picture").of_age(months);
+        let age = months.and_then(Age::months);
+        assert_eq!(admit(&picture, age, &card).err(), expected, "{months:?}");
+        assert_eq!(admit(&picture, age, &other).err(), where_unknown, "{months:?}");
+        let prepared = Prepared::of(&picture, contract).expect("a picture").of_age(age);
         assert_eq!(prepared.clone().admit(None).err(), where_unknown, "{months:?}");
         let input = prepared.admit_any(&card).into_pixels();
         let received = Prepared::received(&input, contract, contract, &picture, &picture.judged(contract))
             .expect("of the same picture");
-        assert_eq!(received.of_age(months).admit(Some(&card)).err(), expected, "{months:?}");
+        assert_eq!(received.of_age(age).admit(Some(&card)).err(), expected, "{months:?}");
     }
+}
+
+fn two_to_ten(card: &ModelCard) -> ModelCard {
+    let ages = Some(Ages { from: 2, to: 10 });
+    ModelCard { provenance: Provenance { ages, ..card.provenance.clone() }, ..card.clone() }
+}
+
+#[test]
+fn of_two_ages_that_contradict_each_other_neither_may_be_outside_of_the_models() {
+    let model = model();
+    let card = two_to_ten(&unguarded(model.card()));
+    let pixels = stripes(300 * 200);
+    let picture = grey(&pixels, 300, 200);
+    for (months, expected) in [
+        ([13, 48], Some(Refusal::TooYoung)),
+        ([24, 131], None),
+        ([36, 132], Some(Refusal::TooOld)),
+        ([4, 972], Some(Refusal::TooYoung)),
+    ] {
+        let [one, other] = months.map(|months| Age::months(months).expect("an age"));
+        assert_eq!(admit(&picture, Some(one.either(other)), &card).err(), expected, "{months:?}");
+    }
+}
+
+#[test]
+fn an_age_that_is_overridden_is_noted_and_overrides_nothing_else() {
+    let model = model();
+    let card = two_to_ten(&unguarded(model.card()));
+    let (pixels, blank) = (stripes(300 * 200), vec![70; 100 * 100]);
+    let contract = &card.behaviour.contract;
+    let prepared = Prepared::of(&grey(&pixels, 300, 200), contract).expect("a picture").of_any_age(true);
+    let [child, adult] = [48, 972].map(Age::months);
+    let note = |age| {
+        let input = prepared.clone().of_age(age).admit(Some(&card)).expect("an input");
+        model.judge(&input).expect("a judgement").age
+    };
+    assert_eq!(note(None), AgeNote::Unknown);
+    assert_eq!(Some(note(child)), child.map(AgeNote::Meant), "there is nothing to override");
+    assert_eq!(Some(note(adult)), adult.map(AgeNote::Overridden));
+    let blank = Prepared::of_any(&grey(&blank, 100, 100), contract).of_age(adult).of_any_age(true);
+    assert_eq!(blank.admit(Some(&card)).err(), Some(Refusal::Blank));
 }
 
 #[test]

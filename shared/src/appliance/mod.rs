@@ -2,7 +2,8 @@
 //!
 //! - [`card`]: labels, names and places of the memory card and of the initial file system;
 //! - [`mod@line`]: serial ports and their speed;
-//! - [`BoxSettings`]: the keys of `box.toml` and their values, among them [`Language`], [`Rotation`] and [`Share`];
+//! - [`BoxSettings`]: the keys of `box.toml` and their values, among them [`Language`], [`Rotation`], [`Share`] and
+//!   [`Override`];
 //! - [`listed`]: how texts enumerate the values that there are, so that no text has a list of its own.
 
 pub mod card;
@@ -10,6 +11,7 @@ mod choice;
 mod exam_id;
 mod language;
 pub mod line;
+mod overrides;
 mod rotation;
 mod settings;
 mod share;
@@ -18,6 +20,7 @@ pub use self::{
     choice::listed,
     exam_id::{ExamIdFrom, ExamIdFromError},
     language::{Language, LanguageError},
+    overrides::{Override, OverrideError},
     rotation::{Rotation, RotationError},
     settings::{BLANK_MINUTES, BoxSettings},
     share::{Share, ShareError},

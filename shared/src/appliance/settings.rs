@@ -4,7 +4,7 @@ use alloc::{string::String, vec, vec::Vec};
 
 use serde::{Deserialize, Deserializer, Serialize};
 
-use super::{Language, Rotation, Share};
+use super::{Language, Override, Rotation, Share};
 use crate::verdict::Profile;
 
 /// The keys of `box.toml`, which `pumua image` writes onto a card and the box reads when it starts. A key may be absent; others than
@@ -34,6 +34,9 @@ pub struct BoxSettings {
     pub share: Option<Share>,
     /// After how many minutes a result is shown no longer, 0 for never; else [`BLANK_MINUTES`].
     pub blank_minutes: Option<u32>,
+    /// What hosts may ask to override; else nothing.
+    #[serde(rename = "override")]
+    pub overrides: Option<Vec<Override>>,
 }
 
 /// After this many minutes a result is shown no longer, unless set differently: three times as long as until it is marked as
@@ -73,6 +76,7 @@ mod tests {
             keys: Some(true),
             share: Some(Share::Off),
             blank_minutes: Some(30),
+            overrides: Some(vec![Override::Age]),
         }
     }
 
@@ -95,6 +99,7 @@ mod tests {
             ("rotate = 45", "0, 90, 180 or 270"),
             ("rotate = \"90\"", "rotate"),
             ("profile = \"bold\"", "profile"),
+            ("override = [\"view\"]", "what can be overridden is age"),
         ] {
             let error = toml::from_str::<BoxSettings>(text).unwrap_err().to_string();
             assert!(error.contains(words), "{text}: {error}");

@@ -75,13 +75,17 @@ pub(super) struct Assembly {
 }
 
 impl Assembly {
-    /// Checks the announcement of an image; `contract` is that of the model in the box.
-    pub(super) fn image(begin: Begin, contract: &InputContract) -> Result<Self, Dropped> {
+    /// Checks the announcement of an image; `contract` is that of the model in the box, and `any_age` says whether a host may
+    /// ask to have images judged whatever the patient's age.
+    pub(super) fn image(begin: Begin, contract: &InputContract, any_age: bool) -> Result<Self, Dropped> {
         if begin.length == 0 {
             return Err(Dropped::Refused(Refusal::Empty));
         }
         if begin.length > MAX_IMAGE_BYTES {
             return Err(Dropped::Refused(Refusal::TooManyBytes));
+        }
+        if begin.any_age && !any_age {
+            return Err(Dropped::Refused(Refusal::OverrideNotAllowed));
         }
         if let ImageForm::Prepared { contract: theirs, preview_width, preview_height, window, .. } = &begin.form {
             if theirs != contract {

@@ -159,6 +159,7 @@ struct Listing {
 pub struct BoxSession {
     transport: Transport,
     contract: InputContract,
+    any_age: bool,
     incoming: Incoming,
     /// An image that the box program owes an answer for; true while the host still wants it.
     analysing: Option<bool>,
@@ -192,6 +193,7 @@ impl BoxSession {
         Self {
             transport,
             contract,
+            any_age: false,
             incoming: Incoming::Nothing,
             analysing: None,
             ready: None,
@@ -211,6 +213,11 @@ impl BoxSession {
     /// box program checks the contract of those that were announced before.
     pub fn set_contract(&mut self, contract: InputContract) {
         self.contract = contract;
+    }
+
+    /// From now on a host may ask to have images judged whatever the patient's age, if `any`; else such images are refused.
+    pub fn allow_any_age(&mut self, any: bool) {
+        self.any_age = any;
     }
 
     /// Takes bytes from the line.
@@ -384,8 +391,11 @@ impl BoxSession {
             ToBox::Screenshot | ToBox::Results { .. } | ToBox::Entries { .. } => Some(self.misunderstood()),
             ToBox::Begin(begin) => {
                 let exam = begin.exam.clone();
-                let assembly =
-                    if self.is_taken() { Err(MISUNDERSTOOD) } else { Assembly::image(begin, &self.contract) };
+                let assembly = if self.is_taken() {
+                    Err(MISUNDERSTOOD)
+                } else {
+                    Assembly::image(begin, &self.contract, self.any_age)
+                };
                 Some(match assembly {
                     Ok(assembly) => self.assemble(now, assembly),
                     Err(dropped) => {

@@ -10,10 +10,13 @@
 //! that its end was cut off or written anew, because nothing in it is signed.
 
 use heapless::String;
-use postcard_schema::Schema;
+use postcard_schema::{Schema, schema::NamedType};
 use serde::{Deserialize, Serialize};
 
-use shared::verdict::{Digest, ExamId, Fault, ModelRefusal, Refusal, ResultRecord};
+use shared::{
+    age::AgeNote,
+    verdict::{Digest, ExamId, Fault, ModelRefusal, OperatingPoint, Refusal, ResultRecord, Verdict},
+};
 
 /// Bytes that are enough for any [`Linked`].
 const MOST: usize = 512;
@@ -39,12 +42,96 @@ impl Linked {
 }
 
 /// What an entry holds.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, Schema)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(from = "Stored", into = "Stored")]
 pub enum Content {
     /// A result.
     Result(ResultRecord),
     /// Something else that has happened.
     Event(Event),
+}
+
+impl Schema for Content {
+    const SCHEMA: &'static NamedType = Stored::SCHEMA;
+}
+
+/// [`Content`] as bytes. A result that notes no age has those of the releases before there were notes of it, and so the digest
+/// by which the next entry links to it.
+#[derive(Serialize, Deserialize, Schema)]
+#[serde(rename = "Content")]
+#[expect(clippy::large_enum_variant, reason = "it lives for a moment")]
+enum Stored {
+    Result(WithoutAge),
+    Event(Event),
+    Aged(ResultRecord),
+}
+
+/// A [`ResultRecord`] that notes no age.
+#[derive(Serialize, Deserialize, Schema)]
+#[serde(rename = "ResultRecord")]
+struct WithoutAge {
+    number: u64,
+    boot: u32,
+    unix_seconds: Option<u64>,
+    #[serde(rename = "study")]
+    exam: ExamId,
+    image: Digest,
+    model: Digest,
+    probability: f32,
+    point: OperatingPoint,
+    verdict: Verdict,
+    prepared: bool,
+}
+
+impl From<Content> for Stored {
+    fn from(content: Content) -> Self {
+        match content {
+            Content::Event(event) => Self::Event(event),
+            Content::Result(record) if record.age != AgeNote::NotNoted => Self::Aged(record),
+            Content::Result(record) => {
+                let ResultRecord { number, boot, unix_seconds, exam, image, model, .. } = record;
+                let ResultRecord { probability, point, verdict, prepared, .. } = record;
+                Self::Result(WithoutAge {
+                    number,
+                    boot,
+                    unix_seconds,
+                    exam,
+                    image,
+                    model,
+                    probability,
+                    point,
+                    verdict,
+                    prepared,
+                })
+            }
+        }
+    }
+}
+
+impl From<Stored> for Content {
+    fn from(stored: Stored) -> Self {
+        match stored {
+            Stored::Event(event) => Self::Event(event),
+            Stored::Aged(record) => Self::Result(record),
+            Stored::Result(record) => {
+                let WithoutAge { number, boot, unix_seconds, exam, image, model, .. } = record;
+                let WithoutAge { probability, point, verdict, prepared, .. } = record;
+                Self::Result(ResultRecord {
+                    number,
+                    boot,
+                    unix_seconds,
+                    exam,
+                    image,
+                    model,
+                    probability,
+                    point,
+                    verdict,
+                    prepared,
+                    age: AgeNote::NotNoted,
+                })
+            }
+        }
+    }
 }
 
 /// Something that has happened to the box.

@@ -4,6 +4,7 @@ use alloc::vec::Vec;
 
 use super::message::{Begin, ImageForm};
 use shared::{
+    age::Age,
     contract::InputContract,
     limits::{MAX_IMAGE_BYTES, MAX_PREVIEW_SIDE},
     preprocess::{Picture, Window},
@@ -34,8 +35,8 @@ pub struct Prepared<'a> {
     pub preview_height: u16,
     /// The part of the picture that the input shows.
     pub window: Window,
-    /// Age of the patient in months, if it is known.
-    pub age_months: Option<u16>,
+    /// Age of the patient, if it is known.
+    pub age: Option<Age>,
 }
 
 impl Image {
@@ -45,7 +46,7 @@ impl Image {
         if length == 0 {
             return Err(Refusal::Empty);
         }
-        let begin = Begin { form: ImageForm::File, length, digest: Digest::of(&bytes), exam };
+        let begin = Begin { form: ImageForm::File, length, digest: Digest::of(&bytes), exam, any_age: false };
         Ok(Self { begin, bytes })
     }
 
@@ -62,24 +63,24 @@ impl Image {
         let (preview, preview_width, preview_height) = picture.preview(MAX_PREVIEW_SIDE);
         bytes.extend_from_slice(&preview);
         let window = picture.judged(contract);
-        let form = ImageForm::Prepared {
-            contract: *contract,
-            preview_width,
-            preview_height,
-            source,
-            window,
-            age_months: None,
-        };
+        let form =
+            ImageForm::Prepared { contract: *contract, preview_width, preview_height, source, window, age: None };
         // At most 512² + 256² bytes.
-        let begin = Begin { form, length: bytes.len() as u32, digest: Digest::of(&bytes), exam };
+        let begin = Begin { form, length: bytes.len() as u32, digest: Digest::of(&bytes), exam, any_age: false };
         Self { begin, bytes }
     }
 
-    /// The same, of a patient of this age in months; a file says it itself.
-    pub fn of_age(mut self, months: Option<u16>) -> Self {
-        if let ImageForm::Prepared { age_months, .. } = &mut self.begin.form {
-            *age_months = months;
+    /// The same, of a patient of this age; a file says it itself.
+    pub fn of_age(mut self, stated: Option<Age>) -> Self {
+        if let ImageForm::Prepared { age, .. } = &mut self.begin.form {
+            *age = stated;
         }
+        self
+    }
+
+    /// The same, to be judged whatever the patient's age if `any`; refused where the box does not allow it.
+    pub fn of_any_age(mut self, any: bool) -> Self {
+        self.begin.any_age = any;
         self
     }
 
@@ -93,11 +94,10 @@ impl Image {
 
     /// The parts of a prepared image; `None` if it is a file.
     pub fn as_prepared(&self) -> Option<Prepared<'_>> {
-        let ImageForm::Prepared { contract, preview_width, preview_height, window, age_months, .. } = self.begin.form
-        else {
+        let ImageForm::Prepared { contract, preview_width, preview_height, window, age, .. } = self.begin.form else {
             return None;
         };
         let (input, preview) = self.bytes.split_at_checked(contract.len())?;
-        Some(Prepared { input, contract, preview, preview_width, preview_height, window, age_months })
+        Some(Prepared { input, contract, preview, preview_width, preview_height, window, age })
     }
 }

@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use super::entry::Linked;
 use shared::{
+    age::{Age, Ages},
     contract::InputContract,
     preprocess::Window,
     verdict::{Digest, ExamId, Fault, ModelRefusal, OperatingPoint, Refusal, ResultRecord},
@@ -44,8 +45,8 @@ pub enum ImageForm {
         source: Digest,
         /// The part of the picture that the input shows; the preview shows all of it.
         window: Window,
-        /// Age of the patient in months, if the file says it. Nothing else of its header is ever sent.
-        age_months: Option<u16>,
+        /// Age of the patient, if the file says it.
+        age: Option<Age>,
     },
 }
 
@@ -61,6 +62,9 @@ pub struct Begin {
     /// The host's opaque name for the examination.
     #[serde(rename = "study")]
     pub exam: ExamId,
+    /// Whether the image is to be judged even if the patient is older or younger than those whom the model is for. Refused
+    /// unless the box allows it.
+    pub any_age: bool,
 }
 
 /// Announces an update: a model that the box is to install.
@@ -174,6 +178,10 @@ pub struct Info {
     pub broken: Option<u64>,
     /// True if nothing can be written to the journal: the box judges nothing.
     pub read_only: bool,
+    /// The ages that the model is for, if they are known.
+    pub ages: Option<Ages>,
+    /// True if a host may ask to have an image judged whatever the patient's age.
+    pub any_age: bool,
 }
 
 /// What the box is doing, in the order in which it does it.

@@ -5,7 +5,10 @@
 
 use device::journal::Journal;
 use libfuzzer_sys::fuzz_target;
-use shared::verdict::{Digest, ExamId, OperatingPoint, ResultRecord, Verdict};
+use shared::{
+    age::AgeNote,
+    verdict::{Digest, ExamId, OperatingPoint, ResultRecord, Verdict},
+};
 
 fuzz_target!(|bytes: &[u8]| {
     let folder = tempfile::tempdir().expect("a folder");
@@ -38,6 +41,7 @@ fuzz_target!(|bytes: &[u8]| {
         point: OperatingPoint::HALF,
         verdict: Verdict::Pneumonia,
         prepared: false,
+        age: AgeNote::Unknown,
     };
     if journal.push(&record).is_ok() {
         drop(journal);

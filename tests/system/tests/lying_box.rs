@@ -18,6 +18,7 @@ use std::{
 
 use serialport::{SerialPort, TTYPort};
 use shared::{
+    age::AgeNote,
     contract::InputContract,
     verdict::{Digest, ExamId, ModelRefusal, OperatingPoint, ResultRecord, Verdict},
 };
@@ -133,6 +134,7 @@ fn record(number: u64) -> ResultRecord {
         point: OperatingPoint::HALF,
         verdict: Verdict::Normal,
         prepared: false,
+        age: AgeNote::Unknown,
     }
 }
 
@@ -152,6 +154,8 @@ fn info() -> Info {
         head: Digest::default(),
         broken: None,
         read_only: false,
+        ages: None,
+        any_age: false,
     }
 }
 
@@ -289,7 +293,7 @@ fn a_box_that_never_answers_is_given_up_and_what_it_has_stored_is_found() {
     let output = device.host(send);
     assert_eq!(code(&output), 0, "{}", said(&output));
     let stdout = String::from_utf8_lossy(&output.stdout);
-    assert_eq!(stdout, format!("{}: NORMAL  probability 0.250  (record 4)\n", image.display()));
+    assert_eq!(stdout, format!("{}: NORMAL  probability 0.250  age unknown  (record 4)\n", image.display()));
     assert!(said(&output).contains("it is not known whether the box has judged it"), "{}", said(&output));
     drop(device);
 
@@ -337,6 +341,8 @@ fn texts_of_a_box_are_only_shown() {
          model digest  {}\n\
          computed as   \\u{{9b}}31m=1\n\
          trained on    radiographs\n\
+         made for      unknown ages\n\
+         override      nothing\n\
          input         64 x 64 pixels, stretch\n\
          threshold     0.500, refer from 0.500 to 0.500\n\
          starts        1\n\
@@ -380,13 +386,13 @@ fn names_of_files_are_only_shown() {
     let output = here(&[&["predict"], &names[..]].concat());
     let table = String::from_utf8_lossy(&output.stdout);
     let expected = [
-        "path,probability,verdict,code",
-        "'=1+1.png,,refused,201",
-        "'@x.png,,refused,201",
-        "a\\u{1b}[2J.png,,refused,201",
-        "b\\u{a}c: NORMAL.png,,refused,201",
-        "d\\u{202e}gnp.png,,refused,201",
-        "'0041,,refused,201",
+        "path,probability,verdict,code,age_months,age_overridden",
+        "'=1+1.png,,refused,201,,",
+        "'@x.png,,refused,201,,",
+        "a\\u{1b}[2J.png,,refused,201,,",
+        "b\\u{a}c: NORMAL.png,,refused,201,,",
+        "d\\u{202e}gnp.png,,refused,201,,",
+        "'0041,,refused,201,,",
     ];
     assert_eq!(Vec::from_iter(table.lines()), expected);
     let output = here(&[&["predict", "--json"], &names[..]].concat());
@@ -396,7 +402,7 @@ fn names_of_files_are_only_shown() {
     let device = LyingBox::start(|_| None);
     let output = here(&[&["send", "--port", &device.port], &names[2..3]].concat());
     let stdout = String::from_utf8_lossy(&output.stdout);
-    assert_eq!(stdout, "a\\u{1b}[2J.png: NORMAL  probability 0.250  (record 4)\n");
+    assert_eq!(stdout, "a\\u{1b}[2J.png: NORMAL  probability 0.250  age unknown  (record 4)\n");
     let output = here(&["predict", "--model", names[3], names[0]]);
     assert_eq!(code(&output), 3, "{}", said(&output));
 }

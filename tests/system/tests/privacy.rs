@@ -1,4 +1,4 @@
-//! Nothing of a DICOM file's header comes out anywhere.
+//! Nothing of a DICOM file's header comes out anywhere but the age.
 #![expect(clippy::unwrap_used, reason = "helpers of tests")]
 
 use std::{
@@ -7,7 +7,10 @@ use std::{
     process::Output,
 };
 
-use shared::verdict::{Digest, ExamId};
+use shared::{
+    age::Age,
+    verdict::{Digest, ExamId},
+};
 use system_tests::{PLAIN_MODEL, SimulatedBox, code, files, host, json_lines, said, synthetic_radiographs};
 use tempfile::TempDir;
 use wire::Image;
@@ -101,7 +104,7 @@ fn nothing_of_a_header_reaches_line_log_journal_or_report() {
         path
     };
     let sound = marked(&drawn[0], "PA", "");
-    assert_eq!(decode::decode(&sound).unwrap().facts().age_months, Some(48));
+    assert_eq!(decode::decode(&sound).unwrap().facts().age, Age::months(48));
     let judged = write("sound.dcm", &sound);
     let refused = [
         write("side.dcm", &marked(&drawn[0], "LL", "004Y")),
@@ -121,6 +124,8 @@ fn nothing_of_a_header_reaches_line_log_journal_or_report() {
         let with = |file: &Path| device.host("send", flags.iter().map(Path::new).chain([file]));
         let sent = with(&judged);
         assert_silent(JUDGED, &sent);
+        let line = &json_lines(&sent)[0];
+        assert_eq!((&line["age_months"], &line["age_overridden"]), (&48.into(), &false.into()));
         for (file, expected) in refused.iter().zip([228, 230, 202]) {
             let output = with(file);
             assert_silent(REFUSED, &output);
@@ -128,7 +133,10 @@ fn nothing_of_a_header_reaches_line_log_journal_or_report() {
         }
     }
     assert_eq!(device.records().len(), 2);
-    assert_silent(JUDGED, &device.host("results", ["--csv"]));
+    let results = device.host("results", ["--csv"]);
+    assert_silent(JUDGED, &results);
+    let rows: Vec<String> = said(&results).lines().map(str::to_owned).collect();
+    assert_eq!(rows.iter().filter(|row| row.ends_with(",48,false")).count(), 2, "{rows:?}");
     for file in files(&state).into_iter().chain([log]) {
         assert_unmarked(&file.display().to_string(), &fs::read(&file).unwrap());
     }
@@ -138,8 +146,8 @@ fn nothing_of_a_header_reaches_line_log_journal_or_report() {
     let contract = shared::contract::InputContract::stretched(64);
     let picture = radiograph.picture();
     let digest = Digest::of(&sound);
-    let image =
-        Image::prepared(picture.prepare(&contract), &picture, &contract, digest, ExamId::default()).of_age(Some(48));
+    let image = Image::prepared(picture.prepare(&contract), &picture, &contract, digest, ExamId::default())
+        .of_age(Age::months(48));
     assert_unmarked("a prepared image", &image.bytes);
     assert_unmarked("its announcement", format!("{:?}", image.begin).as_bytes());
 
@@ -160,4 +168,60 @@ fn nothing_of_a_header_reaches_line_log_journal_or_report() {
     for file in files(&report) {
         assert_unmarked(&file.display().to_string(), &fs::read(&file).unwrap());
     }
+}
+
+/// A film of an infant by the age that is stated, of a child by the dates. The model is not for the one: the host asks, the box allows, and everything says so.
+#[test]
+fn an_age_is_overridden_where_the_box_allows_it_and_nowhere_in_silence() {
+    let folder = TempDir::new().unwrap();
+    let drawn = synthetic_radiographs(&folder.path().join("drawn"), 1);
+    let infant = folder.path().join("infant.dcm");
+    fs::write(&infant, marked(&drawn[0], "PA", "003M")).unwrap();
+    let (forms, both) = ([&["--json"][..], &["--json", "--prepared"]], serde_json::json!([3, 48]));
+    let send = |device: &SimulatedBox, flags: &[&str], overriding: bool| {
+        let asked = if overriding { &["--override", "age"][..] } else { &[] };
+        let flags = flags.iter().chain(asked).map(Path::new);
+        device.host("send", flags.chain([&*infant]))
+    };
+
+    let strict = SimulatedBox::start(&[]).unwrap();
+    assert_eq!(strict.info().unwrap()["override"], serde_json::json!([]));
+    for flags in forms {
+        for (overriding, expected) in [(false, 230), (true, 237)] {
+            let output = send(&strict, flags, overriding);
+            assert_silent(REFUSED, &output);
+            assert_eq!(json_lines(&output)[0]["code"], expected, "{flags:?} {}", said(&output));
+        }
+    }
+    assert_eq!(strict.records().len(), 0);
+
+    let lenient = SimulatedBox::start(&["--override", "age"]).unwrap();
+    assert_eq!(lenient.info().unwrap()["override"], serde_json::json!(["age"]));
+    for flags in forms {
+        assert_silent(REFUSED, &send(&lenient, flags, false));
+        let output = send(&lenient, flags, true);
+        assert_silent(JUDGED, &output);
+        let line = &json_lines(&output)[0];
+        assert_eq!((&line["age_months"], &line["age_overridden"]), (&both, &true.into()), "{line}");
+    }
+    let records = lenient.records();
+    assert_eq!(records.len(), 2);
+    assert!(
+        records.iter().all(|record| record["age_months"] == both && record["age_overridden"] == true),
+        "{records:?}"
+    );
+    let shown = said(&lenient.host("results", [""; 0]));
+    assert_eq!(shown.matches("age overridden: 3 months or 4 years").count(), 2, "{shown}");
+
+    let predict = |more: &[&str]| {
+        let flags = ["predict", "--json", "--model", PLAIN_MODEL].iter().chain(more).map(Path::new);
+        host(flags.chain([&*infant]))
+    };
+    assert_silent(REFUSED, &predict(&[]));
+    let output = predict(&["--override", "age"]);
+    assert_silent(JUDGED, &output);
+    assert_eq!(json_lines(&output)[0]["age_overridden"], true);
+    assert!(said(&output).contains("age overridden: 3 months or 4 years"), "{}", said(&output));
+    let without = host(["predict", "--model", PLAIN_MODEL].map(Path::new).into_iter().chain([&*drawn[0]]));
+    assert!(said(&without).contains(",unknown,false") && said(&without).contains("age unknown"), "{}", said(&without));
 }

@@ -5,6 +5,7 @@ mod damage;
 mod storage;
 
 use shared::{
+    age::{Age, AgeNote},
     limits::MAX_EXAM_ID,
     verdict::{Digest, ExamId, OperatingPoint, Verdict},
 };
@@ -27,6 +28,7 @@ fn record(number: u64) -> ResultRecord {
         point: OperatingPoint::HALF,
         verdict: Verdict::Pneumonia,
         prepared: false,
+        age: AgeNote::NotNoted,
     }
 }
 
@@ -350,6 +352,29 @@ fn prepared_images_are_marked_and_other_results_have_the_bytes_of_earlier_versio
     }
 }
 
+/// The longest note of an age.
+fn contradicting() -> AgeNote {
+    let [young, old] = [200, Age::MOST].map(|months| Age::months(months).unwrap());
+    AgeNote::Overridden(young.either(old))
+}
+
+/// A box of before writes results without a note of the age; one of now writes notes behind them, in one chain.
+#[test]
+fn results_with_and_without_a_note_of_the_age_are_in_one_chain() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = journal_of(folder.path(), 2);
+    let notes = [AgeNote::Unknown, AgeNote::Meant(Age::months(48).unwrap()), contradicting()];
+    let (mut journal, _) = Journal::open(&path).unwrap();
+    for (number, age) in (3..).zip(notes) {
+        journal.push(&ResultRecord { age, ..record(number) }).unwrap();
+    }
+    drop(journal);
+    let (journal, repairs) = Journal::open(&path).unwrap();
+    assert_eq!((repairs, journal.standing().broken), (vec![], None));
+    let read: Vec<AgeNote> = (1..=5).map(|number| journal.get(number).unwrap().unwrap().age).collect();
+    assert_eq!(read, [&[AgeNote::NotNoted; 2][..], &notes].concat());
+}
+
 #[test]
 fn as_many_results_are_kept_as_is_said() {
     let largest = ResultRecord {
@@ -357,6 +382,7 @@ fn as_many_results_are_kept_as_is_said() {
         boot: u32::MAX,
         unix_seconds: Some(u64::from(u32::MAX)),
         exam: ExamId::new(&"x".repeat(MAX_EXAM_ID)).unwrap(),
+        age: contradicting(),
         ..record(1)
     };
     let sequence = u64::from(u32::MAX);
@@ -371,5 +397,5 @@ fn as_many_results_are_kept_as_is_said() {
     assert!(kept(longest) > 170_000 && kept(shortest) > 270_000, "{} {}", kept(longest), kept(shortest));
     let event = Event { boot: 1, unix_seconds: None, missed: 0, kind: EventKind::Truncated { bytes: 1 } };
     let event = Entry::Linked(Linked { sequence: 1, before: Digest([3; 32]), content: Content::Event(event) });
-    assert_eq!((longest, event.encode().unwrap().len() as u64), (210, SHORTEST_LINKED));
+    assert_eq!((longest, event.encode().unwrap().len() as u64), (215, SHORTEST_LINKED));
 }

@@ -1,4 +1,7 @@
-use shared::verdict::{Fault, Refusal, Verdict};
+use shared::{
+    age::Span,
+    verdict::{Fault, Refusal, Verdict},
+};
 
 use super::{Notice, Step, Words};
 
@@ -44,6 +47,19 @@ pub(super) static WORDS: Words = Words {
     nth: |n| format!("{n}e image de cet examen"),
     record: "Résultat",
     prepared: "préparée",
+    span: |span| match span {
+        Span::Months(months) => format!("{months} mois"),
+        Span::Years(years @ 0..=1) => format!("{years} an"),
+        Span::Years(years) => format!("{years} ans"),
+    },
+    either: "{} ou {}",
+    patient_age: "Âge : {}",
+    age_unknown: "Âge inconnu",
+    age_overridden: "Âge ignoré : {}",
+    meant: |ages| match ages {
+        Some([from, to]) => format!("Modèle prévu pour des enfants de {from} à {to} ans"),
+        None => "On ignore pour quels âges le modèle est prévu".to_owned(),
+    },
     now: "à l'instant",
     minutes_ago: "il y a {} min",
     hours_ago: "il y a {} h",
@@ -130,6 +146,9 @@ fn refused(refusal: Refusal) -> &'static str {
         }
         Refusal::UncertainOrientation => {
             "la radiographie est peut-être tournée ou un négatif: regardez-la; si la tête est en haut et les os sont blancs, faites-la lire par un clinicien"
+        }
+        Refusal::OverrideNotAllowed => {
+            "ce boîtier ne juge pas les patients d'un autre âge que celui du modèle: faites lire la radiographie par un clinicien, ou autorisez-le dans ses réglages"
         }
         Refusal::UnsupportedCompression => {
             "la compression de ce fichier DICOM n'est pas prise en charge: envoyez-le sans compression"

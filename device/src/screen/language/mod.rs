@@ -13,6 +13,7 @@ mod portuguese;
 mod swahili;
 
 use shared::{
+    age::{AgeNote, Span},
     appliance::Language,
     verdict::{Fault, Refusal, Verdict},
 };
@@ -98,6 +99,18 @@ pub struct Words {
     pub record: &'static str,
     /// Of a result of an image that the computer had prepared.
     pub prepared: &'static str,
+    /// An age in months or years.
+    pub span: fn(Span) -> String,
+    /// Of two ages that contradict each other.
+    pub either: &'static str,
+    /// The age `{}` of the patient.
+    pub patient_age: &'static str,
+    /// The file does not say it.
+    pub age_unknown: &'static str,
+    /// The model is not for patients of the age `{}`, and the image was judged all the same.
+    pub age_overridden: &'static str,
+    /// Where that was done: for children of so many years it is, if that is known.
+    pub meant: fn(Option<[u8; 2]>) -> String,
     /// Of a result of this minute.
     pub now: &'static str,
     /// The age of a result in minutes.
@@ -156,8 +169,28 @@ pub struct Words {
     pub not_measured: &'static str,
 }
 
+impl Words {
+    /// What a result notes of the patient's age; nothing of one that notes none.
+    pub fn age(&self, note: AgeNote) -> Option<String> {
+        let text = match note {
+            AgeNote::NotNoted => return None,
+            AgeNote::Unknown => return Some(self.age_unknown.to_owned()),
+            AgeNote::Meant(_) => self.patient_age,
+            AgeNote::Overridden(_) => self.age_overridden,
+        };
+        let ages: Vec<String> = note.age()?.each().map(|months| (self.span)(Span::of(months))).collect();
+        let ages = match &ages[..] {
+            [one, other] => self.either.replacen("{}", one, 1).replacen("{}", other, 1),
+            _ => ages.concat(),
+        };
+        Some(text.replace("{}", &ages))
+    }
+}
+
 #[cfg(test)]
 mod tests {
+    use shared::age::Age;
+
     use super::*;
     use crate::screen::text::is_known;
 
@@ -192,7 +225,10 @@ mod tests {
             let verdicts = Verdict::ALL.map(|v| format!("{:?}", (words.verdict)(v)));
             let measured = [None, Some(1), Some(3)].map(words.measured_on);
             let ages = [None, Some([1, 5])].map(words.ages);
-            let others = measured.into_iter().chain(ages).chain([(words.nth)(2), format!("{words:?}")]);
+            let meant = [None, Some([1, 5])].map(words.meant);
+            let spans = [0, 1, 3, 12, 18, 108].map(|months| (words.span)(Span::of(months)));
+            let others = measured.into_iter().chain(ages).chain(meant).chain(spans);
+            let others = others.chain([(words.nth)(2), format!("{words:?}")]);
             for text in refusals.chain(faults).chain(steps).chain(verdicts).chain(others) {
                 assert!(text.chars().all(is_known), "{language}: {text}");
             }
@@ -200,16 +236,57 @@ mod tests {
     }
 
     #[test]
+    fn ages_are_said_in_each_language() {
+        let age = |months| Age::months(months).unwrap();
+        let notes = [
+            AgeNote::NotNoted,
+            AgeNote::Unknown,
+            AgeNote::Meant(age(18)),
+            AgeNote::Meant(age(36)),
+            AgeNote::Overridden(age(108)),
+            AgeNote::Overridden(age(1).either(age(36))),
+        ];
+        let said = |language| notes.map(|note| words(language).age(note).unwrap_or_default()).join(", ");
+        for (language, texts) in [
+            (
+                Language::English,
+                ", Age unknown, Age: 18 months, Age: 3 years, Age overridden: 9 years, \
+                 Age overridden: 1 month or 3 years",
+            ),
+            (
+                Language::French,
+                ", Âge inconnu, Âge : 18 mois, Âge : 3 ans, Âge ignoré : 9 ans, \
+                 Âge ignoré : 1 mois ou 3 ans",
+            ),
+            (
+                Language::Portuguese,
+                ", Idade desconhecida, Idade: 18 meses, Idade: 3 anos, Idade ignorada: 9 anos, \
+                 Idade ignorada: 1 mês ou 3 anos",
+            ),
+            (
+                Language::Swahili,
+                ", Umri haujulikani, Umri: miezi 18, Umri: miaka 3, Umri umepuuzwa: miaka 9, \
+                 Umri umepuuzwa: mwezi 1 au miaka 3",
+            ),
+        ] {
+            assert_eq!(said(language), texts);
+        }
+    }
+
+    #[test]
     fn the_figures_have_their_places() {
         for language in Language::ALL {
             let words = words(language);
-            for text in [words.minutes_ago, words.hours_ago, words.past, words.broken] {
+            for text in
+                [words.minutes_ago, words.hours_ago, words.past, words.broken, words.patient_age, words.age_overridden]
+            {
                 assert_eq!(text.matches("{}").count(), 1, "{language}: {text}");
             }
             for text in [words.of_pneumonia, words.of_normal] {
                 assert!(text.matches("100").count() == 1, "{language}: {text}");
             }
             assert_eq!(words.said.matches("{}").count(), 4, "{language}: {}", words.said);
+            assert_eq!(words.either.matches("{}").count(), 2, "{language}");
             for (text, figures) in [(words.threshold, 1), (words.band, 2)] {
                 assert!(text.matches("{}").count() == figures && text.ends_with("{} %"), "{language}: {text}");
             }

@@ -1,4 +1,7 @@
-use shared::verdict::{Fault, Refusal, Verdict};
+use shared::{
+    age::Span,
+    verdict::{Fault, Refusal, Verdict},
+};
 
 use super::{Notice, Step, Words};
 
@@ -44,6 +47,20 @@ pub(super) static WORDS: Words = Words {
     nth: |n| format!("imagem {n} deste exame"),
     record: "Registo",
     prepared: "preparada",
+    span: |span| match span {
+        Span::Months(1) => "1 mês".to_owned(),
+        Span::Months(months) => format!("{months} meses"),
+        Span::Years(1) => "1 ano".to_owned(),
+        Span::Years(years) => format!("{years} anos"),
+    },
+    either: "{} ou {}",
+    patient_age: "Idade: {}",
+    age_unknown: "Idade desconhecida",
+    age_overridden: "Idade ignorada: {}",
+    meant: |ages| match ages {
+        Some([from, to]) => format!("O modelo é para crianças de {from} a {to} anos"),
+        None => "Não se sabe para que idades é o modelo".to_owned(),
+    },
     now: "agora mesmo",
     minutes_ago: "há {} min",
     hours_ago: "há {} h",
@@ -124,6 +141,9 @@ fn refused(refusal: Refusal) -> &'static str {
         }
         Refusal::UncertainOrientation => {
             "a radiografia pode estar rodada ou ser um negativo: veja-a; se a cabeça estiver em cima e os ossos brancos, peça a um clínico que a leia"
+        }
+        Refusal::OverrideNotAllowed => {
+            "esta caixa não avalia doentes de outra idade que a do modelo: peça a um clínico que leia a radiografia, ou permita-o nas definições"
         }
         Refusal::UnsupportedCompression => "a compressão deste ficheiro DICOM não é suportada: envie-o sem compressão",
         Refusal::OtherModality => {

@@ -1,4 +1,7 @@
-use shared::verdict::{Fault, Refusal, Verdict};
+use shared::{
+    age::Span,
+    verdict::{Fault, Refusal, Verdict},
+};
 
 use super::{Notice, Step, Words};
 
@@ -44,6 +47,20 @@ pub(super) static WORDS: Words = Words {
     nth: |n| format!("picha yake ya {n}"),
     record: "Rekodi",
     prepared: "nakala",
+    span: |span| match span {
+        Span::Months(1) => "mwezi 1".to_owned(),
+        Span::Months(months) => format!("miezi {months}"),
+        Span::Years(1) => "mwaka 1".to_owned(),
+        Span::Years(years) => format!("miaka {years}"),
+    },
+    either: "{} au {}",
+    patient_age: "Umri: {}",
+    age_unknown: "Umri haujulikani",
+    age_overridden: "Umri umepuuzwa: {}",
+    meant: |ages| match ages {
+        Some([from, to]) => format!("Modeli ni ya watoto wa miaka {from} hadi {to}"),
+        None => "Haijulikani modeli ni ya umri gani".to_owned(),
+    },
     now: "sasa hivi",
     minutes_ago: "dakika {} zilizopita",
     hours_ago: "saa {} zilizopita",
@@ -112,6 +129,9 @@ fn refused(refusal: Refusal) -> &'static str {
         }
         Refusal::UncertainOrientation => {
             "huenda eksirei imegeuzwa au ni negativu: iangalie; ikiwa kichwa kiko juu na mifupa ni myeupe, tabibu aisome"
+        }
+        Refusal::OverrideNotAllowed => {
+            "kisanduku hiki hakitathmini wagonjwa wa umri usio wa modeli: tabibu aisome eksirei, au ruhusu katika mipangilio yake"
         }
         Refusal::UnsupportedCompression => "mbinu ya kubana faili hii ya DICOM haikubaliki: itume bila kubanwa",
         Refusal::OtherModality => "kwa mujibu wa faili, hii si eksirei ya kawaida: hakikisha faili sahihi imetumwa",

@@ -66,13 +66,24 @@ impl Layout<'_> {
         self.line(style, &number, facts.left, upper, Align::Left);
         self.fitted(style, &time, room, facts.right(), upper, Align::Right);
         let mut room = facts.width;
-        if record.model != model {
-            // It may have been one that was trained on drawings.
-            let marked = self.regular(12.0, AMBER);
-            self.line(marked, words.other_model, facts.right(), lower, Align::Right);
-            room -= marked.width(words.other_model) + self.px(16.0);
+        // It may have been one that was trained on drawings.
+        let other_model = (record.model != model).then(|| words.other_model.to_owned());
+        let overridden = words.age(record.age).filter(|_| record.age.is_overridden());
+        let marked = self.regular(12.0, AMBER);
+        let mark = match (other_model, overridden) {
+            (Some(other), Some(age)) => {
+                Some(format!("{other}, {age}")).filter(|both| marked.width(both) <= room).or(Some(age))
+            }
+            (other, age) => other.or(age),
+        };
+        if let Some(mark) = mark {
+            let marked = marked.fitted(&mark, room);
+            self.line(marked, &mark, facts.right(), lower, Align::Right);
+            room -= marked.width(&mark) + self.px(16.0);
         }
-        self.line(small, &small.shortened(record.exam.as_str(), room), facts.left, lower, Align::Left);
+        if room > self.px(60.0) {
+            self.line(small, &small.shortened(record.exam.as_str(), room), facts.left, lower, Align::Left);
+        }
     }
 
     /// What the box is, whom its model is made for, and what it says of labelled X-rays.
@@ -99,7 +110,7 @@ impl Layout<'_> {
             || vec![words.not_measured.to_owned()],
             |sentences| sentences.iter().flat_map(|sentence| value.wrap(sentence, room)).collect(),
         );
-        let ages = (words.ages)(identity.population.map(|population| population.ages));
+        let ages = (words.ages)(identity.ages.map(Into::into));
         let digest = format!("{:.16}", identity.digest);
         let Standing { entries, head, broken, .. } = identity.journal;
         let mut journal = format!("{entries} / {head:.16}");
@@ -140,14 +151,16 @@ fn minutes(seconds: u64) -> String {
 
 #[cfg(test)]
 mod tests {
-    use shared::verdict::{ExamId, OperatingPoint, Verdict};
+    use shared::{
+        age::{Age, AgeNote},
+        verdict::{ExamId, OperatingPoint, Verdict},
+    };
 
     use super::*;
     use crate::screen::{Language, Scene, ScreenSize, View, language::words, layout};
 
-    #[test]
-    fn results_of_another_model_are_marked() {
-        let record = |model: &[u8]| ResultRecord {
+    fn record(model: &[u8]) -> ResultRecord {
+        ResultRecord {
             number: 7,
             boot: 1,
             unix_seconds: None,
@@ -158,7 +171,12 @@ mod tests {
             point: OperatingPoint::HALF,
             verdict: Verdict::Pneumonia,
             prepared: false,
-        };
+            age: AgeNote::Unknown,
+        }
+    }
+
+    #[test]
+    fn results_of_another_model_are_marked() {
         let identity = Identity { digest: Digest::of(b"present"), ..Identity::default() };
         for language in Language::ALL {
             let results = vec![record(b"present"), record(b"former"), record(b"former")];
@@ -166,6 +184,19 @@ mod tests {
             let layout = layout(&scene, ScreenSize::default(), language);
             let marked = layout.placed().filter(|placed| placed.text == words(language).other_model).count();
             assert_eq!(marked, 2, "{language}");
+        }
+    }
+
+    #[test]
+    fn results_of_patients_for_whom_the_model_is_not_meant_are_marked() {
+        let identity = Identity { digest: Digest::of(b"present"), ..Identity::default() };
+        for language in Language::ALL {
+            let age = AgeNote::Overridden(Age::months(108).unwrap());
+            let results = [AgeNote::Unknown, age].map(|age| ResultRecord { age, ..record(b"present") }).to_vec();
+            let scene = Scene { identity: identity.clone(), view: View::History { results, page: 1, pages: 1 } };
+            let layout = layout(&scene, ScreenSize::default(), language);
+            let marked = layout.placed().filter(|placed| Some(&placed.text) == words(language).age(age).as_ref());
+            assert_eq!(marked.count(), 1, "{language}");
         }
     }
 

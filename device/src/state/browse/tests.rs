@@ -1,4 +1,7 @@
-use shared::verdict::{Digest, ExamId, OperatingPoint, Refusal, ResultRecord};
+use shared::{
+    age::AgeNote,
+    verdict::{Digest, ExamId, OperatingPoint, Refusal, ResultRecord},
+};
 use wire::{BoxEvent, Dropped};
 
 use super::*;
@@ -24,6 +27,7 @@ fn record(number: u64) -> ResultRecord {
         point,
         verdict: point.verdict(0.7),
         prepared: false,
+        age: AgeNote::Unknown,
     }
 }
 

@@ -1,7 +1,6 @@
-//! What is needed of a data set: how the pixels are stored, and how they are to be shown; what `suitable` asks for. Nothing that
-//! names anybody is read.
+//! What is needed of a data set: how the pixels are stored, and how they are to be shown; what `suitable` asks for.
 
-use shared::{limits::MAX_IMAGE_SIDE, verdict::Refusal};
+use shared::{accession::Accession, limits::MAX_IMAGE_SIDE, verdict::Refusal};
 
 use super::{
     elements::{
@@ -108,10 +107,14 @@ pub(super) struct Header<'a> {
 impl<'a> Header<'a> {
     /// Reads a whole data set, and what may be told of it besides. Refused first for what it is, then for its pixels.
     pub(super) fn read(data_set: &'a [u8], encoding: Encoding) -> Result<(Self, Facts), Refusal> {
-        let mut found = Found::default();
-        elements::walk(data_set, encoding, |element| found.take(element))?;
+        let found = Found::in_all(data_set, encoding)?;
         let facts = found.statements.facts()?;
         Ok((found.header(encoding)?, facts))
+    }
+
+    /// Reads a whole data set for its accession number alone.
+    pub(super) fn accession(data_set: &'a [u8], encoding: Encoding) -> Option<Accession> {
+        Found::in_all(data_set, encoding).ok()?.statements.accession()
     }
 
     /// The picture that a stored sample is a number of: the bits of the picture, with their sign.
@@ -171,6 +174,12 @@ struct FoundTable<'a> {
 }
 
 impl<'a> Found<'a> {
+    fn in_all(data_set: &'a [u8], encoding: Encoding) -> Result<Self, Refusal> {
+        let mut found = Self::default();
+        elements::walk(data_set, encoding, |element| found.take(element))?;
+        Ok(found)
+    }
+
     fn take(&mut self, element: Element<'a>) -> Result<(), Refusal> {
         // What comes behind the pixels says nothing of them: elements are in the order of their numbers. So a file that breaks
         // off there is no other picture.

@@ -23,7 +23,7 @@ mod shades;
 mod suitable;
 
 use image::DynamicImage;
-use shared::verdict::Refusal;
+use shared::{accession::Accession, verdict::Refusal};
 
 pub(crate) use self::file::is_dicom;
 use self::{
@@ -32,6 +32,12 @@ use self::{
     pixels::Decoded,
 };
 use crate::Facts;
+
+/// The accession number of a file, if it has one and can be read.
+pub(crate) fn accession(bytes: &[u8]) -> Option<Accession> {
+    let file = File::open(bytes).ok()?;
+    Header::accession(&file.data_set, file.encoding)
+}
 
 /// Decodes a whole DICOM file.
 pub(crate) fn decode(bytes: &[u8]) -> Result<(DynamicImage, Facts), Refusal> {

@@ -1,9 +1,9 @@
 //! What the header says of the radiograph: whether it is one that may be judged.
 //!
 //! What is absent, empty or not understood is not guessed: it speaks against nothing. Of all that the header holds, nothing
-//! leaves this module but [`Facts`] and a [`Refusal`].
+//! leaves this module but [`Facts`], a [`Refusal`], and the accession number where that is asked for.
 
-use shared::verdict::Refusal;
+use shared::{accession::Accession, age::Age, verdict::Refusal};
 
 use super::header::text;
 use crate::Facts;
@@ -28,11 +28,18 @@ pub(super) struct Statements<'a> {
     protocol: Option<&'a [u8]>,
     processing: Option<&'a [u8]>,
     orientation: Option<&'a [u8]>,
+    procedure: Option<&'a [u8]>,
+    accession: Option<&'a [u8]>,
+    /// Name and numbers of the patient, only to tell them from an accession number.
+    patient: [Option<&'a [u8]>; 3],
 }
 
 /// Longest value, in bytes. The longest texts that are asked for have 64 characters of up to four bytes (PS3.5, 6.2), or are
 /// a few of these. A longer one is not such a text; read as words, it would take many times its length.
 const MAX_VALUE: usize = 1024;
+
+/// Letters of a part of a name that is looked for in an accession number: fewer are in many.
+const LEAST_OF_A_NAME: usize = 3;
 
 /// Radiography, its digital kind, films that were scanned, and captures of them; *other* and *secondary capture* do not say
 /// what was captured.
@@ -49,8 +56,12 @@ const SPINE: [&str; 6] = ["SPINE", "VERTEB", "COLUMN", "COLONNE", "RACHIS", "WIR
 const NO_PART: [&str; 5] = ["UNKNOWN", "OTHER", "UNDEFINED", "NONE", "PORTABLE"];
 
 /// Views from the front, and those that are none (PS3.3, C.8.11.5.1.2 and C.8.1.1): from a side, oblique, lying on a side.
-const FRONTAL: [&str; 7] = ["PA", "AP", "FRONTAL", "FACE", "FRENTE", "POSTEROANTERIOR", "ANTEROPOSTERIOR"];
-const OTHER_VIEWS: [&str; 8] = ["LL", "RL", "LLD", "RLD", "LLO", "RLO", "LAO", "RAO"];
+const FRONTAL: [&str; 8] = ["PA", "AP", "FRONTAL", "FACE", "FRENTE", "MBELE", "POSTEROANTERIOR", "ANTEROPOSTERIOR"];
+const OTHER_VIEWS: [&str; 18] = [
+    "LL", "RL", "LLD", "RLD", "LLO", "RLO", "LAO", "RAO", "LPO", "RPO", "LLAT", "RLAT", "XTL",
+    // Positions of a patient on a side (PS3.3, C.7.3.1.1.2), and *from the side* in Swahili.
+    "HFDL", "HFDR", "FFDL", "FFDR", "PEMBENI",
+];
 const OTHER_VIEWS_BEGIN: [&str; 7] = ["LAT", "OBL", "PROFIL", "PERFIL", "SEITL", "DECUB", "LORDO"];
 
 impl<'a> Statements<'a> {
@@ -73,6 +84,19 @@ impl<'a> Statements<'a> {
             0x0018_5100 => &mut self.position,
             0x0018_5101 => &mut self.view,
             0x0020_0020 => &mut self.orientation,
+            0x0040_0254 => &mut self.procedure,
+            // Nothing is refused for their length.
+            0x0008_0050 | 0x0010_0010 | 0x0010_0020 | 0x0010_1000 => {
+                let [name, number, other] = &mut self.patient;
+                let place = match tag {
+                    0x0008_0050 => &mut self.accession,
+                    0x0010_0010 => name,
+                    0x0010_0020 => number,
+                    _ => other,
+                };
+                *place = Some(value);
+                return Ok(());
+            }
             _ => return Ok(()),
         };
         keep(place, value)
@@ -99,7 +123,20 @@ impl<'a> Statements<'a> {
         if self.is_other_view() {
             return Err(Refusal::SideView);
         }
-        Ok(Facts { age_months: self.age_months() })
+        Ok(Facts { age: self.age() })
+    }
+
+    /// The accession number, unless it is the patient's number, or has a part of the patient's name in it.
+    pub(super) fn accession(&self) -> Option<Accession> {
+        let number = self.accession.and_then(text)?.to_uppercase();
+        let [name, numbers @ ..] = self.patient;
+        let numbers = numbers.into_iter().flatten().flat_map(|value| value.split(|&byte| byte == b'\\'));
+        let is_patients = |value: &[u8]| text(value).is_some_and(|value| value.to_uppercase() == number);
+        let names_patient = |part: &String| part.chars().count() >= LEAST_OF_A_NAME && number.contains(part.as_str());
+        if numbers.into_iter().any(is_patients) || words(name).iter().any(names_patient) {
+            return None;
+        }
+        Accession::new(self.accession.and_then(text)?)
     }
 
     fn may_be_chest(&self) -> bool {
@@ -119,27 +156,25 @@ impl<'a> Statements<'a> {
         if self.orientation.and_then(text).is_some_and(|row| matches!(row.as_bytes()[0], b'A' | b'P')) {
             return true;
         }
-        let written = [self.position, self.series, self.protocol, self.processing];
+        let written = [self.position, self.series, self.protocol, self.procedure, self.processing];
         written.into_iter().find_map(|said| is_other_view(&words(said))).unwrap_or(false)
     }
 
-    /// Age at the study, as it is stated or by the dates. The dates decide where a stated one may mean something else; where
-    /// both say something else by more than a year, that one counts which is farther from the children whom models are for.
-    fn age_months(&self) -> Option<u16> {
+    /// Age at the study, as it is stated or by the dates. The dates decide where a stated one may mean something else; both
+    /// count where they say something else by more than a year: a model must be for either.
+    fn age(&self) -> Option<Age> {
         let stated = self.age.and_then(text).and_then(Stated::read);
         let (stated, by_dates) = match (stated, self.age_by_dates()) {
             (Some(Stated::Plain(stated)), Some(by_dates)) => (stated, by_dates),
             (_, Some(by_dates)) => return Some(by_dates),
             (stated, None) => return stated.and_then(Stated::alone),
         };
-        if stated.abs_diff(by_dates) <= 12 {
-            return Some(stated);
-        }
-        let [younger, older] = [stated.min(by_dates), stated.max(by_dates)];
-        Some(if younger < 12 { younger } else { older })
+        let both = stated.either(by_dates);
+        let [younger, older] = both.bounds();
+        Some(if older - younger <= 12 { stated } else { both })
     }
 
-    fn age_by_dates(&self) -> Option<u16> {
+    fn age_by_dates(&self) -> Option<Age> {
         let birth = self.birth_date.and_then(text).and_then(date)?;
         let dates = [self.study_date, self.acquisition_date, self.series_date, self.content_date];
         let study = dates.into_iter().find_map(|value| value.and_then(text).and_then(date))?;
@@ -177,11 +212,11 @@ fn is_other_view(words: &[String]) -> Option<bool> {
 #[derive(Clone, Copy)]
 enum Stated {
     /// `018M`, `004Y`, `010D`, `003W` (PS3.5, 6.2).
-    Plain(u16),
+    Plain(Age),
     /// `000Y`, `000M`, `000W`, `000D`: of an infant, or where nothing was entered.
     Zero,
     /// `81`: years, as some exports of adults have them.
-    Years(u16),
+    Years(Age),
     /// `4`, `000`, `0018`: as likely months as years, or nothing.
     Unclear,
 }
@@ -206,18 +241,18 @@ impl Stated {
     }
 
     /// What it says where no dates do.
-    fn alone(self) -> Option<u16> {
+    fn alone(self) -> Option<Age> {
         match self {
-            Self::Plain(months) | Self::Years(months) => Some(months),
-            Self::Zero => Some(0),
+            Self::Plain(age) | Self::Years(age) => Some(age),
+            Self::Zero => Age::months(0),
             Self::Unclear => None,
         }
     }
 }
 
-/// Nobody is older than 130 years: such an age was left out or entered wrongly.
-fn plausible(months: u32) -> Option<u16> {
-    u16::try_from(months).ok().filter(|&months| months <= 130 * 12)
+/// An age that somebody may have.
+fn plausible(months: u32) -> Option<Age> {
+    u16::try_from(months).ok().and_then(Age::months)
 }
 
 /// Year, month and day of `20260131`, or of `2026.01.31` as in old files.
@@ -301,17 +336,55 @@ mod tests {
         }
         assert_eq!(of(0x0020_0020, "A\\F"), side);
         assert_eq!(of(0x0020_0020, "L\\F"), Ok(()));
-        for tag in [0x0018_5100, 0x0008_103e, 0x0018_1030, 0x0018_1400] {
-            for words in ["CHEST LATERAL", "Thorax seitlich", "Thorax de profil", "LL", "chest lat. left", "decubitus"]
-            {
+        for tag in [0x0018_5100, 0x0008_103e, 0x0018_1030, 0x0018_1400, 0x0040_0254] {
+            for words in [
+                "CHEST LATERAL",
+                "Thorax seitlich",
+                "Thorax de profil",
+                "LL",
+                "chest lat. left",
+                "decubitus",
+                "L-LAT",
+                "CHEST_RLAT",
+                "eksirei ya kifua, pembeni",
+                "HFDR",
+                "LPO",
+            ] {
                 assert_eq!(of(tag, words), side, "{words}");
             }
             assert_eq!(of(tag, "Chest PA and lateral"), Ok(()), "an examination of two films");
             assert_eq!(of(tag, "Chest bilateral"), Ok(()));
-            assert_eq!(of(tag, "Chest AP portable"), Ok(()));
+            for words in ["Chest AP portable", "HFS", "FFP", "Chest left", "collateral", "thorax, erect"] {
+                assert_eq!(of(tag, words), Ok(()), "{words}");
+            }
+        }
+        // Which of two sides a paired part is of: a chest is none, and nothing says that it was taken from there.
+        for (tag, side) in [(0x0020_0060, "L"), (0x0020_0060, "R"), (0x0020_0062, "L"), (0x0020_0062, "B")] {
+            assert_eq!(of(tag, side), Ok(()), "{side}");
         }
         // Its own element counts more.
         assert_eq!(facts(&[(0x0018_5101, "PA"), (0x0008_103e, "LAT")]).map(|_| ()), Ok(()));
+    }
+
+    #[test]
+    fn an_accession_number_is_neither_name_nor_number_of_the_patient() {
+        let of = |number: &str, elements: &[(u32, &str)]| {
+            let mut statements = Statements::default();
+            statements.take(0x0008_0050, number.as_bytes()).unwrap();
+            for (tag, value) in elements {
+                statements.take(*tag, value.as_bytes()).unwrap();
+            }
+            statements.accession().map(|accession| accession.as_str().to_owned())
+        };
+        let patient = [(0x0010_0010, "Achieng^Li"), (0x0010_0020, "P-77"), (0x0010_1000, "H1\\H2 ")];
+        for number in ["2026-0414.7", "A/12 ", "LI7", "P-771"] {
+            assert_eq!(of(number, &patient).as_deref(), Some(number.trim()), "{number}");
+        }
+        for number in ["", "ACHIENG", "p-77", "H2", "achieng7", "no digit"] {
+            assert_eq!(of(number, &patient), None, "{number}");
+        }
+        assert_eq!(of(&"1".repeat(65), &[]), None);
+        assert_eq!(of("1", &[(0x0010_0010, &"x".repeat(5000))]).as_deref(), Some("1"));
     }
 
     #[test]
@@ -336,7 +409,7 @@ mod tests {
 
     #[test]
     fn ages_are_read_as_they_are_written() {
-        let age = |value| facts(&[(0x0010_1010, value)]).unwrap_or_default().age_months;
+        let age = |value| facts(&[(0x0010_1010, value)]).unwrap_or_default().age;
         for (value, months) in [
             ("018M", 18),
             ("081Y", 972),
@@ -353,7 +426,7 @@ mod tests {
             ("004Y ", 48),
             ("18m", 18),
         ] {
-            assert_eq!(age(value), Some(months), "{value}");
+            assert_eq!(age(value), Age::months(months), "{value}");
         }
         for value in ["", "Y", "abc", "-4Y", "4.5Y", "999Y", "99999", "4X", "4", "0004", "0", "00", "000"] {
             assert_eq!(age(value), None, "{value}");
@@ -361,46 +434,49 @@ mod tests {
     }
 
     /// Age of a child who is born in March 2022, or on another date, by a file that states an age.
-    fn both(birth: &str, study: &str, stated: &str) -> Option<u16> {
-        facts(&[(0x0010_0030, birth), (0x0008_0020, study), (0x0010_1010, stated)]).unwrap_or_default().age_months
+    fn both(birth: &str, study: &str, stated: &str) -> Option<Age> {
+        facts(&[(0x0010_0030, birth), (0x0008_0020, study), (0x0010_1010, stated)]).unwrap_or_default().age
     }
 
     #[test]
     fn ages_follow_from_dates_where_none_is_stated() {
         let birth = (0x0010_0030, "20220315");
-        let study = |date| facts(&[birth, (0x0008_0020, date)]).unwrap_or_default().age_months;
-        assert_eq!(study("20260314"), Some(47));
-        assert_eq!(study("20260315"), Some(48));
-        assert_eq!(study("2026.03.15"), Some(48));
-        assert_eq!(study("20220315"), Some(0));
+        let study = |date| facts(&[birth, (0x0008_0020, date)]).unwrap_or_default().age;
+        assert_eq!(study("20260314"), Age::months(47));
+        assert_eq!(study("20260315"), Age::months(48));
+        assert_eq!(study("2026.03.15"), Age::months(48));
+        assert_eq!(study("20220315"), Age::months(0));
         for date in ["20220214", "", "today", "20261331", "1800"] {
             assert_eq!(study(date), None, "{date}");
         }
-        assert_eq!(facts(&[birth]).unwrap_or_default().age_months, None, "the clock is not asked");
+        assert_eq!(facts(&[birth]).unwrap_or_default().age, None, "the clock is not asked");
     }
 
     #[test]
     fn dates_decide_where_an_age_is_a_number_alone_or_zero() {
         for stated in ["4", "18", "48", "018", "000Y", "0M", "000D", "0", "000"] {
-            assert_eq!(both("20220315", "20260315", stated), Some(48), "{stated}");
+            assert_eq!(both("20220315", "20260315", stated), Age::months(48), "{stated}");
         }
-        assert_eq!(both("20251115", "20260315", "4"), Some(4), "an infant of four months");
-        assert_eq!(both("20260301", "20260315", "000Y"), Some(0));
-        assert_eq!(both("", "20260315", "81"), Some(972));
+        assert_eq!(both("20251115", "20260315", "4"), Age::months(4), "an infant of four months");
+        assert_eq!(both("20260301", "20260315", "000Y"), Age::months(0));
+        assert_eq!(both("", "20260315", "81"), Age::months(972));
         assert_eq!(both("", "20260315", "4"), None);
     }
 
     #[test]
-    fn of_two_ages_the_one_counts_that_speaks_against_a_child() {
+    fn of_two_ages_that_contradict_each_other_both_count() {
         // Within a year of each other, the stated one is not wrong.
         for (stated, months) in [("004Y", 48), ("003Y", 36), ("005Y", 60), ("040M", 40)] {
-            assert_eq!(both("20220315", "20260315", stated), Some(months), "{stated}");
+            assert_eq!(both("20220315", "20260315", stated), Age::months(months), "{stated}");
         }
-        assert_eq!(both("20220315", "20260315", "002Y"), Some(48));
-        assert_eq!(both("20220315", "20260315", "081Y"), Some(972));
-        assert_eq!(both("19450315", "20260315", "004Y"), Some(972));
-        // An infant, by either of both.
-        assert_eq!(both("20220315", "20260315", "004M"), Some(4));
-        assert_eq!(both("20260115", "20260315", "004Y"), Some(2));
+        for (birth, stated, bounds) in [
+            ("20220315", "002Y", [24, 48]),
+            ("20220315", "081Y", [48, 972]),
+            ("19450315", "004Y", [48, 972]),
+            ("20220315", "004M", [4, 48]),
+            ("20260115", "004Y", [2, 48]),
+        ] {
+            assert_eq!(both(birth, "20260315", stated).map(Age::bounds), Some(bounds), "{birth} {stated}");
+        }
     }
 }

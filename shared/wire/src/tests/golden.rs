@@ -2,12 +2,13 @@
 
 use super::{super::*, CONTRACT, encoded_message, exam, hex, info, record};
 use shared::{
+    age::{Age, AgeNote, Ages},
     preprocess::Window,
     verdict::{Digest, Fault, ModelRefusal, Refusal, ResultRecord},
 };
 
 fn begin(form: ImageForm) -> ToBox {
-    ToBox::Begin(Begin { form, length: 70_000, digest: Digest([0xcc; 32]), exam: exam() })
+    ToBox::Begin(Begin { form, length: 70_000, digest: Digest([0xcc; 32]), exam: exam(), any_age: false })
 }
 
 fn linked() -> Linked {
@@ -22,29 +23,29 @@ fn chunk() -> Chunk {
 
 #[test]
 fn messages_to_the_box() {
-    let prepared = |age_months| ImageForm::Prepared {
+    let prepared = |age: Option<u16>| ImageForm::Prepared {
         contract: CONTRACT,
         preview_width: 256,
         preview_height: 171,
         source: Digest([0xaa; 32]),
         window: Window { left: 1, top: 2, width: 300, height: 200, of: [302, 202] },
-        age_months,
+        age: age.and_then(Age::months),
     };
     for (message, golden) in [
         (ToBox::Info, "00"),
         (
             begin(ImageForm::File),
-            "0100f0a204cccccccccccccccccccccccccccccccccccccccccccccccccccccccccccccccc08776172642d332e61",
+            "0100f0a204cccccccccccccccccccccccccccccccccccccccccccccccccccccccccccccccc08776172642d332e6100",
         ),
         (
             begin(prepared(None)),
             "010140000000003f038002ab01aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa0102ac02c801ae02ca0100f0a204\
-             cccccccccccccccccccccccccccccccccccccccccccccccccccccccccccccccc08776172642d332e61",
+             cccccccccccccccccccccccccccccccccccccccccccccccccccccccccccccccc08776172642d332e6100",
         ),
         (
             begin(prepared(Some(200))),
-            "010140000000003f038002ab01aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa0102ac02c801ae02ca0101c801f0a204\
-             cccccccccccccccccccccccccccccccccccccccccccccccccccccccccccccccc08776172642d332e61",
+            "010140000000003f038002ab01aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa0102ac02c801ae02ca0101c801c801f0a204\
+             cccccccccccccccccccccccccccccccccccccccccccccccccccccccccccccccc08776172642d332e6100",
         ),
         (ToBox::Chunk(chunk()), "028004030001ff"),
         (ToBox::End, "03"),
@@ -71,7 +72,7 @@ fn messages_to_the_host() {
             ToHost::Info(info()),
             "0005302e312e300a73747564792d6164616dbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb\
              bbbb000118667573656420696e74382c206e656f6e206b65726e656c7340000000003f030000003f0000003f0000003f\
-             07ac029a03eeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeee0000",
+             07ac029a03eeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeee000001010500",
         ),
         (ToHost::Progress { phase: Phase::Receiving, done: 32_768, total: 70_000 }, "0100808002f0a204"),
         (ToHost::Progress { phase: Phase::Decoding, done: 0, total: 1 }, "01010001"),
@@ -81,7 +82,7 @@ fn messages_to_the_host() {
             ToHost::Result(record(300, Digest([0xaa; 32]))),
             "02ac02070180e2cfaa0608776172642d332e61aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa\
              aaaaaabbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb0000403f0000003f0000003f00\
-             00003f0100",
+             00003f010000",
         ),
         (ToHost::Refused(Refusal::DigestMismatch), "0308"),
         (ToHost::Failed(Fault::Internal), "0405"),
@@ -90,7 +91,7 @@ fn messages_to_the_host() {
             ToHost::Record(ResultRecord { prepared: true, ..record(1, Digest([0xaa; 32])) }),
             "0601070180e2cfaa0608776172642d332e61aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa\
              aaaabbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb0000403f0000003f0000003f0000\
-             003f0101",
+             003f010100",
         ),
         (ToHost::RecordsEnd, "07"),
         (
@@ -163,12 +164,41 @@ fn frames() {
 
 #[test]
 fn greeting_of_this_version() {
-    assert_eq!(hex(&Greeting::ours().to_bytes()), "0100fb5f1cdd1cdc094c");
+    assert_eq!(hex(&Greeting::ours().to_bytes()), "01002d523829473acea9");
     assert_eq!(Greeting::from_bytes(&Greeting::ours().to_bytes()), Some(Greeting::ours()));
     assert_eq!(Greeting::from_bytes(&[0; 9]), None);
     assert_eq!(Rejection::from_bytes(&[1; 10]), None);
     let unknown = Rejection::from_bytes(&[99; 12]).unwrap();
     assert_eq!(unknown.reason, Reason::Incompatible);
+}
+
+/// Digests of entries must not change, or the chains of all journals break.
+#[test]
+fn entries_of_results() {
+    let entry = |age| Linked {
+        sequence: 410,
+        before: Digest([0xaa; 32]),
+        content: Content::Result(ResultRecord { age, ..record(300, Digest([0xaa; 32])) }),
+    };
+    let plain = Age::months(48).unwrap();
+    let contradicting = plain.either(Age::months(200).unwrap());
+    let before = "0d9a03aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa";
+    let result = "ac02070180e2cfaa0608776172642d332e61aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa\
+                  bbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb0000403f0000003f0000003f0000003f0100";
+    // The first is that of earlier releases.
+    for (age, variant, end) in [
+        (AgeNote::NotNoted, "00", ""),
+        (AgeNote::Unknown, "02", "01"),
+        (AgeNote::Meant(plain), "02", "023030"),
+        (AgeNote::Overridden(contradicting), "02", "0330c801"),
+    ] {
+        let message = ToHost::Entry(entry(age));
+        let bytes = encoded_message(&message);
+        assert_eq!(hex(&bytes), [before, variant, result, end].concat(), "{age:?}");
+        assert_eq!(codec::decode(&bytes), Some(message));
+    }
+    let digest = hex(&entry(AgeNote::NotNoted).digest().0);
+    assert_eq!(digest, "f2014662dfd8efdb0020843a72a1e28686a28f04735fd4520c9170c83026af2f");
 }
 
 #[test]
@@ -182,7 +212,7 @@ fn largest_messages_fit() {
         preview_height: u16::MAX,
         source: digest,
         window: Window { left: u16::MAX, top: u16::MAX, width: u16::MAX, height: u16::MAX, of: [u16::MAX; 2] },
-        age_months: Some(u16::MAX),
+        age: Age::months(Age::MOST),
     };
     let chunk = Chunk { offset: u32::MAX, data: heapless::Vec::from_slice(&[0; CHUNK]).unwrap() };
     let record = ResultRecord {
@@ -190,6 +220,7 @@ fn largest_messages_fit() {
         boot: u32::MAX,
         unix_seconds: Some(u64::MAX),
         exam: exam.clone(),
+        age: Age::months(Age::MOST).map_or(AgeNote::NotNoted, AgeNote::Overridden),
         ..record(1, digest)
     };
     let info = Info {
@@ -199,10 +230,11 @@ fn largest_messages_fit() {
         records: u64::MAX,
         entries: u64::MAX,
         broken: Some(u64::MAX),
+        ages: Some(Ages { from: 0, to: 130 }),
         boot: u32::MAX,
         ..info()
     };
-    let begin = ToBox::Begin(Begin { form, length: u32::MAX, digest, exam });
+    let begin = ToBox::Begin(Begin { form, length: u32::MAX, digest, exam, any_age: true });
     let to_box = [begin, ToBox::Chunk(chunk.clone()), ToBox::Results { from: u64::MAX, limit: u16::MAX }];
     let entry = Linked { sequence: u64::MAX, before: digest, content: Content::Result(record.clone()) };
     let to_host = [ToHost::Chunk(chunk), ToHost::Record(record), ToHost::Info(info), ToHost::Entry(entry)];

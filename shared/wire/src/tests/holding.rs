@@ -78,7 +78,7 @@ impl Holder {
 
     fn announce(&mut self, length: u32) {
         let form = ImageForm::File;
-        self.say(&ToBox::Begin(Begin { form, length, digest: Digest::default(), exam: exam() }));
+        self.say(&ToBox::Begin(Begin { form, length, digest: Digest::default(), exam: exam(), any_age: false }));
     }
 
     fn chunk(&mut self, offset: u32, length: usize) {
@@ -204,7 +204,7 @@ fn an_image_at_a_fraction_of_the_speed_is_taken_and_holds_the_box() {
 fn an_analysis_holds_the_box_however_long_it_takes() {
     let mut holder = Holder::new();
     let bytes = vec![7; 100];
-    let begin = Begin { form: ImageForm::File, length: 100, digest: Digest::of(&bytes), exam: exam() };
+    let begin = Begin { form: ImageForm::File, length: 100, digest: Digest::of(&bytes), exam: exam(), any_age: false };
     holder.say(&ToBox::Begin(begin));
     holder.chunk(0, 100);
     holder.say(&ToBox::End);

@@ -11,6 +11,7 @@ use core::fmt::Write;
 
 use super::*;
 use shared::{
+    age::{AgeNote, Ages},
     contract::{Fit, InputContract},
     verdict::{Digest, ExamId, OperatingPoint, ResultRecord, Verdict},
 };
@@ -29,6 +30,7 @@ fn record(number: u64, image: Digest) -> ResultRecord {
         point: OperatingPoint::HALF,
         verdict: Verdict::Pneumonia,
         prepared: false,
+        age: AgeNote::NotNoted,
     }
 }
 
@@ -52,6 +54,8 @@ fn info() -> Info {
         head: Digest([0xee; 32]),
         broken: None,
         read_only: false,
+        ages: Some(Ages { from: 1, to: 5 }),
+        any_age: false,
     }
 }
 

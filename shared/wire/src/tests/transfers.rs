@@ -643,7 +643,7 @@ fn messages_out_of_turn_are_a_protocol_fault() {
             preview_height: height,
             source: Digest::default(),
             window,
-            age_months: None,
+            age: None,
         };
         let length = 64 * 64 + u32::from(width) * u32::from(height);
         ToBox::Begin(Begin { form, length, ..file(1, 1).begin })
@@ -691,7 +691,7 @@ fn images_that_cannot_be_judged_are_refused() {
         preview_height: 1,
         source: Digest::default(),
         window: Window::whole(1, 1),
-        age_months: None,
+        age: None,
     };
     let begin = |begin: Begin| ToBox::Begin(begin);
     for (messages, refusal) in [
@@ -699,6 +699,7 @@ fn images_that_cannot_be_judged_are_refused() {
         (vec![begin(Begin { length: 32 * 1024 * 1024 + 1, ..image.begin.clone() })], Refusal::TooManyBytes),
         (vec![begin(Begin { length: 65 * 65 + 1, form, ..image.begin.clone() })], Refusal::ContractMismatch),
         (vec![begin(image.begin.clone()), chunk(0, 100), ToBox::End], Refusal::DigestMismatch),
+        (vec![begin(image.clone().of_any_age(true).begin)], Refusal::OverrideNotAllowed),
     ] {
         let mut rude = Rude::new();
         assert_eq!(rude.say(&messages), [ToHost::Refused(refusal)][..], "{refusal:?}");

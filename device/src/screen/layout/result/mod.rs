@@ -31,7 +31,9 @@ impl<'a> Layout<'a> {
         let past = minutes >= PAST_AFTER;
         let gap = self.px(24.0);
         let (picture, side) = if self.stacked {
-            let column = self.px(if identity.rates.is_some() || past { 360.0 } else { 290.0 }) + self.capitals();
+            let column =
+                self.px(if identity.rates.is_some() || past || record.age.is_overridden() { 360.0 } else { 290.0 })
+                    + self.capitals();
             let height = body.height - gap - column;
             let top = body.top + height + gap;
             (Area { height, ..body }, Area { top, height: body.bottom() - top, ..body })
@@ -52,6 +54,10 @@ impl<'a> Layout<'a> {
         let below = Area { top, height: side.bottom() - top, ..side };
         if past {
             self.mark_past(below, minutes);
+        } else if record.age.is_overridden() {
+            // The rates are of other patients.
+            let meant = (self.words().meant)(identity.ages.map(Into::into));
+            self.strip(below, &meant);
         } else if let Some(measured) = identity.rates {
             self.rates(below, &measured);
         }
@@ -90,7 +96,7 @@ impl<'a> Layout<'a> {
         self.px(50.0).max(self.least())
     }
 
-    /// The probability in figures and on its scale, and where that changes the verdict. Returns where the text ends.
+    /// The probability in figures and on its scale, where that changes the verdict, and the patient's age. Returns where the text ends.
     fn probability(&mut self, side: Area, record: &ResultRecord) -> f32 {
         let words = self.words();
         let baseline = side.top + self.px(56.0);
@@ -102,9 +108,37 @@ impl<'a> Layout<'a> {
         let bar = Area { top: baseline + self.px(20.0), height: self.px(30.0), ..side };
         self.scale_of(bar, record.probability, &record.point);
         let baseline = bar.bottom() + self.px(27.0);
-        let style = self.regular(13.5, QUIET);
-        self.fitted(style, &changes(&record.point, words), side.width, side.left, baseline, Align::Left);
+        self.age_and_changes(Area { top: baseline, ..side }, record);
         baseline
+    }
+
+    /// On one line where the verdict changes, and the patient's age.
+    fn age_and_changes(&mut self, side: Area, record: &ResultRecord) {
+        let (words, baseline, faded) = (self.words(), side.top, self.faded);
+        let (mut changes, gap) = (changes(&record.point, words), self.px(16.0));
+        let mut style = self.regular(13.5, QUIET);
+        if let Some(age) = words.age(record.age) {
+            // Whoever reads the verdict of a past result must know that it is of a patient for whom the model is not meant.
+            let overridden = record.age.is_overridden();
+            let mut of_age = if overridden { self.bold(13.5, AMBER) } else { self.regular(13.5, INK) };
+            let room = side.width - gap;
+            let wide = style.width(&changes) + of_age.width(&age);
+            if wide > room && overridden {
+                // The scale shows where the verdict changes.
+                changes.clear();
+                of_age = of_age.fitted(&age, side.width);
+            } else if wide > room {
+                // Both become smaller alike.
+                style = style.fitted(&changes, style.width(&changes) * room / wide);
+                of_age = of_age.fitted(&age, of_age.width(&age) * room / wide);
+            }
+            self.faded = faded && !overridden;
+            self.line(of_age, &age, side.right(), baseline, Align::Right);
+            self.faded = faded;
+        }
+        if !changes.is_empty() {
+            self.fitted(style, &changes, side.width, side.left, baseline, Align::Left);
+        }
     }
 
     /// What the box says of 100 X-rays of each kind, each verdict by its symbol, and where that was measured; above the
@@ -139,12 +173,16 @@ impl<'a> Layout<'a> {
     /// That it may be another child's, above the labels.
     fn mark_past(&mut self, side: Area, minutes: u64) {
         let words = self.words();
+        self.strip(side, &words.past.replace("{}", &age(minutes, words)));
+    }
+
+    /// A warning above the labels.
+    fn strip(&mut self, side: Area, text: &str) {
         let (top, height) = (side.top + self.px(12.0), self.px(40.0));
         let strip = Area { top: top.min(side.bottom() - self.px(53.0) - height), height, ..side };
         self.fill(strip, self.px(8.0), AMBER);
-        let text = words.past.replace("{}", &age(minutes, words));
-        let style = self.bold(16.0, Rgb888::CSS_BLACK).fitted(&text, side.width - self.px(24.0));
-        self.line(style, &text, strip.centre(), strip.top + (height + style.size) / 2.0, Align::Centre);
+        let style = self.bold(16.0, Rgb888::CSS_BLACK).fitted(text, side.width - self.px(24.0));
+        self.line(style, text, strip.centre(), strip.top + (height + style.size) / 2.0, Align::Centre);
     }
 
     /// Which image it is, and when it was judged.

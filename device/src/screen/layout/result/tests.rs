@@ -1,4 +1,5 @@
 use shared::{
+    age::{Age, AgeNote},
     rates::Rates,
     verdict::{Digest, ExamId},
 };
@@ -69,8 +70,9 @@ fn symbols_keep_clear_of_the_marker() {
 }
 
 #[test]
-fn the_mark_of_a_past_result_covers_nothing() {
+fn the_mark_of_a_past_result_or_an_overridden_age_covers_nothing() {
     let preview = Preview { width: 1, height: 1, pixels: vec![9].into(), judged: None };
+    let age_of_nine = AgeNote::Overridden(Age::months(108).unwrap());
     let record = ResultRecord {
         number: 1,
         boot: 1,
@@ -82,13 +84,16 @@ fn the_mark_of_a_past_result_covers_nothing() {
         point: BANDED,
         verdict: Verdict::Refer,
         prepared: false,
+        age: age_of_nine,
     };
     let rates = Some(MeasuredRates { rates: Rates::default(), hospitals: Some(1) });
     let identity = Identity { synthetic: true, model: "model".to_owned(), rates, ..Identity::default() };
     let identity = Box::new(identity);
-    let view = View::Result { preview, evidence: None, record, identity, nth: 2, minutes: 7 };
-    let scene = Scene { identity: Identity::default(), view };
-    for language in Language::ALL {
+    for (minutes, language) in [4, 7].into_iter().flat_map(|minutes| Language::ALL.map(|language| (minutes, language)))
+    {
+        let (preview, record, identity) = (preview.clone(), record.clone(), identity.clone());
+        let view = View::Result { preview, evidence: None, record, identity, nth: 2, minutes };
+        let scene = Scene { identity: Identity::default(), view };
         for (width, height) in [(480, 320), (320, 480), (800, 480), (480, 480), (1920, 320), (320, 1920)] {
             let layout = layout(&scene, ScreenSize::new(width, height).unwrap(), language);
             let strips: Vec<Area> = layout
@@ -106,7 +111,11 @@ fn the_mark_of_a_past_result_covers_nothing() {
             };
             let covered: Vec<String> = layout.placed().filter(inside).map(|placed| placed.text).collect();
             let [text] = &covered[..] else { panic!("{language}, {width}x{height}: {covered:?}") };
-            assert_eq!(*text, words(language).past.replace("{}", &age(7, words(language))));
+            let words = words(language);
+            let past = words.past.replace("{}", &age(minutes, words));
+            assert_eq!(*text, if minutes < PAST_AFTER { (words.meant)(None) } else { past });
+            let overridden = words.age(age_of_nine).unwrap();
+            assert!(layout.placed().any(|placed| placed.text == overridden), "{language}: {overridden}");
         }
     }
 }
