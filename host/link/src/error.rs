@@ -20,7 +20,7 @@ pub enum LinkError {
         source: io::Error,
     },
     /// The configuration file is not understood.
-    #[error("the configuration file {path} is not understood: correct it (keys: port, baud)\n{message}", path = Shown(path.display()))]
+    #[error("the configuration file {path} is not understood: correct it (keys: port, baud, exam_id, exam_key)\n{message}", path = Shown(path.display()))]
     Config {
         /// The file.
         path: PathBuf,

@@ -14,4 +14,4 @@ pub use answer::{AnswerError, Awaited};
 pub use chain::{Chain, ChainError, Head, HeadError};
 pub use connection::{Connection, Sending};
 pub use error::LinkError;
-pub use settings::PortOptions;
+pub use settings::{PortOptions, exam_naming};

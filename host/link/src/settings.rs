@@ -7,7 +7,13 @@ use std::{
 
 use base::Shown;
 use serde::Deserialize;
-use shared::appliance::line::{DEFAULT_BAUD, SLOWEST_BAUD};
+use shared::{
+    accession::ExamNaming,
+    appliance::{
+        ExamIdFrom,
+        line::{DEFAULT_BAUD, SLOWEST_BAUD},
+    },
+};
 use wire::GIVE_UP_AFTER_MS;
 
 use super::{LinkError, connection::probe, find, port};
@@ -45,6 +51,16 @@ fn baud_help() -> String {
 struct Config {
     port: Option<PathBuf>,
     baud: Option<u32>,
+    exam_id: Option<ExamIdFrom>,
+    exam_key: Option<String>,
+}
+
+/// What exams are called that nobody has named, by the keys `exam_id` and `exam_key` of the configuration file.
+pub fn exam_naming() -> Result<ExamNaming, LinkError> {
+    let Some(path) = config_path() else { return Ok(ExamNaming::default()) };
+    let Config { exam_id, exam_key, .. } = Config::read(&path)?;
+    let naming = ExamNaming::new(exam_id.unwrap_or_default(), exam_key.as_deref());
+    naming.map_err(|error| LinkError::Config { path, message: error.to_string() })
 }
 
 impl PortOptions {
@@ -110,6 +126,14 @@ mod tests {
         let error =
             none.resolve_with(Config::default(), |_| Err(LinkError::NoPort { others: Vec::new() })).unwrap_err();
         assert!(error.to_string().contains("--port"));
+    }
+
+    #[test]
+    fn the_configuration_says_what_exams_are_called() {
+        let config: Config = toml::from_str("exam_id = 'hashed-accession'\nexam_key = 'sixteen letters.'").unwrap();
+        assert!(ExamNaming::new(config.exam_id.unwrap(), config.exam_key.as_deref()).is_ok());
+        let error = toml::from_str::<Config>("exam_id = 'name'").unwrap_err().to_string();
+        assert!(error.contains("as-sent, accession and hashed-accession"), "{error}");
     }
 
     #[test]

@@ -13,10 +13,11 @@ use base::{
 };
 use engine::judge::Prepared;
 use indicatif::{HumanBytes, ProgressBar, ProgressStyle};
-use link::{Awaited, Connection, LinkError, PortOptions, Sending};
+use link::{Awaited, Connection, LinkError, PortOptions, Sending, exam_naming};
 use report::SYNTHETIC_MODEL;
 use serde_json::{Value, json};
 use shared::{
+    accession::ExamNaming,
     appliance::Override,
     contract::InputContract,
     verdict::{Digest, ExamId, Fault, Refusal, ResultRecord},
@@ -42,7 +43,8 @@ pub struct Options {
     files: Vec<PathBuf>,
     #[command(flatten)]
     port: PortOptions,
-    /// Name of the exam, kept with the results: letters, digits, '.', '_', '-'; never a patient's name
+    /// Name of the exam, kept with the results: letters, digits, '.', '_', '-'; never a patient's name [default: none,
+    /// or by `exam_id` in ~/.config/pumua/host.toml]
     #[arg(long, alias = "study", value_name = "ID", default_value = "", hide_default_value = true, value_parser = ExamId::new)]
     exam: ExamId,
     /// Prepare the images here and send only what the model needs and a small picture: for a slow line. The verdict is
@@ -64,6 +66,7 @@ pub fn run(options: Options) -> Result<Exit, Failure> {
     let any_age = overrides.contains(&Override::Age);
     let mut connection = Connection::open(&port).map_err(Failure::of_link)?;
     let info = greet(&mut connection).map_err(Failure::of_link)?;
+    let naming = exam_naming().map_err(Failure::of_link)?;
     let contract = if prepared {
         info.contract.check().exit(Exit::Protocol)?;
         Some(info.contract)
@@ -74,7 +77,7 @@ pub fn run(options: Options) -> Result<Exit, Failure> {
     for path in &files {
         let start = Instant::now();
         let answer = match read_radiograph(path) {
-            Ok(bytes) => match make_image(&mut connection, contract, &exam, bytes, any_age) {
+            Ok(bytes) => match make_image(&mut connection, contract, &name(&naming, &exam, &bytes), bytes, any_age) {
                 Ok(Ok(image)) => transfer(&mut connection, path, image, &mut tally),
                 Ok(Err(refusal)) => Ok(SendOutcome::Refused(refusal)),
                 Err(error) => Err(error),
@@ -105,6 +108,12 @@ pub fn run(options: Options) -> Result<Exit, Failure> {
     }
     tally.report(&connection);
     Ok(tally.exit())
+}
+
+/// What the exam of a file is called.
+fn name(naming: &ExamNaming, given: &ExamId, bytes: &[u8]) -> ExamId {
+    let accession = if naming.asks() { decode::accession(bytes) } else { None };
+    naming.name(given, accession.as_ref())
 }
 
 /// Sets the clock and learns what the box is.

@@ -37,6 +37,11 @@ fn element(tag: u32, vr: &str, value: &[u8]) -> Vec<u8> {
 
 /// A radiograph as a DICOM file whose header is full of marks, of this view and age.
 fn marked(png: &Path, view: &str, age: &str) -> Vec<u8> {
+    numbered(png, view, age, "QZXJKV^73517351")
+}
+
+/// The same with this accession number.
+fn numbered(png: &Path, view: &str, age: &str, accession: &str) -> Vec<u8> {
     let image = image::open(png).unwrap().into_luma8();
     let text = |tag, vr| element(tag, vr, b"QZXJKV^73517351");
     let number = |tag, value: u32| element(tag, "US", &(value as u16).to_le_bytes());
@@ -44,7 +49,7 @@ fn marked(png: &Path, view: &str, age: &str) -> Vec<u8> {
     let data_set = [
         uid(0x0008_0018),
         element(0x0008_0020, "DA", b"20260414"),
-        text(0x0008_0050, "SH"),
+        element(0x0008_0050, "SH", accession.as_bytes()),
         element(0x0008_0060, "CS", b"DX"),
         text(0x0008_0070, "LO"),
         text(0x0008_0080, "LO"),
@@ -224,4 +229,45 @@ fn an_age_is_overridden_where_the_box_allows_it_and_nowhere_in_silence() {
     assert!(said(&output).contains("age overridden: 3 months or 4 years"), "{}", said(&output));
     let without = host(["predict", "--model", PLAIN_MODEL].map(Path::new).into_iter().chain([&*drawn[0]]));
     assert!(said(&without).contains(",unknown,false") && said(&without).contains("age unknown"), "{}", said(&without));
+}
+
+/// A setting makes an exam's id of the accession number, or of its hash; never of a name or number of the patient.
+#[test]
+fn an_exam_is_called_by_its_accession_number_where_a_setting_says_so() {
+    let folder = TempDir::new().unwrap();
+    let drawn = synthetic_radiographs(&folder.path().join("drawn"), 1);
+    let files =
+        [("AC/0414", "numbered.dcm"), ("QZXJKV^73517351", "marked.dcm"), ("", "bare.dcm")].map(|(number, name)| {
+            let path = folder.path().join(name);
+            fs::write(&path, numbered(&drawn[0], "PA", "004Y", number)).unwrap();
+            path
+        });
+    let (state, log) = (folder.path().join("state"), folder.path().join("log"));
+    fs::create_dir(&state).unwrap();
+    let device = SimulatedBox::start_logged(&state, &log).unwrap();
+    let settings = folder.path().join("pumua").join("host.toml");
+    fs::create_dir(folder.path().join("pumua")).unwrap();
+    let ids = |settings_of_host: &str, flags: &[&str]| {
+        fs::write(&settings, settings_of_host).unwrap();
+        let paths = flags.iter().map(Path::new).chain(files.iter().map(PathBuf::as_path));
+        let mut send = device.command("send", [Path::new("--json")].into_iter().chain(paths));
+        let output = send.env("XDG_CONFIG_HOME", folder.path()).output().unwrap();
+        assert_silent(JUDGED, &output);
+        json_lines(&output).iter().map(|line| line["study"].as_str().unwrap().to_owned()).collect::<Vec<_>>()
+    };
+    for flags in [&[][..], &["--prepared"]] {
+        assert_eq!(ids("", flags), ["", "", ""]);
+        assert_eq!(ids("exam_id = 'accession'", flags), ["AC_2f0414", "", ""]);
+        let hashed = ids("exam_id = 'hashed-accession'\nexam_key = 'a key of the clinic'", flags);
+        assert!(hashed[0].len() == 16 && hashed[0].bytes().all(|digit| digit.is_ascii_hexdigit()), "{hashed:?}");
+        assert_eq!(hashed[1..], ["", ""]);
+    }
+    assert_eq!(ids("exam_id = 'accession'", &["--exam", "ward-3"]), ["ward-3"; 3], "what is typed counts");
+    for file in system_tests::files(&state).into_iter().chain([log]) {
+        assert_unmarked(&file.display().to_string(), &fs::read(&file).unwrap());
+    }
+    fs::write(&settings, "exam_id = 'hashed-accession'").unwrap();
+    let mut send = device.command("send", [&files[0]]);
+    let output = send.env("XDG_CONFIG_HOME", folder.path()).output().unwrap();
+    assert!(code(&output) != JUDGED && said(&output).contains("exam_key"), "{}", said(&output));
 }
