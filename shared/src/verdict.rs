@@ -241,7 +241,7 @@ codes! {
     Refusal {
         /// No bytes.
         Empty = 200, "empty", "the file is empty: export the radiograph again";
-        /// Neither JPEG nor PNG nor DICOM, whatever the name says.
+        /// Not a picture, as far as anybody can tell, whatever the name says.
         UnknownFormat = 201, "unknown-format", "this is not a DICOM, JPEG or PNG image: export the radiograph as one of these";
         /// The image breaks off or contradicts itself.
         Corrupt = 202, "corrupt", "the image is damaged or incomplete: export or copy it again";
@@ -285,9 +285,9 @@ codes! {
         Mirrored = 221, "mirrored", "left and right seem to be exchanged: check the side marker, or let a clinician read it";
         /// The small picture of a prepared image shows something else than its input.
         PreviewMismatch = 222, "preview-mismatch", "the picture for the screen is not the one to be judged: send the whole file, not prepared";
-        /// A JPEG or PNG file of a kind that radiographs hardly ever have: lossless, arithmetic coding, 12 bits, one component a
-        /// scan, chunks of its own.
-        UnsupportedKind = 223, "unsupported-kind", "this kind of JPEG or PNG is not supported: export the radiograph as ordinary JPEG or PNG";
+        /// A picture of a kind that is not decoded: GIF, HEIC, JPEG 2000, JPEG XL; a JPEG, PNG, TIFF or BMP as radiographs
+        /// hardly ever are.
+        UnsupportedKind = 223, "unsupported-kind", "this kind of picture is not supported: export the radiograph as ordinary JPEG or PNG";
         /// More scans, or more samples in all of them, than the limits.
         TooMuchWork = 224, "too-much-work", "the image would take too long to decode: export it as ordinary JPEG, not progressive, or as PNG";
         /// A DICOM file whose pixels are coded in a way that is not decoded: JPEG-LS, JPEG of 12 bits, JPEG 2000 of high

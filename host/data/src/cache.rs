@@ -18,7 +18,7 @@ use shared::{
 
 use super::load::Read;
 
-const MAGIC: &[u8; 8] = b"pumua\0c4";
+const MAGIC: &[u8; 8] = b"pumua\0c5";
 
 /// Code of a file that could not be read: it may be readable the next time.
 const NOT_READ: u16 = u16::MAX;

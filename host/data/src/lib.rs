@@ -364,7 +364,7 @@ pub enum DataError {
     },
     /// no file could be decoded
     #[error(
-        "none of the {files} files in {path} is a radiograph that can be used (the first: {first}): give JPEG or PNG files"
+        "none of the {files} files in {path} is a radiograph that can be used (the first: {first}): give DICOM, JPEG or PNG files"
     )]
     NothingUsable {
         /// The data.

@@ -1,18 +1,24 @@
 //! The bytes of a radiograph file → pixels, within the limits of [`shared::limits`].
 //!
-//! JPEG, PNG and DICOM, grey and RGB, 8 and 16 bits; an alpha channel is ignored, a palette is resolved, the rotation that Exif
-//! data ask for is made. Everything that is not one such picture is refused with a [`Refusal`] that says what to do.
+//! DICOM, JPEG, PNG, TIFF and BMP, grey and in colour, 8 and 16 bits; an alpha channel is ignored, a palette is resolved, the
+//! rotation that Exif data ask for is made, samples of fewer bits than a file has for them are spread over all shades.
+//! Everything that is not one such picture is refused with a [`Refusal`] that says what to do; [`Kind`] says what it is.
 //!
 //! A file is judged whole or not at all: it is walked over to its end before or while it is decoded, as the modules of the
 //! formats say. Its header is held to the limits before its pixels are decoded, so a small file can ask neither for much
 //! memory nor for much time.
 #![forbid(unsafe_code)]
 
+mod bmp;
+mod depth;
 mod dicom;
 mod jpeg;
+mod kind;
+mod packbits;
 mod png;
+mod tiff;
 
-use image::{DynamicImage, ImageFormat, metadata::Orientation};
+use image::{DynamicImage, metadata::Orientation};
 use shared::{
     accession::Accession,
     age::Age,
@@ -20,6 +26,8 @@ use shared::{
     preprocess::{Channels, Picture, Samples},
     verdict::Refusal,
 };
+
+pub use self::kind::Kind;
 
 /// A decoded radiograph: grey or RGB, 8 or 16 bits.
 #[derive(Clone, Debug)]
@@ -82,7 +90,7 @@ impl Radiograph {
     }
 }
 
-/// Decodes a JPEG, PNG or DICOM file. What it is is read from its bytes, not from its name.
+/// Decodes a DICOM, JPEG, PNG, TIFF or BMP file. What it is is read from its bytes, not from its name.
 pub fn decode(bytes: &[u8]) -> Result<Radiograph, Refusal> {
     if bytes.is_empty() {
         return Err(Refusal::Empty);
@@ -90,14 +98,17 @@ pub fn decode(bytes: &[u8]) -> Result<Radiograph, Refusal> {
     if bytes.len() > MAX_IMAGE_BYTES as usize {
         return Err(Refusal::TooManyBytes);
     }
-    let (mut image, orientation) = match image::guess_format(bytes) {
-        Ok(ImageFormat::Jpeg) => jpeg::decode(bytes)?,
-        Ok(ImageFormat::Png) => png::decode(bytes)?,
-        _ if dicom::is_dicom(bytes) => {
+    let kind = Kind::of(bytes).ok_or(Refusal::UnknownFormat)?;
+    let (mut image, orientation) = match kind {
+        Kind::Dicom => {
             let (image, facts) = dicom::decode(bytes)?;
             return Ok(Radiograph { facts, ..Radiograph::new(image)? });
         }
-        _ => return Err(Refusal::UnknownFormat),
+        Kind::Jpeg => jpeg::decode(bytes)?,
+        Kind::Png => png::decode(bytes)?,
+        Kind::Tiff => tiff::decode(bytes)?,
+        Kind::Bmp => (bmp::decode(bytes)?, Orientation::NoTransforms),
+        other => return Err(other.refusal().unwrap_or(Refusal::UnknownFormat)),
     };
     image.apply_orientation(orientation);
     Radiograph::new(image)

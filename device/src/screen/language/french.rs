@@ -139,7 +139,7 @@ fn refused(refusal: Refusal) -> &'static str {
             "l'image pour l'écran n'est pas celle qui doit être analysée: envoyez le fichier entier, non préparé"
         }
         Refusal::UnsupportedKind => {
-            "ce type de JPEG ou de PNG n'est pas pris en charge: exportez la radiographie en JPEG ordinaire ou en PNG"
+            "ce type d'image n'est pas pris en charge: exportez la radiographie en JPEG ordinaire ou en PNG"
         }
         Refusal::TooMuchWork => {
             "l'image serait trop longue à décoder: exportez-la en JPEG ordinaire, non progressif, ou en PNG"

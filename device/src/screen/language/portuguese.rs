@@ -134,7 +134,7 @@ fn refused(refusal: Refusal) -> &'static str {
             "a imagem para o ecrã não é a que deve ser analisada: envie o ficheiro inteiro, não preparado"
         }
         Refusal::UnsupportedKind => {
-            "este tipo de JPEG ou PNG não é suportado: exporte a radiografia como JPEG comum ou como PNG"
+            "este tipo de imagem não é suportado: exporte a radiografia como JPEG comum ou como PNG"
         }
         Refusal::TooMuchWork => {
             "a imagem demoraria demasiado a descodificar: exporte-a como JPEG comum, não progressivo, ou como PNG"

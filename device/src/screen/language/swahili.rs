@@ -123,7 +123,7 @@ fn refused(refusal: Refusal) -> &'static str {
         Refusal::Unfamiliar => "picha haifanani na zile ambazo modeli ilijifunza: tabibu aisome",
         Refusal::Mirrored => "kushoto na kulia vinaonekana kubadilishana: angalia alama ya upande, au tabibu aisome",
         Refusal::PreviewMismatch => "picha ya kwenye skrini si ile ya kuchambuliwa: tuma faili nzima, isiyoandaliwa",
-        Refusal::UnsupportedKind => "aina hii ya JPEG au PNG haikubaliki: hamisha eksirei kama JPEG ya kawaida au PNG",
+        Refusal::UnsupportedKind => "aina hii ya picha haikubaliki: hamisha eksirei kama JPEG ya kawaida au PNG",
         Refusal::TooMuchWork => {
             "picha ingechukua muda mrefu mno kusomwa: ihamishe kama JPEG ya kawaida, isiyo ya hatua kwa hatua, au PNG"
         }

@@ -12,7 +12,7 @@ pub(super) struct Frame {
     pub(super) units: [u32; 2],
 }
 
-/// One of the one to three planes of a picture.
+/// One of the one to four planes of a picture.
 pub(super) struct Component {
     pub(super) id: u8,
     /// Blocks in a row and a column of an MCU of several components.
@@ -34,7 +34,7 @@ impl Frame {
         if *precision != 8 {
             return Err(Refusal::UnsupportedKind);
         }
-        if !matches!(count, 1 | 3) {
+        if !matches!(count, 1 | 3 | 4) {
             return Err(Refusal::UnsupportedColour);
         }
         let (listed, surplus) = listed.as_chunks();
@@ -76,7 +76,7 @@ impl Frame {
 
     /// Bytes of the pixels: grey or RGB.
     pub(super) fn pixel_bytes(&self) -> u64 {
-        u64::from(self.width) * u64::from(self.height) * self.components.len() as u64
+        u64::from(self.width) * u64::from(self.height) * self.components.len().min(3) as u64
     }
 
     /// Bytes of the coefficients that must be kept until the last scan.

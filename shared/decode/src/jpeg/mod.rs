@@ -1,4 +1,5 @@
-//! JPEG files (ITU-T T.81): baseline, extended sequential and progressive, with Huffman codes and 8 bits.
+//! JPEG files (ITU-T T.81): baseline, extended sequential and progressive, with Huffman codes and 8 bits, in grey, colour or,
+//! by Adobe's mark, printing inks.
 //!
 //! A decoder makes a picture of whatever it gets: it fills what is missing with grey, which would be judged as if it were
 //! lung, passes over what does not fit, and reports neither. So a file is walked over before it is decoded, down to its
@@ -45,11 +46,14 @@ use self::{
 /// Length of a file, in bytes, up to which walking over it takes less time than starting a thread for that.
 const WORTH_A_THREAD: usize = 64 * 1024;
 
-/// What the three components of a picture stand for.
+/// What the components of a picture stand for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Colours {
     /// What the file's own marks say; brightness and differences of colours where there are none.
     Marked,
+    /// The same; four components may be printing inks, as Adobe's mark says: cyan, magenta, yellow and black, inverted, or
+    /// the first three as brightness and differences.
+    MarkedOrInks,
     /// The same; RGB where there are none.
     MarkedOrRgb,
 }
@@ -64,12 +68,15 @@ pub(crate) struct Whole<'a> {
 
 /// Decodes a whole JPEG file. What follows its end is ignored.
 pub(crate) fn decode(bytes: &[u8]) -> Result<(DynamicImage, Orientation), Refusal> {
-    decode_as(bytes, Colours::Marked).map(|whole| (whole.image, whole.orientation))
+    decode_as(bytes, Colours::MarkedOrInks).map(|whole| (whole.image, whole.orientation))
 }
 
 /// Decodes a whole JPEG file whose colours may not be marked.
 pub(crate) fn decode_as(bytes: &[u8], colours: Colours) -> Result<Whole<'_>, Refusal> {
     let head = Head::read(bytes)?;
+    if head.frame.components.len() == 4 && !(head.adobe && colours == Colours::MarkedOrInks) {
+        return Err(Refusal::UnsupportedColour);
+    }
     let before = || head.walk().and_then(|rest| Ok((rest, pixels(bytes, &head, colours)?)));
     let whole = if head.frame.progressive || bytes.len() <= WORTH_A_THREAD {
         before()
@@ -136,6 +143,8 @@ struct Head<'a> {
     orientation: Orientation,
     /// Whether a segment of JFIF or of Adobe says what the colours are.
     marked: bool,
+    /// Whether it is one of Adobe: without, nobody knows whether inks are inverted.
+    adobe: bool,
     /// Bytes of segments that are neither picture nor tables.
     metadata: u64,
     /// The first scan.
@@ -152,7 +161,7 @@ impl<'a> Head<'a> {
         let mut frame = None;
         // Photographs of films carry their rotation in the Exif data; an unreadable one is not a reason to refuse.
         let mut orientation = Orientation::NoTransforms;
-        let (mut metadata, mut marked) = (0, false);
+        let (mut metadata, mut marked, mut adobe) = (0, false, false);
         loop {
             let (marker, behind) = segments::marker(rest)?;
             let segment;
@@ -165,7 +174,7 @@ impl<'a> Head<'a> {
                         // One component a scan: the decoder loses rows of such files.
                         return Err(Refusal::UnsupportedKind);
                     }
-                    let head = Self { frame, tables, orientation, marked, metadata, scan, data: rest };
+                    let head = Self { frame, tables, orientation, marked, adobe, metadata, scan, data: rest };
                     head.check_memory(metadata)?;
                     return Ok(head);
                 }
@@ -176,8 +185,8 @@ impl<'a> Head<'a> {
                 _ => {
                     tables.read_between_scans(marker, segment)?;
                     metadata += segment.len() as u64;
-                    marked |= marker == JFIF && segment.starts_with(b"JFIF\0");
-                    marked |= marker == ADOBE && segment.starts_with(b"Adobe");
+                    adobe |= marker == ADOBE && segment.starts_with(b"Adobe");
+                    marked |= adobe || marker == JFIF && segment.starts_with(b"JFIF\0");
                     if let (EXIF, Some(exif)) = (marker, segment.strip_prefix(b"Exif\0\0")) {
                         orientation = Orientation::from_exif_chunk(exif).unwrap_or(Orientation::NoTransforms);
                     }

@@ -30,7 +30,7 @@ impl Scan {
         let (&count, rest) = segment.split_first().ok_or(Refusal::Corrupt)?;
         let (listed, parameters) = rest.split_at_checked(2 * usize::from(count)).ok_or(Refusal::Corrupt)?;
         let &[first, last, bits] = parameters else { return Err(Refusal::Corrupt) };
-        let mut components: Vec<(usize, usize, usize)> = Vec::with_capacity(3);
+        let mut components: Vec<(usize, usize, usize)> = Vec::with_capacity(4);
         for &[id, tables] in listed.as_chunks().0 {
             let place = frame.components.iter().position(|component| component.id == id).ok_or(Refusal::Corrupt)?;
             if components.iter().any(|&(other, ..)| other == place) || tables >> 4 > 3 || tables & 15 > 3 {

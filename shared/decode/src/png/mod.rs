@@ -14,6 +14,7 @@ use image::{DynamicImage, Limits, codecs::png::PngDecoder, metadata::Orientation
 use shared::{limits::MAX_DECODER_BYTES, verdict::Refusal};
 
 use self::stored::Stored;
+use crate::depth;
 
 const SIGNATURE: &[u8; 8] = b"\x89PNG\r\n\x1a\n";
 
@@ -26,7 +27,7 @@ pub(crate) fn decode(bytes: &[u8]) -> Result<(DynamicImage, Orientation), Refusa
     let decoder = PngDecoder::with_limits(&mut pixels, limits).map_err(|_| Refusal::Corrupt)?;
     let image = DynamicImage::from_decoder(decoder).map_err(|_| Refusal::Corrupt)?;
     pixels.finish()?;
-    Ok((image, parts.orientation))
+    Ok((depth::spread(image), parts.orientation))
 }
 
 /// What is needed of a file.

@@ -2,6 +2,8 @@
 
 #![allow(dead_code, clippy::unwrap_used, reason = "shared by tests; one that cannot continue has failed")]
 
+pub(crate) mod tiff;
+
 use std::{
     fs,
     io::{Cursor, Write},
