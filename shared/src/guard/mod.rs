@@ -69,8 +69,11 @@ const PLAIN: f64 = 4.0;
 /// Most discriminants of a [`Guard`], most centres of a [`Cloud`], and most numbers of a point: what a file may ask of the
 /// processor for each image.
 const MAX_CROPS: usize = 16;
-const MAX_CENTRES: usize = 2;
+const MAX_CENTRES: usize = 2 * MAX_SITES;
 const MAX_NUMBERS: usize = 1024;
+
+/// Most hospitals that a [`Guard`] knows.
+pub const MAX_SITES: usize = 8;
 
 /// Refuses a picture that no radiograph can be, before it is prepared.
 pub fn check_picture(picture: &Picture<'_>) -> Result<(), Refusal> {
@@ -226,10 +229,10 @@ pub struct Guard {
     /// What parts a chest from its mirror image; `None` in older files.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub mirrored: Option<Plane>,
-    /// Where the network's features lie, in each class; `None` if it has none.
+    /// Where the network's features lie, in each class at each site, site by site; `None` if it has none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub features: Option<Cloud>,
-    /// Where their styles lie, and, as its limit, the greatest strangeness of an image ([`Guard::strangeness`]); `None` in
+    /// Where their styles lie at each site, and, as its limit, the greatest strangeness of an image ([`Guard::strangeness`]); `None` in
     /// older files.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub style: Option<Cloud>,
@@ -260,11 +263,21 @@ impl Guard {
     }
 
     /// How unlike the training images an image is, where the guard knows their styles: the squared distance of the input's
-    /// style, times that of the network's features if there are any. `None` if the input is not of `contract.len()` bytes.
+    /// style, times that of the network's features if there are any, from the images of the same site, of the nearest one. An
+    /// image with the style of one hospital and the features of another is like neither. `None` if the input is not of
+    /// `contract.len()` bytes.
     pub fn strangeness(&self, features: &[f32], input: &[u8], contract: &InputContract) -> Option<f64> {
-        let style = self.style.as_ref()?.distance(&Style::of(input, contract)?.values());
-        let cloud = self.features.as_ref().filter(|_| !features.is_empty());
-        Some(style * cloud.map_or(1.0, |cloud| cloud.distance(features)))
+        let styles = self.style.as_ref()?.distances(&Style::of(input, contract)?.values());
+        let features = self.features.as_ref().filter(|_| !features.is_empty()).map(|cloud| cloud.distances(features));
+        let of_site = |site: usize| features.as_ref().map_or(1.0, |distances| least(self.classes_of(site, distances)));
+        Some(least(&styles.iter().enumerate().map(|(site, style)| style * of_site(site)).collect::<Vec<_>>()))
+    }
+
+    /// Of the distances from the classes of all sites those from the classes of one; all, where sites were not told apart.
+    fn classes_of<'a>(&self, site: usize, distances: &'a [f64]) -> &'a [f64] {
+        let sites = self.style.as_ref().map_or(1, |style| style.centres.len());
+        let classes = distances.len() / sites;
+        if classes * sites == distances.len() { &distances[site * classes..][..classes] } else { distances }
     }
 
     /// Refuses a view that is not one of a whole chest, upright and positive.
@@ -471,24 +484,23 @@ pub struct Cloud {
 }
 
 impl Cloud {
-    /// The squared distance of a point; no number if one of the point's is none.
+    /// The squared distance of a point from the nearest centre; no number if one of the point's is none.
     pub fn distance(&self, point: &[f32]) -> f64 {
-        let mut difference = Vec::with_capacity(point.len());
-        let mut least = f64::INFINITY;
-        for centre in &self.centres {
-            difference.clear();
-            difference.extend(point.iter().zip(centre).map(|(p, c)| f64::from(*p) - f64::from(*c)));
+        least(&self.distances(point))
+    }
+
+    /// The squared distances of a point from all centres.
+    fn distances(&self, point: &[f32]) -> Vec<f64> {
+        let from = |centre: &Vec<f32>| {
+            let difference: Vec<f64> = point.iter().zip(centre).map(|(p, c)| f64::from(*p) - f64::from(*c)).collect();
             let mut distance = f64::from(self.rest) * difference.iter().map(|d| d * d).sum::<f64>();
             for (direction, weight) in self.directions.iter().zip(&self.weights) {
                 let along: f64 = direction.0.iter().zip(&difference).map(|(w, d)| f64::from(*w) * d).sum();
                 distance += f64::from(*weight) * along * along;
             }
-            if distance.is_nan() {
-                return distance;
-            }
-            least = least.min(distance);
-        }
-        least
+            distance
+        };
+        self.centres.iter().map(from).collect()
     }
 
     /// True for a point within the limit that has as many numbers as the centres.
@@ -508,6 +520,13 @@ impl Cloud {
             && self.weights.len() == self.directions.len()
             && self.weights.iter().chain([&self.rest, &self.limit]).all(|number| number.is_finite())
     }
+}
+
+/// The least of these distances, infinite without any; no number if one of them is none.
+fn least(distances: &[f64]) -> f64 {
+    distances.iter().fold(f64::INFINITY, |least, distance| {
+        if least.is_nan() || distance.is_nan() { f64::NAN } else { least.min(*distance) }
+    })
 }
 
 /// A linear discriminant on views: above the limit lies what should be refused.

@@ -6,13 +6,15 @@ mod scene;
 mod tests;
 mod unsuitable;
 
+use std::{cmp::Reverse, collections::BTreeMap};
+
 use data::{Catalogue, Inputs, Label, augment::Augmentation, split::Split};
 use engine::{Model, ModelError};
 use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
 use rayon::prelude::*;
 use shared::{
-    guard::{AREA, Cloud, Guard, Levels, Plane, Style, UNIT, View, Weights, contrast_and_mean},
+    guard::{AREA, Cloud, Guard, Levels, MAX_SITES, Plane, Style, UNIT, View, Weights, contrast_and_mean},
     preprocess::{Channels, Picture, Samples},
 };
 
@@ -110,8 +112,9 @@ pub fn fit(images: &[&[u8]], side: u16, seed: u64) -> Option<Guard> {
     })
 }
 
-/// Fits what training images of this model are like to its network, class by class, and in style; and on the validation
-/// part how strange an image may be. A network without features has styles alone.
+/// Fits what training images of this model are like to its network, class by class at each site, of the largest ones if
+/// there are many, and in style; and on the validation part how strange an image may be. A network without features has
+/// styles alone.
 pub fn fit_familiar(
     guard: &mut Guard,
     model: &Model,
@@ -121,18 +124,27 @@ pub fn fit_familiar(
 ) -> Result<(), ModelError> {
     let contract = &model.card().behaviour.contract;
     let features = |&index: &usize| Ok(model.examine(inputs.of(index))?.features);
-    let learnt: Vec<Vec<f32>> = split.train.par_iter().map(features).collect::<Result<_, ModelError>>()?;
-    let class = |label| {
-        let of_it = split.train.iter().zip(&learnt).filter(|(index, _)| catalogue.samples[**index].label == label);
-        of_it.map(|(_, features)| features.clone()).collect::<Vec<_>>()
-    };
-    let size = learnt.first().map_or(0, Vec::len);
-    guard.features = cloud(&Label::ALL.map(class), size / 2).map(|cloud| {
-        let distances = learnt.iter().map(|features| cloud.distance(features)).collect();
+    let mut sites: BTreeMap<&str, Vec<usize>> = BTreeMap::new();
+    for &index in &split.train {
+        sites.entry(&catalogue.samples[index].site).or_default().push(index);
+    }
+    let mut sites: Vec<Vec<usize>> = sites.into_values().collect();
+    sites.sort_by_key(|site| Reverse(site.len()));
+    sites.truncate(MAX_SITES);
+
+    let mut classes = Vec::new();
+    for (site, label) in sites.iter().flat_map(|site| Label::ALL.map(|label| (site, label))) {
+        let of_it: Vec<_> = site.iter().filter(|index| catalogue.samples[**index].label == label).collect();
+        classes.push(of_it.into_par_iter().map(features).collect::<Result<Vec<_>, ModelError>>()?);
+    }
+    let size = classes.iter().flatten().next().map_or(0, Vec::len);
+    guard.features = cloud(&classes, size / 2).map(|cloud| {
+        let distances = classes.iter().flatten().map(|features| cloud.distance(features)).collect();
         Cloud { limit: upper(distances, REFUSED_BY_FEATURES) as f32, ..cloud }
     });
     let style = |&index: &usize| Some(Style::of(inputs.of(index), contract)?.values());
-    guard.style = style_cloud(&split.train.par_iter().filter_map(style).collect::<Vec<_>>());
+    let styles: Vec<Vec<_>> = sites.iter().map(|site| site.par_iter().filter_map(style).collect()).collect();
+    guard.style = style_cloud(&styles);
     let strangeness = |&index: &usize| {
         let features = features(&index)?;
         Ok(guard.strangeness(&features, inputs.of(index), contract))
@@ -144,18 +156,23 @@ pub fn fit_familiar(
     Ok(())
 }
 
-/// Where styles lie; its limit is not set yet. Numbers hang together so closely that a few directions would not do: all
-/// are kept, each by the variance along it as it is rounded. `None` without points.
-fn style_cloud(points: &[Vec<f32>]) -> Option<Cloud> {
-    let count = points.len() as f64;
-    let mut centre = vec![0.0; points.first()?.len()];
-    points.iter().for_each(|point| centre.iter_mut().zip(point).for_each(|(sum, p)| *sum += f64::from(*p)));
-    let centre: Vec<f32> = centre.iter().map(|sum| (sum / count) as f32).collect();
-    let difference = |point: &Vec<f32>| -> Vec<f64> {
-        point.iter().zip(&centre).map(|(p, c)| f64::from(*p) - f64::from(*c)).collect()
-    };
-    let mut moments = Moments::new(centre.len());
-    points.iter().for_each(|point| moments.add(&difference(point)));
+/// Where the styles of each site lie; its limit is not set yet. All sites share one covariance about their own means: what
+/// lies between two hospitals is like neither. Numbers hang together so closely that a few directions would not do: all are
+/// kept, each by the variance along it as it is rounded. `None` without points.
+fn style_cloud(sites: &[Vec<Vec<f32>>]) -> Option<Cloud> {
+    let count = sites.iter().map(Vec::len).sum::<usize>() as f64;
+    let mut moments = Moments::new(sites.first()?.first()?.len());
+    let mut centres = Vec::new();
+    for points in sites {
+        let mut sums = vec![0.0; points[0].len()];
+        points.iter().for_each(|point| sums.iter_mut().zip(point).for_each(|(sum, p)| *sum += f64::from(*p)));
+        let centre: Vec<f32> = sums.iter().map(|sum| (sum / points.len() as f64) as f32).collect();
+        for point in points {
+            let difference: Vec<f64> = point.iter().zip(&centre).map(|(p, c)| f64::from(*p) - f64::from(*c)).collect();
+            moments.add(&difference);
+        }
+        centres.push(centre);
+    }
     let scatter = moments.matrix(1.0 / count);
     let (directions, weights) = eigen(scatter.clone())
         .iter()
@@ -168,7 +185,7 @@ fn style_cloud(points: &[Vec<f32>]) -> Option<Cloud> {
             (weights, (1.0 / variance.max(length * ROUNDING)) as f32)
         })
         .unzip();
-    Some(Cloud { centres: vec![centre], directions, weights, rest: 0.0, limit: f32::MAX })
+    Some(Cloud { centres, directions, weights, rest: 0.0, limit: f32::MAX })
 }
 
 /// How much darker, brighter and flatter than these an image may not be.

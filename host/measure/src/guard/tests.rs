@@ -106,7 +106,7 @@ fn styles_are_judged_by_how_their_numbers_hang_together() {
     // The second number follows the first one, and the third one never changes.
     let points: Vec<Vec<f32>> =
         (0..400_u16).map(|i| vec![f32::from(i % 40) * 4.0, f32::from(i % 40) * 8.0 + f32::from(i % 3), 7.0]).collect();
-    let cloud = style_cloud(&points).unwrap();
+    let cloud = style_cloud(std::slice::from_ref(&points)).unwrap();
     let centre = &cloud.centres[0];
     let distance = |[a, b, c]: [f32; 3]| cloud.distance(&[centre[0] + a, centre[1] + b, centre[2] + c]);
     let mean = points.iter().map(|point| cloud.distance(point)).sum::<f64>() / points.len() as f64;
