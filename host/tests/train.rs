@@ -96,6 +96,111 @@ fn trained_models_are_quantized_measured_and_usable() {
     assert_eq!(lines.count(), 10);
 }
 
+/// Two folders of drawings; the second has its files under other names, and a table of them.
+fn two_hospitals(folder: &Path) -> [std::path::PathBuf; 2] {
+    let [home, clinic] = ["home", "clinic"].map(|name| folder.join(name));
+    run(&["synthetic", text(&home), "--count", "160", "--seed", "1"]);
+    run(&["synthetic", text(&clinic), "--count", "120", "--seed", "2"]);
+    let mut table = String::from("age,patient,label,path,view\n");
+    fs::create_dir(clinic.join("images")).unwrap();
+    for (label, name) in [("NORMAL", "normal"), ("PNEUMONIA", "pneumonia")] {
+        for number in (usize::from(label != "NORMAL")..120).step_by(2) {
+            let path = format!("images/synthetic-{number}.png");
+            fs::rename(clinic.join(format!("{label}/synthetic-{number:04}-{name}.png")), clinic.join(&path)).unwrap();
+            table += &format!("{}.5,p{},{label},{path},AP\n", 20 + number % 60, number / 4);
+        }
+    }
+    fs::write(clinic.join("labels.csv"), table + "3,p,NORMAL,images/gone.png,\n").unwrap();
+    [home, clinic]
+}
+
+#[test]
+fn hospitals_are_learnt_from_together_and_measured_on_their_own() {
+    let folder = TempDir::new().unwrap();
+    let [home, clinic] = two_hospitals(folder.path());
+    let site = format!("clinic={}", text(&clinic));
+    let short =
+        ["train", "--steps", "2", "--side", "32", "--epochs", "1", "--json", "--data", text(&home), "--site", &site];
+    let run_folder = folder.path().join("run");
+    let options = ["--ages", "1-5", "--source", "clinic=The Clinic, CC BY 4.0", "--out", text(&run_folder)];
+    let report = json(&run(&[&short[..], &options].concat()));
+    let sites = report["sites"].as_array().unwrap();
+    assert_eq!(sites.iter().map(|site| site["name"].as_str().unwrap()).collect::<Vec<_>>(), ["clinic", "home"]);
+    assert_eq!(
+        (&sites[0]["ages"], &sites[0]["views"]),
+        (&serde_json::json!([20.5, 79.5]), &serde_json::json!([0, 120, 0]))
+    );
+    assert_eq!((&sites[1]["ages"], &sites[0]["source"]), (&Value::Null, &Value::from("The Clinic, CC BY 4.0")));
+    assert_eq!(report["ages"], serde_json::json!([1, 5]));
+    let split = fs::read_to_string(run_folder.join("split.csv")).unwrap();
+    assert!(split.contains("clinic/images/synthetic-1.png,pneumonia,,clinic/p0,") && split.contains(",clinic,21.5,AP"));
+    assert!(fs::read_to_string(run_folder.join("skipped.csv")).unwrap().contains("clinic/images/gone.png"));
+    assert!(fs::read_to_string(run_folder.join("report.md")).unwrap().contains("patients of 1 to 5 years"));
+
+    // Each hospital alone has the test part that it has beside the other, and needs no option to find it.
+    let model = run_folder.join("synthetic-model-int8.onnx");
+    let evaluated = |arguments: &[&str]| {
+        let output = run(&[&["evaluate", "--json", "--model", text(&model)], arguments].concat());
+        (json(&output), String::from_utf8(output.stderr).unwrap())
+    };
+    let tested = |site: &Value| site["test"].as_array().unwrap().iter().map(|n| n.as_u64().unwrap()).sum::<u64>();
+    let (both, said) = evaluated(&["--data", text(&home), "--site", &site]);
+    assert_eq!(both["figures"]["images"], tested(&sites[0]) + tested(&sites[1]));
+    assert!(!said.contains("warning"), "{said}");
+    for (path, site) in [(&clinic, &sites[0]), (&home, &sites[1])] {
+        let (alone, said) = evaluated(&["--data", text(path)]);
+        assert_eq!(alone["figures"]["images"], tested(site));
+        assert!(!said.contains("warning"), "{said}");
+        let (_, said) = evaluated(&["--data", text(path), "--part", "all"]);
+        assert!(said.contains("has learnt from images"), "{said}");
+    }
+    let robust = json(&run(&[
+        "robustness",
+        "--model",
+        text(&model),
+        "--data",
+        text(&home),
+        "--site",
+        &site,
+        "--limit",
+        "4",
+        "--only",
+        "mirrored",
+        "--json",
+    ]));
+    assert_eq!(robust["images"], 4);
+}
+
+#[test]
+fn a_hospital_that_is_left_out_is_the_test_part() {
+    let folder = TempDir::new().unwrap();
+    let [home, clinic] = two_hospitals(folder.path());
+    let site = format!("clinic={}", text(&clinic));
+    let run_folder = folder.path().join("run");
+    let short = ["train", "--steps", "2", "--side", "32", "--epochs", "1", "--json", "--out", text(&run_folder)];
+    let report = json(&run(&[&short[..], &["--data", text(&home), "--site", &site, "--leave-out", "clinic"]].concat()));
+    assert_eq!(report["test"], serde_json::json!({"normal": 60, "pneumonia": 60}));
+    let split = fs::read_to_string(run_folder.join("split.csv")).unwrap();
+    assert!(split.lines().skip(1).all(|line| line.starts_with("clinic/") == line.contains(",test,")), "{split}");
+    let model = run_folder.join("synthetic-model-int8.onnx");
+    for data in [&["--data", text(&clinic)][..], &["--data", text(&home), "--site", &site]] {
+        let output = run(&[&["evaluate", "--json", "--model", text(&model)], data].concat());
+        assert_eq!(json(&output)["figures"]["images"], 120);
+        assert!(!String::from_utf8_lossy(&output.stderr).contains("warning"), "{output:?}");
+    }
+
+    for (wrong, words) in [
+        (&["--data", text(&home), "--leave-out", "home"][..], "nothing would be left"),
+        (&["--data", text(&home), "--site", &site, "--leave-out", "other"], "none of the sites is called other"),
+        (&["--data", text(&home), "--site", &site, "--source", "other=x"], "none of the sites is called `other`"),
+        (&["--data", text(&home), "--site", "a/b=x"], "cannot be the name of a site"),
+        (&["--data", text(&home), "--ages", "5-1"], "the youngest and the oldest"),
+    ] {
+        let output = host(&[&["train"], wrong].concat()).output().unwrap();
+        assert!(!output.status.success() && String::from_utf8_lossy(&output.stderr).contains(words), "{output:?}");
+    }
+}
+
 #[test]
 fn a_stopped_training_resumes_to_the_same_models() {
     let folder = TempDir::new().unwrap();

@@ -80,8 +80,7 @@ impl MeasuredRates {
     /// Those of a card by its operating point in force. The figures of yes-or-no decisions, which the box never makes, do not
     /// stand in for them.
     pub fn of(card: &ModelCard) -> Option<Self> {
-        let hospitals = card.measured.as_ref()?.population().map(|population| population.hospitals);
-        Some(Self { rates: card.rates()?, hospitals })
+        Some(Self { rates: card.rates()?, hospitals: card.hospitals_measured() })
     }
 }
 

@@ -3,34 +3,53 @@
 use std::{collections::BTreeMap, path::Path};
 
 use super::{
-    DataError, Label, SkipReason,
+    DataError, Label, Site, SkipReason,
     load::{Found, Labelled},
     source::{Entry, Source},
 };
 
 /// Labelled files under the names that they have in a [`super::Catalogue`].
 pub struct Files {
-    source: Source,
-    entries: BTreeMap<String, (Entry, Label)>,
+    sources: Vec<Source>,
+    /// With the number of their source.
+    entries: BTreeMap<String, (usize, Entry, Label)>,
 }
 
 impl Files {
     /// Finds the labelled files below a folder or in a ZIP archive; none is read yet.
     pub fn open(path: &Path) -> Result<Self, DataError> {
+        let mut files = Self { sources: Vec::new(), entries: BTreeMap::new() };
+        files.add(path, |name| name)?;
+        Ok(files)
+    }
+
+    /// Those of several hospitals, as [`super::load_sites`] names them.
+    pub fn open_sites(sites: &[Site]) -> Result<Self, DataError> {
+        let mut files = Self { sources: Vec::new(), entries: BTreeMap::new() };
+        for Site { name: site, path } in sites {
+            files.add(path, |name| format!("{site}/{name}"))?;
+        }
+        Ok(files)
+    }
+
+    fn add(&mut self, path: &Path, name_of: impl Fn(String) -> String) -> Result<(), DataError> {
         let Found { source, files, .. } = Found::at(path)?;
-        let entries = files.into_iter().map(|Labelled { entry, place, name, .. }| (name, (entry, place.label)));
-        Ok(Self { source, entries: entries.collect() })
+        let number = self.sources.len();
+        let entry = |Labelled { entry, place, name, .. }| (name_of(name), (number, entry, place.label));
+        self.entries.extend(files.into_iter().map(entry));
+        self.sources.push(source);
+        Ok(())
     }
 
     /// Names and labels, in the order of the names.
     pub fn list(&self) -> impl Iterator<Item = (&str, Label)> {
-        self.entries.iter().map(|(name, (_, label))| (name.as_str(), *label))
+        self.entries.iter().map(|(name, (.., label))| (name.as_str(), *label))
     }
 
     /// The bytes of a file, within the limit for images.
     pub fn read(&self, name: &str) -> Result<Vec<u8>, SkipReason> {
         match self.entries.get(name) {
-            Some((entry, _)) => self.source.read(entry),
+            Some((number, entry, _)) => self.sources[*number].read(entry),
             None => Err(SkipReason::Unreadable("it is not there any more".to_owned())),
         }
     }
@@ -52,6 +71,9 @@ mod tests {
         let on_disk = std::fs::read(folder.path().join(names[3].0)).unwrap();
         assert_eq!(files.read(names[3].0), Ok(on_disk));
         assert!(matches!(files.read("NORMAL/other.png"), Err(SkipReason::Unreadable(_))));
+        let sites = ["a", "b"].map(|name| Site { name: name.to_owned(), path: folder.path().to_owned() });
+        let both = Files::open_sites(&sites).unwrap();
+        assert_eq!((both.list().count(), both.read(&format!("b/{}", names[3].0))), (8, files.read(names[3].0)));
         assert!(matches!(Files::open(&folder.path().join("train/NORMAL")), Err(DataError::NoImages(_))));
     }
 }

@@ -3,7 +3,7 @@
 use std::{
     collections::BTreeMap,
     io::{self, Write},
-    path::{Path, PathBuf},
+    path::PathBuf,
 };
 
 use anyhow::ensure;
@@ -11,7 +11,10 @@ use base::{
     Shown,
     calendar::{now, utc},
 };
-use data::{Catalogue, Inputs, Part, split::SplitKind};
+use data::{
+    Catalogue, Inputs, Part,
+    split::{SplitKind, has_learnt_from, trained_on},
+};
 use engine::{Model, ModelCard};
 use measure::{
     evaluation::{
@@ -30,6 +33,7 @@ use report::{
 use super::{
     open::open_model,
     refusals,
+    sites::{SitesArgs, given},
     subset::{Subset, SubsetArgs},
 };
 use crate::{
@@ -39,13 +43,13 @@ use crate::{
 
 /// Options of `pumua evaluate`.
 #[derive(Debug, clap::Args)]
+#[command(group = given())]
 pub struct Options {
     /// ONNX model made by `pumua train` or `pumua quantize` [default: the one that is built in]
     #[arg(long, value_name = "FILE")]
     model: Option<PathBuf>,
-    /// Radiographs in folders NORMAL and PNEUMONIA, or a ZIP archive of them
-    #[arg(long, value_name = "DIR|ZIP")]
-    data: PathBuf,
+    #[command(flatten)]
+    radiographs: SitesArgs,
     #[command(flatten)]
     subset: SubsetArgs,
     /// Also cover the place with the strongest evidence of pneumonia, and a random one, and report how the answer changes
@@ -70,7 +74,7 @@ pub struct Options {
 pub fn run(options: Options) -> Result<Exit, Failure> {
     let model = open_model(options.model.as_deref())?;
     let card = model.card();
-    let (catalogue, inputs) = data::load(&options.data, &card.behaviour.contract)?;
+    let (catalogue, inputs) = options.radiographs.load(&card.behaviour.contract)?;
     for skipped in &catalogue.skipped {
         base::say!("left out: {}: {}", Shown(&skipped.name), Shown(&skipped.reason));
     }
@@ -90,7 +94,7 @@ pub fn run(options: Options) -> Result<Exit, Failure> {
             if let Some(warning) = doubt(other.card(), &catalogue, part, seed) {
                 base::say!("warning: {}: {warning}", Shown(&other.card().name));
             }
-            let answers = answers_of_other(&other, &options.data, &catalogue, &inputs, &indices)?;
+            let answers = answers_of_other(&other, &options.radiographs, &catalogue, &inputs, &indices)?;
             Some(Against::of(&images, card, &answers, other.card(), other.digest().to_string()))
         }
         None => None,
@@ -98,7 +102,7 @@ pub fn run(options: Options) -> Result<Exit, Failure> {
     let clean = warning.is_none() && part.is_some_and(|(part, _)| part == Part::Test);
     let subject = Subject {
         synthetic_data: catalogue.synthetic,
-        data: options.data.display().to_string(),
+        data: options.radiographs.words(),
         trained_on_these_data: trained_on(card, &catalogue),
         data_digest: catalogue.digest().to_string(),
         skipped: catalogue.skipped.len(),
@@ -142,7 +146,7 @@ pub fn run(options: Options) -> Result<Exit, Failure> {
 /// What another model says of the same radiographs, which it may want at another size.
 fn answers_of_other(
     other: &Model,
-    path: &Path,
+    radiographs: &SitesArgs,
     catalogue: &Catalogue,
     inputs: &Inputs,
     indices: &[usize],
@@ -151,7 +155,7 @@ fn answers_of_other(
     let judged = if contract == inputs.contract() {
         judge(other, catalogue, inputs, indices)?
     } else {
-        let (again, inputs) = data::load(path, contract)?;
+        let (again, inputs) = radiographs.load(contract)?;
         ensure!(
             again.digest() == catalogue.digest(),
             "the data were changed while they were read: run the command again"
@@ -317,10 +321,6 @@ fn write_occlusion(out: &mut impl Write, occlusion: &Occlusion) -> io::Result<()
     writeln!(out, "  {:<40}{}", "share where the hottest weighs more", mean(Mean { value, low, high }))
 }
 
-fn trained_on(card: &ModelCard, catalogue: &Catalogue) -> bool {
-    card.provenance.data_digest == catalogue.digest().to_string()
-}
-
 /// Why the figures may not be what they seem: the images may be among those that the model has learnt from.
 pub(super) fn doubt(
     card: &ModelCard,
@@ -328,38 +328,44 @@ pub(super) fn doubt(
     part: Option<(Part, SplitKind)>,
     seed: u64,
 ) -> Option<String> {
+    let seen = || if has_learnt_from(card, catalogue) { doubt_of_part(card, part, seed) } else { None };
+    let unknown = || {
+        (!trained_on(card, catalogue)).then(|| {
+            "these are not the data that the model was trained on: whether it has learnt from some of these images is \
+             not known"
+                .to_owned()
+        })
+    };
+    seen().or_else(unknown)
+}
+
+/// The same of a part of the data that the model has learnt from.
+fn doubt_of_part(card: &ModelCard, part: Option<(Part, SplitKind)>, seed: u64) -> Option<String> {
     let as_trained = |kind| SplitKind::of_card(card) == Some(kind) && seed == card.provenance.seed;
-    match (trained_on(card, catalogue), part) {
-        (true, Some((Part::Train, _)) | None) => {
-            Some("the model has learnt from images that it is measured on".to_owned())
-        }
+    match part {
+        Some((Part::Train, _)) | None => Some("the model has learnt from images that it is measured on".to_owned()),
         // Held back by the patients' names, whatever the seed.
-        (true, Some((Part::Test, SplitKind::Patient)))
+        Some((Part::Test, SplitKind::Patient))
             if matches!(SplitKind::of_card(card), Some(SplitKind::Patient | SplitKind::PatientFold)) =>
         {
             None
         }
-        (true, Some((_, kind))) if !as_trained(kind) => Some(format!(
+        Some((_, kind)) if !as_trained(kind) => Some(format!(
             "the model was trained under split {} with seed {}: it has learnt from some of these images",
             card.provenance.split, card.provenance.seed
         )),
-        (true, Some((Part::Validation, _))) => Some(
+        Some((Part::Validation, _)) => Some(
             "calibration, operating points, refer band and outlines were fitted on these images: the figures are optimistic"
                 .to_owned(),
         ),
-        (true, Some((Part::Test, _))) => None,
-        (false, _) => Some(
-            "these are not the data that the model was trained on: whether it has learnt from some of these images is \
-             not known"
-                .to_owned(),
-        ),
+        Some((Part::Test, _)) => None,
     }
 }
 
 #[cfg(test)]
 mod tests {
     use data::synthetic;
-    use engine::Provenance;
+    use engine::{Provenance, SiteRecord};
     use shared::contract::InputContract;
 
     use super::{super::subset::split_of, *};
@@ -400,7 +406,20 @@ mod tests {
             assert_eq!(doubt(&card, &catalogue, Some((Part::Test, SplitKind::Patient)), 4), None);
             assert!(doubt(&card, &catalogue, Some((Part::Validation, SplitKind::Patient)), 4).is_some());
         }
+        let digest = |catalogue: &Catalogue| catalogue.digest().to_string();
         let (other, _) = synthetic::radiographs(2, 2, &contract).unwrap();
+        // A model that knows both, and one of which the second was left out.
+        let sites = [&catalogue, &other].map(|data| SiteRecord { data_digest: digest(data), ..SiteRecord::default() });
+        let mut both = card.clone();
+        (both.provenance.data_digest, both.provenance.sites) = ("00".to_owned(), sites.to_vec());
+        let mut out = both.clone();
+        out.provenance.sites[1].left_out = true;
+        for data in [&catalogue, &other] {
+            assert_eq!(doubt(&both, data, Some((Part::Test, kind)), 3), None);
+            assert!(doubt(&both, data, None, 3).is_some_and(|w| w.contains("has learnt from")));
+        }
+        assert_eq!(doubt(&out, &other, None, 3), None, "never learnt from");
+        assert!(doubt(&out, &catalogue, None, 3).is_some());
         assert!(doubt(&card, &other, Some((Part::Test, kind)), 3).is_some_and(|w| w.contains("not the data")));
         assert!(split_of(&split_by("other")).unwrap_err().to_string().contains("--split"));
     }

@@ -18,20 +18,22 @@ use produce::models::{MakeError, Origin, fit_again};
 use report::{SYNTHETIC, SYNTHETIC_MODEL};
 use shared::{rates::Outcomes, verdict::Profile};
 
-use super::subset::split_of;
+use super::{
+    sites::{SitesArgs, given},
+    subset::split_of,
+};
 use crate::exit::{Exit, Failure, WithExit};
 
 /// Options of `pumua points`.
 #[derive(Debug, clap::Args)]
+#[command(group = given())]
 pub struct Options {
     /// ONNX model made by `pumua train` or `pumua quantize`, with operating points
     #[arg(value_name = "MODEL.onnx")]
     model: PathBuf,
-    /// Radiographs in folders NORMAL and PNEUMONIA, or a ZIP archive of them: those of the training, or, with --unseen, others
-    /// from where the box is to be used
-    #[arg(long, value_name = "DIR|ZIP")]
-    data: PathBuf,
-    /// None of these radiographs was in the training, nor another one of the same patients. Without this, only the data of the
+    #[command(flatten)]
+    radiographs: SitesArgs,
+    /// The radiographs are from where the box is to be used, and none of these radiographs was in the training, nor another one of the same patients. Without this, only the data of the
     /// training are taken, file by file: a band fitted on what the model has learnt makes it sure of itself and wrong
     #[arg(long)]
     unseen: bool,
@@ -53,7 +55,7 @@ pub struct Options {
 
 /// Fits and measures the operating points, and writes the model with them.
 pub fn run(options: Options) -> Result<Exit, Failure> {
-    let Options { model: path, data, unseen, familiar, split, seed, out } = options;
+    let Options { model: path, radiographs, unseen, familiar, split, seed, out } = options;
     let bytes = read_up_to(&path, MAX_MODEL_BYTES + 1)
         .with_context(|| format!("cannot read the model {}: name an ONNX file", Shown(path.display())))?;
     let model = Model::from_bytes(&bytes).map_err(|error| Failure::of_model(error, &path))?;
@@ -63,11 +65,15 @@ pub fn run(options: Options) -> Result<Exit, Failure> {
     if same(&out) {
         return Err(anyhow!("the model would replace itself: name another file with --out")).exit(Exit::Usage);
     }
-    let (catalogue, inputs) = data::load(&data, &card.behaviour.contract)?;
+    let (catalogue, inputs) = radiographs.load(&card.behaviour.contract)?;
     let kind = split.map_or_else(|| split_of(card), Ok)?;
     let (seed, origin) =
         (seed.unwrap_or(card.provenance.seed), if unseen { Origin::Unseen } else { Origin::Training { familiar } });
-    let split = Split::new(&catalogue, kind, seed).context("the radiographs cannot be split")?;
+    let split = match origin {
+        Origin::Training { .. } => Split::of_training(card, &catalogue, kind, seed),
+        Origin::Unseen => Split::new(&catalogue, kind, seed),
+    }
+    .context("the radiographs cannot be split")?;
     let new = fit_again(&bytes, &catalogue, &inputs, &split, seed, origin).map_err(failure)?;
     let fitted = Model::from_bytes(&new)?;
     write_atomically(&out, &new)

@@ -13,31 +13,33 @@ use base::{
 };
 use data::{
     Catalogue, Part,
-    split::{Split, SplitKind},
+    split::{Split, SplitKind, trained_on},
 };
 use engine::{MAX_MODEL_BYTES, Model, ModelCard};
 use produce::quantize::{self, Drift, Method, QuantizeError, quantize};
 use rand::{SeedableRng, seq::SliceRandom};
 use rand_chacha::ChaCha8Rng;
 
-use super::open::warn_if_slow;
+use super::{
+    open::warn_if_slow,
+    sites::{SitesArgs, given},
+};
 use crate::exit::{Exit, Failure};
 
 /// Options of `pumua quantize`.
 #[derive(Debug, clap::Args)]
+#[command(group = given())]
 pub struct Options {
     /// The float model
     #[arg(value_name = "MODEL.onnx")]
     model: PathBuf,
-    /// Radiographs like those that it was trained on, to find the ranges of its activations: a folder or ZIP archive
-    /// with NORMAL/ and PNEUMONIA/ (from the model's own data, only those it learnt from are used; otherwise those in
-    /// train/)
-    #[arg(long, value_name = "DIR|ZIP")]
-    data: PathBuf,
+    #[command(flatten)]
+    radiographs: SitesArgs,
     /// The int8 model to write [default: MODEL-int8.onnx beside the float one]
     #[arg(long, value_name = "FILE")]
     out: Option<PathBuf>,
-    /// How many radiographs are used at most, drawn by the seed
+    /// How many radiographs are used at most, drawn by the seed: of the model's own data from those that it learnt from,
+    /// of others from those in train/, if there is one
     #[arg(long, value_name = "N", default_value_t = 500, value_parser = clap::value_parser!(u64).range(2..=100_000))]
     count: u64,
     /// How the ranges are found [default: all are tried, and the one with the least drift is used]
@@ -60,7 +62,7 @@ pub fn run(options: Options) -> Result<Exit, Failure> {
     if fs::canonicalize(&out).is_ok_and(|out| fs::canonicalize(&options.model).is_ok_and(|model| model == out)) {
         return Err(anyhow!("the int8 model would replace the float one: name another file with --out").into());
     }
-    let (catalogue, inputs) = data::load(&options.data, &model.card().behaviour.contract)?;
+    let (catalogue, inputs) = options.radiographs.load(&model.card().behaviour.contract)?;
     let mut images: Vec<&[u8]> = range_images(model.card(), &catalogue)?.into_iter().map(|i| inputs.of(i)).collect();
     images.shuffle(&mut ChaCha8Rng::seed_from_u64(options.seed));
     images.truncate(usize::try_from(options.count).unwrap_or(usize::MAX));
@@ -79,10 +81,8 @@ pub fn run(options: Options) -> Result<Exit, Failure> {
 /// The radiographs that may set the ranges. Of the data that the model was trained on these are those that it learnt from,
 /// so that what it is measured on stays unseen.
 fn range_images(card: &ModelCard, catalogue: &Catalogue) -> anyhow::Result<Vec<usize>> {
-    if card.provenance.data_digest == catalogue.digest().to_string()
-        && let Some(kind) = SplitKind::of_card(card)
-    {
-        return Ok(Split::new(catalogue, kind, card.provenance.seed)?.train);
+    if let (true, Some(kind)) = (trained_on(card, catalogue), SplitKind::of_card(card)) {
+        return Ok(Split::of_training(card, catalogue, kind, card.provenance.seed)?.train);
     }
     let learnable = |&i: &usize| matches!(catalogue.samples[i].official, None | Some(Part::Train));
     Ok((0..catalogue.samples.len()).filter(learnable).collect())

@@ -21,6 +21,7 @@ use serde_json::json;
 use super::{
     evaluate::doubt,
     open::open_model,
+    sites::{SitesArgs, given},
     subset::{Subset, SubsetArgs},
 };
 use crate::{
@@ -30,14 +31,14 @@ use crate::{
 
 /// Options of `pumua robustness`.
 #[derive(Debug, clap::Args)]
+#[command(group = given())]
 pub struct Options {
     /// ONNX model made by `pumua train` or `pumua quantize`; several are compared, one line each [default: the one that is
     /// built in]
     #[arg(long = "model", value_name = "FILE", num_args = 1..)]
     models: Vec<PathBuf>,
-    /// Radiographs in folders NORMAL and PNEUMONIA, or a ZIP archive of them
-    #[arg(long, value_name = "DIR|ZIP")]
-    data: PathBuf,
+    #[command(flatten)]
+    radiographs: SitesArgs,
     #[command(flatten)]
     subset: SubsetArgs,
     /// At most N radiographs of the part, drawn by the seed
@@ -66,14 +67,14 @@ pub fn run(options: Options) -> Result<Exit, Failure> {
     let changes = chosen(&options.only).exit(Exit::Usage)?;
     let models = open_models(&options.models)?;
     // The inputs are made anew, of each change: this says which of the files can be judged at all.
-    let (catalogue, _) = data::load(&options.data, &models[0].card().behaviour.contract)?;
+    let (catalogue, _) = options.radiographs.load(&models[0].card().behaviour.contract)?;
     for skipped in &catalogue.skipped {
         base::say!("left out: {}: {}", Shown(&skipped.name), Shown(&skipped.reason));
     }
     let subset = select(&options.subset, &models, &catalogue)?;
     let indices = limited(&subset, options.limit);
     let samples: Vec<&Sample> = indices.iter().map(|&i| &catalogue.samples[i]).collect();
-    let files = Files::open(&options.data)?;
+    let files = options.radiographs.files()?;
     let originals = options.originals.as_deref().map(Files::open).transpose()?;
 
     let stop = interrupt::listen();

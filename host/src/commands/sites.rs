@@ -2,11 +2,13 @@
 
 use std::path::{Path, PathBuf};
 
-use data::{Catalogue, DataError, Inputs, Site};
+use clap::ArgGroup;
+use data::{Catalogue, DataError, Files, Inputs, Site};
 use serde::{Deserialize, Serialize};
 use shared::contract::InputContract;
 
-/// Options that name radiographs, and what a run remembers of them.
+/// Options that name radiographs, and what a run remembers of them. A command that cannot do without adds the group
+/// [`given`].
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, clap::Args)]
 pub(super) struct SitesArgs {
     /// Radiographs: a folder or ZIP archive with NORMAL/ and PNEUMONIA/ in it, or train/, val/ and test/ with both in each,
@@ -19,6 +21,11 @@ pub(super) struct SitesArgs {
     #[arg(long = "site", value_name = "NAME=DIR|ZIP")]
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub(super) sites: Vec<Site>,
+}
+
+/// At least one of the options.
+pub(super) fn given() -> ArgGroup {
+    ArgGroup::new("given").args(["data", "sites"]).required(true).multiple(true)
 }
 
 impl SitesArgs {
@@ -47,6 +54,14 @@ impl SitesArgs {
         match (&self.data, self.sites.as_slice()) {
             (Some(path), []) => data::load(path, contract),
             _ => data::load_sites(&self.named(), contract),
+        }
+    }
+
+    /// The files themselves.
+    pub(super) fn files(&self) -> Result<Files, DataError> {
+        match (&self.data, self.sites.as_slice()) {
+            (Some(path), []) => Files::open(path),
+            _ => Files::open_sites(&self.named()),
         }
     }
 

@@ -1,10 +1,10 @@
 //! The part of labelled radiographs that a command measures on.
 
-use anyhow::{Context, anyhow};
+use anyhow::{Context, anyhow, ensure};
 use clap::ValueEnum;
 use data::{
     Catalogue, Part,
-    split::{Split, SplitKind},
+    split::{Split, SplitKind, left_out},
 };
 use engine::ModelCard;
 
@@ -62,7 +62,7 @@ impl SubsetArgs {
         };
         let indices = match part {
             // The publishers' test folder is whole in itself: it may come without the others.
-            Some((Part::Test, SplitKind::Official)) => {
+            Some((Part::Test, SplitKind::Official)) if left_out(card, catalogue).is_none() => {
                 let tested = |&i: &usize| catalogue.samples[i].official == Some(Part::Test);
                 let indices: Vec<usize> = (0..catalogue.samples.len()).filter(tested).collect();
                 if indices.is_empty() {
@@ -71,11 +71,13 @@ impl SubsetArgs {
                 indices
             }
             Some((part, kind)) => {
-                let split = Split::new(catalogue, kind, seed);
-                split
-                    .context("the radiographs cannot be split (`--part all` measures on all of them)")?
-                    .part(part)
-                    .to_vec()
+                let split = Split::of_training(card, catalogue, kind, seed);
+                let split = split.context("the radiographs cannot be split (`--part all` measures on all of them)")?;
+                ensure!(
+                    !split.part(part).is_empty(),
+                    "the model has learnt from none of these data: leave out `--part`"
+                );
+                split.part(part).to_vec()
             }
             None => (0..catalogue.samples.len()).collect(),
         };

@@ -8,7 +8,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use anyhow::{Context, ensure};
+use anyhow::{Context, anyhow, ensure};
 use base::{
     Shown,
     calendar::{compact_utc, now},
@@ -19,7 +19,7 @@ use data::{
     split::{Split, SplitKind},
     synthetic,
 };
-use engine::{ModelCard, Provenance};
+use engine::{ModelCard, Provenance, SiteRecord};
 use indicatif::ProgressBar;
 use learn::{
     study::Plan,
@@ -40,6 +40,9 @@ use crate::{
     output,
 };
 
+/// Longest text that says where radiographs are from, in bytes.
+const MAX_SOURCE: usize = 500;
+
 /// Epochs on synthetic radiographs, unless another number is asked for: they are learnt sooner than real ones.
 const SYNTHETIC_EPOCHS: usize = 12;
 
@@ -48,6 +51,17 @@ const SYNTHETIC_EPOCHS: usize = 12;
 pub struct Options {
     #[command(flatten)]
     radiographs: SitesArgs,
+    /// Train and validate without this site, and measure on all of it: what the model is worth in a hospital that it does
+    /// not know. `home` is that of `--data`
+    #[arg(long, value_name = "NAME")]
+    leave_out: Option<String>,
+    /// Where the radiographs of a site are from and under which licence, for the model's card; may be given several times
+    #[arg(long = "source", value_name = "NAME=TEXT", value_parser = source)]
+    sources: Vec<(String, String)>,
+    /// The youngest and the oldest for whom the model is meant, in years, such as 1-5, whoever else it learns from; the box
+    /// refuses others, where their age is known [default: those of the data, if they are known]
+    #[arg(long, value_name = "FROM-TO")]
+    ages: Option<Ages>,
     /// How many synthetic radiographs to draw, without `--data` and `--site`
     #[arg(long, default_value_t = 1000, conflicts_with_all = ["data", "sites"], value_parser = clap::value_parser!(u64).range(1..=100_000))]
     images: u64,
@@ -79,16 +93,12 @@ pub struct Options {
     /// Seed for split, initial weights and shuffling; the same seed gives the same model
     #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u64).range(0..=i64::MAX as u64))]
     seed: u64,
-    /// The ages of the patients, in years, youngest and oldest, as in 1-5: those whom the model is for. Others are refused where
-    /// their age is known [default: those of the data, if they are known]
-    #[arg(long, value_name = "FROM-TO")]
-    ages: Option<Ages>,
     /// Folder for the run; it must not exist or be empty [default: runs/TIME-RECIPE]
     #[arg(long, value_name = "DIR")]
     out: Option<PathBuf>,
     /// Continue a stopped run, with the options it was started with
     #[arg(long, value_name = "RUN_DIR",
-        conflicts_with_all = ["data", "sites", "images", "split", "recipe", "recipes", "epochs", "steps", "batch", "lr", "side", "seed", "ages", "out"])]
+        conflicts_with_all = ["data", "sites", "leave_out", "sources", "ages", "images", "split", "recipe", "recipes", "epochs", "steps", "batch", "lr", "side", "seed", "out"])]
     resume: Option<PathBuf>,
     /// Print the report as one JSON object
     #[arg(long)]
@@ -101,15 +111,31 @@ struct Config {
     /// The folders or archives; without any, synthetic radiographs.
     #[serde(flatten)]
     radiographs: SitesArgs,
+    /// The site that is not learnt from.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    leave_out: Option<String>,
+    /// For whom the model is meant.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    ages: Option<Ages>,
     /// Number of synthetic radiographs.
     images: u64,
     seed: u64,
     /// What the recipe is called; the options may have changed it.
     name: String,
-    /// The ages that the model is for, if they are stated.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    ages: Option<Ages>,
+    /// Where the radiographs of sites are from, by their names.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    sources: BTreeMap<String, String>,
     recipe: Recipe,
+}
+
+/// A site and where it is from.
+fn source(text: &str) -> Result<(String, String), String> {
+    match text.split_once('=') {
+        Some((name, source)) if !source.trim().is_empty() && source.len() <= MAX_SOURCE => {
+            Ok((name.to_owned(), source.trim().to_owned()))
+        }
+        _ => Err(format!("give NAME=TEXT, of at most {MAX_SOURCE} bytes")),
+    }
 }
 
 impl Config {
@@ -138,10 +164,12 @@ impl Config {
         recipe.check().exit(Exit::Usage)?;
         Ok(Self {
             radiographs: options.radiographs.absolute()?,
+            leave_out: options.leave_out.clone(),
+            ages: options.ages,
             images: options.images,
             seed: options.seed,
             name: experiment.name.clone(),
-            ages: options.ages,
+            sources: options.sources.iter().cloned().collect(),
             recipe,
         })
     }
@@ -166,9 +194,35 @@ impl Config {
         })
     }
 
-    /// What a checkpoint must agree with: all but the ages, which only the card says.
+    fn split(&self, catalogue: &Catalogue) -> Result<Split, Failure> {
+        match &self.leave_out {
+            Some(_) if self.radiographs.sites.is_empty() => {
+                Err(anyhow!("nothing would be left to learn from: give the other sites with `--site`"))
+                    .exit(Exit::Usage)
+            }
+            out => Ok(Split::leaving_out(catalogue, self.recipe.split, self.seed, out.as_deref())?),
+        }
+    }
+
+    /// What the card says of the hospitals; nothing of drawings.
+    fn sites(&self, catalogue: &Catalogue, split: &Split) -> Result<Vec<SiteRecord>, Failure> {
+        let mut records = if self.radiographs.is_empty() { Vec::new() } else { split.records(catalogue) };
+        for (name, source) in &self.sources {
+            let Some(record) = records.iter_mut().find(|record| record.name == *name) else {
+                return Err(anyhow!("none of the sites is called `{}`: see `--source`", Shown(name))).exit(Exit::Usage);
+            };
+            record.source.clone_from(source);
+        }
+        Ok(records)
+    }
+
+    /// What a checkpoint must agree with: all but ages and sources, which only the card says.
     fn digest(&self, catalogue: &Catalogue) -> anyhow::Result<String> {
-        let text = format!("{}{}", toml::to_string(&Self { ages: None, ..self.clone() })?, catalogue.digest());
+        let text = format!(
+            "{}{}",
+            toml::to_string(&Self { ages: None, sources: BTreeMap::new(), ..self.clone() })?,
+            catalogue.digest()
+        );
         Ok(Digest::of(text.as_bytes()).to_string())
     }
 }
@@ -181,7 +235,8 @@ pub fn run(options: Options) -> Result<Exit, Failure> {
     };
     let (catalogue, inputs) = config.radiographs()?;
     catalogue.require_both_labels()?;
-    let split = Split::new(&catalogue, config.recipe.split, config.seed)?;
+    let split = config.split(&catalogue)?;
+    let sites = config.sites(&catalogue, &split)?;
     let checkpoint = options.resume.as_ref().map(|folder| Checkpoint::load(&folder.join(Checkpoint::FILE)));
     let checkpoint = checkpoint.transpose()?;
     let folder = match (&options.resume, &options.out) {
@@ -194,7 +249,7 @@ pub fn run(options: Options) -> Result<Exit, Failure> {
         split.write_csv(&catalogue, &folder.join("split.csv")).context("the split cannot be written")?;
         write_skipped(&catalogue, &folder)?;
     }
-    announce(&config, &catalogue, &split, &folder);
+    announce(&config, &catalogue, &split, &sites, &folder);
 
     let task = Task {
         recipe: &config.recipe,
@@ -220,9 +275,9 @@ pub fn run(options: Options) -> Result<Exit, Failure> {
         Outcome::Done(trained) => {
             let layers = trained.network.layers();
             let calibrated = config.recipe.calibrate;
-            let card = config.card(&catalogue);
+            let card = config.card(&catalogue, &sites);
             let made = models::make_models(layers, &card, calibrated, &catalogue, &inputs, &split, &folder)?;
-            let report = config.report(&catalogue, &split, *trained, made);
+            let report = config.report(&catalogue, &split, sites, *trained, made);
             report.write(&folder)?;
             let mut out = io::stdout().lock();
             if options.json {
@@ -310,7 +365,7 @@ fn write_skipped(catalogue: &Catalogue, folder: &Path) -> anyhow::Result<()> {
 }
 
 /// Says on stderr what is about to happen.
-fn announce(config: &Config, catalogue: &Catalogue, split: &Split, folder: &Path) {
+fn announce(config: &Config, catalogue: &Catalogue, split: &Split, sites: &[SiteRecord], folder: &Path) {
     let (normal, pneumonia) = (catalogue.count(Label::Normal), catalogue.count(Label::Pneumonia));
     if config.radiographs.is_empty() {
         base::say!("{normal} + {pneumonia} synthetic radiographs; for real ones: --data DIR-or-ZIP");
@@ -338,6 +393,15 @@ fn announce(config: &Config, catalogue: &Catalogue, split: &Split, folder: &Path
         let kinds: Vec<String> = kinds.iter().map(|(kind, count)| format!("{count} {kind}")).collect();
         base::say!("left out: {} (see {})", kinds.join(", "), Shown(folder.join("skipped.csv").display()));
     }
+    for record in sites.iter().filter(|_| sites.len() > 1) {
+        let SiteRecord { name, left_out, train, validation, test, .. } = record;
+        let [train, validation, test] = [train, validation, test].map(|[normal, pneumonia]| normal + pneumonia);
+        let note = if *left_out { ", left out of the training" } else { "" };
+        base::say!("site {name}: {train} train, {validation} validation, {test} test{note}");
+    }
+    if sites.len() > 1 && config.ages.is_none() {
+        base::say!("for which ages the model is meant is not said (`--ages 1-5`): a box will refuse infants alone");
+    }
     base::say!(
         "split {}: {} train, {} validation, {} test; recipe {}, seed {}",
         split.kind,
@@ -351,7 +415,7 @@ fn announce(config: &Config, catalogue: &Catalogue, split: &Split, folder: &Path
 
 impl Config {
     /// What the model files say of themselves before they are measured.
-    fn card(&self, catalogue: &Catalogue) -> ModelCard {
+    fn card(&self, catalogue: &Catalogue, sites: &[SiteRecord]) -> ModelCard {
         let synthetic = if catalogue.synthetic { "synthetic-" } else { "" };
         let name = format!("{synthetic}{}-{}px-seed{}", self.name, self.recipe.side, self.seed);
         let mut card = ModelCard::new(name, self.recipe.contract());
@@ -364,11 +428,19 @@ impl Config {
             split: self.recipe.split.to_string(),
             data_digest: catalogue.digest().to_string(),
             ages: self.ages,
+            sites: sites.to_vec(),
         };
         card
     }
 
-    fn report(&self, catalogue: &Catalogue, split: &Split, trained: Trained, made: MadeModels) -> Report {
+    fn report(
+        &self,
+        catalogue: &Catalogue,
+        split: &Split,
+        sites: Vec<SiteRecord>,
+        trained: Trained,
+        made: MadeModels,
+    ) -> Report {
         Report {
             version: env!("CARGO_PKG_VERSION").to_owned(),
             synthetic: catalogue.synthetic,
@@ -382,6 +454,8 @@ impl Config {
             train: PartCount::of(catalogue, &split.train),
             validation: PartCount::of(catalogue, &split.validation),
             test: PartCount::of(catalogue, &split.test),
+            sites,
+            ages: self.ages,
             seed: self.seed,
             name: self.name.clone(),
             recipe: self.recipe.clone(),

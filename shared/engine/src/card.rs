@@ -22,6 +22,9 @@ const MAX_CARD: usize = 256 * 1024;
 /// Longest text of a card, in bytes: a recipe with its overrides has a few hundred.
 const MAX_TEXT: usize = 4096;
 
+/// Most hospitals of a card.
+const MAX_SITES: usize = 64;
+
 /// Most figures of a card.
 const MAX_METRICS: usize = 256;
 
@@ -74,11 +77,6 @@ pub struct PointRates {
 }
 
 impl Measured {
-    /// Whose radiographs they are; `None` if nothing is known of the data.
-    pub fn population(&self) -> Option<Population> {
-        Population::of(&self.data_digest)
-    }
-
     /// Checks that the rates are of points that the model has, and of the same radiographs, some of each kind.
     fn check(&self, behaviour: &Behaviour) -> Result<(), CardError> {
         let points = behaviour.points.map_or(vec![behaviour.point], |points| Profile::ALL.map(|p| points.of(p)).into());
@@ -130,8 +128,39 @@ pub struct Provenance {
     pub split: String,
     /// SHA-256 (hexadecimal) over the data that it was trained on.
     pub data_digest: String,
-    /// The ages that it is for, where whoever made it has stated them; see [`ModelCard::ages`].
+    /// The ages that it is for, where whoever made it has stated them; see [`ModelCard::ages`]. Not the ages that it has learnt
+    /// from: a second hospital may have sent adults.
     pub ages: Option<Ages>,
+    /// The hospitals of its data; cards of before, and of models that were trained on drawings, do not list them.
+    pub sites: Vec<SiteRecord>,
+}
+
+/// A hospital whose radiographs a model was trained or measured on.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct SiteRecord {
+    /// What the training called it.
+    pub name: String,
+    /// Where the radiographs are from and under which licence, where that was said.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub source: String,
+    /// SHA-256 (hexadecimal) over its data, whatever it is called.
+    pub data_digest: String,
+    /// True if the model has learnt from none of it: all of it is the test part.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub left_out: bool,
+    /// Radiographs to learn from: normal, pneumonia.
+    pub train: [u32; 2],
+    /// Radiographs to monitor it on.
+    pub validation: [u32; 2],
+    /// Radiographs to measure on.
+    pub test: [u32; 2],
+    /// The youngest and the oldest in these parts, in years; `None` where no age is known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ages: Option<[f32; 2]>,
+    /// Radiographs of these parts by view: PA, AP, not known.
+    pub views: [u32; 3],
+    /// Radiographs of these parts whose patients' ages are not known.
+    pub ages_unknown: u32,
 }
 
 /// Whose radiographs a model has learnt from.
@@ -158,9 +187,20 @@ impl Population {
 }
 
 impl Provenance {
-    /// Whose radiographs the model has learnt from; `None` if nothing is known of its data.
+    /// For whom the model is meant, as its makers said or as its data are known; `None` if neither.
     pub fn population(&self) -> Option<Population> {
-        Population::of(&self.data_digest)
+        let learnt = |site: &&SiteRecord| !site.left_out;
+        let said = |ages| Population { ages, hospitals: self.hospitals(learnt).max(1) };
+        self.ages.map(said).or_else(|| Population::of(&self.data_digest))
+    }
+
+    fn hospitals(&self, counted: impl Fn(&&SiteRecord) -> bool) -> u16 {
+        u16::try_from(self.sites.iter().filter(counted).count()).unwrap_or(u16::MAX)
+    }
+
+    /// The hospital that was left out of the training, to be measured on.
+    pub fn left_out(&self) -> Option<&SiteRecord> {
+        self.sites.iter().find(|site| site.left_out)
     }
 }
 
@@ -183,6 +223,8 @@ struct Stored {
     seed: u64,
     split: String,
     data_digest: String,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    sites: Vec<SiteRecord>,
     metrics: BTreeMap<String, f64>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     outlines: Option<Outlines>,
@@ -197,11 +239,11 @@ struct Stored {
 impl From<Stored> for ModelCard {
     fn from(stored: Stored) -> Self {
         let Stored { name, version, contract, point, points, subtypes, labels, synthetic, int8, .. } = stored;
-        let Stored { recipe, seed, split, data_digest, metrics, outlines, guard, measured, ages, .. } = stored;
+        let Stored { recipe, seed, split, data_digest, ages, sites, metrics, outlines, guard, measured, .. } = stored;
         Self {
             name,
             behaviour: Behaviour { contract, point, points, subtypes, labels, int8, outlines, guard },
-            provenance: Provenance { version, synthetic, recipe, seed, split, data_digest, ages },
+            provenance: Provenance { version, synthetic, recipe, seed, split, data_digest, ages, sites },
             metrics,
             measured,
         }
@@ -211,7 +253,7 @@ impl From<Stored> for ModelCard {
 impl From<ModelCard> for Stored {
     fn from(ModelCard { name, behaviour, provenance, metrics, measured }: ModelCard) -> Self {
         let Behaviour { contract, point, points, subtypes, labels, int8, outlines, guard } = behaviour;
-        let Provenance { version, synthetic, recipe, seed, split, data_digest, ages } = provenance;
+        let Provenance { version, synthetic, recipe, seed, split, data_digest, ages, sites } = provenance;
         Self {
             name,
             version,
@@ -226,6 +268,7 @@ impl From<ModelCard> for Stored {
             seed,
             split,
             data_digest,
+            sites,
             metrics,
             outlines,
             guard,
@@ -308,10 +351,13 @@ pub enum CardError {
     NoGuard,
     /// the card says more than anybody reads
     #[error(
-        "the model's card has a text of more than {MAX_TEXT} bytes, more than {MAX_METRICS} figures, or {MAX_CARD} bytes in all: \
-             make the file again with `pumua train`"
+        "the model's card has a text of more than {MAX_TEXT} bytes, more than {MAX_METRICS} figures, more than {MAX_SITES} \
+             hospitals, or {MAX_CARD} bytes in all: make the file again with `pumua train`"
     )]
     TooLong,
+    /// ages that nobody can be between
+    #[error("the model's card gives ages that cannot be: make the file again with `pumua train`")]
+    Ages,
     /// a figure that is not a number
     #[error("the figure `{name}` of the model's card is not a number: make the file again with `pumua train`", name = Shown(.0))]
     Figure(String),
@@ -387,6 +433,16 @@ impl ModelCard {
         self.measured.as_ref()?.rates.iter().find(here).map(|one| one.rates)
     }
 
+    /// Hospitals that the radiographs of [`Self::measured`] are from; `None` where the card does not say it.
+    pub fn hospitals_measured(&self) -> Option<u16> {
+        let Provenance { data_digest, sites, .. } = &self.provenance;
+        let measured = self.measured.as_ref()?;
+        if measured.data_digest == *data_digest && !sites.is_empty() {
+            return Some(self.provenance.hospitals(|site| site.test != [0; 2]));
+        }
+        Population::of(&measured.data_digest).map(|population| population.hospitals)
+    }
+
     /// Reads and checks a card.
     pub fn from_json(json: &str) -> Result<Self, CardError> {
         if json.len() > MAX_CARD {
@@ -404,10 +460,16 @@ impl ModelCard {
     }
 
     fn check_lengths(&self) -> Result<(), CardError> {
-        let Provenance { version, recipe, split, data_digest, .. } = &self.provenance;
-        let texts = [version, recipe, split, data_digest].into_iter().chain(self.metrics.keys());
-        if self.metrics.len() > MAX_METRICS || texts.map(String::len).any(|length| length > MAX_TEXT) {
+        let Provenance { version, recipe, split, data_digest, sites, .. } = &self.provenance;
+        let of_sites = sites.iter().flat_map(|site| [&site.name, &site.source, &site.data_digest]);
+        let texts = [version, recipe, split, data_digest].into_iter().chain(of_sites).chain(self.metrics.keys());
+        let too_many = self.metrics.len() > MAX_METRICS || sites.len() > MAX_SITES;
+        if too_many || texts.map(String::len).any(|length| length > MAX_TEXT) {
             return Err(CardError::TooLong);
+        }
+        let mut found = sites.iter().filter_map(|site| site.ages);
+        if found.any(|[from, to]| !(0.0 <= from && from <= to)) {
+            return Err(CardError::Ages);
         }
         match self.metrics.iter().find(|(_, value)| !value.is_finite()) {
             Some((name, _)) => Err(CardError::Figure(name.clone())),
@@ -462,6 +524,61 @@ mod tests {
         assert_eq!(card(BEFORE).population(), None);
     }
 
+    /// A card that lists a hospital.
+    fn with_sites(sites: &str) -> String {
+        BEFORE.replacen("\"metrics\"", &format!("\"ages\":[1,5],\"sites\":{sites},\"metrics\""), 1)
+    }
+
+    const CLINIC: &str = r#"{"name":"clinic","data_digest":"11","train":[3,4],"validation":[1,1],"test":[2,2],"ages":[18.0,90.5],"views":[1,2,10],"ages_unknown":3}"#;
+
+    #[test]
+    fn hospitals_and_ages_are_said_and_bounded() {
+        let home = CLINIC.replace("clinic", "home").replace("[18.0,90.5]", "[1.0,5.0]");
+        let left_out = CLINIC.replace(r#""train":[3,4]"#, r#""left_out":true,"train":[0,0]"#);
+        let card = |sites: &str| ModelCard::from_json(&with_sites(sites));
+        let two = card(&format!("[{home},{CLINIC}]")).unwrap();
+        assert_eq!(
+            two.provenance.population(),
+            Some(Population { ages: ONE_TO_FIVE, hospitals: 2 }),
+            "adults change nothing"
+        );
+        assert_eq!((two.provenance.sites[1].ages, two.provenance.left_out()), (Some([18.0, 90.5]), None));
+        assert_eq!(two.hospitals_measured(), None, "nothing was measured");
+        let mut out = card(&format!("[{home},{left_out}]")).unwrap();
+        assert_eq!(out.provenance.population().unwrap().hospitals, 1);
+        assert_eq!(out.provenance.left_out().unwrap().name, "clinic");
+        out.measured = Some(Measured {
+            data_digest: "00ff".to_owned(),
+            split: "patient".to_owned(),
+            seed: 7,
+            fitted_on: 2,
+            rates: Vec::new(),
+        });
+        assert_eq!(out.hospitals_measured(), Some(2));
+        out.provenance.sites[0].test = [0, 0];
+        assert_eq!(out.hospitals_measured(), Some(1), "only one is in the test part");
+        out.measured.as_mut().unwrap().data_digest = "11".to_owned();
+        assert_eq!(out.hospitals_measured(), None, "other data");
+        let again = serde_json::to_string(&two).unwrap();
+        assert_eq!(ModelCard::from_json(&again).unwrap(), two);
+
+        let many = format!("[{}]", vec![CLINIC; MAX_SITES + 1].join(","));
+        let long = CLINIC.replace("clinic", &"x".repeat(MAX_TEXT + 1));
+        for sites in [many, format!("[{long}]")] {
+            assert!(matches!(card(&sites), Err(CardError::TooLong)), "{sites:.80}");
+        }
+        for ages in ["[90.5,18.0]", "[-1.0,4.0]"] {
+            assert!(
+                matches!(card(&format!("[{}]", CLINIC.replace("[18.0,90.5]", ages))), Err(CardError::Ages)),
+                "{ages}"
+            );
+        }
+        let turned = with_sites("[]").replace("[1,5]", "[5,1]");
+        assert!(matches!(ModelCard::from_json(&turned), Err(CardError::Json(_))));
+        let negative = CLINIC.replace("[3,4]", "[-3,4]");
+        assert!(matches!(card(&format!("[{negative}]")), Err(CardError::Json(_))));
+    }
+
     #[test]
     fn the_ages_that_a_card_states_go_before_those_of_its_data() {
         let file = decode(DEFAULT_MODEL).unwrap();
@@ -503,6 +620,7 @@ mod tests {
         assert!(behaviour.points.is_none() && behaviour.subtypes.is_none() && behaviour.outlines.is_none());
         assert!(behaviour.guard.is_none() && !behaviour.int8);
         assert_eq!((provenance.seed, provenance.split.as_str(), provenance.synthetic), (7, "patient", true));
+        assert_eq!((provenance.ages, provenance.sites.as_slice()), (None, [].as_slice()));
         assert_eq!(metrics["test.accuracy"], 0.9375);
     }
 }

@@ -28,7 +28,9 @@ mod timing;
 
 pub use activation::{ActivationMap, Grid};
 pub use budget::{BudgetError, MAX_MEMORY, MAX_NODES, MAX_OPERATIONS};
-pub use card::{Behaviour, CARD_KEY, CardError, Measured, ModelCard, PointRates, Population, Provenance, Subtypes};
+pub use card::{
+    Behaviour, CARD_KEY, CardError, Measured, ModelCard, PointRates, Population, Provenance, SiteRecord, Subtypes,
+};
 pub use check::{GraphError, INPUT, OPERATORS, OPSETS, OUTPUTS};
 pub use default_model::DEFAULT_MODEL;
 pub use execution::Execution;

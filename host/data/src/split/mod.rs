@@ -4,14 +4,14 @@ use std::{collections::BTreeMap, fmt, path::Path};
 
 use base::cell;
 use clap::ValueEnum;
-use engine::ModelCard;
+use engine::{ModelCard, SiteRecord};
 use rand::{SeedableRng, seq::SliceRandom};
 use rand_chacha::ChaCha8Rng;
 use serde::{Deserialize, Serialize};
 
 use shared::verdict::Digest;
 
-use super::{Catalogue, Label, Part, Sample, Subtype};
+use super::{Catalogue, Label, Part, PartCount, Sample, Site, Subtype, View};
 
 /// A validation folder below this size is too noisy to fit anything on.
 const SMALL_VALIDATION: usize = 100;
@@ -62,6 +62,8 @@ impl fmt::Display for SplitKind {
 pub struct Split {
     /// How it was made.
     pub kind: SplitKind,
+    /// The site that is the test part as a whole, if one was left out of the training.
+    pub left_out: Option<String>,
     /// To learn from.
     pub train: Vec<usize>,
     /// To monitor the training on and to fit the band of uncertainty on.
@@ -86,6 +88,11 @@ pub enum SplitError {
         /// What it lacks.
         label: Label,
     },
+    /// no such site
+    #[error(
+        "none of the sites is called {0}: name one of those that are given with `--site`, or `home` for those of `--data`"
+    )]
+    NoSite(String),
     /// one of several sites cannot be split
     #[error("site {site}: {error}")]
     AtSite {
@@ -96,23 +103,56 @@ pub enum SplitError {
     },
 }
 
+impl SplitError {
+    fn at(self, site: &str) -> Self {
+        if site.is_empty() { self } else { Self::AtSite { site: site.to_owned(), error: Box::new(self) } }
+    }
+}
+
 impl Split {
     /// Splits the radiographs, those of each site on their own: what is in a part does not depend on other sites, nor on
     /// what the site is called. The same data, kind and seed give the same split.
     pub fn new(catalogue: &Catalogue, kind: SplitKind, seed: u64) -> Result<Self, SplitError> {
+        Self::leaving_out(catalogue, kind, seed, None)
+    }
+
+    /// The same, but all of the site `out` is the test part, and the test parts of the others are in no part: what is
+    /// measured is a hospital from which nothing was learnt.
+    pub fn leaving_out(
+        catalogue: &Catalogue,
+        kind: SplitKind,
+        seed: u64,
+        out: Option<&str>,
+    ) -> Result<Self, SplitError> {
         let mut parts = vec![None; catalogue.samples.len()];
-        for (site, indices) in catalogue.by_site() {
+        let sites = catalogue.by_site();
+        if let Some(out) = out.filter(|out| !sites.contains_key(out)) {
+            return Err(SplitError::NoSite(out.to_owned()));
+        }
+        for (site, indices) in sites {
             let samples: Vec<&Sample> = indices.iter().map(|&i| &catalogue.samples[i]).collect();
-            let of_site = parts_of(&samples, kind, seed).map_err(|error| match site {
-                "" => error,
-                site => SplitError::AtSite { site: site.to_owned(), error: Box::new(error) },
-            })?;
-            for (index, part) in indices.into_iter().zip(of_site) {
-                parts[index] = part;
+            let of_site = match out {
+                Some(out) if out == site => Ok(vec![Some(Part::Test); samples.len()]),
+                _ => parts_of(&samples, kind, seed).map_err(|error| error.at(site)),
+            };
+            for (index, part) in indices.into_iter().zip(of_site?) {
+                let unused = out.is_some_and(|out| out != site) && part == Some(Part::Test);
+                parts[index] = part.filter(|_| !unused);
             }
         }
         let pick = |part: Part| parts.iter().enumerate().filter(|(_, p)| **p == Some(part)).map(|(i, _)| i).collect();
-        Ok(Self { kind, train: pick(Part::Train), validation: pick(Part::Validation), test: pick(Part::Test) })
+        let [train, validation, test] = Part::ALL.map(pick);
+        Ok(Self { kind, left_out: out.map(str::to_owned), train, validation, test })
+    }
+
+    /// The split of the training of the model with this card, as far as these radiographs were in it.
+    pub fn of_training(
+        card: &ModelCard,
+        catalogue: &Catalogue,
+        kind: SplitKind,
+        seed: u64,
+    ) -> Result<Self, SplitError> {
+        Self::leaving_out(catalogue, kind, seed, left_out(card, catalogue))
     }
 
     /// The radiographs of a part.
@@ -124,12 +164,39 @@ impl Split {
         }
     }
 
+    /// What a model's card says of each site.
+    pub fn records(&self, catalogue: &Catalogue) -> Vec<SiteRecord> {
+        let record = |site: &str| {
+            let here = |part: Part| self.part(part).iter().copied().filter(|i| catalogue.samples[*i].site == site);
+            let count = |part: Part| {
+                let PartCount { normal, pneumonia } = PartCount::of(catalogue, &here(part).collect::<Vec<_>>());
+                [normal, pneumonia].map(|count| count as u32)
+            };
+            let all: Vec<&Sample> =
+                Part::ALL.into_iter().flat_map(here).map(|index| &catalogue.samples[index]).collect();
+            let ages: Vec<f32> = all.iter().filter_map(|sample| sample.age).collect();
+            let ends = |first: f32| ages.iter().fold([first; 2], |[from, to], &age| [from.min(age), to.max(age)]);
+            let of_view = |view| all.iter().filter(|sample| sample.view == view).count() as u32;
+            SiteRecord {
+                name: if site.is_empty() { Site::HOME } else { site }.to_owned(),
+                source: String::new(),
+                data_digest: catalogue.digest_of_site(site).to_string(),
+                left_out: self.left_out.as_deref() == Some(site),
+                train: count(Part::Train),
+                validation: count(Part::Validation),
+                test: count(Part::Test),
+                ages: ages.first().map(|&first| ends(first)),
+                views: [Some(View::Pa), Some(View::Ap), None].map(of_view),
+                ages_unknown: (all.len() - ages.len()) as u32,
+            }
+        };
+        catalogue.by_site().into_keys().map(record).collect()
+    }
+
     /// Writes `path,label,subtype,patient,part,site,age,view`, what is not known being empty, one line for each radiograph, in the order of the catalogue.
     pub fn write_csv(&self, catalogue: &Catalogue, path: &Path) -> csv::Result<()> {
-        let mut rows: Vec<(usize, Part)> = [Part::Train, Part::Validation, Part::Test]
-            .into_iter()
-            .flat_map(|part| self.part(part).iter().map(move |&i| (i, part)))
-            .collect();
+        let mut rows: Vec<(usize, Part)> =
+            Part::ALL.into_iter().flat_map(|part| self.part(part).iter().map(move |&i| (i, part))).collect();
         rows.sort_unstable();
         let mut csv = csv::Writer::from_path(path)?;
         csv.write_record(["path", "label", "subtype", "patient", "part", "site", "age", "view"])?;
@@ -151,6 +218,35 @@ impl Split {
     }
 }
 
+/// The site that was left out of the training of the model, told by its files.
+pub fn left_out<'a>(card: &ModelCard, catalogue: &'a Catalogue) -> Option<&'a str> {
+    let record = card.provenance.left_out()?;
+    let same = |site: &&str| catalogue.digest_of_site(site).to_string() == record.data_digest;
+    catalogue.by_site().into_keys().find(same)
+}
+
+/// The sites of these data that were in the training of the model, also the one that was left out, told by their files.
+fn known_sites<'a>(card: &ModelCard, catalogue: &'a Catalogue) -> Vec<&'a str> {
+    let sites = catalogue.by_site().into_keys();
+    if catalogue.digest().to_string() == card.provenance.data_digest {
+        return sites.collect();
+    }
+    let records = card.provenance.sites.iter().map(|record| &record.data_digest);
+    let known: Vec<&String> = records.chain([&card.provenance.data_digest]).collect();
+    sites.filter(|site| known.contains(&&catalogue.digest_of_site(site).to_string())).collect()
+}
+
+/// True if all of these data were in the training of the model.
+pub fn trained_on(card: &ModelCard, catalogue: &Catalogue) -> bool {
+    known_sites(card, catalogue).len() == catalogue.by_site().len()
+}
+
+/// True if the model has learnt from a site of these data.
+pub fn has_learnt_from(card: &ModelCard, catalogue: &Catalogue) -> bool {
+    let out = left_out(card, catalogue);
+    known_sites(card, catalogue).into_iter().any(|site| Some(site) != out)
+}
+
 /// The parts of the radiographs of one site, both labels in each.
 fn parts_of(samples: &[&Sample], kind: SplitKind, seed: u64) -> Result<Vec<Option<Part>>, SplitError> {
     let mut rng = ChaCha8Rng::seed_from_u64(seed);
@@ -164,7 +260,7 @@ fn parts_of(samples: &[&Sample], kind: SplitKind, seed: u64) -> Result<Vec<Optio
         SplitKind::PatientFold => fold(samples, seed % FOLDS, &mut rng),
         SplitKind::Official => all(official(samples, &mut rng)?),
     };
-    for part in [Part::Train, Part::Validation, Part::Test] {
+    for part in Part::ALL {
         for label in Label::ALL {
             if !samples.iter().zip(&parts).any(|(sample, p)| *p == Some(part) && sample.label == label) {
                 return Err(SplitError::TooSmall { part, label });

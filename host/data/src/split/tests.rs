@@ -159,10 +159,83 @@ fn a_site_that_is_too_small_is_named() {
     assert!(matches!(&error, SplitError::AtSite { site, .. } if site == "clinic"), "{error}");
 }
 
+fn two_sites() -> (Catalogue, Catalogue, Catalogue) {
+    let (clinic, home) = (catalogue(80, 100, 2), catalogue(120, 200, 3));
+    let samples = [at_site(&clinic, "clinic").samples, at_site(&home, "home").samples].concat();
+    // Other files than those of the other site.
+    let samples = samples.into_iter().map(|s| Sample { digest: Digest::of(s.name.as_bytes()), ..s }).collect();
+    let alone = |all: &Catalogue, site: &str| {
+        let here = all.samples.iter().filter(|sample| sample.site == site);
+        let plain = |sample: &Sample| Sample {
+            name: sample.name_at_site().to_owned(),
+            patient: sample.patient_at_site().to_owned(),
+            site: String::new(),
+            ..sample.clone()
+        };
+        Catalogue { samples: here.map(plain).collect(), ..Catalogue::default() }
+    };
+    let all = Catalogue { samples, ..Catalogue::default() };
+    let (clinic, home) = (alone(&all, "clinic"), alone(&all, "home"));
+    (all, clinic, home)
+}
+
+#[test]
+fn of_a_site_that_is_left_out_nothing_is_learnt() {
+    let (all, _, home) = two_sites();
+    for kind in [SplitKind::Study, SplitKind::Patient, SplitKind::PatientBySeed, SplitKind::PatientFold] {
+        let split = Split::leaving_out(&all, kind, 3, Some("clinic")).unwrap();
+        assert_eq!(split.test, (0..180).collect::<Vec<_>>());
+        let alone = Split::new(&home, kind, 3).unwrap();
+        assert_eq!(split.train, alone.train.iter().map(|i| 180 + i).collect::<Vec<_>>());
+        assert_eq!(split.validation, alone.validation.iter().map(|i| 180 + i).collect::<Vec<_>>());
+    }
+    let error = Split::leaving_out(&all, SplitKind::Patient, 3, Some("other")).unwrap_err();
+    assert_eq!(error, SplitError::NoSite("other".to_owned()));
+}
+
+#[test]
+fn a_card_tells_which_data_a_model_knows_whatever_they_are_called() {
+    let (mut all, clinic, home) = two_sites();
+    (all.samples[0].age, all.samples[1].age, all.samples[0].view) = (Some(2.5), Some(40.0), Some(View::Ap));
+    let split = Split::leaving_out(&all, SplitKind::Patient, 3, Some("clinic")).unwrap();
+    let mut card = ModelCard::new("test", shared::contract::InputContract::stretched(16));
+    card.provenance.data_digest = all.digest().to_string();
+    card.provenance.sites = split.records(&all);
+    let [of_clinic, of_home] = card.provenance.sites.as_slice() else { panic!("two sites") };
+    assert_eq!(
+        (&*of_clinic.name, of_clinic.test, of_clinic.train, of_clinic.left_out),
+        ("clinic", [80, 100], [0, 0], true)
+    );
+    assert_eq!((of_clinic.ages, of_clinic.ages_unknown, of_clinic.views), (Some([2.5, 40.0]), 178, [0, 1, 179]));
+    assert_eq!((of_home.test, of_home.ages, of_home.left_out), ([0, 0], None, false));
+    assert_eq!(of_home.train.iter().sum::<u32>() as usize, split.train.len());
+
+    let renamed = at_site(&clinic, "elsewhere");
+    assert_eq!(left_out(&card, &all), Some("clinic"));
+    assert_eq!(left_out(&card, &clinic), Some(""));
+    assert_eq!(left_out(&card, &renamed), Some("elsewhere"));
+    assert_eq!(left_out(&card, &home), None);
+    for (data, trained, learnt) in
+        [(&all, true, true), (&home, true, true), (&clinic, true, false), (&renamed, true, false)]
+    {
+        assert_eq!((trained_on(&card, data), has_learnt_from(&card, data)), (trained, learnt));
+    }
+    let swapped = at_site(&home, "clinic");
+    assert_eq!((left_out(&card, &swapped), has_learnt_from(&card, &swapped)), (None, true), "names prove nothing");
+    let mut other = home.clone();
+    other.samples.pop();
+    assert!(!trained_on(&card, &other) && !has_learnt_from(&card, &other));
+
+    assert_eq!(Split::of_training(&card, &all, SplitKind::Patient, 3).unwrap(), split);
+    let alone = Split::of_training(&card, &clinic, SplitKind::Patient, 3).unwrap();
+    assert_eq!(alone.test, (0..180).collect::<Vec<_>>());
+    assert!(alone.train.is_empty() && alone.validation.is_empty());
+}
+
 #[test]
 fn tables_say_what_is_known() {
     let mut data = at_site(&catalogue(40, 40, 2), "clinic");
-    (data.samples[0].age, data.samples[0].view) = (Some(1.5), Some(crate::View::Ap));
+    (data.samples[0].age, data.samples[0].view) = (Some(1.5), Some(View::Ap));
     let split = Split::new(&data, SplitKind::Study, 1).unwrap();
     let file = tempfile::NamedTempFile::new().unwrap();
     split.write_csv(&data, file.path()).unwrap();

@@ -53,8 +53,13 @@ fn run_at_sites(
     for (index, sample) in catalogue.samples.iter_mut().enumerate() {
         site(index).clone_into(&mut sample.site);
     }
-    let split =
-        Split { kind: SplitKind::Study, train: (0..29).collect(), validation: (30..40).collect(), test: vec![] };
+    let split = Split {
+        kind: SplitKind::Study,
+        left_out: None,
+        train: (0..29).collect(),
+        validation: (30..40).collect(),
+        test: vec![],
+    };
     let task =
         Task { recipe, seed: 11, catalogue: &catalogue, inputs: &inputs, split: &split, config: "test".to_owned() };
     let mut saved = Vec::new();

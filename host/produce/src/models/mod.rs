@@ -6,7 +6,7 @@ use std::{io, path::Path};
 use base::files;
 use data::{
     Catalogue, Inputs,
-    split::{Split, SplitKind},
+    split::{Split, SplitKind, has_learnt_from, left_out, trained_on},
 };
 use engine::{CARD_KEY, Measured, Model, ModelCard, ModelError, PointRates};
 use learn::network::Layers;
@@ -281,15 +281,16 @@ pub fn fit_again(
     if card.behaviour.points.is_none() {
         return Err(MakeError::NotCalibrated);
     }
-    let trained_on = catalogue.digest().to_string() == card.provenance.data_digest;
-    let own_split = SplitKind::of_card(&card) == Some(split.kind) && seed == card.provenance.seed;
+    let own_split = SplitKind::of_card(&card) == Some(split.kind)
+        && seed == card.provenance.seed
+        && split.left_out.as_deref() == left_out(&card, catalogue);
     let mut fit_on = split.validation.clone();
     match origin {
-        Origin::Training { .. } if !trained_on => return Err(MakeError::OtherData),
+        Origin::Training { .. } if !trained_on(&card, catalogue) => return Err(MakeError::OtherData),
         Origin::Training { .. } if !own_split => return Err(MakeError::OtherSplit),
         Origin::Training { familiar: true } => (model, card) = guarded(onnx, catalogue, inputs, split)?,
         Origin::Training { familiar: false } => {}
-        Origin::Unseen if trained_on => return Err(MakeError::Seen),
+        Origin::Unseen if has_learnt_from(&card, catalogue) => return Err(MakeError::Seen),
         Origin::Unseen => fit_on.extend(&split.train),
     }
     let pneumonia = fit_on.iter().filter(|&&index| catalogue.samples[index].label.positive()).count();

@@ -53,6 +53,7 @@ fn models_with(
         seed: 3,
         split: "patient".to_owned(),
         data_digest: catalogue.digest().to_string(),
+        ..Provenance::default()
     };
     let made = make_models(layers, &card, true, &catalogue, &inputs, &split, folder).unwrap();
     (catalogue, inputs, split, made)

@@ -4,11 +4,15 @@ use std::{fmt::Write as _, io, path::Path};
 
 use base::files;
 use data::{PartCount, split::SplitKind};
+use engine::SiteRecord;
 use learn::training::{EpochMetrics, Recipe};
 use measure::{calibration::RIGHT_OUTSIDE_BAND, figures::Figures, statistics::Proportion};
 use produce::models::ModelResult;
 use serde::Serialize;
-use shared::rates::{Outcomes, Rates};
+use shared::{
+    age::Ages,
+    rates::{Outcomes, Rates},
+};
 
 use crate::{
     NOT_A_DEVICE, SYNTHETIC,
@@ -35,6 +39,10 @@ pub struct Report {
     pub validation: PartCount,
     /// Images to measure on.
     pub test: PartCount,
+    /// The hospitals.
+    pub sites: Vec<SiteRecord>,
+    /// The youngest and the oldest for whom the model is meant, in years, where that was said.
+    pub ages: Option<Ages>,
     /// Seed of everything random.
     pub seed: u64,
     /// What the recipe is called.
@@ -160,6 +168,11 @@ impl Report {
         for (name, part) in [("train", self.train), ("validation", self.validation), ("test", self.test)] {
             text += &format!("| {name} | {} | {} |\n", part.normal, part.pneumonia);
         }
+        text += &hospitals(&self.sites);
+        match self.ages {
+            Some(ages) => text += &format!("\nThe model is meant for {ages}.\n"),
+            None => text += "\nIt is not said for which ages the model is meant.\n",
+        }
         text += "\n## Training\n\n";
         text += &format!(
             "Recipe {}: {:?} network, {} parameters, {:?} at {}, L2 {}, dropout {}, batches of {}, {} epochs (the weights \
@@ -186,6 +199,35 @@ impl Report {
         }
         text
     }
+}
+
+/// The hospitals: images with and without pneumonia in each part, ages, views.
+fn hospitals(sites: &[SiteRecord]) -> String {
+    if sites.is_empty() {
+        return String::new();
+    }
+    let mut text = String::from(
+        "\nBy hospital, normal + pneumonia; ages and views are of all parts:\n\n\
+         | site | train | validation | test | years | PA, AP, not known | source | digest |\n\
+         |---|---:|---:|---:|---|---|---|---|\n",
+    );
+    for SiteRecord { name, source, data_digest, left_out, train, validation, test, ages, views, ages_unknown } in sites
+    {
+        let [train, validation, test] = [train, validation, test].map(|[normal, ill]| format!("{normal} + {ill}"));
+        let left_out = if *left_out { " (left out of the training)" } else { "" };
+        let years = match ages {
+            Some([from, to]) => format!("{from} to {to}, {ages_unknown} not known"),
+            None => "not known".to_owned(),
+        };
+        let [pa, ap, unknown] = views;
+        let source = if source.is_empty() { "not said".to_owned() } else { escape(source) };
+        text += &format!(
+            "| {}{left_out} | {train} | {validation} | {test} | {years} | {pa}, {ap}, {unknown} | {source} | \
+             `{data_digest:.16}` |\n",
+            escape(name)
+        );
+    }
+    text
 }
 
 /// A table of named figures in columns, for a terminal.
@@ -253,6 +295,34 @@ mod tests {
         let [normal, refer, ..] = shares(&outcomes);
         assert_eq!((normal.as_str(), refer.as_str()), ("2: 0.0036 (0.001–0.013)", "14: 0.0251 (0.015–0.042)"));
         assert_eq!(shares(&Outcomes::default()), ["–"; 4]);
+    }
+
+    #[test]
+    fn hospitals_are_told_apart() {
+        let clinic = SiteRecord {
+            name: "clinic".to_owned(),
+            source: "a | b".to_owned(),
+            data_digest: "0123456789abcdef01".to_owned(),
+            left_out: true,
+            test: [3, 4],
+            ages: Some([18.0, 90.5]),
+            views: [1, 2, 4],
+            ages_unknown: 5,
+            ..SiteRecord::default()
+        };
+        let text = hospitals(&[clinic, SiteRecord { name: "home".to_owned(), ..SiteRecord::default() }]);
+        let lines: Vec<&str> = text.lines().collect();
+        assert_eq!(
+            lines[5],
+            "| clinic (left out of the training) | 0 + 0 | 0 + 0 | 3 + 4 | 18 to 90.5, 5 not known | 1, 2, 4 | a \\| b | \
+             `0123456789abcdef` |"
+        );
+        assert!(
+            lines[6].starts_with("| home | 0 + 0 | 0 + 0 | 0 + 0 | not known | 0, 0, 0 | not said |"),
+            "{}",
+            lines[6]
+        );
+        assert_eq!(hospitals(&[]), "");
     }
 
     #[test]
