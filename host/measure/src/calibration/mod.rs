@@ -68,20 +68,27 @@ impl Calibrator {
     }
 }
 
-/// The operating points for these radiographs, as the box decides: what it refuses is in no band. `None` with one class
-/// only.
+/// The operating points for the radiographs of these sites, as the box decides: what it refuses is in no band. `None` with
+/// one class only.
 ///
 /// The band of the balanced point is the smallest outside which [`RIGHT_OUTSIDE_BAND`] of them are decided correctly on
-/// either side. That of the screening point goes as much lower as it takes for at most [`MISSED`] of the pneumonias to be
+/// either side, of all together and of each site by itself: what is true of a large hospital alone is not true of the next
+/// one. That of the screening point goes as much lower as it takes for at most [`MISSED`] of the pneumonias to be
 /// called normal, that of the confirming point as much higher as it takes for at most [`FALSE_ALARMS`] of the normal
 /// radiographs to be called pneumonia. Both shares are counted and also computed as the sum of what the calibrated
 /// probabilities expect, and the larger one must keep the promise: among hundreds of radiographs there are so few such
 /// errors that counting alone would trust a gap between two of them.
-pub fn operating_points(judged: &[Judged]) -> Option<OperatingPoints> {
-    let all: Vec<Scored> = judged.iter().map(|one| one.scored).collect();
+pub fn operating_points(sites: &[Vec<Judged>]) -> Option<OperatingPoints> {
+    let all: Vec<Scored> = sites.iter().flatten().map(|one| one.scored).collect();
     let [screening, balanced, confirming] = profile_thresholds(&all)?;
-    let answered = answered(judged);
-    let band = refer_band(&answered, balanced, RIGHT_OUTSIDE_BAND);
+    let answered_at: Vec<Vec<Scored>> = sites.iter().map(|site| answered(site)).collect();
+    let answered = answered_at.concat();
+    let band = |of: &[Scored]| refer_band(of, balanced, RIGHT_OUTSIDE_BAND);
+    let band = answered_at.iter().map(|site| band(site)).fold(band(&answered), |all, site| OperatingPoint {
+        refer_from: all.refer_from.min(site.refer_from),
+        refer_to: all.refer_to.max(site.refer_to),
+        ..all
+    });
     let of = |positive| all.iter().filter(|one| one.positive == positive).count() as f64;
     let point = |threshold: f32, refer_from, refer_to| OperatingPoint {
         threshold: threshold.clamp(refer_from, refer_to),

@@ -72,7 +72,7 @@ fn each_profile_has_a_band_of_its_own_and_keeps_its_promise() {
     let mut all = calibrated(200, [1, 2, 98, 99].into_iter());
     all.extend(calibrated(100, 3..98).into_iter().step_by(10));
     all.extend((0..2000).flat_map(|_| [judged(false, 0.000_5), judged(true, 0.999_5)]));
-    let points = operating_points(&all).unwrap();
+    let points = operating_points(std::slice::from_ref(&all)).unwrap();
     let OperatingPoints { screening, balanced, confirming } = points;
     assert_eq!(points.check(), Ok(()));
     assert!(screening.refer_from < balanced.refer_from && screening.refer_to == balanced.refer_to, "{points:?}");
@@ -95,7 +95,7 @@ fn a_gap_without_errors_is_not_trusted_beyond_what_probabilities_expect() {
     // No pneumonia below 0.5: by counting alone everything below would be normal.
     let normal = (0..100).map(|i| judged(false, i as f32 / 250.0));
     let all: Vec<Judged> = normal.chain((0..100).map(|i| judged(true, 0.6 + i as f32 / 250.0))).collect();
-    let points = operating_points(&all).unwrap();
+    let points = operating_points(std::slice::from_ref(&all)).unwrap();
     assert_eq!(points.balanced.refer_from, points.balanced.threshold);
     // 0.2 % of 100 are expected among those below 0.04: 0 + 0.004 + … + 0.036 = 0.18.
     assert_eq!(points.screening.refer_from, 0.04);
@@ -106,13 +106,29 @@ fn a_gap_without_errors_is_not_trusted_beyond_what_probabilities_expect() {
 #[test]
 fn what_the_box_refuses_is_in_no_band() {
     let mut all: Vec<Judged> = (0..200).map(|i| judged(i >= 100, if i < 100 { 0.001 } else { 0.999 })).collect();
-    let clean = operating_points(&all).unwrap();
+    let clean = operating_points(std::slice::from_ref(&all)).unwrap();
     for positive in [true, false] {
         all.push(Judged { refused: true, ..judged(positive, if positive { 0.000_5 } else { 0.999_9 }) });
     }
-    let points = operating_points(&all).unwrap();
+    let points = operating_points(std::slice::from_ref(&all)).unwrap();
     assert_eq!(points.screening.refer_from, clean.screening.refer_from);
     assert_eq!(points.confirming.refer_to, clean.confirming.refer_to);
+}
+
+#[test]
+fn the_balanced_point_keeps_its_promise_at_each_site() {
+    let mut home: Vec<Judged> = (0..2000).flat_map(|_| [judged(false, 0.01), judged(true, 0.99)]).collect();
+    // So that the threshold lies in the middle.
+    home.extend((0..5).flat_map(|_| [judged(false, 0.45), judged(true, 0.55)]));
+    // One in ten of the small site's definite answers is wrong: among thousands of home's nobody would notice.
+    let errors = [judged(true, 0.05), judged(false, 0.9)];
+    let clinic: Vec<Judged> = (0..10).flat_map(|_| [judged(false, 0.02), judged(true, 0.98)]).chain(errors).collect();
+    let pooled = operating_points(&[[home.clone(), clinic.clone()].concat()]).unwrap().balanced;
+    assert!(pooled.refer_from > 0.4 && pooled.refer_to < 0.6, "{pooled:?}");
+    for sites in [[home.clone(), clinic.clone()], [clinic, home]] {
+        let band = operating_points(&sites).unwrap().balanced;
+        assert_eq!((band.refer_from, band.refer_to), (0.05, 0.9_f32.next_up()));
+    }
 }
 
 proptest! {
@@ -127,7 +143,7 @@ proptest! {
                 ..judged(positive, f32::from(percent) / 100.0)
             })
             .collect();
-        let Some(points) = operating_points(&all) else { return Ok(()) };
+        let Some(points) = operating_points(std::slice::from_ref(&all)) else { return Ok(()) };
         prop_assert_eq!(points.check(), Ok(()));
         let missed = rates(&all, &points.screening).of_pneumonia;
         prop_assert!(f64::from(missed.normal) <= MISSED * missed.total() as f64, "{:?}", missed);

@@ -1,7 +1,7 @@
 //! From a trained network to models that are measured: the one place where training, export, quantization and the
 //! engine of the box meet.
 
-use std::{io, path::Path};
+use std::{collections::BTreeMap, io, path::Path};
 
 use base::files;
 use data::{
@@ -164,7 +164,8 @@ pub fn make_models(
         // Only the card changes from here on: what was found to drift least still does.
         options.method = Some(trial.method);
         let (model, _) = guarded(&trial.bytes, catalogue, inputs, split)?;
-        fit_points(&mut card, &judge(&model, catalogue, inputs, &split.validation)?);
+        let judged = judge(&model, catalogue, inputs, &split.validation)?;
+        fit_points(&mut card, &by_site(catalogue, &split.validation, &judged));
         card.behaviour.outlines = outlines(&model, catalogue, inputs, &split.validation)?;
     }
     let prefix = if catalogue.synthetic { "synthetic-" } else { "" };
@@ -194,10 +195,19 @@ fn guarded(
     Ok((Model::from_bytes(&with_card(onnx, &card)?)?, card))
 }
 
-/// Fits the operating points on radiographs that were judged; the balanced one decides. False, and nothing changes, where
-/// these do not determine any.
-fn fit_points(card: &mut ModelCard, judged: &[Judged]) -> bool {
-    let Some(points) = operating_points(judged) else { return false };
+/// What was said of these radiographs, site by site.
+fn by_site(catalogue: &Catalogue, indices: &[usize], judged: &[Judged]) -> Vec<Vec<Judged>> {
+    let mut sites: BTreeMap<&str, Vec<Judged>> = BTreeMap::new();
+    for (&index, one) in indices.iter().zip(judged) {
+        sites.entry(&catalogue.samples[index].site).or_default().push(*one);
+    }
+    sites.into_values().collect()
+}
+
+/// Fits the operating points on radiographs that were judged, site by site; the balanced one decides. False, and nothing
+/// changes, where these do not determine any.
+fn fit_points(card: &mut ModelCard, sites: &[Vec<Judged>]) -> bool {
+    let Some(points) = operating_points(sites) else { return false };
     card.behaviour.points = Some(points);
     card.behaviour.point = points.of(Profile::default());
     true
@@ -300,7 +310,7 @@ pub fn fit_again(
     }
     let judge = |part: &[usize]| judge(&model, catalogue, inputs, part);
     let (fitted, test) = (judge(&fit_on)?, judge(&split.test)?);
-    if !fit_points(&mut card, &fitted) {
+    if !fit_points(&mut card, &by_site(catalogue, &fit_on, &fitted)) {
         return Err(MakeError::NoPoints);
     }
     if let Some(points) = card.behaviour.points {
