@@ -27,6 +27,16 @@ pub(crate) fn decode(bytes: &[u8]) -> Result<DynamicImage, Refusal> {
     DynamicImage::from_decoder(decoder).map_err(|_| Refusal::Corrupt)
 }
 
+/// Columns and rows, and bits of a pixel, that the header tells.
+pub(crate) fn size(bytes: &[u8]) -> Option<([u32; 2], u32)> {
+    let &header = bytes.get(FILE_HEADER..)?.first_chunk()?;
+    if !HEADERS.contains(&u32::from_le_bytes(header)) {
+        return None;
+    }
+    let side = |at: usize| Some(i32::from_le_bytes(*bytes.get(at..)?.first_chunk()?).unsigned_abs());
+    Some(([side(18)?, side(22)?], u16::from_le_bytes(*bytes.get(28..)?.first_chunk()?).into()))
+}
+
 /// Holds the file to the limits, and sees that it has each of its rows.
 fn check(bytes: &[u8]) -> Result<(), Refusal> {
     let number = |at: usize| bytes.get(at..)?.first_chunk().map(|&number| u32::from_le_bytes(number));

@@ -11,6 +11,7 @@
 
 mod bmp;
 mod depth;
+mod description;
 mod dicom;
 mod jpeg;
 mod kind;
@@ -27,7 +28,10 @@ use shared::{
     verdict::Refusal,
 };
 
-pub use self::kind::Kind;
+pub use self::{
+    description::{Description, DicomDescription, Shades, describe},
+    kind::Kind,
+};
 
 /// A decoded radiograph: grey or RGB, 8 or 16 bits.
 #[derive(Clone, Debug)]

@@ -55,11 +55,7 @@ pub(crate) fn is_dicom(bytes: &[u8]) -> bool {
 impl<'a> File<'a> {
     /// Finds the data set, and inflates it if it is deflated.
     pub(super) fn open(bytes: &'a [u8]) -> Result<Self, Refusal> {
-        let rest = match bytes.get(128..132) {
-            Some(b"DICM") => &bytes[132..],
-            _ => bytes,
-        };
-        let (syntax, rest) = meta(rest)?;
+        let (syntax, rest) = meta(behind_preamble(bytes))?;
         let syntax = syntax.as_deref();
         let (deflated, encoding, coding) = match syntax.map(|uid| uid.strip_prefix("1.2.840.10008.1.2").unwrap_or("")) {
             Some(".1.99") => (true, None, Coding::Plain),
@@ -77,6 +73,23 @@ impl<'a> File<'a> {
         // What the bytes show counts more than what the file says of itself: some writers mix both up.
         let encoding = encoding.map_or_else(|| sniff(&data_set), Ok)?;
         Ok(Self { data_set, encoding, coding })
+    }
+
+    /// Bytes that are held besides those of the file.
+    pub(super) fn held(&self) -> u64 {
+        if let Cow::Owned(inflated) = &self.data_set { inflated.len() as u64 } else { 0 }
+    }
+}
+
+/// The transfer syntax that a file names, if it names one.
+pub(super) fn syntax(bytes: &[u8]) -> Option<String> {
+    meta(behind_preamble(bytes)).ok()?.0
+}
+
+fn behind_preamble(bytes: &[u8]) -> &[u8] {
+    match bytes.get(128..132) {
+        Some(b"DICM") => &bytes[132..],
+        _ => bytes,
     }
 }
 

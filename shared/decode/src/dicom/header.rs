@@ -129,6 +129,11 @@ impl<'a> Header<'a> {
         (1 << self.stored) - 1
     }
 
+    /// Whether its samples are shades of grey.
+    pub(super) fn is_grey(&self) -> bool {
+        matches!(self.photometric, Photometric::Monochrome1 | Photometric::Monochrome2)
+    }
+
     /// Pixels.
     pub(super) fn area(&self) -> usize {
         self.width as usize * self.height as usize

@@ -14,6 +14,7 @@
 //! would be needed before; and they bring twenty crates onto the box.
 
 mod colour;
+mod description;
 mod elements;
 mod file;
 mod header;
@@ -25,7 +26,7 @@ mod suitable;
 use image::DynamicImage;
 use shared::{accession::Accession, verdict::Refusal};
 
-pub(crate) use self::file::is_dicom;
+pub(crate) use self::{description::describe, file::is_dicom};
 use self::{
     file::File,
     header::{Header, Photometric},
@@ -43,11 +44,7 @@ pub(crate) fn accession(bytes: &[u8]) -> Option<Accession> {
 pub(crate) fn decode(bytes: &[u8]) -> Result<(DynamicImage, Facts), Refusal> {
     let file = File::open(bytes)?;
     let (mut header, facts) = Header::read(&file.data_set, file.encoding)?;
-    let held = match &file.data_set {
-        std::borrow::Cow::Owned(inflated) => inflated.len() as u64,
-        std::borrow::Cow::Borrowed(_) => 0,
-    };
-    let samples = match pixels::decode(&mut header, file.coding, held)? {
+    let samples = match pixels::decode(&mut header, file.coding, file.held())? {
         Decoded::Rgb(image) => return Ok((image, facts)),
         Decoded::Samples(samples) => samples,
     };

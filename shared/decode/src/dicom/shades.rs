@@ -18,6 +18,7 @@ use image::{DynamicImage, GrayImage, ImageBuffer};
 use shared::verdict::Refusal;
 
 use super::header::{Function, Header, Table, Window};
+use crate::Shades;
 
 /// One in so many pixels may lie below the range that is shown, and one above.
 const BEYOND: u64 = 200;
@@ -43,10 +44,8 @@ impl Samples {
 
 /// The grey picture that the samples are shown as.
 pub(super) fn grey(samples: Samples, header: &Header<'_>) -> Result<DynamicImage, Refusal> {
-    let mask = header.mask() as u16;
-    let place = |sample: u16| usize::from(sample >> header.shift & mask);
-    let mut counts = vec![0_u32; usize::from(mask) + 1];
-    samples.each(|sample| counts[place(sample)] += 1);
+    let place = |sample: u16| pattern(sample, header);
+    let counts = counts(&samples, header);
     let (width, height) = (header.width, header.height);
     let image = match (samples, shades(header, &counts)) {
         // As they are.
@@ -67,43 +66,75 @@ pub(super) fn grey(samples: Samples, header: &Header<'_>) -> Result<DynamicImage
     image.ok_or(Refusal::Corrupt)
 }
 
-/// The grey value for each pattern of stored bits, of which there are as many pixels as `counts` says. `None` if the patterns
-/// are grey values of 8 bits themselves.
-fn shades(header: &Header<'_>, counts: &[u32]) -> Option<Vec<u16>> {
-    let padding = |value: i32| header.padding.is_some_and(|(least, most)| (least..=most).contains(&value));
-    let values = || (0..counts.len()).map(|pattern| header.value((pattern << header.shift) as u16));
-    let measured: Vec<f64> = values()
-        .map(|value| match &header.modality {
-            Some(table) => table.at(value).into(),
-            None => f64::from(value) * header.rescale.0 + header.rescale.1,
-        })
-        .collect();
-    let range = {
-        let seen = values().zip(&measured).zip(counts);
+/// The stored bits of a sample that belong to the picture.
+fn pattern(sample: u16, header: &Header<'_>) -> usize {
+    usize::from(sample >> header.shift & header.mask() as u16)
+}
+
+/// How many pixels there are of each pattern of stored bits.
+pub(super) fn counts(samples: &Samples, header: &Header<'_>) -> Vec<u32> {
+    let mut counts = vec![0_u32; header.mask() as usize + 1];
+    samples.each(|sample| counts[pattern(sample, header)] += 1);
+    counts
+}
+
+/// What the machine has measured, for each pattern of stored bits.
+pub(super) fn measured(header: &Header<'_>) -> Vec<f64> {
+    let measured = |value| match &header.modality {
+        Some(table) => table.at(value).into(),
+        None => f64::from(value) * header.rescale.0 + header.rescale.1,
+    };
+    values(header).map(measured).collect()
+}
+
+/// The stored value for each pattern of stored bits.
+fn values(header: &Header<'_>) -> impl Iterator<Item = i32> {
+    (0..=header.mask()).map(|pattern| header.value((pattern << header.shift) as u16))
+}
+
+fn is_padding(value: i32, header: &Header<'_>) -> bool {
+    header.padding.is_some_and(|(least, most)| (least..=most).contains(&value))
+}
+
+/// What shows pixels of which there are as many of each pattern as `counts` says, and what it stands for in `measured`.
+pub(super) fn way(header: &Header<'_>, measured: &[f64], counts: &[u32]) -> Shades {
+    let (least, most) = {
+        let seen = values(header).zip(measured).zip(counts);
         let mut seen: Vec<(f64, u32)> = seen
-            .filter(|&((value, _), &count)| count > 0 && !padding(value))
+            .filter(|&((value, _), &count)| count > 0 && !is_padding(value, header))
             .map(|((_, &measured), &count)| (measured, count))
             .collect();
         seen.sort_by(|(one, _), (other, _)| one.total_cmp(other));
         robust_range(&seen)
     };
     let bare = header.stored == 8 && !header.signed && header.modality.is_none() && header.rescale == (1.0, 0.0);
-    let shade: Box<dyn Fn(f64) -> f64> =
-        if let Some(table) = header.voi.as_ref().filter(|table| can_be_meant(table, range)) {
-            Box::new(|measured| shade_by(table, measured))
-        } else {
-            match header.window.filter(|window| is_sensible(window, range)) {
-                Some(window) => Box::new(move |measured| shade_in(&window, measured)),
-                None if bare && !header.inverse && header.padding.is_none() => return None,
-                None if bare => Box::new(|measured| measured / 255.0),
-                None => {
-                    let (least, most) = range;
-                    Box::new(move |measured| if most > least { (measured - least) / (most - least) } else { 0.0 })
-                }
-            }
-        };
-    let rounded = values().zip(&measured).map(|(value, &measured)| {
-        if padding(value) {
+    if header.voi.as_ref().is_some_and(|table| can_be_meant(table, (least, most))) {
+        return Shades::Table;
+    }
+    match header.window.filter(|window| is_sensible(window, (least, most))) {
+        Some(Window { centre, width, .. }) => Shades::Window { centre, width },
+        None if bare => Shades::AsStored,
+        None => Shades::Range { least, most },
+    }
+}
+
+/// The grey value for each pattern of stored bits, of which there are as many pixels as `counts` says. `None` if the patterns
+/// are grey values of 8 bits themselves.
+fn shades(header: &Header<'_>, counts: &[u32]) -> Option<Vec<u16>> {
+    let measured = measured(header);
+    let way = way(header, &measured, counts);
+    if way == Shades::AsStored && !header.inverse && header.padding.is_none() {
+        return None;
+    }
+    let shade = |measured: f64| match (way, &header.voi, &header.window) {
+        (Shades::Table, Some(table), _) => shade_by(table, measured),
+        (Shades::Window { .. }, _, Some(window)) => shade_in(window, measured),
+        (Shades::Range { least, most }, ..) if most > least => (measured - least) / (most - least),
+        (Shades::Range { .. }, ..) => 0.0,
+        _ => measured / 255.0,
+    };
+    let rounded = values(header).zip(measured).map(|(value, measured)| {
+        if is_padding(value, header) {
             return 0;
         }
         let shade = (shade(measured).clamp(0.0, 1.0) * 65_535.0 + 0.5) as u16;

@@ -162,7 +162,7 @@ impl<'a> Statements<'a> {
 
     /// Age at the study, as it is stated or by the dates. The dates decide where a stated one may mean something else; both
     /// count where they say something else by more than a year: a model must be for either.
-    fn age(&self) -> Option<Age> {
+    pub(super) fn age(&self) -> Option<Age> {
         let stated = self.age.and_then(text).and_then(Stated::read);
         let (stated, by_dates) = match (stated, self.age_by_dates()) {
             (Some(Stated::Plain(stated)), Some(by_dates)) => (stated, by_dates),
@@ -191,7 +191,7 @@ fn keep<'a>(place: &mut Option<&'a [u8]>, value: &'a [u8]) -> Result<(), Refusal
 }
 
 /// The words of a value in capitals, without what separates them and, as writers abbreviate differently, without marks.
-fn words(value: Option<&[u8]>) -> Vec<String> {
+pub(super) fn words(value: Option<&[u8]>) -> Vec<String> {
     let text = value.map(|value| String::from_utf8_lossy(value).to_uppercase()).unwrap_or_default();
     let plain = text.replace('Ó', "O").replace('Á', "A");
     let words = plain.split(|letter: char| !letter.is_alphanumeric()).filter(|word| !word.is_empty());

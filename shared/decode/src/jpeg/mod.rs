@@ -99,12 +99,33 @@ pub(crate) fn kind(bytes: &[u8]) -> Result<u8, Refusal> {
     loop {
         let (marker, behind) = segments::marker(rest)?;
         match marker {
-            // A table of codes, one of arithmetic ones, and an extension lie between the frames.
-            0xc0..=0xcf | 0xf7 if !matches!(marker, 0xc4 | 0xc8 | 0xcc) => return Ok(marker),
+            frame if is_frame(frame) => return Ok(marker),
             START_OF_SCAN | END_OF_IMAGE => return Err(Refusal::Corrupt),
             _ => rest = segments::payload(behind)?.1,
         }
     }
+}
+
+/// Columns and rows, and bits of a sample, that the first frame of any kind of JPEG tells.
+pub(crate) fn size(bytes: &[u8]) -> Result<([u32; 2], u32), Refusal> {
+    let (START_OF_IMAGE, mut rest) = segments::marker(bytes)? else { return Err(Refusal::Corrupt) };
+    loop {
+        let (marker, behind) = segments::marker(rest)?;
+        let segment;
+        (segment, rest) = segments::payload(behind)?;
+        match (is_frame(marker), segment) {
+            (true, &[bits, h1, h0, w1, w0, ..]) => {
+                return Ok(([[w1, w0], [h1, h0]].map(|side| u16::from_be_bytes(side).into()), bits.into()));
+            }
+            (true, _) => return Err(Refusal::Corrupt),
+            _ => {}
+        }
+    }
+}
+
+/// Whether a marker begins a frame: a table of codes, one of arithmetic ones, and an extension lie between them.
+fn is_frame(marker: u8) -> bool {
+    matches!(marker, 0xc0..=0xcf | 0xf7) && !matches!(marker, 0xc4 | 0xc8 | 0xcc)
 }
 
 fn pixels(bytes: &[u8], head: &Head<'_>, colours: Colours) -> Result<DynamicImage, Refusal> {

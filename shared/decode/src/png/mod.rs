@@ -30,6 +30,12 @@ pub(crate) fn decode(bytes: &[u8]) -> Result<(DynamicImage, Orientation), Refusa
     Ok((depth::spread(image), parts.orientation))
 }
 
+/// Columns and rows, and bits of a sample, that the header tells.
+pub(crate) fn size(bytes: &[u8]) -> Option<([u32; 2], u32)> {
+    let (&[w3, w2, w1, w0, h3, h2, h1, h0], &[bits]) = bytes.get(16..25)?.split_first_chunk()? else { return None };
+    Some(([[w3, w2, w1, w0], [h3, h2, h1, h0]].map(u32::from_be_bytes), bits.into()))
+}
+
 /// What is needed of a file.
 struct Parts<'a> {
     /// Chunks before the pixels: header, palette, transparency.

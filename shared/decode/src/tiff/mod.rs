@@ -48,6 +48,11 @@ pub(crate) fn decode(bytes: &[u8]) -> Result<(DynamicImage, Orientation), Refusa
     Ok((image, page.orientation))
 }
 
+/// Columns and rows, and bits of a sample, that the first directory tells.
+pub(crate) fn size(bytes: &[u8]) -> Result<([u32; 2], u32), Refusal> {
+    page::size(&Directory::first(bytes)?)
+}
+
 fn eight_bits(page: &Page<'_>) -> Result<DynamicImage, Refusal> {
     let samples = page.samples(|sample| sample as u8)?;
     let image = match &page.palette {

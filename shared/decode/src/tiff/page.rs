@@ -78,6 +78,15 @@ struct Parts {
     places: Vec<[u32; 2]>,
 }
 
+/// Columns and rows, and bits of a sample.
+pub(super) fn size(directory: &Directory<'_>) -> Result<([u32; 2], u32), Refusal> {
+    let first = |tag| {
+        let numbers = directory.numbers(tag, MAX_SAMPLES)?;
+        numbers.and_then(|numbers| numbers.first().copied()).ok_or(Refusal::Corrupt)
+    };
+    Ok(([first(tag::WIDTH)?, first(tag::HEIGHT)?], first(tag::BITS)?))
+}
+
 impl<'a> Page<'a> {
     pub(super) fn read(directory: &Directory<'a>) -> Result<Self, Refusal> {
         let needed = |tag| directory.number(tag)?.ok_or(Refusal::Corrupt);
