@@ -7,7 +7,7 @@ use clap::{Parser, Subcommand};
 use host::{
     commands::{
         augment, evaluate, flash, image, info, package, points, predict, quantize, results, robustness, screenshot,
-        send, study, synthetic, train, update,
+        send, study, synthetic, train, update, view,
     },
     exit::{Exit, Failure},
 };
@@ -52,6 +52,8 @@ enum Command {
     Robustness(robustness::Options),
     /// Judge radiograph files with the engine of the box
     Predict(predict::Options),
+    /// Draw what is judged of a radiograph file, with the reasons
+    View(view::Options),
     /// Send radiographs to the box and print its verdicts
     Send(send::Options),
     /// Show the box's version, model and counters
@@ -89,6 +91,7 @@ fn main() -> ExitCode {
         Command::Evaluate(options) => evaluate::run(options),
         Command::Robustness(options) => robustness::run(options),
         Command::Predict(options) => predict::run(options),
+        Command::View(options) => view::run(options),
         Command::Send(options) => send::run(options),
         Command::Info(options) => info::run(options),
         Command::Results(options) => results::run(options),

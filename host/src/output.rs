@@ -29,9 +29,9 @@ pub(crate) fn escaped(plain: &str) -> String {
     text
 }
 
-/// The age in months that a result notes, for programs: a number, two that contradict each other, or `null`.
-pub(crate) fn age_months(note: AgeNote) -> Value {
-    let months: Vec<u16> = note.age().into_iter().flat_map(Age::each).collect();
+/// An age in months, for programs: a number, two that contradict each other, or `null` if it is not known.
+pub(crate) fn age_months(age: Option<Age>) -> Value {
+    let months: Vec<u16> = age.into_iter().flat_map(Age::each).collect();
     match months[..] {
         [] => Value::Null,
         [months] => months.into(),

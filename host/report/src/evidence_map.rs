@@ -91,7 +91,7 @@ impl Sheet {
 }
 
 /// The words in lines of at most that many letters, unless one word is longer.
-fn wrapped(text: &str, letters: usize) -> Vec<String> {
+pub(crate) fn wrapped(text: &str, letters: usize) -> Vec<String> {
     let mut lines: Vec<String> = Vec::new();
     for word in text.split_whitespace() {
         match lines.last_mut() {

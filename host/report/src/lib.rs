@@ -1,5 +1,5 @@
 //! What people read: the reports of a [`training`], an [`evaluation`] and a [`study`], with [`plots`], and the
-//! [`evidence_map`] of one radiograph.
+//! [`evidence_map`] and the [`view`] of one radiograph.
 
 mod document;
 pub mod evaluation;
@@ -7,6 +7,7 @@ pub mod evidence_map;
 pub mod plots;
 pub mod study;
 pub mod training;
+pub mod view;
 
 pub use document::markdown::escape as markdown_text;
 

@@ -24,6 +24,7 @@ mod subset;
 pub mod synthetic;
 pub mod train;
 pub mod update;
+pub mod view;
 
 use std::path::{Path, PathBuf};
 

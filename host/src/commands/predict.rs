@@ -190,7 +190,7 @@ fn walk(paths: &[PathBuf]) -> Result<Vec<PathBuf>, Failure> {
 }
 
 /// Whom a model is for.
-fn meant(model: &Model) -> String {
+pub(super) fn meant(model: &Model) -> String {
     model.card().ages().map_or_else(|| "unknown ages".to_owned(), |ages| ages.to_string())
 }
 
@@ -258,7 +258,7 @@ fn to_json(path: &Path, answer: &FileOutcome, synthetic: bool) -> Value {
     match answer {
         FileOutcome::Judged { score, verdict, age, .. } => json!({
             "path": path, "verdict": verdict.as_str(), "code": verdict.code(), "probability": score.probability,
-            "logit": score.logit, "synthetic_model": synthetic, "age_months": output::age_months(*age),
+            "logit": score.logit, "synthetic_model": synthetic, "age_months": output::age_months(age.age()),
             "age_overridden": age.is_overridden(),
         }),
         FileOutcome::Refused(refusal) => json!({

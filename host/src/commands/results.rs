@@ -252,7 +252,7 @@ fn to_json(record: &ResultRecord) -> serde_json::Value {
         "number": record.number, "time": record.unix_seconds.map(utc), "boot": record.boot,
         "study": record.exam.as_str(), "verdict": record.verdict.as_str(), "code": record.verdict.code(),
         "probability": record.probability, "image": record.image.to_string(), "model": record.model.to_string(),
-        "prepared": record.prepared, "age_months": output::age_months(record.age),
+        "prepared": record.prepared, "age_months": output::age_months(record.age.age()),
         "age_overridden": record.age.is_overridden(),
     })
 }

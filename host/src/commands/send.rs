@@ -348,7 +348,7 @@ fn to_json(path: &Path, answer: &SendOutcome, took: Duration, synthetic: bool) -
                 "path": path, "verdict": record.verdict.as_str(), "code": record.verdict.code(),
                 "probability": record.probability, "record": record.number, "study": record.exam.as_str(),
                 "image": record.image.to_string(), "model": record.model.to_string(), "bytes": bytes,
-                "synthetic_model": synthetic, "seconds": seconds, "age_months": output::age_months(record.age),
+                "synthetic_model": synthetic, "seconds": seconds, "age_months": output::age_months(record.age.age()),
                 "age_overridden": record.age.is_overridden(),
             })
         }
