@@ -205,9 +205,10 @@ impl<'a> Picture<'a> {
     ) -> Vec<u8> {
         let (source_width, source_height) = (self.width as usize, self.height as usize);
         let columns: Vec<Span> = (0..width).map(|x| Span::new(x, source_width, width)).collect();
-        // The weights of a target pixel add up to the source's area: a sum is below 2^16 · 2^26, and 2^50 times 255.
-        let mut sums = vec![0_u64; width];
+        // Rows first, as whole lines: of each column the weights add up to the source's height, so that a sum is at most
+        // 2^15 · 65535 and need not be checked, which lets the compiler add several at once. The weights of a target pixel add up to the source's area: a sum is below 2^16 · 2^26, and 2^50 times 255.
         let mut line = vec![0_u32; source_width];
+        let mut sums = vec![0_u32; source_width];
         let mut out = Vec::with_capacity(width * height);
         let area = u64::from(self.width) * u64::from(self.height);
         let divisor = area * u64::from(maximum);
@@ -215,13 +216,13 @@ impl<'a> Picture<'a> {
             sums.fill(0);
             let rows = Span::new(y, source_height, height);
             for (row, row_weight) in rows.weights() {
-                let start = row * self.stride;
-                grey_line(&samples[start..], self.channels, &mut line);
-                for (sum, span) in sums.iter_mut().zip(&columns) {
-                    *sum += span.weighted_sum(&line) * row_weight;
+                grey_line(&samples[row * self.stride..], self.channels, &mut line);
+                for (sum, &grey) in sums.iter_mut().zip(&line) {
+                    *sum = sum.wrapping_add(grey.wrapping_mul(row_weight as u32));
                 }
             }
-            out.extend(sums.iter().map(|&sum| {
+            out.extend(columns.iter().map(|span| {
+                let sum = span.weighted_sum(&sums);
                 // Inverting the exact mean is the same as inverting every sample.
                 let sum = if self.negative { divisor - sum } else { sum };
                 ((sum * 255 + divisor / 2) / divisor) as u8
