@@ -6,8 +6,8 @@ use base::Shown;
 use clap::{Parser, Subcommand};
 use host::{
     commands::{
-        augment, evaluate, flash, image, info, package, points, predict, quantize, results, robustness, screenshot,
-        send, study, synthetic, train, update, view,
+        augment, evaluate, flash, image, info, machines, package, points, predict, quantize, results, robustness,
+        screenshot, send, study, synthetic, train, update, view,
     },
     exit::{Exit, Failure},
 };
@@ -50,6 +50,8 @@ enum Command {
     Evaluate(evaluate::Options),
     /// Measure how stable a model's answers are when radiographs are changed
     Robustness(robustness::Options),
+    /// Find the X-ray machines behind radiographs, from the pixels alone
+    Machines(machines::Options),
     /// Judge radiograph files with the engine of the box
     Predict(predict::Options),
     /// Draw what is judged of a radiograph file, with the reasons
@@ -90,6 +92,7 @@ fn main() -> ExitCode {
         Command::Points(options) => points::run(options),
         Command::Evaluate(options) => evaluate::run(options),
         Command::Robustness(options) => robustness::run(options),
+        Command::Machines(options) => machines::run(options),
         Command::Predict(options) => predict::run(options),
         Command::View(options) => view::run(options),
         Command::Send(options) => send::run(options),

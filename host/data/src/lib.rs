@@ -6,6 +6,7 @@ mod files;
 mod labels;
 pub mod lettering;
 mod load;
+pub mod machines;
 pub mod metadata;
 mod sites;
 mod source;
@@ -159,6 +160,8 @@ pub struct Sample {
     pub listed: bool,
     /// The publishers' part, if the folders have one.
     pub official: Option<Part>,
+    /// The X-ray machine, from 1 at each site, once [`machines::find`] has looked for them.
+    pub machine: Option<u16>,
     /// SHA-256 of the file.
     pub digest: Digest,
 }
@@ -176,6 +179,7 @@ impl Sample {
             view: None,
             listed: false,
             official: None,
+            machine: None,
             digest: Digest::default(),
         }
     }
@@ -195,13 +199,20 @@ impl Sample {
         if self.site.is_empty() { text } else { rest.unwrap_or(text) }
     }
 
+    /// The X-ray machine, if it is known, such as `2`; of a site with a name, such as `clinic/2`.
+    pub fn machine_name(&self) -> Option<String> {
+        let number = self.machine?;
+        Some(if self.site.is_empty() { number.to_string() } else { format!("{}/{number}", self.site) })
+    }
+
     /// What figures can be grouped by, such as the site or the publishers' folder, and the name of the radiograph's group.
     pub fn groups(&self) -> Vec<(&'static str, String)> {
         let site = (!self.site.is_empty()).then(|| ("site", self.site.clone()));
         let folder = self.official.map(|part| ("folder", part.to_string()));
         let age = self.age.map(|age| ("age", age_group(age).to_owned()));
         let view = self.view.map(|view| ("view", view.to_string()));
-        [site, folder, age, view].into_iter().flatten().collect()
+        let machine = self.machine_name().map(|machine| ("machine", machine));
+        [site, folder, machine, age, view].into_iter().flatten().collect()
     }
 }
 

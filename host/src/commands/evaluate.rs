@@ -55,6 +55,9 @@ pub struct Options {
     /// Also cover the place with the strongest evidence of pneumonia, and a random one, and report how the answer changes
     #[arg(long)]
     occlusion: bool,
+    /// Also look for the X-ray machines behind the radiographs, and report on each of them
+    #[arg(long)]
+    machines: bool,
     /// A second model to compare on the same radiographs, such as the float one
     #[arg(long, value_name = "FILE")]
     against: Option<PathBuf>,
@@ -74,10 +77,11 @@ pub struct Options {
 pub fn run(options: Options) -> Result<Exit, Failure> {
     let model = open_model(options.model.as_deref())?;
     let card = model.card();
-    let (catalogue, inputs) = options.radiographs.load(&card.behaviour.contract)?;
+    let (mut catalogue, inputs) = options.radiographs.load(&card.behaviour.contract)?;
     for skipped in &catalogue.skipped {
         base::say!("left out: {}: {}", Shown(&skipped.name), Shown(&skipped.reason));
     }
+    options.subset.find_machines(options.machines, card, &options.radiographs, &mut catalogue)?;
     let Subset { part, seed, indices } = options.subset.of(card, &catalogue)?;
     let warning = doubt(card, &catalogue, part, seed);
     if let Some(warning) = &warning {
@@ -346,7 +350,10 @@ fn doubt_of_part(card: &ModelCard, part: Option<(Part, SplitKind)>, seed: u64) -
         Some((Part::Train, _)) | None => Some("the model has learnt from images that it is measured on".to_owned()),
         // Held back by the patients' names, whatever the seed.
         Some((Part::Test, SplitKind::Patient))
-            if matches!(SplitKind::of_card(card), Some(SplitKind::Patient | SplitKind::PatientFold)) =>
+            if matches!(
+                SplitKind::of_card(card),
+                Some(SplitKind::Patient | SplitKind::PatientFold | SplitKind::MachineFold)
+            ) =>
         {
             None
         }
@@ -401,7 +408,7 @@ mod tests {
         }
         let fitted = doubt(&card, &catalogue, Some((Part::Validation, kind)), 3);
         assert!(fitted.as_ref().is_some_and(|w| w.contains("were fitted on")), "{fitted:?}");
-        for split in ["patient", "patient-fold"] {
+        for split in ["patient", "patient-fold", "machine-fold"] {
             let card = split_by(split);
             assert_eq!(doubt(&card, &catalogue, Some((Part::Test, SplitKind::Patient)), 4), None);
             assert!(doubt(&card, &catalogue, Some((Part::Validation, SplitKind::Patient)), 4).is_some());

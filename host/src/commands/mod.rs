@@ -5,6 +5,7 @@ pub mod evaluate;
 pub mod flash;
 pub mod image;
 pub mod info;
+pub mod machines;
 mod model_for_box;
 mod open;
 pub mod package;

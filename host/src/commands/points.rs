@@ -20,7 +20,7 @@ use shared::{rates::Outcomes, verdict::Profile};
 
 use super::{
     sites::{SitesArgs, given},
-    subset::split_of,
+    subset::{find_machines, split_of},
 };
 use crate::exit::{Exit, Failure, WithExit};
 
@@ -65,8 +65,9 @@ pub fn run(options: Options) -> Result<Exit, Failure> {
     if same(&out) {
         return Err(anyhow!("the model would replace itself: name another file with --out")).exit(Exit::Usage);
     }
-    let (catalogue, inputs) = radiographs.load(&card.behaviour.contract)?;
+    let (mut catalogue, inputs) = radiographs.load(&card.behaviour.contract)?;
     let kind = split.map_or_else(|| split_of(card), Ok)?;
+    find_machines(kind, &radiographs, &mut catalogue)?;
     let (seed, origin) =
         (seed.unwrap_or(card.provenance.seed), if unseen { Origin::Unseen } else { Origin::Training { familiar } });
     let split = match origin {

@@ -23,6 +23,7 @@ use rand_chacha::ChaCha8Rng;
 use super::{
     open::warn_if_slow,
     sites::{SitesArgs, given},
+    subset::find_machines,
 };
 use crate::exit::{Exit, Failure};
 
@@ -62,8 +63,9 @@ pub fn run(options: Options) -> Result<Exit, Failure> {
     if fs::canonicalize(&out).is_ok_and(|out| fs::canonicalize(&options.model).is_ok_and(|model| model == out)) {
         return Err(anyhow!("the int8 model would replace the float one: name another file with --out").into());
     }
-    let (catalogue, inputs) = options.radiographs.load(&model.card().behaviour.contract)?;
-    let mut images: Vec<&[u8]> = range_images(model.card(), &catalogue)?.into_iter().map(|i| inputs.of(i)).collect();
+    let (mut catalogue, inputs) = options.radiographs.load(&model.card().behaviour.contract)?;
+    let images = range_images(model.card(), &options.radiographs, &mut catalogue)?;
+    let mut images: Vec<&[u8]> = images.into_iter().map(|i| inputs.of(i)).collect();
     images.shuffle(&mut ChaCha8Rng::seed_from_u64(options.seed));
     images.truncate(usize::try_from(options.count).unwrap_or(usize::MAX));
     let quantized = quantize(&float, &images, quantize::Options { method: options.method })?;
@@ -80,8 +82,9 @@ pub fn run(options: Options) -> Result<Exit, Failure> {
 
 /// The radiographs that may set the ranges. Of the data that the model was trained on these are those that it learnt from,
 /// so that what it is measured on stays unseen.
-fn range_images(card: &ModelCard, catalogue: &Catalogue) -> anyhow::Result<Vec<usize>> {
+fn range_images(card: &ModelCard, radiographs: &SitesArgs, catalogue: &mut Catalogue) -> anyhow::Result<Vec<usize>> {
     if let (true, Some(kind)) = (trained_on(card, catalogue), SplitKind::of_card(card)) {
+        find_machines(kind, radiographs, catalogue)?;
         return Ok(Split::of_training(card, catalogue, kind, card.provenance.seed)?.train);
     }
     let learnable = |&i: &usize| matches!(catalogue.samples[i].official, None | Some(Part::Train));

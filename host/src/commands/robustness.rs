@@ -67,9 +67,12 @@ pub fn run(options: Options) -> Result<Exit, Failure> {
     let changes = chosen(&options.only).exit(Exit::Usage)?;
     let models = open_models(&options.models)?;
     // The inputs are made anew, of each change: this says which of the files can be judged at all.
-    let (catalogue, _) = options.radiographs.load(&models[0].card().behaviour.contract)?;
+    let (mut catalogue, _) = options.radiographs.load(&models[0].card().behaviour.contract)?;
     for skipped in &catalogue.skipped {
         base::say!("left out: {}: {}", Shown(&skipped.name), Shown(&skipped.reason));
+    }
+    for model in &models {
+        options.subset.find_machines(false, model.card(), &options.radiographs, &mut catalogue)?;
     }
     let subset = select(&options.subset, &models, &catalogue)?;
     let indices = limited(&subset, options.limit);

@@ -15,7 +15,11 @@ use base::{
     files::write_atomically,
     interrupt,
 };
-use data::{Catalogue, Inputs, Label, Part, PartCount, synthetic};
+use data::{
+    Catalogue, Inputs, Label, Part, PartCount,
+    machines::{self, MACHINES},
+    synthetic,
+};
 use learn::study::{Display, Experiment, Plan, Record, Run, Sets, run_all};
 use report::{
     NOT_A_DEVICE, SYNTHETIC,
@@ -144,7 +148,10 @@ pub fn run(options: Options) -> Result<Exit, Failure> {
     let [first, ..] = wanted.as_slice() else { return Ok(Exit::Done) };
     let source = Source::new(&options, &out)?;
     let _lock = lock_folder(&out)?;
-    let (catalogue, inputs) = source.load(&first.experiment.recipe.contract())?;
+    let (mut catalogue, inputs) = source.load(&first.experiment.recipe.contract())?;
+    if wanted.iter().any(|run| run.experiment.recipe.wants_machines()) {
+        machines::find(&mut catalogue, &source.load(&machines::CONTRACT)?, MACHINES).map_err(anyhow::Error::from)?;
+    }
     catalogue.require_both_labels()?;
     source.keep(&out)?;
     announce(&source, &catalogue, wanted.len(), &out);

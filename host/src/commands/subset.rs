@@ -4,9 +4,12 @@ use anyhow::{Context, anyhow, ensure};
 use clap::ValueEnum;
 use data::{
     Catalogue, Part,
+    machines::{self, MACHINES},
     split::{Split, SplitKind, left_out},
 };
 use engine::ModelCard;
+
+use super::sites::SitesArgs;
 
 /// Options that choose the part.
 #[derive(Debug, clap::Args)]
@@ -47,6 +50,22 @@ pub(super) struct Subset {
 }
 
 impl SubsetArgs {
+    /// Looks for the machines behind the radiographs, if the split wants them, or it is wanted anyway.
+    pub(super) fn find_machines(
+        &self,
+        wanted: bool,
+        card: &ModelCard,
+        radiographs: &SitesArgs,
+        catalogue: &mut Catalogue,
+    ) -> anyhow::Result<()> {
+        let kind = self.split.or_else(|| SplitKind::of_card(card)).filter(|_| self.part != PartArg::All);
+        if wanted {
+            machines_of(radiographs, catalogue)
+        } else {
+            kind.map_or(Ok(()), |kind| find_machines(kind, radiographs, catalogue))
+        }
+    }
+
     /// The radiographs chosen; what the options leave open is as in the training of the model.
     pub(super) fn of(&self, card: &ModelCard, catalogue: &Catalogue) -> anyhow::Result<Subset> {
         let seed = self.seed.unwrap_or(card.provenance.seed);
@@ -83,6 +102,16 @@ impl SubsetArgs {
         };
         Ok(Subset { part, seed, indices })
     }
+}
+
+/// Looks for the machines behind the radiographs, if the split wants them.
+pub(super) fn find_machines(kind: SplitKind, radiographs: &SitesArgs, catalogue: &mut Catalogue) -> anyhow::Result<()> {
+    if kind == SplitKind::MachineFold { machines_of(radiographs, catalogue) } else { Ok(()) }
+}
+
+fn machines_of(radiographs: &SitesArgs, catalogue: &mut Catalogue) -> anyhow::Result<()> {
+    machines::find(catalogue, &radiographs.load(&machines::CONTRACT)?, MACHINES)?;
+    Ok(())
 }
 
 /// The split of the training, as the card names it.

@@ -16,6 +16,7 @@ use base::{
 };
 use data::{
     Catalogue, Inputs, Label, PartCount, SkipReason,
+    machines::{self, MACHINES},
     split::{Split, SplitKind},
     synthetic,
 };
@@ -30,6 +31,7 @@ use report::training::Report;
 use serde::{Deserialize, Serialize};
 use shared::{
     age::Ages,
+    contract::InputContract,
     limits::MODEL_SIDE,
     verdict::{Digest, OperatingPoint},
 };
@@ -186,11 +188,18 @@ impl Config {
     }
 
     fn radiographs(&self) -> anyhow::Result<(Catalogue, Inputs)> {
-        let contract = self.recipe.contract();
+        let (mut catalogue, inputs) = self.read(&self.recipe.contract())?;
+        if self.recipe.wants_machines() {
+            machines::find(&mut catalogue, &self.read(&machines::CONTRACT)?, MACHINES)?;
+        }
+        Ok((catalogue, inputs))
+    }
+
+    fn read(&self, contract: &InputContract) -> anyhow::Result<(Catalogue, Inputs)> {
         Ok(if self.radiographs.is_empty() {
-            synthetic::radiographs(self.images, self.seed, &contract)?
+            synthetic::radiographs(self.images, self.seed, contract)?
         } else {
-            self.radiographs.load(&contract)?
+            self.radiographs.load(contract)?
         })
     }
 

@@ -1,6 +1,10 @@
 //! Splitting radiographs into train, validation and test.
 
-use std::{collections::BTreeMap, fmt, path::Path};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fmt,
+    path::Path,
+};
 
 use base::cell;
 use clap::ValueEnum;
@@ -34,6 +38,9 @@ pub enum SplitKind {
     /// Five-fold cross-validation without the test part of `patient`: one fold, by the seed, is measured on, patient by
     /// patient and with the same share of normal, bacterial and viral radiographs; a tenth of the rest is validation
     PatientFold,
+    /// One X-ray machine, found from the pixels, is measured on: that of the seed, from 1; after the last one, pairs of them.
+    /// Their patients are in no other part, and the test part of `patient` is in none; a tenth of the rest is validation
+    MachineFold,
     /// The publishers' folders train/, val/ and test/; where val/ is small, a tenth of the patients of train/ as well
     Official,
 }
@@ -52,6 +59,7 @@ impl fmt::Display for SplitKind {
             Self::Patient => "patient",
             Self::PatientBySeed => "patient-by-seed",
             Self::PatientFold => "patient-fold",
+            Self::MachineFold => "machine-fold",
             Self::Official => "official",
         })
     }
@@ -78,6 +86,9 @@ pub enum SplitError {
     /// the publishers' folder is not there
     #[error("the data have no {0}/ folder: use the split `patient` or `study`, which split the images again")]
     NoFolder(&'static str),
+    /// nobody has looked for the machines
+    #[error("the X-ray machines behind these images are not known: use another split here")]
+    NoMachines,
     /// a part lacks a label
     #[error(
         "no {label} radiograph is left for the {part} part: give more images, 40 of each label or so, or use the split `study`"
@@ -258,6 +269,7 @@ fn parts_of(samples: &[&Sample], kind: SplitKind, seed: u64) -> Result<Vec<Optio
             all(by_patient(samples, &chosen, [15, 15], &mut rng))
         }
         SplitKind::PatientFold => fold(samples, seed % FOLDS, &mut rng),
+        SplitKind::MachineFold => machine_fold(samples, seed, &mut rng)?,
         SplitKind::Official => all(official(samples, &mut rng)?),
     };
     for part in Part::ALL {
@@ -303,6 +315,21 @@ fn fold(samples: &[&Sample], number: u64, rng: &mut ChaCha8Rng) -> Vec<Option<Pa
     let (measured, rest): (Vec<_>, Vec<_>) =
         known.into_iter().partition(|i| folds[samples[*i].patient_at_site()] == number);
     assemble(samples, &measured, &rest, 10, rng)
+}
+
+/// Seed 1 holds out machine 1, and so on; after the last machine come all pairs, then machine 1 again.
+fn machine_fold(samples: &[&Sample], seed: u64, rng: &mut ChaCha8Rng) -> Result<Vec<Option<Part>>, SplitError> {
+    let machines: Option<BTreeSet<u16>> = samples.iter().map(|sample| sample.machine).collect();
+    let machines: Vec<u16> = machines.ok_or(SplitError::NoMachines)?.into_iter().collect();
+    let pairs = machines.iter().enumerate().flat_map(|(i, &one)| machines[i + 1..].iter().map(move |&two| [one, two]));
+    let folds: Vec<[u16; 2]> = machines.iter().map(|&one| [one, one]).chain(pairs).collect();
+    let number = folds.len().max(1) as u64;
+    let held = folds.get(((seed % number + number - 1) % number) as usize);
+    let is_held = |i: usize| held.zip(samples[i].machine).is_some_and(|(held, machine)| held.contains(&machine));
+    let (measured, rest): (Vec<usize>, Vec<usize>) = own_samples(samples, false).into_iter().partition(|&i| is_held(i));
+    let patients: BTreeSet<&str> = measured.iter().map(|&i| samples[i].patient.as_str()).collect();
+    let rest: Vec<usize> = rest.into_iter().filter(|&i| !patients.contains(samples[i].patient.as_str())).collect();
+    Ok(assemble(samples, &measured, &rest, 10, rng))
 }
 
 /// `test` is the test part; of the `rest`, `validation_percent` become validation, patient by patient, and the others train.

@@ -278,6 +278,31 @@ proptest! {
     }
 }
 
+#[test]
+fn a_machine_is_measured_on_whose_patients_are_in_no_other_part() {
+    let mut data = catalogue(600, 1200, 4);
+    assert_eq!(Split::new(&data, SplitKind::MachineFold, 1), Err(SplitError::NoMachines));
+    for (i, sample) in data.samples.iter_mut().enumerate() {
+        sample.machine = Some([1, 1, 1, 2, 2, 5][i / 7 % 6]);
+    }
+    let held = Split::new(&data, SplitKind::Patient, 1).unwrap().test;
+    for (seed, machines) in
+        [(1, &[1][..]), (2, &[2]), (3, &[5]), (4, &[1, 2]), (5, &[1, 5]), (6, &[2, 5]), (7, &[1]), (0, &[2, 5])]
+    {
+        let split = Split::new(&data, SplitKind::MachineFold, seed).unwrap();
+        let measured: Vec<usize> =
+            (0..1800).filter(|i| machines.contains(&data.samples[*i].machine.unwrap()) && !held.contains(i)).collect();
+        assert_eq!(split.test, measured, "seed {seed}");
+        assert_patients_apart(&data, &split);
+        let own = patients(&data, &split.test);
+        let rest = [split.train.as_slice(), &split.validation].concat();
+        let left_out = (0..1800).filter(|i| !held.contains(i) && !rest.contains(i) && !measured.contains(i));
+        let shared: Vec<usize> = left_out.collect();
+        assert!(!shared.is_empty() && shared.iter().all(|&i| own.contains(data.samples[i].patient.as_str())));
+        assert!(rest.iter().all(|i| !held.contains(i)));
+    }
+}
+
 proptest! {
     #[test]
     fn splits_are_complete_disjoint_and_repeatable(

@@ -114,6 +114,11 @@ pub enum TrainingError {
     /// the input is too small for the network
     #[error(transparent)]
     Side(#[from] SideError),
+    /// nobody has looked for the machines
+    #[error(
+        "the X-ray machines behind these images are not known: give files with `--data`, or recipes that do not ask for machines"
+    )]
+    NoMachines,
     /// the checkpoint is of another training
     #[error("the checkpoint belongs to a training with other options or other data: start the training again")]
     OtherTraining,
@@ -147,6 +152,9 @@ pub fn train(
     stop: &AtomicBool,
     watcher: &mut dyn Watcher,
 ) -> Result<Outcome, TrainingError> {
+    if task.recipe.wants_machines() && task.catalogue.samples.iter().any(|sample| sample.machine.is_none()) {
+        return Err(TrainingError::NoMachines);
+    }
     let mut from = from;
     let (mut teachers, mut seconds) = (Vec::new(), 0.0);
     if let Some(checkpoint) = &mut from {

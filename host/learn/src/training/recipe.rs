@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use data::{
-    Catalogue,
+    Catalogue, Sample,
     augment::{Augmentation, AugmentationError},
     split::SplitKind,
 };
@@ -188,6 +188,10 @@ pub enum ClassWeights {
     /// An image counts `images / (2 × images of its class)` of the training part, so that both classes count the same: at
     /// every site of its own, or the model would learn where an image is from.
     Balanced,
+    /// The same within each X-ray machine, up to 10: a machine that made most films of one class says nothing of the class,
+    /// as far as there are films of the other one to show it.
+    #[serde(rename = "balanced-by-machine")]
+    BalancedByMachine,
 }
 
 /// How much each hospital counts in the loss, if there are several.
@@ -207,6 +211,9 @@ impl SiteWeights {
         *self == Self::ByImages
     }
 }
+
+/// Most that an image counts by [`ClassWeights::BalancedByMachine`]: a few films must not stand for thousands.
+const MOST_BY_MACHINE: f32 = 10.0;
 
 fn stretch() -> Fit {
     Fit::Stretch
@@ -351,27 +358,39 @@ impl Recipe {
             }
     }
 
+    /// Whether the machines behind the radiographs must be known: [`data::machines::find`].
+    pub fn wants_machines(&self) -> bool {
+        self.split == SplitKind::MachineFold || self.class_weights == ClassWeights::BalancedByMachine
+    }
+
     /// How much each radiograph counts in the loss, in the order of the catalogue, where these are learnt from. They are 1 in
-    /// the mean.
+    /// the mean, or less where classes are balanced by machine and the bound holds.
     pub fn weights(&self, catalogue: &Catalogue, train: &[usize]) -> Vec<f32> {
-        let place = |i: usize| (&*catalogue.samples[i].site, usize::from(catalogue.samples[i].label.positive()));
-        let mut counts: BTreeMap<&str, [usize; 2]> = BTreeMap::new();
+        let by_machine = self.class_weights == ClassWeights::BalancedByMachine;
+        let place = |i: usize| {
+            let Sample { site, machine, label, .. } = &catalogue.samples[i];
+            ((&**site, machine.filter(|_| by_machine)), usize::from(label.positive()))
+        };
+        let mut sites: BTreeMap<&str, usize> = BTreeMap::new();
+        let mut counts: BTreeMap<(&str, Option<u16>), [usize; 2]> = BTreeMap::new();
         for &i in train {
-            let (site, class) = place(i);
-            counts.entry(site).or_default()[class] += 1;
+            let (group, class) = place(i);
+            *sites.entry(group.0).or_default() += 1;
+            counts.entry(group).or_default()[class] += 1;
         }
         let mut weights = vec![0.0; catalogue.samples.len()];
         for &i in train {
-            let (site, class) = place(i);
-            let of_classes = counts[site];
-            let of_site = of_classes[0] + of_classes[1];
+            let (group, class) = place(i);
+            let of_classes = counts[&group];
+            let balanced = (of_classes[0] + of_classes[1]) as f32 / (2 * of_classes[class]) as f32;
             let by_class = match self.class_weights {
                 ClassWeights::None => 1.0,
-                ClassWeights::Balanced => of_site as f32 / (2 * of_classes[class]) as f32,
+                ClassWeights::Balanced => balanced,
+                ClassWeights::BalancedByMachine => balanced.min(MOST_BY_MACHINE),
             };
             let by_site = match self.site_weights {
                 SiteWeights::ByImages => 1.0,
-                SiteWeights::Equal => train.len() as f32 / (counts.len() * of_site) as f32,
+                SiteWeights::Equal => train.len() as f32 / (sites.len() * sites[group.0]) as f32,
             };
             weights[i] = by_class * by_site;
         }
@@ -461,6 +480,38 @@ mod tests {
             let unused = |i: &usize| i % 2 == 1;
             assert!((0..440).filter(unused).all(|i| weights[i] == 0.0));
         }
+    }
+
+    #[test]
+    fn classes_count_the_same_within_each_machine_up_to_a_bound() {
+        // Of machine 1: 10 normal, 30 with pneumonia; of machine 2: 1 and 99.
+        let groups =
+            [(1, Label::Normal, 10), (1, Label::Pneumonia, 30), (2, Label::Normal, 1), (2, Label::Pneumonia, 99)];
+        let mut data = Catalogue::default();
+        for (machine, label, count) in groups {
+            let sample =
+                |i| Sample { machine: Some(machine), ..Sample::new(format!("{machine}-{label}-{i}"), label, "") };
+            data.samples.extend((0..count).map(sample));
+        }
+        let all: Vec<usize> = (0..140).collect();
+        let of = |class_weights: ClassWeights, train: &[usize]| {
+            let weights = Recipe { class_weights, ..adam() }.weights(&data, train);
+            [0, 10, 40, 41].map(|first| weights[first])
+        };
+        assert_eq!(of(ClassWeights::None, &all), [1.0; 4]);
+        let [normal, pneumonia] = [140.0 / 22.0, 140.0 / 258.0];
+        assert_eq!(of(ClassWeights::Balanced, &all), [normal, pneumonia, normal, pneumonia]);
+        assert_eq!(of(ClassWeights::BalancedByMachine, &all), [2.0, 2.0 / 3.0, MOST_BY_MACHINE, 100.0 / 198.0]);
+        // What is not learnt from neither counts nor is counted.
+        assert_eq!(of(ClassWeights::BalancedByMachine, &all[..20]), [1.0, 1.0, 0.0, 0.0]);
+        // Machines of another site are others, of whatever number.
+        let away = data.samples.iter().map(|sample| Sample { site: "clinic".to_owned(), ..sample.clone() });
+        let samples = [data.samples[..40].to_vec(), away.skip(40).collect()].concat();
+        data.samples = samples.into_iter().map(|sample| Sample { machine: Some(1), ..sample }).collect();
+        assert_eq!(of(ClassWeights::BalancedByMachine, &all), [2.0, 2.0 / 3.0, MOST_BY_MACHINE, 100.0 / 198.0]);
+        let recipe =
+            Recipe { class_weights: ClassWeights::BalancedByMachine, site_weights: SiteWeights::Equal, ..adam() };
+        assert_eq!(recipe.weights(&data, &all)[0], 2.0 * 140.0 / 80.0);
     }
 
     #[test]
