@@ -45,7 +45,7 @@ fn letters_are_found_with_their_size_and_ink() {
     assert!((130..=150).contains(&small.ink) && (30..=45).contains(&small.ground), "{small:?}");
     assert_eq!(Traces::of(&vec![90; traces::SIDE * traces::SIDE]).letter, None);
     let noise: Vec<u8> =
-        (0..(traces::SIDE * traces::SIDE) as u64).map(|i| (i * i * 2_654_435_761 >> 9) as u8).collect();
+        (0..(traces::SIDE * traces::SIDE) as u64).map(|i| ((i * i * 2_654_435_761) >> 9) as u8).collect();
     assert_eq!(Traces::of(&noise).letter, None);
 }
 
@@ -82,7 +82,7 @@ fn machines_of_a_site_are_its_own() {
             all.samples.extend(one.samples);
             pixels.extend((0..count as usize).map(|i| inputs.of(i).to_vec()));
         }
-        let again = (all.clone(), Inputs::new(CONTRACT, pixels.into_iter()));
+        let again = (all.clone(), Inputs::new(CONTRACT, pixels));
         find(&mut all, &again, 2).map(|_| all)
     };
     // Of an odd number the sharp ones, which come first, are more.

@@ -116,7 +116,7 @@ pub enum TrainingError {
     Side(#[from] SideError),
     /// nobody has looked for the machines
     #[error(
-        "the X-ray machines behind these images are not known: give files with `--data`, or recipes that do not ask for machines"
+        "the X-ray machines behind these images are not known: have them found first, or use a recipe that does not ask for them"
     )]
     NoMachines,
     /// the checkpoint is of another training

@@ -494,21 +494,21 @@ mod tests {
             data.samples.extend((0..count).map(sample));
         }
         let all: Vec<usize> = (0..140).collect();
-        let of = |class_weights: ClassWeights, train: &[usize]| {
-            let weights = Recipe { class_weights, ..adam() }.weights(&data, train);
+        let of = |data: &Catalogue, class_weights: ClassWeights, train: &[usize]| {
+            let weights = Recipe { class_weights, ..adam() }.weights(data, train);
             [0, 10, 40, 41].map(|first| weights[first])
         };
-        assert_eq!(of(ClassWeights::None, &all), [1.0; 4]);
+        assert_eq!(of(&data, ClassWeights::None, &all), [1.0; 4]);
         let [normal, pneumonia] = [140.0 / 22.0, 140.0 / 258.0];
-        assert_eq!(of(ClassWeights::Balanced, &all), [normal, pneumonia, normal, pneumonia]);
-        assert_eq!(of(ClassWeights::BalancedByMachine, &all), [2.0, 2.0 / 3.0, MOST_BY_MACHINE, 100.0 / 198.0]);
+        assert_eq!(of(&data, ClassWeights::Balanced, &all), [normal, pneumonia, normal, pneumonia]);
+        assert_eq!(of(&data, ClassWeights::BalancedByMachine, &all), [2.0, 2.0 / 3.0, MOST_BY_MACHINE, 100.0 / 198.0]);
         // What is not learnt from neither counts nor is counted.
-        assert_eq!(of(ClassWeights::BalancedByMachine, &all[..20]), [1.0, 1.0, 0.0, 0.0]);
+        assert_eq!(of(&data, ClassWeights::BalancedByMachine, &all[..20]), [1.0, 1.0, 0.0, 0.0]);
         // Machines of another site are others, of whatever number.
         let away = data.samples.iter().map(|sample| Sample { site: "clinic".to_owned(), ..sample.clone() });
         let samples = [data.samples[..40].to_vec(), away.skip(40).collect()].concat();
         data.samples = samples.into_iter().map(|sample| Sample { machine: Some(1), ..sample }).collect();
-        assert_eq!(of(ClassWeights::BalancedByMachine, &all), [2.0, 2.0 / 3.0, MOST_BY_MACHINE, 100.0 / 198.0]);
+        assert_eq!(of(&data, ClassWeights::BalancedByMachine, &all), [2.0, 2.0 / 3.0, MOST_BY_MACHINE, 100.0 / 198.0]);
         let recipe =
             Recipe { class_weights: ClassWeights::BalancedByMachine, site_weights: SiteWeights::Equal, ..adam() };
         assert_eq!(recipe.weights(&data, &all)[0], 2.0 * 140.0 / 80.0);
