@@ -135,7 +135,7 @@ fn hospitals_are_learnt_from_together_and_measured_on_their_own() {
     let split = fs::read_to_string(run_folder.join("split.csv")).unwrap();
     assert!(split.contains("clinic/images/synthetic-1.png,pneumonia,,clinic/p0,") && split.contains(",clinic,21.5,AP"));
     assert!(fs::read_to_string(run_folder.join("skipped.csv")).unwrap().contains("clinic/images/gone.png"));
-    assert!(fs::read_to_string(run_folder.join("report.md")).unwrap().contains("patients of 1 to 5 years"));
+    assert!(fs::read_to_string(run_folder.join("report.md")).unwrap().contains("children of 1 to 5 years"));
 
     // Each hospital alone has the test part that it has beside the other, and needs no option to find it.
     let model = run_folder.join("synthetic-model-int8.onnx");
@@ -194,7 +194,7 @@ fn a_hospital_that_is_left_out_is_the_test_part() {
         (&["--data", text(&home), "--site", &site, "--leave-out", "other"], "none of the sites is called other"),
         (&["--data", text(&home), "--site", &site, "--source", "other=x"], "none of the sites is called `other`"),
         (&["--data", text(&home), "--site", "a/b=x"], "cannot be the name of a site"),
-        (&["--data", text(&home), "--ages", "5-1"], "the youngest and the oldest"),
+        (&["--data", text(&home), "--ages", "5-1"], "two numbers of years in order"),
     ] {
         let output = host(&[&["train"], wrong].concat()).output().unwrap();
         assert!(!output.status.success() && String::from_utf8_lossy(&output.stderr).contains(words), "{output:?}");

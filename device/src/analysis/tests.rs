@@ -75,6 +75,7 @@ fn narrow() -> Narrow {
         crops: Vec::new(),
         mirrored: None,
         features: Some(near(vec![60.0], 100.0)),
+        style: None,
     };
     let behaviour = Behaviour { guard: Some(guard), ..Behaviour::new(CONTRACT) };
     Narrow { card: ModelCard { behaviour, ..ModelCard::new("narrow", CONTRACT) }, intact: [true; 2] }

@@ -22,6 +22,7 @@ fn full() -> BoxSettings {
         keys: Some(true),
         share: Some(Share::default()),
         blank_minutes: Some(15),
+        overrides: Some(Vec::new()),
     }
 }
 

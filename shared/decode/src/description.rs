@@ -7,7 +7,7 @@ use shared::age::Age;
 
 use crate::{Kind, bmp, dicom, jpeg, png, tiff};
 
-/// What a file says of itself; see the [module](self).
+/// What a file says of itself.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Description {
     /// What it is by its bytes, if that is known.

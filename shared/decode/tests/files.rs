@@ -178,7 +178,7 @@ fn twelve_bits_in_sixteen_are_judged_as_eight() {
         // A ramp of the 8-bit picture's values, with noise below them and a few hot pixels.
         let sample = |x: u32, y: u32| match (x * 7 + y * 13) % 2003 {
             0 => u16::MAX,
-            n => ((x * 5 << bits >> 8) + n % (1 << (bits - 8))) as u16,
+            n => (((x * 5) << bits >> 8) + n % (1 << (bits - 8))) as u16,
         };
         let image = ImageBuffer::from_fn(48, 40, |x, y| Luma([sample(x, y)]));
         encode(&DynamicImage::ImageLuma16(image), ImageFormat::Png)

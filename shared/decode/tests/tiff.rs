@@ -174,20 +174,23 @@ fn what_is_not_decoded_is_not_called_damaged() {
     assert_eq!(decode(&big).map(|_| ()).unwrap_err(), Refusal::UnsupportedKind);
 }
 
+/// What is done to offsets and lengths.
+type Change = fn(&mut Vec<u32>, &mut Vec<u32>);
+
 #[test]
 fn strips_must_be_there_once_and_apart() {
     let whole = grey(8);
     let strips = whole.parts();
     let lengths: Vec<u32> = strips.iter().map(|strip| strip.len() as u32).collect();
     let offsets: Vec<u32> = lengths.iter().scan(8, |at, length| Some(std::mem::replace(at, *at + length))).collect();
-    let others = |change: fn(&mut Vec<u32>, &mut Vec<u32>)| {
+    let others = |change: Change| {
         let (mut offsets, mut lengths) = (offsets.clone(), lengths.clone());
         change(&mut offsets, &mut lengths);
         let tiff = Tiff { fields: vec![(273, LONG, offsets), (279, LONG, lengths)], ..whole.clone() };
         decode(&tiff.write()).map(|radiograph| samples(&radiograph))
     };
     assert_eq!(others(|_, _| {}), Ok(whole.samples.clone()));
-    let changes: [fn(&mut Vec<u32>, &mut Vec<u32>); 10] = [
+    let changes: [Change; 10] = [
         |offsets, _| offsets[1] = offsets[0],
         |offsets, _| offsets[1] -= 1,
         |offsets, _| offsets[0] = 0,

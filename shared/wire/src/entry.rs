@@ -59,7 +59,6 @@ impl Schema for Content {
 /// by which the next entry links to it.
 #[derive(Serialize, Deserialize, Schema)]
 #[serde(rename = "Content")]
-#[expect(clippy::large_enum_variant, reason = "it lives for a moment")]
 enum Stored {
     Result(WithoutAge),
     Event(Event),

@@ -32,6 +32,7 @@ framebuffer = "/dev/fb0"
 keys = false
 share = "off"
 blank_minutes = 0
+override = ["age"]
 "#;
 
 /// Makes an image with these settings; where they are taken, it ends at the packages, for which there is no folder.

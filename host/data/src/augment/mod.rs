@@ -13,7 +13,7 @@
 //!
 //! interpolated linearly between the four nearest pixels; outside, the pixels of the edge are repeated. Flip, the gains of
 //! the bands, brightness, contrast, gamma, blur, noise and erasing follow in this order. All is one pass over the image, none
-//! where there is nothing to do; a blur is two passes more, bands ([`bands`]) are ten.
+//! where there is nothing to do; a blur is two passes more, bands (`bands.rs`) are ten.
 //!
 //! What differs from Keras, each of it on purpose:
 //!
@@ -57,7 +57,7 @@ pub struct Augmentation {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub gamma: Option<[f64; 2]>,
     /// Range of the gains of the image's five frequency bands, above 0 and up to 10, for seven in ten images: above 1 a band
-    /// becomes stronger ([`bands`]). Each is drawn evenly by its logarithm. Keras has none.
+    /// becomes stronger (`bands.rs`). Each is drawn evenly by its logarithm. Keras has none.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub bands: Option<[f64; 2]>,
     /// Half of the images are blurred by a bell whose standard deviation is drawn from 0 to this share of the side, which is

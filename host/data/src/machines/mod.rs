@@ -3,7 +3,7 @@
 //! A model can learn the machine in place of the disease, where one machine made most films of the ill and another those of
 //! the well. Nobody notes the machine in most collections, but it leaves traces that do not come from the patient: the letter
 //! that marks a side, how strongly fine detail is enhanced, how black the edges are. Films with like traces are put together
-//! by k-means ([`clusters`]); neither labels nor names are looked at.
+//! by k-means (`clusters.rs`); neither labels nor names are looked at.
 //!
 //! What comes out are *machines* in the sense of films that were made and processed alike: two alike machines are one, and a
 //! machine whose settings were changed is two. They are groups of these radiographs: another collection has others.

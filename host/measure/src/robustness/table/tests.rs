@@ -59,14 +59,7 @@ fn figures_of_a_small_table() {
 #[test]
 fn a_wrong_verdict_is_definite_and_not_withheld() {
     let is_wrong = |label: Label, probability: f32, withheld: bool| {
-        let sample = Sample {
-            name: String::new(),
-            label,
-            subtype: None,
-            patient: String::new(),
-            official: None,
-            digest: Digest::default(),
-        };
+        let sample = Sample::new("", label, "");
         let answers = Answers { base: vec![ModelAnswer { probability, withheld }], changed: Vec::new() };
         rows(0, POINT, &[], &[&sample], &[answers])[0].wrong_verdicts.unwrap().value == 1.0
     };
