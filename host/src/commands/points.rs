@@ -141,7 +141,7 @@ mod tests {
         let card = engine::card(&decode(DEFAULT_MODEL).unwrap()).unwrap();
         let text = text(&card);
         for words in
-            ["screening", "balanced", "confirming", "fitted on 801", "called normal 2: 0.0036 (0.0010 to 0.0130)"]
+            ["screening", "balanced", "confirming", "fitted on 875", "called normal 4: 0.0067 (0.0026 to 0.0171)"]
         {
             assert!(text.contains(words), "{words}: {text}");
         }

@@ -58,8 +58,8 @@ fn patients_for_whom_the_model_is_not_meant_are_refused() {
     let model = model();
     let card = unguarded(model.card());
     assert_eq!(card.ages(), Some(Ages { from: 1, to: 5 }));
-    let other =
-        ModelCard { provenance: Provenance { data_digest: "0".into(), ..card.provenance.clone() }, ..card.clone() };
+    let unknown = Provenance { data_digest: "0".into(), ages: None, ..card.provenance.clone() };
+    let other = ModelCard { provenance: unknown, ..card.clone() };
     let pixels = stripes(300 * 200);
     let picture = grey(&pixels, 300, 200);
     let contract = &card.behaviour.contract;
