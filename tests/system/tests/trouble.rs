@@ -36,9 +36,9 @@ fn bad_files(folder: &Path) -> Vec<(PathBuf, u16)> {
     };
     let painting = image::RgbImage::from_fn(64, 64, |x, y| image::Rgb([4 * x as u8, 4 * y as u8, 0])).into();
     let jpeg = encode(gray(64), image::ImageFormat::Jpeg);
-    let mut cmyk = encode(image::DynamicImage::new_rgb8(64, 64), image::ImageFormat::Jpeg);
-    let frame = cmyk.windows(2).position(|w| w == [0xff, 0xc0]).unwrap();
-    cmyk[frame + 9] = 4;
+    let mut channels = encode(image::DynamicImage::new_rgb8(64, 64), image::ImageFormat::Jpeg);
+    let frame = channels.windows(2).position(|w| w == [0xff, 0xc0]).unwrap();
+    channels[frame + 9] = 4;
     let mut bomb = encode(gray(64), image::ImageFormat::Jpeg);
     let frame = bomb.windows(2).position(|w| w == [0xff, 0xc0]).unwrap();
     bomb[frame + 5..frame + 9].fill(0xff);
@@ -50,7 +50,7 @@ fn bad_files(folder: &Path) -> Vec<(PathBuf, u16)> {
         ("truncated.jpeg", jpeg[..jpeg.len() - 3].to_vec(), 202),
         ("bomb.jpeg", bomb, 204),
         ("pixel.png", encode(gray(1), image::ImageFormat::Png), 205),
-        ("cmyk.jpeg", cmyk, 206),
+        ("channels.jpeg", channels, 202),
         ("painting.png", encode(painting, image::ImageFormat::Png), 210),
         ("strip.png", encode(image::DynamicImage::new_luma8(300, 60), image::ImageFormat::Png), 211),
         ("blank.png", encode(gray(64), image::ImageFormat::Png), 212),
