@@ -7,7 +7,7 @@
 //! smoothed image add up to the image.
 
 /// Number of bands.
-pub(super) const COUNT: usize = 5;
+pub(crate) const COUNT: usize = 5;
 
 /// Multiplies the bands of a square image by `gains`, the finest first; values are cut off at 0 and 255. Beyond the edge its
 /// pixels continue.
@@ -15,7 +15,7 @@ pub(super) fn scale(values: &mut [f32], side: usize, gains: [f32; COUNT]) {
     let mut smooth = values.to_vec();
     let (mut across, mut smoother) = (vec![0.0; values.len()], vec![0.0; values.len()]);
     for (level, gain) in gains.into_iter().enumerate() {
-        smooth_by(1 << level, &smooth, side, &mut across, &mut smoother);
+        smooth_into(1 << level, &smooth, side, &mut across, &mut smoother);
         for ((value, finer), coarser) in values.iter_mut().zip(&smooth).zip(&smoother) {
             *value += (gain - 1.0) * (finer - coarser);
         }
@@ -24,8 +24,15 @@ pub(super) fn scale(values: &mut [f32], side: usize, gains: [f32; COUNT]) {
     values.iter_mut().for_each(|value| *value = value.clamp(0.0, 255.0));
 }
 
+/// A square image after one smoothing with this step between the weights.
+pub(crate) fn smoothed(step: usize, values: &[f32], side: usize) -> Vec<f32> {
+    let (mut across, mut smoothed) = (vec![0.0; values.len()], vec![0.0; values.len()]);
+    smooth_into(step, values, side, &mut across, &mut smoothed);
+    smoothed
+}
+
 /// One smoothing with this step between the weights.
-fn smooth_by(step: usize, values: &[f32], side: usize, across: &mut [f32], smoothed: &mut [f32]) {
+fn smooth_into(step: usize, values: &[f32], side: usize, across: &mut [f32], smoothed: &mut [f32]) {
     let mut padded = vec![0.0; side + 4 * step];
     for (line, out) in values.chunks_exact(side).zip(across.chunks_exact_mut(side)) {
         padded[..2 * step].fill(line[0]);

@@ -28,7 +28,7 @@
 //! The shear is in degrees. 0.3 degrees move no pixel of a 64×64 image by more than 31.5 · sin 0.3° = 0.165 pixels: next
 //! to nothing.
 
-mod bands;
+pub(crate) mod bands;
 #[cfg(test)]
 mod tests;
 

@@ -1,12 +1,10 @@
 //! What a machine leaves on its radiographs.
 
 use super::letter::Letter;
+use crate::augment::bands::{COUNT as BANDS, smoothed};
 
 /// Side of the picture that traces are measured on, in pixels.
 pub(super) const SIDE: usize = 224;
-
-/// Bands of detail, the finest first; what is coarser than all of them comes last.
-const BANDS: usize = 5;
 
 /// Rows and columns that bands are measured in: the chest, without frames and letters.
 const INNER: std::ops::Range<usize> = 40..184;
@@ -19,8 +17,8 @@ const EDGE: usize = 8;
 pub struct Traces {
     /// The letter that marks a side, if one is found.
     pub letter: Option<Letter>,
-    /// Logarithms of the standard deviations of the bands of the à trous wavelet transform (cubic B-spline; M. Holschneider
-    /// et al., Wavelets, 1989), the finest first, and of what is left. Grey values.
+    /// Logarithms of the standard deviations of the image's frequency bands (`augment/bands.rs`), the finest first, and of
+    /// what is coarser than all of them. Grey values.
     pub bands: [f64; BANDS + 1],
     /// Median grey value of the left and right edge.
     pub edge: f64,
@@ -57,22 +55,12 @@ fn bands(pixels: &[u8]) -> [f64; BANDS + 1] {
     let mut rest: Vec<f32> = pixels.iter().map(|&pixel| f32::from(pixel)).collect();
     let mut deviations = [0.0; BANDS + 1];
     for (band, deviation) in deviations[..BANDS].iter_mut().enumerate() {
-        let smooth = smoothed(&rest, 1 << band);
+        let smooth = smoothed(1 << band, &rest, SIDE);
         *deviation = log_deviation(rest.iter().zip(&smooth).map(|(fine, coarse)| fine - coarse));
         rest = smooth;
     }
     deviations[BANDS] = log_deviation(rest.iter().copied());
     deviations
-}
-
-/// Through the kernel 1 4 6 4 1, its places `step` pixels apart, along rows and columns. The edge goes on beyond itself.
-fn smoothed(picture: &[f32], step: usize) -> Vec<f32> {
-    let at = |place: usize, offset: usize| (place + offset * step).saturating_sub(2 * step).min(SIDE - 1);
-    let through =
-        |value: &dyn Fn(usize) -> f32| (value(0) + 4.0 * value(1) + 6.0 * value(2) + 4.0 * value(3) + value(4)) / 16.0;
-    let places = || (0..SIDE * SIDE).map(|i| (i % SIDE, i / SIDE));
-    let along: Vec<f32> = places().map(|(x, y)| through(&|offset| picture[y * SIDE + at(x, offset)])).collect();
-    places().map(|(x, y)| through(&|offset| along[at(y, offset) * SIDE + x])).collect()
 }
 
 /// Of the inner part; a little is added, so that there is always one.
