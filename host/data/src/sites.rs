@@ -91,9 +91,14 @@ impl Catalogue {
 
     /// The radiographs of each site, indices into [`Self::samples`], by its name; of one without a name, `""`.
     pub fn by_site(&self) -> BTreeMap<&str, Vec<usize>> {
-        let mut sites: BTreeMap<&str, Vec<usize>> = BTreeMap::new();
-        for (index, sample) in self.samples.iter().enumerate() {
-            sites.entry(&sample.site).or_default().push(index);
+        self.grouped_by_site((0..self.samples.len()).map(|index| (index, index)))
+    }
+
+    /// Something of each of some radiographs, given by their indices into [`Self::samples`], site by site in their order.
+    pub fn grouped_by_site<T>(&self, of: impl IntoIterator<Item = (usize, T)>) -> BTreeMap<&str, Vec<T>> {
+        let mut sites: BTreeMap<&str, Vec<T>> = BTreeMap::new();
+        for (index, one) in of {
+            sites.entry(&self.samples[index].site).or_default().push(one);
         }
         sites
     }

@@ -6,7 +6,7 @@ mod scene;
 mod tests;
 mod unsuitable;
 
-use std::{cmp::Reverse, collections::BTreeMap};
+use std::cmp::Reverse;
 
 use data::{Catalogue, Inputs, Label, augment::Augmentation, split::Split};
 use engine::{Model, ModelError};
@@ -124,11 +124,8 @@ pub fn fit_familiar(
 ) -> Result<(), ModelError> {
     let contract = &model.card().behaviour.contract;
     let features = |&index: &usize| Ok(model.examine(inputs.of(index))?.features);
-    let mut sites: BTreeMap<&str, Vec<usize>> = BTreeMap::new();
-    for &index in &split.train {
-        sites.entry(&catalogue.samples[index].site).or_default().push(index);
-    }
-    let mut sites: Vec<Vec<usize>> = sites.into_values().collect();
+    let train = split.train.iter().map(|&index| (index, index));
+    let mut sites: Vec<Vec<usize>> = catalogue.grouped_by_site(train).into_values().collect();
     sites.sort_by_key(|site| Reverse(site.len()));
     sites.truncate(MAX_SITES);
 
@@ -160,20 +157,7 @@ pub fn fit_familiar(
 /// lies between two hospitals is like neither. Numbers hang together so closely that a few directions would not do: all are
 /// kept, each by the variance along it as it is rounded. `None` without points.
 fn style_cloud(sites: &[Vec<Vec<f32>>]) -> Option<Cloud> {
-    let count = sites.iter().map(Vec::len).sum::<usize>() as f64;
-    let mut moments = Moments::new(sites.first()?.first()?.len());
-    let mut centres = Vec::new();
-    for points in sites {
-        let mut sums = vec![0.0; points[0].len()];
-        points.iter().for_each(|point| sums.iter_mut().zip(point).for_each(|(sum, p)| *sum += f64::from(*p)));
-        let centre: Vec<f32> = sums.iter().map(|sum| (sum / points.len() as f64) as f32).collect();
-        for point in points {
-            let difference: Vec<f64> = point.iter().zip(&centre).map(|(p, c)| f64::from(*p) - f64::from(*c)).collect();
-            moments.add(&difference);
-        }
-        centres.push(centre);
-    }
-    let scatter = moments.matrix(1.0 / count);
+    let (centres, scatter) = pooled(sites, sites.first()?.first()?.len());
     let (directions, weights) = eigen(scatter.clone())
         .iter()
         .map(|(_, direction)| {
@@ -229,13 +213,8 @@ fn upper(mut values: Vec<f64>, share: f64) -> f64 {
     values.get(values.len().saturating_sub(above + 1)).copied().unwrap_or_default()
 }
 
-/// Where classes of points lie; its limit is not set yet. `None` if the points have fewer than two numbers, if they are
-/// equal, or if a class has none.
-fn cloud(classes: &[Vec<Vec<f32>>], directions: usize) -> Option<Cloud> {
-    let size = classes.first()?.first()?.len();
-    if size < 2 || classes.iter().any(Vec::is_empty) {
-        return None;
-    }
+/// The means of classes of points of `size` numbers, and the covariance about them that all classes share.
+fn pooled(classes: &[Vec<Vec<f32>>], size: usize) -> (Vec<Vec<f32>>, Vec<Vec<f64>>) {
     let mut centres = Vec::with_capacity(classes.len());
     let mut scatter = Moments::new(size);
     for class in classes {
@@ -249,7 +228,18 @@ fn cloud(classes: &[Vec<Vec<f32>>], directions: usize) -> Option<Cloud> {
         centres.push(centre);
     }
     let count: usize = classes.iter().map(Vec::len).sum();
-    let pairs = eigen(scatter.matrix(1.0 / count as f64));
+    (centres, scatter.matrix(1.0 / count as f64))
+}
+
+/// Where classes of points lie; its limit is not set yet. `None` if the points have fewer than two numbers, if they are
+/// equal, or if a class has none.
+fn cloud(classes: &[Vec<Vec<f32>>], directions: usize) -> Option<Cloud> {
+    let size = classes.first()?.first()?.len();
+    if size < 2 || classes.iter().any(Vec::is_empty) {
+        return None;
+    }
+    let (centres, scatter) = pooled(classes, size);
+    let pairs = eigen(scatter);
     let (first, others) = pairs.split_at(directions.min(size - 1));
     let rest = others.iter().map(|(variance, _)| variance.max(0.0)).sum::<f64>() / others.len() as f64;
     if rest <= 0.0 {

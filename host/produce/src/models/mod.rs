@@ -1,7 +1,7 @@
 //! From a trained network to models that are measured: the one place where training, export, quantization and the
 //! engine of the box meet.
 
-use std::{collections::BTreeMap, io, path::Path};
+use std::{io, path::Path};
 
 use base::files;
 use data::{
@@ -197,11 +197,7 @@ fn guarded(
 
 /// What was said of these radiographs, site by site.
 fn by_site(catalogue: &Catalogue, indices: &[usize], judged: &[Judged]) -> Vec<Vec<Judged>> {
-    let mut sites: BTreeMap<&str, Vec<Judged>> = BTreeMap::new();
-    for (&index, one) in indices.iter().zip(judged) {
-        sites.entry(&catalogue.samples[index].site).or_default().push(*one);
-    }
-    sites.into_values().collect()
+    catalogue.grouped_by_site(indices.iter().copied().zip(judged.iter().copied())).into_values().collect()
 }
 
 /// Fits the operating points on radiographs that were judged, site by site; the balanced one decides. False, and nothing
