@@ -271,25 +271,14 @@ fn groups_table(by: &str, groups: &BTreeMap<String, Group<GroupEstimates>>) -> S
         Some((Interval { low, high }, _)) => format!("{} ({low:.3} to {high:.3})", value(estimate)),
         None => value(estimate),
     };
-    let rows = groups.iter().map(|(name, Group { counts, estimates: e })| {
+    let rows = groups.iter().map(|(name, Group { counts, estimates })| {
         let counts = [counts.images, counts.normal, counts.pneumonia].map(|count| count.to_string());
-        let cells = [e.auroc, e.sensitivity, e.specificity, e.referred, e.refused].map(value);
-        let last = [wide(e.wrong_verdicts), wide(e.definite_right)];
-        std::iter::once(Shown(name).to_string()).chain(counts).chain(cells).chain(last).collect()
+        // The last two, which decide whether the group is safe, with their intervals.
+        let [cells @ .., wrong, right] = estimates.shown();
+        let cells = cells.map(value).into_iter().chain([wide(wrong), wide(right)]);
+        std::iter::once(Shown(name).to_string()).chain(counts).chain(cells).collect()
     });
-    let headings = [
-        by,
-        "images",
-        "normal",
-        "pneumonia",
-        "AUROC",
-        "sensitivity",
-        "specificity",
-        "referred",
-        "refused",
-        "wrong verdicts",
-        "right of the definite",
-    ];
+    let headings = [&[by, "images", "normal", "pneumonia"][..], &GroupEstimates::SHOWN].concat();
     layout(&headings, &rows.collect::<Vec<_>>(), Style::Text)
 }
 

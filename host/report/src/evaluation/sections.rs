@@ -328,31 +328,17 @@ fn groups(measurement: &Measurement) -> Vec<Block> {
     let one = |(by, groups): (&&'static str, &BTreeMap<String, Group<GroupEstimates>>)| {
         let rows = groups
             .iter()
-            .map(|(name, Group { counts, estimates: e })| {
+            .map(|(name, Group { counts, estimates })| {
                 let words = [
                     name.clone(),
                     counts.images.to_string(),
                     counts.patients.to_string(),
                     format!("{} / {}", counts.normal, counts.pneumonia),
                 ];
-                let cells =
-                    [e.auroc, e.sensitivity, e.specificity, e.referred, e.refused, e.wrong_verdicts, e.definite_right];
-                words.map(|words| vec![words.into()]).into_iter().chain(cells.map(cell)).collect()
+                words.map(|words| vec![words.into()]).into_iter().chain(estimates.shown().map(cell)).collect()
             })
             .collect();
-        let columns = vec![
-            *by,
-            "images",
-            "patients",
-            "normal / pneumonia",
-            "AUROC",
-            "sensitivity",
-            "specificity",
-            "referred",
-            "refused",
-            "wrong verdicts",
-            "right of the definite",
-        ];
+        let columns = [&[*by, "images", "patients", "normal / pneumonia"][..], &GroupEstimates::SHOWN].concat();
         Block::Table(Table { columns, words: 1, rows })
     };
     let tables: Vec<Block> = measurement.groups.iter().map(one).collect();

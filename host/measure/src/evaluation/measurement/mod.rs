@@ -175,6 +175,25 @@ estimates! {
     }
 }
 
+impl GroupEstimates {
+    /// What a table of groups shows, in this order.
+    pub const SHOWN: [&str; 7] =
+        ["AUROC", "sensitivity", "specificity", "referred", "refused", "wrong verdicts", "right of the definite"];
+
+    /// The figures of [`Self::SHOWN`].
+    pub fn shown(&self) -> [Option<Estimate>; 7] {
+        [
+            self.auroc,
+            self.sensitivity,
+            self.specificity,
+            self.referred,
+            self.refused,
+            self.wrong_verdicts,
+            self.definite_right,
+        ]
+    }
+}
+
 fn said(outcomes: Outcomes, verdict: Option<Verdict>) -> Option<Value> {
     let count = verdict.map_or(outcomes.refused, |verdict| outcomes.of(verdict));
     Value::share(count as usize, outcomes.total() as usize)
