@@ -10,12 +10,14 @@ use std::{
 
 use engine::ModelCard;
 use shared::{
-    age::AgeNote,
     appliance::Share,
     verdict::{ExamId, Refusal},
 };
 
-use super::{tests::state, *};
+use super::{
+    tests::{answer, state},
+    *,
+};
 
 /// Longest sequence of events.
 const DEPTH: usize = 10;
@@ -231,18 +233,7 @@ impl World {
         }
         let report = match work {
             Work::Judge(exam) => Report::Done(Box::new(if good {
-                let preview = Preview { width: 1, height: 1, pixels: vec![9].into(), judged: None };
-                let (probability, verdict) = (0.7, self.state.card.behaviour.point.verdict(0.7));
-                Ok(Judged {
-                    exam,
-                    image: Digest::of(b"bytes"),
-                    prepared: false,
-                    preview,
-                    evidence: None,
-                    probability,
-                    verdict,
-                    age: AgeNote::Unknown,
-                })
+                Ok(answer(exam, 0.7))
             } else {
                 Err(Unjudged::Refused(Refusal::TooSmall))
             })),

@@ -37,10 +37,13 @@ fn image() -> Image {
 }
 
 pub(super) fn judged(probability: f32) -> Input {
+    Input::Analysis(Report::Done(Box::new(Ok(answer(exam(), probability)))))
+}
+
+pub(super) fn answer(exam: ExamId, probability: f32) -> Judged {
     let preview = Preview { width: 1, height: 1, pixels: vec![9].into(), judged: None };
-    let exam = exam();
     let verdict = state().card.behaviour.point.verdict(probability);
-    let judged = Judged {
+    Judged {
         exam,
         image: Digest::of(b"bytes"),
         prepared: false,
@@ -49,8 +52,7 @@ pub(super) fn judged(probability: f32) -> Input {
         probability,
         verdict,
         age: AgeNote::Unknown,
-    };
-    Input::Analysis(Report::Done(Box::new(Ok(judged))))
+    }
 }
 
 /// What the screen says of the model.
