@@ -1,4 +1,4 @@
-//! `pumua view`: draws what is judged of a file, for whoever wonders why the answer is what it is.
+//! `pumua view`: draws what is judged of a file, for anyone who wonders why the answer is what it is.
 
 use std::{
     fs,

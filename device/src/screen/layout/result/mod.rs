@@ -118,7 +118,7 @@ impl<'a> Layout<'a> {
         let (mut changes, gap) = (changes(&record.point, words), self.px(16.0));
         let mut style = self.regular(13.5, QUIET);
         if let Some(age) = words.age(record.age) {
-            // Whoever reads the verdict of a past result must know that it is of a patient for whom the model is not meant.
+            // Anyone who reads the verdict of a past result must know that it is of a patient for whom the model is not meant.
             let overridden = record.age.is_overridden();
             let mut of_age = if overridden { self.bold(13.5, AMBER) } else { self.regular(13.5, INK) };
             let room = side.width - gap;
