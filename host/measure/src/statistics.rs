@@ -137,24 +137,35 @@ pub fn flips(one: &[Scored], other: &[Scored], threshold: f32) -> usize {
     one.iter().zip(other).filter(|(a, b)| (a.probability >= threshold) != (b.probability >= threshold)).count()
 }
 
-/// The smallest band around `threshold` outside which, on either side, at least the share `wanted` of the radiographs
-/// given is decided correctly. A side on which no cut achieves this is referred as a whole.
-pub fn refer_band(scored: &[Scored], threshold: f32, wanted: f64) -> OperatingPoint {
-    let sorted = descending(scored);
-    let enough = |right: usize, all: usize| all > 0 && right as f64 >= wanted * all as f64;
+/// The smallest band around `threshold` outside which, on either side, at least the share `wanted` of the radiographs is
+/// decided correctly: of all together, and of each site by itself that has any there. A side on which no cut achieves this
+/// is referred as a whole. A cut of one site may be wrong for another one that it suits less, so all judge the same cuts.
+pub fn refer_band(sites: &[Vec<Scored>], threshold: f32, wanted: f64) -> OperatingPoint {
+    let all = descending(&sites.concat());
+    let keeps = |site: &[Scored], outside: &dyn Fn(&Scored) -> bool, positive: bool| {
+        let there = site.iter().filter(|one| outside(one));
+        let (right, count) =
+            there.fold((0, 0), |(right, count), one| (right + usize::from(one.positive == positive), count + 1));
+        right as f64 >= wanted * count as f64
+    };
+    let keeps_all = |outside: &dyn Fn(&Scored) -> bool, positive: bool| {
+        all.iter().any(outside)
+            && keeps(&all, outside, positive)
+            && sites.iter().all(|site| keeps(site, outside, positive))
+    };
 
     // Below: cuts at the threshold and at every radiograph with pneumonia under it, from the highest down.
-    let below = |cut: f32| sorted.iter().filter(move |s| s.probability < cut);
+    let under = all.iter().filter(|one| one.positive && one.probability < threshold).map(|one| one.probability);
     let refer_from = std::iter::once(threshold)
-        .chain(below(threshold).filter(|s| s.positive).map(|s| s.probability))
-        .find(|&cut| enough(below(cut).filter(|s| !s.positive).count(), below(cut).count()))
+        .chain(under)
+        .find(|&cut| keeps_all(&|one| one.probability < cut, false))
         .unwrap_or(0.0);
 
     // Above: cuts at the threshold and just over every normal radiograph above it, from the lowest up.
-    let above = |cut: f32| sorted.iter().rev().filter(move |s| s.probability >= cut);
+    let over = all.iter().rev().filter(|one| !one.positive && one.probability >= threshold);
     let refer_to = std::iter::once(threshold)
-        .chain(above(threshold).filter(|s| !s.positive).map(|s| s.probability.next_up().min(1.0)))
-        .find(|&cut| enough(above(cut).filter(|s| s.positive).count(), above(cut).count()))
+        .chain(over.map(|one| one.probability.next_up().min(1.0)))
+        .find(|&cut| keeps_all(&|one| one.probability >= cut, true))
         .unwrap_or(1.0);
 
     OperatingPoint { threshold, refer_from, refer_to }
@@ -188,15 +199,33 @@ mod tests {
         // One pneumonia at 0.3 spoils the lower side down to itself, one normal at 0.8 the upper one.
         let s =
             scored(&[(false, 0.1), (false, 0.2), (true, 0.3), (false, 0.4), (true, 0.7), (false, 0.8), (true, 0.9)]);
-        let point = refer_band(&s, 0.5, 0.99);
+        let point = refer_band(&[s.clone()], 0.5, 0.99);
         assert_eq!((point.refer_from, point.refer_to), (0.3, 0.8_f32.next_up()));
         // Half is enough at the threshold itself.
-        let point = refer_band(&s, 0.5, 0.5);
+        let point = refer_band(&[s], 0.5, 0.5);
         assert_eq!((point.refer_from, point.refer_to), (0.5, 0.5));
         // Where no cut helps, the whole side is referred.
-        let point = refer_band(&scored(&[(true, 0.1), (false, 0.9)]), 0.5, 0.99);
+        let point = refer_band(&[scored(&[(true, 0.1), (false, 0.9)])], 0.5, 0.99);
         assert_eq!((point.refer_from, point.refer_to), (0.0, 1.0));
         assert_eq!(refer_band(&[], 0.5, 0.99), OperatingPoint { threshold: 0.5, refer_from: 0.0, refer_to: 1.0 });
+    }
+
+    #[test]
+    fn a_cut_that_suits_one_site_is_not_taken_for_another() {
+        // The second site alone wants 0.005, the first one is right in 997 + 3 of 1,001 below the threshold, but in 3 of 4
+        // below 0.005: a wider band is not always a safer one.
+        let home: Vec<(bool, f32)> =
+            [(true, 0.001)].into_iter().chain([(false, 0.003); 3]).chain([(false, 0.1); 997]).collect();
+        let clinic: Vec<(bool, f32)> =
+            [(false, 0.004); 50].into_iter().chain([(true, 0.005)]).chain([(false, 0.1); 20]).collect();
+        let sites = [home, clinic].map(|site| scored(&site));
+        assert_eq!(refer_band(&sites[..1], 0.2, 0.99).refer_from, 0.2);
+        assert_eq!(refer_band(&sites[1..], 0.2, 0.99).refer_from, 0.005);
+        // No cut below is right for both until the first pneumonia, below which there is nothing.
+        assert_eq!(refer_band(&sites, 0.2, 0.99).refer_from, 0.0);
+        // A site of which nothing lies on a side says nothing of it.
+        let ill = scored(&[(true, 0.9); 10]);
+        assert_eq!(refer_band(&[sites[0].clone(), ill], 0.2, 0.99).refer_from, 0.2);
     }
 
     #[test]
@@ -233,17 +262,22 @@ mod tests {
 
     proptest! {
         #[test]
-        fn band_is_ordered_and_keeps_its_promise(s in any_scored(), wanted in 0.5..1.0) {
-            let point = refer_band(&s, 0.5, wanted);
+        fn band_is_ordered_and_keeps_its_promise_at_each_site(
+            sites in proptest::collection::vec(any_scored(), 1..4),
+            wanted in 0.5..1.0,
+        ) {
+            let point = refer_band(&sites, 0.5, wanted);
             prop_assert!(point.check().is_ok());
-            let below: Vec<_> = s.iter().filter(|s| s.probability < point.refer_from).collect();
-            let right = below.iter().filter(|s| !s.positive).count();
-            prop_assert!(right as f64 >= wanted * below.len() as f64);
-            // At exactly 1 nothing can be cut off any more.
-            if point.refer_to < 1.0 {
-                let above: Vec<_> = s.iter().filter(|s| s.probability >= point.refer_to).collect();
-                let right = above.iter().filter(|s| s.positive).count();
-                prop_assert!(right as f64 >= wanted * above.len() as f64);
+            for site in sites.iter().chain([&sites.concat()]) {
+                let below: Vec<_> = site.iter().filter(|s| s.probability < point.refer_from).collect();
+                let right = below.iter().filter(|s| !s.positive).count();
+                prop_assert!(right as f64 >= wanted * below.len() as f64);
+                // At exactly 1 nothing can be cut off any more.
+                if point.refer_to < 1.0 {
+                    let above: Vec<_> = site.iter().filter(|s| s.probability >= point.refer_to).collect();
+                    let right = above.iter().filter(|s| s.positive).count();
+                    prop_assert!(right as f64 >= wanted * above.len() as f64);
+                }
             }
         }
     }

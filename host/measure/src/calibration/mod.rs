@@ -82,13 +82,8 @@ pub fn operating_points(sites: &[Vec<Judged>]) -> Option<OperatingPoints> {
     let all: Vec<Scored> = sites.iter().flatten().map(|one| one.scored).collect();
     let [screening, balanced, confirming] = profile_thresholds(&all)?;
     let answered_at: Vec<Vec<Scored>> = sites.iter().map(|site| answered(site)).collect();
+    let band = refer_band(&answered_at, balanced, RIGHT_OUTSIDE_BAND);
     let answered = answered_at.concat();
-    let band = |of: &[Scored]| refer_band(of, balanced, RIGHT_OUTSIDE_BAND);
-    let band = answered_at.iter().map(|site| band(site)).fold(band(&answered), |all, site| OperatingPoint {
-        refer_from: all.refer_from.min(site.refer_from),
-        refer_to: all.refer_to.max(site.refer_to),
-        ..all
-    });
     let of = |positive| all.iter().filter(|one| one.positive == positive).count() as f64;
     let point = |threshold: f32, refer_from, refer_to| OperatingPoint {
         threshold: threshold.clamp(refer_from, refer_to),
