@@ -90,7 +90,7 @@ mod tests {
         let paired = Paired::of((&ones, OperatingPoint::HALF), (&others, OperatingPoint::HALF));
         // He is drawn four times or more in fewer than 2.5 % of them (1.6), three times or more in 7.5 %.
         let by_patient = Some(Interval { low: -0.15, high: 0.0 });
-        let difference = Some(Estimate { value: -0.05, by_patient, wilson: None });
+        let difference = Some(Estimate { value: -0.05, by_patient, wilson: None, few: false });
         assert_eq!(paired.accuracy.difference, difference);
         assert_eq!((paired.auroc.one, paired.auroc.difference), (None, None), "one class only");
         // Without a band, what is decided wrongly is said wrongly.

@@ -25,7 +25,7 @@ pub(super) fn cell(estimate: Option<Estimate>) -> Line {
 
 /// A figure and both its intervals, in two cells.
 pub(super) fn cells(estimate: Option<Estimate>) -> [Line; 2] {
-    let Some(Estimate { value, by_patient, wilson }) = estimate else {
+    let Some(Estimate { value, by_patient, wilson, .. }) = estimate else {
         return [vec![NOTHING.into()], vec![NOTHING.into()]];
     };
     let words = |interval: Option<Interval>| interval.map(|Interval { low, high }| range(low, high));
@@ -42,7 +42,9 @@ mod tests {
     fn an_interval_that_knows_no_chance_is_not_shown() {
         let wide = Some(Interval { low: 0.9, high: 1.0 });
         let none = Some(Interval { low: 1.0, high: 1.0 });
-        let text = |by_patient, wilson| estimate(Some(Estimate { value: 1.0, by_patient, wilson }));
+        let of = |few, by_patient, wilson| estimate(Some(Estimate { value: 1.0, by_patient, wilson, few }));
+        let text = |by_patient, wilson| of(false, by_patient, wilson);
+        assert_eq!(of(true, Some(Interval { low: 0.8, high: 1.0 }), wide), "1.0000 (Wilson 0.900–1.000)");
         assert_eq!(text(wide, none), "1.0000 (0.900–1.000)");
         assert_eq!(text(none, wide), "1.0000 (Wilson 0.900–1.000)");
         assert_eq!(text(None, wide), "1.0000 (Wilson 0.900–1.000)");
