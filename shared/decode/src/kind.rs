@@ -39,9 +39,9 @@ pub enum Kind {
     Zip,
     /// Another archive, or something compressed.
     Archive,
-    /// A film.
+    /// A video.
     Video,
-    /// Letters.
+    /// Text.
     Text,
 }
 
@@ -143,7 +143,7 @@ const MARKS: &[(&[u8], Kind)] = &[
     (b"\0\0\0\x0cjP  \r\n\x87\n", Kind::Jpeg2000),
     (b"\xff\x0a", Kind::JpegXl),
     (b"\0\0\0\x0cJXL \r\n\x87\n", Kind::JpegXl),
-    (b"II*\0\x10\0\0\0CR", Kind::CameraRaw),
+    (CANON_RAW, Kind::CameraRaw),
     (b"IIRO", Kind::CameraRaw),
     (b"IIU\0", Kind::CameraRaw),
     (b"FUJIFILMCCD-RAW", Kind::CameraRaw),
@@ -161,10 +161,13 @@ const MARKS: &[(&[u8], Kind)] = &[
     (b"\x1a\x45\xdf\xa3", Kind::Video),
 ];
 
+/// A TIFF to look at, but for the two letters behind its head.
+const CANON_RAW: &[u8] = b"II*\0\x10\0\0\0CR";
+
 /// Kinds whose marks have something before them.
 fn of_container(bytes: &[u8]) -> Option<Kind> {
     match bytes {
-        _ if tiff::is_tiff(bytes) && !bytes[8..].starts_with(b"CR") => Some(Kind::Tiff),
+        _ if tiff::is_tiff(bytes) && !bytes.starts_with(CANON_RAW) => Some(Kind::Tiff),
         [b'R', b'I', b'F', b'F', _, _, _, _, b'W', b'E', b'B', b'P', ..] => Some(Kind::Webp),
         [b'R', b'I', b'F', b'F', _, _, _, _, b'A', b'V', b'I', b' ', ..] => Some(Kind::Video),
         // The brand of a file of ISO base media.
@@ -207,6 +210,7 @@ mod tests {
             (b"MM\0*\0\0\0\x08", Kind::Tiff),
             (b"MM\0+\0\x08\0\0", Kind::Tiff),
             (b"II*\0\x10\0\0\0CR\x02\0", Kind::CameraRaw),
+            (b"II*\0\x80\0\0\0CR\x02\0", Kind::Tiff),
             (b"RIFF\x24\0\0\0WEBPVP8 ", Kind::Webp),
             (b"\0\0\0\x18ftypheic", Kind::Heic),
             (b"\0\0\0\x1cftypavif", Kind::Avif),

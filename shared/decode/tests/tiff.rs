@@ -309,6 +309,11 @@ fn no_file_asks_for_more_than_the_limits() {
     assert_eq!(outcome(&tile(32_768, vec![8])), Err(Refusal::TooMuchWork));
     assert_eq!(outcome(&tile(24_000, vec![8])), Err(Refusal::TooManyPixels));
     assert_eq!(outcome(&tile(8192, vec![8])), Err(Refusal::Corrupt));
+    // A tile for each pixel would take more to list than the picture has.
+    for [width, height] in [[1, 1], [1, 16], [16, 8]] {
+        let fields = vec![(322, LONG, vec![width]), (323, LONG, vec![height])];
+        assert_eq!(outcome(&Tiff { fields, ..grey(8) }), Err(Refusal::UnsupportedKind), "{width} x {height}");
+    }
     let thin = Tiff { fields: vec![(256, LONG, vec![32_768]), (257, LONG, vec![32])], ..grey(8) };
     let tall = (0..2048).map(|n| n + 8).collect::<Vec<u32>>();
     let mut fields = thin.fields.clone();

@@ -128,10 +128,10 @@ impl<'a> Statements<'a> {
 
     /// The accession number, unless it is the patient's number, or has a part of the patient's name in it.
     pub(super) fn accession(&self) -> Option<Accession> {
-        let number = self.accession.and_then(text)?.to_uppercase();
+        let number = plain(self.accession.and_then(text)?);
         let [name, numbers @ ..] = self.patient;
         let numbers = numbers.into_iter().flatten().flat_map(|value| value.split(|&byte| byte == b'\\'));
-        let is_patients = |value: &[u8]| text(value).is_some_and(|value| value.to_uppercase() == number);
+        let is_patients = |value: &[u8]| text(value).is_some_and(|value| plain(value) == number);
         let names_patient = |part: &String| part.chars().count() >= LEAST_OF_A_NAME && number.contains(part.as_str());
         if numbers.into_iter().any(is_patients) || words(name).iter().any(names_patient) {
             return None;
@@ -190,10 +190,29 @@ fn keep<'a>(place: &mut Option<&'a [u8]>, value: &'a [u8]) -> Result<(), Refusal
     Ok(())
 }
 
+/// Capital letters, those of Western Europe without accents: people write one name, and one word, with and without.
+fn plain(text: &str) -> String {
+    let bare = |letter| match letter {
+        'À'..='Å' | 'Ā' | 'Ă' | 'Ą' => 'A',
+        'Ç' | 'Ć' | 'Č' => 'C',
+        'È'..='Ë' | 'Ē' | 'Ę' | 'Ě' => 'E',
+        'Ì'..='Ï' | 'Ī' | 'İ' => 'I',
+        'Ł' => 'L',
+        'Ñ' | 'Ń' | 'Ň' => 'N',
+        'Ò'..='Ö' | 'Ø' | 'Ō' | 'Ő' => 'O',
+        'Ŕ' | 'Ř' => 'R',
+        'Ś' | 'Ş' | 'Š' => 'S',
+        'Ù'..='Ü' | 'Ū' | 'Ů' | 'Ű' => 'U',
+        'Ý' | 'Ÿ' => 'Y',
+        'Ź' | 'Ż' | 'Ž' => 'Z',
+        other => other,
+    };
+    text.to_uppercase().chars().map(bare).collect()
+}
+
 /// The words of a value in capitals, without what separates them and, as writers abbreviate differently, without marks.
 pub(super) fn words(value: Option<&[u8]>) -> Vec<String> {
-    let text = value.map(|value| String::from_utf8_lossy(value).to_uppercase()).unwrap_or_default();
-    let plain = text.replace('Ó', "O").replace('Á', "A");
+    let plain = value.map(|value| plain(&String::from_utf8_lossy(value))).unwrap_or_default();
     let words = plain.split(|letter: char| !letter.is_alphanumeric()).filter(|word| !word.is_empty());
     words.map(str::to_owned).collect()
 }
@@ -383,6 +402,11 @@ mod tests {
         for number in ["", "ACHIENG", "p-77", "H2", "achieng7", "no digit"] {
             assert_eq!(of(number, &patient), None, "{number}");
         }
+        // One name with and without accents.
+        let accented = |name| [(0x0010_0010, name)];
+        assert_eq!(of("GÓMEZ-12", &accented("GÓMEZ^ANA")), None);
+        assert_eq!(of("JOSE1", &accented("JOSÉ^R")), None);
+        assert_eq!(of("núñez 4", &accented("Nunez^A")), None);
         assert_eq!(of(&"1".repeat(65), &[]), None);
         assert_eq!(of("1", &[(0x0010_0010, &"x".repeat(5000))]).as_deref(), Some("1"));
     }

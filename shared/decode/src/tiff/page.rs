@@ -242,6 +242,8 @@ impl Parts {
             let side = |tag| match directory.number(tag)? {
                 None | Some(0) => Err(Refusal::Corrupt),
                 Some(side) if side > MAX_IMAGE_SIDE => Err(Refusal::TooManyPixels),
+                // Whole sixteens, says TIFF 6.0, section 15: so there are never many of them.
+                Some(side) if side % 16 != 0 => Err(Refusal::UnsupportedKind),
                 Some(side) => Ok(side),
             };
             let size = [side(tag::TILE_WIDTH)? as usize, side(tag::TILE_HEIGHT)? as usize];
