@@ -107,7 +107,7 @@ pub fn run(options: Options) -> Result<Exit, Failure> {
     let subject = Subject {
         synthetic_data: catalogue.synthetic,
         data: options.radiographs.words(),
-        trained_on_these_data: trained_on(card, &catalogue),
+        trained_on_these_data: trained_on(card, &catalogue) && has_learnt_from(card, &catalogue),
         data_digest: catalogue.digest().to_string(),
         skipped: catalogue.skipped.len(),
         split: part.map(|(_, kind)| kind),

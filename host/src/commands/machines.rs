@@ -131,7 +131,7 @@ impl Machine {
             normal: indices.len() - pneumonia,
             pneumonia,
             lettered: always(|traces| f64::from(u8::from(traces.letter.is_some()))),
-            letter_height: mean(&|traces| Some(traces.letter?.height as f64 / 224.0)),
+            letter_height: mean(&|traces| Some(traces.letter?.height as f64 / f64::from(machines::CONTRACT.side))),
             letter_ink: mean(&|traces| Some(f64::from(traces.letter?.ink))),
             sharpness: always(Traces::sharpness),
             edge: always(|traces| traces.edge),

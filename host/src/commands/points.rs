@@ -33,8 +33,9 @@ pub struct Options {
     model: PathBuf,
     #[command(flatten)]
     radiographs: SitesArgs,
-    /// The radiographs are from where the box is to be used, and none of these radiographs was in the training, nor another one of the same patients. Without this, only the data of the
-    /// training are taken, file by file: a band fitted on what the model has learnt makes it sure of itself and wrong
+    /// The radiographs are from where the box is to be used; none of them was in the training, nor another one of the same
+    /// patients. Without this, only the data of the training are taken, file by file: a band fitted on what the model has
+    /// learnt makes it sure of itself and wrong
     #[arg(long)]
     unseen: bool,
     /// Fit first, on the training part, what is familiar to the model, and refuse what is not: as `pumua train` does, for a

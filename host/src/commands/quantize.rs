@@ -13,7 +13,7 @@ use base::{
 };
 use data::{
     Catalogue, Part,
-    split::{Split, SplitKind, trained_on},
+    split::{Split, SplitKind, has_learnt_from, known_sites},
 };
 use engine::{MAX_MODEL_BYTES, Model, ModelCard};
 use produce::quantize::{self, Drift, Method, QuantizeError, quantize};
@@ -23,6 +23,7 @@ use rand_chacha::ChaCha8Rng;
 use super::{
     open::warn_if_slow,
     sites::{SitesArgs, given},
+    started_as,
     subset::find_machines,
 };
 use crate::exit::{Exit, Failure};
@@ -76,6 +77,13 @@ pub fn run(options: Options) -> Result<Exit, Failure> {
     write_atomically(&out, &quantized.bytes)
         .with_context(|| format!("cannot write {}: name another file with --out", Shown(out.display())))?;
     base::say!("ranges by {} on {} images", quantized.method, images.len());
+    if model.card().behaviour.guard.is_some() {
+        base::say!(
+            "this file does not refuse what is unlike what the model has learnt from: `{} points --familiar` fits that anew, on the \
+             data of the training",
+            started_as()
+        );
+    }
     writeln!(io::stdout(), "{}", Shown(out.display()))?;
     Ok(Exit::Done)
 }
@@ -83,9 +91,12 @@ pub fn run(options: Options) -> Result<Exit, Failure> {
 /// The radiographs that may set the ranges. Of the data that the model was trained on these are those that it learnt from,
 /// so that what it is measured on stays unseen.
 fn range_images(card: &ModelCard, radiographs: &SitesArgs, catalogue: &mut Catalogue) -> anyhow::Result<Vec<usize>> {
-    if let (true, Some(kind)) = (trained_on(card, catalogue), SplitKind::of_card(card)) {
+    // With other sites beside them, too: of those it has learnt nothing, so they do not show what its values are like.
+    if let (true, Some(kind)) = (has_learnt_from(card, catalogue), SplitKind::of_card(card)) {
         find_machines(kind, radiographs, catalogue)?;
-        return Ok(Split::of_training(card, catalogue, kind, card.provenance.seed)?.train);
+        let learnt = Split::of_training(card, catalogue, kind, card.provenance.seed)?.train;
+        let known = known_sites(card, catalogue);
+        return Ok(learnt.into_iter().filter(|&i| known.contains(&&*catalogue.samples[i].site)).collect());
     }
     let learnable = |&i: &usize| matches!(catalogue.samples[i].official, None | Some(Part::Train));
     Ok((0..catalogue.samples.len()).filter(learnable).collect())

@@ -409,7 +409,7 @@ fn announce(config: &Config, catalogue: &Catalogue, split: &Split, sites: &[Site
         base::say!("site {name}: {train} train, {validation} validation, {test} test{note}");
     }
     if sites.len() > 1 && config.ages.is_none() {
-        base::say!("for which ages the model is meant is not said (`--ages 1-5`): a box will refuse infants alone");
+        base::say!("for which ages the model is meant is not said (`--ages 1-5`): a box will refuse only infants");
     }
     base::say!(
         "split {}: {} train, {} validation, {} test; recipe {}, seed {}",

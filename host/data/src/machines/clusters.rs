@@ -50,7 +50,8 @@ fn settle(points: &[Vec<f64>], mut centres: Vec<Vec<f64>>) -> (Vec<usize>, f64) 
     let mut groups = vec![usize::MAX; points.len()];
     let mut sum = 0.0;
     for _ in 0..ROUNDS {
-        let (mut moved, before) = (false, std::mem::take(&mut sum));
+        let mut moved = false;
+        sum = 0.0;
         for (group, point) in groups.iter_mut().zip(points) {
             let distances = centres.iter().map(|centre| distance(point, centre)).enumerate();
             let Some((nearest, away)) = distances.min_by(|a, b| a.1.total_cmp(&b.1)) else { continue };
@@ -58,7 +59,7 @@ fn settle(points: &[Vec<f64>], mut centres: Vec<Vec<f64>>) -> (Vec<usize>, f64) 
             moved |= std::mem::replace(group, nearest) != nearest;
         }
         if !moved {
-            return (groups, before);
+            break;
         }
         for (number, centre) in centres.iter_mut().enumerate() {
             let inside: Vec<&Vec<f64>> =

@@ -99,6 +99,9 @@ pub enum SplitError {
         /// What it lacks.
         label: Label,
     },
+    /// all sites are left out
+    #[error("nothing would be left to learn from: give the other sites with `--site`")]
+    NothingLeft,
     /// no such site
     #[error(
         "none of the sites is called {0}: name one of those that are given with `--site`, or `home` for those of `--data`"
@@ -135,6 +138,12 @@ impl Split {
         seed: u64,
         out: Option<&str>,
     ) -> Result<Self, SplitError> {
+        let split = Self::without(catalogue, kind, seed, out)?;
+        if split.train.is_empty() { Err(SplitError::NothingLeft) } else { Ok(split) }
+    }
+
+    /// The same; nothing is left to learn from if the site is the only one.
+    fn without(catalogue: &Catalogue, kind: SplitKind, seed: u64, out: Option<&str>) -> Result<Self, SplitError> {
         let mut parts = vec![None; catalogue.samples.len()];
         let sites = catalogue.by_site();
         if let Some(out) = out.filter(|out| !sites.contains_key(out)) {
@@ -163,7 +172,7 @@ impl Split {
         kind: SplitKind,
         seed: u64,
     ) -> Result<Self, SplitError> {
-        Self::leaving_out(catalogue, kind, seed, left_out(card, catalogue))
+        Self::without(catalogue, kind, seed, left_out(card, catalogue))
     }
 
     /// The radiographs of a part.
@@ -237,7 +246,7 @@ pub fn left_out<'a>(card: &ModelCard, catalogue: &'a Catalogue) -> Option<&'a st
 }
 
 /// The sites of these data that were in the training of the model, also the one that was left out, told by their files.
-fn known_sites<'a>(card: &ModelCard, catalogue: &'a Catalogue) -> Vec<&'a str> {
+pub fn known_sites<'a>(card: &ModelCard, catalogue: &'a Catalogue) -> Vec<&'a str> {
     let sites = catalogue.by_site().into_keys();
     if catalogue.digest().to_string() == card.provenance.data_digest {
         return sites.collect();
@@ -250,6 +259,11 @@ fn known_sites<'a>(card: &ModelCard, catalogue: &'a Catalogue) -> Vec<&'a str> {
 /// True if all of these data were in the training of the model.
 pub fn trained_on(card: &ModelCard, catalogue: &Catalogue) -> bool {
     known_sites(card, catalogue).len() == catalogue.by_site().len()
+}
+
+/// True if these are all the data that were in the training of the model.
+pub fn is_training(card: &ModelCard, catalogue: &Catalogue) -> bool {
+    trained_on(card, catalogue) && catalogue.by_site().len() == card.provenance.sites.len().max(1)
 }
 
 /// True if the model has learnt from a site of these data.

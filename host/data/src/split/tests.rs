@@ -191,6 +191,9 @@ fn of_a_site_that_is_left_out_nothing_is_learnt() {
     }
     let error = Split::leaving_out(&all, SplitKind::Patient, 3, Some("other")).unwrap_err();
     assert_eq!(error, SplitError::NoSite("other".to_owned()));
+    let only = at_site(&home, "only");
+    let error = Split::leaving_out(&only, SplitKind::Patient, 3, Some("only")).unwrap_err();
+    assert_eq!(error, SplitError::NothingLeft);
 }
 
 #[test]

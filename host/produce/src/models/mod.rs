@@ -6,7 +6,7 @@ use std::{io, path::Path};
 use base::files;
 use data::{
     Catalogue, Inputs,
-    split::{Split, SplitKind, has_learnt_from, left_out, trained_on},
+    split::{Split, SplitKind, has_learnt_from, is_training, left_out},
 };
 use engine::{CARD_KEY, Measured, Model, ModelCard, ModelError, PointRates};
 use learn::network::Layers;
@@ -292,7 +292,7 @@ pub fn fit_again(
         && split.left_out.as_deref() == left_out(&card, catalogue);
     let mut fit_on = split.validation.clone();
     match origin {
-        Origin::Training { .. } if !trained_on(&card, catalogue) => return Err(MakeError::OtherData),
+        Origin::Training { .. } if !is_training(&card, catalogue) => return Err(MakeError::OtherData),
         Origin::Training { .. } if !own_split => return Err(MakeError::OtherSplit),
         Origin::Training { familiar: true } => (model, card) = guarded(onnx, catalogue, inputs, split)?,
         Origin::Training { familiar: false } => {}
@@ -352,7 +352,7 @@ fn finish_model(
     if card.behaviour.points.is_some() {
         card.behaviour.subtypes = subtype::fit(&model, catalogue, inputs, &split.train, &split.validation)?;
     } else {
-        card.behaviour.point = refer_band(&answered(&validation), card.behaviour.point.threshold, RIGHT_OUTSIDE_BAND);
+        card.behaviour.point = refer_band(&[answered(&validation)], card.behaviour.point.threshold, RIGHT_OUTSIDE_BAND);
     }
     let test = judge(&model, catalogue, inputs, &split.test)?;
     let answers = Answers { validation: &validation, test: &test, fitted_on: validation.len() };
