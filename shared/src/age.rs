@@ -136,6 +136,9 @@ impl fmt::Display for AgeNote {
     }
 }
 
+/// From so many years on nobody is called a child.
+pub const ADULT: u8 = 18;
+
 /// The ages that a model is for, in whole years, the youngest and the oldest: children are as old as they were on their last
 /// birthday.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, Schema)]
@@ -180,7 +183,7 @@ impl core::str::FromStr for Ages {
 /// English: `children of 1 to 5 years`.
 impl fmt::Display for Ages {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let who = if self.to < 18 { "children" } else { "patients" };
+        let who = if self.to < ADULT { "children" } else { "patients" };
         write!(f, "{who} of {} to {} years", self.from, self.to)
     }
 }

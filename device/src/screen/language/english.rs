@@ -1,6 +1,6 @@
 use shared::verdict::Verdict;
 
-use super::{Notice, Step, Words};
+use super::{Notice, Step, Words, children};
 
 pub(super) static WORDS: Words = Words {
     disclaimer: "Research aid, not a medical device",
@@ -50,8 +50,8 @@ pub(super) static WORDS: Words = Words {
     age_unknown: "Age unknown",
     age_overridden: "Age overridden: {}",
     meant: |ages| match ages {
-        Some([from, to]) => format!("The model is for children of {from} to {to} years"),
-        None => "It is not known of which ages the model is".to_owned(),
+        Some([from, to]) => format!("The model is for {} of {from} to {to} years", who(to)),
+        None => "The ages that the model is for are not known".to_owned(),
     },
     now: "just now",
     minutes_ago: "{} min ago",
@@ -79,12 +79,17 @@ pub(super) static WORDS: Words = Words {
     about: "ABOUT THE BOX",
     made_for: "Made for",
     ages: |ages| match ages {
-        Some([from, to]) => format!("frontal chest X-rays of children aged {from} to {to} years"),
+        Some([from, to]) => format!("frontal chest X-rays of {} aged {from} to {to} years", who(to)),
         None => "frontal chest X-rays; it is not known of which ages".to_owned(),
     },
     measured: "Measured",
     not_measured: "not for this operating point",
 };
+
+/// Whom a model is for whose oldest patients are of so many years.
+fn who(oldest: u8) -> &'static str {
+    if children(oldest) { "children" } else { "patients" }
+}
 
 fn ordinal(number: usize) -> &'static str {
     match (number % 10, number % 100) {

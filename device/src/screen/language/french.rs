@@ -3,7 +3,7 @@ use shared::{
     verdict::{Fault, Refusal, Verdict},
 };
 
-use super::{Notice, Step, Words};
+use super::{Notice, Step, Words, children};
 
 pub(super) static WORDS: Words = Words {
     disclaimer: "Outil de recherche, pas un dispositif médical",
@@ -57,7 +57,10 @@ pub(super) static WORDS: Words = Words {
     age_unknown: "Âge inconnu",
     age_overridden: "Âge ignoré : {}",
     meant: |ages| match ages {
-        Some([from, to]) => format!("Modèle prévu pour des enfants de {from} à {to} ans"),
+        Some([from, to]) => format!(
+            "Modèle prévu pour {} de {from} à {to} ans",
+            if children(to) { "des enfants" } else { "des patients" }
+        ),
         None => "On ignore pour quels âges le modèle est prévu".to_owned(),
     },
     now: "à l'instant",
@@ -86,7 +89,10 @@ pub(super) static WORDS: Words = Words {
     about: "À PROPOS DU BOÎTIER",
     made_for: "Prévu pour",
     ages: |ages| match ages {
-        Some([from, to]) => format!("radiographies thoraciques de face d'enfants de {from} à {to} ans"),
+        Some([from, to]) => format!(
+            "radiographies thoraciques de face {} de {from} à {to} ans",
+            if children(to) { "d'enfants" } else { "de patients" }
+        ),
         None => "radiographies thoraciques de face ; âges non connus".to_owned(),
     },
     measured: "Mesuré",

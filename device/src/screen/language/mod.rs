@@ -13,7 +13,7 @@ mod portuguese;
 mod swahili;
 
 use shared::{
-    age::{AgeNote, Span},
+    age::{ADULT, AgeNote, Span},
     appliance::Language,
     verdict::{Fault, Refusal, Verdict},
 };
@@ -185,6 +185,11 @@ impl Words {
         };
         Some(text.replace("{}", &ages))
     }
+}
+
+/// Whether those are children of whom the oldest are of so many years.
+fn children(oldest: u8) -> bool {
+    oldest < ADULT
 }
 
 #[cfg(test)]

@@ -3,7 +3,7 @@ use shared::{
     verdict::{Fault, Refusal, Verdict},
 };
 
-use super::{Notice, Step, Words};
+use super::{Notice, Step, Words, children};
 
 pub(super) static WORDS: Words = Words {
     disclaimer: "Ferramenta de investigação, não é um dispositivo médico",
@@ -58,7 +58,7 @@ pub(super) static WORDS: Words = Words {
     age_unknown: "Idade desconhecida",
     age_overridden: "Idade ignorada: {}",
     meant: |ages| match ages {
-        Some([from, to]) => format!("O modelo é para crianças de {from} a {to} anos"),
+        Some([from, to]) => format!("O modelo é para {} de {from} a {to} anos", who(to)),
         None => "Não se sabe para que idades é o modelo".to_owned(),
     },
     now: "agora mesmo",
@@ -87,12 +87,17 @@ pub(super) static WORDS: Words = Words {
     about: "SOBRE O APARELHO",
     made_for: "Feito para",
     ages: |ages| match ages {
-        Some([from, to]) => format!("radiografias frontais do tórax de crianças de {from} a {to} anos"),
+        Some([from, to]) => format!("radiografias frontais do tórax de {} de {from} a {to} anos", who(to)),
         None => "radiografias frontais do tórax; não se sabe de que idades".to_owned(),
     },
     measured: "Medido",
     not_measured: "não medido com este ajuste",
 };
+
+/// Whom a model is for whose oldest patients are of so many years.
+fn who(oldest: u8) -> &'static str {
+    if children(oldest) { "crianças" } else { "doentes" }
+}
 
 fn refused(refusal: Refusal) -> &'static str {
     match refusal {

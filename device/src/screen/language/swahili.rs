@@ -3,7 +3,7 @@ use shared::{
     verdict::{Fault, Refusal, Verdict},
 };
 
-use super::{Notice, Step, Words};
+use super::{Notice, Step, Words, children};
 
 pub(super) static WORDS: Words = Words {
     disclaimer: "Zana ya utafiti, si kifaa tiba",
@@ -58,7 +58,7 @@ pub(super) static WORDS: Words = Words {
     age_unknown: "Umri haujulikani",
     age_overridden: "Umri umepuuzwa: {}",
     meant: |ages| match ages {
-        Some([from, to]) => format!("Modeli ni ya watoto wa miaka {from} hadi {to}"),
+        Some([from, to]) => format!("Modeli ni ya {} wa miaka {from} hadi {to}", who(to)),
         None => "Haijulikani modeli ni ya umri gani".to_owned(),
     },
     now: "sasa hivi",
@@ -87,12 +87,19 @@ pub(super) static WORDS: Words = Words {
     about: "KUHUSU KIFAA",
     made_for: "Kwa ajili ya",
     ages: |ages| match ages {
-        Some([from, to]) => format!("eksirei za kifua za watoto wa miaka {from} hadi {to}, zilizopigwa kutoka mbele"),
+        Some([from, to]) => {
+            format!("eksirei za kifua za {} wa miaka {from} hadi {to}, zilizopigwa kutoka mbele", who(to))
+        }
         None => "eksirei za kifua zilizopigwa kutoka mbele; umri haujulikani".to_owned(),
     },
     measured: "Kipimo",
     not_measured: "haijapimwa kwa mpangilio huu",
 };
+
+/// Whom a model is for whose oldest patients are of so many years.
+fn who(oldest: u8) -> &'static str {
+    if children(oldest) { "watoto" } else { "wagonjwa" }
+}
 
 fn refused(refusal: Refusal) -> &'static str {
     match refusal {

@@ -72,7 +72,8 @@ impl Layout<'_> {
         let marked = self.regular(12.0, AMBER);
         let mark = match (other_model, overridden) {
             (Some(other), Some(age)) => {
-                Some(format!("{other}, {age}")).filter(|both| marked.width(both) <= room).or(Some(age))
+                // Both are told; where there is no room, the end of the age is left out.
+                Some(marked.shortened(&format!("{other}, {age}"), room))
             }
             (other, age) => other.or(age),
         };
