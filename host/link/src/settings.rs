@@ -103,13 +103,28 @@ impl Config {
             }
             Err(source) => return Err(LinkError::ConfigRead { path: path.to_owned(), source }),
         };
-        toml::from_str(&text).map_err(|error| LinkError::Config { path: path.to_owned(), message: error.to_string() })
+        toml::from_str(&text)
+            .map_err(|error| LinkError::Config { path: path.to_owned(), message: fault_of(&text, &error) })
     }
+}
+
+/// What is wrong, and in which line. The error itself would show the line, which may be the one with the key.
+fn fault_of(text: &str, error: &toml::de::Error) -> String {
+    let start = error.span().map_or(0, |span| span.start);
+    let line = text.get(..start).map_or(1, |before| before.matches('\n').count() + 1);
+    format!("line {line}: {}", error.message())
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_faulty_file_is_told_by_its_line_without_what_is_in_it() {
+        let text = "baud = 9600\nexam_key = \"a key of many letters\n";
+        let said = fault_of(text, &toml::from_str::<Config>(text).err().unwrap());
+        assert!(said.contains("line 2") && !said.contains("many letters"), "{said}");
+    }
 
     fn config() -> Config {
         toml::from_str("port = '/dev/c'\nbaud = 9600").unwrap()
