@@ -144,8 +144,8 @@ pub fn refer_band(sites: &[Vec<Scored>], threshold: f32, wanted: f64) -> Operati
     let all = descending(&sites.concat());
     let keeps = |site: &[Scored], outside: &dyn Fn(&Scored) -> bool, positive: bool| {
         let there = site.iter().filter(|one| outside(one));
-        let (right, count) =
-            there.fold((0, 0), |(right, count), one| (right + usize::from(one.positive == positive), count + 1));
+        let (right, count) = there
+            .fold((0_usize, 0_usize), |(right, count), one| (right + usize::from(one.positive == positive), count + 1));
         right as f64 >= wanted * count as f64
     };
     let keeps_all = |outside: &dyn Fn(&Scored) -> bool, positive: bool| {
