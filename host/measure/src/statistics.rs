@@ -199,10 +199,10 @@ mod tests {
         // One pneumonia at 0.3 spoils the lower side down to itself, one normal at 0.8 the upper one.
         let s =
             scored(&[(false, 0.1), (false, 0.2), (true, 0.3), (false, 0.4), (true, 0.7), (false, 0.8), (true, 0.9)]);
-        let point = refer_band(&[s.clone()], 0.5, 0.99);
+        let point = refer_band(std::slice::from_ref(&s), 0.5, 0.99);
         assert_eq!((point.refer_from, point.refer_to), (0.3, 0.8_f32.next_up()));
         // Half is enough at the threshold itself.
-        let point = refer_band(&[s], 0.5, 0.5);
+        let point = refer_band(std::slice::from_ref(&s), 0.5, 0.5);
         assert_eq!((point.refer_from, point.refer_to), (0.5, 0.5));
         // Where no cut helps, the whole side is referred.
         let point = refer_band(&[scored(&[(true, 0.1), (false, 0.9)])], 0.5, 0.99);
