@@ -149,9 +149,7 @@ pub fn refer_band(sites: &[Vec<Scored>], threshold: f32, wanted: f64) -> Operati
         right as f64 >= wanted * count as f64
     };
     let keeps_all = |outside: &dyn Fn(&Scored) -> bool, positive: bool| {
-        all.iter().any(outside)
-            && keeps(&all, outside, positive)
-            && sites.iter().all(|site| keeps(site, outside, positive))
+        all.iter().any(outside) && std::iter::once(&all).chain(sites).all(|group| keeps(group, outside, positive))
     };
 
     // Below: cuts at the threshold and at every radiograph with pneumonia under it, from the highest down.

@@ -17,7 +17,7 @@ use base::{
 use data::{
     Catalogue, Inputs, Label, PartCount, SkipReason,
     machines::{self, MACHINES},
-    split::{Split, SplitKind},
+    split::{Split, SplitError, SplitKind},
     synthetic,
 };
 use engine::{ModelCard, Provenance, SiteRecord};
@@ -205,10 +205,7 @@ impl Config {
 
     fn split(&self, catalogue: &Catalogue) -> Result<Split, Failure> {
         match &self.leave_out {
-            Some(_) if self.radiographs.sites.is_empty() => {
-                Err(anyhow!("nothing would be left to learn from: give the other sites with `--site`"))
-                    .exit(Exit::Usage)
-            }
+            Some(_) if self.radiographs.sites.is_empty() => Err(SplitError::NothingLeft).exit(Exit::Usage),
             out => Ok(Split::leaving_out(catalogue, self.recipe.split, self.seed, out.as_deref())?),
         }
     }

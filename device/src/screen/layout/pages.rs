@@ -72,7 +72,7 @@ impl Layout<'_> {
         let marked = self.regular(12.0, AMBER);
         let mark = match (other_model, overridden) {
             (Some(other), Some(age)) => {
-                // Both are told; where there is no room, the end of the age is left out.
+                // Both are shown; if they do not fit, the end of the age is cut off.
                 Some(marked.shortened(&format!("{other}, {age}"), room))
             }
             (other, age) => other.or(age),

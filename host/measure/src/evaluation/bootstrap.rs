@@ -89,8 +89,8 @@ impl Estimate {
         Some(Self { value, by_patient, wilson, few })
     }
 
-    /// The interval to read, and whether it is Wilson's: that of shares of fewer than [`FEW`] radiographs or of all but so
-    /// few, and where the bootstrap shows no uncertainty.
+    /// The interval to read, and whether it is Wilson's: it is where [`Self::few`] says so, and where the bootstrap shows no
+    /// uncertainty.
     pub fn interval(&self) -> Option<(Interval, bool)> {
         let chance = self.by_patient.filter(|interval| !self.few && interval.low < interval.high);
         chance.map(|interval| (interval, false)).or(self.wilson.map(|interval| (interval, true)))

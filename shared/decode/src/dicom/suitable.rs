@@ -190,7 +190,7 @@ fn keep<'a>(place: &mut Option<&'a [u8]>, value: &'a [u8]) -> Result<(), Refusal
     Ok(())
 }
 
-/// Capital letters, those of Western Europe without accents: people write one name, and one word, with and without.
+/// In capitals, Latin letters without accents: people write one name, and one word, with and without them.
 fn plain(text: &str) -> String {
     let bare = |letter| match letter {
         'À'..='Å' | 'Ā' | 'Ă' | 'Ą' => 'A',
