@@ -83,7 +83,17 @@ fn main() -> ExitCode {
     if !matches!(command, Command::Image(_) | Command::Package(_) | Command::Flash(_)) {
         base::keep_private();
     }
-    let result = match command {
+    match run(command) {
+        Ok(exit) => exit.into(),
+        Err(Failure { exit, error }) => {
+            base::say!("error: {}", described(&error));
+            exit.into()
+        }
+    }
+}
+
+fn run(command: Command) -> Result<Exit, Failure> {
+    match command {
         Command::Train(options) => train::run(options),
         Command::Study(options) => study::run(options),
         Command::Synthetic(options) => synthetic::run(options),
@@ -103,13 +113,6 @@ fn main() -> ExitCode {
         Command::Image(options) => image::run(options),
         Command::Package(options) => package::run(options),
         Command::Flash(options) => flash::run(options),
-    };
-    match result {
-        Ok(exit) => exit.into(),
-        Err(Failure { exit, error }) => {
-            base::say!("error: {}", described(&error));
-            exit.into()
-        }
     }
 }
 
@@ -136,3 +139,6 @@ fn described(error: &anyhow::Error) -> String {
         if text.contains(&cause) { text } else { format!("{text}: {cause}") }
     })
 }
+
+#[cfg(test)]
+mod outputs;

@@ -239,3 +239,19 @@ fn a_training_on_other_data_is_not_resumed_and_stays_as_it_was() {
     assert!(String::from_utf8_lossy(&output.stderr).contains("other data"), "{output:?}");
     assert_eq!(fs::read(run_folder.join("split.csv")).unwrap(), split);
 }
+
+#[test]
+fn trainings_of_one_second_have_folders_of_their_own() {
+    let folder = TempDir::new().unwrap();
+    let short = ["train", "--images", "60", "--steps", "1", "--side", "32", "--epochs", "1"];
+    let runs: Vec<_> = (0..3)
+        .map(|_| host(&short).current_dir(&folder).stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap())
+        .collect();
+    for run in runs {
+        let output = run.wait_with_output().unwrap();
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    }
+    let folders = fs::read_dir(folder.path().join("runs")).unwrap().map(|entry| entry.unwrap().path());
+    let whole = folders.filter(|folder| folder.join("report.json").exists()).count();
+    assert_eq!(whole, 3);
+}

@@ -263,12 +263,15 @@ pub fn of_package(digest: &Digest, program: &[u8], crates: Option<&[Crate]>) -> 
     bill.finish()
 }
 
-/// Writes a bill [`beside`] what it is of, and says what it is called.
+/// Writes a bill [`beside`] what it is of, unless that is a device or a pipe, and says what it is called.
 ///
 /// # Errors
 /// [`BillError::Write`].
 pub fn write(path: &Path, bill: &Value) -> Result<PathBuf, BillError> {
     let file = beside(path);
+    if base::files::is_written_through(path) {
+        return Ok(file);
+    }
     base::files::write_atomically(&file, format!("{bill:#}\n").as_bytes()).map_err(BillError::Write)?;
     Ok(file)
 }

@@ -6,7 +6,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use base::files::{read_up_to, write_atomically};
+use base::files::{is_written_through, read_up_to, write_atomically};
 use shared::verdict::Digest;
 
 /// Bytes that such a file may have: a digest and a path.
@@ -19,11 +19,15 @@ pub fn beside(path: &Path) -> PathBuf {
     name.into()
 }
 
-/// Writes the file with the digest of `path` and says what it is called.
+/// Writes the file with the digest of `path` and says what it is called; nothing beside a device or a pipe.
 ///
 /// # Errors
 /// It cannot be written.
 pub fn write(path: &Path, digest: &Digest) -> io::Result<PathBuf> {
+    let file = beside(path);
+    if is_written_through(path) {
+        return Ok(file);
+    }
     let mut line = digest.to_string().into_bytes();
     line.extend(b"  ");
     let mut is_plain = true;
@@ -41,7 +45,6 @@ pub fn write(path: &Path, digest: &Digest) -> io::Result<PathBuf> {
     if !is_plain {
         line.insert(0, b'\\');
     }
-    let file = beside(path);
     write_atomically(&file, &line)?;
     Ok(file)
 }

@@ -8,7 +8,7 @@ use std::{
 use anyhow::Context;
 use base::{
     Shown,
-    files::{ReadError, read_radiograph, write_atomically},
+    files::{OutputFile, ReadError, read_radiograph, write_atomically},
 };
 use data::{
     augment::{Augmentation, Transform},
@@ -47,7 +47,7 @@ const LINE: u32 = 22;
 pub struct Options {
     /// PNG file to write: the radiograph, followed by what comes out of it, eight times in a row
     #[arg(long, value_name = "FILE")]
-    preview: PathBuf,
+    preview: OutputFile,
     /// Radiograph (DICOM, JPEG or PNG) to show it on [default: a synthetic one]
     #[arg(long, value_name = "FILE")]
     image: Option<PathBuf>,
@@ -142,6 +142,7 @@ pub fn run(options: Options) -> Result<Exit, Failure> {
     let Options { preview, image, side, seed, settings } = options;
     let asked = Augmentation::from(settings);
     asked.check().exit(Exit::Usage)?;
+    super::check_outputs(&Vec::from_iter(image.as_deref()), &[&preview], &[])?;
     let rows: Vec<(Augmentation, u64)> = if asked.is_identity() {
         sweep()?.into_iter().map(|augmentation| (augmentation, 0)).collect()
     } else {

@@ -10,6 +10,7 @@ use anyhow::ensure;
 use base::{
     Shown,
     calendar::{now, utc},
+    files::OutputFolder,
 };
 use data::{
     Catalogue, Inputs, Part,
@@ -63,7 +64,7 @@ pub struct Options {
     against: Option<PathBuf>,
     /// Also write report.html, report.json and scores.csv into a folder; they hold patients' radiographs
     #[arg(long, value_name = "DIR")]
-    report: Option<PathBuf>,
+    report: Option<OutputFolder>,
     /// Measure refusals instead: of these radiographs, which should be judged, and of images that should not: the same ones
     /// turned, inverted, cropped, too dark or too bright, and drawings of other things
     #[arg(long, conflicts_with_all = ["report", "against", "occlusion"])]
@@ -75,6 +76,7 @@ pub struct Options {
 
 /// Measures a model on labelled radiographs.
 pub fn run(options: Options) -> Result<Exit, Failure> {
+    super::check_outputs(&options.radiographs.paths(), &[], &Vec::from_iter(options.report.as_deref()))?;
     let model = open_model(options.model.as_deref())?;
     let card = model.card();
     let (mut catalogue, inputs) = options.radiographs.load(&card.behaviour.contract)?;

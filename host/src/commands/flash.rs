@@ -8,7 +8,7 @@ use std::{
 };
 
 use anyhow::anyhow;
-use base::{Shown, interrupt};
+use base::{Shown, files::OutputFile, interrupt};
 use clap::ValueEnum;
 use indicatif::{DecimalBytes, ProgressBar, ProgressStyle};
 use serde_json::{Value, json};
@@ -31,7 +31,7 @@ pub struct Options {
     image: Option<PathBuf>,
     /// The whole disk to write to, such as /dev/sdb or /dev/mmcblk0; all that it holds is lost. Without it the removable
     /// media are listed
-    device: Option<PathBuf>,
+    device: Option<OutputFile>,
     /// Do not ask for the name of the device again
     #[arg(long)]
     yes: bool,
@@ -79,6 +79,10 @@ pub fn run(options: Options) -> Result<Exit, Failure> {
     let Options { image: Some(image), device: Some(device), yes, allow, verify_only, sha256, json } = options else {
         return list(options.json);
     };
+    // Whatever else it may be is told from a disk below.
+    if !verify_only && device.is_file() {
+        super::check_outputs(&[&image], &[&device], &[])?;
+    }
     let expected = expected(&image, sha256)?;
     let allowed: Vec<_> = allow.into_iter().map(Danger::from).collect();
     let access = if verify_only { Access::Verify } else { Access::Write(&allowed) };

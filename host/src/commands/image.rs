@@ -7,7 +7,11 @@ use std::{
 };
 
 use anyhow::Context;
-use base::{Shown, interrupt};
+use base::{
+    Shown,
+    files::{OutputFile, OutputFolder},
+    interrupt,
+};
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 use engine::{MAX_MODEL_BYTES, Model};
 use serde_json::json;
@@ -32,7 +36,7 @@ use crate::{
 pub struct Options {
     /// Image to write; compressed with gzip if the name ends in `.gz`
     #[arg(long, value_name = "FILE", default_value = "runs/box.img.gz")]
-    out: PathBuf,
+    out: OutputFile,
     /// ONNX model made by `pumua train` [default: the one that ships]
     #[arg(long, value_name = "FILE")]
     model: Option<PathBuf>,
@@ -59,7 +63,7 @@ pub struct Options {
     program: Option<PathBuf>,
     /// Folder that keeps the packages of Debian [default: pumua in ~/.cache]
     #[arg(long, value_name = "DIR")]
-    packages: Option<PathBuf>,
+    packages: Option<OutputFolder>,
     /// Print a JSON object
     #[arg(long)]
     json: bool,
@@ -103,6 +107,10 @@ where
 /// Makes the image of the memory card of a box.
 pub fn run(options: Options) -> Result<Exit, Failure> {
     interrupt::listen();
+    let Options { out, model, config, firmware, program, .. } = &options;
+    let read: Vec<_> = [model, config, firmware, program].into_iter().filter_map(Option::as_deref).collect();
+    super::check_packed(&read, out, &[checksum::beside(out), bill::beside(out)])?;
+    super::check_outputs(&read, &[], &Vec::from_iter(options.packages.as_deref()))?;
     let mut chosen = model_for_box::load(options.model.as_deref(), MAX_MODEL_BYTES, options.allow_synthetic)?;
     let (configuration, profile) = match &options.config {
         Some(path) => settings::read(path)?,
@@ -112,7 +120,9 @@ pub fn run(options: Options) -> Result<Exit, Failure> {
         let decided = Model::for_box(&chosen.bytes, profile);
         chosen.model = decided.context("the model cannot be used with this profile").exit(Exit::Refused)?;
     }
-    let packages = Packages::pinned(&options.packages.map_or_else(Packages::usual_folder, Ok)?);
+    let packages = Packages::pinned(
+        &options.packages.as_deref().map_or_else(Packages::usual_folder, |folder| Ok(folder.to_owned()))?,
+    );
     packages.fetch(interrupt::asked, |name, bytes| base::say!("fetching {name}, {} MB", bytes.div_ceil(1_000_000)))?;
     let program = program::ready(options.program)?;
     let inputs = Inputs {

@@ -4,11 +4,14 @@ use std::{
     collections::BTreeMap,
     fs,
     io::{self, Cursor, Write},
-    path::{Path, PathBuf},
+    path::Path,
 };
 
 use anyhow::Context;
-use base::{Shown, files::write_atomically};
+use base::{
+    Shown,
+    files::{OutputFolder, write_atomically},
+};
 use data::{
     Catalogue, Inputs, Label, Sample,
     machines::{self, MACHINES, Traces},
@@ -48,7 +51,7 @@ pub struct Options {
     machines: u16,
     /// Also write a sheet of radiographs of each machine into this folder, normal ones above; they show patients
     #[arg(long, value_name = "DIR")]
-    sheets: Option<PathBuf>,
+    sheets: Option<OutputFolder>,
     /// Print one JSON object, with the machine of each radiograph
     #[arg(long)]
     json: bool,
@@ -79,6 +82,7 @@ struct Machine {
 /// Finds machines, and lists them.
 pub fn run(options: Options) -> Result<Exit, Failure> {
     let radiographs = &options.radiographs;
+    super::check_outputs(&radiographs.paths(), &[], &Vec::from_iter(options.sheets.as_deref()))?;
     let (mut catalogue, inputs) = radiographs.load(&InputContract::stretched(SIDE))?;
     for skipped in &catalogue.skipped {
         base::say!("left out: {}: {}", Shown(&skipped.name), Shown(&skipped.reason));
@@ -89,7 +93,7 @@ pub fn run(options: Options) -> Result<Exit, Failure> {
     for (index, name) in catalogue.samples.iter().map(Sample::machine_name).enumerate() {
         found.entry(name.unwrap_or_default()).or_default().push(index);
     }
-    if let Some(folder) = &options.sheets {
+    if let Some(folder) = options.sheets.as_deref() {
         fs::create_dir_all(folder)
             .with_context(|| format!("cannot make {}: name another folder", Shown(folder.display())))?;
         for (name, indices) in &found {

@@ -30,13 +30,35 @@ pub mod view;
 use std::path::{Path, PathBuf};
 
 use anyhow::Context;
-use base::Shown;
+use base::{
+    Shown,
+    files::{self, OutputFile},
+};
+
+use crate::exit::{Exit, Failure, WithExit};
 
 /// Where the data are, from the root on, so that they are found again from another folder.
 fn absolute(data: &Path) -> anyhow::Result<PathBuf> {
     data.canonicalize().with_context(|| {
         format!("cannot read {}: name a folder or a ZIP archive that exists and may be read", Shown(data.display()))
     })
+}
+
+/// Checks what a command writes, files and folders, against what it reads, before anything is done.
+fn check_outputs(inputs: &[&Path], files: &[&Path], folders: &[&Path]) -> Result<(), Failure> {
+    files::check_outputs(inputs, files, folders).exit(Exit::Usage)
+}
+
+/// The same of what is packed into one file, and of what comes to lie beside it. Its folder is made.
+fn check_packed(inputs: &[&Path], out: &OutputFile, beside: &[PathBuf]) -> Result<(), Failure> {
+    if let Some(folder) = out.parent() {
+        std::fs::create_dir_all(folder).with_context(|| {
+            format!("cannot make the folder {}: name a file in another one", Shown(folder.display()))
+        })?;
+    }
+    let beside: &[PathBuf] = if files::is_written_through(out) { &[] } else { beside };
+    let written: Vec<&Path> = std::iter::once(&**out).chain(beside.iter().map(PathBuf::as_path)).collect();
+    check_outputs(inputs, &written, &[])
 }
 
 /// This program as it can be started again, for messages that name the next command: `pumua` alone is found by few shells, and

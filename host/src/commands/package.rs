@@ -5,7 +5,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use base::{Shown, interrupt};
+use base::{Shown, files::OutputFile, interrupt};
 use serde_json::json;
 use setup::{bill, checksum, package::pack};
 
@@ -20,7 +20,7 @@ use crate::{
 pub struct Options {
     /// Package to write
     #[arg(long, value_name = "FILE", default_value = "runs/pumua-box.deb")]
-    out: PathBuf,
+    out: OutputFile,
     /// Program of the box, a static one for aarch64 [default: it is compiled]
     #[arg(long, value_name = "FILE")]
     program: Option<PathBuf>,
@@ -32,6 +32,8 @@ pub struct Options {
 /// Makes a Debian package of the box.
 pub fn run(options: Options) -> Result<Exit, Failure> {
     interrupt::listen();
+    let beside = [checksum::beside(&options.out), bill::beside(&options.out)];
+    super::check_packed(&Vec::from_iter(options.program.as_deref()), &options.out, &beside)?;
     let program = program::ready(options.program)?;
     let packed = pack(&program.bytes, &options.out)?;
     let bill = bill::of_package(&packed.digest, &program.bytes, program.crates.as_deref());

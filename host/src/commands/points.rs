@@ -1,15 +1,14 @@
 //! `pumua points`: fits the operating points of a model on labelled radiographs, and measures what the box says of others.
 
 use std::{
-    fs,
     io::{self, Write},
-    path::{Path, PathBuf},
+    path::PathBuf,
 };
 
-use anyhow::{Context, anyhow};
+use anyhow::Context;
 use base::{
     Shown,
-    files::{read_up_to, write_atomically},
+    files::{OutputFile, read_up_to, write_atomically},
 };
 use data::split::{Split, SplitKind};
 use engine::{MAX_MODEL_BYTES, Model, ModelCard, PointRates};
@@ -22,7 +21,7 @@ use super::{
     sites::{SitesArgs, given},
     subset::{find_machines, split_of},
 };
-use crate::exit::{Exit, Failure, WithExit};
+use crate::exit::{Exit, Failure};
 
 /// Options of `pumua points`.
 #[derive(Debug, clap::Args)]
@@ -51,21 +50,17 @@ pub struct Options {
     seed: Option<u64>,
     /// The model to write: the same weights with the new operating points
     #[arg(long, value_name = "FILE")]
-    out: PathBuf,
+    out: OutputFile,
 }
 
 /// Fits and measures the operating points, and writes the model with them.
 pub fn run(options: Options) -> Result<Exit, Failure> {
     let Options { model: path, radiographs, unseen, familiar, split, seed, out } = options;
+    super::check_outputs(&[&[path.as_path()][..], &*radiographs.paths()].concat(), &[&out], &[])?;
     let bytes = read_up_to(&path, MAX_MODEL_BYTES + 1)
         .with_context(|| format!("cannot read the model {}: name an ONNX file", Shown(path.display())))?;
     let model = Model::from_bytes(&bytes).map_err(|error| Failure::of_model(error, &path))?;
     let card = model.card();
-    let same =
-        |out: &Path| fs::canonicalize(out).is_ok_and(|out| fs::canonicalize(&path).is_ok_and(|path| path == out));
-    if same(&out) {
-        return Err(anyhow!("the model would replace itself: name another file with --out")).exit(Exit::Usage);
-    }
     let (mut catalogue, inputs) = radiographs.load(&card.behaviour.contract)?;
     let kind = split.map_or_else(|| split_of(card), Ok)?;
     find_machines(kind, &radiographs, &mut catalogue)?;

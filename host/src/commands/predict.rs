@@ -1,7 +1,6 @@
 //! `pumua predict`: judges radiograph files with the engine of the box.
 
 use std::{
-    fs::File,
     io::{self, BufWriter, Write},
     path::{Path, PathBuf},
     time::Instant,
@@ -10,7 +9,7 @@ use std::{
 use anyhow::{Context, anyhow};
 use base::{
     Shown, cell,
-    files::{ReadError, read_radiograph, write_atomically},
+    files::{Draft, OutputFile, ReadError, read_radiograph, write_atomically},
     progress,
 };
 use engine::{Model, Score, judge::Prepared};
@@ -62,10 +61,10 @@ pub struct Options {
     invert: bool,
     /// Also write the model's inputs to a file, side × side bytes for each radiograph that is judged
     #[arg(long, value_name = "FILE")]
-    inputs: Option<PathBuf>,
+    inputs: Option<OutputFile>,
     /// Also write the evidence map as a PNG file: the radiograph with outlines where the model looked; for one radiograph
     #[arg(long = "evidence", alias = "heatmap", value_name = "FILE")]
-    evidence_map: Option<PathBuf>,
+    evidence_map: Option<OutputFile>,
 }
 
 /// The outcome for a file.
@@ -77,6 +76,9 @@ enum FileOutcome {
 
 /// Judges radiograph files with the engine of the box.
 pub fn run(options: Options) -> Result<Exit, Failure> {
+    let read: Vec<&Path> = options.paths.iter().chain(&options.model).map(PathBuf::as_path).collect();
+    let written: Vec<&Path> = options.inputs.iter().chain(&options.evidence_map).map(|file| &**file).collect();
+    super::check_outputs(&read, &written, &[])?;
     let mut model = open_model(options.model.as_deref())?;
     if let Some(profile) = options.profile {
         model.decide_by(profile).exit(Exit::Refused)?;
@@ -86,14 +88,8 @@ pub fn run(options: Options) -> Result<Exit, Failure> {
         return Err(anyhow!("an evidence map is of one radiograph, and there are {}: name one", files.len()))
             .exit(Exit::Usage);
     }
-    let mut inputs = match &options.inputs {
-        Some(path) => {
-            let file =
-                File::create(path).with_context(|| format!("cannot write the inputs to {}", Shown(path.display())))?;
-            Some(BufWriter::new(file))
-        }
-        None => None,
-    };
+    let draft = |path: &OutputFile| Draft::begin(path).with_context(|| cannot_write(path)).map(BufWriter::new);
+    let mut inputs = options.inputs.as_ref().map(draft).transpose()?;
     let mut out = BufWriter::new(io::stdout().lock());
     if !options.json {
         writeln!(out, "path,probability,verdict,code,age_months,age_overridden")?;
@@ -124,12 +120,7 @@ pub fn run(options: Options) -> Result<Exit, Failure> {
                             inputs.write_all(input)?;
                         }
                         if let (Some(path), Some(png)) = (&options.evidence_map, evidence_map) {
-                            write_atomically(path, png).with_context(|| {
-                                format!(
-                                    "cannot write {}: name a file in a folder that can be written",
-                                    Shown(path.display())
-                                )
-                            })?;
+                            write_atomically(path, png).with_context(|| cannot_write(path))?;
                         }
                     }
                     FileOutcome::Refused(refusal) => {
@@ -154,8 +145,9 @@ pub fn run(options: Options) -> Result<Exit, Failure> {
         bar.inc(batch.len() as u64);
     }
     bar.finish_and_clear();
-    if let Some(mut inputs) = inputs {
-        inputs.flush()?;
+    if let (Some(inputs), Some(path)) = (inputs, &options.inputs) {
+        let written = inputs.into_inner().map_err(io::IntoInnerError::into_error).and_then(Draft::finish);
+        written.with_context(|| cannot_write(path))?;
     }
     if of_unknown_age > 0 {
         base::say!("{of_unknown_age} image(s) judged with age unknown: the model is for {}", meant(&model));
@@ -163,6 +155,10 @@ pub fn run(options: Options) -> Result<Exit, Failure> {
     let seconds = start.elapsed().as_secs_f64();
     base::say!("{} image(s) in {seconds:.1} s: {:.0} images/s", files.len(), files.len() as f64 / seconds);
     Ok(exit)
+}
+
+fn cannot_write(path: &Path) -> String {
+    format!("cannot write {}: name a file in a folder that can be written", Shown(path.display()))
 }
 
 /// The files named, and those in the folders named, in order; hidden ones in folders are passed over.

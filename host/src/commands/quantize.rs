@@ -1,15 +1,14 @@
 //! `pumua quantize`: makes an int8 ONNX file from a float one.
 
 use std::{
-    fs,
     io::{self, Write},
     path::{Path, PathBuf},
 };
 
-use anyhow::{Context, anyhow};
+use anyhow::Context;
 use base::{
     Shown,
-    files::{read_up_to, write_atomically},
+    files::{OutputFile, read_up_to, write_atomically},
 };
 use data::{
     Catalogue, Part,
@@ -39,7 +38,7 @@ pub struct Options {
     radiographs: SitesArgs,
     /// The int8 model to write [default: MODEL-int8.onnx beside the float one]
     #[arg(long, value_name = "FILE")]
-    out: Option<PathBuf>,
+    out: Option<OutputFile>,
     /// How many radiographs are used at most, drawn by the seed: of the model's own data from those that it learnt from,
     /// of others from those in train/, if there is one
     #[arg(long, value_name = "N", default_value_t = 500, value_parser = clap::value_parser!(u64).range(2..=100_000))]
@@ -54,15 +53,13 @@ pub struct Options {
 
 /// Quantizes a model.
 pub fn run(options: Options) -> Result<Exit, Failure> {
+    let out = options.out.as_deref().map_or_else(|| beside(&options.model), Path::to_owned);
+    super::check_outputs(&[&[options.model.as_path()][..], &*options.radiographs.paths()].concat(), &[&out], &[])?;
     let float = read_up_to(&options.model, MAX_MODEL_BYTES + 1)
         .with_context(|| format!("cannot read the model {}: name an ONNX file", Shown(options.model.display())))?;
     let model = Model::from_bytes(&float).map_err(|error| Failure::of_model(error, &options.model))?;
     if model.card().behaviour.int8 {
         return Err(QuantizeError::AlreadyInt8.into());
-    }
-    let out = options.out.unwrap_or_else(|| beside(&options.model));
-    if fs::canonicalize(&out).is_ok_and(|out| fs::canonicalize(&options.model).is_ok_and(|model| model == out)) {
-        return Err(anyhow!("the int8 model would replace the float one: name another file with --out").into());
     }
     let (mut catalogue, inputs) = options.radiographs.load(&model.card().behaviour.contract)?;
     let images = range_images(model.card(), &options.radiographs, &mut catalogue)?;

@@ -2,11 +2,14 @@
 
 use std::{
     io::{self, IsTerminal, Write},
-    path::{Path, PathBuf},
+    path::Path,
 };
 
 use anyhow::{Context, anyhow};
-use base::{Shown, files::write_atomically};
+use base::{
+    Shown,
+    files::{OutputFile, write_atomically},
+};
 use link::{AnswerError, Connection, LinkError, PortOptions};
 
 use super::pairing::{Pairing, is_wanted};
@@ -17,7 +20,7 @@ use crate::exit::{Exit, Failure, WithExit};
 pub struct Options {
     /// PNG file to write; `-` for stdout
     #[arg(value_name = "FILE.png")]
-    file: PathBuf,
+    file: OutputFile,
     #[command(flatten)]
     port: PortOptions,
     #[command(flatten)]
@@ -27,9 +30,12 @@ pub struct Options {
 /// Fetches the picture on the screen of the box.
 pub fn run(options: Options) -> Result<Exit, Failure> {
     let Options { file, port, pairing } = options;
-    let to_stdout = file == Path::new("-");
+    let to_stdout = *file == *Path::new("-");
     if to_stdout && io::stdout().is_terminal() {
         return Err(anyhow!("a picture is not for a terminal: name a file, or redirect stdout")).exit(Exit::Usage);
+    }
+    if !to_stdout {
+        super::check_outputs(&[], &[&file], &[])?;
     }
     let mut connection = Connection::open(&port).map_err(Failure::of_link)?;
     pairing.begin(&mut connection)?;

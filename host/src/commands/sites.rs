@@ -35,6 +35,11 @@ impl SitesArgs {
         home.chain(self.sites.iter().cloned()).collect()
     }
 
+    /// What is read.
+    pub(super) fn paths(&self) -> Vec<&Path> {
+        self.data.as_deref().into_iter().chain(self.sites.iter().map(|site| &*site.path)).collect()
+    }
+
     /// True if there are none.
     pub(super) fn is_empty(&self) -> bool {
         self.data.is_none() && self.sites.is_empty()

@@ -12,7 +12,7 @@ use anyhow::{Context, bail, ensure};
 use base::{
     Shown,
     calendar::{compact_utc, now, utc},
-    files::write_atomically,
+    files::{self, OutputFolder, write_atomically},
     interrupt,
 };
 use data::{
@@ -54,7 +54,7 @@ pub struct Options {
     images: Option<u64>,
     /// Folder for the runs and the report [default: runs/TIME-study]
     #[arg(long, value_name = "DIR")]
-    out: Option<PathBuf>,
+    out: Option<OutputFolder>,
     /// Continue with what is in the folder, on its data; finished runs are kept unless their recipe or the data have
     /// changed
     #[arg(long, requires = "out")]
@@ -142,10 +142,14 @@ pub fn run(options: Options) -> Result<Exit, Failure> {
         list(&plan, &chosen, &options)?;
         return Ok(Exit::Done);
     }
-    let out = options.out.clone().unwrap_or_else(default_folder);
-    check_folder(&out, options.resume)?;
+    if let Some(out) = &options.out {
+        let read: Vec<&Path> = options.recipes.iter().chain(&options.data).map(PathBuf::as_path).collect();
+        super::check_outputs(&read, &[], &[out])?;
+        check_folder(out, options.resume)?;
+    }
     let wanted = wanted(&chosen, options.seeds);
     let [first, ..] = wanted.as_slice() else { return Ok(Exit::Done) };
+    let out = options.out.as_ref().map_or_else(default_folder, |out| Ok(out.to_path_buf()))?;
     let source = Source::new(&options, &out)?;
     let _lock = lock_folder(&out)?;
     let (mut catalogue, inputs) = source.load(&first.experiment.recipe.contract())?;
@@ -313,9 +317,11 @@ fn list(plan: &Plan, chosen: &[&Experiment], options: &Options) -> anyhow::Resul
     Ok(())
 }
 
-/// `runs/20260131-142500-study`, the time in UTC.
-fn default_folder() -> PathBuf {
-    PathBuf::from("runs").join(format!("{}-study", compact_utc(now())))
+/// A new folder `runs/20260131-142500-study`, the time in UTC; the second one of a second has `-2` behind, and so on.
+fn default_folder() -> anyhow::Result<PathBuf> {
+    let folder = Path::new("runs").join(format!("{}-study", compact_utc(now())));
+    files::new_folder(&folder)
+        .with_context(|| format!("cannot make {}: name another folder with `--out`", Shown(folder.display())))
 }
 
 /// Refuses a folder that is not for this study, before anything is made or read.
@@ -343,9 +349,8 @@ fn check_folder(folder: &Path, resume: bool) -> anyhow::Result<()> {
 fn lock_folder(folder: &Path) -> anyhow::Result<File> {
     let advice = || format!("cannot use {}: name another folder with `--out`", Shown(folder.display()));
     fs::create_dir_all(folder).with_context(advice)?;
-    let lock = File::create(folder.join(LOCK)).with_context(advice)?;
-    match lock.try_lock() {
-        Ok(()) => Ok(lock),
+    match files::lock(&folder.join(LOCK)) {
+        Ok(lock) => Ok(lock),
         Err(TryLockError::WouldBlock) => {
             bail!("another study is running in {}: wait for it, or name another folder", Shown(folder.display()))
         }

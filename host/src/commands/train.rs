@@ -8,11 +8,13 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use anyhow::{Context, anyhow, ensure};
+use anyhow::{Context, anyhow, bail, ensure};
 use base::{
     Shown,
     calendar::{compact_utc, now},
-    cell, files, interrupt, progress,
+    cell,
+    files::{self, OutputFolder, write_atomically, write_new},
+    interrupt, progress,
 };
 use data::{
     Catalogue, Inputs, Label, PartCount, SkipReason,
@@ -97,7 +99,7 @@ pub struct Options {
     seed: u64,
     /// Folder for the run; it must not exist or be empty [default: runs/TIME-RECIPE]
     #[arg(long, value_name = "DIR")]
-    out: Option<PathBuf>,
+    out: Option<OutputFolder>,
     /// Continue a stopped run, with the options it was started with
     #[arg(long, value_name = "RUN_DIR",
         conflicts_with_all = ["data", "sites", "leave_out", "sources", "ages", "images", "split", "recipe", "recipes", "epochs", "steps", "batch", "lr", "side", "seed", "out"])]
@@ -239,6 +241,12 @@ pub fn run(options: Options) -> Result<Exit, Failure> {
         Some(folder) => Config::load(folder)?,
         None => Config::new(&options)?,
     };
+    if let Some(out) = &options.out {
+        let mut read = options.radiographs.paths();
+        read.extend(options.recipes.iter().map(PathBuf::as_path));
+        super::check_outputs(&read, &[], &[out])?;
+        check_folder(out)?;
+    }
     let (catalogue, inputs) = config.radiographs()?;
     catalogue.require_both_labels()?;
     let split = config.split(&catalogue)?;
@@ -247,13 +255,17 @@ pub fn run(options: Options) -> Result<Exit, Failure> {
     let checkpoint = checkpoint.transpose()?;
     let folder = match (&options.resume, &options.out) {
         (Some(folder), _) => folder.clone(),
-        (None, Some(folder)) => folder.clone(),
-        (None, None) => default_folder(&config.name, catalogue.synthetic),
+        (None, Some(folder)) => folder.to_path_buf(),
+        (None, None) => default_folder(&config.name, catalogue.synthetic)?,
     };
     if options.resume.is_none() {
         start_folder(&folder, &config)?;
-        split.write_csv(&catalogue, &folder.join("split.csv")).context("the split cannot be written")?;
-        write_skipped(&catalogue, &folder)?;
+        let write = |name: &str, content: Vec<u8>| {
+            write_atomically(&folder.join(name), &content)
+                .with_context(|| format!("cannot write into {}", Shown(folder.display())))
+        };
+        write("split.csv", split.csv(&catalogue)?)?;
+        write("skipped.csv", skipped(&catalogue)?)?;
     }
     announce(&config, &catalogue, &split, &sites, &folder);
 
@@ -321,7 +333,7 @@ impl Watcher for Talk<'_> {
 
     fn epoch(&mut self, checkpoint: &Checkpoint) -> io::Result<()> {
         let metrics = training::metrics_csv(&checkpoint.history)?;
-        files::write_atomically(&self.folder.join("metrics.csv"), metrics.as_bytes())?;
+        write_atomically(&self.folder.join("metrics.csv"), metrics.as_bytes())?;
         checkpoint.save(&self.folder.join(Checkpoint::FILE))?;
         if let Some(metrics) = checkpoint.history.last() {
             let done = checkpoint.teachers.len();
@@ -342,32 +354,50 @@ impl Watcher for Talk<'_> {
     }
 }
 
-/// `runs/20260131-142500-adam`, the time in UTC.
-fn default_folder(recipe: &str, synthetic: bool) -> PathBuf {
+/// A new folder `runs/20260131-142500-adam`, the time in UTC; the second one of a second has `-2` behind, and so on.
+fn default_folder(recipe: &str, synthetic: bool) -> anyhow::Result<PathBuf> {
     let kind = if synthetic { "-synthetic" } else { "" };
-    PathBuf::from("runs").join(format!("{}-{}{kind}", compact_utc(now()), recipe))
+    let folder = Path::new("runs").join(format!("{}-{}{kind}", compact_utc(now()), recipe));
+    files::new_folder(&folder)
+        .with_context(|| format!("cannot make {}: name another folder with `--out`", Shown(folder.display())))
 }
 
+/// Refuses a folder that holds anything.
+fn check_folder(folder: &Path) -> anyhow::Result<()> {
+    // One that is not there yet, or that cannot be read, is left to the code that makes it.
+    let is_empty = fs::read_dir(folder).map_or(true, |mut entries| entries.next().is_none());
+    ensure!(is_empty, "{}", is_taken(folder));
+    Ok(())
+}
+
+fn is_taken(folder: &Path) -> String {
+    format!(
+        "{} is not empty: name another folder with `--out`, or continue its run with `--resume`",
+        Shown(folder.display())
+    )
+}
+
+/// Takes a folder for a run: of several that begin there at once, one has it.
 fn start_folder(folder: &Path, config: &Config) -> anyhow::Result<()> {
     fs::create_dir_all(folder)
         .with_context(|| format!("cannot make {}: name another folder with `--out`", Shown(folder.display())))?;
-    let mut entries = fs::read_dir(folder).with_context(|| format!("cannot read {}", Shown(folder.display())))?;
-    ensure!(
-        entries.next().is_none(),
-        "{} is not empty: name another folder with `--out`, or continue its run with `--resume`",
-        Shown(folder.display())
-    );
-    fs::write(folder.join(Config::FILE), toml::to_string(config)?)
-        .with_context(|| format!("cannot write into {}: name another folder with `--out`", Shown(folder.display())))
+    check_folder(folder)?;
+    match write_new(&folder.join(Config::FILE), toml::to_string(config)?.as_bytes()) {
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => bail!("{}", is_taken(folder)),
+        written => written.with_context(|| {
+            format!("cannot write into {}: name another folder with `--out`", Shown(folder.display()))
+        }),
+    }
 }
 
-fn write_skipped(catalogue: &Catalogue, folder: &Path) -> anyhow::Result<()> {
-    let mut csv = csv::Writer::from_path(folder.join("skipped.csv"))?;
+/// `path,reason` of the files that are left out.
+fn skipped(catalogue: &Catalogue) -> anyhow::Result<Vec<u8>> {
+    let mut csv = csv::Writer::from_writer(Vec::new());
     csv.write_record(["path", "reason"])?;
     for skipped in &catalogue.skipped {
         csv.write_record([cell::text(&skipped.name), cell::text(&skipped.reason.to_string())].map(Cow::into_owned))?;
     }
-    Ok(csv.flush()?)
+    Ok(csv.into_inner().map_err(|error| error.into_error())?)
 }
 
 /// Says on stderr what is about to happen.

@@ -9,7 +9,7 @@ use std::{
 use anyhow::{Context, anyhow};
 use base::{
     Shown,
-    files::{ReadError, read_radiograph, write_atomically},
+    files::{OutputFile, ReadError, read_radiograph, write_atomically, write_new},
 };
 use decode::{Description, DicomDescription, Kind, Radiograph, Shades, describe};
 use engine::{
@@ -52,7 +52,7 @@ pub struct Options {
     overrides: Vec<Override>,
     /// PNG file to write, also over one that is there [default: view.png, if there is none]
     #[arg(long, value_name = "FILE")]
-    out: Option<PathBuf>,
+    out: Option<OutputFile>,
     /// Print what is known as a JSON object
     #[arg(long)]
     json: bool,
@@ -70,7 +70,7 @@ struct Look {
 /// Draws what is judged of a file.
 pub fn run(options: Options) -> Result<Exit, Failure> {
     let Options { file, model, profile, overrides, out, json, invert } = &options;
-    let out = place(out.as_deref(), file)?;
+    let out = place(out.as_deref(), file, model.as_deref())?;
     let mut model = open_model(model.as_deref())?;
     if let Some(profile) = profile {
         model.decide_by(*profile).exit(Exit::Refused)?;
@@ -101,7 +101,9 @@ pub fn run(options: Options) -> Result<Exit, Failure> {
         }
         _ => view::png(None, &words),
     }?;
-    write_atomically(&out, &png).with_context(|| {
+    // Unless it was named, no other one is replaced, though it came meanwhile.
+    let write = if options.out.is_some() { write_atomically } else { write_new };
+    write(&out, &png).with_context(|| {
         format!("cannot write {}: name a file in a folder that can be written", Shown(out.display()))
     })?;
     let mut stdout = io::stdout().lock();
@@ -117,18 +119,13 @@ pub fn run(options: Options) -> Result<Exit, Failure> {
     Ok(if verdict.is_ok() { Exit::Done } else { Exit::Refused })
 }
 
-/// Where the picture goes: never over the radiograph, and over another file only if that is named.
-fn place(out: Option<&Path>, radiograph: &Path) -> Result<PathBuf, Failure> {
+/// Where the picture goes: never over what is read, and over another file only if that is named.
+fn place(out: Option<&Path>, radiograph: &Path, model: Option<&Path>) -> Result<PathBuf, Failure> {
     let path = out.unwrap_or(Path::new(PICTURE));
     if out.is_none() && fs::symlink_metadata(path).is_ok() {
         return Err(anyhow!("{PICTURE} is there already: name the file to write with `--out`")).exit(Exit::Usage);
     }
-    if let (Ok(one), Ok(other)) = (path.canonicalize(), radiograph.canonicalize())
-        && one == other
-    {
-        let error = anyhow!("{} is the radiograph itself: name another file with `--out`", Shown(path.display()));
-        return Err(error).exit(Exit::Usage);
-    }
+    super::check_outputs(&Vec::from_iter([radiograph].into_iter().chain(model)), &[path], &[])?;
     Ok(path.to_owned())
 }
 

@@ -93,8 +93,8 @@ fn nothing_is_overwritten_that_was_not_named_and_confirmed() {
         (flash(&image, &absent, &["--allow", "file", "--yes"]), FAILED, "there is no "),
         (flash(&image, folder.path(), &["--allow", "file", "--yes"]), FAILED, "is not a disk"),
         (flash(&image, &small, &["--allow", "file", "--yes"]), FAILED, "the medium has 1000 bytes and the image needs"),
-        (flash(&disk, &disk, &["--allow", "file", "--yes"]), FAILED, "it does not begin with a partition table"),
-        (flash(&image, &image, &["--allow", "file", "--yes"]), FAILED, "the image is on the medium"),
+        (flash(&small, &disk, &["--allow", "file", "--yes"]), FAILED, "it does not begin with a partition table"),
+        (flash(&image, &image, &["--allow", "file", "--yes"]), USAGE, "which is read"),
         (flash(&disk, &image, &["--allow", "file", "--yes"]), FAILED, "use a larger medium"),
     ] {
         assert_eq!(code(&output), exit, "{}", said(&output));

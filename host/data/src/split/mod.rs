@@ -3,7 +3,6 @@
 use std::{
     collections::{BTreeMap, BTreeSet},
     fmt,
-    path::Path,
 };
 
 use base::cell;
@@ -213,12 +212,13 @@ impl Split {
         catalogue.by_site().into_keys().map(record).collect()
     }
 
-    /// Writes `path,label,subtype,patient,part,site,age,view`, what is not known being empty, one line for each radiograph, in the order of the catalogue.
-    pub fn write_csv(&self, catalogue: &Catalogue, path: &Path) -> csv::Result<()> {
+    /// A table `path,label,subtype,patient,part,site,age,view`, what is not known being empty, one line for each radiograph, in
+    /// the order of the catalogue.
+    pub fn csv(&self, catalogue: &Catalogue) -> csv::Result<Vec<u8>> {
         let mut rows: Vec<(usize, Part)> =
             Part::ALL.into_iter().flat_map(|part| self.part(part).iter().map(move |&i| (i, part))).collect();
         rows.sort_unstable();
-        let mut csv = csv::Writer::from_path(path)?;
+        let mut csv = csv::Writer::from_writer(Vec::new());
         csv.write_record(["path", "label", "subtype", "patient", "part", "site", "age", "view"])?;
         for (i, part) in rows {
             let s = &catalogue.samples[i];
@@ -233,8 +233,7 @@ impl Split {
                 &s.view.map(|view| view.to_string()).unwrap_or_default(),
             ])?;
         }
-        csv.flush()?;
-        Ok(())
+        csv.into_inner().map_err(|error| error.into_error().into())
     }
 }
 

@@ -240,9 +240,7 @@ fn tables_say_what_is_known() {
     let mut data = at_site(&catalogue(40, 40, 2), "clinic");
     (data.samples[0].age, data.samples[0].view) = (Some(1.5), Some(View::Ap));
     let split = Split::new(&data, SplitKind::Study, 1).unwrap();
-    let file = tempfile::NamedTempFile::new().unwrap();
-    split.write_csv(&data, file.path()).unwrap();
-    let text = std::fs::read_to_string(file.path()).unwrap();
+    let text = String::from_utf8(split.csv(&data).unwrap()).unwrap();
     let lines: Vec<&str> = text.lines().collect();
     assert_eq!((lines.len(), lines[0]), (81, "path,label,subtype,patient,part,site,age,view"));
     assert!(lines[1].starts_with("clinic/normal/00000.jpeg,normal,,clinic/normal/1,"), "{}", lines[1]);

@@ -6,9 +6,13 @@
 mod anatomy;
 mod noise;
 
-use std::{io, path::Path};
+use std::{
+    fs,
+    io::{self, Cursor},
+    path::Path,
+};
 
-use base::progress;
+use base::{files::write_new, progress};
 use image::{ColorType, ImageFormat};
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
@@ -68,17 +72,27 @@ pub fn radiographs(count: u64, seed: u64, contract: &InputContract) -> Result<(C
 
 /// Writes the first `count` radiographs of the series `seed` as PNG files into `NORMAL/` and `PNEUMONIA/` below
 /// `folder`.
+///
+/// # Errors
+/// They cannot be written, or one of these two folders holds anything already ([`io::ErrorKind::AlreadyExists`]): there would be
+/// more radiographs than were asked for.
 pub fn write(folder: &Path, count: u64, seed: u64) -> io::Result<()> {
     for label in Label::ALL {
-        std::fs::create_dir_all(folder.join(label.folder()))?;
+        let folder = folder.join(label.folder());
+        fs::create_dir_all(&folder)?;
+        if fs::read_dir(&folder)?.next().is_some() {
+            return Err(io::ErrorKind::AlreadyExists.into());
+        }
     }
     let bar = progress::bar(count as usize, "drawing");
     (0..count).into_par_iter().try_for_each(|number| {
         let Drawing { label, width, height, pixels } = draw(seed, number);
         let path = folder.join(label.folder()).join(metadata::synthetic(number, label));
-        let written = image::save_buffer_with_format(path, &pixels, width, height, ColorType::L8, ImageFormat::Png);
+        let mut png = Cursor::new(Vec::new());
+        image::write_buffer_with_format(&mut png, &pixels, width, height, ColorType::L8, ImageFormat::Png)
+            .map_err(io::Error::other)?;
         bar.inc(1);
-        written.map_err(io::Error::other)
+        write_new(&path, png.get_ref())
     })?;
     bar.finish_and_clear();
     Ok(())
@@ -111,6 +125,13 @@ mod tests {
             best = best.max(right);
         }
         assert!(best < 300, "a threshold on the mean is right on {best} of 400");
+    }
+
+    #[test]
+    fn nothing_is_drawn_among_what_is_there() {
+        let folder = tempfile::tempdir().unwrap();
+        write(folder.path(), 4, 9).unwrap();
+        assert_eq!(write(folder.path(), 2, 9).unwrap_err().kind(), io::ErrorKind::AlreadyExists);
     }
 
     #[test]

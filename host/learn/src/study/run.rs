@@ -148,7 +148,7 @@ fn one(
 ) -> io::Result<Option<Record>> {
     fs::create_dir_all(folder)?;
     let recipe = toml::to_string(&run.experiment.recipe).map_err(io::Error::other)?;
-    fs::write(folder.join("recipe.toml"), recipe)?;
+    files::write_atomically(&folder.join("recipe.toml"), recipe.as_bytes())?;
     let fingerprint = run.fingerprint(catalogue);
     let work = AssertUnwindSafe(|| {
         let pool = ThreadPoolBuilder::new().num_threads(threads).build();

@@ -2,11 +2,15 @@
 
 use std::{
     fs,
+    io::Cursor,
     path::{Path, PathBuf},
     sync::atomic::{AtomicBool, Ordering},
 };
 
-use base::Shown;
+use base::{
+    Shown,
+    files::{below, write_atomically},
+};
 use data::{Files, Sample, SkipReason};
 use decode::Radiograph;
 use engine::{
@@ -70,6 +74,12 @@ pub enum RobustnessError {
         /// Why.
         source: ImageError,
     },
+    /// a name leads out of the folder
+    #[error("{name} leads out of the folder to keep it in: give the file another name", name = Shown(name))]
+    Outside {
+        /// The file.
+        name: String,
+    },
     /// the flag was raised
     #[error("stopped: the figures of a part of the radiographs would mislead, so none are given")]
     Stopped,
@@ -126,11 +136,16 @@ impl Measurement<'_> {
         sample: &Sample,
     ) -> Result<Vec<ModelAnswer>, RobustnessError> {
         if let Some(folder) = self.keep {
-            let folder = folder.join(&sample.name);
-            let path = folder.join(format!("{change}.png"));
-            let made = fs::create_dir_all(&folder).map_err(ImageError::IoError);
-            made.and_then(|()| radiograph.image().save_with_format(&path, ImageFormat::Png))
-                .map_err(|source| RobustnessError::Write { path, source })?;
+            // The names of an archive may lead anywhere.
+            let name = format!("{}/{change}.png", sample.name);
+            let path = below(folder, &name).ok_or_else(|| RobustnessError::Outside { name: sample.name.clone() })?;
+            let mut png = Cursor::new(Vec::new());
+            let made = radiograph.image().write_to(&mut png, ImageFormat::Png);
+            made.and_then(|()| {
+                path.parent().map_or(Ok(()), fs::create_dir_all)?;
+                Ok(write_atomically(&path, png.get_ref())?)
+            })
+            .map_err(|source| RobustnessError::Write { path, source })?;
         }
         Ok(ask_models(self.models, radiograph)?)
     }

@@ -29,14 +29,13 @@ pub use self::{
 };
 
 use std::{
-    fs::{File, Permissions, create_dir_all},
+    fs::{File, create_dir_all},
     io::{self, Read, Seek, SeekFrom, Write},
-    os::unix::fs::PermissionsExt,
     path::Path,
     process::Command,
 };
 
-use base::interrupt::Interrupted;
+use base::{files::Draft, interrupt::Interrupted};
 use flate2::{Compression, GzBuilder};
 use serde::Serialize;
 use sha2::{Digest as _, Sha256};
@@ -142,33 +141,30 @@ pub fn build(inputs: &Inputs<'_>, out: &Path) -> Result<Built, BuildError> {
     let boot = boot::partition(&files, BOOT.1)?;
 
     let failed = |source| BuildError::Write { path: out.to_owned(), source };
-    // The permissions of any other file: the person who flashes it may be somebody else.
-    let temporary = || tempfile::Builder::new().permissions(Permissions::from_mode(0o666)).tempfile_in(folder);
-    let mut raw = temporary().map_err(failed)?;
+    let mut raw = Draft::begin(out).map_err(failed)?;
     let layout =
         [Partition::fat32(BOOT.0 / SECTOR, BOOT.1 / SECTOR), Partition::linux(DATA.0 / SECTOR, DATA.1 / SECTOR)];
     let mut lay_out = || -> io::Result<()> {
-        raw.as_file().set_len(IMAGE_BYTES)?;
+        raw.file().set_len(IMAGE_BYTES)?;
         raw.write_all(&mbr::sector(&layout))?;
-        write_sparsely(raw.as_file_mut(), BOOT.0, &boot)
+        write_sparsely(raw.file(), BOOT.0, &boot)
     };
     lay_out().map_err(failed)?;
     go_on(inputs.stop)?;
     make_data_partition(raw.path())?;
     go_on(inputs.stop)?;
-    let sha256 = digest_of(raw.as_file_mut()).map_err(failed)?;
+    let sha256 = digest_of(raw.file()).map_err(failed)?;
     let mut finished = if out.extension().is_some_and(|extension| extension == "gz") {
-        let mut packed = temporary().map_err(failed)?;
-        compress(raw.as_file_mut(), packed.as_file_mut()).map_err(failed)?;
+        let mut packed = Draft::begin(out).map_err(failed)?;
+        compress(raw.file(), packed.file()).map_err(failed)?;
         packed
     } else {
         raw
     };
     go_on(inputs.stop)?;
-    let written = finished.as_file().metadata().map_err(failed)?.len();
-    finished.as_file().sync_all().map_err(failed)?;
-    let digest = digest_of(finished.as_file_mut()).map_err(failed)?;
-    finished.persist(out).map_err(|error| failed(error.error))?;
+    let written = finished.file().metadata().map_err(failed)?.len();
+    let digest = digest_of(finished.file()).map_err(failed)?;
+    finished.finish().map_err(failed)?;
     checksum::write(out, &digest).map_err(|source| BuildError::Write { path: checksum::beside(out), source })?;
     Ok(Built { manifest, sha256: sha256.to_string(), file_sha256: digest.to_string(), boot_files, content, written })
 }

@@ -13,6 +13,7 @@ use std::{
 
 use base::{
     Shown,
+    files::Draft,
     interrupt::{self, Interrupted},
 };
 use shared::{appliance::card::INSTALLED_SETTINGS, verdict::Digest};
@@ -124,11 +125,9 @@ pub fn pack(program: &[u8], out: &Path) -> Result<Packed, PackageError> {
         write(&root.path().join(name), mode, bytes).map_err(|source| PackageError::Part { name, source })?;
     }
     let failed = |source| PackageError::Write { path: out.to_owned(), source };
-    // The permissions of any other file: the person who installs it may be somebody else.
-    let mut beside = tempfile::Builder::new();
-    let beside = beside.permissions(Permissions::from_mode(0o666)).tempfile_in(folder).map_err(failed)?;
+    let draft = Draft::begin(out).map_err(failed)?;
     let mut command = Command::new("dpkg-deb");
-    command.args(["--root-owner-group", "-Zxz", "-z6", "--build"]).arg(root.path()).arg(beside.path());
+    command.args(["--root-owner-group", "-Zxz", "-z6", "--build"]).arg(root.path()).arg(draft.path());
     // With more than one thread the compressed bytes would depend on their number.
     command.env("SOURCE_DATE_EPOCH", TIME).env("DPKG_DEB_THREADS_MAX", "1");
     let output = command.output().map_err(PackageError::Start)?;
@@ -136,11 +135,10 @@ pub fn pack(program: &[u8], out: &Path) -> Result<Packed, PackageError> {
         let said = String::from_utf8_lossy(&output.stderr).trim().to_owned();
         return Err(PackageError::Pack { said, path: out.to_owned() });
     }
-    beside.as_file().sync_all().map_err(failed)?;
     // Packed by another program, so read again. Some megabytes.
-    let bytes = fs::read(beside.path()).map_err(failed)?;
+    let bytes = fs::read(draft.path()).map_err(failed)?;
     let packed = Packed { bytes: bytes.len() as u64, digest: Digest::of(&bytes) };
-    beside.persist(out).map_err(|error| failed(error.error))?;
+    draft.finish().map_err(failed)?;
     checksum::write(out, &packed.digest)
         .map_err(|source| PackageError::Write { path: checksum::beside(out), source })?;
     Ok(packed)

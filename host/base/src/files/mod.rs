@@ -1,0 +1,104 @@
+//! Files: reading within limits; writing so that a reader, or anyone who comes after a crash, sees the old content or the
+//! new one. Every file that this program writes is a [`Draft`]; what a command writes is [checked](check_outputs) against
+//! what it reads before its work.
+
+mod draft;
+mod outputs;
+
+use std::{
+    fs::{self, File, TryLockError},
+    io::{self, Read},
+    os::unix::{ffi::OsStrExt, fs::FileTypeExt},
+    path::{Component, Path, PathBuf},
+    time::{Duration, SystemTime},
+};
+
+pub use draft::{Draft, is_written_through, remove_leftovers, write_atomically, write_new};
+pub use outputs::{OutputError, OutputFile, OutputFolder, check_outputs};
+use shared::{limits::MAX_IMAGE_BYTES, verdict::Refusal};
+
+/// Folders of one name that are tried.
+const MAX_FOLDERS: u32 = 10_000;
+
+/// Why a radiograph's bytes are not there.
+#[derive(Debug)]
+pub enum ReadError {
+    /// The file is larger than a radiograph may be.
+    Refused(Refusal),
+    /// The file cannot be read.
+    Io(io::Error),
+}
+
+/// Reads a radiograph of at most [`MAX_IMAGE_BYTES`].
+pub fn read_radiograph(path: &Path) -> Result<Vec<u8>, ReadError> {
+    let limit = u64::from(MAX_IMAGE_BYTES);
+    let bytes = read_up_to(path, limit + 1).map_err(ReadError::Io)?;
+    if bytes.len() as u64 > limit { Err(ReadError::Refused(Refusal::TooManyBytes)) } else { Ok(bytes) }
+}
+
+/// Reads at most the first `limit` bytes of a file: a device could continue for ever. To see whether a file is too large,
+/// ask for one byte more than it may have. A named pipe is an error, because opening it waits for a writer.
+pub fn read_up_to(path: &Path, limit: u64) -> io::Result<Vec<u8>> {
+    if fs::metadata(path)?.file_type().is_fifo() {
+        return Err(io::Error::new(io::ErrorKind::InvalidInput, "it is a pipe"));
+    }
+    let mut bytes = Vec::new();
+    File::open(path)?.take(limit).read_to_end(&mut bytes)?;
+    Ok(bytes)
+}
+
+/// Makes a folder that is this call's alone: `path`, or where that is there already `path-2`, `path-3` and so on. Folders
+/// above it are made, too.
+pub fn new_folder(path: &Path) -> io::Result<PathBuf> {
+    if let Some(parent) = path.parent() {
+        fs::create_dir_all(parent)?;
+    }
+    for number in 1..=MAX_FOLDERS {
+        let mut name = path.as_os_str().to_owned();
+        if number > 1 {
+            name.push(format!("-{number}"));
+        }
+        match fs::create_dir(&name) {
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
+            made => return made.map(|()| name.into()),
+        }
+    }
+    Err(io::ErrorKind::AlreadyExists.into())
+}
+
+/// The place below `folder` that a name from outside has, such as one of an archive. `None` if it leads out of the folder, or
+/// is none.
+pub fn below(folder: &Path, name: &str) -> Option<PathBuf> {
+    let name = Path::new(name);
+    let inside = name.components().all(|component| matches!(component, Component::Normal(_)));
+    (inside && name.file_name().is_some()).then(|| folder.join(name))
+}
+
+/// A file that is locked against other programs as long as it lives; its content, if it has any, stays.
+pub fn lock(path: &Path) -> Result<File, TryLockError> {
+    let file = File::options().create(true).append(true).open(path).map_err(TryLockError::Error)?;
+    file.try_lock()?;
+    Ok(file)
+}
+
+/// Notes that a file has been used just now, for whoever looks for those that have not been for long.
+pub fn touch(path: &Path) -> io::Result<()> {
+    File::options().append(true).open(path)?.set_modified(SystemTime::now())
+}
+
+/// True if the file was written or [used](touch) longer ago; false where the clock does not say.
+fn is_older(metadata: &fs::Metadata, age: Duration) -> bool {
+    metadata.modified().is_ok_and(|time| time.elapsed().is_ok_and(|elapsed| elapsed > age))
+}
+
+/// A path or a name as text in which no two are the same: bytes that are not UTF-8 are written `\xE9`.
+pub fn text_of(path: &Path) -> String {
+    path.as_os_str().as_bytes().utf8_chunks().fold(String::new(), |mut text, chunk| {
+        text.push_str(chunk.valid());
+        chunk.invalid().iter().for_each(|byte| text.push_str(&format!("\\x{byte:02X}")));
+        text
+    })
+}
+
+#[cfg(test)]
+mod tests;

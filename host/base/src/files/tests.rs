@@ -1,0 +1,214 @@
+use std::{
+    fs::Permissions,
+    io::Write,
+    os::unix::{
+        ffi::OsStringExt,
+        fs::{PermissionsExt, symlink},
+    },
+    process::Command,
+    thread,
+};
+
+use super::*;
+
+fn names(folder: &Path) -> Vec<String> {
+    let mut names: Vec<_> =
+        fs::read_dir(folder).unwrap().map(|entry| text_of(entry.unwrap().file_name().as_ref())).collect();
+    names.sort();
+    names
+}
+
+fn mode(path: &Path) -> u32 {
+    fs::metadata(path).unwrap().permissions().mode() & 0o777
+}
+
+#[test]
+fn file_is_replaced_whole_or_not_at_all() {
+    let folder = tempfile::tempdir().unwrap();
+    fs::create_dir(folder.path().join("taken")).unwrap();
+    let file = folder.path().join("file");
+    for bytes in [&b"old"[..], b"new"] {
+        write_atomically(&file, bytes).unwrap();
+        assert_eq!(fs::read(&file).unwrap(), bytes);
+    }
+    // A folder cannot be replaced by a file; nothing is left behind.
+    assert!(write_atomically(&folder.path().join("taken"), b"x").is_err());
+    let mut draft = Draft::begin(&file).unwrap();
+    draft.write_all(b"half").unwrap();
+    drop(draft);
+    assert_eq!(fs::read(&file).unwrap(), b"new");
+    assert_eq!(names(folder.path()), ["file", "taken"]);
+}
+
+#[test]
+fn links_and_modes_stay() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = |name: &str| folder.path().join(name);
+    fs::create_dir(path("below")).unwrap();
+    fs::write(path("below/file"), "old").unwrap();
+    fs::set_permissions(path("below/file"), Permissions::from_mode(0o600)).unwrap();
+    symlink("below/file", path("link")).unwrap();
+    symlink("link", path("link to it")).unwrap();
+    symlink("below/new", path("dangling")).unwrap();
+    symlink("circle", path("circle")).unwrap();
+    write_atomically(&path("link to it"), b"new").unwrap();
+    write_atomically(&path("dangling"), b"made").unwrap();
+    assert!(write_atomically(&path("circle"), b"x").is_err());
+    assert_eq!(fs::read(path("below/file")).unwrap(), b"new");
+    assert_eq!(mode(&path("below/file")), 0o600);
+    assert_eq!(fs::read(path("below/new")).unwrap(), b"made");
+    for link in ["link", "link to it", "dangling"] {
+        assert!(fs::symlink_metadata(path(link)).unwrap().is_symlink(), "{link}");
+    }
+    fs::write(path("executable"), "old").unwrap();
+    fs::set_permissions(path("executable"), Permissions::from_mode(0o755)).unwrap();
+    write_atomically(&path("executable"), b"new").unwrap();
+    assert_eq!(mode(&path("executable")), 0o755);
+}
+
+#[test]
+fn a_file_that_may_not_be_written_is_not_replaced() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("file");
+    fs::write(&file, "old").unwrap();
+    fs::set_permissions(&file, Permissions::from_mode(0o444)).unwrap();
+    if File::options().append(true).open(&file).is_ok() {
+        eprintln!("skipped: this user may write everything");
+        return;
+    }
+    assert_eq!(write_atomically(&file, b"new").unwrap_err().kind(), io::ErrorKind::PermissionDenied);
+    assert_eq!(fs::read(&file).unwrap(), b"old");
+}
+
+#[test]
+fn what_is_no_file_is_written_through() {
+    let folder = tempfile::tempdir().unwrap();
+    let pipe = folder.path().join("pipe");
+    assert!(Command::new("mkfifo").arg(&pipe).status().unwrap().success());
+    let reader = thread::spawn({
+        let pipe = pipe.clone();
+        move || fs::read(pipe).unwrap()
+    });
+    write_atomically(&pipe, b"through").unwrap();
+    assert_eq!(reader.join().unwrap(), b"through");
+    assert!(fs::symlink_metadata(&pipe).unwrap().file_type().is_fifo());
+    write_atomically(Path::new("/dev/null"), b"away").unwrap();
+    assert!(!fs::metadata("/dev/null").unwrap().is_file());
+
+    // What a shell has opened: it is not replaced, and what is in it stays.
+    let file = folder.path().join("opened");
+    fs::write(&file, "before, ").unwrap();
+    let opened = File::options().append(true).open(&file).unwrap();
+    let number = std::os::fd::AsRawFd::as_raw_fd(&opened);
+    write_atomically(Path::new(&format!("/dev/fd/{number}")), b"behind").unwrap();
+    assert_eq!(fs::read(&file).unwrap(), b"before, behind");
+}
+
+#[test]
+fn two_writers_do_not_mix() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("file");
+    thread::scope(|scope| {
+        for letter in [b'a', b'b'] {
+            let file = &file;
+            scope.spawn(move || (0..50).for_each(|_| write_atomically(file, &[letter; 100_000]).unwrap()));
+        }
+        for _ in 0..200 {
+            let bytes = fs::read(&file).unwrap_or_default();
+            assert!(bytes.is_empty() || bytes.len() == 100_000 && bytes.iter().all(|byte| *byte == bytes[0]));
+        }
+    });
+    assert_eq!(names(folder.path()), ["file"]);
+}
+
+#[test]
+fn what_is_new_replaces_nothing() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("file");
+    let made: usize = thread::scope(|scope| {
+        let writers: Vec<_> = (0..4)
+            .map(|n| {
+                scope.spawn({
+                    let file = &file;
+                    move || write_new(file, &[n]).is_ok()
+                })
+            })
+            .collect();
+        writers.into_iter().map(|writer| usize::from(writer.join().unwrap())).sum()
+    });
+    assert_eq!(made, 1);
+    symlink("nowhere", folder.path().join("link")).unwrap();
+    assert_eq!(write_new(&folder.path().join("link"), b"x").unwrap_err().kind(), io::ErrorKind::AlreadyExists);
+}
+
+#[test]
+fn folders_of_one_name_are_several() {
+    let folder = tempfile::tempdir().unwrap();
+    let wanted = folder.path().join("runs/now");
+    let mut made: Vec<PathBuf> = thread::scope(|scope| {
+        let makers: Vec<_> = (0..3).map(|_| scope.spawn(|| new_folder(&wanted).unwrap())).collect();
+        makers.into_iter().map(|maker| maker.join().unwrap()).collect()
+    });
+    made.sort();
+    assert_eq!(made, ["now", "now-2", "now-3"].map(|name| folder.path().join("runs").join(name)));
+}
+
+#[test]
+fn names_from_outside_stay_inside() {
+    let folder = Path::new("folder");
+    assert_eq!(below(folder, "a/b.png"), Some("folder/a/b.png".into()));
+    for name in ["", "/", "/etc/x", "..", "a/../../x", "../x", "."] {
+        assert_eq!(below(folder, name), None, "{name}");
+    }
+}
+
+#[test]
+fn names_of_any_bytes_are_told_apart() {
+    let text = |bytes: &[u8]| text_of(Path::new(&std::ffi::OsString::from_vec(bytes.to_vec())));
+    assert_eq!(text("é/a b".as_bytes()), "é/a b");
+    assert_eq!((text(b"\xe9.png"), text(b"\xea.png")), ("\\xE9.png".to_owned(), "\\xEA.png".to_owned()));
+}
+
+#[test]
+fn what_was_abandoned_is_removed_after_a_day() {
+    let folder = tempfile::tempdir().unwrap();
+    for (name, hours) in [(".pumua-old.part", 25), (".pumua-new.part", 1), ("other.part", 25)] {
+        let file = File::create(folder.path().join(name)).unwrap();
+        file.set_modified(SystemTime::now() - Duration::from_secs(hours * 3600)).unwrap();
+    }
+    remove_leftovers(folder.path()).unwrap();
+    assert_eq!(names(folder.path()), [".pumua-new.part", "other.part"]);
+}
+
+#[test]
+fn outputs_are_neither_inputs_nor_each_other() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = |name: &str| folder.path().join(name);
+    fs::create_dir(path("data")).unwrap();
+    fs::write(path("data/film.png"), "film").unwrap();
+    fs::hard_link(path("data/film.png"), path("hard")).unwrap();
+    symlink("data/film.png", path("soft")).unwrap();
+    symlink("data", path("same data")).unwrap();
+    let check = |inputs: &[&str], files: &[&str], folders: &[&str]| {
+        let [inputs, files, folders] =
+            [inputs, files, folders].map(|names| names.iter().map(|name| path(name)).collect::<Vec<_>>());
+        let [inputs, files, folders] =
+            [&inputs, &files, &folders].map(|paths| paths.iter().map(PathBuf::as_path).collect::<Vec<_>>());
+        check_outputs(&inputs, &files, &folders)
+    };
+    for name in ["data/film.png", "data/../data/film.png", "hard", "soft", "same data/film.png"] {
+        assert!(matches!(check(&["data/film.png"], &[name], &[]), Err(OutputError::IsInput { .. })), "{name}");
+    }
+    for name in ["data/film.png", "soft", "same data/film.png"] {
+        assert!(matches!(check(&["data"], &[name], &[]), Err(OutputError::InInput { .. })), "{name}");
+    }
+    assert!(matches!(check(&[], &["new", "data/../new"], &[]), Err(OutputError::Twice { .. })));
+    assert!(matches!(check(&["new"], &["data/../new"], &[]), Err(OutputError::IsInput { .. })), "not there yet");
+    assert!(matches!(check(&[], &["none/new"], &[]), Err(OutputError::NoFolder { .. })));
+    assert!(matches!(check(&[], &["data"], &[]), Err(OutputError::IsFolder { .. })));
+    assert!(matches!(check(&["data"], &[], &["same data"]), Err(OutputError::Folder { .. })));
+    assert!(matches!(check(&[], &[], &["hard"]), Err(OutputError::NotAFolder { .. })));
+    check(&["data"], &["data/new.png", "new"], &["data/run", "runs/a/b"]).unwrap();
+    let nowhere = Path::new("/dev/null");
+    check_outputs(&[nowhere], &[nowhere, nowhere], &[]).unwrap();
+}
