@@ -255,3 +255,28 @@ fn trainings_of_one_second_have_folders_of_their_own() {
     let whole = folders.filter(|folder| folder.join("report.json").exists()).count();
     assert_eq!(whole, 3);
 }
+
+#[test]
+fn data_and_runs_may_have_names_of_any_bytes() {
+    use std::{ffi::OsStr, os::unix::ffi::OsStrExt};
+
+    let folder = TempDir::new().unwrap();
+    let [images, run_folder] = [&b"n\xe9"[..], b"r\xe9"].map(|name| folder.path().join(OsStr::from_bytes(name)));
+    run(&["synthetic", text(&folder.path().join("drawn")), "--count", "60"]);
+    fs::rename(folder.path().join("drawn"), &images).unwrap();
+    let trained = |more: &[&OsStr]| {
+        let mut command = host(&["train", "--steps", "1", "--side", "32", "--epochs", "1", "--json"]);
+        let output = command.args(more).output().unwrap();
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        json(&output)
+    };
+    let site = [&b"clinic="[..], images.as_os_str().as_bytes()].concat();
+    for [option, data] in [["--data".as_ref(), images.as_os_str()], ["--site".as_ref(), OsStr::from_bytes(&site)]] {
+        let run_folder = run_folder.with_extension(option);
+        let report = trained(&[option, data, "--out".as_ref(), run_folder.as_os_str()]);
+        let mut resumed = host(&["train", "--json", "--resume"]);
+        let output = resumed.arg(&run_folder).output().unwrap();
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        assert_eq!(json(&output)["models"], report["models"]);
+    }
+}

@@ -5,12 +5,17 @@
 //! SHA-256 of all before`, numbers little-endian. A file that is not exactly this is ignored and written again. What it
 //! says of a file counts as long as the file has that digest. The key holds the version of this program: anyone who changes
 //! decoding or preprocessing within a version changes [`MAGIC`], too.
+//!
+//! The files have at most [`MAX_BYTES`] together: those that nobody has used for the longest time are removed when one is
+//! written. The last one stays, however large it is.
 
 use std::{
+    cmp::Reverse,
     fs, io,
     path::{Path, PathBuf},
 };
 
+use base::files::{remove_leftovers, touch, write_atomically};
 use shared::{
     contract::InputContract,
     verdict::{Digest, Refusal},
@@ -19,6 +24,12 @@ use shared::{
 use super::load::Read;
 
 const MAGIC: &[u8; 8] = b"pumua\0c5";
+
+/// What all files together may have: thirty times the published data at the sides of most recipes.
+const MAX_BYTES: u64 = 2 << 30;
+
+/// How the names of the files begin.
+const PREFIX: &str = "decoded-";
 
 /// Code of a file that could not be read: it may be readable the next time.
 const NOT_READ: u16 = u16::MAX;
@@ -57,7 +68,8 @@ pub(super) struct Cached {
 impl Cached {
     /// Reads the forms of `count` files, of `length` bytes each. `None` if they are not there or not whole.
     pub(super) fn load(folder: &Path, key: Digest, count: usize, length: usize) -> Option<Self> {
-        let bytes = fs::read(path(folder, key)).ok()?;
+        let path = path(folder, key);
+        let bytes = fs::read(&path).ok()?;
         let (content, checksum) = bytes.split_last_chunk::<32>()?;
         if Digest::of(content).0 != *checksum {
             return None;
@@ -77,6 +89,8 @@ impl Cached {
                 code => Some((digest, Err(Refusal::ALL.iter().copied().find(|r| r.code() == code)?))),
             });
         }
+        // Where it cannot be noted the file seems older than it is.
+        let _ = touch(&path);
         (start == content.len()).then_some(Self { bytes, files, length })
     }
 
@@ -114,16 +128,80 @@ pub(super) fn store<'a>(
     let checksum = Digest::of(&bytes);
     bytes.extend_from_slice(&checksum.0);
     fs::create_dir_all(folder)?;
-    base::files::write_atomically(&path(folder, key), &bytes)
+    let path = path(folder, key);
+    write_atomically(&path, &bytes)?;
+    bound(folder, &path, MAX_BYTES)
 }
 
 fn path(folder: &Path, key: Digest) -> PathBuf {
-    folder.join(format!("decoded-{key:.32}"))
+    folder.join(format!("{PREFIX}{key:.32}"))
+}
+
+/// Removes files until the others have at most `most` bytes, those first that were used last the longest time ago, and never
+/// `newest`; also what programs that were killed have left.
+fn bound(folder: &Path, newest: &Path, most: u64) -> io::Result<()> {
+    remove_leftovers(folder)?;
+    let mut files = Vec::new();
+    for entry in fs::read_dir(folder)? {
+        let entry = entry?;
+        let is_kept = entry.file_name().as_encoded_bytes().starts_with(PREFIX.as_bytes()) && entry.path() != newest;
+        // Another program may remove it at this moment.
+        if let (true, Ok(metadata)) = (is_kept, entry.metadata()) {
+            files.push((metadata.modified()?, metadata.len(), entry.path()));
+        }
+    }
+    files.sort_by_key(|(used, ..)| Reverse(*used));
+    let mut total = fs::metadata(newest).map_or(0, |metadata| metadata.len());
+    for (_, length, path) in files {
+        total = total.saturating_add(length);
+        if total > most {
+            match fs::remove_file(path) {
+                Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+                _ => {}
+            }
+        }
+    }
+    Ok(())
 }
 
 #[cfg(test)]
 mod tests {
+    use std::time::{Duration, SystemTime};
+
     use super::*;
+
+    #[test]
+    fn what_was_not_used_for_longest_goes_first() {
+        let folder = tempfile::tempdir().unwrap();
+        let names = ["decoded-old", "decoded-used", "decoded-new", "other"];
+        for (name, hours) in names.into_iter().zip([3, 2, 1, 9]) {
+            let file = fs::File::create(folder.path().join(name)).unwrap();
+            file.set_len(100).unwrap();
+            file.set_modified(SystemTime::now() - Duration::from_secs(hours * 3600)).unwrap();
+        }
+        let left = || names.into_iter().filter(|name| folder.path().join(name).exists()).collect::<Vec<_>>();
+        let newest = folder.path().join("decoded-new");
+        bound(folder.path(), &newest, 300).unwrap();
+        assert_eq!(left(), names);
+        touch(&folder.path().join("decoded-old")).unwrap();
+        bound(folder.path(), &newest, 250).unwrap();
+        assert_eq!(left(), ["decoded-old", "decoded-new", "other"], "it was used meanwhile");
+        bound(folder.path(), &newest, 50).unwrap();
+        assert_eq!(left(), ["decoded-new", "other"], "the newest one stays");
+    }
+
+    #[test]
+    fn what_is_loaded_is_used() {
+        let folder = tempfile::tempdir().unwrap();
+        let key = Digest::of(b"key");
+        let read = Some(Read { digest: key, decoded: Ok(()) });
+        store(folder.path(), key, [read.as_ref()].into_iter(), &[1; 9]).unwrap();
+        let long_ago = SystemTime::now() - Duration::from_secs(9999);
+        let file = fs::File::options().append(true).open(path(folder.path(), key)).unwrap();
+        file.set_modified(long_ago).unwrap();
+        assert!(Cached::load(folder.path(), key, 1, 9).is_some());
+        assert!(file.metadata().unwrap().modified().unwrap() > long_ago + Duration::from_secs(9000));
+    }
 
     #[test]
     fn only_what_was_stored_is_loaded() {

@@ -1,5 +1,6 @@
 //! Labelled radiographs: found in a folder or a ZIP archive, decoded once, brought to the model's input.
 
+mod account;
 pub mod augment;
 mod cache;
 mod files;
@@ -8,6 +9,7 @@ pub mod lettering;
 mod load;
 pub mod machines;
 pub mod metadata;
+pub mod path_text;
 mod sites;
 mod source;
 pub mod split;
@@ -19,6 +21,7 @@ use base::Shown;
 pub use files::Files;
 pub use labels::LabelsFault;
 pub use load::load;
+pub use metadata::is_no_picture;
 use serde::{Deserialize, Serialize};
 use shared::{
     contract::InputContract,
@@ -48,9 +51,9 @@ impl Label {
         }
     }
 
-    /// The label that a folder or a table names; case does not matter.
+    /// The label that a folder or a table names; case and blanks around it do not matter.
     fn named(text: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|label| label.folder().eq_ignore_ascii_case(text))
+        Self::ALL.into_iter().find(|label| label.folder().eq_ignore_ascii_case(text.trim()))
     }
 
     /// True for pneumonia.
@@ -103,6 +106,21 @@ pub enum Part {
 impl Part {
     /// All of them.
     pub const ALL: [Self; 3] = [Self::Train, Self::Validation, Self::Test];
+
+    /// The names that a folder may have, the publishers' first.
+    const fn folders(self) -> &'static [&'static str] {
+        match self {
+            Self::Train => &["train", "training"],
+            Self::Validation => &["val", "valid", "validation", "dev"],
+            Self::Test => &["test", "testing"],
+        }
+    }
+
+    /// The part that a folder names; case and blanks around it do not matter.
+    fn named(text: &str) -> Option<Self> {
+        let is_named = |part: &Self| part.folders().iter().any(|name| name.eq_ignore_ascii_case(text.trim()));
+        Self::ALL.into_iter().find(is_named)
+    }
 }
 
 impl fmt::Display for Part {
@@ -241,6 +259,12 @@ pub enum SkipReason {
     /// the file cannot be read
     #[error("cannot be read: {0}")]
     Unreadable(String),
+    /// something else than a picture, by its name
+    #[error("no picture, by its name")]
+    NoPicture,
+    /// its folder is none of the two
+    #[error("in the folder {0}, which is neither NORMAL nor PNEUMONIA")]
+    OtherFolder(String),
     /// the same file is there under another name
     #[error("the same file as {0}")]
     DuplicateOf(String),
@@ -273,6 +297,8 @@ pub struct Catalogue {
     pub samples: Vec<Sample>,
     /// Sorted by name.
     pub skipped: Vec<Skipped>,
+    /// What folders were taken for, in sentences, where their names leave a doubt.
+    pub notes: Vec<String>,
     /// True if any of the radiographs was drawn by [`crate::synthetic`].
     pub synthetic: bool,
 }
@@ -362,6 +388,17 @@ pub enum DataError {
         path: PathBuf,
         /// Why.
         reason: String,
+    },
+    /// the archive is of another make
+    #[error(
+        "{path} cannot be read: {make}: unpack it and name the folder, or make it again as a ZIP archive (`zip -r data.zip FOLDER`; in \
+         7-Zip the format zip, the method Deflate, no password)", path = Shown(path.display())
+    )]
+    Archive {
+        /// The file.
+        path: PathBuf,
+        /// What it is.
+        make: String,
     },
     /// there are no labelled files
     #[error(

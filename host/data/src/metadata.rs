@@ -30,21 +30,30 @@ pub(super) struct Place {
     pub(super) official: Option<Part>,
 }
 
+/// True for what no program shows: hidden files and folders, and the copies of metadata that macOS puts into archives.
+pub(super) fn is_hidden(path: &str) -> bool {
+    path.split('/').any(|part| part.starts_with('.') && part != "." || part == "__MACOSX")
+}
+
+/// True for what computers and people put beside pictures: by its name it is none.
+pub fn is_no_picture(path: &str) -> bool {
+    const NAMES: [&str; 5] = ["thumbs.db", "ehthumbs.db", "desktop.ini", "autorun.inf", "dicomdir"];
+    const ENDINGS: [&str; 9] = ["csv", "tsv", "txt", "md", "json", "html", "sha256", "md5", "log"];
+    let name = file_name(path).to_ascii_lowercase();
+    let ending = name.rsplit_once('.').map(|(_, ending)| ending);
+    NAMES.contains(&&*name) || ending.is_some_and(|ending| ENDINGS.contains(&ending))
+}
+
 /// Finds label and official part among the folders of `path` (separated by `/`). `None` for what is not a labelled file:
 /// other folders, hidden files, and the copies of metadata that macOS puts into archives.
 pub(super) fn place(path: &str) -> Option<Place> {
     let components: Vec<&str> = path.split('/').filter(|c| !c.is_empty() && *c != ".").collect();
     let (_, folders) = components.split_last()?;
-    if components.iter().any(|c| c.starts_with('.') || *c == "__MACOSX") {
+    if is_hidden(path) {
         return None;
     }
     let (at, label) = folders.iter().enumerate().rev().find_map(|(i, f)| Some((i, Label::named(f)?)))?;
-    let official = at.checked_sub(1).and_then(|above| match folders[above].to_ascii_lowercase().as_str() {
-        "train" => Some(Part::Train),
-        "val" => Some(Part::Validation),
-        "test" => Some(Part::Test),
-        _ => None,
-    });
+    let official = at.checked_sub(1).and_then(|above| Part::named(folders[above]));
     let start = if official.is_some() { at - 1 } else { at };
     Some(Place { prefix: components[..start].join("/"), rest: components[start..].join("/"), label, official })
 }
@@ -84,7 +93,8 @@ pub(super) fn subtype(name: &str) -> Option<Subtype> {
     }
 }
 
-fn file_name(name: &str) -> &str {
+/// The last part of a path.
+pub(super) fn file_name(name: &str) -> &str {
     name.rsplit('/').next().unwrap_or(name)
 }
 
@@ -109,6 +119,35 @@ mod tests {
         {
             assert_eq!(place(other), None, "{other}");
         }
+    }
+
+    #[test]
+    fn parts_and_labels_have_several_names() {
+        for (path, part, label) in [
+            ("valid/NORMAL/a.png", Part::Validation, Label::Normal),
+            ("Validation/Normal/a.png", Part::Validation, Label::Normal),
+            ("DEV/PNEUMONIA /a.png", Part::Validation, Label::Pneumonia),
+            ("training/ pneumonia/a.png", Part::Train, Label::Pneumonia),
+            ("Testing/NORMAL/a.png", Part::Test, Label::Normal),
+        ] {
+            let found = place(path).unwrap();
+            assert_eq!((found.official, found.label, &*found.rest), (Some(part), label, path));
+        }
+        for other in ["COVID19/a.png", "Pneumonia-Bacterial/a.png", "NORMAL2/a.png"] {
+            assert_eq!(place(other), None, "{other}");
+        }
+        assert_eq!(place("holdout/NORMAL/a.png").unwrap().official, None);
+    }
+
+    #[test]
+    fn what_lies_beside_pictures_is_known_by_its_name() {
+        for name in ["a/Thumbs.db", "desktop.ini", "labels.csv", "x/README.txt", "DICOMDIR"] {
+            assert!(is_no_picture(name), "{name}");
+        }
+        for name in ["a.png", "IM000001", "scan.dcm", "thumbs.db.png", "csv"] {
+            assert!(!is_no_picture(name), "{name}");
+        }
+        assert!(is_hidden("a/._b.png") && is_hidden("__MACOSX/a.png") && is_hidden(".git/x") && !is_hidden("./a.b"));
     }
 
     #[test]

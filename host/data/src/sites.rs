@@ -1,6 +1,11 @@
 //! Hospitals: several folders or archives in one catalogue.
 
-use std::{collections::BTreeMap, path::PathBuf, str::FromStr};
+use std::{
+    collections::BTreeMap,
+    ffi::{OsStr, OsString},
+    os::unix::ffi::OsStrExt,
+    path::PathBuf,
+};
 
 use base::Shown;
 use serde::{Deserialize, Serialize};
@@ -17,6 +22,7 @@ pub struct Site {
     /// 1 to 32 letters and digits of ASCII, `-` and `_`: the first folder of its names in a catalogue.
     pub name: String,
     /// The folder or archive.
+    #[serde(with = "super::path_text")]
     pub path: PathBuf,
 }
 
@@ -36,16 +42,21 @@ pub enum SiteError {
     Name(String),
 }
 
-impl FromStr for Site {
-    type Err = SiteError;
+impl TryFrom<OsString> for Site {
+    type Error = SiteError;
 
-    fn from_str(text: &str) -> Result<Self, SiteError> {
-        let (name, path) = text.split_once('=').filter(|(_, path)| !path.is_empty()).ok_or(SiteError::NoName)?;
+    fn try_from(text: OsString) -> Result<Self, SiteError> {
+        let bytes = text.as_bytes();
+        let end = bytes.iter().position(|&byte| byte == b'=').ok_or(SiteError::NoName)?;
+        let (name, path) = (String::from_utf8_lossy(&bytes[..end]), OsStr::from_bytes(&bytes[end + 1..]));
+        if path.is_empty() {
+            return Err(SiteError::NoName);
+        }
         let letters = name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_".contains(&byte));
         if !letters || !(1..=MAX_NAME).contains(&name.len()) {
-            return Err(SiteError::Name(name.to_owned()));
+            return Err(SiteError::Name(name.into_owned()));
         }
-        Ok(Self { name: name.to_owned(), path: path.into() })
+        Ok(Self { name: name.into_owned(), path: path.into() })
     }
 }
 
@@ -70,6 +81,7 @@ pub fn load_sites(sites: &[Site], contract: &InputContract) -> Result<(Catalogue
         }
         all.samples.append(&mut one.samples);
         all.skipped.append(&mut one.skipped);
+        all.notes.append(&mut one.notes);
         all.synthetic |= one.synthetic;
         pixels.extend(inputs.pixels);
     }
@@ -86,6 +98,9 @@ impl Catalogue {
         }
         for skipped in &mut self.skipped {
             skipped.name = format!("{site}/{}", skipped.name);
+        }
+        for note in &mut self.notes {
+            *note = format!("{site}: {note}");
         }
     }
 
@@ -178,12 +193,13 @@ mod tests {
 
     #[test]
     fn names_are_short_and_plain() {
-        assert_eq!("a_B-1=x=y".parse(), Ok(Site { name: "a_B-1".to_owned(), path: "x=y".into() }));
+        let parsed = |text: &str| Site::try_from(OsString::from(text));
+        assert_eq!(parsed("a_B-1=x=y"), Ok(Site { name: "a_B-1".to_owned(), path: "x=y".into() }));
         for text in ["", "a", "a="] {
-            assert!(text.parse::<Site>().is_err(), "{text}");
+            assert_eq!(parsed(text), Err(SiteError::NoName), "{text}");
         }
         for text in ["=x", "a/b=x", "..=x", "é=x", "a b=x", &format!("{}=x", "x".repeat(MAX_NAME + 1))] {
-            assert!(matches!(text.parse::<Site>(), Err(SiteError::Name(_))), "{text}");
+            assert!(matches!(parsed(text), Err(SiteError::Name(_))), "{text}");
         }
     }
 }

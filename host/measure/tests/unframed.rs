@@ -66,7 +66,7 @@ fn data(contract: &InputContract) -> (Vec<Framed>, Catalogue, Inputs) {
         !prepared.judged(contract).is_whole()
     };
     assert!((0..framed.len()).any(again), "preparing a second time changes nothing");
-    (framed, Catalogue { samples, skipped: Vec::new(), synthetic: true }, inputs)
+    (framed, Catalogue { samples, synthetic: true, ..Catalogue::default() }, inputs)
 }
 
 #[test]

@@ -79,10 +79,7 @@ pub fn run(options: Options) -> Result<Exit, Failure> {
     super::check_outputs(&options.radiographs.paths(), &[], &Vec::from_iter(options.report.as_deref()))?;
     let model = open_model(options.model.as_deref())?;
     let card = model.card();
-    let (mut catalogue, inputs) = options.radiographs.load(&card.behaviour.contract)?;
-    for skipped in &catalogue.skipped {
-        base::say!("left out: {}: {}", Shown(&skipped.name), Shown(&skipped.reason));
-    }
+    let (mut catalogue, inputs) = options.radiographs.load_and_tell(&card.behaviour.contract)?;
     options.subset.find_machines(options.machines, card, &options.radiographs, &mut catalogue)?;
     let Subset { part, seed, indices } = options.subset.of(card, &catalogue)?;
     let warning = doubt(card, &catalogue, part, seed);

@@ -83,10 +83,7 @@ struct Machine {
 pub fn run(options: Options) -> Result<Exit, Failure> {
     let radiographs = &options.radiographs;
     super::check_outputs(&radiographs.paths(), &[], &Vec::from_iter(options.sheets.as_deref()))?;
-    let (mut catalogue, inputs) = radiographs.load(&InputContract::stretched(SIDE))?;
-    for skipped in &catalogue.skipped {
-        base::say!("left out: {}: {}", Shown(&skipped.name), Shown(&skipped.reason));
-    }
+    let (mut catalogue, inputs) = radiographs.load_and_tell(&InputContract::stretched(SIDE))?;
     let traces = machines::find(&mut catalogue, &radiographs.load(&machines::CONTRACT)?, options.machines)
         .map_err(anyhow::Error::from)?;
     let mut found: BTreeMap<String, Vec<usize>> = BTreeMap::new();

@@ -61,7 +61,7 @@ pub fn run(options: Options) -> Result<Exit, Failure> {
         .with_context(|| format!("cannot read the model {}: name an ONNX file", Shown(path.display())))?;
     let model = Model::from_bytes(&bytes).map_err(|error| Failure::of_model(error, &path))?;
     let card = model.card();
-    let (mut catalogue, inputs) = radiographs.load(&card.behaviour.contract)?;
+    let (mut catalogue, inputs) = radiographs.load_and_tell(&card.behaviour.contract)?;
     let kind = split.map_or_else(|| split_of(card), Ok)?;
     find_machines(kind, &radiographs, &mut catalogue)?;
     let (seed, origin) =

@@ -9,7 +9,7 @@ use std::{
 use anyhow::{Context, anyhow};
 use base::{
     Shown, cell,
-    files::{Draft, OutputFile, ReadError, read_radiograph, write_atomically},
+    files::{Draft, OutputFile, ReadError, read_radiograph, text_of, write_atomically},
     progress,
 };
 use engine::{Model, Score, judge::Prepared};
@@ -161,26 +161,43 @@ fn cannot_write(path: &Path) -> String {
     format!("cannot write {}: name a file in a folder that can be written", Shown(path.display()))
 }
 
-/// The files named, and those in the folders named, in order; hidden ones in folders are passed over.
+/// The files named, and those in the folders named, in order. In folders, links are followed; what is hidden, or by its name no
+/// picture, is passed over. What cannot be looked into is a file that cannot be read.
 fn walk(paths: &[PathBuf]) -> Result<Vec<PathBuf>, Failure> {
     let mut files = Vec::new();
+    let mut passed_over: Vec<PathBuf> = Vec::new();
     for path in paths {
         if !path.is_dir() {
             files.push(path.clone());
             continue;
         }
-        let visible =
-            |entry: &walkdir::DirEntry| entry.depth() == 0 || !entry.file_name().as_encoded_bytes().starts_with(b".");
+        let visible = |entry: &walkdir::DirEntry| {
+            let name = entry.file_name();
+            entry.depth() == 0 || !(name.as_encoded_bytes().starts_with(b".") || name == "__MACOSX")
+        };
         let before = files.len();
-        for entry in WalkDir::new(path).sort_by_file_name().into_iter().filter_entry(visible) {
-            let entry = entry.with_context(|| format!("cannot read the folder {}", Shown(path.display())))?;
-            if !entry.file_type().is_dir() {
-                files.push(entry.into_path());
+        for entry in WalkDir::new(path).follow_links(true).sort_by_file_name().into_iter().filter_entry(visible) {
+            match entry {
+                Ok(entry) if entry.file_type().is_dir() => {}
+                Ok(entry) if data::is_no_picture(&entry.file_name().to_string_lossy()) => {
+                    passed_over.push(entry.into_path());
+                }
+                Ok(entry) => files.push(entry.into_path()),
+                // What it leads to is looked into anyway.
+                Err(error) if error.loop_ancestor().is_some() => passed_over.extend(error.path().map(Path::to_owned)),
+                Err(error) => match error.path().filter(|_| error.depth() > 0) {
+                    Some(path) => files.push(path.to_owned()),
+                    None => Err(error).with_context(|| format!("cannot read the folder {}", Shown(path.display())))?,
+                },
             }
         }
         if files.len() == before {
             return Err(anyhow!("the folder {} is empty: name one with radiographs", Shown(path.display())).into());
         }
+    }
+    if let Some(first) = passed_over.first() {
+        let count = passed_over.len();
+        base::say!("passed over as no pictures: {count} (the first is {})", Shown(first.display()));
     }
     Ok(files)
 }
@@ -245,12 +262,12 @@ fn write_csv(out: &mut impl Write, path: &Path, answer: &FileOutcome) -> io::Res
         FileOutcome::Refused(_) | FileOutcome::Unreadable(_) => Default::default(),
     };
     let mut row = csv::Writer::from_writer(out);
-    row.write_record([&*cell::text(&path.to_string_lossy()), &probability, verdict, &code, &age, &overridden])?;
+    row.write_record([&*cell::text(&text_of(path)), &probability, verdict, &code, &age, &overridden])?;
     row.flush()
 }
 
 fn to_json(path: &Path, answer: &FileOutcome, synthetic: bool) -> Value {
-    let path = path.to_string_lossy();
+    let path = text_of(path);
     match answer {
         FileOutcome::Judged { score, verdict, age, .. } => json!({
             "path": path, "verdict": verdict.as_str(), "code": verdict.code(), "probability": score.probability,

@@ -61,7 +61,7 @@ pub fn run(options: Options) -> Result<Exit, Failure> {
     if model.card().behaviour.int8 {
         return Err(QuantizeError::AlreadyInt8.into());
     }
-    let (mut catalogue, inputs) = options.radiographs.load(&model.card().behaviour.contract)?;
+    let (mut catalogue, inputs) = options.radiographs.load_and_tell(&model.card().behaviour.contract)?;
     let images = range_images(model.card(), &options.radiographs, &mut catalogue)?;
     let mut images: Vec<&[u8]> = images.into_iter().map(|i| inputs.of(i)).collect();
     images.shuffle(&mut ChaCha8Rng::seed_from_u64(options.seed));

@@ -76,10 +76,7 @@ pub fn run(options: Options) -> Result<Exit, Failure> {
     let changes = chosen(&options.only).exit(Exit::Usage)?;
     let models = open_models(&options.models)?;
     // The inputs are made anew, of each change: this says which of the files can be judged at all.
-    let (mut catalogue, _) = options.radiographs.load(&models[0].card().behaviour.contract)?;
-    for skipped in &catalogue.skipped {
-        base::say!("left out: {}: {}", Shown(&skipped.name), Shown(&skipped.reason));
-    }
+    let (mut catalogue, _) = options.radiographs.load_and_tell(&models[0].card().behaviour.contract)?;
     for model in &models {
         options.subset.find_machines(false, model.card(), &options.radiographs, &mut catalogue)?;
     }

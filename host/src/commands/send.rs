@@ -9,7 +9,7 @@ use std::{
 
 use base::{
     Shown,
-    files::{ReadError, read_radiograph},
+    files::{ReadError, read_radiograph, text_of},
 };
 use engine::judge::Prepared;
 use indicatif::{HumanBytes, ProgressBar, ProgressStyle};
@@ -334,7 +334,7 @@ fn to_text(path: &Path, answer: &SendOutcome) -> String {
 
 fn to_json(path: &Path, answer: &SendOutcome, took: Duration, synthetic: bool) -> Value {
     let seconds = (took.as_secs_f64() * 1000.0).round() / 1000.0;
-    let path = path.to_string_lossy();
+    let path = text_of(path);
     let refused = |refusal: &Refusal| {
         json!({
             "path": path, "verdict": "refused", "refusal": refusal.as_str(), "code": refusal.code(), "message": refusal.to_string(),

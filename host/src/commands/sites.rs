@@ -2,7 +2,11 @@
 
 use std::path::{Path, PathBuf};
 
-use clap::ArgGroup;
+use base::Shown;
+use clap::{
+    ArgGroup,
+    builder::{OsStringValueParser, TypedValueParser},
+};
 use data::{Catalogue, DataError, Files, Inputs, Site};
 use serde::{Deserialize, Serialize};
 use shared::contract::InputContract;
@@ -14,11 +18,11 @@ pub(super) struct SitesArgs {
     /// Radiographs: a folder or ZIP archive with NORMAL/ and PNEUMONIA/ in it, or train/, val/ and test/ with both in each,
     /// or files that its labels.csv lists
     #[arg(long, value_name = "DIR|ZIP")]
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none", with = "data::path_text::option")]
     pub(super) data: Option<PathBuf>,
     /// Radiographs of one hospital of several, with a layout of their own; may be given several times. Those of `--data`
     /// are then called `home`
-    #[arg(long = "site", value_name = "NAME=DIR|ZIP")]
+    #[arg(long = "site", value_name = "NAME=DIR|ZIP", value_parser = OsStringValueParser::new().try_map(Site::try_from))]
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub(super) sites: Vec<Site>,
 }
@@ -26,6 +30,14 @@ pub(super) struct SitesArgs {
 /// At least one of the options.
 pub(super) fn given() -> ArgGroup {
     ArgGroup::new("given").args(["data", "sites"]).required(true).multiple(true)
+}
+
+/// Says on stderr what was taken of data and what was not.
+pub(super) fn tell(words: &str, catalogue: &Catalogue) {
+    base::say!("{}", Shown(words));
+    for line in catalogue.account() {
+        base::say!("{}", Shown(line));
+    }
 }
 
 impl SitesArgs {
@@ -60,6 +72,13 @@ impl SitesArgs {
             (Some(path), []) => data::load(path, contract),
             _ => data::load_sites(&self.named(), contract),
         }
+    }
+
+    /// The same; says on stderr what was taken and what was not.
+    pub(super) fn load_and_tell(&self, contract: &InputContract) -> Result<(Catalogue, Inputs), DataError> {
+        let (catalogue, inputs) = self.load(contract)?;
+        tell(&self.words(), &catalogue);
+        Ok((catalogue, inputs))
     }
 
     /// The files themselves.

@@ -28,6 +28,7 @@ use report::{
 use serde::{Deserialize, Serialize};
 use shared::contract::InputContract;
 
+use super::sites::tell;
 use crate::{
     exit::{Exit, Failure},
     output,
@@ -84,7 +85,7 @@ pub struct Options {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 struct Source {
     /// The folder or archive, from the root on; without it, synthetic radiographs.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none", with = "data::path_text::option")]
     data: Option<PathBuf>,
     /// Number of synthetic radiographs.
     images: u64,
@@ -156,9 +157,9 @@ pub fn run(options: Options) -> Result<Exit, Failure> {
     if wanted.iter().any(|run| run.experiment.recipe.wants_machines()) {
         machines::find(&mut catalogue, &source.load(&machines::CONTRACT)?, MACHINES).map_err(anyhow::Error::from)?;
     }
+    announce(&source, &catalogue, wanted.len(), &out);
     catalogue.require_both_labels()?;
     source.keep(&out)?;
-    announce(&source, &catalogue, wanted.len(), &out);
 
     let done = |run: &Run<'_>| run.record(&out, &catalogue).is_some_and(|record| record.measured().is_some());
     let todo: Vec<Run<'_>> = wanted.iter().copied().filter(|run| !done(run)).collect();
@@ -362,15 +363,12 @@ fn lock_folder(folder: &Path) -> anyhow::Result<File> {
 fn announce(source: &Source, catalogue: &Catalogue, runs: usize, out: &Path) {
     let (normal, pneumonia) = (catalogue.count(Label::Normal), catalogue.count(Label::Pneumonia));
     match &source.data {
-        Some(path) => base::say!("{}: {normal} normal, {pneumonia} pneumonia", Shown(path.display())),
+        Some(path) => tell(&path.display().to_string(), catalogue),
         None => base::say!("{normal} + {pneumonia} synthetic radiographs; for real ones: --data DIR-or-ZIP"),
     }
     if catalogue.synthetic {
         base::say!("{SYNTHETIC}");
     }
     base::say!("{NOT_A_DEVICE}");
-    if !catalogue.skipped.is_empty() {
-        base::say!("{} files are left out: duplicates or no radiographs", catalogue.skipped.len());
-    }
     base::say!("{runs} runs in {}", Shown(out.display()));
 }

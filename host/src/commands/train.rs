@@ -17,7 +17,7 @@ use base::{
     interrupt, progress,
 };
 use data::{
-    Catalogue, Inputs, Label, PartCount, SkipReason,
+    Catalogue, Inputs, Label, PartCount,
     machines::{self, MACHINES},
     split::{Split, SplitError, SplitKind},
     synthetic,
@@ -38,7 +38,7 @@ use shared::{
     verdict::{Digest, OperatingPoint},
 };
 
-use super::sites::SitesArgs;
+use super::sites::{SitesArgs, tell};
 use crate::{
     exit::{Exit, Failure, WithExit},
     output,
@@ -205,6 +205,19 @@ impl Config {
         })
     }
 
+    /// Says on stderr what there is to learn from.
+    fn tell(&self, catalogue: &Catalogue) {
+        if self.radiographs.is_empty() {
+            let (normal, pneumonia) = (catalogue.count(Label::Normal), catalogue.count(Label::Pneumonia));
+            base::say!("{normal} + {pneumonia} synthetic radiographs; for real ones: --data DIR-or-ZIP");
+        } else {
+            tell(&self.radiographs.words(), catalogue);
+        }
+        if catalogue.synthetic {
+            base::say!("{}", report::SYNTHETIC);
+        }
+    }
+
     fn split(&self, catalogue: &Catalogue) -> Result<Split, Failure> {
         match &self.leave_out {
             Some(_) if self.radiographs.sites.is_empty() => Err(SplitError::NothingLeft).exit(Exit::Usage),
@@ -248,6 +261,7 @@ pub fn run(options: Options) -> Result<Exit, Failure> {
         check_folder(out)?;
     }
     let (catalogue, inputs) = config.radiographs()?;
+    config.tell(&catalogue);
     catalogue.require_both_labels()?;
     let split = config.split(&catalogue)?;
     let sites = config.sites(&catalogue, &split)?;
@@ -402,32 +416,8 @@ fn skipped(catalogue: &Catalogue) -> anyhow::Result<Vec<u8>> {
 
 /// Says on stderr what is about to happen.
 fn announce(config: &Config, catalogue: &Catalogue, split: &Split, sites: &[SiteRecord], folder: &Path) {
-    let (normal, pneumonia) = (catalogue.count(Label::Normal), catalogue.count(Label::Pneumonia));
-    if config.radiographs.is_empty() {
-        base::say!("{normal} + {pneumonia} synthetic radiographs; for real ones: --data DIR-or-ZIP");
-    } else {
-        base::say!("{}: {normal} normal, {pneumonia} pneumonia", Shown(config.radiographs.words()));
-    }
-    if catalogue.synthetic {
-        base::say!("{}", report::SYNTHETIC);
-    }
-    let mut kinds: BTreeMap<&str, usize> = BTreeMap::new();
-    for skipped in &catalogue.skipped {
-        *kinds
-            .entry(match &skipped.reason {
-                SkipReason::Refused(_) => "refused",
-                SkipReason::Unreadable(_) => "unreadable",
-                SkipReason::DuplicateOf(_) => "duplicate",
-                SkipReason::Contradicts(_) | SkipReason::OtherLabel { .. } | SkipReason::ListedTwice => {
-                    "labelled both ways"
-                }
-                SkipReason::Missing | SkipReason::Outside => "in labels.csv alone",
-            })
-            .or_default() += 1;
-    }
-    if !kinds.is_empty() {
-        let kinds: Vec<String> = kinds.iter().map(|(kind, count)| format!("{count} {kind}")).collect();
-        base::say!("left out: {} (see {})", kinds.join(", "), Shown(folder.join("skipped.csv").display()));
+    if !catalogue.skipped.is_empty() {
+        base::say!("what was left out, file by file: {}", Shown(folder.join("skipped.csv").display()));
     }
     for record in sites.iter().filter(|_| sites.len() > 1) {
         let SiteRecord { name, left_out, train, validation, test, .. } = record;

@@ -9,7 +9,7 @@ use std::{
 use anyhow::{Context, anyhow};
 use base::{
     Shown,
-    files::{OutputFile, ReadError, read_radiograph, write_atomically, write_new},
+    files::{OutputFile, ReadError, read_radiograph, text_of, write_atomically, write_new},
 };
 use decode::{Description, DicomDescription, Kind, Radiograph, Shades, describe};
 use engine::{
@@ -232,7 +232,7 @@ fn to_json(
     out: &Path,
 ) -> Value {
     let mut facts = json!({
-        "path": file.to_string_lossy(), "picture": out.to_string_lossy(), "model": model.card().name,
+        "path": text_of(file), "picture": text_of(out), "model": model.card().name,
         "synthetic_model": model.card().provenance.synthetic,
     });
     if let Some(description) = description {

@@ -9,7 +9,7 @@ use std::{
     path::Path,
 };
 
-use base::files::read_up_to;
+use base::files::{read_up_to, text_of};
 use shared::{limits::MAX_IMAGE_BYTES, verdict::Refusal};
 
 use super::{
@@ -114,7 +114,7 @@ impl Labels {
         if bytes.len() as u64 > MAX_BYTES {
             return Err(fault(&table, 1, LabelsFault::TooLarge));
         }
-        Self::read(&bytes, &format!("{}/", folder.to_string_lossy())).map_err(|(line, what)| fault(&table, line, what))
+        Self::read(&bytes, &format!("{}/", text_of(folder.as_ref()))).map_err(|(line, what)| fault(&table, line, what))
     }
 
     /// The rows about files below `folder`, which ends with `/` or is empty. An error comes with its line.

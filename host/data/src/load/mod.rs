@@ -1,6 +1,9 @@
 //! Files → catalogue and inputs.
 
-use std::{collections::BTreeMap, path::Path};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    path::Path,
+};
 
 use base::progress;
 use rayon::prelude::*;
@@ -10,10 +13,10 @@ use shared::{
 };
 
 use super::{
-    Catalogue, DataError, Inputs, Label, Sample, SkipReason, Skipped,
+    Catalogue, DataError, Inputs, Label, Part, Sample, SkipReason, Skipped,
     cache::{self, Cached},
     labels::{Facts, Labels},
-    metadata::{self, Place},
+    metadata::{self, Place, file_name, is_no_picture},
     source::{Entry, Source},
 };
 
@@ -22,8 +25,10 @@ pub(super) struct Found {
     pub(super) source: Source,
     /// Sorted by name.
     pub(super) files: Vec<Labelled>,
-    /// What a table of labels names in vain.
+    /// What is not even looked at.
     skipped: Vec<Skipped>,
+    /// As of [`Catalogue`].
+    notes: Vec<String>,
 }
 
 /// A labelled file.
@@ -47,7 +52,7 @@ pub(super) struct Read {
 /// Loads the radiographs below a folder, or in a ZIP archive, brought to the input of `contract`.
 ///
 /// A file belongs to the nearest folder `NORMAL` or `PNEUMONIA` above it, and to the official part whose folder
-/// (`train`, `val` or `test`) lies directly above that one. Of files that `labels.csv` lists, the table says label,
+/// (`train`, `val` or `test`, or another word for it) lies directly above that one; folders that are linked are followed. Of files that `labels.csv` lists, the table says label,
 /// patient, age and view; it lies in the folder itself, in the one folder that holds everything, or in the folder above. A
 /// file that it does not list is taken from its folder. What cannot be used is listed in `skipped`. Each file is read and
 /// hashed once. Inputs are cached: a file that is as it was the last time is not decoded again. Without a place for
@@ -61,7 +66,7 @@ fn load_with_cache(
     contract: &InputContract,
     folder: Option<&Path>,
 ) -> Result<(Catalogue, Inputs), DataError> {
-    let Found { source, files, mut skipped } = Found::at(path)?;
+    let Found { source, files, mut skipped, notes } = Found::at(path)?;
     let mut pixels = vec![0; files.len() * contract.len()];
     let read = read_all(&source, &files, contract, folder, &mut pixels);
 
@@ -92,7 +97,7 @@ fn load_with_cache(
     }
     pixels.truncate(samples.len() * contract.len());
     let synthetic = samples.iter().any(|sample| metadata::is_synthetic(&sample.name));
-    Ok((Catalogue { samples, skipped, synthetic }, Inputs { contract: *contract, pixels }))
+    Ok((Catalogue { samples, skipped, notes, synthetic }, Inputs { contract: *contract, pixels }))
 }
 
 fn sample(name: String, place: Place, facts: Option<Facts>, digest: Digest) -> Sample {
@@ -108,26 +113,110 @@ impl Found {
     /// Finds them; none is read yet.
     pub(super) fn at(path: &Path) -> Result<Self, DataError> {
         let source = Source::open(path)?;
-        let mut entries = source.entries()?;
+        let (mut entries, mut skipped) = source.entries()?;
         let mut labels = Labels::find(path, &source, &mut entries)?;
-        let (mut placed, mut skipped) = (Vec::new(), Vec::new());
+        let (mut placed, mut others, mut in_vain) = (Vec::new(), Vec::new(), Vec::new());
         for entry in entries {
             match labels.take(&entry.path, metadata::place(&entry.path)) {
+                Ok(Some((_, None))) if is_no_picture(&entry.path) => {
+                    skipped.push(Skipped { name: entry.path, reason: SkipReason::NoPicture });
+                }
                 Ok(Some((place, facts))) => placed.push((entry, place, facts)),
-                Ok(None) => {}
-                Err(reason) => skipped.push(Skipped { name: entry.path, reason }),
+                Ok(None) => others.push(entry.path),
+                Err(reason) => in_vain.push(Skipped { name: entry.path, reason }),
             }
         }
-        skipped.extend(labels.in_vain());
-        match (placed.is_empty(), skipped.first()) {
-            (true, None) => Err(DataError::NoImages(path.to_owned())),
+        in_vain.extend(labels.in_vain());
+        match (placed.is_empty(), in_vain.first()) {
+            (true, None) => return Err(DataError::NoImages(path.to_owned())),
             (true, Some(Skipped { name, reason })) => {
                 let first = format!("{name}: {reason}");
-                Err(DataError::NothingUsable { path: path.to_owned(), files: skipped.len(), first })
+                return Err(DataError::NothingUsable { path: path.to_owned(), files: in_vain.len(), first });
             }
-            (false, _) => Ok(Self { source, files: named(placed), skipped }),
+            (false, _) => {}
+        }
+        skipped.extend(in_vain);
+        let folders: Vec<LabelFolder<'_>> =
+            placed.iter().filter_map(|(entry, ..)| LabelFolder::of(&entry.path)).collect();
+        skipped.extend(in_other_folders(&folders, others));
+        let notes = notes(&folders);
+        Ok(Self { source, files: named(placed), skipped, notes })
+    }
+}
+
+/// The folder that labels a file.
+struct LabelFolder<'a> {
+    /// Where it lies; empty at the top.
+    above: &'a str,
+    /// Its own name.
+    name: &'a str,
+    label: Label,
+}
+
+impl<'a> LabelFolder<'a> {
+    /// `None` for a file that only a table labels.
+    fn of(path: &'a str) -> Option<Self> {
+        let (mut rest, _) = path.rsplit_once('/')?;
+        loop {
+            let (above, name) = rest.rsplit_once('/').unwrap_or(("", rest));
+            if let Some(label) = Label::named(name) {
+                return Some(Self { above, name, label });
+            }
+            rest = above;
+            if rest.is_empty() {
+                return None;
+            }
         }
     }
+
+    /// The folder above it, which may be that of a part.
+    fn part(&self) -> &'a str {
+        self.above.rsplit('/').next().unwrap_or_default()
+    }
+}
+
+/// Those of other files that lie beside the folders of the labels, in a folder of their own: another class, probably.
+fn in_other_folders(folders: &[LabelFolder<'_>], others: Vec<String>) -> Vec<Skipped> {
+    let above: BTreeSet<&str> = folders.iter().map(|folder| folder.above).collect();
+    let beside = |path: &str| {
+        let ends = path.match_indices('/').map(|(end, _)| end);
+        ends.map(|end| &path[..end])
+            .find(|folder| above.contains(folder.rsplit_once('/').map_or("", |(above, _)| above)))
+            .map(str::to_owned)
+    };
+    let others = others.into_iter().filter(|path| !metadata::is_hidden(path) && !is_no_picture(path));
+    // The folder of a part that holds no labels of its own is none of a class.
+    let class = |path: &String| beside(path).filter(|folder| Part::named(file_name(folder)).is_none());
+    others
+        .filter_map(|name| class(&name).map(|folder| Skipped { name, reason: SkipReason::OtherFolder(folder) }))
+        .collect()
+}
+
+/// What folders are taken for whose names are not those of the publishers.
+fn notes(folders: &[LabelFolder<'_>]) -> Vec<String> {
+    let mut notes = BTreeSet::new();
+    let mut without_part: BTreeMap<&str, usize> = BTreeMap::new();
+    let parts = folders.iter().any(|folder| Part::named(folder.part()).is_some());
+    for folder in folders {
+        if !folder.label.folder().eq_ignore_ascii_case(folder.name) {
+            notes.insert(format!("the folder `{}` is taken for {}", folder.name, folder.label.folder()));
+        }
+        match Part::named(folder.part()) {
+            Some(part) if !part.folders()[0].eq_ignore_ascii_case(folder.part()) => {
+                notes.insert(format!("the folder `{}` is taken for {part}", folder.part()));
+            }
+            None if parts => *without_part.entry(folder.above).or_default() += 1,
+            _ => {}
+        }
+    }
+    let of_no_part = without_part.into_iter().map(|(folder, count)| {
+        let folder = if folder.is_empty() { "the top folder" } else { folder };
+        format!(
+            "{count} in {folder}, which is the name of no part: whether their patients are also in another one is not known; call \
+             the folder train, val or test"
+        )
+    });
+    notes.into_iter().chain(of_no_part).collect()
 }
 
 /// Files with their names, sorted: folders that all files have in common above the labels are left out, so that an archive

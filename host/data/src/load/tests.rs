@@ -240,3 +240,167 @@ fn the_table_may_lie_in_the_folder_above() {
     fs::write(root.path().join("adults/labels.csv"), "path,label,age\nNORMAL/a.png,NORMAL,50\n").unwrap();
     assert_eq!(ages("adults"), [named("NORMAL/a.png", 50.0)]);
 }
+
+fn paths(data: &Catalogue) -> Vec<&str> {
+    data.samples.iter().map(|sample| sample.name.as_str()).collect()
+}
+
+fn left_out(data: &Catalogue) -> Vec<(&str, String)> {
+    data.skipped.iter().map(|skipped| (skipped.name.as_str(), skipped.reason.to_string())).collect()
+}
+
+#[test]
+fn a_part_by_another_name_is_that_part() {
+    let root = folder(&[
+        ("train/NORMAL/IM-0001-0001.jpeg", png(1)),
+        ("valid/NORMAL/IM-0001-0002.jpeg", png(2)),
+        ("Testing/PNEUMONIA /person1_virus_1.jpeg", png(3)),
+        ("holdout/NORMAL/a.jpeg", png(4)),
+    ]);
+    let (data, _) = load_with_cache(root.path(), &CONTRACT, None).unwrap();
+    let known: Vec<_> = data.samples.iter().map(|sample| (sample.official, sample.patient.as_str())).collect();
+    assert_eq!(
+        known,
+        [
+            (Some(Part::Test), "test/person1"),
+            (None, "file/holdout/NORMAL/a.jpeg"),
+            (Some(Part::Train), "train/IM-0001"),
+            (Some(Part::Validation), "train/IM-0001"),
+        ]
+    );
+    let notes = data.notes.join("\n");
+    for words in [
+        "`Testing` is taken for test",
+        "`valid` is taken for validation",
+        "`PNEUMONIA ` is taken for PNEUMONIA",
+        "1 in holdout, which",
+    ] {
+        assert!(notes.contains(words), "{words}: {notes}");
+    }
+    assert_eq!(data.notes.len(), 4);
+}
+
+#[test]
+fn folders_beside_the_labels_are_named() {
+    let root = folder(&[
+        ("train/NORMAL/a.png", png(1)),
+        ("train/PNEUMONIA/b.png", png(2)),
+        ("train/PNEUMONIA/Thumbs.db", b"thumbs".to_vec()),
+        ("train/COVID19/c.png", png(3)),
+        ("train/COVID19/deep/d.png", png(4)),
+        ("train/COVID19/.hidden", png(5)),
+        ("test/readme.txt", b"text".to_vec()),
+        ("elsewhere/e.png", png(6)),
+    ]);
+    let (data, _) = load_with_cache(root.path(), &CONTRACT, None).unwrap();
+    let other = "in the folder train/COVID19, which is neither NORMAL nor PNEUMONIA".to_owned();
+    assert_eq!(
+        left_out(&data),
+        [
+            ("train/COVID19/c.png", other.clone()),
+            ("train/COVID19/deep/d.png", other),
+            ("train/PNEUMONIA/Thumbs.db", "no picture, by its name".to_owned()),
+        ]
+    );
+}
+
+#[test]
+fn what_cannot_be_looked_into_is_left_out() {
+    let root = folder(&[("train/NORMAL/a.png", png(1)), ("elsewhere/NORMAL/b.png", png(2))]);
+    let path = |name: &str| root.path().join(name);
+    std::os::unix::fs::symlink("nowhere", path("train/NORMAL/dangling.png")).unwrap();
+    std::os::unix::fs::symlink(".", path("current")).unwrap();
+    std::os::unix::fs::symlink("../elsewhere/NORMAL", path("train/PNEUMONIA")).unwrap();
+    fs::create_dir(path("lost+found")).unwrap();
+    fs::set_permissions(path("lost+found"), std::os::unix::fs::PermissionsExt::from_mode(0o000)).unwrap();
+    let may_read_all = fs::read_dir(path("lost+found")).is_ok();
+    let (data, _) = load_with_cache(&path("train"), &CONTRACT, None).unwrap();
+    assert_eq!(paths(&data), ["NORMAL/a.png", "PNEUMONIA/b.png"], "linked folders are followed");
+    let (data, _) = load_with_cache(root.path(), &CONTRACT, None).unwrap();
+    let unreadable = |why: &str| format!("cannot be read: {why}");
+    let mut expected = vec![("current", unreadable("it is a link to a folder that it is in"))];
+    if may_read_all {
+        eprintln!("left out: this user may read everything");
+    } else {
+        expected.push(("lost+found", unreadable("Permission denied (os error 13)")));
+    }
+    expected.push(("train/NORMAL/dangling.png", unreadable("it is a link to nothing")));
+    let found: Vec<_> = left_out(&data).into_iter().filter(|(_, reason)| reason.starts_with("cannot")).collect();
+    assert_eq!(found, expected);
+}
+
+#[test]
+fn names_of_any_bytes_are_names() {
+    use std::{ffi::OsStr, os::unix::ffi::OsStrExt};
+
+    let above = tempfile::tempdir().unwrap();
+    let root = above.path().join(OsStr::from_bytes(b"n\xe9"));
+    fs::create_dir_all(root.join("NORMAL")).unwrap();
+    for (name, shade) in [(b"\xe9.png", 1), (b"\xea.png", 2)] {
+        fs::write(root.join("NORMAL").join(OsStr::from_bytes(name)), png(shade)).unwrap();
+    }
+    let (data, inputs) = load_with_cache(&root, &CONTRACT, None).unwrap();
+    assert_eq!(paths(&data), ["NORMAL/\\xE9.png", "NORMAL/\\xEA.png"]);
+    assert_eq!([0, 1].map(|i| inputs.of(i)[0]), [1, 2]);
+    let files = crate::Files::open(&root).unwrap();
+    assert_eq!(files.read("NORMAL/\\xEA.png"), Ok(png(2)));
+}
+
+/// An archive of one file that says that it is compressed by this method, or has a password.
+fn archive_by(method: u16, encrypted: bool) -> Vec<u8> {
+    let mut zip = zip::ZipWriter::new(std::io::Cursor::new(Vec::new()));
+    let stored = zip::write::SimpleFileOptions::default().compression_method(zip::CompressionMethod::Stored);
+    zip.start_file("NORMAL/a.png", stored).unwrap();
+    zip.write_all(&png(1)).unwrap();
+    let mut bytes = zip.finish().unwrap().into_inner();
+    // Flags and method in the file's own header, then in the directory.
+    let directory = bytes.windows(4).position(|bytes| bytes == b"PK\x01\x02").unwrap();
+    for at in [6, directory + 8] {
+        bytes[at] |= u8::from(encrypted);
+        bytes[at + 2..at + 4].copy_from_slice(&method.to_le_bytes());
+    }
+    bytes
+}
+
+#[test]
+fn archives_of_other_makes_say_how_to_make_another() {
+    let file = tempfile::NamedTempFile::new().unwrap();
+    let tar = [&[0; 257][..], b"ustar\x0000", &[0; 300]].concat();
+    for (bytes, words) in [
+        (archive_by(9, false), "compressed with Deflate64"),
+        (archive_by(12, false), "compressed with bzip2"),
+        (archive_by(14, false), "compressed with LZMA"),
+        (archive_by(77, false), "a method that is not known"),
+        (archive_by(0, true), "it has a password"),
+        (b"7z\xBC\xAF\x27\x1C and more".to_vec(), "a 7z archive"),
+        (b"Rar!\x1A\x07\x01\0".to_vec(), "a RAR archive"),
+        (b"\x1F\x8B\x08".to_vec(), "gzip"),
+        (tar, "a tar archive"),
+    ] {
+        fs::write(file.path(), bytes).unwrap();
+        let error = load_with_cache(file.path(), &CONTRACT, None).unwrap_err().to_string();
+        assert!(error.contains(words) && error.contains("zip -r data.zip"), "{words}: {error}");
+    }
+    fs::write(file.path(), archive_by(0, false)).unwrap();
+    assert_eq!(load_with_cache(file.path(), &CONTRACT, None).unwrap().0.samples.len(), 1);
+}
+
+#[test]
+fn names_of_an_archive_lead_nowhere_else() {
+    let file = tempfile::NamedTempFile::new().unwrap();
+    let mut zip = zip::ZipWriter::new(file.reopen().unwrap());
+    for (name, shade) in [
+        ("/tmp/NORMAL/a.png", 1),
+        ("../../NORMAL/b.png", 2),
+        ("C:\\films\\PNEUMONIA\\c.png", 3),
+        ("x/../../PNEUMONIA/./d.png", 4),
+    ] {
+        zip.start_file(name, zip::write::SimpleFileOptions::default()).unwrap();
+        zip.write_all(&png(shade)).unwrap();
+    }
+    zip.finish().unwrap();
+    let (data, _) = load_with_cache(file.path(), &CONTRACT, None).unwrap();
+    assert_eq!(paths(&data), ["NORMAL/b.png", "films/PNEUMONIA/c.png", "tmp/NORMAL/a.png", "x/PNEUMONIA/d.png"]);
+    let files = crate::Files::open(file.path()).unwrap();
+    assert_eq!(files.read("tmp/NORMAL/a.png"), Ok(png(1)));
+}

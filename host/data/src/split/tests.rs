@@ -22,7 +22,7 @@ fn catalogue(normal: usize, ill: usize, most: usize) -> Catalogue {
             .collect::<Vec<_>>()
     };
     let samples = [of(Label::Normal, normal), of(Label::Pneumonia, ill)].concat();
-    Catalogue { samples, skipped: Vec::new(), synthetic: false }
+    Catalogue { samples, ..Catalogue::default() }
 }
 
 fn counts(data: &Catalogue, indices: &[usize]) -> (usize, usize) {

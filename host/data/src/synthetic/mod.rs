@@ -67,7 +67,7 @@ pub fn radiographs(count: u64, seed: u64, contract: &InputContract) -> Result<(C
     bar.finish_and_clear();
     drawn.sort_by(|(a, _), (b, _)| a.name.cmp(&b.name));
     let (samples, inputs): (_, Vec<_>) = drawn.into_iter().unzip();
-    Ok((Catalogue { samples, skipped: Vec::new(), synthetic: true }, Inputs::new(*contract, inputs)))
+    Ok((Catalogue { samples, synthetic: true, ..Catalogue::default() }, Inputs::new(*contract, inputs)))
 }
 
 /// Writes the first `count` radiographs of the series `seed` as PNG files into `NORMAL/` and `PNEUMONIA/` below
