@@ -241,6 +241,26 @@ fn a_training_on_other_data_is_not_resumed_and_stays_as_it_was() {
 }
 
 #[test]
+fn a_training_whose_data_have_moved_is_resumed_there() {
+    let folder = TempDir::new().unwrap();
+    let (images, run_folder, moved) = (folder.path().join("a"), folder.path().join("run"), folder.path().join("b"));
+    run(&["synthetic", text(&images), "--count", "60"]);
+    let short = ["train", "--steps", "1", "--side", "32", "--epochs", "1", "--json"];
+    let report = json(&run(&[&short[..], &["--data", text(&images), "--out", text(&run_folder)]].concat()));
+    fs::rename(&images, &moved).unwrap();
+    let output = host(&["train", "--resume", text(&run_folder)]).output().unwrap();
+    assert_eq!(output.status.code(), Some(1));
+    assert!(String::from_utf8_lossy(&output.stderr).contains("name them with `--data`"), "{output:?}");
+    for _ in 0..2 {
+        let resumed = run(&["train", "--json", "--resume", text(&run_folder), "--data", text(&moved)]);
+        assert_eq!(json(&resumed)["models"], report["models"]);
+    }
+    fs::remove_file(moved.join("NORMAL/synthetic-0000-normal.png")).unwrap();
+    let output = host(&["train", "--resume", text(&run_folder), "--data", text(&moved)]).output().unwrap();
+    assert!(String::from_utf8_lossy(&output.stderr).contains("other data"), "{output:?}");
+}
+
+#[test]
 fn trainings_of_one_second_have_folders_of_their_own() {
     let folder = TempDir::new().unwrap();
     let short = ["train", "--images", "60", "--steps", "1", "--side", "32", "--epochs", "1"];

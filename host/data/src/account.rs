@@ -1,8 +1,8 @@
 //! What was taken of data and what was not, a line for each kind.
 
-use std::collections::{BTreeMap, btree_map::Entry};
+use std::collections::BTreeMap;
 
-use super::{Catalogue, Label, Part, SkipReason};
+use super::{Catalogue, Label, Part, SkipReason, Skipped};
 
 impl Catalogue {
     /// The account of a loading, for people: what was taken; what folders were taken for; of what was left out each kind, how
@@ -23,27 +23,30 @@ impl Catalogue {
         }
         let mut lines = vec![line(self.samples.len(), &taken)];
         lines.extend(self.notes.iter().map(|note| format!("{:>7}  {note}", "")));
-        let mut kinds: BTreeMap<String, (usize, &str)> = BTreeMap::new();
+        let mut kinds: BTreeMap<String, Vec<&Skipped>> = BTreeMap::new();
         for skipped in &self.skipped {
-            match kinds.entry(skipped.reason.kind()) {
-                Entry::Vacant(place) => {
-                    place.insert((1, &skipped.name));
-                }
-                Entry::Occupied(mut kind) => kind.get_mut().0 += 1,
-            }
+            kinds.entry(skipped.reason.kind()).or_default().push(skipped);
         }
-        lines.extend(kinds.into_iter().map(|(kind, (count, first))| {
-            let which = if count == 1 { "it is" } else { "the first is" };
-            line(count, &format!("left out: {kind} ({which} {first})"))
+        lines.extend(kinds.into_iter().map(|(kind, skipped)| {
+            let files = skipped.iter().map(|skipped| skipped.reason.files()).sum();
+            let which = if skipped.len() == 1 { "it is" } else { "the first is" };
+            let first = skipped.first().map_or("", |skipped| &skipped.name);
+            line(files, &format!("left out: {kind} ({which} {first})"))
         }));
         lines
     }
 }
 
 impl SkipReason {
+    /// How many files it is the reason for.
+    fn files(&self) -> usize {
+        if let Self::CopyOf { files, .. } = self { *files } else { 1 }
+    }
+
     /// The reason in words that are the same for all files of its kind.
     fn kind(&self) -> String {
         match self {
+            Self::CopyOf { other, .. } => format!("all files of a folder that are in {other} as well"),
             Self::DuplicateOf(_) => "the same file as another one".to_owned(),
             Self::Contradicts(_) => "the same file under both labels".to_owned(),
             Self::OtherLabel { .. } => "labelled otherwise by labels.csv than by its folder".to_owned(),
@@ -61,7 +64,7 @@ impl SkipReason {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{Sample, Skipped};
+    use crate::Sample;
 
     #[test]
     fn each_kind_has_a_line() {
@@ -77,7 +80,7 @@ mod tests {
                 skipped("b.png", SkipReason::DuplicateOf("a.png".to_owned())),
             ],
             notes: vec!["the folder valid is taken for validation".to_owned()],
-            synthetic: false,
+            ..Catalogue::default()
         };
         assert_eq!(
             catalogue.account(),

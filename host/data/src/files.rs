@@ -9,23 +9,26 @@ use super::{
 };
 
 /// Labelled files under the names that they have in a [`super::Catalogue`].
+#[derive(Default)]
 pub struct Files {
     sources: Vec<Source>,
     /// With the number of their source.
     entries: BTreeMap<String, (usize, Entry, Label)>,
+    /// By the names that files have once folders that are copies were left out, which only reading them shows.
+    without_copies: BTreeMap<String, (usize, Entry)>,
 }
 
 impl Files {
     /// Finds the labelled files below a folder or in a ZIP archive; none is read yet.
     pub fn open(path: &Path) -> Result<Self, DataError> {
-        let mut files = Self { sources: Vec::new(), entries: BTreeMap::new() };
+        let mut files = Self::default();
         files.add(path, |name| name)?;
         Ok(files)
     }
 
     /// Those of several hospitals, as [`super::load_sites`] names them.
     pub fn open_sites(sites: &[Site]) -> Result<Self, DataError> {
-        let mut files = Self { sources: Vec::new(), entries: BTreeMap::new() };
+        let mut files = Self::default();
         for Site { name: site, path } in sites {
             files.add(path, |name| format!("{site}/{name}"))?;
         }
@@ -33,8 +36,12 @@ impl Files {
     }
 
     fn add(&mut self, path: &Path, name_of: impl Fn(String) -> String) -> Result<(), DataError> {
-        let Found { source, files, .. } = Found::at(path)?;
+        let Found { source, mut files, .. } = Found::at(path)?;
         let number = self.sources.len();
+        files.sort_by_key(|file| file.place.prefix.matches('/').count());
+        for Labelled { entry, place, .. } in files.iter().filter(|file| file.name != file.place.rest) {
+            self.without_copies.entry(name_of(place.rest.clone())).or_insert_with(|| (number, entry.clone()));
+        }
         let entry = |Labelled { entry, place, name, .. }| (name_of(name), (number, entry, place.label));
         self.entries.extend(files.into_iter().map(entry));
         self.sources.push(source);
@@ -48,8 +55,9 @@ impl Files {
 
     /// The bytes of a file, within the limit for images.
     pub fn read(&self, name: &str) -> Result<Vec<u8>, SkipReason> {
-        match self.entries.get(name) {
-            Some((number, entry, _)) => self.sources[*number].read(entry),
+        let named = self.entries.get(name).map(|(number, entry, _)| (number, entry));
+        match named.or_else(|| self.without_copies.get(name).map(|(number, entry)| (number, entry))) {
+            Some((number, entry)) => self.sources[*number].read(entry),
             None => Err(SkipReason::Unreadable("it is not there any more".to_owned())),
         }
     }

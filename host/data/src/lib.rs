@@ -265,6 +265,14 @@ pub enum SkipReason {
     /// its folder is none of the two
     #[error("in the folder {0}, which is neither NORMAL nor PNEUMONIA")]
     OtherFolder(String),
+    /// the same files are in another folder
+    #[error("a copy: all {files} files of it are in {other} as well")]
+    CopyOf {
+        /// How many files it holds.
+        files: usize,
+        /// The other folder.
+        other: String,
+    },
     /// the same file is there under another name
     #[error("the same file as {0}")]
     DuplicateOf(String),
@@ -299,6 +307,9 @@ pub struct Catalogue {
     pub skipped: Vec<Skipped>,
     /// What folders were taken for, in sentences, where their names leave a doubt.
     pub notes: Vec<String>,
+    /// The digest that earlier versions had for these data, where it is another one: they named files after folders that hold
+    /// copies.
+    pub former_digest: Option<Digest>,
     /// True if any of the radiographs was drawn by [`crate::synthetic`].
     pub synthetic: bool,
 }
@@ -474,6 +485,11 @@ impl Catalogue {
             }
         }
         Digest::of(&text)
+    }
+
+    /// True if this is the [digest](Self::digest) of these data, also if an earlier version made it.
+    pub fn has_digest(&self, digest: &str) -> bool {
+        [Some(self.digest()), self.former_digest].into_iter().flatten().any(|known| known.to_string() == digest)
     }
 
     /// Number of radiographs with `label`.

@@ -100,9 +100,10 @@ pub struct Options {
     /// Folder for the run; it must not exist or be empty [default: runs/TIME-RECIPE]
     #[arg(long, value_name = "DIR")]
     out: Option<OutputFolder>,
-    /// Continue a stopped run, with the options it was started with
+    /// Continue a stopped run, with the options it was started with. If its data are elsewhere now, name them with `--data` or
+    /// `--site`: they must be the same
     #[arg(long, value_name = "RUN_DIR",
-        conflicts_with_all = ["data", "sites", "leave_out", "sources", "ages", "images", "split", "recipe", "recipes", "epochs", "steps", "batch", "lr", "side", "seed", "out"])]
+        conflicts_with_all = ["leave_out", "sources", "ages", "images", "split", "recipe", "recipes", "epochs", "steps", "batch", "lr", "side", "seed", "out"])]
     resume: Option<PathBuf>,
     /// Print the report as one JSON object
     #[arg(long)]
@@ -238,29 +239,44 @@ impl Config {
     }
 
     /// What a checkpoint must agree with: all but ages and sources, which only the card says.
-    fn digest(&self, catalogue: &Catalogue) -> anyhow::Result<String> {
-        let text = format!(
-            "{}{}",
-            toml::to_string(&Self { ages: None, sources: BTreeMap::new(), ..self.clone() })?,
-            catalogue.digest()
-        );
+    fn digest(&self, data: Digest) -> anyhow::Result<String> {
+        let text =
+            format!("{}{data}", toml::to_string(&Self { ages: None, sources: BTreeMap::new(), ..self.clone() })?);
         Ok(Digest::of(text.as_bytes()).to_string())
+    }
+
+    /// Takes the data from where they are now.
+    fn moved(mut self, radiographs: &SitesArgs) -> Result<Self, Failure> {
+        if radiographs.is_empty() {
+            return Ok(self);
+        }
+        if self.radiographs.is_empty() {
+            return Err(anyhow!("the run learns from drawings: leave out `--data` and `--site`")).exit(Exit::Usage);
+        }
+        self.radiographs = radiographs.absolute()?;
+        Ok(self)
     }
 }
 
 /// Trains a model, quantizes it, evaluates both and writes a report.
 pub fn run(options: Options) -> Result<Exit, Failure> {
-    let config = match &options.resume {
+    let recorded = match &options.resume {
         Some(folder) => Config::load(folder)?,
         None => Config::new(&options)?,
     };
+    let config = recorded.clone().moved(&options.radiographs)?;
     if let Some(out) = &options.out {
         let mut read = options.radiographs.paths();
         read.extend(options.recipes.iter().map(PathBuf::as_path));
         super::check_outputs(&read, &[], &[out])?;
         check_folder(out)?;
     }
-    let (catalogue, inputs) = config.radiographs()?;
+    let (catalogue, inputs) = match config.radiographs() {
+        Err(error) if options.resume.is_some() && options.radiographs.is_empty() => {
+            Err(error.context("the data of the run cannot be read; if they are elsewhere now, name them with `--data`"))?
+        }
+        read => read?,
+    };
     config.tell(&catalogue);
     catalogue.require_both_labels()?;
     let split = config.split(&catalogue)?;
@@ -283,13 +299,17 @@ pub fn run(options: Options) -> Result<Exit, Failure> {
     }
     announce(&config, &catalogue, &split, &sites, &folder);
 
+    // Where the data lie is not what they are: the run is known by the place that it was started with.
+    let former = catalogue.former_digest.map(|data| recorded.digest(data)).transpose()?;
+    let former = former.filter(|former| checkpoint.as_ref().is_some_and(|checkpoint| checkpoint.config == *former));
+    let expected = former.map_or_else(|| recorded.digest(catalogue.digest()), Ok)?;
     let task = Task {
         recipe: &config.recipe,
         seed: config.seed,
         catalogue: &catalogue,
         inputs: &inputs,
         split: &split,
-        config: config.digest(&catalogue)?,
+        config: expected,
     };
     let bar = progress::bar(config.recipe.steps_of(split.train.len()), "training");
     let mut talk = Talk { folder: &folder, epochs: config.recipe.epochs, teachers: config.recipe.teachers(), bar };

@@ -1,5 +1,7 @@
 //! Files → catalogue and inputs.
 
+mod copies;
+
 use std::{
     collections::{BTreeMap, BTreeSet},
     path::Path,
@@ -12,6 +14,7 @@ use shared::{
     verdict::{Digest, Refusal},
 };
 
+use self::copies::Copies;
 use super::{
     Catalogue, DataError, Inputs, Label, Part, Sample, SkipReason, Skipped,
     cache::{self, Cached},
@@ -66,14 +69,21 @@ fn load_with_cache(
     contract: &InputContract,
     folder: Option<&Path>,
 ) -> Result<(Catalogue, Inputs), DataError> {
-    let Found { source, files, mut skipped, notes } = Found::at(path)?;
+    let Found { source, mut files, mut skipped, notes } = Found::at(path)?;
     let mut pixels = vec![0; files.len() * contract.len()];
     let read = read_all(&source, &files, contract, folder, &mut pixels);
 
     let count = files.len();
     let mut samples = Vec::with_capacity(count);
-    let repeated = repeated(&files, &read);
+    let copied = copies::of(&files, &read);
+    let before = if copied.is_empty() { Vec::new() } else { kept_names(&files, &read) };
+    copies::leave_out(&copied, &mut files);
+    skipped.extend(copied.values().map(copies::Copied::skipped));
+    let repeated = repeated(&files, &read, &copied);
     for (index, ((file, read), repeated)) in files.into_iter().zip(read).zip(repeated).enumerate() {
+        if copied.contains_key(&file.place.prefix) {
+            continue;
+        }
         let Labelled { place, name, facts, .. } = file;
         let kept = read.and_then(|Read { digest, decoded }| match (repeated, decoded) {
             (Some(reason), _) => Err(reason),
@@ -97,7 +107,8 @@ fn load_with_cache(
     }
     pixels.truncate(samples.len() * contract.len());
     let synthetic = samples.iter().any(|sample| metadata::is_synthetic(&sample.name));
-    Ok((Catalogue { samples, skipped, notes, synthetic }, Inputs { contract: *contract, pixels }))
+    let former_digest = former_digest(before, &samples);
+    Ok((Catalogue { samples, skipped, notes, synthetic, former_digest }, Inputs { contract: *contract, pixels }))
 }
 
 fn sample(name: String, place: Place, facts: Option<Facts>, digest: Digest) -> Sample {
@@ -222,16 +233,19 @@ fn notes(folders: &[LabelFolder<'_>]) -> Vec<String> {
 /// Files with their names, sorted: folders that all files have in common above the labels are left out, so that an archive
 /// and its unpacked folder give the same names.
 fn named(placed: Vec<(Entry, Place, Option<Facts>)>) -> Vec<Labelled> {
-    let common = placed.windows(2).all(|w| w[0].1.prefix == w[1].1.prefix);
-    let mut named: Vec<_> = placed
-        .into_iter()
-        .map(|(entry, place, facts)| {
-            let name = if common { place.rest.clone() } else { entry.path.clone() };
-            Labelled { entry, place, name, facts }
-        })
-        .collect();
+    let labelled = |(entry, place, facts)| Labelled { entry, place, name: String::new(), facts };
+    let mut named: Vec<_> = placed.into_iter().map(labelled).collect();
+    name(named.iter_mut());
     named.sort_by(|a, b| a.name.cmp(&b.name));
     named
+}
+
+fn name<'a>(files: impl Iterator<Item = &'a mut Labelled>) {
+    let files: Vec<_> = files.collect();
+    let common = files.windows(2).all(|pair| pair[0].place.prefix == pair[1].place.prefix);
+    for file in files {
+        file.name = if common { file.place.rest.clone() } else { file.entry.path.clone() };
+    }
 }
 
 /// Reads all files and puts the input of each at its place in `pixels`.
@@ -280,21 +294,46 @@ fn read_all(
     read
 }
 
+/// The files that were kept before copied folders were left out as such: position, name and patient of each.
+fn kept_names(files: &[Labelled], read: &[Result<Read, SkipReason>]) -> Vec<(Digest, String, String)> {
+    let repeated = repeated(files, read, &BTreeMap::new());
+    let kept = files.iter().zip(read).zip(repeated).filter_map(|((file, read), repeated)| {
+        let read = read.as_ref().ok().filter(|read| read.decoded.is_ok() && repeated.is_none())?;
+        let listed = file.facts.as_ref().and_then(|facts| facts.patient.clone());
+        let patient = listed.unwrap_or_else(|| metadata::patient(&file.name, file.place.official));
+        Some((read.digest, file.name.clone(), patient))
+    });
+    kept.collect()
+}
+
+/// The digest that the same radiographs had by the names of before, where they are split as then: in the same order, of the same
+/// patients.
+fn former_digest(before: Vec<(Digest, String, String)>, samples: &[Sample]) -> Option<Digest> {
+    let is_same = |((digest, _, patient), sample): (&(Digest, String, String), &Sample)| {
+        *digest == sample.digest && *patient == sample.patient
+    };
+    let same = !before.is_empty() && before.len() == samples.len() && before.iter().zip(samples).all(is_same);
+    let names = before.iter().zip(samples).map(|((_, name, patient), sample)| (&**name, &**patient, sample));
+    same.then(|| Catalogue::digest_of(names))
+}
+
 /// Why a file is left out for the sake of an equal one: the first of equal files is kept, and none of them where their
-/// labels differ.
-fn repeated(files: &[Labelled], read: &[Result<Read, SkipReason>]) -> Vec<Option<SkipReason>> {
-    let digest = |read: &Result<Read, SkipReason>| read.as_ref().ok().map(|read| read.digest.0);
+/// labels differ. Folders that are copies do not count.
+fn repeated(files: &[Labelled], read: &[Result<Read, SkipReason>], copied: &Copies) -> Vec<Option<SkipReason>> {
+    let digest = |file: &Labelled, read: &Result<Read, SkipReason>| {
+        read.as_ref().ok().map(|read| read.digest.0).filter(|_| !copied.contains_key(&file.place.prefix))
+    };
     let mut first: BTreeMap<[u8; 32], &Labelled> = BTreeMap::new();
     let mut contradicted: BTreeMap<[u8; 32], &str> = BTreeMap::new();
     for (file, read) in files.iter().zip(read) {
-        let Some(digest) = digest(read) else { continue };
+        let Some(digest) = digest(file, read) else { continue };
         let original = first.entry(digest).or_insert(file);
         if original.place.label != file.place.label {
             contradicted.entry(digest).or_insert(&file.name);
         }
     }
     let reason = |(file, read): (&Labelled, &Result<Read, SkipReason>)| {
-        let digest = digest(read)?;
+        let digest = digest(file, read)?;
         let original = first.get(&digest)?;
         match contradicted.get(&digest) {
             Some(other) if original.place.label == file.place.label => {

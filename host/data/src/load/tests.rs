@@ -404,3 +404,73 @@ fn names_of_an_archive_lead_nowhere_else() {
     let files = crate::Files::open(file.path()).unwrap();
     assert_eq!(files.read("tmp/NORMAL/a.png"), Ok(png(1)));
 }
+
+/// As the archive of the published data is: with a copy of itself in it.
+fn with_a_copy(files: &[(&'static str, Vec<u8>)]) -> Vec<(&'static str, Vec<u8>)> {
+    let copy =
+        files.iter().map(|(name, bytes)| (&*Box::leak(format!("chest_xray/{name}").into_boxed_str()), bytes.clone()));
+    copy.chain(files.iter().cloned()).collect()
+}
+
+#[test]
+fn the_same_radiographs_are_the_same_data_whatever_they_are_wrapped_in() {
+    let plain = load_with_cache(folder(&files()).path(), &CONTRACT, None).unwrap();
+    let doubled = with_a_copy(&files());
+    let zip = archive(&doubled);
+    for (path, folder) in [(zip.path(), "chest_xray/chest_xray"), (folder(&doubled).keep().as_path(), "chest_xray")] {
+        let (data, inputs) = load_with_cache(path, &CONTRACT, None).unwrap();
+        assert_eq!((&data.samples, &inputs), (&plain.0.samples, &plain.1));
+        assert_eq!(data.digest(), plain.0.digest());
+        assert_eq!(data.skipped.len(), plain.0.skipped.len() + 1, "one line for the copy");
+        let copy = data.skipped.iter().find(|skipped| skipped.name == folder).unwrap();
+        assert!(matches!(copy.reason, SkipReason::CopyOf { files: 7, .. }), "{copy:?}");
+        assert!(data.account().iter().any(|line| line.starts_with("      7  left out: all files of a folder")));
+        let files = crate::Files::open(path).unwrap();
+        for sample in &data.samples {
+            assert_eq!(Digest::of(&files.read(&sample.name).unwrap()), sample.digest, "{}", sample.name);
+        }
+    }
+}
+
+#[test]
+fn data_with_a_copy_are_known_by_the_digest_that_they_had() {
+    let published: Vec<_> = files().into_iter().filter(|(name, _)| !name.ends_with("png")).collect();
+    let (data, _) = load_with_cache(archive(&with_a_copy(&published)).path(), &CONTRACT, None).unwrap();
+    // What earlier versions made of the same archive: names of the copy, which comes first.
+    let mut before = data.clone();
+    for sample in &mut before.samples {
+        sample.name = format!("chest_xray/chest_xray/{}", sample.name);
+    }
+    assert_ne!(before.digest(), data.digest());
+    assert!(data.has_digest(&before.digest().to_string()) && data.has_digest(&data.digest().to_string()));
+    let plain = load_with_cache(folder(&published).path(), &CONTRACT, None).unwrap().0;
+    assert_eq!(plain.former_digest, None);
+
+    // Where patients were called after their files, they were split otherwise.
+    let mut unknown = published.clone();
+    unknown.push(("train/NORMAL/scan.png", png(77)));
+    let (data, _) = load_with_cache(archive(&with_a_copy(&unknown)).path(), &CONTRACT, None).unwrap();
+    assert_eq!(data.former_digest, None);
+}
+
+#[test]
+fn a_folder_with_anything_of_its_own_is_no_copy() {
+    let root = folder(&[
+        ("a/NORMAL/1.png", png(1)),
+        ("a/NORMAL/2.png", png(2)),
+        ("b/NORMAL/1.png", png(1)),
+        ("b/NORMAL/3.png", png(3)),
+        ("c/NORMAL/2.png", png(2)),
+    ]);
+    let (data, _) = load_with_cache(root.path(), &CONTRACT, None).unwrap();
+    assert_eq!(paths(&data), ["a/NORMAL/1.png", "a/NORMAL/2.png", "b/NORMAL/3.png"]);
+    let reasons: Vec<_> = data.skipped.iter().map(|skipped| (skipped.name.as_str(), skipped.reason.clone())).collect();
+    let other = "a".to_owned();
+    assert_eq!(
+        reasons,
+        [
+            ("b/NORMAL/1.png", SkipReason::DuplicateOf("a/NORMAL/1.png".to_owned())),
+            ("c", SkipReason::CopyOf { files: 1, other }),
+        ]
+    );
+}

@@ -247,7 +247,7 @@ pub fn left_out<'a>(card: &ModelCard, catalogue: &'a Catalogue) -> Option<&'a st
 /// The sites of these data that were in the training of the model, also the one that was left out, told by their files.
 pub fn known_sites<'a>(card: &ModelCard, catalogue: &'a Catalogue) -> Vec<&'a str> {
     let sites = catalogue.by_site().into_keys();
-    if catalogue.digest().to_string() == card.provenance.data_digest {
+    if catalogue.has_digest(&card.provenance.data_digest) {
         return sites.collect();
     }
     let records = card.provenance.sites.iter().map(|record| &record.data_digest);
