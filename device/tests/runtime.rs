@@ -959,6 +959,10 @@ impl DiskFile for WornFile {
     fn unlock(&self) {
         self.0.unlock();
     }
+
+    fn is_at(&self, path: &Path) -> io::Result<bool> {
+        self.0.is_at(path)
+    }
 }
 
 impl Disk for WornCard {

@@ -9,7 +9,7 @@ use std::{
     fmt,
     fs::{DirBuilder, File, OpenOptions, Permissions, TryLockError},
     io,
-    os::unix::fs::{DirBuilderExt, FileExt, OpenOptionsExt, PermissionsExt},
+    os::unix::fs::{DirBuilderExt, FileExt, MetadataExt, OpenOptionsExt, PermissionsExt},
     path::Path,
 };
 
@@ -72,6 +72,10 @@ pub trait DiskFile: ReadAt + fmt::Debug + Send {
 
     /// Unlocks it.
     fn unlock(&self);
+
+    /// Whether it is found under a name. One that was removed, or that another has replaced, can still be written, and is
+    /// gone when it is closed.
+    fn is_at(&self, path: &Path) -> io::Result<bool>;
 
     /// Writes all bytes at a position.
     fn write_all_at(&self, mut bytes: &[u8], mut position: u64) -> io::Result<()> {
@@ -197,6 +201,17 @@ impl DiskFile for File {
 
     fn unlock(&self) {
         let _ = File::unlock(self);
+    }
+
+    fn is_at(&self, path: &Path) -> io::Result<bool> {
+        let (open, named) = match std::fs::symlink_metadata(path) {
+            Ok(named) => (self.metadata()?, named),
+            Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => {
+                return Ok(false);
+            }
+            Err(error) => return Err(error),
+        };
+        Ok((open.dev(), open.ino()) == (named.dev(), named.ino()))
     }
 }
 

@@ -359,6 +359,10 @@ impl DiskFile for OpenFile {
     fn unlock(&self) {
         self.with(|inode| inode.locked = false);
     }
+
+    fn is_at(&self, path: &Path) -> io::Result<bool> {
+        Ok(self.disk.inner().found(path).is_ok_and(|inode| inode == self.inode))
+    }
 }
 
 #[test]

@@ -69,7 +69,9 @@
 //! A journal that cannot be made, repaired, or told of a start, because the disk is full, read-only or failing, is open
 //! for reading alone: what can be read of it is shown and sent, and nothing is judged that could not be kept. So is one
 //! from the first sync on that fails: the system may then take for written what is not, so a later sync that succeeds
-//! says nothing. The next start reads what is there, writes its last entry once more and syncs it.
+//! says nothing. The next start reads what is there, writes its last entry once more and syncs it. The same is true of one
+//! whose file was removed or replaced while the program was running: it takes what is written, and none of it would be found
+//! again. Where nothing is left, an empty file is put there, so that the next start goes on with the next number.
 
 mod entry;
 mod scan;
@@ -83,7 +85,10 @@ use std::{
     sync::Arc,
 };
 
-use shared::verdict::{Digest, ResultRecord};
+use shared::{
+    shown::Shown,
+    verdict::{Digest, ResultRecord},
+};
 use wire::{Content, Event, EventKind, Linked, Listed};
 
 use self::{
@@ -96,7 +101,7 @@ use crate::disk::{Access, Card, Disk, folder_of};
 #[derive(Debug, thiserror::Error)]
 pub enum JournalError {
     /// reading or writing failed
-    #[error("cannot use the journal {path}: {source}; check the storage, or name another file with --journal")]
+    #[error("cannot use the journal {path}: {source}; check the storage, or name another file with --journal", path = Shown(path.display()))]
     Io {
         /// The file.
         path: PathBuf,
@@ -104,13 +109,13 @@ pub enum JournalError {
         source: io::Error,
     },
     /// another box uses the journal
-    #[error("the journal {0} is in use by another box: stop that one, or name another folder with --state-dir")]
+    #[error("the journal {path} is in use by another box: stop that one, or name another folder with --state-dir", path = Shown(.0.display()))]
     InUse(PathBuf),
     /// the file is something else
-    #[error("{0} is not a journal of this program: name another file with --journal")]
+    #[error("{path} is not a journal of this program: name another file with --journal", path = Shown(.0.display()))]
     Foreign(PathBuf),
     /// an entry that was readable at the start no longer is, or the disk does not give it
-    #[error("result {number} of the journal {path} can no longer be read: check the storage")]
+    #[error("result {number} of the journal {path} can no longer be read: check the storage", path = Shown(path.display()))]
     Unreadable {
         /// The file.
         path: PathBuf,
@@ -118,7 +123,7 @@ pub enum JournalError {
         number: u64,
     },
     /// the same of any entry
-    #[error("entry {sequence} of the journal {path} can no longer be read: check the storage")]
+    #[error("entry {sequence} of the journal {path} can no longer be read: check the storage", path = Shown(path.display()))]
     UnreadableEntry {
         /// The file.
         path: PathBuf,
@@ -129,10 +134,16 @@ pub enum JournalError {
     #[error("the result cannot be encoded: {0}")]
     Encode(postcard::Error),
     /// it cannot be found out which files there are
-    #[error("the folder of the journal {0} cannot be read: check the storage, and start the box again")]
+    #[error("the folder of the journal {path} cannot be read: check the storage, and start the box again", path = Shown(.0.display()))]
     Unlisted(PathBuf),
+    /// it was removed or replaced while the box was running
+    #[error(
+        "the journal {path} is no longer there, or another is in its place: check the storage, and start the box again",
+        path = Shown(.0.display())
+    )]
+    Gone(PathBuf),
     /// it is open for reading alone
-    #[error("the journal {0} cannot be written: check the storage, and start the box again")]
+    #[error("the journal {path} cannot be written: check the storage, and start the box again", path = Shown(.0.display()))]
     ReadOnly(PathBuf),
 }
 
@@ -356,20 +367,58 @@ impl Journal {
         if self.standing.read_only {
             return Err(JournalError::ReadOnly(self.path.clone()));
         }
+        self.look()?;
         if !self.last.has_room(bytes.len(), self.limits.bytes) {
             let rotated = self.rotate(self.next_number(), self.boot());
             // It is not known then which of its steps the disk has.
             self.standing.read_only = rotated.is_err();
             rotated?;
         }
-        let appended = self.last.append_linked(&linked, &bytes);
-        appended.map_err(|NotAppended { error, is_known }| {
+        if let Err(NotAppended { error, is_known }) = self.last.append_linked(&linked, &bytes) {
             self.standing.read_only = !is_known;
-            error
-        })?;
+            // It may have gone at this moment.
+            return Err(if is_known {
+                error
+            } else {
+                self.last.check_place().err().map_or(error, |gone| self.lose(gone))
+            });
+        }
         self.next_entry = linked.sequence + 1;
         (self.standing.entries, self.standing.head) = (linked.sequence, head);
         Ok(())
+    }
+
+    /// Looks whether it is still where the next start will look for it. If it was removed or replaced, nothing is appended
+    /// any more, what was kept can be read until the program ends, and no number is given again.
+    pub fn look(&mut self) -> Result<(), JournalError> {
+        if self.standing.read_only {
+            return Ok(());
+        }
+        self.last.check_place().map_err(|error| self.lose(error))
+    }
+
+    /// Appends nothing any more. The next start would find nothing and number from 1 again: it is left an empty file that
+    /// goes on with the next number. What lies there of another journal is not touched.
+    fn lose(&mut self, error: JournalError) -> JournalError {
+        self.standing.read_only = true;
+        let failed = |source| JournalError::Io { path: self.path.clone(), source };
+        let leave = || {
+            self.disk.create_folder(folder_of(&self.path)).map_err(failed)?;
+            if !segments(&*self.disk, &self.path).map_err(failed)?.is_empty() {
+                return Ok(());
+            }
+            let next = self.next_number();
+            let mut fresh = Segment::create(&*self.disk, &path_of(&self.path, next), next, self.boot())?;
+            let event =
+                Event { boot: self.boot(), unix_seconds: None, missed: 0, kind: EventKind::Damaged { results: 0 } };
+            let linked =
+                Linked { sequence: self.next_entry, before: self.standing.head, content: Content::Event(event) };
+            let entry = Entry::Linked(linked.clone());
+            let bytes = entry.encode().map_err(JournalError::Encode)?;
+            fresh.append_linked(&linked, &bytes).map_err(|NotAppended { error, .. }| error)
+        };
+        note(leave());
+        error
     }
 
     /// The first entry kept that has this number or a greater one.

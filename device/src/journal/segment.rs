@@ -297,6 +297,16 @@ impl Segment {
         again().map_err(|source| self.io(source))
     }
 
+    /// That the next start finds it. A file that was removed, with its folder perhaps, or that another has replaced, takes
+    /// what is written and is gone when the program ends.
+    pub(super) fn check_place(&self) -> Result<(), JournalError> {
+        match self.file.is_at(&self.path) {
+            Ok(true) => Ok(()),
+            Ok(false) => Err(JournalError::Gone(self.path.clone())),
+            Err(source) => Err(self.io(source)),
+        }
+    }
+
     fn append(&mut self, bytes: &[u8]) -> Result<(), NotAppended> {
         if let Err(source) = self.file.write_all_at(bytes, self.end) {
             // Should this fail too, the next start removes the rest.
@@ -307,6 +317,7 @@ impl Segment {
             let _ = self.file.set_length(self.end);
             return Err(NotAppended { error: self.io(source), is_known: false });
         }
+        self.check_place().map_err(|error| NotAppended { error, is_known: false })?;
         self.last = self.end;
         self.end += bytes.len() as u64;
         Ok(())
@@ -411,6 +422,10 @@ impl DiskFile for Absent {
     }
 
     fn unlock(&self) {}
+
+    fn is_at(&self, _: &Path) -> io::Result<bool> {
+        Ok(false)
+    }
 }
 
 fn lock(file: &dyn DiskFile, path: &Path) -> Result<(), JournalError> {

@@ -19,6 +19,7 @@ use std::{
 
 use shared::{
     appliance::{Override, Share},
+    shown::Shown,
     verdict::{Digest, ExamId, Fault, ResultRecord},
 };
 use wire::{ANSWER_WITHIN_MS, BoxEvent, EventKind, FOUND_AMONG, Listed};
@@ -255,7 +256,10 @@ impl<'a> Runtime<'a> {
                 Some(Event::Stop) => break,
                 Some(Event::Analysis(Report::Altered)) => return Err(Hung::Altered),
                 Some(event) => self.handle(event),
-                None => self.input(Input::Tick),
+                None => {
+                    self.look_at_storage();
+                    self.input(Input::Tick);
+                }
             }
             self.retry();
             self.converse();
@@ -332,7 +336,10 @@ impl<'a> Runtime<'a> {
     fn lose(&mut self, index: usize, error: &io::Error) {
         let now = self.now();
         let port = &mut self.ports[index];
-        crate::say(format_args!("the line {} is gone ({error}); waiting until it is back", port.path().display()));
+        crate::say(format_args!(
+            "the line {} is gone ({error}); waiting until it is back",
+            Shown(port.path().display())
+        ));
         port.lose(now);
         let in_use = self.lines.lose(index);
         let last = !self.is_reachable();
@@ -360,6 +367,9 @@ impl<'a> Runtime<'a> {
     }
 
     fn input(&mut self, input: Input) {
+        if matches!(input, Input::Session(BoxEvent::Image(_) | BoxEvent::Update(_))) {
+            self.look_at_storage();
+        }
         let now = self.now();
         let effects = self.state.handle(now, input);
         for event in self.state.take_notes() {
@@ -369,6 +379,14 @@ impl<'a> Runtime<'a> {
         for effect in effects {
             self.carry_out(effect);
         }
+    }
+
+    /// Looks whether what is stored now is found again.
+    fn look_at_storage(&mut self) {
+        if let Err(error) = self.journal.look() {
+            storage(&error);
+        }
+        self.look_at_journal();
     }
 
     /// Shows it, if the journal can be written no longer.
@@ -501,7 +519,7 @@ impl<'a> Runtime<'a> {
             }
             match self.open_port(index) {
                 Ok(()) => {
-                    crate::say(format_args!("READY, the line {} is there", self.ports[index].path().display()));
+                    crate::say(format_args!("READY, the line {} is there", Shown(self.ports[index].path().display())));
                     self.input(Input::LineBack);
                 }
                 Err(error) => self.ports[index].put_off(now, &error),

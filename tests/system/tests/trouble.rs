@@ -447,3 +447,28 @@ fn crc(bytes: &[u8]) -> u32 {
         (0..8).fold(crc ^ u32::from(*byte), |crc, _| (crc >> 1) ^ (0xedb8_8320 & (crc & 1).wrapping_neg()))
     })
 }
+
+#[test]
+fn storage_that_vanishes_under_the_box_gives_no_result_and_no_number_twice() {
+    let folder = TempDir::new().unwrap();
+    let images = synthetic_radiographs(&folder.path().join("images"), 2);
+    let (state, screens) = (folder.path().join("state"), folder.path().join("screens"));
+    let screens = ["--screen-dir", screens.to_str().unwrap()];
+    let device = SimulatedBox::start_in(&state, &screens).unwrap();
+    let first = json_lines(&device.host("send", [Path::new("--json"), &images[0]]))[0].clone();
+    assert_eq!(first["record"], 1, "{first}");
+    fs::remove_dir_all(&state).unwrap();
+    let output = device.host("send", [Path::new("--json"), &images[1]]);
+    assert_eq!(code(&output), BOX, "{}", said(&output));
+    assert_eq!(json_lines(&output)[0]["code"], 303, "{}", said(&output));
+    assert_eq!(device.info().unwrap()["read_only"], true);
+    assert_eq!(device.records().len(), 1, "what is in the box can be read until it is switched off");
+    let update = device.host("update", [concat!(env!("CARGO_MANIFEST_DIR"), "/../../models/pumua.onnx")]);
+    assert_eq!(code(&update), BOX, "nobody could look up when: {}", said(&update));
+    device.cut_power();
+    let device = SimulatedBox::start_in(&state, &screens).unwrap();
+    let next = json_lines(&device.host("send", [Path::new("--json"), &images[1]]))[0].clone();
+    assert_eq!(next["record"], 2, "{next}");
+    let numbers: Vec<_> = device.records().iter().map(|record| record["number"].clone()).collect();
+    assert_eq!(numbers, [2]);
+}

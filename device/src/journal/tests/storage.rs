@@ -225,3 +225,47 @@ fn a_sign_of_life_is_given_between_any_two_readings() {
     let length: u64 = names(folder.path()).iter().map(|name| folder.path().join(name).metadata().unwrap().len()).sum();
     assert!(signs > length / (64 << 10), "{signs} signs over {length} bytes");
 }
+
+#[test]
+fn a_journal_that_vanishes_keeps_nothing_more_and_its_numbers_are_not_given_again() {
+    let folder = tempfile::tempdir().unwrap();
+    let state = folder.path().join("state");
+    let path = journal_of(&state, 2);
+    let remove: [(&str, &dyn Fn()); 3] = [
+        ("the folder", &|| std::fs::remove_dir_all(&state).unwrap()),
+        ("the file", &|| std::fs::remove_file(path_of(&path, 4)).unwrap()),
+        ("the name", &|| std::fs::rename(&state, folder.path().join("elsewhere")).unwrap()),
+    ];
+    let (mut told, mut entries) = (2, 0);
+    for (what, remove) in remove {
+        let (mut journal, _) = Journal::open(&path).unwrap();
+        assert_eq!(journal.next_number(), told + 1, "{what}");
+        assert!(journal.standing().entries >= entries, "{what}");
+        assert_eq!(journal.standing().broken, None, "{what}");
+        journal.push(&record(told + 1)).unwrap();
+        told += 1;
+        journal.look().unwrap();
+        remove();
+        let error = if told % 2 == 1 { journal.push(&record(told + 1)) } else { journal.look() }.unwrap_err();
+        assert!(matches!(error, JournalError::Gone(_)), "{what}: {error}");
+        assert!(journal.standing().read_only, "{what}");
+        assert_eq!(journal.get(told).unwrap(), Some(record(told)), "{what}: it can be read until the end");
+        entries = journal.standing().entries;
+    }
+}
+
+#[test]
+fn another_journal_in_its_place_is_not_touched() {
+    let folder = tempfile::tempdir().unwrap();
+    let (state, other) = (folder.path().join("state"), folder.path().join("other"));
+    let path = journal_of(&state, 5);
+    journal_of(&other, 1);
+    let (mut journal, _) = Journal::open(&path).unwrap();
+    std::fs::rename(&state, folder.path().join("aside")).unwrap();
+    std::fs::rename(&other, &state).unwrap();
+    let before = std::fs::read(&path).unwrap();
+    assert!(matches!(journal.push(&record(6)), Err(JournalError::Gone(_))));
+    assert_eq!(std::fs::read(&path).unwrap(), before);
+    assert_eq!(std::fs::read_dir(&state).unwrap().count(), 1);
+    assert!(journal.note_now(EventKind::Truncated { bytes: 1 }).is_err());
+}
