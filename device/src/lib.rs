@@ -14,7 +14,6 @@
 //! - [`runtime`]: all of them at work.
 //!
 //! Pumua is a research aid, not a medical device.
-#![forbid(unsafe_code)]
 
 pub mod analysis;
 pub mod config;

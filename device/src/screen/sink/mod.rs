@@ -1,5 +1,7 @@
 //! Where the picture of the screen goes: a PNG file, a Linux framebuffer.
 
+mod geometry;
+
 use std::{
     fs::{File, OpenOptions},
     io::{self, Write},
@@ -13,14 +15,16 @@ use image::{
 };
 
 use rustix::fs::OFlags;
+use shared::shown::Shown;
 
+use self::geometry::Geometry;
 use super::{Rotation, ScreenSize, ScreenSizeError, frame::Frame, rotation};
 
 /// Why a picture cannot be shown.
 #[derive(Debug, thiserror::Error)]
 pub enum SinkError {
     /// the picture cannot be written
-    #[error("cannot write the screen to {path}: {source}")]
+    #[error("cannot write the screen to {path}: {source}", path = Shown(path.display()))]
     Write {
         /// File or device.
         path: PathBuf,
@@ -28,7 +32,7 @@ pub enum SinkError {
         source: io::Error,
     },
     /// the geometry of the framebuffer cannot be read
-    #[error("cannot read the geometry of the framebuffer from {path}: {source}; name another with --framebuffer")]
+    #[error("cannot read the geometry of the framebuffer from {path}: {source}; name another with --framebuffer", path = Shown(path.display()))]
     Geometry {
         /// The file in /sys.
         path: PathBuf,
@@ -36,8 +40,13 @@ pub enum SinkError {
         source: io::Error,
     },
     /// the framebuffer has another format
-    #[error("the framebuffer has {0} bits a pixel; 16 (RGB565) and 32 (XRGB8888) are supported: change its mode")]
+    #[error("the framebuffer has {0} bits a pixel; 16, 24 and 32 are supported: change its mode")]
     Depth(u32),
+    /// its pixels say their colour in another way
+    #[error(
+        "the framebuffer has {0}, which cannot be drawn: change its mode to 16, 24 or 32 bits of red, green and blue"
+    )]
+    Format(&'static str),
     /// the framebuffer is smaller than the layout is made for
     #[error("the framebuffer has {width}x{height} pixels; at least 480x320 or 320x480 are needed: use a larger screen")]
     Size {
@@ -100,16 +109,14 @@ pub struct Framebuffer {
     file: File,
     panel: Panel,
     rotation: Rotation,
-    /// Bytes from one row to the next.
-    stride: usize,
-    format: PixelFormat,
+    geometry: Geometry,
 }
 
 /// How the picture lies on a panel: on one that is larger than a picture may be, each of its pixels becomes a square, and
 /// the few pixels that are left over stay black around it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Panel {
-    /// Pixels in a row, and rows.
+    /// Pixels in a row that are seen, and rows.
     width: u32,
     height: u32,
     /// The picture, before it is turned.
@@ -132,60 +139,32 @@ impl Panel {
     }
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum PixelFormat {
-    /// 16 bits, red in the upper five.
-    Rgb565,
-    /// 32 bits, blue in the lowest byte.
-    Xrgb8888,
-}
-
-impl PixelFormat {
-    fn bytes(self) -> usize {
-        match self {
-            Self::Rgb565 => 2,
-            Self::Xrgb8888 => 4,
-        }
-    }
-}
-
 impl Framebuffer {
-    /// Opens a device such as `/dev/fb0`; its geometry is read from `/sys/class/graphics`.
+    /// Opens a device such as `/dev/fb0`. The picture lies on what is seen of it, which may be less than its memory holds.
     pub fn open(device: &Path) -> Result<Self, SinkError> {
         let name = device.file_name().unwrap_or(device.as_os_str());
         Self::open_with(device, &Path::new("/sys/class/graphics").join(name))
     }
 
-    fn open_with(device: &Path, geometry: &Path) -> Result<Self, SinkError> {
-        let attribute = |name: &str| {
-            let path = geometry.join(name);
-            let numbers = std::fs::read_to_string(&path).and_then(|text| {
-                let parsed: Result<Vec<u32>, _> = text.trim().split(',').map(str::parse).collect();
-                parsed.map_err(|_| io::Error::new(io::ErrorKind::InvalidData, format!("`{}`", text.trim())))
-            });
-            numbers.map_err(|source| SinkError::Geometry { path, source })
-        };
-        let single = |name: &str| attribute(name).map(|numbers| numbers.first().copied().unwrap_or(0));
-        let [width, height] = attribute("virtual_size")?[..] else {
-            let source = io::Error::new(io::ErrorKind::InvalidData, "two numbers are expected");
-            return Err(SinkError::Geometry { path: geometry.join("virtual_size"), source });
-        };
-        let format = match single("bits_per_pixel")? {
-            16 => PixelFormat::Rgb565,
-            32 => PixelFormat::Xrgb8888,
-            other => return Err(SinkError::Depth(other)),
-        };
-        let stride = single("stride")? as usize;
-        let panel = Panel::new(width, height).map_err(|_| SinkError::Size { width, height })?;
-        if stride < width as usize * format.bytes() {
-            let source = io::Error::new(io::ErrorKind::InvalidData, format!("a stride of {stride} bytes is too short"));
-            return Err(SinkError::Geometry { path: geometry.join("stride"), source });
-        }
-        // Some drivers (virtio-gpu) show nothing until their mode is set, even to the same one.
-        let _ = std::fs::write(geometry.join("bits_per_pixel"), (8 * format.bytes()).to_string());
+    fn open_with(device: &Path, sys: &Path) -> Result<Self, SinkError> {
         let file = OpenOptions::new().write(true).open(device);
         let file = file.map_err(|source| SinkError::Write { path: device.to_owned(), source })?;
-        Ok(Self { path: device.to_owned(), file, panel, rotation: Rotation::None, stride, format })
+        let before = Geometry::of(&file, sys)?;
+        // Some drivers (virtio-gpu) show nothing until their mode is set, even to the same one.
+        let _ = std::fs::write(sys.join("bits_per_pixel"), (8 * before.format.bytes).to_string());
+        let geometry = Geometry::of(&file, sys)?;
+        Self::over(device, file, geometry)
+    }
+
+    fn over(device: &Path, file: File, geometry: Geometry) -> Result<Self, SinkError> {
+        let Geometry { width, height, .. } = geometry;
+        let panel = Panel::new(width, height).map_err(|_| SinkError::Size { width, height })?;
+        if !geometry.is_sound() {
+            let why = format!("a stride of {} bytes is too short", geometry.stride());
+            let source = io::Error::new(io::ErrorKind::InvalidData, why);
+            return Err(SinkError::Geometry { path: device.to_owned(), source });
+        }
+        Ok(Self { path: device.to_owned(), file, panel, rotation: Rotation::None, geometry })
     }
 
     /// The same for a panel that is mounted turned.
@@ -198,21 +177,18 @@ impl Framebuffer {
         rotation::picture_size(self.rotation, self.panel.picture)
     }
 
-    /// Shows a frame of [`Self::size`]. A part of the rows at a time, for memory is scarce.
+    /// Shows a frame of [`Self::size`], in one write: of a write that is one whole row Linux 6.1 shows nothing, because it
+    /// takes its end for the beginning of the row (`drm_fb_helper_memory_range_to_clip`). What lies between the rows that are
+    /// seen becomes zero.
     pub fn write(&self, frame: &Frame) -> Result<(), SinkError> {
-        const ROWS: usize = 64;
-        let mut bytes = Vec::new();
-        for first in (0..self.panel.height).step_by(ROWS) {
-            let rows = (self.panel.height - first).min(ROWS as u32);
-            bytes.clear();
-            bytes.resize(self.stride * rows as usize, 0);
-            for (y, line) in (first..).zip(bytes.chunks_exact_mut(self.stride)) {
-                self.write_row(frame, y, line);
-            }
-            let written = self.file.write_all_at(&bytes, u64::from(first) * self.stride as u64);
-            written.map_err(|source| SinkError::Write { path: self.path.clone(), source })?;
+        let row = self.panel.width as usize * self.geometry.format.bytes;
+        let stride = self.geometry.stride() as usize;
+        let mut seen = vec![0; stride * (self.panel.height as usize - 1) + row];
+        for (y, line) in (0..self.panel.height).zip(seen.chunks_mut(stride)) {
+            self.write_row(frame, y, &mut line[..row]);
         }
-        Ok(())
+        let written = self.file.write_all_at(&seen, self.geometry.at(0));
+        written.map_err(|source| SinkError::Write { path: self.path.clone(), source })
     }
 
     /// The bytes of a row of the panel, which are zero before.
@@ -223,20 +199,15 @@ impl Framebuffer {
         if y >= picture.height {
             return;
         }
-        let bytes = self.format.bytes();
-        let left = self.panel.margin(width, picture.width) as usize * bytes;
+        let format = self.geometry.format;
+        let left = self.panel.margin(width, picture.width) as usize * format.bytes;
         // A row of a square at a time.
-        for (x, pixels) in (0..picture.width).zip(line[left..].chunks_exact_mut(scale as usize * bytes)) {
+        for (x, pixels) in (0..picture.width).zip(line[left..].chunks_exact_mut(scale as usize * format.bytes)) {
             let (x, y) = rotation::source(self.rotation, [x, y], picture);
-            let Some(&[r, g, b]) = frame.at(x, y) else { continue };
-            for pixel in pixels.chunks_exact_mut(bytes) {
-                match self.format {
-                    PixelFormat::Rgb565 => {
-                        let value = u16::from(r >> 3) << 11 | u16::from(g >> 2) << 5 | u16::from(b >> 3);
-                        pixel.copy_from_slice(&value.to_le_bytes());
-                    }
-                    PixelFormat::Xrgb8888 => pixel.copy_from_slice(&[b, g, r, 0xff]),
-                }
+            let Some(&rgb) = frame.at(x, y) else { continue };
+            let bytes = format.pixel(rgb);
+            for pixel in pixels.chunks_exact_mut(format.bytes) {
+                pixel.copy_from_slice(&bytes[..format.bytes]);
             }
         }
     }

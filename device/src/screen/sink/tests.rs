@@ -2,11 +2,18 @@ use embedded_graphics::{geometry::Point, geometry::Size, pixelcolor::Rgb888, pri
 
 use super::*;
 
+/// A file in the place of the device, which answers nothing, and what `/sys` says of it. Its memory holds two pictures.
 fn framebuffer(bits: &str, size: &str, stride: &str) -> (tempfile::TempDir, Result<Framebuffer, SinkError>) {
     let folder = tempfile::tempdir().unwrap();
-    for (name, text) in [("bits_per_pixel", bits), ("virtual_size", size), ("stride", stride), ("fb0", "")] {
+    let (width, height) = size.split_once(',').unwrap_or((size, "0"));
+    let memory = format!("{width},{}", 2 * height.parse::<u32>().unwrap());
+    let modes = format!("U:{width}x{height}p-60\nU:640x400p-0");
+    for (name, text) in
+        [("bits_per_pixel", bits), ("virtual_size", &memory), ("stride", stride), ("mode", ""), ("modes", &modes)]
+    {
         std::fs::write(folder.path().join(name), format!("{text}\n")).unwrap();
     }
+    std::fs::write(folder.path().join("fb0"), "").unwrap();
     let opened = Framebuffer::open_with(&folder.path().join("fb0"), folder.path());
     (folder, opened)
 }
@@ -24,10 +31,11 @@ fn pixels_arrive_in_both_formats_at_their_places() {
     let (folder, opened) = framebuffer("32", "480,320", "2048");
     opened.unwrap().write(&frame()).unwrap();
     let bytes = std::fs::read(folder.path().join("fb0")).unwrap();
-    assert_eq!(bytes.len(), 2048 * 320);
-    assert_eq!(bytes[..8], [0, 0, 255, 255, 0, 0, 0, 255]);
     let last = 319 * 2048 + 479 * 4;
-    assert_eq!(bytes[last..last + 8], [0xff, 0x84, 0, 0xff, 0, 0, 0, 0]);
+    assert_eq!(bytes.len(), last + 4);
+    assert_eq!(bytes[..8], [0, 0, 255, 255, 0, 0, 0, 255]);
+    assert_eq!(bytes[last..], [0xff, 0x84, 0, 0xff]);
+    assert_eq!(bytes[480 * 4..2048], [0; 128], "what is not seen");
 
     let (folder, opened) = framebuffer("16", "480,320", "960");
     opened.unwrap().write(&frame()).unwrap();
@@ -35,6 +43,39 @@ fn pixels_arrive_in_both_formats_at_their_places() {
     assert_eq!(bytes.len(), 960 * 320);
     assert_eq!(bytes[..4], [0x00, 0xf8, 0, 0]);
     assert_eq!(bytes[960 * 320 - 2..], (0x21_u16 << 5 | 0x1f).to_le_bytes());
+}
+
+#[test]
+fn the_picture_lies_on_what_is_seen_of_the_memory() {
+    let (folder, opened) = framebuffer("24", "800,480", "2400");
+    assert_eq!(opened.unwrap().size().to_string(), "800x480", "not the 800x960 of the memory");
+    let path = folder.path().join("fb0");
+    std::fs::write(&path, vec![7; 2400 * 960]).unwrap();
+    // The second of its pictures is seen.
+    std::fs::write(folder.path().join("pan"), "0,480\n").unwrap();
+    let opened = Framebuffer::open_with(&path, folder.path()).unwrap();
+    opened.write(&Frame::new(800, 480, Rgb888::new(1, 2, 3))).unwrap();
+    let bytes = std::fs::read(&path).unwrap();
+    assert!(bytes[..2400 * 480].iter().all(|&byte| byte == 7));
+    assert!(bytes[2400 * 480..].chunks(3).all(|pixel| pixel == [3, 2, 1]));
+    // A mode that was set goes before the first that there is.
+    std::fs::write(folder.path().join("mode"), "U:640x480p-0\n").unwrap();
+    std::fs::write(folder.path().join("pan"), "100,0\n").unwrap();
+    let opened = Framebuffer::open_with(&path, folder.path()).unwrap();
+    assert_eq!(opened.size().to_string(), "640x480");
+    opened.write(&Frame::new(640, 480, Rgb888::new(9, 9, 9))).unwrap();
+    let bytes = std::fs::read(&path).unwrap();
+    assert!(
+        bytes[..300].iter().chain(&bytes[2400 * 480..]).all(|&byte| [7, 3, 2, 1].contains(&byte)),
+        "others' memory"
+    );
+    let row = &bytes[2400 * 10..2400 * 11];
+    assert!(row[..300].iter().chain(&row[300 + 1920..]).all(|&byte| byte == 0), "what lies between is black");
+    assert!(row[300..300 + 1920].iter().all(|&byte| byte == 9));
+    std::fs::remove_file(folder.path().join("mode")).unwrap();
+    std::fs::remove_file(folder.path().join("modes")).unwrap();
+    let error = Framebuffer::open_with(&path, folder.path()).unwrap_err();
+    assert!(matches!(error, SinkError::Geometry { .. }), "{error}");
 }
 
 #[test]
@@ -77,7 +118,7 @@ fn a_panel_larger_than_a_picture_may_be_is_filled_with_squares() {
     let (folder, opened) = framebuffer("32", "4097,2160", "16400");
     opened.unwrap().write(&frame).unwrap();
     let bytes = std::fs::read(folder.path().join("fb0")).unwrap();
-    assert_eq!(bytes.len(), 16400 * 2160);
+    assert_eq!(bytes.len(), 16400 * 2159 + 4 * 4097);
     let at = |x: usize, y: usize| &bytes[16400 * y + 4 * x..][..4];
     let (red, grey, black) = (&[0, 0, 255, 255][..], &[3, 2, 1, 255][..], &[0; 4][..]);
     assert_eq!([at(0, 0), at(1, 0), at(3, 2), at(4, 2), at(1, 3)], [black, red, red, grey, grey]);
@@ -86,7 +127,7 @@ fn a_panel_larger_than_a_picture_may_be_is_filled_with_squares() {
 
 #[test]
 fn framebuffers_that_cannot_be_used_are_told_apart() {
-    assert!(matches!(framebuffer("24", "480,320", "1440").1, Err(SinkError::Depth(24))));
+    assert!(matches!(framebuffer("8", "480,320", "1440").1, Err(SinkError::Depth(8))));
     assert!(matches!(framebuffer("32", "240,240", "960").1, Err(SinkError::Size { width: 240, .. })));
     assert!(matches!(framebuffer("32", "480,320", "1000").1, Err(SinkError::Geometry { .. })));
     assert!(matches!(framebuffer("32", "wide", "1000").1, Err(SinkError::Geometry { .. })));
