@@ -18,6 +18,7 @@ use rustix::{
     event::{PollFd, PollFlags, Timespec, poll},
     fs::OFlags,
 };
+use shared::shown::Shown;
 
 /// The folder of the input devices.
 pub const FOLDER: &str = "/dev/input";
@@ -110,7 +111,7 @@ impl Devices {
                     self.troubled = true;
                     crate::say(format_args!(
                         "cannot read the keys of {}: {error}; let the user of this program read it, or set keys to false",
-                        path.display()
+                        Shown(path.display())
                     ));
                 }
                 Err(_) => {}

@@ -22,7 +22,10 @@ use device::{
     runtime::Runtime,
     screen::{Display, Identity, Scene, Step, Trouble, View, display::Sinks},
 };
-use shared::verdict::ModelRefusal;
+use shared::{
+    shown::{Shown, ShownLines},
+    verdict::ModelRefusal,
+};
 use wire::ModelFile;
 
 const FAILED: u8 = 1;
@@ -45,9 +48,13 @@ fn main() -> ExitCode {
     let unreadable =
         |name: &OsString, value: &OsString| name.to_string_lossy().starts_with("PUMUA_") && value.to_str().is_none();
     if let Some((name, _)) = std::env::vars_os().find(|(name, value)| unreadable(name, value)) {
-        return fail(USAGE, &anyhow!("the environment variable {} is not UTF-8: set it again", name.display()));
+        return fail(USAGE, &anyhow!("the environment variable {} is not UTF-8: set it again", Shown(name.display())));
     }
-    let settings = match Flags::parse().resolve(|name| std::env::var(name).ok()) {
+    let flags = match Flags::try_parse() {
+        Ok(flags) => flags,
+        Err(error) => return explained(&error),
+    };
+    let settings = match flags.resolve(|name| std::env::var(name).ok()) {
         Ok(settings) => settings,
         Err(error) => {
             if init::is_supervised() {
@@ -60,6 +67,20 @@ fn main() -> ExitCode {
         Ok(()) => ExitCode::SUCCESS,
         Err((code, error)) => fail(code, &error),
     }
+}
+
+/// Help and version, or what is wrong with the command line.
+fn explained(error: &clap::Error) -> ExitCode {
+    if !error.use_stderr() {
+        error.exit();
+    }
+    // The message quotes arguments, which may be names from elsewhere: it is made again of arguments that are only shown.
+    let shown = std::env::args_os().map(|argument| Shown(Path::new(&argument).display()).to_string());
+    let again = Flags::try_parse_from(shown).err();
+    let words = again.as_ref().unwrap_or(error).render().to_string();
+    // Unlike `eprint!` it does not panic when nobody reads there.
+    let _ = writeln!(io::stderr(), "{}", ShownLines(words.trim_end()));
+    ExitCode::from(USAGE)
 }
 
 fn fail(code: u8, error: &anyhow::Error) -> ExitCode {
@@ -90,7 +111,7 @@ fn start(mut settings: Settings) -> Result<(), Failure> {
     };
     let sinks = sinks.map_err(with(FAILED))?;
     if let Some(folder) = sinks.folder() {
-        device::say(format_args!("the screen is kept in {}", folder.file().display()));
+        device::say(format_args!("the screen is kept in {}", Shown(folder.file().display())));
     }
     let display = Display::start(sinks);
     let served = serve(settings, &display);
@@ -192,7 +213,7 @@ fn without_model() -> Judges {
 fn configured(models: &Models, path: Option<&Path>) -> anyhow::Result<Configured> {
     let configured = models.configured(path);
     let Configured { model, fell_back } = match path {
-        Some(path) => configured.with_context(|| format!("the model {} cannot be used", path.display()))?,
+        Some(path) => configured.with_context(|| format!("the model {} cannot be used", Shown(path.display())))?,
         None => configured?,
     };
     Ok(Configured { model, fell_back: fell_back || models.fell_back() })
@@ -208,7 +229,7 @@ fn tell(repair: &Repair) {
         Repair::KeptAside { damaged, results } => device::say(format_args!(
             "a file of the journal was damaged; it is kept as {}, and its first {results} results remain readable; \
              check the storage",
-            damaged.display()
+            Shown(damaged.display())
         )),
     }
 }

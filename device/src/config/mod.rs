@@ -15,13 +15,13 @@ pub use self::{
 
 use std::{io, path::PathBuf};
 
-use shared::appliance::line::SLOWEST_BAUD;
+use shared::{appliance::line::SLOWEST_BAUD, shown::Shown};
 
 /// Settings that cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum ConfigError {
     /// the configuration file cannot be read
-    #[error("cannot read the configuration file {path}: {source}")]
+    #[error("cannot read the configuration file {path}: {source}", path = Shown(path.display()))]
     Read {
         /// The file.
         path: PathBuf,
@@ -29,7 +29,7 @@ pub enum ConfigError {
         source: io::Error,
     },
     /// the configuration file is not what it should be
-    #[error("the configuration file {path} cannot be used; correct it:\n{source}")]
+    #[error("the configuration file {path} cannot be used; correct it:\n{source}", path = Shown(path.display()))]
     Toml {
         /// The file.
         path: PathBuf,
@@ -37,7 +37,7 @@ pub enum ConfigError {
         source: Box<toml::de::Error>,
     },
     /// an environment variable is not what it should be
-    #[error("the environment variable {name} cannot be used: {reason}")]
+    #[error("the environment variable {name} cannot be used: {reason}", reason = Shown(reason))]
     Environment {
         /// The variable.
         name: &'static str,

@@ -10,7 +10,10 @@ use rustix::{
     io::Errno,
     mount::{MountFlags, mount},
 };
-use shared::appliance::card::{BOOT, EXT_DATA_LABEL, FAT_BOOT_LABEL};
+use shared::{
+    appliance::card::{BOOT, EXT_DATA_LABEL, FAT_BOOT_LABEL},
+    shown::Shown,
+};
 
 use super::check;
 
@@ -21,7 +24,7 @@ pub(super) const DATA: &str = "/data";
 pub(super) enum StorageError {
     #[error("the {0} partition of the memory card cannot be found")]
     Missing(&'static str),
-    #[error("the {name} partition of the memory card ({device}) cannot be used: {source}")]
+    #[error("the {name} partition of the memory card ({device}) cannot be used: {source}", device = Shown(device.display()))]
     Mount { name: &'static str, device: PathBuf, source: io::Error },
 }
 

@@ -12,6 +12,8 @@ use std::{
     time::{Duration, Instant},
 };
 
+use shared::shown::Shown;
+
 /// How often it is fed: far more often than any hardware wants.
 const FEED_EVERY: Duration = Duration::from_secs(1);
 
@@ -62,7 +64,7 @@ impl Feeder {
                 Ok(file) => self.file = Some(file),
                 Err(error) if error.kind() != io::ErrorKind::NotFound && !self.troubled => {
                     self.troubled = true;
-                    crate::say(format_args!("the watchdog {} cannot be used: {error}", self.device.display()));
+                    crate::say(format_args!("the watchdog {} cannot be used: {error}", Shown(self.device.display())));
                 }
                 Err(_) => {}
             }

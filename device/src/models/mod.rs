@@ -40,6 +40,7 @@ use std::{
 use engine::{BudgetError, Model, ModelError};
 use shared::{
     limits::MAX_UPDATE_BYTES,
+    shown::Shown,
     verdict::{Digest, ModelRefusal, Profile},
 };
 use wire::ModelFile;
@@ -156,14 +157,14 @@ impl Models {
                     let name = &model.card().name;
                     crate::say(format_args!(
                         "{} takes precedence over the model of the settings: {name}",
-                        path.display()
+                        Shown(path.display())
                     ));
                     self.current = path.ends_with(CURRENT);
                     return Some(model);
                 }
                 Err(error) => error,
             };
-            crate::say(format_args!("{} is not used: {error}", path.display()));
+            crate::say(format_args!("{} is not used: {error}", Shown(path.display())));
             self.passed_over = true;
             if error.condemns() {
                 let set_aside = self.disk.rename(&path, &self.folder.join(rejected(name))).and_then(|()| self.sync());

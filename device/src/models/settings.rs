@@ -16,6 +16,7 @@ use engine::{DEFAULT_MODEL, Model, ModelError};
 use serde::Deserialize;
 use shared::{
     appliance::card::{MANIFEST, SETTINGS},
+    shown::Shown,
     verdict::Digest,
 };
 use wire::ModelFile;
@@ -84,7 +85,7 @@ impl Models {
     /// [`ConfiguredError`]: none can be used; or this one cannot, and no manifest says that it was meant to be another.
     pub fn configured(&self, path: Option<&Path>) -> Result<Configured, ConfiguredError> {
         let Some(path) = path else { return self.built_in(false) };
-        let name = path.display();
+        let name = Shown(path.display());
         let manifest = Manifest::beside(path);
         let read = bytes(path, engine::MAX_MODEL_BYTES + 1);
         let bytes = match (read, &manifest) {
@@ -138,7 +139,7 @@ fn tell_settings(model: &Path, manifest: &Manifest) {
     {
         crate::say(format_args!(
             "{} is not as the image had it: somebody has edited it, or it is damaged",
-            path.display()
+            Shown(path.display())
         ));
     }
 }

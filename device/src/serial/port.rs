@@ -12,24 +12,25 @@ use rustix::{
     io::Errno,
     termios::{ControlModes, OptionalActions, QueueSelector, ioctl_tiocexcl, tcflush, tcgetattr, tcsetattr},
 };
+use shared::shown::Shown;
 
 /// Why a serial port cannot be opened.
 #[derive(Debug, thiserror::Error)]
 pub enum PortError {
     /// there is no such device
-    #[error("there is no port {0}: check the cable and the name, or try --simulate")]
+    #[error("there is no port {path}: check the cable and the name, or try --simulate", path = Shown(.0.display()))]
     Absent(PathBuf),
     /// another program has it
-    #[error("the port {0} is in use by another program: stop that one")]
+    #[error("the port {path} is in use by another program: stop that one", path = Shown(.0.display()))]
     InUse(PathBuf),
     /// the user may not open it
-    #[error("no permission to open the port {0}: add this user to the group that owns it (often `dialout`)")]
+    #[error("no permission to open the port {path}: add this user to the group that owns it (often `dialout`)", path = Shown(.0.display()))]
     Forbidden(PathBuf),
     /// it is something else
-    #[error("{0} is not a serial port: name another with --port")]
+    #[error("{path} is not a serial port: name another with --port", path = Shown(.0.display()))]
     NoPort(PathBuf),
     /// it cannot be opened or set up
-    #[error("cannot open the port {path}: {source}; check the cable and the speed")]
+    #[error("cannot open the port {path}: {source}; check the cable and the speed", path = Shown(path.display()))]
     Io {
         /// The device.
         path: PathBuf,

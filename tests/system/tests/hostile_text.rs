@@ -250,6 +250,47 @@ fn words_of_a_models_card_are_only_shown() {
 }
 
 #[test]
+fn the_box_only_shows_what_it_is_told() {
+    let place = Place::new();
+    let (file, absent) = (format!("{FOLDER} file"), format!("{FOLDER} absent"));
+    fs::write(place.path(&file), "no settings").unwrap();
+    let run = |arguments: &[&OsStr], variable: Option<(&str, &OsStr)>| {
+        let mut device = command("pumua-box");
+        device.current_dir(place.0.path()).args(arguments).envs(variable);
+        let output = device.output().unwrap();
+        let what = format!("{arguments:?} {variable:?}");
+        for text in [&output.stdout, &output.stderr] {
+            assert_harmless(&String::from_utf8(text.clone()).unwrap(), &what);
+        }
+        assert!((1..100).contains(&code(&output)), "{what}: {}", said(&output));
+    };
+    for arguments in [
+        &[FOLDER][..],
+        &["--journal", "j", "--port", &absent],
+        &["--state-dir", "s", "--port", &file],
+        &["--config", &absent],
+        &["--config", &file],
+        &["--simulate", "--state-dir", &file],
+        &["--simulate", "--state-dir", "s", "--journal", &file],
+        &["--simulate", "--state-dir", "s", "--model", &absent],
+        &["--simulate", "--state-dir", "s", "--model", &file],
+        &["--simulate", "--state-dir", "s", "--framebuffer", &absent],
+        &["--simulate", "--screen-size", FOLDER],
+        &["--simulate", "--profile", FOLDER],
+    ] {
+        run(&arguments.iter().map(OsStr::new).collect::<Vec<_>>(), None);
+    }
+    for name in ["PUMUA_PROFILE", "PUMUA_CONFIG", "PUMUA_BAUD", "PUMUA_KERNELS", "PUMUA_SHARE", "PUMUA_LANGUAGE"] {
+        run(&["--simulate".as_ref(), "--state-dir".as_ref(), "s".as_ref()], Some((name, FOLDER.as_ref())));
+    }
+    for evil in EVIL {
+        run(&[OsStr::from_bytes(&[b"--", evil].concat())], None);
+        run(&["--language".as_ref(), OsStr::from_bytes(evil)], None);
+    }
+    run(&[], Some(("PUMUA_MODEL", OsStr::from_bytes(b"\xff\x1b[2J"))));
+}
+
+#[test]
 fn names_of_other_files_are_only_shown() {
     let place = Place::new();
     let (file, absent) = (format!("{FOLDER} file"), format!("{FOLDER} absent"));

@@ -20,7 +20,8 @@ pub enum Kernels {
 
 /// Kernels that cannot run here.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("no kernels called {0} run on this processor: use one of {names}, or leave {VARIABLE} unset",
+#[error("no kernels called {} run on this processor: use one of {names}, or leave {VARIABLE} unset",
+    .0.escape_debug(),
     names = Kernels::available().map(Kernels::name).collect::<Vec<_>>().join(", "))]
 pub struct KernelsError(String);
 
@@ -32,9 +33,9 @@ impl Kernels {
         Self::ALL.into_iter().filter(|kernels| kernels.run_here())
     }
 
-    /// Those that the environment variable `PUMUA_KERNELS` names; the fastest, if it is not set.
+    /// Those that the environment variable `PUMUA_KERNELS` names; the fastest, if it is not set or empty.
     pub fn choose() -> Result<Self, KernelsError> {
-        match std::env::var_os(VARIABLE) {
+        match std::env::var_os(VARIABLE).filter(|name| !name.is_empty()) {
             Some(name) => name.to_string_lossy().parse(),
             None => Ok(Self::available().next().unwrap_or(Self::Portable)),
         }
@@ -94,6 +95,8 @@ mod tests {
         let other = if cfg!(target_arch = "aarch64") { "avx2" } else { "neon" };
         let error = other.parse::<Kernels>().unwrap_err().to_string();
         assert!(error.contains(other) && error.contains("portable"), "{error}");
+        let error = "\u{1b}[2J\n\u{202e}".parse::<Kernels>().unwrap_err().to_string();
+        assert!(!error.contains(['\u{1b}', '\n', '\u{202e}']), "{error}");
         for kernels in Kernels::available() {
             assert_eq!(kernels.name().parse(), Ok(kernels));
         }
