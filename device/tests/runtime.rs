@@ -673,10 +673,10 @@ fn the_clock_and_the_number_of_starts_are_in_the_record() {
         let running = Running::simulated(state.path());
         let mut host = Host::open(&running.port);
         assert_eq!(host.judged(file(&grey(20))).unix_seconds, None);
-        assert_eq!(host.ask(Question::SetClock { unix_seconds: 1_700_000_000 }), Answer::ClockSet);
+        assert_eq!(host.ask(Question::SetClock { unix_seconds: 1_800_000_000 }), Answer::ClockSet);
         let record = host.judged(file(&grey(20)));
         assert_eq!(record.boot, boot);
-        assert!((1_700_000_000..1_700_000_060).contains(&record.unix_seconds.unwrap()));
+        assert!((1_800_000_000..1_800_000_060).contains(&record.unix_seconds.unwrap()));
         let info = host.info();
         assert_eq!((info.boot, info.records, info.model.as_str()), (boot, 2 * u64::from(boot), "brightness"));
         assert_eq!(info.model_digest, Digest::of(b"brightness"));
@@ -1004,7 +1004,7 @@ fn a_card_that_fails_over_an_event_is_shown_at_once() {
     let mut host = Host::open(&running.port);
     let ready = host.screenshot();
     worn.store(true, Ordering::SeqCst);
-    assert_eq!(host.ask(Question::SetClock { unix_seconds: 1_700_000_000 }), Answer::ClockSet);
+    assert_eq!(host.ask(Question::SetClock { unix_seconds: 1_800_000_000 }), Answer::ClockSet);
     assert!(host.info().read_only);
     assert!(host.screenshot() != ready, "nothing is judged any more, and the screen says it");
 }

@@ -1,6 +1,16 @@
 //! Dates from seconds.
 
 use alloc::{format, string::String};
+use core::ops::Range;
+
+/// The times that a clock may be right about, in seconds since 1970: from 2024, before which there was no box, to 2050, which
+/// none will see. A clock whose battery is empty says 1970 or 2000, and one that was never set often the end of its range.
+pub const CREDIBLE: Range<u64> = 1_704_067_200..2_524_608_000;
+
+/// The time, unless the clock that it is from was plainly wrong: then it is not known.
+pub fn credible(seconds: u64) -> Option<u64> {
+    CREDIBLE.contains(&seconds).then_some(seconds)
+}
 
 /// Seconds since 1970 as RFC 3339 in UTC; days to a date as in Hinnant, "chrono-compatible low-level date algorithms".
 pub fn utc(seconds: u64) -> String {
@@ -20,6 +30,17 @@ pub fn utc(seconds: u64) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_clock_that_is_plainly_wrong_is_not_believed() {
+        assert_eq!([CREDIBLE.start, CREDIBLE.end].map(utc), ["2024-01-01T00:00:00Z", "2050-01-01T00:00:00Z"]);
+        for seconds in [0, 12, 946_684_800, CREDIBLE.start - 1, CREDIBLE.end, u64::from(u32::MAX), u64::MAX] {
+            assert_eq!(credible(seconds), None);
+        }
+        for seconds in [CREDIBLE.start, 1_800_000_000, CREDIBLE.end - 1] {
+            assert_eq!(credible(seconds), Some(seconds));
+        }
+    }
 
     #[test]
     fn seconds_become_dates() {

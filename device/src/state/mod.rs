@@ -8,6 +8,7 @@ use std::collections::VecDeque;
 
 use engine::ModelCard;
 use shared::{
+    calendar::credible,
     contract::InputContract,
     evidence::Evidence,
     verdict::{Digest, ExamId, Fault, ModelRefusal, ResultRecord},
@@ -303,9 +304,9 @@ impl State {
         }
     }
 
-    /// Seconds since 1970, if a host has set the clock.
+    /// Seconds since 1970, if a host has set the clock to a time that can be right.
     fn time(&self, now: u64) -> Option<u64> {
-        self.clock.map(|clock| reached(clock, now))
+        self.clock.and_then(|clock| credible(reached(clock, now)))
     }
 
     /// Remembers the examination of a result. Those of earlier starts are told in their order before the first input.
@@ -539,6 +540,8 @@ impl State {
     fn answer(&mut self, now: u64, question: Question) -> Vec<Effect> {
         let answer = match question {
             Question::Info => Answer::Info(self.info()),
+            // A host that does not know the time knows nothing better than the box.
+            Question::SetClock { unix_seconds } if credible(unix_seconds).is_none() => Answer::ClockSet,
             Question::SetClock { unix_seconds } => {
                 let before = self.time(now);
                 self.clock = Some((unix_seconds, now));

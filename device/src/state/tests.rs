@@ -76,11 +76,11 @@ pub(super) fn start_analysis(state: &mut State) {
 #[test]
 fn a_result_is_told_only_after_it_is_stored() {
     let mut state = state();
-    state.handle(1_000, Input::Session(BoxEvent::Asked(Question::SetClock { unix_seconds: 1_700_000_000 })));
+    state.handle(1_000, Input::Session(BoxEvent::Asked(Question::SetClock { unix_seconds: 1_800_000_000 })));
     start_analysis(&mut state);
     let [Effect::Store(record)] = &state.handle(4_500, judged(0.7))[..] else { panic!("only the journal") };
     assert_eq!((record.number, record.boot, record.verdict), (42, 7, Verdict::Pneumonia));
-    assert_eq!(record.unix_seconds, Some(1_700_000_003));
+    assert_eq!(record.unix_seconds, Some(1_800_000_003));
     assert_eq!((record.model, record.image), (Digest::of(b"model"), Digest::of(b"bytes")));
     let effects = state.handle(4_501, Input::Stored(Ok(record.clone())));
     assert_eq!(effects, [Effect::Show, Effect::Reply(Reply::Outcome(Outcome::Result(record.clone())))]);
@@ -550,15 +550,31 @@ fn noted(state: &mut State) -> Vec<EventKind> {
 }
 
 #[test]
+fn a_host_whose_clock_is_plainly_wrong_sets_nothing() {
+    let mut state = state();
+    let set = |state: &mut State, now, unix_seconds| {
+        let effects = state.handle(now, Input::Session(BoxEvent::Asked(Question::SetClock { unix_seconds })));
+        assert_eq!(effects, [Effect::Reply(Reply::Answer(Answer::ClockSet))]);
+    };
+    for unix_seconds in [0, 12, 946_684_800, 4_102_444_800, u64::MAX] {
+        set(&mut state, 0, unix_seconds);
+        assert_eq!((noted(&mut state), state.time(5_000)), (vec![], None));
+    }
+    set(&mut state, 0, 1_800_000_000);
+    set(&mut state, 1_000, 12);
+    assert_eq!(state.time(5_000), Some(1_800_000_005), "the right time stays");
+}
+
+#[test]
 fn what_happens_to_the_box_is_an_event() {
     let mut state = state();
-    state.handle(0, Input::Session(BoxEvent::Asked(Question::SetClock { unix_seconds: 1_700_000_000 })));
-    assert_eq!(noted(&mut state), [EventKind::ClockSet { before: None, after: 1_700_000_000 }]);
+    state.handle(0, Input::Session(BoxEvent::Asked(Question::SetClock { unix_seconds: 1_800_000_000 })));
+    assert_eq!(noted(&mut state), [EventKind::ClockSet { before: None, after: 1_800_000_000 }]);
     // Another computer, not quite as late; then one that is quite wrong.
-    state.handle(5_000, Input::Session(BoxEvent::Asked(Question::SetClock { unix_seconds: 1_700_000_030 })));
+    state.handle(5_000, Input::Session(BoxEvent::Asked(Question::SetClock { unix_seconds: 1_800_000_030 })));
     assert_eq!(noted(&mut state), []);
-    state.handle(6_000, Input::Session(BoxEvent::Asked(Question::SetClock { unix_seconds: 1_700_000_080 })));
-    assert_eq!(noted(&mut state), [EventKind::ClockSet { before: Some(1_700_000_031), after: 1_700_000_080 }]);
+    state.handle(6_000, Input::Session(BoxEvent::Asked(Question::SetClock { unix_seconds: 1_800_000_080 })));
+    assert_eq!(noted(&mut state), [EventKind::ClockSet { before: Some(1_800_000_031), after: 1_800_000_080 }]);
 
     start_analysis(&mut state);
     state.handle(7_000, Input::Analysis(Report::Done(Box::new(Err(Unjudged::Refused(Refusal::Blank))))));
@@ -581,7 +597,7 @@ fn what_happens_to_the_box_is_an_event() {
     };
     state.handle(9_000, Input::Analysis(Report::Installed(Box::new(Ok(loaded)))));
     let [event] = &state.take_notes()[..] else { panic!() };
-    assert_eq!((event.boot, event.unix_seconds, event.missed), (7, Some(1_700_000_083), 0));
+    assert_eq!((event.boot, event.unix_seconds, event.missed), (7, Some(1_800_000_083), 0));
     assert_eq!(event.kind, EventKind::ModelChanged { before: Digest::of(b"model"), after: Digest::of(b"another") });
 }
 
@@ -637,7 +653,7 @@ fn models_are_not_changed_more_often_than_events_are_kept() {
 fn a_flood_of_events_is_counted_and_hides_no_change_of_the_model() {
     let mut state = limited();
     for n in 0..1000 {
-        let unix_seconds = 1_700_000_000 + n % 2 * 1000;
+        let unix_seconds = 1_800_000_000 + n % 2 * 1000;
         state.handle(0, Input::Session(BoxEvent::Asked(Question::SetClock { unix_seconds })));
     }
     assert_eq!(state.take_notes().len(), 20);

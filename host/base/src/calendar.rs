@@ -2,7 +2,16 @@
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
+use shared::calendar::credible;
 pub use shared::calendar::utc;
+
+/// What is written in the place of a time that is not known.
+pub const TIME_UNKNOWN: &str = "time unknown";
+
+/// The time now as RFC 3339 in UTC, for a report, or [`TIME_UNKNOWN`] where the clock is plainly wrong.
+pub fn date() -> String {
+    credible(now()).map_or_else(|| TIME_UNKNOWN.to_owned(), utc)
+}
 
 /// Seconds since 1970; 0 where the clock is before it.
 pub fn now() -> u64 {

@@ -7,11 +7,7 @@ use std::{
 };
 
 use anyhow::ensure;
-use base::{
-    Shown,
-    calendar::{now, utc},
-    files::OutputFolder,
-};
+use base::{Shown, calendar::date, files::OutputFolder};
 use data::{
     Catalogue, Inputs, Part,
     split::{SplitKind, has_learnt_from, trained_on},
@@ -113,7 +109,7 @@ pub fn run(options: Options) -> Result<Exit, Failure> {
         part: part.map_or("all".into(), |(part, _)| part.to_string()),
         seed,
         warning,
-        date: utc(now()),
+        date: date(),
         ..Subject::of(card, model.digest())
     };
     let mut measured = Evaluation::of(subject, card, images, against);

@@ -2,10 +2,14 @@
 
 use std::io::{self, Write};
 
-use base::{Shown, calendar::utc, cell};
+use base::{
+    Shown,
+    calendar::{TIME_UNKNOWN, utc},
+    cell,
+};
 use link::{Chain, Connection, Head, LinkError, PortOptions};
 use serde_json::json;
-use shared::verdict::ResultRecord;
+use shared::{calendar::credible, verdict::ResultRecord};
 use wire::{Content, EventKind, Linked, Listed};
 
 use super::pairing::{Pairing, is_wanted};
@@ -123,7 +127,7 @@ pub fn run(options: Options) -> Result<Exit, Failure> {
 
 fn write_event(out: &mut impl Write, entry: &Listed, json: bool, csv: bool) -> io::Result<()> {
     let Listed::Linked(Linked { sequence, content: Content::Event(event), .. }) = entry else { return Ok(()) };
-    let (kind, time) = (event.kind.as_str(), event.unix_seconds.map(utc));
+    let (kind, time) = (event.kind.as_str(), time(event.unix_seconds));
     if json {
         let mut value = json!({
             "entry": sequence, "event": kind, "time": time, "boot": event.boot, "missed": event.missed,
@@ -134,15 +138,25 @@ fn write_event(out: &mut impl Write, entry: &Listed, json: bool, csv: bool) -> i
         writeln!(out, "{}", output::json(&value))
     } else if csv {
         let mut cells = vec![String::new(); HEADER.len()];
-        (cells[1], cells[2]) = (time.unwrap_or_default(), event.boot.to_string());
+        (cells[1], cells[2]) = (time.unwrap_or_else(unknown), event.boot.to_string());
         let detail = cell::text(&detail(&event.kind)).into_owned();
         cells.extend([sequence.to_string(), kind.to_owned(), detail, event.missed.to_string()]);
         write_csv(out, cells)
     } else {
-        let time = time.unwrap_or_else(|| "time unknown".to_owned());
+        let time = time.unwrap_or_else(unknown);
         let missed = if event.missed > 0 { format!("  ({} more before it)", event.missed) } else { String::new() };
         writeln!(out, "     -  {time:20}  {kind}  {}{missed}", Shown(detail(&event.kind)))
     }
+}
+
+/// When something was, unless it is not known, or a clock that was plainly wrong has said it: boxes of earlier releases
+/// believed every host.
+fn time(unix_seconds: Option<u64>) -> Option<String> {
+    unix_seconds.and_then(credible).map(utc)
+}
+
+fn unknown() -> String {
+    TIME_UNKNOWN.to_owned()
 }
 
 /// The particulars of an event, for programs.
@@ -160,7 +174,7 @@ fn details(kind: &EventKind) -> serde_json::Value {
         EventKind::Failed { fault, exam } => {
             json!({ "code": fault.code(), "reason": fault.as_str(), "study": exam.as_str() })
         }
-        EventKind::ClockSet { before, after } => json!({ "before": before.map(utc), "after": utc(*after) }),
+        EventKind::ClockSet { before, after } => json!({ "before": time(*before), "after": time(Some(*after)) }),
         EventKind::Truncated { bytes } => json!({ "bytes": bytes }),
         EventKind::Damaged { results } => json!({ "results": results }),
         EventKind::ChainBroken { at } => json!({ "at": at }),
@@ -169,7 +183,9 @@ fn details(kind: &EventKind) -> serde_json::Value {
 
 /// The same in words.
 fn detail(kind: &EventKind) -> String {
-    let clock = |time: Option<u64>| time.map_or_else(|| "not set".to_owned(), utc);
+    let clock = |seconds: Option<u64>| {
+        seconds.map_or_else(|| "not set".to_owned(), |seconds| time(Some(seconds)).unwrap_or_else(unknown))
+    };
     match kind {
         EventKind::Started { software, model } => format!("{software}, model {model:.16}"),
         EventKind::ModelChanged { before, after } => format!("{before:.16} to {after:.16}"),
@@ -181,7 +197,7 @@ fn detail(kind: &EventKind) -> String {
         EventKind::Failed { fault, exam } => {
             format!("{} {} {}", fault.code(), fault.as_str(), exam.as_str()).trim_end().to_owned()
         }
-        EventKind::ClockSet { before, after } => format!("{} to {}", clock(*before), utc(*after)),
+        EventKind::ClockSet { before, after } => format!("{} to {}", clock(*before), clock(Some(*after))),
         EventKind::Truncated { bytes } => format!("{bytes} bytes of an entry that was never finished"),
         EventKind::Damaged { results } => format!("a file of which {results} results remain"),
         EventKind::ChainBroken { at } => format!("before entry {at}"),
@@ -219,7 +235,7 @@ fn fields(record: &ResultRecord) -> [String; 12] {
     let [age, overridden] = output::age_cells(record.age);
     [
         record.number.to_string(),
-        record.unix_seconds.map(utc).unwrap_or_default(),
+        time(record.unix_seconds).unwrap_or_else(unknown),
         record.boot.to_string(),
         cell::text(record.exam.as_str()).into_owned(),
         record.verdict.to_string(),
@@ -234,7 +250,7 @@ fn fields(record: &ResultRecord) -> [String; 12] {
 }
 
 fn to_text(record: &ResultRecord) -> String {
-    let time = record.unix_seconds.map_or_else(|| "time unknown".to_owned(), utc);
+    let time = time(record.unix_seconds).unwrap_or_else(unknown);
     let line = format!(
         "{:>6}  {time:20}  {:9}  {:.3}  {:.12}  {:11}  {}",
         record.number,
@@ -249,7 +265,7 @@ fn to_text(record: &ResultRecord) -> String {
 
 fn to_json(record: &ResultRecord) -> serde_json::Value {
     json!({
-        "number": record.number, "time": record.unix_seconds.map(utc), "boot": record.boot,
+        "number": record.number, "time": time(record.unix_seconds), "boot": record.boot,
         "study": record.exam.as_str(), "verdict": record.verdict.as_str(), "code": record.verdict.code(),
         "probability": record.probability, "image": record.image.to_string(), "model": record.model.to_string(),
         "prepared": record.prepared, "age_months": output::age_months(record.age.age()),
@@ -271,7 +287,7 @@ mod tests {
         let record = ResultRecord {
             number: 12,
             boot: 3,
-            unix_seconds: Some(1_700_000_000),
+            unix_seconds: Some(1_800_000_000),
             exam: ExamId::new("ward-3").unwrap(),
             image: Digest::of(b"abc"),
             model: Digest::of(b"m"),
@@ -283,7 +299,7 @@ mod tests {
         };
         assert_eq!(
             to_text(&record),
-            "    12  2023-11-14T22:13:20Z  normal     0.250  ba7816bf8f01  age unknown  ward-3"
+            "    12  2027-01-15T08:00:00Z  normal     0.250  ba7816bf8f01  age unknown  ward-3"
         );
         assert_eq!(to_json(&record)["code"], 100);
         let [child, adult] = [18, 972].map(|months| Age::months(months).unwrap());
@@ -305,6 +321,14 @@ mod tests {
             assert_eq!(to_json(&record)["age_overridden"], age.is_overridden());
             assert!(fields(&record).join(",").ends_with(cells), "{:?}", fields(&record));
         }
+        for unix_seconds in [None, Some(12), Some(u64::from(u32::MAX))] {
+            let record = ResultRecord { unix_seconds, ..record.clone() };
+            assert!(to_text(&record).contains("  time unknown  "), "{}", to_text(&record));
+            assert_eq!(
+                (&to_json(&record)["time"], fields(&record)[1].as_str()),
+                (&serde_json::Value::Null, TIME_UNKNOWN)
+            );
+        }
         let mut csv = Vec::new();
         write_csv(&mut csv, HEADER).unwrap();
         write_csv(&mut csv, fields(&record)).unwrap();
@@ -318,14 +342,17 @@ mod tests {
             let csv = String::from_utf8(csv).unwrap();
             assert!(csv.contains(cell) && csv.contains(",0.25,"), "{csv}");
         }
-        assert!(csv.contains("\n12,2023-11-14T22:13:20Z,3,ward-3,normal,100,0.25,ba7816bf"), "{csv}");
+        assert!(csv.contains("\n12,2027-01-15T08:00:00Z,3,ward-3,normal,100,0.25,ba7816bf"), "{csv}");
     }
 
     #[test]
     fn an_event_is_one_line_in_each_form() {
+        let set = EventKind::ClockSet { before: Some(12), after: 1_800_000_000 };
+        assert_eq!(detail(&set), "time unknown to 2027-01-15T08:00:00Z");
+        assert_eq!(details(&set)["before"], serde_json::Value::Null);
         let event = wire::Event {
             boot: 3,
-            unix_seconds: Some(1_700_000_000),
+            unix_seconds: Some(1_800_000_000),
             missed: 2,
             kind: EventKind::Started { software: "1\u{1b}[2J".try_into().unwrap(), model: Digest::of(b"m") },
         };
@@ -336,7 +363,7 @@ mod tests {
             write_event(&mut bytes, &entry, json, csv).unwrap();
             let text = String::from_utf8(bytes).unwrap();
             assert_eq!(text.lines().count(), 1, "{text:?}");
-            assert!(text.contains("started") && text.contains("2023-11-14T22:13:20Z"), "{text:?}");
+            assert!(text.contains("started") && text.contains("2027-01-15T08:00:00Z"), "{text:?}");
             assert!(csv || !text.trim_end().contains(base::shown::is_hidden), "{text:?}");
         }
     }

@@ -4,11 +4,12 @@ use std::{
     io::{self, Write},
     path::{Path, PathBuf},
     thread,
-    time::{Duration, Instant, SystemTime, UNIX_EPOCH},
+    time::{Duration, Instant},
 };
 
 use base::{
     Shown,
+    calendar::{now, utc},
     files::{ReadError, read_radiograph, text_of},
 };
 use engine::judge::Prepared;
@@ -19,6 +20,7 @@ use serde_json::{Value, json};
 use shared::{
     accession::ExamNaming,
     appliance::Override,
+    calendar::credible,
     contract::InputContract,
     verdict::{Digest, ExamId, Fault, Refusal, ResultRecord},
 };
@@ -116,10 +118,16 @@ fn name(naming: &ExamNaming, given: &ExamId, bytes: &[u8]) -> ExamId {
     naming.name(given, accession.as_ref())
 }
 
-/// Sets the clock and learns what the box is.
+/// Sets the clock, if this computer knows the time, and learns what the box is.
 fn greet(connection: &mut Connection) -> Result<Info, LinkError> {
-    let since_1970 = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    connection.set_clock(since_1970.as_secs())?;
+    match credible(now()) {
+        Some(seconds) => connection.set_clock(seconds)?,
+        None => base::say!(
+            "warning: the clock of this computer says {}, which cannot be right: the clock of the box is not set by it, and \
+             its results may have no time; set the date of this computer",
+            utc(now())
+        ),
+    }
     let info = connection.info()?;
     base::say!("model {}; a research aid, not a medical device", Shown(&info.model));
     if info.synthetic {

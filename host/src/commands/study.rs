@@ -11,7 +11,7 @@ use std::{
 use anyhow::{Context, bail, ensure};
 use base::{
     Shown,
-    calendar::{compact_utc, now, utc},
+    calendar::{compact_utc, date, now},
     files::{self, OutputFolder, write_atomically},
     interrupt,
 };
@@ -270,7 +270,7 @@ fn about(source: &Source, catalogue: &Catalogue, runs: usize) -> About {
         images: PartCount { normal: catalogue.count(Label::Normal), pneumonia: catalogue.count(Label::Pneumonia) },
         skipped: catalogue.skipped.len(),
         synthetic: catalogue.synthetic,
-        date: utc(now()),
+        date: date(),
     }
 }
 

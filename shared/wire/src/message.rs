@@ -112,7 +112,8 @@ pub enum ToBox {
     /// Asks for the picture on the screen: [`ToHost::ScreenshotBegin`], chunks.
     #[serde(rename = "Screen")]
     Screenshot,
-    /// Sets the clock of the box (seconds since 1970, UTC); the box answers [`ToHost::ClockSet`].
+    /// Sets the clock of the box (seconds since 1970, UTC); the box answers [`ToHost::ClockSet`], also where it does not
+    /// believe the host, because [`shared::calendar::credible`] does not.
     SetClock {
         /// Seconds since 1970, UTC.
         unix_seconds: u64,

@@ -78,6 +78,32 @@ fn with_own_settings(mut command: Command) -> Command {
     command
 }
 
+/// The same, started so that these signals are ignored: `HUP`, as `nohup` does, or `INT`, as a script does in the background.
+pub fn ignoring(name: &str, signals: &str) -> Command {
+    let mut shell = with_own_settings(Command::new("sh"));
+    shell.args(["-c", &format!("trap '' {signals}; exec \"$0\" \"$@\"")]).arg(binary(name));
+    shell
+}
+
+/// Sends a program a signal, by the name without `SIG`.
+pub fn signal(child: &Child, name: &str) {
+    let sent = Command::new("kill").args(["-s", name, &child.id().to_string()]).status();
+    assert!(sent.is_ok_and(|status| status.success()), "SIG{name} cannot be sent");
+}
+
+/// A library of these functions in C that a program takes instead of the system's, for `LD_PRELOAD`; `None` without a
+/// compiler.
+pub fn instead(folder: &Path, functions: &str) -> Option<PathBuf> {
+    let (source, library) = (folder.join("instead.c"), folder.join("instead.so"));
+    std::fs::write(&source, functions).expect("the folder can be written");
+    let compiled = Command::new("cc").args(["-shared", "-fPIC", "-w", "-o"]).args([&library, &source]).status();
+    if compiled.is_ok_and(|status| status.success()) {
+        return Some(library);
+    }
+    let _ = writeln!(io::stderr(), "skipped: no C compiler for a function in the place of the system's");
+    None
+}
+
 /// Runs `pumua` to its end.
 pub fn host<S: AsRef<OsStr>>(arguments: impl IntoIterator<Item = S>) -> Output {
     command("pumua").args(arguments).output().expect("host runs")
@@ -185,6 +211,11 @@ impl SimulatedBox {
         Self::launch(shell, state, Some(PLAIN_MODEL), &[])
     }
 
+    /// Starts a box as `nohup` and a script start a program in the background: these signals are ignored.
+    pub fn start_ignoring(state: &Path, signals: &str) -> Result<Self> {
+        Self::launch(ignoring("pumua-box", signals), state, Some(PLAIN_MODEL), &[])
+    }
+
     /// Starts a box that is told that everybody may read what it writes.
     pub fn start_open(state: &Path) -> Result<Self> {
         let mut shell = with_own_settings(Command::new("sh"));
@@ -284,6 +315,21 @@ impl SimulatedBox {
     /// The folder in which the box keeps its journal and its screen.
     pub fn state(&self) -> &Path {
         &self.state
+    }
+
+    /// Sends the box a signal.
+    pub fn signal(&self, name: &str) {
+        signal(&self.child, name);
+    }
+
+    /// The exit code of a box that ends by itself, within a time.
+    pub fn ends(&mut self, limit: Duration) -> Option<i32> {
+        let mut status = None;
+        within(limit, || {
+            status = self.child.try_wait().ok().flatten();
+            status.is_some()
+        });
+        status.and_then(|status| status.code())
     }
 
     /// Ends the box as a power cut does.

@@ -12,7 +12,7 @@ use std::{
 
 use shared::verdict::ExamId;
 use system_tests::{
-    PATIENCE, PLAIN_MODEL, SimulatedBox, binary, code, command, host, json_lines, line::Line, said,
+    PATIENCE, PLAIN_MODEL, SimulatedBox, binary, code, command, host, instead, json_lines, line::Line, said,
     synthetic_radiographs, within,
 };
 use tempfile::TempDir;
@@ -471,4 +471,36 @@ fn storage_that_vanishes_under_the_box_gives_no_result_and_no_number_twice() {
     assert_eq!(next["record"], 2, "{next}");
     let numbers: Vec<_> = device.records().iter().map(|record| record["number"].clone()).collect();
     assert_eq!(numbers, [2]);
+}
+
+#[test]
+fn a_clock_that_is_plainly_wrong_is_told_to_nobody() {
+    let folder = TempDir::new().unwrap();
+    let wrong = |seconds: u64| {
+        format!(
+            "#define _GNU_SOURCE\n#include <sys/syscall.h>\n#include <time.h>\n#include <unistd.h>\n\
+             int clock_gettime(clockid_t clock, struct timespec *at) {{\n\
+             int failed = syscall(SYS_clock_gettime, clock, at);\n\
+             if (clock == CLOCK_REALTIME) at->tv_sec = {seconds}u;\nreturn failed;\n}}\n"
+        )
+    };
+    let image = synthetic_radiographs(&folder.path().join("images"), 1).remove(0);
+    let device = SimulatedBox::start(&[]).unwrap();
+    for seconds in [12, 946_684_800, 4_102_444_800] {
+        let Some(library) = instead(folder.path(), &wrong(seconds)) else { return };
+        let output = device.command("send", [&image]).env("LD_PRELOAD", &library).output().unwrap();
+        assert_eq!(code(&output), 0, "{}", said(&output));
+        assert!(said(&output).contains("which cannot be right"), "{}", said(&output));
+    }
+    assert!(device.records().iter().all(|record| record["time"].is_null()), "{:?}", device.records());
+    for (format, words) in [("--csv", ",time unknown,"), ("--limit=9", "  time unknown  ")] {
+        let output = device.host("results", [format]);
+        assert!(String::from_utf8_lossy(&output.stdout).contains(words), "{}", said(&output));
+    }
+    // The right time is kept, whatever a host says that does not know it.
+    assert_eq!(code(&device.host("send", [&image])), 0);
+    let library = instead(folder.path(), &wrong(12)).unwrap();
+    let output = device.command("send", [&image]).env("LD_PRELOAD", &library).output().unwrap();
+    assert_eq!(code(&output), 0, "{}", said(&output));
+    assert!(device.records()[3..].iter().all(|record| record["time"].is_string()), "{:?}", device.records());
 }

@@ -1,6 +1,6 @@
 //! What keys do: they acknowledge what is shown, and turn to past results and to what the box is.
 
-use shared::verdict::Fault;
+use shared::{calendar::credible, verdict::Fault};
 
 use super::{Effect, Page, State};
 use crate::{
@@ -36,7 +36,13 @@ impl State {
             return Vec::new();
         }
         match recalled {
-            Ok(Page { results, page, pages }) => vec![self.browse(now, View::History { results, page, pages })],
+            Ok(Page { mut results, page, pages }) => {
+                // Releases before this one believed every host.
+                for record in &mut results {
+                    record.unix_seconds = record.unix_seconds.and_then(credible);
+                }
+                vec![self.browse(now, View::History { results, page, pages })]
+            }
             Err(fault) => vec![self.notice(now, View::error(fault))],
         }
     }

@@ -48,6 +48,17 @@ fn page(state: &State) -> (u64, u64, Vec<u64>) {
 }
 
 #[test]
+fn times_that_no_clock_can_have_said_are_unknown() {
+    let mut state = state();
+    let times = [Some(1_800_000_000), Some(12), Some(u64::from(u32::MAX)), None];
+    let results = times.map(|unix_seconds| ResultRecord { unix_seconds, ..record(1) }).to_vec();
+    state.handle(0, Input::Recalled(Ok(Page { results, page: 1, pages: 1 })));
+    let View::History { results, .. } = state.view() else { panic!("{:?}", state.view()) };
+    let shown: Vec<_> = results.iter().map(|record| record.unix_seconds).collect();
+    assert_eq!(shown, [Some(1_800_000_000), None, None, None]);
+}
+
+#[test]
 fn keys_turn_the_pages_of_the_history() {
     let mut state = state();
     press(&mut state, 0, Key::Older);

@@ -12,11 +12,7 @@ use std::{
     thread,
 };
 
-use base::{
-    Shown,
-    calendar::{now, utc},
-    files,
-};
+use base::{Shown, calendar::date, files};
 use data::{Catalogue, Inputs, PartCount, split::Split};
 use measure::{figures::Figures, logistic::sigmoid, statistics::Scored};
 use rayon::ThreadPoolBuilder;
@@ -171,7 +167,7 @@ fn one(
         seed: run.seed,
         fingerprint,
         version: env!("CARGO_PKG_VERSION").to_owned(),
-        date: utc(now()),
+        date: date(),
         machine: machine(),
         threads,
         data_digest: catalogue.digest().to_string(),
