@@ -11,6 +11,7 @@
 //! - [`guard`]: what should not be judged: no radiograph, no chest, upside down, a negative;
 //! - [`rates`]: what the box says of labelled radiographs, counted;
 //! - [`shown`]: text from outside, made harmless where people read it;
+//! - [`text`]: text files, in UTF-8 or not;
 //! - [`verdict`]: probability and operating point → normal, pneumonia or refer; the codes; the record.
 //!
 //! The crate is `no_std`, does no I/O and knows no clock. Pumua is a research aid, not a medical device.
@@ -30,4 +31,5 @@ pub mod limits;
 pub mod preprocess;
 pub mod rates;
 pub mod shown;
+pub mod text;
 pub mod verdict;

@@ -1,16 +1,23 @@
 //! What the configuration file says.
 
 use std::{
-    io,
+    fs::File,
+    io::{self, Read},
     path::{Path, PathBuf},
 };
 
 use serde::Deserialize;
-use shared::appliance::{BoxSettings, card::INSTALLED_SETTINGS};
+use shared::{
+    appliance::{BoxSettings, card::INSTALLED_SETTINGS},
+    text::decoded,
+};
 use toml::{Spanned, de::DeTable};
 
 use super::{ConfigError, flags::Layer};
 use crate::screen::ScreenSize;
+
+/// Most bytes of the file.
+pub(super) const MAX_BYTES: u64 = 64 << 10;
 
 /// What the file may say beside [`BoxSettings`]: where a box is on a computer that is something else, too, a developer's or one
 /// with a Raspberry Pi OS.
@@ -34,11 +41,14 @@ impl Layer {
     /// From the file that is named, or else from the usual one if there is one.
     pub(super) fn from_file(named: Option<&Path>) -> Result<Self, ConfigError> {
         let path = named.unwrap_or(Path::new(INSTALLED_SETTINGS));
-        let text = match std::fs::read_to_string(path) {
-            Ok(text) => text,
+        let mut bytes = Vec::new();
+        match File::open(path).and_then(|file| file.take(MAX_BYTES + 1).read_to_end(&mut bytes)) {
             Err(error) if named.is_none() && error.kind() == io::ErrorKind::NotFound => return Ok(Self::default()),
             Err(source) => return Err(ConfigError::Read { path: path.to_owned(), source }),
-        };
+            Ok(_) if bytes.len() as u64 > MAX_BYTES => return Err(ConfigError::TooLarge(path.to_owned())),
+            Ok(_) => {}
+        }
+        let text = decoded(bytes).map_err(|source| ConfigError::Encoding { path: path.to_owned(), source })?;
         Self::from_toml(&text).map_err(|source| ConfigError::Toml { path: path.to_owned(), source: Box::new(source) })
     }
 

@@ -15,7 +15,7 @@ pub use self::{
 
 use std::{io, path::PathBuf};
 
-use shared::{appliance::line::SLOWEST_BAUD, shown::Shown};
+use shared::{appliance::line::SLOWEST_BAUD, shown::Shown, text::OtherEncoding};
 
 /// Settings that cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -27,6 +27,17 @@ pub enum ConfigError {
         path: PathBuf,
         /// Why.
         source: io::Error,
+    },
+    /// nobody writes so much into the configuration file
+    #[error("the configuration file {path} is larger than {} KiB: name another", file::MAX_BYTES >> 10, path = Shown(.0.display()))]
+    TooLarge(PathBuf),
+    /// the configuration file is not in UTF-8
+    #[error("the configuration file {path} cannot be used: {source}", path = Shown(path.display()))]
+    Encoding {
+        /// The file.
+        path: PathBuf,
+        /// In what it is.
+        source: OtherEncoding,
     },
     /// the configuration file is not what it should be
     #[error("the configuration file {path} cannot be used; correct it:\n{source}", path = Shown(path.display()))]

@@ -195,3 +195,21 @@ fn a_box_with_a_screen_asks_for_its_code() {
     let error = settings(&["--simulate"], &[("PUMUA_SHARE", "all")]).unwrap_err().to_string();
     assert!(error.contains("PUMUA_SHARE") && error.contains("code, open and off"), "{error}");
 }
+
+#[test]
+fn a_file_in_another_encoding_is_told_how_to_be_saved() {
+    let file = tempfile::NamedTempFile::new().unwrap();
+    let text = "port = '/dev/x'\n";
+    let resolve = |bytes: &[u8]| {
+        std::fs::write(file.path(), bytes).unwrap();
+        settings(&["--config", file.path().to_str().unwrap()], &[])
+    };
+    assert!(resolve(format!("\u{feff}{text}").as_bytes()).is_ok());
+    let utf16: Vec<u8> = text.encode_utf16().flat_map(u16::to_le_bytes).collect();
+    for bytes in [&utf16, &[b"\xff\xfe", &utf16[..]].concat(), &b"# caf\xe9\n"[..]] {
+        let error = resolve(bytes).unwrap_err().to_string();
+        assert!(error.contains("save it as UTF-8") && error.contains(file.path().to_str().unwrap()), "{error}");
+    }
+    let error = resolve(&vec![b'#'; 100_000]).unwrap_err().to_string();
+    assert!(error.contains("larger than 64 KiB"), "{error}");
+}

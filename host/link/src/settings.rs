@@ -1,11 +1,11 @@
 //! Which port at which speed: flag, else environment, else configuration file, else the port of the box that answers.
 
 use std::{
-    env, fs, io,
+    env, io,
     path::{Path, PathBuf},
 };
 
-use base::Shown;
+use base::{Shown, files::read_text};
 use serde::Deserialize;
 use shared::{
     accession::ExamNaming,
@@ -44,6 +44,9 @@ fn baud_help() -> String {
         "Speed of the line in bits a second, as set on the box [default: `baud` in the same file, else {DEFAULT_BAUD}]"
     )
 }
+
+/// Most bytes of the configuration file.
+const MAX_BYTES: u64 = 64 << 10;
 
 /// The configuration file.
 #[derive(Debug, Default, PartialEq, Deserialize)]
@@ -96,15 +99,16 @@ fn config_path() -> Option<PathBuf> {
 impl Config {
     /// Reads the file; an absent one is an empty one.
     fn read(path: &Path) -> Result<Self, LinkError> {
-        let text = match fs::read_to_string(path) {
+        let not_understood = |message| LinkError::Config { path: path.to_owned(), message };
+        let text = match read_text(path, MAX_BYTES) {
             Ok(text) => text,
+            Err(error) if error.kind() == io::ErrorKind::InvalidData => return Err(not_understood(error.to_string())),
             Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => {
                 return Ok(Self::default());
             }
             Err(source) => return Err(LinkError::ConfigRead { path: path.to_owned(), source }),
         };
-        toml::from_str(&text)
-            .map_err(|error| LinkError::Config { path: path.to_owned(), message: fault_of(&text, &error) })
+        toml::from_str(&text).map_err(|error| not_understood(fault_of(&text, &error)))
     }
 }
 
@@ -117,6 +121,8 @@ fn fault_of(text: &str, error: &toml::de::Error) -> String {
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
+
     use super::*;
 
     #[test]
@@ -156,8 +162,17 @@ mod tests {
         let file = env::temp_dir().join(format!("pumua-host-{}.toml", std::process::id()));
         fs::write(&file, "prot = '/dev/x'").unwrap();
         let error = Config::read(&file).unwrap_err();
-        fs::remove_file(&file).unwrap();
         assert!(error.to_string().contains("prot"), "{error}");
+        let good = "port = '/dev/c'\nbaud = 9600";
+        fs::write(&file, format!("\u{feff}{good}")).unwrap();
+        assert_eq!(Config::read(&file).unwrap(), config());
+        let utf16: Vec<u8> = good.encode_utf16().flat_map(u16::to_le_bytes).collect();
+        for bytes in [&utf16[..], b"# caf\xe9"] {
+            fs::write(&file, bytes).unwrap();
+            let error = Config::read(&file).unwrap_err();
+            assert!(error.to_string().contains("save it as UTF-8"), "{error}");
+        }
+        fs::remove_file(&file).unwrap();
         assert_eq!(Config::read(&file).unwrap(), Config::default());
     }
 }

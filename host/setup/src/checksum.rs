@@ -7,7 +7,7 @@ use std::{
 };
 
 use base::files::{is_written_through, read_up_to, write_atomically};
-use shared::verdict::Digest;
+use shared::{text::unmarked, verdict::Digest};
 
 /// Bytes that such a file may have: a digest and a path.
 const MAX_BYTES: u64 = 8192;
@@ -59,11 +59,12 @@ pub fn read(path: &Path) -> io::Result<Option<Digest>> {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
         Err(error) => return Err(error),
     };
-    let invalid = |reason| io::Error::new(io::ErrorKind::InvalidData, reason);
+    let invalid = |reason: &str| io::Error::new(io::ErrorKind::InvalidData, reason);
     if bytes.len() as u64 > MAX_BYTES {
         return Err(invalid("it is too long"));
     }
-    let mut lines = bytes.trim_ascii().split(|&byte| byte == b'\n');
+    let text = unmarked(&bytes).map_err(|encoding| invalid(&encoding.to_string()))?;
+    let mut lines = text.trim_ascii().split(|&byte| byte == b'\n');
     let (Some(line), None) = (lines.next(), lines.next()) else { return Err(invalid("it has several lines")) };
     let line = line.strip_prefix(b"\\").unwrap_or(line);
     let word = line.split(u8::is_ascii_whitespace).next().unwrap_or_default();
@@ -122,13 +123,18 @@ mod tests {
             (digits.replacen(|_| true, "é", 1), "64 hexadecimal digits"),
             (format!("{digits}  image\n{digits}  other\n"), "several lines"),
             (format!("{digits}  {}", "x".repeat(9000)), "too long"),
+            (digits.chars().flat_map(|digit| [digit, '\0']).collect(), "save it as UTF-8"),
         ] {
             fs::write(beside(&path), &text).unwrap();
             assert!(read(&path).unwrap_err().to_string().contains(words), "{text}");
         }
-        for text in
-            [digits.clone(), digits.to_uppercase(), format!("{digits} *image\n"), format!("\\{digits}  a\\nb\n")]
-        {
+        for text in [
+            digits.clone(),
+            format!("\u{feff}{digits}"),
+            digits.to_uppercase(),
+            format!("{digits} *image\n"),
+            format!("\\{digits}  a\\nb\n"),
+        ] {
             fs::write(beside(&path), &text).unwrap();
             assert_eq!(read(&path).unwrap(), Some(Digest::of(b"x")), "{text}");
         }

@@ -13,6 +13,7 @@ use shared::{
         line::{self, DEFAULT_BAUD, SLOWEST_BAUD},
         listed,
     },
+    text::{OtherEncoding, decoded},
     verdict::Profile,
 };
 
@@ -51,9 +52,9 @@ pub enum Unfit {
     /// Nobody writes so much.
     #[error("it is larger than {} KiB", MAX_BYTES >> 10)]
     TooLarge,
-    /// It is not UTF-8.
-    #[error("it is not UTF-8 text")]
-    NotText(#[source] std::string::FromUtf8Error),
+    /// It is not in UTF-8.
+    #[error(transparent)]
+    NotText(#[from] OtherEncoding),
     /// It is not TOML, or has keys or values that [`BoxSettings`] does not have.
     #[error("correct it:\n{}", .0.to_string().trim_end())]
     Toml(toml::de::Error),
@@ -181,7 +182,7 @@ fn text_and_profile(bytes: Vec<u8>) -> Result<(String, Option<Profile>), Unfit> 
     if bytes.len() as u64 > MAX_BYTES {
         return Err(Unfit::TooLarge);
     }
-    let text = String::from_utf8(bytes).map_err(Unfit::NotText)?;
+    let text = decoded(bytes)?;
     let profile = check(&text)?.profile;
     Ok((text, profile))
 }
@@ -255,6 +256,18 @@ mod tests {
         ] {
             let error = check(&text).unwrap_err().to_string();
             assert!(error.contains(words), "{text}: {error}");
+        }
+    }
+
+    #[test]
+    fn settings_in_another_encoding_are_told_how_to_be_saved() {
+        let good = "port = \"/dev/ttyS1\"\nmodel = \"/boot/model.onnx\"\n";
+        let (text, _) = text_and_profile([b"\xef\xbb\xbf", good.as_bytes()].concat()).unwrap();
+        assert_eq!(text, good, "the box gets it without the mark");
+        let utf16 = good.encode_utf16().flat_map(u16::to_le_bytes).collect();
+        for bytes in [utf16, b"# caf\xe9\n".to_vec()] {
+            let error = text_and_profile(bytes).unwrap_err().to_string();
+            assert!(error.contains("save it as UTF-8"), "{error}");
         }
     }
 

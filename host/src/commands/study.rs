@@ -12,7 +12,7 @@ use anyhow::{Context, bail, ensure};
 use base::{
     Shown,
     calendar::{compact_utc, date, now},
-    files::{self, OutputFolder, write_atomically},
+    files::{self, OutputFolder, read_text, write_atomically},
     interrupt,
 };
 use data::{
@@ -96,7 +96,7 @@ impl Source {
 
     /// What the options name; where they name nothing, what the folder was started with.
     fn new(options: &Options, folder: &Path) -> anyhow::Result<Self> {
-        if let (None, None, Ok(text)) = (&options.data, options.images, fs::read_to_string(folder.join(Self::FILE))) {
+        if let (None, None, Ok(text)) = (&options.data, options.images, read_text(&folder.join(Self::FILE), 1 << 20)) {
             return toml::from_str(&text)
                 .with_context(|| format!("{} was changed: give `--data`", Shown(folder.join(Self::FILE).display())));
         }

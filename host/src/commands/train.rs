@@ -47,6 +47,9 @@ use crate::{
 /// Longest text that says where radiographs are from, in bytes.
 const MAX_SOURCE: usize = 500;
 
+/// Most bytes of a run's settings.
+const MAX_CONFIG: u64 = 1 << 20;
+
 /// Epochs on synthetic radiographs, unless another number is asked for: they are learnt sooner than real ones.
 const SYNTHETIC_EPOCHS: usize = 12;
 
@@ -181,7 +184,7 @@ impl Config {
 
     fn load(folder: &Path) -> anyhow::Result<Self> {
         let path = folder.join(Self::FILE);
-        let text = fs::read_to_string(&path).with_context(|| {
+        let text = files::read_text(&path, MAX_CONFIG).with_context(|| {
             format!("cannot read {}: name the folder of a run that was stopped", Shown(path.display()))
         })?;
         let changed = || format!("{} was changed: start the training again", Shown(path.display()));

@@ -15,7 +15,7 @@ use std::{
 
 pub use draft::{Draft, is_written_through, remove_leftovers, write_atomically, write_new};
 pub use outputs::{OutputError, OutputFile, OutputFolder, check_outputs};
-use shared::{limits::MAX_IMAGE_BYTES, verdict::Refusal};
+use shared::{limits::MAX_IMAGE_BYTES, text::decoded, verdict::Refusal};
 
 /// Folders of one name that are tried.
 const MAX_FOLDERS: u32 = 10_000;
@@ -45,6 +45,16 @@ pub fn read_up_to(path: &Path, limit: u64) -> io::Result<Vec<u8>> {
     let mut bytes = Vec::new();
     File::open(path)?.take(limit).read_to_end(&mut bytes)?;
     Ok(bytes)
+}
+
+/// Reads a text in UTF-8, as people write them, of at most `limit` bytes.
+pub fn read_text(path: &Path, limit: u64) -> io::Result<String> {
+    let bytes = read_up_to(path, limit + 1)?;
+    let invalid = |why: String| io::Error::new(io::ErrorKind::InvalidData, why);
+    if bytes.len() as u64 > limit {
+        return Err(invalid(format!("it is larger than {} KiB", limit >> 10)));
+    }
+    decoded(bytes).map_err(|encoding| invalid(encoding.to_string()))
 }
 
 /// Makes a folder that is this call's alone: `path`, or where that is there already `path-2`, `path-3` and so on. Folders

@@ -212,3 +212,22 @@ fn outputs_are_neither_inputs_nor_each_other() {
     let nowhere = Path::new("/dev/null");
     check_outputs(&[nowhere], &[nowhere, nowhere], &[]).unwrap();
 }
+
+#[test]
+fn texts_are_read_within_limits_and_in_utf_8() {
+    let file = tempfile::NamedTempFile::new().unwrap();
+    for (bytes, text) in [
+        (&b"\xef\xbb\xbfa = 1"[..], Ok("a = 1")),
+        (b"0123456789", Ok("0123456789")),
+        (b"0123456789a", Err("larger than")),
+        (b"\xff\xfea\0", Err("UTF-16: save it as UTF-8")),
+        (b"caf\xe9", Err("save it as UTF-8")),
+    ] {
+        fs::write(file.path(), bytes).unwrap();
+        match (read_text(file.path(), 10), text) {
+            (Ok(read), Ok(text)) => assert_eq!(read, text),
+            (Err(error), Err(words)) => assert!(error.to_string().contains(words), "{error}"),
+            (read, _) => panic!("{bytes:?}: {read:?}"),
+        }
+    }
+}

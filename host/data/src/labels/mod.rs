@@ -9,8 +9,15 @@ use std::{
     path::Path,
 };
 
-use base::files::{read_up_to, text_of};
-use shared::{limits::MAX_IMAGE_BYTES, verdict::Refusal};
+use base::{
+    cell,
+    files::{read_up_to, text_of},
+};
+use shared::{
+    limits::MAX_IMAGE_BYTES,
+    text::{OtherEncoding, unmarked},
+    verdict::Refusal,
+};
 
 use super::{
     DataError, Label, SkipReason, Skipped, View,
@@ -33,6 +40,9 @@ const OLDEST: f32 = 130.0;
 /// What is wrong with a line of `labels.csv`.
 #[derive(Debug, PartialEq, thiserror::Error)]
 pub enum LabelsFault {
+    /// the table is not in UTF-8
+    #[error(transparent)]
+    Encoding(#[from] OtherEncoding),
     /// the table is not CSV
     #[error("not a line of a table in UTF-8 with commas between its columns ({0}): save it as CSV (UTF-8)")]
     NotCsv(String),
@@ -123,7 +133,12 @@ impl Labels {
             let line = error.position().map_or(1, csv::Position::line);
             (line, LabelsFault::NotCsv(error.to_string()))
         };
-        let mut table = csv::ReaderBuilder::new().trim(csv::Trim::All).from_reader(bytes);
+        let text = unmarked(bytes).map_err(|encoding| (1, encoding.into()))?;
+        if let Err(error) = str::from_utf8(text) {
+            let line = 1 + text[..error.valid_up_to()].iter().filter(|&&byte| byte == b'\n').count();
+            return Err((line as u64, OtherEncoding::Unknown.into()));
+        }
+        let mut table = csv::ReaderBuilder::new().trim(csv::Trim::All).from_reader(text);
         let header = table.headers().map_err(not_csv)?.clone();
         let [path, label, patient, age, view] = ["path", "label", "patient", "age", "view"].map(|name| {
             let mut found = header.iter().enumerate().filter(|(_, column)| column.eq_ignore_ascii_case(name));
@@ -185,7 +200,9 @@ impl Labels {
         path: &str,
         place: Option<Place>,
     ) -> Result<Option<(Place, Option<Facts>)>, SkipReason> {
-        let Some(row) = self.rows.remove(path) else { return Ok(place.map(|place| (place, None))) };
+        // A table of this program's own has the path as a spreadsheet may have it.
+        let row = self.rows.remove(path).or_else(|| self.rows.remove(&*cell::text(path)));
+        let Some(row) = row else { return Ok(place.map(|place| (place, None))) };
         let Row { label, facts, lateral } = row.ok_or(SkipReason::ListedTwice)?;
         match place.as_ref().map(|place| place.label) {
             Some(folder) if folder != label => Err(SkipReason::OtherLabel { listed: label, folder }),

@@ -54,11 +54,18 @@ fn what_is_wrong_is_told_with_its_line() {
     ] {
         assert_eq!(read(&table).err(), Some((line, fault)), "{table:.60}");
     }
-    for (table, line) in
-        [(&b"path,label\na,NORMAL\nb\n"[..], 3), (b"path,label\n\xff,NORMAL\n", 2), (b"path,\xff\n", 1)]
-    {
-        let fault = Labels::read(table, "").err();
-        assert!(matches!(fault, Some((at, LabelsFault::NotCsv(_))) if at == line), "{table:?} {fault:?}");
+    let fault = Labels::read(b"path,label\na,NORMAL\nb\n", "").err();
+    assert!(matches!(fault, Some((3, LabelsFault::NotCsv(_)))), "{fault:?}");
+    let utf16: Vec<u8> = "path,label\na,NORMAL\n".encode_utf16().flat_map(u16::to_le_bytes).collect();
+    for (table, line, encoding) in [
+        (&b"path,label\n\xff,NORMAL\n"[..], 2, OtherEncoding::Unknown),
+        (b"path,\xff\n", 1, OtherEncoding::Unknown),
+        (&utf16, 1, OtherEncoding::Utf16),
+        (&[b"\xff\xfe", &utf16[..]].concat(), 1, OtherEncoding::Utf16),
+    ] {
+        let fault = Labels::read(table, "").err().unwrap();
+        assert_eq!(fault, (line, LabelsFault::Encoding(encoding)));
+        assert!(fault.1.to_string().contains("save it as UTF-8"));
     }
 }
 
@@ -114,5 +121,17 @@ proptest! {
         if let Some(path) = tidy(&path) {
             prop_assert!(!path.starts_with('/') && path.split('/').all(|part| !["", ".", ".."].contains(&part)));
         }
+    }
+}
+
+/// Tables of this program have an apostrophe before what a spreadsheet would run or take for a number.
+#[test]
+fn paths_of_own_tables_are_found() {
+    for name in ["=1.png", "-a.png", "'quoted.png", "plain.png"] {
+        let mut labels = read(&format!("path,label\n{},NORMAL\n{name},NORMAL\n", cell::text(name))).unwrap();
+        assert!(matches!(labels.take(name, None), Ok(Some(_))), "{name}");
+        let mut labels = read(&format!("path,label\n{},NORMAL\n", cell::text(name))).unwrap();
+        assert!(matches!(labels.take(name, None), Ok(Some(_))), "{name}");
+        assert_eq!(labels.in_vain().count(), 0, "{name}");
     }
 }

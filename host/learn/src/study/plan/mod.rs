@@ -32,15 +32,18 @@
 
 use std::{
     collections::{BTreeMap, HashSet},
-    fs, io,
+    io,
     path::PathBuf,
 };
 
-use base::Shown;
+use base::{Shown, files::read_text};
 use serde::{Deserialize, Serialize};
 use toml::{Table, Value};
 
 use crate::training::{Recipe, RecipeError};
+
+/// Most bytes of a file of recipes.
+const MAX_BYTES: u64 = 1 << 20;
 
 /// The plans that are built in.
 const BUILTIN: [(&str, &str); 4] = [
@@ -267,7 +270,7 @@ impl Plan {
     pub fn with_files(files: &[PathBuf]) -> Result<Self, PlanError> {
         let mut plan = Self::builtin()?;
         for path in files {
-            let text = fs::read_to_string(path).map_err(|source| PlanError::Read { path: path.clone(), source })?;
+            let text = read_text(path, MAX_BYTES).map_err(|source| PlanError::Read { path: path.clone(), source })?;
             plan.extend(&path.display().to_string(), &text)?;
         }
         Ok(plan)
