@@ -150,7 +150,7 @@ fn serve(settings: Settings, display: &Display) -> Result<(), Failure> {
     runtime.set_privacy(settings.share, settings.blank_after);
     runtime.allow(&settings.overrides);
     let stopper = runtime.stopper();
-    ctrlc::set_handler(move || stopper.stop()).context("cannot listen to signals").map_err(with(FAILED))?;
+    init::on_end(move || stopper.stop()).context("cannot listen to signals").map_err(with(FAILED))?;
     if settings.keys {
         keys::watch(keys::FOLDER.as_ref(), runtime.keys());
     }

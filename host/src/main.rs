@@ -1,9 +1,9 @@
 //! The `pumua` program: parse, dispatch, report.
 
-use std::{io, path::Path, process::ExitCode};
+use std::{env, ffi::OsString, io, path::Path, process::ExitCode};
 
 use base::Shown;
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory, FromArgMatches, Parser, Subcommand, builder::Resettable};
 use host::{
     commands::{
         augment, evaluate, flash, image, info, machines, package, points, predict, quantize, results, robustness,
@@ -75,7 +75,7 @@ enum Command {
 }
 
 fn main() -> ExitCode {
-    let command = match Cli::try_parse() {
+    let command = match parse(env::args_os()) {
         Ok(cli) => cli.command,
         Err(error) => return explained(error),
     };
@@ -116,14 +116,30 @@ fn run(command: Command) -> Result<Exit, Failure> {
     }
 }
 
+fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Cli, clap::Error> {
+    let mut command = without_empty_variables(Cli::command());
+    let matches = command.try_get_matches_from_mut(arguments)?;
+    Cli::from_arg_matches(&matches).map_err(|error| error.format(&mut command))
+}
+
+/// An environment variable that is set to nothing is as if it were not set, as a script has it that sets it to what another
+/// one holds.
+fn without_empty_variables(command: clap::Command) -> clap::Command {
+    let command = command.mut_args(|argument| {
+        let is_empty = argument.get_env().and_then(env::var_os).is_some_and(|value| value.is_empty());
+        if is_empty { argument.env(Resettable::Reset) } else { argument }
+    });
+    command.mut_subcommands(without_empty_variables)
+}
+
 /// Help and version, or what is wrong with the command line.
 fn explained(error: clap::Error) -> ExitCode {
     if !error.use_stderr() {
         error.exit();
     }
     // The message quotes arguments, which may be names from elsewhere: it is made again of arguments that are only shown.
-    let shown = std::env::args_os().map(|argument| Shown(Path::new(&argument).display()).to_string());
-    let error = Cli::try_parse_from(shown).err().unwrap_or(error);
+    let shown = env::args_os().map(|argument| Shown(Path::new(&argument).display()).to_string().into());
+    let error = parse(shown).err().unwrap_or(error);
     base::say!("{}", error.render().to_string().trim_end());
     Exit::Usage.into()
 }

@@ -11,6 +11,7 @@
 //! - [`guard`]: what should not be judged: no radiograph, no chest, upside down, a negative;
 //! - [`rates`]: what the box says of labelled radiographs, counted;
 //! - [`shown`]: text from outside, made harmless where people read it;
+//! - [`signals`]: which signals a program is to leave alone;
 //! - [`text`]: text files, in UTF-8 or not;
 //! - [`verdict`]: probability and operating point → normal, pneumonia or refer; the codes; the record.
 //!
@@ -31,5 +32,6 @@ pub mod limits;
 pub mod preprocess;
 pub mod rates;
 pub mod shown;
+pub mod signals;
 pub mod text;
 pub mod verdict;

@@ -13,12 +13,14 @@ mod check;
 mod drivers;
 mod restarts;
 mod rights;
+mod signals;
 mod storage;
 pub mod supervisor;
 mod watchdog;
 
 pub use self::{
     rights::restrict,
+    signals::on_end,
     supervisor::{BEAT_EVERY, is_supervised, sign_of_life},
 };
 

@@ -26,7 +26,7 @@ pub const WRONG_SETTINGS: u8 = 2;
 
 /// Whether this process is a worker.
 pub fn is_supervised() -> bool {
-    std::env::var_os(SUPERVISED).is_some()
+    std::env::var_os(SUPERVISED).is_some_and(|value| !value.is_empty())
 }
 
 /// What a worker calls at least every [`BEAT_EVERY`], except while a result is being stored. It reports to a supervisor

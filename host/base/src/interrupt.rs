@@ -1,12 +1,23 @@
-//! Ctrl-C: the first one asks for an orderly end, the second one ends at once.
+//! Ctrl-C: the first one asks for an orderly end, the second one ends at once. So do SIGTERM and SIGHUP.
+//!
+//! What was ignored when the program started stays so: it goes on under `nohup`, and in the background of a script.
 
 use std::{
     os::unix::process::ExitStatusExt,
     process::ExitStatus,
-    sync::atomic::{AtomicBool, Ordering},
+    sync::{
+        Once,
+        atomic::{AtomicBool, Ordering},
+    },
+    thread,
 };
 
 use rustix::process::Signal;
+use shared::signals::is_ignored;
+use signal_hook::{
+    consts::{SIGHUP, SIGINT, SIGTERM},
+    iterator::Signals,
+};
 
 /// The exit code of a program that Ctrl-C has ended, as shells have it: 128 and the number of SIGINT.
 pub const EXIT_CODE: u8 = 130;
@@ -18,13 +29,23 @@ pub struct Interrupted;
 
 static ASKED: AtomicBool = AtomicBool::new(false);
 
+static LISTENING: Once = Once::new();
+
 /// From here on Ctrl-C is noted instead of ending the program; gives the flag that it raises. Where no handler can be
 /// set, Ctrl-C ends the program, as everywhere.
 pub fn listen() -> &'static AtomicBool {
-    let _ = ctrlc::set_handler(|| {
-        if ASKED.swap(true, Ordering::Relaxed) {
-            std::process::exit(EXIT_CODE.into());
-        }
+    LISTENING.call_once(|| {
+        // Elsewhere than on Linux nobody knows what is ignored.
+        let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+        let heard = [SIGINT, SIGTERM, SIGHUP].into_iter().filter(|signal| !is_ignored(&status, signal.unsigned_abs()));
+        let Ok(mut signals) = Signals::new(heard) else { return };
+        thread::spawn(move || {
+            for _ in signals.forever() {
+                if ASKED.swap(true, Ordering::Relaxed) {
+                    std::process::exit(EXIT_CODE.into());
+                }
+            }
+        });
     });
     &ASKED
 }

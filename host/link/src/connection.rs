@@ -4,6 +4,7 @@ use std::{
     hash::{BuildHasher, RandomState},
     io::{self, Read, Write},
     path::Path,
+    thread,
     time::{Duration, Instant},
 };
 
@@ -435,8 +436,15 @@ impl Drop for Connection {
         self.session.close();
         let until = Instant::now() + CLOSING;
         while self.write().is_ok() && !self.unwritten.is_empty() && Instant::now() < until {}
-        // A port that is closed drops what it has not sent.
-        let _ = self.port.flush();
+        // A port that is closed drops what it has not sent, or waits until it is sent, half a minute and longer where nobody
+        // takes it. `tcdrain` has no limit at all.
+        while self.port.bytes_to_write().is_ok_and(|left| left > 0) {
+            if Instant::now() >= until {
+                let _ = self.port.clear(ClearBuffer::Output);
+                return;
+            }
+            thread::sleep(Duration::from_millis(1));
+        }
     }
 }
 

@@ -10,7 +10,7 @@ use std::{
 use base::{
     Shown,
     calendar::{now, utc},
-    files::{ReadError, read_radiograph, text_of},
+    files::{ReadError, is_piped, read_radiograph, text_of},
 };
 use engine::judge::Prepared;
 use indicatif::{HumanBytes, ProgressBar, ProgressStyle};
@@ -40,7 +40,7 @@ const ASK_EVERY: Duration = Duration::from_secs(1);
 /// Options of `pumua send`.
 #[derive(Debug, clap::Args)]
 pub struct Options {
-    /// Radiographs to send: DICOM, JPEG or PNG files
+    /// Radiographs to send: DICOM, JPEG or PNG files; `-` for what comes in on standard input
     #[arg(required = true, value_name = "FILE")]
     files: Vec<PathBuf>,
     #[command(flatten)]
@@ -66,6 +66,8 @@ pub struct Options {
 pub fn run(options: Options) -> Result<Exit, Failure> {
     let Options { files, port, exam, prepared, overrides, json } = options;
     let any_age = overrides.contains(&Override::Age);
+    // What comes in takes its time, and a box that hears nothing meanwhile gives the session up.
+    let mut piped: Vec<_> = files.iter().map(|path| is_piped(path).then(|| read_radiograph(path))).collect();
     let mut connection = Connection::open(&port).map_err(Failure::of_link)?;
     let info = greet(&mut connection).map_err(Failure::of_link)?;
     let naming = exam_naming().map_err(Failure::of_link)?;
@@ -76,9 +78,9 @@ pub fn run(options: Options) -> Result<Exit, Failure> {
         None
     };
     let mut tally = Tally::default();
-    for path in &files {
+    for (path, piped) in files.iter().zip(&mut piped) {
         let start = Instant::now();
-        let answer = match read_radiograph(path) {
+        let answer = match piped.take().unwrap_or_else(|| read_radiograph(path)) {
             Ok(bytes) => match make_image(&mut connection, contract, &name(&naming, &exam, &bytes), bytes, any_age) {
                 Ok(Ok(image)) => transfer(&mut connection, path, image, &mut tally),
                 Ok(Err(refusal)) => Ok(SendOutcome::Refused(refusal)),

@@ -7,7 +7,7 @@ use std::{
     fs::{self, File},
     io::{Read, Write},
     os::unix::fs::OpenOptionsExt,
-    process::Output,
+    process::{Output, Stdio},
     sync::{
         Arc,
         atomic::{AtomicBool, Ordering},
@@ -22,7 +22,7 @@ use shared::{
     contract::InputContract,
     verdict::{Digest, ExamId, ModelRefusal, OperatingPoint, ResultRecord, Verdict},
 };
-use system_tests::{PLAIN_MODEL, code, command, said, synthetic_radiographs};
+use system_tests::{PLAIN_MODEL, code, command, instead, said, signal, synthetic_radiographs, within};
 use wire::{Answer, BoxEvent, BoxSession, Info, Installed, Listed, MAX_FRAME, Outcome, Phase, Question, Reply};
 
 const CONTRACT: InputContract = InputContract::stretched(64);
@@ -405,4 +405,29 @@ fn names_of_files_are_only_shown() {
     assert_eq!(stdout, "a\\u{1b}[2J.png: NORMAL  probability 0.250  age unknown  (record 4)\n");
     let output = here(&["predict", "--model", names[3], names[0]]);
     assert_eq!(code(&output), 3, "{}", said(&output));
+}
+
+#[test]
+fn a_port_that_never_says_that_all_is_sent_holds_nobody_up() {
+    let folder = tempfile::tempdir().unwrap();
+    let hangs = "#include <unistd.h>\nint tcdrain(int fd) { for (;;) sleep(1000); }\n";
+    let Some(library) = instead(folder.path(), hangs) else { return };
+    // It says hello, and then nothing.
+    let device = LyingBox::start(|event| is_info(event).then(Vec::new));
+    let mut info = command("pumua");
+    info.env("LD_PRELOAD", &library).args(["info", "--timeout", "2", "--port", &device.port]);
+    let mut child = info.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    assert!(within(Duration::from_secs(30), || child.try_wait().unwrap().is_some()), "no word in 30 s");
+    let output = child.wait_with_output().unwrap();
+    assert_eq!(code(&output), 4, "{}", said(&output));
+    // One Ctrl-C is enough.
+    let mut info = command("pumua");
+    info.env("LD_PRELOAD", &library).args(["info", "--timeout", "600", "--port", &device.port]);
+    let mut child = info.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    thread::sleep(Duration::from_secs(2));
+    assert!(child.try_wait().unwrap().is_none(), "it waits for the box");
+    signal(&child, "INT");
+    assert!(within(Duration::from_secs(30), || child.try_wait().unwrap().is_some()), "no end in 30 s");
+    let output = child.wait_with_output().unwrap();
+    assert_eq!(code(&output), 130, "{}", said(&output));
 }

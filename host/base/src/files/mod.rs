@@ -37,14 +37,30 @@ pub fn read_radiograph(path: &Path) -> Result<Vec<u8>, ReadError> {
 }
 
 /// Reads at most the first `limit` bytes of a file: a device could continue for ever. To see whether a file is too large,
-/// ask for one byte more than it may have. A named pipe is an error, because opening it waits for a writer.
+/// ask for one byte more than it may have. Where it is [`is_piped`], the bytes are those that come in. A named pipe is an
+/// error, because opening it waits for a writer.
 pub fn read_up_to(path: &Path, limit: u64) -> io::Result<Vec<u8>> {
-    if fs::metadata(path)?.file_type().is_fifo() {
-        return Err(io::Error::new(io::ErrorKind::InvalidInput, "it is a pipe"));
-    }
     let mut bytes = Vec::new();
+    if is_standard_input(path) {
+        io::stdin().lock().take(limit).read_to_end(&mut bytes)?;
+        return Ok(bytes);
+    }
+    if !is_piped(path) && fs::metadata(path)?.file_type().is_fifo() {
+        let how = "it is a named pipe, which is not opened: let the program read its standard input, `-`";
+        return Err(io::Error::new(io::ErrorKind::InvalidInput, how));
+    }
     File::open(path)?.take(limit).read_to_end(&mut bytes)?;
     Ok(bytes)
+}
+
+/// Whether a name stands for what is open already: the standard input, as `-` too, or what a shell makes of `<(…)`.
+pub fn is_piped(path: &Path) -> bool {
+    is_standard_input(path) || ["/dev/fd", "/proc/self/fd"].iter().any(|folder| path.starts_with(folder))
+}
+
+/// Not opened by its name, which does not do for a socket.
+fn is_standard_input(path: &Path) -> bool {
+    ["-", "/dev/stdin", "/dev/fd/0", "/proc/self/fd/0"].iter().any(|name| path.as_os_str() == *name)
 }
 
 /// Reads a text in UTF-8, as people write them, of at most `limit` bytes.
