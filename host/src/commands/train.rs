@@ -26,7 +26,7 @@ use engine::{ModelCard, Provenance, SiteRecord};
 use indicatif::ProgressBar;
 use learn::{
     study::Plan,
-    training::{self, Checkpoint, Outcome, Recipe, Steps, Task, Trained, Watcher},
+    training::{self, Checkpoint, CheckpointError, Outcome, Recipe, Steps, Task, Trained, TrainingError, Watcher},
 };
 use produce::models::{self, MadeModels};
 use report::training::Report;
@@ -274,6 +274,8 @@ pub fn run(options: Options) -> Result<Exit, Failure> {
         super::check_outputs(&read, &[], &[out])?;
         check_folder(out)?;
     }
+    // Before the radiographs are decoded, which may take minutes; what they say is checked below.
+    check_card(&ModelCard::new(config.model_name(config.radiographs.is_empty()), config.recipe.contract()))?;
     let (catalogue, inputs) = match config.radiographs() {
         Err(error) if options.resume.is_some() && options.radiographs.is_empty() => {
             Err(error.context("the data of the run cannot be read; if they are elsewhere now, name them with `--data`"))?
@@ -284,8 +286,12 @@ pub fn run(options: Options) -> Result<Exit, Failure> {
     catalogue.require_both_labels()?;
     let split = config.split(&catalogue)?;
     let sites = config.sites(&catalogue, &split)?;
-    let checkpoint = options.resume.as_ref().map(|folder| Checkpoint::load(&folder.join(Checkpoint::FILE)));
-    let checkpoint = checkpoint.transpose()?;
+    let card = config.card(&catalogue, &sites);
+    check_card(&card)?;
+    let checkpoint = match &options.resume {
+        Some(folder) => last_checkpoint(folder)?,
+        None => None,
+    };
     let folder = match (&options.resume, &options.out) {
         (Some(folder), _) => folder.clone(),
         (None, Some(folder)) => folder.to_path_buf(),
@@ -293,6 +299,8 @@ pub fn run(options: Options) -> Result<Exit, Failure> {
     };
     if options.resume.is_none() {
         start_folder(&folder, &config)?;
+    }
+    if checkpoint.is_none() {
         let write = |name: &str, content: Vec<u8>| {
             write_atomically(&folder.join(name), &content)
                 .with_context(|| format!("cannot write into {}", Shown(folder.display())))
@@ -316,11 +324,18 @@ pub fn run(options: Options) -> Result<Exit, Failure> {
     };
     let bar = progress::bar(config.recipe.steps_of(split.train.len()), "training");
     let mut talk = Talk { folder: &folder, epochs: config.recipe.epochs, teachers: config.recipe.teachers(), bar };
-    let outcome = training::train(&task, checkpoint, interrupt::listen(), &mut talk)?;
+    let command = super::started_as();
+    // With a disk that is full nothing of the training is lost but what was done since the last epoch.
+    let continued =
+        || format!("what was kept is not lost, `{command} train --resume {}` continues", Shown(folder.display()));
+    let outcome = training::train(&task, checkpoint, interrupt::listen(), &mut talk);
     talk.bar.finish_and_clear();
+    let outcome = match outcome {
+        Err(error @ TrainingError::Checkpoint(_)) => return Err(error).with_context(continued).map_err(Failure::from),
+        outcome => outcome?,
+    };
     match outcome {
         Outcome::Stopped => {
-            let command = super::started_as();
             base::say!(
                 "stopped; to continue from the last epoch: {command} train --resume {}",
                 Shown(folder.display())
@@ -330,10 +345,10 @@ pub fn run(options: Options) -> Result<Exit, Failure> {
         Outcome::Done(trained) => {
             let layers = trained.network.layers();
             let calibrated = config.recipe.calibrate;
-            let card = config.card(&catalogue, &sites);
-            let made = models::make_models(layers, &card, calibrated, &catalogue, &inputs, &split, &folder)?;
+            let made = models::make_models(layers, &card, calibrated, &catalogue, &inputs, &split, &folder)
+                .with_context(continued)?;
             let report = config.report(&catalogue, &split, sites, *trained, made);
-            report.write(&folder)?;
+            report.write(&folder).with_context(continued)?;
             let mut out = io::stdout().lock();
             if options.json {
                 writeln!(out, "{}", output::escaped(&serde_json::to_string(&report)?))?;
@@ -346,6 +361,28 @@ pub fn run(options: Options) -> Result<Exit, Failure> {
             }
             Ok(Exit::Done)
         }
+    }
+}
+
+/// That model files can have this card: before the training, since it would be lost with a name that is too long, say.
+fn check_card(card: &ModelCard) -> anyhow::Result<()> {
+    let json = serde_json::to_string(card)?;
+    ModelCard::from_json(&json).map(drop).with_context(|| {
+        format!(
+            "models called `{}` cannot be made: nothing is trained; give the recipe another name",
+            Shown(&card.name)
+        )
+    })
+}
+
+/// Where a run was stopped; `None` where it had not got so far that anything was kept.
+fn last_checkpoint(folder: &Path) -> Result<Option<Checkpoint>, CheckpointError> {
+    match Checkpoint::load(&folder.join(Checkpoint::FILE)) {
+        Err(CheckpointError::Read { source, .. }) if source.kind() == io::ErrorKind::NotFound => {
+            base::say!("{} holds no checkpoint yet: the training begins anew", Shown(folder.display()));
+            Ok(None)
+        }
+        loaded => loaded.map(Some),
     }
 }
 
@@ -399,11 +436,14 @@ fn default_folder(recipe: &str, synthetic: bool) -> anyhow::Result<PathBuf> {
         .with_context(|| format!("cannot make {}: name another folder with `--out`", Shown(folder.display())))
 }
 
-/// Refuses a folder that holds anything.
+/// Refuses a folder that holds something.
 fn check_folder(folder: &Path) -> anyhow::Result<()> {
-    // One that is not there yet, or that cannot be read, is left to the code that makes it.
-    let is_empty = fs::read_dir(folder).map_or(true, |mut entries| entries.next().is_none());
-    ensure!(is_empty, "{}", is_taken(folder));
+    let mut entries = match fs::read_dir(folder) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+        entries => entries
+            .with_context(|| format!("cannot read {}: name another folder with `--out`", Shown(folder.display())))?,
+    };
+    ensure!(entries.next().is_none(), "{}", is_taken(folder));
     Ok(())
 }
 
@@ -419,6 +459,7 @@ fn start_folder(folder: &Path, config: &Config) -> anyhow::Result<()> {
     fs::create_dir_all(folder)
         .with_context(|| format!("cannot make {}: name another folder with `--out`", Shown(folder.display())))?;
     check_folder(folder)?;
+    // Whole or not at all: a folder in which nothing could be written can be used again.
     match write_new(&folder.join(Config::FILE), toml::to_string(config)?.as_bytes()) {
         Err(error) if error.kind() == io::ErrorKind::AlreadyExists => bail!("{}", is_taken(folder)),
         written => written.with_context(|| {
@@ -463,11 +504,15 @@ fn announce(config: &Config, catalogue: &Catalogue, split: &Split, sites: &[Site
 }
 
 impl Config {
+    /// What the float model is called.
+    fn model_name(&self, synthetic: bool) -> String {
+        let synthetic = if synthetic { "synthetic-" } else { "" };
+        format!("{synthetic}{}-{}px-seed{}", self.name, self.recipe.side, self.seed)
+    }
+
     /// What the model files say of themselves before they are measured.
     fn card(&self, catalogue: &Catalogue, sites: &[SiteRecord]) -> ModelCard {
-        let synthetic = if catalogue.synthetic { "synthetic-" } else { "" };
-        let name = format!("{synthetic}{}-{}px-seed{}", self.name, self.recipe.side, self.seed);
-        let mut card = ModelCard::new(name, self.recipe.contract());
+        let mut card = ModelCard::new(self.model_name(catalogue.synthetic), self.recipe.contract());
         card.behaviour.point = OperatingPoint::unbanded(self.recipe.threshold);
         card.provenance = Provenance {
             version: env!("CARGO_PKG_VERSION").to_owned(),

@@ -5,7 +5,7 @@ use std::{
     collections::BTreeSet,
     ffi::OsStr,
     fs::{self, File},
-    path::Path,
+    path::{Path, PathBuf},
     process::{Command, Output, Stdio},
     time::Duration,
 };
@@ -188,3 +188,135 @@ fn radiographs_are_read_from_standard_input_and_pipes() {
     assert!(said(&output).contains("`-`") && code(&output) == FAILED, "{}", said(&output));
 }
 
+/// The program, on a disk on which no file can be larger than so many blocks of 512 bytes.
+fn cramped(blocks: u32) -> Command {
+    let mut shell = command("pumua");
+    let program = shell.get_program().to_owned();
+    shell = Command::new("sh");
+    shell.args(["-c", &format!("trap '' XFSZ; ulimit -f {blocks}; exec \"$0\" \"$@\"")]).arg(program);
+    shell
+}
+
+/// The command that a message names between backticks.
+fn advised(output: &Output, flag: &str) -> Command {
+    let text = String::from_utf8_lossy(&output.stderr).into_owned();
+    let advice = text.split('`').find(|words| words.contains(flag) && words.contains(' '));
+    let advice = advice.unwrap_or_else(|| panic!("no command with {flag} in {text}"));
+    let mut shell = Command::new("sh");
+    shell.args(["-c", advice]).stdin(Stdio::null());
+    shell
+}
+
+/// A training of one epoch.
+fn short_training() -> Vec<&'static str> {
+    TRAINING.into_iter().map(|word| if word == "4000" { "1" } else { word }).collect()
+}
+
+#[test]
+fn a_training_whose_disk_is_full_goes_on_as_it_says() {
+    let folder = TempDir::new().unwrap();
+    let run = folder.path().join("run");
+    // Before anything of the training is kept.
+    let output = cramped(40).args(short_training()).arg("--out").arg(&run).output().unwrap();
+    assert_eq!(code(&output), FAILED, "{}", said(&output));
+    assert!(!run.join("checkpoint").exists() && run.join("config.toml").exists());
+    let again = command("pumua").args(short_training()).arg("--out").arg(&run).output().unwrap();
+    assert!(code(&again) != 0 && said(&again).contains("`--resume`"), "{}", said(&again));
+    let resumed = advised(&output, "--resume").output().unwrap();
+    assert_eq!(code(&resumed), 0, "{}", said(&resumed));
+    assert!(said(&resumed).contains("begins anew"), "{}", said(&resumed));
+    assert!(["report.md", "split.csv", "skipped.csv"].iter().all(|name| run.join(name).exists()));
+
+    // After the last epoch, when the models cannot be written.
+    let run = folder.path().join("models");
+    let mut training = command("pumua");
+    training.args(TRAINING).arg("--out").arg(&run).stdout(Stdio::null()).stderr(Stdio::null());
+    let child = training.spawn().unwrap();
+    assert!(within(PATIENCE, || epochs(&run) > 2));
+    signal(&child, "INT");
+    assert_eq!(child.wait_with_output().unwrap().status.code(), Some(INTERRUPTED));
+    // As if it had been at its end: nothing but the number of epochs differs, and in the way stands a folder.
+    fs::create_dir_all(run.join("synthetic-model-float32.onnx/in the way")).unwrap();
+    let config = run.join("config.toml");
+    let text = fs::read_to_string(&config).unwrap().replace("epochs = 4000", "epochs = 1");
+    fs::write(&config, text).unwrap();
+    fs::remove_file(run.join("checkpoint")).unwrap();
+    let output = host([OsStr::new("train"), "--resume".as_ref(), run.as_os_str()]);
+    assert_eq!(code(&output), FAILED, "{}", said(&output));
+    fs::remove_dir_all(run.join("synthetic-model-float32.onnx")).unwrap();
+    let resumed = advised(&output, "--resume").output().unwrap();
+    assert_eq!(code(&resumed), 0, "{}", said(&resumed));
+    assert!(!said(&resumed).contains("begins anew"), "{}", said(&resumed));
+}
+
+#[test]
+fn a_name_that_no_model_can_have_is_refused_before_the_training() {
+    let folder = TempDir::new().unwrap();
+    let (recipes, run) = (folder.path().join("recipes.toml"), folder.path().join("run"));
+    let name = "n".repeat(58);
+    let text = format!(
+        "[[group]]\nname = \"mine\"\ntitle = \"t\"\ntext = \"t\"\n[[experiment]]\nname = \"{name}\"\ngroup = \"mine\"\n\
+         title = \"t\"\nlike = \"adam\"\n"
+    );
+    fs::write(&recipes, text).unwrap();
+    let asked = ["--recipe", &name, "--recipes", recipes.to_str().unwrap(), "--out", run.to_str().unwrap()];
+    let output = command("pumua").args(short_training()).args(asked).output().unwrap();
+    assert_eq!(code(&output), FAILED, "{}", said(&output));
+    assert!(said(&output).contains("nothing is trained") && !run.exists(), "{}", said(&output));
+    // One that an earlier release has begun.
+    let output = cramped(40).args(short_training()).arg("--out").arg(&run).output().unwrap();
+    assert_eq!(code(&output), FAILED, "{}", said(&output));
+    let config = run.join("config.toml");
+    let text = fs::read_to_string(&config).unwrap().replace("name = \"adam\"", &format!("name = \"{name}\""));
+    fs::write(&config, text).unwrap();
+    let output = host([OsStr::new("train"), "--resume".as_ref(), run.as_os_str()]);
+    assert_eq!(code(&output), FAILED, "{}", said(&output));
+    assert!(said(&output).contains("nothing is trained"), "{}", said(&output));
+    // A folder that is taken is told before the radiographs are looked for.
+    let output = command("pumua").args(["train", "--data", "/proc/self/nothing", "--out"]).arg(&run).output().unwrap();
+    assert_ne!(code(&output), 0);
+}
+
+/// Every flag that a message advises is one that a command has.
+#[test]
+fn flags_that_messages_name_exist() {
+    let commands: Vec<&str> =
+        "train study synthetic augment quantize points evaluate robustness machines predict view \
+                               send info results screenshot update image package flash"
+            .split(' ')
+            .filter(|word| !word.is_empty())
+            .collect();
+    let mut help = said(&command("pumua-box").arg("--help").output().unwrap());
+    for name in commands {
+        let output = host([name, "--help"]);
+        assert_eq!(code(&output), 0, "{name}");
+        help += &said(&output);
+    }
+    let mut known: BTreeSet<String> = flags(&help);
+    // Of rustup.
+    known.insert("--target".to_owned());
+    let root = Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/../.."));
+    let sources: Vec<PathBuf> =
+        ["host", "device/src", "shared"].iter().flat_map(|part| files(&root.join(part))).collect();
+    let mut looked_at = 0;
+    for path in sources.iter().filter(|path| path.extension() == Some("rs".as_ref())) {
+        let text = fs::read_to_string(path).unwrap();
+        for message in text.match_indices("#[error(").map(|(at, _)| &text[at..]) {
+            let message = message.split("\n    /// ").next().unwrap();
+            let message = message.split(")]").next().unwrap();
+            for flag in flags(message) {
+                assert!(known.contains(&flag), "{}: no command has {flag}", path.display());
+                looked_at += 1;
+            }
+        }
+    }
+    assert!(looked_at > 30, "{looked_at}");
+}
+
+fn flags(text: &str) -> BTreeSet<String> {
+    let found = text.match_indices("--").map(|(at, _)| {
+        let word = &text[at + 2..];
+        word.split(|c: char| !c.is_ascii_lowercase() && c != '-').next().unwrap().trim_end_matches('-')
+    });
+    found.filter(|word| word.len() > 1).map(|word| format!("--{word}")).collect()
+}
