@@ -1,6 +1,9 @@
 //! What can go wrong on the way to the box, each with the next action.
 
-use std::{io, path::PathBuf};
+use std::{
+    io,
+    path::{Path, PathBuf},
+};
 
 use base::Shown;
 use shared::verdict::Fault;
@@ -30,7 +33,7 @@ pub enum LinkError {
     /// No serial port calls itself a box.
     #[error(
         "no serial port calls itself Pumua: connect the box, or name its port with --port (`pumua-box --simulate` prints the \
-         one of a simulated box){}",
+         one of a simulated box){}; {BRLTTY}",
         left_alone(others)
     )]
     NoPort {
@@ -53,7 +56,7 @@ pub enum LinkError {
     #[error("several boxes answer ({}): choose one with --port", .0.join(", "))]
     SeveralBoxes(Vec<String>),
     /// The port named does not exist.
-    #[error("there is no port {path}: check the cable and the name ({found})", path = Shown(path.display()))]
+    #[error("there is no port {path}: check the cable and the name ({found}){}", of_adapter(path), path = Shown(path.display()))]
     Absent {
         /// The port.
         path: PathBuf,
@@ -112,6 +115,16 @@ pub enum LinkError {
     /// Ctrl-C.
     #[error("stopped by Ctrl-C")]
     Interrupted,
+}
+
+/// The program for Braille displays takes the chips of such adapters for one.
+const BRLTTY: &str = "if a USB-to-serial adapter (CH340, CP210x) is connected and has no port, brltty may have taken it, as on \
+                      Ubuntu: `sudo apt remove brltty`, then plug it in again";
+
+/// What may have become of the port of an adapter, as the end of a sentence.
+fn of_adapter(path: &Path) -> String {
+    let is_of_adapter = ["ttyUSB", "usb-", "pumua"].iter().any(|part| path.to_string_lossy().contains(part));
+    if is_of_adapter { format!("; {BRLTTY}") } else { String::new() }
 }
 
 /// The ports that were left alone, as the end of a sentence.

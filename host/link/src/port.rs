@@ -48,6 +48,10 @@ mod tests {
     #[test]
     fn what_is_no_port_is_named() {
         assert!(matches!(open(Path::new("/nowhere/tty"), 9600), Err(LinkError::Absent { .. })));
+        for (path, is_told) in [("/dev/ttyUSB77", true), ("/dev/pumua-77", true), ("/dev/ttyS777", false)] {
+            let error = open(Path::new(path), 9600).err().unwrap().to_string();
+            assert_eq!(error.contains("brltty"), is_told, "{error}");
+        }
         assert!(matches!(open(Path::new("/"), 9600), Err(LinkError::NotSerial { .. })));
         // A device, but not a serial one.
         assert!(matches!(open(Path::new("/dev/null"), 9600), Err(LinkError::Open { .. })));

@@ -2,14 +2,14 @@
 
 use std::{
     fs::{self, File},
-    io::{self, BufReader, Read, Seek},
+    io::{self, BufRead, BufReader, Read, Seek},
     ops::ControlFlow,
     os::unix::fs::MetadataExt,
     path::{Path, PathBuf},
 };
 
 use base::interrupt::Interrupted;
-use flate2::bufread::MultiGzDecoder;
+use flate2::bufread::GzDecoder;
 use sha2::{Digest as _, Sha256};
 use shared::verdict::Digest;
 
@@ -137,7 +137,7 @@ impl Image {
 
     fn decoded<'a>(&self, file: impl Read + 'a) -> Box<dyn Read + 'a> {
         let file = BufReader::with_capacity(1 << 16, file);
-        if self.gzip { Box::new(MultiGzDecoder::new(file)) } else { Box::new(file) }
+        if self.gzip { Box::new(Members(Some(GzDecoder::new(file)))) } else { Box::new(file) }
     }
 
     /// Fills `buffer` from `stream`, less only at its end.
@@ -166,6 +166,52 @@ impl Image {
 
     fn unlike(&self, reason: String) -> FlashError {
         FlashError::ImageUnlike { path: self.path.clone(), reason }
+    }
+}
+
+/// What is in the members of a gzip file, one after the other; nothing behind the last. Zeros that fill a block of a tape or
+/// a medium are passed over there, as gzip does. Anything else is an error.
+struct Members<R>(Option<GzDecoder<R>>);
+
+impl<R: BufRead> Read for Members<R> {
+    fn read(&mut self, bytes: &mut [u8]) -> io::Result<usize> {
+        while let Some(member) = &mut self.0 {
+            let count = member.read(bytes)?;
+            if count > 0 || bytes.is_empty() {
+                return Ok(count);
+            }
+            let rest = self.0.take().map(GzDecoder::into_inner);
+            if let Some(mut rest) = rest
+                && !zeros_follow(&mut rest)?
+            {
+                self.0 = Some(GzDecoder::new(rest));
+            }
+        }
+        Ok(0)
+    }
+}
+
+/// Whether nothing or only zeros follow; they are read then.
+fn zeros_follow(rest: &mut impl BufRead) -> io::Result<bool> {
+    let mut passed = false;
+    loop {
+        let bytes = match rest.fill_buf() {
+            Ok([]) => return Ok(true),
+            Ok(bytes) => bytes,
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+            Err(error) => return Err(error),
+        };
+        let zeros = bytes.iter().take_while(|&&byte| byte == 0).count();
+        match (passed, zeros < bytes.len()) {
+            (false, true) if zeros == 0 => return Ok(false),
+            (_, true) => {
+                let why = "something follows the zeros behind it";
+                return Err(io::Error::new(io::ErrorKind::InvalidData, why));
+            }
+            (_, false) => {}
+        }
+        rest.consume(zeros);
+        passed = true;
     }
 }
 

@@ -387,8 +387,22 @@ fn damaged_compressed_image_is_refused_before_the_medium_is_touched() {
     let mut damaged = whole.clone();
     damaged[whole.len() - 8] ^= 1;
     assert!(matches!(files.check(&damaged), Err(FlashError::ImageDamaged { .. })));
-    let trailing = [&whole[..], b"what is not a gzip member"].concat();
-    assert!(matches!(files.check(&trailing), Err(FlashError::ImageDamaged { .. })));
+    let zeros = vec![0; 100_000];
+    for trailing in [
+        &b"what is not a gzip member"[..],
+        &[0, 0, 1],
+        &[&zeros[..], b"\x01"].concat(),
+        &[&[0][..], &whole].concat(),
+        &whole[..100],
+    ] {
+        let error = files.check(&[&whole[..], trailing].concat()).unwrap_err();
+        assert!(matches!(error, FlashError::ImageDamaged { .. } | FlashError::ImageTruncated { .. }), "{error}");
+    }
+    // What fills a block of a tape, as gzip reads it.
+    for zeros in [&zeros[..1], &zeros[..1024], &zeros] {
+        let padded = files.check(&[&whole[..], zeros].concat()).unwrap();
+        assert_eq!((padded.length(), padded.digest()), (LENGTH as u64, files.check(&whole).unwrap().digest()));
+    }
 }
 
 #[test]
