@@ -17,18 +17,21 @@ use super::{Cli, run};
 
 /// Options that name what is written, with command lines on which it would replace what is read, or has no place. What is in
 /// the folder of the test begins with `@`.
-const OUTPUTS: [(&str, &str, &str); 17] = [
+const OUTPUTS: [(&str, &str, &str); 20] = [
     ("train", "out", "--data @data --out @data"),
     ("study", "out", "--data @data --out @data"),
     ("synthetic", "folder", "@film.png"),
     ("augment", "preview", "--image @film.png --preview @film.png"),
     ("quantize", "out", "@model.onnx --data @data --out @model.onnx"),
+    ("quantize", "out", "@model.onnx --data @data --out @data/NORMAL/synthetic-0000-normal.png"),
     ("points", "out", "@model.onnx --data @data --out @model.onnx"),
     ("evaluate", "report", "--data @data --report @data"),
     ("robustness", "keep", "--data @data --keep @data/new/kept"),
     ("machines", "sheets", "--data @data --sheets @data"),
+    ("machines", "sheets", "--data @data --sheets @data/NORMAL"),
     ("predict", "inputs", "@film.png --inputs @film.png"),
     ("predict", "evidence_map", "@film.png --heatmap @film.png"),
+    ("predict", "evidence_map", "@data/NORMAL --heatmap @data/NORMAL/synthetic-0000-normal.png"),
     ("view", "out", "@film.png --out @film.png"),
     ("screenshot", "file", "@none/screen.png"),
     ("image", "out", "--model @model.onnx --out @model.onnx"),

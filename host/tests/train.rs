@@ -255,9 +255,30 @@ fn a_training_whose_data_have_moved_is_resumed_there() {
         let resumed = run(&["train", "--json", "--resume", text(&run_folder), "--data", text(&moved)]);
         assert_eq!(json(&resumed)["models"], report["models"]);
     }
+
+    // Where somebody else works in the folder.
+    let lock = fs::File::open(run_folder.join(".lock")).unwrap();
+    lock.try_lock().unwrap();
+    let resume = || {
+        let output = host(&["train", "--resume", text(&run_folder), "--data", text(&moved)]).output().unwrap();
+        assert_eq!(output.status.code(), Some(1));
+        String::from_utf8_lossy(&output.stderr).into_owned()
+    };
+    let said = resume();
+    assert!(said.contains("another training is running in") && said.contains("wait for it"), "{said}");
+    drop(lock);
+
+    // Where an earlier version put the same radiographs into other parts.
+    let table = run_folder.join("split.csv");
+    let parts = fs::read_to_string(&table).unwrap();
+    fs::write(&table, parts.replacen(",train,", ",validation,", 1)).unwrap();
+    let said = resume();
+    assert!(said.contains("an earlier version split them otherwise: start the training again"), "{said}");
+    fs::write(&table, parts).unwrap();
+
     fs::remove_file(moved.join("NORMAL/synthetic-0000-normal.png")).unwrap();
-    let output = host(&["train", "--resume", text(&run_folder), "--data", text(&moved)]).output().unwrap();
-    assert!(String::from_utf8_lossy(&output.stderr).contains("other data"), "{output:?}");
+    let said = resume();
+    assert!(said.contains("other data") && said.contains("name them with `--data` or `--site`"), "{said}");
 }
 
 #[test]

@@ -4,9 +4,17 @@ use std::collections::BTreeMap;
 
 use super::{Catalogue, Label, Part, SkipReason, Skipped};
 
+/// Lines about folders; those that come after are counted.
+const MOST: usize = 10;
+
 impl Catalogue {
+    /// Number of files that were left out, those of copied folders among them.
+    pub fn files_left_out(&self) -> usize {
+        self.skipped.iter().map(|skipped| skipped.reason.files()).sum()
+    }
+
     /// The account of a loading, for people: what was taken; what folders were taken for; of what was left out each kind, how
-    /// many there are, and the first of them.
+    /// many there are, and the first of them. Of many folders the first ten have lines of their own.
     pub fn account(&self) -> Vec<String> {
         let line = |count: usize, words: &str| format!("{count:>7}  {words}");
         let (normal, pneumonia) = (self.count(Label::Normal), self.count(Label::Pneumonia));
@@ -22,17 +30,30 @@ impl Catalogue {
             taken += &format!("; by folder {}", parts.join(", "));
         }
         let mut lines = vec![line(self.samples.len(), &taken)];
-        lines.extend(self.notes.iter().map(|note| format!("{:>7}  {note}", "")));
+        lines.extend(self.notes.iter().take(MOST).map(|note| format!("{:>7}  {note}", "")));
+        if self.notes.len() > MOST {
+            lines.push(format!("{:>7}  and {} more folders", "", self.notes.len() - MOST));
+        }
         let mut kinds: BTreeMap<String, Vec<&Skipped>> = BTreeMap::new();
         for skipped in &self.skipped {
             kinds.entry(skipped.reason.kind()).or_default().push(skipped);
         }
-        lines.extend(kinds.into_iter().map(|(kind, skipped)| {
-            let files = skipped.iter().map(|skipped| skipped.reason.files()).sum();
+        let (mut folders, mut files_of_more) = (0, 0);
+        for (kind, skipped) in kinds {
+            let files: usize = skipped.iter().map(|skipped| skipped.reason.files()).sum();
+            let is_of_folder = skipped.first().is_some_and(|skipped| skipped.reason.names_a_folder());
+            folders += usize::from(is_of_folder);
+            if is_of_folder && folders > MOST {
+                files_of_more += files;
+                continue;
+            }
             let which = if skipped.len() == 1 { "it is" } else { "the first is" };
             let first = skipped.first().map_or("", |skipped| &skipped.name);
-            line(files, &format!("left out: {kind} ({which} {first})"))
-        }));
+            lines.push(line(files, &format!("left out: {kind} ({which} {first})")));
+        }
+        if folders > MOST {
+            lines.push(line(files_of_more, &format!("left out: in {} more folders", folders - MOST)));
+        }
         lines
     }
 }
@@ -41,6 +62,11 @@ impl SkipReason {
     /// How many files it is the reason for.
     fn files(&self) -> usize {
         if let Self::CopyOf { files, .. } = self { *files } else { 1 }
+    }
+
+    /// True if [`Self::kind`] names a folder, so that there are as many kinds as folders.
+    fn names_a_folder(&self) -> bool {
+        matches!(self, Self::OtherFolder(_) | Self::CopyOf { .. })
     }
 
     /// The reason in words that are the same for all files of its kind.
@@ -91,5 +117,34 @@ mod tests {
                 "      1  left out: the same file as another one (it is b.png)",
             ]
         );
+        assert_eq!(catalogue.files_left_out(), 3);
+    }
+
+    #[test]
+    fn of_many_folders_the_first_have_lines() {
+        let skipped = |number: usize| {
+            let folder = format!("class-{number:02}");
+            Skipped { name: format!("{folder}/a.png"), reason: SkipReason::OtherFolder(folder) }
+        };
+        let copy = SkipReason::CopyOf { files: 7, other: "the top folder".to_owned() };
+        let mut catalogue = Catalogue {
+            skipped: (0..13).map(skipped).chain([Skipped { name: "copy".to_owned(), reason: copy }]).collect(),
+            notes: (0..12).map(|number| format!("note {number}")).collect(),
+            ..Catalogue::default()
+        };
+        assert_eq!(catalogue.files_left_out(), 20);
+        let lines = catalogue.account();
+        assert_eq!(lines.len(), 1 + 11 + 11, "{lines:#?}");
+        assert_eq!(lines[11], "         and 2 more folders");
+        assert_eq!(
+            lines[12],
+            "      7  left out: all files of a folder that are in the top folder as well (it is copy)"
+        );
+        assert!(lines[21].contains("class-08"), "{lines:#?}");
+        assert_eq!(lines[22], "      4  left out: in 4 more folders");
+
+        catalogue.skipped.truncate(10);
+        catalogue.notes.truncate(10);
+        assert!(!catalogue.account().iter().any(|line| line.contains("more folders")));
     }
 }

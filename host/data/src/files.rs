@@ -8,18 +8,17 @@ use super::{
     source::{Entry, Source},
 };
 
-/// Labelled files under the names that they have in a [`super::Catalogue`].
+/// Labelled files under the names that they have in a [`super::Catalogue`], without folders that are copies of others.
 #[derive(Default)]
 pub struct Files {
     sources: Vec<Source>,
     /// With the number of their source.
     entries: BTreeMap<String, (usize, Entry, Label)>,
-    /// By the names that files have once folders that are copies were left out, which only reading them shows.
-    without_copies: BTreeMap<String, (usize, Entry)>,
 }
 
 impl Files {
-    /// Finds the labelled files below a folder or in a ZIP archive; none is read yet.
+    /// Finds the labelled files below a folder or in a ZIP archive. They are read only where a folder seems to be a copy of
+    /// another one.
     pub fn open(path: &Path) -> Result<Self, DataError> {
         let mut files = Self::default();
         files.add(path, |name| name)?;
@@ -36,12 +35,8 @@ impl Files {
     }
 
     fn add(&mut self, path: &Path, name_of: impl Fn(String) -> String) -> Result<(), DataError> {
-        let Found { source, mut files, .. } = Found::at(path)?;
+        let (source, files) = Found::at(path)?.without_copies();
         let number = self.sources.len();
-        files.sort_by_key(|file| file.place.prefix.matches('/').count());
-        for Labelled { entry, place, .. } in files.iter().filter(|file| file.name != file.place.rest) {
-            self.without_copies.entry(name_of(place.rest.clone())).or_insert_with(|| (number, entry.clone()));
-        }
         let entry = |Labelled { entry, place, name, .. }| (name_of(name), (number, entry, place.label));
         self.entries.extend(files.into_iter().map(entry));
         self.sources.push(source);
@@ -55,9 +50,8 @@ impl Files {
 
     /// The bytes of a file, within the limit for images.
     pub fn read(&self, name: &str) -> Result<Vec<u8>, SkipReason> {
-        let named = self.entries.get(name).map(|(number, entry, _)| (number, entry));
-        match named.or_else(|| self.without_copies.get(name).map(|(number, entry)| (number, entry))) {
-            Some((number, entry)) => self.sources[*number].read(entry),
+        match self.entries.get(name) {
+            Some((number, entry, _)) => self.sources[*number].read(entry),
             None => Err(SkipReason::Unreadable("it is not there any more".to_owned())),
         }
     }

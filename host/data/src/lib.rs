@@ -307,9 +307,9 @@ pub struct Catalogue {
     pub skipped: Vec<Skipped>,
     /// What folders were taken for, in sentences, where their names leave a doubt.
     pub notes: Vec<String>,
-    /// The digest that earlier versions had for these data, where it is another one: they named files after folders that hold
-    /// copies.
-    pub former_digest: Option<Digest>,
+    /// The names that earlier versions gave the radiographs, in their order, where they gave others: after folders that hold
+    /// copies. Else empty.
+    pub former_names: Vec<String>,
     /// True if any of the radiographs was drawn by [`crate::synthetic`].
     pub synthetic: bool,
 }
@@ -411,6 +411,19 @@ pub enum DataError {
         /// What it is.
         make: String,
     },
+    /// there are no labelled files, and some could not be looked for
+    #[error(
+        "{path} holds no folders NORMAL and PNEUMONIA that can be read (the first of {count} that cannot: {first}): mend the \
+         links, see who may read there, or name another folder", path = Shown(path.display())
+    )]
+    NothingReadable {
+        /// The data.
+        path: PathBuf,
+        /// Files and folders that cannot be read.
+        count: usize,
+        /// Name and fault of the first one.
+        first: String,
+    },
     /// there are no labelled files
     #[error(
         "{0} holds no folders NORMAL and PNEUMONIA with files in them: name the folder above them, or the one above train/, val/ and test/"
@@ -487,9 +500,20 @@ impl Catalogue {
         Digest::of(&text)
     }
 
+    /// The [digest](Self::digest) that earlier versions had for these data, where it is another one.
+    pub fn former_digest(&self) -> Option<Digest> {
+        Some(Self::digest_of(self.formerly()?.map(|(name, sample)| (name, &*sample.patient, sample))))
+    }
+
+    /// The radiographs and the names that earlier versions gave them, where they gave others.
+    fn formerly(&self) -> Option<impl Iterator<Item = (&str, &Sample)>> {
+        let known = !self.former_names.is_empty() && self.former_names.len() == self.samples.len();
+        known.then(|| self.former_names.iter().map(String::as_str).zip(&self.samples))
+    }
+
     /// True if this is the [digest](Self::digest) of these data, also if an earlier version made it.
     pub fn has_digest(&self, digest: &str) -> bool {
-        [Some(self.digest()), self.former_digest].into_iter().flatten().any(|known| known.to_string() == digest)
+        [Some(self.digest()), self.former_digest()].into_iter().flatten().any(|known| known.to_string() == digest)
     }
 
     /// Number of radiographs with `label`.

@@ -68,6 +68,7 @@ pub fn load_sites(sites: &[Site], contract: &InputContract) -> Result<(Catalogue
     sites.sort_by_key(|site| format!("{}/", site.name));
     let (mut all, mut pixels) = (Catalogue::default(), Vec::new());
     let mut first: BTreeMap<[u8; 32], String> = BTreeMap::new();
+    let mut named_otherwise = false;
     for (number, site) in sites.iter().enumerate() {
         if sites[..number].iter().any(|other| other.name.eq_ignore_ascii_case(&site.name)) {
             return Err(DataError::SiteTwice(site.name.clone()));
@@ -79,11 +80,20 @@ pub fn load_sites(sites: &[Site], contract: &InputContract) -> Result<(Catalogue
                 return Err(DataError::InTwoSites(other, sample.name.clone()));
             }
         }
+        if one.former_names.is_empty() {
+            all.former_names.extend(one.samples.iter().map(|sample| sample.name.clone()));
+        } else {
+            named_otherwise = true;
+            all.former_names.append(&mut one.former_names);
+        }
         all.samples.append(&mut one.samples);
         all.skipped.append(&mut one.skipped);
         all.notes.append(&mut one.notes);
         all.synthetic |= one.synthetic;
         pixels.extend(inputs.pixels);
+    }
+    if !named_otherwise {
+        all.former_names.clear();
     }
     Ok((all, Inputs { contract: *contract, pixels }))
 }
@@ -95,6 +105,9 @@ impl Catalogue {
             sample.name = format!("{site}/{}", sample.name);
             sample.patient = format!("{site}/{}", sample.patient);
             site.clone_into(&mut sample.site);
+        }
+        for name in &mut self.former_names {
+            *name = format!("{site}/{name}");
         }
         for skipped in &mut self.skipped {
             skipped.name = format!("{site}/{}", skipped.name);
@@ -123,12 +136,23 @@ impl Catalogue {
         let here = self.samples.iter().filter(|sample| sample.site == site);
         Self::digest_of(here.map(|sample| (sample.name_at_site(), sample.patient_at_site(), sample)))
     }
+
+    /// True if this is the [digest of a site](Self::digest_of_site), also if an earlier version made it.
+    pub fn has_digest_at_site(&self, site: &str, digest: &str) -> bool {
+        let former = self.formerly().map(|named| {
+            let here = named.filter(|(_, sample)| sample.site == site);
+            Self::digest_of(here.map(|(name, sample)| (sample.without_site(name), sample.patient_at_site(), sample)))
+        });
+        [Some(self.digest_of_site(site)), former].into_iter().flatten().any(|known| known.to_string() == digest)
+    }
 }
 
 #[cfg(test)]
 mod tests {
+    use engine::{ModelCard, SiteRecord};
+
     use super::*;
-    use crate::{Label, SkipReason, Skipped, synthetic};
+    use crate::{Label, SkipReason, Skipped, split, synthetic};
 
     const CONTRACT: InputContract = InputContract::stretched(16);
 
@@ -189,6 +213,47 @@ mod tests {
         let shared = load_sites(&[site("b", &one), site("a", &two)], &CONTRACT).unwrap_err();
         let words = shared.to_string();
         assert!(words.contains("a/PNEUMONIA/synthetic-0009-other.png") && words.contains("b/NORMAL/"), "{words}");
+    }
+
+    #[test]
+    fn sites_with_a_copy_are_known_by_the_digests_that_they_had() {
+        let [one, two] = folders();
+        let doubled = tempfile::tempdir().unwrap();
+        for (drawn, name) in [
+            ("NORMAL/synthetic-0000-normal.png", "NORMAL/IM-0001-0001.png"),
+            ("PNEUMONIA/synthetic-0001-pneumonia.png", "PNEUMONIA/person1_virus_1.png"),
+        ] {
+            for copy in ["", "Copy/"] {
+                let path = doubled.path().join(format!("{copy}{name}"));
+                std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+                std::fs::copy(one.path().join(drawn), path).unwrap();
+            }
+        }
+        let (all, _) = load_sites(&[site("a", &doubled), site("b", &two)], &CONTRACT).unwrap();
+        assert_eq!(all.by_site()["a"].len(), 2);
+        // What earlier versions made of them: names of the copy, which comes first.
+        let mut before = all.clone();
+        before.former_names.clear();
+        for sample in before.samples.iter_mut().filter(|sample| sample.site == "a") {
+            sample.name = format!("a/Copy/{}", sample.name_at_site());
+        }
+        assert_ne!(before.digest(), all.digest());
+        assert_ne!(before.digest_of_site("a"), all.digest_of_site("a"));
+        assert!(all.has_digest(&before.digest().to_string()) && all.has_digest(&all.digest().to_string()));
+
+        let record = |site: &str, left_out| SiteRecord {
+            name: site.to_owned(),
+            data_digest: before.digest_of_site(site).to_string(),
+            left_out,
+            ..SiteRecord::default()
+        };
+        let mut card = ModelCard::new("test", CONTRACT);
+        card.provenance.data_digest = "other data beside these".to_owned();
+        card.provenance.sites = vec![record("a", true), record("b", false)];
+        assert_eq!(split::known_sites(&card, &all), ["a", "b"]);
+        assert_eq!(split::left_out(&card, &all), Some("a"));
+        let (b, _) = load_sites(&[site("b", &two)], &CONTRACT).unwrap();
+        assert_eq!((b.former_digest(), split::known_sites(&card, &b)), (None, vec!["b"]));
     }
 
     #[test]

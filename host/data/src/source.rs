@@ -2,10 +2,8 @@
 
 use std::{
     borrow::Cow,
-    ffi::OsStr,
     fs::File,
     io::{self, BufReader, Read},
-    os::unix::ffi::OsStrExt,
     path::{Path, PathBuf},
     sync::{Mutex, PoisonError},
 };
@@ -70,21 +68,17 @@ impl Source {
         if std::fs::metadata(path).map_err(read_error)?.is_dir() {
             return Ok(Self::Folder(path.to_owned()));
         }
-        let unsupported = |make| DataError::Archive { path: path.to_owned(), make };
         let start = read_up_to(path, START).map_err(read_error)?;
         if let Some((name, ..)) =
             OTHER_ARCHIVES.iter().find(|(_, at, magic)| start.get(*at..).is_some_and(|s| s.starts_with(magic)))
         {
-            return Err(unsupported(format!("it is {name}, not a ZIP archive")));
+            let make = format!("it is {name}, not a ZIP archive");
+            return Err(DataError::Archive { path: path.to_owned(), make });
         }
         let file = File::open(path).map_err(read_error)?;
-        match ZipArchive::new(BufReader::new(file)) {
-            Ok(mut archive) => match unsupported_in(&mut archive) {
-                Some(make) => Err(unsupported(make)),
-                None => Ok(Self::Zip(Mutex::new(archive))),
-            },
-            Err(error) => Err(DataError::Zip { path: path.to_owned(), reason: error.to_string() }),
-        }
+        let archive = ZipArchive::new(BufReader::new(file))
+            .map_err(|error| DataError::Zip { path: path.to_owned(), reason: error.to_string() })?;
+        Ok(Self::Zip(Mutex::new(archive)))
     }
 
     /// The files, sorted by path, of which no two are the same, and what cannot be read at all.
@@ -92,8 +86,8 @@ impl Source {
         let (mut entries, mut skipped) = match self {
             Self::Folder(root) => folder_entries(root)?,
             Self::Zip(archive) => {
-                let mut archive = archive.lock().unwrap_or_else(PoisonError::into_inner);
-                (archive_entries(&mut archive), Vec::new())
+                let archive = archive.lock().unwrap_or_else(PoisonError::into_inner);
+                (archive_entries(&archive), Vec::new())
             }
         };
         entries.sort_by(|a, b| a.path.cmp(&b.path));
@@ -106,6 +100,25 @@ impl Source {
             is_same
         });
         Ok((entries, skipped))
+    }
+
+    /// Refuses an archive that has any of these files in a form that is not read: data of which a part is missing are other
+    /// data.
+    pub(super) fn check_form<'a>(
+        &self,
+        path: &Path,
+        entries: impl IntoIterator<Item = &'a Entry>,
+    ) -> Result<(), DataError> {
+        let Self::Zip(archive) = self else { return Ok(()) };
+        let mut archive = archive.lock().unwrap_or_else(PoisonError::into_inner);
+        for entry in entries {
+            if let Locator::Index(index) = entry.locator
+                && let Some(make) = unread_form(&mut archive, index)
+            {
+                return Err(DataError::Archive { path: path.to_owned(), make });
+            }
+        }
+        Ok(())
     }
 
     /// The bytes of a file, within the limit for images.
@@ -123,22 +136,20 @@ impl Source {
     }
 }
 
-/// Why an archive cannot be read, if any of its files cannot: data of which a part is missing are other data.
-fn unsupported_in(archive: &mut ZipArchive<BufReader<File>>) -> Option<String> {
-    (0..archive.len()).find_map(|index| {
-        // What is damaged is told file by file.
-        let file = archive.by_index_raw(index).ok().filter(|file| !file.is_dir())?;
-        if file.encrypted() {
-            return Some("it has a password".to_owned());
-        }
-        let method = file.compression();
-        if [CompressionMethod::STORE, CompressionMethod::DEFLATE].contains(&method) {
-            return None;
-        }
-        let name =
-            METHODS.iter().find(|(known, _)| *known == method).map_or("a method that is not known", |(_, name)| name);
-        Some(format!("it is compressed with {name}"))
-    })
+/// How a file is kept in an archive, if it is not read in that form.
+fn unread_form(archive: &mut ZipArchive<BufReader<File>>, index: usize) -> Option<String> {
+    // What is damaged is told file by file.
+    let file = archive.by_index_raw(index).ok()?;
+    if file.encrypted() {
+        return Some("it has a password".to_owned());
+    }
+    let method = file.compression();
+    if [CompressionMethod::STORE, CompressionMethod::DEFLATE].contains(&method) {
+        return None;
+    }
+    let name =
+        METHODS.iter().find(|(known, _)| *known == method).map_or("a method that is not known", |(_, name)| name);
+    Some(format!("it is compressed with {name}"))
 }
 
 /// What cannot be looked into is left out, but for the folder itself.
@@ -177,16 +188,12 @@ fn folder_entries(root: &Path) -> Result<(Vec<Entry>, Vec<Skipped>), DataError> 
     Ok((entries, skipped))
 }
 
-/// Names as they would be below a folder: none leads out of it.
-fn archive_entries(archive: &mut ZipArchive<BufReader<File>>) -> Vec<Entry> {
+/// Names as they would be below a folder: none leads out of it. One that is not UTF-8 is taken for one of code page 437, as old
+/// programs write.
+fn archive_entries(archive: &ZipArchive<BufReader<File>>) -> Vec<Entry> {
     (0..archive.len())
         .filter_map(|index| {
-            let name = archive.name_for_index(index)?.map(Cow::into_owned).ok();
-            let name = match name {
-                Some(name) => name,
-                None => text_of(Path::new(OsStr::from_bytes(archive.by_index_raw(index).ok()?.name_raw()))),
-            };
-            let name = name.replace('\\', "/");
+            let name = archive.name_for_index(index)?.map(Cow::into_owned).ok()?.replace('\\', "/");
             let is_drive = |part: &&str| part.len() == 2 && part.ends_with(':');
             let parts = name.split('/').filter(|part| !["", ".", ".."].contains(part));
             let path = parts.skip_while(is_drive).collect::<Vec<_>>().join("/");

@@ -263,17 +263,17 @@ pub fn of_package(digest: &Digest, program: &[u8], crates: Option<&[Crate]>) -> 
     bill.finish()
 }
 
-/// Writes a bill [`beside`] what it is of, unless that is a device or a pipe, and says what it is called.
+/// Writes a bill [`beside`] what it is of and says what it is called. Beside a device or a pipe there is none.
 ///
 /// # Errors
 /// [`BillError::Write`].
-pub fn write(path: &Path, bill: &Value) -> Result<PathBuf, BillError> {
-    let file = beside(path);
+pub fn write(path: &Path, bill: &Value) -> Result<Option<PathBuf>, BillError> {
     if base::files::is_written_through(path) {
-        return Ok(file);
+        return Ok(None);
     }
+    let file = beside(path);
     base::files::write_atomically(&file, format!("{bill:#}\n").as_bytes()).map_err(BillError::Write)?;
-    Ok(file)
+    Ok(Some(file))
 }
 
 #[cfg(test)]
@@ -298,6 +298,14 @@ mod tests {
             ],
         };
         in_tree(TREE, &lock)
+    }
+
+    #[test]
+    fn nothing_lies_beside_a_device() {
+        assert_eq!(write(Path::new("/dev/null"), &json!({})).unwrap(), None);
+        let folder = tempfile::tempdir().unwrap();
+        let written = write(&folder.path().join("box.deb"), &json!({})).unwrap().unwrap();
+        assert_eq!(std::fs::read(written).unwrap(), b"{}\n");
     }
 
     #[test]
@@ -344,7 +352,8 @@ mod tests {
             files: ["box.toml", card::MODEL, "start.elf"].map(entry).into(),
         };
         let digest = Digest::of(b"image").to_string();
-        let built = Built { manifest, sha256: digest.clone(), file_sha256: digest, content: 0, written: 0, boot_files };
+        let (sha256, file_sha256) = (digest.clone(), digest);
+        let built = Built { manifest, sha256, file_sha256, checksum: None, content: 0, written: 0, boot_files };
         // Packages of Debian change often.
         let mut bill = of_image(&built, &packages, b"program", Some(&few())).to_string();
         let zeros = "0".repeat(64);

@@ -19,15 +19,15 @@ pub fn beside(path: &Path) -> PathBuf {
     name.into()
 }
 
-/// Writes the file with the digest of `path` and says what it is called; nothing beside a device or a pipe.
+/// Writes the file with the digest of `path` and says what it is called. Beside a device or a pipe there is none.
 ///
 /// # Errors
 /// It cannot be written.
-pub fn write(path: &Path, digest: &Digest) -> io::Result<PathBuf> {
-    let file = beside(path);
+pub fn write(path: &Path, digest: &Digest) -> io::Result<Option<PathBuf>> {
     if is_written_through(path) {
-        return Ok(file);
+        return Ok(None);
     }
+    let file = beside(path);
     let mut line = digest.to_string().into_bytes();
     line.extend(b"  ");
     let mut is_plain = true;
@@ -46,7 +46,7 @@ pub fn write(path: &Path, digest: &Digest) -> io::Result<PathBuf> {
         line.insert(0, b'\\');
     }
     write_atomically(&file, &line)?;
-    Ok(file)
+    Ok(Some(file))
 }
 
 /// The digest in the file beside `path`; nothing where there is no such file.
@@ -100,7 +100,7 @@ mod tests {
             fs::write(&path, name).unwrap();
             let digest = Digest::of(name.as_bytes());
             assert_eq!(read(&path).unwrap(), None);
-            let file = write(&path, &digest).unwrap();
+            let file = write(&path, &digest).unwrap().unwrap();
             assert_eq!(read(&path).unwrap(), Some(digest));
             let checked =
                 Command::new("sha256sum").args(["--check", "--status"]).arg(file).current_dir(&folder).status();
@@ -109,6 +109,12 @@ mod tests {
         let path = folder.path().join(OsString::from_vec(b"\xff\xfe".to_vec()));
         write(&path, &Digest::of(b"")).unwrap();
         assert_eq!(read(&path).unwrap(), Some(Digest::of(b"")));
+    }
+
+    #[test]
+    fn nothing_lies_beside_a_device() {
+        assert_eq!(write(Path::new("/dev/null"), &Digest::of(b"")).unwrap(), None);
+        assert!(!Path::new("/dev/null.sha256").exists());
     }
 
     #[test]

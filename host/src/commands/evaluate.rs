@@ -104,7 +104,7 @@ pub fn run(options: Options) -> Result<Exit, Failure> {
         data: options.radiographs.words(),
         trained_on_these_data: trained_on(card, &catalogue) && has_learnt_from(card, &catalogue),
         data_digest: catalogue.digest().to_string(),
-        skipped: catalogue.skipped.len(),
+        skipped: catalogue.files_left_out(),
         split: part.map(|(_, kind)| kind),
         part: part.map_or("all".into(), |(part, _)| part.to_string()),
         seed,

@@ -2,7 +2,7 @@
 
 use std::{
     io::{self, Write},
-    path::PathBuf,
+    path::{Path, PathBuf},
     str::FromStr,
 };
 
@@ -109,8 +109,8 @@ pub fn run(options: Options) -> Result<Exit, Failure> {
     interrupt::listen();
     let Options { out, model, config, firmware, program, .. } = &options;
     let read: Vec<_> = [model, config, firmware, program].into_iter().filter_map(Option::as_deref).collect();
-    super::check_packed(&read, out, &[checksum::beside(out), bill::beside(out)])?;
-    super::check_outputs(&read, &[], &Vec::from_iter(options.packages.as_deref()))?;
+    super::check_packed(&read, is_boot_file, out, &[checksum::beside(out), bill::beside(out)])?;
+    super::check_outputs_where(&read, is_boot_file, &[], &Vec::from_iter(options.packages.as_deref()))?;
     let mut chosen = model_for_box::load(options.model.as_deref(), MAX_MODEL_BYTES, options.allow_synthetic)?;
     let (configuration, profile) = match &options.config {
         Some(path) => settings::read(path)?,
@@ -140,7 +140,7 @@ pub fn run(options: Options) -> Result<Exit, Failure> {
     base::say!("making {}", Shown(options.out.display()));
     let built = build(&inputs, &options.out)?;
     let bill = bill::of_image(&built, &packages, &program.bytes, program.crates.as_deref());
-    bill::write(&options.out, &bill)?;
+    let bill = bill::write(&options.out, &bill)?;
     if built.manifest.boards.is_empty() {
         base::say!(
             "no boot files of a Raspberry Pi are in it (--firmware), so it starts on emulated machines only; the files may \
@@ -155,36 +155,87 @@ pub fn run(options: Options) -> Result<Exit, Failure> {
     if options.json {
         writeln!(out, "{}", output::json(&to_json(&built, &options.out)))?;
     } else {
-        writeln!(out, "{}", to_text(&built, &options.out))?;
+        writeln!(out, "{}", to_text(&built, &options.out, bill.as_deref()))?;
     }
     Ok(Exit::Done)
 }
 
-fn to_text(built: &Built, out: &std::path::Path) -> String {
+/// True for what is read in the folder of the boot files.
+fn is_boot_file(below: &Path) -> bool {
+    let mut known = Board::ALL.iter().flat_map(|board| board.boot_files).chain([&LICENCE]);
+    known.any(|name| below == Path::new(name))
+}
+
+/// Where the image went on through a pipe or a device, nothing lies beside it, and there is no file to flash.
+fn to_text(built: &Built, out: &Path, bill: Option<&Path>) -> String {
     let megabytes = |bytes: u64| format!("{:.1} MB", bytes as f64 / 1e6);
     let boards =
         if built.manifest.boards.is_empty() { "emulated ones".to_owned() } else { built.manifest.boards.join(", ") };
-    [
+    let also = built.checksum.as_ref().map_or_else(String::new, |file| format!("; also in {}", Shown(file.display())));
+    let mut lines = vec![
         format!(
             "image    {} ({}; {} of files)",
             Shown(out.display()),
             megabytes(built.written),
             megabytes(built.content)
         ),
-        format!("sha256   {} (of the file; also in {})", built.file_sha256, Shown(checksum::beside(out).display())),
-        format!("contents {}", Shown(bill::beside(out).display())),
-        format!("kernel   {}", built.manifest.kernel),
-        format!("u-boot   {}", built.manifest.u_boot),
-        format!("boards   {boards}"),
-        format!("next     sudo {} flash {} DEVICE", started_as(), Shown(out.display())),
-    ]
-    .join("\n")
+        format!("sha256   {} (of the file{also})", built.file_sha256),
+    ];
+    lines.extend(bill.map(|bill| format!("contents {}", Shown(bill.display()))));
+    lines.push(format!("kernel   {}", built.manifest.kernel));
+    lines.push(format!("u-boot   {}", built.manifest.u_boot));
+    lines.push(format!("boards   {boards}"));
+    if built.checksum.is_some() {
+        lines.push(format!("next     sudo {} flash {} DEVICE", started_as(), Shown(out.display())));
+    }
+    lines.join("\n")
 }
 
-fn to_json(built: &Built, out: &std::path::Path) -> serde_json::Value {
+fn to_json(built: &Built, out: &Path) -> serde_json::Value {
     json!({
         "image": out.display().to_string(), "bytes": built.written, "content": built.content, "sha256": built.sha256,
         "file_sha256": built.file_sha256,
         "manifest": built.manifest,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use setup::image::Manifest;
+
+    use super::*;
+
+    #[test]
+    fn boot_files_are_read_and_an_earlier_image_beside_them_is_not() {
+        assert!(is_boot_file(Path::new("start4.elf")) && is_boot_file(Path::new(LICENCE)));
+        assert!(!is_boot_file(Path::new("box.img")) && !is_boot_file(Path::new("old/start4.elf")));
+    }
+
+    #[test]
+    fn only_files_that_are_there_are_named() {
+        let built = |checksum: Option<PathBuf>| Built {
+            manifest: Manifest {
+                version: "1".to_owned(),
+                note: "",
+                kernel: "6".to_owned(),
+                u_boot: "2".to_owned(),
+                boards: Vec::new(),
+                files: Vec::new(),
+            },
+            sha256: "ab".to_owned(),
+            file_sha256: "cd".to_owned(),
+            checksum,
+            boot_files: Vec::new(),
+            content: 1,
+            written: 1,
+        };
+        let out = Path::new("box.img");
+        let text = to_text(&built(Some(checksum::beside(out))), out, Some(&bill::beside(out)));
+        for word in ["cd (of the file; also in box.img.sha256)", "contents box.img.cdx.json", "flash box.img DEVICE"] {
+            assert!(text.contains(word), "{text}");
+        }
+        let text = to_text(&built(None), Path::new("/dev/stdout"), None);
+        assert!(text.contains("cd (of the file)"), "{text}");
+        assert!(!["/dev/stdout.", "contents", "next"].iter().any(|word| text.contains(word)), "{text}");
+    }
 }

@@ -27,13 +27,17 @@ pub mod train;
 pub mod update;
 pub mod view;
 
-use std::path::{Path, PathBuf};
+use std::{
+    ffi::OsStr,
+    path::{Path, PathBuf},
+};
 
 use anyhow::Context;
 use base::{
     Shown,
     files::{self, OutputFile},
 };
+use data::Label;
 
 use crate::exit::{Exit, Failure, WithExit};
 
@@ -44,13 +48,43 @@ fn absolute(data: &Path) -> anyhow::Result<PathBuf> {
     })
 }
 
-/// Checks what a command writes, files and folders, against what it reads, before anything is done.
+/// Checks what a command writes, files and folders, against what it reads, before anything is done. Folders that it reads hold
+/// labelled radiographs.
 fn check_outputs(inputs: &[&Path], files: &[&Path], folders: &[&Path]) -> Result<(), Failure> {
-    files::check_outputs(inputs, files, folders).exit(Exit::Usage)
+    check_outputs_where(inputs, is_labelled, files, folders)
 }
 
-/// The same of what is packed into one file, and of what comes to lie beside it. Its folder is made.
-fn check_packed(inputs: &[&Path], out: &OutputFile, beside: &[PathBuf]) -> Result<(), Failure> {
+/// The same where of a folder that is read other files are read: `reads` tells them by their path in it.
+fn check_outputs_where(
+    inputs: &[&Path],
+    reads: fn(&Path) -> bool,
+    files: &[&Path],
+    folders: &[&Path],
+) -> Result<(), Failure> {
+    files::check_outputs(inputs, reads, files, folders).exit(Exit::Usage)
+}
+
+/// True for what may be read in a folder of labelled radiographs: a file in the folder of a label, the table of labels, and
+/// pictures elsewhere, because that table may list them.
+fn is_labelled(below: &Path) -> bool {
+    const PICTURES: [&str; 8] = ["bmp", "dcm", "dicom", "jpeg", "jpg", "png", "tif", "tiff"];
+    let is_label = |folder: &OsStr| {
+        let name = folder.to_string_lossy();
+        Label::ALL.iter().any(|label| label.folder().eq_ignore_ascii_case(name.trim()))
+    };
+    let ending = below.extension().unwrap_or_default().to_string_lossy().to_lowercase();
+    below.parent().is_some_and(|folders| folders.iter().any(is_label))
+        || below.file_name().is_some_and(|name| name == "labels.csv")
+        || PICTURES.contains(&&*ending)
+}
+
+/// The same as [`check_outputs_where`], of what is packed into one file, and of what comes to lie beside it. Its folder is made.
+fn check_packed(
+    inputs: &[&Path],
+    reads: fn(&Path) -> bool,
+    out: &OutputFile,
+    beside: &[PathBuf],
+) -> Result<(), Failure> {
     if let Some(folder) = out.parent() {
         std::fs::create_dir_all(folder).with_context(|| {
             format!("cannot make the folder {}: name a file in another one", Shown(folder.display()))
@@ -58,7 +92,7 @@ fn check_packed(inputs: &[&Path], out: &OutputFile, beside: &[PathBuf]) -> Resul
     }
     let beside: &[PathBuf] = if files::is_written_through(out) { &[] } else { beside };
     let written: Vec<&Path> = std::iter::once(&**out).chain(beside.iter().map(PathBuf::as_path)).collect();
-    check_outputs(inputs, &written, &[])
+    check_outputs_where(inputs, reads, &written, &[])
 }
 
 /// This program as it can be started again, for messages that name the next command: `pumua` alone is found by few shells, and
@@ -67,4 +101,48 @@ fn started_as() -> String {
     let typed = std::env::args_os().next().map(PathBuf::from).filter(|name| name.components().count() > 1);
     let found = typed.or_else(|| std::env::current_exe().ok());
     found.map_or_else(|| "pumua".to_owned(), |path| Shown(path.display()).to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use super::*;
+
+    #[test]
+    fn what_is_read_of_labelled_radiographs_is_told_from_what_is_not() {
+        for read in ["NORMAL/a", "train/pneumonia/b/film.dcm", "labels.csv", "all/labels.csv", "images/film.PNG"] {
+            assert!(is_labelled(Path::new(read)), "{read}");
+        }
+        for other in ["m2.onnx", "models/m2.int8.onnx", "NORMAL.onnx", "NORMALS/m2", "box.img", "report.json"] {
+            assert!(!is_labelled(Path::new(other)), "{other}");
+        }
+    }
+
+    #[test]
+    fn an_earlier_output_is_replaced_on_purpose() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = |name: &str| folder.path().join(name);
+        fs::create_dir(path("NORMAL")).unwrap();
+        for name in ["m2.onnx", "NORMAL/m2.onnx", "film.png"] {
+            fs::write(path(name), "earlier").unwrap();
+        }
+        let check = |name: &str| check_outputs(&[folder.path()], &[&path(name)], &[]);
+        check("m2.onnx").unwrap();
+        for read in ["NORMAL/m2.onnx", "film.png"] {
+            assert_eq!(check(read).unwrap_err().exit, Exit::Usage, "{read}");
+        }
+    }
+
+    #[test]
+    fn no_folder_that_is_read_is_written_to() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = |name: &str| folder.path().join(name);
+        fs::create_dir_all(path("data/train/NORMAL")).unwrap();
+        let check = |name: &str| check_outputs(&[&path("data")], &[], &[&path(name)]);
+        for name in ["data", "data/train/NORMAL", "data/train/NORMAL/sheets", "data/new/sheets"] {
+            assert_eq!(check(name).unwrap_err().exit, Exit::Usage, "{name}");
+        }
+        check("sheets").unwrap();
+    }
 }

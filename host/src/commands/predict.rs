@@ -1,7 +1,10 @@
 //! `pumua predict`: judges radiograph files with the engine of the box.
 
 use std::{
+    collections::BTreeSet,
+    ffi::OsStr,
     io::{self, BufWriter, Write},
+    os::unix::fs::MetadataExt,
     path::{Path, PathBuf},
     time::Instant,
 };
@@ -10,7 +13,7 @@ use anyhow::{Context, anyhow};
 use base::{
     Shown, cell,
     files::{Draft, OutputFile, ReadError, read_radiograph, text_of, write_atomically},
-    progress,
+    interrupt, progress,
 };
 use engine::{Model, Score, judge::Prepared};
 use measure::occlusion::OcclusionError;
@@ -78,7 +81,7 @@ enum FileOutcome {
 pub fn run(options: Options) -> Result<Exit, Failure> {
     let read: Vec<&Path> = options.paths.iter().chain(&options.model).map(PathBuf::as_path).collect();
     let written: Vec<&Path> = options.inputs.iter().chain(&options.evidence_map).map(|file| &**file).collect();
-    super::check_outputs(&read, &written, &[])?;
+    super::check_outputs_where(&read, is_walked, &written, &[])?;
     let mut model = open_model(options.model.as_deref())?;
     if let Some(profile) = options.profile {
         model.decide_by(profile).exit(Exit::Refused)?;
@@ -103,57 +106,77 @@ pub fn run(options: Options) -> Result<Exit, Failure> {
     };
     let mut exit = Exit::Done;
     let mut of_unknown_age = 0;
-    for batch in files.chunks(BATCH) {
-        let answers: Vec<Result<FileOutcome, Failure>> =
-            batch.par_iter().map(|path| judge(&model, path, ask)).collect();
-        // Lines and the bar would run into each other on a terminal.
-        bar.suspend(|| {
-            for (path, answer) in batch.iter().zip(answers) {
-                let answer = answer?;
-                match &answer {
-                    FileOutcome::Judged { input, evidence_map, age, .. } => {
-                        of_unknown_age += usize::from(*age == AgeNote::Unknown);
-                        if age.is_overridden() {
-                            base::say!("{}: {age}", Shown(path.display()));
-                        }
-                        if let Some(inputs) = &mut inputs {
-                            inputs.write_all(input)?;
-                        }
-                        if let (Some(path), Some(png)) = (&options.evidence_map, evidence_map) {
-                            write_atomically(path, png).with_context(|| cannot_write(path))?;
-                        }
-                    }
-                    FileOutcome::Refused(refusal) => {
-                        base::say!("{}: {refusal}", Shown(path.display()));
-                        if exit == Exit::Done {
-                            exit = Exit::Refused;
-                        }
-                    }
-                    FileOutcome::Unreadable(error) => {
-                        base::say!("{}: {error}: name a radiograph file that you may read", Shown(path.display()));
-                        exit = Exit::Failed;
-                    }
-                }
-                if options.json {
-                    writeln!(out, "{}", output::json(&to_json(path, &answer, model.card().provenance.synthetic)))?;
-                } else {
-                    write_csv(&mut out, path, &answer)?;
-                }
+    interrupt::listen();
+    let mut judge_all = || -> Result<usize, Failure> {
+        let mut judged = 0;
+        for batch in files.chunks(BATCH) {
+            if interrupt::asked() {
+                break;
             }
-            out.flush().map_err(Failure::from)
-        })?;
-        bar.inc(batch.len() as u64);
-    }
+            let answers: Vec<Result<FileOutcome, Failure>> =
+                batch.par_iter().map(|path| judge(&model, path, ask)).collect();
+            // Lines and the bar would run into each other on a terminal.
+            bar.suspend(|| {
+                for (path, answer) in batch.iter().zip(answers) {
+                    let answer = answer?;
+                    match &answer {
+                        FileOutcome::Judged { input, evidence_map, age, .. } => {
+                            of_unknown_age += usize::from(*age == AgeNote::Unknown);
+                            if age.is_overridden() {
+                                base::say!("{}: {age}", Shown(path.display()));
+                            }
+                            if let (Some(inputs), Some(path)) = (&mut inputs, &options.inputs) {
+                                inputs.write_all(input).with_context(|| cannot_write(path))?;
+                            }
+                            if let (Some(path), Some(png)) = (&options.evidence_map, evidence_map) {
+                                write_atomically(path, png).with_context(|| cannot_write(path))?;
+                            }
+                        }
+                        FileOutcome::Refused(refusal) => {
+                            base::say!("{}: {refusal}", Shown(path.display()));
+                            if exit == Exit::Done {
+                                exit = Exit::Refused;
+                            }
+                        }
+                        FileOutcome::Unreadable(error) => {
+                            base::say!("{}: {error}: name a radiograph file that you may read", Shown(path.display()));
+                            exit = Exit::Failed;
+                        }
+                    }
+                    if options.json {
+                        writeln!(out, "{}", output::json(&to_json(path, &answer, model.card().provenance.synthetic)))?;
+                    } else {
+                        write_csv(&mut out, path, &answer)?;
+                    }
+                }
+                out.flush().map_err(Failure::from)
+            })?;
+            judged += batch.len();
+            bar.inc(batch.len() as u64);
+        }
+        Ok(judged)
+    };
+    let judged = judge_all();
     bar.finish_and_clear();
-    if let (Some(inputs), Some(path)) = (inputs, &options.inputs) {
-        let written = inputs.into_inner().map_err(io::IntoInnerError::into_error).and_then(Draft::finish);
-        written.with_context(|| cannot_write(path))?;
-    }
+    // What has been judged is kept, whatever has come then.
+    let kept = match (inputs, &options.inputs) {
+        (Some(inputs), Some(path)) => {
+            let written = inputs.into_inner().map_err(io::IntoInnerError::into_error).and_then(Draft::finish);
+            written.with_context(|| cannot_write(path))
+        }
+        _ => Ok(()),
+    };
+    let judged = judged?;
+    kept?;
     if of_unknown_age > 0 {
         base::say!("{of_unknown_age} image(s) judged with age unknown: the model is for {}", meant(&model));
     }
     let seconds = start.elapsed().as_secs_f64();
-    base::say!("{} image(s) in {seconds:.1} s: {:.0} images/s", files.len(), files.len() as f64 / seconds);
+    base::say!("{judged} image(s) in {seconds:.1} s: {:.0} images/s", judged as f64 / seconds);
+    if judged < files.len() {
+        base::say!("stopped by Ctrl-C: {} image(s) are left; the answers on the others stand", files.len() - judged);
+        return Ok(Exit::Interrupted);
+    }
     Ok(exit)
 }
 
@@ -161,8 +184,19 @@ fn cannot_write(path: &Path) -> String {
     format!("cannot write {}: name a file in a folder that can be written", Shown(path.display()))
 }
 
-/// The files named, and those in the folders named, in order. In folders, links are followed; what is hidden, or by its name no
-/// picture, is passed over. What cannot be looked into is a file that cannot be read.
+/// True for what no program shows: hidden files and folders, and the copies of metadata that macOS puts into archives.
+fn is_hidden(name: &OsStr) -> bool {
+    name.as_encoded_bytes().starts_with(b".") || name == "__MACOSX"
+}
+
+/// True for a file that is judged in a folder, by its path below it.
+fn is_walked(below: &Path) -> bool {
+    !below.iter().any(is_hidden) && !data::is_no_picture(&below.to_string_lossy())
+}
+
+/// The files named, and those in the folders named, in order. In folders, links are followed, and each folder is looked into once,
+/// however many links lead to it; what is hidden, or by its name no picture, is passed over. What cannot be looked into is a file
+/// that cannot be read.
 fn walk(paths: &[PathBuf]) -> Result<Vec<PathBuf>, Failure> {
     let mut files = Vec::new();
     let mut passed_over: Vec<PathBuf> = Vec::new();
@@ -171,33 +205,50 @@ fn walk(paths: &[PathBuf]) -> Result<Vec<PathBuf>, Failure> {
             files.push(path.clone());
             continue;
         }
-        let visible = |entry: &walkdir::DirEntry| {
-            let name = entry.file_name();
-            entry.depth() == 0 || !(name.as_encoded_bytes().starts_with(b".") || name == "__MACOSX")
-        };
         let before = files.len();
-        for entry in WalkDir::new(path).follow_links(true).sort_by_file_name().into_iter().filter_entry(visible) {
-            match entry {
-                Ok(entry) if entry.file_type().is_dir() => {}
-                Ok(entry) if data::is_no_picture(&entry.file_name().to_string_lossy()) => {
+        let mut seen = BTreeSet::new();
+        let mut entries = WalkDir::new(path).follow_links(true).sort_by_file_name().into_iter();
+        while let Some(found) = entries.next() {
+            let entry = match found {
+                Ok(entry) => entry,
+                Err(error) => {
+                    let inner = error.path().filter(|_| error.depth() > 0).map(Path::to_owned);
+                    match inner {
+                        Some(inner) if inner.file_name().is_some_and(is_hidden) => {}
+                        // What it leads to is looked into anyway.
+                        Some(inner) if error.loop_ancestor().is_some() => passed_over.push(inner),
+                        Some(inner) => files.push(inner),
+                        None => {
+                            Err(error).with_context(|| format!("cannot read the folder {}", Shown(path.display())))?;
+                        }
+                    }
+                    continue;
+                }
+            };
+            let hidden = entry.depth() > 0 && is_hidden(entry.file_name());
+            if entry.file_type().is_dir() {
+                let identity = entry.metadata().ok().map(|metadata| (metadata.dev(), metadata.ino()));
+                let again = !hidden && identity.is_some_and(|identity| !seen.insert(identity));
+                if hidden || again {
+                    entries.skip_current_dir();
+                }
+                if again {
                     passed_over.push(entry.into_path());
                 }
-                Ok(entry) => files.push(entry.into_path()),
-                // What it leads to is looked into anyway.
-                Err(error) if error.loop_ancestor().is_some() => passed_over.extend(error.path().map(Path::to_owned)),
-                Err(error) => match error.path().filter(|_| error.depth() > 0) {
-                    Some(path) => files.push(path.to_owned()),
-                    None => Err(error).with_context(|| format!("cannot read the folder {}", Shown(path.display())))?,
-                },
+            } else if !hidden && data::is_no_picture(&entry.file_name().to_string_lossy()) {
+                passed_over.push(entry.into_path());
+            } else if !hidden {
+                files.push(entry.into_path());
             }
         }
         if files.len() == before {
-            return Err(anyhow!("the folder {} is empty: name one with radiographs", Shown(path.display())).into());
+            let words = format!("the folder {} holds no pictures: name one with radiographs", Shown(path.display()));
+            return Err(anyhow!(words).into());
         }
     }
     if let Some(first) = passed_over.first() {
         let count = passed_over.len();
-        base::say!("passed over as no pictures: {count} (the first is {})", Shown(first.display()));
+        base::say!("passed over: {count} that are not pictures or lead back (the first is {})", Shown(first.display()));
     }
     Ok(files)
 }
@@ -279,5 +330,65 @@ fn to_json(path: &Path, answer: &FileOutcome, synthetic: bool) -> Value {
             "message": refusal.to_string(),
         }),
         FileOutcome::Unreadable(error) => json!({ "path": path, "error": error.to_string() }),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{fs, os::unix::fs::symlink};
+
+    use super::*;
+
+    /// The files found in a folder, by their names below it.
+    fn found(folder: &Path) -> Vec<String> {
+        let files = walk(&[folder.to_owned()]).unwrap();
+        files.iter().map(|file| text_of(file.strip_prefix(folder).unwrap())).collect()
+    }
+
+    #[test]
+    fn what_is_hidden_is_passed_over_whatever_it_leads_to() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = |name: &str| folder.path().join(name);
+        fs::create_dir(path(".git")).unwrap();
+        for name in ["film.png", ".film.png", ".git/x.png"] {
+            fs::write(path(name), "film").unwrap();
+        }
+        // As Emacs locks a file that is edited.
+        symlink("someone@computer.1:2", path(".#film.png")).unwrap();
+        symlink(".", path(".here")).unwrap();
+        symlink("nowhere", path("lost.png")).unwrap();
+        assert_eq!(found(folder.path()), ["film.png", "lost.png"]);
+    }
+
+    #[test]
+    fn each_folder_is_looked_into_once() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = |name: &str| folder.path().join(name);
+        fs::create_dir_all(path("2026/june")).unwrap();
+        fs::write(path("2026/june/film.png"), "film").unwrap();
+        symlink("2026", path("latest")).unwrap();
+        symlink("2026/june", path("month")).unwrap();
+        symlink("../..", path("2026/june/back")).unwrap();
+        assert_eq!(found(folder.path()), ["2026/june/film.png"]);
+        // By a name of its own it is another one.
+        assert_eq!(walk(&[path("2026"), path("latest")]).unwrap().len(), 2);
+    }
+
+    #[test]
+    fn a_folder_without_pictures_is_told_of() {
+        let folder = tempfile::tempdir().unwrap();
+        fs::write(folder.path().join("Thumbs.db"), "x").unwrap();
+        let said = walk(&[folder.path().to_owned()]).unwrap_err().error.to_string();
+        assert!(said.contains("holds no pictures"), "{said}");
+    }
+
+    #[test]
+    fn files_that_are_not_judged_may_be_written_again() {
+        for judged in ["a.png", "a/IM0001", "a/scan.dcm"] {
+            assert!(is_walked(Path::new(judged)), "{judged}");
+        }
+        for other in ["answers.csv", "a/.inputs", ".git/a.png", "__MACOSX/a.png"] {
+            assert!(!is_walked(Path::new(other)), "{other}");
+        }
     }
 }

@@ -3,15 +3,11 @@
 use std::{
     collections::BTreeSet,
     io::{self, Write},
-    path::{Path, PathBuf},
+    path::PathBuf,
 };
 
 use anyhow::anyhow;
-use base::{
-    Shown,
-    files::{OutputError, OutputFolder},
-    interrupt, progress,
-};
+use base::{Shown, files::OutputFolder, interrupt, progress};
 use data::{Catalogue, Files, Sample};
 use engine::Model;
 use measure::robustness::{
@@ -68,11 +64,9 @@ pub struct Options {
 
 /// Measures models on radiographs that were changed in many ways.
 pub fn run(options: Options) -> Result<Exit, Failure> {
-    if let Some(keep) = &options.keep {
-        let mut read = options.radiographs.paths();
-        read.extend(options.originals.as_deref());
-        check_keep(keep, &read).exit(Exit::Usage)?;
-    }
+    let mut read = options.radiographs.paths();
+    read.extend(options.originals.as_deref());
+    super::check_outputs(&read, &[], &Vec::from_iter(options.keep.as_deref()))?;
     let changes = chosen(&options.only).exit(Exit::Usage)?;
     let models = open_models(&options.models)?;
     // The inputs are made anew, of each change: this says which of the files can be judged at all.
@@ -122,19 +116,6 @@ pub fn run(options: Options) -> Result<Exit, Failure> {
         measured.write(&mut out, if options.markdown { Style::Markdown } else { Style::Text })?;
     }
     Ok(Exit::Done)
-}
-
-/// Changed radiographs lie in folders named like the files that they are of: in the data, the next command would take them for
-/// radiographs.
-fn check_keep(keep: &Path, read: &[&Path]) -> Result<(), OutputError> {
-    base::files::check_outputs(read, &[], &[keep])?;
-    let real: Vec<_> = read.iter().filter_map(|path| path.canonicalize().ok()).collect();
-    let there = std::path::absolute(keep).unwrap_or_else(|_| keep.to_owned());
-    let there = there.ancestors().find_map(|folder| folder.canonicalize().ok());
-    if there.is_some_and(|there| real.iter().any(|data| there.starts_with(data))) {
-        return Err(OutputError::Folder { output: keep.to_owned() });
-    }
-    Ok(())
 }
 
 fn failure(error: RobustnessError) -> Failure {

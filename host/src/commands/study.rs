@@ -40,7 +40,7 @@ const DRAWN: u64 = 1000;
 /// Synthetic radiographs are drawn from this seed.
 const SYNTHETIC_SEED: u64 = 1;
 
-/// Name of the file that is locked while a study runs.
+/// Name of the file that is locked while something runs in a folder.
 const LOCK: &str = ".lock";
 
 /// Options of `pumua study`.
@@ -152,7 +152,7 @@ pub fn run(options: Options) -> Result<Exit, Failure> {
     let [first, ..] = wanted.as_slice() else { return Ok(Exit::Done) };
     let out = options.out.as_ref().map_or_else(default_folder, |out| Ok(out.to_path_buf()))?;
     let source = Source::new(&options, &out)?;
-    let _lock = lock_folder(&out)?;
+    let _lock = lock_folder(&out, "study")?;
     let (mut catalogue, inputs) = source.load(&first.experiment.recipe.contract())?;
     if wanted.iter().any(|run| run.experiment.recipe.wants_machines()) {
         machines::find(&mut catalogue, &source.load(&machines::CONTRACT)?, MACHINES).map_err(anyhow::Error::from)?;
@@ -268,7 +268,7 @@ fn about(source: &Source, catalogue: &Catalogue, runs: usize) -> About {
         notes,
         runs,
         images: PartCount { normal: catalogue.count(Label::Normal), pneumonia: catalogue.count(Label::Pneumonia) },
-        skipped: catalogue.skipped.len(),
+        skipped: catalogue.files_left_out(),
         synthetic: catalogue.synthetic,
         date: date(),
     }
@@ -346,14 +346,14 @@ fn check_folder(folder: &Path, resume: bool) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Makes the folder if it is not there; the lock keeps others out as long as it lives.
-fn lock_folder(folder: &Path) -> anyhow::Result<File> {
-    let advice = || format!("cannot use {}: name another folder with `--out`", Shown(folder.display()));
+/// Makes the folder if it is not there; the lock keeps others out as long as it lives. `what` runs there: a study or a training.
+pub(super) fn lock_folder(folder: &Path, what: &str) -> anyhow::Result<File> {
+    let advice = || format!("cannot write into {}: free some space, or name another folder", Shown(folder.display()));
     fs::create_dir_all(folder).with_context(advice)?;
     match files::lock(&folder.join(LOCK)) {
         Ok(lock) => Ok(lock),
         Err(TryLockError::WouldBlock) => {
-            bail!("another study is running in {}: wait for it, or name another folder", Shown(folder.display()))
+            bail!("another {what} is running in {}: wait for it, or name another folder", Shown(folder.display()))
         }
         Err(TryLockError::Error(error)) => Err(error).with_context(advice),
     }

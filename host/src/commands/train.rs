@@ -17,7 +17,7 @@ use base::{
     interrupt, progress,
 };
 use data::{
-    Catalogue, Inputs, Label, PartCount,
+    Catalogue, Inputs, Label, PartCount, Site,
     machines::{self, MACHINES},
     split::{Split, SplitError, SplitKind},
     synthetic,
@@ -38,11 +38,17 @@ use shared::{
     verdict::{Digest, OperatingPoint},
 };
 
-use super::sites::{SitesArgs, tell};
+use super::{
+    sites::{SitesArgs, tell},
+    study::lock_folder,
+};
 use crate::{
     exit::{Exit, Failure, WithExit},
     output,
 };
+
+/// Name of the table of parts in the folder of a run.
+const PARTS: &str = "split.csv";
 
 /// Longest text that says where radiographs are from, in bytes.
 const MAX_SOURCE: usize = 500;
@@ -263,9 +269,9 @@ impl Config {
 
 /// Trains a model, quantizes it, evaluates both and writes a report.
 pub fn run(options: Options) -> Result<Exit, Failure> {
-    let recorded = match &options.resume {
-        Some(folder) => Config::load(folder)?,
-        None => Config::new(&options)?,
+    let (recorded, lock) = match &options.resume {
+        Some(folder) => (Config::load(folder)?, Some(lock_folder(folder, "training")?)),
+        None => (Config::new(&options)?, None),
     };
     let config = recorded.clone().moved(&options.radiographs)?;
     if let Some(out) = &options.out {
@@ -297,23 +303,35 @@ pub fn run(options: Options) -> Result<Exit, Failure> {
         (None, Some(folder)) => folder.to_path_buf(),
         (None, None) => default_folder(&config.name, catalogue.synthetic)?,
     };
-    if options.resume.is_none() {
-        start_folder(&folder, &config)?;
-    }
+    // Of several that work in the folder each would write its own checkpoint over that of the others.
+    let _lock = match lock {
+        Some(lock) => lock,
+        None => {
+            start_folder(&folder, &config)?;
+            lock_folder(&folder, "training")?
+        }
+    };
+    let parts = split.csv(&catalogue)?;
     if checkpoint.is_none() {
         let write = |name: &str, content: Vec<u8>| {
             write_atomically(&folder.join(name), &content)
                 .with_context(|| format!("cannot write into {}", Shown(folder.display())))
         };
-        write("split.csv", split.csv(&catalogue)?)?;
+        write(PARTS, parts.clone())?;
         write("skipped.csv", skipped(&catalogue)?)?;
     }
     announce(&config, &catalogue, &split, &sites, &folder);
 
     // Where the data lie is not what they are: the run is known by the place that it was started with.
-    let former = catalogue.former_digest.map(|data| recorded.digest(data)).transpose()?;
+    let former = catalogue.former_digest().map(|data| recorded.digest(data)).transpose()?;
     let former = former.filter(|former| checkpoint.as_ref().is_some_and(|checkpoint| checkpoint.config == *former));
     let expected = former.map_or_else(|| recorded.digest(catalogue.digest()), Ok)?;
+    if checkpoint.as_ref().is_some_and(|checkpoint| checkpoint.config == expected) && !has_parts(&folder, &parts) {
+        return Err(anyhow!(
+            "the data are those of the run, but an earlier version split them otherwise: start the training again"
+        )
+        .into());
+    }
     let task = Task {
         recipe: &config.recipe,
         seed: config.seed,
@@ -325,9 +343,10 @@ pub fn run(options: Options) -> Result<Exit, Failure> {
     let bar = progress::bar(config.recipe.steps_of(split.train.len()), "training");
     let mut talk = Talk { folder: &folder, epochs: config.recipe.epochs, teachers: config.recipe.teachers(), bar };
     let command = super::started_as();
+    let data = if options.resume.is_some() { again(&options.radiographs) } else { String::new() };
     // With a disk that is full nothing of the training is lost but what was done since the last epoch.
     let continued =
-        || format!("what was kept is not lost, `{command} train --resume {}` continues", Shown(folder.display()));
+        || format!("what was kept is not lost, `{command} train --resume {}{data}` continues", Shown(folder.display()));
     let outcome = training::train(&task, checkpoint, interrupt::listen(), &mut talk);
     talk.bar.finish_and_clear();
     let outcome = match outcome {
@@ -337,7 +356,7 @@ pub fn run(options: Options) -> Result<Exit, Failure> {
     match outcome {
         Outcome::Stopped => {
             base::say!(
-                "stopped; to continue from the last epoch: {command} train --resume {}",
+                "stopped; to continue from the last epoch: {command} train --resume {}{data}",
                 Shown(folder.display())
             );
             Ok(Exit::Interrupted)
@@ -383,6 +402,28 @@ fn last_checkpoint(folder: &Path) -> Result<Option<Checkpoint>, CheckpointError>
             Ok(None)
         }
         loaded => loaded.map(Some),
+    }
+}
+
+/// The options that name the data, to be given again.
+fn again(SitesArgs { data, sites }: &SitesArgs) -> String {
+    let data = data.iter().map(|path| format!(" --data {}", Shown(path.display())));
+    let sites = sites.iter().map(|Site { name, path }| format!(" --site {name}={}", Shown(path.display())));
+    data.chain(sites).collect()
+}
+
+/// True if the run was started with these parts, given as its table of them, or if its table is not there or was changed.
+fn has_parts(folder: &Path, parts: &[u8]) -> bool {
+    let column = |table: &[u8]| -> csv::Result<Vec<Option<String>>> {
+        let mut table = csv::Reader::from_reader(table);
+        let place = table.headers()?.iter().position(|name| name == "part");
+        let part = |row: csv::StringRecord| place.and_then(|place| row.get(place)).map(str::to_owned);
+        table.records().map(|row| row.map(part)).collect()
+    };
+    let then = fs::read(folder.join(PARTS)).map_err(csv::Error::from).and_then(|table| column(&table));
+    match (then, column(parts)) {
+        (Ok(then), Ok(now)) => then == now,
+        _ => true,
     }
 }
 
@@ -544,7 +585,7 @@ impl Config {
                 self.radiographs.words()
             },
             data_digest: catalogue.digest().to_string(),
-            skipped: catalogue.skipped.len(),
+            skipped: catalogue.files_left_out(),
             train: PartCount::of(catalogue, &split.train),
             validation: PartCount::of(catalogue, &split.validation),
             test: PartCount::of(catalogue, &split.test),
@@ -560,6 +601,35 @@ impl Config {
             models: made.models,
             history: trained.history,
             seconds: trained.seconds,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn options_that_name_data_are_given_again() {
+        let site = Site { name: "clinic".to_owned(), path: "new/clinic".into() };
+        let moved = SitesArgs { data: Some("new/home".into()), sites: vec![site] };
+        assert_eq!(again(&moved), " --data new/home --site clinic=new/clinic");
+        assert_eq!(again(&SitesArgs { data: None, sites: Vec::new() }), "");
+    }
+
+    #[test]
+    fn parts_are_compared_where_they_are_known() {
+        let folder = tempfile::tempdir().unwrap();
+        let now = b"path,label,subtype,patient,part,site,age,view\na.png,normal,,a,train,,,\nb.png,normal,,b,test,,,\n";
+        assert!(has_parts(folder.path(), now), "no table");
+        for (then, same) in [
+            ("path,part\ncopy/a.png,train\ncopy/b.png,test\n", true),
+            ("path,part\na.png,train\nb.png,validation\n", false),
+            ("path,part\na.png,train\n", false),
+            ("path,part\na.png\nb.png,test\n", true),
+        ] {
+            fs::write(folder.path().join(PARTS), then).unwrap();
+            assert_eq!(has_parts(folder.path(), now), same, "{then}");
         }
     }
 }

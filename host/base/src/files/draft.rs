@@ -5,17 +5,25 @@
 //!
 //! - a symbolic link stays, and the file that it names is written;
 //! - a file keeps its mode, and one that may not be written is not replaced;
-//! - what is no file (a device, a pipe, what the shell has opened, such as `/dev/stdout`) is written through.
+//! - a character device, a pipe and what the shell has opened, such as `/dev/stdout`, are written through, as the bytes come;
+//! - a disk is never written.
+//!
+//! What a program that was killed has left beside a file is removed when the next one is written there, after a day.
 
 use std::{
+    collections::BTreeSet,
     fs::{self, File, Permissions},
     io::{self, Seek, SeekFrom, Write},
-    os::{fd::AsFd, unix::fs::PermissionsExt},
+    os::{
+        fd::AsFd,
+        unix::fs::{MetadataExt, PermissionsExt},
+    },
     path::{Path, PathBuf},
+    sync::{Mutex, PoisonError},
     time::Duration,
 };
 
-use rustix::fs::{Access, access};
+use rustix::fs::{Access, FileType, access};
 use tempfile::NamedTempFile;
 
 use super::is_older;
@@ -30,11 +38,18 @@ const ABANDONED: Duration = Duration::from_secs(24 * 60 * 60);
 /// Links that are followed, as the kernel does.
 const MAX_LINKS: u32 = 40;
 
+/// Folders in which this program has removed what others have left.
+static TIDIED: Mutex<BTreeSet<PathBuf>> = Mutex::new(BTreeSet::new());
+
 /// A file that is being written. One that is dropped unfinished leaves nothing.
+///
+/// What is [written](Write) to it goes on at once where the place takes bytes as they come. What is put into its
+/// [file](Draft::file), or by another program at its [path](Draft::path), follows when it is finished.
 #[derive(Debug)]
 pub struct Draft {
     file: NamedTempFile,
     target: Target,
+    synced: bool,
 }
 
 #[derive(Debug)]
@@ -49,14 +64,20 @@ impl Draft {
     /// Begins a file that is to be at `path`.
     ///
     /// # Errors
-    /// There is a folder at that place, or it cannot be written.
+    /// There is a folder or a disk at that place, or it cannot be written.
     pub fn begin(path: &Path) -> io::Result<Self> {
         let target = Target::of(path)?;
         let file = match &target {
             Target::File(path) => beside(path)?,
             Target::Through(_) => NamedTempFile::new()?,
         };
-        Ok(Self { file, target })
+        Ok(Self { file, target, synced: true })
+    }
+
+    /// The same, but for what can be made again: it is not synced, which takes long for many files, and after a power cut it may
+    /// be empty.
+    fn unsynced(self) -> Self {
+        Self { synced: false, ..self }
     }
 
     /// Where the bytes are until the file is finished, for another program to write them.
@@ -74,10 +95,12 @@ impl Draft {
     /// # Errors
     /// It cannot be written; what was at that place still is.
     pub fn finish(self) -> io::Result<()> {
-        let Self { mut file, target } = self;
+        let Self { mut file, target, synced } = self;
         match target {
             Target::File(path) => {
-                file.as_file().sync_all()?;
+                if synced {
+                    file.as_file().sync_all()?;
+                }
                 file.persist(path).map_err(|error| error.error).map(drop)
             }
             Target::Through(mut target) => {
@@ -91,21 +114,45 @@ impl Draft {
 
     /// The same, but never over what is there.
     fn finish_new(self) -> io::Result<()> {
-        let Self { file, target } = self;
+        let Self { file, target, synced } = self;
         let Target::File(path) = target else { return Err(io::ErrorKind::AlreadyExists.into()) };
-        file.as_file().sync_all()?;
-        file.persist_noclobber(path).map_err(|error| error.error).map(drop)
+        if synced {
+            file.as_file().sync_all()?;
+        }
+        match file.persist_noclobber(&path) {
+            Ok(_) => Ok(()),
+            Err(error) if error.error.kind() == io::ErrorKind::AlreadyExists => Err(error.error),
+            Err(error) => take_name(error.file, &path),
+        }
+    }
+
+    /// Where bytes go that are written from beginning to end.
+    fn stream(&mut self) -> &mut File {
+        match &mut self.target {
+            Target::File(_) => self.file.as_file_mut(),
+            Target::Through(target) => target,
+        }
     }
 }
 
 impl Write for Draft {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.file.write(bytes)
+        self.stream().write(bytes)
     }
 
     fn flush(&mut self) -> io::Result<()> {
-        self.file.flush()
+        self.stream().flush()
     }
+}
+
+/// Puts a file in its place where nothing may be replaced, on a mount that has neither a renaming for that nor hard links, as some
+/// of network or for memory cards: an empty file takes the name first.
+pub(super) fn take_name(file: NamedTempFile, place: &Path) -> io::Result<()> {
+    File::options().write(true).create_new(true).open(place)?;
+    file.persist(place).map(drop).map_err(|error| {
+        let _ = fs::remove_file(place);
+        error.error
+    })
 }
 
 /// Writes a file as a [`Draft`].
@@ -115,19 +162,39 @@ pub fn write_atomically(path: &Path, bytes: &[u8]) -> io::Result<()> {
     draft.finish()
 }
 
-/// The same, but an error ([`io::ErrorKind::AlreadyExists`]) if anything is there already, a link among it.
+/// The same for what can be made again, such as one of many drawings: it is not synced, so that after a power cut it may be empty.
+pub fn write_unsynced(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    let mut draft = Draft::begin(path)?.unsynced();
+    draft.write_all(bytes)?;
+    draft.finish()
+}
+
+/// As [`write_atomically`], but an error ([`io::ErrorKind::AlreadyExists`]) if anything is there already, a link among it.
 pub fn write_new(path: &Path, bytes: &[u8]) -> io::Result<()> {
-    if fs::symlink_metadata(path).is_ok() {
-        return Err(io::ErrorKind::AlreadyExists.into());
-    }
-    let mut draft = Draft::begin(path)?;
+    let mut draft = begin_new(path)?;
     draft.write_all(bytes)?;
     draft.finish_new()
+}
+
+/// As [`write_new`], but not synced, as [`write_unsynced`].
+pub fn write_new_unsynced(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    let mut draft = begin_new(path)?.unsynced();
+    draft.write_all(bytes)?;
+    draft.finish_new()
+}
+
+fn begin_new(path: &Path) -> io::Result<Draft> {
+    if fs::symlink_metadata(path).is_ok() { Err(io::ErrorKind::AlreadyExists.into()) } else { Draft::begin(path) }
 }
 
 /// True for a place that takes bytes as they come: nothing belongs beside it.
 pub fn is_written_through(path: &Path) -> bool {
     matches!(Place::of(path), Ok(Place::Through | Place::Opened(_)))
+}
+
+/// True for a disk, a part of one or a memory card, which nothing but `pumua flash` writes to.
+pub(super) fn is_disk(path: &Path) -> bool {
+    matches!(Place::of(path), Ok(Place::Disk))
 }
 
 /// Removes what programs that were killed have left in a folder, after a day.
@@ -145,13 +212,16 @@ pub fn remove_leftovers(folder: &Path) -> io::Result<()> {
 }
 
 /// What is at a place.
-enum Place {
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Place {
     /// A file, or nothing yet.
     File(PathBuf),
     /// A file or a pipe that this program, or the shell for it, has opened, under its number.
     Opened(PathBuf),
-    /// A device or a pipe.
+    /// A character device or a pipe.
     Through,
+    /// A block device.
+    Disk,
 }
 
 impl Place {
@@ -161,10 +231,19 @@ impl Place {
         match fs::metadata(path) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Self::File(place)),
             Err(error) => Err(error),
-            Ok(found) if found.is_dir() => Err(io::ErrorKind::IsADirectory.into()),
-            Ok(_) if is_open => Ok(Self::Opened(place)),
-            Ok(found) if found.is_file() => Ok(Self::File(place)),
-            Ok(_) => Ok(Self::Through),
+            Ok(found) => Self::with(FileType::from_raw_mode(found.mode()), place, is_open),
+        }
+    }
+
+    /// That of something that is there.
+    pub(super) fn with(kind: FileType, place: PathBuf, is_open: bool) -> io::Result<Self> {
+        match kind {
+            FileType::Directory => Err(io::ErrorKind::IsADirectory.into()),
+            _ if is_open => Ok(Self::Opened(place)),
+            FileType::RegularFile => Ok(Self::File(place)),
+            FileType::CharacterDevice | FileType::Fifo => Ok(Self::Through),
+            FileType::BlockDevice => Ok(Self::Disk),
+            _ => Err(io::Error::new(io::ErrorKind::InvalidInput, "it is neither a file nor a pipe")),
         }
     }
 }
@@ -185,6 +264,10 @@ impl Target {
                 _ => File::options().append(true).open(path)?,
             },
             Place::Through => File::options().append(true).open(path)?,
+            Place::Disk => {
+                let words = "it is a disk: name a file, or write an image to the disk with `pumua flash`";
+                return Err(io::Error::new(io::ErrorKind::InvalidInput, words));
+            }
         };
         Ok(Self::Through(opened))
     }
@@ -213,9 +296,14 @@ pub(super) fn folder_of(path: &Path) -> &Path {
 
 /// A temporary file beside a file, with its mode, or with that of a new one.
 fn beside(path: &Path) -> io::Result<NamedTempFile> {
+    let folder = folder_of(path);
+    if TIDIED.lock().unwrap_or_else(PoisonError::into_inner).insert(folder.to_owned()) {
+        // Whatever cannot be removed does not matter to this file.
+        let _ = remove_leftovers(folder);
+    }
     let mut builder = tempfile::Builder::new();
     builder.prefix(PREFIX).suffix(SUFFIX).permissions(Permissions::from_mode(0o666));
-    let file = builder.tempfile_in(folder_of(path))?;
+    let file = builder.tempfile_in(folder)?;
     if let Ok(found) = fs::metadata(path) {
         file.as_file().set_permissions(Permissions::from_mode(found.permissions().mode() & 0o777))?;
     }

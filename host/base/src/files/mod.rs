@@ -13,7 +13,9 @@ use std::{
     time::{Duration, SystemTime},
 };
 
-pub use draft::{Draft, is_written_through, remove_leftovers, write_atomically, write_new};
+pub use draft::{
+    Draft, is_written_through, remove_leftovers, write_atomically, write_new, write_new_unsynced, write_unsynced,
+};
 pub use outputs::{OutputError, OutputFile, OutputFolder, check_outputs};
 use shared::{limits::MAX_IMAGE_BYTES, text::decoded, verdict::Refusal};
 
@@ -117,7 +119,8 @@ fn is_older(metadata: &fs::Metadata, age: Duration) -> bool {
     metadata.modified().is_ok_and(|time| time.elapsed().is_ok_and(|elapsed| elapsed > age))
 }
 
-/// A path or a name as text in which no two are the same: bytes that are not UTF-8 are written `\xE9`.
+/// A path or a name as text: bytes that are not UTF-8 are written `\xE9`. Two that differ are two texts, unless one is really
+/// called so, with a backslash.
 pub fn text_of(path: &Path) -> String {
     path.as_os_str().as_bytes().utf8_chunks().fold(String::new(), |mut text, chunk| {
         text.push_str(chunk.valid());

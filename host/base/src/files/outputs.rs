@@ -5,12 +5,12 @@ use std::{
     fs::{self, Metadata},
     ops::Deref,
     os::unix::fs::MetadataExt,
-    path::{Path, PathBuf},
+    path::{self, Path, PathBuf},
 };
 
 use shared::shown::Shown;
 
-use super::draft::{folder_of, resolved};
+use super::draft::{folder_of, is_disk, resolved};
 
 /// Why something is not written.
 #[derive(Debug, thiserror::Error)]
@@ -56,6 +56,12 @@ pub enum OutputError {
     /// a folder is there
     #[error("{output} is a folder: name a file in it", output = Shown(output.display()))]
     IsFolder {
+        /// What was to be written.
+        output: PathBuf,
+    },
+    /// a disk is there
+    #[error("{output} is a disk: name a file, or write an image to the disk with `pumua flash`", output = Shown(output.display()))]
+    IsDisk {
         /// What was to be written.
         output: PathBuf,
     },
@@ -119,13 +125,23 @@ impl Identity {
 }
 
 /// Checks before its work that what a command writes, files and folders, neither replaces what it reads nor each other, and
-/// that there is a place for it. Files are told apart by what they are, not by what they are called; those in a folder that is
-/// read are read. A folder that is not there will be made.
-pub fn check_outputs(inputs: &[&Path], files: &[&Path], folders: &[&Path]) -> Result<(), OutputError> {
+/// that there is a place for it. Files are told apart by what they are, not by what they are called. Of folders among
+/// `inputs`, those files are read whose path below the folder `reads` tells: another one, such as an earlier output, may be
+/// replaced. A folder to write to lies in none that is read, because what is written there would be read the next time; one
+/// that is not there will be made.
+pub fn check_outputs(
+    inputs: &[&Path],
+    reads: fn(&Path) -> bool,
+    files: &[&Path],
+    folders: &[&Path],
+) -> Result<(), OutputError> {
     for (number, &output) in files.iter().enumerate() {
         let owned = || output.to_owned();
         if output.is_dir() {
             return Err(OutputError::IsFolder { output: owned() });
+        }
+        if is_disk(output) {
+            return Err(OutputError::IsDisk { output: owned() });
         }
         // A link to a file that is not there yet leads to the folder of that one.
         let place = resolved(output).unwrap_or_else(|_| owned());
@@ -134,13 +150,13 @@ pub fn check_outputs(inputs: &[&Path], files: &[&Path], folders: &[&Path]) -> Re
             return Err(OutputError::NoFolder { output: owned(), folder: folder.to_owned() });
         }
         let Some(identity) = Identity::of(output) else { continue };
-        let here = output.canonicalize();
+        let here = output.canonicalize().ok();
         for &input in inputs {
             if Identity::of(input).as_ref() == Some(&identity) {
                 return Err(OutputError::IsInput { output: owned(), input: input.to_owned() });
             }
-            let lies_in = |folder: PathBuf| here.as_ref().is_ok_and(|here| here.starts_with(folder));
-            if input.is_dir() && input.canonicalize().is_ok_and(lies_in) {
+            let (Some(here), Ok(folder)) = (&here, input.canonicalize()) else { continue };
+            if folder.is_dir() && here.strip_prefix(&folder).is_ok_and(reads) {
                 return Err(OutputError::InInput { output: owned(), input: input.to_owned() });
             }
         }
@@ -153,9 +169,17 @@ pub fn check_outputs(inputs: &[&Path], files: &[&Path], folders: &[&Path]) -> Re
             return Err(OutputError::NotAFolder { output: output.to_owned() });
         }
         let identity = Identity::of(output);
-        if identity.is_some() && inputs.iter().any(|input| Identity::of(input) == identity) {
+        let is_input = |input: &&Path| identity.is_some() && Identity::of(input) == identity;
+        if inputs.iter().any(is_input) || lies_in_any(output, inputs) {
             return Err(OutputError::Folder { output: output.to_owned() });
         }
     }
     Ok(())
+}
+
+/// True for a folder that is, or will be, in one of others.
+fn lies_in_any(folder: &Path, others: &[&Path]) -> bool {
+    let there = path::absolute(folder).unwrap_or_else(|_| folder.to_owned());
+    let Some(there) = there.ancestors().find_map(|folder| folder.canonicalize().ok()) else { return false };
+    others.iter().any(|other| other.canonicalize().is_ok_and(|other| there.starts_with(other)))
 }

@@ -6,10 +6,16 @@ use std::{
         fs::{PermissionsExt, symlink},
     },
     process::Command,
+    sync::mpsc,
     thread,
 };
 
-use super::*;
+use rustix::fs::FileType;
+
+use super::{
+    draft::{Place, take_name},
+    *,
+};
 
 fn names(folder: &Path) -> Vec<String> {
     let mut names: Vec<_> =
@@ -105,6 +111,74 @@ fn what_is_no_file_is_written_through() {
 }
 
 #[test]
+fn a_pipe_gets_the_bytes_as_they_come() {
+    let folder = tempfile::tempdir().unwrap();
+    let pipe = folder.path().join("pipe");
+    assert!(Command::new("mkfifo").arg(&pipe).status().unwrap().success());
+    let (sender, receiver) = mpsc::channel();
+    let reader = thread::spawn({
+        let pipe = pipe.clone();
+        move || {
+            let mut pipe = File::open(pipe).unwrap();
+            let mut start = [0; 5];
+            pipe.read_exact(&mut start).unwrap();
+            sender.send(start).unwrap();
+            let mut rest = Vec::new();
+            pipe.read_to_end(&mut rest).unwrap();
+            rest
+        }
+    });
+    let mut draft = Draft::begin(&pipe).unwrap();
+    draft.write_all(b"first").unwrap();
+    assert_eq!(receiver.recv_timeout(Duration::from_secs(30)).unwrap(), *b"first", "before it is finished");
+    // What another program has made follows.
+    fs::write(draft.path(), ", last").unwrap();
+    draft.finish().unwrap();
+    assert_eq!(reader.join().unwrap(), b", last");
+}
+
+#[test]
+fn disks_are_not_written() {
+    let place = |kind, is_open| Place::with(kind, "x".into(), is_open);
+    assert_eq!(place(FileType::BlockDevice, false).unwrap(), Place::Disk);
+    assert_eq!(place(FileType::BlockDevice, true).unwrap(), Place::Opened("x".into()), "by the shell");
+    for kind in [FileType::CharacterDevice, FileType::Fifo] {
+        assert_eq!(place(kind, false).unwrap(), Place::Through, "{kind:?}");
+    }
+    assert_eq!(place(FileType::RegularFile, false).unwrap(), Place::File("x".into()));
+    for kind in [FileType::Directory, FileType::Socket, FileType::Unknown] {
+        assert!(place(kind, false).is_err(), "{kind:?}");
+    }
+}
+
+#[test]
+fn unsynced_files_are_files() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("file");
+    write_new_unsynced(&file, b"drawn").unwrap();
+    assert_eq!(write_new_unsynced(&file, b"x").unwrap_err().kind(), io::ErrorKind::AlreadyExists);
+    assert_eq!(fs::read(&file).unwrap(), b"drawn");
+    write_unsynced(&file, b"again").unwrap();
+    assert_eq!(fs::read(&file).unwrap(), b"again");
+    assert_eq!(names(folder.path()), ["file"]);
+}
+
+#[test]
+fn what_is_new_needs_no_renaming_of_a_kind_of_its_own() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("file");
+    let draft = |bytes: &[u8]| {
+        let mut draft = tempfile::NamedTempFile::new_in(folder.path()).unwrap();
+        draft.write_all(bytes).unwrap();
+        draft
+    };
+    take_name(draft(b"new"), &file).unwrap();
+    assert_eq!(take_name(draft(b"x"), &file).unwrap_err().kind(), io::ErrorKind::AlreadyExists);
+    assert_eq!(fs::read(&file).unwrap(), b"new");
+    assert_eq!(names(folder.path()), ["file"]);
+}
+
+#[test]
 fn two_writers_do_not_mix() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("file");
@@ -176,8 +250,9 @@ fn what_was_abandoned_is_removed_after_a_day() {
         let file = File::create(folder.path().join(name)).unwrap();
         file.set_modified(SystemTime::now() - Duration::from_secs(hours * 3600)).unwrap();
     }
-    remove_leftovers(folder.path()).unwrap();
-    assert_eq!(names(folder.path()), [".pumua-new.part", "other.part"]);
+    // The next file that is written there sees to it.
+    write_atomically(&folder.path().join("file"), b"x").unwrap();
+    assert_eq!(names(folder.path()), [".pumua-new.part", "file", "other.part"]);
 }
 
 #[test]
@@ -194,7 +269,7 @@ fn outputs_are_neither_inputs_nor_each_other() {
             [inputs, files, folders].map(|names| names.iter().map(|name| path(name)).collect::<Vec<_>>());
         let [inputs, files, folders] =
             [&inputs, &files, &folders].map(|paths| paths.iter().map(PathBuf::as_path).collect::<Vec<_>>());
-        check_outputs(&inputs, &files, &folders)
+        check_outputs(&inputs, |below| below.extension().is_some_and(|ending| ending == "png"), &files, &folders)
     };
     for name in ["data/film.png", "data/../data/film.png", "hard", "soft", "same data/film.png"] {
         assert!(matches!(check(&["data/film.png"], &[name], &[]), Err(OutputError::IsInput { .. })), "{name}");
@@ -208,9 +283,31 @@ fn outputs_are_neither_inputs_nor_each_other() {
     assert!(matches!(check(&[], &["data"], &[]), Err(OutputError::IsFolder { .. })));
     assert!(matches!(check(&["data"], &[], &["same data"]), Err(OutputError::Folder { .. })));
     assert!(matches!(check(&[], &[], &["hard"]), Err(OutputError::NotAFolder { .. })));
-    check(&["data"], &["data/new.png", "new"], &["data/run", "runs/a/b"]).unwrap();
+    for name in ["data/sheets", "data/a/b", "same data/sheets"] {
+        assert!(matches!(check(&["data"], &[], &[name]), Err(OutputError::Folder { .. })), "{name}");
+    }
+    check(&["data"], &["data/new.png", "new"], &["data sheets", "runs/a/b"]).unwrap();
     let nowhere = Path::new("/dev/null");
-    check_outputs(&[nowhere], &[nowhere, nowhere], &[]).unwrap();
+    check_outputs(&[nowhere], |_| true, &[nowhere, nowhere], &[]).unwrap();
+}
+
+#[test]
+fn what_is_not_read_may_be_written_again() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = |name: &str| folder.path().join(name);
+    fs::create_dir(path("data")).unwrap();
+    let outputs = ["data/model.onnx", "data/box.img", "data/film.png"].map(path);
+    let reads: fn(&Path) -> bool = |below| below == Path::new("film.png");
+    for times in 1..=2 {
+        for output in &outputs[..2] {
+            check_outputs(&[&path("data")], reads, &[output], &[]).unwrap();
+            write_atomically(output, b"made").unwrap();
+            assert!(check_outputs(&[output], reads, &[output], &[]).is_err(), "{times}");
+        }
+    }
+    write_atomically(&outputs[2], b"film").unwrap();
+    let refused = check_outputs(&[&path("data")], reads, &[&outputs[2]], &[]);
+    assert!(matches!(refused, Err(OutputError::InInput { .. })));
 }
 
 #[test]

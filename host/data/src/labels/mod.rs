@@ -102,6 +102,7 @@ impl Labels {
         for start in [String::new(), top] {
             let name = format!("{start}{FILE}");
             let Some(table) = entries.iter().find(|entry| entry.path == name) else { continue };
+            source.check_form(path, [table])?;
             let bytes = source.read(table).map_err(|reason| match reason {
                 SkipReason::Refused(Refusal::TooManyBytes) => fault(&path.join(&name), 1, LabelsFault::TooLarge),
                 reason => fault(&path.join(&name), 1, LabelsFault::NotCsv(reason.to_string())),

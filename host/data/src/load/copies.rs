@@ -9,7 +9,8 @@ use super::{Labelled, Read, SkipReason, Skipped, name};
 /// Copied folders, by what lies above their parts and labels.
 pub(super) type Copies = BTreeMap<String, Copied>;
 
-/// A folder of which every file is in another one as well, below the same part and label under the same name.
+/// A folder of which every file is in another one as well, below the same part and label under the same name. A table of labels
+/// says nothing of them, or the same as of the others.
 pub(super) struct Copied {
     folder: String,
     files: usize,
@@ -28,8 +29,8 @@ impl Copied {
 /// How deep a folder lies, and where.
 type Folder<'a> = (usize, &'a str);
 
-/// The files of a folder and what is in them, where they can be read.
-type Content<'a> = BTreeMap<&'a str, Option<[u8; 32]>>;
+/// The files of a folder, and the digests of those that can be read.
+type Content<'a> = BTreeMap<&'a str, (&'a Labelled, Option<[u8; 32]>)>;
 
 /// Finds them. Of two that are equal the one is the copy that lies deeper, or comes later.
 pub(super) fn of(files: &[Labelled], read: &[Result<Read, SkipReason>]) -> Copies {
@@ -40,20 +41,22 @@ pub(super) fn of(files: &[Labelled], read: &[Result<Read, SkipReason>]) -> Copie
         folders
             .entry((prefix.matches('/').count() + usize::from(!prefix.is_empty()), prefix))
             .or_default()
-            .insert(&file.place.rest, digest);
+            .insert(&file.place.rest, (file, digest));
     }
     let mut holders: BTreeMap<(&str, [u8; 32]), Vec<Folder<'_>>> = BTreeMap::new();
     for (folder, content) in &folders {
-        for (rest, digest) in content.iter().filter_map(|(rest, digest)| Some((rest, (*digest)?))) {
+        for (rest, digest) in content.iter().filter_map(|(rest, (_, digest))| Some((rest, (*digest)?))) {
             holders.entry((rest, digest)).or_default().push(*folder);
         }
     }
     let mut copies = Copies::new();
     for (folder, content) in folders.iter().rev() {
-        let first = content.iter().next().and_then(|(rest, digest)| holders.get(&(*rest, (*digest)?)));
+        let first = content.iter().next().and_then(|(rest, (_, digest))| holders.get(&(*rest, (*digest)?)));
         let is_held = |other: &&Folder<'_>| {
-            let holds = |(rest, digest): (&&str, &Option<[u8; 32]>)| {
-                digest.is_some() && folders[*other].get(rest).is_some_and(|held| held == digest)
+            let holds = |(rest, (file, digest)): (&&str, &(&Labelled, Option<[u8; 32]>))| {
+                let says_no_more = |held: &Labelled| file.facts.is_none() || file.facts == held.facts;
+                let is_same = |(held, its): &(&Labelled, Option<[u8; 32]>)| its == digest && says_no_more(held);
+                digest.is_some() && folders[*other].get(rest).is_some_and(is_same)
             };
             *other != folder && !copies.contains_key(other.1) && content.iter().all(holds)
         };

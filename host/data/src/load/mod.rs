@@ -55,11 +55,11 @@ pub(super) struct Read {
 /// Loads the radiographs below a folder, or in a ZIP archive, brought to the input of `contract`.
 ///
 /// A file belongs to the nearest folder `NORMAL` or `PNEUMONIA` above it, and to the official part whose folder
-/// (`train`, `val` or `test`, or another word for it) lies directly above that one; folders that are linked are followed. Of files that `labels.csv` lists, the table says label,
-/// patient, age and view; it lies in the folder itself, in the one folder that holds everything, or in the folder above. A
-/// file that it does not list is taken from its folder. What cannot be used is listed in `skipped`. Each file is read and
-/// hashed once. Inputs are cached: a file that is as it was the last time is not decoded again. Without a place for
-/// the cache, or with a spoilt one, all are.
+/// (`train`, `val` or `test`, or another word for it) lies directly above that one; folders that are linked are followed. Of
+/// files that `labels.csv` lists, the table says label, patient, age and view; it lies in the folder itself, in the one folder
+/// that holds everything, or in the folder above. A file that it does not list is taken from its folder. What cannot be used
+/// is listed in `skipped`. Each file is read and hashed once. Inputs are cached: a file that is as it was the last time is not
+/// decoded again. Without a place for the cache, or with a spoilt one, all are.
 pub fn load(path: &Path, contract: &InputContract) -> Result<(Catalogue, Inputs), DataError> {
     load_with_cache(path, contract, cache::folder().as_deref())
 }
@@ -107,8 +107,8 @@ fn load_with_cache(
     }
     pixels.truncate(samples.len() * contract.len());
     let synthetic = samples.iter().any(|sample| metadata::is_synthetic(&sample.name));
-    let former_digest = former_digest(before, &samples);
-    Ok((Catalogue { samples, skipped, notes, synthetic, former_digest }, Inputs { contract: *contract, pixels }))
+    let former_names = former_names(before, &samples);
+    Ok((Catalogue { samples, skipped, notes, synthetic, former_names }, Inputs { contract: *contract, pixels }))
 }
 
 fn sample(name: String, place: Place, facts: Option<Facts>, digest: Digest) -> Sample {
@@ -126,7 +126,7 @@ impl Found {
         let source = Source::open(path)?;
         let (mut entries, mut skipped) = source.entries()?;
         let mut labels = Labels::find(path, &source, &mut entries)?;
-        let (mut placed, mut others, mut in_vain) = (Vec::new(), Vec::new(), Vec::new());
+        let (mut placed, mut others) = (Vec::new(), Vec::new());
         for entry in entries {
             match labels.take(&entry.path, metadata::place(&entry.path)) {
                 Ok(Some((_, None))) if is_no_picture(&entry.path) => {
@@ -134,24 +134,51 @@ impl Found {
                 }
                 Ok(Some((place, facts))) => placed.push((entry, place, facts)),
                 Ok(None) => others.push(entry.path),
-                Err(reason) => in_vain.push(Skipped { name: entry.path, reason }),
+                Err(reason) => skipped.push(Skipped { name: entry.path, reason }),
             }
         }
-        in_vain.extend(labels.in_vain());
-        match (placed.is_empty(), in_vain.first()) {
-            (true, None) => return Err(DataError::NoImages(path.to_owned())),
-            (true, Some(Skipped { name, reason })) => {
-                let first = format!("{name}: {reason}");
-                return Err(DataError::NothingUsable { path: path.to_owned(), files: in_vain.len(), first });
-            }
-            (false, _) => {}
+        skipped.extend(labels.in_vain());
+        if placed.is_empty() {
+            return Err(nothing_placed(path, &skipped));
         }
-        skipped.extend(in_vain);
+        source.check_form(path, placed.iter().map(|(entry, ..)| entry))?;
         let folders: Vec<LabelFolder<'_>> =
             placed.iter().filter_map(|(entry, ..)| LabelFolder::of(&entry.path)).collect();
         skipped.extend(in_other_folders(&folders, others));
         let notes = notes(&folders);
         Ok(Self { source, files: named(placed), skipped, notes })
+    }
+
+    /// Where the files are, and those that are not in a folder that is a copy, with the names that they have then. The files
+    /// are read only where a folder is a copy by the names in it.
+    pub(super) fn without_copies(self) -> (Source, Vec<Labelled>) {
+        let Self { source, mut files, .. } = self;
+        let by_name: Vec<Result<Read, SkipReason>> =
+            vec![Ok(Read { digest: Digest::default(), decoded: Ok(()) }); files.len()];
+        if !copies::of(&files, &by_name).is_empty() {
+            let read = |file: &Labelled| {
+                source.read(&file.entry).map(|bytes| Read { digest: Digest::of(&bytes), decoded: Ok(()) })
+            };
+            let read: Vec<Result<Read, SkipReason>> = files.par_iter().map(read).collect();
+            let copied = copies::of(&files, &read);
+            copies::leave_out(&copied, &mut files);
+            files.retain(|file| !copied.contains_key(&file.place.prefix));
+        }
+        (source, files)
+    }
+}
+
+/// Why there is no labelled file; what cannot be read comes first, as they may be behind it.
+fn nothing_placed(path: &Path, skipped: &[Skipped]) -> DataError {
+    let path = path.to_owned();
+    let words = |Skipped { name, reason }: &Skipped| format!("{name}: {reason}");
+    let mut unreadable: Vec<&Skipped> =
+        skipped.iter().filter(|skipped| matches!(skipped.reason, SkipReason::Unreadable(_))).collect();
+    unreadable.sort_by(|a, b| a.name.cmp(&b.name));
+    match (unreadable.as_slice(), skipped) {
+        ([first, ..], _) => DataError::NothingReadable { path, count: unreadable.len(), first: words(first) },
+        ([], [first, ..]) => DataError::NothingUsable { path, files: skipped.len(), first: words(first) },
+        ([], []) => DataError::NoImages(path),
     }
 }
 
@@ -223,8 +250,8 @@ fn notes(folders: &[LabelFolder<'_>]) -> Vec<String> {
     let of_no_part = without_part.into_iter().map(|(folder, count)| {
         let folder = if folder.is_empty() { "the top folder" } else { folder };
         format!(
-            "{count} in {folder}, which is the name of no part: whether their patients are also in another one is not known; call \
-             the folder train, val or test"
+            "{count} in {folder}, which does not name a part, so their patients may be in another part as well: call the folder \
+             train, val or test"
         )
     });
     notes.into_iter().chain(of_no_part).collect()
@@ -294,7 +321,7 @@ fn read_all(
     read
 }
 
-/// The files that were kept before copied folders were left out as such: position, name and patient of each.
+/// The files that were kept before copied folders were left out as such: digest, name and patient of each.
 fn kept_names(files: &[Labelled], read: &[Result<Read, SkipReason>]) -> Vec<(Digest, String, String)> {
     let repeated = repeated(files, read, &BTreeMap::new());
     let kept = files.iter().zip(read).zip(repeated).filter_map(|((file, read), repeated)| {
@@ -306,15 +333,14 @@ fn kept_names(files: &[Labelled], read: &[Result<Read, SkipReason>]) -> Vec<(Dig
     kept.collect()
 }
 
-/// The digest that the same radiographs had by the names of before, where they are split as then: in the same order, of the same
+/// The names that the same radiographs had in earlier versions, where they are split as then: in the same order, of the same
 /// patients.
-fn former_digest(before: Vec<(Digest, String, String)>, samples: &[Sample]) -> Option<Digest> {
+fn former_names(before: Vec<(Digest, String, String)>, samples: &[Sample]) -> Vec<String> {
     let is_same = |((digest, _, patient), sample): (&(Digest, String, String), &Sample)| {
         *digest == sample.digest && *patient == sample.patient
     };
-    let same = !before.is_empty() && before.len() == samples.len() && before.iter().zip(samples).all(is_same);
-    let names = before.iter().zip(samples).map(|((_, name, patient), sample)| (&**name, &**patient, sample));
-    same.then(|| Catalogue::digest_of(names))
+    let same = before.len() == samples.len() && before.iter().zip(samples).all(is_same);
+    if same { before.into_iter().map(|(_, name, _)| name).collect() } else { Vec::new() }
 }
 
 /// Why a file is left out for the sake of an equal one: the first of equal files is kept, and none of them where their

@@ -386,6 +386,87 @@ fn archives_of_other_makes_say_how_to_make_another() {
 }
 
 #[test]
+fn how_an_archive_keeps_what_is_no_radiograph_does_not_matter() {
+    let file = tempfile::NamedTempFile::new().unwrap();
+    let mut zip = zip::ZipWriter::new(std::io::Cursor::new(Vec::new()));
+    let stored = zip::write::SimpleFileOptions::default().compression_method(zip::CompressionMethod::Stored);
+    for name in ["notes.txt", "NORMAL/a.png"] {
+        zip.start_file(name, stored).unwrap();
+        zip.write_all(&png(1)).unwrap();
+    }
+    let mut bytes = zip.finish().unwrap().into_inner();
+    // The first file says that it has a password, in its own header and in the directory.
+    let directory = bytes.windows(4).position(|bytes| bytes == b"PK\x01\x02").unwrap();
+    for at in [6, directory + 8] {
+        bytes[at] |= 1;
+    }
+    fs::write(file.path(), bytes).unwrap();
+    let (data, _) = load_with_cache(file.path(), &CONTRACT, None).unwrap();
+    assert_eq!(paths(&data), ["NORMAL/a.png"]);
+}
+
+#[test]
+fn names_in_an_archive_that_are_not_utf8_are_of_code_page_437() {
+    let file = tempfile::NamedTempFile::new().unwrap();
+    let mut zip = zip::ZipWriter::new(std::io::Cursor::new(Vec::new()));
+    let stored = zip::write::SimpleFileOptions::default().compression_method(zip::CompressionMethod::Stored);
+    zip.start_file("NORMAL/a.png", stored).unwrap();
+    zip.write_all(&png(1)).unwrap();
+    let mut bytes = zip.finish().unwrap().into_inner();
+    let is_name = |(_, name): &(usize, &[u8])| *name == b"NORMAL/a.png";
+    let places: Vec<usize> = bytes.windows(12).enumerate().filter(is_name).map(|(at, _)| at).collect();
+    for at in places {
+        bytes[at + "NORMAL/".len()] = 0x82;
+    }
+    fs::write(file.path(), bytes).unwrap();
+    let (data, _) = load_with_cache(file.path(), &CONTRACT, None).unwrap();
+    assert_eq!(paths(&data), ["NORMAL/é.png"]);
+}
+
+#[test]
+fn where_nothing_is_found_the_cause_is_told() {
+    let root = tempfile::tempdir().unwrap();
+    for label in ["NORMAL", "PNEUMONIA"] {
+        std::os::unix::fs::symlink("nowhere", root.path().join(label)).unwrap();
+    }
+    let error = load_with_cache(root.path(), &CONTRACT, None).unwrap_err();
+    assert!(matches!(error, DataError::NothingReadable { count: 2, .. }), "{error:?}");
+    assert!(error.to_string().contains("NORMAL: cannot be read: it is a link to nothing"), "{error}");
+    let files = folder(&[("NORMAL/Thumbs.db", b"thumbs".to_vec())]);
+    let error = load_with_cache(files.path(), &CONTRACT, None).unwrap_err();
+    assert!(error.to_string().contains("NORMAL/Thumbs.db: no picture, by its name"), "{error}");
+}
+
+#[test]
+fn what_a_table_says_of_a_copied_folder_is_kept() {
+    let with_table = |table: &str| {
+        folder(&[
+            ("labels.csv", table.into()),
+            ("NORMAL/a.png", png(1)),
+            ("copy/NORMAL/a.png", png(1)),
+            ("PNEUMONIA/b.png", png(2)),
+            ("copy/PNEUMONIA/b.png", png(2)),
+        ])
+    };
+    let loaded = |table: &str| load_with_cache(with_table(table).path(), &CONTRACT, None).unwrap().0;
+    // The folder that is listed is kept, and named as if it were alone.
+    let rows = "copy/NORMAL/a.png,NORMAL,p1\ncopy/PNEUMONIA/b.png,PNEUMONIA,p2\n";
+    let data = loaded(&format!("path,label,patient\n{rows}"));
+    let patients: Vec<_> = data.samples.iter().map(|sample| (&*sample.name, &*sample.patient)).collect();
+    assert_eq!(patients, [("NORMAL/a.png", "p1"), ("PNEUMONIA/b.png", "p2")]);
+    assert_eq!(left_out(&data), [("the top folder", "a copy: all 2 files of it are in copy as well".to_owned())]);
+    // Where both are, and otherwise, each file is told.
+    let data = loaded(&format!("path,label,patient\nNORMAL/a.png,NORMAL,p3\n{rows}"));
+    assert_eq!(
+        left_out(&data),
+        [
+            ("copy/NORMAL/a.png", "the same file as NORMAL/a.png".to_owned()),
+            ("copy/PNEUMONIA/b.png", "the same file as PNEUMONIA/b.png".to_owned()),
+        ]
+    );
+}
+
+#[test]
 fn names_of_an_archive_lead_nowhere_else() {
     let file = tempfile::NamedTempFile::new().unwrap();
     let mut zip = zip::ZipWriter::new(file.reopen().unwrap());
@@ -429,6 +510,9 @@ fn the_same_radiographs_are_the_same_data_whatever_they_are_wrapped_in() {
         for sample in &data.samples {
             assert_eq!(Digest::of(&files.read(&sample.name).unwrap()), sample.digest, "{}", sample.name);
         }
+        let names: Vec<_> = files.list().map(|(name, _)| name).collect();
+        assert_eq!(names.len(), 7, "none of the copy: {names:?}");
+        assert!(data.samples.iter().all(|sample| names.contains(&&*sample.name)), "{names:?}");
     }
 }
 
@@ -444,13 +528,13 @@ fn data_with_a_copy_are_known_by_the_digest_that_they_had() {
     assert_ne!(before.digest(), data.digest());
     assert!(data.has_digest(&before.digest().to_string()) && data.has_digest(&data.digest().to_string()));
     let plain = load_with_cache(folder(&published).path(), &CONTRACT, None).unwrap().0;
-    assert_eq!(plain.former_digest, None);
+    assert_eq!(plain.former_digest(), None);
 
     // Where patients were called after their files, they were split otherwise.
     let mut unknown = published.clone();
     unknown.push(("train/NORMAL/scan.png", png(77)));
     let (data, _) = load_with_cache(archive(&with_a_copy(&unknown)).path(), &CONTRACT, None).unwrap();
-    assert_eq!(data.former_digest, None);
+    assert_eq!(data.former_digest(), None);
 }
 
 #[test]

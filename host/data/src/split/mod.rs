@@ -240,7 +240,7 @@ impl Split {
 /// The site that was left out of the training of the model, told by its files.
 pub fn left_out<'a>(card: &ModelCard, catalogue: &'a Catalogue) -> Option<&'a str> {
     let record = card.provenance.left_out()?;
-    let same = |site: &&str| catalogue.digest_of_site(site).to_string() == record.data_digest;
+    let same = |site: &&str| catalogue.has_digest_at_site(site, &record.data_digest);
     catalogue.by_site().into_keys().find(same)
 }
 
@@ -252,7 +252,7 @@ pub fn known_sites<'a>(card: &ModelCard, catalogue: &'a Catalogue) -> Vec<&'a st
     }
     let records = card.provenance.sites.iter().map(|record| &record.data_digest);
     let known: Vec<&String> = records.chain([&card.provenance.data_digest]).collect();
-    sites.filter(|site| known.contains(&&catalogue.digest_of_site(site).to_string())).collect()
+    sites.filter(|site| known.iter().any(|digest| catalogue.has_digest_at_site(site, digest))).collect()
 }
 
 /// True if all of these data were in the training of the model.

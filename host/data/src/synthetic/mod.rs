@@ -12,7 +12,7 @@ use std::{
     path::Path,
 };
 
-use base::{files::write_new, progress};
+use base::{files::write_new_unsynced, progress};
 use image::{ColorType, ImageFormat};
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
@@ -92,7 +92,7 @@ pub fn write(folder: &Path, count: u64, seed: u64) -> io::Result<()> {
         image::write_buffer_with_format(&mut png, &pixels, width, height, ColorType::L8, ImageFormat::Png)
             .map_err(io::Error::other)?;
         bar.inc(1);
-        write_new(&path, png.get_ref())
+        write_new_unsynced(&path, png.get_ref())
     })?;
     bar.finish_and_clear();
     Ok(())

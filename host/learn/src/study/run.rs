@@ -49,20 +49,36 @@ impl Run<'_> {
 
     /// Digest of recipe, seed and data.
     pub fn fingerprint(&self, catalogue: &Catalogue) -> String {
+        self.fingerprint_on(catalogue.digest())
+    }
+
+    fn fingerprint_on(&self, data: Digest) -> String {
         // A recipe is plain data: that it cannot be put into TOML does not happen.
         let recipe = toml::to_string(&self.experiment.recipe).unwrap_or_default();
-        Digest::of(format!("{recipe}\nseed {}\ndata {}", self.seed, catalogue.digest()).as_bytes()).to_string()
+        Digest::of(format!("{recipe}\nseed {}\ndata {data}", self.seed).as_bytes()).to_string()
+    }
+
+    /// True if this is the [fingerprint](Self::fingerprint) of this run, also if an earlier version made it.
+    fn has_fingerprint(&self, fingerprint: &str, catalogue: &Catalogue) -> bool {
+        let digests = [Some(catalogue.digest()), catalogue.former_digest()];
+        digests.into_iter().flatten().any(|data| self.fingerprint_on(data) == fingerprint)
     }
 
     /// What is left of it, if recipe, seed and data are still the same.
     pub fn record(&self, out: &Path, catalogue: &Catalogue) -> Option<Record> {
-        Record::load(&self.folder(out)).filter(|record| record.fingerprint == self.fingerprint(catalogue))
+        Record::load(&self.folder(out)).filter(|record| self.has_fingerprint(&record.fingerprint, catalogue))
     }
 
     /// True if there are figures of another recipe or other data, whose place this run takes.
     pub fn outdated(&self, out: &Path, catalogue: &Catalogue) -> bool {
         Record::load(&self.folder(out))
-            .is_some_and(|record| record.measured().is_some() && record.fingerprint != self.fingerprint(catalogue))
+            .is_some_and(|record| record.measured().is_some() && !self.has_fingerprint(&record.fingerprint, catalogue))
+    }
+
+    /// Where it was stopped, if recipe, seed and data are still the same.
+    fn checkpoint(&self, folder: &Path, catalogue: &Catalogue) -> Option<Checkpoint> {
+        let checkpoint = Checkpoint::load(&folder.join(Checkpoint::FILE)).ok()?;
+        self.has_fingerprint(&checkpoint.config, catalogue).then_some(checkpoint)
     }
 
     /// How much work it is on `images` radiographs, in images of 64 × 64 pixels.
@@ -215,8 +231,9 @@ fn measure(
 ) -> Result<Option<Measured>, Failure> {
     let recipe = &run.experiment.recipe;
     let split = Split::new(catalogue, recipe.split, run.seed).map_err(|error| Failure::Run(error.to_string()))?;
-    let task = Task { recipe, seed: run.seed, catalogue, inputs, split: &split, config: fingerprint.to_owned() };
-    let from = Checkpoint::load(&folder.join(Checkpoint::FILE)).ok().filter(|c| c.config == fingerprint);
+    let from = run.checkpoint(folder, catalogue);
+    let config = from.as_ref().map_or(fingerprint, |checkpoint| &checkpoint.config).to_owned();
+    let task = Task { recipe, seed: run.seed, catalogue, inputs, split: &split, config };
     let mut keeper = Keeper { folder, recipe, line, halt };
     keeper.line.resumes(from.as_ref().map_or(0, |checkpoint| epochs_done(checkpoint, recipe)));
     let outcome = match training::train(&task, from, &halt.raised, &mut keeper) {
@@ -303,4 +320,59 @@ fn machine() -> String {
     let name = info.lines().find_map(|line| line.strip_prefix("model name")?.split_once(':'));
     let name = name.map_or(std::env::consts::ARCH, |(_, name)| name.trim());
     format!("{name}, {cores} cores, {}", std::env::consts::OS)
+}
+
+#[cfg(test)]
+mod tests {
+    use data::{Label, Sample};
+
+    use super::*;
+    use crate::study::Plan;
+
+    #[test]
+    fn runs_on_data_with_a_copied_folder_are_known_by_the_names_of_earlier_versions() {
+        let plan = Plan::builtin().unwrap();
+        let run = Run { experiment: plan.experiment("adam").unwrap(), seed: 1 };
+        let named = |name: &str| Catalogue {
+            samples: vec![Sample::new(name, Label::Normal, "person1")],
+            ..Catalogue::default()
+        };
+        let (before, other) = (named("copy/NORMAL/a.png"), named("NORMAL/b.png"));
+        let now = Catalogue { former_names: vec!["copy/NORMAL/a.png".to_owned()], ..named("NORMAL/a.png") };
+        let out = tempfile::tempdir().unwrap();
+        let folder = run.folder(out.path());
+        fs::create_dir_all(&folder).unwrap();
+        let record = |catalogue: &Catalogue| Record {
+            experiment: run.experiment.name.clone(),
+            seed: run.seed,
+            fingerprint: run.fingerprint(catalogue),
+            version: String::new(),
+            date: String::new(),
+            machine: String::new(),
+            threads: 1,
+            data_digest: catalogue.digest().to_string(),
+            synthetic: false,
+            recipe: run.experiment.recipe.clone(),
+            outcome: Outcome::Failed("it was stopped".to_owned()),
+        };
+        let checkpoint = |catalogue: &Catalogue| Checkpoint {
+            config: run.fingerprint(catalogue),
+            step: 0,
+            teachers: Vec::new(),
+            history: Vec::new(),
+            seconds: 0.0,
+            weights: Vec::new(),
+            best: Vec::new(),
+            average: Vec::new(),
+            optimizer: Vec::new(),
+        };
+        assert_ne!(run.fingerprint(&before), run.fingerprint(&now));
+        for (made_on, known) in [(&before, true), (&now, true), (&other, false)] {
+            record(made_on).save(&folder).unwrap();
+            checkpoint(made_on).save(&folder.join(Checkpoint::FILE)).unwrap();
+            assert_eq!(run.record(out.path(), &now).is_some(), known);
+            let found = run.checkpoint(&folder, &now).map(|checkpoint| checkpoint.config);
+            assert_eq!(found, known.then(|| run.fingerprint(made_on)));
+        }
+    }
 }

@@ -120,7 +120,10 @@ pub enum TrainingError {
     )]
     NoMachines,
     /// the checkpoint is of another training
-    #[error("the checkpoint belongs to a training with other options or other data: start the training again")]
+    #[error(
+        "the checkpoint belongs to a training with other options or other data: if its data lie elsewhere now, name them with \
+         `--data` or `--site`; else start the training again"
+    )]
     OtherTraining,
     /// the state of the optimizer cannot be kept or restored
     #[error("the state of the optimizer cannot be converted ({0}): start the training again")]

@@ -9,7 +9,7 @@ use std::{
 
 use base::{
     Shown,
-    files::{below, write_atomically},
+    files::{below, write_unsynced},
 };
 use data::{Files, Sample, SkipReason};
 use decode::Radiograph;
@@ -143,7 +143,7 @@ impl Measurement<'_> {
             let made = radiograph.image().write_to(&mut png, ImageFormat::Png);
             made.and_then(|()| {
                 path.parent().map_or(Ok(()), fs::create_dir_all)?;
-                Ok(write_atomically(&path, png.get_ref())?)
+                Ok(write_unsynced(&path, png.get_ref())?)
             })
             .map_err(|source| RobustnessError::Write { path, source })?;
         }

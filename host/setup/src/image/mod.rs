@@ -31,7 +31,7 @@ pub use self::{
 use std::{
     fs::{File, create_dir_all},
     io::{self, Read, Seek, SeekFrom, Write},
-    path::Path,
+    path::{Path, PathBuf},
     process::Command,
 };
 
@@ -117,6 +117,8 @@ pub struct Built {
     pub sha256: String,
     /// Digest of the file that was written.
     pub file_sha256: String,
+    /// The file that says so; none beside a device or a pipe.
+    pub checksum: Option<PathBuf>,
     /// The boot files of a Raspberry Pi that are on the card, with their licence.
     pub boot_files: Vec<String>,
     /// Bytes of all files on the card.
@@ -146,7 +148,7 @@ pub fn build(inputs: &Inputs<'_>, out: &Path) -> Result<Built, BuildError> {
         [Partition::fat32(BOOT.0 / SECTOR, BOOT.1 / SECTOR), Partition::linux(DATA.0 / SECTOR, DATA.1 / SECTOR)];
     let mut lay_out = || -> io::Result<()> {
         raw.file().set_len(IMAGE_BYTES)?;
-        raw.write_all(&mbr::sector(&layout))?;
+        raw.file().write_all(&mbr::sector(&layout))?;
         write_sparsely(raw.file(), BOOT.0, &boot)
     };
     lay_out().map_err(failed)?;
@@ -165,8 +167,10 @@ pub fn build(inputs: &Inputs<'_>, out: &Path) -> Result<Built, BuildError> {
     let written = finished.file().metadata().map_err(failed)?.len();
     let digest = digest_of(finished.file()).map_err(failed)?;
     finished.finish().map_err(failed)?;
-    checksum::write(out, &digest).map_err(|source| BuildError::Write { path: checksum::beside(out), source })?;
-    Ok(Built { manifest, sha256: sha256.to_string(), file_sha256: digest.to_string(), boot_files, content, written })
+    let checksum =
+        checksum::write(out, &digest).map_err(|source| BuildError::Write { path: checksum::beside(out), source })?;
+    let (sha256, file_sha256) = (sha256.to_string(), digest.to_string());
+    Ok(Built { manifest, sha256, file_sha256, checksum, boot_files, content, written })
 }
 
 /// Ends what is being done if that is asked for.

@@ -89,12 +89,14 @@ pub enum PackageError {
 }
 
 /// A package that has been made.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Packed {
     /// Its length in bytes.
     pub bytes: u64,
     /// Its digest.
     pub digest: Digest,
+    /// The file that says so; none beside a device or a pipe.
+    pub checksum: Option<PathBuf>,
 }
 
 /// Makes the package with a program as [`crate::program::stripped`] gives it, and writes it to `out`, and its digest [beside
@@ -137,11 +139,11 @@ pub fn pack(program: &[u8], out: &Path) -> Result<Packed, PackageError> {
     }
     // Packed by another program, so read again. Some megabytes.
     let bytes = fs::read(draft.path()).map_err(failed)?;
-    let packed = Packed { bytes: bytes.len() as u64, digest: Digest::of(&bytes) };
+    let digest = Digest::of(&bytes);
     draft.finish().map_err(failed)?;
-    checksum::write(out, &packed.digest)
-        .map_err(|source| PackageError::Write { path: checksum::beside(out), source })?;
-    Ok(packed)
+    let checksum =
+        checksum::write(out, &digest).map_err(|source| PackageError::Write { path: checksum::beside(out), source })?;
+    Ok(Packed { bytes: bytes.len() as u64, digest, checksum })
 }
 
 fn write(path: &Path, mode: u32, bytes: &[u8]) -> io::Result<()> {
