@@ -1,4 +1,4 @@
-//! The screen: what is shown ([`View`]), in which words ([`language`]), how it is arranged and drawn ([`layout()`],
+//! The screen: what is shown ([`View`]), in which words ([`mod@language`]), how it is arranged and drawn ([`layout()`],
 //! [`draw()`]), and where it goes ([`sink`], [`display`]).
 //!
 //! A program that has no more than a framebuffer shows a scene with it alone:
@@ -14,7 +14,6 @@
 
 pub mod display;
 mod frame;
-pub mod language;
 pub mod layout;
 mod mask;
 mod rotation;
@@ -31,6 +30,7 @@ pub use self::{
     size::{ScreenSize, ScreenSizeError},
     trouble::{Explanation, Trouble},
 };
+pub use ::language::{self, Step};
 pub use shared::appliance::{Language, Rotation};
 
 use std::sync::Arc;
@@ -110,24 +110,6 @@ pub struct Announced {
     pub exam: ExamId,
     /// Which image of that examination it is, from 1: one more than there are results of it, as far as the box remembers.
     pub nth: usize,
-}
-
-/// What is being done at the start.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Step {
-    /// Drivers are being loaded.
-    Drivers,
-    /// The place where results are kept is being opened.
-    Storage,
-    /// The model is being loaded.
-    Model,
-    /// The lines to the hosts are being opened.
-    Lines,
-}
-
-impl Step {
-    /// Every step.
-    pub const ALL: [Self; 4] = [Self::Drivers, Self::Storage, Self::Model, Self::Lines];
 }
 
 /// What the screen shows.

@@ -179,6 +179,13 @@ pub(super) const fn is_known(character: char) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use language::{Step, words};
+    use shared::{
+        age::Span,
+        appliance::Language,
+        verdict::{Fault, Refusal, Verdict},
+    };
+
     use super::*;
 
     #[test]
@@ -198,6 +205,26 @@ mod tests {
         assert!(lines.len() > 3 && lines.iter().all(|line| style.width(line) <= width), "{lines:?}");
         assert_eq!(lines.concat().replace(' ', ""), "themodel/media/usb-stick/models/pumua.onnxcannotbeused");
         assert_eq!(style.wrap("ab", 0.0), ["a", "b"]);
+    }
+
+    #[test]
+    fn every_character_of_every_table_is_in_the_fonts() {
+        for language in Language::ALL {
+            let words = words(language);
+            let refusals = Refusal::ALL.iter().map(|&refusal| (words.refusal)(refusal));
+            let faults = Fault::ALL.iter().map(|&fault| (words.fault)(fault));
+            let steps = Step::ALL.iter().map(|&step| (words.step)(step).to_owned());
+            let verdicts = Verdict::ALL.map(|v| format!("{:?}", (words.verdict)(v)));
+            let measured = [None, Some(1), Some(3)].map(words.measured_on);
+            let ages = [None, Some([1, 5])].map(words.ages);
+            let meant = [None, Some([1, 5])].map(words.meant);
+            let spans = [0, 1, 3, 12, 18, 108].map(|months| (words.span)(Span::of(months)));
+            let others = measured.into_iter().chain(ages).chain(meant).chain(spans);
+            let others = others.chain([(words.nth)(2), format!("{words:?}")]);
+            for text in refusals.chain(faults).chain(steps).chain(verdicts).chain(others) {
+                assert!(text.chars().all(is_known), "{language}: {text}");
+            }
+        }
     }
 
     #[test]

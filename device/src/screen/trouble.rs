@@ -53,20 +53,17 @@ impl Explanation {
             Trouble::SafeMode => Self::split(None, words.safe),
             Trouble::NoStorage => Self::split(Some(Fault::Storage.code()), words.no_storage),
             Trouble::ChainBroken => Self::split(None, words.chain_broken),
-            Trouble::Failed(cause) => Self { code: None, cause: sentence(cause), remedy: words.restart.to_owned() },
+            Trouble::Failed(cause) => {
+                Self { code: None, cause: language::sentence(cause), remedy: words.restart.to_owned() }
+            }
         }
     }
 
     /// `text`: cause and remedy with `: ` between them.
     fn split(code: Option<u16>, text: &str) -> Self {
-        let (cause, remedy) = text.split_once(": ").unwrap_or((text, ""));
-        Self { code, cause: sentence(cause), remedy: sentence(remedy) }
+        let [cause, remedy] = language::cause_and_remedy(text);
+        Self { code, cause, remedy }
     }
-}
-
-fn sentence(text: &str) -> String {
-    let mut letters = text.chars();
-    letters.next().map_or_else(String::new, |first| first.to_uppercase().chain(letters).chain(['.']).collect())
 }
 
 #[cfg(test)]

@@ -7,7 +7,12 @@ use shared::{
 
 use super::{AMBER, Area, INK, Layout, PANEL, QUIET, result};
 use crate::journal::Standing;
-use crate::screen::{Identity, PAGE, language::Notice, symbol::Symbol, text::Align};
+use crate::screen::{
+    Identity, PAGE,
+    language::{self, Notice},
+    symbol::Symbol,
+    text::Align,
+};
 
 impl Layout<'_> {
     /// A page of past results, `[page, pages]`, on a box with a model.
@@ -49,7 +54,7 @@ impl Layout<'_> {
         let (symbol, colour) = result::look(record.verdict);
         let side = self.px(34.0);
         self.symbol(symbol, verdict.left, verdict.top + (verdict.height - side) / 2.0, side, colour);
-        let percent = result::percent(record.probability);
+        let percent = language::percent(record.probability);
         let style = self.bold(20.0, INK);
         let baseline = verdict.top + (verdict.height + style.size) / 2.0;
         self.line(style, &percent, verdict.right(), baseline, Align::Right);

@@ -10,7 +10,7 @@ use shared::{
 use super::{AMBER, Area, GREEN, GROUND, INK, Item, Layout, QUIET, RED, VERDICT};
 use crate::screen::{
     Announced, Identity, MeasuredRates, PAST_AFTER, Preview,
-    language::Words,
+    language::{Words, filled, hundredths, percent},
     symbol::Symbol,
     text::{Align, Style},
 };
@@ -115,7 +115,7 @@ impl<'a> Layout<'a> {
     /// On one line where the verdict changes, and the patient's age.
     fn age_and_changes(&mut self, side: Area, record: &ResultRecord) {
         let (words, baseline, faded) = (self.words(), side.top, self.faded);
-        let (mut changes, gap) = (changes(&record.point, words), self.px(16.0));
+        let (mut changes, gap) = (words.changes(&record.point), self.px(16.0));
         let mut style = self.regular(13.5, QUIET);
         if let Some(age) = words.age(record.age) {
             // Anyone who reads the verdict of a past result must know that it is of a patient for whom the model is not meant.
@@ -286,33 +286,6 @@ pub(super) fn look(verdict: Verdict) -> (Symbol, Rgb888) {
 fn dimmed(colour: Rgb888) -> Rgb888 {
     let mix = |c: u8, g: u8| ((u16::from(c) * 2 + u16::from(g)) / 3) as u8;
     Rgb888::new(mix(colour.r(), GROUND.r()), mix(colour.g(), GROUND.g()), mix(colour.b(), GROUND.b()))
-}
-
-/// A probability as it is shown. Where there is none, it is not called so: that would read as zero.
-pub(super) fn percent(probability: f32) -> String {
-    if (0.0..=1.0).contains(&probability) { format!("{} %", hundredths(probability)) } else { "-".to_owned() }
-}
-
-/// A probability in hundredths, never a certainty that the model did not claim.
-fn hundredths(probability: f32) -> String {
-    match probability {
-        p if p < 0.005 => "<1".to_owned(),
-        p if p >= 0.995 => ">99".to_owned(),
-        p => format!("{:.0}", p * 100.0),
-    }
-}
-
-/// Where the verdict changes, in hundredths: the band of *refer*, or the threshold where there is no band.
-fn changes(point: &OperatingPoint, words: &Words) -> String {
-    if point.refer_from == point.refer_to {
-        return filled(words.threshold, [hundredths(point.refer_from)]);
-    }
-    filled(words.band, [point.refer_from, point.refer_to].map(hundredths))
-}
-
-/// The text with these in its places.
-fn filled(text: &str, values: impl IntoIterator<Item = String>) -> String {
-    values.into_iter().fold(text.to_owned(), |text, value| text.replacen("{}", &value, 1))
 }
 
 /// How many of 100 get this verdict. Those that are refused get none.

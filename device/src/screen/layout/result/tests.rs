@@ -54,7 +54,7 @@ fn the_rates_beside_a_verdict_are_those_of_the_three_verdicts() {
 #[test]
 fn a_band_is_told_where_there_is_one() {
     let point = OperatingPoint { threshold: 0.676, refer_from: 0.0496, refer_to: 0.999 };
-    let told = |point| changes(&point, words(Language::English));
+    let told = |point| words(Language::English).changes(&point);
     assert_eq!(told(point), "Refer from 5 to >99 %");
     assert_eq!(told(OperatingPoint::unbanded(0.52)), "Threshold 52 %");
 }

@@ -5,7 +5,7 @@ use shared::{
 
 use super::{Notice, Step, Words, children};
 
-pub(super) static WORDS: Words = Words {
+pub(crate) static WORDS: Words = Words {
     disclaimer: "Zana ya utafiti, si kifaa tiba",
     synthetic: "MODELI YA KUBUNI: HAINA MAANA YA KITIBA",
     fell_back: "MODELI IMEHARIBIKA: NYINGINE INAAMUA",

@@ -5,7 +5,7 @@ use shared::{
 
 use super::{Notice, Step, Words, children};
 
-pub(super) static WORDS: Words = Words {
+pub(crate) static WORDS: Words = Words {
     disclaimer: "Ferramenta de investigação, não é um dispositivo médico",
     synthetic: "MODELO SINTÉTICO: SEM VALOR MÉDICO",
     fell_back: "MODELO DANIFICADO OU COM FALHA: OUTRO AVALIA",

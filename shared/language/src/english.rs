@@ -2,7 +2,7 @@ use shared::verdict::Verdict;
 
 use super::{Notice, Step, Words, children};
 
-pub(super) static WORDS: Words = Words {
+pub(crate) static WORDS: Words = Words {
     disclaimer: "Research aid, not a medical device",
     synthetic: "SYNTHETIC MODEL: NO MEDICAL MEANING",
     fell_back: "MODEL DAMAGED OR FAILING: ANOTHER ONE JUDGES",

@@ -5,7 +5,7 @@ use shared::{
 
 use super::{Notice, Step, Words, children};
 
-pub(super) static WORDS: Words = Words {
+pub(crate) static WORDS: Words = Words {
     disclaimer: "Outil de recherche, pas un dispositif médical",
     synthetic: "MODÈLE SYNTHÉTIQUE : AUCUNE VALEUR MÉDICALE",
     fell_back: "MODÈLE ENDOMMAGÉ OU EN ÉCHEC : UN AUTRE JUGE",
