@@ -7,7 +7,7 @@ use clap::{CommandFactory, FromArgMatches, Parser, Subcommand, builder::Resettab
 use host::{
     commands::{
         augment, evaluate, flash, image, info, machines, package, points, predict, quantize, results, robustness,
-        screenshot, send, study, synthetic, train, update, view,
+        screenshot, send, serve, study, synthetic, train, update, view,
     },
     exit::{Exit, Failure},
 };
@@ -58,6 +58,8 @@ enum Command {
     View(view::Options),
     /// Send radiographs to the box and print its verdicts
     Send(send::Options),
+    /// Serve a page on which a clinic drops radiographs and reads the answers
+    Serve(serve::Options),
     /// Show the box's version, model and counters
     Info(info::Options),
     /// Read the results that the box has stored
@@ -106,6 +108,7 @@ fn run(command: Command) -> Result<Exit, Failure> {
         Command::Predict(options) => predict::run(options),
         Command::View(options) => view::run(options),
         Command::Send(options) => send::run(options),
+        Command::Serve(options) => serve::run(options),
         Command::Info(options) => info::run(options),
         Command::Results(options) => results::run(options),
         Command::Screenshot(options) => screenshot::run(options),

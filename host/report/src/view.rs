@@ -62,41 +62,76 @@ pub fn png(panes: Option<&Panes<'_>>, words: &[String]) -> Result<Vec<u8>, PlotE
     for (n, line) in (0..).zip(&lines) {
         lettering::write(&mut sheet, line, [GAP as i32, (top + n * LETTER[1]) as i32], INK);
     }
+    as_png(&sheet)
+}
+
+/// The same pictures as files of their own, PNG: for a page that says the words itself.
+pub struct Pictures {
+    /// The radiograph, darker where it was left out.
+    pub film: Vec<u8>,
+    /// The network's input.
+    pub square: Vec<u8>,
+    /// The radiograph with what is outlined.
+    pub evidence: Option<Vec<u8>>,
+}
+
+/// Draws each of the panes by itself.
+pub fn pictures(panes: &Panes<'_>) -> Result<Pictures, PlotError> {
+    let Drawn { film, square, evidence } = Drawn::of(panes)?;
+    let evidence = evidence.as_ref().map(as_png).transpose()?;
+    Ok(Pictures { film: as_png(&film)?, square: as_png(&square)?, evidence })
+}
+
+fn as_png(picture: &RgbImage) -> Result<Vec<u8>, PlotError> {
     let mut png = Cursor::new(Vec::new());
-    sheet.write_to(&mut png, ImageFormat::Png).map_err(PlotError::because)?;
+    picture.write_to(&mut png, ImageFormat::Png).map_err(PlotError::because)?;
     Ok(png.into_inner())
 }
 
+/// The panes, each within [`PANE`] pixels.
+struct Drawn {
+    film: RgbImage,
+    square: RgbImage,
+    evidence: Option<RgbImage>,
+}
+
+impl Drawn {
+    fn of(panes: &Panes<'_>) -> Result<Self, PlotError> {
+        let Panes { picture, judged, square, evidence } = panes;
+        let size = || PlotError::because("a picture has other pixels than its size says");
+        let (pixels, width, height) = picture.preview(PANE as u16);
+        let film =
+            fitted(&GrayImage::from_raw(width.into(), height.into(), pixels).ok_or_else(size)?, FilterType::Triangle);
+        let side = square.len().isqrt() as u32;
+        // Each pixel of the network stays a square.
+        let square = fitted(&GrayImage::from_raw(side, side, square.to_vec()).ok_or_else(size)?, FilterType::Nearest);
+        let size: [u32; 2] = film.dimensions().into();
+        let window = judged.map(|window| window.on(size));
+        let paint = |image: &GrayImage, colour: &dyn Fn(u8, [u32; 2]) -> [u8; 3]| {
+            RgbImage::from_fn(image.width(), image.height(), |x, y| Rgb(colour(image.get_pixel(x, y).0[0], [x, y])))
+        };
+        let framed = |grey: u8, place: [u32; 2]| {
+            window.as_ref().and_then(|window| left_out(grey, place, window, LINE)).unwrap_or([grey; 3])
+        };
+        let outlined = evidence.as_ref().map(|evidence| paint(&film, &|grey, place| evidence.paint(grey, place, size)));
+        Ok(Self { film: paint(&film, &framed), square: paint(&square, &|grey, _| [grey; 3]), evidence: outlined })
+    }
+}
+
 fn draw(sheet: &mut RgbImage, panes: &Panes<'_>) -> Result<(), PlotError> {
-    let Panes { picture, judged, square, evidence } = panes;
-    let size = || PlotError::because("a picture has other pixels than its size says");
-    let (pixels, width, height) = picture.preview(PANE as u16);
-    let film =
-        fitted(&GrayImage::from_raw(width.into(), height.into(), pixels).ok_or_else(size)?, FilterType::Triangle);
-    let side = square.len().isqrt() as u32;
-    // Each pixel of the network stays a square.
-    let square = fitted(&GrayImage::from_raw(side, side, square.to_vec()).ok_or_else(size)?, FilterType::Nearest);
-    let size: [u32; 2] = film.dimensions().into();
-    let window = judged.map(|window| window.on(size));
-    let paint = |image: &GrayImage, colour: &dyn Fn(u8, [u32; 2]) -> [u8; 3]| {
-        RgbImage::from_fn(image.width(), image.height(), |x, y| Rgb(colour(image.get_pixel(x, y).0[0], [x, y])))
-    };
-    let grey = |grey: u8, _: [u32; 2]| [grey; 3];
-    let framed = |grey: u8, place: [u32; 2]| {
-        window.as_ref().and_then(|window| left_out(grey, place, window, LINE)).unwrap_or([grey; 3])
-    };
+    let Drawn { film, square, evidence } = Drawn::of(panes)?;
     let whole = "the film; all of it is judged";
     let mut all = vec![
-        (paint(&film, &framed), if judged.is_some() { "the film; judged is what the blue line holds" } else { whole }),
-        (paint(&square, &grey), "what the network sees"),
+        (film, if panes.judged.is_some() { "the film; judged is what the blue line holds" } else { whole }),
+        (square, "what the network sees"),
     ];
-    if let Some(evidence) = evidence {
+    if let (Some(drawn), Some(evidence)) = (evidence, &panes.evidence) {
         let words = if evidence.is_shown() {
             "outlined: where the model looked; no finding"
         } else {
             "no place speaks strongly for pneumonia to it"
         };
-        all.push((paint(&film, &|grey, place| evidence.paint(grey, place, size)), words));
+        all.push((drawn, words));
     }
     for (n, (pane, words)) in (0..).zip(&all) {
         let left = GAP + n * (PANE + GAP);
@@ -164,6 +199,21 @@ mod tests {
             assert_eq!(sheet(Some(&panes), &[]).width(), 3 * PANE + 4 * GAP);
         }
         assert!(sheet(None, &["only words"]).height() < 100);
+    }
+
+    #[test]
+    fn pictures_by_themselves_are_those_of_the_sheet() {
+        let pixels = vec![200; 480 * 240];
+        let picture = Picture::new(Samples::U8(&pixels), Channels::Grey, 480, 240, 480).unwrap();
+        let panes = Panes { picture: &picture, judged: None, square: &[7; 480 * 480], evidence: None };
+        let Pictures { film, square, evidence } = pictures(&panes).unwrap();
+        let sheet = sheet(Some(&panes), &[]);
+        for (png, [left, top]) in [(film, [GAP, GAP + 120]), (square, [2 * GAP + PANE, GAP])] {
+            let alone = image::load_from_memory(&png).unwrap().into_rgb8();
+            let [width, height] = [alone.width(), alone.height()];
+            assert_eq!(alone, imageops::crop_imm(&sheet, left, top, width, height).to_image());
+        }
+        assert!(evidence.is_none());
     }
 
     #[test]

@@ -19,6 +19,7 @@ pub mod results;
 pub mod robustness;
 pub mod screenshot;
 pub mod send;
+pub mod serve;
 mod sites;
 pub mod study;
 mod subset;

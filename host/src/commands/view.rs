@@ -62,9 +62,9 @@ pub struct Options {
 }
 
 /// What was made of a file that could be decoded.
-struct Look {
-    prepared: Prepared<'static>,
-    judgement: Judgement,
+pub(super) struct Look {
+    pub(super) prepared: Prepared<'static>,
+    pub(super) judgement: Judgement,
 }
 
 /// Draws what is judged of a file.
@@ -130,7 +130,7 @@ fn place(out: Option<&Path>, radiograph: &Path, model: Option<&Path>) -> Result<
 }
 
 /// Takes every step of a judgement, whatever is refused on the way.
-fn look(model: &Model, radiograph: &Radiograph, invert: bool, any_age: bool) -> Result<Look, Failure> {
+pub(super) fn look(model: &Model, radiograph: &Radiograph, invert: bool, any_age: bool) -> Result<Look, Failure> {
     let picture = if invert { radiograph.picture().inverted() } else { radiograph.picture() };
     let card = model.card();
     let prepared =

@@ -1,0 +1,36 @@
+//! `pumua serve`: a page on which a clinic drops X-rays and reads the answers.
+//!
+//! - [`Server`]: answers browsers, on threads of the standard library, within stated limits;
+//! - [`Judge`]: whoever judges: the command line brings one with a model, and one that asks a box;
+//! - [`Intake`]: the one way in for films, whatever brings them: when it returns, the film is on the disk and will be judged;
+//! - the store: films, answers and pictures in a folder, acknowledged only when they are safely written;
+//! - the watched folder ([`Watch`]): complete files only, each once;
+//! - the page: HTML of this program's own making, one script, one style sheet, nothing from elsewhere.
+//!
+//! A browser makes one request a connection. A server for thousands of clients (axum on tokio: 19 crates more) would be
+//! compiled by everybody and used by one clinic; `httparse` reads the requests, and nothing else is needed.
+//!
+//! Pumua is a research aid, not a medical device.
+#![forbid(unsafe_code)]
+
+mod gate;
+mod http;
+mod intake;
+mod judge;
+mod page;
+mod record;
+mod server;
+mod stop;
+mod store;
+mod watch;
+mod words;
+
+pub use self::{
+    intake::{Intake, IntakeError, Receipt},
+    judge::{Judge, Judged, Unavailable},
+    record::{Answer, By, Opinion, Outcome, Pictures, Record, Said, Source},
+    server::{ServeError, Server, Settings},
+    stop::Stop,
+    store::{Bounds, StoreError},
+    watch::{After, AfterError, Watch},
+};

@@ -1,0 +1,248 @@
+//! One film: the verdict as the screen says it, what was judged, the clinician's answer; and the slip to print.
+
+use language::{cause_and_remedy, filled, percent};
+use shared::{
+    age::AgeNote,
+    verdict::{OperatingPoint, Verdict},
+};
+
+use super::{
+    frame::{Look, digest, document, kind, symbol, time},
+    html::Text,
+};
+use crate::record::{Opinion, Outcome, Picture, Record};
+
+pub(crate) fn page(look: &Look<'_>, record: &Record, known: bool) -> String {
+    let words = look.words;
+    let version = look.store().version();
+    let known = if known { format!("<p class=\"notice\">{}</p>", Text(words.known)) } else { String::new() };
+    let answered = record.answer.is_some();
+    let more = if answered {
+        format!("{}\n{}\n{}", pictures(look, record), clinician(look, record), facts(look, record))
+    } else {
+        facts(look, record)
+    };
+    let slip = if answered {
+        format!("<a class=\"button\" href=\"/slip/{}\">{}</a>", record.number, Text(words.slip))
+    } else {
+        String::new()
+    };
+    let main = format!(
+        "<p class=\"back\"><a href=\"/\">{}</a></p>\n<h1>{}</h1>\n{known}\
+         <p id=\"status\" role=\"status\" class=\"hidden\"></p>\n\
+         <div id=\"live\" data-version=\"{version}\" data-waiting=\"{}\" data-said=\"{}\">\n{}\n<p>{slip}</p>\n{more}\n</div>",
+        Text(words.back),
+        Text(look.name(record)),
+        u8::from(!answered),
+        Text(said(look, record)),
+        card(look, record),
+    );
+    look.page(&look.name(record), &main)
+}
+
+/// The answer in a sentence, for whoever hears it.
+fn said(look: &Look<'_>, record: &Record) -> String {
+    let meaning = match record.answer.as_ref().map(|answer| answer.outcome) {
+        None => look.screen.analysing.meaning.to_owned(),
+        Some(Outcome::Judged { verdict, .. }) => (look.screen.verdict)(verdict).meaning.replace('\n', " "),
+        Some(Outcome::Refused(refusal)) => (look.screen.refusal)(refusal),
+        Some(Outcome::Failed(fault)) => (look.screen.fault)(fault),
+    };
+    format!("{}: {}. {meaning}", look.name(record), look.word(record))
+}
+
+/// What the screen of the box would show of it.
+fn card(look: &Look<'_>, record: &Record) -> String {
+    let screen = look.screen;
+    let kind = kind(record);
+    let inner = match record.answer.as_ref().map(|answer| answer.outcome) {
+        None => format!("<p class=\"meaning\">{}</p>", Text(screen.analysing.meaning)),
+        Some(Outcome::Judged { verdict, probability, point, age, .. }) => {
+            let meaning = (screen.verdict)(verdict).meaning.replace('\n', " ");
+            let overridden = if age.is_overridden() {
+                let ages = record.answer.as_ref().and_then(|answer| answer.by.as_ref()).and_then(|by| by.ages);
+                format!("<p class=\"hazard\">{}</p>", Text((screen.meant)(ages.map(Into::into))))
+            } else {
+                String::new()
+            };
+            format!(
+                "<p class=\"meaning\">{}</p>\n<p class=\"probability\"><span>{}</span> <b>{}</b></p>\n{}\n\
+                 <p class=\"changes\"><span>{}</span> {}</p>{overridden}",
+                Text(meaning),
+                Text(screen.probability.join(" ")),
+                Text(percent(probability)),
+                scale(probability, &point),
+                Text(screen.changes(&point)),
+                age_noted(look, age),
+            )
+        }
+        Some(Outcome::Refused(refusal)) => explained(&(screen.refusal)(refusal)),
+        Some(Outcome::Failed(fault)) => explained(&(screen.fault)(fault)),
+    };
+    let code =
+        record.code().map_or_else(String::new, |code| format!("<p class=\"code\">{} {code}</p>", Text(screen.code)));
+    let by = record.answer.as_ref().and_then(|answer| answer.by.as_ref());
+    let synthetic = by
+        .filter(|by| by.synthetic)
+        .map_or_else(String::new, |_| format!("<p class=\"hazard\">{}</p>", Text(screen.synthetic)));
+    format!(
+        "<div class=\"card {kind}\">{}<p class=\"word\">{}</p>\n{inner}{code}{synthetic}</div>",
+        symbol(kind),
+        Text(look.word(record)),
+    )
+}
+
+fn age_noted(look: &Look<'_>, age: AgeNote) -> String {
+    let class = if age.is_overridden() { "age overridden" } else { "age" };
+    look.screen.age(age).map_or_else(String::new, |said| format!("<span class=\"{class}\">{}</span>", Text(said)))
+}
+
+fn explained(text: &str) -> String {
+    let [cause, remedy] = cause_and_remedy(text);
+    format!("<p class=\"meaning\">{}</p><p class=\"remedy\">{}</p>", Text(cause), Text(remedy))
+}
+
+/// The scale from 0 to 1: the ranges of the three verdicts, and a marker at the probability.
+fn scale(probability: f32, point: &OperatingPoint) -> String {
+    let at = |p: f32| p.clamp(0.0, 1.0) * 400.0;
+    let [from, to] = [at(point.refer_from), at(point.refer_to)];
+    let range = |class: &str, left: f32, right: f32| {
+        format!("<rect class=\"{class}\" x=\"{left:.1}\" y=\"4\" width=\"{:.1}\" height=\"16\"/>", right - left)
+    };
+    // Within the range of its verdict, as far as that is wide enough.
+    let [low, high] = match point.verdict(probability) {
+        Verdict::Normal => [0.0, from],
+        Verdict::Refer => [from, to],
+        Verdict::Pneumonia => [to, 400.0],
+    };
+    let x = at(probability).max(low.max(9.0)).min(high.min(391.0));
+    let marker = if (0.0..=1.0).contains(&probability) {
+        format!("<circle class=\"marker\" cx=\"{x:.1}\" cy=\"12\" r=\"9\"/>")
+    } else {
+        String::new()
+    };
+    format!(
+        "<svg class=\"scale\" viewBox=\"0 0 400 24\" aria-hidden=\"true\">{}{}{}{marker}</svg>",
+        range("normal", 0.0, from),
+        range("refer", from, to),
+        range("pneumonia", to, 400.0),
+    )
+}
+
+fn pictures(look: &Look<'_>, record: &Record) -> String {
+    let (words, kept) = (look.words, look.store().pictures(record.number));
+    let looked =
+        matches!(record.answer.as_ref().map(|answer| answer.outcome), Some(Outcome::Judged { looked: true, .. }));
+    let figures: String = kept
+        .iter()
+        .map(|which| {
+            let caption = match which {
+                Picture::Film => words.film.to_owned(),
+                Picture::Square => words.square.to_owned(),
+                Picture::Evidence => look.screen.caption.join(" "),
+            };
+            let (number, caption) = (record.number, Text(caption));
+            format!(
+                "<figure><img src=\"/film/{number}/{which}.png\" alt=\"{caption}\"><figcaption>{caption}</figcaption></figure>"
+            )
+        })
+        .collect();
+    let note = if kept.is_empty() {
+        format!("<p>{}</p>", Text(words.no_pictures))
+    } else if looked && !kept.contains(&Picture::Evidence) {
+        format!("<p>{}</p>", Text(words.no_evidence))
+    } else {
+        String::new()
+    };
+    format!("<section><h2>{}</h2><div class=\"figures\">{figures}</div>{note}</section>", Text(words.seen))
+}
+
+fn clinician(look: &Look<'_>, record: &Record) -> String {
+    let words = look.words;
+    let choices: String = Opinion::ALL
+        .into_iter()
+        .map(|opinion| {
+            let chosen = record.clinician.is_some_and(|said| said.what == opinion);
+            format!(
+                "<label><input type=\"radio\" name=\"said\" value=\"{}\" required{}> {}</label>",
+                opinion.as_str(),
+                if chosen { " checked" } else { "" },
+                Text(look.opinion(opinion))
+            )
+        })
+        .collect();
+    let saved = record.clinician.map_or_else(String::new, |said| {
+        // The time is markup; the words around it are text.
+        let (before, after) = words.saved.split_once("{}").unwrap_or((words.saved, ""));
+        format!("<p class=\"hint\">{}{}{}</p>", Text(before), time(said.at), Text(after))
+    });
+    format!(
+        "<section id=\"clinician\"><form method=\"post\" action=\"/film/{}/clinician\">\
+         <input type=\"hidden\" name=\"secret\" value=\"{}\">\
+         <fieldset><legend><h2>{}</h2></legend>{choices}<button class=\"button\">{}</button></fieldset></form>{saved}</section>",
+        record.number,
+        Text(&look.guest.secret),
+        Text(words.clinician),
+        Text(words.save),
+    )
+}
+
+fn facts(look: &Look<'_>, record: &Record) -> String {
+    let (words, screen) = (look.words, look.screen);
+    let exam = if record.exam.as_str().is_empty() { "–" } else { record.exam.as_str() };
+    let mut facts = vec![
+        (screen.exam, Text(exam).to_string()),
+        (screen.record, record.number.to_string()),
+        (words.received, time(record.received)),
+    ];
+    if let Some(answer) = &record.answer {
+        facts.push((words.judged, time(answer.at)));
+        if let Outcome::Judged { record: Some(number), .. } = answer.outcome {
+            facts.push((words.box_record, number.to_string()));
+        }
+        if let Some(by) = &answer.by {
+            facts.push((screen.model, Text(&by.model).to_string()));
+            facts.push((screen.digest, digest(&by.digest)));
+        }
+    }
+    if !record.site.is_empty() {
+        facts.push((words.site, Text(&record.site).to_string()));
+    }
+    let rows: String =
+        facts.iter().map(|(name, value)| format!("<div><dt>{}</dt><dd>{value}</dd></div>", Text(name))).collect();
+    format!("<dl class=\"facts\">{rows}</dl>")
+}
+
+/// One sheet of paper.
+pub(crate) fn slip(look: &Look<'_>, record: &Record) -> String {
+    let words = look.words;
+    let kept = look.store().pictures(record.number);
+    let picture = [Picture::Evidence, Picture::Film].into_iter().find(|which| kept.contains(which));
+    let picture = picture.map_or_else(String::new, |which| {
+        let caption = match which {
+            Picture::Evidence => look.screen.caption.join(" "),
+            _ => words.film.to_owned(),
+        };
+        let (number, caption) = (record.number, Text(caption));
+        format!("<figure><img src=\"/film/{number}/{which}.png\" alt=\"{caption}\"><figcaption>{caption}</figcaption></figure>")
+    });
+    let said = record.clinician.map_or_else(
+        || Opinion::ALL.map(|opinion| format!("<span class=\"tick\">{}</span>", Text(look.opinion(opinion)))).concat(),
+        |said| format!("<b>{}</b>", Text(look.opinion(said.what))),
+    );
+    let main = format!(
+        "<p class=\"back\"><a href=\"/film/{}\">{}</a> <button id=\"print\" class=\"button main\">{}</button></p>\n\
+         <article class=\"slip\"><h1>{}</h1>\n<p class=\"disclaimer\">{}</p>\n{}\n{picture}\n{}\n\
+         <p class=\"says\">{}: {said}</p>\n<p class=\"sign\">{}</p></article>",
+        record.number,
+        Text(look.name(record)),
+        Text(words.print),
+        Text(look.name(record)),
+        Text(look.screen.disclaimer),
+        card(look, record),
+        facts(look, record),
+        Text(words.clinician),
+        Text(words.signature),
+    );
+    document(look.language, &filled("{} – {}", [look.name(record), words.slip.to_owned()]), "", &main, "")
+}

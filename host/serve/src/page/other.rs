@@ -1,0 +1,88 @@
+//! Help, state, pairing, and pages that say one thing.
+
+use shared::{appliance::Language, verdict::Verdict};
+
+use super::{
+    frame::{Look, digest, document, symbol},
+    html::Text,
+};
+use crate::words;
+
+pub(crate) fn notice(look: &Look<'_>, words: &str) -> String {
+    let main = format!(
+        "<h1>Pumua</h1><p class=\"notice\">{}</p><p><a href=\"/\">{}</a></p>",
+        Text(words),
+        Text(look.words.back)
+    );
+    look.page("Pumua", &main)
+}
+
+pub(crate) fn help(look: &Look<'_>) -> String {
+    let (words, screen) = (look.words, look.screen);
+    let steps: String = words.steps.iter().map(|step| format!("<li>{}</li>", Text(step))).collect();
+    let verdicts = [Verdict::Normal, Verdict::Pneumonia, Verdict::Refer];
+    let mut kinds: Vec<(&str, &str, &str)> = verdicts
+        .iter()
+        .zip(words.meant)
+        .map(|(verdict, meant)| (verdict.as_str(), (screen.verdict)(*verdict).word, meant))
+        .collect();
+    kinds.push(("refused", screen.not_judged, words.meant_not_judged));
+    let kinds: String = kinds
+        .iter()
+        .map(|(kind, word, meant)| {
+            format!("<div class=\"{kind}\"><dt>{}{}</dt><dd>{}</dd></div>", symbol(kind), Text(word), Text(meant))
+        })
+        .collect();
+    let main = format!("<h1>{}</h1><ol class=\"steps\">{steps}</ol><dl class=\"kinds\">{kinds}</dl>", Text(words.help));
+    look.page(words.help, &main)
+}
+
+pub(crate) fn state(look: &Look<'_>) -> String {
+    let (words, screen) = (look.words, look.screen);
+    let (by, trouble) = look.app.standing.get();
+    let figures = look.store().figures();
+    let of = |some: u64, all: u64| language::filled(words.of, [some, all].map(|number| number.to_string()));
+    let model = by.as_ref().map_or_else(|| Text(words.nobody_yet).to_string(), |by| Text(&by.model).to_string());
+    let mib = |bytes: u64| bytes.div_ceil(1 << 20);
+    let mut facts = vec![(words.judges, model)];
+    if let Some(by) = &by {
+        facts.push((screen.digest, digest(&by.digest)));
+        facts.push((screen.made_for, Text((screen.ages)(by.ages.map(Into::into))).to_string()));
+    }
+    facts.extend([
+        (words.trouble, Text(trouble.as_deref().unwrap_or(words.no_trouble)).to_string()),
+        (words.waiting, figures.waiting.to_string()),
+        (screen.results, of(figures.results as u64, figures.most_results as u64)),
+        (words.space, of(mib(figures.space), mib(figures.most_space))),
+        (words.folder, folder(look)),
+        (screen.version, env!("CARGO_PKG_VERSION").to_owned()),
+    ]);
+    let rows: String =
+        facts.iter().map(|(name, value)| format!("<div><dt>{}</dt><dd>{value}</dd></div>", Text(name))).collect();
+    look.page(words.state, &format!("<h1>{}</h1><dl class=\"facts\">{rows}</dl>", Text(words.state)))
+}
+
+/// The folder that is watched, and what is wrong with it.
+fn folder(look: &Look<'_>) -> String {
+    let (words, Some(watch)) = (look.words, &look.app.watch) else { return Text(look.words.no_folder).to_string() };
+    let standing = look.app.watched.get();
+    let counted = language::filled(words.taken, [standing.taken, standing.passed].map(|number| number.to_string()));
+    let trouble =
+        standing.trouble.map_or_else(String::new, |trouble| format!("<p class=\"hazard\">{}</p>", Text(trouble)));
+    format!("{}<br>{}{trouble}", Text(watch.folder.display()), Text(counted))
+}
+
+/// Asks for the code.
+pub(crate) fn pair(language: Language, wrong: Option<&str>) -> String {
+    let words = words::words(language);
+    let wrong =
+        wrong.map_or_else(String::new, |wrong| format!("<p class=\"hazard\" role=\"alert\">{}</p>", Text(wrong)));
+    let main = format!(
+        "<h1>Pumua</h1>{wrong}<form class=\"pair\" method=\"post\" action=\"/pair\">\
+         <label for=\"code\">{}</label><input id=\"code\" name=\"code\" inputmode=\"numeric\" autocomplete=\"one-time-code\" \
+         maxlength=\"7\" required autofocus><button class=\"button main\">{}</button></form>",
+        Text(words.code),
+        Text(words.enter),
+    );
+    document(language, "Pumua", "", &main, "")
+}

@@ -1,0 +1,206 @@
+// The one script of the page: it sends films, and fetches the part of the page that changes. It builds nothing out of texts
+// but text, and asks nobody but the server that it is from.
+"use strict";
+
+const status = document.getElementById("status");
+const live = () => document.getElementById("live");
+const MOST = 32 * 1024 * 1024;
+
+function localTimes(root) {
+    for (const time of root.querySelectorAll("time")) {
+        const moment = new Date(time.dateTime);
+        if (!isNaN(moment)) {
+            time.textContent = moment.toLocaleString(document.documentElement.lang, { dateStyle: "medium", timeStyle: "short" });
+        }
+    }
+}
+localTimes(document);
+
+const print = document.getElementById("print");
+if (print) print.addEventListener("click", () => window.print());
+
+function element(name, className, text) {
+    const made = document.createElement(name);
+    if (className) made.className = className;
+    if (text !== undefined) made.textContent = text;
+    return made;
+}
+
+// Films that are to be sent: each with its row.
+const form = document.getElementById("send");
+if (form) {
+    const words = form.dataset;
+    const files = document.getElementById("files");
+    const drop = document.getElementById("drop");
+    const queue = document.getElementById("queue");
+    const ready = document.getElementById("ready");
+    const waiting = [];
+    let busy = false;
+
+    const add = (chosen) => {
+        for (const file of chosen) {
+            const row = element("li");
+            const name = element("span", "name", file.name);
+            const exam = element("label", "exam", words.exam + " ");
+            const input = element("input");
+            Object.assign(input, { maxLength: 64, pattern: "[A-Za-z0-9._\\-]*", autocomplete: "off", spellcheck: false });
+            input.setAttribute("aria-describedby", "exam-hint");
+            exam.append(input);
+            const remove = element("button", "button", words.remove);
+            remove.type = "button";
+            remove.setAttribute("aria-label", words.remove + ": " + file.name);
+            row.append(name, exam, remove);
+            const film = { file, row, input, exam, remove };
+            remove.addEventListener("click", () => {
+                waiting.splice(waiting.indexOf(film), 1);
+                row.remove();
+                ready.hidden = waiting.length === 0;
+                (waiting.length ? waiting[0].input : files).focus();
+            });
+            waiting.push(film);
+            queue.append(row);
+        }
+        ready.hidden = waiting.length === 0;
+        files.value = "";
+        if (waiting.length) waiting[0].input.focus();
+    };
+    files.addEventListener("change", () => add(files.files));
+    for (const kind of ["dragenter", "dragover"]) {
+        document.addEventListener(kind, (event) => {
+            event.preventDefault();
+            drop.classList.add("over");
+        });
+    }
+    document.addEventListener("dragleave", (event) => {
+        if (!event.relatedTarget) drop.classList.remove("over");
+    });
+    document.addEventListener("drop", (event) => {
+        event.preventDefault();
+        drop.classList.remove("over");
+        add(event.dataTransfer.files);
+    });
+
+    const send = (film) => new Promise((done) => {
+        const { file, row, input, exam, remove } = film;
+        const shown = element("span", "done");
+        exam.replaceWith(shown);
+        remove.remove();
+        const fail = (reason) => {
+            shown.textContent = words.notSent.replace("{}", reason);
+            shown.classList.add("failed");
+            row.className = "failed";
+            done(null);
+        };
+        if (file.size > MOST) return fail(words.large);
+        if (file.size === 0) return fail(words.empty);
+        const bar = element("progress");
+        bar.max = file.size;
+        bar.value = 0;
+        bar.setAttribute("aria-label", words.sending + ": " + file.name);
+        shown.append(words.sending + " ", bar);
+        const request = new XMLHttpRequest();
+        const again = () => setTimeout(attempt, 3000);
+        let left = 20;
+        const attempt = () => {
+            request.open("POST", "/films?exam=" + encodeURIComponent(input.value.trim()));
+            request.setRequestHeader("X-Pumua-Secret", words.secret);
+            request.send(file);
+        };
+        request.upload.addEventListener("progress", (event) => { bar.value = event.loaded; });
+        request.addEventListener("error", () => fail(words.silent));
+        request.addEventListener("load", () => {
+            let answer = {};
+            try { answer = JSON.parse(request.responseText); } catch { answer = { message: request.responseText.trim() }; }
+            if (request.status === 201) {
+                const link = element("a", "", answer.known ? words.known : words.waiting);
+                link.href = "/film/" + answer.number + (answer.known ? "?known=1" : "");
+                shown.replaceChildren(link);
+                row.dataset.number = answer.number;
+                return done(answer);
+            }
+            // Busy: it may come again.
+            if ((request.status === 503 || request.status === 429) && left-- > 0) return again();
+            fail(answer.message || words.silent);
+        });
+        attempt();
+    });
+
+    form.addEventListener("submit", async (event) => {
+        event.preventDefault();
+        if (busy || waiting.length === 0) return;
+        busy = true;
+        ready.hidden = true;
+        const films = waiting.splice(0);
+        status.textContent = words.sending;
+        const answers = [];
+        for (const film of films) answers.push(await send(film));
+        busy = false;
+        ready.hidden = waiting.length === 0;
+        const one = answers.length === 1 && waiting.length === 0 && answers[0];
+        if (one) {
+            location.assign("/film/" + one.number + (one.known ? "?known=1" : ""));
+            return;
+        }
+        status.textContent = answers.every((answer) => answer) ? words.waiting : "";
+        if (films.every((film) => !film.row.dataset.number)) status.textContent = films[0].row.textContent;
+        news();
+    });
+
+    // Says what has been answered of the films that were sent from here.
+    form.addEventListener("pumua-news", () => {
+        const said = [];
+        for (const row of queue.querySelectorAll("li[data-number]")) {
+            const record = document.getElementById("film-" + row.dataset.number);
+            const link = row.querySelector("a");
+            if (record && link && !record.classList.contains("waiting") && link.textContent === words.waiting) {
+                link.textContent = record.dataset.said;
+                row.className = record.className;
+                said.push(record.dataset.said);
+            }
+        }
+        if (said.length) status.textContent = said.join(". ");
+    });
+}
+
+// Fetches what has changed. What the reader has in hand is left alone.
+let timer;
+let asking = false;
+async function news() {
+    const now = live();
+    if (!now || asking) return;
+    asking = true;
+    clearTimeout(timer);
+    const busy = now.dataset.waiting !== "0";
+    try {
+        const quiet = { headers: { "X-Pumua-Quiet": "1" } };
+        const answer = await fetch("/news", quiet);
+        if (answer.status === 401) {
+            // The session has ended.
+            location.reload();
+            return;
+        }
+        const { version } = await answer.json();
+        const inHand = now.contains(document.activeElement) && document.activeElement.matches("input");
+        if (String(version) !== now.dataset.version && !inHand) {
+            const page = await (await fetch(location.pathname + location.search, quiet)).text();
+            const next = new DOMParser().parseFromString(page, "text/html").getElementById("live");
+            if (next) {
+                const place = now.contains(document.activeElement) && document.activeElement.getAttribute("href");
+                localTimes(next);
+                const spoken = next.dataset.said;
+                if (spoken && spoken !== now.dataset.said) status.textContent = spoken;
+                now.replaceWith(document.adoptNode(next));
+                if (place) {
+                    const again = [...live().querySelectorAll("a")].find((link) => link.getAttribute("href") === place);
+                    if (again) again.focus();
+                }
+                if (form) form.dispatchEvent(new Event("pumua-news"));
+            }
+        }
+    } catch {
+        // The server is away: it is asked again.
+    }
+    asking = false;
+    timer = setTimeout(news, busy ? 700 : 4000);
+}
+if (live()) timer = setTimeout(news, live().dataset.waiting !== "0" ? 500 : 4000);

@@ -1,0 +1,533 @@
+//! Films and answers in a folder.
+//!
+//! ```text
+//! films/00000012.film            the file as it came
+//! results/00000012.json          what is known of it
+//! pictures/00000012-film.png     what can be seen of it
+//! parts/                         what is coming in; emptied at the start
+//! ```
+//!
+//! A film is kept once its record is there: the film is written, synced and renamed first, then the record, and the folders
+//! are synced after each. What a power cut leaves without a record was never acknowledged, and is removed at the next start; a
+//! record without an answer waits for one, and is judged then.
+//!
+//! Space is bounded: where films and pictures take more than they may, those of the oldest films that have an answer go. The
+//! records stay, up to [`Bounds::results`]; then no more films are taken.
+
+use std::{
+    collections::{BTreeMap, BTreeSet, HashMap},
+    fs::{self, File, OpenOptions},
+    io::{self, Read, Seek, Write},
+    path::{Path, PathBuf},
+    sync::{
+        Condvar, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Duration,
+};
+
+use base::{
+    Shown,
+    calendar::now,
+    files::{read_up_to, write_atomically},
+};
+use rustix::fs::{FlockOperation, flock};
+use sha2::{Digest as _, Sha256};
+use shared::{
+    limits::MAX_IMAGE_BYTES,
+    verdict::{Digest, ExamId},
+};
+
+use crate::{
+    intake::Receipt,
+    record::{Answer, Opinion, Outcome, Picture, Pictures, Record, Said, Source},
+};
+
+/// What a store may hold.
+#[derive(Clone, Copy, Debug)]
+pub struct Bounds {
+    /// Bytes of films and their pictures.
+    pub space: u64,
+    /// Records.
+    pub results: usize,
+}
+
+impl Default for Bounds {
+    /// 8 GiB and 50,000 records.
+    fn default() -> Self {
+        Self { space: 8 << 30, results: 50_000 }
+    }
+}
+
+/// Most bytes of a record: a name of a model and of a site, and numbers.
+const MAX_RECORD: u64 = 16 * 1024;
+
+/// Why films cannot be kept, or are not found.
+#[derive(Debug, thiserror::Error)]
+pub enum StoreError {
+    /// The folder cannot be used.
+    #[error("the folder {folder} cannot be used for films and results: {source}: name one that you may write with --store", folder = Shown(folder.display()))]
+    Open {
+        /// The folder.
+        folder: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+    /// Another program has it.
+    #[error("the folder {folder} is in use by another `pumua serve`: end that, or name another folder with --store", folder = Shown(folder.display()))]
+    InUse {
+        /// The folder.
+        folder: PathBuf,
+    },
+    /// A film or a result cannot be written or read.
+    #[error("films and results cannot be stored: {0}: make room on the disk, or mend its rights")]
+    Write(io::Error),
+    /// As many results as there may be.
+    #[error("the store is full: start `pumua serve` with another folder (--store), and keep this one")]
+    Full,
+    /// Films that wait take all the space.
+    #[error("films that wait for an answer take all the space: wait until they are judged, or give more with --space")]
+    NoSpace,
+}
+
+/// Films and answers.
+pub(crate) struct Store {
+    folder: PathBuf,
+    bounds: Bounds,
+    index: Mutex<Index>,
+    news: Condvar,
+    /// Held by whoever changes what is kept.
+    writing: Mutex<()>,
+    parts: AtomicU64,
+    /// Locked as long as this program has the folder.
+    _lock: File,
+}
+
+#[derive(Default)]
+struct Index {
+    records: BTreeMap<u64, Record>,
+    by_film: HashMap<(Digest, ExamId), u64>,
+    waiting: BTreeSet<u64>,
+    /// Bytes of the film and its pictures, of those that are kept.
+    kept: BTreeMap<u64, u64>,
+    space: u64,
+    /// Changes whenever something else may be seen.
+    version: u64,
+    damaged: usize,
+}
+
+impl Index {
+    fn enter(&mut self, record: Record) {
+        let number = record.number;
+        if record.answer.is_none() {
+            self.waiting.insert(number)
+        } else {
+            self.waiting.remove(&number)
+        };
+        self.by_film.insert((record.film, record.exam.clone()), number);
+        self.records.insert(number, record);
+        self.version += 1;
+    }
+
+    fn weigh(&mut self, number: u64, bytes: u64) {
+        self.space += bytes;
+        *self.kept.entry(number).or_default() += bytes;
+    }
+}
+
+/// Which records are asked for.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) enum Filter {
+    #[default]
+    All,
+    Waiting,
+    Normal,
+    Pneumonia,
+    Refer,
+    /// Refused or failed.
+    NotJudged,
+    /// Judged, and no clinician has said anything.
+    Unanswered,
+}
+
+impl Filter {
+    pub(crate) const ALL: [Self; 7] =
+        [Self::All, Self::Waiting, Self::Normal, Self::Pneumonia, Self::Refer, Self::NotJudged, Self::Unanswered];
+
+    pub(crate) const fn as_str(self) -> &'static str {
+        match self {
+            Self::All => "",
+            Self::Waiting => "waiting",
+            Self::Normal => "normal",
+            Self::Pneumonia => "pneumonia",
+            Self::Refer => "refer",
+            Self::NotJudged => "not-judged",
+            Self::Unanswered => "unanswered",
+        }
+    }
+
+    fn takes(self, record: &Record) -> bool {
+        match self {
+            Self::All => true,
+            Self::NotJudged => matches!(record.word(), "refused" | "failed"),
+            Self::Unanswered => {
+                let judged = record.answer.as_ref().is_some_and(|it| matches!(it.outcome, Outcome::Judged { .. }));
+                judged && record.clinician.is_none()
+            }
+            word => record.word() == word.as_str(),
+        }
+    }
+}
+
+/// Some records, newest first.
+#[derive(Debug, Default)]
+pub(crate) struct Found {
+    pub(crate) records: Vec<Record>,
+    /// How many there are in all.
+    pub(crate) total: usize,
+}
+
+/// Figures for the page on the state.
+#[derive(Debug)]
+pub(crate) struct Figures {
+    pub(crate) waiting: usize,
+    pub(crate) results: usize,
+    pub(crate) most_results: usize,
+    pub(crate) space: u64,
+    pub(crate) most_space: u64,
+}
+
+/// A film that is coming in. What is not kept is removed.
+pub(crate) struct Incoming {
+    path: PathBuf,
+    file: File,
+    hash: Sha256,
+    bytes: u64,
+}
+
+impl Incoming {
+    /// What was written.
+    pub(crate) fn read_back(&mut self) -> io::Result<Vec<u8>> {
+        let mut bytes = Vec::new();
+        self.file.rewind()?;
+        (&self.file).take(u64::from(MAX_IMAGE_BYTES)).read_to_end(&mut bytes)?;
+        Ok(bytes)
+    }
+}
+
+impl Write for Incoming {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let written = self.file.write(bytes)?;
+        self.hash.update(&bytes[..written]);
+        self.bytes += written as u64;
+        Ok(written)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.file.flush()
+    }
+}
+
+impl Drop for Incoming {
+    fn drop(&mut self) {
+        // It has another name if it is kept.
+        let _ = fs::remove_file(&self.path);
+    }
+}
+
+const FILMS: &str = "films";
+const RESULTS: &str = "results";
+const PICTURES: &str = "pictures";
+const PARTS: &str = "parts";
+
+impl Store {
+    /// Opens the folder, which is made if it is not there.
+    pub(crate) fn open(folder: &Path, bounds: Bounds) -> Result<Self, StoreError> {
+        let opened = |source| StoreError::Open { folder: folder.to_owned(), source };
+        for part in [FILMS, RESULTS, PICTURES, PARTS] {
+            fs::create_dir_all(folder.join(part)).map_err(opened)?;
+        }
+        let mut options = OpenOptions::new();
+        let lock = options.write(true).create(true).truncate(false).open(folder.join("lock")).map_err(opened)?;
+        if flock(&lock, FlockOperation::NonBlockingLockExclusive).is_err() {
+            return Err(StoreError::InUse { folder: folder.to_owned() });
+        }
+        let index = read(folder).map_err(opened)?;
+        if index.damaged > 0 {
+            base::say!(
+                "{} record(s) in {} cannot be read: they are left as they are",
+                index.damaged,
+                Shown(folder.display())
+            );
+        }
+        Ok(Self {
+            folder: folder.to_owned(),
+            bounds,
+            index: Mutex::new(index),
+            news: Condvar::new(),
+            writing: Mutex::new(()),
+            parts: AtomicU64::new(0),
+            _lock: lock,
+        })
+    }
+
+    fn index(&self) -> MutexGuard<'_, Index> {
+        self.index.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn writing(&self) -> MutexGuard<'_, ()> {
+        self.writing.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Begins to take a film in.
+    pub(crate) fn begin(&self) -> Result<Incoming, StoreError> {
+        let part = self.parts.fetch_add(1, Ordering::Relaxed);
+        let path = self.folder.join(PARTS).join(part.to_string());
+        let file = OpenOptions::new().read(true).write(true).create_new(true).open(&path).map_err(StoreError::Write)?;
+        Ok(Incoming { path, file, hash: Sha256::new(), bytes: 0 })
+    }
+
+    /// Keeps a film, unless it is there already: the same bytes of the same exam. One that could not be judged then waits again.
+    pub(crate) fn keep(
+        &self,
+        incoming: Incoming,
+        exam: ExamId,
+        source: Source,
+        site: &str,
+    ) -> Result<Receipt, StoreError> {
+        incoming.file.sync_all().map_err(StoreError::Write)?;
+        let film = Digest(incoming.hash.clone().finalize().into());
+        let _writing = self.writing();
+        let known = {
+            let index = self.index();
+            index.by_film.get(&(film, exam.clone())).and_then(|number| index.records.get(number).cloned())
+        };
+        if let Some(record) = &known
+            && !matches!(record.answer, Some(Answer { outcome: Outcome::Failed(_), .. }))
+        {
+            return Ok(Receipt { number: record.number, known: true });
+        }
+        let record = match known {
+            Some(record) => {
+                self.forget(record.number);
+                Record { answer: None, ..record }
+            }
+            None => {
+                let index = self.index();
+                if index.records.len() + index.damaged >= self.bounds.results {
+                    return Err(StoreError::Full);
+                }
+                let last = index.records.last_key_value().map_or(0, |(number, _)| *number);
+                let (number, bytes) = (last + 1, incoming.bytes);
+                let (site, received) = (site.to_owned(), now());
+                Record { number, received, exam, film, bytes, source, site, answer: None, clinician: None }
+            }
+        };
+        self.make_room(incoming.bytes)?;
+        let number = record.number;
+        let place = self.place(FILMS, &format!("{number:08}.film"));
+        fs::rename(&incoming.path, &place).and_then(|()| self.sync(FILMS)).map_err(StoreError::Write)?;
+        self.write(&record).inspect_err(|_| {
+            let _ = fs::remove_file(&place);
+        })?;
+        let mut index = self.index();
+        index.weigh(number, incoming.bytes);
+        index.enter(record);
+        drop(index);
+        self.news.notify_all();
+        Ok(Receipt { number, known: false })
+    }
+
+    /// The oldest film that waits for an answer, if one comes within this time.
+    pub(crate) fn next_waiting(&self, within: Duration) -> Option<(u64, ExamId)> {
+        let mut index = self.index();
+        if index.waiting.is_empty() {
+            index = self.news.wait_timeout(index, within).unwrap_or_else(PoisonError::into_inner).0;
+        }
+        let number = *index.waiting.first()?;
+        Some((number, index.records.get(&number)?.exam.clone()))
+    }
+
+    /// The bytes of a film.
+    pub(crate) fn film(&self, number: u64) -> io::Result<Vec<u8>> {
+        read_up_to(&self.place(FILMS, &format!("{number:08}.film")), u64::from(MAX_IMAGE_BYTES))
+    }
+
+    /// Keeps the answer to a film.
+    pub(crate) fn finish(&self, number: u64, answer: Answer, pictures: &Pictures) -> Result<(), StoreError> {
+        let _writing = self.writing();
+        let Some(record) = self.get(number) else { return Ok(()) };
+        let none = Pictures::default();
+        // Where films that wait take all the space, the answer counts, and makes the film one that can go.
+        let room = self.make_room(pictures.each().map(|(_, png)| png.len() as u64).sum());
+        let pictures = if room.is_ok() { pictures } else { &none };
+        let mut bytes = 0;
+        for (which, png) in pictures.each() {
+            durably(&self.picture_place(number, which), png)?;
+            bytes += png.len() as u64;
+        }
+        let record = Record { answer: Some(answer), ..record };
+        self.write(&record)?;
+        let mut index = self.index();
+        index.weigh(number, bytes);
+        index.enter(record);
+        Ok(())
+    }
+
+    /// Keeps what the clinician says; `false` if there is no such film, or it has no verdict.
+    pub(crate) fn say(&self, number: u64, what: Opinion) -> Result<bool, StoreError> {
+        let _writing = self.writing();
+        let Some(record) = self.get(number).filter(|record| record.answer.is_some()) else { return Ok(false) };
+        let record = Record { clinician: Some(Said { what, at: now() }), ..record };
+        self.write(&record)?;
+        self.index().enter(record);
+        Ok(true)
+    }
+
+    /// A record.
+    pub(crate) fn get(&self, number: u64) -> Option<Record> {
+        self.index().records.get(&number).cloned()
+    }
+
+    /// The records of a kind whose exam contains some letters, or whose number they are.
+    pub(crate) fn find(&self, text: &str, filter: Filter, from: usize, most: usize) -> Found {
+        let text = text.trim().to_ascii_lowercase();
+        let fits = |record: &Record| {
+            let exam = record.exam.as_str().to_ascii_lowercase();
+            filter.takes(record) && (exam.contains(&text) || record.number.to_string() == text)
+        };
+        let index = self.index();
+        let mut found = Found::default();
+        for record in index.records.values().rev().filter(|record| fits(record)) {
+            if found.total >= from && found.records.len() < most {
+                found.records.push(record.clone());
+            }
+            found.total += 1;
+        }
+        found
+    }
+
+    /// A picture, if it is kept.
+    pub(crate) fn picture(&self, number: u64, which: Picture) -> Option<Vec<u8>> {
+        fs::read(self.picture_place(number, which)).ok()
+    }
+
+    /// Which pictures are kept.
+    pub(crate) fn pictures(&self, number: u64) -> Vec<Picture> {
+        Picture::ALL.into_iter().filter(|&which| self.picture_place(number, which).is_file()).collect()
+    }
+
+    /// Another number whenever something else may be seen.
+    pub(crate) fn version(&self) -> u64 {
+        self.index().version
+    }
+
+    pub(crate) fn figures(&self) -> Figures {
+        let index = self.index();
+        Figures {
+            waiting: index.waiting.len(),
+            results: index.records.len(),
+            most_results: self.bounds.results,
+            space: index.space,
+            most_space: self.bounds.space,
+        }
+    }
+
+    pub(crate) fn place(&self, part: &str, name: &str) -> PathBuf {
+        self.folder.join(part).join(name)
+    }
+
+    fn picture_place(&self, number: u64, which: Picture) -> PathBuf {
+        self.place(PICTURES, &format!("{number:08}-{which}.png"))
+    }
+
+    fn sync(&self, part: &str) -> io::Result<()> {
+        File::open(self.folder.join(part))?.sync_all()
+    }
+
+    fn write(&self, record: &Record) -> Result<(), StoreError> {
+        let json = serde_json::to_vec(record).map_err(|error| StoreError::Write(error.into()))?;
+        durably(&self.place(RESULTS, &format!("{:08}.json", record.number)), &json)
+    }
+
+    /// Removes films and pictures, the oldest first, until there is room for so many bytes. What waits for an answer stays.
+    fn make_room(&self, bytes: u64) -> Result<(), StoreError> {
+        loop {
+            let oldest = {
+                let index = self.index();
+                if index.space.saturating_add(bytes) <= self.bounds.space {
+                    return Ok(());
+                }
+                index.kept.keys().find(|number| !index.waiting.contains(number)).copied()
+            };
+            self.forget(oldest.ok_or(StoreError::NoSpace)?);
+        }
+    }
+
+    /// Removes film and pictures; the record stays.
+    fn forget(&self, number: u64) {
+        // What is not there need not be removed; what cannot be is removed at another time.
+        let _ = fs::remove_file(self.place(FILMS, &format!("{number:08}.film")));
+        for which in Picture::ALL {
+            let _ = fs::remove_file(self.picture_place(number, which));
+        }
+        let mut index = self.index();
+        if let Some(bytes) = index.kept.remove(&number) {
+            index.space -= bytes;
+            index.version += 1;
+        }
+    }
+}
+
+/// Writes a file so that it is there after a power cut.
+fn durably(path: &Path, bytes: &[u8]) -> Result<(), StoreError> {
+    let sync = || File::open(path.parent().unwrap_or(path))?.sync_all();
+    write_atomically(path, bytes).and_then(|()| sync()).map_err(StoreError::Write)
+}
+
+/// Reads what is kept, and removes what was never acknowledged.
+fn read(folder: &Path) -> io::Result<Index> {
+    let mut index = Index { version: now(), ..Index::default() };
+    for part in fs::read_dir(folder.join(PARTS))? {
+        fs::remove_file(part?.path())?;
+    }
+    for part in [RESULTS, PICTURES] {
+        for entry in fs::read_dir(folder.join(part))? {
+            let path = entry?.path();
+            if path.extension().is_some_and(|ending| ending == "part") {
+                fs::remove_file(&path)?;
+            }
+        }
+    }
+    for entry in fs::read_dir(folder.join(RESULTS))? {
+        let path = entry?.path();
+        let Some(number) = numbered(&path, ".json") else { continue };
+        let record = read_up_to(&path, MAX_RECORD).ok().and_then(|json| serde_json::from_slice::<Record>(&json).ok());
+        match record.filter(|record| record.number == number) {
+            Some(record) => index.enter(record),
+            None => index.damaged += 1,
+        }
+    }
+    for (part, between) in [(FILMS, ".film"), (PICTURES, "-")] {
+        for entry in fs::read_dir(folder.join(part))? {
+            let path = entry?.path();
+            let Some(number) = numbered(&path, between) else { continue };
+            let bytes = fs::symlink_metadata(&path)?.len();
+            // A damaged record may be mended some day: its film stays.
+            let owned =
+                index.records.contains_key(&number) || folder.join(RESULTS).join(format!("{number:08}.json")).exists();
+            if owned { index.weigh(number, bytes) } else { fs::remove_file(&path)? }
+        }
+    }
+    Ok(index)
+}
+
+/// The number that a name begins with, if this follows, and of an ending nothing more.
+fn numbered(path: &Path, between: &str) -> Option<u64> {
+    let name = path.file_name()?.to_str()?;
+    let (digits, rest) = name.split_once(between)?;
+    digits.parse().ok().filter(|_| digits.len() >= 8 && (between == "-" || rest.is_empty()))
+}
+
+#[cfg(test)]
+mod tests;

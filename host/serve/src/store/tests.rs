@@ -1,0 +1,127 @@
+use shared::{
+    age::AgeNote,
+    verdict::{Fault, OperatingPoint, Refusal, Verdict},
+};
+
+use super::*;
+
+fn answer(outcome: Outcome) -> Answer {
+    Answer { at: 5, by: None, outcome }
+}
+
+fn judged(verdict: Verdict) -> Answer {
+    let (point, age) = (OperatingPoint::HALF, AgeNote::Unknown);
+    answer(Outcome::Judged { verdict, probability: 0.928_71, point, age, looked: false, record: Some(3) })
+}
+
+fn keep(store: &Store, bytes: &[u8], exam: &str) -> Result<Receipt, StoreError> {
+    let mut incoming = store.begin()?;
+    incoming.write_all(bytes).unwrap();
+    store.keep(incoming, ExamId::new(exam).unwrap(), Source::Page, "North")
+}
+
+fn png(bytes: usize) -> Pictures {
+    Pictures { film: Some(vec![1; bytes]), ..Pictures::default() }
+}
+
+#[test]
+fn what_is_kept_is_there_after_a_restart_and_what_is_not_is_gone() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = Store::open(folder.path(), Bounds::default()).unwrap();
+    assert!(matches!(Store::open(folder.path(), Bounds::default()), Err(StoreError::InUse { .. })));
+    let first = keep(&store, b"one", "a").unwrap();
+    assert_eq!((first.number, first.known), (1, false));
+    keep(&store, b"two", "a").unwrap();
+    store.finish(1, judged(Verdict::Pneumonia), &png(10)).unwrap();
+    assert!(store.say(1, Opinion::Normal).unwrap() && !store.say(2, Opinion::Normal).unwrap());
+    let before = store.get(1).unwrap();
+    drop(store);
+    // A power cut left a part of a film, and a film without its record.
+    fs::write(folder.path().join("parts/0"), b"x").unwrap();
+    fs::write(folder.path().join("films/00000003.film"), b"x").unwrap();
+    fs::write(folder.path().join("results/00000003.json.7.part"), b"{").unwrap();
+    fs::write(folder.path().join("pictures/00000001-film.png.7.part"), b"x").unwrap();
+    fs::write(folder.path().join("results/00000009.json"), b"{}").unwrap();
+
+    let store = Store::open(folder.path(), Bounds::default()).unwrap();
+    assert_eq!(store.get(1).unwrap(), before);
+    assert_eq!(store.picture(1, Picture::Film).unwrap().len(), 10);
+    assert_eq!(store.next_waiting(Duration::ZERO), Some((2, ExamId::new("a").unwrap())));
+    assert_eq!(store.film(2).unwrap(), b"two");
+    let figures = store.figures();
+    assert_eq!((figures.waiting, figures.results, figures.space, store.index().damaged), (1, 2, 16, 1));
+    for gone in ["parts/0", "films/00000003.film", "results/00000003.json.7.part"] {
+        assert!(!folder.path().join(gone).exists(), "{gone}");
+    }
+}
+
+#[test]
+fn a_film_of_an_exam_is_kept_once_and_again_only_if_it_failed() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = Store::open(folder.path(), Bounds::default()).unwrap();
+    let [first, other, again] =
+        [("x", "a"), ("x", "b"), ("x", "a")].map(|(bytes, exam)| keep(&store, bytes.as_bytes(), exam).unwrap());
+    assert_eq!([first.number, other.number, again.number], [1, 2, 1]);
+    assert!(again.known && !other.known);
+    store.finish(1, answer(Outcome::Refused(Refusal::Blank)), &Pictures::default()).unwrap();
+    assert!(keep(&store, b"x", "a").unwrap().known);
+    store.finish(2, answer(Outcome::Failed(Fault::Inference)), &png(4)).unwrap();
+    let retried = keep(&store, b"x", "b").unwrap();
+    assert_eq!((retried.number, retried.known), (2, false));
+    assert_eq!(store.next_waiting(Duration::ZERO).unwrap().0, 2);
+    assert_eq!((store.figures().space, fs::read_dir(folder.path().join("parts")).unwrap().count()), (2, 0));
+}
+
+#[test]
+fn space_and_results_are_bounded_and_no_answer_is_lost() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = Store::open(folder.path(), Bounds { space: 100, results: 4 }).unwrap();
+    keep(&store, &[1; 60], "").unwrap();
+    assert!(matches!(keep(&store, &[2; 60], ""), Err(StoreError::NoSpace)), "the first one waits");
+    store.finish(1, judged(Verdict::Normal), &png(20)).unwrap();
+    keep(&store, &[2; 60], "").unwrap();
+    assert!(!store.index().kept.contains_key(&1) && store.picture(1, Picture::Film).is_none());
+    assert_eq!(store.get(1).unwrap().word(), "normal");
+    keep(&store, &[3; 20], "").unwrap();
+    keep(&store, &[4; 20], "").unwrap();
+    assert!(matches!(keep(&store, &[5; 1], ""), Err(StoreError::Full)));
+    assert_eq!(store.figures().space, 100);
+}
+
+#[test]
+fn films_that_wait_in_all_the_space_get_their_answers() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = Store::open(folder.path(), Bounds { space: 100, results: 4 }).unwrap();
+    keep(&store, &[1; 50], "").unwrap();
+    keep(&store, &[2; 50], "").unwrap();
+    store.finish(1, judged(Verdict::Normal), &png(20)).unwrap();
+    assert_eq!((store.get(1).unwrap().word(), store.pictures(1).len()), ("normal", 0));
+    // The first film makes room for the pictures of the second one.
+    store.finish(2, judged(Verdict::Refer), &png(20)).unwrap();
+    assert_eq!((store.pictures(2).len(), store.figures().space), (1, 70));
+}
+
+#[test]
+fn records_are_found_by_exam_number_and_kind() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = Store::open(folder.path(), Bounds::default()).unwrap();
+    for n in 0..25_u8 {
+        keep(&store, &[n], &format!("Ward-{n}")).unwrap();
+    }
+    store.finish(3, judged(Verdict::Refer), &Pictures::default()).unwrap();
+    store.finish(4, judged(Verdict::Refer), &Pictures::default()).unwrap();
+    store.finish(5, answer(Outcome::Refused(Refusal::Blank)), &Pictures::default()).unwrap();
+    store.say(4, Opinion::Undecided).unwrap();
+    let numbers = |text, filter, from| {
+        let found = store.find(text, filter, from, 20);
+        (found.records.iter().map(|record| record.number).collect::<Vec<_>>(), found.total)
+    };
+    assert_eq!(numbers("", Filter::All, 20), (vec![5, 4, 3, 2, 1], 25));
+    assert_eq!(numbers(" ward-24 ", Filter::All, 0), (vec![25], 1));
+    assert_eq!(numbers("7", Filter::All, 0).0, [18, 8, 7]);
+    assert_eq!(numbers("", Filter::Refer, 0).0, [4, 3]);
+    assert_eq!(numbers("", Filter::Unanswered, 0).0, [3]);
+    assert_eq!(numbers("", Filter::NotJudged, 0).0, [5]);
+    assert_eq!(numbers("", Filter::Waiting, 0).1, 22);
+    assert_eq!(numbers("../", Filter::All, 0).1, 0);
+}

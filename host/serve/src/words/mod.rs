@@ -1,0 +1,189 @@
+//! What the page says besides what the screen of the box says, one table for each language. Verdicts, refusals, faults, ages
+//! and the figures beside them are in the words of [`language`].
+//!
+//! The French, Portuguese and Swahili texts have not been reviewed by clinicians who speak them. Have that done before
+//! anybody relies on them.
+
+mod english;
+mod french;
+mod portuguese;
+mod swahili;
+
+use shared::appliance::Language;
+
+use crate::{record::Opinion, store::Filter};
+
+/// The table of a language.
+pub(crate) fn words(language: Language) -> &'static Words {
+    match language {
+        Language::English => &english::WORDS,
+        Language::French => &french::WORDS,
+        Language::Portuguese => &portuguese::WORDS,
+        Language::Swahili => &swahili::WORDS,
+    }
+}
+
+/// What a language calls itself.
+pub(crate) fn own_name(language: Language) -> &'static str {
+    match language {
+        Language::English => "English",
+        Language::French => "Français",
+        Language::Portuguese => "Português",
+        Language::Swahili => "Kiswahili",
+    }
+}
+
+/// The texts of one language. `{}` stands for a number or a word.
+#[derive(Debug)]
+pub(crate) struct Words {
+    /// Over the list, and in the menu.
+    pub(crate) films: &'static str,
+    /// Over the state, and in the menu.
+    pub(crate) state: &'static str,
+    /// Over the help, and in the menu.
+    pub(crate) help: &'static str,
+    /// Ends a session.
+    pub(crate) leave: &'static str,
+    /// Before the languages.
+    pub(crate) language: &'static str,
+    /// Jumps over the menu.
+    pub(crate) skip: &'static str,
+    /// Over what takes files.
+    pub(crate) judge_films: &'static str,
+    /// Where files are dropped.
+    pub(crate) drop: &'static str,
+    /// Of the button that opens the choice of files.
+    pub(crate) choose: &'static str,
+    /// What files there may be.
+    pub(crate) kinds: &'static str,
+    /// What an exam may be called.
+    pub(crate) exam_hint: &'static str,
+    /// Of the button that sends.
+    pub(crate) judge: &'static str,
+    /// Of the button that takes a file off the list.
+    pub(crate) remove: &'static str,
+    /// Of a file that is being sent.
+    pub(crate) sending: &'static str,
+    /// Of a film that waits for its answer.
+    pub(crate) waiting: &'static str,
+    /// Of a film that was there already.
+    pub(crate) known: &'static str,
+    /// Of a file that could not be sent; the reason follows.
+    pub(crate) not_sent: &'static str,
+    /// The server does not answer.
+    pub(crate) silent: &'static str,
+    /// Where scripts are off.
+    pub(crate) script: &'static str,
+    /// Before what is looked for.
+    pub(crate) search: &'static str,
+    /// Before the kinds of records.
+    pub(crate) show: &'static str,
+    /// Of the button that looks.
+    pub(crate) find: &'static str,
+    /// Of a kind of records.
+    pub(crate) filter: fn(Filter) -> Option<&'static str>,
+    /// Where nothing is found.
+    pub(crate) none: &'static str,
+    /// So many to so many of so many.
+    pub(crate) part: &'static str,
+    /// To the next page of older ones.
+    pub(crate) older: &'static str,
+    /// To the page of newer ones.
+    pub(crate) newer: &'static str,
+    /// Downloads a table.
+    pub(crate) csv: &'static str,
+    /// Before the time at which a film came in.
+    pub(crate) received: &'static str,
+    /// Before the time of the answer.
+    pub(crate) judged: &'static str,
+    /// Over verdicts.
+    pub(crate) answer: &'static str,
+    /// Before the place.
+    pub(crate) site: &'static str,
+    /// Over what the clinician says.
+    pub(crate) clinician: &'static str,
+    /// An opinion for which the screen has no word.
+    pub(crate) opinion: fn(Opinion) -> Option<&'static str>,
+    /// Of the button that keeps it.
+    pub(crate) save: &'static str,
+    /// It is kept since then.
+    pub(crate) saved: &'static str,
+    /// Over the pictures.
+    pub(crate) seen: &'static str,
+    /// Below the film.
+    pub(crate) film: &'static str,
+    /// Below what the network sees.
+    pub(crate) square: &'static str,
+    /// Below a film on which nothing is outlined.
+    pub(crate) no_evidence: &'static str,
+    /// Where there are no pictures.
+    pub(crate) no_pictures: &'static str,
+    /// Number of the result in the journal of the box.
+    pub(crate) box_record: &'static str,
+    /// A page to print.
+    pub(crate) slip: &'static str,
+    /// Of the button that prints.
+    pub(crate) print: &'static str,
+    /// Where somebody signs.
+    pub(crate) signature: &'static str,
+    /// Who judges.
+    pub(crate) judges: &'static str,
+    /// Where nobody has yet.
+    pub(crate) nobody_yet: &'static str,
+    /// What is wrong.
+    pub(crate) trouble: &'static str,
+    /// Where nothing is.
+    pub(crate) no_trouble: &'static str,
+    /// How many results there are, of how many.
+    pub(crate) of: &'static str,
+    /// Before the space that films take.
+    pub(crate) space: &'static str,
+    /// Before the folder that is watched.
+    pub(crate) folder: &'static str,
+    /// So many films were taken from it since the start, and so many files passed over.
+    pub(crate) taken: &'static str,
+    /// No folder is.
+    pub(crate) no_folder: &'static str,
+    /// Steps of the help.
+    pub(crate) steps: [&'static str; 6],
+    /// What the help says of each verdict: normal, pneumonia, refer.
+    pub(crate) meant: [&'static str; 3],
+    /// The same of an X-ray that is not judged.
+    pub(crate) meant_not_judged: &'static str,
+    /// Asks for the code.
+    pub(crate) code: &'static str,
+    /// It is the wrong one.
+    pub(crate) wrong_code: &'static str,
+    /// No code is taken now.
+    pub(crate) locked: &'static str,
+    /// Of the button that enters.
+    pub(crate) enter: &'static str,
+    /// Whoever asks is not let in any more.
+    pub(crate) foreign: &'static str,
+    /// There is no such page.
+    pub(crate) missing: &'static str,
+    /// Leads back to the list.
+    pub(crate) back: &'static str,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_language_says_everything() {
+        for language in Language::ALL {
+            let words = words(language);
+            let all = format!("{words:?}");
+            assert!(!all.contains("\"\""), "{language}: {all}");
+            for (text, places) in
+                [(words.part, 3), (words.of, 2), (words.taken, 2), (words.saved, 1), (words.not_sent, 1)]
+            {
+                assert_eq!(text.matches("{}").count(), places, "{language}: {text}");
+            }
+            let named = Filter::ALL.into_iter().filter(|&filter| (words.filter)(filter).is_some()).count();
+            assert_eq!(named, 3, "{language}: the others have words of the screen");
+            assert_eq!(Opinion::ALL.into_iter().filter(|&it| (words.opinion)(it).is_some()).count(), 2, "{language}");
+        }
+    }
+}

@@ -1,0 +1,130 @@
+//! `pumua serve`: a page on which a clinic drops X-rays and reads the answers.
+
+mod at_box;
+mod here;
+
+use std::{
+    io::{self, Write},
+    net::SocketAddr,
+    path::{Path, PathBuf},
+    time::Duration,
+};
+
+use anyhow::Context;
+use base::{Shown, interrupt};
+use link::{PortOptions, exam_naming};
+use serve::{After, Bounds, Judge, Server, Settings, Watch};
+use shared::{
+    appliance::{Language, Override},
+    verdict::Profile,
+};
+
+use self::{at_box::AtBox, here::Here};
+use super::open::open_model;
+use crate::exit::{Exit, Failure, WithExit};
+
+/// Options of `pumua serve`.
+#[derive(Debug, clap::Args)]
+pub struct Options {
+    /// Folder of films and results; made if it is not there
+    #[arg(long, value_name = "DIR")]
+    store: PathBuf,
+    /// Address and port of the page. Anything but 127.0.0.1 and [::1] is for a network: browsers are asked for a code that is
+    /// printed here, and what they send can be read on the way
+    #[arg(long, value_name = "ADDRESS:PORT", default_value = "127.0.0.1:8765")]
+    listen: SocketAddr,
+    /// Name of the place, on each answer and slip
+    #[arg(long, value_name = "WORDS", default_value = "", hide_default_value = true, value_parser = site)]
+    site: String,
+    /// Language of the page for browsers that ask for none that there is: en, fr, pt or sw
+    #[arg(long, value_name = "LANGUAGE", default_value = "en")]
+    language: Language,
+    /// Most space for films and pictures, in GiB: beyond it those of the oldest go, and their results stay
+    #[arg(long, value_name = "GIB", default_value_t = 8, value_parser = clap::value_parser!(u64).range(1..=65_536))]
+    space: u64,
+    /// Folder to which a console exports X-rays: each complete film in it, and in folders within, is taken once
+    #[arg(long, value_name = "DIR")]
+    watch: Option<PathBuf>,
+    /// What becomes of a film that was taken from there: leave; move, to the folder pumua-taken within; mark, by an empty
+    /// file beside it whose name ends with .pumua
+    #[arg(long, value_name = "WHAT", default_value = "leave", requires = "watch")]
+    after: After,
+    /// Have the box on the serial line judge, as `pumua send` does, instead of this program
+    #[arg(long = "box", conflicts_with_all = ["model", "profile"])]
+    at_box: bool,
+    #[command(flatten)]
+    port: PortOptions,
+    /// ONNX model made by `pumua train` [default: the one that is built in]
+    #[arg(long, value_name = "FILE")]
+    model: Option<PathBuf>,
+    /// Which of the model's operating points decides, as set on the box: screening, balanced or confirming [default: the
+    /// model's own]
+    #[arg(long, value_name = "PROFILE")]
+    profile: Option<Profile>,
+    /// Judge patients who are older or younger than those whom the model is for: age. The answer says so
+    #[arg(long = "override", value_name = "REASON")]
+    overrides: Vec<Override>,
+}
+
+/// Time between two looks into the watched folder.
+const LOOK_EVERY: Duration = Duration::from_secs(2);
+
+/// Longest name of a place, in characters.
+const MAX_SITE: usize = 64;
+
+/// The name of a place: a line of words.
+fn site(typed: &str) -> Result<String, String> {
+    let words = typed.trim();
+    if words.chars().count() > MAX_SITE || words.contains(char::is_control) {
+        return Err(format!("the name of a place is a line of at most {MAX_SITE} characters"));
+    }
+    Ok(words.to_owned())
+}
+
+/// Where a folder is, from the root on.
+fn a_folder(path: &Path) -> anyhow::Result<PathBuf> {
+    let found = path.canonicalize().ok().filter(|path| path.is_dir());
+    found.with_context(|| format!("{} is no folder that can be watched: name one that exists", Shown(path.display())))
+}
+
+/// Serves the page until Ctrl-C.
+pub fn run(options: Options) -> Result<Exit, Failure> {
+    let Options { store, listen, site, language, space, watch, after, at_box, port, model, profile, overrides } =
+        options;
+    let any_age = overrides.contains(&Override::Age);
+    let naming = exam_naming().map_err(Failure::of_link)?;
+    let watch = match watch {
+        Some(folder) => Some(Watch { folder: a_folder(&folder)?, after, every: LOOK_EVERY }),
+        None => None,
+    };
+    let bounds = Bounds { space: space << 30, ..Bounds::default() };
+    let settings = Settings { listen, store: store.clone(), bounds, site, language, naming, watch };
+    interrupt::listen();
+    let judge: Box<dyn Judge> = if at_box {
+        Box::new(AtBox::new(port, any_age))
+    } else {
+        let mut model = open_model(model.as_deref())?;
+        if let Some(profile) = profile {
+            model.decide_by(profile).exit(Exit::Refused)?;
+        }
+        Box::new(Here { model, any_age })
+    };
+    let server = Server::open(settings, judge)?;
+    base::say!("films and results are in {}; Ctrl-C ends the page", Shown(store.display()));
+    let mut out = io::stdout().lock();
+    writeln!(out, "http://{}/", server.address()).and_then(|()| out.flush())?;
+    drop(out);
+    server.run()?;
+    Ok(Exit::Done)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_place_is_a_line_of_words() {
+        assert_eq!(site(" Kliniki ya Kaskazini ").as_deref(), Ok("Kliniki ya Kaskazini"));
+        assert!(site("a\nb").is_err() && site(&"x".repeat(65)).is_err());
+    }
+}
