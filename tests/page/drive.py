@@ -1,0 +1,254 @@
+"""Uses the page of `pumua serve` as a person does, through chromedriver (W3C WebDriver), with the standard library alone.
+
+drive.py PUMUA SCRATCH PICTURES AXE: the program, a folder for files, one for pictures of the pages, and axe-core's script or
+nothing.
+"""
+
+import base64
+import json
+import pathlib
+import subprocess
+import sys
+import time
+import urllib.request
+
+PUMUA, SCRATCH, PICTURES, AXE = sys.argv[1], pathlib.Path(sys.argv[2]), pathlib.Path(sys.argv[3]), sys.argv[4]
+MODEL = "tests/models/plain.onnx"
+ELEMENT = "element-6066-11e4-a52e-4f735466cecf"
+TAB, ENTER, SPACE, DOWN = "\ue004", "\ue007", " ", "\ue015"
+PATIENCE = 60
+
+
+def ask(method, url, body=None):
+    data = None if body is None else json.dumps(body).encode()
+    request = urllib.request.Request(url, data, {"Content-Type": "application/json"}, method=method)
+    try:
+        with urllib.request.urlopen(request, timeout=120) as answer:
+            return json.load(answer)["value"]
+    except urllib.error.HTTPError as error:
+        raise RuntimeError(error.read().decode()[:2000]) from error
+
+
+class Browser:
+    """A window of a browser."""
+
+    def __init__(self, driver, width, height, scale=1):
+        arguments = ["--headless=new", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", "--lang=en"]
+        options = {"args": arguments, "mobileEmulation": {"deviceMetrics": {
+            "width": width, "height": height, "pixelRatio": scale, "mobile": scale > 1, "touch": scale > 1}}}
+        wanted = {"browserName": "chrome", "goog:chromeOptions": options, "goog:loggingPrefs": {"browser": "ALL"}}
+        self.url = f"{driver}/session"
+        self.url += "/" + ask("POST", self.url, {"capabilities": {"alwaysMatch": wanted}})["sessionId"]
+
+    def go(self, address):
+        ask("POST", f"{self.url}/url", {"url": address})
+
+    def at(self):
+        return ask("GET", f"{self.url}/url")
+
+    def run(self, script, *arguments):
+        return ask("POST", f"{self.url}/execute/sync", {"script": script, "args": list(arguments)})
+
+    def run_async(self, script):
+        return ask("POST", f"{self.url}/execute/async", {"script": script, "args": []})
+
+    def find(self, selector):
+        return ask("POST", f"{self.url}/element", {"using": "css selector", "value": selector})[ELEMENT]
+
+    def click(self, selector):
+        ask("POST", f"{self.url}/element/{self.find(selector)}/click", {})
+
+    def type(self, selector, text):
+        ask("POST", f"{self.url}/element/{self.find(selector)}/value", {"text": text})
+
+    def keys(self, *keys):
+        actions = [{"type": kind, "value": key} for key in keys for kind in ("keyDown", "keyUp")]
+        ask("POST", f"{self.url}/actions", {"actions": [{"type": "key", "id": "keys", "actions": actions}]})
+
+    def text(self, selector="body"):
+        return self.run("const found = document.querySelector(arguments[0]); return found ? found.innerText : ''", selector)
+
+    def wait(self, what, script, *arguments):
+        start = time.monotonic()
+        while not (found := self.run("return " + script, *arguments)):
+            assert time.monotonic() < start + PATIENCE, f"{what}: {self.at()}\n{self.text()}"
+            time.sleep(0.1)
+        return found
+
+    def picture(self, name):
+        height = self.run("return document.documentElement.scrollHeight")
+        width = self.run("return document.documentElement.clientWidth")
+        shot = ask("POST", f"{self.url}/goog/cdp/execute", {"cmd": "Page.captureScreenshot", "params": {
+            "captureBeyondViewport": True, "clip": {"x": 0, "y": 0, "width": width, "height": height, "scale": 1}}})
+        (PICTURES / f"{name}.png").write_bytes(base64.b64decode(shot["data"]))
+        self.check(name)
+
+    def check(self, name):
+        """Nothing is wider than the window, nothing was forbidden, and axe-core has nothing to say."""
+        wide = self.run("return document.documentElement.scrollWidth - document.documentElement.clientWidth")
+        assert wide <= 0, f"{name}: {wide} pixels wider than the window"
+        for entry in ask("POST", f"{self.url}/se/log", {"type": "browser"}):
+            assert "favicon" in entry["message"], f"{name}: {entry}"
+        if AXE:
+            # Set by the driver, not by the page: its policy lets no other script in.
+            self.run(pathlib.Path(AXE).read_text() + "; window.axe = axe;")
+            found = self.run_async("const done = arguments[0]; axe.run().then((it) => done([it.passes.length, it.violations.map("
+                                   "(v) => v.id + ': ' + v.nodes.map((n) => n.html).join(' '))]))")
+            assert found[0] > 10 and not found[1], f"{name}: {found}"
+
+    def close(self):
+        ask("DELETE", self.url)
+
+
+def start(command, pattern):
+    """Starts a program, and gives what its first matching line has after the pattern."""
+    program = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+    for line in program.stdout:
+        if pattern in line:
+            return program, line.split(pattern, 1)[1].strip()
+    raise RuntimeError(f"{command} ended with {program.wait()}")
+
+
+def dropped(browser, names):
+    """Drops files on the page, as a hand does."""
+    contents = [[name, base64.b64encode((SCRATCH / name).read_bytes()).decode()] for name in names]
+    browser.run("""
+        const data = new DataTransfer();
+        for (const [name, text] of arguments[0])
+            data.items.add(new File([Uint8Array.from(atob(text), (c) => c.charCodeAt(0))], name));
+        for (const kind of ["dragenter", "dragover", "drop"])
+            document.getElementById("drop").dispatchEvent(new DragEvent(kind, { dataTransfer: data, bubbles: true, cancelable: true }));
+        """, contents)
+
+
+def by_hand(browser, page, films):
+    """One film by drag and drop, its verdict, the clinician's answer, the slip."""
+    browser.go(page)
+    browser.picture("desktop-empty")
+    dropped(browser, films[1:2])
+    assert browser.run("return document.activeElement.matches('#queue input')"), "the exam is typed next"
+    browser.type("#queue input", "ward-3_0017")
+    browser.picture("desktop-dropped")
+    browser.click("#judge")
+    browser.wait("the verdict", "location.pathname.startsWith('/film/') && document.getElementById('live').dataset.waiting === '0'")
+    said = browser.text(".card .word")
+    assert said in ("NORMAL", "PNEUMONIA", "REFER"), said
+    assert "ward-3_0017" in browser.text("h1") and "Research aid, not a medical device" in browser.text()
+    browser.wait("the pictures", "[...document.images].length > 1 && [...document.images].every((i) => i.complete && i.naturalWidth > 0)")
+    browser.picture("desktop-film")
+    browser.click("input[value='pneumonia']")
+    browser.click("#clinician button")
+    browser.wait("the answer", "document.querySelector(\"input[value='pneumonia']\")?.checked && location.hash === '#clinician'")
+    browser.click("a[href^='/slip/']")
+    browser.wait("the slip", "document.querySelector('.slip') !== null")
+    assert "PNEUMONIA" in browser.text(".says")
+    browser.picture("desktop-slip")
+    return said
+
+
+def several(browser, page, films):
+    """Several files, one of them no X-ray, one judged before; names that mean something in HTML."""
+    browser.go(page)
+    (SCRATCH / "<img src=x onerror=alert(1)>.png").write_bytes((SCRATCH / films[0]).read_bytes())
+    (SCRATCH / "notes.txt").write_text("no X-ray")
+    dropped(browser, ["<img src=x onerror=alert(1)>.png", "notes.txt", films[2]])
+    assert browser.run("return document.querySelectorAll('#queue img').length") == 0
+    browser.click("#judge")
+    browser.wait("the answers", "document.querySelectorAll('#queue li[data-number]').length === 3 && "
+                 "document.getElementById('live').dataset.waiting === '0' && !document.getElementById('queue').innerText.includes('Waiting')")
+    assert "NOT JUDGED" in browser.text("#queue") and browser.text("#status")
+    browser.picture("desktop-several")
+    browser.go(page)
+    browser.type("input[name='q']", "ward-3" + ENTER)
+    browser.wait("the search", "document.querySelectorAll('tbody tr').length === 1")
+
+
+def paged(browser, page, films):
+    """More films than a page has."""
+    browser.go(page)
+    film = (SCRATCH / films[0]).read_bytes()
+    for number in range(20):
+        (SCRATCH / f"more-{number}.png").write_bytes(film + bytes([number]))
+    dropped(browser, [f"more-{number}.png" for number in range(20)])
+    browser.click("#judge")
+    browser.wait("the answers", "document.querySelectorAll('#queue li[data-number]').length === 20 && document.getElementById('live').dataset.waiting === '0'")
+    browser.go(page)
+    browser.click("a[rel='next']")
+    browser.wait("the older ones", "location.search.includes('page=1') && document.querySelectorAll('tbody tr').length === 5")
+    browser.click("a[rel='prev']")
+    browser.wait("the newer ones", "document.querySelectorAll('tbody tr').length === 20")
+    browser.picture("desktop-list")
+
+
+def keyboard(browser, page, films):
+    """The keyboard alone, from the first key on."""
+    browser.go(page)
+    browser.keys(TAB)
+    assert browser.run("return document.activeElement.className") == "skip"
+    browser.keys(ENTER, TAB)
+    assert browser.run("return document.activeElement.id") == "files"
+    # The system's window for choosing files is not of the page: what it gives is set.
+    browser.type("#files", str(SCRATCH / films[3]))
+    browser.keys(*"key-1", ENTER)
+    browser.wait("the verdict", "location.pathname.startsWith('/film/') && document.getElementById('live').dataset.waiting === '0'")
+    for _ in range(40):
+        browser.keys(TAB)
+        if browser.run("return document.activeElement.name") == "said":
+            break
+    browser.keys(SPACE, DOWN, TAB, ENTER)
+    browser.wait("the answer", "document.querySelector(\"input[value='pneumonia']\")?.checked && location.hash === '#clinician'")
+
+
+def languages(browser, page):
+    browser.go(page)
+    for language, films, disclaimer in [("fr", "Radiographies", "Outil de recherche, pas un dispositif médical"),
+                                        ("pt", "Radiografias", "Ferramenta de investigação"),
+                                        ("sw", "Eksirei", "Zana ya utafiti"),
+                                        ("en", "X-rays", "Research aid, not a medical device")]:
+        browser.click(f".languages a[lang='{language}']")
+        browser.wait(language, "document.documentElement.lang === arguments[0]", language)
+        assert browser.text("h1") == films and disclaimer in browser.text("header"), browser.text()
+        # It is kept.
+        browser.go(page + "help")
+        browser.picture(f"help-{language}")
+        browser.go(page)
+        assert browser.text("h1") == films
+    browser.go(page + "state")
+    browser.picture("desktop-state")
+
+
+def phone(driver, page):
+    browser = Browser(driver, 360, 740, 2)
+    for name, path in [("list", ""), ("film", "film/1?lang=sw"), ("refused", "film/3?lang=fr"), ("help", "help?lang=pt"), ("slip", "slip/1?lang=en")]:
+        browser.go(page + path)
+        browser.picture(f"phone-{name}")
+    browser.close()
+
+
+def main():
+    subprocess.run([PUMUA, "synthetic", SCRATCH / "drawn", "--count", "6"], check=True, stderr=subprocess.DEVNULL)
+    films = []
+    for number, path in enumerate(sorted((SCRATCH / "drawn").rglob("*.png"))):
+        films.append(f"film-{number}.png")
+        (SCRATCH / films[-1]).write_bytes(path.read_bytes())
+    driver, port = start(["chromedriver", "--port=0"], "started successfully on port ")
+    serving = [PUMUA, "serve", "--store", SCRATCH / "store", "--model", MODEL, "--listen", "127.0.0.1:0", "--site", "North clinic"]
+    pumua, page = start(serving, "http://")
+    page, driver_at = f"http://{page}", f"http://127.0.0.1:{port.rstrip('.')}"
+    try:
+        browser = Browser(driver_at, 1366, 768)
+        by_hand(browser, page, films)
+        several(browser, page, films)
+        phone(driver_at, page)
+        keyboard(browser, page, films)
+        languages(browser, page)
+        paged(browser, page, films)
+        browser.close()
+    finally:
+        for program in (pumua, driver):
+            program.terminate()
+            program.wait()
+    print(f"the page was used by hand, keyboard and phone; axe-core {'checked' if AXE else 'left out'}")
+
+
+main()

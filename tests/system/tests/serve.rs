@@ -1,0 +1,174 @@
+//! `pumua serve`, the real program: a film on the page gets the answer of `pumua predict`, by this program and by a box; a
+//! watched folder; a restart after a kill.
+#![expect(clippy::unwrap_used, clippy::expect_used, reason = "helpers of tests")]
+
+#[path = "../../../host/serve/tests/client/mod.rs"]
+#[allow(dead_code, reason = "the tests of the crate use the rest")]
+mod client;
+
+use std::{
+    fs,
+    io::{BufRead, BufReader},
+    path::Path,
+    process::{Child, Stdio},
+    time::Duration,
+};
+
+use client::Page;
+use serde_json::Value;
+use system_tests::{
+    PATIENCE, PLAIN_MODEL, SimulatedBox, command, host, json_lines, predicted, synthetic_radiographs, within,
+};
+
+struct Serving {
+    child: Child,
+    page: Page,
+}
+
+impl Serving {
+    fn start(store: &Path, arguments: &[&str]) -> Self {
+        let mut child = command("pumua")
+            .args(["serve", "--listen", "127.0.0.1:0", "--store"])
+            .arg(store)
+            .args(arguments)
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let mut line = String::new();
+        BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
+        let address = line.trim().strip_prefix("http://").and_then(|rest| rest.strip_suffix('/'));
+        let address = address.unwrap_or_else(|| panic!("no page: {line:?}")).parse().unwrap();
+        Self { child, page: Page::at(address) }
+    }
+}
+
+impl Drop for Serving {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// The rows of the page's table, by their columns.
+fn table(page: &Page) -> Vec<Vec<String>> {
+    let text = page.get("/results.csv").text();
+    // No cell of these tests has a comma or a quotation mark.
+    text.lines().skip(1).map(|line| line.split(',').map(str::to_owned).collect()).collect()
+}
+
+/// Verdict, code and probability of a record, as `pumua predict` says them.
+fn assert_says(row: &[String], predicted: &Value) {
+    assert_eq!(row[3], predicted["verdict"].as_str().unwrap(), "{row:?}");
+    assert_eq!(row[4], predicted["code"].to_string(), "{row:?}");
+    let probability = predicted["probability"].as_f64().map(|p| p as f32);
+    assert_eq!(row[5].parse().ok(), probability, "{row:?}");
+}
+
+#[test]
+fn a_film_on_the_page_gets_the_answer_of_predict_also_after_a_kill() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut images = synthetic_radiographs(&folder.path().join("drawn"), 4);
+    let broken = folder.path().join("broken.png");
+    fs::write(&broken, &fs::read(&images[0]).unwrap()[..1000]).unwrap();
+    let blank = folder.path().join("blank.png");
+    image::GrayImage::from_pixel(100, 90, image::Luma([90])).save(&blank).unwrap();
+    images.extend([broken, blank]);
+    let flags = ["predict", "--json", "--model", PLAIN_MODEL].map(std::ffi::OsStr::new);
+    let expected = json_lines(&host(flags.into_iter().chain(images.iter().map(|image| image.as_os_str()))));
+
+    let store = folder.path().join("store");
+    let serving = Serving::start(&store, &["--model", PLAIN_MODEL, "--site", "North"]);
+    for image in &images {
+        serving.page.send(&fs::read(image).unwrap(), "ward-3");
+    }
+    // Killed at once, with films that wait: they were acknowledged.
+    drop(serving);
+    let serving = Serving::start(&store, &["--model", PLAIN_MODEL, "--site", "North"]);
+    serving.page.judged(images.len() as u64);
+    let mut rows = table(&serving.page);
+    rows.reverse();
+    assert_eq!(rows.len(), images.len());
+    for (row, predicted) in rows.iter().zip(&expected) {
+        assert_says(row, predicted);
+    }
+    for picture in ["film", "square"] {
+        let png = serving.page.get(&format!("/film/1/{picture}.png"));
+        assert!(png.status == 200 && image::load_from_memory(&png.body).is_ok(), "{picture}");
+    }
+}
+
+#[test]
+fn a_box_judges_what_the_page_takes_and_films_wait_while_it_is_away() {
+    let folder = tempfile::tempdir().unwrap();
+    let images = synthetic_radiographs(&folder.path().join("drawn"), 2);
+    let expected = predicted(&images, Some(PLAIN_MODEL));
+    let device = SimulatedBox::start(&[]).unwrap();
+    let serving = Serving::start(&folder.path().join("store"), &["--box", "--port", &device.port]);
+    let first = serving.page.send(&fs::read(&images[0]).unwrap(), "ward-3");
+    let page = serving.page.judged(first);
+    assert!(page.contains("Record of the box"), "{page}");
+    assert_says(&table(&serving.page)[0], &expected[0]);
+    assert_eq!(device.records().len(), 1);
+    device.cut_power();
+    serving.page.send(&fs::read(&images[1]).unwrap(), "ward-3");
+    let told = || serving.page.get("/state").text().contains("class=\"hazard\"");
+    assert!(within(PATIENCE, told), "the page says that the box is away");
+    assert_eq!(table(&serving.page)[0][3], "waiting");
+}
+
+#[test]
+fn over_a_network_a_browser_with_the_code_of_the_terminal_is_let_in() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut child = command("pumua")
+        .args(["serve", "--listen", "0.0.0.0:0", "--store"])
+        .arg(folder.path().join("store"))
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut said = BufReader::new(child.stderr.take().unwrap()).lines().map(Result::unwrap);
+    let code = said.find_map(|line| Some(line.strip_prefix("code for the next browser: ")?.replace(' ', ""))).unwrap();
+    let mut line = String::new();
+    BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
+    let port = line.trim().trim_end_matches('/').rsplit(':').next().unwrap().parse().unwrap();
+    let serving = Serving { child, page: Page::at(([127, 0, 0, 1], port).into()) };
+    let page = &serving.page;
+    assert_eq!(page.get("/").status, 303);
+    let paired = page.post("/pair", format!("code={code}").as_bytes(), &[]);
+    assert_eq!(paired.status, 303, "{}", paired.text());
+    let cookie = paired.head.lines().find_map(|line| line.strip_prefix("Set-Cookie: ")).unwrap();
+    assert!(cookie.contains("HttpOnly") && cookie.contains("SameSite=Strict"), "{cookie}");
+    let cookie = format!("Cookie: {}", cookie.split(';').next().unwrap());
+    let host = format!("Host: {}", page.host());
+    let text = page.raw("GET", "/", b"", &[&host, &cookie]).text();
+    assert!(text.contains("data-secret=") && text.contains("End session"), "{text}");
+    assert_eq!(page.raw("GET", "/", b"", &[&host, "Cookie: pumua-session=0123"]).status, 303);
+    // It is good for one browser.
+    assert_ne!(page.post("/pair", format!("code={code}").as_bytes(), &[]).status, 303);
+}
+
+#[test]
+fn a_watched_folder_is_emptied_into_the_list() {
+    let folder = tempfile::tempdir().unwrap();
+    let images = synthetic_radiographs(&folder.path().join("drawn"), 3);
+    let expected = predicted(&images, Some(PLAIN_MODEL));
+    let watched = folder.path().join("export");
+    fs::create_dir(&watched).unwrap();
+    let arguments = ["--model", PLAIN_MODEL, "--after", "move", "--watch", watched.to_str().unwrap()];
+    let serving = Serving::start(&folder.path().join("store"), &arguments);
+    for (n, image) in images.iter().enumerate() {
+        // As a console does: under another name first.
+        fs::copy(image, watched.join("film.tmp")).unwrap();
+        fs::rename(watched.join("film.tmp"), watched.join(format!("{n} <b>.png"))).unwrap();
+    }
+    assert!(within(PATIENCE, || table(&serving.page).iter().filter(|row| row[3] != "waiting").count() == 3));
+    let mut rows = table(&serving.page);
+    rows.sort_by_key(|row| row[5].clone());
+    let mut expected: Vec<&Value> = expected.iter().collect();
+    expected.sort_by_key(|it| (it["probability"].as_f64().unwrap() as f32).to_string());
+    for (row, predicted) in rows.iter().zip(expected) {
+        assert_says(row, predicted);
+    }
+    assert!(within(Duration::from_secs(10), || fs::read_dir(watched.join("pumua-taken")).unwrap().count() == 3));
+    assert_eq!(fs::read_dir(&watched).unwrap().count(), 1);
+}
