@@ -200,6 +200,13 @@ fn what_cannot_be_done_is_told() {
     fails_with(&["--only", "sorcery"], "no experiment and no group `sorcery`");
     fails_with(&["--recipes", "/nowhere.toml"], "cannot read /nowhere.toml");
     fails_with(&["--resume"], "does not hold a study to continue");
+    // What cannot be read is not taken for what is not there.
+    fs::create_dir(study.out("damaged")).unwrap();
+    fs::write(study.out("damaged").join("study.toml"), b"data = \"\xff\"\n").unwrap();
+    let output = study.run_on(&[], "damaged", &["--only", "tiny", "--resume"]);
+    assert_eq!(output.status.code(), Some(1));
+    assert!(words(&output).contains("study.toml: give `--data` or `--images`"), "{}", words(&output));
+    assert!(!study.out("damaged").join("runs").exists());
     let output = study.run_on(&["--data", "/nowhere"], "refused", &[]);
     assert_eq!(output.status.code(), Some(1));
     assert!(words(&output).contains("cannot read /nowhere"), "{}", words(&output));

@@ -71,7 +71,8 @@
 //! from the first sync on that fails: the system may then take for written what is not, so a later sync that succeeds
 //! says nothing. The next start reads what is there, writes its last entry once more and syncs it. The same is true of one
 //! whose file was removed or replaced while the program was running: it takes what is written, and none of it would be found
-//! again. Where nothing is left, an empty file is put there, so that the next start goes on with the next number.
+//! again. Where it was removed, be it all of its files or the last, a file without results is put there, so that the next
+//! start goes on with the next number. Files of another journal in its place are left alone, and go on with their own.
 
 mod entry;
 mod scan;
@@ -389,7 +390,8 @@ impl Journal {
     }
 
     /// Looks whether it is still where the next start will look for it. If it was removed or replaced, nothing is appended
-    /// any more, what was kept can be read until the program ends, and no number is given again.
+    /// any more, and what was kept can be read until the program ends. No number of what was removed is given again; in a
+    /// journal that has replaced this one, numbers go on from its own.
     pub fn look(&mut self) -> Result<(), JournalError> {
         if self.standing.read_only {
             return Ok(());
@@ -397,14 +399,17 @@ impl Journal {
         self.last.check_place().map_err(|error| self.lose(error))
     }
 
-    /// Appends nothing any more. The next start would find nothing and number from 1 again: it is left an empty file that
-    /// goes on with the next number. What lies there of another journal is not touched.
+    /// Appends nothing any more. The next start would find nothing, or the files before the last, and give numbers again: it
+    /// is left a file without results that goes on with the next one. Beside a file of another journal nothing is left.
     fn lose(&mut self, error: JournalError) -> JournalError {
         self.standing.read_only = true;
         let failed = |source| JournalError::Io { path: self.path.clone(), source };
         let leave = || {
             self.disk.create_folder(folder_of(&self.path)).map_err(failed)?;
-            if !segments(&*self.disk, &self.path).map_err(failed)?.is_empty() {
+            let is_own = |first: &u64| {
+                self.full.iter().any(|segment| segment.first() == *first && segment.check_place().is_ok())
+            };
+            if !segments(&*self.disk, &self.path).map_err(failed)?.iter().all(is_own) {
                 return Ok(());
             }
             let next = self.next_number();

@@ -29,8 +29,10 @@ use super::{
 const LONGEST_WAIT: Duration = Duration::from_millis(50);
 /// How long a port is tried where none is named, in milliseconds: four hellos.
 const PROBE_MS: u64 = 1_500;
-/// How long the last frames of a session may take.
+/// How long the last frames of a session may take, beyond the time that the line needs for what is still to be sent.
 const CLOSING: Duration = Duration::from_millis(300);
+/// How long both may take at most: on the slowest line, a message and what lies in the system's buffers.
+const LONGEST_CLOSING: Duration = Duration::from_secs(12);
 /// How long the box may take to confirm that an image is given up.
 const CANCELLING: Duration = Duration::from_secs(3);
 
@@ -54,6 +56,8 @@ pub enum Sending {
 /// An open session. Dropping it ends the session on the box.
 pub struct Connection {
     port: TTYPort,
+    /// The port's speed.
+    baud: u32,
     session: HostSession,
     start: Instant,
     frame: [u8; MAX_FRAME],
@@ -69,7 +73,7 @@ pub struct Connection {
 
 /// Says hello on a port for a moment, to learn whether a box is there.
 pub(super) fn probe(path: &Path, baud: u32) -> Result<(), LinkError> {
-    Connection::greet(port::open(path, baud)?, HostSession::within(0, nonce(), PROBE_MS)).map(drop)
+    Connection::greet(port::open(path, baud)?, baud, HostSession::within(0, nonce(), PROBE_MS)).map(drop)
 }
 
 fn nonce() -> u32 {
@@ -90,13 +94,13 @@ impl Connection {
         let mut session = HostSession::new(0, nonce());
         session.set_answer_within(timeout * 1000);
         session.set_slowest(least_bytes_a_second(baud));
-        Self::greet(port, session)
+        Self::greet(port, baud, session)
     }
 
-    fn greet(port: TTYPort, session: HostSession) -> Result<Self, LinkError> {
+    fn greet(port: TTYPort, baud: u32, session: HostSession) -> Result<Self, LinkError> {
         let (start, frame) = (Instant::now(), [0; MAX_FRAME]);
         let (known, awaited) = (None, None);
-        let mut this = Self { port, session, start, frame, unwritten: 0..0, greeted: false, known, awaited };
+        let mut this = Self { port, baud, session, start, frame, unwritten: 0..0, greeted: false, known, awaited };
         match this.next_event()? {
             HostEvent::Connected => {
                 this.greeted = true;
@@ -422,6 +426,12 @@ fn rising_entries(mut least: u64) -> impl FnMut(HostEvent) -> Result<Listed, Lin
     }
 }
 
+/// How long a session may take to end on a line of this speed, ten bits a byte, with so many bytes still to be sent.
+fn closing(left: u64, baud: u32) -> Duration {
+    let needed = Duration::from_millis(left.saturating_mul(10_000) / u64::from(baud.max(1)));
+    CLOSING.saturating_add(needed).min(LONGEST_CLOSING)
+}
+
 fn is_transient(error: &io::Error) -> bool {
     matches!(error.kind(), io::ErrorKind::TimedOut | io::ErrorKind::Interrupted | io::ErrorKind::WouldBlock)
 }
@@ -434,8 +444,12 @@ impl Drop for Connection {
             return;
         }
         self.session.close();
-        let until = Instant::now() + CLOSING;
-        while self.write().is_ok() && !self.unwritten.is_empty() && Instant::now() < until {}
+        let mut is_taking = self.write().is_ok();
+        let left = self.unwritten.len() as u64 + u64::from(self.port.bytes_to_write().unwrap_or(0));
+        let until = Instant::now() + closing(left, self.baud);
+        while is_taking && !self.unwritten.is_empty() && Instant::now() < until {
+            is_taking = self.write().is_ok();
+        }
         // A port that is closed drops what it has not sent, or waits until it is sent, half a minute and longer where nobody
         // takes it. `tcdrain` has no limit at all.
         while self.port.bytes_to_write().is_ok_and(|left| left > 0) {
@@ -477,6 +491,17 @@ mod tests {
             let (more, seen) = read(1);
             assert!(matches!(more, Err(LinkError::Session(HostError::Protocol))), "{limit}");
             assert_eq!(seen, u32::from(limit));
+        }
+    }
+
+    #[test]
+    fn the_end_of_a_session_may_take_what_the_line_needs() {
+        assert_eq!(closing(0, 115_200), CLOSING);
+        assert_eq!(closing(4096, 115_200), CLOSING + Duration::from_millis(355));
+        // A frame at the slowest speed that there is.
+        assert!(closing(1024, 1200) > Duration::from_secs(8));
+        for (left, baud) in [(4096, 1200), (u64::MAX, 115_200), (1, 0)] {
+            assert!(closing(left, baud) <= LONGEST_CLOSING, "{left} bytes at {baud}");
         }
     }
 }

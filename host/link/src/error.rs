@@ -119,7 +119,7 @@ pub enum LinkError {
 
 /// The program for Braille displays takes the chips of such adapters for one.
 const BRLTTY: &str = "if a USB-to-serial adapter (CH340, CP210x) is connected and has no port, brltty may have taken it, as on \
-                      Ubuntu: `sudo apt remove brltty`, then plug it in again";
+                      Ubuntu: unless somebody here reads Braille with it, `sudo apt remove brltty`, then plug it in again";
 
 /// What may have become of the port of an adapter, as the end of a sentence.
 fn of_adapter(path: &Path) -> String {

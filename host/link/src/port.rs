@@ -51,6 +51,7 @@ mod tests {
         for (path, is_told) in [("/dev/ttyUSB77", true), ("/dev/pumua-77", true), ("/dev/ttyS777", false)] {
             let error = open(Path::new(path), 9600).err().unwrap().to_string();
             assert_eq!(error.contains("brltty"), is_told, "{error}");
+            assert_eq!(error.contains("unless somebody here reads Braille"), is_told, "{error}");
         }
         assert!(matches!(open(Path::new("/"), 9600), Err(LinkError::NotSerial { .. })));
         // A device, but not a serial one.

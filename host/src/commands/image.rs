@@ -25,7 +25,7 @@ use shared::{
     verdict::Profile,
 };
 
-use super::{model_for_box, program, started_as};
+use super::{model_for_box, program, quoted, started_as};
 use crate::{
     exit::{Exit, Failure, WithExit},
     output,
@@ -186,7 +186,7 @@ fn to_text(built: &Built, out: &Path, bill: Option<&Path>) -> String {
     lines.push(format!("u-boot   {}", built.manifest.u_boot));
     lines.push(format!("boards   {boards}"));
     if built.checksum.is_some() {
-        lines.push(format!("next     sudo {} flash {} DEVICE", started_as(), Shown(out.display())));
+        lines.push(format!("next     sudo {} flash {} DEVICE", started_as(), quoted(out)));
     }
     lines.join("\n")
 }

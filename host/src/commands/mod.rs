@@ -30,6 +30,7 @@ pub mod view;
 
 use std::{
     ffi::OsStr,
+    os::unix::ffi::OsStrExt,
     path::{Path, PathBuf},
 };
 
@@ -37,6 +38,7 @@ use anyhow::Context;
 use base::{
     Shown,
     files::{self, OutputFile},
+    shown::is_hidden,
 };
 use data::Label;
 
@@ -96,19 +98,81 @@ fn check_packed(
     check_outputs_where(inputs, reads, &written, &[])
 }
 
+/// Says with an error of writing which command continues: with a disk that is full nothing is lost but what was done since the
+/// last epoch. What else fails would fail again.
+fn or_continue<T, E>(result: Result<T, E>, is_of_writing: fn(&E) -> bool, command: &str) -> anyhow::Result<T>
+where
+    E: std::error::Error + Send + Sync + 'static,
+{
+    result.map_err(|error| {
+        let continues = is_of_writing(&error);
+        let error = anyhow::Error::new(error);
+        if continues { error.context(format!("what was kept is not lost, `{command}` continues")) } else { error }
+    })
+}
+
 /// This program as it can be started again, for messages that name the next command: `pumua` alone is found by few shells, and
-/// is another program on many systems.
+/// is another program on many systems. As a shell takes it, like all of an advised command.
 fn started_as() -> String {
     let typed = std::env::args_os().next().map(PathBuf::from).filter(|name| name.components().count() > 1);
     let found = typed.or_else(|| std::env::current_exe().ok());
-    found.map_or_else(|| "pumua".to_owned(), |path| Shown(path.display()).to_string())
+    found.map_or_else(|| "pumua".to_owned(), quoted)
+}
+
+/// A word of a command that a message advises, as a shell takes it: what may be special to one stands between quotes. What
+/// cannot be seen, or is no text, is escaped (`$'…'`, as bash, zsh and BusyBox have it).
+fn quoted(word: impl AsRef<OsStr>) -> String {
+    let word = word.as_ref();
+    let plain = |c: char| c.is_alphanumeric() || "/._-+:,@%".contains(c);
+    let escaped = |&byte: &u8| match byte {
+        b' '..=b'~' if !b"'\\".contains(&byte) => char::from(byte).to_string(),
+        _ => format!("\\{byte:03o}"),
+    };
+    match word.to_str() {
+        Some(text) if !text.is_empty() && text.chars().all(plain) => text.to_owned(),
+        Some(text) if !text.contains(is_hidden) => format!("'{}'", text.replace('\'', r"'\''")),
+        _ => format!("$'{}'", word.as_bytes().iter().map(escaped).collect::<String>()),
+    }
 }
 
 #[cfg(test)]
 mod tests {
-    use std::fs;
+    use std::{fs, process::Command};
 
     use super::*;
+
+    #[test]
+    fn a_shell_takes_an_advised_word_for_what_it_is() {
+        let taken = |shell: &str, word: &OsStr| {
+            let output = Command::new(shell).args(["-c", &format!("printf %s {}", quoted(word))]).output().ok()?;
+            Some(output.stdout)
+        };
+        for (word, expected) in [
+            ("runs/20260131-142500-adam", "runs/20260131-142500-adam"),
+            ("Müller", "Müller"),
+            ("", "''"),
+            ("my run", "'my run'"),
+            ("it's $HOME", r"'it'\''s $HOME'"),
+            ("~", "'~'"),
+            ("a;b`c`\\d\"*?[!#&|<>(){}", "'a;b`c`\\d\"*?[!#&|<>(){}'"),
+        ] {
+            assert_eq!(quoted(word), expected);
+            assert_eq!(taken("sh", word.as_ref()).unwrap(), word.as_bytes());
+        }
+        for (word, expected) in [
+            (&b"a\nb'\\ c"[..], r"$'a\012b\047\134 c'"),
+            (b"\x1b[2J1", r"$'\033[2J1'"),
+            (b"\xff1", r"$'\3771'"),
+            ("\u{202e}gpj".as_bytes(), r"$'\342\200\256gpj'"),
+        ] {
+            let word = OsStr::from_bytes(word);
+            assert_eq!(quoted(word), expected);
+            match taken("bash", word) {
+                Some(bytes) => assert_eq!(bytes, word.as_bytes()),
+                None => println!("skipped: no bash"),
+            }
+        }
+    }
 
     #[test]
     fn what_is_read_of_labelled_radiographs_is_told_from_what_is_not() {

@@ -12,7 +12,7 @@ use std::{
 use anyhow::{Context, anyhow};
 use base::{
     Shown, cell,
-    files::{Draft, OutputFile, ReadError, read_radiograph, text_of, write_atomically},
+    files::{Draft, OutputFile, ReadError, check_piped, read_radiograph, text_of, write_atomically},
     interrupt, progress,
 };
 use engine::{Model, Score, judge::Prepared};
@@ -79,6 +79,7 @@ enum FileOutcome {
 
 /// Judges radiograph files with the engine of the box.
 pub fn run(options: Options) -> Result<Exit, Failure> {
+    check_piped(&options.paths).exit(Exit::Usage)?;
     let read: Vec<&Path> = options.paths.iter().chain(&options.model).map(PathBuf::as_path).collect();
     let written: Vec<&Path> = options.inputs.iter().chain(&options.evidence_map).map(|file| &**file).collect();
     super::check_outputs_where(&read, is_walked, &written, &[])?;
@@ -337,12 +338,29 @@ fn to_json(path: &Path, answer: &FileOutcome, synthetic: bool) -> Value {
 mod tests {
     use std::{fs, os::unix::fs::symlink};
 
+    use clap::Parser as _;
+
     use super::*;
 
     /// The files found in a folder, by their names below it.
     fn found(folder: &Path) -> Vec<String> {
         let files = walk(&[folder.to_owned()]).unwrap();
         files.iter().map(|file| text_of(file.strip_prefix(folder).unwrap())).collect()
+    }
+
+    #[derive(clap::Parser)]
+    struct CommandLine {
+        #[command(flatten)]
+        options: Options,
+    }
+
+    #[test]
+    fn what_comes_in_is_not_judged_twice() {
+        // That there is no such model is not found out any more.
+        let CommandLine { options } = CommandLine::parse_from(["predict", "--model", "/nowhere", "-", "/dev/stdin"]);
+        let failure = run(options).unwrap_err();
+        assert_eq!(failure.exit, Exit::Usage);
+        assert!(failure.error.to_string().contains("name it once"), "{:?}", failure.error);
     }
 
     #[test]

@@ -138,7 +138,7 @@ fn write_event(out: &mut impl Write, entry: &Listed, json: bool, csv: bool) -> i
         writeln!(out, "{}", output::json(&value))
     } else if csv {
         let mut cells = vec![String::new(); HEADER.len()];
-        (cells[1], cells[2]) = (time.unwrap_or_else(unknown), event.boot.to_string());
+        (cells[1], cells[2]) = (time.unwrap_or_default(), event.boot.to_string());
         let detail = cell::text(&detail(&event.kind)).into_owned();
         cells.extend([sequence.to_string(), kind.to_owned(), detail, event.missed.to_string()]);
         write_csv(out, cells)
@@ -235,7 +235,7 @@ fn fields(record: &ResultRecord) -> [String; 12] {
     let [age, overridden] = output::age_cells(record.age);
     [
         record.number.to_string(),
-        time(record.unix_seconds).unwrap_or_else(unknown),
+        time(record.unix_seconds).unwrap_or_default(),
         record.boot.to_string(),
         cell::text(record.exam.as_str()).into_owned(),
         record.verdict.to_string(),
@@ -324,10 +324,7 @@ mod tests {
         for unix_seconds in [None, Some(12), Some(u64::from(u32::MAX))] {
             let record = ResultRecord { unix_seconds, ..record.clone() };
             assert!(to_text(&record).contains("  time unknown  "), "{}", to_text(&record));
-            assert_eq!(
-                (&to_json(&record)["time"], fields(&record)[1].as_str()),
-                (&serde_json::Value::Null, TIME_UNKNOWN)
-            );
+            assert_eq!((&to_json(&record)["time"], fields(&record)[1].as_str()), (&serde_json::Value::Null, ""));
         }
         let mut csv = Vec::new();
         write_csv(&mut csv, HEADER).unwrap();
@@ -365,6 +362,13 @@ mod tests {
             assert_eq!(text.lines().count(), 1, "{text:?}");
             assert!(text.contains("started") && text.contains("2027-01-15T08:00:00Z"), "{text:?}");
             assert!(csv || !text.trim_end().contains(base::shown::is_hidden), "{text:?}");
+        }
+        let content = Content::Event(wire::Event { unix_seconds: None, boot: 3, missed: 0, kind: set });
+        let entry = Listed::Linked(Linked { sequence: 12, before: Digest::default(), content });
+        for (csv, expected) in [(true, ",,3,"), (false, "  time unknown  ")] {
+            let mut bytes = Vec::new();
+            write_event(&mut bytes, &entry, false, csv).unwrap();
+            assert!(String::from_utf8_lossy(&bytes).contains(expected), "{csv}");
         }
     }
 }

@@ -10,7 +10,7 @@ use std::{
 use base::{
     Shown,
     calendar::{now, utc},
-    files::{ReadError, is_piped, read_radiograph, text_of},
+    files::{ReadError, check_piped, is_piped, read_radiograph, text_of},
 };
 use engine::judge::Prepared;
 use indicatif::{HumanBytes, ProgressBar, ProgressStyle};
@@ -66,6 +66,7 @@ pub struct Options {
 pub fn run(options: Options) -> Result<Exit, Failure> {
     let Options { files, port, exam, prepared, overrides, json } = options;
     let any_age = overrides.contains(&Override::Age);
+    check_piped(&files).exit(Exit::Usage)?;
     // What comes in takes its time, and a box that hears nothing meanwhile gives the session up.
     let mut piped: Vec<_> = files.iter().map(|path| is_piped(path).then(|| read_radiograph(path))).collect();
     let mut connection = Connection::open(&port).map_err(Failure::of_link)?;
@@ -373,6 +374,7 @@ fn to_json(path: &Path, answer: &SendOutcome, took: Duration, synthetic: bool) -
 
 #[cfg(test)]
 mod tests {
+    use clap::Parser as _;
     use shared::{
         age::AgeNote,
         verdict::{OperatingPoint, Verdict},
@@ -395,6 +397,21 @@ mod tests {
             age: AgeNote::Unknown,
         };
         SendOutcome::Judged(Box::new(SentResult { record, bytes: 70 }))
+    }
+
+    #[derive(clap::Parser)]
+    struct CommandLine {
+        #[command(flatten)]
+        options: Options,
+    }
+
+    #[test]
+    fn what_comes_in_is_not_sent_twice() {
+        // That there is no such port is not found out any more.
+        let CommandLine { options } = CommandLine::parse_from(["send", "--port", "/nowhere", "-", "/dev/stdin"]);
+        let failure = run(options).unwrap_err();
+        assert_eq!(failure.exit, Exit::Usage);
+        assert!(failure.error.to_string().contains("name it once"), "{:?}", failure.error);
     }
 
     #[test]

@@ -2,6 +2,8 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet, btree_map::Entry},
+    env,
+    ffi::OsString,
     fs::{self, File, TryLockError},
     io::{self, Write},
     path::{Path, PathBuf},
@@ -23,12 +25,12 @@ use data::{
 use learn::study::{Display, Experiment, Plan, Record, Run, Sets, run_all};
 use report::{
     NOT_A_DEVICE, SYNTHETIC,
-    study::{self, About},
+    study::{self, About, ReportError},
 };
 use serde::{Deserialize, Serialize};
 use shared::contract::InputContract;
 
-use super::sites::tell;
+use super::{or_continue, quoted, sites::tell, started_as};
 use crate::{
     exit::{Exit, Failure},
     output,
@@ -39,6 +41,9 @@ const DRAWN: u64 = 1000;
 
 /// Synthetic radiographs are drawn from this seed.
 const SYNTHETIC_SEED: u64 = 1;
+
+/// Most bytes of the file that says where the radiographs are.
+const MAX_SOURCE: u64 = 1 << 20;
 
 /// Name of the file that is locked while something runs in a folder.
 const LOCK: &str = ".lock";
@@ -96,9 +101,12 @@ impl Source {
 
     /// What the options name; where they name nothing, what the folder was started with.
     fn new(options: &Options, folder: &Path) -> anyhow::Result<Self> {
-        if let (None, None, Ok(text)) = (&options.data, options.images, read_text(&folder.join(Self::FILE), 1 << 20)) {
+        if let (true, None, None) = (options.resume, &options.data, options.images) {
+            let path = folder.join(Self::FILE);
+            let text = read_text(&path, MAX_SOURCE)
+                .with_context(|| format!("cannot read {}: give `--data` or `--images`", Shown(path.display())))?;
             return toml::from_str(&text)
-                .with_context(|| format!("{} was changed: give `--data`", Shown(folder.join(Self::FILE).display())));
+                .with_context(|| format!("{} was changed: give `--data` or `--images`", Shown(path.display())));
         }
         Ok(Self {
             data: options.data.as_deref().map(super::absolute).transpose()?,
@@ -181,8 +189,11 @@ pub fn run(options: Options) -> Result<Exit, Failure> {
         .map(|run| (run.experiment.name.as_str(), run.seed))
         .chain(records.iter().map(|record| (record.experiment.as_str(), record.seed)))
         .collect();
-    study::write(&part, &records, &about(&source, &catalogue, runs.len()), &out)?;
-    ended?;
+    let command = continuing(env::args_os().skip(1), &options, &out);
+    let written = study::write(&part, &records, &about(&source, &catalogue, runs.len()), &out);
+    // First what came first: a report of a full disk cannot be written, either.
+    or_continue(ended, |_| true, &command)?;
+    or_continue(written, |error| matches!(error, ReportError::Write(_)), &command)?;
     let mut stdout = io::stdout().lock();
     if options.json {
         for record in &records {
@@ -193,10 +204,9 @@ pub fn run(options: Options) -> Result<Exit, Failure> {
     }
     if stopped {
         base::say!(
-            "stopped after {} of {} runs; to continue, give the same options and --out {} --resume",
+            "stopped after {} of {} runs; to continue: {command}",
             wanted.iter().filter(|run| done(run)).count(),
-            wanted.len(),
-            Shown(out.display())
+            wanted.len()
         );
         return Ok(Exit::Interrupted);
     }
@@ -206,6 +216,19 @@ pub fn run(options: Options) -> Result<Exit, Failure> {
         return Ok(Exit::Failed);
     }
     Ok(Exit::Done)
+}
+
+/// The command that continues a study: its own `arguments` again, since the folder remembers only where the radiographs are.
+fn continuing(arguments: impl Iterator<Item = OsString>, options: &Options, out: &Path) -> String {
+    let mut words = vec![started_as()];
+    words.extend(arguments.map(quoted));
+    if options.out.is_none() {
+        words.extend(["--out".to_owned(), quoted(out)]);
+    }
+    if !options.resume {
+        words.push("--resume".to_owned());
+    }
+    words.join(" ")
 }
 
 /// The runs that are wanted. Every experiment gets its first seed before any gets its second: anyone who stops early has
@@ -279,7 +302,7 @@ fn chosen<'a>(plan: &'a Plan, only: &[String]) -> anyhow::Result<Vec<&'a Experim
     if let Some(unknown) =
         only.iter().find(|name| !plan.experiments.iter().any(|e| e.name == **name || e.group == **name))
     {
-        let command = super::started_as();
+        let command = started_as();
         bail!("there is no experiment and no group `{}`: `{command} study --list` names them", Shown(unknown));
     }
     let chosen: Vec<&Experiment> = plan
@@ -371,4 +394,39 @@ fn announce(source: &Source, catalogue: &Catalogue, runs: usize, out: &Path) {
     }
     base::say!("{NOT_A_DEVICE}");
     base::say!("{runs} runs in {}", Shown(out.display()));
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser;
+
+    use super::*;
+
+    #[derive(Parser)]
+    struct Line {
+        #[command(flatten)]
+        options: Options,
+    }
+
+    #[test]
+    fn a_study_is_continued_by_its_own_options_in_its_folder() {
+        let advised = |line: &[&str]| {
+            let options = Line::parse_from(line).options;
+            continuing(line.iter().map(OsString::from), &options, Path::new("runs/of today"))
+        };
+        for (line, expected) in [
+            (&["study"][..], "study --out 'runs/of today' --resume"),
+            (
+                &["study", "--data", "my films", "--seeds", "2"],
+                "--data 'my films' --seeds 2 --out 'runs/of today' --resume",
+            ),
+            (
+                &["study", "--out", "runs/of today", "--only", "adam"],
+                "study --out 'runs/of today' --only adam --resume",
+            ),
+            (&["study", "--out", "runs/of today", "--resume"], "study --out 'runs/of today' --resume"),
+        ] {
+            assert!(advised(line).ends_with(expected), "{}", advised(line));
+        }
+    }
 }

@@ -22,14 +22,14 @@ use data::{
     split::{Split, SplitError, SplitKind},
     synthetic,
 };
-use engine::{ModelCard, Provenance, SiteRecord};
+use engine::{CardError, ModelCard, Provenance, SiteRecord};
 use indicatif::ProgressBar;
 use learn::{
     study::Plan,
     training::{self, Checkpoint, CheckpointError, Outcome, Recipe, Steps, Task, Trained, TrainingError, Watcher},
 };
-use produce::models::{self, MadeModels};
-use report::training::Report;
+use produce::models::{self, MadeModels, MakeError};
+use report::training::{Report, ReportError};
 use serde::{Deserialize, Serialize};
 use shared::{
     age::Ages,
@@ -39,6 +39,7 @@ use shared::{
 };
 
 use super::{
+    or_continue, quoted,
     sites::{SitesArgs, tell},
     study::lock_folder,
 };
@@ -49,6 +50,9 @@ use crate::{
 
 /// Name of the table of parts in the folder of a run.
 const PARTS: &str = "split.csv";
+
+/// Name of the table of epochs in the folder of a run.
+const EPOCHS: &str = "metrics.csv";
 
 /// Longest text that says where radiographs are from, in bytes.
 const MAX_SOURCE: usize = 500;
@@ -342,32 +346,22 @@ pub fn run(options: Options) -> Result<Exit, Failure> {
     };
     let bar = progress::bar(config.recipe.steps_of(split.train.len()), "training");
     let mut talk = Talk { folder: &folder, epochs: config.recipe.epochs, teachers: config.recipe.teachers(), bar };
-    let command = super::started_as();
     let data = if options.resume.is_some() { again(&options.radiographs) } else { String::new() };
-    // With a disk that is full nothing of the training is lost but what was done since the last epoch.
-    let continued =
-        || format!("what was kept is not lost, `{command} train --resume {}{data}` continues", Shown(folder.display()));
+    let command = format!("{} train --resume {}{data}", super::started_as(), quoted(&folder));
     let outcome = training::train(&task, checkpoint, interrupt::listen(), &mut talk);
     talk.bar.finish_and_clear();
-    let outcome = match outcome {
-        Err(error @ TrainingError::Checkpoint(_)) => return Err(error).with_context(continued).map_err(Failure::from),
-        outcome => outcome?,
-    };
-    match outcome {
+    match or_continue(outcome, |error| matches!(error, TrainingError::Checkpoint(_)), &command)? {
         Outcome::Stopped => {
-            base::say!(
-                "stopped; to continue from the last epoch: {command} train --resume {}{data}",
-                Shown(folder.display())
-            );
+            base::say!("stopped; to continue from the last epoch: {command}");
             Ok(Exit::Interrupted)
         }
         Outcome::Done(trained) => {
             let layers = trained.network.layers();
             let calibrated = config.recipe.calibrate;
-            let made = models::make_models(layers, &card, calibrated, &catalogue, &inputs, &split, &folder)
-                .with_context(continued)?;
+            let made = models::make_models(layers, &card, calibrated, &catalogue, &inputs, &split, &folder);
+            let made = or_continue(made, |error| matches!(error, MakeError::Write(_)), &command)?;
             let report = config.report(&catalogue, &split, sites, *trained, made);
-            report.write(&folder).with_context(continued)?;
+            or_continue(report.write(&folder), |error| matches!(error, ReportError::Write(_)), &command)?;
             let mut out = io::stdout().lock();
             if options.json {
                 writeln!(out, "{}", output::escaped(&serde_json::to_string(&report)?))?;
@@ -386,45 +380,70 @@ pub fn run(options: Options) -> Result<Exit, Failure> {
 /// That model files can have this card: before the training, since it would be lost with a name that is too long, say.
 fn check_card(card: &ModelCard) -> anyhow::Result<()> {
     let json = serde_json::to_string(card)?;
-    ModelCard::from_json(&json).map(drop).with_context(|| {
-        format!(
-            "models called `{}` cannot be made: nothing is trained; give the recipe another name",
-            Shown(&card.name)
-        )
+    ModelCard::from_json(&json).map(drop).map_err(|error| {
+        let advice = match error {
+            CardError::Name => {
+                let name = Shown(&card.name);
+                format!("models called `{name}` cannot be made, start the training again with a recipe of another name")
+            }
+            CardError::TooLong => {
+                "start the training again with fewer hospitals, or shorter texts of `--source`".to_owned()
+            }
+            _ => "no model can have its card, start the training again with other options".to_owned(),
+        };
+        anyhow::Error::new(error).context(format!("nothing is trained: {advice}"))
     })
 }
 
 /// Where a run was stopped; `None` where it had not got so far that anything was kept.
-fn last_checkpoint(folder: &Path) -> Result<Option<Checkpoint>, CheckpointError> {
+fn last_checkpoint(folder: &Path) -> anyhow::Result<Option<Checkpoint>> {
     match Checkpoint::load(&folder.join(Checkpoint::FILE)) {
         Err(CheckpointError::Read { source, .. }) if source.kind() == io::ErrorKind::NotFound => {
+            let holds_results = holds_results(folder)
+                .with_context(|| format!("cannot read {}: start the training again", Shown(folder.display())))?;
+            ensure!(
+                !holds_results,
+                "the checkpoint of {} is gone, and what was trained cannot be continued: start the training again in another \
+                 folder",
+                Shown(folder.display())
+            );
             base::say!("{} holds no checkpoint yet: the training begins anew", Shown(folder.display()));
             Ok(None)
         }
-        loaded => loaded.map(Some),
+        loaded => Ok(Some(loaded?)),
     }
+}
+
+/// True if a training has got so far that it has written epochs, models or a report.
+fn holds_results(folder: &Path) -> io::Result<bool> {
+    for entry in fs::read_dir(folder)? {
+        let path = entry?.path();
+        let is_result =
+            path.ends_with(EPOCHS) || path.ends_with("report.md") || path.extension() == Some("onnx".as_ref());
+        if is_result && path.is_file() {
+            return Ok(true);
+        }
+    }
+    Ok(false)
 }
 
 /// The options that name the data, to be given again.
 fn again(SitesArgs { data, sites }: &SitesArgs) -> String {
-    let data = data.iter().map(|path| format!(" --data {}", Shown(path.display())));
-    let sites = sites.iter().map(|Site { name, path }| format!(" --site {name}={}", Shown(path.display())));
+    let data = data.iter().map(|path| format!(" --data {}", quoted(path)));
+    let sites = sites.iter().map(|Site { name, path }| format!(" --site {name}={}", quoted(path)));
     data.chain(sites).collect()
 }
 
 /// True if the run was started with these parts, given as its table of them, or if its table is not there or was changed.
 fn has_parts(folder: &Path, parts: &[u8]) -> bool {
-    let column = |table: &[u8]| -> csv::Result<Vec<Option<String>>> {
-        let mut table = csv::Reader::from_reader(table);
-        let place = table.headers()?.iter().position(|name| name == "part");
-        let part = |row: csv::StringRecord| place.and_then(|place| row.get(place)).map(str::to_owned);
-        table.records().map(|row| row.map(part)).collect()
-    };
-    let then = fs::read(folder.join(PARTS)).map_err(csv::Error::from).and_then(|table| column(&table));
-    match (then, column(parts)) {
-        (Ok(then), Ok(now)) => then == now,
-        _ => true,
+    #[derive(PartialEq, Deserialize)]
+    struct Row {
+        part: String,
     }
+    let rows =
+        |table: &[u8]| csv::Reader::from_reader(table).into_deserialize().collect::<csv::Result<Vec<Row>>>().ok();
+    let then = fs::read(folder.join(PARTS)).ok().and_then(|table| rows(&table));
+    then.is_none_or(|then| Some(then) == rows(parts))
 }
 
 /// Keeps the state after every epoch and says how it went.
@@ -447,9 +466,10 @@ impl Watcher for Talk<'_> {
     }
 
     fn epoch(&mut self, checkpoint: &Checkpoint) -> io::Result<()> {
-        let metrics = training::metrics_csv(&checkpoint.history)?;
-        write_atomically(&self.folder.join("metrics.csv"), metrics.as_bytes())?;
+        // In this order: a table of epochs says that there was a checkpoint.
         checkpoint.save(&self.folder.join(Checkpoint::FILE))?;
+        let metrics = training::metrics_csv(&checkpoint.history)?;
+        write_atomically(&self.folder.join(EPOCHS), metrics.as_bytes())?;
         if let Some(metrics) = checkpoint.history.last() {
             let done = checkpoint.teachers.len();
             let teacher =
@@ -615,6 +635,50 @@ mod tests {
         let moved = SitesArgs { data: Some("new/home".into()), sites: vec![site] };
         assert_eq!(again(&moved), " --data new/home --site clinic=new/clinic");
         assert_eq!(again(&SitesArgs { data: None, sites: Vec::new() }), "");
+        let site = Site { name: "clinic".to_owned(), path: "it's here".into() };
+        let moved = SitesArgs { data: Some("new home".into()), sites: vec![site] };
+        assert_eq!(again(&moved), r" --data 'new home' --site clinic='it'\''s here'");
+    }
+
+    #[test]
+    fn only_what_could_not_be_written_is_said_to_continue() {
+        let told = |error: MakeError| {
+            let result = or_continue(Err::<(), _>(error), |error| matches!(error, MakeError::Write(_)), "pumua train");
+            format!("{:#}", result.unwrap_err())
+        };
+        assert!(told(MakeError::Write(io::ErrorKind::StorageFull.into())).contains("`pumua train` continues"));
+        assert_eq!(told(MakeError::NotCalibrated), MakeError::NotCalibrated.to_string());
+    }
+
+    #[test]
+    fn a_card_that_no_model_can_have_is_told_by_what_is_wrong_with_it() {
+        let recipe = Plan::builtin().unwrap().experiment("adam").unwrap().recipe.clone();
+        let card = |name: &str, hospitals: usize| {
+            let mut card = ModelCard::new(name.to_owned(), recipe.contract());
+            card.provenance.sites = vec![SiteRecord::default(); hospitals];
+            check_card(&card).map_err(|error| error.to_string())
+        };
+        card("adam", 2).unwrap();
+        let name = card(&"n".repeat(65), 2).unwrap_err();
+        assert!(name.contains("nothing is trained") && name.contains("a recipe of another name"), "{name}");
+        let many = card("adam", 1000).unwrap_err();
+        assert!(many.contains("fewer hospitals") && !many.contains("recipe"), "{many}");
+    }
+
+    #[test]
+    fn a_training_begins_anew_only_where_nothing_of_it_is_there() {
+        let folder = tempfile::tempdir().unwrap();
+        for name in [Config::FILE, PARTS, "skipped.csv", ".lock"] {
+            fs::write(folder.path().join(name), "").unwrap();
+        }
+        assert!(last_checkpoint(folder.path()).unwrap().is_none());
+        for name in [EPOCHS, "model-float32.onnx", "synthetic-model-int8.onnx", "report.md"] {
+            let path = folder.path().join(name);
+            fs::write(&path, "").unwrap();
+            let error = last_checkpoint(folder.path()).unwrap_err().to_string();
+            assert!(error.contains("start the training again in another folder"), "{name}: {error}");
+            fs::remove_file(path).unwrap();
+        }
     }
 
     #[test]

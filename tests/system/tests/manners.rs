@@ -215,7 +215,7 @@ fn short_training() -> Vec<&'static str> {
 #[test]
 fn a_training_whose_disk_is_full_goes_on_as_it_says() {
     let folder = TempDir::new().unwrap();
-    let run = folder.path().join("run");
+    let run = folder.path().join("my run");
     // Before anything of the training is kept.
     let output = cramped(40).args(short_training()).arg("--out").arg(&run).output().unwrap();
     assert_eq!(code(&output), FAILED, "{}", said(&output));
@@ -228,25 +228,42 @@ fn a_training_whose_disk_is_full_goes_on_as_it_says() {
     assert!(["report.md", "split.csv", "skipped.csv"].iter().all(|name| run.join(name).exists()));
 
     // After the last epoch, when the models cannot be written.
-    let run = folder.path().join("models");
-    let mut training = command("pumua");
-    training.args(TRAINING).arg("--out").arg(&run).stdout(Stdio::null()).stderr(Stdio::null());
-    let child = training.spawn().unwrap();
-    assert!(within(PATIENCE, || epochs(&run) > 2));
-    signal(&child, "INT");
-    assert_eq!(child.wait_with_output().unwrap().status.code(), Some(INTERRUPTED));
-    // As if it had been at its end: nothing but the number of epochs differs, and in the way stands a folder.
+    let run = folder.path().join("it's models");
+    let output = cramped(40).args(short_training()).arg("--out").arg(&run).output().unwrap();
+    assert_eq!(code(&output), FAILED, "{}", said(&output));
+    // In the way of the first model stands a folder.
     fs::create_dir_all(run.join("synthetic-model-float32.onnx/in the way")).unwrap();
-    let config = run.join("config.toml");
-    let text = fs::read_to_string(&config).unwrap().replace("epochs = 4000", "epochs = 1");
-    fs::write(&config, text).unwrap();
-    fs::remove_file(run.join("checkpoint")).unwrap();
     let output = host([OsStr::new("train"), "--resume".as_ref(), run.as_os_str()]);
     assert_eq!(code(&output), FAILED, "{}", said(&output));
     fs::remove_dir_all(run.join("synthetic-model-float32.onnx")).unwrap();
     let resumed = advised(&output, "--resume").output().unwrap();
     assert_eq!(code(&resumed), 0, "{}", said(&resumed));
     assert!(!said(&resumed).contains("begins anew"), "{}", said(&resumed));
+
+    // Without its checkpoint a training does not begin anew over what it has made.
+    fs::remove_file(run.join("checkpoint")).unwrap();
+    let report = fs::read(run.join("report.md")).unwrap();
+    let output = host([OsStr::new("train"), "--resume".as_ref(), run.as_os_str()]);
+    assert_eq!(code(&output), FAILED, "{}", said(&output));
+    assert!(said(&output).contains("start the training again in another folder"), "{}", said(&output));
+    assert_eq!(fs::read(run.join("report.md")).unwrap(), report);
+}
+
+#[test]
+fn a_study_whose_disk_is_full_goes_on_as_it_says() {
+    let folder = TempDir::new().unwrap();
+    let (recipes, out) = (folder.path().join("recipes.toml"), folder.path().join("my study"));
+    let text = "[[group]]\nname = \"mine\"\ntitle = \"t\"\ntext = \"t\"\n[[experiment]]\nname = \"tiny\"\ngroup = \"mine\"\n\
+                title = \"t\"\nlike = \"adam\"\nrecipe = { side = 32, steps = 1, validation_steps = 1, batch = 4, epochs = 1 }\n";
+    fs::write(&recipes, text).unwrap();
+    let mut study = cramped(40);
+    study.args(["study", "--images", "40", "--seeds", "1", "--only", "tiny", "--recipes"]).arg(&recipes);
+    let output = study.arg("--out").arg(&out).output().unwrap();
+    assert_eq!(code(&output), FAILED, "{}", said(&output));
+    assert!(said(&output).contains("free some space"), "{}", said(&output));
+    let resumed = advised(&output, "--resume").output().unwrap();
+    assert_eq!(code(&resumed), 0, "{}", said(&resumed));
+    assert!(out.join("runs/tiny/seed-1/result.json").exists());
 }
 
 #[test]
@@ -273,8 +290,11 @@ fn a_name_that_no_model_can_have_is_refused_before_the_training() {
     assert_eq!(code(&output), FAILED, "{}", said(&output));
     assert!(said(&output).contains("nothing is trained"), "{}", said(&output));
     // A folder that is taken is told before the radiographs are looked for.
-    let output = command("pumua").args(["train", "--data", "/proc/self/nothing", "--out"]).arg(&run).output().unwrap();
-    assert_ne!(code(&output), 0);
+    let empty = folder.path().join("empty");
+    fs::create_dir(&empty).unwrap();
+    let output = command("pumua").args(["train", "--data"]).arg(&empty).arg("--out").arg(&run).output().unwrap();
+    assert_eq!(code(&output), FAILED, "{}", said(&output));
+    assert!(said(&output).contains("is not empty"), "{}", said(&output));
 }
 
 /// Every flag that a message advises is one that a command has.

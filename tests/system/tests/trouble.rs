@@ -27,7 +27,7 @@ const SLOWLY: [&str; 2] = ["--pace", "115200"];
 
 /// Files that are not radiographs, with the code of their refusal.
 fn bad_files(folder: &Path) -> Vec<(PathBuf, u16)> {
-    let good = fs::read(&synthetic_radiographs(&folder.join("good"), 1)[0]).unwrap();
+    let good = fs::read(&synthetic_radiographs(&folder.join("whole"), 1)[0]).unwrap();
     let gray = |side| image::DynamicImage::new_luma8(side, side);
     let encode = |image: image::DynamicImage, format| {
         let mut bytes = std::io::Cursor::new(Vec::new());
@@ -493,7 +493,7 @@ fn a_clock_that_is_plainly_wrong_is_told_to_nobody() {
         assert!(said(&output).contains("which cannot be right"), "{}", said(&output));
     }
     assert!(device.records().iter().all(|record| record["time"].is_null()), "{:?}", device.records());
-    for (format, words) in [("--csv", ",time unknown,"), ("--limit=9", "  time unknown  ")] {
+    for (format, words) in [("--csv", "\n1,,"), ("--limit=9", "  time unknown  ")] {
         let output = device.host("results", [format]);
         assert!(String::from_utf8_lossy(&output.stdout).contains(words), "{}", said(&output));
     }

@@ -269,3 +269,40 @@ fn another_journal_in_its_place_is_not_touched() {
     assert_eq!(std::fs::read_dir(&state).unwrap().count(), 1);
     assert!(journal.note_now(EventKind::Truncated { bytes: 1 }).is_err());
 }
+
+#[test]
+fn a_rotated_journal_whose_last_file_vanishes_goes_on_with_the_next_number() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("journal");
+    let (mut journal, _) = Journal::open_within(&path, small()).unwrap();
+    push_to(&mut journal, 20);
+    assert_eq!(names(folder.path()), ["journal.13", "journal.16", "journal.19"]);
+    std::fs::remove_file(path_of(&path, 19)).unwrap();
+    assert!(matches!(journal.push(&record(21)), Err(JournalError::Gone(_))));
+    assert_eq!(journal.get(20).unwrap(), Some(record(20)), "it can be read until the end");
+    drop(journal);
+    assert_eq!(names(folder.path()), ["journal.13", "journal.16", "journal.21"]);
+    let (mut journal, _) = Journal::open_within(&path, small()).unwrap();
+    assert_eq!(journal.next_number(), 21);
+    assert!(journal.standing().newly_broken, "that entries are gone is told");
+    journal.push(&record(21)).unwrap();
+    assert_eq!(numbers(&journal), Vec::from_iter((13..=18).chain([21])));
+}
+
+#[test]
+fn nothing_is_left_beside_files_of_another_journal() {
+    for number in [16, 19, 40] {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("journal");
+        let (mut journal, _) = Journal::open_within(&path, small()).unwrap();
+        push_to(&mut journal, 20);
+        std::fs::remove_file(path_of(&path, 19)).unwrap();
+        let other = folder.path().join("other");
+        std::fs::write(&other, MAGIC).unwrap();
+        std::fs::rename(&other, path_of(&path, number)).unwrap();
+        let before = names(folder.path());
+        assert!(matches!(journal.look(), Err(JournalError::Gone(_))), "{number}");
+        assert_eq!(names(folder.path()), before, "{number}");
+        assert_eq!(std::fs::read(path_of(&path, number)).unwrap(), MAGIC, "{number}");
+    }
+}

@@ -17,7 +17,7 @@ pub use draft::{
     Draft, is_written_through, remove_leftovers, write_atomically, write_new, write_new_unsynced, write_unsynced,
 };
 pub use outputs::{OutputError, OutputFile, OutputFolder, check_outputs};
-use shared::{limits::MAX_IMAGE_BYTES, text::decoded, verdict::Refusal};
+use shared::{limits::MAX_IMAGE_BYTES, shown::Shown, text::decoded, verdict::Refusal};
 
 /// Folders of one name that are tried.
 const MAX_FOLDERS: u32 = 10_000;
@@ -31,38 +31,73 @@ pub enum ReadError {
     Io(io::Error),
 }
 
-/// Reads a radiograph of at most [`MAX_IMAGE_BYTES`].
+/// Something that comes in is named twice.
+#[derive(Debug, thiserror::Error)]
+#[error("{path} can be read once, and is named twice: name it once", path = Shown(.0.display()))]
+pub struct PipedTwice(PathBuf);
+
+/// Reads a radiograph of at most [`MAX_IMAGE_BYTES`]. Where it [`is_piped`], the bytes are those that come in.
 pub fn read_radiograph(path: &Path) -> Result<Vec<u8>, ReadError> {
     let limit = u64::from(MAX_IMAGE_BYTES);
-    let bytes = read_up_to(path, limit + 1).map_err(ReadError::Io)?;
+    // Not opened by its name, which does not do for a socket.
+    let read = if descriptor(path) == Some(Path::new("0")) {
+        read_start(io::stdin().lock(), limit + 1)
+    } else {
+        read_file(path, limit + 1, "let the program read its standard input, `-`")
+    };
+    let bytes = read.map_err(ReadError::Io)?;
     if bytes.len() as u64 > limit { Err(ReadError::Refused(Refusal::TooManyBytes)) } else { Ok(bytes) }
 }
 
 /// Reads at most the first `limit` bytes of a file: a device could continue for ever. To see whether a file is too large,
-/// ask for one byte more than it may have. Where it is [`is_piped`], the bytes are those that come in. A named pipe is an
-/// error, because opening it waits for a writer.
+/// ask for one byte more than it may have. A named pipe is an error, because opening it waits for a writer; one that is open
+/// already, as a shell makes of `<(…)`, is read.
 pub fn read_up_to(path: &Path, limit: u64) -> io::Result<Vec<u8>> {
-    let mut bytes = Vec::new();
-    if is_standard_input(path) {
-        io::stdin().lock().take(limit).read_to_end(&mut bytes)?;
-        return Ok(bytes);
-    }
-    if !is_piped(path) && fs::metadata(path)?.file_type().is_fifo() {
-        let how = "it is a named pipe, which is not opened: let the program read its standard input, `-`";
+    read_file(path, limit, "name a file")
+}
+
+/// The same. `instead`: what to do about a named pipe.
+fn read_file(path: &Path, limit: u64, instead: &str) -> io::Result<Vec<u8>> {
+    let is_open = path.as_os_str() != "-" && is_piped(path);
+    if !is_open && fs::metadata(path)?.file_type().is_fifo() {
+        let how = format!("it is a named pipe, which is not opened: {instead}");
         return Err(io::Error::new(io::ErrorKind::InvalidInput, how));
     }
-    File::open(path)?.take(limit).read_to_end(&mut bytes)?;
+    read_start(File::open(path)?, limit)
+}
+
+fn read_start(source: impl Read, limit: u64) -> io::Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    source.take(limit).read_to_end(&mut bytes)?;
     Ok(bytes)
 }
 
-/// Whether a name stands for what is open already: the standard input, as `-` too, or what a shell makes of `<(…)`.
+/// Whether the name of a radiograph stands for what is open already: the standard input, as `-` too, or what a shell makes of
+/// `<(…)`.
 pub fn is_piped(path: &Path) -> bool {
-    is_standard_input(path) || ["/dev/fd", "/proc/self/fd"].iter().any(|folder| path.starts_with(folder))
+    descriptor(path).is_some()
 }
 
-/// Not opened by its name, which does not do for a socket.
-fn is_standard_input(path: &Path) -> bool {
-    ["-", "/dev/stdin", "/dev/fd/0", "/proc/self/fd/0"].iter().any(|name| path.as_os_str() == *name)
+/// Checks before a command's work that none of its radiographs [`is_piped`] twice, under whatever names: nothing would be left
+/// for the second.
+pub fn check_piped(radiographs: &[PathBuf]) -> Result<(), PipedTwice> {
+    let mut seen = Vec::new();
+    for path in radiographs {
+        let Some(number) = descriptor(path) else { continue };
+        if seen.contains(&number) {
+            return Err(PipedTwice(path.clone()));
+        }
+        seen.push(number);
+    }
+    Ok(())
+}
+
+/// The number of what is open already, by a name that stands for it.
+fn descriptor(path: &Path) -> Option<&Path> {
+    if ["-", "/dev/stdin"].iter().any(|name| path.as_os_str() == *name) {
+        return Some(Path::new("0"));
+    }
+    ["/dev/fd", "/proc/self/fd"].iter().find_map(|folder| path.strip_prefix(folder).ok())
 }
 
 /// Reads a text in UTF-8, as people write them, of at most `limit` bytes.

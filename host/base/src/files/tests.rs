@@ -319,6 +319,7 @@ fn texts_are_read_within_limits_and_in_utf_8() {
         (b"0123456789a", Err("larger than")),
         (b"\xff\xfea\0", Err("UTF-16: save it as UTF-8")),
         (b"caf\xe9", Err("save it as UTF-8")),
+        (b"a = \0", Err("NUL bytes")),
     ] {
         fs::write(file.path(), bytes).unwrap();
         match (read_text(file.path(), 10), text) {
@@ -326,5 +327,32 @@ fn texts_are_read_within_limits_and_in_utf_8() {
             (Err(error), Err(words)) => assert!(error.to_string().contains(words), "{error}"),
             (read, _) => panic!("{bytes:?}: {read:?}"),
         }
+    }
+}
+
+#[test]
+fn the_standard_input_is_no_file_of_other_commands() {
+    let wrong = read_up_to(Path::new("-"), 10).unwrap_err();
+    assert_eq!(wrong.kind(), io::ErrorKind::NotFound, "{wrong}");
+    let folder = tempfile::tempdir().unwrap();
+    let pipe = folder.path().join("pipe");
+    assert!(Command::new("mkfifo").arg(&pipe).status().unwrap().success());
+    let wrong = read_up_to(&pipe, 10).unwrap_err().to_string();
+    assert!(wrong.contains("named pipe") && !wrong.contains("`-`"), "{wrong}");
+    match read_radiograph(&pipe) {
+        Err(ReadError::Io(wrong)) => assert!(wrong.to_string().contains("`-`"), "{wrong}"),
+        other => panic!("{other:?}"),
+    }
+}
+
+#[test]
+fn what_comes_in_is_named_once() {
+    let check = |paths: &[&str]| check_piped(&Vec::from_iter(paths.iter().map(PathBuf::from)));
+    for once in [&["-", "a.png", "a.png"][..], &["/dev/fd/63", "/dev/fd/62", "-"], &["./-", "-"], &[]] {
+        assert!(check(once).is_ok(), "{once:?}");
+    }
+    for twice in [["-", "-"], ["-", "/dev/stdin"], ["/proc/self/fd/0", "-"], ["/dev/fd/63", "/proc/self/fd/63"]] {
+        let wrong = check(&twice).unwrap_err().to_string();
+        assert!(wrong.starts_with(twice[1]) && wrong.contains("name it once"), "{wrong}");
     }
 }

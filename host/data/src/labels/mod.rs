@@ -168,6 +168,7 @@ impl Labels {
             return Err(LabelsFault::Length("patient"));
         }
         let label = Label::named(label).ok_or(LabelsFault::Label)?;
+        let [path, patient] = [path, patient].map(text_in);
         let patient = Some(patient.to_owned()).filter(|patient| !patient.is_empty());
         let years = |age: &str| age.parse().ok().filter(|years| (0.0..=OLDEST).contains(years));
         let age = if age.is_empty() { None } else { Some(years(age).ok_or(LabelsFault::Age)?) };
@@ -201,9 +202,7 @@ impl Labels {
         path: &str,
         place: Option<Place>,
     ) -> Result<Option<(Place, Option<Facts>)>, SkipReason> {
-        // A table of this program's own has the path as a spreadsheet may have it.
-        let row = self.rows.remove(path).or_else(|| self.rows.remove(&*cell::text(path)));
-        let Some(row) = row else { return Ok(place.map(|place| (place, None))) };
+        let Some(row) = self.rows.remove(path) else { return Ok(place.map(|place| (place, None))) };
         let Row { label, facts, lateral } = row.ok_or(SkipReason::ListedTwice)?;
         match place.as_ref().map(|place| place.label) {
             Some(folder) if folder != label => Err(SkipReason::OtherLabel { listed: label, folder }),
@@ -229,6 +228,12 @@ fn common_folder(files: &[Found]) -> String {
     let mut folders = files.iter().map(|file| folder(&file.path)).filter(|folder| folder != "__MACOSX");
     let first = folders.next().unwrap_or_default();
     if first.is_empty() || folders.any(|folder| folder != first) { String::new() } else { first + "/" }
+}
+
+/// The text in a cell. A table of this program's own has an apostrophe before what a spreadsheet would run or take for a number;
+/// any other apostrophe is part of the text.
+fn text_in(cell: &str) -> &str {
+    cell.strip_prefix('\'').filter(|text| cell::text(text) == cell).unwrap_or(cell)
 }
 
 /// A relative path with `/` and without `.`; `None` if it leads out of its folder.

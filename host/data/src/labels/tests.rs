@@ -130,8 +130,19 @@ fn paths_of_own_tables_are_found() {
     for name in ["=1.png", "-a.png", "'quoted.png", "plain.png"] {
         let mut labels = read(&format!("path,label\n{},NORMAL\n{name},NORMAL\n", cell::text(name))).unwrap();
         assert!(matches!(labels.take(name, None), Ok(Some(_))), "{name}");
+        assert_eq!(labels.in_vain().count(), 0, "{name}");
         let mut labels = read(&format!("path,label\n{},NORMAL\n", cell::text(name))).unwrap();
         assert!(matches!(labels.take(name, None), Ok(Some(_))), "{name}");
         assert_eq!(labels.in_vain().count(), 0, "{name}");
+    }
+}
+
+#[test]
+fn patients_of_own_tables_are_those_that_they_were() {
+    for patient in ["0041", "=1+1", "-7", "'quoted", "3-4", "ward-3", "'"] {
+        for cell in [&*cell::text(patient), patient] {
+            let labels = read(&format!("path,label,patient\na.png,NORMAL,{cell}\n")).unwrap();
+            assert_eq!(row(&labels, "a.png").facts.patient.as_deref(), Some(patient), "{cell}");
+        }
     }
 }

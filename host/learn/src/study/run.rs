@@ -35,7 +35,7 @@ pub struct Run<'a> {
 
 /// Runs that cannot be kept.
 #[derive(Debug, thiserror::Error)]
-#[error("cannot write into {folder}: {source}: free some space, then give the same options with `--resume`, and `--out` if you did not", folder = Shown(folder.display()))]
+#[error("cannot write into {folder}: {source}: free some space, then continue the study", folder = Shown(folder.display()))]
 pub struct RunError {
     folder: PathBuf,
     source: io::Error,
