@@ -199,6 +199,23 @@ def keyboard(browser, page, films):
     browser.wait("the answer", "document.querySelector(\"input[value='pneumonia']\")?.checked && location.hash === '#clinician'")
 
 
+def in_hand(browser, page):
+    """A chosen answer stays while other films come, also after a click beside it."""
+    browser.go(page + "film/1")
+    browser.click("input[value='other']")
+    browser.click("h1")
+    asked = "performance.getEntriesByType('resource').filter((it) => it.name.endsWith('/news')).length"
+    status = browser.run_async("""
+        const [done] = arguments;
+        const headers = { "X-Pumua-Secret": document.querySelector("[name='secret']").value };
+        fetch("/films?exam=later", { method: "POST", headers, body: "no X-ray either" }).then((answer) => done(answer.status));
+        """)
+    assert status == 201, status
+    before = browser.run(f"return {asked}")
+    browser.wait("the news", f"{asked} > arguments[0] + 1", before)
+    assert browser.run("return document.querySelector(\"input[value='other']\").checked"), "the chosen answer is left alone"
+
+
 def languages(browser, page):
     browser.go(page)
     for language, films, disclaimer in [("fr", "Radiographies", "Outil de recherche, pas un dispositif médical"),
@@ -243,6 +260,7 @@ def main():
         keyboard(browser, page, films)
         languages(browser, page)
         paged(browser, page, films)
+        in_hand(browser, page)
         browser.close()
     finally:
         for program in (pumua, driver):

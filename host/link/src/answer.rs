@@ -3,7 +3,7 @@
 use shared::{
     age::{Age, AgeNote},
     contract::ContractError,
-    verdict::{Digest, ExamId, OperatingPointError, ResultRecord},
+    verdict::{Digest, ExamId, OperatingPoint, OperatingPointError, ResultRecord},
 };
 use wire::{Image, ImageForm, Info, Installed, Listed};
 
@@ -95,6 +95,11 @@ impl Known {
         Awaited { after: self.last, exam, image: image.source(), model, prepared, age, any_age }
     }
 
+    /// The operating point of the box.
+    pub(super) fn point(&self) -> OperatingPoint {
+        self.info.point
+    }
+
     /// Holds a new result to what was sent, and to what the box has said of itself.
     pub(super) fn check(&mut self, record: &ResultRecord, awaited: &Awaited) -> Result<(), AnswerError> {
         let Self { info, last } = self;
@@ -129,6 +134,11 @@ impl Awaited {
     /// Number of the first result that can be it.
     pub fn first(&self) -> u64 {
         self.after.saturating_add(1)
+    }
+
+    /// The same, of all results that are stored.
+    pub(super) fn at_any_time(self) -> Self {
+        Self { after: 0, ..self }
     }
 
     pub(super) fn image(&self) -> Digest {

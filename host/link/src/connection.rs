@@ -224,6 +224,14 @@ impl Connection {
         }
     }
 
+    /// Asks for the stored answer that the box has given to an image in the same exam before, if it would give it now: by the
+    /// same model and operating point.
+    pub fn stored_before(&mut self, image: &Image) -> Result<Option<ResultRecord>, LinkError> {
+        let known = self.known()?;
+        let (awaited, point) = (known.awaited(image).at_any_time(), known.point());
+        Ok(self.stored(&awaited)?.filter(|record| record.point == point))
+    }
+
     /// Asks the box to show a code on its screen, for [`Self::pair`].
     pub fn show_code(&mut self) -> Result<(), LinkError> {
         match self.ask(Question::ShowCode)? {

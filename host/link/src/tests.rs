@@ -534,6 +534,30 @@ fn a_box_that_only_repeats_its_progress_is_given_up_and_its_result_is_found_late
 }
 
 #[test]
+fn an_answer_that_was_given_before_is_found_if_it_would_be_given_now() {
+    let sent = image(0, 2_000);
+    for (model, point, found) in [
+        (Digest::of(b"model"), OperatingPoint::HALF, Some(7)),
+        (Digest::of(b"other"), OperatingPoint::HALF, None),
+        (Digest::of(b"model"), OperatingPoint { threshold: 0.25, refer_from: 0.25, refer_to: 0.25 }, None),
+    ] {
+        let source = sent.source();
+        let device = TestBox::lying(move |event| match event {
+            BoxEvent::Asked(Question::StoredResult { image, from }) => {
+                let stored = ResultRecord { image: *image, model, point, ..record(7) };
+                let stored = (*image == source && *from <= 7).then_some(stored);
+                Some(vec![Reply::Answer(Answer::StoredResult(stored))])
+            }
+            _ => None,
+        });
+        let mut connection = Connection::open(&device.options()).unwrap();
+        assert_eq!(connection.stored_before(&sent).unwrap().map(|record| record.number), found);
+        drop(connection);
+        device.finish();
+    }
+}
+
+#[test]
 fn a_box_hands_results_out_to_those_who_have_its_code() {
     let mut paired = false;
     let device = TestBox::lying(move |event| {

@@ -45,7 +45,7 @@ pub struct Judged {
 pub struct Unavailable(pub String);
 
 /// Time before another attempt.
-const AGAIN_AFTER: Duration = Duration::from_secs(5);
+const AGAIN_AFTER: Duration = Duration::from_millis(if cfg!(test) { 100 } else { 5_000 });
 
 /// What the page says of whoever judges.
 #[derive(Debug, Default)]
@@ -78,20 +78,33 @@ pub(crate) fn work(judge: &mut dyn Judge, store: &Store, standing: &Standing, st
                 Ok((None, Outcome::Failed(Fault::Storage), Pictures::default()))
             }
         };
-        let done = done.and_then(|(by, outcome, pictures)| {
-            let answer = Answer { at: now(), by: by.clone(), outcome };
-            store.finish(number, answer, &pictures).map(|()| by).map_err(|error| error.to_string())
-        });
         match done {
-            Ok(by) => standing.set(by, None),
+            Ok((by, outcome, pictures)) => {
+                let answer = Answer { at: now(), by, outcome };
+                // Where it cannot be written now, the answer is kept until it can: the film is not judged again for that.
+                while let Err(error) = store.finish(number, answer.clone(), &pictures) {
+                    standing.set(None, Some(error.to_string()));
+                    pause(stop);
+                    if stop.asked() {
+                        return;
+                    }
+                }
+                // An answer that was found again may be of another model than the one that judges now.
+                standing.set(judge.by(), None);
+            }
             Err(trouble) => {
                 standing.set(None, Some(trouble));
-                let until = Instant::now() + AGAIN_AFTER;
-                while Instant::now() < until && !stop.asked() {
-                    thread::sleep(Duration::from_millis(50));
-                }
+                pause(stop);
             }
         }
+    }
+}
+
+/// Waits before another attempt, not beyond the end.
+fn pause(stop: &Stop) {
+    let until = Instant::now() + AGAIN_AFTER;
+    while Instant::now() < until && !stop.asked() {
+        thread::sleep(Duration::from_millis(50));
     }
 }
 
@@ -100,5 +113,90 @@ fn one(judge: &mut dyn Judge, film: Vec<u8>, exam: &ExamId) -> Result<(Option<By
     match catch_unwind(AssertUnwindSafe(|| judge.judge(film, exam))) {
         Ok(judged) => judged.map(|Judged { by, outcome, pictures }| (Some(by), outcome, pictures)),
         Err(_) => Ok((None, Outcome::Failed(Fault::Internal), Pictures::default())),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{fs, io::Write};
+
+    use shared::verdict::{Digest, Refusal};
+
+    use super::*;
+    use crate::{record::Source, store::Bounds};
+
+    /// Refuses every film, and counts them.
+    struct Counting(u32);
+
+    impl Judge for Counting {
+        fn by(&self) -> Option<By> {
+            Some(By { model: "m".to_owned(), digest: Digest::of(b"m"), synthetic: false, ages: None })
+        }
+
+        fn judge(&mut self, _film: Vec<u8>, _exam: &ExamId) -> Result<Judged, Unavailable> {
+            self.0 += 1;
+            let by = By { model: "before".to_owned(), digest: Digest::of(b"before"), synthetic: false, ages: None };
+            Ok(Judged { by, outcome: Outcome::Refused(Refusal::Blank), pictures: Pictures::default() })
+        }
+    }
+
+    fn within(what: impl Fn() -> bool) -> bool {
+        let until = Instant::now() + Duration::from_secs(20);
+        while !what() && Instant::now() < until {
+            thread::sleep(Duration::from_millis(10));
+        }
+        what()
+    }
+
+    /// A store with one film that waits.
+    fn waiting(folder: &std::path::Path) -> Store {
+        let store = Store::open(folder, Bounds::default()).unwrap();
+        let mut incoming = store.begin().unwrap();
+        incoming.write_all(b"film").unwrap();
+        store.keep(incoming, ExamId::default(), Source::Page, "").unwrap();
+        store
+    }
+
+    #[test]
+    fn a_film_whose_answer_cannot_be_written_is_judged_once() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = waiting(folder.path());
+        let [results, away] = ["results", "away"].map(|name| folder.path().join(name));
+        fs::rename(&results, &away).unwrap();
+        let (standing, stop, mut judge) = (Standing::default(), Stop::default(), Counting(0));
+        let [told, kept] = thread::scope(|scope| {
+            scope.spawn(|| work(&mut judge, &store, &standing, &stop));
+            let told = within(|| standing.get().1.is_some());
+            thread::sleep(AGAIN_AFTER * 4);
+            let back = fs::rename(&away, &results).is_ok();
+            let kept = back && within(|| store.get(1).is_some_and(|record| record.answer.is_some()));
+            let kept = kept && within(|| standing.get().1.is_none());
+            stop.ask();
+            [told, kept]
+        });
+        assert!(told && kept);
+        assert_eq!(judge.0, 1);
+        // The record says who gave the answer, the page who judges now.
+        let by = store.get(1).and_then(|record| record.answer).and_then(|answer| answer.by);
+        assert_eq!(by.map(|by| by.model).as_deref(), Some("before"));
+        assert_eq!(standing.get().0.map(|by| by.model).as_deref(), Some("m"));
+    }
+
+    #[test]
+    fn a_film_that_has_changed_on_the_disk_is_not_judged() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = waiting(folder.path());
+        fs::write(folder.path().join("films/00000001.film"), b"another child").unwrap();
+        let (standing, stop, mut judge) = (Standing::default(), Stop::default(), Counting(0));
+        let kept = thread::scope(|scope| {
+            scope.spawn(|| work(&mut judge, &store, &standing, &stop));
+            let kept = within(|| store.get(1).is_some_and(|record| record.answer.is_some()));
+            stop.ask();
+            kept
+        });
+        assert!(kept);
+        assert_eq!(judge.0, 0);
+        let outcome = store.get(1).and_then(|record| record.answer).map(|answer| answer.outcome);
+        assert_eq!(outcome, Some(Outcome::Failed(Fault::Storage)));
     }
 }

@@ -1,6 +1,6 @@
 //! What is known of a film, as it is kept.
 
-use std::fmt;
+use std::{collections::BTreeMap, fmt};
 
 use serde::{Deserialize, Serialize};
 use shared::{
@@ -27,6 +27,9 @@ pub struct Record {
     pub site: String,
     /// The answer; `None` while it waits for one.
     pub answer: Option<Answer>,
+    /// Digests of the pictures that are of this answer: no other one is shown.
+    #[serde(default)]
+    pub(crate) pictures: BTreeMap<Picture, Digest>,
     /// What the clinician says.
     pub clinician: Option<Said>,
 }
@@ -150,7 +153,8 @@ impl Record {
 }
 
 /// A picture that is kept with an answer.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
 pub(crate) enum Picture {
     Film,
     Square,

@@ -2,7 +2,7 @@
 
 use std::{
     collections::BTreeMap,
-    io::{self, Read},
+    io::{self, Read, Write},
     net::{IpAddr, Shutdown, SocketAddr, TcpListener, TcpStream},
     path::PathBuf,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
@@ -10,6 +10,7 @@ use std::{
     time::{Duration, Instant},
 };
 
+use base::Shown;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use shared::{accession::ExamNaming, appliance::Language, limits::MAX_IMAGE_BYTES};
 
@@ -26,14 +27,18 @@ use crate::{
 
 /// Connections at once. Where there are as many, the one that has waited longest for its request to come ends.
 const CONNECTIONS: usize = 64;
-/// Bodies at once: the others leave room for those who only look.
-const BODIES: usize = 16;
+/// Films at once that come in from whoever may send them: the others leave room for those who only look.
+const FILMS: usize = 16;
+/// Forms of an address at once. Anyone may send one: what it says tells whether it is from here.
+const FORMS: usize = 4;
 /// How long the head of a request may take.
 const HEAD: Duration = Duration::from_secs(5);
 /// How long an answer may take to be read.
 const ANSWER: Duration = Duration::from_secs(30);
-/// How long a body may take: this, and its bytes at the speed of a slow line.
-const BODY: Duration = Duration::from_secs(15);
+/// How long a form may take.
+const FORM: Duration = Duration::from_secs(2);
+/// How long a film may take: this, and its bytes at the speed of a slow line.
+const FILM: Duration = Duration::from_secs(15);
 const SLOWEST: u64 = 32 * 1024;
 /// How long, and for how many bytes, what still comes after an answer is read, so that the answer is not lost.
 const REST: Duration = Duration::from_secs(2);
@@ -72,6 +77,14 @@ pub enum ServeError {
     /// The folder cannot be used.
     #[error(transparent)]
     Store(#[from] StoreError),
+    /// Its own pictures would be judged, its own films moved.
+    #[error("the store {store} and the watched folder {watched} are within each other: name folders that are apart", store = Shown(store.display()), watched = Shown(watched.display()))]
+    Nested {
+        /// Folder of films and results.
+        store: PathBuf,
+        /// The watched one.
+        watched: PathBuf,
+    },
     /// The system gives no thread.
     #[error("the page cannot be served: {0}: end other programs, then start it again")]
     Thread(io::Error),
@@ -89,7 +102,16 @@ impl Server {
     /// Opens the store and the address. From here on films can be taken in; they are judged while [`Self::run`] runs.
     pub fn open(settings: Settings, judge: Box<dyn Judge>) -> Result<Self, ServeError> {
         let Settings { listen, store, bounds, site, language, naming, watch } = settings;
-        let store = Arc::new(Store::open(&store, bounds)?);
+        let folder = store;
+        let store = Arc::new(Store::open(&folder, bounds)?);
+        if let Some(watch) = &watch {
+            // Both are there by now, so that links can be followed to where they are.
+            let real = |path: &PathBuf| path.canonicalize().unwrap_or_else(|_| path.clone());
+            let (store, watched) = (real(&folder), real(&watch.folder));
+            if store.starts_with(&watched) || watched.starts_with(&store) {
+                return Err(ServeError::Nested { store, watched });
+            }
+        }
         let failed = |source| ServeError::Listen { address: listen, source };
         let listener = TcpListener::bind(listen).map_err(failed)?;
         listener.set_nonblocking(true).map_err(failed)?;
@@ -143,7 +165,7 @@ fn accept(listener: &TcpListener, app: &Arc<App>, stop: &Stop) {
     while !stop.asked() {
         match listener.accept() {
             Ok((stream, peer)) => {
-                let Ok(open) = connections.enter(&stream) else {
+                let Ok(open) = connections.enter(&stream, peer.ip()) else {
                     // Nobody can be sent away: all are being answered.
                     let busy = Response::words(503, "too many are asking: try again in a moment");
                     let _ = busy
@@ -174,16 +196,14 @@ fn serve(app: &App, stream: &TcpStream, peer: SocketAddr, open: &Open) {
     }
     let _ = stream.set_nodelay(true);
     let response = match read_head(&mut Timed::new(stream, HEAD)) {
-        Ok((request, begun)) => {
-            let within = BODY + Duration::from_secs(request.length / SLOWEST);
-            answer(app, stream, peer.ip(), open, &request, io::Cursor::new(begun).chain(Timed::new(stream, within)))
-        }
+        Ok((request, begun)) => answer(app, stream, peer.ip(), open, &request, &begun),
         Err(wrong) => wrong_response(wrong),
     };
     let Some(response) = response else { return };
     if response.write(&mut Timed::new(stream, ANSWER)).is_err() || stream.shutdown(Shutdown::Write).is_err() {
         return;
     }
+    open.is_answered();
     // With bytes unread, closing would take back the answer.
     let _ = io::copy(&mut Timed::new(stream, REST).take(REST_BYTES), &mut io::sink());
 }
@@ -194,20 +214,61 @@ fn answer(
     peer: IpAddr,
     open: &Open,
     request: &Request,
-    body: impl Read,
+    begun: &[u8],
 ) -> Option<Response> {
     let local = stream.local_addr().ok()?;
-    // Nobody who sends a body is sent away for slowness: it has a time of its own.
-    let Some(()) = open.answers(request.length > 0) else {
-        return Some(
-            Response::words(503, "too many are sending: try again in a moment").with("Retry-After", "2".to_owned()),
-        );
+    open.is_asked();
+    let sends = if request.path == ["films"] { Sends::Film } else { Sends::Form };
+    let within = match sends {
+        Sends::Film => FILM + Duration::from_secs(request.length / SLOWEST),
+        Sends::Form => FORM,
     };
-    if request.header("expect").is_some_and(|it| it.eq_ignore_ascii_case("100-continue")) {
-        let mut out = Timed::new(stream, HEAD);
-        io::Write::write_all(&mut out, b"HTTP/1.1 100 Continue\r\n\r\n").ok()?;
+    let waits = request.header("expect").is_some_and(|it| it.eq_ignore_ascii_case("100-continue"));
+    let bytes = begun.chain(Timed::new(stream, within));
+    let mut sent = Sent { bytes, stream, open, sends, waits, state: State::Untouched };
+    let response = page::answer(app, request, &mut Body::new(&mut sent, request.length), peer, local);
+    Some(match sent.state {
+        State::Busy => {
+            Response::words(503, "too many are sending: try again in a moment").with("Retry-After", "2".to_owned())
+        }
+        _ => response,
+    })
+}
+
+/// What comes after the head of a request. It takes a place when it is first read: a film is read only once whoever sends it was
+/// let in, so that nobody else takes the places of films.
+struct Sent<'a, R> {
+    bytes: R,
+    stream: &'a TcpStream,
+    open: &'a Open,
+    sends: Sends,
+    /// Whether the other end waits until it is asked for it.
+    waits: bool,
+    state: State,
+}
+
+/// Whether what comes has a place.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum State {
+    Untouched,
+    Placed,
+    Busy,
+}
+
+impl<R: Read> Read for Sent<'_, R> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        if self.state == State::Untouched {
+            let placed = self.open.sends(self.sends);
+            self.state = if placed.is_ok() { State::Placed } else { State::Busy };
+            if placed.is_ok() && self.waits {
+                Timed::new(self.stream, HEAD).write_all(b"HTTP/1.1 100 Continue\r\n\r\n")?;
+            }
+        }
+        if self.state == State::Busy {
+            return Err(io::ErrorKind::ResourceBusy.into());
+        }
+        self.bytes.read(buffer)
     }
-    Some(page::answer(app, request, &mut Body::new(body, request.length), peer, local))
 }
 
 fn wrong_response(wrong: Wrong) -> Option<Response> {
@@ -227,10 +288,18 @@ struct Table {
 
 struct Entry {
     stream: TcpStream,
+    peer: IpAddr,
     since: Instant,
-    /// Its request has not come yet.
+    /// Its request has not come yet, or it has its answer.
     idle: bool,
-    body: bool,
+    sends: Option<Sends>,
+}
+
+/// What comes after the head of a request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Sends {
+    Film,
+    Form,
 }
 
 /// A connection, entered until this is dropped.
@@ -239,7 +308,7 @@ struct Open {
     number: u64,
 }
 
-/// No connection can be sent away.
+/// There is no place.
 struct Busy;
 
 impl Connections {
@@ -248,7 +317,7 @@ impl Connections {
     }
 
     /// Enters a connection. Where there are too many, the one that has waited longest for its request is sent away.
-    fn enter(self: &Arc<Self>, stream: &TcpStream) -> Result<Open, Busy> {
+    fn enter(self: &Arc<Self>, stream: &TcpStream, peer: IpAddr) -> Result<Open, Busy> {
         let mut table = self.table();
         if table.open.len() >= CONNECTIONS {
             let longest = table.open.iter().filter(|(_, entry)| entry.idle).min_by_key(|(_, entry)| entry.since);
@@ -261,22 +330,44 @@ impl Connections {
         let number = table.next;
         table.next += 1;
         let stream = stream.try_clone().map_err(|_| Busy)?;
-        table.open.insert(number, Entry { stream, since: Instant::now(), idle: true, body: false });
+        table.open.insert(number, Entry { stream, peer, since: Instant::now(), idle: true, sends: None });
         Ok(Open { all: self.clone(), number })
     }
 }
 
 impl Open {
-    /// Its request has come. `None` if it has a body, and as many bodies are coming in as may.
-    fn answers(&self, body: bool) -> Option<()> {
+    /// Its request has come: it is not sent away before its answer.
+    fn is_asked(&self) {
+        self.change(|entry| entry.idle = false);
+    }
+
+    /// Its answer has gone out, and gives its places back: what it still sends may be cut off.
+    fn is_answered(&self) {
+        self.change(|entry| (entry.idle, entry.sends) = (true, None));
+    }
+
+    fn change(&self, change: impl FnOnce(&mut Entry)) {
+        if let Some(entry) = self.all.table().open.get_mut(&self.number) {
+            change(entry);
+        }
+    }
+
+    /// Takes a place for what comes after the head.
+    fn sends(&self, what: Sends) -> Result<(), Busy> {
         let mut table = self.all.table();
-        if body && table.open.values().filter(|entry| entry.body).count() >= BODIES {
-            return None;
+        let Some(peer) = table.open.get(&self.number).map(|entry| entry.peer) else { return Err(Busy) };
+        let same = table.open.values().filter(|entry| entry.sends == Some(what));
+        let is_full = match what {
+            Sends::Film => same.count() >= FILMS,
+            Sends::Form => same.filter(|entry| entry.peer == peer).count() >= FORMS,
+        };
+        if is_full {
+            return Err(Busy);
         }
         if let Some(entry) = table.open.get_mut(&self.number) {
-            (entry.idle, entry.body) = (false, body);
+            entry.sends = Some(what);
         }
-        Some(())
+        Ok(())
     }
 }
 

@@ -7,6 +7,7 @@ use std::{
     fs,
     io::{Read, Write},
     net::TcpStream,
+    path::Path,
     sync::mpsc::{Receiver, Sender, channel},
     thread,
     time::{Duration, Instant},
@@ -14,7 +15,9 @@ use std::{
 
 use client::{Answer, Page};
 use serde_json::Value;
-use serve::{Bounds, By, Judge, Judged, Outcome, Pictures, Server, Settings, Stop, Unavailable};
+use serve::{
+    After, Bounds, By, Judge, Judged, Outcome, Pictures, ServeError, Server, Settings, Stop, Unavailable, Watch,
+};
 use shared::{
     accession::ExamNaming,
     age::AgeNote,
@@ -51,6 +54,18 @@ impl Judge for StandIn {
     }
 }
 
+fn settings(folder: &Path, listen: &str) -> Settings {
+    Settings {
+        listen: listen.parse().unwrap(),
+        store: folder.to_owned(),
+        bounds: Bounds::default(),
+        site: "North <1>".to_owned(),
+        language: Language::English,
+        naming: ExamNaming::default(),
+        watch: None,
+    }
+}
+
 struct Running {
     page: Page,
     judged: Receiver<Vec<u8>>,
@@ -65,16 +80,7 @@ impl Running {
 
     fn at(folder: &std::path::Path, listen: &str, model: &'static str) -> Self {
         let (sender, judged) = channel();
-        let settings = Settings {
-            listen: listen.parse().unwrap(),
-            store: folder.to_owned(),
-            bounds: Bounds::default(),
-            site: "North <1>".to_owned(),
-            language: Language::English,
-            naming: ExamNaming::default(),
-            watch: None,
-        };
-        let server = Server::open(settings, Box::new(StandIn { judged: sender, model })).unwrap();
+        let server = Server::open(settings(folder, listen), Box::new(StandIn { judged: sender, model })).unwrap();
         let (address, stop) = (server.address(), server.stop());
         let thread = thread::spawn(move || server.run().unwrap());
         Self { page: Page::at(([127, 0, 0, 1], address.port()).into()), judged, stop, thread: Some(thread) }
@@ -310,6 +316,52 @@ fn slow_and_silent_clients_do_not_keep_others_out() {
 }
 
 #[test]
+fn whoever_is_not_let_in_takes_no_places_of_those_who_send() {
+    let folder = tempfile::tempdir().unwrap();
+    let running = Running::start(folder.path());
+    let page = &running.page;
+    let begun = |path: &str| {
+        let mut stream = TcpStream::connect(page.address()).unwrap();
+        let head = format!("POST {path} HTTP/1.1\r\nHost: {0}\r\nOrigin: http://{0}\r\n", page.host());
+        stream.write_all(format!("{head}Content-Length: 100\r\n\r\nx").as_bytes()).unwrap();
+        stream
+    };
+    let films: Vec<TcpStream> = (0..24).map(|_| begun("/films")).collect();
+    let mut forms: Vec<TcpStream> = (0..24).map(|_| begun("/film/1/clinician")).collect();
+    assert_eq!(page.send(b"n", ""), 1);
+    // Of a form, a few come in at once, and not for long.
+    let start = Instant::now();
+    let statuses: Vec<u16> = forms.iter_mut().map(|stream| Answer::read(stream).status).collect();
+    assert!(statuses.contains(&503) && statuses.contains(&403), "{statuses:?}");
+    assert!(start.elapsed() < Duration::from_secs(20), "{:?}", start.elapsed());
+    drop(films);
+}
+
+#[test]
+fn store_and_watched_folder_are_apart() {
+    let folder = tempfile::tempdir().unwrap();
+    let [export, store] = ["export", "store"].map(|name| folder.path().join(name));
+    fs::create_dir(&export).unwrap();
+    std::os::unix::fs::symlink(&export, folder.path().join("link")).unwrap();
+    let open = |store: &Path, watched: &Path| {
+        let watch =
+            Watch { folder: watched.to_owned(), after: After::Leave, every: Duration::ZERO, quiet: Duration::ZERO };
+        let settings = Settings { watch: Some(watch), ..settings(store, "127.0.0.1:0") };
+        Server::open(settings, Box::new(StandIn { judged: channel().0, model: "tiny-model" })).map(drop)
+    };
+    for (store, watched) in [
+        (export.join("store"), export.clone()),
+        (folder.path().join("link/store"), export.clone()),
+        (export.clone(), export.clone()),
+        (folder.path().to_owned(), export.clone()),
+    ] {
+        let refused = open(&store, &watched);
+        assert!(matches!(refused, Err(ServeError::Nested { .. })), "{store:?} {watched:?}: {refused:?}");
+    }
+    open(&store, &export).unwrap();
+}
+
+#[test]
 fn over_a_network_nothing_is_shown_without_a_code() {
     let folder = tempfile::tempdir().unwrap();
     let running = Running::at(folder.path(), "0.0.0.0:0", "tiny-model");
@@ -356,4 +408,62 @@ fn lists_have_pages_and_are_searched() {
     assert!(page.get("/?page=18446744073709551615").text().contains("No X-rays here"));
     let news: Value = page.get("/news").json();
     assert!(news["version"].is_u64());
+}
+
+#[test]
+fn a_page_says_of_which_store_and_film_it_is() {
+    let [folder, other] = [(); 2].map(|()| tempfile::tempdir().unwrap());
+    let of = |folder: &std::path::Path| {
+        let running = Running::start(folder);
+        let page = &running.page;
+        page.judged(page.send(b"normal", "ward-3"));
+        let news = page.get("/news").json();
+        let store = news["store"].as_str().unwrap().to_owned();
+        let (list, film) = (page.get("/").text(), page.get("/film/1").text());
+        let named = format!("<div id=\"live\" data-store=\"{store}\"");
+        assert!(list.contains(&named), "{list}");
+        // The heading is replaced with the verdict, never one without the other.
+        let (_, live) = film.split_once(&named).unwrap();
+        assert!(live.contains("<h1>Exam ward-3</h1>"), "{film}");
+        assert!(live.contains(&format!(" data-of=\"{:.16}-ward-3\"", Digest::of(b"normal"))), "{film}");
+        store
+    };
+    let first = of(folder.path());
+    assert_eq!(of(folder.path()), first, "also after a restart");
+    assert_ne!(of(other.path()), first);
+}
+
+#[test]
+fn a_damaged_record_gives_its_number_and_film_to_nobody() {
+    let folder = tempfile::tempdir().unwrap();
+    let running = Running::start(folder.path());
+    running.page.judged(running.page.send(b"pneumonia", "ward-3"));
+    drop(running);
+    fs::write(folder.path().join("results/00000001.json"), "{").unwrap();
+    let running = Running::start(folder.path());
+    let number = running.page.send(b"normal", "ward-4");
+    assert_eq!(number, 2);
+    let film = running.page.judged(number);
+    assert!(film.contains("Exam ward-4") && film.contains("NORMAL"), "{film}");
+    assert_eq!(running.page.get("/film/1").status, 404);
+    assert_eq!(running.page.get("/film/1/film.png").status, 404);
+    assert_eq!(fs::read(folder.path().join("films/00000001.film")).unwrap(), b"pneumonia");
+}
+
+#[test]
+fn what_is_printed_says_that_it_is_no_medical_device() {
+    let folder = tempfile::tempdir().unwrap();
+    let running = Running::start(folder.path());
+    let sheet = running.page.get("/style.css").text();
+    let (_, print) = sheet.split_once("@media print {").unwrap();
+    assert!(print.contains("header { display: table-header-group;"), "{print}");
+    for line in print.lines().filter(|line| line.contains("display: none")) {
+        let mut hidden = line.split('{').next().unwrap_or_default().split(',').map(str::trim);
+        assert!(hidden.all(|what| what != "header" && what != ".disclaimer"), "{line}");
+    }
+    for path in ["/", "/help", "/state"] {
+        let text = running.page.get(path).text();
+        let (header, _) = text.split_once("</header>").unwrap();
+        assert!(header.contains("class=\"disclaimer\">Research aid, not a medical device"), "{path}");
+    }
 }

@@ -8,7 +8,8 @@ mod client;
 
 use std::{
     fs,
-    io::{BufRead, BufReader},
+    io::{self, BufRead, BufReader, Write},
+    net::UdpSocket,
     path::Path,
     process::{Child, Stdio},
     time::Duration,
@@ -117,11 +118,38 @@ fn a_box_judges_what_the_page_takes_and_films_wait_while_it_is_away() {
 }
 
 #[test]
+fn a_film_that_the_box_judged_before_the_start_is_not_judged_again() {
+    let folder = tempfile::tempdir().unwrap();
+    let images = synthetic_radiographs(&folder.path().join("drawn"), 1);
+    let device = SimulatedBox::start(&[]).unwrap();
+    let image = images[0].to_str().unwrap();
+    let sent = device.host("send", ["--exam", "ward-3", image]);
+    assert!(device.records().len() == 1, "{}", system_tests::said(&sent));
+    let serving = Serving::start(&folder.path().join("store"), &["--box", "--port", &device.port]);
+    let page = &serving.page;
+    page.judged(page.send(&fs::read(&images[0]).unwrap(), "ward-3"));
+    assert_eq!((table(page)[0][11].as_str(), device.records().len()), ("1", 1));
+    // Of another exam it is another film.
+    page.judged(page.send(&fs::read(&images[0]).unwrap(), "ward-4"));
+    assert_eq!(device.records().len(), 2);
+}
+
+#[test]
 fn over_a_network_a_browser_with_the_code_of_the_terminal_is_let_in() {
     let folder = tempfile::tempdir().unwrap();
+    let store = folder.path().join("store");
+    let nowhere = command("pumua").args(["serve", "--listen", "0.0.0.0:0", "--store"]).arg(&store).output().unwrap();
+    assert_eq!(nowhere.status.code(), Some(2), "no browser can ask for that address");
+    // The address from which others would be asked; no packet is sent.
+    let asked = UdpSocket::bind("0.0.0.0:0").and_then(|socket| socket.connect("192.0.2.1:9").map(|()| socket));
+    let own = asked.and_then(|socket| socket.local_addr()).ok().filter(|own| !own.ip().is_loopback());
+    let Some(own) = own.map(|own| format!("{}:0", own.ip())) else {
+        let _ = writeln!(io::stderr(), "skipped: this computer has no address in a network");
+        return;
+    };
     let mut child = command("pumua")
-        .args(["serve", "--listen", "0.0.0.0:0", "--store"])
-        .arg(folder.path().join("store"))
+        .args(["serve", "--listen", &own, "--store"])
+        .arg(&store)
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
         .spawn()
@@ -130,8 +158,9 @@ fn over_a_network_a_browser_with_the_code_of_the_terminal_is_let_in() {
     let code = said.find_map(|line| Some(line.strip_prefix("code for the next browser: ")?.replace(' ', ""))).unwrap();
     let mut line = String::new();
     BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
-    let port = line.trim().trim_end_matches('/').rsplit(':').next().unwrap().parse().unwrap();
-    let serving = Serving { child, page: Page::at(([127, 0, 0, 1], port).into()) };
+    // The address that is printed is one by which it answers.
+    let address = line.trim().strip_prefix("http://").unwrap().trim_end_matches('/').parse().unwrap();
+    let serving = Serving { child, page: Page::at(address) };
     let page = &serving.page;
     assert_eq!(page.get("/").status, 303);
     let paired = page.post("/pair", format!("code={code}").as_bytes(), &[]);
@@ -154,7 +183,15 @@ fn a_watched_folder_is_emptied_into_the_list() {
     let expected = predicted(&images, Some(PLAIN_MODEL));
     let watched = folder.path().join("export");
     fs::create_dir(&watched).unwrap();
-    let arguments = ["--model", PLAIN_MODEL, "--after", "move", "--watch", watched.to_str().unwrap()];
+    let watch = ["--watch", watched.to_str().unwrap(), "--after", "move", "--quiet", "1"];
+    // Within each other, the one would judge its own pictures.
+    let store = watched.join("store");
+    let mut nested = command("pumua");
+    nested.args(["serve", "--listen", "127.0.0.1:0", "--model", PLAIN_MODEL, "--store"]).arg(&store).args(watch);
+    let nested = nested.output().unwrap();
+    assert_eq!(nested.status.code(), Some(2), "{}", String::from_utf8_lossy(&nested.stderr));
+    fs::remove_dir_all(&store).unwrap();
+    let arguments = [["--model", PLAIN_MODEL].as_slice(), &watch].concat();
     let serving = Serving::start(&folder.path().join("store"), &arguments);
     for (n, image) in images.iter().enumerate() {
         // As a console does: under another name first.
@@ -169,6 +206,7 @@ fn a_watched_folder_is_emptied_into_the_list() {
     for (row, predicted) in rows.iter().zip(expected) {
         assert_says(row, predicted);
     }
-    assert!(within(Duration::from_secs(10), || fs::read_dir(watched.join("pumua-taken")).unwrap().count() == 3));
+    let moved = || fs::read_dir(watched.join("pumua-taken")).is_ok_and(|entries| entries.count() == 3);
+    assert!(within(Duration::from_secs(20), moved));
     assert_eq!(fs::read_dir(&watched).unwrap().count(), 1);
 }

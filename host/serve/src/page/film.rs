@@ -12,9 +12,9 @@ use super::{
 };
 use crate::record::{Opinion, Outcome, Picture, Record};
 
-pub(crate) fn page(look: &Look<'_>, record: &Record, known: bool) -> String {
+/// `version`: of the store, before the record was read. `known`: it was there when it was sent.
+pub(crate) fn page(look: &Look<'_>, record: &Record, version: u64, known: bool) -> String {
     let words = look.words;
-    let version = look.store().version();
     let known = if known { format!("<p class=\"notice\">{}</p>", Text(words.known)) } else { String::new() };
     let answered = record.answer.is_some();
     let more = if answered {
@@ -28,13 +28,16 @@ pub(crate) fn page(look: &Look<'_>, record: &Record, known: bool) -> String {
         String::new()
     };
     let main = format!(
-        "<p class=\"back\"><a href=\"/\">{}</a></p>\n<h1>{}</h1>\n{known}\
-         <p id=\"status\" role=\"status\" class=\"hidden\"></p>\n\
-         <div id=\"live\" data-version=\"{version}\" data-waiting=\"{}\" data-said=\"{}\">\n{}\n<p>{slip}</p>\n{more}\n</div>",
+        "<p class=\"back\"><a href=\"/\">{}</a></p>\n<p id=\"status\" role=\"status\" class=\"hidden\"></p>\n\
+         <div id=\"live\" data-store=\"{}\" data-of=\"{:.16}-{}\" data-version=\"{version}\" data-waiting=\"{}\" \
+         data-said=\"{}\">\n<h1>{}</h1>\n{known}{}\n<p>{slip}</p>\n{more}\n</div>",
         Text(words.back),
-        Text(look.name(record)),
+        Text(look.store().id()),
+        record.film,
+        Text(record.exam.as_str()),
         u8::from(!answered),
         Text(said(look, record)),
+        Text(look.name(record)),
         card(look, record),
     );
     look.page(&look.name(record), &main)
@@ -130,7 +133,7 @@ fn scale(probability: f32, point: &OperatingPoint) -> String {
 }
 
 fn pictures(look: &Look<'_>, record: &Record) -> String {
-    let (words, kept) = (look.words, look.store().pictures(record.number));
+    let (words, kept) = (look.words, look.store().pictures(record));
     let looked =
         matches!(record.answer.as_ref().map(|answer| answer.outcome), Some(Outcome::Judged { looked: true, .. }));
     let figures: String = kept
@@ -177,7 +180,7 @@ fn clinician(look: &Look<'_>, record: &Record) -> String {
         format!("<p class=\"hint\">{}{}{}</p>", Text(before), time(said.at), Text(after))
     });
     format!(
-        "<section id=\"clinician\"><form method=\"post\" action=\"/film/{}/clinician\">\
+        "<section id=\"clinician\"><form method=\"post\" action=\"/film/{}/clinician\" autocomplete=\"off\">\
          <input type=\"hidden\" name=\"secret\" value=\"{}\">\
          <fieldset><legend><h2>{}</h2></legend>{choices}<button class=\"button\">{}</button></fieldset></form>{saved}</section>",
         record.number,
@@ -216,7 +219,7 @@ fn facts(look: &Look<'_>, record: &Record) -> String {
 /// One sheet of paper.
 pub(crate) fn slip(look: &Look<'_>, record: &Record) -> String {
     let words = look.words;
-    let kept = look.store().pictures(record.number);
+    let kept = look.store().pictures(record);
     let picture = [Picture::Evidence, Picture::Film].into_iter().find(|which| kept.contains(which));
     let picture = picture.map_or_else(String::new, |which| {
         let caption = match which {

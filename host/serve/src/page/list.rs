@@ -128,7 +128,10 @@ fn found(look: &Look<'_>, search: &Search<'_>) -> String {
     let from = search.page.saturating_mul(PAGE);
     let found = store.find(search.text, search.filter, from, PAGE);
     let waiting = found.records.iter().filter(|record| record.answer.is_none()).count();
-    let mut text = format!("<div id=\"live\" data-version=\"{version}\" data-waiting=\"{waiting}\">\n");
+    let mut text = format!(
+        "<div id=\"live\" data-store=\"{}\" data-version=\"{version}\" data-waiting=\"{waiting}\">\n",
+        Text(store.id())
+    );
     if found.records.is_empty() {
         text += &format!("<p class=\"none\">{}</p>", Text(words.none));
     } else {

@@ -87,7 +87,8 @@ fn checked(
         }
         _ => {}
     }
-    let quiet = request.header("x-pumua-quiet").is_some();
+    // What a page asks for by itself. Pictures come with it, and are no sign of a person.
+    let quiet = request.header("x-pumua-quiet").is_some() || is_picture(request.method, path);
     let guest = app.gate.admit(request, quiet)?;
     let look = Look::new(app, &guest, language, path.first().copied().unwrap_or_default());
     match request.method {
@@ -100,17 +101,26 @@ fn checked(
     }
 }
 
+/// Whether a picture of a film is asked for.
+fn is_picture(method: Method, path: &[&str]) -> bool {
+    method == Method::Get && matches!(path, ["film", _, _])
+}
+
 fn get(app: &App, look: &Look<'_>, request: &Request, path: &[&str]) -> Response {
     let store = &app.intake.store;
+    // Before a record is read: what changes in between is seen the next time.
+    let version = store.version();
     match path {
         [] => Response::html(200, list::page(look, &request.query)),
-        ["news"] => Response::json(200, &json!({ "version": store.version() })),
+        ["news"] => Response::json(200, &json!({ "store": store.id(), "version": version })),
         ["results.csv"] => table::answer(look, &request.query),
         ["help"] => Response::html(200, other::help(look)),
         ["state"] => Response::html(200, other::state(look)),
         ["film", number] | ["slip", number] => match number.parse().ok().and_then(|number| store.get(number)) {
             Some(record) if path[0] == "slip" => Response::html(200, film::slip(look, &record)),
-            Some(record) => Response::html(200, film::page(look, &record, !request.query.get("known").is_empty())),
+            Some(record) => {
+                Response::html(200, film::page(look, &record, version, !request.query.get("known").is_empty()))
+            }
             None => Response::html(404, other::notice(look, look.words.missing)),
         },
         ["film", number, picture] => {
@@ -238,4 +248,16 @@ fn language(app: &App, request: &Request) -> Language {
         list.split(',').find_map(|range| range.trim().get(..2)?.to_ascii_lowercase().parse().ok())
     };
     chosen.or_else(kept).or_else(asked).unwrap_or(app.language)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_picture_is_no_sign_of_a_person_and_what_a_person_does_is() {
+        assert!(is_picture(Method::Get, &["film", "1", "film.png"]));
+        assert!(!is_picture(Method::Post, &["film", "1", "clinician"]));
+        assert!(!is_picture(Method::Get, &["film", "1"]) && !is_picture(Method::Get, &["slip", "1"]));
+    }
 }

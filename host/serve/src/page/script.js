@@ -162,7 +162,15 @@ if (form) {
     });
 }
 
-// Fetches what has changed. What the reader has in hand is left alone.
+// Whether the reader is at a form in there, or has chosen what is not saved.
+function inHand(part) {
+    const at = document.activeElement;
+    const chosen = [...part.querySelectorAll("input[type='radio']")].some((input) => input.checked !== input.defaultChecked);
+    return chosen || (part.contains(at) && at.closest("form") !== null);
+}
+
+// Fetches what has changed. What the reader has in hand is left alone, unless another store has come under the same address:
+// then nothing of the page is true any more.
 let timer;
 let asking = false;
 async function news() {
@@ -179,12 +187,20 @@ async function news() {
             location.reload();
             return;
         }
-        const { version } = await answer.json();
-        const inHand = now.contains(document.activeElement) && document.activeElement.matches("input");
-        if (String(version) !== now.dataset.version && !inHand) {
+        const { store, version } = await answer.json();
+        if (answer.ok && store !== now.dataset.store) {
+            location.reload();
+            return;
+        }
+        if (answer.ok && String(version) !== now.dataset.version && !inHand(now)) {
             const page = await (await fetch(location.pathname + location.search, quiet)).text();
             const next = new DOMParser().parseFromString(page, "text/html").getElementById("live");
-            if (next) {
+            if (next && (next.dataset.store !== now.dataset.store || next.dataset.of !== now.dataset.of)) {
+                location.reload();
+                return;
+            }
+            // The reader may have taken something in hand meanwhile.
+            if (next && !inHand(now)) {
                 const place = now.contains(document.activeElement) && document.activeElement.getAttribute("href");
                 localTimes(next);
                 const spoken = next.dataset.said;

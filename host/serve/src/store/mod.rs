@@ -4,12 +4,16 @@
 //! films/00000012.film            the file as it came
 //! results/00000012.json          what is known of it
 //! pictures/00000012-film.png     what can be seen of it
+//! id                             random letters by which this store is told from others
 //! parts/                         what is coming in; emptied at the start
 //! ```
 //!
 //! A film is kept once its record is there: the film is written, synced and renamed first, then the record, and the folders
 //! are synced after each. What a power cut leaves without a record was never acknowledged, and is removed at the next start; a
 //! record without an answer waits for one, and is judged then.
+//!
+//! A number is given once: the next one is above every number in the name of a file, of damaged records too. Film and pictures
+//! are held to the digests in the record, so that nothing of another film or answer is judged or shown with it.
 //!
 //! Space is bounded: where films and pictures take more than they may, those of the oldest films that have an answer go. The
 //! records stay, up to [`Bounds::results`]; then no more films are taken.
@@ -31,7 +35,10 @@ use base::{
     calendar::now,
     files::{read_up_to, write_atomically},
 };
-use rustix::fs::{FlockOperation, flock};
+use rustix::{
+    fs::{FlockOperation, flock},
+    rand::{GetRandomFlags, getrandom},
+};
 use sha2::{Digest as _, Sha256};
 use shared::{
     limits::MAX_IMAGE_BYTES,
@@ -61,6 +68,8 @@ impl Default for Bounds {
 
 /// Most bytes of a record: a name of a model and of a site, and numbers.
 const MAX_RECORD: u64 = 16 * 1024;
+/// Most bytes of a picture.
+const MAX_PICTURE: u64 = 256 << 20;
 
 /// Why films cannot be kept, or are not found.
 #[derive(Debug, thiserror::Error)]
@@ -93,6 +102,7 @@ pub enum StoreError {
 /// Films and answers.
 pub(crate) struct Store {
     folder: PathBuf,
+    id: String,
     bounds: Bounds,
     index: Mutex<Index>,
     news: Condvar,
@@ -106,6 +116,8 @@ pub(crate) struct Store {
 #[derive(Default)]
 struct Index {
     records: BTreeMap<u64, Record>,
+    /// The highest number in the name of a file.
+    last: u64,
     by_film: HashMap<(Digest, ExamId), u64>,
     waiting: BTreeSet<u64>,
     /// Bytes of the film and its pictures, of those that are kept.
@@ -119,6 +131,7 @@ struct Index {
 impl Index {
     fn enter(&mut self, record: Record) {
         let number = record.number;
+        self.last = self.last.max(number);
         if record.answer.is_none() {
             self.waiting.insert(number)
         } else {
@@ -129,9 +142,10 @@ impl Index {
         self.version += 1;
     }
 
+    /// Notes how many bytes a film and its pictures have.
     fn weigh(&mut self, number: u64, bytes: u64) {
-        self.space += bytes;
-        *self.kept.entry(number).or_default() += bytes;
+        let before = self.kept.insert(number, bytes).unwrap_or(0);
+        self.space = self.space - before + bytes;
     }
 }
 
@@ -239,6 +253,7 @@ const FILMS: &str = "films";
 const RESULTS: &str = "results";
 const PICTURES: &str = "pictures";
 const PARTS: &str = "parts";
+const ID: &str = "id";
 
 impl Store {
     /// Opens the folder, which is made if it is not there.
@@ -252,6 +267,7 @@ impl Store {
         if flock(&lock, FlockOperation::NonBlockingLockExclusive).is_err() {
             return Err(StoreError::InUse { folder: folder.to_owned() });
         }
+        let id = identity(folder).map_err(opened)?;
         let index = read(folder).map_err(opened)?;
         if index.damaged > 0 {
             base::say!(
@@ -262,6 +278,7 @@ impl Store {
         }
         Ok(Self {
             folder: folder.to_owned(),
+            id,
             bounds,
             index: Mutex::new(index),
             news: Condvar::new(),
@@ -269,6 +286,11 @@ impl Store {
             parts: AtomicU64::new(0),
             _lock: lock,
         })
+    }
+
+    /// Random letters that were made with this store.
+    pub(crate) fn id(&self) -> &str {
+        &self.id
     }
 
     fn index(&self) -> MutexGuard<'_, Index> {
@@ -307,28 +329,28 @@ impl Store {
         {
             return Ok(Receipt { number: record.number, known: true });
         }
+        let is_new = known.is_none();
         let record = match known {
             Some(record) => {
                 self.forget(record.number);
-                Record { answer: None, ..record }
+                Record { answer: None, pictures: BTreeMap::new(), ..record }
             }
             None => {
-                let index = self.index();
-                if index.records.len() + index.damaged >= self.bounds.results {
-                    return Err(StoreError::Full);
-                }
-                let last = index.records.last_key_value().map_or(0, |(number, _)| *number);
-                let (number, bytes) = (last + 1, incoming.bytes);
-                let (site, received) = (site.to_owned(), now());
-                Record { number, received, exam, film, bytes, source, site, answer: None, clinician: None }
+                let (number, bytes) = (self.new_number()?, incoming.bytes);
+                let (site, received, pictures) = (site.to_owned(), now(), BTreeMap::new());
+                Record { number, received, exam, film, bytes, source, site, answer: None, pictures, clinician: None }
             }
         };
         self.make_room(incoming.bytes)?;
         let number = record.number;
-        let place = self.place(FILMS, &format!("{number:08}.film"));
-        fs::rename(&incoming.path, &place).and_then(|()| self.sync(FILMS)).map_err(StoreError::Write)?;
-        self.write(&record).inspect_err(|_| {
+        let place = self.film_place(number);
+        let kept = fs::rename(&incoming.path, &place).and_then(|()| self.sync(FILMS)).map_err(StoreError::Write);
+        kept.and_then(|()| self.write(&record)).inspect_err(|_| {
+            // It is not acknowledged: nothing is left of it.
             let _ = fs::remove_file(&place);
+            if is_new {
+                let _ = fs::remove_file(self.record_place(number));
+            }
         })?;
         let mut index = self.index();
         index.weigh(number, incoming.bytes);
@@ -336,6 +358,25 @@ impl Store {
         drop(index);
         self.news.notify_all();
         Ok(Receipt { number, known: false })
+    }
+
+    /// A number that no file has.
+    fn new_number(&self) -> Result<u64, StoreError> {
+        let mut number = {
+            let index = self.index();
+            if index.records.len() + index.damaged >= self.bounds.results {
+                return Err(StoreError::Full);
+            }
+            index.last
+        };
+        loop {
+            number = number.checked_add(1).ok_or(StoreError::Full)?;
+            // A file may have come since the start, and is not written over.
+            let mut places = self.places(number).into_iter().chain([self.record_place(number)]);
+            if !places.any(|place| fs::symlink_metadata(place).is_ok()) {
+                return Ok(number);
+            }
+        }
     }
 
     /// The oldest film that waits for an answer, if one comes within this time.
@@ -348,9 +389,13 @@ impl Store {
         Some((number, index.records.get(&number)?.exam.clone()))
     }
 
-    /// The bytes of a film.
+    /// The bytes of a film: those that came in, or an error.
     pub(crate) fn film(&self, number: u64) -> io::Result<Vec<u8>> {
-        read_up_to(&self.place(FILMS, &format!("{number:08}.film")), u64::from(MAX_IMAGE_BYTES))
+        let bytes = read_up_to(&self.film_place(number), u64::from(MAX_IMAGE_BYTES))?;
+        let came_in = self.get(number).is_some_and(|record| record.film == Digest::of(&bytes));
+        let changed =
+            || io::Error::new(io::ErrorKind::InvalidData, "its bytes are not those that came in: send it again");
+        if came_in { Ok(bytes) } else { Err(changed()) }
     }
 
     /// Keeps the answer to a film.
@@ -358,19 +403,19 @@ impl Store {
         let _writing = self.writing();
         let Some(record) = self.get(number) else { return Ok(()) };
         let none = Pictures::default();
+        // What an attempt before this one has left is not of this answer.
+        self.remove_pictures(number);
+        self.measure(number);
         // Where films that wait take all the space, the answer counts, and makes the film one that can go.
         let room = self.make_room(pictures.each().map(|(_, png)| png.len() as u64).sum());
         let pictures = if room.is_ok() { pictures } else { &none };
-        let mut bytes = 0;
-        for (which, png) in pictures.each() {
-            durably(&self.picture_place(number, which), png)?;
-            bytes += png.len() as u64;
-        }
-        let record = Record { answer: Some(answer), ..record };
+        let written = pictures.each().try_for_each(|(which, png)| durably(&self.picture_place(number, which), png));
+        self.measure(number);
+        written?;
+        let pictures = pictures.each().map(|(which, png)| (which, Digest::of(png))).collect();
+        let record = Record { answer: Some(answer), pictures, ..record };
         self.write(&record)?;
-        let mut index = self.index();
-        index.weigh(number, bytes);
-        index.enter(record);
+        self.index().enter(record);
         Ok(())
     }
 
@@ -409,12 +454,19 @@ impl Store {
 
     /// A picture, if it is kept.
     pub(crate) fn picture(&self, number: u64, which: Picture) -> Option<Vec<u8>> {
-        fs::read(self.picture_place(number, which)).ok()
+        self.picture_of(&self.get(number)?, which)
     }
 
-    /// Which pictures are kept.
-    pub(crate) fn pictures(&self, number: u64) -> Vec<Picture> {
-        Picture::ALL.into_iter().filter(|&which| self.picture_place(number, which).is_file()).collect()
+    /// Which pictures of an answer are kept.
+    pub(crate) fn pictures(&self, record: &Record) -> Vec<Picture> {
+        Picture::ALL.into_iter().filter(|&which| self.picture_of(record, which).is_some()).collect()
+    }
+
+    /// A picture as it was made with the answer of a record.
+    fn picture_of(&self, record: &Record, which: Picture) -> Option<Vec<u8>> {
+        let digest = record.pictures.get(&which)?;
+        let png = read_up_to(&self.picture_place(record.number, which), MAX_PICTURE).ok()?;
+        (Digest::of(&png) == *digest).then_some(png)
     }
 
     /// Another number whenever something else may be seen.
@@ -437,8 +489,28 @@ impl Store {
         self.folder.join(part).join(name)
     }
 
+    fn film_place(&self, number: u64) -> PathBuf {
+        self.place(FILMS, &format!("{number:08}.film"))
+    }
+
+    fn record_place(&self, number: u64) -> PathBuf {
+        self.place(RESULTS, &format!("{number:08}.json"))
+    }
+
     fn picture_place(&self, number: u64, which: Picture) -> PathBuf {
         self.place(PICTURES, &format!("{number:08}-{which}.png"))
+    }
+
+    /// Of the film and its pictures.
+    fn places(&self, number: u64) -> [PathBuf; 4] {
+        let [film, square, evidence] = Picture::ALL.map(|which| self.picture_place(number, which));
+        [self.film_place(number), film, square, evidence]
+    }
+
+    /// Notes what the film and its pictures take on the disk.
+    fn measure(&self, number: u64) {
+        let sizes = self.places(number).map(|place| fs::symlink_metadata(place).map_or(0, |file| file.len()));
+        self.index().weigh(number, sizes.iter().sum());
     }
 
     fn sync(&self, part: &str) -> io::Result<()> {
@@ -447,7 +519,7 @@ impl Store {
 
     fn write(&self, record: &Record) -> Result<(), StoreError> {
         let json = serde_json::to_vec(record).map_err(|error| StoreError::Write(error.into()))?;
-        durably(&self.place(RESULTS, &format!("{:08}.json", record.number)), &json)
+        durably(&self.record_place(record.number), &json)
     }
 
     /// Removes films and pictures, the oldest first, until there is room for so many bytes. What waits for an answer stays.
@@ -467,16 +539,34 @@ impl Store {
     /// Removes film and pictures; the record stays.
     fn forget(&self, number: u64) {
         // What is not there need not be removed; what cannot be is removed at another time.
-        let _ = fs::remove_file(self.place(FILMS, &format!("{number:08}.film")));
-        for which in Picture::ALL {
-            let _ = fs::remove_file(self.picture_place(number, which));
-        }
+        let _ = fs::remove_file(self.film_place(number));
+        self.remove_pictures(number);
         let mut index = self.index();
         if let Some(bytes) = index.kept.remove(&number) {
             index.space -= bytes;
             index.version += 1;
         }
     }
+
+    fn remove_pictures(&self, number: u64) {
+        for which in Picture::ALL {
+            let _ = fs::remove_file(self.picture_place(number, which));
+        }
+    }
+}
+
+/// The letters by which the store is told from others; made if it has none.
+fn identity(folder: &Path) -> io::Result<String> {
+    let path = folder.join(ID);
+    let kept = read_up_to(&path, 64).ok().and_then(|bytes| String::from_utf8(bytes).ok());
+    if let Some(id) = kept.filter(|id| id.len() == 32 && id.bytes().all(|byte| byte.is_ascii_hexdigit())) {
+        return Ok(id);
+    }
+    let mut bytes = [0; 32];
+    getrandom(&mut bytes[..], GetRandomFlags::empty())?;
+    let id = format!("{:.32}", Digest(bytes));
+    write_atomically(&path, id.as_bytes())?;
+    Ok(id)
 }
 
 /// Writes a file so that it is there after a power cut.
@@ -499,6 +589,11 @@ fn read(folder: &Path) -> io::Result<Index> {
             }
         }
     }
+    for part in [FILMS, RESULTS, PICTURES] {
+        for entry in fs::read_dir(folder.join(part))? {
+            index.last = index.last.max(begins_with(&entry?.path()).unwrap_or(0));
+        }
+    }
     for entry in fs::read_dir(folder.join(RESULTS))? {
         let path = entry?.path();
         let Some(number) = numbered(&path, ".json") else { continue };
@@ -516,10 +611,22 @@ fn read(folder: &Path) -> io::Result<Index> {
             // A damaged record may be mended some day: its film stays.
             let owned =
                 index.records.contains_key(&number) || folder.join(RESULTS).join(format!("{number:08}.json")).exists();
-            if owned { index.weigh(number, bytes) } else { fs::remove_file(&path)? }
+            if owned {
+                let others = index.kept.get(&number).copied().unwrap_or(0);
+                index.weigh(number, others + bytes);
+            } else {
+                fs::remove_file(&path)?;
+            }
         }
     }
     Ok(index)
+}
+
+/// The number that a name begins with, whatever follows.
+fn begins_with(path: &Path) -> Option<u64> {
+    let name = path.file_name()?.to_str()?;
+    let digits = name.split(|c: char| !c.is_ascii_digit()).next()?;
+    digits.parse().ok().filter(|_| digits.len() >= 8)
 }
 
 /// The number that a name begins with, if this follows, and of an ending nothing more.

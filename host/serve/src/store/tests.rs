@@ -95,10 +95,10 @@ fn films_that_wait_in_all_the_space_get_their_answers() {
     keep(&store, &[1; 50], "").unwrap();
     keep(&store, &[2; 50], "").unwrap();
     store.finish(1, judged(Verdict::Normal), &png(20)).unwrap();
-    assert_eq!((store.get(1).unwrap().word(), store.pictures(1).len()), ("normal", 0));
+    assert_eq!((store.get(1).unwrap().word(), store.pictures(&store.get(1).unwrap()).len()), ("normal", 0));
     // The first film makes room for the pictures of the second one.
     store.finish(2, judged(Verdict::Refer), &png(20)).unwrap();
-    assert_eq!((store.pictures(2).len(), store.figures().space), (1, 70));
+    assert_eq!((store.pictures(&store.get(2).unwrap()).len(), store.figures().space), (1, 70));
 }
 
 #[test]
@@ -124,4 +124,86 @@ fn records_are_found_by_exam_number_and_kind() {
     assert_eq!(numbers("", Filter::NotJudged, 0).0, [5]);
     assert_eq!(numbers("", Filter::Waiting, 0).1, 22);
     assert_eq!(numbers("../", Filter::All, 0).1, 0);
+}
+
+#[test]
+fn a_number_is_given_once_also_after_damage_and_by_hand() {
+    let folder = tempfile::tempdir().unwrap();
+    let at = |name: &str| folder.path().join(name);
+    let store = Store::open(folder.path(), Bounds::default()).unwrap();
+    for film in [b"one", b"two"] {
+        let number = keep(&store, film, "a").unwrap().number;
+        store.finish(number, judged(Verdict::Normal), &png(10)).unwrap();
+    }
+    drop(store);
+    fs::write(at("results/00000002.json"), "{").unwrap();
+
+    let store = Store::open(folder.path(), Bounds::default()).unwrap();
+    assert_eq!(keep(&store, b"three", "b").unwrap().number, 3);
+    assert_eq!(fs::read(at("results/00000002.json")).unwrap(), b"{");
+    assert_eq!(fs::read(at("films/00000002.film")).unwrap(), b"two");
+    // What comes from elsewhere meanwhile is not written over.
+    fs::write(at("films/00000004.film"), b"by hand").unwrap();
+    fs::write(at("pictures/00000005-evidence.png"), b"by hand").unwrap();
+    assert_eq!(keep(&store, b"six", "b").unwrap().number, 6);
+    assert_eq!(fs::read(at("films/00000004.film")).unwrap(), b"by hand");
+    drop(store);
+    // A result that was removed by hand: its number is not given to another child.
+    fs::remove_file(at("results/00000006.json")).unwrap();
+    let store = Store::open(folder.path(), Bounds::default()).unwrap();
+    assert_eq!(keep(&store, b"seven", "b").unwrap().number, 7);
+    drop(store);
+    fs::write(at(&format!("results/{}.json", u64::MAX)), "{").unwrap();
+    let store = Store::open(folder.path(), Bounds::default()).unwrap();
+    assert!(matches!(keep(&store, b"eight", "b"), Err(StoreError::Full)));
+}
+
+#[test]
+fn only_pictures_of_the_answer_are_shown() {
+    let folder = tempfile::tempdir().unwrap();
+    let at = |name: &str| folder.path().join(name);
+    let store = Store::open(folder.path(), Bounds::default()).unwrap();
+    keep(&store, b"one", "").unwrap();
+    drop(store);
+    // Power was cut after the pictures of an answer that was never written.
+    fs::write(at("pictures/00000001-film.png"), [9; 50]).unwrap();
+    fs::write(at("pictures/00000001-evidence.png"), [9; 50]).unwrap();
+    let store = Store::open(folder.path(), Bounds::default()).unwrap();
+    assert_eq!((store.pictures(&store.get(1).unwrap()), store.figures().space), (vec![], 103));
+    store.finish(1, judged(Verdict::Normal), &png(10)).unwrap();
+    assert_eq!(store.pictures(&store.get(1).unwrap()), [Picture::Film]);
+    assert!(!at("pictures/00000001-evidence.png").exists());
+    assert_eq!(store.figures().space, 13, "no byte is counted twice");
+    fs::write(at("pictures/00000001-evidence.png"), [9; 50]).unwrap();
+    fs::write(at("pictures/00000001-film.png"), [2; 10]).unwrap();
+    assert!(store.picture(1, Picture::Evidence).is_none() && store.picture(1, Picture::Film).is_none());
+}
+
+#[test]
+fn a_film_is_held_to_its_digest() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = Store::open(folder.path(), Bounds::default()).unwrap();
+    keep(&store, b"one", "").unwrap();
+    assert_eq!(store.film(1).unwrap(), b"one");
+    fs::write(folder.path().join("films/00000001.film"), b"two").unwrap();
+    assert_eq!(store.film(1).unwrap_err().kind(), io::ErrorKind::InvalidData);
+}
+
+#[test]
+fn a_store_keeps_its_letters_and_records_without_digests_of_pictures_are_read() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = Store::open(folder.path(), Bounds::default()).unwrap();
+    keep(&store, b"one", "a").unwrap();
+    store.finish(1, judged(Verdict::Pneumonia), &png(10)).unwrap();
+    let (id, record) = (store.id().to_owned(), store.get(1).unwrap());
+    drop(store);
+    let place = folder.path().join("results/00000001.json");
+    let mut json: serde_json::Value = serde_json::from_slice(&fs::read(&place).unwrap()).unwrap();
+    assert!(json.as_object_mut().unwrap().remove("pictures").is_some());
+    fs::write(&place, json.to_string()).unwrap();
+    let store = Store::open(folder.path(), Bounds::default()).unwrap();
+    assert_eq!(store.get(1).unwrap(), Record { pictures: BTreeMap::new(), ..record });
+    assert_eq!((store.id(), store.index().damaged), (id.as_str(), 0));
+    let other = tempfile::tempdir().unwrap();
+    assert_ne!(Store::open(other.path(), Bounds::default()).unwrap().id(), id);
 }

@@ -1,15 +1,16 @@
 //! The watched folder: consoles export X-rays to it, and each is taken once, when it is complete.
 //!
-//! Nobody says when a file is complete. It is taken once two looks in a row have found the same file of the same size and time of
-//! change, whatever it was called at each of them; one that changes later is another film. The folder is looked at again and
-//! again: that works on shares of a network, too, where nobody tells of changes.
+//! Nobody says when a file is complete: its size does not, for many programs make a file as long as it will be before they fill
+//! it. It is taken once it has been found with the same size and time of change for a while, whatever it was called; one that
+//! changes later is another film, also where it was moved in between. The folder is looked at again and again: that works on
+//! shares of a network, too, where nobody tells of changes.
 //!
 //! A file is known by where it is on the disk, its size and its time of change, not by its name: what is renamed is not taken
 //! again, and names may hold anything. What is known is remembered in the store; where that is lost, the same bytes are told
 //! apart by their digest.
 
 use std::{
-    collections::HashSet,
+    collections::{HashMap, HashSet},
     ffi::OsStr,
     fs::{self, File, Metadata, OpenOptions},
     io::{self, Read, Write},
@@ -17,11 +18,12 @@ use std::{
         ffi::OsStrExt,
         fs::{MetadataExt, OpenOptionsExt},
     },
+    panic::{AssertUnwindSafe, catch_unwind},
     path::{Path, PathBuf},
     str::FromStr,
     sync::{Mutex, PoisonError},
     thread,
-    time::{Duration, Instant},
+    time::{Duration, Instant, SystemTime},
 };
 
 use base::Shown;
@@ -33,7 +35,7 @@ use shared::{
 };
 
 use crate::{
-    intake::{Intake, IntakeError},
+    intake::{Intake, IntakeError, Receipt},
     record::Source,
     stop::Stop,
 };
@@ -48,8 +50,16 @@ const TAKEN: &str = "pumua-taken";
 const MARK: &str = ".pumua";
 /// Endings of files that programs write before they give them their names.
 const UNFINISHED: [&str; 5] = [".part", ".tmp", ".filepart", ".crdownload", "~"];
+/// Most bytes of that file.
+const MARK_BYTES: u64 = 128;
 /// Files that are remembered as taken, in the store.
 const KNOWN: &str = "watched";
+/// A film that was taken is moved after so many times the quiet time: whoever goes on writing to it still finds it.
+const MOVE_AFTER: u32 = 3;
+/// How long a film that was moved may still change and be taken again.
+const MAY_CHANGE: Duration = Duration::from_secs(3600);
+/// Looks in a row with something that cannot be read before that is told: what is just being made may pass.
+const UNREADABLE_LOOKS: u32 = 5;
 
 /// Which folder is watched.
 #[derive(Clone, Debug)]
@@ -60,6 +70,8 @@ pub struct Watch {
     pub after: After,
     /// Time between two looks.
     pub every: Duration,
+    /// How long a file must not have changed before it is taken.
+    pub quiet: Duration,
 }
 
 /// What becomes of a file that was taken.
@@ -70,7 +82,7 @@ pub enum After {
     Leave,
     /// It goes to the folder `pumua-taken` within the watched one.
     Move,
-    /// It stays, with an empty file beside it whose name has `.pumua` at its end.
+    /// It stays, with a small file beside it that says which state of it was taken, and whose name has `.pumua` at its end.
     Mark,
 }
 
@@ -144,6 +156,12 @@ impl Identity {
         format!("{device} {inode} {size} {seconds} {nanoseconds}\n")
     }
 
+    /// What a mark says of it. A share may be another device each time that it is mounted.
+    fn mark(&self) -> String {
+        let Self { inode, size, seconds, nanoseconds, .. } = self;
+        format!("{inode} {size} {seconds} {nanoseconds}\n")
+    }
+
     fn read(line: &str) -> Option<Self> {
         let mut parts = line.split(' ');
         let mut next = || parts.next();
@@ -157,9 +175,14 @@ impl Identity {
     }
 }
 
+/// Takes the bytes of a film in.
+type TakeIn<'a> = dyn Fn(&[u8]) -> Result<Receipt, IntakeError> + 'a;
+
 /// Looks into the folder until the end.
 pub(crate) fn watch(watch: &Watch, intake: &Intake, watched: &Watched, stop: &Stop) {
-    let mut watcher = Watcher::new(watch, intake, watched);
+    // Its name may be the patient's: it is not kept.
+    let take_in = |mut bytes: &[u8]| intake.take(&mut bytes, &ExamId::default(), Source::Folder);
+    let mut watcher = Watcher::new(watch, &take_in, watched, intake.store.place("", KNOWN));
     while !stop.asked() {
         watcher.look(stop);
         let until = Instant::now() + watch.every;
@@ -171,12 +194,18 @@ pub(crate) fn watch(watch: &Watch, intake: &Intake, watched: &Watched, stop: &St
 
 struct Watcher<'a> {
     watch: &'a Watch,
-    intake: &'a Intake,
+    take_in: &'a TakeIn<'a>,
     watched: &'a Watched,
-    /// What was taken or passed over.
+    /// What is done with: taken and put away, or passed over.
     known: HashSet<Identity>,
-    /// What the last look has found besides.
-    seen: HashSet<Identity>,
+    /// What was taken and will be moved: its number, and since when.
+    taken: HashMap<Identity, (u64, Instant)>,
+    /// What was found besides, and since when it is there unchanged.
+    seen: HashMap<Identity, Instant>,
+    /// Where films were moved to, and when: they may change still.
+    moved: Vec<(PathBuf, Instant)>,
+    /// Looks in a row in which something could not be read.
+    unreadable_looks: u32,
     /// Where `known` is kept.
     log: PathBuf,
 }
@@ -186,113 +215,138 @@ struct Watcher<'a> {
 struct Looked {
     files: Vec<(PathBuf, Identity)>,
     entries: usize,
-    /// Whether everything there was looked at.
+    /// Whether not everything there was looked at.
     partly: bool,
+    /// Files and folders that could not be read.
+    unreadable: usize,
+}
+
+impl Looked {
+    fn failed(&mut self, error: &io::Error) {
+        // What has gone in between is no trouble.
+        self.unreadable += usize::from(error.kind() != io::ErrorKind::NotFound);
+    }
 }
 
 impl<'a> Watcher<'a> {
-    fn new(watch: &'a Watch, intake: &'a Intake, watched: &'a Watched) -> Self {
-        let log = intake.store.place("", KNOWN);
+    fn new(watch: &'a Watch, take_in: &'a TakeIn<'a>, watched: &'a Watched, log: PathBuf) -> Self {
         // Lost, it is made again: films are told apart by their digests as well.
         let known = fs::read_to_string(&log).unwrap_or_default().lines().filter_map(Identity::read).collect();
-        Self { watch, intake, watched, known, seen: HashSet::new(), log }
+        let moved = if watch.after == After::Move { recent(&watch.folder.join(TAKEN)) } else { Vec::new() };
+        let (taken, seen) = (HashMap::new(), HashMap::new());
+        Self { watch, take_in, watched, known, taken, seen, moved, unreadable_looks: 0, log }
     }
 
-    /// Looks once, and takes what has not changed since the last look.
+    /// Looks once, and takes what has not changed for the quiet time, and not since another look.
     fn look(&mut self, stop: &Stop) {
+        let now = Instant::now();
         let mut looked = Looked::default();
-        if let Err(error) = self.walk(&self.watch.folder, 0, &mut looked) {
+        if let Err(error) = walk(&self.watch.folder, 0, &mut looked) {
             let folder = Shown(self.watch.folder.display());
             self.watched.tell(Some(format!("the folder {folder} cannot be read: {error}: make it readable")));
             return;
         }
-        let mut trouble = looked.partly.then(|| {
-            format!("of the watched folder, only {ENTRIES} files and {DEPTH} folders within each other are looked at: empty it")
-        });
+        self.moved.retain(|(_, since)| now.duration_since(*since) < MAY_CHANGE);
+        for (path, _) in &self.moved {
+            if let Ok(metadata) = fs::symlink_metadata(path)
+                && metadata.is_file()
+                && metadata.len() > 0
+            {
+                looked.files.push((path.clone(), Identity::of(&metadata)));
+            }
+        }
         let all: HashSet<Identity> = looked.files.iter().map(|(_, identity)| *identity).collect();
+        self.seen.retain(|identity, _| all.contains(identity));
+        self.taken.retain(|identity, _| all.contains(identity));
         if !looked.partly && self.known.iter().any(|identity| !all.contains(identity)) {
             self.known.retain(|identity| all.contains(identity));
             let lines: String = self.known.iter().map(Identity::line).collect();
             // Without it, as without a line of it, a film is read once more and found to be there.
             let _ = fs::write(&self.log, lines);
         }
+        let mut files = std::mem::take(&mut looked.files);
         // The oldest first: that is the order in which they were exported.
-        looked.files.sort_by(|(a, one), (b, other)| {
+        files.sort_by(|(a, one), (b, other)| {
             (one.seconds, one.nanoseconds, a).cmp(&(other.seconds, other.nanoseconds, b))
         });
-        let mut seen = HashSet::new();
-        for (path, identity) in looked.files {
+        let mut troubles = Vec::new();
+        for (path, identity) in files {
             if stop.asked() {
                 return;
             }
             if self.known.contains(&identity) {
                 continue;
             }
-            if !self.seen.contains(&identity) {
-                seen.insert(identity);
+            if let Some(&(number, since)) = self.taken.get(&identity) {
+                if now.duration_since(since) >= self.watch.quiet * MOVE_AFTER {
+                    self.put_away(&path, identity, number);
+                }
                 continue;
             }
-            match self.take(&path, identity) {
-                Ok(true) => {}
-                // It has changed, or cannot be read yet.
-                Ok(false) => {
-                    seen.insert(identity);
-                }
+            let since = *self.seen.entry(identity).or_insert(now);
+            if since == now || now.duration_since(since) < self.watch.quiet {
+                continue;
+            }
+            if is_marked(&path, identity) {
+                self.remember(identity);
+                continue;
+            }
+            let bytes = match read_steady(&path, identity) {
+                Ok(Some(bytes)) => bytes,
+                // It has changed: the next look finds another one.
+                Ok(None) => continue,
                 Err(error) => {
-                    trouble = Some(format!("films of the watched folder are not taken: {error}"));
-                    seen.extend(self.seen.iter().filter(|identity| all.contains(identity)));
-                    break;
+                    looked.failed(&error);
+                    continue;
                 }
+            };
+            if let Err(error) = self.take(&path, identity, &bytes) {
+                troubles.push(format!("films of the watched folder are not taken: {error}"));
+                break;
             }
         }
-        self.seen = seen;
-        self.watched.tell(trouble);
-    }
-
-    fn walk(&self, folder: &Path, depth: usize, looked: &mut Looked) -> io::Result<()> {
-        for entry in fs::read_dir(folder)? {
-            let entry = entry?;
-            looked.entries += 1;
-            if looked.entries > ENTRIES {
-                looked.partly = true;
-                return Ok(());
-            }
-            let (name, path) = (entry.file_name(), entry.path());
-            // Links are not followed: they may lead anywhere, and in circles.
-            let Ok(metadata) = fs::symlink_metadata(&path) else { continue };
-            if metadata.is_dir() && !is_hidden(&name) && name != TAKEN {
-                if depth + 1 >= DEPTH {
-                    looked.partly = true;
-                } else {
-                    // A folder within that cannot be read, or has gone, does not keep the others from being looked into.
-                    let _ = self.walk(&path, depth + 1, looked);
-                }
-            } else if metadata.is_file() && metadata.len() > 0 && is_finished(&name) && !is_marked(&path, &metadata) {
-                looked.files.push((path, Identity::of(&metadata)));
-            }
+        self.unreadable_looks = if looked.unreadable > 0 { self.unreadable_looks.saturating_add(1) } else { 0 };
+        if self.unreadable_looks >= UNREADABLE_LOOKS {
+            let count = looked.unreadable;
+            troubles.push(format!(
+                "files or folders of the watched folder that cannot be read: {count}: let this user read them"
+            ));
         }
-        Ok(())
+        if looked.partly {
+            troubles.push(format!(
+                "of the watched folder, only {ENTRIES} files and {DEPTH} folders within each other are looked at: empty it"
+            ));
+        }
+        self.watched.tell((!troubles.is_empty()).then(|| troubles.join("; ")));
     }
 
-    /// Takes a file that has not changed; `false` if it has, or is no file any more.
-    fn take(&mut self, path: &Path, identity: Identity) -> Result<bool, IntakeError> {
-        let Ok(Some(bytes)) = read_steady(path, identity) else { return Ok(false) };
+    /// Takes a file, or passes it over for good.
+    fn take(&mut self, path: &Path, identity: Identity, bytes: &[u8]) -> Result<(), IntakeError> {
         let name = Shown(path.display());
         if bytes.len() > MAX_IMAGE_BYTES as usize {
             base::say!("{name}: larger than 32 MiB, not taken");
             self.pass(identity);
-        } else if !is_picture(&bytes) {
-            self.pass(identity);
-        } else {
-            // Its name may be the patient's: it is not kept.
-            let receipt = self.intake.take(&mut &bytes[..], &ExamId::default(), Source::Folder)?;
-            self.remember(identity);
-            self.watched.change(|standing| standing.taken += u64::from(!receipt.known));
-            if let Err(error) = self.settle(path, receipt.number) {
-                base::say!("{name}: taken as film {}, and left where it is: {error}", receipt.number);
-            }
+            return Ok(());
         }
-        Ok(true)
+        let take_in = self.take_in;
+        // A program error on one file does not keep the others out.
+        let taken = catch_unwind(AssertUnwindSafe(|| is_picture(bytes).then(|| take_in(bytes)).transpose()));
+        let Ok(receipt) = taken else {
+            base::say!("{name}: not taken: a program error in reading it: export it in another format");
+            self.pass(identity);
+            return Ok(());
+        };
+        let Some(receipt) = receipt? else {
+            self.pass(identity);
+            return Ok(());
+        };
+        self.watched.change(|standing| standing.taken += u64::from(!receipt.known));
+        if self.watch.after == After::Move {
+            self.taken.insert(identity, (receipt.number, Instant::now()));
+        } else {
+            self.put_away(path, identity, receipt.number);
+        }
+        Ok(())
     }
 
     fn pass(&mut self, identity: Identity) {
@@ -301,40 +355,110 @@ impl<'a> Watcher<'a> {
     }
 
     fn remember(&mut self, identity: Identity) {
+        self.seen.remove(&identity);
         self.known.insert(identity);
         let log = OpenOptions::new().append(true).create(true).open(&self.log);
         let _ = log.and_then(|mut log| log.write_all(identity.line().as_bytes()));
     }
 
-    /// Does with a file what is to be done after it was taken. Nothing that is there is written over.
-    fn settle(&self, path: &Path, number: u64) -> io::Result<()> {
-        match self.watch.after {
+    /// Does with a file what is to be done after it was taken, and has done with it.
+    fn put_away(&mut self, path: &Path, identity: Identity, number: u64) {
+        let done = match self.watch.after {
             After::Leave => Ok(()),
-            After::Mark => match File::create_new(marked(path)) {
-                // It is of an earlier state of the file.
-                Err(error) if error.kind() == io::ErrorKind::AlreadyExists => File::options()
-                    .write(true)
-                    .custom_flags(nofollow())
-                    .open(marked(path))?
-                    .set_modified(std::time::SystemTime::now()),
-                made => made.map(drop),
-            },
-            After::Move => {
-                let folder = self.watch.folder.join(TAKEN);
-                fs::create_dir_all(&folder)?;
-                let mut name = format!("{number:08}-").into_bytes();
-                // No name becomes longer than a name may be.
-                name.extend(path.file_name().unwrap_or_default().as_bytes().iter().take(200));
-                let mut place = folder.join(OsStr::from_bytes(&name));
-                for again in 1.. {
-                    if fs::symlink_metadata(&place).is_err() {
-                        break;
-                    }
-                    place = folder.join(OsStr::from_bytes(&[name.as_slice(), format!("-{again}").as_bytes()].concat()));
-                }
-                fs::rename(path, place)
-            }
+            After::Mark => mark(path, identity),
+            After::Move => self.move_away(path, number),
+        };
+        if let Err(error) = done {
+            base::say!("{}: taken as film {number}, and left as it is: {error}", Shown(path.display()));
         }
+        self.taken.remove(&identity);
+        self.remember(identity);
+    }
+
+    /// Moves a film that was taken. Nothing that is there is written over.
+    fn move_away(&mut self, path: &Path, number: u64) -> io::Result<()> {
+        let folder = self.watch.folder.join(TAKEN);
+        match fs::create_dir(&folder) {
+            Err(error) if error.kind() != io::ErrorKind::AlreadyExists => return Err(error),
+            _ => {}
+        }
+        // A link may lead anywhere.
+        if !fs::symlink_metadata(&folder)?.is_dir() {
+            return Err(io::Error::other(format!("{TAKEN} is not a folder: remove it")));
+        }
+        let own = path.file_name().unwrap_or_default().as_bytes();
+        // One that has changed in there has the number of what it was before its name.
+        let own = if path.starts_with(&folder) { without_number(own) } else { own };
+        let mut name = format!("{number:08}-").into_bytes();
+        // No name becomes longer than a name may be.
+        name.extend(own.iter().take(200));
+        let mut place = folder.join(OsStr::from_bytes(&name));
+        if place == path {
+            return Ok(());
+        }
+        for again in 1.. {
+            if fs::symlink_metadata(&place).is_err() {
+                break;
+            }
+            place = folder.join(OsStr::from_bytes(&[name.as_slice(), format!("-{again}").as_bytes()].concat()));
+        }
+        fs::rename(path, &place)?;
+        self.moved.retain(|(other, _)| other != path);
+        self.moved.push((place, Instant::now()));
+        Ok(())
+    }
+}
+
+fn walk(folder: &Path, depth: usize, looked: &mut Looked) -> io::Result<()> {
+    for entry in fs::read_dir(folder)? {
+        let entry = entry?;
+        looked.entries += 1;
+        if looked.entries > ENTRIES {
+            looked.partly = true;
+            return Ok(());
+        }
+        let (name, path) = (entry.file_name(), entry.path());
+        // Links are not followed: they may lead anywhere, and in circles.
+        let metadata = match fs::symlink_metadata(&path) {
+            Ok(metadata) => metadata,
+            Err(error) => {
+                looked.failed(&error);
+                continue;
+            }
+        };
+        if metadata.is_dir() && !is_hidden(&name) && name != TAKEN {
+            if depth + 1 >= DEPTH {
+                looked.partly = true;
+            } else if let Err(error) = walk(&path, depth + 1, looked) {
+                // A folder within that cannot be read does not keep the others from being looked into.
+                looked.failed(&error);
+            }
+        } else if metadata.is_file() && metadata.len() > 0 && is_finished(&name) {
+            looked.files.push((path, Identity::of(&metadata)));
+        }
+    }
+    Ok(())
+}
+
+/// The files of the folder of moved films that may change still, as after a restart.
+fn recent(folder: &Path) -> Vec<(PathBuf, Instant)> {
+    let is_recent = |metadata: &Metadata| {
+        let changed = SystemTime::UNIX_EPOCH + Duration::from_secs(u64::try_from(metadata.ctime()).unwrap_or(0));
+        // One from the future is of another clock.
+        SystemTime::now().duration_since(changed).ok().is_none_or(|since| since < MAY_CHANGE)
+    };
+    let is_folder = fs::symlink_metadata(folder).is_ok_and(|it| it.is_dir());
+    let entries = is_folder.then(|| fs::read_dir(folder).ok()).flatten().into_iter().flatten();
+    let paths = entries.take(ENTRIES).flatten().map(|entry| entry.path());
+    let now = Instant::now();
+    paths.filter(|path| fs::symlink_metadata(path).is_ok_and(|it| is_recent(&it))).map(|path| (path, now)).collect()
+}
+
+/// A name without the number that [`Watcher::move_away`] has put before it.
+fn without_number(name: &[u8]) -> &[u8] {
+    match name.split_at_checked(9) {
+        Some(([number @ .., b'-'], own)) if number.iter().all(u8::is_ascii_digit) => own,
+        _ => name,
     }
 }
 
@@ -379,10 +503,37 @@ fn marked(path: &Path) -> PathBuf {
     name.into()
 }
 
-/// Whether a file is marked as taken, and has not changed since.
-fn is_marked(path: &Path, metadata: &Metadata) -> bool {
-    let time = |it: &Metadata| (it.mtime(), it.mtime_nsec());
-    fs::symlink_metadata(marked(path)).is_ok_and(|mark| mark.is_file() && time(&mark) >= time(metadata))
+/// Marks a file as taken in this state. What somebody else has written is left.
+fn mark(path: &Path, identity: Identity) -> io::Result<()> {
+    let place = marked(path);
+    let made = match File::create_new(&place) {
+        // It is of an earlier state of the file.
+        Err(error)
+            if error.kind() == io::ErrorKind::AlreadyExists && read_mark(&place).is_ok_and(|it| is_mark(&it)) =>
+        {
+            File::options().write(true).truncate(true).custom_flags(nofollow()).open(&place)
+        }
+        made => made,
+    };
+    made?.write_all(identity.mark().as_bytes())
+}
+
+fn read_mark(place: &Path) -> io::Result<String> {
+    let file = OpenOptions::new().read(true).custom_flags(nofollow()).open(place)?;
+    let mut text = String::new();
+    file.take(MARK_BYTES).read_to_string(&mut text)?;
+    Ok(text)
+}
+
+/// Whether a text is of this program's own making; nothing is what a power cut may leave of it.
+fn is_mark(text: &str) -> bool {
+    let is_number = |part: &str| part.parse::<i128>().is_ok();
+    text.is_empty() || text.trim_end().split(' ').count() == 4 && text.trim_end().split(' ').all(is_number)
+}
+
+/// Whether a file is marked as taken in this state.
+fn is_marked(path: &Path, identity: Identity) -> bool {
+    read_mark(&marked(path)).is_ok_and(|text| text == identity.mark())
 }
 
 #[cfg(test)]

@@ -1,5 +1,10 @@
-use std::{os::unix::fs::symlink, sync::Arc};
+use std::{
+    cell::Cell,
+    os::unix::fs::{PermissionsExt, symlink},
+    sync::Arc,
+};
 
+use rustix::thread::{CapabilitySet, capabilities, set_capabilities};
 use shared::accession::ExamNaming;
 
 use super::*;
@@ -31,15 +36,19 @@ impl Folders {
 
     /// Watches while something is done with a way to look once.
     fn watching<T>(&self, after: After, bounds: Bounds, act: impl FnOnce(&mut dyn FnMut() -> usize) -> T) -> T {
-        let watch = Watch { folder: self.watched.path().to_owned(), after, every: Duration::ZERO };
         let store = Arc::new(Store::open(self.store.path(), bounds).unwrap());
         let intake = Intake { store: store.clone(), naming: ExamNaming::default(), site: String::new() };
-        let (watched, stop) = (Watched::default(), Stop::default());
-        let mut watcher = Watcher::new(&watch, &intake, &watched);
+        let take_in = |mut bytes: &[u8]| intake.take(&mut bytes, &ExamId::default(), Source::Folder);
+        let (watch, watched, stop) = (self.watch(after, Duration::ZERO), Watched::default(), Stop::default());
+        let mut watcher = Watcher::new(&watch, &take_in, &watched, store.place("", KNOWN));
         act(&mut || {
             watcher.look(&stop);
             store.find("", Filter::All, 0, 0).total
         })
+    }
+
+    fn watch(&self, after: After, quiet: Duration) -> Watch {
+        Watch { folder: self.watched.path().to_owned(), after, every: Duration::ZERO, quiet }
     }
 }
 
@@ -135,12 +144,126 @@ fn taken_files_are_moved_or_marked_and_nothing_is_written_over() {
     folders.write("x.png", &film(1));
     folders.write("kept.png", &film(2));
     folders.write("kept.png.pumua", b"mine");
-    folders.watching(After::Mark, Bounds::default(), |look| assert_eq!([look(), look(), look()], [0, 1, 1]));
+    folders.watching(After::Mark, Bounds::default(), |look| assert_eq!([look(), look(), look()], [0, 2, 2]));
     assert!(folders.path("x.png").exists() && folders.path("x.png.pumua").exists());
     assert_eq!(fs::read(folders.path("kept.png.pumua")).unwrap(), b"mine");
     // The mark is enough where the store is another one.
+    fs::remove_file(folders.path("kept.png")).unwrap();
     let again = Folders { watched: folders.watched, store: tempfile::tempdir().unwrap() };
-    again.watching(After::Mark, Bounds::default(), |look| assert_eq!([look(), look()], [0, 0]));
+    again.watching(After::Mark, Bounds::default(), |look| {
+        assert_eq!([look(), look()], [0, 0]);
+        // It is not for another film of that name, be that as old as it may.
+        again.write("x.png", &film(3));
+        File::options().write(true).open(again.path("x.png")).unwrap().set_modified(SystemTime::UNIX_EPOCH).unwrap();
+        assert_eq!([look(), look()], [0, 1]);
+    });
+    let another = Folders { watched: again.watched, store: tempfile::tempdir().unwrap() };
+    another.watching(After::Mark, Bounds::default(), |look| assert_eq!([look(), look()], [0, 0], "it is marked anew"));
+}
+
+/// Counts what is taken, in place of a store.
+fn counting(count: &Cell<u64>) -> impl Fn(&[u8]) -> Result<Receipt, IntakeError> + '_ {
+    move |bytes: &[u8]| {
+        assert!(bytes != film(13), "a program error");
+        count.set(count.get() + 1);
+        Ok(Receipt { number: count.get(), known: false })
+    }
+}
+
+#[test]
+fn a_file_of_full_length_is_waited_for_until_it_is_quiet() {
+    let (folders, count, watched, stop) = (Folders::new(), Cell::new(0), Watched::default(), Stop::default());
+    let (take_in, log) = (counting(&count), folders.store.path().join(KNOWN));
+    folders.write("a.png", &film(1));
+    let long = folders.watch(After::Leave, Duration::from_secs(3600));
+    let mut watcher = Watcher::new(&long, &take_in, &watched, log.clone());
+    (0..3).for_each(|_| watcher.look(&stop));
+    assert_eq!(count.get(), 0);
+    let short = folders.watch(After::Leave, Duration::from_millis(20));
+    let mut watcher = Watcher::new(&short, &take_in, &watched, log);
+    watcher.look(&stop);
+    thread::sleep(Duration::from_millis(30));
+    watcher.look(&stop);
+    assert_eq!(count.get(), 1);
+}
+
+#[test]
+fn what_is_still_written_after_it_was_moved_is_taken_again() {
+    let folders = Folders::new();
+    let mut console = File::create_new(folders.path("x.png")).unwrap();
+    console.write_all(&film(1)).unwrap();
+    folders.watching(After::Move, Bounds::default(), |look| {
+        assert_eq!([look(), look()], [0, 1]);
+        assert!(folders.path("x.png").exists(), "it is moved later than it is taken");
+        assert_eq!(look(), 1);
+        assert!(folders.path("pumua-taken/00000001-x.png").exists());
+        console.write_all(b"the rest").unwrap();
+        assert_eq!([look(), look(), look(), look()], [1, 2, 2, 2]);
+    });
+    let whole = fs::read(folders.path("pumua-taken/00000002-x.png")).unwrap();
+    assert_eq!(whole, [film(1).as_slice(), b"the rest"].concat());
+    // Also while nobody looked.
+    console.write_all(b"and more").unwrap();
+    folders.watching(After::Move, Bounds::default(), |look| assert_eq!([look(), look(), look(), look()], [2, 3, 3, 3]));
+    assert!(folders.path("pumua-taken/00000003-x.png").exists());
+    assert_eq!(fs::read_dir(folders.path("pumua-taken")).unwrap().count(), 1);
+}
+
+#[test]
+fn what_was_taken_is_moved_after_a_restart() {
+    let folders = Folders::new();
+    folders.write("x.png", &film(1));
+    folders.watching(After::Move, Bounds::default(), |look| assert_eq!([look(), look()], [0, 1]));
+    assert!(folders.path("x.png").exists());
+    folders.watching(After::Move, Bounds::default(), |look| assert_eq!([look(), look(), look()], [1, 1, 1]));
+    assert!(folders.path("pumua-taken/00000001-x.png").exists());
+}
+
+#[test]
+fn nothing_is_moved_through_a_link() {
+    let (folders, elsewhere) = (Folders::new(), tempfile::tempdir().unwrap());
+    symlink(elsewhere.path(), folders.path(TAKEN)).unwrap();
+    folders.write("x.png", &film(1));
+    folders.watching(After::Move, Bounds::default(), |look| assert_eq!([look(), look(), look()], [0, 1, 1]));
+    assert!(folders.path("x.png").exists());
+    assert_eq!(fs::read_dir(elsewhere.path()).unwrap().count(), 0);
+}
+
+#[test]
+fn a_program_error_on_one_file_leaves_the_others_taken() {
+    let (folders, count, watched, stop) = (Folders::new(), Cell::new(0), Watched::default(), Stop::default());
+    for n in 12..15 {
+        folders.write(&format!("{n}.png"), &film(n));
+    }
+    let (take_in, watch) = (counting(&count), folders.watch(After::Leave, Duration::ZERO));
+    let mut watcher = Watcher::new(&watch, &take_in, &watched, folders.store.path().join(KNOWN));
+    (0..3).for_each(|_| watcher.look(&stop));
+    let standing = watched.get();
+    assert_eq!((standing.taken, standing.passed, count.get()), (2, 1, 2));
+}
+
+#[test]
+fn what_cannot_be_read_is_told_after_some_looks() {
+    let (folders, count, watched, stop) = (Folders::new(), Cell::new(0), Watched::default(), Stop::default());
+    folders.write("closed.png", &film(1));
+    folders.write("sub/x.png", &film(2));
+    for name in ["closed.png", "sub"] {
+        fs::set_permissions(folders.path(name), fs::Permissions::from_mode(0o0)).unwrap();
+    }
+    // Whoever is root reads everything; this thread no longer does.
+    let mut able = capabilities(None).unwrap();
+    able.effective.remove(CapabilitySet::DAC_OVERRIDE | CapabilitySet::DAC_READ_SEARCH);
+    set_capabilities(None, able).unwrap();
+    let (take_in, watch) = (counting(&count), folders.watch(After::Leave, Duration::ZERO));
+    let mut watcher = Watcher::new(&watch, &take_in, &watched, folders.store.path().join(KNOWN));
+    (0..UNREADABLE_LOOKS).for_each(|_| watcher.look(&stop));
+    let told = watched.get().trouble.unwrap();
+    assert!(told.contains("cannot be read: 2"), "{told}");
+    for name in ["closed.png", "sub"] {
+        fs::set_permissions(folders.path(name), fs::Permissions::from_mode(0o700)).unwrap();
+    }
+    (0..2).for_each(|_| watcher.look(&stop));
+    assert_eq!((watched.get().trouble, count.get()), (None, 2));
 }
 
 #[test]

@@ -18,13 +18,24 @@ pub(super) struct AtBox {
     any_age: bool,
     by: Option<By>,
     /// The film that was sent whole to the box, and has not been answered.
-    awaited: Option<(Digest, ExamId, Awaited)>,
+    sent: Option<Sent>,
+    /// A film may have been sent before this program was started, and its answer lost.
+    may_be_sent: bool,
+}
+
+/// A film on the box.
+struct Sent {
+    film: Digest,
+    exam: ExamId,
+    awaited: Awaited,
+    /// What the box was then: its model may be another one by now.
+    info: Info,
 }
 
 impl AtBox {
     /// Asks the box who it is. That it does not answer now is no error: films wait until it does.
     pub(super) fn new(port: PortOptions, any_age: bool) -> Self {
-        let mut this = Self { port, any_age, by: None, awaited: None };
+        let mut this = Self { port, any_age, by: None, sent: None, may_be_sent: true };
         match this.open() {
             Ok((_, info)) => this.by = Some(name(&info)),
             Err(error) => base::say!("{error}"),
@@ -39,24 +50,43 @@ impl AtBox {
         Ok((connection, info))
     }
 
-    /// The answer of the box. One that got lost is looked for among its results before the film is sent again: it is judged once.
+    /// The answer of the box, and what the box was when it gave it. One that got lost is looked for among its results before
+    /// the film is sent again, also one from before this program was started: it is judged once.
     fn ask(&mut self, film: &[u8], exam: &ExamId) -> Result<(Info, Result<ResultRecord, Outcome>), LinkError> {
         let (mut connection, info) = self.open()?;
+        self.by = Some(name(&info));
         let digest = Digest::of(film);
-        if let Some((of, named, awaited)) = &self.awaited
-            && (of, named) == (&digest, exam)
-            && let Some(record) = connection.stored(awaited)?
+        if let Some(sent) = &self.sent
+            && (&sent.film, &sent.exam) == (&digest, exam)
+            && let Some(record) = connection.stored(&sent.awaited)?
         {
-            self.awaited = None;
-            return Ok((info, Ok(record)));
+            let then = sent.info.clone();
+            self.sent = None;
+            return Ok((then, Ok(record)));
         }
-        self.awaited = None;
+        self.sent = None;
         let image = match Image::file(film.to_vec(), exam.clone()) {
             Ok(image) => image.of_any_age(self.any_age),
             Err(refusal) => return Ok((info, Err(Outcome::Refused(refusal)))),
         };
+        if self.may_be_sent {
+            // A box that cannot look for it judges again.
+            let before = match connection.stored_before(&image) {
+                Err(LinkError::Fault(_)) => None,
+                found => found?,
+            };
+            self.may_be_sent = false;
+            if let Some(record) = before {
+                return Ok((info, Ok(record)));
+            }
+        }
         let answered = connection.send(image, |_| {}).inspect_err(|_| {
-            self.awaited = connection.awaited().map(|awaited| (digest, exam.clone(), awaited.clone()));
+            self.sent = connection.awaited().map(|awaited| Sent {
+                film: digest,
+                exam: exam.clone(),
+                awaited: awaited.clone(),
+                info: info.clone(),
+            });
         })?;
         Ok(match answered {
             Answered::Result(record) => (info, Ok(record)),
@@ -94,9 +124,7 @@ impl Judge for AtBox {
                 record: Some(record.number),
             },
         );
-        let by = name(&info);
-        self.by = Some(by.clone());
-        Ok(Judged { by, outcome, pictures: seen(&film, &info.contract) })
+        Ok(Judged { by: name(&info), outcome, pictures: seen(&film, &info.contract) })
     }
 }
 

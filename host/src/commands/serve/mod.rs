@@ -13,7 +13,8 @@ use std::{
 use anyhow::Context;
 use base::{Shown, interrupt};
 use link::{PortOptions, exam_naming};
-use serve::{After, Bounds, Judge, Server, Settings, Watch};
+use report::NOT_A_DEVICE;
+use serve::{After, Bounds, Judge, ServeError, Server, Settings, Watch};
 use shared::{
     appliance::{Language, Override},
     verdict::Profile,
@@ -25,13 +26,14 @@ use crate::exit::{Exit, Failure, WithExit};
 
 /// Options of `pumua serve`.
 #[derive(Debug, clap::Args)]
+#[command(after_help = "A research aid, not a medical device.")]
 pub struct Options {
     /// Folder of films and results; made if it is not there
     #[arg(long, value_name = "DIR")]
     store: PathBuf,
     /// Address and port of the page. Anything but 127.0.0.1 and [::1] is for a network: browsers are asked for a code that is
     /// printed here, and what they send can be read on the way
-    #[arg(long, value_name = "ADDRESS:PORT", default_value = "127.0.0.1:8765")]
+    #[arg(long, value_name = "ADDRESS:PORT", default_value = "127.0.0.1:8765", value_parser = an_address)]
     listen: SocketAddr,
     /// Name of the place, on each answer and slip
     #[arg(long, value_name = "WORDS", default_value = "", hide_default_value = true, value_parser = site)]
@@ -45,8 +47,13 @@ pub struct Options {
     /// Folder to which a console exports X-rays: each complete film in it, and in folders within, is taken once
     #[arg(long, value_name = "DIR")]
     watch: Option<PathBuf>,
-    /// What becomes of a film that was taken from there: leave; move, to the folder pumua-taken within; mark, by an empty
-    /// file beside it whose name ends with .pumua
+    /// Time that a file there must not have changed before it is taken: longer than a console or the network ever pauses in
+    /// the middle of one
+    #[arg(long, value_name = "SECONDS", default_value_t = 10, requires = "watch",
+        value_parser = clap::value_parser!(u64).range(1..=3600))]
+    quiet: u64,
+    /// What becomes of a film that was taken from there: leave; move, to the folder pumua-taken within, after some time; mark,
+    /// by a file beside it whose name ends with .pumua
     #[arg(long, value_name = "WHAT", default_value = "leave", requires = "watch")]
     after: After,
     /// Have the box on the serial line judge, as `pumua send` does, instead of this program
@@ -81,6 +88,20 @@ fn site(typed: &str) -> Result<String, String> {
     Ok(words.to_owned())
 }
 
+/// An address by which a browser can ask for the page: one that stands for all addresses is none.
+fn an_address(typed: &str) -> Result<SocketAddr, String> {
+    let address: SocketAddr =
+        typed.parse().map_err(|_| "an address and a port, such as 192.168.1.20:8765".to_owned())?;
+    if address.ip().to_canonical().is_unspecified() {
+        return Err(
+            "no browser can ask for that address: name the one that this computer has in the network, such as \
+                    192.168.1.20 (`ip address` shows it)"
+                .to_owned(),
+        );
+    }
+    Ok(address)
+}
+
 /// Where a folder is, from the root on.
 fn a_folder(path: &Path) -> anyhow::Result<PathBuf> {
     let found = path.canonicalize().ok().filter(|path| path.is_dir());
@@ -89,18 +110,22 @@ fn a_folder(path: &Path) -> anyhow::Result<PathBuf> {
 
 /// Serves the page until Ctrl-C.
 pub fn run(options: Options) -> Result<Exit, Failure> {
-    let Options { store, listen, site, language, space, watch, after, at_box, port, model, profile, overrides } =
+    let Options { store, listen, site, language, space, watch, quiet, after, at_box, port, model, profile, overrides } =
         options;
     let any_age = overrides.contains(&Override::Age);
     let naming = exam_naming().map_err(Failure::of_link)?;
     let watch = match watch {
-        Some(folder) => Some(Watch { folder: a_folder(&folder)?, after, every: LOOK_EVERY }),
+        Some(folder) => {
+            let quiet = Duration::from_secs(quiet);
+            Some(Watch { folder: a_folder(&folder)?, after, every: LOOK_EVERY, quiet })
+        }
         None => None,
     };
     let bounds = Bounds { space: space << 30, ..Bounds::default() };
     let settings = Settings { listen, store: store.clone(), bounds, site, language, naming, watch };
     interrupt::listen();
     let judge: Box<dyn Judge> = if at_box {
+        base::say!("{NOT_A_DEVICE}");
         Box::new(AtBox::new(port, any_age))
     } else {
         let mut model = open_model(model.as_deref())?;
@@ -109,7 +134,10 @@ pub fn run(options: Options) -> Result<Exit, Failure> {
         }
         Box::new(Here { model, any_age })
     };
-    let server = Server::open(settings, judge)?;
+    let server = Server::open(settings, judge).map_err(|error| {
+        let exit = if matches!(error, ServeError::Nested { .. }) { Exit::Usage } else { Exit::Failed };
+        Failure { exit, error: error.into() }
+    })?;
     base::say!("films and results are in {}; Ctrl-C ends the page", Shown(store.display()));
     let mut out = io::stdout().lock();
     writeln!(out, "http://{}/", server.address()).and_then(|()| out.flush())?;
@@ -126,5 +154,16 @@ mod tests {
     fn a_place_is_a_line_of_words() {
         assert_eq!(site(" Kliniki ya Kaskazini ").as_deref(), Ok("Kliniki ya Kaskazini"));
         assert!(site("a\nb").is_err() && site(&"x".repeat(65)).is_err());
+    }
+
+    #[test]
+    fn the_page_has_an_address_that_can_be_asked_for() {
+        for good in ["127.0.0.1:8765", "192.168.1.20:80", "[::1]:0", "[fe80::1]:8765"] {
+            assert_eq!(an_address(good), Ok(good.parse().unwrap()), "{good}");
+        }
+        for bad in ["0.0.0.0:8765", "[::]:8765", "[::ffff:0.0.0.0]:8765"] {
+            assert!(an_address(bad).unwrap_err().contains("192.168.1.20"), "{bad}");
+        }
+        assert!(an_address("clinic:8765").is_err());
     }
 }
