@@ -20,7 +20,7 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap},
-    fs::{self, File, OpenOptions},
+    fs::{self, File, OpenOptions, TryLockError},
     io::{self, Read, Seek, Write},
     path::{Path, PathBuf},
     sync::{
@@ -33,12 +33,9 @@ use std::{
 use base::{
     Shown,
     calendar::now,
-    files::{read_up_to, write_atomically},
+    files::{lock, read_up_to, write_atomically},
 };
-use rustix::{
-    fs::{FlockOperation, flock},
-    rand::{GetRandomFlags, getrandom},
-};
+use rustix::rand::{GetRandomFlags, getrandom};
 use sha2::{Digest as _, Sha256};
 use shared::{
     limits::MAX_IMAGE_BYTES,
@@ -262,11 +259,10 @@ impl Store {
         for part in [FILMS, RESULTS, PICTURES, PARTS] {
             fs::create_dir_all(folder.join(part)).map_err(opened)?;
         }
-        let mut options = OpenOptions::new();
-        let lock = options.write(true).create(true).truncate(false).open(folder.join("lock")).map_err(opened)?;
-        if flock(&lock, FlockOperation::NonBlockingLockExclusive).is_err() {
-            return Err(StoreError::InUse { folder: folder.to_owned() });
-        }
+        let lock = lock(&folder.join("lock")).map_err(|error| match error {
+            TryLockError::WouldBlock => StoreError::InUse { folder: folder.to_owned() },
+            TryLockError::Error(source) => opened(source),
+        })?;
         let id = identity(folder).map_err(opened)?;
         let index = read(folder).map_err(opened)?;
         if index.damaged > 0 {
