@@ -12,7 +12,7 @@ use anyhow::{Context, anyhow};
 use clap::Parser;
 use device::{
     analysis::{Classifier, Install, NoModel},
-    config::{Flags, Settings},
+    config::{Flags, LineSettings, Settings},
     decoder::{self, Decoder, child},
     disk::Card,
     init,
@@ -26,6 +26,7 @@ use shared::{
     shown::{Shown, ShownLines},
     verdict::ModelRefusal,
 };
+use trust::Gate;
 use wire::ModelFile;
 
 const FAILED: u8 = 1;
@@ -139,10 +140,15 @@ fn serve(settings: Settings, display: &Display) -> Result<(), Failure> {
     }
     let mut decoder = Decoder::new(decoder_command, decoder::Limits::BOX);
     starting(Step::Lines);
+    let simulated = matches!(settings.line, LineSettings::Simulated { .. });
     let decode = Box::new(move |file: &[u8], contract: &_| decoder.decode(file, contract));
     let mut runtime = Runtime::open(model, install, decode, journal, display, settings.line).map_err(with(PORT))?;
     if fell_back {
         runtime.say_that_another_model_was_meant();
+    }
+    if settings.unsigned && !simulated {
+        device::say(format_args!("models are taken that nobody has signed: this box is for development"));
+        runtime.say_that_unsigned_models_are_taken();
     }
     if settings.safe {
         runtime.enter_safe_mode();
@@ -186,12 +192,15 @@ struct Judges {
 }
 
 fn with_model(settings: &Settings) -> anyhow::Result<Judges> {
-    let mut models = Models::new(settings.models.clone(), settings.profile);
+    let version = env!("CARGO_PKG_VERSION").parse().context("the version of the program")?;
+    let gate = Gate::new(settings.roots.clone(), settings.unsigned, version);
+    let mut models = Models::new(settings.models.clone(), settings.profile, gate);
     let Configured { model, fell_back } = match models.load() {
         Some(model) => Configured { model, fell_back: models.fell_back() },
-        None => configured(&models, settings.model.as_deref())?,
+        None => configured(&mut models, settings.model.as_deref())?,
     };
     let milliseconds = model.load_time().as_secs_f64() * 1e3;
+    device::say(format_args!("the model is {}", model.trust.as_str()));
     device::say(format_args!("the model runs as {}; loaded in {milliseconds:.1} ms", model.execution()));
     let install = Box::new(move |file: &ModelFile| {
         models.install(file).map(|model| Arc::new(model) as Arc<dyn Classifier>).map_err(|error| {
@@ -210,7 +219,7 @@ fn without_model() -> Judges {
 
 /// The model of the settings: the one that they name, or else the one that is built in. An installed one that was set aside
 /// was meant instead.
-fn configured(models: &Models, path: Option<&Path>) -> anyhow::Result<Configured> {
+fn configured(models: &mut Models, path: Option<&Path>) -> anyhow::Result<Configured> {
     let configured = models.configured(path);
     let Configured { model, fell_back } = match path {
         Some(path) => configured.with_context(|| format!("the model {} cannot be used", Shown(path.display())))?,

@@ -38,8 +38,9 @@ use rustix::fs::{CWD, FileType, Mode, OFlags, mknodat};
 use shared::{
     appliance::Share,
     contract::InputContract,
-    verdict::{Digest, ExamId, Fault, ModelRefusal, OperatingPoint, Refusal, ResultRecord, Verdict},
+    verdict::{Digest, ExamId, Fault, ModelRefusal, OperatingPoint, Refusal, ResultRecord, Trust, Verdict},
 };
+use trust::Gate;
 use wire::{
     Answer, HostError, HostEvent, HostSession, Image, Info, Installed, MAX_FRAME, ModelFile, Outcome, Phase, Question,
     Request,
@@ -80,6 +81,10 @@ impl Classifier for Brightness {
         "mean brightness".to_owned()
     }
 
+    fn trust(&self) -> Option<Trust> {
+        None
+    }
+
     fn judge(&self, asked: &Input<'_>) -> Result<Judgement, ModelError> {
         let input = asked.pixels();
         assert_eq!(input.len(), CONTRACT.len());
@@ -104,7 +109,7 @@ impl Classifier for Brightness {
 
 /// Installs as the box does.
 fn installs(models: &Path) -> Install {
-    let mut models = Models::new(models.to_owned(), None);
+    let mut models = Models::new(models.to_owned(), None, Gate::open());
     Box::new(move |file| {
         let model = models.install(file).map_err(|error| error.refusal())?;
         Ok(Arc::new(model) as Arc<dyn Classifier>)
@@ -168,6 +173,8 @@ impl Running {
             let settings = Settings {
                 line: line.clone(),
                 model: None,
+                roots: None,
+                unsigned: true,
                 models: state.join("models"),
                 profile: None,
                 journal: state.join("journal"),
@@ -518,7 +525,7 @@ fn a_model_that_is_sent_judges_from_then_on_and_is_kept() {
     assert_eq!(host.send(prepared(&grey(100), &CONTRACT)), Outcome::Refused(Refusal::ContractMismatch));
     let refused = host.send(prepared(&grey(100), &new.card().behaviour.contract));
     assert!(matches!(refused, Outcome::Refused(refusal) if refusal != Refusal::ContractMismatch), "{refused:?}");
-    let kept = Models::new(state.path().join("models"), None).load().unwrap();
+    let kept = Models::new(state.path().join("models"), None, Gate::open()).load().unwrap();
     assert_eq!(kept.digest(), new.digest());
 }
 

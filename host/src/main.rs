@@ -6,8 +6,8 @@ use base::Shown;
 use clap::{CommandFactory, FromArgMatches, Parser, Subcommand, builder::Resettable};
 use host::{
     commands::{
-        augment, evaluate, flash, image, info, machines, package, points, predict, quantize, results, robustness,
-        screenshot, send, serve, study, synthetic, train, update, view,
+        augment, evaluate, flash, image, info, key, keys, machines, package, points, predict, quantize, results,
+        robustness, screenshot, send, serve, sign, study, synthetic, train, update, verify, view,
     },
     exit::{Exit, Failure},
 };
@@ -68,6 +68,14 @@ enum Command {
     Screenshot(screenshot::Options),
     /// Replace the model on the box
     Update(update::Options),
+    /// Make a pair of keys, with which models are signed
+    Key(key::Options),
+    /// Make the list of the keys that may sign models
+    Keys(keys::Options),
+    /// Sign a model, so that boxes take it
+    Sign(sign::Options),
+    /// Look who has signed a model, and what a box would say to it
+    Verify(verify::Options),
     /// Make the image of the memory card of a box
     Image(image::Options),
     /// Make a Debian package of the box for an existing Raspberry Pi OS
@@ -113,6 +121,10 @@ fn run(command: Command) -> Result<Exit, Failure> {
         Command::Results(options) => results::run(options),
         Command::Screenshot(options) => screenshot::run(options),
         Command::Update(options) => update::run(options),
+        Command::Key(options) => key::run(options),
+        Command::Keys(options) => keys::run(options),
+        Command::Sign(options) => sign::run(options),
+        Command::Verify(options) => verify::run(options),
         Command::Image(options) => image::run(options),
         Command::Package(options) => package::run(options),
         Command::Flash(options) => flash::run(options),

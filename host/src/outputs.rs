@@ -17,7 +17,7 @@ use super::{Cli, run};
 
 /// Options that name what is written, with command lines on which it would replace what is read, or has no place. What is in
 /// the folder of the test begins with `@`.
-const OUTPUTS: [(&str, &str, &str); 20] = [
+const OUTPUTS: [(&str, &str, &str); 22] = [
     ("train", "out", "--data @data --out @data"),
     ("study", "out", "--data @data --out @data"),
     ("synthetic", "folder", "@film.png"),
@@ -34,6 +34,8 @@ const OUTPUTS: [(&str, &str, &str); 20] = [
     ("predict", "evidence_map", "@data/NORMAL --heatmap @data/NORMAL/synthetic-0000-normal.png"),
     ("view", "out", "@film.png --out @film.png"),
     ("screenshot", "file", "@none/screen.png"),
+    ("key", "out", "@none/key"),
+    ("keys", "out", "--counter 1 --key @film.png --out @film.png"),
     ("image", "out", "--model @model.onnx --out @model.onnx"),
     ("image", "packages", "--firmware @data --packages @data --out @box.img"),
     ("package", "out", "--program @film.png --out @film.png"),
@@ -77,7 +79,13 @@ const INPUTS: [(&str, &str); 32] = [
     ("image", "firmware"),
 ];
 /// More of them.
-const OTHERS: [(&str, &str); 6] = [
+const OTHERS: [(&str, &str); 12] = [
+    ("keys", "public"),
+    ("keys", "root"),
+    ("sign", "file"),
+    ("sign", "key"),
+    ("verify", "file"),
+    ("verify", "root"),
     ("image", "program"),
     ("package", "program"),
     ("flash", "image"),

@@ -355,8 +355,46 @@ codes! {
         NotStored = 406, "not-stored", "the box could not store the model: check its storage and send it again";
         /// More operations or memory than the box has for an image, or it took too long there.
         TooSlow = 407, "too-slow", "the model takes more time or memory than the box has: use a smaller network";
+        /// Nobody says that it is good.
+        NotSigned = 408, "not-signed", "the model is not signed: send one that is, or have it signed with `pumua sign`";
+        /// The box has had a later one.
+        Older = 409, "older", "the model is older than one that this box has had: send a later one, or have this one signed again";
+        /// No list of keys that the roots have signed names its key.
+        UnknownKey = 410, "unknown-key", "the box does not know the key that has signed the model: send it with the list of keys that names it";
         /// On known pictures it does not tell pneumonia from normal.
         WrongAnswers = 411, "wrong-answers", "the model does not tell pneumonia from normal on known pictures: do not use it, and report where it is from";
+        /// Its key may not sign any more.
+        RevokedKey = 412, "revoked-key", "the key that has signed the model is revoked: have the model signed by another key";
+        /// It is not what was signed.
+        WrongSignature = 413, "wrong-signature", "the signature is not that of this model: copy model and signature again, and do not use them if it stays";
+        /// For another kind of box.
+        OtherBox = 414, "other-box", "the model is for another kind of box: send one that is for this kind";
+        /// Needs a later program.
+        NeedsNewerBox = 415, "needs-newer-box", "the model needs a later version of the box's program: flash the card of the box anew first";
+    }
+}
+
+/// Who says that a model is good.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize, Schema)]
+#[serde(rename_all = "kebab-case")]
+pub enum Trust {
+    /// A key that the roots of the box have named has signed it, or it is part of a program that has such roots.
+    Signed,
+    /// The test key, with which anybody can sign.
+    TestKey,
+    /// Nobody.
+    #[default]
+    Unsigned,
+}
+
+impl Trust {
+    /// The word that programs read: `signed`, `test-key`, `unsigned`.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Signed => "signed",
+            Self::TestKey => "test-key",
+            Self::Unsigned => "unsigned",
+        }
     }
 }
 

@@ -21,7 +21,7 @@ use shared::{
     evidence::Evidence,
     limits::MODEL_SIDE,
     preprocess::{Channels, Picture, Samples},
-    verdict::{Digest, ExamId, Fault, ModelRefusal, Refusal, Verdict},
+    verdict::{Digest, ExamId, Fault, ModelRefusal, Refusal, Trust, Verdict},
 };
 use wire::{Image, ModelFile, Phase};
 
@@ -38,6 +38,8 @@ pub trait Classifier: Send + Sync {
     fn digest(&self) -> Digest;
     /// How it is computed, in a few words.
     fn execution(&self) -> String;
+    /// Who says that it is good; `None` of what judges nothing.
+    fn trust(&self) -> Option<Trust>;
     /// Judges an input that was made for this model's contract, as [`Model::judge`] does.
     fn judge(&self, input: &Input<'_>) -> Result<Judgement, ModelError>;
 
@@ -59,6 +61,10 @@ impl Classifier for Model {
 
     fn execution(&self) -> String {
         self.execution().summary()
+    }
+
+    fn trust(&self) -> Option<Trust> {
+        Some(Trust::Unsigned)
     }
 
     fn judge(&self, input: &Input<'_>) -> Result<Judgement, ModelError> {
@@ -97,6 +103,10 @@ impl Classifier for NoModel {
         "safe mode: nothing is judged".to_owned()
     }
 
+    fn trust(&self) -> Option<Trust> {
+        None
+    }
+
     fn judge(&self, _: &Input<'_>) -> Result<Judgement, ModelError> {
         Err(ModelError::Network(self.execution()))
     }
@@ -123,12 +133,14 @@ pub struct Loaded {
     pub digest: Digest,
     /// How it is computed.
     pub execution: String,
+    /// Who says that it is good; `None` of what judges nothing.
+    pub trust: Option<Trust>,
 }
 
 impl Loaded {
     /// What is to be known of a model.
     pub fn of(model: &dyn Classifier) -> Self {
-        Self { card: model.card().clone(), digest: model.digest(), execution: model.execution() }
+        Self { card: model.card().clone(), digest: model.digest(), execution: model.execution(), trust: model.trust() }
     }
 }
 

@@ -33,6 +33,10 @@ impl Classifier for Narrow {
         "nothing".to_owned()
     }
 
+    fn trust(&self) -> Option<Trust> {
+        None
+    }
+
     fn judge(&self, input: &Input<'_>) -> Result<Judgement, ModelError> {
         let score = Score { logit: 0.0, probability: 0.5 };
         let examination = Examination { score, features: vec![f32::from(input.pixels()[0])], map: None };

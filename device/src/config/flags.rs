@@ -58,6 +58,13 @@ pub(super) struct Layer {
     /// the one that is built in]
     #[arg(long, value_name = "FILE")]
     pub(super) model: Option<PathBuf>,
+    // Who is believed is said by the card alone.
+    #[arg(skip)]
+    pub(super) roots: Option<Vec<String>>,
+    #[arg(skip)]
+    pub(super) roots_needed: Option<u8>,
+    #[arg(skip)]
+    pub(super) unsigned: Option<bool>,
     /// Which of the model's operating points decides: screening (few pneumonias are called normal), balanced or confirming
     /// (few normal radiographs are called pneumonia) [env: PUMUA_PROFILE] [default: the model's own]
     #[arg(long, value_name = "PROFILE")]
@@ -184,6 +191,9 @@ impl Layer {
             port: get("PUMUA_PORT").map(|ports| ports.split(',').map(|port| port.trim().into()).collect()),
             baud: number("PUMUA_BAUD")?,
             model: path("PUMUA_MODEL"),
+            roots: None,
+            roots_needed: None,
+            unsigned: None,
             profile: parsed("PUMUA_PROFILE", &environment)?,
             state_dir: path("PUMUA_STATE_DIR"),
             journal: path("PUMUA_JOURNAL"),

@@ -61,6 +61,9 @@ pub enum ConfigError {
     /// a line is asked for that is slower than any
     #[error("a line of {0} bits a second is too slow: give at least {SLOWEST_BAUD}")]
     Rate(u32),
+    /// the roots are not keys, or not as many as are needed
+    #[error("the setting `roots` cannot be used: {0}")]
+    Roots(#[from] trust::RootsError),
     /// a pace is asked for where there is a real line
     #[error("--pace is for the simulated line: add --simulate, or use --baud for a serial port")]
     PaceWithoutSimulation,

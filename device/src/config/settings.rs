@@ -9,6 +9,7 @@ use shared::{
     },
     verdict::Profile,
 };
+use trust::Roots;
 
 use super::{ConfigError, flags::Layer};
 use crate::screen::ScreenSize;
@@ -54,6 +55,10 @@ pub struct Settings {
     pub model: Option<PathBuf>,
     /// Folder of the models that hosts have installed.
     pub models: PathBuf,
+    /// Who names the keys that may sign models; `None` for the test key.
+    pub roots: Option<Roots>,
+    /// Whether models are taken that nobody has signed.
+    pub unsigned: bool,
     /// By which of the model's operating points it decides; `None` for its own choice.
     pub profile: Option<Profile>,
     /// The journal.
@@ -112,6 +117,11 @@ pub(super) fn resolve(layers: &[Layer; 3]) -> Result<Settings, ConfigError> {
         line,
         model: first(layers, |l| &l.model),
         models: state.join("models"),
+        roots: first(layers, |l| &l.roots)
+            .map(|keys| Roots::named(&keys, first(layers, |l| &l.roots_needed)))
+            .transpose()?,
+        // A simulated box is where models are developed.
+        unsigned: first(layers, |l| &l.unsigned).unwrap_or(simulated),
         profile: first(layers, |l| &l.profile),
         journal: first(layers, |l| &l.journal).unwrap_or_else(|| state.join("journal")),
         screen_dir: first(layers, |l| &l.screen_dir).or_else(|| simulated.then_some(state)),

@@ -26,8 +26,16 @@
 //! set aside like one that cannot be run. The budget of [`Model::for_box`] keeps such models out in the first place; this is
 //! for those of earlier releases, and for what nobody has thought of. Two power cuts within the moment in which a model
 //! is loaded, one start after the other, look the same; then the model before it judges, and the screen says so.
+//!
+//! **Who made it** is looked at before anything else reads a model, when it is sent and at each start ([`trust::Gate`]): the rest of
+//! a file is a [`trust::Package`]. A model with a smaller counter than one that the box has taken is refused. That counter and the
+//! newest list of keys are kept twice ([`mod@memory`]), and are on the disk before a model is. At a start a model whose key was
+//! revoked, or that nobody has signed, is passed over, and stays: it judges again where the settings allow it. What is
+//! looked at then is who made it, not its counter, so that the model before a damaged one can stand in for it.
 
+mod memory;
 mod settings;
+mod vouched;
 
 use std::{
     io,
@@ -43,9 +51,13 @@ use shared::{
     shown::Shown,
     verdict::{Digest, ModelRefusal, Profile},
 };
+use trust::{Gate, Known, Package, PackageError, Refused};
 use wire::ModelFile;
 
-pub use self::settings::{Configured, ConfiguredError};
+pub use self::{
+    settings::{Configured, ConfiguredError},
+    vouched::Vouched,
+};
 use crate::disk::{Access, Card, Disk};
 
 const MAGIC: &[u8; 8] = b"PUMUAM1\n";
@@ -69,6 +81,12 @@ pub enum InstallError {
     /// It cannot be loaded or run, or lacks the profile.
     #[error(transparent)]
     Model(#[from] ModelError),
+    /// Nobody whom the box believes says that it is good, or says so of a later one.
+    #[error(transparent)]
+    Trust(#[from] Refused),
+    /// It did not come whole.
+    #[error(transparent)]
+    Package(#[from] PackageError),
     /// Loading or running it at the start has panicked.
     #[error("the program fails over the model: use a model made by this release of `pumua train`")]
     Panic,
@@ -90,6 +108,8 @@ impl InstallError {
     pub fn refusal(&self) -> ModelRefusal {
         match self {
             Self::Model(error) => error.refusal(),
+            Self::Trust(refused) => refused.refusal(),
+            Self::Package(_) => ModelRefusal::NotAModel,
             Self::Panic | Self::Starts => ModelRefusal::NotRunnable,
             Self::Damaged | Self::Io(_) => ModelRefusal::NotStored,
         }
@@ -100,8 +120,8 @@ impl InstallError {
         match self {
             Self::Model(ModelError::Kernels(_) | ModelError::SelfTest) => false,
             Self::Model(error) => error.refusal() != ModelRefusal::NoProfile,
-            Self::Panic | Self::Starts | Self::Damaged => true,
-            Self::Io(_) => false,
+            Self::Panic | Self::Starts | Self::Damaged | Self::Package(_) => true,
+            Self::Trust(_) | Self::Io(_) => false,
         }
     }
 }
@@ -112,6 +132,8 @@ pub struct Models {
     disk: Arc<dyn Disk>,
     folder: PathBuf,
     profile: Option<Profile>,
+    /// Decides who is believed.
+    gate: Gate,
     /// Whether the box runs the current model.
     current: bool,
     /// Whether a model was not used at the start that comes before the one that judges.
@@ -121,18 +143,18 @@ pub struct Models {
 }
 
 impl Models {
-    /// The models in a folder, which need not exist yet, to be decided by a profile.
-    pub fn new(folder: PathBuf, profile: Option<Profile>) -> Self {
-        Self::on(Arc::new(Card), folder, profile)
+    /// The models in a folder, which need not exist yet, to be decided by a profile, as far as a gate lets them through.
+    pub fn new(folder: PathBuf, profile: Option<Profile>, gate: Gate) -> Self {
+        Self::on(Arc::new(Card), folder, profile, gate)
     }
 
     /// The same on any disk.
-    pub fn on(disk: Arc<dyn Disk>, folder: PathBuf, profile: Option<Profile>) -> Self {
-        Self { disk, folder, profile, current: false, passed_over: false, trial_within: TRIAL_WITHIN }
+    pub fn on(disk: Arc<dyn Disk>, folder: PathBuf, profile: Option<Profile>, gate: Gate) -> Self {
+        Self { disk, folder, profile, gate, current: false, passed_over: false, trial_within: TRIAL_WITHIN }
     }
 
     /// The model to start with, if one is installed and can be loaded; reports on stderr which, or why none.
-    pub fn load(&mut self) -> Option<Model> {
+    pub fn load(&mut self) -> Option<Vouched> {
         self.load_in_steps(&mut |_| ())
     }
 
@@ -144,7 +166,8 @@ impl Models {
     }
 
     /// Loads the model to start with; `step` is called after each change, and while a model is being loaded.
-    fn load_in_steps(&mut self, step: &mut impl FnMut(&str)) -> Option<Model> {
+    fn load_in_steps(&mut self, step: &mut impl FnMut(&str)) -> Option<Vouched> {
+        self.gate.remember(memory::read(&*self.disk, &self.folder));
         for name in [CURRENT, PREVIOUS] {
             let path = self.folder.join(name);
             let loaded = match read(&*self.disk, &path) {
@@ -154,6 +177,7 @@ impl Models {
             };
             let error = match loaded {
                 Ok(model) => {
+                    self.gate.remember(Known { counter: model.counter(), list: None });
                     let name = &model.card().name;
                     crate::say(format_args!(
                         "{} takes precedence over the model of the settings: {name}",
@@ -180,7 +204,10 @@ impl Models {
     }
 
     /// Loads and tries a model, unless the program has ended so before.
-    fn begin_with(&self, file: &ModelFile, step: &mut impl FnMut(&str)) -> Result<Model, InstallError> {
+    fn begin_with(&mut self, file: &ModelFile, step: &mut impl FnMut(&str)) -> Result<Vouched, InstallError> {
+        let package = Package::read(&file.bytes)?;
+        // The box may have lost what it knew of the keys. An older list than it knows says nothing, and a false one neither.
+        let _ = self.gate.learn(&package);
         let begun = self.starts(&file.digest);
         if begun >= STARTS {
             return Err(InstallError::Starts);
@@ -190,7 +217,7 @@ impl Models {
             crate::say(format_args!("it cannot be noted which model is being loaded: {error}"));
         }
         step("loading");
-        let loaded = catch_unwind(AssertUnwindSafe(|| self.check(&file.bytes)));
+        let loaded = catch_unwind(AssertUnwindSafe(|| self.check(&package)));
         self.unmark();
         step("loaded");
         loaded.unwrap_or(Err(InstallError::Panic))
@@ -232,21 +259,41 @@ impl Models {
 
     /// Checks an update and makes it the model that the box starts with. When this returns it is on the disk. One that
     /// makes the program panic does so before anything is written; [`crate::analysis::Analyst`] catches that.
-    pub fn install(&mut self, file: &ModelFile) -> Result<Model, InstallError> {
+    pub fn install(&mut self, file: &ModelFile) -> Result<Vouched, InstallError> {
+        let package = Package::read(&file.bytes)?;
+        let learnt = self.gate.learn(&package);
+        self.keep_in_mind()?;
+        learnt?;
         let start = Instant::now();
-        let model = self.check(&file.bytes)?;
+        let model = self.check(&package)?;
+        if let Some(statement) = &model.statement {
+            self.gate.may_follow(statement)?;
+        }
         let took = start.elapsed();
         if took > self.trial_within {
             return Err(ModelError::from(BudgetError::Time { seconds: took.as_secs() }).into());
         }
+        // Before the model: a box that takes it never goes back.
+        self.gate.remember(Known { counter: model.counter(), list: None });
+        self.keep_in_mind()?;
         self.store(file, &mut |_| Ok(()))?;
         crate::say(format_args!("installed the model {} ({:.12})", model.card().name, model.digest()));
         Ok(model)
     }
 
-    /// Loads a model as the box is to run it, and tries it. A bad one may panic.
-    fn check(&self, bytes: &[u8]) -> Result<Model, InstallError> {
-        Ok(Model::for_box(bytes, self.profile)?)
+    /// Looks at who made a model, loads it as the box is to run it, and tries it. A bad one may panic.
+    fn check(&self, package: &Package<'_>) -> Result<Vouched, InstallError> {
+        let checked = self.gate.check(package)?;
+        let model = Model::for_box(checked.model, self.profile)?;
+        Ok(Vouched { model, trust: checked.trust, statement: checked.statement })
+    }
+
+    /// Writes what the box knows of counters and keys, if it is not on the disk yet.
+    fn keep_in_mind(&self) -> io::Result<()> {
+        let known = self.gate.known();
+        let kept = memory::read(&*self.disk, &self.folder);
+        let news = known.counter > kept.counter || (known.list.is_some() && known.list != kept.list);
+        if news && known != self.gate.built_in() { memory::write(&*self.disk, &self.folder, known) } else { Ok(()) }
     }
 
     /// Writes an update in the steps that the module's documentation lists; `step` is called after each change.
@@ -344,6 +391,8 @@ fn read(disk: &dyn Disk, path: &Path) -> Result<Option<ModelFile>, InstallError>
     }
 }
 
+#[cfg(test)]
+mod signed;
 #[cfg(test)]
 mod storage;
 #[cfg(test)]

@@ -15,13 +15,14 @@ use std::{fs::File, io::Read, path::Path};
 use engine::{DEFAULT_MODEL, Model, ModelError};
 use serde::Deserialize;
 use shared::{
-    appliance::card::{MANIFEST, SETTINGS},
+    appliance::card::{KEYS, MANIFEST, SETTINGS, signature_of},
     shown::Shown,
     verdict::Digest,
 };
+use trust::{MAX_LIST_BYTES, MAX_SIGNATURE_BYTES, Package};
 use wire::ModelFile;
 
-use super::{InstallError, Models};
+use super::{InstallError, Models, Vouched};
 
 /// Most bytes of a manifest: one has a few thousand.
 const MAX_MANIFEST: u64 = 256 * 1024;
@@ -29,7 +30,7 @@ const MAX_MANIFEST: u64 = 256 * 1024;
 /// The model of the settings, or the one that is built in.
 pub struct Configured {
     /// The model.
-    pub model: Model,
+    pub model: Vouched,
     /// Whether another one was meant.
     pub fell_back: bool,
 }
@@ -83,7 +84,7 @@ impl Models {
     ///
     /// # Errors
     /// [`ConfiguredError`]: none can be used; or this one cannot, and no manifest says that it was meant to be another.
-    pub fn configured(&self, path: Option<&Path>) -> Result<Configured, ConfiguredError> {
+    pub fn configured(&mut self, path: Option<&Path>) -> Result<Configured, ConfiguredError> {
         let Some(path) = path else { return self.built_in(false) };
         let name = Shown(path.display());
         let manifest = Manifest::beside(path);
@@ -114,10 +115,14 @@ impl Models {
             ));
             return self.built_in(true);
         }
-        let file = ModelFile { digest: Digest::of(&bytes), bytes };
+        let file = with_signature(path, &bytes);
         match self.begin_with(&file, &mut |_| ()) {
             Ok(model) => Ok(Configured { model, fell_back: false }),
-            Err(error @ InstallError::Starts) => {
+            // An image is made with a signature: it has been taken away, or its key was revoked.
+            Err(error)
+                if matches!(error, InstallError::Starts)
+                    || (manifest.is_some() && matches!(error, InstallError::Trust(_))) =>
+            {
                 crate::say(format_args!("{name} is not used: {error}"));
                 self.built_in(true)
             }
@@ -127,8 +132,23 @@ impl Models {
 
     fn built_in(&self, fell_back: bool) -> Result<Configured, ConfiguredError> {
         let model = Model::for_box(DEFAULT_MODEL, self.profile).map_err(ConfiguredError::BuiltIn)?;
-        Ok(Configured { model, fell_back })
+        let trust = self.gate.trust_in_built_in();
+        Ok(Configured { model: Vouched { model, trust, statement: None }, fell_back })
     }
+}
+
+/// The model in a file, with the signature and the list of keys that lie beside it.
+fn with_signature(path: &Path, model: &[u8]) -> ModelFile {
+    let text = |name: &str, most: usize| {
+        let bytes = bytes(&path.with_file_name(name), most as u64).ok()?;
+        String::from_utf8(bytes).ok()
+    };
+    let name = path.file_name().unwrap_or_default().to_string_lossy();
+    let signature = text(&signature_of(&name), MAX_SIGNATURE_BYTES);
+    let list = text(KEYS, MAX_LIST_BYTES).zip(text(&signature_of(KEYS), MAX_LIST_BYTES));
+    let list = list.as_ref().map(|(list, signatures)| [list.as_str(), signatures]);
+    let bytes = Package { signature: signature.as_deref(), list, model }.to_bytes();
+    ModelFile { digest: Digest::of(&bytes), bytes }
 }
 
 /// Says if the settings beside a model are not those of the image.

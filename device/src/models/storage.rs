@@ -12,7 +12,7 @@ fn file(n: u8) -> ModelFile {
 }
 
 fn models(disk: &Simulated) -> Models {
-    Models { current: true, ..Models::on(Arc::new(disk.clone()), PathBuf::from(FOLDER), None) }
+    Models { current: true, ..Models::on(Arc::new(disk.clone()), PathBuf::from(FOLDER), None, Gate::open()) }
 }
 
 /// The models that are whole on the disk, the current one first.
@@ -96,7 +96,7 @@ fn no_call_that_fails_at_the_start_condemns_a_model() {
 fn whatever_keeps_the_installed_model_from_judging_is_said() {
     let real = |n: u8| ModelFile::new([engine::DEFAULT_MODEL, &[0x32, 1, b'a' + n]].concat()).unwrap();
     let judge = |disk: &Simulated| {
-        let mut models = Models::on(Arc::new(disk.clone()), PathBuf::from(FOLDER), None);
+        let mut models = Models::on(Arc::new(disk.clone()), PathBuf::from(FOLDER), None, Gate::open());
         let judges = models.load().map(|model| model.digest());
         (judges, models.fell_back())
     };
@@ -112,11 +112,11 @@ fn whatever_keeps_the_installed_model_from_judging_is_said() {
     assert_eq!(judge(&disk), (Some(real(1).digest), true), "it is set aside");
     // It cannot be read.
     let folder = tempfile::tempdir().unwrap();
-    let mut models = Models::new(folder.path().to_owned(), None);
+    let mut models = Models::new(folder.path().to_owned(), None, Gate::open());
     models.install(&real(0)).unwrap();
     fs::rename(folder.path().join(CURRENT), folder.path().join(PREVIOUS)).unwrap();
     fs::create_dir(folder.path().join(CURRENT)).unwrap();
-    let mut models = Models::new(folder.path().to_owned(), None);
+    let mut models = Models::new(folder.path().to_owned(), None, Gate::open());
     assert_eq!(models.load().map(|model| model.digest()), Some(real(0).digest));
     assert!(models.fell_back() && !folder.path().join(rejected(CURRENT)).exists());
 }

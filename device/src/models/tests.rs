@@ -18,7 +18,7 @@ fn model(n: u8) -> ModelFile {
 }
 
 fn models(folder: &Path) -> Models {
-    Models::new(folder.join("models"), None)
+    Models::new(folder.join("models"), None, Gate::open())
 }
 
 /// The digest of the model that a box starts with.
@@ -219,7 +219,7 @@ fn a_model_without_the_profile_is_refused_and_one_that_is_installed_waits_for_th
     let plain = ModelFile::new(plain).unwrap();
     let (folder, mut models) = installed(&[0]);
     models.install(&plain).unwrap();
-    let mut strict = Models::new(folder.path().join("models"), Some(Profile::Screening));
+    let mut strict = Models::new(folder.path().join("models"), Some(Profile::Screening), Gate::open());
     let running = strict.load().unwrap();
     assert_eq!(running.digest(), model(0).digest);
     assert_eq!(running.card().behaviour.point, running.card().behaviour.points.unwrap().screening);
@@ -384,7 +384,7 @@ fn if_both_models_end_every_start_the_settings_decide() {
     let deadly = [0, 1].map(|n| model(n).digest);
     let starts: Vec<_> = (0..6).map(|_| start_that_may_end(folder.path(), &deadly)).collect();
     assert_eq!(starts, [None, None, None, None, Some(None), Some(None)]);
-    let models = models(folder.path());
+    let mut models = models(folder.path());
     assert!(models.fell_back());
     let Configured { model, fell_back } = models.configured(None).unwrap();
     assert_eq!((model.digest(), fell_back), (Digest::of(DEFAULT_MODEL), false));
@@ -498,7 +498,7 @@ fn a_model_on_the_card_that_is_not_the_images_gives_way_to_the_one_that_is_built
 #[test]
 fn a_model_on_the_card_that_ends_every_start_gives_way_to_the_one_that_is_built_in() {
     let (card, state) = (card(), tempfile::tempdir().unwrap());
-    let models = models(state.path());
+    let mut models = models(state.path());
     models.mark(&model(5).digest, STARTS, &mut |_| ()).unwrap();
     let configured = models.configured(Some(&card.path().join("model.onnx"))).unwrap();
     assert_eq!((configured.model.digest(), configured.fell_back), (Digest::of(DEFAULT_MODEL), true));

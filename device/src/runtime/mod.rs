@@ -131,10 +131,14 @@ impl<'a> Runtime<'a> {
     ) -> Result<Self, LineError> {
         let software = env!("CARGO_PKG_VERSION").try_into().unwrap_or_default();
         keep(&mut journal, |journal| journal.note_now(EventKind::Started { software, model: model.digest() }));
+        if let Some(trust) = model.trust() {
+            keep(&mut journal, |journal| journal.note_now(EventKind::Vouched { model: model.digest(), trust }));
+        }
         let (sender, events) = sync_channel(WAITING);
         let mut state =
             State::new(model.card().clone(), model.digest(), model.execution(), journal.boot(), journal.last_number());
         state.set_journal_at_start(journal.standing());
+        state.set_trust(model.trust());
         if matches!(settings, LineSettings::Simulated { .. }) {
             state.lift_limits();
         }
@@ -192,6 +196,12 @@ impl<'a> Runtime<'a> {
     /// Shows on every screen, until another model is installed, that the one that judges was not meant to.
     pub fn say_that_another_model_was_meant(&mut self) {
         self.state.fall_back();
+        self.show_state();
+    }
+
+    /// Shows on every screen that models are taken that nobody has signed.
+    pub fn say_that_unsigned_models_are_taken(&mut self) {
+        self.state.say_that_unsigned_models_are_taken();
         self.show_state();
     }
 

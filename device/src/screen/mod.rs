@@ -41,7 +41,7 @@ use shared::{
     evidence::Evidence,
     preprocess::Window,
     rates::Rates,
-    verdict::{Digest, ExamId, Refusal, ResultRecord},
+    verdict::{Digest, ExamId, Refusal, ResultRecord, Trust},
 };
 
 use crate::journal::Standing;
@@ -57,6 +57,12 @@ pub struct Identity {
     pub synthetic: bool,
     /// Whether another model was meant to judge, which is damaged or has failed.
     pub fell_back: bool,
+    /// Who says that the model is good; `None` without one.
+    pub trust: Option<Trust>,
+    /// Whether models are taken that nobody has signed.
+    pub takes_unsigned: bool,
+    /// Whether another model was installed within a day.
+    pub changed: bool,
     /// Version of the box program.
     pub software: String,
     /// What the box says of labelled radiographs by the operating point in force, where the model's card says so.

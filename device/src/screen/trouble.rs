@@ -1,6 +1,6 @@
 //! What goes wrong, and how the screen explains it.
 
-use shared::verdict::{Fault, Refusal};
+use shared::verdict::{Fault, ModelRefusal, Refusal};
 
 use super::{Language, language};
 
@@ -9,6 +9,8 @@ use super::{Language, language};
 pub enum Trouble {
     /// The box could not do what was asked.
     Fault(Fault),
+    /// A model was sent and is not installed.
+    Update(ModelRefusal),
     /// The line to the host is gone.
     LineLost,
     /// The program has failed again and again, and judges nothing now.
@@ -49,6 +51,7 @@ impl Explanation {
         let words = language::words(language);
         match trouble {
             Trouble::Fault(fault) => Self::split(Some(fault.code()), &(words.fault)(*fault)),
+            Trouble::Update(refusal) => Self::split(Some(refusal.code()), &(words.model_refusal)(*refusal)),
             Trouble::LineLost => Self::split(None, words.line_lost),
             Trouble::SafeMode => Self::split(None, words.safe),
             Trouble::NoStorage => Self::split(Some(Fault::Storage.code()), words.no_storage),

@@ -11,7 +11,7 @@ use shared::{
     calendar::credible,
     contract::InputContract,
     evidence::Evidence,
-    verdict::{Digest, ExamId, Fault, ModelRefusal, ResultRecord},
+    verdict::{Digest, ExamId, Fault, ModelRefusal, ResultRecord, Trust},
 };
 use wire::{
     Answer, BoxEvent, Dropped, Event, EventKind, Image, Info, Installed, Listed, ModelFile, Outcome, Question, Reply,
@@ -32,6 +32,7 @@ const PROGRESS_MS: u64 = 200;
 /// How many results the box remembers the examinations of, to tell whether an image is the first of its examination.
 pub const REMEMBERED: usize = 1000;
 const MINUTE_MS: u64 = 60_000;
+const DAY_MS: u64 = 24 * 60 * MINUTE_MS;
 /// A clock that is set is an event if it is off by this many seconds: each host sets it, and computers differ a little.
 const CLOCK_OFF: u64 = 60;
 
@@ -130,6 +131,12 @@ pub struct State {
     digest: Digest,
     /// Whether another model was meant to judge.
     fell_back: bool,
+    /// Who says that the model is good.
+    trust: Option<Trust>,
+    /// Whether models are taken that nobody has signed.
+    takes_unsigned: bool,
+    /// Until when it is said that another model was installed.
+    changed_until: Option<u64>,
     /// Whether a host may ask to have an image judged whatever the patient's age.
     any_age: bool,
     execution: String,
@@ -217,6 +224,9 @@ impl State {
             card,
             digest,
             fell_back: false,
+            trust: None,
+            takes_unsigned: false,
+            changed_until: None,
             any_age: false,
             execution,
             boot,
@@ -250,6 +260,21 @@ impl State {
     pub fn enter_safe_mode(&mut self) {
         self.safe = true;
         self.view = View::error(Trouble::SafeMode);
+    }
+
+    /// Takes note of who says that the model is good.
+    pub fn set_trust(&mut self, trust: Option<Trust>) {
+        self.trust = trust;
+    }
+
+    /// From now on every screen says that models are taken that nobody has signed.
+    pub fn say_that_unsigned_models_are_taken(&mut self) {
+        self.takes_unsigned = true;
+    }
+
+    /// From now on, for a day, it is said that another model was installed.
+    pub fn say_that_the_model_changed(&mut self, now: u64) {
+        self.changed_until = Some(now.saturating_add(DAY_MS));
     }
 
     /// From now on hosts may ask to have images judged whatever the patient's age.
@@ -296,7 +321,7 @@ impl State {
 
     /// Something has happened that the journal is to keep. What only the box or a new model brings about is always kept.
     fn note(&mut self, now: u64, kind: EventKind) {
-        if matches!(kind, EventKind::ModelChanged { .. }) || self.events.take(now) {
+        if matches!(kind, EventKind::ModelChanged { .. } | EventKind::Vouched { .. }) || self.events.take(now) {
             let (unix_seconds, missed) = (self.time(now), std::mem::take(&mut self.missed));
             self.notes.push(Event { boot: self.boot, unix_seconds, missed, kind });
         } else {
@@ -334,6 +359,9 @@ impl State {
             digest: self.digest,
             synthetic: self.card.provenance.synthetic,
             fell_back: self.fell_back,
+            trust: self.trust,
+            takes_unsigned: self.takes_unsigned,
+            changed: self.changed_until.is_some(),
             software: env!("CARGO_PKG_VERSION").to_owned(),
             rates: MeasuredRates::of(&self.card),
             ages: self.card.ages(),
@@ -354,7 +382,7 @@ impl State {
                 let blank = self.privacy.blank_after.map(|after| self.judged.saturating_add(after));
                 [Some(self.judged + next * MINUTE_MS), blank].into_iter().flatten().min()
             }
-            _ => self.until,
+            _ => [self.until, self.changed_until].into_iter().flatten().min(),
         }
     }
 
@@ -582,19 +610,29 @@ impl State {
             Ok(Loaded { digest, .. }) if *digest == self.digest => {}
             Ok(Loaded { digest, .. }) => {
                 self.note(now, EventKind::ModelChanged { before: self.digest, after: *digest });
+                self.say_that_the_model_changed(now);
             }
             Err(refusal) => self.note(now, EventKind::UpdateRefused(*refusal)),
         }
-        let installed = installed.map(|Loaded { card, digest, execution }| {
+        if let Ok(Loaded { digest, trust: Some(trust), .. }) = &installed {
+            self.note(now, EventKind::Vouched { model: *digest, trust: *trust });
+        }
+        let refused = installed.as_ref().err().copied();
+        let installed = installed.map(|Loaded { card, digest, execution, trust }| {
             effects.push(Effect::Expect(card.behaviour.contract));
             // A checked card's name fits.
             let model = card.name.as_str().try_into().unwrap_or_default();
             (self.card, self.digest, self.execution) = (card, digest, execution);
             self.fell_back = false;
+            self.trust = trust;
             Installed { model, digest }
         });
-        effects.push(match self.view {
-            View::Updating { .. } => self.idle(now),
+        effects.push(match (&self.view, refused) {
+            // What became of an image goes before what became of an update.
+            (View::Updating { .. }, Some(refusal)) if self.held.is_none() && !self.lost => {
+                self.notice(now, View::error(Trouble::Update(refusal)))
+            }
+            (View::Updating { .. }, _) => self.idle(now),
             // The same, with the name of the model.
             _ => Effect::Show,
         });
@@ -774,6 +812,12 @@ impl State {
     }
 
     fn tick(&mut self, now: u64) -> Vec<Effect> {
+        if self.changed_until.is_some_and(|until| until <= now) {
+            self.changed_until = None;
+            let mut effects = self.tick(now);
+            effects.push(Effect::Show);
+            return effects;
+        }
         if matches!(self.view, View::Result { .. }) && self.is_to_be_blanked(now) {
             let blanked = self.blanked();
             return vec![self.show(blanked)];

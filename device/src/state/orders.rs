@@ -242,7 +242,7 @@ impl World {
                 let name = format!("model-{}", self.models);
                 let digest = Digest::of(name.as_bytes());
                 let card = ModelCard::new(name, self.state.card.behaviour.contract);
-                Ok(Loaded { card, digest, execution: "float".to_owned() })
+                Ok(Loaded { card, digest, execution: "float".to_owned(), trust: None })
             } else {
                 Err(ModelRefusal::NotRunnable)
             })),

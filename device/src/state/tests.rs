@@ -209,7 +209,7 @@ fn an_update_that_is_installed_is_reported_shown_and_recorded() {
     assert_eq!(effects, [Effect::Install(Box::new(file))]);
     let contract = InputContract { side: 32, ..state.card.behaviour.contract };
     let (digest, card) = (Digest::of(b"new"), ModelCard::new("new", contract));
-    let loaded = Loaded { card, digest, execution: "float".to_owned() };
+    let loaded = Loaded { card, digest, execution: "float".to_owned(), trust: None };
     let effects = state.handle(3, Input::Analysis(Report::Installed(Box::new(Ok(loaded)))));
     let installed = Installed { model: "new".try_into().unwrap(), digest };
     let answer = Effect::Reply(Reply::Installed(Ok(installed)));
@@ -250,7 +250,7 @@ fn finish_analysis(state: &mut State) -> ResultRecord {
 
 fn installed(new: bool) -> Input {
     let card = ModelCard::new("new", state().card.behaviour.contract);
-    let loaded = Loaded { card, digest: Digest::of(b"new"), execution: "float".to_owned() };
+    let loaded = Loaded { card, digest: Digest::of(b"new"), execution: "float".to_owned(), trust: None };
     let report = if new { Ok(loaded) } else { Err(ModelRefusal::NotRunnable) };
     Input::Analysis(Report::Installed(Box::new(report)))
 }
@@ -473,7 +473,11 @@ fn a_result_grows_old_also_behind_an_update() {
     }
     assert_eq!(state.deadline(), Some(1_000 + 180 * MINUTE_MS));
     assert_eq!(shown(&mut state, 1_000 + 121 * MINUTE_MS, Input::Key(Key::Back)), View::Ready { results: 42 });
-    assert_eq!(state.deadline(), None);
+    // For a day it is said that another model was installed.
+    assert_eq!(state.deadline(), Some(1_000 + 7 * MINUTE_MS + DAY_MS));
+    assert!(identity(&state).changed);
+    state.handle(1_000 + 7 * MINUTE_MS + DAY_MS, Input::Tick);
+    assert_eq!((state.deadline(), identity(&state).changed), (None, false));
 }
 
 #[test]
@@ -594,6 +598,7 @@ fn what_happens_to_the_box_is_an_event() {
         card: ModelCard::new("another", InputContract::stretched(16)),
         digest: Digest::of(b"another"),
         execution: "float".to_owned(),
+        trust: None,
     };
     state.handle(9_000, Input::Analysis(Report::Installed(Box::new(Ok(loaded)))));
     let [event] = &state.take_notes()[..] else { panic!() };
@@ -661,6 +666,7 @@ fn a_flood_of_events_is_counted_and_hides_no_change_of_the_model() {
         card: ModelCard::new("another", InputContract::stretched(16)),
         digest: Digest::of(b"another"),
         execution: "float".to_owned(),
+        trust: None,
     };
     state.handle(0, Input::Analysis(Report::Installed(Box::new(Ok(loaded)))));
     let [event] = &state.take_notes()[..] else { panic!() };

@@ -23,7 +23,7 @@ use shared::{
     contract::InputContract,
     evidence::{Cells, Evidence, Place},
     preprocess::Window,
-    verdict::{Digest, ExamId, Fault, OperatingPoint, Refusal, ResultRecord, Verdict},
+    verdict::{Digest, ExamId, Fault, ModelRefusal, OperatingPoint, Refusal, ResultRecord, Trust, Verdict},
 };
 
 /// What the model that ships says of itself.
@@ -43,6 +43,9 @@ fn identity() -> Identity {
         digest: Digest::of(DEFAULT_MODEL),
         synthetic: false,
         fell_back: false,
+        trust: Some(Trust::Signed),
+        takes_unsigned: false,
+        changed: false,
         software: "0.1.0".to_owned(),
         rates: MeasuredRates::of(&CARD),
         ages: CARD.ages(),
@@ -202,6 +205,21 @@ fn stand_in(view: View) -> Scene {
     of(Identity { fell_back: true, ..identity() }, view)
 }
 
+/// A scene of a box whose model anybody may have signed.
+fn test_key(view: View) -> Scene {
+    of(Identity { trust: Some(Trust::TestKey), ..identity() }, view)
+}
+
+/// The same of one that takes models which nobody has signed.
+fn unsigned(view: View) -> Scene {
+    of(Identity { trust: Some(Trust::Unsigned), takes_unsigned: true, ..identity() }, view)
+}
+
+/// The same on the day on which its model was installed.
+fn changed(view: View) -> Scene {
+    of(Identity { changed: true, ..identity() }, view)
+}
+
 fn history() -> View {
     let probabilities = [PNEUMONIA, REFER, NORMAL, 0.003, 1.0, f32::NAN];
     let results = (0..PAGE).zip(probabilities).map(|(n, probability)| ResultRecord {
@@ -248,6 +266,10 @@ pub(crate) fn documented() -> Vec<(&'static str, Scene, Language)> {
     let english = main_scenes().into_iter().map(|(name, scene)| (name, scene, Language::English));
     let others = [
         ("stand-in", stand_in(View::Ready { results: 128 }), Language::English),
+        ("test-key", test_key(View::Ready { results: 128 }), Language::English),
+        ("unsigned", unsigned(result(NORMAL, "ward-3_0007")), Language::English),
+        ("changed", changed(View::Ready { results: 128 }), Language::English),
+        ("update-refused", scene(View::error(Trouble::Update(ModelRefusal::NotSigned))), Language::English),
         ("result-normal-fr", scene(result(NORMAL, "ward-3_0007")), Language::French),
         ("result-refer-pt", scene(result(REFER, "ward-3_0009")), Language::Portuguese),
         ("result-pneumonia-sw", scene(result(PNEUMONIA, "ward-3_0008")), Language::Swahili),
@@ -312,6 +334,11 @@ pub(crate) fn all_scenes() -> Vec<(String, Scene)> {
         ("result-many", of(of_so_many(Some(1000)), result(PNEUMONIA, "ward-3_0008"))),
         ("stand-in", stand_in(View::Ready { results: 128 })),
         ("about-stand-in", stand_in(View::About)),
+        ("ready-test-key", test_key(View::Ready { results: 128 })),
+        ("about-test-key", test_key(View::About)),
+        ("ready-unsigned", unsigned(View::Ready { results: 128 })),
+        ("about-unsigned", unsigned(View::About)),
+        ("ready-changed", changed(View::Ready { results: 128 })),
         ("about-long", Scene { identity: longest, view: View::About }),
         ("ready-many", synthetic(View::Ready { results: 9_999_999 })),
         (
@@ -331,7 +358,10 @@ pub(crate) fn all_scenes() -> Vec<(String, Scene)> {
     let second = || image(&long, 2);
     let refused = Refusal::ALL.iter().map(|&r| (format!("refused-{}", r.as_str()), synthetic(refused(r, second()))));
     let failed = Fault::ALL.iter().map(|&f| (format!("error-{}", f.as_str()), synthetic(failed(f, second()))));
-    scenes.chain(starting).chain(refused).chain(failed).collect()
+    let not_installed = ModelRefusal::ALL
+        .iter()
+        .map(|&r| (format!("update-{}", r.as_str()), synthetic(View::error(Trouble::Update(r)))));
+    scenes.chain(starting).chain(refused).chain(failed).chain(not_installed).collect()
 }
 
 /// The same result with another verdict.

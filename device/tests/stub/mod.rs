@@ -172,5 +172,5 @@ fn loaded(file: &ModelFile) -> Result<Loaded, ModelRefusal> {
         return Err(ModelRefusal::NotRunnable);
     }
     let contract = InputContract { zero_point: file.digest.0[1] as i8 as _, ..CONTRACT };
-    Ok(Loaded { card: ModelCard::new("other", contract), digest: file.digest, execution: String::new() })
+    Ok(Loaded { card: ModelCard::new("other", contract), digest: file.digest, execution: String::new(), trust: None })
 }

@@ -12,7 +12,7 @@ use base::interrupt;
 use serialport::{ClearBuffer, SerialPort, TTYPort};
 use shared::{
     appliance::line::least_bytes_a_second,
-    verdict::{ModelRefusal, ResultRecord},
+    verdict::{Digest, ModelRefusal, ResultRecord},
 };
 use wire::{
     Answer, Counters, HostError, HostEvent, HostSession, Image, Info, Installed, Listed, MAX_FRAME, ModelFile, Outcome,
@@ -250,18 +250,19 @@ impl Connection {
     }
 
     /// Sends a model and waits for the answer. Ctrl-C gives it up before the error is returned; the box may have taken it by
-    /// then. What the box confirms is held to what was sent.
+    /// then. `model` is the digest of the model itself, without what comes with it, to which
+    /// the answer is held.
     pub fn update(
         &mut self,
         file: ModelFile,
+        model: Digest,
         mut progress: impl FnMut(Sending),
     ) -> Result<Result<Installed, ModelRefusal>, LinkError> {
-        let digest = file.digest;
         // Another model, another operating point.
         self.known = None;
         match self.transfer(Request::Update(file), &mut progress)? {
             HostEvent::Installed(installed) => {
-                check_installed(&installed, digest)?;
+                check_installed(&installed, model)?;
                 Ok(Ok(installed))
             }
             HostEvent::ModelRefused(refusal) => Ok(Err(refusal)),

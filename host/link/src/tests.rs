@@ -262,13 +262,13 @@ fn models_are_taken_or_refused() {
     let mut connection = Connection::open(&device.options()).unwrap();
     let model = ModelFile::new(vec![0; 200_000]).unwrap();
     let mut sent = vec![];
-    let installed = connection.update(model.clone(), |sending| sent.push(sending)).unwrap();
+    let installed = connection.update(model.clone(), model.digest, |sending| sent.push(sending)).unwrap();
     assert_eq!(installed, install(&model));
     assert!(sent.contains(&Sending::Sent { done: 200_000, total: 200_000 }) && sent.len() > 20, "{}", sent.len());
     let other = ModelFile::new(vec![1; 10]).unwrap();
-    assert_eq!(connection.update(other, |_| ()).unwrap(), Err(ModelRefusal::NotRunnable));
+    assert_eq!(connection.update(other, Digest::default(), |_| ()).unwrap(), Err(ModelRefusal::NotRunnable));
     let damaged = ModelFile { digest: Digest::default(), ..model };
-    assert_eq!(connection.update(damaged, |_| ()).unwrap(), Err(ModelRefusal::DigestMismatch));
+    assert_eq!(connection.update(damaged, Digest::default(), |_| ()).unwrap(), Err(ModelRefusal::DigestMismatch));
     assert_eq!(connection.info().unwrap(), info());
     drop(connection);
     device.finish();
@@ -489,7 +489,7 @@ fn other_answers_are_held_to_the_question() {
             let installed = Installed { model: "new".try_into().unwrap(), digest: Digest::of(b"other") };
             matches!(event, BoxEvent::Update(_)).then(|| vec![Reply::Installed(Ok(installed))])
         },
-        |connection| connection.update(ModelFile::new(vec![0; 10]).unwrap(), |_| ()).map(drop),
+        |connection| connection.update(ModelFile::new(vec![0; 10]).unwrap(), Digest::default(), |_| ()).map(drop),
     );
     assert!(matches!(installed, LinkError::Answer(AnswerError::Model)), "{installed}");
     let contract = ask(

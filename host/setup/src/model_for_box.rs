@@ -5,13 +5,22 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use base::{Shown, files::read_up_to};
+use base::{
+    Shown,
+    files::{read_text, read_up_to},
+};
 use engine::{DEFAULT_MODEL, Model, ModelError};
+use shared::appliance::card::{KEYS, signature_of};
+use trust::{MAX_LIST_BYTES, MAX_SIGNATURE_BYTES, Package, test_keys};
 
 /// A model that has been tried as the box will.
 pub struct ModelForBox {
     /// The ONNX file.
     pub bytes: Vec<u8>,
+    /// The signature that lies beside it.
+    pub signature: Option<String>,
+    /// The list of keys that lies beside it, and its signatures.
+    pub list: Option<[String; 2]>,
     /// The same, ready to run.
     pub model: Model,
 }
@@ -64,7 +73,13 @@ impl ModelForBox {
     /// # Errors
     /// [`ModelForBoxError::Shipped`]: this computer cannot run it.
     pub fn shipped() -> Result<Self, ModelForBoxError> {
-        Ok(Self { bytes: DEFAULT_MODEL.to_vec(), model: Model::for_box(DEFAULT_MODEL, None)? })
+        let list = [test_keys::LIST, test_keys::LIST_SIGNATURE].map(ToOwned::to_owned);
+        Ok(Self {
+            bytes: DEFAULT_MODEL.to_vec(),
+            signature: Some(test_keys::MODEL_SIGNATURE.to_owned()),
+            list: Some(list),
+            model: Model::for_box(DEFAULT_MODEL, None)?,
+        })
     }
 
     /// Reads a model of at most `limit` bytes and tries it as the box will, so that what is wrong with it shows before the box
@@ -80,7 +95,32 @@ impl ModelForBox {
         }
         let model = Model::for_box(&bytes, None)
             .map_err(|source| ModelForBoxError::Unusable { path: path.to_owned(), source })?;
-        Ok(Self { bytes, model })
+        let signature = text_beside(&beside(path), MAX_SIGNATURE_BYTES)?;
+        let list = path.with_file_name(KEYS);
+        let list = text_beside(&list, MAX_LIST_BYTES)?.zip(text_beside(&beside(&list), MAX_LIST_BYTES)?);
+        Ok(Self { bytes, signature, list: list.map(Into::into), model })
+    }
+
+    /// Model, signature and list of keys together.
+    pub fn package(&self) -> Package<'_> {
+        let list = self.list.as_ref().map(|[list, signatures]| [list.as_str(), signatures]);
+        Package { signature: self.signature.as_deref(), list, model: &self.bytes }
+    }
+}
+
+/// Where the signature of a file lies.
+pub fn beside(file: &Path) -> PathBuf {
+    let mut name = file.file_name().unwrap_or_default().to_owned();
+    name.push(signature_of(""));
+    file.with_file_name(name)
+}
+
+/// A text beside a model, if there is one.
+fn text_beside(path: &Path, limit: usize) -> Result<Option<String>, ModelForBoxError> {
+    match read_text(path, limit as u64) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(source) => Err(ModelForBoxError::Read { path: path.to_owned(), source }),
+        Ok(text) => Ok(Some(text)),
     }
 }
 

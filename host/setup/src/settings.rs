@@ -17,6 +17,8 @@ use shared::{
     verdict::Profile,
 };
 
+use trust::{Gate, Roots, RootsError, Version};
+
 use crate::image::Board;
 
 /// Most bytes of settings that are read.
@@ -67,6 +69,9 @@ pub enum Unfit {
         on_box(card::MODEL)
     )]
     OtherModel,
+    /// Nobody could sign a model for it.
+    #[error("`roots` cannot be used: {0}")]
+    Roots(#[from] RootsError),
     /// The box does not start with it.
     #[error("a `baud` below {SLOWEST_BAUD} is too slow: give more")]
     TooSlow,
@@ -80,6 +85,7 @@ pub fn settings_for_sd_card(
     language: Language,
     profile: Option<Profile>,
     rotation: Rotation,
+    unsigned: bool,
 ) -> Result<String, SettingsError> {
     let settings = BoxSettings {
         language: Some(language),
@@ -90,6 +96,9 @@ pub fn settings_for_sd_card(
         framebuffer: Some(FRAMEBUFFER.to_owned()),
         // Without it the box judges by the one that is built in.
         model: Some(on_box(card::MODEL)),
+        roots: None,
+        roots_needed: None,
+        unsigned: unsigned.then_some(true),
         keys: None,
         share: None,
         blank_minutes: None,
@@ -118,6 +127,9 @@ pub fn settings_for_raspberry_pi_os() -> Result<String, SettingsError> {
         baud: Some(DEFAULT_BAUD),
         framebuffer: Some(FRAMEBUFFER.to_owned()),
         model: None,
+        roots: None,
+        roots_needed: None,
+        unsigned: None,
         keys: None,
         share: None,
         blank_minutes: None,
@@ -156,6 +168,7 @@ fn with_comments(settings: &BoxSettings, ports: &str) -> Result<String, toml::se
                 format!("# By how many degrees, clockwise, the panel is mounted turned: {degrees}.\n")
             }
             "port" => ports.to_owned(),
+            "unsigned" => "# For development alone: anybody with a cable can exchange the model.\n".to_owned(),
             _ => String::new(),
         };
         if key == "profile" && settings.profile.is_none() {
@@ -168,23 +181,23 @@ fn with_comments(settings: &BoxSettings, ports: &str) -> Result<String, toml::se
 }
 
 /// Reads settings that somebody has written for a card. The box that cannot use them would say so and not start, far from
-/// anyone who could correct them. Gives the text and the profile that they name.
+/// anyone who could correct them. Gives the text and what it says.
 ///
 /// # Errors
 /// [`SettingsError`]: the file cannot be read, or a box could not work with it.
-pub fn read(path: &Path) -> Result<(String, Option<Profile>), SettingsError> {
+pub fn read(path: &Path) -> Result<(String, BoxSettings), SettingsError> {
     let bytes =
         read_up_to(path, MAX_BYTES + 1).map_err(|source| SettingsError::Read { path: path.to_owned(), source })?;
-    text_and_profile(bytes).map_err(|source| SettingsError::Unfit { path: path.to_owned(), source })
+    text_and_settings(bytes).map_err(|source| SettingsError::Unfit { path: path.to_owned(), source })
 }
 
-fn text_and_profile(bytes: Vec<u8>) -> Result<(String, Option<Profile>), Unfit> {
+fn text_and_settings(bytes: Vec<u8>) -> Result<(String, BoxSettings), Unfit> {
     if bytes.len() as u64 > MAX_BYTES {
         return Err(Unfit::TooLarge);
     }
     let text = decoded(bytes)?;
-    let profile = check(&text)?.profile;
-    Ok((text, profile))
+    let settings = check(&text)?;
+    Ok((text, settings))
 }
 
 /// Settings with which a box works from a card.
@@ -199,7 +212,21 @@ fn check(text: &str) -> Result<BoxSettings, Unfit> {
     if settings.baud.is_some_and(|baud| baud < SLOWEST_BAUD) {
         return Err(Unfit::TooSlow);
     }
+    roots(&settings)?;
     Ok(settings)
+}
+
+/// The roots that settings name.
+fn roots(settings: &BoxSettings) -> Result<Option<Roots>, RootsError> {
+    settings.roots.as_ref().map(|keys| Roots::named(keys, settings.roots_needed)).transpose()
+}
+
+/// What a box with these settings takes.
+///
+/// # Errors
+/// [`RootsError`]: nobody could sign a model for it.
+pub fn gate(settings: &BoxSettings, version: Version) -> Result<Gate, RootsError> {
+    Ok(Gate::new(roots(settings)?, settings.unsigned == Some(true), version))
 }
 
 #[cfg(test)]
@@ -208,12 +235,12 @@ mod tests {
 
     #[test]
     fn what_is_written_is_what_was_asked_for() {
-        let text = settings_for_sd_card(Language::Swahili, Some(Profile::Balanced), Rotation::Right).unwrap();
+        let text = settings_for_sd_card(Language::Swahili, Some(Profile::Balanced), Rotation::Right, false).unwrap();
         let settings = check(&text).unwrap();
         assert_eq!(settings.language, Some(Language::Swahili));
         assert_eq!(settings.profile, Some(Profile::Balanced));
         assert_eq!(settings.rotate, Some(Rotation::Right));
-        let text = settings_for_sd_card(Language::English, None, Rotation::None).unwrap();
+        let text = settings_for_sd_card(Language::English, None, Rotation::None, false).unwrap();
         assert_eq!(check(&text).unwrap().profile, None);
         let settings: BoxSettings = toml::from_str(&settings_for_raspberry_pi_os().unwrap()).unwrap();
         assert_eq!((settings.profile, settings.model), (None, None));
@@ -221,7 +248,7 @@ mod tests {
 
     #[test]
     fn settings_are_written_as_the_golden_files_have_them() {
-        let card = |language, profile, rotation| settings_for_sd_card(language, profile, rotation).unwrap();
+        let card = |language, profile, rotation| settings_for_sd_card(language, profile, rotation, false).unwrap();
         let golden = [
             (card(Language::English, None, Rotation::None), include_str!("../tests/golden/card.toml")),
             (
@@ -250,6 +277,8 @@ mod tests {
             (format!("{good}rotate = 45"), "0, 90, 180 or 270"),
             (format!("{good}baud = 10"), "too slow"),
             (format!("{good}profile = \"bold\""), "profile"),
+            (format!("{good}roots = [\"RWx\"]"), "`roots` cannot be used"),
+            (format!("{good}roots = []"), "1 to 64 roots"),
             (format!("{good}simulate = true"), "unknown field `simulate`"),
             (format!("{good}journal = \"/journal\""), "unknown field `journal`"),
             ("port: no".to_owned(), "correct it"),
@@ -262,11 +291,11 @@ mod tests {
     #[test]
     fn settings_in_another_encoding_are_told_how_to_be_saved() {
         let good = "port = \"/dev/ttyS1\"\nmodel = \"/boot/model.onnx\"\n";
-        let (text, _) = text_and_profile([b"\xef\xbb\xbf", good.as_bytes()].concat()).unwrap();
+        let (text, _) = text_and_settings([b"\xef\xbb\xbf", good.as_bytes()].concat()).unwrap();
         assert_eq!(text, good, "the box gets it without the mark");
         let utf16 = good.encode_utf16().flat_map(u16::to_le_bytes).collect();
         for bytes in [utf16, b"# caf\xe9\n".to_vec()] {
-            let error = text_and_profile(bytes).unwrap_err().to_string();
+            let error = text_and_settings(bytes).unwrap_err().to_string();
             assert!(error.contains("save it as UTF-8"), "{error}");
         }
     }

@@ -18,12 +18,14 @@ use serde_json::json;
 use setup::{
     bill, checksum,
     image::{Board, Built, Firmware, Inputs, LICENCE, Packages, build},
+    model_for_box::ModelForBox,
     settings::{self, settings_for_sd_card},
 };
 use shared::{
-    appliance::{Language, Rotation, card, listed},
-    verdict::Profile,
+    appliance::{BoxSettings, Language, Rotation, card, listed},
+    verdict::{Profile, Trust},
 };
+use trust::Version;
 
 use super::{model_for_box, program, quoted, started_as};
 use crate::{
@@ -50,7 +52,12 @@ pub struct Options {
     /// Degrees, clockwise, by which the panel is mounted turned
     #[arg(long, value_name = "DEGREES", default_value_t, value_parser = one_of(Rotation::ALL, Rotation::as_str))]
     rotate: Rotation,
-    #[arg(long, value_name = "FILE", help = config_help(), conflicts_with_all = ["language", "profile", "rotate"])]
+    /// Make a box for development, which takes models that nobody has signed: anybody with a cable can exchange its model, and
+    /// every screen says so
+    #[arg(long)]
+    unsigned: bool,
+    #[arg(long, value_name = "FILE", help = config_help(),
+        conflicts_with_all = ["language", "profile", "rotate", "unsigned"])]
     config: Option<PathBuf>,
     #[arg(long, value_name = "DIR", help = firmware_help())]
     firmware: Option<PathBuf>,
@@ -112,10 +119,17 @@ pub fn run(options: Options) -> Result<Exit, Failure> {
     super::check_packed(&read, is_boot_file, out, &[checksum::beside(out), bill::beside(out)])?;
     super::check_outputs_where(&read, is_boot_file, &[], &Vec::from_iter(options.packages.as_deref()))?;
     let mut chosen = model_for_box::load(options.model.as_deref(), MAX_MODEL_BYTES, options.allow_synthetic)?;
-    let (configuration, profile) = match &options.config {
+    let (configuration, settings) = match &options.config {
         Some(path) => settings::read(path)?,
-        None => (settings_for_sd_card(options.language, options.profile, options.rotate)?, options.profile),
+        None => {
+            let unsigned = options.unsigned.then_some(true);
+            let settings = BoxSettings { profile: options.profile, unsigned, ..BoxSettings::default() };
+            (settings_for_sd_card(options.language, options.profile, options.rotate, options.unsigned)?, settings)
+        }
     };
+    let profile = settings.profile;
+    let trust = trust_of(&chosen, &settings)?;
+    base::say!("{}", trust_in_words(trust));
     if profile.is_some() {
         let decided = Model::for_box(&chosen.bytes, profile);
         chosen.model = decided.context("the model cannot be used with this profile").exit(Exit::Refused)?;
@@ -128,7 +142,7 @@ pub fn run(options: Options) -> Result<Exit, Failure> {
     let inputs = Inputs {
         program: &program.bytes,
         version: env!("CARGO_PKG_VERSION"),
-        model: &chosen.bytes,
+        model: chosen.package(),
         configuration: &configuration,
         packages: &packages,
         firmware: options
@@ -158,6 +172,27 @@ pub fn run(options: Options) -> Result<Exit, Failure> {
         writeln!(out, "{}", to_text(&built, &options.out, bill.as_deref()))?;
     }
     Ok(Exit::Done)
+}
+
+/// Who says that a model is good, if a box with these settings would take it.
+fn trust_of(chosen: &ModelForBox, settings: &BoxSettings) -> Result<Trust, Failure> {
+    let mut gate = settings::gate(settings, env!("CARGO_PKG_VERSION").parse::<Version>()?)?;
+    let package = chosen.package();
+    let checked = gate.learn(&package).and_then(|()| gate.check(&package));
+    let words = "a box with these settings would not take the model: --unsigned makes one for development";
+    Ok(checked.context(words).exit(Exit::Refused)?.trust)
+}
+
+/// What is to be said of that.
+fn trust_in_words(trust: Trust) -> &'static str {
+    match trust {
+        Trust::Signed => "the model is signed",
+        Trust::TestKey => {
+            "TEST KEY: anybody can sign a model for this box; name keys of your own in its settings before it goes to a clinic \
+             (docs/security.md)"
+        }
+        Trust::Unsigned => "the model is not signed: this box is for development, and not for a clinic",
+    }
 }
 
 /// True for what is read in the folder of the boot files.

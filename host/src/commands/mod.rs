@@ -5,6 +5,8 @@ pub mod evaluate;
 pub mod flash;
 pub mod image;
 pub mod info;
+pub mod key;
+pub mod keys;
 pub mod machines;
 mod model_for_box;
 mod open;
@@ -20,12 +22,14 @@ pub mod robustness;
 pub mod screenshot;
 pub mod send;
 pub mod serve;
+pub mod sign;
 mod sites;
 pub mod study;
 mod subset;
 pub mod synthetic;
 pub mod train;
 pub mod update;
+pub mod verify;
 pub mod view;
 
 use std::{

@@ -178,6 +178,7 @@ fn details(kind: &EventKind) -> serde_json::Value {
         EventKind::Truncated { bytes } => json!({ "bytes": bytes }),
         EventKind::Damaged { results } => json!({ "results": results }),
         EventKind::ChainBroken { at } => json!({ "at": at }),
+        EventKind::Vouched { model, trust } => json!({ "model": model.to_string(), "trust": trust.as_str() }),
     }
 }
 
@@ -201,6 +202,7 @@ fn detail(kind: &EventKind) -> String {
         EventKind::Truncated { bytes } => format!("{bytes} bytes of an entry that was never finished"),
         EventKind::Damaged { results } => format!("a file of which {results} results remain"),
         EventKind::ChainBroken { at } => format!("before entry {at}"),
+        EventKind::Vouched { model, trust } => format!("model {model:.16}, {}", trust.as_str()),
     }
 }
 

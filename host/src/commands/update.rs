@@ -44,22 +44,25 @@ pub struct Options {
 pub fn run(options: Options) -> Result<Exit, Failure> {
     let Options { file: path, port, allow_synthetic, json } = options;
     let chosen = model_for_box::load(Some(&path), u64::from(MAX_UPDATE_BYTES), allow_synthetic)?;
-    let ModelForBox { bytes, model } = chosen;
-    let file = ModelFile::new(bytes).exit(Exit::Refused)?;
+    let file = ModelFile::new(chosen.package().to_bytes()).exit(Exit::Refused)?;
+    let ModelForBox { model, signature, .. } = chosen;
+    if signature.is_none() {
+        base::say!("the model is not signed: only a box for development takes it");
+    }
     let mut connection = Connection::open(&port).map_err(Failure::of_link)?;
     let info = connection.info().map_err(Failure::of_link)?;
     base::say!("the box has the model {} ({:.12})", Shown(&info.model), info.model_digest);
     base::say!(
         "the new model is {} ({:.12}); a research aid, not a medical device",
         Shown(&model.card().name),
-        file.digest
+        model.digest()
     );
     let start = Instant::now();
-    let (new, bytes) = (file.digest, file.bytes.len());
+    let (new, bytes) = (model.digest(), file.bytes.len());
     let answer = if new == info.model_digest {
         UpdateOutcome::Same
     } else {
-        transfer(&mut connection, &path, file, &model.card().name).map_err(|error| {
+        transfer(&mut connection, &path, file, &model).map_err(|error| {
             if !connection.sent_whole() {
                 let Failure { exit, error } = Failure::of_link(error);
                 return Failure { exit, error: error.context("the box keeps the model that it has") };
@@ -101,12 +104,12 @@ fn transfer(
     connection: &mut Connection,
     path: &Path,
     file: ModelFile,
-    model: &str,
+    model: &Model,
 ) -> Result<UpdateOutcome, LinkError> {
     let name = Shown(path.file_name().unwrap_or(path.as_os_str()).display()).to_string();
     // Draws on a terminal only.
     let bar = ProgressBar::new(file.bytes.len() as u64).with_style(style()).with_message(name);
-    let answer = connection.update(file, |sending| match sending {
+    let answer = connection.update(file, model.digest(), |sending| match sending {
         Sending::Sent { done, .. } => bar.set_position(u64::from(done)),
         Sending::Phase(Phase::Installing) => bar.set_prefix("installing"),
         Sending::Phase(Phase::Receiving | Phase::Decoding | Phase::Analysing) => {}
@@ -114,7 +117,7 @@ fn transfer(
     bar.finish_and_clear();
     match answer? {
         // The connection has looked at the digest.
-        Ok(installed) if installed.model != model => Err(AnswerError::Model.into()),
+        Ok(installed) if installed.model.as_str() != model.card().name => Err(AnswerError::Model.into()),
         Ok(_) => Ok(UpdateOutcome::Updated),
         Err(refusal) => Ok(UpdateOutcome::Rejected(refusal)),
     }

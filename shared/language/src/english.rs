@@ -1,10 +1,12 @@
-use shared::verdict::Verdict;
+use shared::verdict::{Trust, Verdict};
 
 use super::{Notice, Step, Words, children};
 
 pub(crate) static WORDS: Words = Words {
     disclaimer: "Research aid, not a medical device",
     synthetic: "SYNTHETIC MODEL: NO MEDICAL MEANING",
+    unsigned: "DEVELOPMENT: UNSIGNED MODELS ARE TAKEN",
+    test_key: "TEST KEY: ANYBODY CAN SIGN A MODEL",
     fell_back: "MODEL DAMAGED OR FAILING: ANOTHER ONE JUDGES",
     model: "Model",
     starting: "STARTING",
@@ -19,6 +21,12 @@ pub(crate) static WORDS: Words = Words {
     blanked: Notice { word: "READY", meaning: "The last result is under past results" },
     pairing: Notice { word: "CODE", meaning: "For a computer that wants to read the results" },
     results: "Results",
+    changed: "New model",
+    signed: |trust| match trust {
+        Trust::Signed => "signed",
+        Trust::TestKey => "TEST KEY",
+        Trust::Unsigned => "not signed",
+    },
     digest: "Model digest",
     version: "Version",
     receiving: "RECEIVING",
@@ -64,6 +72,7 @@ pub(crate) static WORDS: Words = Words {
     code: "Code",
     refusal: |refusal| refusal.to_string(),
     fault: |fault| fault.to_string(),
+    model_refusal: |refusal| refusal.to_string(),
     line_lost: "the connection to the computer is lost: plug the cable in again; the box continues by itself",
     safe: "the program of the box has failed again and again, so that it judges nothing now: fetch the results, then cut the power and switch it on again; if this comes back, flash the card again",
     no_storage: "results cannot be stored, so nothing is judged: fetch the results, then use another memory card",

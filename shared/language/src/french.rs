@@ -1,6 +1,6 @@
 use shared::{
     age::Span,
-    verdict::{Fault, Refusal, Verdict},
+    verdict::{Fault, ModelRefusal, Refusal, Trust, Verdict},
 };
 
 use super::{Notice, Step, Words, children};
@@ -8,6 +8,8 @@ use super::{Notice, Step, Words, children};
 pub(crate) static WORDS: Words = Words {
     disclaimer: "Outil de recherche, pas un dispositif médical",
     synthetic: "MODÈLE SYNTHÉTIQUE : AUCUNE VALEUR MÉDICALE",
+    unsigned: "DÉVELOPPEMENT : MODÈLES NON SIGNÉS ACCEPTÉS",
+    test_key: "CLÉ D'ESSAI : N'IMPORTE QUI PEUT SIGNER",
     fell_back: "MODÈLE ENDOMMAGÉ OU EN ÉCHEC : UN AUTRE JUGE",
     model: "Modèle",
     starting: "DÉMARRAGE",
@@ -22,6 +24,12 @@ pub(crate) static WORDS: Words = Words {
     blanked: Notice { word: "PRÊT", meaning: "Le dernier résultat est parmi les résultats passés" },
     pairing: Notice { word: "CODE", meaning: "Pour un ordinateur qui veut lire les résultats" },
     results: "Résultats",
+    changed: "Nouveau modèle",
+    signed: |trust| match trust {
+        Trust::Signed => "signé",
+        Trust::TestKey => "CLÉ D'ESSAI",
+        Trust::Unsigned => "non signé",
+    },
     digest: "Empreinte",
     version: "Version",
     receiving: "RÉCEPTION",
@@ -74,6 +82,7 @@ pub(crate) static WORDS: Words = Words {
     code: "Code",
     refusal: |refusal| refused(refusal).to_owned(),
     fault: |fault| failed(fault).to_owned(),
+    model_refusal: |refusal| not_installed(refusal).to_owned(),
     line_lost: "la liaison avec l'ordinateur est coupée: rebranchez le câble ; le boîtier reprend tout seul",
     safe: "le programme du boîtier a échoué plusieurs fois et n'analyse plus rien: récupérez les résultats, puis coupez le courant et rallumez-le ; si cela revient, réécrivez la carte",
     no_storage: "les résultats ne peuvent pas être enregistrés, rien n'est analysé: récupérez les résultats, puis changez la carte mémoire",
@@ -176,6 +185,47 @@ fn refused(refusal: Refusal) -> &'static str {
         }
         Refusal::TooOld => {
             "selon son en-tête, le patient est plus âgé que les enfants visés par le modèle: faites lire l'image par un clinicien"
+        }
+    }
+}
+
+fn not_installed(refusal: ModelRefusal) -> &'static str {
+    match refusal {
+        ModelRefusal::TooLarge => "le modèle dépasse 4 Mio: utilisez un réseau plus petit",
+        ModelRefusal::DigestMismatch => "le modèle reçu diffère de celui qui a été envoyé: envoyez-le de nouveau",
+        ModelRefusal::NotAModel => "ce n'est pas un modèle, ou il est endommagé: copiez-le de nouveau",
+        ModelRefusal::WrongCard => {
+            "la fiche du modèle manque ou ne peut pas être utilisée: utilisez un modèle de cette version"
+        }
+        ModelRefusal::NotRunnable => "le réseau ne peut pas être exécuté: utilisez un modèle de cette version",
+        ModelRefusal::NoProfile => "le modèle n'a pas le profil réglé sur le boîtier: utilisez un modèle qui l'a",
+        ModelRefusal::NotStored => {
+            "le boîtier n'a pas pu enregistrer le modèle: vérifiez sa carte mémoire et envoyez-le de nouveau"
+        }
+        ModelRefusal::TooSlow => {
+            "le modèle demande plus de temps ou de mémoire que le boîtier n'en a: utilisez un réseau plus petit"
+        }
+        ModelRefusal::NotSigned => "le modèle n'est pas signé: envoyez un modèle signé",
+        ModelRefusal::Older => {
+            "le modèle est plus ancien que celui que ce boîtier a déjà eu: envoyez un modèle plus récent"
+        }
+        ModelRefusal::UnknownKey => {
+            "le boîtier ne connaît pas la clé qui a signé le modèle: envoyez-le avec la liste des clés qui la nomme"
+        }
+        ModelRefusal::WrongAnswers => {
+            "le modèle ne distingue pas la pneumonie du normal sur des images connues: ne l'utilisez pas et signalez d'où il vient"
+        }
+        ModelRefusal::RevokedKey => {
+            "la clé qui a signé le modèle est révoquée: faites signer le modèle par une autre clé"
+        }
+        ModelRefusal::WrongSignature => {
+            "la signature n'est pas celle de ce modèle: copiez de nouveau le modèle et la signature, et ne les utilisez pas si cela revient"
+        }
+        ModelRefusal::OtherBox => {
+            "le modèle est fait pour un autre type de boîtier: envoyez un modèle fait pour celui-ci"
+        }
+        ModelRefusal::NeedsNewerBox => {
+            "le modèle demande une version plus récente du programme du boîtier: réécrivez d'abord la carte du boîtier"
         }
     }
 }

@@ -15,7 +15,7 @@ mod swahili;
 use shared::{
     age::{ADULT, AgeNote, Span},
     appliance::Language,
-    verdict::{Fault, OperatingPoint, Refusal, Verdict},
+    verdict::{Fault, ModelRefusal, OperatingPoint, Refusal, Trust, Verdict},
 };
 
 /// What the box is doing at its start.
@@ -62,6 +62,10 @@ pub struct Words {
     pub disclaimer: &'static str,
     /// On every screen of a model that was trained on synthetic radiographs.
     pub synthetic: &'static str,
+    /// On every screen of a box that takes models which nobody has signed.
+    pub unsigned: &'static str,
+    /// On every screen of a box whose model may have been signed by anybody.
+    pub test_key: &'static str,
     /// On every screen of a model that stands in for one that is damaged or has failed.
     pub fell_back: &'static str,
     /// Before the model's name.
@@ -80,6 +84,10 @@ pub struct Words {
     pub pairing: Notice,
     /// Before the number of results that there have been.
     pub results: &'static str,
+    /// Before the model's digest, on the day on which it was installed.
+    pub changed: &'static str,
+    /// Who says that the model is good.
+    pub signed: fn(Trust) -> &'static str,
     /// Before the model's digest.
     pub digest: &'static str,
     /// Before the version of the program.
@@ -149,6 +157,8 @@ pub struct Words {
     pub refusal: fn(Refusal) -> String,
     /// Cause and remedy of a fault, with `: ` between them.
     pub fault: fn(Fault) -> String,
+    /// Cause and remedy of a model that is not installed, with `: ` between them.
+    pub model_refusal: fn(ModelRefusal) -> String,
     /// Cause and remedy of a lost line, with `: ` between them.
     pub line_lost: &'static str,
     /// Cause and remedy of safe mode, with `: ` between them.
@@ -259,8 +269,10 @@ mod tests {
             let words = words(language);
             let refusals = Refusal::ALL.iter().map(|&refusal| (words.refusal)(refusal));
             let faults = Fault::ALL.iter().map(|&fault| (words.fault)(fault));
+            let updates = ModelRefusal::ALL.iter().map(|&refusal| (words.model_refusal)(refusal));
             let mut texts: Vec<String> = refusals
                 .chain(faults)
+                .chain(updates)
                 .chain([words.line_lost, words.safe, words.no_storage, words.chain_broken].map(str::to_owned))
                 .collect();
             for text in &texts {

@@ -1,6 +1,6 @@
 use shared::{
     age::Span,
-    verdict::{Fault, Refusal, Verdict},
+    verdict::{Fault, ModelRefusal, Refusal, Trust, Verdict},
 };
 
 use super::{Notice, Step, Words, children};
@@ -8,6 +8,8 @@ use super::{Notice, Step, Words, children};
 pub(crate) static WORDS: Words = Words {
     disclaimer: "Ferramenta de investigação, não é um dispositivo médico",
     synthetic: "MODELO SINTÉTICO: SEM VALOR MÉDICO",
+    unsigned: "TESTE: ACEITA MODELOS NÃO ASSINADOS",
+    test_key: "CHAVE DE TESTE: QUALQUER PESSOA PODE ASSINAR",
     fell_back: "MODELO DANIFICADO OU COM FALHA: OUTRO AVALIA",
     model: "Modelo",
     starting: "A INICIAR",
@@ -22,6 +24,12 @@ pub(crate) static WORDS: Words = Words {
     blanked: Notice { word: "PRONTO", meaning: "O último resultado está nos resultados anteriores" },
     pairing: Notice { word: "CÓDIGO", meaning: "Para um computador que quer ler os resultados" },
     results: "Resultados",
+    changed: "Novo modelo",
+    signed: |trust| match trust {
+        Trust::Signed => "assinado",
+        Trust::TestKey => "CHAVE DE TESTE",
+        Trust::Unsigned => "não assinado",
+    },
     digest: "ID do modelo",
     version: "Versão",
     receiving: "A RECEBER",
@@ -72,6 +80,7 @@ pub(crate) static WORDS: Words = Words {
     code: "Código",
     refusal: |refusal| refused(refusal).to_owned(),
     fault: |fault| failed(fault).to_owned(),
+    model_refusal: |refusal| not_installed(refusal).to_owned(),
     line_lost: "a ligação ao computador foi cortada: volte a ligar o cabo; o aparelho continua sozinho",
     safe: "o programa do aparelho falhou várias vezes e já não analisa nada: recolha os resultados, depois corte a corrente e volte a ligá-lo; se isto voltar, grave o cartão de novo",
     no_storage: "não é possível guardar resultados, por isso nada é analisado: recolha os resultados e use outro cartão de memória",
@@ -168,6 +177,41 @@ fn refused(refusal: Refusal) -> &'static str {
         }
         Refusal::TooOld => {
             "segundo o cabeçalho, o doente é mais velho do que as crianças do modelo: peça a um clínico que leia a imagem"
+        }
+    }
+}
+
+fn not_installed(refusal: ModelRefusal) -> &'static str {
+    match refusal {
+        ModelRefusal::TooLarge => "o modelo tem mais de 4 MiB: use uma rede mais pequena",
+        ModelRefusal::DigestMismatch => "o modelo recebido é diferente do que foi enviado: envie-o de novo",
+        ModelRefusal::NotAModel => "isto não é um modelo, ou está danificado: copie-o de novo",
+        ModelRefusal::WrongCard => "a ficha do modelo falta ou não pode ser usada: use um modelo desta versão",
+        ModelRefusal::NotRunnable => "a rede não pode ser executada: use um modelo desta versão",
+        ModelRefusal::NoProfile => "o modelo não tem o perfil definido no aparelho: use um que o tenha",
+        ModelRefusal::NotStored => {
+            "o aparelho não conseguiu guardar o modelo: verifique o cartão de memória e envie-o de novo"
+        }
+        ModelRefusal::TooSlow => {
+            "o modelo precisa de mais tempo ou memória do que o aparelho tem: use uma rede mais pequena"
+        }
+        ModelRefusal::NotSigned => "o modelo não está assinado: envie um que esteja",
+        ModelRefusal::Older => "o modelo é mais antigo do que um que este aparelho já teve: envie um mais recente",
+        ModelRefusal::UnknownKey => {
+            "o aparelho não conhece a chave que assinou o modelo: envie-o com a lista de chaves que a nomeia"
+        }
+        ModelRefusal::WrongAnswers => {
+            "o modelo não distingue pneumonia de normal em imagens conhecidas: não o use e comunique de onde vem"
+        }
+        ModelRefusal::RevokedKey => {
+            "a chave que assinou o modelo foi revogada: peça que o modelo seja assinado com outra chave"
+        }
+        ModelRefusal::WrongSignature => {
+            "a assinatura não é a deste modelo: copie de novo o modelo e a assinatura, e não os use se isto voltar"
+        }
+        ModelRefusal::OtherBox => "o modelo é para outro tipo de aparelho: envie um que seja para este",
+        ModelRefusal::NeedsNewerBox => {
+            "o modelo precisa de uma versão mais recente do programa do aparelho: grave primeiro o cartão do aparelho de novo"
         }
     }
 }

@@ -1,6 +1,6 @@
 use shared::{
     age::Span,
-    verdict::{Fault, Refusal, Verdict},
+    verdict::{Fault, ModelRefusal, Refusal, Trust, Verdict},
 };
 
 use super::{Notice, Step, Words, children};
@@ -8,6 +8,8 @@ use super::{Notice, Step, Words, children};
 pub(crate) static WORDS: Words = Words {
     disclaimer: "Zana ya utafiti, si kifaa tiba",
     synthetic: "MODELI YA KUBUNI: HAINA MAANA YA KITIBA",
+    unsigned: "MAJARIBIO: MODELI ZISIZOSAINIWA ZINAKUBALIWA",
+    test_key: "UFUNGUO WA MAJARIBIO: YEYOTE ANAWEZA KUSAINI",
     fell_back: "MODELI IMEHARIBIKA: NYINGINE INAAMUA",
     model: "Modeli",
     starting: "INAANZA",
@@ -22,6 +24,12 @@ pub(crate) static WORDS: Words = Words {
     blanked: Notice { word: "TAYARI", meaning: "Tokeo la mwisho liko kwenye matokeo yaliyopita" },
     pairing: Notice { word: "MSIMBO", meaning: "Kwa kompyuta inayotaka kusoma matokeo" },
     results: "Matokeo",
+    changed: "Modeli mpya",
+    signed: |trust| match trust {
+        Trust::Signed => "imesainiwa",
+        Trust::TestKey => "UFUNGUO WA MAJARIBIO",
+        Trust::Unsigned => "haijasainiwa",
+    },
     digest: "Alama ya modeli",
     version: "Toleo",
     receiving: "INAPOKEA",
@@ -72,6 +80,7 @@ pub(crate) static WORDS: Words = Words {
     code: "Msimbo",
     refusal: |refusal| refused(refusal).to_owned(),
     fault: |fault| failed(fault).to_owned(),
+    model_refusal: |refusal| not_installed(refusal).to_owned(),
     line_lost: "mawasiliano na kompyuta yamekatika: chomeka kebo tena; kifaa kitaendelea chenyewe",
     safe: "programu ya kifaa imeshindwa mara nyingi na haichambui chochote sasa: chukua matokeo, kisha zima umeme na uwashe tena; hali hii ikirudi, andika kadi upya",
     no_storage: "matokeo hayawezi kuhifadhiwa, hivyo hakuna kinachochambuliwa: chukua matokeo, kisha tumia kadi nyingine ya kumbukumbu",
@@ -153,6 +162,37 @@ fn refused(refusal: Refusal) -> &'static str {
             "kwa mujibu wa faili, mgonjwa ni mdogo kuliko watoto ambao modeli inawahusu: tabibu aisome"
         }
         Refusal::TooOld => "kwa mujibu wa faili, mgonjwa ni mkubwa kuliko watoto ambao modeli inawahusu: tabibu aisome",
+    }
+}
+
+fn not_installed(refusal: ModelRefusal) -> &'static str {
+    match refusal {
+        ModelRefusal::TooLarge => "modeli inazidi MiB 4: tumia mtandao mdogo zaidi",
+        ModelRefusal::DigestMismatch => "modeli iliyopokelewa si sawa na iliyotumwa: itume tena",
+        ModelRefusal::NotAModel => "hii si modeli, au imeharibika: inakili tena",
+        ModelRefusal::WrongCard => "kadi ya maelezo ya modeli haipo au haiwezi kutumika: tumia modeli ya toleo hili",
+        ModelRefusal::NotRunnable => "mtandao hauwezi kuendeshwa: tumia modeli ya toleo hili",
+        ModelRefusal::NoProfile => "modeli haina wasifu uliowekwa kwenye kifaa: tumia iliyo nao",
+        ModelRefusal::NotStored => "kifaa hakikuweza kuhifadhi modeli: angalia kadi ya kumbukumbu kisha uitume tena",
+        ModelRefusal::TooSlow => {
+            "modeli inahitaji muda au kumbukumbu zaidi ya iliyo kwenye kifaa: tumia mtandao mdogo zaidi"
+        }
+        ModelRefusal::NotSigned => "modeli haijasainiwa: tuma iliyosainiwa",
+        ModelRefusal::Older => "modeli ni ya zamani kuliko moja ambayo kifaa hiki kimewahi kuwa nayo: tuma ya baadaye",
+        ModelRefusal::UnknownKey => {
+            "kifaa hakijui ufunguo uliosaini modeli: itume pamoja na orodha ya funguo inayoutaja"
+        }
+        ModelRefusal::WrongAnswers => {
+            "modeli haitofautishi nimonia na hali ya kawaida kwenye picha zinazojulikana: usiitumie, na uripoti ilikotoka"
+        }
+        ModelRefusal::RevokedKey => "ufunguo uliosaini modeli umefutwa: modeli isainiwe kwa ufunguo mwingine",
+        ModelRefusal::WrongSignature => {
+            "saini si ya modeli hii: nakili modeli na saini tena, na usizitumie hali hii ikirudi"
+        }
+        ModelRefusal::OtherBox => "modeli ni ya aina nyingine ya kifaa: tuma iliyo ya aina hii",
+        ModelRefusal::NeedsNewerBox => {
+            "modeli inahitaji toleo jipya zaidi la programu ya kifaa: andika kwanza kadi ya kifaa upya"
+        }
     }
 }
 

@@ -20,6 +20,12 @@ pub const SETTINGS: &str = "box.toml";
 pub const MODEL: &str = "model.onnx";
 /// What the image was made of, with the digest of every other file of the boot partition.
 pub const MANIFEST: &str = "manifest.json";
+/// The list of the keys that may sign models, among the files of the boot partition.
+pub const KEYS: &str = "keys.txt";
+/// The name of the signature of a file, or of the signatures of the list of keys, which lies beside it.
+pub fn signature_of(file: &str) -> String {
+    format!("{file}.minisig")
+}
 /// Where the box mounts the boot partition, read-only.
 pub const BOOT: &str = "/boot";
 

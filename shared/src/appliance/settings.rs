@@ -27,6 +27,13 @@ pub struct BoxSettings {
     pub framebuffer: Option<String>,
     /// The ONNX model; else the one that is built in.
     pub model: Option<String>,
+    /// The root keys of those who name the keys that may sign models, as minisign writes them; else the test key, with which
+    /// anybody can sign.
+    pub roots: Option<Vec<String>>,
+    /// How many of them must have signed the list of those keys; else all of them.
+    pub roots_needed: Option<u8>,
+    /// Whether models are taken that nobody has signed, for development: every screen says so. Else they are refused.
+    pub unsigned: Option<bool>,
     /// Whether buttons and keyboards are read; else they are where there is a framebuffer.
     pub keys: Option<bool>,
     /// To whom results and screenshots are handed out over the line; else by code where there is a framebuffer, and openly
@@ -73,6 +80,9 @@ mod tests {
             baud: Some(9600),
             framebuffer: Some("/dev/fb0".to_owned()),
             model: Some("/boot/model.onnx".to_owned()),
+            roots: Some(vec!["RWa".to_owned()]),
+            roots_needed: Some(1),
+            unsigned: Some(true),
             keys: Some(true),
             share: Some(Share::Off),
             blank_minutes: Some(30),

@@ -15,7 +15,7 @@ use serde::{Deserialize, Serialize};
 
 use shared::{
     age::AgeNote,
-    verdict::{Digest, ExamId, Fault, ModelRefusal, OperatingPoint, Refusal, ResultRecord, Verdict},
+    verdict::{Digest, ExamId, Fault, ModelRefusal, OperatingPoint, Refusal, ResultRecord, Trust, Verdict},
 };
 
 /// Bytes that are enough for any [`Linked`].
@@ -203,6 +203,13 @@ pub enum EventKind {
         /// Number of the later one.
         at: u64,
     },
+    /// Who says that the model which judges from now on is good: after each start, and after each change of the model.
+    Vouched {
+        /// Digest of its file.
+        model: Digest,
+        /// Who.
+        trust: Trust,
+    },
 }
 
 impl EventKind {
@@ -218,6 +225,7 @@ impl EventKind {
             Self::Truncated { .. } => "truncated",
             Self::Damaged { .. } => "damaged",
             Self::ChainBroken { .. } => "chain-broken",
+            Self::Vouched { .. } => "vouched",
         }
     }
 }

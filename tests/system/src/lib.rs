@@ -203,6 +203,12 @@ impl SimulatedBox {
         Self::launch(command("pumua-box"), state, Some(PLAIN_MODEL), arguments)
     }
 
+    /// Starts a box with the built-in model and with these settings, among them `simulate`.
+    pub fn start_with_config(state: &Path, settings: &Path) -> Result<Self> {
+        let settings = settings.to_str().context("the path of the settings is not UTF-8")?;
+        Self::launch(command("pumua-box"), state, None, &["--config", settings])
+    }
+
     /// The same, but no file of the box can grow beyond this many blocks of 512 bytes, as on a full disk.
     pub fn start_cramped(state: &Path, blocks: u32) -> Result<Self> {
         let mut shell = with_own_settings(Command::new("sh"));

@@ -405,10 +405,10 @@ fn a_result_that_was_rewritten_on_the_card_is_told_by_the_box_and_by_the_host() 
     assert_eq!(code(&output), 0, "{}", said(&output));
     let listed = json_lines(&output);
     let events: Vec<_> = listed.iter().filter_map(|line| line["event"].as_str()).collect();
-    assert_eq!(events, ["started", "clock-set"]);
+    assert_eq!(events, ["started", "vouched", "clock-set"]);
     let info = device.info().unwrap();
-    assert_eq!((&info["entries"], &info["broken"]), (&4.into(), &serde_json::Value::Null));
-    let head = format!("4:{}", info["head"].as_str().unwrap());
+    assert_eq!((&info["entries"], &info["broken"]), (&5.into(), &serde_json::Value::Null));
+    let head = format!("5:{}", info["head"].as_str().unwrap());
     assert!(said(&output).contains(&head) && said(&output).contains("from entry 1 on"), "{}", said(&output));
     assert_eq!(code(&device.host("results", ["--head", &head])), 0);
     let other = format!("4:{}", "0".repeat(64));

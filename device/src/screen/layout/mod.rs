@@ -16,7 +16,7 @@ use embedded_graphics::{
     geometry::Point,
     pixelcolor::{Rgb888, WebColors},
 };
-use shared::evidence::Evidence;
+use shared::{evidence::Evidence, verdict::Trust};
 
 use self::area::{Area, point};
 use super::{
@@ -213,7 +213,11 @@ impl<'a> Layout<'a> {
         let words = self.words();
         let warning = match identity {
             Identity { synthetic: true, .. } => Some(words.synthetic),
+            Identity { takes_unsigned: true, .. } | Identity { trust: Some(Trust::Unsigned), .. } => {
+                Some(words.unsigned)
+            }
             Identity { fell_back: true, .. } => Some(words.fell_back),
+            Identity { trust: Some(Trust::TestKey), .. } => Some(words.test_key),
             _ => None,
         };
         let top = gap + warning.map_or(0.0, |warning| self.banner(warning));
@@ -321,15 +325,16 @@ impl<'a> Layout<'a> {
         let upper = Area { height: facts.top - body.top, ..body };
         self.notice(upper, Symbol::Ring, GREEN, notice);
         self.fill(facts, self.px(10.0), PANEL);
+        let digest = if identity.changed { (words.changed, AMBER) } else { (words.digest, QUIET) };
         let columns = [
-            (words.results, results.to_string()),
-            (words.digest, format!("{:.12}", identity.digest)),
-            (words.version, identity.software.clone()),
+            ((words.results, QUIET), results.to_string()),
+            (digest, format!("{:.12}", identity.digest)),
+            ((words.version, QUIET), identity.software.clone()),
         ];
         let width = facts.width / columns.len() as f32;
-        for (n, (name, value)) in columns.iter().enumerate() {
+        for (n, ((name, colour), value)) in columns.iter().enumerate() {
             let (x, room) = (facts.left + (n as f32 + 0.5) * width, width - self.px(12.0));
-            self.fitted(self.regular(11.0, QUIET), name, room, x, facts.top + self.px(23.0), Align::Centre);
+            self.fitted(self.regular(11.0, *colour), name, room, x, facts.top + self.px(23.0), Align::Centre);
             self.fitted(self.bold(16.0, INK), value, room, x, facts.top + self.px(49.0), Align::Centre);
         }
     }

@@ -117,7 +117,8 @@ impl Layout<'_> {
             |sentences| sentences.iter().flat_map(|sentence| value.wrap(sentence, room)).collect(),
         );
         let ages = (words.ages)(identity.ages.map(Into::into));
-        let digest = format!("{:.16}", identity.digest);
+        let signed = identity.trust.map(|trust| format!(", {}", (words.signed)(trust)));
+        let digest = format!("{:.16}{}", identity.digest, signed.unwrap_or_default());
         let Standing { entries, head, broken, .. } = identity.journal;
         let mut journal = format!("{entries} / {head:.16}");
         if let Some(at) = broken {

@@ -68,8 +68,8 @@ pub struct Inputs<'a> {
     pub program: &'a [u8],
     /// Version of the program.
     pub version: &'a str,
-    /// The ONNX model.
-    pub model: &'a [u8],
+    /// The ONNX model, with what lies beside it.
+    pub model: trust::Package<'a>,
     /// The configuration, TOML.
     pub configuration: &'a str,
     /// Kernel, boot loader and check of the file system.
@@ -187,11 +187,16 @@ fn content(inputs: &Inputs<'_>) -> Result<(Files, Manifest, Vec<String>), BuildE
         (card::SETTINGS.to_owned(), inputs.configuration.as_bytes().to_vec()),
         ("config.txt".to_owned(), firmware::configuration().into_bytes()),
         ("initramfs.gz".to_owned(), initramfs::archive(inputs.program, &unpacked.e2fsck()?, &drivers)?),
-        (card::MODEL.to_owned(), inputs.model.to_vec()),
+        (card::MODEL.to_owned(), inputs.model.model.to_vec()),
         ("u-boot.bin".to_owned(), unpacked.u_boot()?),
         ("uboot.env".to_owned(), uboot::environment()),
         ("vmlinuz".to_owned(), unpacked.kernel()?),
     ];
+    let [list, signatures] = inputs.model.list.map_or([None; 2], |list| list.map(Some));
+    let beside = [(card::signature_of(card::MODEL), inputs.model.signature), (card::KEYS.to_owned(), list)];
+    for (name, text) in beside.into_iter().chain([(card::signature_of(card::KEYS), signatures)]) {
+        files.extend(text.map(|text| (name, text.as_bytes().to_vec())));
+    }
     for tree in Board::device_trees() {
         files.push((tree.to_owned(), unpacked.device_tree(tree)?));
     }

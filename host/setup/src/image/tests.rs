@@ -65,7 +65,8 @@ fn packages(folder: &Path) -> Packages {
 }
 
 fn inputs(packages: &Packages, stop: fn() -> bool) -> Inputs<'_> {
-    Inputs { program: &PROGRAM, version: "1", model: b"model", configuration: "", packages, firmware: None, stop }
+    let model = trust::Package { model: b"model", ..trust::Package::default() };
+    Inputs { program: &PROGRAM, version: "1", model, configuration: "", packages, firmware: None, stop }
 }
 
 #[test]

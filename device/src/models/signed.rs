@@ -1,0 +1,228 @@
+//! Who is believed, at an update and at each start; and what of it outlives power cuts and damage.
+
+use std::fs;
+
+use engine::DEFAULT_MODEL;
+use trust::{KeyId, KeyList, LINE, Roots, SecretKey, Signature, Statement, Version};
+
+use super::*;
+use crate::disk::simulated::{Failure, Random, Simulated};
+
+const FOLDER: &str = "/data/models";
+
+fn key(n: u8) -> SecretKey {
+    SecretKey::of_seed(&[n; 32], KeyId([n; 8]))
+}
+
+/// A box that believes the root 1.
+fn gate(unsigned: bool) -> Gate {
+    Gate::new(Some(Roots::new(vec![key(1).public()], 1).unwrap()), unsigned, Version([0, 1, 0]))
+}
+
+/// A list of keys with these signers, and its signature.
+fn list(counter: u64, signers: &[u8], revoked: &[u8]) -> [String; 2] {
+    let keys = signers.iter().map(|&n| key(n).public()).collect();
+    let list = KeyList { counter, keys, revoked: revoked.iter().map(|&n| KeyId([n; 8])).collect() }.to_file();
+    let signature = Signature::new(&key(1), list.as_bytes(), String::new()).to_file();
+    [list, signature]
+}
+
+/// The model that ships, made distinct by its `doc_string`, signed by a key.
+fn signed(n: u8, signer: u8, counter: u64, list: &[String; 2]) -> ModelFile {
+    let model = [DEFAULT_MODEL, &[0x32, 1, b'a' + n]].concat();
+    let statement = Statement {
+        line: LINE.to_owned(),
+        counter,
+        least: Version([0, 1, 0]),
+        made: "2026-11-30".to_owned(),
+        name: format!("model-{n}"),
+        digest: Digest::of(&model),
+    };
+    let signature = Signature::new(&key(signer), &model, statement.to_string()).to_file();
+    let [keys, signatures] = list;
+    let package = Package { signature: Some(&signature), list: Some([keys, signatures]), model: &model };
+    ModelFile::new(package.to_bytes()).unwrap()
+}
+
+fn digest(n: u8) -> Digest {
+    Digest::of(&[DEFAULT_MODEL, &[0x32, 1, b'a' + n]].concat())
+}
+
+fn models(folder: &Path) -> Models {
+    Models::new(folder.to_owned(), None, gate(false))
+}
+
+/// What a box starts with.
+fn started(folder: &Path) -> Option<Digest> {
+    models(folder).load().map(|model| model.digest())
+}
+
+fn refusal(models: &mut Models, file: &ModelFile) -> Option<ModelRefusal> {
+    models.install(file).err().map(|error| error.refusal())
+}
+
+#[test]
+fn a_signed_model_is_installed_and_judges_after_a_start() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut box_ = models(folder.path());
+    assert!(box_.load().is_none());
+    let first = signed(0, 10, 7, &list(1, &[10], &[]));
+    let installed = box_.install(&first).unwrap();
+    assert_eq!((installed.digest(), installed.trust), (digest(0), shared::verdict::Trust::Signed));
+    assert_eq!(started(folder.path()), Some(digest(0)));
+}
+
+#[test]
+fn what_nobody_has_signed_is_refused_and_changes_nothing() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut box_ = models(folder.path());
+    for (file, expected) in [
+        (ModelFile::new(DEFAULT_MODEL.to_vec()).unwrap(), ModelRefusal::NotSigned),
+        (signed(0, 11, 7, &list(1, &[10], &[])), ModelRefusal::UnknownKey),
+        (signed(0, 10, 7, &list(2, &[10], &[10])), ModelRefusal::RevokedKey),
+    ] {
+        assert_eq!(refusal(&mut box_, &file), Some(expected));
+        assert!(!folder.path().join(CURRENT).exists());
+    }
+    // Not every byte of 400 kB, but some of each part.
+    let good = signed(0, 10, 7, &list(3, &[10], &[]));
+    for at in (0..good.bytes.len()).step_by(good.bytes.len() / 200) {
+        let mut bytes = good.bytes.clone();
+        bytes[at] ^= 0x40;
+        let refused = refusal(&mut box_, &ModelFile::new(bytes).unwrap());
+        assert!(refused.is_some() || at < 200, "byte {at}");
+    }
+    assert_eq!(refusal(&mut box_, &good), None);
+}
+
+#[test]
+fn no_box_goes_back_unless_the_earlier_model_is_signed_again() {
+    let folder = tempfile::tempdir().unwrap();
+    let keys = list(1, &[10], &[]);
+    let mut box_ = models(folder.path());
+    box_.install(&signed(1, 10, 8, &keys)).unwrap();
+    assert_eq!(refusal(&mut box_, &signed(0, 10, 7, &keys)), Some(ModelRefusal::Older));
+    let restarted = |folder: &Path| {
+        let mut box_ = models(folder);
+        box_.load();
+        refusal(&mut box_, &signed(0, 10, 7, &keys))
+    };
+    assert_eq!(restarted(folder.path()), Some(ModelRefusal::Older));
+    // One copy of what is remembered is damaged, then both are gone: the counter of the model that judges counts.
+    let copies = ["trust.1", "trust.2"].map(|name| folder.path().join(name));
+    fs::write(&copies[0], "damaged").unwrap();
+    assert_eq!(restarted(folder.path()), Some(ModelRefusal::Older));
+    for copy in &copies {
+        fs::remove_file(copy).unwrap();
+    }
+    assert_eq!(restarted(folder.path()), Some(ModelRefusal::Older));
+    let mut box_ = models(folder.path());
+    box_.load();
+    assert_eq!(refusal(&mut box_, &signed(0, 10, 9, &keys)), None, "signed again");
+    assert_eq!(refusal(&mut box_, &signed(1, 10, 8, &keys)), Some(ModelRefusal::Older));
+}
+
+#[test]
+fn a_model_whose_key_was_revoked_gives_way_at_the_next_start_and_stays_on_the_disk() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut box_ = models(folder.path());
+    box_.load();
+    box_.install(&signed(0, 11, 7, &list(1, &[10, 11], &[]))).unwrap();
+    box_.install(&signed(1, 10, 8, &list(1, &[10, 11], &[]))).unwrap();
+    // The list comes with a model that is refused for something else.
+    let mut box_ = models(folder.path());
+    box_.load();
+    assert_eq!(refusal(&mut box_, &signed(2, 11, 1, &list(2, &[10, 11], &[10]))), Some(ModelRefusal::Older));
+    let mut box_ = models(folder.path());
+    assert_eq!(box_.load().map(|model| model.digest()), Some(digest(0)), "the one before");
+    assert!(box_.fell_back() && folder.path().join(CURRENT).exists());
+}
+
+#[test]
+fn a_model_of_development_judges_only_while_the_settings_allow_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let unsigned = ModelFile::new([DEFAULT_MODEL, &[0x32, 1, b'z']].concat()).unwrap();
+    let mut development = Models::new(folder.path().to_owned(), None, gate(true));
+    let installed = development.install(&unsigned).unwrap();
+    assert_eq!(installed.trust, shared::verdict::Trust::Unsigned);
+    assert_eq!(started(folder.path()), None, "the setting is taken away");
+    let mut development = Models::new(folder.path().to_owned(), None, gate(true));
+    assert_eq!(development.load().map(|model| model.digest()), Some(unsigned.digest));
+}
+
+#[test]
+fn the_model_of_a_card_must_be_signed_too() {
+    let (card, state) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let path = card.path().join("model.onnx");
+    let write = |name: &str, bytes: &[u8]| fs::write(card.path().join(name), bytes).unwrap();
+    let package = signed(3, 10, 7, &list(1, &[10], &[])).bytes;
+    let package = Package::read(&package).unwrap();
+    write("model.onnx", package.model);
+    let configured = || models(state.path()).configured(Some(&path));
+    assert!(matches!(configured(), Err(ConfiguredError::Model(InstallError::Trust(Refused::NotSigned)))));
+    write("model.onnx.minisig", package.signature.unwrap().as_bytes());
+    assert!(matches!(configured(), Err(ConfiguredError::Model(InstallError::Trust(Refused::KeyUnknown(_))))));
+    let [list, signatures] = package.list.unwrap();
+    write("keys.txt", list.as_bytes());
+    write("keys.txt.minisig", signatures.as_bytes());
+    let found = configured().unwrap();
+    assert_eq!(
+        (found.model.digest(), found.model.trust, found.fell_back),
+        (digest(3), shared::verdict::Trust::Signed, false)
+    );
+    // A card of an image has a manifest: there the built-in model judges, and the box says so.
+    let sha256 = Digest::of(package.model).to_string();
+    let manifest = serde_json::json!({ "files": [{ "name": "model.onnx", "sha256": sha256 }] });
+    write("manifest.json", manifest.to_string().as_bytes());
+    fs::remove_file(card.path().join("model.onnx.minisig")).unwrap();
+    let found = configured().unwrap();
+    assert_eq!((found.model.digest(), found.fell_back), (Digest::of(DEFAULT_MODEL), true));
+}
+
+#[test]
+fn neither_a_power_cut_nor_a_failing_disk_lets_a_box_go_back() {
+    let keys = list(1, &[10], &[]);
+    let [old, new] = [signed(1, 10, 8, &keys), signed(2, 10, 9, &keys)];
+    let with = |disk: &Simulated| Models::on(Arc::new(disk.clone()), PathBuf::from(FOLDER), None, gate(false));
+    let (mut cuts, mut seen) = (0, [0, 0]);
+    for failure in [Failure::Power, Failure::Error(io::ErrorKind::StorageFull), Failure::Short, Failure::Lies] {
+        for call in 0.. {
+            let disk = Simulated::default();
+            with(&disk).install(&old).unwrap();
+            let mut box_ = with(&disk);
+            box_.load();
+            disk.chance(call as u64);
+            disk.fail(call, failure);
+            let told = box_.install(&new).is_ok();
+            let done = disk.calls() <= call;
+            for seed in 0..2 {
+                disk.heal();
+                disk.cut_power(&mut Random(seed + 100 * call as u64));
+                cuts += 1;
+                let mut box_ = with(&disk);
+                let judges = box_.load().map(|model| model.digest());
+                let is_new = judges == Some(digest(2));
+                assert!(
+                    is_new || (!told && judges == Some(digest(1))),
+                    "{failure:?} at {call}, cut {seed}: {judges:?}"
+                );
+                seen[usize::from(is_new)] += 1;
+                // The model that judges, or a later one, was noted before it: nothing older comes in.
+                let before = signed(0, 10, 7, &keys);
+                assert_eq!(refusal(&mut box_, &before), Some(ModelRefusal::Older), "{failure:?} at {call}, cut {seed}");
+                if is_new {
+                    assert_eq!(
+                        refusal(&mut box_, &old),
+                        Some(ModelRefusal::Older),
+                        "{failure:?} at {call}, cut {seed}"
+                    );
+                }
+            }
+            if done {
+                break;
+            }
+        }
+    }
+    println!("{cuts} losses of power: the old model {}, the new one {}", seen[0], seen[1]);
+    assert!(seen.iter().all(|&count| count > 10), "{seen:?}");
+}

@@ -1,0 +1,67 @@
+//! A model with what is known of who made it.
+
+use std::ops::Deref;
+
+use engine::{
+    Model, ModelCard, ModelError,
+    judge::{Input, Judgement},
+};
+use shared::verdict::{Digest, Trust};
+use trust::Statement;
+
+use crate::analysis::Classifier;
+
+/// A model that may judge here.
+pub struct Vouched {
+    /// The model.
+    pub model: Model,
+    /// Who says that it is good.
+    pub trust: Trust,
+    /// What its signer says; `None` of one that nobody has signed, and of the one that is built in.
+    pub statement: Option<Statement>,
+}
+
+impl Vouched {
+    /// Its counter, or 0 without one.
+    pub(super) fn counter(&self) -> u64 {
+        self.statement.as_ref().map_or(0, |statement| statement.counter)
+    }
+}
+
+impl Deref for Vouched {
+    type Target = Model;
+
+    fn deref(&self) -> &Model {
+        &self.model
+    }
+}
+
+impl Classifier for Vouched {
+    fn card(&self) -> &ModelCard {
+        Model::card(self)
+    }
+
+    fn digest(&self) -> Digest {
+        Model::digest(self)
+    }
+
+    fn execution(&self) -> String {
+        Model::execution(self).summary()
+    }
+
+    fn trust(&self) -> Option<Trust> {
+        Some(self.trust)
+    }
+
+    fn judge(&self, input: &Input<'_>) -> Result<Judgement, ModelError> {
+        Model::judge(self, input)
+    }
+
+    fn verify(&self) -> Result<(), ModelError> {
+        Model::verify(self)
+    }
+
+    fn self_test(&self) -> Result<(), ModelError> {
+        Model::self_test(self)
+    }
+}

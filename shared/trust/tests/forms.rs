@@ -1,0 +1,85 @@
+//! Texts and bytes from anywhere.
+
+use proptest::prelude::*;
+use trust::{KeyList, Package, Signature, Statement, Version};
+
+const STATEMENT: &str = "pumua-model-1 line=screener counter=7 box=0.1.0 made=2026-11-30 name=a.b_c-9 \
+                         sha256=ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad";
+
+#[test]
+fn a_statement_has_one_form() {
+    assert_eq!(STATEMENT.parse::<Statement>().unwrap().to_string(), STATEMENT);
+    for (from, to) in [
+        ("pumua-model-1", "pumua-model-2"),
+        ("pumua-model-1", "pumua-keys-1"),
+        ("counter=7", "counter=07"),
+        ("counter=7", "counter=+7"),
+        ("counter=7", "counter=18446744073709551616"),
+        ("counter=7 ", ""),
+        ("box=0.1.0", "box=0.1"),
+        ("box=0.1.0", "box=0.1.0.0"),
+        ("box=0.1.0", "box=0.1.65536"),
+        ("2026-11-30", "2026-11-3"),
+        ("line=screener", "line="),
+        ("name=a.b_c-9", "name=a b"),
+        ("name=a.b_c-9", "name=\u{e9}"),
+        ("sha256=ba", "sha256=BA"),
+        ("sha256=ba", "sha256=b"),
+        ("15ad", "15ad "),
+        ("15ad", "15ad x=1"),
+        (" line", "  line"),
+    ] {
+        let text = STATEMENT.replace(from, to);
+        assert_ne!(text, STATEMENT);
+        assert!(text.parse::<Statement>().is_err(), "{text}");
+    }
+    assert!(Version([0, 10, 0]) > Version([0, 9, 65535]));
+}
+
+#[test]
+fn a_list_of_keys_has_one_form() {
+    let list = trust::test_keys::LIST;
+    assert_eq!(KeyList::read(list).unwrap().to_file(), list);
+    for (from, to) in [
+        ("counter 1", "counter 01"),
+        ("counter 1\n", ""),
+        ("keys-1", "keys-2"),
+        ("key RW", "key  RW"),
+        ("\nkey", "\r\nkey"),
+        ("\nkey", "\n\nkey"),
+        ("\nkey", "\nrevoked 12\nkey"),
+        ("\nkey", "\nrevoked 0123456789ABCDEF\nkey"),
+    ] {
+        let text = list.replace(from, to);
+        assert_ne!(text, list);
+        assert!(KeyList::read(&text).is_err(), "{text}");
+    }
+    assert!(KeyList::read(list.trim_end()).is_err());
+}
+
+#[test]
+fn a_package_is_read_as_it_is_written_and_damaged_ones_are_not() {
+    let package = Package { signature: Some("s"), list: Some(["l", "k"]), model: b"model" };
+    let bytes = package.to_bytes();
+    assert_eq!(Package::read(&bytes), Ok(package));
+    for length in 8..bytes.len() - package.model.len() {
+        assert!(Package::read(&bytes[..length]).is_err(), "{length}");
+    }
+    for at in 8..12 {
+        let mut long = bytes.clone();
+        long[at] = 0xff;
+        assert!(Package::read(&long).is_err(), "{at}");
+    }
+    let bare = Package { model: b"model", ..Package::default() };
+    assert_eq!((bare.to_bytes(), Package::read(b"model")), (b"model".to_vec(), Ok(bare)));
+}
+
+proptest! {
+    #[test]
+    fn nothing_panics(bytes in prop::collection::vec(any::<u8>(), 0..200), text in "\\PC{0,200}") {
+        let _ = Package::read(&bytes);
+        let _ = Package::read(&[b"PUMUAS1\n", &bytes[..]].concat());
+        let _ = (text.parse::<Statement>(), KeyList::read(&text), Signature::several(&text));
+        let _ = (trust::SecretKey::of_file(&text), trust::PublicKey::of_file(&text));
+    }
+}

@@ -1,0 +1,181 @@
+//! Keys, signatures and a box that asks for them, with the real programs: the attacks of whoever has the cable for a minute.
+#![expect(clippy::unwrap_used, reason = "helpers of tests")]
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+};
+
+use engine::DEFAULT_MODEL;
+use system_tests::{SimulatedBox, code, host, said};
+use tempfile::TempDir;
+
+const REFUSED: i32 = 3;
+
+/// Two roots, a signer, and a box that believes both roots together.
+struct Programme {
+    folder: TempDir,
+}
+
+impl Programme {
+    fn new() -> Self {
+        let programme = Self { folder: TempDir::new().unwrap() };
+        for name in ["root-1", "root-2", "signer", "other"] {
+            let output = host(["key", programme.path(name).to_str().unwrap()]);
+            assert_eq!(code(&output), 0, "{}", said(&output));
+        }
+        let settings = format!(
+            "simulate = true\nunsigned = false\nroots = [\"{}\", \"{}\"]\n",
+            programme.public("root-1"),
+            programme.public("root-2")
+        );
+        fs::write(programme.path("box.toml"), settings).unwrap();
+        programme
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.folder.path().join(name)
+    }
+
+    fn public(&self, name: &str) -> String {
+        let text = fs::read_to_string(self.path(&format!("{name}.pub"))).unwrap();
+        text.lines().last().unwrap().to_owned()
+    }
+
+    fn id(&self, name: &str) -> String {
+        let text = fs::read_to_string(self.path(&format!("{name}.pub"))).unwrap();
+        text.lines().next().unwrap().rsplit(' ').next().unwrap().to_owned()
+    }
+
+    /// A list of keys beside a model.
+    fn list(&self, model: &Path, counter: &str, signers: &[&str], revoked: &[&str], roots: &[&str]) {
+        let out = model.with_file_name("keys.txt");
+        let mut arguments = vec!["keys".to_owned(), "--counter".to_owned(), counter.to_owned()];
+        let mut add = |flag: &str, value: String| arguments.extend([flag.to_owned(), value]);
+        let file = |name: &str| self.path(name).to_str().unwrap().to_owned();
+        signers.iter().for_each(|name| add("--key", file(&format!("{name}.pub"))));
+        revoked.iter().for_each(|name| add("--revoke", self.id(name)));
+        roots.iter().for_each(|name| add("--root", file(name)));
+        add("--out", out.to_str().unwrap().to_owned());
+        let output = host(arguments);
+        assert_eq!(code(&output), 0, "{}", said(&output));
+    }
+
+    /// A model like the one that ships in a folder of its own, with a list that names the signer, signed by a key.
+    fn model(&self, n: u8, key: &str, counter: &str) -> PathBuf {
+        let folder = self.path(&format!("model-{n}-{key}-{counter}"));
+        fs::create_dir(&folder).unwrap();
+        let path = folder.join("model.onnx");
+        fs::write(&path, [DEFAULT_MODEL, &[0x32, 1, b'a' + n]].concat()).unwrap();
+        self.list(&path, "1", &["signer"], &[], &["root-1", "root-2"]);
+        let output =
+            host(["sign", path.to_str().unwrap(), "--key", self.path(key).to_str().unwrap(), "--counter", counter]);
+        assert_eq!(code(&output), 0, "{}", said(&output));
+        path
+    }
+
+    fn start(&self) -> SimulatedBox {
+        SimulatedBox::start_with_config(&self.path("state"), &self.path("box.toml")).unwrap()
+    }
+}
+
+/// What `pumua update` says: the code of the refusal, or 0.
+fn update(device: &SimulatedBox, model: &Path) -> u16 {
+    let output = device.host("update", [model.to_str().unwrap(), "--json"]);
+    let json: serde_json::Value =
+        serde_json::from_slice(&output.stdout).unwrap_or_else(|_| panic!("{}", said(&output)));
+    let refusal = json["code"].as_u64().unwrap_or(0);
+    assert_eq!(code(&output), if refusal == 0 { 0 } else { REFUSED }, "{}", said(&output));
+    refusal.try_into().unwrap()
+}
+
+fn judges(device: &SimulatedBox) -> String {
+    device.info().unwrap()["model_digest"].as_str().unwrap().to_owned()
+}
+
+#[test]
+fn whoever_has_the_cable_cannot_change_the_model_without_a_key() {
+    let programme = Programme::new();
+    let device = programme.start();
+    let shipped = judges(&device);
+    // The model that ships, with its last layer negated or its thresholds moved, would be as good as this one: it is not signed.
+    let unsigned = programme.path("unsigned.onnx");
+    fs::write(&unsigned, [DEFAULT_MODEL, &[0x32, 1, b'x']].concat()).unwrap();
+    assert_eq!(update(&device, &unsigned), 408);
+    // It is signed by a key of whoever made it.
+    assert_eq!(update(&device, &programme.model(1, "other", "9")), 410);
+    // The list is that of whoever made it, or signed by one of the roots alone.
+    let own = programme.model(2, "other", "9");
+    programme.list(&own, "9", &["other"], &[], &["other"]);
+    assert_eq!(update(&device, &own), 413);
+    programme.list(&own, "9", &["other"], &[], &["root-1"]);
+    assert_eq!(update(&device, &own), 413);
+    // The signature is that of another model.
+    let (first, second) = (programme.model(3, "signer", "3"), programme.model(4, "signer", "4"));
+    fs::copy(first.with_file_name("model.onnx.minisig"), second.with_file_name("model.onnx.minisig")).unwrap();
+    assert_eq!(update(&device, &second), 413);
+    assert_eq!(judges(&device), shipped, "nothing has changed");
+    assert_eq!(update(&device, &first), 0);
+    assert_ne!(judges(&device), shipped);
+    // The journal says of each who has signed what judges.
+    let output = device.host("results", ["--events"]);
+    let events = String::from_utf8_lossy(&output.stdout).into_owned();
+    assert!(events.contains("update-refused") && events.contains("408"), "{events}");
+    assert!(events.matches("vouched").count() == 2 && events.contains("signed"), "{events}");
+}
+
+#[test]
+fn a_box_never_goes_back_and_forgets_no_revoked_key_when_it_is_started_again() {
+    let programme = Programme::new();
+    let (old, new) = (programme.model(1, "signer", "1"), programme.model(2, "signer", "2"));
+    let device = programme.start();
+    assert_eq!(update(&device, &new), 0);
+    assert_eq!(update(&device, &old), 409);
+    device.cut_power();
+    let device = programme.start();
+    let judged = judges(&device);
+    assert_eq!(update(&device, &old), 409);
+    // The roots revoke the signer: the list comes with a model of the next one.
+    let next = programme.model(3, "other", "3");
+    programme.list(&next, "2", &["other"], &["signer"], &["root-1", "root-2"]);
+    assert_eq!(update(&device, &next), 0);
+    assert_ne!(judges(&device), judged);
+    assert_eq!(update(&device, &programme.model(4, "signer", "9")), 412);
+    device.cut_power();
+    let device = programme.start();
+    assert_eq!(update(&device, &programme.model(5, "signer", "10")), 412);
+    // Going back by permission: the old model, signed again.
+    let old = programme.model(1, "other", "4");
+    programme.list(&old, "2", &["other"], &["signer"], &["root-1", "root-2"]);
+    assert_eq!(update(&device, &old), 0);
+}
+
+#[test]
+fn the_host_says_what_a_box_would_say() {
+    let programme = Programme::new();
+    let model = programme.model(1, "signer", "5");
+    let [roots @ .., _] = &["root-1.pub", "root-2.pub", ""].map(|name| programme.path(name));
+    let verify = |model: &Path, more: &[&str]| {
+        let roots = roots.iter().flat_map(|root| ["--root", root.to_str().unwrap()]);
+        host(["verify", model.to_str().unwrap()].into_iter().chain(roots).chain(more.iter().copied()))
+    };
+    let output = verify(&model, &["--json"]);
+    assert_eq!(code(&output), 0, "{}", said(&output));
+    let json: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!((&json["trust"], &json["counter"], &json["line"]), (&"signed".into(), &5.into(), &"screener".into()));
+    let output = verify(&model, &["--counter", "6"]);
+    assert_eq!(code(&output), REFUSED, "{}", said(&output));
+    assert!(said(&output).contains("has the counter 5, and this box has had 6"), "{}", said(&output));
+    let output = host(["verify", model.to_str().unwrap()]);
+    assert_eq!(code(&output), REFUSED, "the test key has not signed it: {}", said(&output));
+    // What ships says TEST KEY.
+    let output = host(["verify"]);
+    assert_eq!(code(&output), 0, "{}", said(&output));
+    assert!(said(&output).contains("test-key  pumua-model-1 line=screener counter="), "{}", said(&output));
+    // A secret key is for its owner, and is not written over.
+    use std::os::unix::fs::PermissionsExt;
+    let mode = fs::metadata(programme.path("signer")).unwrap().permissions().mode();
+    assert_eq!(mode & 0o777, 0o600);
+    let output = host(["key", programme.path("signer").to_str().unwrap()]);
+    assert_eq!(code(&output), 1, "{}", said(&output));
+}
