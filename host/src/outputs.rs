@@ -17,7 +17,7 @@ use super::{Cli, run};
 
 /// Options that name what is written, with command lines on which it would replace what is read, or has no place. What is in
 /// the folder of the test begins with `@`.
-const OUTPUTS: [(&str, &str, &str); 22] = [
+const OUTPUTS: [(&str, &str, &str); 23] = [
     ("train", "out", "--data @data --out @data"),
     ("study", "out", "--data @data --out @data"),
     ("synthetic", "folder", "@film.png"),
@@ -33,6 +33,7 @@ const OUTPUTS: [(&str, &str, &str); 22] = [
     ("predict", "evidence_map", "@film.png --heatmap @film.png"),
     ("predict", "evidence_map", "@data/NORMAL --heatmap @data/NORMAL/synthetic-0000-normal.png"),
     ("view", "out", "@film.png --out @film.png"),
+    ("view", "sheet", "@data --sheet @data/NORMAL/synthetic-0000-normal.png"),
     ("screenshot", "file", "@none/screen.png"),
     ("key", "out", "@none/key"),
     ("keys", "out", "--counter 1 --key @film.png --out @film.png"),

@@ -22,6 +22,7 @@ pub mod robustness;
 pub mod screenshot;
 pub mod send;
 pub mod serve;
+mod sheet;
 pub mod sign;
 mod sites;
 pub mod study;
@@ -74,7 +75,7 @@ fn check_outputs_where(
 /// True for what may be read in a folder of labelled radiographs: a file in the folder of a label, the table of labels, and
 /// pictures elsewhere, because that table may list them.
 fn is_labelled(below: &Path) -> bool {
-    const PICTURES: [&str; 8] = ["bmp", "dcm", "dicom", "jpeg", "jpg", "png", "tif", "tiff"];
+    const PICTURES: [&str; 9] = ["bmp", "dcm", "dicom", "jpeg", "jpg", "png", "tif", "tiff", "webp"];
     let is_label = |folder: &OsStr| {
         let name = folder.to_string_lossy();
         Label::ALL.iter().any(|label| label.folder().eq_ignore_ascii_case(name.trim()))

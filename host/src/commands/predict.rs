@@ -191,14 +191,14 @@ fn is_hidden(name: &OsStr) -> bool {
 }
 
 /// True for a file that is judged in a folder, by its path below it.
-fn is_walked(below: &Path) -> bool {
+pub(super) fn is_walked(below: &Path) -> bool {
     !below.iter().any(is_hidden) && !data::is_no_picture(&below.to_string_lossy())
 }
 
 /// The files named, and those in the folders named, in order. In folders, links are followed, and each folder is looked into once,
 /// however many links lead to it; what is hidden, or by its name no picture, is passed over. What cannot be looked into is a file
 /// that cannot be read.
-fn walk(paths: &[PathBuf]) -> Result<Vec<PathBuf>, Failure> {
+pub(super) fn walk(paths: &[PathBuf]) -> Result<Vec<PathBuf>, Failure> {
     let mut files = Vec::new();
     let mut passed_over: Vec<PathBuf> = Vec::new();
     for path in paths {

@@ -25,7 +25,7 @@ use shared::{
     verdict::{Profile, Refusal},
 };
 
-use super::{open::open_model, predict::meant};
+use super::{open::open_model, predict::meant, sheet};
 use crate::{
     exit::{Exit, Failure, WithExit},
     output,
@@ -37,7 +37,7 @@ const PICTURE: &str = "view.png";
 /// Options of `pumua view`.
 #[derive(Debug, clap::Args)]
 pub struct Options {
-    /// Radiograph: a DICOM, JPEG, PNG, TIFF or BMP file
+    /// Radiograph: a DICOM, JPEG, PNG, TIFF, BMP or WebP file; with `--sheet` also a folder
     #[arg(value_name = "FILE")]
     file: PathBuf,
     /// ONNX model made by `pumua train` [default: the one that is built in]
@@ -53,6 +53,13 @@ pub struct Options {
     /// PNG file to write, also over one that is there [default: view.png, if there is none]
     #[arg(long, value_name = "FILE")]
     out: Option<OutputFile>,
+    /// Draw the radiographs of a folder on one PNG file instead, each small, with the part that is judged and the answer;
+    /// they show patients
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["out", "json"])]
+    sheet: Option<OutputFile>,
+    /// At most this many radiographs on the sheet, in the order of their names
+    #[arg(long, value_name = "N", default_value_t = 100, requires = "sheet", value_parser = clap::value_parser!(u16).range(1..=500))]
+    most: u16,
     /// Print what is known as a JSON object
     #[arg(long)]
     json: bool,
@@ -69,11 +76,22 @@ pub(super) struct Look {
 
 /// Draws what is judged of a file.
 pub fn run(options: Options) -> Result<Exit, Failure> {
-    let Options { file, model, profile, overrides, out, json, invert } = &options;
-    let out = place(out.as_deref(), file, model.as_deref())?;
+    let Options { file, model, profile, overrides, out, sheet, most, json, invert } = &options;
+    let out = match sheet {
+        Some(sheet) => {
+            sheet::check(&Vec::from_iter([&**file].into_iter().chain(model.as_deref())), sheet)?;
+            sheet.to_path_buf()
+        }
+        None => place(out.as_deref(), file, model.as_deref())?,
+    };
     let mut model = open_model(model.as_deref())?;
     if let Some(profile) = profile {
         model.decide_by(*profile).exit(Exit::Refused)?;
+    }
+    let any_age = overrides.contains(&Override::Age);
+    if sheet.is_some() {
+        let most = usize::from(*most);
+        return sheet::draw(&model, &sheet::Asked { path: file, out: &out, most, invert: *invert, any_age });
     }
     let bytes = match read_radiograph(file) {
         Ok(bytes) => Ok(bytes),
@@ -86,7 +104,7 @@ pub fn run(options: Options) -> Result<Exit, Failure> {
     let description = bytes.as_deref().ok().map(describe);
     let radiograph = bytes.as_deref().map_err(|&refusal| refusal).and_then(decode::decode);
     let looked = match &radiograph {
-        Ok(radiograph) => Ok(look(&model, radiograph, *invert, overrides.contains(&Override::Age))?),
+        Ok(radiograph) => Ok(look(&model, radiograph, *invert, any_age)?),
         Err(refusal) => Err(*refusal),
     };
     let verdict = looked.as_ref().map_err(|&refusal| refusal).and_then(|look| look.judgement.verdict);

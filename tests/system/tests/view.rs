@@ -264,6 +264,34 @@ fn names_from_outside_are_only_shown() {
     }
 }
 
+#[test]
+fn the_films_of_a_folder_are_drawn_on_one_sheet() {
+    let place = Place::new();
+    let drawn = synthetic_radiographs(&place.path("drawn"), 3);
+    let folder = place.path("films");
+    fs::create_dir(&folder).unwrap();
+    for (number, film) in drawn.iter().enumerate() {
+        fs::copy(film, folder.join(format!("film-{number}.png"))).unwrap();
+    }
+    fs::write(folder.join("none.png"), b"GIF89a").unwrap();
+    let sheet = |more: &[&str]| {
+        let output = place.view(&[&["films", "--sheet", "many.png"][..], &PLAIN, more].concat());
+        (code(&output), String::from_utf8(output.stdout.clone()).unwrap(), said(&output))
+    };
+    let (exit, listed, all) = sheet(&[]);
+    assert_eq!(exit, REFUSED, "one is a GIF: {all}");
+    assert_eq!(listed.lines().count(), drawn.len() + 1, "{listed}");
+    assert!(listed.contains("film-0.png") && listed.contains("unsupported-kind"), "{listed}");
+    let whole = image::open(place.path("many.png")).unwrap().into_rgb8();
+    let (exit, listed, all) = sheet(&["--most", "1"]);
+    assert_eq!(exit, JUDGED, "{all}");
+    assert!(listed.lines().count() == 1 && all.contains("the first 1 of"), "{all}");
+    assert!(image::open(place.path("many.png")).unwrap().width() < whole.width());
+    for wrong in [&["--json"][..], &["--out", "x.png"], &["--most", "0"]] {
+        assert_eq!(sheet(wrong).0, USAGE, "{wrong:?}");
+    }
+}
+
 /// The model that ships leaves frames out, and the sheet says which part is judged.
 #[test]
 fn real_originals_and_framed_ones_have_a_picture() {
