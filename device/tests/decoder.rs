@@ -118,7 +118,7 @@ fn drawing(format: ImageFormat, kind: fn(DynamicImage) -> DynamicImage) -> Vec<u
 /// The images of a folder, if it is there.
 fn in_folder(folder: PathBuf) -> Vec<Vec<u8>> {
     let is_image = |path: &PathBuf| {
-        path.extension().is_some_and(|e| ["dcm", "jpg", "jpeg", "png"].iter().any(|known| e == *known))
+        path.extension().is_some_and(|e| ["dcm", "jpg", "jpeg", "png", "webp"].iter().any(|known| e == *known))
     };
     let paths = fs::read_dir(folder).into_iter().flatten().map(|entry| entry.unwrap().path());
     paths.filter(is_image).map(|path| fs::read(path).unwrap()).collect()

@@ -285,8 +285,8 @@ codes! {
         Mirrored = 221, "mirrored", "left and right seem to be exchanged: check the side marker, or let a clinician read it";
         /// The small picture of a prepared image shows something else than its input.
         PreviewMismatch = 222, "preview-mismatch", "the picture for the screen is not the one to be judged: send the whole file, not prepared";
-        /// A picture of a kind that is not decoded: GIF, HEIC, JPEG 2000, JPEG XL; a JPEG, PNG, TIFF or BMP as radiographs
-        /// hardly ever are.
+        /// A picture of a kind that is not decoded: GIF, HEIC, JPEG 2000, JPEG XL; a JPEG, PNG, TIFF, BMP or WebP as
+        /// radiographs hardly ever are.
         UnsupportedKind = 223, "unsupported-kind", "this kind of picture is not supported: export the radiograph as ordinary JPEG or PNG";
         /// More scans, or more samples in all of them, than the limits.
         TooMuchWork = 224, "too-much-work", "the image would take too long to decode: export it as ordinary JPEG, not progressive, or as PNG";

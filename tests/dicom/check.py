@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
-"""Compares the pixels that the box makes of DICOM files with those that pydicom makes: of files written by pydicom and by
-dcmtk's tools, and of those that pydicom brings for its own tests.
+"""Compares the pixels that the box makes of DICOM files with those that pydicom makes: of files written by pydicom, by
+dcmtk's tools and by gdcm's, and of those that pydicom brings for its own tests.
 
     check.py PROGRAM
 
@@ -15,6 +15,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
+import zlib
 
 import cases
 import numpy as np
@@ -86,6 +87,19 @@ def encodings(matrix):
         implicit = without_meta(matrix.path(f"implicit-{picture}").read_bytes())
         matrix.path(f"no-meta-implicit-{picture}").write_bytes(implicit)
         matrix.expect(f"no-meta-implicit-{picture}", expected, tolerance)
+        deflated = matrix.path(f"deflated-{picture}").read_bytes()
+        packed = without_meta(deflated)
+        data_set = zlib.decompress(packed, -zlib.MAX_WBITS)
+        wrapped = zlib.compress(data_set)
+        for name, data in [
+            ("deflated-odd", wrapped[2:-4] + b" "),
+            ("deflated-zlib", wrapped),
+            ("deflated-zlib-filled", wrapped + bytes(512)),
+            ("deflated-checksum", wrapped[2:]),
+        ]:
+            matrix.path(f"{name}-{picture}").write_bytes(deflated[: -len(packed)] + data)
+            matrix.expect(f"{name}-{picture}", expected, tolerance)
+        by_gdcm(matrix, picture, expected, tolerance)
         for name, command in DCMTK_LOSSLESS.items():
             target = matrix.path(f"{name}-{picture}")
             if "+e1" in command and picture == "16-signed" or shutil.which(command[0]) is None:
@@ -123,6 +137,49 @@ DCMTK_LOSSLESS = {
 DCMTK_LOSSY = {
     "jpeg-baseline": ["dcmcjpeg", "+eb"],
     "jpeg-extended": ["dcmcjpeg", "+ee", "+be"],
+}
+
+
+def by_gdcm(matrix, picture, expected, tolerance):
+    """A drawing, in every way in which gdcm's tool writes it."""
+    if shutil.which("gdcmconv") is None:
+        return
+    source = matrix.path(f"explicit-{picture}")
+    for name, options in GDCM_LOSSLESS.items():
+        target = matrix.path(f"gdcm-{name}-{picture}")
+        tool("gdcmconv", *options, source, target)
+        matrix.expect(target.stem, expected, tolerance)
+    target = matrix.path(f"gdcm-jpegls-{picture}")
+    tool("gdcmconv", "--jpegls", source, target)
+    matrix.expect(target.stem, "unsupported-compression")
+    # Of the others pydicom does not say what they should look like: gdcm makes differences of colours and calls them RGB.
+    lossy = {"8": GDCM_LOSSY, "rgb": {"j2k-lossy": GDCM_LOSSY["j2k-lossy"]}}
+    for name, options in lossy.get(picture, {}).items():
+        target = matrix.path(f"gdcm-{name}-{picture}")
+        tool("gdcmconv", *options, source, target)
+        written = pydicom.dcmread(target)
+        pixels = written.pixel_array
+        matrix.expect(target.stem, cases.shown(written, pixels) if picture == "8" else pixels, 4)
+    if picture == "12":
+        target = matrix.path("gdcm-jpeg-12-bits-lossy")
+        tool("gdcmconv", "--jpeg", "--lossy", source, target)
+        matrix.expect(target.stem, "unsupported-compression")
+
+
+GDCM_LOSSLESS = {
+    "explicit": ["--explicit"],
+    "implicit": ["--implicit"],
+    "raw": ["--raw"],
+    "deflated": ["--deflated"],
+    "planes": ["--raw", "--planar-configuration", "1"],
+    "rle": ["--rle"],
+    "jpeg": ["--jpeg"],
+    "j2k": ["--j2k"],
+    "j2k-tiles": ["--j2k", "--tile", "32,32"],
+}
+GDCM_LOSSY = {
+    "jpeg-lossy": ["--jpeg", "--lossy", "-q", "92"],
+    "j2k-lossy": ["--j2k", "--lossy", "-r", "6"],
 }
 
 
@@ -183,6 +240,8 @@ def compare(expected, tolerance, answer, pixels):
 
 def main():
     program = sys.argv[1]
+    if shutil.which("gdcmconv") is None:
+        print("left out: no gdcmconv (Debian's package libgdcm-tools has it)")
     with tempfile.TemporaryDirectory() as folder:
         folder = pathlib.Path(folder)
         matrix = Matrix(folder)

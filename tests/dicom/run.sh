@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Compares the pixels of DICOM files with pydicom's: of files by pydicom and dcmtk, and pydicom's own. Ends with 75, and says
-# why, where these cannot be had.
+# Compares the pixels of DICOM files with pydicom's: of files by pydicom, dcmtk and, where it is there, gdcm, and pydicom's own.
+# Ends with 75, and says why, where the others cannot be had.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 for tool in python3 dcmconv dcmcjpeg dcmcrle dcmcjpls; do

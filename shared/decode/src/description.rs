@@ -5,7 +5,7 @@
 
 use shared::age::Age;
 
-use crate::{Kind, bmp, dicom, jpeg, png, tiff};
+use crate::{Kind, bmp, dicom, jpeg, png, tiff, webp};
 
 /// What a file says of itself.
 #[derive(Clone, Debug, PartialEq)]
@@ -77,6 +77,7 @@ pub fn describe(bytes: &[u8]) -> Description {
         Some(Kind::Png) => png::size(bytes).unzip(),
         Some(Kind::Tiff) => tiff::size(bytes).ok().unzip(),
         Some(Kind::Bmp) => bmp::size(bytes).unzip(),
+        Some(Kind::Webp) => webp::size(bytes).unzip(),
         _ => (None, None),
     };
     Description { kind, size, bits, dicom }

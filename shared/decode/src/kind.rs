@@ -65,8 +65,8 @@ impl Kind {
     /// Why such a file is refused. `None` of the kinds that are decoded.
     pub const fn refusal(self) -> Option<Refusal> {
         match self {
-            Self::Dicom | Self::Jpeg | Self::Png | Self::Tiff | Self::Bmp => None,
-            Self::Webp | Self::Gif | Self::Jpeg2000 | Self::JpegXl | Self::Heic | Self::Avif | Self::CameraRaw => {
+            Self::Dicom | Self::Jpeg | Self::Png | Self::Tiff | Self::Bmp | Self::Webp => None,
+            Self::Gif | Self::Jpeg2000 | Self::JpegXl | Self::Heic | Self::Avif | Self::CameraRaw => {
                 Some(Refusal::UnsupportedKind)
             }
             Self::Pdf | Self::Office | Self::Zip | Self::Archive | Self::Video | Self::Text => {

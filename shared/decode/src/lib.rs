@@ -1,7 +1,7 @@
 //! The bytes of a radiograph file → pixels, within the limits of [`shared::limits`].
 //!
-//! DICOM, JPEG, PNG, TIFF and BMP, grey and in colour, 8 and 16 bits; an alpha channel is ignored, a palette is resolved, the
-//! rotation that Exif data ask for is made, samples of fewer bits than a file has for them are spread over all shades.
+//! DICOM, JPEG, PNG, TIFF, BMP and WebP, grey and in colour, 8 and 16 bits; an alpha channel is ignored, a palette is resolved,
+//! the rotation that Exif data ask for is made, samples of fewer bits than a file has for them are spread over all shades.
 //! Everything that is not one such picture is refused with a [`Refusal`] that says what to do; [`Kind`] says what it is.
 //!
 //! A file is judged whole or not at all: it is walked over to its end before or while it is decoded, as the modules of the
@@ -18,6 +18,7 @@ mod kind;
 mod packbits;
 mod png;
 mod tiff;
+mod webp;
 
 use image::{DynamicImage, metadata::Orientation};
 use shared::{
@@ -94,7 +95,7 @@ impl Radiograph {
     }
 }
 
-/// Decodes a DICOM, JPEG, PNG, TIFF or BMP file. What it is is read from its bytes, not from its name.
+/// Decodes a DICOM, JPEG, PNG, TIFF, BMP or WebP file. What it is is read from its bytes, not from its name.
 pub fn decode(bytes: &[u8]) -> Result<Radiograph, Refusal> {
     if bytes.is_empty() {
         return Err(Refusal::Empty);
@@ -112,6 +113,7 @@ pub fn decode(bytes: &[u8]) -> Result<Radiograph, Refusal> {
         Kind::Png => png::decode(bytes)?,
         Kind::Tiff => tiff::decode(bytes)?,
         Kind::Bmp => (bmp::decode(bytes)?, Orientation::NoTransforms),
+        Kind::Webp => webp::decode(bytes)?,
         other => return Err(other.refusal().unwrap_or(Refusal::UnknownFormat)),
     };
     image.apply_orientation(orientation);

@@ -68,6 +68,7 @@ fn what_is_no_image_is_refused() {
     assert_eq!(refusal(b"%PDF-1.7\n"), Refusal::UnknownFormat);
     assert_eq!(refusal(b"\x89PNG\r\n\x1a\n"), Refusal::Corrupt);
     assert_eq!(refusal(&[0xff, 0xd8, 0xff]), Refusal::Corrupt);
+    assert_eq!(refusal(b"RIFF\x24\0\0\0WEBPVP8 "), Refusal::Corrupt);
     assert_eq!(refusal(&vec![0; MAX_IMAGE_BYTES as usize + 1]), Refusal::TooManyBytes);
 }
 
@@ -237,7 +238,6 @@ fn kinds_that_are_not_supported_are_not_called_damaged() {
     assert!(decode(&note).is_ok());
     for other in [
         &b"GIF89a\x01\0\x01\0\0\0\0;"[..],
-        b"RIFF\x24\0\0\0WEBPVP8 ",
         b"\0\0\0\x18ftypheic",
         b"\xff\x0a\xfa\x1f",
         b"\0\0\0\x0cjP  \r\n\x87\n",
@@ -259,8 +259,8 @@ proptest! {
     }
 
     #[test]
-    fn arbitrary_bytes_never_panic(mut bytes in prop::collection::vec(any::<u8>(), 0..400), start in 0_usize..5) {
-        let magics: [&[u8]; 5] = [b"", &[0xff, 0xd8, 0xff], b"\x89PNG\r\n\x1a\n", b"II*\0\x08\0\0\0", b"BM\0\0\0\0\0\0\0\0\x36\0\0\0\x28\0\0\0"];
+    fn arbitrary_bytes_never_panic(mut bytes in prop::collection::vec(any::<u8>(), 0..400), start in 0_usize..6) {
+        let magics: [&[u8]; 6] = [b"", &[0xff, 0xd8, 0xff], b"\x89PNG\r\n\x1a\n", b"II*\0\x08\0\0\0", b"BM\0\0\0\0\0\0\0\0\x36\0\0\0\x28\0\0\0", b"RIFF\x80\0\0\0WEBPVP8L\x40\0\0\0/"];
         let magic = magics[start];
         bytes.splice(0..0, magic.iter().copied());
         prop_assert!(decode(&bytes).is_err());

@@ -30,7 +30,7 @@ pub fn schema_digest() -> u64 {
 /// In which form an image is sent.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, Schema)]
 pub enum ImageForm {
-    /// The file as it is: DICOM, JPEG, PNG, TIFF or BMP.
+    /// The file as it is: DICOM, JPEG, PNG, TIFF, BMP or WebP.
     File,
     /// `side * side` bytes of the model's input, then `preview_width * preview_height` grey pixels, both made by
     /// [`shared::preprocess`] on the host.

@@ -21,10 +21,13 @@ fuzz_target!(|bytes: &[u8]| {
     let (pixels, width, height) = picture.inverted().preview(MAX_PREVIEW_SIDE);
     assert_eq!(pixels.len(), usize::from(width) * usize::from(height));
     assert!((1..=MAX_PREVIEW_SIDE).contains(&width) && (1..=MAX_PREVIEW_SIDE).contains(&height));
-    if !bytes.starts_with(&[0xff, 0xd8]) && !bytes.starts_with(b"\x89PNG") {
-        return;
-    }
-    let end: &[u8] = if bytes.starts_with(&[0xff, 0xd8]) { &[0xff, 0xd9] } else { b"\0\0\0\0IEND\xae\x42\x60\x82" };
+    let end: &[u8] = match bytes {
+        [0xff, 0xd8, ..] => &[0xff, 0xd9],
+        [0x89, b'P', b'N', b'G', ..] => b"\0\0\0\0IEND\xae\x42\x60\x82",
+        // WebP has no mark of the end.
+        [b'R', b'I', b'F', b'F', ..] => &[],
+        _ => return,
+    };
     // Somewhere, so that each file is cut at one place, and its neighbours in the corpus at others.
     let at = bytes.iter().fold(0_usize, |sum, &byte| sum.wrapping_mul(31).wrapping_add(byte.into())) % bytes.len();
     if let Ok(cut) = decode::decode(&[&bytes[..at], end].concat()) {

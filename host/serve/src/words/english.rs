@@ -11,7 +11,7 @@ pub(super) static WORDS: Words = Words {
     judge_films: "Judge X-rays",
     drop: "Drop X-ray files here, or",
     choose: "Choose files",
-    kinds: "DICOM, JPEG, PNG, TIFF or BMP; at most 32 MiB each",
+    kinds: "DICOM, JPEG, PNG, TIFF, BMP or WebP; at most 32 MiB each",
     exam_hint: "Optional: letters, digits, '.', '_', '-'. Never a patient's name",
     judge: "Judge",
     remove: "Remove",

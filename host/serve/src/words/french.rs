@@ -11,7 +11,7 @@ pub(super) static WORDS: Words = Words {
     judge_films: "Analyser des radiographies",
     drop: "Déposez ici des fichiers de radiographies, ou",
     choose: "Choisissez des fichiers",
-    kinds: "DICOM, JPEG, PNG, TIFF ou BMP ; 32 Mio au plus chacun",
+    kinds: "DICOM, JPEG, PNG, TIFF, BMP ou WebP ; 32 Mio au plus chacun",
     exam_hint: "Facultatif : lettres, chiffres, '.', '_', '-'. Jamais le nom d'un patient",
     judge: "Analyser",
     remove: "Retirer",

@@ -11,7 +11,7 @@ pub(super) static WORDS: Words = Words {
     judge_films: "Analisar radiografias",
     drop: "Largue aqui ficheiros de radiografias, ou",
     choose: "Escolha ficheiros",
-    kinds: "DICOM, JPEG, PNG, TIFF ou BMP; no máximo 32 MiB cada",
+    kinds: "DICOM, JPEG, PNG, TIFF, BMP ou WebP; no máximo 32 MiB cada",
     exam_hint: "Opcional: letras, algarismos, '.', '_', '-'. Nunca o nome de um doente",
     judge: "Analisar",
     remove: "Retirar",

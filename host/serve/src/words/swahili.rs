@@ -11,7 +11,7 @@ pub(super) static WORDS: Words = Words {
     judge_films: "Chambua eksirei",
     drop: "Weka faili za eksirei hapa, au",
     choose: "Chagua faili",
-    kinds: "DICOM, JPEG, PNG, TIFF au BMP; kila moja isizidi MiB 32",
+    kinds: "DICOM, JPEG, PNG, TIFF, BMP au WebP; kila moja isizidi MiB 32",
     exam_hint: "Si lazima: herufi, tarakimu, '.', '_', '-'. Kamwe si jina la mgonjwa",
     judge: "Chambua",
     remove: "Ondoa",

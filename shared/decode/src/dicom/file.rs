@@ -118,10 +118,26 @@ fn sniff(bytes: &[u8]) -> Result<Encoding, Refusal> {
     Ok(Encoding { explicit, big: g0 == 0 && g1 != 0 })
 }
 
-/// Inflates a whole data set. It is inflated twice, the first time for its length: so no more memory is held than it has.
+/// Inflates a whole data set. Some writers put the head of zlib before it and its checksum behind it, or only that, or the
+/// end of a gzip file; none of it belongs there.
 fn inflate(bytes: &[u8]) -> Result<Vec<u8>, Refusal> {
+    match inflate_as(bytes, false) {
+        Err(Refusal::Corrupt) if has_zlib_head(bytes) => inflate_as(bytes, true),
+        inflated => inflated,
+    }
+}
+
+/// Whether the bytes begin as zlib's do (RFC 1950, 2.2), without a dictionary of their own.
+fn has_zlib_head(bytes: &[u8]) -> bool {
+    let Some(&[method, flags]) = bytes.first_chunk() else { return false };
+    method & 15 == 8 && method >> 4 <= 7 && flags & 0x20 == 0 && u16::from_be_bytes([method, flags]) % 31 == 0
+}
+
+/// The same, with a head or without. It is inflated twice, the first time for its length: so no more memory is held than it
+/// has.
+fn inflate_as(bytes: &[u8], head: bool) -> Result<Vec<u8>, Refusal> {
     let mut scratch = [0; 1 << 15];
-    let mut inflate = Decompress::new(false);
+    let mut inflate = Decompress::new(head);
     loop {
         let taken = inflate.total_in();
         let rest = bytes.get(taken as usize..).ok_or(Refusal::Corrupt)?;
@@ -137,14 +153,89 @@ fn inflate(bytes: &[u8]) -> Result<Vec<u8>, Refusal> {
             return Err(Refusal::Corrupt);
         }
     }
-    // A byte may fill up the length of the file to an even one.
-    if bytes[inflate.total_in() as usize..].iter().any(|&byte| byte != 0) {
-        return Err(Refusal::Corrupt);
-    }
     let mut data_set = vec![0; inflate.total_out() as usize];
-    let mut again = Decompress::new(false);
+    let mut again = Decompress::new(head);
     match again.decompress(bytes, &mut data_set, FlushDecompress::Finish) {
-        Ok(Status::StreamEnd) => Ok(data_set),
-        _ => Err(Refusal::Corrupt),
+        Ok(Status::StreamEnd) => {}
+        _ => return Err(Refusal::Corrupt),
+    }
+    let behind = &bytes[inflate.total_in() as usize..];
+    let checksums = [&adler32(&data_set).to_be_bytes()[..], &gzip_end(&data_set)];
+    if fills_up(behind) || checksums.iter().any(|end| behind.strip_prefix(*end).is_some_and(fills_up)) {
+        Ok(data_set)
+    } else {
+        Err(Refusal::Corrupt)
+    }
+}
+
+/// Whether bytes are none of the data: a byte may fill up the length of a file to an even one, zeros a block of a disk.
+fn fills_up(bytes: &[u8]) -> bool {
+    bytes.len() <= 1 || bytes.iter().all(|&byte| byte == 0)
+}
+
+/// What gzip has behind its data (RFC 1952, 2.3.1): a checksum and the length. So does GDCM.
+fn gzip_end(bytes: &[u8]) -> [u8; 8] {
+    let mut crc = flate2::Crc::new();
+    crc.update(bytes);
+    (u64::from(crc.sum()) | (bytes.len() as u64) << 32).to_le_bytes()
+}
+
+/// The checksum of zlib (RFC 1950, 8.2).
+fn adler32(bytes: &[u8]) -> u32 {
+    /// As many bytes as can be added up before a sum is too large.
+    const BLOCK: usize = 5552;
+    const MODULUS: u32 = 65_521;
+    let (mut low, mut high) = (1_u32, 0_u32);
+    for block in bytes.chunks(BLOCK) {
+        for &byte in block {
+            low += u32::from(byte);
+            high += low;
+        }
+        (low, high) = (low % MODULUS, high % MODULUS);
+    }
+    high << 16 | low
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write as _;
+
+    use flate2::{
+        Compression,
+        write::{DeflateEncoder, ZlibEncoder},
+    };
+
+    use super::*;
+
+    #[test]
+    fn deflated_data_sets_are_read_as_writers_write_them() {
+        let data: Vec<u8> = (0..20_000_u32).map(|n| (n * n / 7) as u8).collect();
+        let mut encoder = DeflateEncoder::new(Vec::new(), Compression::fast());
+        encoder.write_all(&data).unwrap();
+        let raw = encoder.finish().unwrap();
+        let mut encoder = ZlibEncoder::new(Vec::new(), Compression::fast());
+        encoder.write_all(&data).unwrap();
+        let wrapped = encoder.finish().unwrap();
+        let checksum = &wrapped[wrapped.len() - 4..];
+        assert_eq!(adler32(&data).to_be_bytes(), checksum);
+        let mut crc = flate2::Crc::new();
+        crc.update(&data);
+        let gzip = [&raw[..], &crc.sum().to_le_bytes(), &crc.amount().to_le_bytes()].concat();
+        for behind in [&[][..], &[0], b" ", &[0; 512]] {
+            for whole in [&raw[..], &wrapped, &[&raw[..], checksum].concat(), &gzip] {
+                assert!(inflate(&[whole, behind].concat()).is_ok_and(|inflated| inflated == data), "{behind:?}");
+            }
+        }
+        let [mut other, mut others] = [wrapped.clone(), gzip];
+        *other.last_mut().unwrap() ^= 1;
+        others[raw.len()] ^= 1;
+        for damaged in [other, others, [&raw[..], &[1, 2]].concat(), [&raw[..], &[0, 0, 0, 1]].concat()] {
+            assert_eq!(inflate(&damaged), Err(Refusal::Corrupt));
+        }
+        for whole in [raw, wrapped] {
+            for length in (0..whole.len()).step_by(97).chain([whole.len() - 1]) {
+                assert!(inflate(&whole[..length]).is_err(), "cut at {length}");
+            }
+        }
     }
 }
