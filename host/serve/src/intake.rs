@@ -5,10 +5,14 @@ use std::{
     sync::Arc,
 };
 
-use shared::{accession::ExamNaming, limits::MAX_IMAGE_BYTES, verdict::ExamId};
+use shared::{
+    accession::ExamNaming,
+    limits::MAX_IMAGE_BYTES,
+    verdict::{Digest, ExamId},
+};
 
 use crate::{
-    record::Source,
+    record::{Instance, Source},
     store::{Store, StoreError},
 };
 
@@ -49,7 +53,25 @@ impl Intake {
     /// # Errors
     /// The film is not kept.
     pub fn take(&self, film: &mut dyn Read, exam: &ExamId, source: Source) -> Result<Receipt, IntakeError> {
+        self.take_as(film, exam, source, None)
+    }
+
+    /// The same of an instance of DICOM that a console sends in a transfer syntax.
+    pub(crate) fn take_instance(&self, film: &mut dyn Read, uid: &str, syntax: &str) -> Result<Receipt, IntakeError> {
+        let uid = Digest::of(&[self.store.id().as_bytes(), uid.as_bytes()].concat());
+        let instance = Instance { uid, syntax: syntax.to_owned() };
+        self.take_as(film, &ExamId::default(), Source::Node, Some(instance))
+    }
+
+    fn take_as(
+        &self,
+        film: &mut dyn Read,
+        exam: &ExamId,
+        source: Source,
+        instance: Option<Instance>,
+    ) -> Result<Receipt, IntakeError> {
         let mut incoming = self.store.begin()?;
+        incoming.instance = instance;
         let mut block = vec![0; 64 * 1024];
         let mut total = 0;
         loop {
@@ -66,6 +88,8 @@ impl Intake {
             incoming.write_all(&block[..read]).map_err(StoreError::Write)?;
         }
         let named = if exam.as_str().is_empty() && self.naming.asks() {
+            // One at a time: many that come in at once do not take the memory of as many films.
+            let _alone = self.store.reads();
             let bytes = incoming.read_back().map_err(StoreError::Write)?;
             self.naming.name(exam, decode::accession(&bytes).as_ref())
         } else {

@@ -5,6 +5,7 @@
 //! - [`Intake`]: the one way in for films, whatever brings them: when it returns, the film is on the disk and will be judged;
 //! - the store: films, answers and pictures in a folder, acknowledged only when they are safely written;
 //! - the watched folder ([`Watch`]): complete files only, each once;
+//! - the DICOM node ([`Node`]): consoles send to it as to an archive;
 //! - the page: HTML of this program's own making, one script, one style sheet, nothing from elsewhere.
 //!
 //! A browser makes one request a connection. A server for thousands of clients (axum on tokio: 19 crates more) would be
@@ -17,6 +18,7 @@ mod gate;
 mod http;
 mod intake;
 mod judge;
+mod node;
 mod page;
 mod record;
 mod server;
@@ -28,6 +30,7 @@ mod words;
 pub use self::{
     intake::{Intake, IntakeError, Receipt},
     judge::{Judge, Judged, Unavailable},
+    node::{Node, Peer, PeerError, Title, TitleError},
     record::{Answer, By, Opinion, Outcome, Pictures, Record, Said, Source},
     server::{ServeError, Server, Settings},
     stop::Stop,

@@ -19,6 +19,7 @@ use crate::{
     http::{Body, Request, Response, Timed, Wrong, read_head},
     intake::Intake,
     judge::{Judge, Standing, work},
+    node::{Node, Open as OpenNode},
     page::{self, App},
     stop::Stop,
     store::{Bounds, Store, StoreError},
@@ -61,6 +62,8 @@ pub struct Settings {
     pub naming: ExamNaming,
     /// The folder that films are taken from, if there is one.
     pub watch: Option<Watch>,
+    /// The DICOM node to which consoles send, if there is one.
+    pub node: Option<Node>,
 }
 
 /// Why there is no page.
@@ -85,6 +88,22 @@ pub enum ServeError {
         /// The watched one.
         watched: PathBuf,
     },
+    /// The address of the node cannot be used.
+    #[error("consoles cannot send to {address}: {source}: choose another address or port with --node")]
+    Node {
+        /// The address.
+        address: SocketAddr,
+        /// Why.
+        source: io::Error,
+    },
+    /// Anybody in the network could send.
+    #[error(
+        "anybody who reaches {address} could send X-rays there: name the console that may with --peer, such as --peer 192.168.1.30"
+    )]
+    NoPeer {
+        /// The address of the node.
+        address: SocketAddr,
+    },
     /// The system gives no thread.
     #[error("the page cannot be served: {0}: end other programs, then start it again")]
     Thread(io::Error),
@@ -101,7 +120,10 @@ pub struct Server {
 impl Server {
     /// Opens the store and the address. From here on films can be taken in; they are judged while [`Self::run`] runs.
     pub fn open(settings: Settings, judge: Box<dyn Judge>) -> Result<Self, ServeError> {
-        let Settings { listen, store, bounds, site, language, naming, watch } = settings;
+        let Settings { listen, store, bounds, site, language, naming, watch, node } = settings;
+        if let Some(node) = node.as_ref().filter(|node| node.is_open_to_all()) {
+            return Err(ServeError::NoPeer { address: node.listen });
+        }
         let folder = store;
         let store = Arc::new(Store::open(&folder, bounds)?);
         if let Some(watch) = &watch {
@@ -116,15 +138,25 @@ impl Server {
         let listener = TcpListener::bind(listen).map_err(failed)?;
         listener.set_nonblocking(true).map_err(failed)?;
         let address = listener.local_addr().map_err(failed)?;
+        let node = node.map(|node| {
+            let listen = node.listen;
+            OpenNode::new(node).map_err(|source| ServeError::Node { address: listen, source })
+        });
+        let node = node.transpose()?;
         let intake = Intake { store, naming, site };
         let (standing, gate) = (Standing::default(), Gate::new(address));
-        let app = App { intake, standing, gate, language, address, watch, watched: Watched::default() };
+        let app = App { intake, standing, gate, language, address, watch, watched: Watched::default(), node };
         Ok(Self { listener, app: Arc::new(app), judge, stop: Stop::default() })
     }
 
     /// Where the page is.
     pub fn address(&self) -> SocketAddr {
         self.app.address
+    }
+
+    /// Where consoles send to, if there is a node.
+    pub fn node_address(&self) -> Option<SocketAddr> {
+        self.app.node.as_ref().map(OpenNode::address)
     }
 
     /// The way in for films.
@@ -149,7 +181,9 @@ impl Server {
                 .watch
                 .as_ref()
                 .map(|it| thread("watch").spawn_scoped(scope, move || watch(it, &app.intake, &app.watched, stop)));
-            let started = worker.map(drop).and_then(|()| watcher.transpose().map(drop));
+            let node =
+                app.node.as_ref().map(|it| thread("node").spawn_scoped(scope, move || it.run(&app.intake, stop)));
+            let started = worker.map(drop).and(watcher.transpose().map(drop)).and(node.transpose().map(drop));
             if started.is_ok() {
                 accept(&self.listener, &self.app, stop);
             }
@@ -161,24 +195,28 @@ impl Server {
 
 fn accept(listener: &TcpListener, app: &Arc<App>, stop: &Stop) {
     let connections = Arc::new(Connections::default());
+    each(listener, stop, |stream, peer| {
+        let Ok(open) = connections.enter(&stream, peer.ip()) else {
+            // Nobody can be sent away: all are being answered.
+            let busy = Response::words(503, "too many are asking: try again in a moment");
+            let _ =
+                busy.with("Retry-After", "2".to_owned()).write(&mut Timed::new(&stream, Duration::from_millis(100)));
+            return;
+        };
+        let app = app.clone();
+        let answered = move || serve(&app, &stream, peer, &open);
+        if let Err(error) = thread::Builder::new().name("page".to_owned()).spawn(answered) {
+            base::say!("a request was not answered: {error}");
+        }
+    });
+}
+
+/// Meets each that connects, until the end.
+pub(crate) fn each(listener: &TcpListener, stop: &Stop, mut meet: impl FnMut(TcpStream, SocketAddr)) {
     let wait = Timespec { tv_sec: 0, tv_nsec: 200_000_000 };
     while !stop.asked() {
         match listener.accept() {
-            Ok((stream, peer)) => {
-                let Ok(open) = connections.enter(&stream, peer.ip()) else {
-                    // Nobody can be sent away: all are being answered.
-                    let busy = Response::words(503, "too many are asking: try again in a moment");
-                    let _ = busy
-                        .with("Retry-After", "2".to_owned())
-                        .write(&mut Timed::new(&stream, Duration::from_millis(100)));
-                    continue;
-                };
-                let app = app.clone();
-                let answered = move || serve(&app, &stream, peer, &open);
-                if let Err(error) = thread::Builder::new().name("page".to_owned()).spawn(answered) {
-                    base::say!("a request was not answered: {error}");
-                }
-            }
+            Ok((stream, peer)) => meet(stream, peer),
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
                 let _ = poll(&mut [PollFd::new(listener, PollFlags::IN)], Some(&wait));
             }

@@ -16,7 +16,7 @@ use std::{
 use client::{Answer, Page};
 use serde_json::Value;
 use serve::{
-    After, Bounds, By, Judge, Judged, Outcome, Pictures, ServeError, Server, Settings, Stop, Unavailable, Watch,
+    After, Bounds, By, Judge, Judged, Node, Outcome, Pictures, ServeError, Server, Settings, Stop, Unavailable, Watch,
 };
 use shared::{
     accession::ExamNaming,
@@ -63,6 +63,7 @@ fn settings(folder: &Path, listen: &str) -> Settings {
         language: Language::English,
         naming: ExamNaming::default(),
         watch: None,
+        node: None,
     }
 }
 
@@ -359,6 +360,34 @@ fn store_and_watched_folder_are_apart() {
         assert!(matches!(refused, Err(ServeError::Nested { .. })), "{store:?} {watched:?}: {refused:?}");
     }
     open(&store, &export).unwrap();
+}
+
+#[test]
+fn the_state_says_where_consoles_send_and_what_is_wrong_with_them() {
+    let folder = tempfile::tempdir().unwrap();
+    let open = |listen: &str| {
+        let node = Node { listen: listen.parse().unwrap(), title: "PUMUA".parse().unwrap(), peers: Vec::new() };
+        let settings = Settings { node: Some(node), ..settings(folder.path(), "127.0.0.1:0") };
+        Server::open(settings, Box::new(StandIn { judged: channel().0, model: "tiny-model" }))
+    };
+    // Anybody in the network could send.
+    assert!(matches!(open("0.0.0.0:0").map(drop), Err(ServeError::NoPeer { .. })));
+    let server = open("127.0.0.1:0").unwrap();
+    let (page, node, stop) = (Page::at(server.address()), server.node_address().unwrap(), server.stop());
+    let thread = thread::spawn(move || server.run().unwrap());
+    // A browser at the port of consoles.
+    let mut stream = TcpStream::connect(node).unwrap();
+    stream.write_all(b"GET /<script> HTTP/1.1\r\n\r\n").unwrap();
+    let mut answer = Vec::new();
+    let _ = stream.read_to_end(&mut answer);
+    let text = page.get("/state").text();
+    stop.ask();
+    thread.join().unwrap();
+    for words in [format!("AE title PUMUA, address 127.0.0.1, port {}", node.port()).as_str(), "is not DICOM as agreed"]
+    {
+        assert!(text.contains(words), "{words} in {text}");
+    }
+    assert!(!text.contains("<script>") && text.contains("class=\"hazard\""), "{text}");
 }
 
 #[test]

@@ -31,6 +31,7 @@ use shared::{
 
 pub use self::{
     description::{Description, DicomDescription, Shades, describe},
+    dicom::{Identity, TRANSFER_SYNTAXES},
     kind::Kind,
 };
 
@@ -125,6 +126,12 @@ pub fn decode(bytes: &[u8]) -> Result<Radiograph, Refusal> {
 pub fn accession(bytes: &[u8]) -> Option<Accession> {
     let readable = bytes.len() <= MAX_IMAGE_BYTES as usize && dicom::is_dicom(bytes);
     if readable { dicom::accession(bytes) } else { None }
+}
+
+/// What a DICOM data set says it is, by its first bytes: some thousand are enough. They are of a data set alone, without preamble and
+/// file meta information, and written in this transfer syntax. Refused if they cannot be.
+pub fn identity(beginning: &[u8], transfer_syntax: &str) -> Result<Identity, Refusal> {
+    dicom::identity(beginning, transfer_syntax)
 }
 
 /// Holds an image to [`MAX_DECODED_BYTES`]: the bytes of its pixels, those that the decoder needs besides until it has

@@ -10,7 +10,7 @@ mod common;
 use std::{fs, io::Write, path::Path};
 
 use common::Random;
-use decode::decode;
+use decode::{Identity, TRANSFER_SYNTAXES, decode, identity};
 use flate2::{Compression, write::DeflateEncoder};
 use image::DynamicImage;
 use shared::{
@@ -462,6 +462,25 @@ fn what_a_jpeg_2000_picture_asks_for_is_limited() {
     assert_eq!(changed(style + 6, &[0xff, 0xff]), Err(Refusal::TooMuchWork), "65,535 layers");
     assert_eq!(changed(style + 9, &[60]), Err(Refusal::Corrupt), "60 levels");
     assert_eq!(changed(size + 4, &[0x40, 0]), Err(Refusal::UnsupportedCompression), "high throughput");
+}
+
+#[test]
+fn the_beginning_of_a_data_set_says_what_it_is() {
+    let class = "1.2.840.10008.5.1.4.1.1.1";
+    let uids = [element(0x0008_0016, b"UI", format!("{class}\0").as_bytes()), element(0x0008_0018, b"UI", b"1.2.3\0")];
+    let data_set = [element(0x0008_0005, b"CS", b"ISO_IR 100"), uids.concat(), picture(40, 40)].concat();
+    let expected = Ok(Identity { class: Some(class.to_owned()), instance: Some("1.2.3".to_owned()) });
+    assert_eq!(identity(&data_set, EXPLICIT), expected);
+    let mut deflate = DeflateEncoder::new(Vec::new(), Compression::default());
+    deflate.write_all(&data_set).unwrap();
+    let deflated = "1.2.840.10008.1.2.1.99";
+    assert!(TRANSFER_SYNTAXES.contains(&deflated));
+    assert_eq!(identity(&deflate.finish().unwrap(), deflated), expected);
+    // What comes later than the beginning is not known; what is no data set is no radiograph.
+    assert_eq!(identity(&data_set[..20], EXPLICIT), Ok(Identity::default()));
+    for other in [&b"GET / HTTP/1.1"[..], b"", &[0; 100]] {
+        assert_eq!(identity(other, EXPLICIT), Err(Refusal::Corrupt), "{other:?}");
+    }
 }
 
 #[test]

@@ -196,7 +196,7 @@ fn facts(look: &Look<'_>, record: &Record) -> String {
     let mut facts = vec![
         (screen.exam, Text(exam).to_string()),
         (screen.record, record.number.to_string()),
-        (words.received, time(record.received)),
+        (words.received, look.received(record)),
     ];
     if let Some(answer) = &record.answer {
         facts.push((words.judged, time(answer.at)));

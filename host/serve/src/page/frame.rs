@@ -89,6 +89,12 @@ impl<'a> Look<'a> {
         }
     }
 
+    /// When a film came in, and how.
+    pub(crate) fn received(&self, record: &Record) -> String {
+        let source = (self.words.source)(record.source);
+        format!("{} <span class=\"figure\">{}</span>", time(record.received), Text(source))
+    }
+
     /// The word in capitals that stands for what is known of a film.
     pub(crate) fn word(&self, record: &Record) -> &'static str {
         match record.answer.as_ref().map(|answer| answer.outcome) {

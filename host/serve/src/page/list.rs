@@ -3,7 +3,7 @@
 use shared::verdict::Verdict;
 
 use super::{
-    frame::{Look, kind, symbol, time},
+    frame::{Look, kind, symbol},
     html::{Query, Text},
 };
 use crate::{
@@ -171,7 +171,7 @@ fn row(look: &Look<'_>, record: &Record) -> String {
         Text(look.word(record)),
         cell(screen.record, format!("<a href=\"/film/{number}\">{number}</a>")),
         cell(screen.exam, Text(exam).to_string()),
-        cell(words.received, time(record.received)),
+        cell(words.received, look.received(record)),
         cell(
             words.answer,
             format!(

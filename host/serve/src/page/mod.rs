@@ -25,6 +25,7 @@ use crate::{
     http::{Method, Pairs, Request, Response},
     intake::{Intake, IntakeError},
     judge::Standing,
+    node::Open,
     record::{Opinion, Picture, Source},
     store::StoreError,
     watch::{Watch, Watched},
@@ -45,6 +46,8 @@ pub(crate) struct App {
     /// The folder that films are taken from, if there is one.
     pub(crate) watch: Option<Watch>,
     pub(crate) watched: Watched,
+    /// The DICOM node to which consoles send, if there is one.
+    pub(crate) node: Option<Open>,
 }
 
 /// Answers a request. `peer`: who asks. `local`: the address at which it arrived.

@@ -3,10 +3,10 @@
 use shared::{appliance::Language, verdict::Verdict};
 
 use super::{
-    frame::{Look, digest, document, symbol},
+    frame::{Look, digest, document, symbol, time},
     html::Text,
 };
-use crate::words;
+use crate::{node::LogLine, words};
 
 pub(crate) fn notice(look: &Look<'_>, words: &str) -> String {
     let main = format!(
@@ -55,11 +55,12 @@ pub(crate) fn state(look: &Look<'_>) -> String {
         (screen.results, of(figures.results as u64, figures.most_results as u64)),
         (words.space, of(mib(figures.space), mib(figures.most_space))),
         (words.folder, folder(look)),
+        (words.node, node(look)),
         (screen.version, env!("CARGO_PKG_VERSION").to_owned()),
     ]);
     let rows: String =
         facts.iter().map(|(name, value)| format!("<div><dt>{}</dt><dd>{value}</dd></div>", Text(name))).collect();
-    look.page(words.state, &format!("<h1>{}</h1><dl class=\"facts\">{rows}</dl>", Text(words.state)))
+    look.page(words.state, &format!("<h1>{}</h1><dl class=\"facts\">{rows}</dl>{}", Text(words.state), consoles(look)))
 }
 
 /// The folder that is watched, and what is wrong with it.
@@ -70,6 +71,41 @@ fn folder(look: &Look<'_>) -> String {
     let trouble =
         standing.trouble.map_or_else(String::new, |trouble| format!("<p class=\"hazard\">{}</p>", Text(trouble)));
     format!("{}<br>{}{trouble}", Text(watch.folder.display()), Text(counted))
+}
+
+/// The DICOM node, and what is wrong with those who send to it.
+fn node(look: &Look<'_>) -> String {
+    let (words, Some(node)) = (look.words, &look.app.node) else { return Text(look.words.no_node).to_string() };
+    let address = node.address();
+    let is = [node.title().to_string(), address.ip().to_string(), address.port().to_string()];
+    let troubles = node.log().troubles().into_iter().map(|line| {
+        let told = line.event.words(look.language);
+        format!("<p class=\"hazard\">{}: {}</p>", Text(line.peer), Text(told))
+    });
+    format!("{}{}", Text(language::filled(words.node_is, is)), troubles.collect::<String>())
+}
+
+/// What consoles did last.
+fn consoles(look: &Look<'_>) -> String {
+    let Some(node) = &look.app.node else { return String::new() };
+    let lines: String = node.log().lines().iter().map(|line| did(look, line)).collect();
+    let list = if lines.is_empty() {
+        format!("<p>{}</p>", Text(look.words.no_consoles))
+    } else {
+        format!("<ul class=\"log\">{lines}</ul>")
+    };
+    format!("<section><h2>{}</h2>{list}</section>", Text(look.words.consoles_did))
+}
+
+fn did(look: &Look<'_>, line: &LogLine) -> String {
+    let kind = if line.event.what.is_trouble() { " class=\"hazard\"" } else { "" };
+    let times = if line.times > 1 { format!(" ({} ×)", line.times) } else { String::new() };
+    format!(
+        "<li{kind}>{} <code>{}</code> {}{times}</li>",
+        time(line.at),
+        Text(line.peer),
+        Text(line.event.words(look.language))
+    )
 }
 
 /// Asks for the code.

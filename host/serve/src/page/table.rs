@@ -9,7 +9,7 @@ use crate::{
     record::{Outcome, Record},
 };
 
-const HEAD: [&str; 14] = [
+const HEAD: [&str; 15] = [
     "record",
     "received",
     "exam",
@@ -24,6 +24,7 @@ const HEAD: [&str; 14] = [
     "box_record",
     "clinician",
     "clinician_at",
+    "source",
 ];
 
 /// The records that are looked for, the newest first. Texts that a spreadsheet would take for a formula or a number have an
@@ -62,6 +63,7 @@ fn row(record: &Record) -> [String; HEAD.len()] {
         box_record.map(|number| number.to_string()).unwrap_or_default(),
         record.clinician.map(|said| said.what.as_str().to_owned()).unwrap_or_default(),
         record.clinician.map(|said| utc(said.at)).unwrap_or_default(),
+        record.source.as_str().to_owned(),
     ]
 }
 

@@ -1,5 +1,9 @@
 use super::Words;
-use crate::{record::Opinion, store::Filter};
+use crate::{
+    node::What,
+    record::{Opinion, Source},
+    store::Filter,
+};
 
 pub(super) static WORDS: Words = Words {
     films: "X-rays",
@@ -36,6 +40,11 @@ pub(super) static WORDS: Words = Words {
     newer: "Newer",
     csv: "Download as a table (CSV)",
     received: "Received",
+    source: |source| match source {
+        Source::Page => "page",
+        Source::Folder => "folder",
+        Source::Node => "console",
+    },
     judged: "Judged",
     answer: "Verdict",
     site: "Site",
@@ -65,6 +74,34 @@ pub(super) static WORDS: Words = Words {
     folder: "Watched folder",
     taken: "X-rays taken since the start: {}; other files passed over: {}",
     no_folder: "none",
+    node: "DICOM node",
+    no_node: "none",
+    node_is: "AE title {}, address {}, port {}",
+    consoles_did: "What consoles did last",
+    no_consoles: "Nothing yet",
+    consoles: |what| match what {
+        What::Echo => "C-ECHO of {} answered",
+        What::Taken => "X-rays accepted: {}, from {}, here already: {}",
+        What::NotCalled => {
+            "refused, the console calls us {}, we are {}: enter {} on the console as the AE title that it calls"
+        }
+        What::Stranger => "refused, nobody at this address may send: name it with --peer when you start `pumua serve`",
+        What::NotNamed => "refused, the console calls itself {}, and --peer says otherwise: correct one of the two",
+        What::Busy => "refused for now, too many send at once: wait, then send again",
+        What::NoKind => "nothing that {} offers is taken: send it as CR, DX or Secondary Capture",
+        What::NoSyntax => "no way of writing that {} offers is taken: send uncompressed",
+        What::Foreign => {
+            "ended, what came is not DICOM as agreed: check address and port on the console, and try C-ECHO"
+        }
+        What::Slow => "ended, too little came in its time: check the cable and the network",
+        What::Cut => "broken off in the middle of an X-ray, which is not kept: send it again",
+        What::TooLarge => "not kept, an X-ray of more than 32 MiB: send it at a smaller size",
+        What::NoRoom => "not kept, there is no room or the disk fails: make room, then send again",
+        What::OtherKind => "not kept, an X-ray is not what was announced: send it as CR, DX or Secondary Capture",
+        What::NotUnderstood => {
+            "not kept, an X-ray that cannot be read: send uncompressed, and have the console checked"
+        }
+    },
     steps: [
         "Drop one or more X-ray files on the page, or choose them. A file is one frontal chest X-ray of a child.",
         "Type what the exam is called, if you want to find it again. Never type a patient's name.",

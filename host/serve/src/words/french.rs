@@ -1,5 +1,9 @@
 use super::Words;
-use crate::{record::Opinion, store::Filter};
+use crate::{
+    node::What,
+    record::{Opinion, Source},
+    store::Filter,
+};
 
 pub(super) static WORDS: Words = Words {
     films: "Radiographies",
@@ -36,6 +40,11 @@ pub(super) static WORDS: Words = Words {
     newer: "Plus récentes",
     csv: "Télécharger un tableau (CSV)",
     received: "Reçue",
+    source: |source| match source {
+        Source::Page => "page",
+        Source::Folder => "dossier",
+        Source::Node => "console",
+    },
     judged: "Analysée",
     answer: "Verdict",
     site: "Lieu",
@@ -65,6 +74,40 @@ pub(super) static WORDS: Words = Words {
     folder: "Dossier surveillé",
     taken: "radiographies prises depuis le démarrage : {} ; autres fichiers laissés : {}",
     no_folder: "aucun",
+    node: "Nœud DICOM",
+    no_node: "aucun",
+    node_is: "titre AE {}, adresse {}, port {}",
+    consoles_did: "Ce que les consoles ont fait en dernier",
+    no_consoles: "Rien encore",
+    consoles: |what| match what {
+        What::Echo => "réponse donnée au C-ECHO de {}",
+        What::Taken => "radiographies acceptées : {}, de {}, déjà là : {}",
+        What::NotCalled => {
+            "refusé, la console nous appelle {}, nous sommes {} : entrez {} sur la console comme titre AE appelé"
+        }
+        What::Stranger => {
+            "refusé, personne ne peut envoyer depuis cette adresse : nommez-la avec --peer en démarrant `pumua serve`"
+        }
+        What::NotNamed => "refusé, la console s'appelle {}, et --peer dit autre chose : corrigez l'un des deux",
+        What::Busy => "refusé pour le moment, trop d'envois à la fois : attendez, puis envoyez de nouveau",
+        What::NoKind => "rien de ce que propose {} n'est accepté : envoyez en CR, DX ou Secondary Capture",
+        What::NoSyntax => "aucun codage que propose {} n'est accepté : envoyez sans compression",
+        What::Foreign => {
+            "terminé, ce qui est venu n'est pas du DICOM comme convenu : vérifiez l'adresse et le port sur la console, et essayez C-ECHO"
+        }
+        What::Slow => "terminé, trop peu est venu à temps : vérifiez le câble et le réseau",
+        What::Cut => "interrompu au milieu d'une radiographie, qui n'est pas gardée : envoyez-la de nouveau",
+        What::TooLarge => "pas gardée, une radiographie de plus de 32 Mio : envoyez-la plus petite",
+        What::NoRoom => {
+            "pas gardée, il n'y a pas de place ou le disque est en panne : faites de la place, puis envoyez de nouveau"
+        }
+        What::OtherKind => {
+            "pas gardée, une radiographie n'est pas ce qui était annoncé : envoyez en CR, DX ou Secondary Capture"
+        }
+        What::NotUnderstood => {
+            "pas gardée, une radiographie illisible : envoyez sans compression, et faites vérifier la console"
+        }
+    },
     steps: [
         "Déposez un ou plusieurs fichiers sur la page, ou choisissez-les. Un fichier est une radiographie thoracique de face d'un enfant.",
         "Tapez comment s'appelle l'examen, pour le retrouver. Ne tapez jamais le nom d'un patient.",

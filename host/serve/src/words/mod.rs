@@ -11,7 +11,11 @@ mod swahili;
 
 use shared::appliance::Language;
 
-use crate::{record::Opinion, store::Filter};
+use crate::{
+    node::What,
+    record::{Opinion, Source},
+    store::Filter,
+};
 
 /// The table of a language.
 pub(crate) fn words(language: Language) -> &'static Words {
@@ -94,6 +98,8 @@ pub(crate) struct Words {
     pub(crate) csv: &'static str,
     /// Before the time at which a film came in.
     pub(crate) received: &'static str,
+    /// How a film came in.
+    pub(crate) source: fn(Source) -> &'static str,
     /// Before the time of the answer.
     pub(crate) judged: &'static str,
     /// Over verdicts.
@@ -144,6 +150,18 @@ pub(crate) struct Words {
     pub(crate) taken: &'static str,
     /// No folder is.
     pub(crate) no_folder: &'static str,
+    /// Before the DICOM node.
+    pub(crate) node: &'static str,
+    /// There is none.
+    pub(crate) no_node: &'static str,
+    /// Title, address and port of the node, as they are entered on a console.
+    pub(crate) node_is: &'static str,
+    /// Over what consoles did last.
+    pub(crate) consoles_did: &'static str,
+    /// None has sent anything.
+    pub(crate) no_consoles: &'static str,
+    /// What a console did; what is wrong and what to do, where something is. Places are filled as [`What`] says.
+    pub(crate) consoles: fn(What) -> &'static str,
     /// Steps of the help.
     pub(crate) steps: [&'static str; 6],
     /// What the help says of each verdict: normal, pneumonia, refer.
@@ -176,11 +194,22 @@ mod tests {
             let words = words(language);
             let all = format!("{words:?}");
             assert!(!all.contains("\"\""), "{language}: {all}");
-            for (text, places) in
-                [(words.part, 3), (words.of, 2), (words.taken, 2), (words.saved, 1), (words.not_sent, 1)]
-            {
+            for (text, places) in [
+                (words.part, 3),
+                (words.of, 2),
+                (words.taken, 2),
+                (words.saved, 1),
+                (words.not_sent, 1),
+                (words.node_is, 3),
+            ] {
                 assert_eq!(text.matches("{}").count(), places, "{language}: {text}");
             }
+            for what in What::ALL {
+                let text = (words.consoles)(what);
+                assert_eq!(text.matches("{}").count(), what.places(), "{language}: {text}");
+                assert_eq!(what.is_trouble(), text.contains(": ") && !text.ends_with(": {}"), "{language}: {text}");
+            }
+            assert!(Source::ALL.into_iter().all(|source| !(words.source)(source).is_empty()), "{language}");
             let named = Filter::ALL.into_iter().filter(|&filter| (words.filter)(filter).is_some()).count();
             assert_eq!(named, 3, "{language}: the others have words of the screen");
             assert_eq!(Opinion::ALL.into_iter().filter(|&it| (words.opinion)(it).is_some()).count(), 2, "{language}");

@@ -1,5 +1,9 @@
 use super::Words;
-use crate::{record::Opinion, store::Filter};
+use crate::{
+    node::What,
+    record::{Opinion, Source},
+    store::Filter,
+};
 
 pub(super) static WORDS: Words = Words {
     films: "Radiografias",
@@ -36,6 +40,11 @@ pub(super) static WORDS: Words = Words {
     newer: "Mais recentes",
     csv: "Descarregar uma tabela (CSV)",
     received: "Recebida",
+    source: |source| match source {
+        Source::Page => "página",
+        Source::Folder => "pasta",
+        Source::Node => "consola",
+    },
     judged: "Analisada",
     answer: "Veredicto",
     site: "Local",
@@ -65,6 +74,34 @@ pub(super) static WORDS: Words = Words {
     folder: "Pasta vigiada",
     taken: "radiografias recolhidas desde o início: {}; outros ficheiros ignorados: {}",
     no_folder: "nenhuma",
+    node: "Nó DICOM",
+    no_node: "nenhum",
+    node_is: "título AE {}, endereço {}, porta {}",
+    consoles_did: "O que as consolas fizeram por último",
+    no_consoles: "Ainda nada",
+    consoles: |what| match what {
+        What::Echo => "C-ECHO de {} respondido",
+        What::Taken => "radiografias aceites: {}, de {}, já cá estavam: {}",
+        What::NotCalled => "recusado, a consola chama-nos {}, somos {}: escreva {} na consola como título AE chamado",
+        What::Stranger => "recusado, ninguém pode enviar deste endereço: indique-o com --peer ao iniciar `pumua serve`",
+        What::NotNamed => "recusado, a consola chama-se {}, e --peer diz outra coisa: corrija um dos dois",
+        What::Busy => "recusado por agora, demasiados envios ao mesmo tempo: espere e envie de novo",
+        What::NoKind => "nada do que {} oferece é aceite: envie como CR, DX ou Secondary Capture",
+        What::NoSyntax => "nenhuma codificação que {} oferece é aceite: envie sem compressão",
+        What::Foreign => {
+            "terminado, o que chegou não é DICOM como combinado: verifique o endereço e a porta na consola e experimente C-ECHO"
+        }
+        What::Slow => "terminado, chegou muito pouco no tempo previsto: verifique o cabo e a rede",
+        What::Cut => "interrompido no meio de uma radiografia, que não é guardada: envie-a de novo",
+        What::TooLarge => "não guardada, uma radiografia de mais de 32 MiB: envie-a em tamanho menor",
+        What::NoRoom => "não guardada, não há espaço ou o disco falha: arranje espaço e envie de novo",
+        What::OtherKind => {
+            "não guardada, uma radiografia não é o que foi anunciado: envie como CR, DX ou Secondary Capture"
+        }
+        What::NotUnderstood => {
+            "não guardada, uma radiografia que não se consegue ler: envie sem compressão e mande verificar a consola"
+        }
+    },
     steps: [
         "Largue um ou mais ficheiros na página, ou escolha-os. Um ficheiro é uma radiografia frontal do tórax de uma criança.",
         "Escreva como se chama o exame, para o encontrar depois. Nunca escreva o nome de um doente.",

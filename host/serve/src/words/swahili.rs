@@ -1,5 +1,9 @@
 use super::Words;
-use crate::{record::Opinion, store::Filter};
+use crate::{
+    node::What,
+    record::{Opinion, Source},
+    store::Filter,
+};
 
 pub(super) static WORDS: Words = Words {
     films: "Eksirei",
@@ -36,6 +40,11 @@ pub(super) static WORDS: Words = Words {
     newer: "Mpya zaidi",
     csv: "Pakua jedwali (CSV)",
     received: "Ilipokelewa",
+    source: |source| match source {
+        Source::Page => "ukurasa",
+        Source::Folder => "folda",
+        Source::Node => "mashine",
+    },
     judged: "Ilichambuliwa",
     answer: "Jibu",
     site: "Mahali",
@@ -65,6 +74,34 @@ pub(super) static WORDS: Words = Words {
     folder: "Folda inayoangaliwa",
     taken: "eksirei zilizochukuliwa tangu kuanza: {}; faili nyingine zilizoachwa: {}",
     no_folder: "hakuna",
+    node: "Nodi ya DICOM",
+    no_node: "hakuna",
+    node_is: "jina la AE {}, anwani {}, lango {}",
+    consoles_did: "Mashine za eksirei zilifanya nini mwisho",
+    no_consoles: "Bado hakuna",
+    consoles: |what| match what {
+        What::Echo => "C-ECHO ya {} imejibiwa",
+        What::Taken => "eksirei zilizopokelewa: {}, kutoka {}, zilizokuwepo tayari: {}",
+        What::NotCalled => {
+            "imekataliwa, mashine inatuita {}, sisi ni {}: andika {} kwenye mashine kama jina la AE linaloitwa"
+        }
+        What::Stranger => {
+            "imekataliwa, hakuna anayeruhusiwa kutuma kutoka anwani hii: itaje kwa --peer unapoanzisha `pumua serve`"
+        }
+        What::NotNamed => "imekataliwa, mashine inajiita {}, na --peer inasema vingine: sahihisha mojawapo",
+        What::Busy => "imekataliwa kwa sasa, zinazotuma kwa pamoja ni nyingi mno: subiri, kisha tuma tena",
+        What::NoKind => "hakuna kinachotolewa na {} kinachopokelewa: tuma kama CR, DX au Secondary Capture",
+        What::NoSyntax => "hakuna namna ya uandishi inayotolewa na {} inayopokelewa: tuma bila kubana",
+        What::Foreign => {
+            "imekatishwa, kilichokuja si DICOM kama ilivyokubaliwa: angalia anwani na lango kwenye mashine, kisha jaribu C-ECHO"
+        }
+        What::Slow => "imekatishwa, kilichofika kwa wakati ni kidogo mno: angalia kebo na mtandao",
+        What::Cut => "imekatika katikati ya eksirei, ambayo haikuhifadhiwa: itume tena",
+        What::TooLarge => "haikuhifadhiwa, eksirei ya zaidi ya MiB 32: itume kwa ukubwa mdogo",
+        What::NoRoom => "haikuhifadhiwa, hakuna nafasi au diski ina hitilafu: tengeneza nafasi, kisha tuma tena",
+        What::OtherKind => "haikuhifadhiwa, eksirei si kile kilichotangazwa: tuma kama CR, DX au Secondary Capture",
+        What::NotUnderstood => "haikuhifadhiwa, eksirei haisomeki: tuma bila kubana, na mashine ikaguliwe",
+    },
     steps: [
         "Weka faili moja au zaidi kwenye ukurasa, au zichague. Faili ni eksirei moja ya kifua ya mtoto, iliyopigwa kutoka mbele.",
         "Andika uchunguzi unaitwaje, ili uupate tena. Usiandike kamwe jina la mgonjwa.",

@@ -14,7 +14,7 @@ use anyhow::Context;
 use base::{Shown, interrupt};
 use link::{PortOptions, exam_naming};
 use report::NOT_A_DEVICE;
-use serve::{After, Bounds, Judge, ServeError, Server, Settings, Watch};
+use serve::{After, Bounds, Judge, Node, Peer, ServeError, Server, Settings, Title, Watch};
 use shared::{
     appliance::{Language, Override},
     verdict::Profile,
@@ -56,6 +56,17 @@ pub struct Options {
     /// by a file beside it whose name ends with .pumua
     #[arg(long, value_name = "WHAT", default_value = "leave", requires = "watch")]
     after: After,
+    /// Address and port to which X-ray machines send by DICOM (C-STORE, C-ECHO), such as 192.168.1.20:11112. What they send can
+    /// be read on the way
+    #[arg(long, value_name = "ADDRESS:PORT", value_parser = a_node)]
+    node: Option<SocketAddr>,
+    /// AE title that is entered on X-ray machines for that
+    #[arg(long = "aet", value_name = "NAME", default_value = "PUMUA", requires = "node")]
+    title: Title,
+    /// X-ray machine that may send there, by its address, and by its AE title if that is to be checked. Where others than this
+    /// computer reach --node, one at least is needed; may be given several times
+    #[arg(long = "peer", value_name = "ADDRESS[=NAME]", requires = "node")]
+    peers: Vec<Peer>,
     /// Have the box on the serial line judge, as `pumua send` does, instead of this program
     #[arg(long = "box", conflicts_with_all = ["model", "profile"])]
     at_box: bool,
@@ -102,6 +113,21 @@ fn an_address(typed: &str) -> Result<SocketAddr, String> {
     Ok(address)
 }
 
+/// An address to which a console sends. One that stands for all addresses would be reached from every network of this
+/// computer, and what comes is neither encrypted nor asked for a password.
+fn a_node(typed: &str) -> Result<SocketAddr, String> {
+    let address: SocketAddr =
+        typed.parse().map_err(|_| "an address and a port, such as 192.168.1.20:11112".to_owned())?;
+    if address.ip().to_canonical().is_unspecified() {
+        return Err(
+            "every network of this computer would reach that address: name the one that it has in the network of the X-ray \
+                    machine, such as 192.168.1.20 (`ip address` shows it)"
+                .to_owned(),
+        );
+    }
+    Ok(address)
+}
+
 /// Where a folder is, from the root on.
 fn a_folder(path: &Path) -> anyhow::Result<PathBuf> {
     let found = path.canonicalize().ok().filter(|path| path.is_dir());
@@ -110,8 +136,8 @@ fn a_folder(path: &Path) -> anyhow::Result<PathBuf> {
 
 /// Serves the page until Ctrl-C.
 pub fn run(options: Options) -> Result<Exit, Failure> {
-    let Options { store, listen, site, language, space, watch, quiet, after, at_box, port, model, profile, overrides } =
-        options;
+    let Options { store, listen, site, language, space, watch, quiet, after, node, title, peers, .. } = options;
+    let Options { at_box, port, model, profile, overrides, .. } = options;
     let any_age = overrides.contains(&Override::Age);
     let naming = exam_naming().map_err(Failure::of_link)?;
     let watch = match watch {
@@ -122,7 +148,8 @@ pub fn run(options: Options) -> Result<Exit, Failure> {
         None => None,
     };
     let bounds = Bounds { space: space << 30, ..Bounds::default() };
-    let settings = Settings { listen, store: store.clone(), bounds, site, language, naming, watch };
+    let node = node.map(|listen| Node { listen, title: title.clone(), peers });
+    let settings = Settings { listen, store: store.clone(), bounds, site, language, naming, watch, node };
     interrupt::listen();
     let judge: Box<dyn Judge> = if at_box {
         base::say!("{NOT_A_DEVICE}");
@@ -135,9 +162,13 @@ pub fn run(options: Options) -> Result<Exit, Failure> {
         Box::new(Here { model, any_age })
     };
     let server = Server::open(settings, judge).map_err(|error| {
-        let exit = if matches!(error, ServeError::Nested { .. }) { Exit::Usage } else { Exit::Failed };
+        let is_usage = matches!(error, ServeError::Nested { .. } | ServeError::NoPeer { .. });
+        let exit = if is_usage { Exit::Usage } else { Exit::Failed };
         Failure { exit, error: error.into() }
     })?;
+    if let Some(address) = server.node_address() {
+        base::say!("X-ray machines send to the AE title {title}, address {}, port {}", address.ip(), address.port());
+    }
     base::say!("films and results are in {}; Ctrl-C ends the page", Shown(store.display()));
     let mut out = io::stdout().lock();
     writeln!(out, "http://{}/", server.address()).and_then(|()| out.flush())?;
@@ -165,5 +196,15 @@ mod tests {
             assert!(an_address(bad).unwrap_err().contains("192.168.1.20"), "{bad}");
         }
         assert!(an_address("clinic:8765").is_err());
+    }
+
+    #[test]
+    fn the_node_is_in_one_network() {
+        for good in ["127.0.0.1:11112", "192.168.1.20:104", "[::1]:0"] {
+            assert_eq!(a_node(good), Ok(good.parse().unwrap()), "{good}");
+        }
+        for bad in ["0.0.0.0:11112", "[::]:11112", "192.168.1.20", "console:104"] {
+            assert!(a_node(bad).unwrap_err().contains("192.168.1.20"), "{bad}");
+        }
     }
 }

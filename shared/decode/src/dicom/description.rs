@@ -9,6 +9,7 @@ use super::{
     pixels::{self, Decoded},
     shades,
     suitable::{Statements, words},
+    syntax,
 };
 use crate::{DicomDescription, Shades};
 
@@ -67,37 +68,13 @@ const VIEWS: [&str; 13] =
 const PHOTOMETRIC: [&str; 8] =
     ["MONOCHROME1", "MONOCHROME2", "PALETTE COLOR", "RGB", "YBR_FULL", "YBR_FULL_422", "YBR_RCT", "YBR_ICT"];
 
-/// Ways to write and to compress (PS3.5, annex A), by what follows `1.2.840.10008.1.2`.
-const SYNTAXES: [(&str, &str); 16] = [
-    ("", "uncompressed, implicit"),
-    (".1", "uncompressed"),
-    (".1.98", "uncompressed, encapsulated"),
-    (".1.99", "deflated"),
-    (".2", "uncompressed, big endian"),
-    (".4.50", "JPEG, 8 bits"),
-    (".4.51", "JPEG, 12 bits"),
-    (".4.57", "lossless JPEG"),
-    (".4.70", "lossless JPEG"),
-    (".4.80", "JPEG-LS"),
-    (".4.81", "JPEG-LS"),
-    (".4.90", "JPEG 2000"),
-    (".4.91", "JPEG 2000"),
-    (".4.201", "JPEG 2000, high throughput"),
-    (".4.203", "JPEG 2000, high throughput"),
-    (".5", "run lengths"),
-];
-
 /// Columns and rows, bits that belong to the picture, and the rest.
 pub(crate) fn describe(bytes: &[u8]) -> (Option<[u32; 2]>, Option<u32>, DicomDescription) {
     let mut found = DicomDescription::default();
     if bytes.len() > MAX_IMAGE_BYTES as usize {
         return (None, None, found);
     }
-    found.transfer_syntax = file::syntax(bytes).map(|uid| {
-        let suffix = uid.strip_prefix("1.2.840.10008.1.2");
-        let known = SYNTAXES.iter().find(|(known, _)| suffix == Some(known));
-        known.map_or(ANOTHER, |&(_, name)| name)
-    });
+    found.transfer_syntax = file::named_syntax(bytes).map(|uid| syntax::name(&uid).unwrap_or(ANOTHER));
     let Ok(file) = File::open(bytes) else { return (None, None, found) };
     let mut statements = Statements::default();
     let [mut columns, mut rows, mut allocated, mut stored] = [None; 4];

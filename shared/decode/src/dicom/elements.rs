@@ -37,6 +37,8 @@ pub(super) struct Encoding {
 impl Encoding {
     pub(super) const IMPLICIT: Self = Self { explicit: false, big: false };
     pub(super) const EXPLICIT: Self = Self { explicit: true, big: false };
+    /// The only one of those with the highest byte first.
+    pub(super) const BIG: Self = Self { explicit: true, big: true };
 
     pub(super) fn u16(self, bytes: [u8; 2]) -> u16 {
         if self.big { u16::from_be_bytes(bytes) } else { u16::from_le_bytes(bytes) }

@@ -8,6 +8,7 @@ use shared::{limits::MAX_DECODED_BYTES, verdict::Refusal};
 use super::{
     elements::{Encoding, Head},
     header::text,
+    syntax,
 };
 
 /// Most bytes that a deflated data set may have: as much is left for the picture that is made of it.
@@ -55,20 +56,11 @@ pub(crate) fn is_dicom(bytes: &[u8]) -> bool {
 impl<'a> File<'a> {
     /// Finds the data set, and inflates it if it is deflated.
     pub(super) fn open(bytes: &'a [u8]) -> Result<Self, Refusal> {
-        let (syntax, rest) = meta(behind_preamble(bytes))?;
-        let syntax = syntax.as_deref();
-        let (deflated, encoding, coding) = match syntax.map(|uid| uid.strip_prefix("1.2.840.10008.1.2").unwrap_or("")) {
-            Some(".1.99") => (true, None, Coding::Plain),
-            Some(".2") => (false, Some(Encoding { explicit: true, big: true }), Coding::Plain),
-            Some(".1.98") => (false, None, Coding::Encapsulated),
-            Some(".5") => (false, None, Coding::RunLength),
-            Some(suffix) if suffix.starts_with(".4.") => (false, None, Coding::Jpeg),
-            // The oldest one, whose name is the stem of the others.
-            Some(".1") => (false, None, Coding::Plain),
-            Some("") if syntax == Some("1.2.840.10008.1.2") => (false, None, Coding::Plain),
-            Some(_) => (false, None, Coding::Other),
-            None => (false, None, Coding::Unknown),
-        };
+        let (named, rest) = meta(behind_preamble(bytes))?;
+        let named = named.as_deref();
+        let deflated = named == Some(syntax::DEFLATED);
+        let encoding = (named == Some(syntax::BIG_ENDIAN)).then_some(Encoding::BIG);
+        let coding = named.map_or(Coding::Unknown, syntax::coding);
         let data_set: Cow<'_, [u8]> = if deflated { inflate(rest)?.into() } else { rest.into() };
         // What the bytes show counts more than what the file says of itself: some writers mix both up.
         let encoding = encoding.map_or_else(|| sniff(&data_set), Ok)?;
@@ -82,7 +74,7 @@ impl<'a> File<'a> {
 }
 
 /// The transfer syntax that a file names, if it names one.
-pub(super) fn syntax(bytes: &[u8]) -> Option<String> {
+pub(super) fn named_syntax(bytes: &[u8]) -> Option<String> {
     meta(behind_preamble(bytes)).ok()?.0
 }
 
@@ -111,7 +103,7 @@ fn meta(mut bytes: &[u8]) -> Result<(Option<String>, &[u8]), Refusal> {
 }
 
 /// How a data set is written, by its first element.
-fn sniff(bytes: &[u8]) -> Result<Encoding, Refusal> {
+pub(super) fn sniff(bytes: &[u8]) -> Result<Encoding, Refusal> {
     let &[g0, g1, _, _, a, b] = bytes.first_chunk().ok_or(Refusal::Corrupt)?;
     let explicit = a.is_ascii_uppercase() && b.is_ascii_uppercase();
     // Group numbers of the first elements are small.

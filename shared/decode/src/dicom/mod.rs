@@ -18,20 +18,23 @@ mod description;
 mod elements;
 mod file;
 mod header;
+mod identity;
 mod jpeg2000;
 mod pixels;
 mod shades;
 mod suitable;
+mod syntax;
 
 use image::DynamicImage;
 use shared::{accession::Accession, verdict::Refusal};
 
-pub(crate) use self::{description::describe, file::is_dicom};
+pub(crate) use self::{description::describe, file::is_dicom, identity::identity};
 use self::{
     file::File,
     header::{Header, Photometric},
     pixels::Decoded,
 };
+pub use self::{identity::Identity, syntax::TRANSFER_SYNTAXES};
 use crate::Facts;
 
 /// The accession number of a file, if it has one and can be read.

@@ -1,0 +1,268 @@
+//! An association: what is agreed, then one command after the other until it ends.
+
+use std::{
+    collections::VecDeque,
+    io::Read,
+    net::IpAddr,
+    time::{Duration, Instant},
+};
+
+use dicom_ul::pdu::{AbortRQServiceProviderReason, PDataValue, PDataValueType, Pdu};
+
+use super::{
+    agree::{Context, IMAGES, Refused, agree},
+    command::{Asked, Command, MAX_COMMAND},
+    film::{DataSet, head},
+    line::{End, Line, MAX_PDU},
+    log::{Event, Log, What},
+    status::Status,
+    title::Node,
+};
+use crate::{
+    intake::{Intake, IntakeError, Receipt},
+    store::StoreError,
+};
+
+/// How long whoever connects may take to say what it wants.
+const REQUEST: Duration = Duration::from_secs(5);
+/// How long nothing may be asked for.
+const IDLE: Duration = Duration::from_secs(if cfg!(test) { 3 } else { 30 });
+/// How long a command may take that is sent in parts.
+const COMMAND: Duration = Duration::from_secs(5);
+/// Bytes before each part of a message in a PDU.
+const PART_HEAD: usize = 6;
+
+/// Who is at the other end, and where it is told what happens.
+pub(super) struct Desk<'a> {
+    pub(super) node: &'a Node,
+    pub(super) log: &'a Log,
+    pub(super) intake: &'a Intake,
+    pub(super) peer: IpAddr,
+}
+
+impl Desk<'_> {
+    fn note(&self, what: What) {
+        self.log.note(self.peer, Event::new(what, []));
+    }
+}
+
+/// An association that was agreed to.
+pub(super) struct Association<'l> {
+    line: &'l Line<'l>,
+    contexts: Vec<Context>,
+    /// Most bytes of a PDU that the other end takes.
+    most: usize,
+    /// Parts of messages that came with others.
+    parts: VecDeque<PDataValue>,
+    echoes: u64,
+    /// Films that were taken, those that were there already among them.
+    films: u64,
+    known: u64,
+}
+
+/// Serves whoever has connected, or turns it away.
+pub(super) fn serve(desk: &Desk<'_>, line: &Line<'_>, refused: Option<Refused>) {
+    let request = match line.read(Instant::now() + REQUEST) {
+        Ok(Pdu::AssociationRQ(request)) => request,
+        Ok(_) | Err(End::Malformed) => {
+            desk.note(if refused == Some(Refused::Stranger) { What::Stranger } else { What::Foreign });
+            line.abort(AbortRQServiceProviderReason::UnrecognizedPdu);
+            return;
+        }
+        // Whoever says nothing is told nothing.
+        Err(_) => return,
+    };
+    let agreed = match refused.map_or_else(|| agree(request, desk.node, desk.peer), Err) {
+        Ok(agreed) => agreed,
+        Err(refused) => {
+            desk.log.note(desk.peer, refused.event());
+            if line.write(&Pdu::AssociationRJ(refused.answer())).is_ok() {
+                line.close();
+            }
+            return;
+        }
+    };
+    if let Some(trouble) = agreed.trouble {
+        desk.log.note(desk.peer, trouble);
+    }
+    if line.write(&Pdu::AssociationAC(agreed.answer)).is_err() {
+        return;
+    }
+    let most = match agreed.most {
+        0 => MAX_PDU,
+        most => most.min(MAX_PDU),
+    };
+    let (parts, contexts) = (VecDeque::new(), agreed.contexts);
+    let mut association = Association { line, contexts, most: most as usize, parts, echoes: 0, films: 0, known: 0 };
+    let end = association.run(desk);
+    association.tell(desk, &agreed.calling);
+    match end {
+        End::Released => {
+            if line.write(&Pdu::ReleaseRP).is_ok() {
+                line.close();
+            }
+        }
+        End::Aborted | End::Gone | End::Unheard => {}
+        End::Malformed => line.abort(AbortRQServiceProviderReason::UnexpectedPdu),
+        End::Idle | End::Slow | End::TooMuch | End::Stopped => {
+            line.abort(AbortRQServiceProviderReason::ReasonNotSpecified);
+        }
+    }
+}
+
+impl Association<'_> {
+    /// Does what is asked for, until the end.
+    fn run(&mut self, desk: &Desk<'_>) -> End {
+        loop {
+            let (context, command) = match self.command() {
+                Ok(asked) => asked,
+                Err(end) => {
+                    if end == End::Malformed {
+                        desk.note(What::Foreign);
+                    }
+                    return end;
+                }
+            };
+            if let Err(end) = self.obey(desk, context, &command) {
+                let what = match end {
+                    End::Gone | End::Aborted | End::Stopped => Some(What::Cut),
+                    End::Slow => Some(What::Slow),
+                    End::Malformed => Some(What::Foreign),
+                    End::TooMuch => Some(What::TooLarge),
+                    End::Released | End::Idle | End::Unheard => None,
+                };
+                if let Some(what) = what {
+                    desk.note(what);
+                }
+                return end;
+            }
+        }
+    }
+
+    /// The next part of a message.
+    pub(super) fn next(&mut self, until: Instant) -> Result<PDataValue, End> {
+        if let Some(part) = self.parts.pop_front() {
+            return Ok(part);
+        }
+        match self.line.read(until)? {
+            Pdu::PData { data } => {
+                self.parts.extend(data);
+                self.parts.pop_front().ok_or(End::Malformed)
+            }
+            Pdu::ReleaseRQ => Err(End::Released),
+            Pdu::AbortRQ { .. } => Err(End::Aborted),
+            _ => Err(End::Malformed),
+        }
+    }
+
+    /// The next command, and the kind of image for which it is.
+    fn command(&mut self) -> Result<(Context, Command), End> {
+        let mut part =
+            self.next(Instant::now() + IDLE).map_err(|end| if end == End::Slow { End::Idle } else { end })?;
+        let (id, until) = (part.presentation_context_id, Instant::now() + COMMAND);
+        let context = *self.contexts.iter().find(|context| context.id == id).ok_or(End::Malformed)?;
+        let mut bytes = Vec::new();
+        loop {
+            bytes.extend_from_slice(&part.data);
+            let is_of_it = part.value_type == PDataValueType::Command && part.presentation_context_id == id;
+            if !is_of_it || bytes.len() > MAX_COMMAND {
+                return Err(End::Malformed);
+            }
+            if part.is_last {
+                break;
+            }
+            part = self.next(until)?;
+        }
+        let command = Command::read(&bytes).filter(|command| !command.is_answer()).ok_or(End::Malformed)?;
+        Ok((context, command))
+    }
+
+    fn obey(&mut self, desk: &Desk<'_>, context: Context, command: &Command) -> Result<(), End> {
+        let status = match command.asked() {
+            Asked::Cancel => return Ok(()),
+            Asked::Store if command.has_data => return self.store(desk, context, command),
+            Asked::Store => Status::NotUnderstood,
+            Asked::Echo => {
+                self.echoes += 1;
+                Status::Success
+            }
+            Asked::Other => Status::Unknown,
+        };
+        if command.has_data {
+            DataSet::new(self, context.id).finish()?;
+        }
+        self.answer(desk, context, command, status)
+    }
+
+    /// Takes a film. It is answered when the film is on the disk, and not before.
+    fn store(&mut self, desk: &Desk<'_>, context: Context, command: &Command) -> Result<(), End> {
+        let mut data = DataSet::new(self, context.id);
+        let taken = take(desk.intake, &mut data, context, command);
+        data.finish()?;
+        let status = match taken {
+            Ok(receipt) => {
+                self.films += 1;
+                self.known += u64::from(receipt.known);
+                Status::Success
+            }
+            Err(status) => status,
+        };
+        self.answer(desk, context, command, status)
+    }
+
+    fn answer(&mut self, desk: &Desk<'_>, context: Context, command: &Command, status: Status) -> Result<(), End> {
+        if let Some(what) = status.told() {
+            desk.note(what);
+        }
+        let bytes = command.answer(status);
+        // Parts have even lengths.
+        let mut parts = bytes.chunks((self.most.saturating_sub(PART_HEAD) & !1).max(2)).peekable();
+        while let Some(part) = parts.next() {
+            let (value_type, data) = (PDataValueType::Command, part.to_vec());
+            let is_last = parts.peek().is_none();
+            let value = PDataValue { presentation_context_id: context.id, value_type, is_last, data };
+            self.line.write(&Pdu::PData { data: vec![value] })?;
+        }
+        Ok(())
+    }
+
+    /// Tells what was done.
+    fn tell(&self, desk: &Desk<'_>, calling: &str) {
+        let event = if self.films > 0 {
+            Event::new(What::Taken, [self.films.to_string(), calling.to_owned(), self.known.to_string()])
+        } else if self.echoes > 0 {
+            Event::new(What::Echo, [calling.to_owned()])
+        } else {
+            return;
+        };
+        desk.log.note(desk.peer, event);
+    }
+}
+
+/// Keeps a film, or says why it is not kept. What breaks off is not kept either; `data` knows of that.
+fn take(intake: &Intake, data: &mut DataSet<'_, '_>, context: Context, command: &Command) -> Result<Receipt, Status> {
+    if command.class != context.class || !IMAGES.contains(&context.class) {
+        return Err(Status::NotSupported);
+    }
+    if command.instance.is_empty() {
+        return Err(Status::NoInstance);
+    }
+    let beginning = data.beginning().map_err(|_| Status::NotUnderstood)?;
+    let identity = decode::identity(beginning, context.syntax).map_err(|_| Status::NotUnderstood)?;
+    let is_other = |said: Option<String>, expected: &str| said.is_some_and(|said| said != expected);
+    if is_other(identity.class, context.class) || is_other(identity.instance, &command.instance) {
+        return Err(Status::Other);
+    }
+    let head = head(&context, &command.instance);
+    let taken = intake.take_instance(&mut head.as_slice().chain(data), &command.instance, context.syntax);
+    taken.map_err(|error| match error {
+        IntakeError::TooLarge => Status::TooLarge,
+        IntakeError::Store(StoreError::Full | StoreError::NoSpace) => Status::Full,
+        IntakeError::Store(error) => {
+            base::say!("{error}");
+            Status::Disk
+        }
+        // Nobody is told: the association has ended.
+        IntakeError::Cut(_) => Status::NotUnderstood,
+    })
+}
