@@ -90,7 +90,10 @@ fn main() -> ExitCode {
         Err(error) => return explained(error),
     };
     // What these make is for others, and holds nothing of patients.
-    if !matches!(command, Command::Image(_) | Command::Package(_) | Command::Flash(_)) {
+    if !matches!(
+        command,
+        Command::Image(_) | Command::Package(_) | Command::Flash(_) | Command::Keys(_) | Command::Sign(_)
+    ) {
         base::keep_private();
     }
     match run(command) {

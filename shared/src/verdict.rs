@@ -371,27 +371,31 @@ codes! {
         OtherBox = 414, "other-box", "the model is for another kind of box: send one that is for this kind";
         /// Needs a later program.
         NeedsNewerBox = 415, "needs-newer-box", "the model needs a later version of the box's program: flash the card of the box anew first";
+        /// The list of keys that came with it is none, or too few of the roots have signed it.
+        WrongKeys = 416, "wrong-keys", "too few of those whom the box believes have signed the list of keys that came with the model: send it with a list that is signed by enough of them";
     }
 }
 
 /// Who says that a model is good.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize, Schema)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, Schema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Trust {
-    /// A key that the roots of the box have named has signed it, or it is part of a program that has such roots.
+    /// A key has signed it that the roots of the box have named.
     Signed,
+    /// It is part of the program of a box that has such roots.
+    BuiltIn,
     /// The test key, with which anybody can sign.
     TestKey,
     /// Nobody.
-    #[default]
     Unsigned,
 }
 
 impl Trust {
-    /// The word that programs read: `signed`, `test-key`, `unsigned`.
+    /// The word that programs read: `signed`, `built-in`, `test-key`, `unsigned`.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Signed => "signed",
+            Self::BuiltIn => "built-in",
             Self::TestKey => "test-key",
             Self::Unsigned => "unsigned",
         }

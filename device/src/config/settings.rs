@@ -117,9 +117,7 @@ pub(super) fn resolve(layers: &[Layer; 3]) -> Result<Settings, ConfigError> {
         line,
         model: first(layers, |l| &l.model),
         models: state.join("models"),
-        roots: first(layers, |l| &l.roots)
-            .map(|keys| Roots::named(&keys, first(layers, |l| &l.roots_needed)))
-            .transpose()?,
+        roots: Roots::of_settings(first(layers, |l| &l.roots).as_deref(), first(layers, |l| &l.roots_needed))?,
         // A simulated box is where models are developed.
         unsigned: first(layers, |l| &l.unsigned).unwrap_or(simulated),
         profile: first(layers, |l| &l.profile),

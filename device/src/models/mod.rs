@@ -28,8 +28,8 @@
 //! is loaded, one start after the other, look the same; then the model before it judges, and the screen says so.
 //!
 //! **Who made it** is looked at before anything else reads a model, when it is sent and at each start ([`trust::Gate`]): the rest of
-//! a file is a [`trust::Package`]. A model with a smaller counter than one that the box has taken is refused. That counter and the
-//! newest list of keys are kept twice ([`mod@memory`]), and are on the disk before a model is. At a start a model whose key was
+//! a file is a [`trust::Package`]. A model with a smaller counter than one that the box has taken is refused. What is known of counters and
+//! keys is kept twice ([`mod@memory`]), and are on the disk before a model is. At a start a model whose key was
 //! revoked, or that nobody has signed, is passed over, and stays: it judges again where the settings allow it. What is
 //! looked at then is who made it, not its counter, so that the model before a damaged one can stand in for it.
 
@@ -51,7 +51,7 @@ use shared::{
     shown::Shown,
     verdict::{Digest, ModelRefusal, Profile},
 };
-use trust::{Gate, Known, Package, PackageError, Refused};
+use trust::{Checked, Gate, Known, Package, PackageError, Refused};
 use wire::ModelFile;
 
 pub use self::{
@@ -134,6 +134,8 @@ pub struct Models {
     profile: Option<Profile>,
     /// Decides who is believed.
     gate: Gate,
+    /// What of its knowledge needs no writing.
+    kept: Known,
     /// Whether the box runs the current model.
     current: bool,
     /// Whether a model was not used at the start that comes before the one that judges.
@@ -150,7 +152,8 @@ impl Models {
 
     /// The same on any disk.
     pub fn on(disk: Arc<dyn Disk>, folder: PathBuf, profile: Option<Profile>, gate: Gate) -> Self {
-        Self { disk, folder, profile, gate, current: false, passed_over: false, trial_within: TRIAL_WITHIN }
+        let kept = gate.known().clone();
+        Self { disk, folder, profile, gate, kept, current: false, passed_over: false, trial_within: TRIAL_WITHIN }
     }
 
     /// The model to start with, if one is installed and can be loaded; reports on stderr which, or why none.
@@ -167,7 +170,7 @@ impl Models {
 
     /// Loads the model to start with; `step` is called after each change, and while a model is being loaded.
     fn load_in_steps(&mut self, step: &mut impl FnMut(&str)) -> Option<Vouched> {
-        self.gate.remember(memory::read(&*self.disk, &self.folder));
+        self.remind();
         for name in [CURRENT, PREVIOUS] {
             let path = self.folder.join(name);
             let loaded = match read(&*self.disk, &path) {
@@ -177,7 +180,6 @@ impl Models {
             };
             let error = match loaded {
                 Ok(model) => {
-                    self.gate.remember(Known { counter: model.counter(), list: None });
                     let name = &model.card().name;
                     crate::say(format_args!(
                         "{} takes precedence over the model of the settings: {name}",
@@ -217,10 +219,13 @@ impl Models {
             crate::say(format_args!("it cannot be noted which model is being loaded: {error}"));
         }
         step("loading");
-        let loaded = catch_unwind(AssertUnwindSafe(|| self.check(&package)));
+        let loaded = catch_unwind(AssertUnwindSafe(|| self.load_checked(self.gate.check(&package)?)));
         self.unmark();
         step("loaded");
-        loaded.unwrap_or(Err(InstallError::Panic))
+        let model = loaded.unwrap_or(Err(InstallError::Panic))?;
+        // Wherever it is from, nothing older takes its place.
+        model.seen.into_iter().for_each(|seen| self.gate.see(seen));
+        Ok(model)
     }
 
     /// How many starts have ended while a model was loaded.
@@ -264,51 +269,69 @@ impl Models {
         let learnt = self.gate.learn(&package);
         self.keep_in_mind()?;
         learnt?;
-        let start = Instant::now();
-        let model = self.check(&package)?;
-        if let Some(statement) = &model.statement {
-            self.gate.may_follow(statement)?;
+        let checked = self.gate.check(&package)?;
+        if let Some(seen) = &checked.seen {
+            self.gate.may_follow(seen)?;
         }
+        let start = Instant::now();
+        let model = self.load_checked(checked)?;
         let took = start.elapsed();
         if took > self.trial_within {
             return Err(ModelError::from(BudgetError::Time { seconds: took.as_secs() }).into());
         }
         // Before the model: a box that takes it never goes back.
-        self.gate.remember(Known { counter: model.counter(), list: None });
+        model.seen.into_iter().for_each(|seen| self.gate.see(seen));
         self.keep_in_mind()?;
         self.store(file, &mut |_| Ok(()))?;
         crate::say(format_args!("installed the model {} ({:.12})", model.card().name, model.digest()));
         Ok(model)
     }
 
-    /// Looks at who made a model, loads it as the box is to run it, and tries it. A bad one may panic.
-    fn check(&self, package: &Package<'_>) -> Result<Vouched, InstallError> {
-        let checked = self.gate.check(package)?;
+    /// Loads a model as the box is to run it, and tries it. A bad one may panic.
+    fn load_checked(&self, checked: Checked<'_>) -> Result<Vouched, InstallError> {
         let model = Model::for_box(checked.model, self.profile)?;
-        Ok(Vouched { model, trust: checked.trust, statement: checked.statement })
+        Ok(Vouched { model, trust: checked.trust, seen: checked.seen })
     }
 
-    /// Writes what the box knows of counters and keys, if it is not on the disk yet.
-    fn keep_in_mind(&self) -> io::Result<()> {
-        let known = self.gate.known();
-        let kept = memory::read(&*self.disk, &self.folder);
-        let news = known.counter > kept.counter || (known.list.is_some() && known.list != kept.list);
-        if news && known != self.gate.built_in() { memory::write(&*self.disk, &self.folder, known) } else { Ok(()) }
+    /// Takes note of what the box has seen before. Where one of the two copies is damaged, or older, it is written again.
+    fn remind(&mut self) {
+        let copies = memory::read(&*self.disk, &self.folder);
+        let differ = copies[0] != copies[1];
+        copies.into_iter().flatten().for_each(|known| self.gate.remember(known));
+        self.kept = self.gate.known().clone();
+        if differ && let Err(error) = memory::write(&*self.disk, &self.folder, &self.kept) {
+            crate::say(format_args!("what is known of signed models cannot be written again: {error}"));
+        }
+    }
+
+    /// Writes what the box knows of signed models, if there is something new. What is on the disk and could not be read before is not
+    /// lost.
+    fn keep_in_mind(&mut self) -> io::Result<()> {
+        if *self.gate.known() == self.kept {
+            return Ok(());
+        }
+        memory::read(&*self.disk, &self.folder).into_iter().flatten().for_each(|known| self.gate.remember(known));
+        let known = self.gate.known().clone();
+        memory::write(&*self.disk, &self.folder, &known)?;
+        self.kept = known;
+        Ok(())
     }
 
     /// Writes an update in the steps that the module's documentation lists; `step` is called after each change.
     fn store(&mut self, file: &ModelFile, step: &mut impl FnMut(&str) -> io::Result<()>) -> io::Result<()> {
-        let kept = match read(&*self.disk, &self.folder.join(CURRENT)) {
+        let before = match read(&*self.disk, &self.folder.join(CURRENT)) {
             // Installed once more, it must not become its own predecessor.
             Ok(Some(kept)) if kept.digest == file.digest => {
                 self.current = true;
                 return Ok(());
             }
-            Ok(Some(_)) => self.current,
-            Ok(None) | Err(_) => false,
+            // Signed anew, neither.
+            Ok(Some(kept)) if is_same_model(&kept, file) => Before::Replaced,
+            Ok(Some(_)) if self.current => Before::Kept,
+            Ok(Some(_) | None) | Err(_) => Before::Lost,
         };
         self.disk.create_folder(&self.folder)?;
-        let stored = self.write(file, step).and_then(|()| self.promote(kept, step));
+        let stored = self.write(file, step).and_then(|()| self.promote(before, step));
         match stored {
             Ok(()) => self.current = true,
             Err(_) => drop(self.disk.remove(&self.folder.join(INCOMING))),
@@ -328,27 +351,33 @@ impl Models {
     }
 
     /// Gives the files their names, and takes back what it has done if it fails on the way.
-    fn promote(&self, kept: bool, step: &mut impl FnMut(&str) -> io::Result<()>) -> io::Result<()> {
+    fn promote(&self, before: Before, step: &mut impl FnMut(&str) -> io::Result<()>) -> io::Result<()> {
         let [current, previous] = [CURRENT, PREVIOUS].map(|name| self.folder.join(name));
-        if kept {
+        if before == Before::Kept {
             self.disk.rename(&current, &previous)?;
         }
         let mut renamed = false;
-        let promoted = self.rename(kept, &mut renamed, step);
+        let promoted = self.rename(before, &mut renamed, step);
         if promoted.is_err() {
             // Nobody hears of the update, so it must not come back at the next start.
-            let _ = match (kept, renamed) {
-                (true, _) => self.disk.rename(&previous, &current),
-                (false, true) => self.disk.remove(&current),
-                (false, false) => Ok(()),
+            let _ = match (before, renamed) {
+                (Before::Kept, _) => self.disk.rename(&previous, &current),
+                (Before::Lost, true) => self.disk.remove(&current),
+                // It is the model that was there.
+                (Before::Replaced, _) | (Before::Lost, false) => Ok(()),
             };
         }
         promoted
     }
 
     /// Makes the new file the current one; `renamed` says whether that was done.
-    fn rename(&self, kept: bool, renamed: &mut bool, step: &mut impl FnMut(&str) -> io::Result<()>) -> io::Result<()> {
-        if kept {
+    fn rename(
+        &self,
+        before: Before,
+        renamed: &mut bool,
+        step: &mut impl FnMut(&str) -> io::Result<()>,
+    ) -> io::Result<()> {
+        if before == Before::Kept {
             step("kept")?;
         }
         self.disk.rename(&self.folder.join(INCOMING), &self.folder.join(CURRENT))?;
@@ -361,6 +390,23 @@ impl Models {
         }
         step("done")
     }
+}
+
+/// What becomes of the current model when another file takes its place.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Before {
+    /// It is the previous one from then on.
+    Kept,
+    /// The other file holds it, too.
+    Replaced,
+    /// There is none, or the box does not run it: the previous one stays.
+    Lost,
+}
+
+/// Whether two files hold the same model, with whatever beside it.
+fn is_same_model(one: &ModelFile, other: &ModelFile) -> bool {
+    let model = |file: &ModelFile| Package::read(&file.bytes).map(|package| Digest::of(package.model));
+    model(one).is_ok_and(|digest| model(other) == Ok(digest))
 }
 
 /// The name of a model that is set aside.

@@ -118,11 +118,9 @@ impl Models {
         let file = with_signature(path, &bytes);
         match self.begin_with(&file, &mut |_| ()) {
             Ok(model) => Ok(Configured { model, fell_back: false }),
-            // An image is made with a signature: it has been taken away, or its key was revoked.
-            Err(error)
-                if matches!(error, InstallError::Starts)
-                    || (manifest.is_some() && matches!(error, InstallError::Trust(_))) =>
-            {
+            // A box that judges by its own model, and says so, is better than none: a list of keys from the line may have revoked
+            // the key of this one.
+            Err(error @ (InstallError::Starts | InstallError::Trust(_))) => {
                 crate::say(format_args!("{name} is not used: {error}"));
                 self.built_in(true)
             }
@@ -133,7 +131,7 @@ impl Models {
     fn built_in(&self, fell_back: bool) -> Result<Configured, ConfiguredError> {
         let model = Model::for_box(DEFAULT_MODEL, self.profile).map_err(ConfiguredError::BuiltIn)?;
         let trust = self.gate.trust_in_built_in();
-        Ok(Configured { model: Vouched { model, trust, statement: None }, fell_back })
+        Ok(Configured { model: Vouched { model, trust, seen: None }, fell_back })
     }
 }
 

@@ -3,6 +3,7 @@
 use std::fs;
 
 use engine::DEFAULT_MODEL;
+use shared::verdict::Trust;
 use trust::{KeyId, KeyList, LINE, Roots, SecretKey, Signature, Statement, Version};
 
 use super::*;
@@ -68,7 +69,7 @@ fn a_signed_model_is_installed_and_judges_after_a_start() {
     assert!(box_.load().is_none());
     let first = signed(0, 10, 7, &list(1, &[10], &[]));
     let installed = box_.install(&first).unwrap();
-    assert_eq!((installed.digest(), installed.trust), (digest(0), shared::verdict::Trust::Signed));
+    assert_eq!((installed.digest(), installed.trust), (digest(0), Trust::Signed));
     assert_eq!(started(folder.path()), Some(digest(0)));
 }
 
@@ -79,18 +80,27 @@ fn what_nobody_has_signed_is_refused_and_changes_nothing() {
     for (file, expected) in [
         (ModelFile::new(DEFAULT_MODEL.to_vec()).unwrap(), ModelRefusal::NotSigned),
         (signed(0, 11, 7, &list(1, &[10], &[])), ModelRefusal::UnknownKey),
-        (signed(0, 10, 7, &list(2, &[10], &[10])), ModelRefusal::RevokedKey),
+        (signed(0, 10, 7, &list(2, &[11], &[10])), ModelRefusal::RevokedKey),
     ] {
         assert_eq!(refusal(&mut box_, &file), Some(expected));
         assert!(!folder.path().join(CURRENT).exists());
     }
-    // Not every byte of 400 kB, but some of each part.
+    // Every byte of what comes with a model, and some of the model. In a comment that nobody signs, one may be another.
     let good = signed(0, 10, 7, &list(3, &[10], &[]));
-    for at in (0..good.bytes.len()).step_by(good.bytes.len() / 200) {
+    let model = good.bytes.len() - Package::read(&good.bytes).unwrap().model.len();
+    let is_free = |at: usize| {
+        let text = &good.bytes[..model];
+        let line = text[..at].iter().rposition(|&byte| byte == b'\n').map_or(0, |end| end + 1);
+        // A part has its length before it.
+        let begins = |start: usize| text[start..].starts_with(b"untrusted comment: ") && at >= start + 19;
+        text[at] != b'\n' && (begins(line) || begins(line + 4))
+    };
+    for at in (0..model).filter(|&at| !is_free(at)).chain((model..good.bytes.len()).step_by(997)) {
         let mut bytes = good.bytes.clone();
         bytes[at] ^= 0x40;
         let refused = refusal(&mut box_, &ModelFile::new(bytes).unwrap());
-        assert!(refused.is_some() || at < 200, "byte {at}");
+        assert!(refused.is_some(), "byte {at} of {model}");
+        assert!(!folder.path().join(CURRENT).exists(), "byte {at}");
     }
     assert_eq!(refusal(&mut box_, &good), None);
 }
@@ -108,10 +118,13 @@ fn no_box_goes_back_unless_the_earlier_model_is_signed_again() {
         refusal(&mut box_, &signed(0, 10, 7, &keys))
     };
     assert_eq!(restarted(folder.path()), Some(ModelRefusal::Older));
-    // One copy of what is remembered is damaged, then both are gone: the counter of the model that judges counts.
+    // One copy of what is remembered is damaged: it is mended. Then both are gone: the counter of the model that judges counts.
     let copies = ["trust.1", "trust.2"].map(|name| folder.path().join(name));
-    fs::write(&copies[0], "damaged").unwrap();
-    assert_eq!(restarted(folder.path()), Some(ModelRefusal::Older));
+    for damaged in &copies {
+        fs::write(damaged, "damaged").unwrap();
+        assert_eq!(restarted(folder.path()), Some(ModelRefusal::Older));
+        assert_eq!(fs::read(&copies[0]).unwrap(), fs::read(&copies[1]).unwrap());
+    }
     for copy in &copies {
         fs::remove_file(copy).unwrap();
     }
@@ -132,7 +145,7 @@ fn a_model_whose_key_was_revoked_gives_way_at_the_next_start_and_stays_on_the_di
     // The list comes with a model that is refused for something else.
     let mut box_ = models(folder.path());
     box_.load();
-    assert_eq!(refusal(&mut box_, &signed(2, 11, 1, &list(2, &[10, 11], &[10]))), Some(ModelRefusal::Older));
+    assert_eq!(refusal(&mut box_, &signed(2, 11, 1, &list(2, &[11], &[10]))), Some(ModelRefusal::Older));
     let mut box_ = models(folder.path());
     assert_eq!(box_.load().map(|model| model.digest()), Some(digest(0)), "the one before");
     assert!(box_.fell_back() && folder.path().join(CURRENT).exists());
@@ -144,7 +157,7 @@ fn a_model_of_development_judges_only_while_the_settings_allow_it() {
     let unsigned = ModelFile::new([DEFAULT_MODEL, &[0x32, 1, b'z']].concat()).unwrap();
     let mut development = Models::new(folder.path().to_owned(), None, gate(true));
     let installed = development.install(&unsigned).unwrap();
-    assert_eq!(installed.trust, shared::verdict::Trust::Unsigned);
+    assert_eq!(installed.trust, Trust::Unsigned);
     assert_eq!(started(folder.path()), None, "the setting is taken away");
     let mut development = Models::new(folder.path().to_owned(), None, gate(true));
     assert_eq!(development.load().map(|model| model.digest()), Some(unsigned.digest));
@@ -159,24 +172,71 @@ fn the_model_of_a_card_must_be_signed_too() {
     let package = Package::read(&package).unwrap();
     write("model.onnx", package.model);
     let configured = || models(state.path()).configured(Some(&path));
-    assert!(matches!(configured(), Err(ConfiguredError::Model(InstallError::Trust(Refused::NotSigned)))));
+    let gives_way = || configured().is_ok_and(|found| found.fell_back && found.model.trust == Trust::BuiltIn);
+    assert!(gives_way(), "not signed");
     write("model.onnx.minisig", package.signature.unwrap().as_bytes());
-    assert!(matches!(configured(), Err(ConfiguredError::Model(InstallError::Trust(Refused::KeyUnknown(_))))));
+    assert!(gives_way(), "nobody names the key");
     let [list, signatures] = package.list.unwrap();
     write("keys.txt", list.as_bytes());
     write("keys.txt.minisig", signatures.as_bytes());
     let found = configured().unwrap();
-    assert_eq!(
-        (found.model.digest(), found.model.trust, found.fell_back),
-        (digest(3), shared::verdict::Trust::Signed, false)
-    );
-    // A card of an image has a manifest: there the built-in model judges, and the box says so.
-    let sha256 = Digest::of(package.model).to_string();
-    let manifest = serde_json::json!({ "files": [{ "name": "model.onnx", "sha256": sha256 }] });
-    write("manifest.json", manifest.to_string().as_bytes());
-    fs::remove_file(card.path().join("model.onnx.minisig")).unwrap();
-    let found = configured().unwrap();
-    assert_eq!((found.model.digest(), found.fell_back), (Digest::of(DEFAULT_MODEL), true));
+    assert_eq!((found.model.digest(), found.model.trust, found.fell_back), (digest(3), Trust::Signed, false));
+    // Nothing older than the model of the card comes in over the line.
+    let mut box_ = models(state.path());
+    box_.configured(Some(&path)).unwrap();
+    assert_eq!(refusal(&mut box_, &signed(0, 10, 6, &self::list(1, &[10], &[]))), Some(ModelRefusal::Older));
+}
+
+#[test]
+fn the_same_model_signed_anew_takes_its_own_place_alone() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut box_ = models(folder.path());
+    box_.install(&signed(0, 10, 1, &list(1, &[10, 11], &[]))).unwrap();
+    box_.install(&signed(1, 10, 2, &list(1, &[10, 11], &[]))).unwrap();
+    box_.install(&signed(1, 11, 3, &list(2, &[11], &[10]))).unwrap();
+    let mut box_ = models(folder.path());
+    assert_eq!(box_.load().map(|model| model.digest()), Some(digest(1)));
+    assert!(!box_.fell_back());
+    let previous = read(&Card, &folder.path().join(PREVIOUS)).unwrap().unwrap();
+    assert_eq!(Digest::of(Package::read(&previous.bytes).unwrap().model), digest(0), "the one before stays");
+}
+
+#[test]
+fn what_could_not_be_read_at_the_start_is_not_lost() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut box_ = models(folder.path());
+    box_.install(&signed(0, 10, 1, &list(1, &[10, 11], &[]))).unwrap();
+    box_.install(&signed(1, 11, 2, &list(2, &[11], &[10]))).unwrap();
+    let copies = ["trust.1", "trust.2"].map(|name| folder.path().join(name));
+    let kept = copies.clone().map(|copy| (fs::read(&copy).unwrap(), fs::remove_file(&copy)).0);
+    let mut box_ = models(folder.path());
+    box_.load();
+    copies.iter().zip(&kept).for_each(|(copy, bytes)| fs::write(copy, bytes).unwrap());
+    // A list that is old, and a model of the revoked key.
+    assert_eq!(refusal(&mut box_, &signed(2, 10, 9, &list(1, &[10, 11], &[]))), Some(ModelRefusal::RevokedKey));
+    let mut box_ = models(folder.path());
+    box_.load();
+    assert_eq!(refusal(&mut box_, &signed(2, 10, 9, &list(1, &[10, 11], &[]))), Some(ModelRefusal::RevokedKey));
+}
+
+#[test]
+fn a_model_that_is_too_old_is_not_even_looked_at() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut box_ = models(folder.path());
+    box_.install(&signed(1, 10, 8, &list(1, &[10], &[]))).unwrap();
+    let model = b"what makes a program fail";
+    let statement = Statement {
+        line: LINE.to_owned(),
+        counter: 7,
+        least: Version([0, 1, 0]),
+        made: "2026-11-30".to_owned(),
+        name: "model".to_owned(),
+        digest: Digest::of(model),
+    };
+    let signature = Signature::new(&key(10), model, statement.to_string()).to_file();
+    let package = Package { signature: Some(&signature), list: None, model };
+    let file = ModelFile::new(package.to_bytes()).unwrap();
+    assert_eq!(refusal(&mut box_, &file), Some(ModelRefusal::Older));
 }
 
 #[test]

@@ -7,7 +7,7 @@ use engine::{
     judge::{Input, Judgement},
 };
 use shared::verdict::{Digest, Trust};
-use trust::Statement;
+use trust::Seen;
 
 use crate::analysis::Classifier;
 
@@ -17,15 +17,8 @@ pub struct Vouched {
     pub model: Model,
     /// Who says that it is good.
     pub trust: Trust,
-    /// What its signer says; `None` of one that nobody has signed, and of the one that is built in.
-    pub statement: Option<Statement>,
-}
-
-impl Vouched {
-    /// Its counter, or 0 without one.
-    pub(super) fn counter(&self) -> u64 {
-        self.statement.as_ref().map_or(0, |statement| statement.counter)
-    }
+    /// What is to be remembered of it; `None` of one that nobody has signed, and of the one that is built in.
+    pub(super) seen: Option<Seen>,
 }
 
 impl Deref for Vouched {

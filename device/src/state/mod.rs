@@ -754,6 +754,8 @@ impl State {
             read_only: self.journal.read_only,
             ages: self.card.ages(),
             any_age: self.any_age,
+            trust: self.trust,
+            takes_unsigned: self.takes_unsigned,
         }
     }
 

@@ -336,6 +336,10 @@ pub(crate) fn all_scenes() -> Vec<(String, Scene)> {
         ("about-stand-in", stand_in(View::About)),
         ("ready-test-key", test_key(View::Ready { results: 128 })),
         ("about-test-key", test_key(View::About)),
+        (
+            "ready-test-key-stand-in",
+            of(Identity { trust: Some(Trust::TestKey), fell_back: true, ..identity() }, View::Ready { results: 128 }),
+        ),
         ("ready-unsigned", unsigned(View::Ready { results: 128 })),
         ("about-unsigned", unsigned(View::About)),
         ("ready-changed", changed(View::Ready { results: 128 })),

@@ -197,6 +197,8 @@ pub(crate) fn info() -> Info {
         read_only: false,
         ages: None,
         any_age: false,
+        trust: Some(shared::verdict::Trust::Signed),
+        takes_unsigned: false,
     }
 }
 

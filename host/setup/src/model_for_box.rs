@@ -36,6 +36,20 @@ pub enum ModelForBoxError {
         /// Why.
         source: io::Error,
     },
+    /// What lies beside it cannot be read.
+    #[error("cannot read {path}, which lies beside the model: {source}: correct it, or take it away", path = Shown(path.display()))]
+    Beside {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+    /// There is a list of keys without its signatures, or the other way round.
+    #[error("the list of keys beside the model lacks {missing}: put it there, or take both away", missing = Shown(missing.display()))]
+    HalfAList {
+        /// What is missing.
+        missing: PathBuf,
+    },
     /// The file has more bytes than the box takes.
     #[error("the model {path} is larger than {mebibytes} MiB: use a smaller network", path = Shown(path.display()))]
     TooLarge {
@@ -96,9 +110,14 @@ impl ModelForBox {
         let model = Model::for_box(&bytes, None)
             .map_err(|source| ModelForBoxError::Unusable { path: path.to_owned(), source })?;
         let signature = text_beside(&beside(path), MAX_SIGNATURE_BYTES)?;
-        let list = path.with_file_name(KEYS);
-        let list = text_beside(&list, MAX_LIST_BYTES)?.zip(text_beside(&beside(&list), MAX_LIST_BYTES)?);
-        Ok(Self { bytes, signature, list: list.map(Into::into), model })
+        let keys = path.with_file_name(KEYS);
+        let list = match (text_beside(&keys, MAX_LIST_BYTES)?, text_beside(&beside(&keys), MAX_LIST_BYTES)?) {
+            (Some(list), Some(signatures)) => Some([list, signatures]),
+            (None, None) => None,
+            (Some(_), None) => return Err(ModelForBoxError::HalfAList { missing: beside(&keys) }),
+            (None, Some(_)) => return Err(ModelForBoxError::HalfAList { missing: keys }),
+        };
+        Ok(Self { bytes, signature, list, model })
     }
 
     /// Model, signature and list of keys together.
@@ -119,7 +138,7 @@ pub fn beside(file: &Path) -> PathBuf {
 fn text_beside(path: &Path, limit: usize) -> Result<Option<String>, ModelForBoxError> {
     match read_text(path, limit as u64) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
-        Err(source) => Err(ModelForBoxError::Read { path: path.to_owned(), source }),
+        Err(source) => Err(ModelForBoxError::Beside { path: path.to_owned(), source }),
         Ok(text) => Ok(Some(text)),
     }
 }

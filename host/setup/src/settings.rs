@@ -218,7 +218,7 @@ fn check(text: &str) -> Result<BoxSettings, Unfit> {
 
 /// The roots that settings name.
 fn roots(settings: &BoxSettings) -> Result<Option<Roots>, RootsError> {
-    settings.roots.as_ref().map(|keys| Roots::named(keys, settings.roots_needed)).transpose()
+    Roots::of_settings(settings.roots.as_deref(), settings.roots_needed)
 }
 
 /// What a box with these settings takes.
@@ -279,6 +279,7 @@ mod tests {
             (format!("{good}profile = \"bold\""), "profile"),
             (format!("{good}roots = [\"RWx\"]"), "`roots` cannot be used"),
             (format!("{good}roots = []"), "1 to 64 roots"),
+            (format!("{good}roots_needed = 2"), "`roots` names none"),
             (format!("{good}simulate = true"), "unknown field `simulate`"),
             (format!("{good}journal = \"/journal\""), "unknown field `journal`"),
             ("port: no".to_owned(), "correct it"),

@@ -179,14 +179,14 @@ fn trust_of(chosen: &ModelForBox, settings: &BoxSettings) -> Result<Trust, Failu
     let mut gate = settings::gate(settings, env!("CARGO_PKG_VERSION").parse::<Version>()?)?;
     let package = chosen.package();
     let checked = gate.learn(&package).and_then(|()| gate.check(&package));
-    let words = "a box with these settings would not take the model: --unsigned makes one for development";
+    let words = "a box with these settings would not take the model";
     Ok(checked.context(words).exit(Exit::Refused)?.trust)
 }
 
 /// What is to be said of that.
 fn trust_in_words(trust: Trust) -> &'static str {
     match trust {
-        Trust::Signed => "the model is signed",
+        Trust::Signed | Trust::BuiltIn => "the model is signed",
         Trust::TestKey => {
             "TEST KEY: anybody can sign a model for this box; name keys of your own in its settings before it goes to a clinic \
              (docs/security.md)"

@@ -5,7 +5,7 @@ use std::io::{self, Write};
 use base::Shown;
 use link::{Connection, PortOptions};
 use serde_json::json;
-use shared::verdict::Digest;
+use shared::verdict::{Digest, Trust};
 use wire::Info;
 
 use crate::{
@@ -41,6 +41,7 @@ fn to_text(info: &Info) -> String {
         format!("software      {}", Shown(&info.software)),
         format!("model         {} ({})", Shown(&info.model), if info.int8 { "int8" } else { "float" }),
         format!("model digest  {}", info.model_digest),
+        format!("signed        {}", signed(info)),
         format!("computed as   {}", Shown(&info.execution)),
         format!("trained on    {training}"),
         format!("made for      {}", info.ages.map_or_else(|| "unknown ages".to_owned(), |ages| ages.to_string())),
@@ -53,6 +54,19 @@ fn to_text(info: &Info) -> String {
         "A research aid, not a medical device.".to_owned(),
     ]
     .join("\n")
+}
+
+/// Who says that the model is good, and whether anybody has to.
+fn signed(info: &Info) -> String {
+    let trust = match info.trust {
+        None => "nothing judges",
+        Some(Trust::Signed) => "yes",
+        Some(Trust::BuiltIn) => "no, it is part of the program",
+        Some(Trust::TestKey) => "by the TEST KEY, with which anybody can sign",
+        Some(Trust::Unsigned) => "no",
+    };
+    let more = if info.takes_unsigned { "; for development: the box takes models that nobody has signed" } else { "" };
+    format!("{trust}{more}")
 }
 
 /// The last entry, as `pumua results --head` takes it, and what is wrong.
@@ -71,7 +85,7 @@ fn to_json(info: &Info) -> String {
     output::json(&json!({
         "software": info.software.as_str(), "model": info.model.as_str(),
         "model_digest": info.model_digest.to_string(), "synthetic": info.synthetic, "int8": info.int8,
-        "execution": info.execution.as_str(),
+        "trust": info.trust.map(Trust::as_str), "takes_unsigned": info.takes_unsigned, "execution": info.execution.as_str(),
         "contract": info.contract, "operating_point": info.point, "boot": info.boot, "records": info.records,
         "entries": info.entries, "head": info.head.to_string(), "broken": info.broken, "read_only": info.read_only,
         "ages": info.ages, "override": if info.any_age { &["age"][..] } else { &[] },
@@ -107,6 +121,8 @@ mod tests {
             read_only: false,
             ages: Some(Ages { from: 1, to: 5 }),
             any_age: false,
+            trust: Some(Trust::Signed),
+            takes_unsigned: false,
         };
         let text = to_text(&info);
         assert!(

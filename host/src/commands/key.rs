@@ -39,8 +39,9 @@ pub fn run(options: Options) -> Result<Exit, Failure> {
         write_new(path, text.as_bytes())
             .with_context(|| format!("cannot write {}: name a file that is not there yet", Shown(path.display())))
     };
-    write(&options.out, &key.to_file())?;
+    // A secret key beside another one's public half would be taken for it.
     write(&public, &key.public().to_file())?;
+    write(&options.out, &key.to_file()).inspect_err(|_| drop(std::fs::remove_file(&public)))?;
     base::say!("keep {} secret, and a copy of it elsewhere; give {} away", quoted(&*options.out), quoted(&public));
     writeln!(io::stdout(), "{}", key.public())?;
     Ok(Exit::Done)

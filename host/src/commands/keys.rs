@@ -1,6 +1,7 @@
 //! `pumua keys`: makes the list of the keys that may sign models.
 
 use std::{
+    fs,
     io::{self, Write},
     path::{Path, PathBuf},
 };
@@ -13,6 +14,7 @@ use base::{
 use setup::model_for_box::beside;
 use trust::{KeyId, KeyList, MAX_LIST_BYTES, PublicKey, SecretKey, Signature};
 
+use super::quoted;
 use crate::exit::{Exit, Failure};
 
 /// Options of `pumua keys`.
@@ -22,13 +24,13 @@ use crate::exit::{Exit, Failure};
     `minisign -S -m keys.txt`; the signatures are put one behind the other in keys.txt.minisig."
 )]
 pub struct Options {
-    /// Number of the list: greater than that of the list before, which boxes then leave
+    /// Number of the list: greater than that of the list before
     #[arg(long, value_name = "N")]
     counter: u64,
-    /// Public key that may sign models; repeat it for more
-    #[arg(long = "key", value_name = "FILE", required = true)]
+    /// Public key that may sign models; repeat it for more. Without any, nobody may
+    #[arg(long = "key", value_name = "FILE")]
     public: Vec<PathBuf>,
-    /// Name of a key that may not any more, 16 digits as in its file; repeat it for more
+    /// Name of a key that may not any more, as in its file, up to 16 digits; repeat it for more
     #[arg(long, value_name = "ID")]
     revoke: Vec<KeyId>,
     /// Secret key of a root that signs the list; repeat it for more
@@ -47,7 +49,8 @@ pub fn run(options: Options) -> Result<Exit, Failure> {
     let keys = options.public.iter().map(|path| public(path)).collect::<anyhow::Result<Vec<_>>>()?;
     let roots = options.root.iter().map(|path| secret(path)).collect::<anyhow::Result<Vec<_>>>()?;
     let list = KeyList { counter: options.counter, keys, revoked: options.revoke }.to_file();
-    KeyList::read(&list).context("the list would have more than 64 keys: name fewer")?;
+    KeyList::read(&list)
+        .context("a list names each key once, at most 64, and revokes none of them: correct the options")?;
     let sign = |root| Signature::new(root, list.as_bytes(), format!("counter {}", options.counter)).to_file();
     let signed: String = roots.iter().map(sign).collect();
     let write = |path: &Path, text: &str| {
@@ -55,10 +58,16 @@ pub fn run(options: Options) -> Result<Exit, Failure> {
             .with_context(|| format!("cannot write {}: name another file with --out", Shown(path.display())))
     };
     write(&options.out, &list)?;
-    if !roots.is_empty() {
+    if roots.is_empty() {
+        // Those of a list before are not this one's.
+        match fs::remove_file(&signatures) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error.into()),
+            _ => base::say!("nobody has signed the list yet: {} is to hold the signatures", quoted(&signatures)),
+        }
+    } else {
         write(&signatures, &signed)?;
+        base::say!("signed by {} of the roots: {}", roots.len(), quoted(&signatures));
     }
-    base::say!("signatures of roots: {}", roots.len());
     write!(io::stdout(), "{list}")?;
     Ok(Exit::Done)
 }

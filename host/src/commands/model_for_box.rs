@@ -27,7 +27,10 @@ fn failure(error: ModelForBoxError) -> Failure {
         ModelForBoxError::TooLarge { .. } | ModelForBoxError::Synthetic { .. } => {
             Failure { exit: Exit::Refused, error: error.into() }
         }
-        ModelForBoxError::Read { .. } | ModelForBoxError::Shipped(_) => error.into(),
+        ModelForBoxError::Read { .. }
+        | ModelForBoxError::Beside { .. }
+        | ModelForBoxError::HalfAList { .. }
+        | ModelForBoxError::Shipped(_) => error.into(),
     }
 }
 

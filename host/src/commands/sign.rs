@@ -21,12 +21,12 @@ pub struct Options {
     /// ONNX model made by `pumua train` or `pumua quantize`; the signature is written beside it, as MODEL.minisig
     #[arg(value_name = "MODEL")]
     file: PathBuf,
-    /// Secret key, which no password protects. Without it the comment is printed that `minisign -S -m MODEL -t COMMENT` is to
+    /// Secret key, which no password protects. Without it the comment is printed that `minisign -S -m MODEL -t "COMMENT"` is to
     /// sign
     #[arg(long, value_name = "FILE")]
     key: Option<PathBuf>,
-    /// Number of the model: at least that of every one that was signed before. A box takes none with a smaller one than it has
-    /// had. To have boxes go back, sign the earlier model once more with a greater one
+    /// Number of the model: greater than that of every one that was signed before, else boxes that had those refuse it. To have
+    /// boxes go back, sign the earlier model once more with a greater one
     #[arg(long, value_name = "N")]
     counter: u64,
     /// Earliest version of the box's program that can use it

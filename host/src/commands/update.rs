@@ -45,7 +45,8 @@ pub fn run(options: Options) -> Result<Exit, Failure> {
     let Options { file: path, port, allow_synthetic, json } = options;
     let chosen = model_for_box::load(Some(&path), u64::from(MAX_UPDATE_BYTES), allow_synthetic)?;
     let file = ModelFile::new(chosen.package().to_bytes()).exit(Exit::Refused)?;
-    let ModelForBox { model, signature, .. } = chosen;
+    let ModelForBox { model, signature, list, .. } = chosen;
+    let bare = signature.is_none() && list.is_none();
     if signature.is_none() {
         base::say!("the model is not signed: only a box for development takes it");
     }
@@ -59,7 +60,8 @@ pub fn run(options: Options) -> Result<Exit, Failure> {
     );
     let start = Instant::now();
     let (new, bytes) = (model.digest(), file.bytes.len());
-    let answer = if new == info.model_digest {
+    // What comes with it may be new: a signature by another key, or a list that revokes one.
+    let answer = if new == info.model_digest && bare {
         UpdateOutcome::Same
     } else {
         transfer(&mut connection, &path, file, &model).map_err(|error| {

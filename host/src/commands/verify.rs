@@ -8,7 +8,7 @@ use std::{
 use engine::MAX_MODEL_BYTES;
 use serde_json::json;
 use setup::model_for_box::ModelForBox;
-use trust::{Gate, Known, Refused, Roots, Version};
+use trust::{Gate, Refused, Roots, Version};
 
 use super::{keys, model_for_box};
 use crate::{
@@ -31,9 +31,6 @@ pub struct Options {
     /// How many of the roots must have signed the list of keys [default: all of them]
     #[arg(long, value_name = "K", requires = "root")]
     needed: Option<u8>,
-    /// The greatest counter that the box has had
-    #[arg(long, value_name = "N", default_value_t = 0)]
-    counter: u64,
     /// Print a JSON object
     #[arg(long)]
     json: bool,
@@ -41,13 +38,12 @@ pub struct Options {
 
 /// Says what a box would say to a model, by who has signed it.
 pub fn run(options: Options) -> Result<Exit, Failure> {
-    let Options { file, root, needed, counter, json } = options;
+    let Options { file, root, needed, json } = options;
     let chosen = model_for_box::load(file.as_deref(), MAX_MODEL_BYTES, true)?;
     let roots = root.iter().map(|path| keys::public(path)).collect::<anyhow::Result<Vec<_>>>()?;
     let needed = needed.map_or(roots.len(), usize::from);
     let roots = if roots.is_empty() { None } else { Some(Roots::new(roots, needed).exit(Exit::Usage)?) };
     let mut gate = Gate::new(roots, false, env!("CARGO_PKG_VERSION").parse::<Version>()?);
-    gate.remember(Known { counter, list: None });
     let text = look(&mut gate, &chosen, json).exit(Exit::Refused)?;
     writeln!(io::stdout(), "{text}")?;
     Ok(Exit::Done)
@@ -59,7 +55,6 @@ fn look(gate: &mut Gate, chosen: &ModelForBox, json: bool) -> Result<String, Ref
     let checked = gate.check(&package)?;
     // A gate that takes nothing unsigned has looked at one.
     let statement = checked.statement.ok_or(Refused::NotSigned)?;
-    gate.may_follow(&statement)?;
     let trust = checked.trust.as_str();
     Ok(if json {
         output::json(&json!({

@@ -7,7 +7,8 @@ pub(crate) static WORDS: Words = Words {
     synthetic: "SYNTHETIC MODEL: NO MEDICAL MEANING",
     unsigned: "DEVELOPMENT: UNSIGNED MODELS ARE TAKEN",
     test_key: "TEST KEY: ANYBODY CAN SIGN A MODEL",
-    fell_back: "MODEL DAMAGED OR FAILING: ANOTHER ONE JUDGES",
+    test_key_fell_back: "TEST KEY; ANOTHER MODEL WAS MEANT",
+    fell_back: "MODEL NOT USABLE: ANOTHER ONE JUDGES",
     model: "Model",
     starting: "STARTING",
     step: |step| match step {
@@ -24,6 +25,7 @@ pub(crate) static WORDS: Words = Words {
     changed: "New model",
     signed: |trust| match trust {
         Trust::Signed => "signed",
+        Trust::BuiltIn => "built in",
         Trust::TestKey => "TEST KEY",
         Trust::Unsigned => "not signed",
     },

@@ -10,7 +10,8 @@ pub(crate) static WORDS: Words = Words {
     synthetic: "MODÈLE SYNTHÉTIQUE : AUCUNE VALEUR MÉDICALE",
     unsigned: "DÉVELOPPEMENT : MODÈLES NON SIGNÉS ACCEPTÉS",
     test_key: "CLÉ D'ESSAI : N'IMPORTE QUI PEUT SIGNER",
-    fell_back: "MODÈLE ENDOMMAGÉ OU EN ÉCHEC : UN AUTRE JUGE",
+    test_key_fell_back: "CLÉ D'ESSAI ; UN AUTRE MODÈLE ÉTAIT PRÉVU",
+    fell_back: "MODÈLE INUTILISABLE : UN AUTRE JUGE",
     model: "Modèle",
     starting: "DÉMARRAGE",
     step: |step| match step {
@@ -27,6 +28,7 @@ pub(crate) static WORDS: Words = Words {
     changed: "Nouveau modèle",
     signed: |trust| match trust {
         Trust::Signed => "signé",
+        Trust::BuiltIn => "intégré",
         Trust::TestKey => "CLÉ D'ESSAI",
         Trust::Unsigned => "non signé",
     },
@@ -223,6 +225,9 @@ fn not_installed(refusal: ModelRefusal) -> &'static str {
         }
         ModelRefusal::OtherBox => {
             "le modèle est fait pour un autre type de boîtier: envoyez un modèle fait pour celui-ci"
+        }
+        ModelRefusal::WrongKeys => {
+            "le boîtier ne croit pas assez de signataires de la liste de clés envoyée avec le modèle: envoyez-le avec une liste signée par assez d'entre eux"
         }
         ModelRefusal::NeedsNewerBox => {
             "le modèle demande une version plus récente du programme du boîtier: réécrivez d'abord la carte du boîtier"

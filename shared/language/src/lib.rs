@@ -66,6 +66,8 @@ pub struct Words {
     pub unsigned: &'static str,
     /// On every screen of a box whose model may have been signed by anybody.
     pub test_key: &'static str,
+    /// The same, where the model also stands in for another one.
+    pub test_key_fell_back: &'static str,
     /// On every screen of a model that stands in for one that is damaged or has failed.
     pub fell_back: &'static str,
     /// Before the model's name.

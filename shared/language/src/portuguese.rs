@@ -10,7 +10,8 @@ pub(crate) static WORDS: Words = Words {
     synthetic: "MODELO SINTÉTICO: SEM VALOR MÉDICO",
     unsigned: "TESTE: ACEITA MODELOS NÃO ASSINADOS",
     test_key: "CHAVE DE TESTE: QUALQUER PESSOA PODE ASSINAR",
-    fell_back: "MODELO DANIFICADO OU COM FALHA: OUTRO AVALIA",
+    test_key_fell_back: "CHAVE DE TESTE; ESPERAVA-SE OUTRO MODELO",
+    fell_back: "MODELO INUTILIZÁVEL: OUTRO AVALIA",
     model: "Modelo",
     starting: "A INICIAR",
     step: |step| match step {
@@ -27,6 +28,7 @@ pub(crate) static WORDS: Words = Words {
     changed: "Novo modelo",
     signed: |trust| match trust {
         Trust::Signed => "assinado",
+        Trust::BuiltIn => "incluído",
         Trust::TestKey => "CHAVE DE TESTE",
         Trust::Unsigned => "não assinado",
     },
@@ -210,6 +212,9 @@ fn not_installed(refusal: ModelRefusal) -> &'static str {
             "a assinatura não é a deste modelo: copie de novo o modelo e a assinatura, e não os use se isto voltar"
         }
         ModelRefusal::OtherBox => "o modelo é para outro tipo de aparelho: envie um que seja para este",
+        ModelRefusal::WrongKeys => {
+            "faltam assinaturas na lista de chaves que veio com o modelo: envie-o com uma lista assinada pelos responsáveis em número suficiente"
+        }
         ModelRefusal::NeedsNewerBox => {
             "o modelo precisa de uma versão mais recente do programa do aparelho: grave primeiro o cartão do aparelho de novo"
         }

@@ -10,7 +10,8 @@ pub(crate) static WORDS: Words = Words {
     synthetic: "MODELI YA KUBUNI: HAINA MAANA YA KITIBA",
     unsigned: "MAJARIBIO: MODELI ZISIZOSAINIWA ZINAKUBALIWA",
     test_key: "UFUNGUO WA MAJARIBIO: YEYOTE ANAWEZA KUSAINI",
-    fell_back: "MODELI IMEHARIBIKA: NYINGINE INAAMUA",
+    test_key_fell_back: "UFUNGUO WA MAJARIBIO; MODELI NYINGINE",
+    fell_back: "MODELI HAITUMIKI: NYINGINE INAAMUA",
     model: "Modeli",
     starting: "INAANZA",
     step: |step| match step {
@@ -27,6 +28,7 @@ pub(crate) static WORDS: Words = Words {
     changed: "Modeli mpya",
     signed: |trust| match trust {
         Trust::Signed => "imesainiwa",
+        Trust::BuiltIn => "ya programu",
         Trust::TestKey => "UFUNGUO WA MAJARIBIO",
         Trust::Unsigned => "haijasainiwa",
     },
@@ -190,6 +192,9 @@ fn not_installed(refusal: ModelRefusal) -> &'static str {
             "saini si ya modeli hii: nakili modeli na saini tena, na usizitumie hali hii ikirudi"
         }
         ModelRefusal::OtherBox => "modeli ni ya aina nyingine ya kifaa: tuma iliyo ya aina hii",
+        ModelRefusal::WrongKeys => {
+            "orodha ya funguo iliyokuja na modeli haijasainiwa na watu wa kutosha: itume pamoja na orodha iliyosainiwa na wa kutosha"
+        }
         ModelRefusal::NeedsNewerBox => {
             "modeli inahitaji toleo jipya zaidi la programu ya kifaa: andika kwanza kadi ya kifaa upya"
         }

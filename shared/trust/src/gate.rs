@@ -1,16 +1,33 @@
 //! What a box takes.
 
+use serde::{Deserialize, Serialize};
 use shared::verdict::{Digest, Trust};
 
 use crate::{KeyId, KeyList, LINE, Package, PublicKey, Refused, Roots, Signature, Statement, Version, test_keys};
 
-/// What a box remembers of what it has seen: the greatest counter of a model, and the newest list of keys with its signatures.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
+/// Keys of which a box remembers the greatest counter; of more it forgets those that were seen first.
+const MOST_SEEN: usize = 64;
+
+/// What a box remembers of what it has seen. Nothing of it is a secret, and all of it was believed when it was seen.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct Known {
-    /// The greatest counter of a model that was taken.
-    pub counter: u64,
+    /// The model with the greatest counter of each key, in the order in which the keys were seen.
+    pub seen: Vec<Seen>,
+    /// The counter of the newest list of keys, and the keys that it revokes: also where other roots are believed by now.
+    pub revoked: (u64, Vec<KeyId>),
     /// The newest list of keys, and its signatures.
     pub list: Option<[String; 2]>,
+}
+
+/// A model that was taken.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Seen {
+    /// The key that has signed it.
+    pub key: KeyId,
+    /// Its counter.
+    pub counter: u64,
+    /// Its digest.
+    pub model: Digest,
 }
 
 /// A model that is taken.
@@ -20,7 +37,9 @@ pub struct Checked<'a> {
     pub model: &'a [u8],
     /// What is to be said of who made it.
     pub trust: Trust,
-    /// What its signer says; `None` of one that nobody has signed.
+    /// What is to be remembered of it; `None` of one that nobody has signed.
+    pub seen: Option<Seen>,
+    /// What its signer says, likewise.
     pub statement: Option<Statement>,
 }
 
@@ -28,41 +47,28 @@ pub struct Checked<'a> {
 #[derive(Debug, Clone)]
 pub struct Gate {
     roots: Roots,
-    /// Whether the roots are the test keys.
+    /// Whether the test key is among the roots.
     test: bool,
     /// Whether models are taken that nobody has signed.
     unsigned: bool,
     version: Version,
-    /// What is part of the program.
-    built_in: Known,
     known: Known,
-    /// The keys of the newest list that there is.
+    /// The newest list that these roots have signed.
     list: Option<KeyList>,
 }
 
 impl Gate {
-    /// A gate with these roots, or without any with the test keys that are built in. `version` is that of the box's program.
+    /// A gate with these roots, or without any with the test key that is built in. `version` is that of the box's program.
     pub fn new(roots: Option<Roots>, unsigned: bool, version: Version) -> Self {
         let test_root = PublicKey::of_file(test_keys::ROOT).ok();
         // Whoever names it among others is no safer for that.
         let test = roots.as_ref().is_none_or(|roots| test_root.is_some_and(|key| roots.has(&key)));
         let roots = roots.or_else(|| Roots::new(vec![test_root?], 1).ok());
-        let mut gate = Self {
-            // Without a root there is nobody whom anything is believed.
-            roots: roots.unwrap_or(Roots::NOBODY),
-            test,
-            unsigned,
-            version,
-            built_in: Known::default(),
-            known: Known::default(),
-            list: None,
-        };
+        // Without a root there is nobody whom anything is believed.
+        let roots = roots.unwrap_or(Roots::NOBODY);
+        let mut gate = Self { roots, test, unsigned, version, known: Known::default(), list: None };
         if test {
-            let signature = Signature::of_file(test_keys::MODEL_SIGNATURE).ok();
-            let statement: Option<Statement> = signature.and_then(|signature| signature.comment.parse().ok());
-            let list = [test_keys::LIST, test_keys::LIST_SIGNATURE].map(ToOwned::to_owned);
-            gate.remember(Known { counter: statement.map_or(0, |statement| statement.counter), list: Some(list) });
-            gate.built_in = gate.known.clone();
+            gate.remember(built_in());
         }
         gate
     }
@@ -72,19 +78,9 @@ impl Gate {
         Self::new(None, true, Version([u16::MAX; 3]))
     }
 
-    /// Whether models are taken that nobody has signed.
-    pub fn takes_unsigned(&self) -> bool {
-        self.unsigned
-    }
-
     /// What is to be said of the model that is part of the program.
     pub fn trust_in_built_in(&self) -> Trust {
-        if self.test { Trust::TestKey } else { Trust::Signed }
-    }
-
-    /// What is known without having seen anything.
-    pub fn built_in(&self) -> &Known {
-        &self.built_in
+        if self.test { Trust::TestKey } else { Trust::BuiltIn }
     }
 
     /// What the box remembers now.
@@ -92,10 +88,13 @@ impl Gate {
         &self.known
     }
 
-    /// Takes note of what a box has seen before. A counter never falls, and a list that these roots have not signed, or an older one,
-    /// says nothing.
+    /// Takes note of what a box has seen before. No counter falls; a list that these roots have not signed, or an older one, says
+    /// nothing, but what it revoked when it was believed stays revoked until a newer one says otherwise.
     pub fn remember(&mut self, known: Known) {
-        self.known.counter = self.known.counter.max(known.counter);
+        known.seen.into_iter().for_each(|seen| self.see(seen));
+        if known.revoked.0 > self.known.revoked.0 {
+            self.known.revoked = known.revoked;
+        }
         if let Some([text, signatures]) = known.list
             && let Ok(list) = KeyList::verified(&text, &signatures, &self.roots)
         {
@@ -103,11 +102,28 @@ impl Gate {
         }
     }
 
-    fn take_list(&mut self, list: KeyList, text: [String; 2]) {
-        if self.list.as_ref().is_none_or(|known| known.counter < list.counter) {
-            self.list = Some(list);
-            self.known.list = Some(text);
+    /// Takes note of a model that is taken.
+    pub fn see(&mut self, seen: Seen) {
+        let all = &mut self.known.seen;
+        match all.iter_mut().find(|other| other.key == seen.key) {
+            Some(other) if other.counter < seen.counter => *other = seen,
+            Some(_) => {}
+            None => {
+                all.push(seen);
+                all.drain(..all.len().saturating_sub(MOST_SEEN));
+            }
         }
+    }
+
+    fn take_list(&mut self, list: KeyList, text: [String; 2]) {
+        if self.list.as_ref().is_some_and(|known| known.counter >= list.counter) {
+            return;
+        }
+        if list.counter >= self.known.revoked.0 {
+            self.known.revoked = (list.counter, list.revoked.clone());
+        }
+        self.list = Some(list);
+        self.known.list = Some(text);
     }
 
     /// Takes over the list of keys that comes with a model, if it is newer. It counts from then on, whatever becomes of the model.
@@ -128,50 +144,69 @@ impl Gate {
     pub fn check<'a>(&self, package: &Package<'a>) -> Result<Checked<'a>, Refused> {
         let model = package.model;
         let Some(text) = package.signature else {
-            let unsigned = Checked { model, trust: Trust::Unsigned, statement: None };
+            let unsigned = Checked { model, trust: Trust::Unsigned, seen: None, statement: None };
             return if self.unsigned { Ok(unsigned) } else { Err(Refused::NotSigned) };
         };
-        let wrong = |error: &dyn std::error::Error| Refused::Wrong(error.to_string());
-        let signature = Signature::of_file(text).map_err(|error| wrong(&error))?;
-        let statement = self.signed(&signature, model)?;
+        let signature = Signature::of_file(text)?;
+        let key = self.key(signature.key)?;
+        signature.verify(key, model)?;
+        let statement: Statement = signature.comment.parse()?;
+        if statement.digest != Digest::of(model) {
+            return Err(Refused::OtherDigest);
+        }
         if statement.line != LINE {
             return Err(Refused::OtherLine(statement.line));
         }
         if statement.least > self.version {
             return Err(Refused::NeedsNewer(statement.least));
         }
-        let trust = if self.test || is_test_key(signature.key) { Trust::TestKey } else { Trust::Signed };
-        Ok(Checked { model, trust, statement: Some(statement) })
+        let trust = if self.test || is_test_key(key) { Trust::TestKey } else { Trust::Signed };
+        let seen = Seen { key: key.id, counter: statement.counter, model: statement.digest };
+        Ok(Checked { model, trust, seen: Some(seen), statement: Some(statement) })
     }
 
-    /// What a key that may sign says of a file.
-    fn signed(&self, signature: &Signature, model: &[u8]) -> Result<Statement, Refused> {
-        let revoked = |list: &KeyList| list.revoked.contains(&signature.key);
-        let list = self.list.as_ref().ok_or(Refused::KeyUnknown(signature.key))?;
-        if revoked(list) {
-            return Err(Refused::KeyRevoked(signature.key));
+    /// The key of this name, if it may sign.
+    fn key(&self, id: KeyId) -> Result<&PublicKey, Refused> {
+        if self.is_revoked(id) {
+            return Err(Refused::KeyRevoked(id));
         }
-        let key = list.key(signature.key).ok_or(Refused::KeyUnknown(signature.key))?;
-        signature.verify(key, model).map_err(|error| Refused::Wrong(error.to_string()))?;
-        let statement: Statement =
-            signature.comment.parse().map_err(|error: crate::StatementError| Refused::Wrong(error.to_string()))?;
-        if statement.digest != Digest::of(model) {
-            return Err(Refused::Wrong("it says the digest of another file: sign it again".to_owned()));
-        }
-        Ok(statement)
+        self.list.as_ref().and_then(|list| list.key(id)).ok_or(Refused::KeyUnknown(id))
     }
 
-    /// Looks whether a model may take the place of those that the box has had, by its counter.
+    fn is_revoked(&self, id: KeyId) -> bool {
+        self.known.revoked.1.contains(&id) || self.list.as_ref().is_some_and(|list| list.revoked.contains(&id))
+    }
+
+    /// Looks whether a model that was checked may take the place of those that the box has had, by its counter: only the same one may
+    /// have the same. Keys that may not sign any more have no say.
     ///
     /// # Errors
     /// [`Refused::Older`]: the box has had a later one.
-    pub fn may_follow(&self, statement: &Statement) -> Result<(), Refused> {
-        let (counter, floor) = (statement.counter, self.known.counter);
-        if counter < floor { Err(Refused::Older { counter, floor }) } else { Ok(()) }
+    pub fn may_follow(&self, seen: &Seen) -> Result<(), Refused> {
+        let counts = |had: &&Seen| self.key(had.key).is_ok();
+        for had in self.known.seen.iter().filter(counts) {
+            if had.counter > seen.counter || (had.counter == seen.counter && had.model != seen.model) {
+                return Err(Refused::Older { counter: seen.counter, floor: had.counter });
+            }
+        }
+        Ok(())
     }
 }
 
-/// Whether the test root has named this key: a list of others may name it, too.
-fn is_test_key(id: KeyId) -> bool {
-    KeyList::read(test_keys::LIST).is_ok_and(|list| list.key(id).is_some())
+/// What is known of the model that is part of the program, and of the test keys.
+fn built_in() -> Known {
+    let signature = Signature::of_file(test_keys::MODEL_SIGNATURE).ok();
+    let seen = signature.and_then(|signature| {
+        let Statement { counter, digest: model, .. } = signature.comment.parse().ok()?;
+        Some(Seen { key: signature.key, counter, model })
+    });
+    let list = [test_keys::LIST, test_keys::LIST_SIGNATURE].map(ToOwned::to_owned);
+    Known { seen: seen.into_iter().collect(), list: Some(list), ..Known::default() }
+}
+
+/// Whether anybody can sign with it: a list of others may name it, too.
+fn is_test_key(key: &PublicKey) -> bool {
+    let root = PublicKey::of_file(test_keys::ROOT);
+    let named = KeyList::read(test_keys::LIST).map(|list| list.keys).unwrap_or_default();
+    named.iter().chain(root.iter()).any(|test| test.key == key.key)
 }

@@ -4,6 +4,7 @@ use std::{fmt, str::FromStr};
 
 use base64ct::{Base64, Encoding};
 use ed25519_dalek::{SigningKey, VerifyingKey};
+use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
 /// `Ed`: Ed25519.
@@ -20,10 +21,10 @@ const SECRET: usize = SECRET_HEAD + 8 + 64 + 32;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
 pub enum KeyError {
     /// It is not what minisign writes.
-    #[error("this is not a key of minisign: use a file that `pumua key new` or `minisign -G` has made")]
+    #[error("this is not a key of minisign: use a file that `pumua key` or `minisign -G` has made")]
     Form,
     /// Anybody could sign for it.
-    #[error("the key is weak, so that anybody could sign for it: make another one with `pumua key new`")]
+    #[error("the key is weak, so that anybody could sign for it: make another one with `pumua key`")]
     Weak,
     /// A password protects it.
     #[error("a password protects the key: sign with `minisign`, which asks for it")]
@@ -34,7 +35,7 @@ pub enum KeyError {
 }
 
 /// What a key is called: eight bytes, drawn at random with it.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct KeyId(pub [u8; 8]);
 
 impl fmt::Debug for KeyId {
@@ -43,7 +44,7 @@ impl fmt::Debug for KeyId {
     }
 }
 
-/// Sixteen digits, as minisign shows them: the last byte first.
+/// Sixteen digits, the last byte first. minisign leaves zeros before them away.
 impl fmt::Display for KeyId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{:016X}", u64::from_le_bytes(self.0))
@@ -54,7 +55,8 @@ impl FromStr for KeyId {
     type Err = KeyError;
 
     fn from_str(digits: &str) -> Result<Self, KeyError> {
-        let plain = digits.len() == 16 && digits.bytes().all(|digit| matches!(digit, b'0'..=b'9' | b'A'..=b'F'));
+        let plain =
+            (1..=16).contains(&digits.len()) && digits.bytes().all(|digit| matches!(digit, b'0'..=b'9' | b'A'..=b'F'));
         let id = plain.then(|| u64::from_str_radix(digits, 16).ok()).flatten();
         id.map(|id| Self(id.to_le_bytes())).ok_or(KeyError::Form)
     }

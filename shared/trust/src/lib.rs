@@ -20,9 +20,11 @@ mod package;
 mod refused;
 mod signature;
 mod statement;
+#[cfg(test)]
+mod vectors;
 
 pub use self::{
-    gate::{Checked, Gate, Known},
+    gate::{Checked, Gate, Known, Seen},
     key::{KeyError, KeyId, PublicKey, SecretKey},
     list::{KeyList, ListError, Roots, RootsError},
     package::{Package, PackageError},

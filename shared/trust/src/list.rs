@@ -12,8 +12,8 @@ const MOST: usize = 64;
 /// A list of keys that cannot be used.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
 pub enum ListError {
-    /// It is not one.
-    #[error("this is not a list of keys: use a file that `pumua key list` has made")]
+    /// It is not one, or names a key twice, or revokes one that it names.
+    #[error("this is not a list of keys: use a file that `pumua keys` has made")]
     Form,
     /// Too few of the roots have signed it.
     #[error("{signed} of the roots have signed the list of keys, and {needed} are needed: have others sign it, too")]
@@ -28,6 +28,9 @@ pub enum ListError {
 /// Roots that cannot be used.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
 pub enum RootsError {
+    /// So many of none.
+    #[error("`roots_needed` says how many of the roots sign, and `roots` names none: name them, or take it away")]
+    None,
     /// One of them is not a key.
     #[error(transparent)]
     Key(#[from] KeyError),
@@ -59,23 +62,24 @@ impl Roots {
     /// # Errors
     /// [`RootsError`]: there are not so many different ones.
     pub fn new(keys: Vec<PublicKey>, needed: usize) -> Result<Self, RootsError> {
-        let same = |a: &PublicKey, b: &PublicKey| a.id == b.id || a.key == b.key;
-        let different = (0..keys.len()).all(|n| !keys[..n].iter().any(|key| same(key, &keys[n])));
-        if different && (1..=keys.len()).contains(&needed) && keys.len() <= MOST {
+        let ids: Vec<KeyId> = keys.iter().map(|key| key.id).collect();
+        let points: Vec<_> = keys.iter().map(|key| key.key).collect();
+        if different(&ids) && different(&points) && (1..=keys.len()).contains(&needed) && keys.len() <= MOST {
             Ok(Self { keys, needed })
         } else {
             Err(RootsError::Count { keys: keys.len(), needed })
         }
     }
 
-    /// Those that settings name, of which so many are needed, or all.
+    /// Those that settings name, of which so many are needed, or all; `None` where they name none.
     ///
     /// # Errors
     /// [`RootsError`]: one of them is not a key, or there are not so many.
-    pub fn named<S: AsRef<str>>(keys: &[S], needed: Option<u8>) -> Result<Self, RootsError> {
-        let keys: Vec<PublicKey> = keys.iter().map(|key| key.as_ref().parse()).collect::<Result<_, KeyError>>()?;
+    pub fn of_settings(keys: Option<&[String]>, needed: Option<u8>) -> Result<Option<Self>, RootsError> {
+        let Some(keys) = keys else { return if needed.is_some() { Err(RootsError::None) } else { Ok(None) } };
+        let keys: Vec<PublicKey> = keys.iter().map(|key| key.parse()).collect::<Result<_, KeyError>>()?;
         let needed = needed.map_or(keys.len(), usize::from);
-        Self::new(keys, needed)
+        Self::new(keys, needed).map(Some)
     }
 
     /// Whether this is one of them.
@@ -148,7 +152,15 @@ impl KeyList {
         }
         // One way to write it, so that nobody reads another list than was signed.
         let fits = list.keys.len() <= MOST && list.revoked.len() <= MOST && list.to_file() == text;
-        if fits { Ok(list) } else { Err(ListError::Form) }
+        if fits && list.is_plain() { Ok(list) } else { Err(ListError::Form) }
+    }
+
+    /// Whether each key has one name and one place.
+    fn is_plain(&self) -> bool {
+        let named = self.keys.iter().map(|key| key.id);
+        let ids: Vec<KeyId> = named.chain(self.revoked.iter().copied()).collect();
+        let keys: Vec<_> = self.keys.iter().map(|key| key.key).collect();
+        different(&ids) && different(&keys)
     }
 
     /// The text that the roots sign.
@@ -161,6 +173,11 @@ impl KeyList {
 
     /// The key of this id, if it may sign.
     pub(crate) fn key(&self, id: KeyId) -> Option<&PublicKey> {
-        self.keys.iter().find(|key| key.id == id && !self.revoked.contains(&id))
+        self.keys.iter().find(|key| key.id == id)
     }
+}
+
+/// Whether none of these is there twice.
+fn different<T: PartialEq>(all: &[T]) -> bool {
+    (0..all.len()).all(|n| !all[..n].contains(&all[n]))
 }

@@ -52,6 +52,9 @@ impl<'a> Package<'a> {
             (None, None) => None,
             _ => return Err(PackageError),
         };
+        if signature.is_none() && list.is_none() {
+            return Err(PackageError);
+        }
         Ok(Self { signature, list, model: rest })
     }
 

@@ -3,7 +3,7 @@
 use shared::verdict::ModelRefusal;
 use thiserror::Error;
 
-use crate::{KeyId, ListError, Version};
+use crate::{KeyId, ListError, SignatureError, StatementError, Version};
 
 /// Why a box does not take a model, by who made it.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
@@ -11,19 +11,27 @@ pub enum Refused {
     /// Nobody says that it is good.
     #[error("the model is not signed: have it signed with `pumua sign`, or use one that is")]
     NotSigned,
-    /// It did not come as it was sent, or the signature is none or is another file's.
-    #[error("the signature is not that of this model: {0}")]
-    Wrong(String),
+    /// The signature is none, or is not this model's.
+    #[error(transparent)]
+    Signature(#[from] SignatureError),
+    /// The signer says nothing of a model.
+    #[error(transparent)]
+    Statement(#[from] StatementError),
+    /// The signer says the digest of another file.
+    #[error("the signature says the digest of another model: have the model signed again")]
+    OtherDigest,
     /// The list of keys that came with it is not one.
     #[error("the list of keys that comes with the model cannot be used: {0}")]
     List(#[from] ListError),
     /// No list names the key.
-    #[error("no list of keys names the key {0}: send the list that does, or have the model signed by another key")]
+    #[error(
+        "no list of keys names the key {0}: put the list that does beside the model, as keys.txt with keys.txt.minisig"
+    )]
     KeyUnknown(KeyId),
     /// The key may not sign any more.
     #[error("the key {0} is revoked: have the model signed by another key")]
     KeyRevoked(KeyId),
-    /// The box has seen a later one.
+    /// The box has had a later one, or another one of this counter.
     #[error(
         "the model has the counter {counter}, and this box has had {floor}: send a later one, or have this one signed again"
     )]
@@ -46,7 +54,8 @@ impl Refused {
     pub fn refusal(&self) -> ModelRefusal {
         match self {
             Self::NotSigned => ModelRefusal::NotSigned,
-            Self::Wrong(_) | Self::List(_) => ModelRefusal::WrongSignature,
+            Self::Signature(_) | Self::Statement(_) | Self::OtherDigest => ModelRefusal::WrongSignature,
+            Self::List(_) => ModelRefusal::WrongKeys,
             Self::KeyUnknown(_) => ModelRefusal::UnknownKey,
             Self::KeyRevoked(_) => ModelRefusal::RevokedKey,
             Self::Older { .. } => ModelRefusal::Older,

@@ -104,16 +104,18 @@ impl Signature {
     /// # Errors
     /// [`SignatureError::Wrong`]: one of them is another than what this key has signed.
     pub fn verify(&self, key: &PublicKey, bytes: &[u8]) -> Result<(), SignatureError> {
-        let holds =
-            |message: &[u8], signature: &[u8; 64]| key.key.verify_strict(message, &Ed25519::from_bytes(signature));
         let both = [&self.file[..], self.comment.as_bytes()].concat();
         if key.id != self.key {
             return Err(SignatureError::Wrong);
         }
-        holds(&Blake2b512::digest(bytes), &self.file)
-            .and_then(|()| holds(&both, &self.both))
-            .map_err(|_| SignatureError::Wrong)
+        let whole = holds(key, &Blake2b512::digest(bytes), &self.file) && holds(key, &both, &self.both);
+        if whole { Ok(()) } else { Err(SignatureError::Wrong) }
     }
+}
+
+/// Whether a key has signed a message.
+pub(crate) fn holds(key: &PublicKey, message: &[u8], signature: &[u8; 64]) -> bool {
+    key.key.verify_strict(message, &Ed25519::from_bytes(signature)).is_ok()
 }
 
 /// The bytes of a line of Base64, of which there must be so many.

@@ -49,12 +49,19 @@ fn a_list_of_keys_has_one_form() {
         ("\nkey", "\n\nkey"),
         ("\nkey", "\nrevoked 12\nkey"),
         ("\nkey", "\nrevoked 0123456789ABCDEF\nkey"),
+        ("\nkey", "\nrevoked 123456789ABCDEF\nkey"),
     ] {
         let text = list.replace(from, to);
         assert_ne!(text, list);
         assert!(KeyList::read(&text).is_err(), "{text}");
     }
     assert!(KeyList::read(list.trim_end()).is_err());
+    // A key twice, or named and revoked.
+    let (head, key) = list.split_at(list.find("key RW").unwrap());
+    assert!(KeyList::read(&format!("{head}{key}{key}")).is_err());
+    let id = KeyList::read(list).unwrap().keys[0].id;
+    assert!(KeyList::read(&format!("{list}revoked {id}\n")).is_err());
+    assert!(KeyList::read(&format!("{head}revoked {id}\n")).is_ok(), "nobody may sign");
 }
 
 #[test]
@@ -70,6 +77,9 @@ fn a_package_is_read_as_it_is_written_and_damaged_ones_are_not() {
         long[at] = 0xff;
         assert!(Package::read(&long).is_err(), "{at}");
     }
+    let mut empty = b"PUMUAS1\n".to_vec();
+    empty.extend([0; 12]);
+    assert!(Package::read(&empty).is_err(), "what has no part is no package");
     let bare = Package { model: b"model", ..Package::default() };
     assert_eq!((bare.to_bytes(), Package::read(b"model")), (b"model".to_vec(), Ok(bare)));
 }

@@ -4,8 +4,8 @@
 
 use shared::verdict::{Digest, ModelRefusal, Trust};
 use trust::{
-    Gate, KeyId, KeyList, Known, LINE, Package, PublicKey, Refused, Roots, SecretKey, Signature, Statement, Version,
-    test_keys,
+    Gate, KeyId, KeyList, Known, LINE, Package, PublicKey, Refused, Roots, SecretKey, Seen, Signature, Statement,
+    Version, test_keys,
 };
 
 const MODEL: &[u8] = b"a model";
@@ -47,15 +47,20 @@ fn roots() -> Roots {
 /// A box that believes those roots, and knows that the key 10 may sign.
 fn gate() -> Gate {
     let mut gate = Gate::new(Some(roots()), false, VERSION);
-    gate.remember(Known { counter: 5, list: Some(list(3, &[10], &[], &[1, 2])) });
+    gate.remember(Known { seen: vec![seen(10, 5)], list: Some(list(3, &[10], &[], &[1, 2])), ..Known::default() });
     gate
+}
+
+/// A model of a key that a box has had.
+fn seen(n: u8, counter: u64) -> Seen {
+    Seen { key: KeyId([n; 8]), counter, model: Digest::of(MODEL) }
 }
 
 /// What becomes of a signature.
 fn look(gate: &Gate, signature: &str) -> Result<Trust, Refused> {
     let checked = gate.check(&Package { signature: Some(signature), list: None, model: MODEL })?;
-    if let Some(statement) = &checked.statement {
-        gate.may_follow(statement)?;
+    if let Some(seen) = &checked.seen {
+        gate.may_follow(seen)?;
     }
     Ok(checked.trust)
 }
@@ -188,20 +193,79 @@ fn a_key_that_is_revoked_stays_so() {
         gate.learn(&Package { signature: None, list: Some([list, signatures]), model: MODEL }).unwrap();
         look(&gate, &model)
     };
-    assert_eq!(learn(list(4, &[10, 11], &[10], &[1, 2])).unwrap_err(), Refused::KeyRevoked(KeyId([10; 8])));
+    assert_eq!(learn(list(4, &[11], &[10], &[1, 2])).unwrap_err(), Refused::KeyRevoked(KeyId([10; 8])));
     assert_eq!(learn(list(3, &[10], &[], &[1, 2])).unwrap_err(), Refused::KeyRevoked(KeyId([10; 8])), "an old list");
     assert_eq!(learn(list(5, &[11], &[], &[2, 3])).unwrap_err(), Refused::KeyUnknown(KeyId([10; 8])));
     assert_eq!(learn(list(6, &[10], &[], &[2, 3])), Ok(Trust::Signed), "the roots may name it again");
-    assert_eq!(gate.known().counter, 5, "a list moves no counter of models");
+    assert_eq!(gate.known().seen, [seen(10, 5)], "a list moves no counter of models");
 }
 
 #[test]
 fn what_is_remembered_never_falls() {
     let mut gate = gate();
-    gate.remember(Known { counter: 2, list: Some(list(2, &[11], &[], &[1, 2])) });
-    assert_eq!(gate.known(), &Known { counter: 5, list: Some(list(3, &[10], &[], &[1, 2])) });
-    gate.remember(Known { counter: 9, list: Some(list(9, &[11], &[], &[1])) });
-    assert_eq!(gate.known(), &Known { counter: 9, list: Some(list(3, &[10], &[], &[1, 2])) }, "too few roots");
+    let known = gate.known().clone();
+    gate.remember(Known { seen: vec![seen(10, 2)], list: Some(list(2, &[11], &[], &[1, 2])), ..Known::default() });
+    assert_eq!(*gate.known(), known);
+    gate.remember(Known { seen: vec![seen(10, 9)], list: Some(list(9, &[11], &[], &[1])), ..Known::default() });
+    assert_eq!(*gate.known(), Known { seen: vec![seen(10, 9)], ..known }, "too few roots for the list");
+}
+
+#[test]
+fn what_was_revoked_stays_so_when_a_root_is_exchanged() {
+    let mut before = gate();
+    let [text, signatures] = list(4, &[11], &[10], &[1, 2]);
+    before.learn(&Package { signature: None, list: Some([&text, &signatures]), model: MODEL }).unwrap();
+    // The root 1 was lost: another one stands in the settings. A list of before that 2 and 3 have signed is good again.
+    let roots = Roots::new([4, 2, 3].map(|n| key(n).public()).to_vec(), 2).unwrap();
+    let mut gate = Gate::new(Some(roots), false, VERSION);
+    gate.remember(before.known().clone());
+    let [text, signatures] = list(1, &[10], &[], &[2, 3]);
+    gate.learn(&Package { signature: None, list: Some([&text, &signatures]), model: MODEL }).unwrap();
+    assert_eq!(refusal(&gate, &signed(&key(10), &statement(6))), ModelRefusal::RevokedKey);
+}
+
+#[test]
+fn a_key_that_may_not_sign_any_more_keeps_nobody_from_updates() {
+    let mut gate = gate();
+    let greatest = signed(&key(10), &statement(u64::MAX));
+    assert_eq!(look(&gate, &greatest), Ok(Trust::Signed));
+    gate.see(seen(10, u64::MAX));
+    assert_eq!(refusal(&gate, &signed(&key(10), &statement(6))), ModelRefusal::Older);
+    let [text, signatures] = list(4, &[11], &[10], &[1, 2]);
+    gate.learn(&Package { signature: None, list: Some([&text, &signatures]), model: MODEL }).unwrap();
+    assert_eq!(look(&gate, &signed(&key(11), &statement(6))), Ok(Trust::Signed));
+}
+
+#[test]
+fn of_two_models_with_one_counter_the_first_is_taken() {
+    let mut gate = gate();
+    gate.see(Seen { model: Digest::of(b"another model"), ..seen(10, 6) });
+    assert_eq!(look(&gate, &signed(&key(10), &statement(6))), Err(Refused::Older { counter: 6, floor: 6 }));
+    assert_eq!(look(&gate, &signed(&key(10), &statement(7))), Ok(Trust::Signed));
+}
+
+#[test]
+fn a_test_key_says_so_under_any_name_and_on_any_list() {
+    let secret = SecretKey::of_file(include_str!("../../../models/trust/test-signer.key")).unwrap();
+    let renamed: PublicKey = {
+        use base64ct::{Base64, Encoding};
+        let mut bytes = Base64::decode_vec(&secret.public().to_string()).unwrap();
+        bytes[2..10].fill(42);
+        Base64::encode_string(&bytes).parse().unwrap()
+    };
+    let text = KeyList { counter: 4, keys: vec![renamed], revoked: Vec::new() }.to_file();
+    let signatures: String =
+        [1, 2].iter().map(|&n| Signature::new(&key(n), text.as_bytes(), String::new()).to_file()).collect();
+    let mut gate = gate();
+    gate.learn(&Package { signature: None, list: Some([&text, &signatures]), model: MODEL }).unwrap();
+    let signature = Signature::new(&secret, MODEL, statement(6).to_string()).to_file();
+    // The name of the key in a signature is part of what nobody signs.
+    use base64ct::{Base64, Encoding};
+    let mut lines: Vec<String> = signature.lines().map(ToOwned::to_owned).collect();
+    let mut bytes = Base64::decode_vec(&lines[1]).unwrap();
+    bytes[2..10].fill(42);
+    lines[1] = Base64::encode_string(&bytes);
+    assert_eq!(look(&gate, &lines.join("\n")), Ok(Trust::TestKey));
 }
 
 #[test]
@@ -211,8 +275,15 @@ fn roots_are_different_keys_and_not_fewer_than_are_needed() {
     for (keys, needed) in [(vec![], 0), (vec![], 1), (vec![key(1)], 0), (vec![key(1)], 2), (vec![key(1), key(1)], 1)] {
         assert!(Roots::new(keys.clone(), needed).is_err(), "{keys:?} {needed}");
     }
-    assert!(Roots::named(&[key(1).to_string(), key(2).to_string()], None).is_ok());
-    assert!(Roots::named(&["RWx"], None).is_err());
+    let named = |keys: Option<&[&str]>, needed| {
+        let keys = keys.map(|keys| keys.iter().map(ToString::to_string).collect::<Vec<_>>());
+        Roots::of_settings(keys.as_deref(), needed).map(|roots| roots.is_some())
+    };
+    let [first, second] = [1, 2].map(|n| key(n).to_string());
+    assert_eq!(named(Some(&[&first, &second]), None), Ok(true));
+    assert_eq!(named(None, None), Ok(false));
+    assert!(named(Some(&["RWx"]), None).is_err() && named(Some(&[]), None).is_err());
+    assert!(named(None, Some(1)).is_err(), "a number of none would mean the test key");
 }
 
 #[test]
@@ -241,6 +312,7 @@ fn keys_are_read_as_they_are_written_and_weak_or_damaged_ones_are_not() {
     assert_eq!(SecretKey::of_file(&secret.to_file()).unwrap().public(), secret.public());
     assert_eq!(PublicKey::of_file(&secret.public().to_file()), Ok(secret.public()));
     assert_eq!(secret.public().id.to_string().parse(), Ok(secret.public().id));
+    assert_eq!("1D13658EA869D9C".parse::<KeyId>(), "01D13658EA869D9C".parse(), "minisign leaves a zero away");
     use base64ct::{Base64, Encoding};
     let mut neutral = [&b"Ed"[..], &[7; 8], &[0; 32]].concat();
     neutral[10] = 1;

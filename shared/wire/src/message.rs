@@ -11,7 +11,7 @@ use shared::{
     age::{Age, Ages},
     contract::InputContract,
     preprocess::Window,
-    verdict::{Digest, ExamId, Fault, ModelRefusal, OperatingPoint, Refusal, ResultRecord},
+    verdict::{Digest, ExamId, Fault, ModelRefusal, OperatingPoint, Refusal, ResultRecord, Trust},
 };
 
 /// Version of the frames and of the conversation; raised when an old peer would misunderstand a new one.
@@ -183,6 +183,10 @@ pub struct Info {
     pub ages: Option<Ages>,
     /// True if a host may ask to have an image judged whatever the patient's age.
     pub any_age: bool,
+    /// Who says that the model is good; `None` where the box judges nothing.
+    pub trust: Option<Trust>,
+    /// True if the box takes models that nobody has signed.
+    pub takes_unsigned: bool,
 }
 
 /// What the box is doing, in the order in which it does it.

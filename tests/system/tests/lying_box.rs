@@ -156,6 +156,8 @@ fn info() -> Info {
         read_only: false,
         ages: None,
         any_age: false,
+        trust: Some(shared::verdict::Trust::Signed),
+        takes_unsigned: false,
     }
 }
 
@@ -339,6 +341,7 @@ fn texts_of_a_box_are_only_shown() {
         "software      \\u{{1b}}c\n\
          model         {SHOWN} (int8)\n\
          model digest  {}\n\
+         signed        yes\n\
          computed as   \\u{{9b}}31m=1\n\
          trained on    radiographs\n\
          made for      unknown ages\n\

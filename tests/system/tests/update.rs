@@ -5,7 +5,7 @@ use std::{
     fs,
     path::{Path, PathBuf},
     process::Stdio,
-    sync::{Mutex, MutexGuard, PoisonError},
+    sync::{LazyLock, Mutex, MutexGuard, PoisonError},
     thread::sleep,
     time::Instant,
 };
@@ -14,7 +14,17 @@ use serde_json::Value;
 use system_tests::{PLAIN_MODEL, SimulatedBox, code, files, host, json_lines, real_data, said, synthetic_radiographs};
 use tempfile::TempDir;
 
-const SHIPPED: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../models/pumua.onnx");
+/// The model that ships, without its signature: these tests go back and forth between models, which no signature lets a box do.
+fn shipped() -> &'static str {
+    static COPY: LazyLock<(TempDir, String)> = LazyLock::new(|| {
+        let folder = TempDir::new().unwrap();
+        let path = folder.path().join("shipped.onnx");
+        fs::write(&path, engine::DEFAULT_MODEL).unwrap();
+        let path = path.to_str().unwrap().to_owned();
+        (folder, path)
+    });
+    &COPY.1
+}
 const REFUSED: i32 = 3;
 
 /// One test at a time. The pseudo-terminal of a box that was killed is free for the next box as soon as it is gone, while the
@@ -63,7 +73,7 @@ fn the_box_answers_as_predict_does_with_the_model_that_it_was_sent() {
         images.extend(files(&data.join("originals")).into_iter().take(4));
     }
     let device = SimulatedBox::start_in(state.path(), &[]).unwrap();
-    for model in [SHIPPED, PLAIN_MODEL] {
+    for model in [shipped(), PLAIN_MODEL] {
         let answer = updated(&device, model);
         assert_eq!(answer["status"], "updated", "{answer}");
         assert_eq!(answer["to"], digest(&device));
@@ -83,12 +93,12 @@ fn an_installed_model_outlives_a_power_cut_and_goes_before_that_of_the_settings(
     let _turn = turn();
     let (state, plain) = state();
     let device = SimulatedBox::start_in(state.path(), &[]).unwrap();
-    let answer = updated(&device, SHIPPED);
+    let answer = updated(&device, shipped());
     assert_eq!(answer["from"], plain);
     device.cut_power();
     let device = SimulatedBox::start_in(state.path(), &[]).unwrap();
     assert_eq!(answer["to"], digest(&device));
-    let again = updated(&device, SHIPPED);
+    let again = updated(&device, shipped());
     assert_eq!((&again["status"], &again["bytes"]), (&"unchanged".into(), &Value::Null));
 }
 
@@ -98,7 +108,7 @@ fn a_box_killed_at_any_moment_of_an_update_comes_back_with_the_old_model_or_the_
     let (state, plain) = state();
     let device = SimulatedBox::start_in(state.path(), &[]).unwrap();
     let start = Instant::now();
-    let shipped = updated(&device, SHIPPED)["to"].as_str().unwrap().to_owned();
+    let new_one = updated(&device, shipped())["to"].as_str().unwrap().to_owned();
     let takes = start.elapsed();
     device.cut_power();
     let mut seen = [0, 0];
@@ -106,7 +116,7 @@ fn a_box_killed_at_any_moment_of_an_update_comes_back_with_the_old_model_or_the_
     for round in 0..rounds {
         let device = SimulatedBox::start_in(state.path(), &[]).unwrap();
         let old = digest(&device);
-        let (model, new) = if old == plain { (SHIPPED, &shipped) } else { (PLAIN_MODEL, &plain) };
+        let (model, new) = if old == plain { (shipped(), &new_one) } else { (PLAIN_MODEL, &plain) };
         let updating = device.command("update", [model]).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
         // From its beginning to a little beyond its end.
         sleep(takes * round * 11 / (10 * rounds));
@@ -124,7 +134,7 @@ fn a_box_killed_while_it_writes_comes_back_with_the_old_model_or_the_new_one() {
     let _turn = turn();
     let (state, plain) = state();
     let device = SimulatedBox::start_in(state.path(), &[]).unwrap();
-    let shipped = updated(&device, SHIPPED)["to"].as_str().unwrap().to_owned();
+    let new_one = updated(&device, shipped())["to"].as_str().unwrap().to_owned();
     device.cut_power();
     let incoming = state.path().join("models/incoming.model");
     let mut caught = 0;
@@ -133,7 +143,7 @@ fn a_box_killed_while_it_writes_comes_back_with_the_old_model_or_the_new_one() {
         let _ = fs::remove_file(&incoming);
         let device = SimulatedBox::start_in(state.path(), &[]).unwrap();
         let old = digest(&device);
-        let (model, new) = if old == plain { (SHIPPED, &shipped) } else { (PLAIN_MODEL, &plain) };
+        let (model, new) = if old == plain { (shipped(), &new_one) } else { (PLAIN_MODEL, &plain) };
         let mut updating =
             device.command("update", [model]).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
         while !incoming.exists() && updating.try_wait().unwrap().is_none() {}
@@ -150,7 +160,7 @@ fn a_box_killed_while_it_writes_comes_back_with_the_old_model_or_the_new_one() {
 fn a_box_killed_right_after_its_answer_has_the_new_model() {
     let _turn = turn();
     let (state, _) = state();
-    for model in [SHIPPED, PLAIN_MODEL, SHIPPED, PLAIN_MODEL] {
+    for model in [shipped(), PLAIN_MODEL, shipped(), PLAIN_MODEL] {
         let device = SimulatedBox::start_in(state.path(), &[]).unwrap();
         let answer = updated(&device, model);
         device.cut_power();
@@ -164,10 +174,10 @@ fn a_model_damaged_on_the_disk_gives_way_to_the_one_before() {
     let _turn = turn();
     let (state, plain) = state();
     let device = SimulatedBox::start_in(state.path(), &[]).unwrap();
-    let shipped = updated(&device, SHIPPED)["to"].clone();
+    let new_one = updated(&device, shipped())["to"].clone();
     updated(&device, PLAIN_MODEL);
     device.cut_power();
-    for (name, expected) in [("current.model", &shipped), ("previous.model", &Value::from(plain))] {
+    for (name, expected) in [("current.model", &new_one), ("previous.model", &Value::from(plain))] {
         let file = state.path().join("models").join(name);
         let mut bytes = fs::read(&file).unwrap();
         let middle = bytes.len() / 2;
@@ -184,7 +194,7 @@ fn what_is_no_model_for_the_box_is_not_sent() {
     let _turn = turn();
     let (state, plain) = state();
     let device = SimulatedBox::start_in(state.path(), &[]).unwrap();
-    let shipped = fs::read(SHIPPED).unwrap();
+    let shipped = fs::read(shipped()).unwrap();
     let key = shipped.windows(10).position(|bytes| bytes == b"pumua.card").unwrap();
     let mut foreign = shipped.clone();
     foreign[key] = b'P';
@@ -225,7 +235,7 @@ fn a_box_that_cannot_store_a_model_goes_on_with_the_old_one() {
     fs::remove_dir(state.path().join("models")).unwrap();
     fs::write(state.path().join("models"), b"not a folder").unwrap();
     let device = SimulatedBox::start_in(state.path(), &[]).unwrap();
-    let output = device.host("update", ["--json", SHIPPED]);
+    let output = device.host("update", ["--json", shipped()]);
     assert_eq!((code(&output), &json_lines(&output)[0]["code"]), (6, &406.into()), "{}", said(&output));
     assert_eq!(digest(&device), plain);
 }
@@ -235,7 +245,7 @@ fn ctrl_c_in_mid_update_gives_it_up() {
     let _turn = turn();
     let (state, plain) = state();
     let device = SimulatedBox::start_in(state.path(), &["--pace", "115200"]).unwrap();
-    let mut update = device.command("update", [SHIPPED]);
+    let mut update = device.command("update", [shipped()]);
     update.stdout(Stdio::piped()).stderr(Stdio::piped());
     let updating = device.spawn_until_midway(update).unwrap();
     let killed = std::process::Command::new("kill").args(["-INT", &updating.id().to_string()]).status().unwrap();

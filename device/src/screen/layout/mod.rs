@@ -216,6 +216,7 @@ impl<'a> Layout<'a> {
             Identity { takes_unsigned: true, .. } | Identity { trust: Some(Trust::Unsigned), .. } => {
                 Some(words.unsigned)
             }
+            Identity { fell_back: true, trust: Some(Trust::TestKey), .. } => Some(words.test_key_fell_back),
             Identity { fell_back: true, .. } => Some(words.fell_back),
             Identity { trust: Some(Trust::TestKey), .. } => Some(words.test_key),
             _ => None,

@@ -72,7 +72,7 @@ fn messages_to_the_host() {
             ToHost::Info(info()),
             "0005302e312e300a73747564792d6164616dbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb\
              bbbb000118667573656420696e74382c206e656f6e206b65726e656c7340000000003f030000003f0000003f0000003f\
-             07ac029a03eeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeee000001010500",
+             07ac029a03eeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeee000001010500010000",
         ),
         (ToHost::Progress { phase: Phase::Receiving, done: 32_768, total: 70_000 }, "0100808002f0a204"),
         (ToHost::Progress { phase: Phase::Decoding, done: 0, total: 1 }, "01010001"),
@@ -164,7 +164,7 @@ fn frames() {
 
 #[test]
 fn greeting_of_this_version() {
-    assert_eq!(hex(&Greeting::ours().to_bytes()), "0100d17dc1c6b0c7dbc6");
+    assert_eq!(hex(&Greeting::ours().to_bytes()), "0100ecc5d2abb2a3f07d");
     assert_eq!(Greeting::from_bytes(&Greeting::ours().to_bytes()), Some(Greeting::ours()));
     assert_eq!(Greeting::from_bytes(&[0; 9]), None);
     assert_eq!(Rejection::from_bytes(&[1; 10]), None);

@@ -56,6 +56,8 @@ fn info() -> Info {
         read_only: false,
         ages: Some(Ages { from: 1, to: 5 }),
         any_age: false,
+        trust: Some(shared::verdict::Trust::Signed),
+        takes_unsigned: false,
     }
 }
 
