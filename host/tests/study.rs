@@ -2,6 +2,7 @@
 #![expect(clippy::unwrap_used, reason = "helpers of tests")]
 
 use std::{
+    collections::BTreeMap,
     fs,
     path::{Path, PathBuf},
     process::{Command, Output, Stdio},
@@ -187,6 +188,149 @@ fn finished_runs_are_repeated_only_if_their_recipe_changed() {
         let report = fs::read_to_string(study.out("out").join("report.md")).unwrap();
         assert!(report.contains("70 synthetic radiographs"), "{report}");
     }
+}
+
+/// A third experiment, for three parts.
+const THIRD: &str = r#"
+[[experiment]]
+name = "tiny-short"
+title = "tiny, short"
+group = "tiny"
+like = "tiny"
+recipe = { epochs = 20 }
+"#;
+
+/// Sets what a run says of the time that it took and of its computer, which no two runs have alike, to the same everywhere.
+fn settle(out: &Path) {
+    for (path, bytes) in files(out) {
+        if !path.ends_with("result.json") {
+            continue;
+        }
+        let mut text = String::from_utf8(bytes).unwrap();
+        for (key, value) in [("seconds", "1.5"), ("date", "\"2026\""), ("machine", "\"here\""), ("threads", "1")] {
+            let (before, rest) = text.split_once(&format!("\"{key}\":")).unwrap();
+            let end = match rest.strip_prefix('"') {
+                Some(words) => words.find('"').unwrap() + 2,
+                None => rest.find([',', '}']).unwrap(),
+            };
+            text = format!("{before}\"{key}\":{value}{}", &rest[end..]);
+        }
+        fs::write(out.join(path), text).unwrap();
+    }
+}
+
+/// All files of a study by their names, but for those that say where its data are and who did what.
+fn files(out: &Path) -> BTreeMap<PathBuf, Vec<u8>> {
+    let mut found = BTreeMap::new();
+    let mut folders = vec![out.to_owned()];
+    while let Some(folder) = folders.pop() {
+        for entry in fs::read_dir(folder).unwrap() {
+            let path = entry.unwrap().path();
+            let name = path.strip_prefix(out).unwrap().to_owned();
+            if path.is_dir() {
+                folders.push(path);
+            } else if name != Path::new("study.toml") && name != Path::new(".lock") && !name.starts_with("parts") {
+                found.insert(name, fs::read(path).unwrap());
+            }
+        }
+    }
+    found
+}
+
+#[test]
+fn three_parts_give_the_report_of_one_computer_to_the_bit() {
+    let study = Study::new();
+    fs::write(study.out("plan.toml"), format!("{PLAN}{THIRD}")).unwrap();
+    let part = |part: &str| study.run("parts", &["--only", "tiny", "--part", part]);
+    let refused = |output: Output, expected: &str| {
+        assert_eq!(output.status.code(), Some(1), "{}", words(&output));
+        assert!(words(&output).contains(expected), "{}", words(&output));
+    };
+    let merge = ["--only", "tiny", "--merge"];
+    refused(study.run("parts", &merge), "no part of a study has begun");
+
+    // Part 2 dies in its middle.
+    let begin = study.command(&SIXTY, "parts", &["--only", "tiny", "--part", "2/3"]).stderr(Stdio::null()).spawn();
+    let mut running = begin.unwrap();
+    let folder = study.out("parts").join("runs/tiny-augmented/seed-1");
+    while fs::read_to_string(folder.join("metrics.csv")).map_or(0, |text| text.lines().count()) < 4 {
+        assert!(running.try_wait().unwrap().is_none(), "the part ended before it was killed");
+        sleep(Duration::from_millis(2));
+    }
+    running.kill().unwrap();
+    running.wait().unwrap();
+    assert!(!folder.join("result.json").exists() && folder.join("checkpoint").exists());
+
+    let output = part("1/3");
+    assert!(output.status.success(), "{}", words(&output));
+    assert!(
+        words(&output).contains("part 1/3: 1 of 3 runs") && words(&output).contains("--merge"),
+        "{}",
+        words(&output)
+    );
+    assert!(output.stdout.is_empty() && !study.out("parts").join("report.html").exists());
+    assert!(!study.out("parts").join(".lock").exists(), "nothing that two of them write");
+
+    // What is not of the same study is refused, and changes nothing.
+    let before = files(&study.out("parts"));
+    let tiny = ["--only", "tiny", "--part"];
+    refused(
+        study.run_on(&["--images", "70"], "parts", &[&tiny[..], &["3/3"]].concat()),
+        "on other data (60 radiographs",
+    );
+    refused(study.run("parts", &[&tiny[..], &["3/4"]].concat()), "in 3 parts, and this one is in 4");
+    refused(study.run("parts", &["--only", "tiny-short", "--part", "3/3"]), "with the run tiny seed 1");
+    fs::write(study.out("plan.toml"), format!("{PLAN}{THIRD}").replace("epochs = 20", "epochs = 21")).unwrap();
+    refused(part("3/3"), "with another recipe of tiny-short");
+    refused(study.run("parts", &merge), "with another recipe of tiny-short");
+    fs::write(study.out("plan.toml"), format!("{PLAN}{THIRD}")).unwrap();
+    refused(study.run("parts", &["--only", "tiny", "--resume"]), "is divided");
+    refused(study.run("parts", &["--only", "tiny"]), "is not empty");
+
+    let output = study.run("parts", &merge);
+    let said = words(&output);
+    refused(output, "2 of 3 parts in");
+    let lacks = |part: &str| {
+        let line = said.lines().find(|line| line.starts_with(&format!("part {part} lacks 1 of 1 runs: "))).unwrap();
+        assert!(line.ends_with(&format!("--only tiny --part {part}")), "{line}");
+    };
+    lacks("2/3");
+    lacks("3/3");
+    assert_eq!(files(&study.out("parts")), before);
+
+    for number in ["2/3", "3/3"] {
+        let output = part(number);
+        assert!(output.status.success(), "{}", words(&output));
+    }
+    assert!(study.run("parts", &merge).status.success());
+    let output = study.run("whole", &["--only", "tiny"]);
+    assert!(output.status.success(), "{}", words(&output));
+    refused(study.run("whole", &[&tiny[..], &["1/3"]].concat()), "holds something else than parts of a study");
+    for (name, again) in [("whole", "--resume"), ("parts", "--merge")] {
+        settle(&study.out(name));
+        assert!(study.run(name, &["--only", "tiny", again]).status.success());
+    }
+    let [whole, parts] = ["whole", "parts"].map(|name| files(&study.out(name)));
+    assert!(whole.keys().eq(parts.keys()) && whole.len() > 15, "{:?}", parts.keys());
+    for (name, bytes) in whole {
+        assert!(parts[&name] == bytes, "{}", name.display());
+    }
+}
+
+#[test]
+fn a_part_whose_runs_fail_says_so_and_so_does_the_report() {
+    let study = Study::new();
+    let output = study.run("out", &["--only", "tiny-wild", "--part", "1/2"]);
+    assert_eq!(output.status.code(), Some(1), "{}", words(&output));
+    assert!(words(&output).contains("1 of 1 runs failed"), "{}", words(&output));
+    // There is nothing for the second one, and so nothing to wait for.
+    let output = study.run("out", &["--only", "tiny-wild", "--part", "2/2"]);
+    assert!(output.status.success() && words(&output).contains("part 2/2: 0 of 1 runs"), "{}", words(&output));
+    let output = study.run("out", &["--only", "tiny-wild", "--merge"]);
+    assert_eq!(output.status.code(), Some(1), "{}", words(&output));
+    assert!(words(&output).contains("the report says why"), "{}", words(&output));
+    let report = fs::read_to_string(study.out("out").join("report.md")).unwrap();
+    assert!(report.contains("the loss became infinite"), "{report}");
 }
 
 #[test]

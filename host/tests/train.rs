@@ -224,6 +224,46 @@ fn a_stopped_training_resumes_to_the_same_models() {
 }
 
 #[test]
+fn a_longer_training_from_a_shorter_one_gives_the_same_models() {
+    let folder = TempDir::new().unwrap();
+    let [at_once, longer] = ["at-once", "longer"].map(|name| folder.path().join(name));
+    let of = |epochs: &'static str, out: &Path| {
+        json(&run(&[&SHORT[..7], &["--epochs", epochs, "--json", "--out", text(out)]].concat()))
+    };
+    let expected = of("6", &at_once);
+    assert_ne!(of("3", &longer)["models"], expected["models"]);
+    let refused = |arguments: &[&str], words: &str| {
+        let output = host(arguments).output().unwrap();
+        assert_eq!(output.status.code(), Some(2), "{output:?}");
+        assert!(String::from_utf8_lossy(&output.stderr).contains(words), "{output:?}");
+    };
+    refused(&["train", "--resume", text(&longer), "--epochs", "2"], "one of 3 epochs: name as many or more");
+    // As often as anyone likes.
+    for (more, done) in
+        [(&["--epochs", "5"][..], "5"), (&["--epochs", "6"], "6"), (&["--epochs", "6"], "6"), (&[], "6")]
+    {
+        run(&[&["train", "--json", "--resume", text(&longer)], more].concat());
+        let table = fs::read_to_string(longer.join("metrics.csv")).unwrap();
+        assert!(table.lines().last().unwrap().starts_with(&format!("{done},")), "{table}");
+    }
+    for name in ["config.toml", "metrics.csv", "split.csv", "synthetic-model-int8.onnx"] {
+        assert!(fs::read(longer.join(name)).unwrap() == fs::read(at_once.join(name)).unwrap(), "{name}");
+    }
+    let report: Value = serde_json::from_slice(&fs::read(longer.join("report.json")).unwrap()).unwrap();
+    assert_eq!(report["models"], expected["models"], "the digests of the files are among these");
+
+    let recipes = folder.path().join("recipes.toml");
+    let plan = "[[group]]\nname = \"mine\"\ntitle = \"t\"\ntext = \"t\"\n[[experiment]]\nname = \"falling\"\ngroup = \"mine\"\n\
+                title = \"t\"\nlike = \"adam\"\nrecipe = { optimizer = { schedule = \"cosine\" } }\n";
+    fs::write(&recipes, plan).unwrap();
+    let falling = folder.path().join("falling");
+    let options = ["--recipes", text(&recipes), "--recipe", "falling", "--out", text(&falling)];
+    run(&[&SHORT[..7], &["--epochs", "1"], &options].concat());
+    refused(&["train", "--resume", text(&falling), "--epochs", "2"], "start another training with `--epochs 2`");
+    run(&["train", "--resume", text(&falling), "--epochs", "1"]);
+}
+
+#[test]
 fn a_training_on_other_data_is_not_resumed_and_stays_as_it_was() {
     let folder = TempDir::new().unwrap();
     let (images, run_folder) = (folder.path().join("images"), folder.path().join("run"));

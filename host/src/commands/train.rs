@@ -91,7 +91,7 @@ pub struct Options {
     /// Recipes of your own, in TOML, as for `pumua study --recipes`; may be given several times
     #[arg(long, alias = "plan", value_name = "FILE")]
     recipes: Vec<PathBuf>,
-    /// Epochs, instead of the recipe's, or of 12 on synthetic radiographs
+    /// Epochs, instead of the recipe's, or of 12 on synthetic radiographs; with `--resume`, as many as the run has or more
     #[arg(long, value_name = "N")]
     epochs: Option<usize>,
     /// Steps of an epoch, instead of the recipe's
@@ -114,9 +114,9 @@ pub struct Options {
     #[arg(long, value_name = "DIR")]
     out: Option<OutputFolder>,
     /// Continue a stopped run, with the options it was started with. If its data are elsewhere now, name them with `--data` or
-    /// `--site`: they must be the same
+    /// `--site`: they must be the same. With more `--epochs` a run goes on beyond its end, to the model of a run that long
     #[arg(long, value_name = "RUN_DIR",
-        conflicts_with_all = ["leave_out", "sources", "ages", "images", "split", "recipe", "recipes", "epochs", "steps", "batch", "lr", "side", "seed", "out"])]
+        conflicts_with_all = ["leave_out", "sources", "ages", "images", "split", "recipe", "recipes", "steps", "batch", "lr", "side", "seed", "out"])]
     resume: Option<PathBuf>,
     /// Print the report as one JSON object
     #[arg(long)]
@@ -251,11 +251,66 @@ impl Config {
         Ok(records)
     }
 
-    /// What a checkpoint must agree with: all but ages and sources, which only the card says.
-    fn digest(&self, data: Digest) -> anyhow::Result<String> {
-        let text =
-            format!("{}{data}", toml::to_string(&Self { ages: None, sources: BTreeMap::new(), ..self.clone() })?);
-        Ok(Digest::of(text.as_bytes()).to_string())
+    /// What a checkpoint must agree with: all but ages and sources, which only the card says, and epochs, where more of them may
+    /// follow. Of earlier versions with the epochs.
+    fn digest(&self, data: Digest, with_epochs: bool) -> anyhow::Result<String> {
+        let mut config = Self { ages: None, sources: BTreeMap::new(), ..self.clone() };
+        if !with_epochs && config.recipe.is_open_ended() {
+            config.recipe.epochs = 0;
+        }
+        Ok(Digest::of(format!("{}{data}", toml::to_string(&config)?).as_bytes()).to_string())
+    }
+
+    /// The digest that the checkpoint has, if it is of this training, also if an earlier version made it; else that of now.
+    fn digest_for(&self, checkpoint: Option<&Checkpoint>, catalogue: &Catalogue) -> anyhow::Result<String> {
+        if let Some(checkpoint) = checkpoint {
+            for data in [Some(catalogue.digest()), catalogue.former_digest()].into_iter().flatten() {
+                for with_epochs in [false, true] {
+                    let digest = self.digest(data, with_epochs)?;
+                    if digest == checkpoint.config {
+                        return Ok(digest);
+                    }
+                }
+            }
+        }
+        self.digest(catalogue.digest(), false)
+    }
+
+    /// The same training of more epochs, if any are asked for.
+    fn lengthened(mut self, epochs: Option<usize>) -> Result<Self, Failure> {
+        let had = self.recipe.epochs;
+        self.recipe.epochs = epochs.unwrap_or(had);
+        self.recipe.check().exit(Exit::Usage)?;
+        let refused = match self.recipe.epochs {
+            epochs if epochs < had => format!("the run is one of {had} epochs: name as many or more with `--epochs`"),
+            epochs if epochs > had && !self.recipe.is_open_ended() => format!(
+                "the run cannot go on beyond its {had} epochs, because learning rate or teachers of its recipe depend on their \
+                 number from the first step on: start another training with `--epochs {epochs}`"
+            ),
+            _ => return Ok(self),
+        };
+        Err(anyhow!(refused)).exit(Exit::Usage)
+    }
+
+    /// Makes the folder that of this longer training, and gives the digest of its checkpoints.
+    fn take_over(
+        &self,
+        checkpoint: Option<&mut Checkpoint>,
+        catalogue: &Catalogue,
+        folder: &Path,
+    ) -> anyhow::Result<String> {
+        let advice =
+            || format!("cannot write into {}: free some space, then do the same again", Shown(folder.display()));
+        let digest = self.digest(catalogue.digest(), false)?;
+        // First the checkpoint, which with this digest goes with the settings of before as well: nothing is lost in between.
+        if let Some(checkpoint) = checkpoint
+            && checkpoint.config != digest
+        {
+            checkpoint.config.clone_from(&digest);
+            checkpoint.save(&folder.join(Checkpoint::FILE)).with_context(advice)?;
+        }
+        write_atomically(&folder.join(Self::FILE), toml::to_string(self)?.as_bytes()).with_context(advice)?;
+        Ok(digest)
     }
 
     /// Takes the data from where they are now.
@@ -277,7 +332,8 @@ pub fn run(options: Options) -> Result<Exit, Failure> {
         Some(folder) => (Config::load(folder)?, Some(lock_folder(folder, "training")?)),
         None => (Config::new(&options)?, None),
     };
-    let config = recorded.clone().moved(&options.radiographs)?;
+    let longer = recorded.clone().lengthened(options.epochs)?;
+    let config = longer.clone().moved(&options.radiographs)?;
     if let Some(out) = &options.out {
         let mut read = options.radiographs.paths();
         read.extend(options.recipes.iter().map(PathBuf::as_path));
@@ -298,7 +354,7 @@ pub fn run(options: Options) -> Result<Exit, Failure> {
     let sites = config.sites(&catalogue, &split)?;
     let card = config.card(&catalogue, &sites);
     check_card(&card)?;
-    let checkpoint = match &options.resume {
+    let mut checkpoint = match &options.resume {
         Some(folder) => last_checkpoint(folder)?,
         None => None,
     };
@@ -327,14 +383,16 @@ pub fn run(options: Options) -> Result<Exit, Failure> {
     announce(&config, &catalogue, &split, &sites, &folder);
 
     // Where the data lie is not what they are: the run is known by the place that it was started with.
-    let former = catalogue.former_digest().map(|data| recorded.digest(data)).transpose()?;
-    let former = former.filter(|former| checkpoint.as_ref().is_some_and(|checkpoint| checkpoint.config == *former));
-    let expected = former.map_or_else(|| recorded.digest(catalogue.digest()), Ok)?;
-    if checkpoint.as_ref().is_some_and(|checkpoint| checkpoint.config == expected) && !has_parts(&folder, &parts) {
+    let mut expected = recorded.digest_for(checkpoint.as_ref(), &catalogue)?;
+    let is_its_own = checkpoint.as_ref().is_none_or(|checkpoint| checkpoint.config == expected);
+    if checkpoint.is_some() && is_its_own && !has_parts(&folder, &parts) {
         return Err(anyhow!(
             "the data are those of the run, but an earlier version split them otherwise: start the training again"
         )
         .into());
+    }
+    if is_its_own && longer != recorded {
+        expected = longer.take_over(checkpoint.as_mut(), &catalogue, &folder)?;
     }
     let task = Task {
         recipe: &config.recipe,
@@ -638,6 +696,55 @@ mod tests {
         let site = Site { name: "clinic".to_owned(), path: "it's here".into() };
         let moved = SitesArgs { data: Some("new home".into()), sites: vec![site] };
         assert_eq!(again(&moved), r" --data 'new home' --site clinic='it'\''s here'");
+    }
+
+    #[test]
+    fn epochs_are_no_part_of_a_training_that_may_grow() {
+        let (plan, catalogue) = (Plan::builtin().unwrap(), Catalogue::default());
+        let data = catalogue.digest();
+        for (name, grows) in [("adam", true), ("screener", false)] {
+            let short = Config {
+                radiographs: SitesArgs { data: None, sites: Vec::new() },
+                leave_out: None,
+                ages: None,
+                images: 20,
+                seed: 1,
+                name: name.to_owned(),
+                sources: BTreeMap::new(),
+                recipe: plan.experiment(name).unwrap().recipe.clone(),
+            };
+            let mut long = short.clone();
+            long.recipe.epochs += 1;
+            assert_eq!(short.digest(data, false).unwrap() == long.digest(data, false).unwrap(), grows, "{name}");
+            assert_eq!(short.clone().lengthened(Some(long.recipe.epochs)).is_ok(), grows, "{name}");
+            assert_eq!(short.clone().lengthened(None).unwrap(), short);
+            assert_eq!(short.clone().lengthened(Some(short.recipe.epochs)).unwrap(), short);
+            assert_eq!(long.clone().lengthened(Some(short.recipe.epochs)).unwrap_err().exit, Exit::Usage);
+
+            // One of an earlier version, and where the longer training takes its place.
+            let folder = tempfile::tempdir().unwrap();
+            let mut checkpoint = Checkpoint {
+                config: short.digest(data, true).unwrap(),
+                step: 0,
+                teachers: Vec::new(),
+                history: Vec::new(),
+                seconds: 0.0,
+                weights: Vec::new(),
+                best: Vec::new(),
+                average: Vec::new(),
+                optimizer: Vec::new(),
+            };
+            let is_known = |config: &Config, checkpoint: &Checkpoint| {
+                config.digest_for(Some(checkpoint), &catalogue).unwrap() == checkpoint.config
+            };
+            assert!(is_known(&short, &checkpoint) && !is_known(&long, &checkpoint), "{name}");
+            if grows {
+                long.take_over(Some(&mut checkpoint), &catalogue, folder.path()).unwrap();
+                assert!(is_known(&short, &checkpoint) && is_known(&long, &checkpoint));
+                assert_eq!(Checkpoint::load(&folder.path().join(Checkpoint::FILE)).unwrap(), checkpoint);
+                assert_eq!(Config::load(folder.path()).unwrap(), long);
+            }
+        }
     }
 
     #[test]

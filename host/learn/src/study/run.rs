@@ -81,12 +81,17 @@ impl Run<'_> {
         self.has_fingerprint(&checkpoint.config, catalogue).then_some(checkpoint)
     }
 
-    /// How much work it is on `images` radiographs, in images of 64 × 64 pixels.
-    pub(super) fn work(&self, images: usize) -> f64 {
+    /// How much work it is on `images` radiographs, in pixels that are learnt from.
+    pub(super) fn pixels(&self, images: usize) -> u128 {
         let Recipe { side, batch, epochs, .. } = self.experiment.recipe;
         let steps = self.experiment.recipe.steps_of(images * 7 / 10);
         let networks = 1 + self.experiment.recipe.teachers();
-        (steps * batch * epochs * networks) as f64 * (f64::from(side) / 64.0).powi(2)
+        [steps, batch, epochs, networks, side.into(), side.into()].map(|factor| factor as u128).iter().product()
+    }
+
+    /// The same in images of 64 × 64 pixels.
+    pub(super) fn work(&self, images: usize) -> f64 {
+        self.pixels(images) as f64 / f64::from(64 * 64)
     }
 }
 

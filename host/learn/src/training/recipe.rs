@@ -358,6 +358,12 @@ impl Recipe {
             }
     }
 
+    /// Whether a training of more epochs begins with the very steps of one of fewer, so that it can go on where the other ended.
+    /// It does not where the learning rate follows the whole length, nor where teachers come first, which are trained as long.
+    pub fn is_open_ended(&self) -> bool {
+        self.optimizer.schedule == Schedule::Constant && self.distillation.is_none()
+    }
+
     /// Whether the machines behind the radiographs must be known: [`data::machines::find`].
     pub fn wants_machines(&self) -> bool {
         self.split == SplitKind::MachineFold || self.class_weights == ClassWeights::BalancedByMachine

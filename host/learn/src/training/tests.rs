@@ -112,6 +112,54 @@ fn resumed_is_as_if_never_stopped_to_the_bit() {
 }
 
 #[test]
+fn a_longer_training_goes_on_where_a_shorter_one_ended_to_the_bit() {
+    let mut best = recipe("adam-strong-bn", 5);
+    best.keep = Keep::Best;
+    best.class_weights = ClassWeights::Balanced;
+    let mut averaged = recipe("sgd-dropout", 5);
+    averaged.optimizer.momentum = Some(0.9);
+    averaged.weight_average = 0.9;
+    // One that has lost its patience has lost it, however many epochs follow.
+    let mut impatient = Recipe { patience: Some(1), ..recipe("adam", 5) };
+    impatient.optimizer.learning_rate = 0.05;
+    for long in [recipe("adam", 5), recipe("sgd-l2", 5), best, averaged, impatient] {
+        assert!(long.is_open_ended(), "{long:?}");
+        let (at_once, whole) = run(&long, None);
+        for epochs in [1, 3] {
+            let (_, mut saved) = run(&Recipe { epochs, ..long.clone() }, None);
+            // As it comes from the disk.
+            let folder = tempfile::tempdir().unwrap();
+            let path = folder.path().join(Checkpoint::FILE);
+            saved.pop().unwrap().save(&path).unwrap();
+            let (longer, after) = run(&long, Some(Checkpoint::load(&path).unwrap()));
+            assert_eq!(longer.network.state(), at_once.network.state(), "{long:?}");
+            assert_eq!((longer.history, longer.kept_epoch), (at_once.history.clone(), at_once.kept_epoch));
+            if let (Some(one), Some(other)) = (after.last(), whole.last()) {
+                let kept =
+                    |checkpoint: &Checkpoint| Checkpoint { seconds: 0.0, optimizer: Vec::new(), ..checkpoint.clone() };
+                assert!(kept(one) == kept(other));
+            }
+        }
+    }
+}
+
+#[test]
+fn recipes_that_look_at_the_whole_length_are_not_open_ended() {
+    let mut cosine = recipe("adam", 4);
+    cosine.optimizer.schedule = Schedule::Cosine;
+    let taught = Recipe { distillation: Some(Distillation { teachers: 1, weight: 0.5 }), ..recipe("adam", 4) };
+    for long in [cosine, taught] {
+        assert!(!long.is_open_ended());
+        // That they cannot be continued is so: the shorter one has learnt something else.
+        let (_, short) = run(&Recipe { epochs: 2, ..long.clone() }, None);
+        let (_, whole) = run(&long, None);
+        let short = short.last().unwrap();
+        let same_epoch = |other: &&Checkpoint| other.history.len() == 2 && other.teachers.len() == short.teachers.len();
+        assert_ne!(whole.iter().find(same_epoch).unwrap().weights, short.weights);
+    }
+}
+
+#[test]
 fn teachers_are_trainings_of_their_own_and_are_learnt_from() {
     let plain = recipe("adam", 2);
     let taught = |weight| Recipe { distillation: Some(Distillation { teachers: 2, weight }), ..plain.clone() };

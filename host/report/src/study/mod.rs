@@ -38,8 +38,6 @@ pub struct About {
     pub skipped: usize,
     /// True if they are drawings.
     pub synthetic: bool,
-    /// When the report is written, RFC 3339 in UTC.
-    pub date: String,
 }
 
 /// A report that cannot be written.
@@ -62,7 +60,8 @@ pub enum ReportError {
 const TITLE: &str = "Pumua: report of the study";
 
 /// Writes `report.html`, `report.md` with its `figures/*.svg`, `experiments.csv`, `comparisons.csv`, `runs.csv` and
-/// `report.json` into the folder. Records of experiments that the plan does not hold are left out.
+/// `report.json` into the folder. Records of experiments that the plan does not hold are left out. The same records give the
+/// same bytes, whenever and wherever it is written.
 pub fn write(plan: &Plan, records: &[Record], about: &About, folder: &Path) -> Result<(), ReportError> {
     let summary = Summary::new(plan, records, about);
     let blocks = sections::document(plan, &summary)?;

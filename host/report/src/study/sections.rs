@@ -120,7 +120,6 @@ fn ran(summary: &Summary<'_>) -> Vec<Block> {
         ("Version of Pumua", distinct(&|run| run.version.to_owned())),
         ("Runs ended", dates().min().zip(dates().max()).map_or(NOTHING.to_owned(), |(a, b)| format!("{a} to {b}"))),
         ("Time of training", words::time(seconds)),
-        ("Report written", about.date.clone()),
     ];
     let mut blocks = vec![Block::Facts(facts)];
     if !about.notes.is_empty() {
