@@ -5,14 +5,10 @@ use std::{
     sync::Arc,
 };
 
-use shared::{
-    accession::ExamNaming,
-    limits::MAX_IMAGE_BYTES,
-    verdict::{Digest, ExamId},
-};
+use shared::{accession::ExamNaming, limits::MAX_IMAGE_BYTES, verdict::ExamId};
 
 use crate::{
-    record::{Instance, Source},
+    record::Source,
     store::{Store, StoreError},
 };
 
@@ -53,25 +49,7 @@ impl Intake {
     /// # Errors
     /// The film is not kept.
     pub fn take(&self, film: &mut dyn Read, exam: &ExamId, source: Source) -> Result<Receipt, IntakeError> {
-        self.take_as(film, exam, source, None)
-    }
-
-    /// The same of an instance of DICOM that a console sends in a transfer syntax.
-    pub(crate) fn take_instance(&self, film: &mut dyn Read, uid: &str, syntax: &str) -> Result<Receipt, IntakeError> {
-        let uid = Digest::of(&[self.store.id().as_bytes(), uid.as_bytes()].concat());
-        let instance = Instance { uid, syntax: syntax.to_owned() };
-        self.take_as(film, &ExamId::default(), Source::Node, Some(instance))
-    }
-
-    fn take_as(
-        &self,
-        film: &mut dyn Read,
-        exam: &ExamId,
-        source: Source,
-        instance: Option<Instance>,
-    ) -> Result<Receipt, IntakeError> {
         let mut incoming = self.store.begin()?;
-        incoming.instance = instance;
         let mut block = vec![0; 64 * 1024];
         let mut total = 0;
         loop {

@@ -30,9 +30,6 @@ pub struct Record {
     /// Digests of the pictures that are of this answer: no other one is shown.
     #[serde(default)]
     pub(crate) pictures: BTreeMap<Picture, Digest>,
-    /// Which instance of DICOM it is, of one that a console has sent.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub(crate) instance: Option<Instance>,
     /// What the clinician says.
     pub clinician: Option<Said>,
 }
@@ -61,15 +58,6 @@ impl Source {
             Self::Node => "node",
         }
     }
-}
-
-/// An instance of DICOM: one that is sent again is known, also where it is compressed in another way.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) struct Instance {
-    /// Hash of its UID with the letters of the store. The UID itself is not kept here: it may lead to the patient.
-    pub(crate) uid: Digest,
-    /// The transfer syntax in which it came.
-    pub(crate) syntax: String,
 }
 
 /// The answer to a film.

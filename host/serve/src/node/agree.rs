@@ -1,6 +1,6 @@
 //! What is agreed before anything is sent (PS3.8, 7.1): who calls whom, which kinds of images, and how they are written.
 
-use std::net::IpAddr;
+use std::{collections::HashSet, net::IpAddr};
 
 use decode::TRANSFER_SYNTAXES;
 use dicom_ul::pdu::{
@@ -26,6 +26,9 @@ pub(super) const IMAGES: [&str; 4] = [
     "1.2.840.10008.5.1.4.1.1.7",
 ];
 
+/// How the UIDs of all kinds of images begin that can be stored.
+const STORED: &str = "1.2.840.10008.5.1.4.1.1.";
+
 /// The only application context there is (PS3.7, A.2.1).
 const APPLICATION: &str = "1.2.840.10008.3.1.1.1";
 /// What is named where nothing is accepted; it means nothing.
@@ -34,8 +37,6 @@ const DEFAULT_SYNTAX: &str = "1.2.840.10008.1.2";
 pub(super) const IMPLEMENTATION: &str = "2.25.230095914793801877508656526521095208913";
 /// The same for people.
 const IMPLEMENTATION_NAME: &str = "PUMUA";
-/// Most kinds of images with their transfer syntaxes: their numbers are odd and less than 256.
-const MAX_CONTEXTS: usize = 128;
 
 /// A kind of image and the transfer syntax in which it is sent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -52,7 +53,7 @@ pub(super) struct Agreed {
     pub(super) calling: String,
     pub(super) contexts: Vec<Context>,
     /// Most bytes of a PDU that the other end takes; 0 for any.
-    pub(super) most: u32,
+    pub(super) max_pdu: u32,
     pub(super) answer: AssociationAC,
     /// Why no image will come, if none can.
     pub(super) trouble: Option<Event>,
@@ -73,17 +74,19 @@ pub(super) enum Refused {
     Version,
     /// Something else than DICOM's messages would be sent.
     Application,
+    /// Kinds of images have numbers that are even, or the same.
+    Numbers,
 }
 
 impl Refused {
-    /// What is told of it.
+    /// What is noted of it.
     pub(super) fn event(&self) -> Event {
         match self {
-            Self::Stranger => Event::new(What::Stranger, []),
-            Self::Busy => Event::new(What::Busy, []),
+            Self::Stranger => What::Stranger.into(),
+            Self::Busy => What::Busy.into(),
             Self::NotCalled { called, own } => Event::new(What::NotCalled, [called.clone(), own.clone(), own.clone()]),
             Self::NotNamed { calling } => Event::new(What::NotNamed, [calling.clone()]),
-            Self::Version | Self::Application => Event::new(What::Foreign, []),
+            Self::Version | Self::Application | Self::Numbers => What::Foreign.into(),
         }
     }
 
@@ -102,6 +105,10 @@ impl Refused {
                 AssociationRJSource::ServiceProviderASCE(
                     AssociationRJServiceProviderASCEReason::ProtocolVersionNotSupported,
                 ),
+            ),
+            Self::Numbers => (
+                AssociationRJResult::Permanent,
+                AssociationRJSource::ServiceProviderASCE(AssociationRJServiceProviderASCEReason::NoReasonGiven),
             ),
             Self::NotCalled { .. } => {
                 (AssociationRJResult::Permanent, user(AssociationRJServiceUserReason::CalledAETitleNotRecognized))
@@ -133,9 +140,13 @@ pub(super) fn agree(request: AssociationRQ, node: &Node, peer: IpAddr) -> Result
     if !node.admits(peer, &calling) {
         return Err(Refused::NotNamed { calling });
     }
+    let mut numbers = HashSet::new();
+    if !request.presentation_contexts.iter().all(|proposed| proposed.id % 2 == 1 && numbers.insert(proposed.id)) {
+        return Err(Refused::Numbers);
+    }
     let mut contexts = Vec::new();
     let mut results = Vec::new();
-    for proposed in request.presentation_contexts.iter().take(MAX_CONTEXTS) {
+    for proposed in &request.presentation_contexts {
         let (reason, syntax) = match choose(proposed) {
             Ok(context) => {
                 contexts.push(context);
@@ -145,8 +156,8 @@ pub(super) fn agree(request: AssociationRQ, node: &Node, peer: IpAddr) -> Result
         };
         results.push(PresentationContextResult { id: proposed.id, reason, transfer_syntax: syntax.to_owned() });
     }
-    let most = request.user_variables.iter().find_map(|variable| match variable {
-        UserVariableItem::MaxLength(most) => Some(*most),
+    let max_pdu = request.user_variables.iter().find_map(|variable| match variable {
+        UserVariableItem::MaxLength(length) => Some(*length),
         _ => None,
     });
     let trouble = trouble(&request.presentation_contexts, &contexts);
@@ -163,7 +174,7 @@ pub(super) fn agree(request: AssociationRQ, node: &Node, peer: IpAddr) -> Result
             UserVariableItem::ImplementationVersionName(IMPLEMENTATION_NAME.to_owned()),
         ],
     };
-    Ok(Agreed { calling, contexts, most: most.unwrap_or(0), answer, trouble })
+    Ok(Agreed { calling, contexts, max_pdu: max_pdu.unwrap_or(0), answer, trouble })
 }
 
 fn heard_uid(uid: &str) -> &str {
@@ -183,9 +194,9 @@ fn known(class: &str) -> Option<&'static str> {
     IMAGES.into_iter().chain([VERIFICATION]).find(|known| *known == heard_uid(class))
 }
 
-/// Why no image can come, though some are offered.
+/// Why no image can come, though some are offered. Archives offer much else with C-ECHO: commitment, worklists, queries.
 fn trouble(offered: &[PresentationContextProposed], contexts: &[Context]) -> Option<What> {
-    let mut images = offered.iter().filter(|it| heard_uid(&it.abstract_syntax) != VERIFICATION).peekable();
+    let mut images = offered.iter().filter(|it| heard_uid(&it.abstract_syntax).starts_with(STORED)).peekable();
     images.peek()?;
     if contexts.iter().any(|context| context.class != VERIFICATION) {
         return None;
@@ -241,7 +252,7 @@ mod tests {
         let run_lengths = "1.2.840.10008.1.2.5";
         assert_eq!(contexts, [(1, VERIFICATION, DEFAULT_SYNTAX), (3, cr, PLAIN), (5, capture, run_lengths)]);
         let reasons: Vec<_> = agreed.answer.presentation_contexts.iter().map(|it| it.reason.clone() as u8).collect();
-        assert_eq!((reasons, agreed.trouble, agreed.most), (vec![0, 0, 0, 4, 3], None, 16_384));
+        assert_eq!((reasons, agreed.trouble, agreed.max_pdu), (vec![0, 0, 0, 4, 3], None, 16_384));
     }
 
     #[test]
@@ -250,6 +261,14 @@ mod tests {
         assert_eq!(trouble(&[(VERIFICATION, &[PLAIN])]), None);
         assert_eq!(trouble(&[(VERIFICATION, &[PLAIN]), (IMAGES[0], &[JPEG_LS])]), Some(What::NoSyntax));
         assert_eq!(trouble(&[("1.2.840.10008.5.1.4.1.1.2", &[PLAIN])]), Some(What::NoKind));
+        // Storage commitment, a worklist, procedure steps, a query.
+        let others = ["1.20.1", "5.1.4.31", "3.1.2.3.3", "5.1.4.1.2.2.1"].map(|uid| format!("1.2.840.10008.{uid}"));
+        for other in &others {
+            assert_eq!(trouble(&[(VERIFICATION, &[PLAIN]), (other, &[PLAIN])]), None, "{other}");
+        }
+        let all: [(&str, &[&str]); 3] =
+            [(VERIFICATION, &[PLAIN]), (&others[0], &[PLAIN]), ("1.2.840.10008.5.1.4.1.1.2", &[PLAIN])];
+        assert_eq!(trouble(&all), Some(What::NoKind));
     }
 
     #[test]
@@ -265,6 +284,13 @@ mod tests {
         assert_eq!(not_named, Refused::NotNamed { calling: "CT1".to_owned() });
         assert_eq!(refused(&|it| it.protocol_version = 2), Refused::Version);
         assert_eq!(refused(&|it| it.application_context_name = "1.2".to_owned()), Refused::Application);
+        for ids in [[0, 1], [1, 2], [3, 3], [255, 254]] {
+            let twice = refused(&|it| {
+                it.presentation_contexts.extend_from_within(..);
+                it.presentation_contexts.iter_mut().zip(ids).for_each(|(proposed, id)| proposed.id = id);
+            });
+            assert_eq!(twice, Refused::Numbers, "{ids:?}");
+        }
         // Some fill titles up with zeros.
         let mut padded = request(&[(VERIFICATION, &[PLAIN])]);
         padded.called_ae_title = "PUMUA\0\0".to_owned();

@@ -8,6 +8,7 @@ use std::{
 };
 
 use dicom_ul::pdu::{AbortRQServiceProviderReason, PDataValue, PDataValueType, Pdu};
+use shared::verdict::ExamId;
 
 use super::{
     agree::{Context, IMAGES, Refused, agree},
@@ -20,13 +21,14 @@ use super::{
 };
 use crate::{
     intake::{Intake, IntakeError, Receipt},
+    record::Source,
     store::StoreError,
 };
 
 /// How long whoever connects may take to say what it wants.
 const REQUEST: Duration = Duration::from_secs(5);
 /// How long nothing may be asked for.
-const IDLE: Duration = Duration::from_secs(if cfg!(test) { 3 } else { 30 });
+const IDLE: Duration = Duration::from_secs(if cfg!(test) { 3 } else { 120 });
 /// How long a command may take that is sent in parts.
 const COMMAND: Duration = Duration::from_secs(5);
 /// Bytes before each part of a message in a PDU.
@@ -38,11 +40,13 @@ pub(super) struct Desk<'a> {
     pub(super) log: &'a Log,
     pub(super) intake: &'a Intake,
     pub(super) peer: IpAddr,
+    /// How many events the log had when the other end connected.
+    pub(super) since: u64,
 }
 
 impl Desk<'_> {
-    fn note(&self, what: What) {
-        self.log.note(self.peer, Event::new(what, []));
+    pub(super) fn note(&self, event: impl Into<Event>) {
+        self.log.note(self.peer, self.since, event.into());
     }
 }
 
@@ -51,7 +55,7 @@ pub(super) struct Association<'l> {
     line: &'l Line<'l>,
     contexts: Vec<Context>,
     /// Most bytes of a PDU that the other end takes.
-    most: usize,
+    max_pdu: usize,
     /// Parts of messages that came with others.
     parts: VecDeque<PDataValue>,
     echoes: u64,
@@ -75,7 +79,7 @@ pub(super) fn serve(desk: &Desk<'_>, line: &Line<'_>, refused: Option<Refused>) 
     let agreed = match refused.map_or_else(|| agree(request, desk.node, desk.peer), Err) {
         Ok(agreed) => agreed,
         Err(refused) => {
-            desk.log.note(desk.peer, refused.event());
+            desk.note(refused.event());
             if line.write(&Pdu::AssociationRJ(refused.answer())).is_ok() {
                 line.close();
             }
@@ -83,19 +87,22 @@ pub(super) fn serve(desk: &Desk<'_>, line: &Line<'_>, refused: Option<Refused>) 
         }
     };
     if let Some(trouble) = agreed.trouble {
-        desk.log.note(desk.peer, trouble);
+        desk.note(trouble);
     }
     if line.write(&Pdu::AssociationAC(agreed.answer)).is_err() {
         return;
     }
-    let most = match agreed.most {
+    let max_pdu = match agreed.max_pdu {
         0 => MAX_PDU,
-        most => most.min(MAX_PDU),
-    };
+        length => length.min(MAX_PDU),
+    } as usize;
     let (parts, contexts) = (VecDeque::new(), agreed.contexts);
-    let mut association = Association { line, contexts, most: most as usize, parts, echoes: 0, films: 0, known: 0 };
-    let end = association.run(desk);
-    association.tell(desk, &agreed.calling);
+    let mut association = Association { line, contexts, max_pdu, parts, echoes: 0, films: 0, known: 0 };
+    let (end, why) = association.run(desk);
+    association.note_done(desk, &agreed.calling);
+    if let Some(what) = why {
+        desk.note(what);
+    }
     match end {
         End::Released => {
             if line.write(&Pdu::ReleaseRP).is_ok() {
@@ -111,36 +118,39 @@ pub(super) fn serve(desk: &Desk<'_>, line: &Line<'_>, refused: Option<Refused>) 
 }
 
 impl Association<'_> {
-    /// Does what is asked for, until the end.
-    fn run(&mut self, desk: &Desk<'_>) -> End {
+    /// Does what is asked for, until the end, and says what is to be noted of that.
+    fn run(&mut self, desk: &Desk<'_>) -> (End, Option<What>) {
         loop {
-            let (context, command) = match self.command() {
-                Ok(asked) => asked,
-                Err(end) => {
-                    if end == End::Malformed {
-                        desk.note(What::Foreign);
-                    }
-                    return end;
-                }
+            let (end, in_a_film) = match self.command() {
+                Ok((context, command)) => match self.obey(desk, context, &command) {
+                    Ok(()) => continue,
+                    Err(end) => (end, command.has_data),
+                },
+                Err(end) => (end, false),
             };
-            if let Err(end) = self.obey(desk, context, &command) {
-                let what = match end {
-                    End::Gone | End::Aborted | End::Stopped => Some(What::Cut),
-                    End::Slow => Some(What::Slow),
-                    End::Malformed => Some(What::Foreign),
-                    End::TooMuch => Some(What::TooLarge),
-                    End::Released | End::Idle | End::Unheard => None,
-                };
-                if let Some(what) = what {
-                    desk.note(what);
-                }
-                return end;
-            }
+            let why = match end {
+                End::Gone | End::Aborted | End::Stopped => in_a_film.then_some(What::Cut),
+                End::Idle => Some(What::Idle),
+                End::Slow => Some(What::Slow),
+                End::Malformed => Some(What::Foreign),
+                End::TooMuch => Some(What::TooLarge),
+                End::Released | End::Unheard => None,
+            };
+            return (end, why);
         }
     }
 
+    /// The next part in the middle of a message: nothing is released there, and whoever says nothing is slow.
+    pub(super) fn next_within(&mut self, until: Instant) -> Result<PDataValue, End> {
+        self.next(until).map_err(|end| match end {
+            End::Released => End::Malformed,
+            End::Idle => End::Slow,
+            other => other,
+        })
+    }
+
     /// The next part of a message.
-    pub(super) fn next(&mut self, until: Instant) -> Result<PDataValue, End> {
+    fn next(&mut self, until: Instant) -> Result<PDataValue, End> {
         if let Some(part) = self.parts.pop_front() {
             return Ok(part);
         }
@@ -157,8 +167,7 @@ impl Association<'_> {
 
     /// The next command, and the kind of image for which it is.
     fn command(&mut self) -> Result<(Context, Command), End> {
-        let mut part =
-            self.next(Instant::now() + IDLE).map_err(|end| if end == End::Slow { End::Idle } else { end })?;
+        let mut part = self.next(Instant::now() + IDLE)?;
         let (id, until) = (part.presentation_context_id, Instant::now() + COMMAND);
         let context = *self.contexts.iter().find(|context| context.id == id).ok_or(End::Malformed)?;
         let mut bytes = Vec::new();
@@ -171,7 +180,7 @@ impl Association<'_> {
             if part.is_last {
                 break;
             }
-            part = self.next(until)?;
+            part = self.next_within(until)?;
         }
         let command = Command::read(&bytes).filter(|command| !command.is_answer()).ok_or(End::Malformed)?;
         Ok((context, command))
@@ -197,7 +206,7 @@ impl Association<'_> {
     /// Takes a film. It is answered when the film is on the disk, and not before.
     fn store(&mut self, desk: &Desk<'_>, context: Context, command: &Command) -> Result<(), End> {
         let mut data = DataSet::new(self, context.id);
-        let taken = take(desk.intake, &mut data, context, command);
+        let taken = take(desk, &mut data, context, command);
         data.finish()?;
         let status = match taken {
             Ok(receipt) => {
@@ -211,12 +220,12 @@ impl Association<'_> {
     }
 
     fn answer(&mut self, desk: &Desk<'_>, context: Context, command: &Command, status: Status) -> Result<(), End> {
-        if let Some(what) = status.told() {
+        if let Some(what) = status.noted() {
             desk.note(what);
         }
         let bytes = command.answer(status);
         // Parts have even lengths.
-        let mut parts = bytes.chunks((self.most.saturating_sub(PART_HEAD) & !1).max(2)).peekable();
+        let mut parts = bytes.chunks((self.max_pdu.saturating_sub(PART_HEAD) & !1).max(2)).peekable();
         while let Some(part) = parts.next() {
             let (value_type, data) = (PDataValueType::Command, part.to_vec());
             let is_last = parts.peek().is_none();
@@ -226,21 +235,18 @@ impl Association<'_> {
         Ok(())
     }
 
-    /// Tells what was done.
-    fn tell(&self, desk: &Desk<'_>, calling: &str) {
-        let event = if self.films > 0 {
-            Event::new(What::Taken, [self.films.to_string(), calling.to_owned(), self.known.to_string()])
+    /// Notes what was done.
+    fn note_done(&self, desk: &Desk<'_>, calling: &str) {
+        if self.films > 0 {
+            desk.note(Event::taken(calling, self.films, self.known));
         } else if self.echoes > 0 {
-            Event::new(What::Echo, [calling.to_owned()])
-        } else {
-            return;
-        };
-        desk.log.note(desk.peer, event);
+            desk.note(Event::new(What::Echo, [calling.to_owned()]));
+        }
     }
 }
 
 /// Keeps a film, or says why it is not kept. What breaks off is not kept either; `data` knows of that.
-fn take(intake: &Intake, data: &mut DataSet<'_, '_>, context: Context, command: &Command) -> Result<Receipt, Status> {
+fn take(desk: &Desk<'_>, data: &mut DataSet<'_, '_>, context: Context, command: &Command) -> Result<Receipt, Status> {
     if command.class != context.class || !IMAGES.contains(&context.class) {
         return Err(Status::NotSupported);
     }
@@ -254,12 +260,12 @@ fn take(intake: &Intake, data: &mut DataSet<'_, '_>, context: Context, command: 
         return Err(Status::Other);
     }
     let head = head(&context, &command.instance);
-    let taken = intake.take_instance(&mut head.as_slice().chain(data), &command.instance, context.syntax);
+    let taken = desk.intake.take(&mut head.as_slice().chain(data), &ExamId::default(), Source::Node);
     taken.map_err(|error| match error {
         IntakeError::TooLarge => Status::TooLarge,
         IntakeError::Store(StoreError::Full | StoreError::NoSpace) => Status::Full,
         IntakeError::Store(error) => {
-            base::say!("{error}");
+            desk.log.store_fails(desk.peer, &error.to_string());
             Status::Disk
         }
         // Nobody is told: the association has ended.

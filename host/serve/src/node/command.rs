@@ -119,10 +119,11 @@ pub(super) fn padded(text: &str, with: u8) -> Vec<u8> {
     bytes
 }
 
-/// A UID; an empty one if it is none: digits and points, 64 of them at most.
+/// A UID; an empty one if it is none: digits, with points between them, 64 characters at most.
 fn uid(value: &[u8]) -> String {
     let text = std::str::from_utf8(value).unwrap_or_default().trim_matches([' ', '\0']);
-    let fits = text.len() <= 64 && text.bytes().all(|byte| byte == b'.' || byte.is_ascii_digit());
+    let is_number = |part: &str| !part.is_empty() && part.bytes().all(|byte| byte.is_ascii_digit());
+    let fits = text.len() <= 64 && text.split('.').all(is_number);
     if fits { text.to_owned() } else { String::new() }
 }
 
@@ -175,5 +176,6 @@ mod tests {
         assert_eq!(Command::read(&whole[..whole.len() - 1]), None);
         assert_eq!(Command::read(&[]), None);
         assert_eq!([uid(b"1.2\0"), uid(b"1.2'; drop"), uid(&[b'1'; 65])], ["1.2", "", ""]);
+        assert_eq!([uid(b".."), uid(b"1..2"), uid(b".1"), uid(b"1.")], [""; 4]);
     }
 }

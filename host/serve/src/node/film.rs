@@ -22,7 +22,7 @@ const PAUSE: Duration = Duration::from_secs(30);
 /// Bytes that are looked at before the film is taken: what it says it is comes first.
 const BEGINNING: usize = 8 * 1024;
 /// Bytes of a film that are read away after it was refused: more of them end the association.
-const REST: usize = 2 * MAX_IMAGE_BYTES as usize;
+const READ_AWAY: usize = 2 * MAX_IMAGE_BYTES as usize;
 
 /// A data set as it comes in.
 pub(super) struct DataSet<'a, 'l> {
@@ -47,12 +47,7 @@ impl<'a, 'l> DataSet<'a, 'l> {
     /// The next part, which is put behind what was not read yet.
     fn fetch(&mut self) -> Result<(), End> {
         let until = (self.began + FILM + at_slowest(self.came)).min(Instant::now() + PAUSE);
-        let value = self.association.next(until).map_err(|end| match end {
-            // In the middle of a film nothing is released.
-            End::Released => End::Malformed,
-            other => other,
-        });
-        let value = value.inspect_err(|end| self.end = Some(*end))?;
+        let value = self.association.next_within(until).inspect_err(|end| self.end = Some(*end))?;
         if value.value_type != PDataValueType::Data || value.presentation_context_id != self.context {
             self.end = Some(End::Malformed);
             return Err(End::Malformed);
@@ -78,11 +73,11 @@ impl<'a, 'l> DataSet<'a, 'l> {
         if let Some(end) = self.end {
             return Err(end);
         }
-        let most = self.came.saturating_add(REST);
+        let limit = self.came.saturating_add(READ_AWAY);
         while !self.is_whole {
             self.at = self.block.len();
             self.fetch()?;
-            if self.came > most {
+            if self.came > limit {
                 return Err(End::TooMuch);
             }
         }
@@ -96,7 +91,8 @@ impl Read for DataSet<'_, '_> {
             if self.is_whole {
                 return Ok(0);
             }
-            self.fetch().map_err(io::Error::other)?;
+            // `finish` tells why.
+            self.fetch().map_err(|_| io::ErrorKind::UnexpectedEof)?;
         }
         let count = buffer.len().min(self.block.len() - self.at);
         buffer[..count].copy_from_slice(&self.block[self.at..self.at + count]);

@@ -7,6 +7,7 @@
 use std::{
     io::{self, Read, Write},
     net::{Shutdown, TcpStream},
+    os::linux::net::TcpStreamExt as _,
     time::{Duration, Instant},
 };
 
@@ -17,7 +18,7 @@ use crate::{http::Timed, stop::Stop};
 /// Most bytes of a PDU after its head.
 pub(super) const MAX_PDU: u32 = 128 * 1024;
 /// Bytes a second of the slowest line.
-pub(super) const SLOWEST: u64 = 16 * 1024;
+const SLOWEST: u64 = 16 * 1024;
 /// How long a PDU may take: this, and its bytes at the speed of the slowest line.
 const PDU: Duration = Duration::from_secs(5);
 /// How long an answer may take to be read.
@@ -29,34 +30,25 @@ const REST_BYTES: u64 = 1 << 20;
 const TICK: Duration = Duration::from_millis(200);
 
 /// Why an association ends.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum End {
     /// As it should.
-    #[error("released")]
     Released,
-    /// Nothing was asked for.
-    #[error("idle")]
+    /// Nothing has come in its time.
     Idle,
     /// The other end has aborted it.
-    #[error("aborted")]
     Aborted,
     /// The connection is gone.
-    #[error("gone")]
     Gone,
     /// An answer does not get through.
-    #[error("unheard")]
     Unheard,
     /// Too little has come in its time.
-    #[error("slow")]
     Slow,
     /// What came is not of the protocol.
-    #[error("malformed")]
     Malformed,
     /// Far more has come than a film may have.
-    #[error("too much")]
     TooMuch,
     /// This program ends.
-    #[error("stopped")]
     Stopped,
 }
 
@@ -74,7 +66,9 @@ impl<'a> Line<'a> {
     /// The next PDU. It begins within this time, and comes no slower than over the slowest line.
     pub(super) fn read(&self, begins_before: Instant) -> Result<Pdu, End> {
         let mut head = [0; 6];
-        self.fill(&mut head, begins_before)?;
+        let (first, others) = head.split_at_mut(1);
+        self.fill(first, begins_before).map_err(|end| if end == End::Slow { End::Idle } else { end })?;
+        self.fill(others, begins_before)?;
         let length = u32::from_be_bytes([head[2], head[3], head[4], head[5]]);
         if length > MAX_PDU {
             return Err(End::Malformed);
@@ -97,6 +91,8 @@ impl<'a> Line<'a> {
                 return Err(End::Slow);
             }
             stream.set_read_timeout(Some(left.min(TICK))).map_err(|_| End::Gone)?;
+            // Many consoles send the end of a message only once what came before is acknowledged, for which 40 ms are taken.
+            let _ = stream.set_quickack(true);
             match stream.read(buffer) {
                 Ok(0) => return Err(End::Gone),
                 Ok(read) => buffer = &mut buffer[read..],

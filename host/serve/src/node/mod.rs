@@ -1,8 +1,8 @@
 //! The DICOM node: a console sends X-rays to it as it does to any archive (C-STORE), and tries whether it is there (C-ECHO).
 //!
 //! Of the kinds of images and the transfer syntaxes that a console offers, those are taken that can be judged: it then sends
-//! in one of these. An X-ray is answered with success when [`Intake`] has it on the disk, so that one that was not answered is sent
-//! again by the console; sent twice, it is judged once.
+//! in one of these. An X-ray is answered with success when [`Intake`] has it on the disk. One that was not answered may be
+//! sent again; the same bytes are judged once.
 //!
 //! Whoever connects is served on a thread of its own, within limits: so many at once, each PDU whole within its length and its
 //! time. What is refused is noted for the page ([`log`]), with what has to be changed; nothing of a patient is.
@@ -33,14 +33,14 @@ use self::{
     agree::Refused,
     association::{Desk, serve},
     line::Line,
-    log::{Event, Log},
+    log::Log,
 };
 use crate::{intake::Intake, server::each, stop::Stop};
 
 /// Associations at once.
 const ASSOCIATIONS: usize = 8;
 /// Associations at once of one address.
-const OF_A_PEER: usize = 4;
+const FROM_A_PEER: usize = 4;
 /// How many at once are told that they are not taken. Whoever comes besides is told nothing.
 const TURNED_AWAY: usize = 8;
 
@@ -96,11 +96,11 @@ impl Open {
             return;
         }
         let _ = stream.set_nodelay(true);
-        let desk = Desk { node: &self.node, log: &self.log, intake, peer };
+        let desk = Desk { node: &self.node, log: &self.log, intake, peer, since: self.log.events() };
         // A program error in one association does not end the others.
         let served = catch_unwind(AssertUnwindSafe(|| serve(&desk, &Line::new(stream, stop), seat.refused.clone())));
         if served.is_err() {
-            self.log.note(peer, Event::new(What::Foreign, []));
+            desk.note(What::Foreign);
         }
     }
 }
@@ -131,10 +131,10 @@ impl Seats {
     /// A place for somebody at this address, if there is one: to be served, or to be told why not.
     fn take(&self, peer: IpAddr, is_known: bool) -> Option<Seat<'_>> {
         let mut taken = self.taken();
-        let of_peer = taken.served.iter().filter(|&&other| other == peer).count();
+        let from_peer = taken.served.iter().filter(|&&other| other == peer).count();
         let refused = if !is_known {
             Some(Refused::Stranger)
-        } else if taken.served.len() >= ASSOCIATIONS || of_peer >= OF_A_PEER {
+        } else if taken.served.len() >= ASSOCIATIONS || from_peer >= FROM_A_PEER {
             Some(Refused::Busy)
         } else {
             None

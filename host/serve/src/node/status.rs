@@ -41,7 +41,9 @@ impl Status {
     pub(super) const fn code(self) -> u16 {
         match self {
             Self::Success => 0x0000,
-            Self::TooLarge | Self::Full | Self::Disk => 0xa700,
+            // Nothing that passes by itself: with A700 consoles try again for ever.
+            Self::TooLarge => 0xc001,
+            Self::Full | Self::Disk => 0xa700,
             Self::Other => 0xa900,
             Self::NotUnderstood => 0xc000,
             Self::NotSupported => 0x0122,
@@ -65,8 +67,8 @@ impl Status {
         })
     }
 
-    /// What is told of it on the page; nothing of success, which is counted.
-    pub(super) const fn told(self) -> Option<What> {
+    /// What is noted of it for the page; nothing of success, which is counted.
+    pub(super) const fn noted(self) -> Option<What> {
         Some(match self {
             Self::Success => return None,
             Self::TooLarge => What::TooLarge,

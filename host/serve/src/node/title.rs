@@ -6,6 +6,8 @@ use std::{
     str::FromStr,
 };
 
+use shared::shown::is_hidden;
+
 /// Most letters of a title.
 const LONGEST: usize = 16;
 
@@ -41,9 +43,11 @@ impl fmt::Display for Title {
     }
 }
 
-/// A title as the other end says it, whatever that is: some fill it up with zeros.
+/// A title as the other end says it, whatever that is: some fill it up with zeros. It is shown in terminals, so what is not to
+/// be seen becomes a question mark.
 pub(super) fn heard(title: &str) -> String {
-    title.trim_matches([' ', '\0']).chars().take(LONGEST).collect()
+    let seen = |c: char| if is_hidden(c) { '?' } else { c };
+    title.trim_matches([' ', '\0']).chars().take(LONGEST).map(seen).collect()
 }
 
 /// A console that may send.
@@ -125,6 +129,8 @@ mod tests {
             assert_eq!(bad.parse::<Title>(), Err(TitleError), "{bad:?}");
         }
         assert_eq!(heard(" CR1\0\0"), "CR1");
+        assert_eq!(heard("x\n10.0.0.9: ok"), "x?10.0.0.9: ok");
+        assert_eq!(heard("\x1b[2J\r\u{85}\u{202e}"), "?[2J???");
     }
 
     #[test]

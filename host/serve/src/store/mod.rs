@@ -44,7 +44,7 @@ use shared::{
 
 use crate::{
     intake::Receipt,
-    record::{Answer, Instance, Opinion, Outcome, Picture, Pictures, Record, Said, Source},
+    record::{Answer, Opinion, Outcome, Picture, Pictures, Record, Said, Source},
 };
 
 /// What a store may hold.
@@ -118,7 +118,6 @@ struct Index {
     /// The highest number in the name of a file.
     last: u64,
     by_film: HashMap<(Digest, ExamId), u64>,
-    by_instance: HashMap<(Digest, ExamId), u64>,
     waiting: BTreeSet<u64>,
     /// Bytes of the film and its pictures, of those that are kept.
     kept: BTreeMap<u64, u64>,
@@ -138,23 +137,8 @@ impl Index {
             self.waiting.remove(&number)
         };
         self.by_film.insert((record.film, record.exam.clone()), number);
-        if let Some(instance) = &record.instance {
-            self.by_instance.insert((instance.uid, record.exam.clone()), number);
-        }
         self.records.insert(number, record);
         self.version += 1;
-    }
-
-    /// The record of a film that comes in: of the same bytes, or of the same instance in another transfer syntax. Where only the
-    /// bytes differ, something was changed in it, and it is another film.
-    fn known(&self, film: Digest, instance: Option<&Instance>, exam: &ExamId) -> Option<&Record> {
-        if let Some(number) = self.by_film.get(&(film, exam.clone())) {
-            return self.records.get(number);
-        }
-        let instance = instance?;
-        let record = self.records.get(self.by_instance.get(&(instance.uid, exam.clone()))?)?;
-        let before = record.instance.as_ref()?;
-        (before.syntax != instance.syntax).then_some(record)
     }
 
     /// Notes how many bytes a film and its pictures have.
@@ -232,7 +216,6 @@ pub(crate) struct Incoming {
     file: File,
     hash: Sha256,
     bytes: u64,
-    pub(crate) instance: Option<Instance>,
 }
 
 impl Incoming {
@@ -327,11 +310,12 @@ impl Store {
         let part = self.parts.fetch_add(1, Ordering::Relaxed);
         let path = self.folder.join(PARTS).join(part.to_string());
         let file = OpenOptions::new().read(true).write(true).create_new(true).open(&path).map_err(StoreError::Write)?;
-        Ok(Incoming { path, file, hash: Sha256::new(), bytes: 0, instance: None })
+        Ok(Incoming { path, file, hash: Sha256::new(), bytes: 0 })
     }
 
-    /// Keeps a film, unless it is there already: the same bytes of the same exam, or the same instance of DICOM, compressed in
-    /// another way. One that could not be judged then waits again.
+    /// Keeps a film, unless it is there already: the same bytes of the same exam. One that could not be judged then waits again.
+    /// What DICOM calls the same is not looked at: whoever compresses a film in another way may have mended it, and machines
+    /// have given a UID twice. Judged twice, a film does no harm; not judged, it would.
     pub(crate) fn keep(
         &self,
         incoming: Incoming,
@@ -342,8 +326,10 @@ impl Store {
         incoming.file.sync_all().map_err(StoreError::Write)?;
         let film = Digest(incoming.hash.clone().finalize().into());
         let _writing = self.writing();
-        let instance = incoming.instance.clone();
-        let known = self.index().known(film, instance.as_ref(), &exam).cloned();
+        let known = {
+            let index = self.index();
+            index.by_film.get(&(film, exam.clone())).and_then(|number| index.records.get(number).cloned())
+        };
         if let Some(record) = &known
             && !matches!(record.answer, Some(Answer { outcome: Outcome::Failed(_), .. }))
         {
@@ -353,14 +339,12 @@ impl Store {
         let record = match known {
             Some(record) => {
                 self.forget(record.number);
-                let (bytes, instance) = (incoming.bytes, instance.or_else(|| record.instance.clone()));
-                Record { film, bytes, instance, answer: None, pictures: BTreeMap::new(), ..record }
+                Record { answer: None, pictures: BTreeMap::new(), ..record }
             }
             None => {
                 let (number, bytes) = (self.new_number()?, incoming.bytes);
                 let (site, received, pictures) = (site.to_owned(), now(), BTreeMap::new());
-                let (answer, clinician) = (None, None);
-                Record { number, received, exam, film, bytes, source, site, answer, pictures, instance, clinician }
+                Record { number, received, exam, film, bytes, source, site, answer: None, pictures, clinician: None }
             }
         };
         self.make_room(incoming.bytes)?;

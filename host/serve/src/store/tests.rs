@@ -209,27 +209,17 @@ fn a_store_keeps_its_letters_and_records_without_digests_of_pictures_are_read() 
 }
 
 #[test]
-fn an_instance_in_another_transfer_syntax_is_known_and_one_that_was_changed_is_another_film() {
+fn other_bytes_are_another_film_and_one_that_was_refused_stays_refused() {
     let folder = tempfile::tempdir().unwrap();
-    let keep = |store: &Store, bytes: &[u8], uid: &[u8], syntax: &str, exam: &str| {
-        let mut incoming = store.begin().unwrap();
-        incoming.write_all(bytes).unwrap();
-        incoming.instance = Some(Instance { uid: Digest::of(uid), syntax: syntax.to_owned() });
-        store.keep(incoming, ExamId::new(exam).unwrap(), Source::Node, "").map(|it| (it.number, it.known)).unwrap()
-    };
     let store = Store::open(folder.path(), Bounds::default()).unwrap();
-    assert_eq!(keep(&store, b"plain", b"1", "a", "x"), (1, false));
-    assert_eq!(keep(&store, b"plain", b"1", "a", "x"), (1, true));
-    assert_eq!(keep(&store, b"packed", b"1", "b", "x"), (1, true));
-    assert_eq!(keep(&store, b"plain, of another age", b"1", "a", "x"), (2, false));
-    assert_eq!(keep(&store, b"another", b"2", "b", "x"), (3, false));
-    assert_eq!(keep(&store, b"packed", b"1", "b", "y"), (4, false), "of another exam");
+    keep(&store, b"compressed", "x").unwrap();
+    store.finish(1, answer(Outcome::Refused(Refusal::Corrupt)), &Pictures::default()).unwrap();
+    let again = keep(&store, b"compressed", "x").unwrap();
+    assert_eq!((again.number, again.known, store.get(1).unwrap().word()), (1, true, "refused"));
+    assert_eq!(store.next_waiting(Duration::ZERO), None);
+    let plain = keep(&store, b"uncompressed", "x").unwrap();
+    assert_eq!((plain.number, plain.known, store.get(2).unwrap().word()), (2, false, "waiting"));
     drop(store);
     let store = Store::open(folder.path(), Bounds::default()).unwrap();
-    assert_eq!(keep(&store, b"repacked", b"2", "c", "x"), (3, true), "after a restart");
-    // One that could not be judged is judged again, by the bytes that came last.
-    store.finish(3, answer(Outcome::Failed(Fault::Inference)), &Pictures::default()).unwrap();
-    assert_eq!(keep(&store, b"repacked", b"2", "c", "x"), (3, false));
-    assert_eq!(store.film(3).unwrap(), b"repacked");
-    assert_eq!(store.get(3).unwrap().bytes, 8);
+    assert!(keep(&store, b"compressed", "x").unwrap().known && keep(&store, b"uncompressed", "x").unwrap().known);
 }

@@ -82,6 +82,7 @@ pub(super) static WORDS: Words = Words {
     consoles: |what| match what {
         What::Echo => "C-ECHO of {} answered",
         What::Taken => "X-rays accepted: {}, from {}, here already: {}",
+        What::Idle => "ended, nothing was asked for in two minutes",
         What::NotCalled => {
             "refused, the console calls us {}, we are {}: enter {} on the console as the AE title that it calls"
         }

@@ -82,6 +82,7 @@ pub(super) static WORDS: Words = Words {
     consoles: |what| match what {
         What::Echo => "réponse donnée au C-ECHO de {}",
         What::Taken => "radiographies acceptées : {}, de {}, déjà là : {}",
+        What::Idle => "terminé, rien n'a été demandé pendant deux minutes",
         What::NotCalled => {
             "refusé, la console nous appelle {}, nous sommes {} : entrez {} sur la console comme titre AE appelé"
         }

@@ -82,6 +82,7 @@ pub(super) static WORDS: Words = Words {
     consoles: |what| match what {
         What::Echo => "C-ECHO de {} respondido",
         What::Taken => "radiografias aceites: {}, de {}, já cá estavam: {}",
+        What::Idle => "terminado, nada foi pedido durante dois minutos",
         What::NotCalled => "recusado, a consola chama-nos {}, somos {}: escreva {} na consola como título AE chamado",
         What::Stranger => "recusado, ninguém pode enviar deste endereço: indique-o com --peer ao iniciar `pumua serve`",
         What::NotNamed => "recusado, a consola chama-se {}, e --peer diz outra coisa: corrija um dos dois",

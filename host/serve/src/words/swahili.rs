@@ -82,6 +82,7 @@ pub(super) static WORDS: Words = Words {
     consoles: |what| match what {
         What::Echo => "C-ECHO ya {} imejibiwa",
         What::Taken => "eksirei zilizopokelewa: {}, kutoka {}, zilizokuwepo tayari: {}",
+        What::Idle => "imekatishwa, hakuna kilichoombwa kwa dakika mbili",
         What::NotCalled => {
             "imekataliwa, mashine inatuita {}, sisi ni {}: andika {} kwenye mashine kama jina la AE linaloitwa"
         }
