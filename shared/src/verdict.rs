@@ -486,6 +486,8 @@ pub struct ResultRecord {
     pub prepared: bool,
     /// What is known of the patient's age. Where only a prepared form was sent, the host has stated it.
     pub age: AgeNote,
+    /// Who said that the model is good; `None` of results of releases before anybody had to.
+    pub trust: Option<Trust>,
 }
 
 #[cfg(test)]

@@ -54,7 +54,7 @@ enum Stored {
     Linked(Linked),
 }
 
-/// A [`ResultRecord`] but for what the variant says; it notes no age.
+/// A [`ResultRecord`] but for what the variant says; it notes neither age nor trust.
 #[derive(Serialize, Deserialize)]
 struct Kept {
     number: u64,
@@ -72,7 +72,21 @@ impl Kept {
     fn record(self, prepared: bool) -> ResultRecord {
         let Self { number, boot, unix_seconds, exam, image, model, probability, point, verdict } = self;
         let age = AgeNote::NotNoted;
-        ResultRecord { number, boot, unix_seconds, exam, image, model, probability, point, verdict, prepared, age }
+        let trust = None;
+        ResultRecord {
+            number,
+            boot,
+            unix_seconds,
+            exam,
+            image,
+            model,
+            probability,
+            point,
+            verdict,
+            prepared,
+            age,
+            trust,
+        }
     }
 }
 

@@ -605,6 +605,7 @@ mod tests {
             verdict: Verdict::Pneumonia,
             prepared: false,
             age: AgeNote::Unknown,
+            trust: None,
         }
     }
 

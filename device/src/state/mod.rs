@@ -689,6 +689,7 @@ impl State {
                     verdict: judged.verdict,
                     prepared: judged.prepared,
                     age: judged.age,
+                    trust: self.trust,
                 })]
             }
             Err(Unjudged::Refused(refusal)) => {

@@ -100,6 +100,7 @@ fn record(number: u64, probability: f32, exam: &str) -> ResultRecord {
         verdict: CARD.behaviour.point.verdict(probability),
         prepared: false,
         age: known(18, AgeNote::Meant),
+        trust: None,
     }
 }
 

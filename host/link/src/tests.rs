@@ -176,6 +176,7 @@ pub(crate) fn record(number: u64) -> ResultRecord {
         verdict: Verdict::Pneumonia,
         prepared: false,
         age: AgeNote::Unknown,
+        trust: None,
     }
 }
 

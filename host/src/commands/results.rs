@@ -9,7 +9,10 @@ use base::{
 };
 use link::{Chain, Connection, Head, LinkError, PortOptions};
 use serde_json::json;
-use shared::{calendar::credible, verdict::ResultRecord};
+use shared::{
+    calendar::credible,
+    verdict::{ResultRecord, Trust},
+};
 use wire::{Content, EventKind, Linked, Listed};
 
 use super::pairing::{Pairing, is_wanted};
@@ -46,7 +49,7 @@ pub struct Options {
     csv: bool,
 }
 
-const HEADER: [&str; 12] = [
+const HEADER: [&str; 13] = [
     "number",
     "time",
     "boot",
@@ -59,6 +62,7 @@ const HEADER: [&str; 12] = [
     "prepared",
     "age_months",
     "age_overridden",
+    "trust",
 ];
 /// What follows with the events.
 const EVENT_HEADER: [&str; 4] = ["entry", "event", "detail", "missed"];
@@ -233,7 +237,7 @@ fn write_csv(out: &mut impl Write, fields: impl IntoIterator<Item = impl AsRef<[
     writer.flush()
 }
 
-fn fields(record: &ResultRecord) -> [String; 12] {
+fn fields(record: &ResultRecord) -> [String; 13] {
     let [age, overridden] = output::age_cells(record.age);
     [
         record.number.to_string(),
@@ -248,6 +252,7 @@ fn fields(record: &ResultRecord) -> [String; 12] {
         record.prepared.to_string(),
         age,
         overridden,
+        record.trust.map_or("", Trust::as_str).to_owned(),
     ]
 }
 
@@ -271,7 +276,7 @@ fn to_json(record: &ResultRecord) -> serde_json::Value {
         "study": record.exam.as_str(), "verdict": record.verdict.as_str(), "code": record.verdict.code(),
         "probability": record.probability, "image": record.image.to_string(), "model": record.model.to_string(),
         "prepared": record.prepared, "age_months": output::age_months(record.age.age()),
-        "age_overridden": record.age.is_overridden(),
+        "age_overridden": record.age.is_overridden(), "trust": record.trust.map(Trust::as_str),
     })
 }
 
@@ -298,6 +303,7 @@ mod tests {
             verdict: Verdict::Normal,
             prepared: false,
             age: AgeNote::Unknown,
+            trust: None,
         };
         assert_eq!(
             to_text(&record),
@@ -306,15 +312,15 @@ mod tests {
         assert_eq!(to_json(&record)["code"], 100);
         let [child, adult] = [18, 972].map(|months| Age::months(months).unwrap());
         for (age, text, json, cells) in [
-            (AgeNote::NotNoted, "age not noted", serde_json::Value::Null, ",,"),
-            (AgeNote::Unknown, "age unknown", serde_json::Value::Null, ",unknown,false"),
-            (AgeNote::Meant(child), "18 months", 18.into(), ",18,false"),
-            (AgeNote::Overridden(adult), "age overridden: 81 years", 972.into(), ",972,true"),
+            (AgeNote::NotNoted, "age not noted", serde_json::Value::Null, ",,,"),
+            (AgeNote::Unknown, "age unknown", serde_json::Value::Null, ",unknown,false,"),
+            (AgeNote::Meant(child), "18 months", 18.into(), ",18,false,"),
+            (AgeNote::Overridden(adult), "age overridden: 81 years", 972.into(), ",972,true,"),
             (
                 AgeNote::Overridden(adult.either(child)),
                 "age overridden: 18 months or 81 years",
                 json!([18, 972]),
-                ",18 or 972,true",
+                ",18 or 972,true,",
             ),
         ] {
             let record = ResultRecord { age, ..record.clone() };
@@ -328,6 +334,8 @@ mod tests {
             assert!(to_text(&record).contains("  time unknown  "), "{}", to_text(&record));
             assert_eq!((&to_json(&record)["time"], fields(&record)[1].as_str()), (&serde_json::Value::Null, ""));
         }
+        let unsigned = ResultRecord { trust: Some(Trust::Unsigned), ..record.clone() };
+        assert_eq!((&to_json(&unsigned)["trust"], fields(&unsigned)[12].as_str()), (&"unsigned".into(), "unsigned"));
         let mut csv = Vec::new();
         write_csv(&mut csv, HEADER).unwrap();
         write_csv(&mut csv, fields(&record)).unwrap();

@@ -22,7 +22,7 @@ use shared::{
     appliance::Override,
     calendar::credible,
     contract::InputContract,
-    verdict::{Digest, ExamId, Fault, Refusal, ResultRecord},
+    verdict::{Digest, ExamId, Fault, Refusal, ResultRecord, Trust},
 };
 use wire::{HostError, Image, Info, Outcome, Phase};
 
@@ -360,7 +360,7 @@ fn to_json(path: &Path, answer: &SendOutcome, took: Duration, synthetic: bool) -
                 "probability": record.probability, "record": record.number, "study": record.exam.as_str(),
                 "image": record.image.to_string(), "model": record.model.to_string(), "bytes": bytes,
                 "synthetic_model": synthetic, "seconds": seconds, "age_months": output::age_months(record.age.age()),
-                "age_overridden": record.age.is_overridden(),
+                "age_overridden": record.age.is_overridden(), "trust": record.trust.map(Trust::as_str),
             })
         }
         SendOutcome::Refused(refusal) => refused(refusal),
@@ -395,6 +395,7 @@ mod tests {
             verdict: Verdict::Pneumonia,
             prepared: false,
             age: AgeNote::Unknown,
+            trust: None,
         };
         SendOutcome::Judged(Box::new(SentResult { record, bytes: 70 }))
     }

@@ -55,19 +55,19 @@ impl Schema for Content {
     const SCHEMA: &'static NamedType = Stored::SCHEMA;
 }
 
-/// [`Content`] as bytes. A result that notes no age has those of the releases before there were notes of it, and so the digest
-/// by which the next entry links to it.
+/// [`Content`] as bytes. A result that does not note the patient's age, or who vouched for the model, has the bytes of the
+/// releases before such notes, and so the digest by which the next entry links to it.
 #[derive(Serialize, Deserialize, Schema)]
 #[serde(rename = "Content")]
 enum Stored {
     Result(WithoutAge),
     Event(Event),
-    Aged(ResultRecord),
+    Aged(WithoutTrust),
+    Vouched(ResultRecord),
 }
 
 /// A [`ResultRecord`] that notes no age.
 #[derive(Serialize, Deserialize, Schema)]
-#[serde(rename = "ResultRecord")]
 struct WithoutAge {
     number: u64,
     boot: u32,
@@ -82,27 +82,48 @@ struct WithoutAge {
     prepared: bool,
 }
 
+/// A [`ResultRecord`] that does not note who vouched for the model. In bytes the parts follow each other.
+#[derive(Serialize, Deserialize, Schema)]
+struct WithoutTrust {
+    rest: WithoutAge,
+    age: AgeNote,
+}
+
+impl WithoutAge {
+    fn of(record: ResultRecord) -> Self {
+        let ResultRecord { number, boot, unix_seconds, exam, image, model, .. } = record;
+        let ResultRecord { probability, point, verdict, prepared, .. } = record;
+        Self { number, boot, unix_seconds, exam, image, model, probability, point, verdict, prepared }
+    }
+
+    fn with(self, age: AgeNote) -> ResultRecord {
+        let Self { number, boot, unix_seconds, exam, image, model, probability, point, verdict, prepared } = self;
+        ResultRecord {
+            number,
+            boot,
+            unix_seconds,
+            exam,
+            image,
+            model,
+            probability,
+            point,
+            verdict,
+            prepared,
+            age,
+            trust: None,
+        }
+    }
+}
+
 impl From<Content> for Stored {
     fn from(content: Content) -> Self {
         match content {
             Content::Event(event) => Self::Event(event),
-            Content::Result(record) if record.age != AgeNote::NotNoted => Self::Aged(record),
-            Content::Result(record) => {
-                let ResultRecord { number, boot, unix_seconds, exam, image, model, .. } = record;
-                let ResultRecord { probability, point, verdict, prepared, .. } = record;
-                Self::Result(WithoutAge {
-                    number,
-                    boot,
-                    unix_seconds,
-                    exam,
-                    image,
-                    model,
-                    probability,
-                    point,
-                    verdict,
-                    prepared,
-                })
-            }
+            Content::Result(record) if record.trust.is_some() => Self::Vouched(record),
+            Content::Result(record) => match record.age {
+                AgeNote::NotNoted => Self::Result(WithoutAge::of(record)),
+                age => Self::Aged(WithoutTrust { rest: WithoutAge::of(record), age }),
+            },
         }
     }
 }
@@ -111,24 +132,9 @@ impl From<Stored> for Content {
     fn from(stored: Stored) -> Self {
         match stored {
             Stored::Event(event) => Self::Event(event),
-            Stored::Aged(record) => Self::Result(record),
-            Stored::Result(record) => {
-                let WithoutAge { number, boot, unix_seconds, exam, image, model, .. } = record;
-                let WithoutAge { probability, point, verdict, prepared, .. } = record;
-                Self::Result(ResultRecord {
-                    number,
-                    boot,
-                    unix_seconds,
-                    exam,
-                    image,
-                    model,
-                    probability,
-                    point,
-                    verdict,
-                    prepared,
-                    age: AgeNote::NotNoted,
-                })
-            }
+            Stored::Vouched(record) => Self::Result(record),
+            Stored::Aged(WithoutTrust { rest, age }) => Self::Result(rest.with(age)),
+            Stored::Result(rest) => Self::Result(rest.with(AgeNote::NotNoted)),
         }
     }
 }

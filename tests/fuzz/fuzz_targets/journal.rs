@@ -42,6 +42,7 @@ fuzz_target!(|bytes: &[u8]| {
         verdict: Verdict::Pneumonia,
         prepared: false,
         age: AgeNote::Unknown,
+        trust: None,
     };
     if journal.push(&record).is_ok() {
         drop(journal);

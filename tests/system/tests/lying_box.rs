@@ -135,6 +135,7 @@ fn record(number: u64) -> ResultRecord {
         verdict: Verdict::Normal,
         prepared: false,
         age: AgeNote::Unknown,
+        trust: None,
     }
 }
 

@@ -141,7 +141,7 @@ fn nothing_of_a_header_reaches_line_log_journal_or_report() {
     let results = device.host("results", ["--csv"]);
     assert_silent(JUDGED, &results);
     let rows: Vec<String> = said(&results).lines().map(str::to_owned).collect();
-    assert_eq!(rows.iter().filter(|row| row.ends_with(",48,false")).count(), 2, "{rows:?}");
+    assert_eq!(rows.iter().filter(|row| row.ends_with(",48,false,test-key")).count(), 2, "{rows:?}");
     for file in files(&state).into_iter().chain([log]) {
         assert_unmarked(&file.display().to_string(), &fs::read(&file).unwrap());
     }

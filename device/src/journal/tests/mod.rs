@@ -29,6 +29,7 @@ fn record(number: u64) -> ResultRecord {
         verdict: Verdict::Pneumonia,
         prepared: false,
         age: AgeNote::NotNoted,
+        trust: None,
     }
 }
 

@@ -2,7 +2,7 @@
 
 use shared::{
     calendar::utc,
-    verdict::{Digest, ResultRecord},
+    verdict::{Digest, ResultRecord, Trust},
 };
 
 use super::{AMBER, Area, INK, Layout, PANEL, QUIET, result};
@@ -73,14 +73,16 @@ impl Layout<'_> {
         let mut room = facts.width;
         // It may have been one that was trained on drawings.
         let other_model = (record.model != model).then(|| words.other_model.to_owned());
+        let unsigned =
+            record.trust.filter(|&trust| trust == Trust::Unsigned).map(|trust| (words.signed)(trust).to_owned());
         let overridden = words.age(record.age).filter(|_| record.age.is_overridden());
         let marked = self.regular(12.0, AMBER);
-        let mark = match (other_model, overridden) {
-            (Some(other), Some(age)) => {
-                // Both are shown; if they do not fit, the end of the age is cut off.
-                Some(marked.shortened(&format!("{other}, {age}"), room))
-            }
-            (other, age) => other.or(age),
+        let marks: Vec<String> = [other_model, unsigned, overridden].into_iter().flatten().collect();
+        let mark = match &marks[..] {
+            [] => None,
+            [mark] => Some(mark.clone()),
+            // All are shown; if they do not fit, the end of the last is cut off.
+            several => Some(marked.shortened(&several.join(", "), room)),
         };
         if let Some(mark) = mark {
             let marked = marked.fitted(&mark, room);
@@ -179,6 +181,7 @@ mod tests {
             verdict: Verdict::Pneumonia,
             prepared: false,
             age: AgeNote::Unknown,
+            trust: None,
         }
     }
 

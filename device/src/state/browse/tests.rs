@@ -28,6 +28,7 @@ fn record(number: u64) -> ResultRecord {
         verdict: point.verdict(0.7),
         prepared: false,
         age: AgeNote::Unknown,
+        trust: None,
     }
 }
 

@@ -4,7 +4,7 @@ use super::{super::*, CONTRACT, encoded_message, exam, hex, info, record};
 use shared::{
     age::{Age, AgeNote, Ages},
     preprocess::Window,
-    verdict::{Digest, Fault, ModelRefusal, Refusal, ResultRecord},
+    verdict::{Digest, Fault, ModelRefusal, Refusal, ResultRecord, Trust},
 };
 
 fn begin(form: ImageForm) -> ToBox {
@@ -82,7 +82,7 @@ fn messages_to_the_host() {
             ToHost::Result(record(300, Digest([0xaa; 32]))),
             "02ac02070180e2cfaa0608776172642d332e61aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa\
              aaaaaabbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb0000403f0000003f0000003f00\
-             00003f010000",
+             00003f01000000",
         ),
         (ToHost::Refused(Refusal::DigestMismatch), "0308"),
         (ToHost::Failed(Fault::Internal), "0405"),
@@ -91,7 +91,7 @@ fn messages_to_the_host() {
             ToHost::Record(ResultRecord { prepared: true, ..record(1, Digest([0xaa; 32])) }),
             "0601070180e2cfaa0608776172642d332e61aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa\
              aaaabbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb0000403f0000003f0000003f0000\
-             003f010100",
+             003f01010000",
         ),
         (ToHost::RecordsEnd, "07"),
         (
@@ -164,7 +164,7 @@ fn frames() {
 
 #[test]
 fn greeting_of_this_version() {
-    assert_eq!(hex(&Greeting::ours().to_bytes()), "0100ecc5d2abb2a3f07d");
+    assert_eq!(hex(&Greeting::ours().to_bytes()), "01009a25d5eea80c2151");
     assert_eq!(Greeting::from_bytes(&Greeting::ours().to_bytes()), Some(Greeting::ours()));
     assert_eq!(Greeting::from_bytes(&[0; 9]), None);
     assert_eq!(Rejection::from_bytes(&[1; 10]), None);
@@ -175,10 +175,10 @@ fn greeting_of_this_version() {
 /// Digests of entries must not change, or the chains of all journals break.
 #[test]
 fn entries_of_results() {
-    let entry = |age| Linked {
+    let entry = |age, trust| Linked {
         sequence: 410,
         before: Digest([0xaa; 32]),
-        content: Content::Result(ResultRecord { age, ..record(300, Digest([0xaa; 32])) }),
+        content: Content::Result(ResultRecord { age, trust, ..record(300, Digest([0xaa; 32])) }),
     };
     let plain = Age::months(48).unwrap();
     let contradicting = plain.either(Age::months(200).unwrap());
@@ -186,18 +186,20 @@ fn entries_of_results() {
     let result = "ac02070180e2cfaa0608776172642d332e61aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa\
                   bbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb0000403f0000003f0000003f0000003f0100";
     // The first is that of earlier releases.
-    for (age, variant, end) in [
-        (AgeNote::NotNoted, "00", ""),
-        (AgeNote::Unknown, "02", "01"),
-        (AgeNote::Meant(plain), "02", "023030"),
-        (AgeNote::Overridden(contradicting), "02", "0330c801"),
+    for (age, trust, variant, end) in [
+        (AgeNote::NotNoted, None, "00", ""),
+        (AgeNote::Unknown, None, "02", "01"),
+        (AgeNote::Meant(plain), None, "02", "023030"),
+        (AgeNote::Overridden(contradicting), None, "02", "0330c801"),
+        (AgeNote::Unknown, Some(Trust::Signed), "03", "010100"),
+        (AgeNote::Unknown, Some(Trust::Unsigned), "03", "010103"),
     ] {
-        let message = ToHost::Entry(entry(age));
+        let message = ToHost::Entry(entry(age, trust));
         let bytes = encoded_message(&message);
         assert_eq!(hex(&bytes), [before, variant, result, end].concat(), "{age:?}");
         assert_eq!(codec::decode(&bytes), Some(message));
     }
-    let digest = hex(&entry(AgeNote::NotNoted).digest().0);
+    let digest = hex(&entry(AgeNote::NotNoted, None).digest().0);
     assert_eq!(digest, "f2014662dfd8efdb0020843a72a1e28686a28f04735fd4520c9170c83026af2f");
 }
 
@@ -221,6 +223,7 @@ fn largest_messages_fit() {
         unix_seconds: Some(u64::MAX),
         exam: exam.clone(),
         age: Age::months(Age::MOST).map_or(AgeNote::NotNoted, AgeNote::Overridden),
+        trust: Some(Trust::Unsigned),
         ..record(1, digest)
     };
     let info = Info {

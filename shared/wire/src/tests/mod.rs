@@ -31,6 +31,7 @@ fn record(number: u64, image: Digest) -> ResultRecord {
         verdict: Verdict::Pneumonia,
         prepared: false,
         age: AgeNote::NotNoted,
+        trust: None,
     }
 }
 

@@ -85,6 +85,7 @@ fn the_mark_of_a_past_result_or_an_overridden_age_covers_nothing() {
         verdict: Verdict::Refer,
         prepared: false,
         age: age_of_nine,
+        trust: None,
     };
     let rates = Some(MeasuredRates { rates: Rates::default(), hospitals: Some(1) });
     let identity = Identity { synthetic: true, model: "model".to_owned(), rates, ..Identity::default() };
