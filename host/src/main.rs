@@ -78,7 +78,7 @@ enum Command {
     Verify(verify::Options),
     /// Make the image of the memory card of a box
     Image(image::Options),
-    /// Make a Debian package of the box for an existing Raspberry Pi OS
+    /// Make a Debian package of the box for an existing Raspberry Pi OS, or of this program for a clinic's computer
     Package(package::Options),
     /// Write the image of a box to a memory card and read it back
     Flash(flash::Options),
@@ -129,7 +129,7 @@ fn run(command: Command) -> Result<Exit, Failure> {
         Command::Sign(options) => sign::run(options),
         Command::Verify(options) => verify::run(options),
         Command::Image(options) => image::run(options),
-        Command::Package(options) => package::run(options),
+        Command::Package(options) => package::run(options, Cli::command()),
         Command::Flash(options) => flash::run(options),
     }
 }

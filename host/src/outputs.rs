@@ -17,7 +17,7 @@ use super::{Cli, run};
 
 /// Options that name what is written, with command lines on which it would replace what is read, or has no place. What is in
 /// the folder of the test begins with `@`.
-const OUTPUTS: [(&str, &str, &str); 23] = [
+const OUTPUTS: [(&str, &str, &str); 24] = [
     ("train", "out", "--data @data --out @data"),
     ("study", "out", "--data @data --out @data"),
     ("synthetic", "folder", "@film.png"),
@@ -40,6 +40,7 @@ const OUTPUTS: [(&str, &str, &str); 23] = [
     ("image", "out", "--model @model.onnx --out @model.onnx"),
     ("image", "packages", "--firmware @data --packages @data --out @box.img"),
     ("package", "out", "--program @film.png --out @film.png"),
+    ("package", "out", "--computer --program @film.png --out @film.png"),
     ("flash", "device", "@film.png @film.png --allow file --yes"),
 ];
 

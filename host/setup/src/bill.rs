@@ -1,9 +1,10 @@
 //! The bill of materials (SBOM) of an image or a package, for whoever must know whether an advisory concerns the box: CycloneDX
 //! 1.6 in JSON, in a file beside what it is of.
 //!
-//! What it lists: the crates that cargo links into the program, from its own resolution for the box; Debian's packages; the model
-//! and the boot files of the Raspberry Pi, by their digests. Rust's standard library and the C library, which are linked in as
-//! well, are not listed: the part about the program says of itself that it is incomplete. The same inputs make the same bill.
+//! What it lists: the crates that cargo links into the program, from its own resolution for the box or the computer; Debian's
+//! packages; the model and the boot files of the Raspberry Pi, by their digests. Rust's standard library and the C library, which
+//! are linked in as well, are not listed: the part about the program says of itself that it is incomplete. The same inputs make the
+//! same bill.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -26,6 +27,16 @@ const LICENCE: &str = "MIT OR Apache-2.0";
 /// References within the bill.
 const WHOLE: &str = "whole";
 const PROGRAM: &str = "program";
+const BOX: &str =
+    "Clinic box that looks for pneumonia on chest X-rays of children; a research aid, not a medical device";
+const COMPUTER: &str =
+    "Program that looks for pneumonia on chest X-rays of children; a research aid, not a medical device";
+/// The crate of the program for a computer, and for what it was compiled.
+const HOST: &str = "host";
+const HOST_TARGET: &str =
+    if cfg!(target_arch = "aarch64") { "aarch64-unknown-linux-gnu" } else { "x86_64-unknown-linux-gnu" };
+/// What was locked when this program was compiled.
+const LOCK: &str = include_str!("../../../Cargo.lock");
 
 /// Why the crates of the program are not known.
 #[derive(Debug, thiserror::Error)]
@@ -68,6 +79,13 @@ impl Crate {
     fn url(&self) -> String {
         url("cargo", &self.name, &self.version)
     }
+
+    /// Name, version and licence in words, if it is not one of this repository's own.
+    pub(crate) fn in_words(&self) -> Option<String> {
+        self.sha256.as_ref()?;
+        let licence = if self.licence.is_empty() { "licence in its sources" } else { &self.licence };
+        Some(format!("{} {} ({licence})", self.name, self.version))
+    }
 }
 
 fn url(kind: &str, name: &str, version: &str) -> String {
@@ -91,9 +109,25 @@ struct Locked {
 /// # Errors
 /// [`BillError`]: cargo does not tell.
 pub fn crates() -> Result<Vec<Crate>, BillError> {
+    crates_of(program::PACKAGE, program::TARGET, &[])
+}
+
+/// The crates of the program that runs, compiled with these features. Nobody knows them where it was not compiled from the
+/// repository as it now is.
+pub fn crates_of_this_program(features: &[&str]) -> Option<Vec<Crate>> {
+    let now = std::fs::read_to_string(Path::new(program::WORKSPACE).join("Cargo.lock")).ok()?;
+    if now != LOCK {
+        return None;
+    }
+    crates_of(HOST, HOST_TARGET, features).ok()
+}
+
+/// The crates that cargo links into a program of this repository.
+fn crates_of(package: &str, target: &str, features: &[&str]) -> Result<Vec<Crate>, BillError> {
     let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
     let mut command = Command::new(cargo);
-    command.args(["tree", "--locked", "--package", program::PACKAGE, "--target", program::TARGET]);
+    command.args(["tree", "--locked", "--package", package, "--target", target]);
+    command.args(["--features", &features.join(",")]);
     command.args([
         "--edges",
         "normal,no-proc-macro",
@@ -160,11 +194,11 @@ struct Bill {
 }
 
 impl Bill {
-    fn new(kind: &str, name: &str, version: &str, sha256: &str) -> Self {
+    fn new(kind: &str, [name, description]: [&str; 2], version: &str, sha256: &str) -> Self {
         let whole = json!({
             "type": kind, "bom-ref": WHOLE, "name": name, "version": version, "hashes": [hash(sha256)],
             "licenses": [{ "expression": LICENCE }],
-            "description": "Clinic box that looks for pneumonia on chest X-rays of children; a research aid, not a medical device",
+            "description": description,
         });
         Self { whole, components: Vec::new(), parts: Vec::new(), dependencies: Vec::new(), is_program_known: false }
     }
@@ -174,16 +208,17 @@ impl Bill {
         self.components.push(component);
     }
 
-    fn program(&mut self, version: &str, program: &[u8], crates: Option<&[Crate]>) {
+    /// `name`: of the program, and of its crate.
+    fn program(&mut self, [name, package]: [&str; 2], version: &str, program: &[u8], crates: Option<&[Crate]>) {
         let component = json!({
-            "type": "application", "bom-ref": PROGRAM, "name": "pumua-box", "version": version,
+            "type": "application", "bom-ref": PROGRAM, "name": name, "version": version,
             "hashes": [hash(&Digest::of(program).to_string())], "licenses": [{ "expression": LICENCE }],
         });
         self.part(PROGRAM, component);
         self.is_program_known = crates.is_some();
         let crates = crates.unwrap_or_default();
         // The first of them is the program.
-        let (own, others): (Vec<_>, Vec<_>) = crates.iter().partition(|known| known.name == program::PACKAGE);
+        let (own, others): (Vec<_>, Vec<_>) = crates.iter().partition(|known| known.name == package);
         let needs: BTreeSet<_> = own.iter().flat_map(|own| &own.needs).collect();
         self.dependencies.push(json!({ "ref": PROGRAM, "dependsOn": needs }));
         for known in others {
@@ -240,8 +275,8 @@ fn hash(sha256: &str) -> Value {
 /// The bill of an image. `crates` are those of its program, if they are known.
 pub fn of_image(built: &Built, packages: &Packages, program: &[u8], crates: Option<&[Crate]>) -> Value {
     let version = &built.manifest.version;
-    let mut bill = Bill::new("firmware", "pumua-box-image", version, &built.file_sha256);
-    bill.program(version, program, crates);
+    let mut bill = Bill::new("firmware", ["pumua-box-image", BOX], version, &built.file_sha256);
+    bill.program(["pumua-box", program::PACKAGE], version, program, crates);
     bill.package(&packages.kernel, "operating-system", "GPL-2.0-only");
     bill.package(&packages.u_boot, "firmware", "GPL-2.0-or-later");
     bill.package(&packages.e2fsck, "application", "GPL-2.0-only");
@@ -258,8 +293,16 @@ pub fn of_image(built: &Built, packages: &Packages, program: &[u8], crates: Opti
 /// The bill of a Debian package. `crates` are those of its program, if they are known.
 pub fn of_package(digest: &Digest, program: &[u8], crates: Option<&[Crate]>) -> Value {
     let version = env!("CARGO_PKG_VERSION");
-    let mut bill = Bill::new("application", "pumua-box-package", version, &digest.to_string());
-    bill.program(version, program, crates);
+    let mut bill = Bill::new("application", ["pumua-box-package", BOX], version, &digest.to_string());
+    bill.program(["pumua-box", program::PACKAGE], version, program, crates);
+    bill.finish()
+}
+
+/// The bill of the Debian package for a computer. `crates` are those of its program, if they are known.
+pub fn of_package_for_computer(digest: &Digest, program: &[u8], crates: Option<&[Crate]>) -> Value {
+    let version = env!("CARGO_PKG_VERSION");
+    let mut bill = Bill::new("application", ["pumua-package", COMPUTER], version, &digest.to_string());
+    bill.program(["pumua", HOST], version, program, crates);
     bill.finish()
 }
 
@@ -331,6 +374,19 @@ mod tests {
         assert!(crates.iter().flat_map(|known| &known.needs).all(|needed| known.contains(needed)));
         // Of those from the registry, the digest of each is locked.
         assert!(crates.iter().filter(|known| known.sha256.is_none()).count() < 12);
+    }
+
+    #[test]
+    fn crates_of_the_program_that_runs_are_those_that_cargo_links() {
+        let crates = crates_of_this_program(&[]).unwrap();
+        let has = |name: &str| crates.iter().any(|known| known.name == name);
+        assert!(has("host") && has("burn") && has("clap_mangen") && !has("device"), "{}", crates.len());
+        let words: Vec<_> = crates.iter().filter_map(Crate::in_words).collect();
+        assert!(words.iter().any(|words| words.starts_with("roff 1.") && words.ends_with(" (MIT OR Apache-2.0)")));
+        assert!(!words.iter().any(|words| words.starts_with("host ")));
+        let bill = of_package_for_computer(&Digest::default(), b"program", Some(&crates));
+        let program = bill["dependencies"].as_array().unwrap().iter().find(|it| it["ref"] == PROGRAM).unwrap();
+        assert!(program["dependsOn"].as_array().unwrap().len() > 10, "{program}");
     }
 
     /// `.ci/bill` holds the golden file against the schema.

@@ -1,9 +1,14 @@
-//! The Debian package of the box, for a Raspberry Pi OS that runs already.
+//! Debian packages: that of the box, for a Raspberry Pi OS that runs already, and that of the [program of a clinic's
+//! computer](pack_for_computer).
 
+mod computer;
 #[cfg(test)]
 mod tests;
 
+pub use self::computer::{Documents, pack_for_computer};
+
 use std::{
+    borrow::Cow,
     fs::{self, Permissions},
     io,
     os::unix::fs::PermissionsExt,
@@ -17,6 +22,7 @@ use base::{
     interrupt::{self, Interrupted},
 };
 use shared::{appliance::card::INSTALLED_SETTINGS, verdict::Digest};
+use tempfile::TempDir;
 
 use crate::{
     checksum,
@@ -36,8 +42,13 @@ Description: clinic box that looks for pneumonia on chest X-rays of children
  .
  A research aid, not a medical device.
 ";
-/// The time that all files have, in seconds since 1970: the same inputs make the same package.
+/// The time that all files of the box have, in seconds since 1970: the same inputs make the same package.
 const TIME: &str = "1";
+/// What dpkg itself reads of a package, not what is installed, is in this folder.
+const CONTROL_FOLDER: &str = "DEBIAN/";
+
+/// A file of a package: its name from the root on, without a `/` before it, its mode, and what is in it.
+type Entry<'a> = (Cow<'a, str>, u32, Cow<'a, [u8]>);
 
 /// Why there is no package.
 #[derive(Debug, thiserror::Error)]
@@ -52,7 +63,7 @@ pub enum PackageError {
     #[error("cannot write {name} of the package: make room in the folder for temporary files")]
     Part {
         /// Its name within the package.
-        name: &'static str,
+        name: String,
         /// Why.
         source: io::Error,
     },
@@ -83,6 +94,12 @@ pub enum PackageError {
         /// The package.
         path: PathBuf,
     },
+    /// The program that sums up the files is not there or may not be started.
+    #[error("md5sum cannot be started: install coreutils")]
+    StartSums(#[source] io::Error),
+    /// It fails.
+    #[error("md5sum fails: {0}; run this again")]
+    Sums(String),
     /// Ctrl-C.
     #[error("{0}")]
     Stopped(#[from] Interrupted),
@@ -105,14 +122,10 @@ pub struct Packed {
 /// # Errors
 /// [`PackageError`]: something cannot be written, dpkg-deb fails, or Ctrl-C was pressed.
 pub fn pack(program: &[u8], out: &Path) -> Result<Packed, PackageError> {
-    let folder = out.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    fs::create_dir_all(folder).map_err(|source| PackageError::Folder { folder: folder.to_owned(), source })?;
-    let root = tempfile::tempdir().map_err(PackageError::Temporary)?;
-    fs::set_permissions(root.path(), Permissions::from_mode(0o755)).map_err(PackageError::Temporary)?;
     let settings = settings_for_raspberry_pi_os()?;
     let control = CONTROL.replace("VERSION", env!("CARGO_PKG_VERSION"));
     let conffiles = format!("{INSTALLED_SETTINGS}\n");
-    let files: [(&'static str, u32, &[u8]); 9] = [
+    let files: [(&str, u32, &[u8]); 9] = [
         ("DEBIAN/control", 0o644, control.as_bytes()),
         ("DEBIAN/conffiles", 0o644, conffiles.as_bytes()),
         ("DEBIAN/postinst", 0o755, include_bytes!("../../package/postinst")),
@@ -123,15 +136,44 @@ pub fn pack(program: &[u8], out: &Path) -> Result<Packed, PackageError> {
         (INSTALLED_SETTINGS.trim_start_matches('/'), 0o644, settings.as_bytes()),
         ("usr/share/doc/pumua-box/copyright", 0o644, include_bytes!("../../../../LICENSE-MIT")),
     ];
+    let files = files.map(|(name, mode, bytes)| -> Entry<'_> { (name.into(), mode, bytes.into()) });
+    let root = laid_out(&files)?;
+    build(root.path(), TIME, out)
+}
+
+/// A folder with these files, as they are to be installed.
+fn laid_out(files: &[Entry<'_>]) -> Result<TempDir, PackageError> {
+    let root = tempfile::tempdir().map_err(PackageError::Temporary)?;
+    fs::set_permissions(root.path(), Permissions::from_mode(0o755)).map_err(PackageError::Temporary)?;
     for (name, mode, bytes) in files {
-        write(&root.path().join(name), mode, bytes).map_err(|source| PackageError::Part { name, source })?;
+        let failed = |source| PackageError::Part { name: name.to_string(), source };
+        write(&root.path().join(&**name), *mode, bytes).map_err(failed)?;
     }
+    Ok(root)
+}
+
+/// Adds the digests of these files, with which dpkg finds those that have changed since they were installed.
+fn sum_up(root: &Path, names: &[&str]) -> Result<(), PackageError> {
+    let mut names = names.to_vec();
+    names.sort_unstable();
+    let output = Command::new("md5sum").args(names).current_dir(root).output().map_err(PackageError::StartSums)?;
+    if !interrupt::ended(output.status)? {
+        return Err(PackageError::Sums(String::from_utf8_lossy(&output.stderr).trim().to_owned()));
+    }
+    let name = format!("{CONTROL_FOLDER}md5sums");
+    write(&root.join(&name), 0o644, &output.stdout).map_err(|source| PackageError::Part { name, source })
+}
+
+/// Packs a folder. All files are of this time at the latest.
+fn build(root: &Path, time: &str, out: &Path) -> Result<Packed, PackageError> {
+    let folder = out.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    fs::create_dir_all(folder).map_err(|source| PackageError::Folder { folder: folder.to_owned(), source })?;
     let failed = |source| PackageError::Write { path: out.to_owned(), source };
     let draft = Draft::begin(out).map_err(failed)?;
     let mut command = Command::new("dpkg-deb");
-    command.args(["--root-owner-group", "-Zxz", "-z6", "--build"]).arg(root.path()).arg(draft.path());
+    command.args(["--root-owner-group", "-Zxz", "-z6", "--build"]).arg(root).arg(draft.path());
     // With more than one thread the compressed bytes would depend on their number.
-    command.env("SOURCE_DATE_EPOCH", TIME).env("DPKG_DEB_THREADS_MAX", "1");
+    command.env("SOURCE_DATE_EPOCH", time).env("DPKG_DEB_THREADS_MAX", "1");
     let output = command.output().map_err(PackageError::Start)?;
     if !interrupt::ended(output.status)? {
         let said = String::from_utf8_lossy(&output.stderr).trim().to_owned();

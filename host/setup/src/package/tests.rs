@@ -8,7 +8,7 @@ const SERVICE: &str = "etc/systemd/system/multi-user.target.wants/pumua-box.serv
 const SCRIPTS: [&str; 3] = ["postinst", "prerm", "postrm"];
 
 /// Whether a program of the system is there; says so if not.
-fn has(program: &str) -> bool {
+pub(super) fn has(program: &str) -> bool {
     let found = Command::new(program).arg("--version").output().is_ok();
     if !found {
         let _ = writeln!(io::stderr(), "skipped: no {program}");
@@ -16,7 +16,7 @@ fn has(program: &str) -> bool {
     found
 }
 
-fn unpacked(package: &Path, folder: &Path) -> PathBuf {
+pub(super) fn unpacked(package: &Path, folder: &Path) -> PathBuf {
     let unpacked = folder.join("unpacked");
     let output = Command::new("dpkg-deb").arg("--raw-extract").arg(package).arg(&unpacked).output().unwrap();
     assert!(output.status.success(), "{output:?}");
@@ -83,10 +83,10 @@ fn the_service_has_few_rights() {
 }
 
 /// A system of its own in a folder, as far as dpkg needs one.
-struct Root(tempfile::TempDir);
+pub(super) struct Root(tempfile::TempDir);
 
 impl Root {
-    fn new() -> Option<Self> {
+    pub(super) fn new() -> Option<Self> {
         let is_root = Command::new("id").arg("-u").output().is_ok_and(|output| output.stdout == b"0\n");
         if !is_root {
             let _ = writeln!(io::stderr(), "skipped: only the superuser can install a package into a folder");
@@ -102,12 +102,12 @@ impl Root {
         Some(this)
     }
 
-    fn path(&self, name: &str) -> PathBuf {
+    pub(super) fn path(&self, name: &str) -> PathBuf {
         self.0.path().join(name)
     }
 
     /// The scripts run outside of the folder, and know of it.
-    fn dpkg(&self, arguments: &[&str]) {
+    pub(super) fn dpkg(&self, arguments: &[&str]) {
         let root = format!("--root={}", self.0.path().display());
         let mut command = Command::new("dpkg");
         command.args([&root, "--force-architecture", "--force-depends", "--force-script-chrootless"]).args(arguments);

@@ -1,8 +1,15 @@
-//! The program of the box: compiling it for its processor, and whether it can be the first program there.
+//! The program of the box: compiling it for its processor, and whether it can be the first program there. That of a clinic's
+//! computer: which packages it needs there.
 
+mod computer;
 mod elf;
+mod needs;
 
-pub use self::elf::{NotForTheBox, check};
+pub use self::{
+    computer::{ComputerProgramError, ForComputer, for_computer},
+    elf::{NotForTheBox, check},
+    needs::{Architecture, Needs, NotForAComputer},
+};
 
 use std::{
     io::{self, BufRead, BufReader},
