@@ -1,6 +1,7 @@
 //! What people read: the reports of a [`training`], an [`evaluation`] and a [`study`], with [`plots`], the
-//! [`evidence_map`] and the [`view`] of one radiograph, and the [`contact_sheet`] of many.
+//! [`evidence_map`], the [`view`] and the [`capture`] of one radiograph, and the [`contact_sheet`] of many.
 
+pub mod capture;
 pub mod contact_sheet;
 mod document;
 pub mod evaluation;

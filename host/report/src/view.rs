@@ -17,13 +17,13 @@ use shared::{
 use crate::{evidence_map::wrapped, plots::PlotError};
 
 /// Side of the square that each picture is fitted into, in pixels.
-const PANE: u32 = 480;
+pub(crate) const PANE: u32 = 480;
 
 /// Pixels between the pictures, and around all.
 const GAP: u32 = 16;
 
 /// Width and height of a letter, in pixels.
-const LETTER: [u32; 2] = [9, 20];
+pub(crate) const LETTER: [u32; 2] = [9, 20];
 
 /// Thickness of the line around what was judged, in pixels.
 const LINE: u32 = 2;
@@ -31,8 +31,8 @@ const LINE: u32 = 2;
 /// Most lines of words: more than any file has.
 const MOST_LINES: usize = 60;
 
-const PAPER: Rgb<u8> = Rgb([16; 3]);
-const INK: Rgb<u8> = Rgb([255; 3]);
+pub(crate) const PAPER: Rgb<u8> = Rgb([16; 3]);
+pub(crate) const INK: Rgb<u8> = Rgb([255; 3]);
 
 /// The radiograph and what was made of it. What there is not has the reason in its place.
 pub struct Panes<'a> {
@@ -153,7 +153,7 @@ fn fitted(image: &GrayImage, filter: FilterType) -> GrayImage {
 }
 
 /// What the font has letters for; the rest is spelt out.
-fn plain(text: &str) -> String {
+pub(crate) fn plain(text: &str) -> String {
     let known = |c: char| u32::from(c) < 0x100 && !is_hidden(c);
     text.chars().flat_map(|c| if known(c) { vec![c] } else { c.escape_unicode().collect() }).collect()
 }

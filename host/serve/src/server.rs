@@ -20,6 +20,7 @@ use crate::{
     intake::Intake,
     judge::{Judge, Standing, work},
     node::{Node, Open as OpenNode},
+    outbox::{Outbox, Pacs},
     page::{self, App},
     stop::Stop,
     store::{Bounds, Store, StoreError},
@@ -64,6 +65,8 @@ pub struct Settings {
     pub watch: Option<Watch>,
     /// The DICOM node to which consoles send, if there is one.
     pub node: Option<Node>,
+    /// The archive to which answers go, if there is one.
+    pub pacs: Option<Pacs>,
 }
 
 /// Why there is no page.
@@ -120,7 +123,7 @@ pub struct Server {
 impl Server {
     /// Opens the store and the address. From here on films can be taken in; they are judged while [`Self::run`] runs.
     pub fn open(settings: Settings, judge: Box<dyn Judge>) -> Result<Self, ServeError> {
-        let Settings { listen, store, bounds, site, language, naming, watch, node } = settings;
+        let Settings { listen, store, bounds, site, language, naming, watch, node, pacs } = settings;
         if let Some(node) = node.as_ref().filter(|node| node.is_open_to_all()) {
             return Err(ServeError::NoPeer { address: node.listen });
         }
@@ -143,9 +146,13 @@ impl Server {
             OpenNode::new(node).map_err(|source| ServeError::Node { address: listen, source })
         });
         let node = node.transpose()?;
+        if pacs.is_some() {
+            store.outbox().turn_on();
+        }
+        let outbox = pacs.map(|pacs| Outbox::new(pacs, language));
         let intake = Intake { store, naming, site };
         let (standing, gate) = (Standing::default(), Gate::new(address));
-        let app = App { intake, standing, gate, language, address, watch, watched: Watched::default(), node };
+        let app = App { intake, standing, gate, language, address, watch, watched: Watched::default(), node, outbox };
         Ok(Self { listener, app: Arc::new(app), judge, stop: Stop::default() })
     }
 
@@ -183,7 +190,10 @@ impl Server {
                 .map(|it| thread("watch").spawn_scoped(scope, move || watch(it, &app.intake, &app.watched, stop)));
             let node =
                 app.node.as_ref().map(|it| thread("node").spawn_scoped(scope, move || it.run(&app.intake, stop)));
+            let store = &app.intake.store;
+            let sender = app.outbox.as_ref().map(|it| thread("pacs").spawn_scoped(scope, move || it.run(store, stop)));
             let started = worker.map(drop).and(watcher.transpose().map(drop)).and(node.transpose().map(drop));
+            let started = started.and(sender.transpose().map(drop));
             if started.is_ok() {
                 accept(&self.listener, &self.app, stop);
             }

@@ -64,6 +64,7 @@ fn settings(folder: &Path, listen: &str) -> Settings {
         naming: ExamNaming::default(),
         watch: None,
         node: None,
+        pacs: None,
     }
 }
 

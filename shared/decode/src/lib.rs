@@ -31,7 +31,7 @@ use shared::{
 
 pub use self::{
     description::{Description, DicomDescription, Shades, describe},
-    dicom::{Identity, TRANSFER_SYNTAXES},
+    dicom::{Identity, Origin, TRANSFER_SYNTAXES},
     kind::Kind,
 };
 
@@ -43,7 +43,7 @@ pub struct Radiograph {
 }
 
 /// All that is told of a radiograph besides its pixels. Only DICOM files say any of it; no name, number, date or text of a
-/// file is ever told, but for an accession number that is asked for ([`accession`]).
+/// file is ever told, but for an accession number, or patient and study, that are asked for ([`accession`], [`origin`]).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Facts {
     /// Age of the patient at the study, as stated or by the dates of birth and study; both where they contradict each other.
@@ -126,6 +126,13 @@ pub fn decode(bytes: &[u8]) -> Result<Radiograph, Refusal> {
 pub fn accession(bytes: &[u8]) -> Option<Accession> {
     let readable = bytes.len() <= MAX_IMAGE_BYTES as usize && dicom::is_dicom(bytes);
     if readable { dicom::accession(bytes) } else { None }
+}
+
+/// Patient and study of a DICOM file, for whoever files an answer beside it: nothing is refused. `None` if it is no such file, or
+/// cannot be read.
+pub fn origin(bytes: &[u8]) -> Option<Origin> {
+    let readable = bytes.len() <= MAX_IMAGE_BYTES as usize && dicom::is_dicom(bytes);
+    if readable { dicom::origin(bytes) } else { None }
 }
 
 /// What a DICOM data set says it is, by its first bytes: some thousand are enough. They are of a data set alone, without preamble and

@@ -30,13 +30,13 @@ pub(super) const IMAGES: [&str; 4] = [
 const STORED: &str = "1.2.840.10008.5.1.4.1.1.";
 
 /// The only application context there is (PS3.7, A.2.1).
-const APPLICATION: &str = "1.2.840.10008.3.1.1.1";
+pub(super) const APPLICATION: &str = "1.2.840.10008.3.1.1.1";
 /// What is named where nothing is accepted; it means nothing.
 const DEFAULT_SYNTAX: &str = "1.2.840.10008.1.2";
 /// Names this program to others (PS3.7, D.3.3.2): made from a random UUID (PS3.5, B.2).
 pub(super) const IMPLEMENTATION: &str = "2.25.230095914793801877508656526521095208913";
 /// The same for people.
-const IMPLEMENTATION_NAME: &str = "PUMUA";
+pub(super) const IMPLEMENTATION_NAME: &str = "PUMUA";
 
 /// A kind of image and the transfer syntax in which it is sent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -13,6 +13,7 @@
 mod agree;
 mod association;
 mod command;
+pub(crate) mod dial;
 mod film;
 mod line;
 mod log;

@@ -26,6 +26,7 @@ use crate::{
     intake::{Intake, IntakeError},
     judge::Standing,
     node::Open,
+    outbox::Outbox,
     record::{Opinion, Picture, Source},
     store::StoreError,
     watch::{Watch, Watched},
@@ -48,6 +49,8 @@ pub(crate) struct App {
     pub(crate) watched: Watched,
     /// The DICOM node to which consoles send, if there is one.
     pub(crate) node: Option<Open>,
+    /// What sends answers to an archive, if there is one.
+    pub(crate) outbox: Option<Outbox>,
 }
 
 /// Answers a request. `peer`: who asks. `local`: the address at which it arrived.

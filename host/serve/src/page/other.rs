@@ -56,6 +56,7 @@ pub(crate) fn state(look: &Look<'_>) -> String {
         (words.space, of(mib(figures.space), mib(figures.most_space))),
         (words.folder, folder(look)),
         (words.node, node(look)),
+        (words.pacs, pacs(look)),
         (screen.version, env!("CARGO_PKG_VERSION").to_owned()),
     ]);
     let rows: String =
@@ -83,6 +84,29 @@ fn node(look: &Look<'_>) -> String {
         format!("<p class=\"hazard\">{}: {}</p>", Text(line.peer), Text(told))
     });
     format!("{}{}", Text(language::filled(words.node_is, is)), troubles.collect::<String>())
+}
+
+/// The archive to which answers go, and what is wrong with it.
+fn pacs(look: &Look<'_>) -> String {
+    let (words, Some(outbox)) = (look.words, &look.app.outbox) else { return Text(look.words.no_pacs).to_string() };
+    let (pacs, standing, unsent) = (outbox.pacs(), outbox.get(), look.store().outbox().unsent());
+    let address = pacs.archive.address;
+    let is = [pacs.archive.title.to_string(), address.ip().to_string(), address.port().to_string()];
+    let counted = [unsent.waiting.to_string(), standing.sent.to_string()];
+    let last = standing.last.map_or_else(String::new, |at| format!("<br>{} {}", Text(words.pacs_last), time(at)));
+    let trouble = |text: String| format!("<p class=\"hazard\">{}</p>", Text(text));
+    let now = standing.trouble.map(|it| trouble(it.words(look.language, pacs)));
+    let aside = unsent.last.map(|why| {
+        let count = language::filled(words.pacs_aside, [unsent.aside.to_string()]);
+        trouble(format!("{count}: {}", why.trouble().words(look.language, pacs)))
+    });
+    format!(
+        "{}<br>{}{last}{}{}",
+        Text(language::filled(words.node_is, is)),
+        Text(language::filled(words.pacs_waits, counted)),
+        now.unwrap_or_default(),
+        aside.unwrap_or_default()
+    )
 }
 
 /// What consoles did last.

@@ -4,6 +4,7 @@
 //! films/00000012.film            the file as it came
 //! results/00000012.json          what is known of it
 //! pictures/00000012-film.png     what can be seen of it
+//! outbox/00000012.json           its answer is still to be sent to an archive
 //! id                             random letters by which this store is told from others
 //! parts/                         what is coming in; emptied at the start
 //! ```
@@ -16,7 +17,8 @@
 //! are held to the digests in the record, so that nothing of another film or answer is judged or shown with it.
 //!
 //! Space is bounded: where films and pictures take more than they may, those of the oldest films that have an answer go. The
-//! records stay, up to [`Bounds::results`]; then no more films are taken.
+//! records stay, up to [`Bounds::results`]; then no more films are taken. Of these films, those go last whose answer is still to be
+//! sent to an archive ([`crate::outbox`]).
 
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap},
@@ -44,6 +46,7 @@ use shared::{
 
 use crate::{
     intake::Receipt,
+    outbox::Queue,
     record::{Answer, Opinion, Outcome, Picture, Pictures, Record, Said, Source},
 };
 
@@ -103,6 +106,7 @@ pub(crate) struct Store {
     bounds: Bounds,
     index: Mutex<Index>,
     news: Condvar,
+    outbox: Queue,
     /// Held by whoever changes what is kept.
     writing: Mutex<()>,
     /// Held by whoever reads a film that is coming in.
@@ -267,6 +271,8 @@ impl Store {
         })?;
         let id = identity(folder).map_err(opened)?;
         let index = read(folder).map_err(opened)?;
+        let answered = |number: u64| index.records.get(&number).map(|record| record.answer.is_some());
+        let outbox = Queue::open(folder, answered).map_err(opened)?;
         if index.damaged > 0 {
             base::say!(
                 "{} record(s) in {} cannot be read: they are left as they are",
@@ -280,6 +286,7 @@ impl Store {
             bounds,
             index: Mutex::new(index),
             news: Condvar::new(),
+            outbox,
             writing: Mutex::new(()),
             reading: Mutex::new(()),
             parts: AtomicU64::new(0),
@@ -290,6 +297,11 @@ impl Store {
     /// Random letters that were made with this store.
     pub(crate) fn id(&self) -> &str {
         &self.id
+    }
+
+    /// Answers that are still to be sent to an archive.
+    pub(crate) fn outbox(&self) -> &Queue {
+        &self.outbox
     }
 
     fn index(&self) -> MutexGuard<'_, Index> {
@@ -419,9 +431,13 @@ impl Store {
         self.measure(number);
         written?;
         let pictures = pictures.each().map(|(which, png)| (which, Digest::of(png))).collect();
+        let goes_out = self.outbox.announce(number, &answer.outcome, || self.film(number))?;
         let record = Record { answer: Some(answer), pictures, ..record };
         self.write(&record)?;
         self.index().enter(record);
+        if goes_out {
+            self.outbox.enter(number);
+        }
         Ok(())
     }
 
@@ -528,7 +544,8 @@ impl Store {
         durably(&self.record_place(record.number), &json)
     }
 
-    /// Removes films and pictures, the oldest first, until there is room for so many bytes. What waits for an answer stays.
+    /// Removes films and pictures, the oldest first, until there is room for so many bytes. What waits for an answer stays; what
+    /// is still to be sent goes last.
     fn make_room(&self, bytes: u64) -> Result<(), StoreError> {
         loop {
             let oldest = {
@@ -536,7 +553,9 @@ impl Store {
                 if index.space.saturating_add(bytes) <= self.bounds.space {
                     return Ok(());
                 }
-                index.kept.keys().find(|number| !index.waiting.contains(number)).copied()
+                let (kept, waiting) = (&index.kept, &index.waiting);
+                let may_go = || kept.keys().filter(move |number| !waiting.contains(*number));
+                may_go().find(|number| !self.outbox.holds(**number)).or_else(|| may_go().next()).copied()
             };
             self.forget(oldest.ok_or(StoreError::NoSpace)?);
         }

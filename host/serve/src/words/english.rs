@@ -1,6 +1,7 @@
 use super::Words;
 use crate::{
     node::What,
+    outbox::Trouble,
     record::{Opinion, Source},
     store::Filter,
 };
@@ -77,6 +78,37 @@ pub(super) static WORDS: Words = Words {
     node: "DICOM node",
     no_node: "none",
     node_is: "AE title {}, address {}, port {}",
+    pacs: "To the PACS",
+    no_pacs: "none",
+    pacs_waits: "answers that wait to be sent: {}; sent since the start: {}",
+    pacs_last: "Last sent",
+    pacs_aside: "Not sent before the next start: {}",
+    pacs_trouble: |trouble| match trouble {
+        Trouble::Unreachable => {
+            "no connection to the PACS: check its address and port after --pacs, the cable and the network"
+        }
+        Trouble::Silent => "the PACS does not answer in time: check that it runs, and the network",
+        Trouble::Foreign => "what answers is not a PACS as agreed: check the address and port after --pacs",
+        Trouble::Cut => "the PACS has broken off: check in its log why it does not let this computer send",
+        Trouble::Busy => "the PACS refuses for now, too many are sending: wait, it is tried again",
+        Trouble::OwnTitle => {
+            "the PACS does not know us as {}: enter that AE title and the address of this computer there, or change --aet"
+        }
+        Trouble::ItsTitle => "the PACS is not called {}: correct its AE title after --pacs",
+        Trouble::Rejected => {
+            "the PACS refuses to be called: see its log for the reason, and let this computer send there"
+        }
+        Trouble::NoCapture => "the PACS does not take Secondary Capture: allow that kind of image there",
+        Trouble::Full => "the PACS is out of resources: make room there, it is tried again",
+        Trouble::NotNow(_) => "the PACS takes an answer not now (status {}): see its log, it is tried again",
+        Trouble::Refused(_) => {
+            "the PACS has refused an answer (status {}): see its log, mend it, then start `pumua serve` again, which tries once more"
+        }
+        Trouble::NotMade => {
+            "no picture can be made of an answer, its X-ray is gone or has changed: read the answer on this page"
+        }
+        Trouble::Disk => "the disk fails, answers are not sent now: make room on it, or mend its rights",
+    },
     consoles_did: "What consoles did last",
     no_consoles: "Nothing yet",
     consoles: |what| match what {

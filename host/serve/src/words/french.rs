@@ -1,6 +1,7 @@
 use super::Words;
 use crate::{
     node::What,
+    outbox::Trouble,
     record::{Opinion, Source},
     store::Filter,
 };
@@ -77,6 +78,45 @@ pub(super) static WORDS: Words = Words {
     node: "Nœud DICOM",
     no_node: "aucun",
     node_is: "titre AE {}, adresse {}, port {}",
+    pacs: "Vers le PACS",
+    no_pacs: "aucun",
+    pacs_waits: "réponses à envoyer : {} ; envoyées depuis le démarrage : {}",
+    pacs_last: "Dernier envoi",
+    pacs_aside: "Pas envoyées avant le prochain démarrage : {}",
+    pacs_trouble: |trouble| match trouble {
+        Trouble::Unreachable => {
+            "pas de connexion au PACS : vérifiez son adresse et son port après --pacs, le câble et le réseau"
+        }
+        Trouble::Silent => "le PACS ne répond pas à temps : vérifiez qu'il fonctionne, et le réseau",
+        Trouble::Foreign => {
+            "ce qui répond n'est pas un PACS comme convenu : vérifiez l'adresse et le port après --pacs"
+        }
+        Trouble::Cut => {
+            "le PACS a interrompu la liaison : cherchez dans son journal pourquoi cet ordinateur ne peut pas envoyer"
+        }
+        Trouble::Busy => "le PACS refuse pour le moment, trop d'envois à la fois : attendez, un nouvel essai suit",
+        Trouble::OwnTitle => {
+            "le PACS ne nous connaît pas comme {} : entrez-y ce titre AE et l'adresse de cet ordinateur, ou changez --aet"
+        }
+        Trouble::ItsTitle => "le PACS ne s'appelle pas {} : corrigez son titre AE après --pacs",
+        Trouble::Rejected => {
+            "le PACS refuse l'appel : cherchez la raison dans son journal, et permettez-y l'envoi à cet ordinateur"
+        }
+        Trouble::NoCapture => "le PACS n'accepte pas Secondary Capture : permettez-y ce type d'image",
+        Trouble::Full => "le PACS n'a plus de ressources : faites-y de la place, un nouvel essai suit",
+        Trouble::NotNow(_) => {
+            "le PACS ne prend pas une réponse maintenant (état {}) : voyez son journal, un nouvel essai suit"
+        }
+        Trouble::Refused(_) => {
+            "le PACS a refusé une réponse (état {}) : voyez son journal, corrigez, puis redémarrez `pumua serve`, qui essaie encore une fois"
+        }
+        Trouble::NotMade => {
+            "aucune image ne peut être faite d'une réponse, sa radiographie n'est plus là ou a changé : lisez la réponse sur cette page"
+        }
+        Trouble::Disk => {
+            "le disque est en panne, rien n'est envoyé pour le moment : faites-y de la place, ou corrigez ses droits"
+        }
+    },
     consoles_did: "Ce que les consoles ont fait en dernier",
     no_consoles: "Rien encore",
     consoles: |what| match what {

@@ -13,6 +13,7 @@ use shared::appliance::Language;
 
 use crate::{
     node::What,
+    outbox::Trouble,
     record::{Opinion, Source},
     store::Filter,
 };
@@ -156,6 +157,18 @@ pub(crate) struct Words {
     pub(crate) no_node: &'static str,
     /// Title, address and port of the node, as they are entered on a console.
     pub(crate) node_is: &'static str,
+    /// Before the archive to which answers go.
+    pub(crate) pacs: &'static str,
+    /// There is none.
+    pub(crate) no_pacs: &'static str,
+    /// So many answers wait to be sent, so many were sent since the start.
+    pub(crate) pacs_waits: &'static str,
+    /// Before the time when the last one was.
+    pub(crate) pacs_last: &'static str,
+    /// So many were refused for good; why the last one was follows.
+    pub(crate) pacs_aside: &'static str,
+    /// What keeps answers from the archive, and what to do. Places are filled as [`Trouble`] says.
+    pub(crate) pacs_trouble: fn(Trouble) -> &'static str,
     /// Over what consoles did last.
     pub(crate) consoles_did: &'static str,
     /// None has sent anything.
@@ -201,6 +214,8 @@ mod tests {
                 (words.saved, 1),
                 (words.not_sent, 1),
                 (words.node_is, 3),
+                (words.pacs_waits, 2),
+                (words.pacs_aside, 1),
             ] {
                 assert_eq!(text.matches("{}").count(), places, "{language}: {text}");
             }
@@ -208,6 +223,11 @@ mod tests {
                 let text = (words.consoles)(what);
                 assert_eq!(text.matches("{}").count(), what.places(), "{language}: {text}");
                 assert_eq!(what.is_trouble(), text.contains(": ") && !text.ends_with(": {}"), "{language}: {text}");
+            }
+            for trouble in Trouble::ALL {
+                let text = (words.pacs_trouble)(trouble);
+                assert_eq!(text.matches("{}").count(), trouble.places(), "{language}: {text}");
+                assert!(text.contains(": ") && !text.ends_with(": {}"), "{language}: {text}");
             }
             assert!(Source::ALL.into_iter().all(|source| !(words.source)(source).is_empty()), "{language}");
             let named = Filter::ALL.into_iter().filter(|&filter| (words.filter)(filter).is_some()).count();

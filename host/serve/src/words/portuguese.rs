@@ -1,6 +1,7 @@
 use super::Words;
 use crate::{
     node::What,
+    outbox::Trouble,
     record::{Opinion, Source},
     store::Filter,
 };
@@ -77,6 +78,35 @@ pub(super) static WORDS: Words = Words {
     node: "Nó DICOM",
     no_node: "nenhum",
     node_is: "título AE {}, endereço {}, porta {}",
+    pacs: "Para o PACS",
+    no_pacs: "nenhum",
+    pacs_waits: "respostas por enviar: {}; enviadas desde o início: {}",
+    pacs_last: "Último envio",
+    pacs_aside: "Não enviadas antes do próximo início: {}",
+    pacs_trouble: |trouble| match trouble {
+        Trouble::Unreachable => "sem ligação ao PACS: verifique o endereço e a porta depois de --pacs, o cabo e a rede",
+        Trouble::Silent => "o PACS não responde a tempo: verifique se está a funcionar, e a rede",
+        Trouble::Foreign => {
+            "o que responde não é um PACS como combinado: verifique o endereço e a porta depois de --pacs"
+        }
+        Trouble::Cut => "o PACS interrompeu a ligação: veja no registo dele porque não deixa este computador enviar",
+        Trouble::Busy => "o PACS recusa por agora, há demasiados envios: espere, tenta-se de novo",
+        Trouble::OwnTitle => {
+            "o PACS não nos conhece como {}: introduza lá esse título AE e o endereço deste computador, ou mude --aet"
+        }
+        Trouble::ItsTitle => "o PACS não se chama {}: corrija o título AE dele depois de --pacs",
+        Trouble::Rejected => "o PACS recusa a chamada: veja o motivo no registo dele, e deixe este computador enviar",
+        Trouble::NoCapture => "o PACS não aceita Secondary Capture: permita lá esse tipo de imagem",
+        Trouble::Full => "o PACS está sem recursos: arranje espaço lá, tenta-se de novo",
+        Trouble::NotNow(_) => "o PACS não aceita uma resposta agora (estado {}): veja o registo dele, tenta-se de novo",
+        Trouble::Refused(_) => {
+            "o PACS recusou uma resposta (estado {}): veja o registo dele, corrija e inicie de novo `pumua serve`, que tenta mais uma vez"
+        }
+        Trouble::NotMade => {
+            "não se consegue fazer a imagem de uma resposta, a radiografia já não existe ou mudou: leia a resposta nesta página"
+        }
+        Trouble::Disk => "o disco falha, nada é enviado por agora: arranje espaço, ou corrija os direitos",
+    },
     consoles_did: "O que as consolas fizeram por último",
     no_consoles: "Ainda nada",
     consoles: |what| match what {

@@ -1,6 +1,7 @@
 use super::Words;
 use crate::{
     node::What,
+    outbox::Trouble,
     record::{Opinion, Source},
     store::Filter,
 };
@@ -77,6 +78,39 @@ pub(super) static WORDS: Words = Words {
     node: "Nodi ya DICOM",
     no_node: "hakuna",
     node_is: "jina la AE {}, anwani {}, lango {}",
+    pacs: "Kwenda PACS",
+    no_pacs: "hakuna",
+    pacs_waits: "majibu yanayosubiri kutumwa: {}; yaliyotumwa tangu kuanza: {}",
+    pacs_last: "Lililotumwa mwisho",
+    pacs_aside: "Hayatatumwa kabla ya kuanza tena: {}",
+    pacs_trouble: |trouble| match trouble {
+        Trouble::Unreachable => {
+            "hakuna muunganisho na PACS: angalia anwani na lango lake baada ya --pacs, kebo na mtandao"
+        }
+        Trouble::Silent => "PACS haijibu kwa wakati: angalia kama inafanya kazi, na mtandao",
+        Trouble::Foreign => "kinachojibu si PACS kama ilivyokubaliwa: angalia anwani na lango baada ya --pacs",
+        Trouble::Cut => {
+            "PACS imekata muunganisho: angalia kwenye kumbukumbu zake kwa nini kompyuta hii hairuhusiwi kutuma"
+        }
+        Trouble::Busy => "PACS inakataa kwa sasa, wanaotuma ni wengi mno: subiri, itajaribiwa tena",
+        Trouble::OwnTitle => {
+            "PACS haitujui kama {}: andika huko jina hilo la AE na anwani ya kompyuta hii, au badilisha --aet"
+        }
+        Trouble::ItsTitle => "PACS haiitwi {}: sahihisha jina lake la AE baada ya --pacs",
+        Trouble::Rejected => {
+            "PACS inakataa kuitwa: angalia sababu kwenye kumbukumbu zake, na uruhusu kompyuta hii kutuma"
+        }
+        Trouble::NoCapture => "PACS haipokei Secondary Capture: ruhusu aina hiyo ya picha huko",
+        Trouble::Full => "PACS imeishiwa nafasi: tengeneza nafasi huko, itajaribiwa tena",
+        Trouble::NotNow(_) => "PACS haipokei jibu kwa sasa (hali {}): angalia kumbukumbu zake, itajaribiwa tena",
+        Trouble::Refused(_) => {
+            "PACS imekataa jibu (hali {}): angalia kumbukumbu zake, rekebisha, kisha anzisha `pumua serve` tena, itakayojaribu mara moja zaidi"
+        }
+        Trouble::NotMade => {
+            "picha ya jibu haiwezi kutengenezwa, eksirei yake haipo tena au imebadilika: soma jibu kwenye ukurasa huu"
+        }
+        Trouble::Disk => "diski ina hitilafu, hakuna kinachotumwa kwa sasa: tengeneza nafasi, au rekebisha ruhusa zake",
+    },
     consoles_did: "Mashine za eksirei zilifanya nini mwisho",
     no_consoles: "Bado hakuna",
     consoles: |what| match what {

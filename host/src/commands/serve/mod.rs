@@ -2,6 +2,7 @@
 
 mod at_box;
 mod here;
+mod sheet;
 
 use std::{
     io::{self, Write},
@@ -12,21 +13,23 @@ use std::{
 
 use anyhow::Context;
 use base::{Shown, interrupt};
+use clap::ArgGroup;
 use link::{PortOptions, exam_naming};
 use report::NOT_A_DEVICE;
-use serve::{After, Bounds, Judge, Node, Peer, ServeError, Server, Settings, Title, Watch};
+use serve::{After, Archive, Bounds, Judge, Node, Pacs, Peer, ServeError, Server, Settings, Title, Watch};
 use shared::{
     appliance::{Language, Override},
     verdict::Profile,
 };
 
-use self::{at_box::AtBox, here::Here};
+use self::{at_box::AtBox, here::Here, sheet::draw};
 use super::open::open_model;
 use crate::exit::{Exit, Failure, WithExit};
 
 /// Options of `pumua serve`.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "A research aid, not a medical device.")]
+#[command(group(ArgGroup::new("dicom").args(["node", "pacs"]).multiple(true)))]
 pub struct Options {
     /// Folder of films and results; made if it is not there
     #[arg(long, value_name = "DIR")]
@@ -60,13 +63,18 @@ pub struct Options {
     /// be read on the way
     #[arg(long, value_name = "ADDRESS:PORT", value_parser = a_node)]
     node: Option<SocketAddr>,
-    /// AE title that is entered on X-ray machines for that
-    #[arg(long = "aet", value_name = "NAME", default_value = "PUMUA", requires = "node")]
+    /// AE title that is entered on X-ray machines for that, and in an archive as the one that calls
+    #[arg(long = "aet", value_name = "NAME", default_value = "PUMUA", requires = "dicom")]
     title: Title,
     /// X-ray machine that may send there, by its address, and by its AE title if that is to be checked. Where others than this
     /// computer reach --node, one at least is needed; may be given several times
     #[arg(long = "peer", value_name = "ADDRESS[=NAME]", requires = "node")]
     peers: Vec<Peer>,
+    /// Archive (PACS) to which the answer to each DICOM film goes, as an image of the same study (C-STORE of Secondary Capture), by
+    /// its address, port and AE title, such as 192.168.1.10:104=PACS. What is sent, the patient's name among it, can be read on
+    /// the way
+    #[arg(long, value_name = "ADDRESS:PORT=NAME")]
+    pacs: Option<Archive>,
     /// Have the box on the serial line judge, as `pumua send` does, instead of this program
     #[arg(long = "box", conflicts_with_all = ["model", "profile"])]
     at_box: bool,
@@ -137,7 +145,7 @@ fn a_folder(path: &Path) -> anyhow::Result<PathBuf> {
 /// Serves the page until Ctrl-C.
 pub fn run(options: Options) -> Result<Exit, Failure> {
     let Options { store, listen, site, language, space, watch, quiet, after, node, title, peers, .. } = options;
-    let Options { at_box, port, model, profile, overrides, .. } = options;
+    let Options { pacs, at_box, port, model, profile, overrides, .. } = options;
     let any_age = overrides.contains(&Override::Age);
     let naming = exam_naming().map_err(Failure::of_link)?;
     let watch = match watch {
@@ -149,7 +157,9 @@ pub fn run(options: Options) -> Result<Exit, Failure> {
     };
     let bounds = Bounds { space: space << 30, ..Bounds::default() };
     let node = node.map(|listen| Node { listen, title: title.clone(), peers });
-    let settings = Settings { listen, store: store.clone(), bounds, site, language, naming, watch, node };
+    let pacs = pacs.map(|archive| Pacs { archive, calling: title.clone(), draw });
+    let archive = pacs.as_ref().map(|pacs| pacs.archive.clone());
+    let settings = Settings { listen, store: store.clone(), bounds, site, language, naming, watch, node, pacs };
     interrupt::listen();
     let judge: Box<dyn Judge> = if at_box {
         base::say!("{NOT_A_DEVICE}");
@@ -168,6 +178,10 @@ pub fn run(options: Options) -> Result<Exit, Failure> {
     })?;
     if let Some(address) = server.node_address() {
         base::say!("X-ray machines send to the AE title {title}, address {}, port {}", address.ip(), address.port());
+    }
+    if let Some(Archive { address, title: archive }) = archive {
+        let [ip, port] = [address.ip().to_string(), address.port().to_string()];
+        base::say!("answers go to the AE title {archive}, address {ip}, port {port}, from the AE title {title}");
     }
     base::say!("films and results are in {}; Ctrl-C ends the page", Shown(store.display()));
     let mut out = io::stdout().lock();

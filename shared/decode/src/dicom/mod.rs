@@ -20,6 +20,7 @@ mod file;
 mod header;
 mod identity;
 mod jpeg2000;
+mod origin;
 mod pixels;
 mod shades;
 mod suitable;
@@ -28,13 +29,13 @@ mod syntax;
 use image::DynamicImage;
 use shared::{accession::Accession, verdict::Refusal};
 
-pub(crate) use self::{description::describe, file::is_dicom, identity::identity};
+pub(crate) use self::{description::describe, file::is_dicom, identity::identity, origin::origin};
 use self::{
     file::File,
     header::{Header, Photometric},
     pixels::Decoded,
 };
-pub use self::{identity::Identity, syntax::TRANSFER_SYNTAXES};
+pub use self::{identity::Identity, origin::Origin, syntax::TRANSFER_SYNTAXES};
 use crate::Facts;
 
 /// The accession number of a file, if it has one and can be read.

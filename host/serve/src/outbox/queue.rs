@@ -1,0 +1,204 @@
+//! Which answers are still to be sent: a file for each in the store, written before the answer and removed when the archive has it.
+//!
+//! ```text
+//! outbox/00000012.json           the answer to the film 12 is not in the archive; why, if it was refused for good
+//! ```
+//!
+//! A power cut between the two files leaves one that belongs to no answer yet: the film is judged again, and nothing is sent
+//! before. One after the archive has answered, and before the file is removed, has the same instance sent again, under the same UID.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fs::{self, File},
+    io,
+    path::{Path, PathBuf},
+    sync::{
+        Condvar, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
+
+use base::files::{read_up_to, write_atomically};
+use serde::{Deserialize, Serialize};
+
+use super::{capture::Filed, trouble::Trouble};
+use crate::{record::Outcome, store::StoreError};
+
+const OUTBOX: &str = "outbox";
+/// Most bytes of a file.
+const MAX_ENTRY: u64 = 1024;
+
+/// Why an answer is not sent again before the next start.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum Why {
+    /// The archive has refused it with this status.
+    Refused(u16),
+    /// The film is no longer kept or has changed, or no picture can be made of the answer. It is not tried again.
+    NotMade,
+}
+
+impl Why {
+    /// The same for people.
+    pub(crate) fn trouble(self) -> Trouble {
+        match self {
+            Self::Refused(status) => Trouble::Refused(status),
+            Self::NotMade => Trouble::NotMade,
+        }
+    }
+}
+
+/// What a file holds.
+#[derive(Debug, Default, Serialize, Deserialize)]
+struct Entry {
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    aside: Option<Why>,
+}
+
+/// Answers that are not in the archive.
+pub(crate) struct Queue {
+    folder: PathBuf,
+    /// Whether there is an archive.
+    on: AtomicBool,
+    state: Mutex<State>,
+    news: Condvar,
+}
+
+#[derive(Default)]
+struct State {
+    waiting: BTreeSet<u64>,
+    aside: BTreeMap<u64, Why>,
+    /// Why the last one was set aside.
+    last: Option<Why>,
+}
+
+/// Figures for the page on the state.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Unsent {
+    pub(crate) waiting: usize,
+    pub(crate) aside: usize,
+    /// Why the last one was set aside.
+    pub(crate) last: Option<Why>,
+}
+
+impl Queue {
+    /// Reads what is still to be sent from the folder of a store. What was refused is tried once more. `answered`: whether a record
+    /// has an answer, if it can be read.
+    pub(crate) fn open(store: &Path, answered: impl Fn(u64) -> Option<bool>) -> io::Result<Self> {
+        let folder = store.join(OUTBOX);
+        fs::create_dir_all(&folder)?;
+        let mut state = State::default();
+        for entry in fs::read_dir(&folder)? {
+            let path = entry?.path();
+            if path.extension().is_some_and(|ending| ending == "part") {
+                fs::remove_file(&path)?;
+            }
+            let Some(number) = number(&path) else { continue };
+            // One that is damaged says that much by its name.
+            let json = read_up_to(&path, MAX_ENTRY).unwrap_or_default();
+            let kept: Entry = serde_json::from_slice(&json).unwrap_or_default();
+            if kept.aside == Some(Why::NotMade) {
+                fs::remove_file(&path)?;
+            } else if answered(number) == Some(true) {
+                state.waiting.insert(number);
+            }
+        }
+        Ok(Self { folder, on: AtomicBool::new(false), state: Mutex::new(state), news: Condvar::new() })
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// From here on answers are to be sent.
+    pub(crate) fn turn_on(&self) {
+        self.on.store(true, Ordering::Relaxed);
+    }
+
+    /// Notes on the disk that an answer will have to be sent, before the answer itself is there; whether that is so. It is
+    /// not sent before [`Self::enter`].
+    pub(crate) fn announce(
+        &self,
+        number: u64,
+        outcome: &Outcome,
+        film: impl FnOnce() -> io::Result<Vec<u8>>,
+    ) -> Result<bool, StoreError> {
+        if !self.on.load(Ordering::Relaxed) || !matches!(outcome, Outcome::Judged { .. }) {
+            return Ok(false);
+        }
+        // Of a film that cannot be read now it is found out later.
+        if film().is_ok_and(|film| Filed::of(&film).is_none()) {
+            return Ok(false);
+        }
+        self.write(number, None).map_err(StoreError::Write)?;
+        Ok(true)
+    }
+
+    /// The answer is on the disk: it may be sent.
+    pub(crate) fn enter(&self, number: u64) {
+        let mut state = self.state();
+        state.aside.remove(&number);
+        state.waiting.insert(number);
+        drop(state);
+        self.news.notify_all();
+    }
+
+    /// Whether the film is still needed.
+    pub(crate) fn holds(&self, number: u64) -> bool {
+        self.state().waiting.contains(&number)
+    }
+
+    /// The answer to be sent after another one, the first one after the last, if one comes within this time.
+    pub(super) fn next(&self, after: u64, within: Duration) -> Option<u64> {
+        let mut state = self.state();
+        if state.waiting.is_empty() {
+            state = self.news.wait_timeout(state, within).unwrap_or_else(PoisonError::into_inner).0;
+        }
+        let behind = state.waiting.range(after.saturating_add(1)..).next();
+        behind.or_else(|| state.waiting.first()).copied()
+    }
+
+    /// The answer is in the archive, or need not be. Where that cannot be noted, it is sent again at the next start.
+    pub(super) fn done(&self, number: u64) -> io::Result<()> {
+        self.state().waiting.remove(&number);
+        fs::remove_file(self.place(number))?;
+        self.sync()
+    }
+
+    /// The answer is not sent again before the next start.
+    pub(super) fn set_aside(&self, number: u64, why: Why) -> io::Result<()> {
+        let mut state = self.state();
+        state.waiting.remove(&number);
+        state.aside.insert(number, why);
+        state.last = Some(why);
+        drop(state);
+        self.write(number, Some(why))
+    }
+
+    pub(crate) fn unsent(&self) -> Unsent {
+        let state = self.state();
+        Unsent { waiting: state.waiting.len(), aside: state.aside.len(), last: state.last }
+    }
+
+    fn place(&self, number: u64) -> PathBuf {
+        self.folder.join(format!("{number:08}.json"))
+    }
+
+    /// Writes a file so that it is there after a power cut.
+    fn write(&self, number: u64, aside: Option<Why>) -> io::Result<()> {
+        let json = serde_json::to_vec(&Entry { aside })?;
+        write_atomically(&self.place(number), &json)?;
+        self.sync()
+    }
+
+    fn sync(&self) -> io::Result<()> {
+        File::open(&self.folder)?.sync_all()
+    }
+}
+
+/// The number that a file is named by.
+fn number(path: &Path) -> Option<u64> {
+    let digits = path.file_name()?.to_str()?.strip_suffix(".json")?;
+    digits.parse().ok().filter(|_| digits.len() >= 8)
+}
