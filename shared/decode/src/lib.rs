@@ -31,7 +31,7 @@ use shared::{
 
 pub use self::{
     description::{Description, DicomDescription, Shades, describe},
-    dicom::{Identity, Origin, TRANSFER_SYNTAXES},
+    dicom::{Identity, MAKER, Origin, TRANSFER_SYNTAXES},
     kind::Kind,
 };
 

@@ -32,6 +32,8 @@ const CONTEXTS: [(u8, &str); 2] = [(1, EXPLICIT), (3, IMPLICIT)];
 
 /// How long a connection may take.
 const CONNECT: Duration = Duration::from_secs(5);
+/// Least length of a message part that an archive may ask for, in bytes: none asks for less.
+const LEAST_PDU: u32 = 1024;
 /// How long a PDU may take to be taken, and an answer to begin.
 const PDU: Duration = Duration::from_secs(if cfg!(test) { 5 } else { 30 });
 /// How long the end of an association may take.
@@ -95,15 +97,26 @@ impl<'a> Call<'a> {
 
     fn agreed(mut self, answer: &AssociationAC) -> Result<Self, Trouble> {
         for variable in &answer.user_variables {
-            if let UserVariableItem::MaxLength(most @ 1..) = variable {
-                self.most = (*most).min(MAX_PDU) as usize;
+            match variable {
+                // In parts of a few bytes an image would take for ever.
+                UserVariableItem::MaxLength(1..LEAST_PDU) => {
+                    self.release();
+                    return Err(Trouble::Foreign);
+                }
+                UserVariableItem::MaxLength(most @ LEAST_PDU..) => self.most = (*most).min(MAX_PDU) as usize,
+                _ => {}
             }
         }
-        let is_taken = |id: u8| {
+        let is_taken = |id: u8, syntax: &str| {
             let mut results = answer.presentation_contexts.iter();
-            results.any(|it| it.id == id && it.reason == PresentationContextResultReason::Acceptance)
+            let is_proposed = |named: &str| named.trim_end_matches(['\0', ' ']) == syntax;
+            results.any(|it| {
+                it.id == id
+                    && it.reason == PresentationContextResultReason::Acceptance
+                    && is_proposed(&it.transfer_syntax)
+            })
         };
-        match CONTEXTS.into_iter().find(|(id, _)| is_taken(*id)) {
+        match CONTEXTS.into_iter().find(|(id, syntax)| is_taken(*id, syntax)) {
             Some((id, _)) => {
                 self.context = id;
                 Ok(self)
@@ -142,10 +155,10 @@ impl<'a> Call<'a> {
 
     /// The answer to a command, put together.
     fn answer(&self) -> Result<Vec<u8>, Trouble> {
-        let mut bytes = Vec::new();
+        let (mut bytes, until) = (Vec::new(), Instant::now() + PDU);
         loop {
-            let parts = match self.line.read(Instant::now() + PDU) {
-                Ok(Pdu::PData { data }) => data,
+            let parts = match self.line.read(until) {
+                Ok(Pdu::PData { data }) if !data.is_empty() => data,
                 Ok(Pdu::AbortRQ { .. } | Pdu::ReleaseRQ) => return Err(Trouble::Cut),
                 Ok(_) => return Err(Trouble::Foreign),
                 Err(end) => return Err(ended(end)),

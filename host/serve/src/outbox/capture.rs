@@ -1,12 +1,12 @@
 //! The answer to a film as an image of the film's study: Secondary Capture (PS3.3, A.8), in colours, uncompressed.
 //!
 //! Patient and study are copied from the film's own header when it is sent. All else is of the record alone, so that what is
-//! sent again is the same to the last byte.
+//! sent again is under the same UID, and the same to the last byte while program and language are.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, panic::catch_unwind};
 
 use base::calendar::utc;
-use decode::Origin;
+use decode::{MAKER, Origin};
 use language::percent;
 use shared::{appliance::Language, verdict::Digest};
 
@@ -20,7 +20,6 @@ use crate::{
 const SERIES: &str = "Pumua: research aid";
 /// Number of the series within the study: above those of machines.
 const SERIES_NUMBER: &str = "900";
-const MAKER: &str = "Pumua";
 /// Longest texts (PS3.5, 6.2), in characters.
 const MOST_COMMENTS: usize = 10_240;
 const MOST_SHORT_TEXT: usize = 1024;
@@ -34,7 +33,8 @@ pub(super) struct Filed(Origin);
 impl Filed {
     /// That of a file; `None` if it has none, or is an answer of ours.
     pub(super) fn of(film: &[u8]) -> Option<Self> {
-        let origin = decode::origin(film)?;
+        // As where a film is judged: whatever a header does, the next one has its turn.
+        let origin = catch_unwind(|| decode::origin(film)).ok().flatten()?;
         let is_filed = origin.uid(Origin::STUDY).is_some() && !origin.get(Origin::PATIENT).is_empty();
         (is_filed && origin.get(Origin::SERIES) != SERIES.as_bytes()).then_some(Self(origin))
     }
@@ -106,7 +106,9 @@ impl Capture {
              checked it",
             env!("CARGO_PKG_VERSION")
         );
-        let [instance, series] = ["instance", "series"].map(|kind| uid(store, record.number, kind));
+        // Numbers are given again where a store was put back from a copy: the film and the time of its answer tell them apart.
+        let of = format!("{store} {} {} {}", record.number, record.film, record.answer.as_ref()?.at);
+        let [instance, series] = ["instance", "series"].map(|kind| uid(&of, kind));
         let mut elements = Elements::new();
         let mut put = |tag: u32, vr: &'static [u8; 2], value: &[u8]| {
             elements.insert(tag, (vr, Value::Bytes(value.to_vec())));
@@ -198,9 +200,9 @@ fn write(bytes: &mut Vec<u8>, tag: u32, vr: &[u8; 2], value: &[u8], explicit: bo
     }
 }
 
-/// A UID that is always the same for a record of a store, and another one for every other: a UUID of version 8 (PS3.5, B.2).
-fn uid(store: &str, number: u64, kind: &str) -> String {
-    let Digest(hash) = Digest::of(format!("{store} {number} {kind}").as_bytes());
+/// A UID that is always the same for an answer, and another one for every other: a UUID of version 8 (PS3.5, B.2).
+fn uid(of: &str, kind: &str) -> String {
+    let Digest(hash) = Digest::of(format!("{of} {kind}").as_bytes());
     let mut uuid = [0; 16];
     uuid.copy_from_slice(&hash[..16]);
     uuid[6] = uuid[6] & 0x0f | 0x80;
@@ -223,9 +225,9 @@ mod tests {
 
     #[test]
     fn uids_are_of_a_record_and_of_nothing_else() {
-        let one = uid("letters", 12, "instance");
-        assert_eq!(one, uid("letters", 12, "instance"));
-        for other in [uid("letters", 12, "series"), uid("letters", 1, "instance"), uid("others", 12, "instance")] {
+        let one = uid("letters 12", "instance");
+        assert_eq!(one, uid("letters 12", "instance"));
+        for other in [uid("letters 12", "series"), uid("letters 1", "instance"), uid("others 12", "instance")] {
             assert_ne!(one, other);
         }
         assert!(one.len() <= 64 && one.starts_with("2.25."), "{one}");

@@ -39,6 +39,8 @@ use crate::{
 /// Time before the first other attempt; each is twice as long.
 const FIRST_PAUSE: Duration = Duration::from_millis(if cfg!(test) { 50 } else { 1_000 });
 const LONGEST_PAUSE: Duration = Duration::from_millis(if cfg!(test) { 200 } else { 600_000 });
+/// How often what an archive has refused is tried once more.
+const RETRY_EVERY: Duration = Duration::from_secs(24 * 60 * 60);
 /// How often it is asked whether all is to end.
 const TICK: Duration = Duration::from_millis(200);
 
@@ -165,8 +167,12 @@ impl Outbox {
 
     /// Sends what waits until the end.
     pub(crate) fn run(&self, store: &Store, stop: &Stop) {
-        let (mut pause, mut after) = (FIRST_PAUSE, 0);
+        let (mut pause, mut after, mut retried) = (FIRST_PAUSE, 0, Instant::now());
         while !stop.asked() {
+            if retried.elapsed() >= RETRY_EVERY {
+                retried = Instant::now();
+                store.outbox().retry();
+            }
             if store.outbox().next(after, TICK).is_none() {
                 continue;
             }
@@ -261,7 +267,12 @@ impl Outbox {
         let filed = Filed::of(&film);
         drop(film);
         let Some(filed) = filed else { return Ok(None) };
-        let [film, evidence] = [Picture::Film, Picture::Evidence].map(|which| store.picture(number, which));
+        // Those that the record has may have gone meanwhile, to make room: words alone would stand in the archive for ever.
+        let held = |which| match store.picture(number, which) {
+            None if record.pictures.contains_key(&which) => Err(Trouble::NotMade),
+            picture => Ok(picture),
+        };
+        let (film, evidence) = (held(Picture::Film)?, held(Picture::Evidence)?);
         if evidence.is_some() {
             words.push(language::words(self.language).caption.join(" "));
         }

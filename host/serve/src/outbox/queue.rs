@@ -162,11 +162,26 @@ impl Queue {
     /// The answer is in the archive, or need not be. Where that cannot be noted, it is sent again at the next start.
     pub(super) fn done(&self, number: u64) -> io::Result<()> {
         self.state().waiting.remove(&number);
-        fs::remove_file(self.place(number))?;
-        self.sync()
+        match fs::remove_file(self.place(number)) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+            _ => self.sync(),
+        }
     }
 
-    /// The answer is not sent again before the next start.
+    /// What an archive has refused is tried once more: it may have been the archive's fault.
+    pub(super) fn retry(&self) {
+        let mut state = self.state();
+        let State { waiting, aside, .. } = &mut *state;
+        aside.retain(|&number, why| {
+            let is_refused = matches!(why, Why::Refused(_));
+            if is_refused {
+                waiting.insert(number);
+            }
+            !is_refused
+        });
+    }
+
+    /// The answer is not sent again before the next day or start.
     pub(super) fn set_aside(&self, number: u64, why: Why) -> io::Result<()> {
         let mut state = self.state();
         state.waiting.remove(&number);

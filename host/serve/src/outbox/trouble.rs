@@ -81,7 +81,7 @@ pub(super) enum Fate {
     Taken,
     /// It is sent again.
     Later(Trouble),
-    /// It is not sent again before the next start.
+    /// It is not sent again before the next day or start.
     Never,
 }
 
@@ -90,7 +90,7 @@ impl Fate {
         match status {
             // Success, warnings, and an instance that is there already: from before a power cut.
             0x0000 | 0xb000..=0xbfff | 0x0107 | 0x0116 | 0x0111 => Self::Taken,
-            0xa700..=0xa7ff => Self::Later(Trouble::Full),
+            0xa700..=0xa7ff | 0x0213 => Self::Later(Trouble::Full),
             // A failure of processing, or cancelled.
             0x0110 | 0xfe00 => Self::Later(Trouble::NotNow(status)),
             _ => Self::Never,
@@ -107,7 +107,7 @@ mod tests {
         for status in [0x0000, 0xb000, 0xb006, 0xb007, 0x0111] {
             assert_eq!(Fate::of(status), Fate::Taken, "{status:04x}");
         }
-        for status in [0xa700, 0xa7ff, 0x0110] {
+        for status in [0xa700, 0xa7ff, 0x0110, 0x0213] {
             assert!(matches!(Fate::of(status), Fate::Later(_)), "{status:04x}");
         }
         for status in [0xa800, 0xa900, 0xc000, 0xcfff, 0x0122, 0x0124, 0x0117, 0x1234] {

@@ -583,7 +583,12 @@ impl Store {
 /// The letters by which the store is told from others; made if it has none.
 fn identity(folder: &Path) -> io::Result<String> {
     let path = folder.join(ID);
-    let kept = read_up_to(&path, 64).ok().and_then(|bytes| String::from_utf8(bytes).ok());
+    let kept = match read_up_to(&path, 64) {
+        Ok(bytes) => String::from_utf8(bytes).ok(),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => None,
+        // With other letters, answers would go out under other UIDs.
+        Err(error) => return Err(error),
+    };
     if let Some(id) = kept.filter(|id| id.len() == 32 && id.bytes().all(|byte| byte.is_ascii_hexdigit())) {
         return Ok(id);
     }
@@ -591,6 +596,7 @@ fn identity(folder: &Path) -> io::Result<String> {
     getrandom(&mut bytes[..], GetRandomFlags::empty())?;
     let id = format!("{:.32}", Digest(bytes));
     write_atomically(&path, id.as_bytes())?;
+    File::open(folder)?.sync_all()?;
     Ok(id)
 }
 

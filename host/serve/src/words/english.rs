@@ -82,7 +82,7 @@ pub(super) static WORDS: Words = Words {
     no_pacs: "none",
     pacs_waits: "answers that wait to be sent: {}; sent since the start: {}",
     pacs_last: "Last sent",
-    pacs_aside: "Not sent before the next start: {}",
+    pacs_aside: "Not sent before tomorrow or the next start: {}",
     pacs_trouble: |trouble| match trouble {
         Trouble::Unreachable => {
             "no connection to the PACS: check its address and port after --pacs, the cable and the network"

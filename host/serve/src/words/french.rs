@@ -82,7 +82,7 @@ pub(super) static WORDS: Words = Words {
     no_pacs: "aucun",
     pacs_waits: "réponses à envoyer : {} ; envoyées depuis le démarrage : {}",
     pacs_last: "Dernier envoi",
-    pacs_aside: "Pas envoyées avant le prochain démarrage : {}",
+    pacs_aside: "Pas envoyées avant demain ou le prochain démarrage : {}",
     pacs_trouble: |trouble| match trouble {
         Trouble::Unreachable => {
             "pas de connexion au PACS : vérifiez son adresse et son port après --pacs, le câble et le réseau"

@@ -82,7 +82,7 @@ pub(super) static WORDS: Words = Words {
     no_pacs: "nenhum",
     pacs_waits: "respostas por enviar: {}; enviadas desde o início: {}",
     pacs_last: "Último envio",
-    pacs_aside: "Não enviadas antes do próximo início: {}",
+    pacs_aside: "Não enviadas antes de amanhã ou do próximo início: {}",
     pacs_trouble: |trouble| match trouble {
         Trouble::Unreachable => "sem ligação ao PACS: verifique o endereço e a porta depois de --pacs, o cabo e a rede",
         Trouble::Silent => "o PACS não responde a tempo: verifique se está a funcionar, e a rede",

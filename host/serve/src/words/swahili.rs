@@ -82,7 +82,7 @@ pub(super) static WORDS: Words = Words {
     no_pacs: "hakuna",
     pacs_waits: "majibu yanayosubiri kutumwa: {}; yaliyotumwa tangu kuanza: {}",
     pacs_last: "Lililotumwa mwisho",
-    pacs_aside: "Hayatatumwa kabla ya kuanza tena: {}",
+    pacs_aside: "Hayatatumwa kabla ya kesho au kuanza tena: {}",
     pacs_trouble: |trouble| match trouble {
         Trouble::Unreachable => {
             "hakuna muunganisho na PACS: angalia anwani na lango lake baada ya --pacs, kebo na mtandao"

@@ -35,7 +35,7 @@ use self::{
     header::{Header, Photometric},
     pixels::Decoded,
 };
-pub use self::{identity::Identity, origin::Origin, syntax::TRANSFER_SYNTAXES};
+pub use self::{identity::Identity, origin::Origin, suitable::MAKER, syntax::TRANSFER_SYNTAXES};
 use crate::Facts;
 
 /// The accession number of a file, if it has one and can be read.

@@ -17,6 +17,8 @@ pub(super) struct Statements<'a> {
     acquisition_date: Option<&'a [u8]>,
     content_date: Option<&'a [u8]>,
     modality: Option<&'a [u8]>,
+    /// Maker of the program that captured it.
+    captured_by: Option<&'a [u8]>,
     intent: Option<&'a [u8]>,
     series: Option<&'a [u8]>,
     birth_date: Option<&'a [u8]>,
@@ -44,6 +46,9 @@ const LEAST_OF_A_NAME: usize = 3;
 /// Radiography, its digital kind, films that were scanned, and captures of them; *other* and *secondary capture* do not say
 /// what was captured.
 const RADIOGRAPHS: [&str; 7] = ["CR", "DX", "DR", "RG", "SC", "OT", "HC"];
+
+/// How this project calls itself as the maker of captures: its answers to films, on their way through archives.
+pub const MAKER: &str = "Pumua";
 
 /// Digital X-ray and digital mammography before they are processed for the eye.
 const FOR_PROCESSING: [&str; 2] = ["1.2.840.10008.5.1.4.1.1.1.1.1", "1.2.840.10008.5.1.4.1.1.1.2.1"];
@@ -74,6 +79,7 @@ impl<'a> Statements<'a> {
             0x0008_0022 => &mut self.acquisition_date,
             0x0008_0023 => &mut self.content_date,
             0x0008_0060 => &mut self.modality,
+            0x0018_1016 => &mut self.captured_by,
             0x0008_0068 => &mut self.intent,
             0x0008_103e => &mut self.series,
             0x0010_0030 => &mut self.birth_date,
@@ -111,6 +117,10 @@ impl<'a> Statements<'a> {
     pub(super) fn facts(&self) -> Result<Facts, Refusal> {
         if self.modality.and_then(text).is_some_and(|modality| !RADIOGRAPHS.contains(&&*modality.to_ascii_uppercase()))
         {
+            return Err(Refusal::OtherModality);
+        }
+        // An answer that an archive sends on: a film with words and outlines on it.
+        if self.captured_by.and_then(text).is_some_and(|maker| maker == MAKER) {
             return Err(Refusal::OtherModality);
         }
         let raw = self.intent.and_then(text).is_some_and(|intent| intent.eq_ignore_ascii_case("FOR PROCESSING"));
@@ -321,6 +331,8 @@ mod tests {
         for modality in ["CR", "DX", "OT", "RG", "DX "] {
             assert_eq!(of(0x0008_0060, modality), Ok(()), "{modality}");
         }
+        assert_eq!(of(0x0018_1016, "Pumua "), Err(Refusal::OtherModality), "an answer of ours");
+        assert_eq!(of(0x0018_1016, "Another"), Ok(()));
         for modality in ["CT", "MR", "US", "MG", "RF", "XA", "ES", "ECG", "SR"] {
             assert_eq!(of(0x0008_0060, modality), Err(Refusal::OtherModality), "{modality}");
         }

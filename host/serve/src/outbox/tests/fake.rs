@@ -81,7 +81,7 @@ impl Fake {
             };
             PresentationContextResult { id: it.id, reason, transfer_syntax: it.transfer_syntaxes[0].clone() }
         });
-        let most = if manner == Manner::TakesImplicit { 512 } else { 16_384 };
+        let most = if manner == Manner::TakesImplicit { 1024 } else { 16_384 };
         let agreed = AssociationAC {
             protocol_version: 1,
             calling_ae_title: request.calling_ae_title.clone(),

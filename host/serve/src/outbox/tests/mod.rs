@@ -294,14 +294,17 @@ fn what_is_wrong_with_an_archive_is_told_and_nothing_is_lost() {
     let folder = tempfile::tempdir().unwrap();
     let store = opened(folder.path());
     judged(&store, &film("1.2.1", "17"));
-    let nobody = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
-    let cases = [
-        (nobody, Trouble::Unreachable),
+    // Nobody listens there, and none of the others gets the port.
+    let held = TcpListener::bind("127.0.0.1:0").unwrap();
+    let nobody = held.local_addr().unwrap();
+    let mut cases = vec![
         (Fake::new(Manner::RejectsCaller, &[]).address, Trouble::OwnTitle),
         (Fake::new(Manner::TakesNothing, &[]).address, Trouble::NoCapture),
         (Fake::new(Manner::SaysOther, &[]).address, Trouble::Foreign),
         (Fake::new(Manner::Takes, &[0x0110; 1000]).address, Trouble::NotNow(0x0110)),
     ];
+    drop(held);
+    cases.insert(0, (nobody, Trouble::Unreachable));
     for (address, trouble) in cases {
         sending(&store, address, |outbox| {
             assert!(within(|| outbox.get().trouble == Some(trouble)), "{trouble:?}: {:?}", outbox.get());
