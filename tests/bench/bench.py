@@ -7,6 +7,7 @@ disturbs the machine disturbs all; medians over all rounds are reported.
 import argparse
 import datetime
 import importlib.metadata
+import importlib.util
 import json
 import os
 import pathlib
@@ -36,11 +37,23 @@ ENGINES = {
     "rten": "rten f32",
     "tract-f32": "tract f32",
     "tract-int8": "tract int8, as released",
+    "openvino-f32": "OpenVINO f32",
+    "openvino-int8": "OpenVINO int8, u8 activations, 7-bit weights",
+    "ncnn-f32": "ncnn f32",
+    "ncnn-w8": "ncnn int8, 8-bit weights",
+    "ncnn-w6": "ncnn int8, 6-bit weights for Winograd",
+    "mnn-f32": "MNN f32",
+    "mnn-int8": "MNN int8, as it quantizes",
 }
+# The packages without which an engine is left out, and its name.
+PACKAGES = {"openvino": (["openvino"], "OpenVINO"), "ncnn": (["ncnn", "pnnx"], "ncnn"), "mnn": (["MNN"], "MNN")}
+# Engines that compute in float, and how far from onnxruntime they may be, as a share of the largest logit. Winograd rounds
+# more in MNN, which takes larger tiles.
+FLOAT = {"rten": 1e-4, "tract-f32": 1e-4, "openvino-f32": 1e-4, "ncnn-f32": 1e-4, "mnn-f32": 1e-3}
 REFERENCES = {"ort-f32": "onnxruntime f32", "ort-u8": "onnxruntime u8"}
 PEAKS = {"int8": "int8", "int8-chains": "int8 in chains of four", "int16": "int16", "f32": "f32"}
 SUFFIX = {"engine": "i8", "ort-f32": "f32", "ort-u8": "u8", "ort-i8": "i8", "rten": "f32", "tract-f32": "f32",
-          "tract-int8": "i8"}
+          "tract-int8": "i8", "openvino-f32": "f32", "openvino-int8": "qdq"}
 
 
 class Worker:
@@ -141,14 +154,119 @@ class Litert(Local):
         return self.interpreter.invoke
 
 
-def python_overhead():
-    """Microseconds of a call of onnxruntime from Python, on a model that only passes its input on."""
-    value = lambda name: helper.make_tensor_value_info(name, TensorProto.FLOAT, [1, 1])
-    identity = helper.make_node("Identity", ["image"], ["logit"])
-    graph = helper.make_graph([identity], "empty", [value("image")], [value("logit")])
+class Openvino(Local):
+    """For the answer to one image, in f32 where it is not int8: by itself it would take bf16 where the processor has it."""
+
+    def __init__(self, model, images, outputs=("logit", "probability")):
+        import openvino
+
+        core = openvino.Core()
+        settings = {"PERFORMANCE_HINT": "LATENCY", "NUM_STREAMS": 1, "INFERENCE_NUM_THREADS": 1,
+                    "INFERENCE_PRECISION_HINT": "f32"}
+        self.request = core.compile_model(core.read_model(model), "CPU", settings).create_infer_request()
+        self.output = outputs[0]
+        self.images = [openvino.Tensor(image[None, None].astype(numpy.float32) * numpy.float32(1 / 255))
+                       for image in images]
+
+    def run(self, index):
+        self.request.set_input_tensor(self.images[index])
+        self.request.infer()
+        return self.request.get_tensor(self.output).data.item()
+
+    def prepare(self):
+        self.request.set_input_tensor(self.images[0])
+        infer = self.request.infer
+        return lambda: infer(share_outputs=True)
+
+
+class Ncnn(Local):
+    """Each image has an extractor of its own, which keeps what it has computed."""
+
+    def __init__(self, file, images, winograd=True):
+        import ncnn
+
+        self.network = ncnn.Net()
+        options = self.network.opt
+        options.num_threads, options.use_winograd_convolution = 1, winograd
+        options.use_vulkan_compute = options.use_bf16_storage = False
+        options.use_fp16_packed = options.use_fp16_storage = options.use_fp16_arithmetic = False
+        for load, ending in ((self.network.load_param, ".param"), (self.network.load_model, ".bin")):
+            if load(f"{file}{ending}") != 0:
+                raise RuntimeError(f"ncnn does not load {file}{ending}")
+        # Kept here, because ncnn refers to their memory.
+        self.values = [image[None].astype(numpy.float32) * numpy.float32(1 / 255) for image in images]
+        self.images = [ncnn.Mat(values) for values in self.values]
+
+    def extract(self, index):
+        extractor = self.network.create_extractor()
+        extractor.input("in0", self.images[index])
+        status, logit = extractor.extract("out0")
+        if status != 0:
+            raise RuntimeError(f"ncnn has failed with {status}")
+        return logit
+
+    def run(self, index):
+        return numpy.array(self.extract(index)).item()
+
+    def prepare(self):
+        return lambda: self.extract(0)
+
+
+class Mnn(Local):
+    """Inputs stay where they are: only the call is Python's."""
+
+    def __init__(self, file, images):
+        import MNN
+
+        self.interpreter = MNN.Interpreter(str(file))
+        self.session = self.interpreter.createSession({"backend": "CPU", "numThread": 1, "precision": "high"})
+        self.into = self.interpreter.getSessionInput(self.session, "image")
+        self.values = [image[None, None].astype(numpy.float32) * numpy.float32(1 / 255) for image in images]
+        self.images = [MNN.Tensor(values.shape, MNN.Halide_Type_Float, values, MNN.Tensor_DimensionType_Caffe)
+                       for values in self.values]
+        zero = numpy.zeros((1, 1), numpy.float32)
+        self.logit = MNN.Tensor((1, 1), MNN.Halide_Type_Float, zero, MNN.Tensor_DimensionType_Caffe)
+
+    def run(self, index):
+        self.into.copyFrom(self.images[index])
+        self.interpreter.runSession(self.session)
+        self.interpreter.getSessionOutput(self.session, "logit").copyToHostTensor(self.logit)
+        return self.logit.getData()[0]
+
+    def prepare(self):
+        self.into.copyFrom(self.images[0])
+        run, session = self.interpreter.runSession, self.session
+        return lambda: run(session)
+
+
+def open_network(arguments, name, engine, images):
+    """The model in an engine, ready to run."""
+    folder, pixels = arguments.folder, arguments.folder / f"{name}.u8"
+    file = folder / f"{name}-{SUFFIX.get(engine)}.onnx"
+    match engine:
+        case "ort-f32" | "ort-u8" | "ort-i8":
+            return Onnxruntime(str(file), images)
+        case "litert":
+            return Litert(folder / f"{name}.tflite", images)
+        case "openvino-f32" | "openvino-int8":
+            return Openvino(str(file), images)
+        case "ncnn-f32" | "ncnn-w8" | "ncnn-w6":
+            # Winograd is for the weights of 6 bits; those of 8 would overflow in it.
+            return Ncnn(folder / f"{name}-{engine}", images, winograd=engine != "ncnn-w8")
+        case "mnn-f32" | "mnn-int8":
+            return Mnn(folder / f"{name}-mnn-{'f32' if engine == 'mnn-f32' else 'i8'}.mnn", images)
+    network = Worker([arguments.rten] if engine == "rten" else [arguments.worker, engine])
+    network.load(name, file, pixels)
+    return network
+
+
+def python_overhead(engine):
+    """Microseconds of a call of an engine from Python, on a model that only passes its input on."""
+    value = lambda name, rank: helper.make_tensor_value_info(name, TensorProto.FLOAT, [1] * rank)
+    node = helper.make_node("Flatten", ["image"], ["logit"])
+    graph = helper.make_graph([node], "empty", [value("image", 4)], [value("logit", 2)])
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=8)
-    empty = Onnxruntime(model.SerializeToString(), numpy.zeros((1, 1, 1), numpy.uint8), ("logit",))
-    empty.images = [numpy.zeros((1, 1), numpy.float32)]
+    empty = engine(model.SerializeToString(), numpy.zeros((1, 1, 1), numpy.uint8), ("logit",))
     return statistics.median(empty.time(2000)[100:]) / 1e3
 
 
@@ -172,10 +290,20 @@ def check(loaded, folder, name):
         elif engine == "tract-int8":
             reference, of = logits["ort-i8"], "onnxruntime i8/i8"
         difference = float(numpy.abs(values - reference).max())
-        allowed = (1e-4 if engine in ("rten", "tract-f32") else 0.3) * max(range_of, 1e-3)
+        allowed = FLOAT.get(engine, 0.3) * max(range_of, 1e-3)
         found = f"largest difference of a logit from {of}'s {difference:.2g} (largest logit {range_of:.2g})"
         results.append((engine, found, difference <= allowed))
     return results
+
+
+def too_slow(model, ratio):
+    """What is wrong if this engine takes longer than so many times the fastest of the others."""
+    medians = {engine: timing["median_us"] for engine, timing in model["engines"].items()}
+    own = medians.pop("engine")
+    best = min(medians, key=medians.get)
+    if own > ratio * medians[best]:
+        return f"this engine takes {own:.0f} µs, {ENGINES[best]} {medians[best]:.0f} µs"
+    return None
 
 
 def quartiles(times):
@@ -242,8 +370,9 @@ def versions(lock):
     for name in ("tract-onnx", "rten"):
         match = re.search(rf'name = "{name}"\nversion = "(.*)"', lock.read_text())
         found[name] = match.group(1)
-    for name in ("onnxruntime", "ai-edge-litert"):
-        found[name] = importlib.metadata.version(name)
+    for name in ("onnxruntime", "ai-edge-litert", "openvino", "ncnn", "MNN"):
+        if importlib.util.find_spec(name) or name == "ai-edge-litert":
+            found[name] = importlib.metadata.version(name)
     return found
 
 
@@ -260,13 +389,16 @@ def profile(worker, model, images):
 def overhead(result):
     """What a call of onnxruntime from Python takes, and of its times for the shipped model, if that is measured."""
     call = result["python_overhead_us"]
-    text = f"A call of onnxruntime from Python takes {call:.1f} µs on an empty model; it is part of its times"
+    text = f"A call of onnxruntime from Python takes {call:.1f} µs on an empty model"
+    if (openvino := result["openvino_overhead_us"]) is not None:
+        text += f", one of OpenVINO {openvino:.1f} µs"
+    text += "; it is part of the times"
     for model in result["models"]:
         if model["name"] == "shipped":
             shares = [f"{100 * call / model['engines'][engine]['median_us']:.1f} % of that of {ENGINES[engine]}"
                       for engine in ("ort-f32", "ort-u8", "ort-i8")]
             text += f" (for the shipped model {', '.join(shares)})"
-    return text + ". This engine's times include the conversion of 8-bit pixels."
+    return text + ". ncnn and MNN are called from Python, too. This engine's times include the conversion of 8-bit pixels."
 
 
 def report(result):
@@ -349,9 +481,14 @@ def main():
     parser.add_argument("--lock", required=True, type=pathlib.Path, help="Cargo.lock of the workers")
     parser.add_argument("--rounds", type=int, default=30, help="rounds (default 30)")
     parser.add_argument("--only", default="", help="names of models, separated by commas (default: all)")
+    parser.add_argument("--at-most", type=float, metavar="RATIO",
+                        help="fail if this engine takes longer than RATIO times the fastest of the others")
     parser.add_argument("--json", type=pathlib.Path, help="write the figures to this file, too")
     arguments = parser.parse_args()
     folder = arguments.folder
+    # MNN prints what the processor has; standard output is for the report.
+    output = os.fdopen(os.dup(1), "w")
+    os.dup2(2, 1)
 
     models = json.loads((folder / "models.json").read_text())
     only = set(filter(None, arguments.only.split(",")))
@@ -360,10 +497,14 @@ def main():
     others = [model["title"] for model in models if only and model["name"] not in only]
     models = [model for model in models if not only or model["name"] in only]
     litert = all((folder / f"{model['name']}.tflite").exists() for model in models)
-    engines = [engine for engine in ENGINES if engine != "litert" or litert]
-    left_out = []
+    missing = {engine for engine, (packages, _) in PACKAGES.items()
+               if not all(importlib.util.find_spec(package) for package in packages)}
+    engines = [engine for engine in ENGINES
+               if (engine != "litert" or litert) and engine.split("-")[0] not in missing]
+    left_out = [f"{PACKAGES[engine][1]}: its packages are not installed, or not to be had for this platform"
+                for engine in sorted(missing)]
     if others:
-        left_out.append(f"{'; '.join(others)} (by `--only`)")
+        left_out.append(f"{'; '.join(others)} (by `--only` or `--short`)")
     if not litert:
         left_out.append("LiteRT: its files are made with `--litert`, which installs TensorFlow")
     if not arguments.release:
@@ -372,18 +513,10 @@ def main():
 
     networks, checks = {}, {}
     for model in models:
-        name, side, pixels = model["name"], model["side"], folder / f"{model['name']}.u8"
-        images = numpy.fromfile(pixels, numpy.uint8).reshape(-1, side, side)
+        name, side = model["name"], model["side"]
+        images = numpy.fromfile(folder / f"{name}.u8", numpy.uint8).reshape(-1, side, side)
         for engine in engines:
-            file = folder / f"{name}-{SUFFIX.get(engine)}.onnx"
-            if engine.startswith("ort"):
-                network = Onnxruntime(str(file), images)
-            elif engine == "litert":
-                network = Litert(folder / f"{name}.tflite", images)
-            else:
-                network = Worker([arguments.rten] if engine == "rten" else [arguments.worker, engine])
-                network.load(name, file, pixels)
-            networks[name, engine] = network
+            networks[name, engine] = open_network(arguments, name, engine, images)
         checks[name] = check({e: networks[name, e] for e in engines}, folder, name)
         for engine, found, passed in checks[name]:
             print(f"{name}: {ENGINES[engine]}: {found}: {'ok' if passed else 'FAILED'}", file=sys.stderr)
@@ -412,7 +545,8 @@ def main():
         "load_average": load_before,
         "rounds": arguments.rounds,
         "versions": versions(arguments.lock),
-        "python_overhead_us": python_overhead(),
+        "python_overhead_us": python_overhead(Onnxruntime),
+        "openvino_overhead_us": None if "openvino" in missing else python_overhead(Openvino),
         "left_out": left_out,
         "models": models,
         "peaks": peaks,
@@ -422,9 +556,13 @@ def main():
     }
     if arguments.json:
         arguments.json.write_text(json.dumps(result, indent=1) + "\n")
-    print(report(result))
-    if not all(passed for found in checks.values() for _, _, passed in found):
-        sys.exit(1)
+    print(report(result), file=output, flush=True)
+    failures = [f"{name}: {ENGINES[engine]} computes something else: {what}"
+                for name, found in checks.items() for engine, what, passed in found if not passed]
+    if arguments.at_most is not None:
+        failures += [f"{model['name']}: {what}" for model in models if (what := too_slow(model, arguments.at_most))]
+    if failures:
+        sys.exit("\n".join(failures))
 
 
 if __name__ == "__main__":

@@ -7,8 +7,12 @@ that their activations use the range of a trained network. Of each model there a
   NAME-i8.onnx    what `pumua quantize` writes: QLinearConv, i8 activations with zero point 0, i8 weights per channel
   NAME-u8.onnx    what onnxruntime runs fastest without saturating: u8 activations, weights of 7 bits, its own operators
                   for dense layers and averages
+  NAME-qdq.onnx   what OpenVINO reads as int8, for it takes no QLinearConv: float operators between QuantizeLinear and
+                  DequantizeLinear, with the scales and the weights of u8
   NAME.npz        the layers, for litert.py
-  NAME.u8         8-bit images
+  NAME.u8         8-bit images; NAME-calibration.u8 those that scales are calibrated on
+
+convert.py makes the files of ncnn and MNN of the float ones.
 """
 
 import dataclasses
@@ -353,6 +357,49 @@ def write_u8(name, side, layers, scales, path):
     writer.finish(side, card(name, side, True), path)
 
 
+def write_qdq(name, side, layers, scales, path):
+    """Every layer's input is in steps of u8, the logit is float."""
+    writer, flat = Writer(), False
+    unsigned = writer.constant("zero", numpy.uint8(0))
+
+    def in_steps(part, scale):
+        y_name = writer.constant(f"{part}.scale", scale)
+        writer.push("QuantizeLinear", [y_name, unsigned], f"{part}.uint8")
+        writer.push("DequantizeLinear", [y_name, unsigned], f"{part}.steps")
+
+    in_steps("image", PIXEL_SCALE)
+    for index, (layer, scale) in enumerate(zip(layers, scales)):
+        last = index == len(layers) - 1
+        constant = lambda part, values: writer.constant(f"layer{index}.{part}", values)
+        if isinstance(layer, Pool):
+            # Its input is in steps, so its output is.
+            writer.push("MaxPool", [], f"layer{index}", **POOL)
+            continue
+        if isinstance(layer, Average):
+            writer.push("GlobalAveragePool", [], f"layer{index}")
+        else:
+            # The scale of the input matters for the steps of the bias only, and the bias is float here.
+            weights, _, weight_scale = quantize_filters(layer.weights, layer.bias, scale, 63)
+            inputs = [constant("weight", weights), constant("weight_scale", weight_scale)]
+            inputs.append(constant("weight_zero", numpy.zeros(len(weights), numpy.int8)))
+            name_of = f"layer{index}.weights"
+            writer.nodes.append(helper.make_node("DequantizeLinear", inputs, [name_of], name_of, axis=0))
+            inputs = [name_of, constant("bias", layer.bias)]
+            if isinstance(layer, Conv):
+                writer.push("Conv", inputs, f"layer{index}", **window(layer))
+            else:
+                if not flat:
+                    writer.push("Flatten", [], f"flat{index}")
+                    flat = True
+                writer.push("Gemm", inputs, "logit" if last else f"layer{index}", transB=1)
+            if isinstance(layer, Conv) or layer.relu:
+                writer.push("Relu", [], f"relu{index}")
+        if not last:
+            in_steps(f"output{index}", numpy.float32(scale * 127 / 255))
+    writer.push("Sigmoid", [], "probability")
+    writer.finish(side, card(name, side, True), path)
+
+
 def is_average(weights, bias, shape, groups):
     """Whether a convolution is the mean of each channel's map, times a factor."""
     channels, height, width = shape
@@ -458,6 +505,7 @@ def make(shipped, folder):
             scales = calibrate(file("-f32.onnx"), observed, side)
             write_i8(name, side, layers, scales, file("-i8.onnx"))
         write_u8(name, side, layers, scales, file("-u8.onnx"))
+        write_qdq(name, side, layers, scales, file("-qdq.onnx"))
         save_layers(folder / f"{name}.npz", layers)
         smooth_images(IMAGES, side, 11).tofile(file(".u8"))
         smooth_images(CALIBRATION, side, 7).tofile(file("-calibration.u8"))
