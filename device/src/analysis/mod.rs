@@ -12,7 +12,7 @@ use std::{
 };
 
 use engine::{
-    Model, ModelCard, ModelError,
+    ModelCard, ModelError,
     judge::{Input, Judgement, Prepared},
 };
 use shared::{
@@ -30,7 +30,7 @@ use crate::{decoder::Decode, screen::Preview};
 /// How often known pictures are judged again. It takes twice as long as an image.
 const SELF_TEST_EVERY: Duration = Duration::from_secs(24 * 60 * 60);
 
-/// What judges prepared radiographs: a [`Model`], or what stands for one in tests of the box.
+/// What judges prepared radiographs: a [`crate::models::Vouched`], or what stands for one in tests of the box.
 pub trait Classifier: Send + Sync {
     /// What it says of itself.
     fn card(&self) -> &ModelCard;
@@ -40,44 +40,14 @@ pub trait Classifier: Send + Sync {
     fn execution(&self) -> String;
     /// Who says that it is good; `None` of what judges nothing.
     fn trust(&self) -> Option<Trust>;
-    /// Judges an input that was made for this model's contract, as [`Model::judge`] does.
+    /// Judges an input that was made for this model's contract, as [`engine::Model::judge`] does.
     fn judge(&self, input: &Input<'_>) -> Result<Judgement, ModelError>;
 
-    /// Whether weights and card are those that were loaded, as [`Model::verify`] finds out.
+    /// Whether weights and card are those that were loaded, as [`engine::Model::verify`] finds out.
     fn verify(&self) -> Result<(), ModelError>;
 
-    /// Whether it answers known pictures as when it was loaded, as [`Model::self_test`] finds out.
+    /// Whether it answers known pictures as when it was loaded, as [`engine::Model::self_test`] finds out.
     fn self_test(&self) -> Result<(), ModelError>;
-}
-
-impl Classifier for Model {
-    fn card(&self) -> &ModelCard {
-        self.card()
-    }
-
-    fn digest(&self) -> Digest {
-        self.digest()
-    }
-
-    fn execution(&self) -> String {
-        self.execution().summary()
-    }
-
-    fn trust(&self) -> Option<Trust> {
-        Some(Trust::Unsigned)
-    }
-
-    fn judge(&self, input: &Input<'_>) -> Result<Judgement, ModelError> {
-        self.judge(input)
-    }
-
-    fn verify(&self) -> Result<(), ModelError> {
-        self.verify()
-    }
-
-    fn self_test(&self) -> Result<(), ModelError> {
-        self.self_test()
-    }
 }
 
 /// What stands for a model in safe mode. The box refuses images before anybody is asked.

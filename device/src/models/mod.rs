@@ -29,7 +29,7 @@
 //!
 //! **Who made it** is looked at before anything else reads a model, when it is sent and at each start ([`trust::Gate`]): the rest of
 //! a file is a [`trust::Package`]. A model with a smaller counter than one that the box has taken is refused. What is known of counters and
-//! keys is kept twice (`memory.rs`), and are on the disk before a model is. At a start a model whose key was
+//! keys is kept twice (`memory.rs`), and is on the disk before a model is. At a start a model whose key was
 //! revoked, or that nobody has signed, is passed over, and stays: it judges again where the settings allow it. What is
 //! looked at then is who made it, not its counter, so that the model before a damaged one can stand in for it.
 

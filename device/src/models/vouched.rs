@@ -21,6 +21,13 @@ pub struct Vouched {
     pub(super) seen: Option<Seen>,
 }
 
+impl Vouched {
+    /// A model of which nobody says anything.
+    pub fn by_nobody(model: Model) -> Self {
+        Self { model, trust: Trust::Unsigned, seen: None }
+    }
+}
+
 impl Deref for Vouched {
     type Target = Model;
 
