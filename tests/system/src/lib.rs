@@ -5,6 +5,7 @@
 #![expect(clippy::expect_used, reason = "this library is part of the tests")]
 
 pub mod crates;
+pub mod dicom;
 pub mod line;
 pub mod machine;
 

@@ -2,61 +2,33 @@
 //! end is killed.
 #![expect(clippy::unwrap_used, clippy::expect_used, reason = "helpers of tests")]
 
-#[path = "../../../host/serve/tests/client/mod.rs"]
-#[allow(dead_code, reason = "the tests of the crate use the rest")]
-mod client;
+mod serving;
 
 use std::{
     collections::BTreeSet,
     fs,
-    io::{self, BufRead, BufReader, Write},
     net::{SocketAddr, TcpListener, TcpStream},
     path::{Path, PathBuf},
-    process::{Child, Command, Stdio},
+    process::{Command, Stdio},
 };
 
-use client::Page;
-use system_tests::{PATIENCE, PLAIN_MODEL, command, files, said, synthetic_radiographs, within};
+use serving::{Running, Serving, client::Page};
+use system_tests::{
+    PATIENCE, PLAIN_MODEL, command,
+    dicom::{has, radiographs, study},
+    files, said, within,
+};
 
-/// A program that ends with the test.
-struct Running(Child);
-
-impl Drop for Running {
-    fn drop(&mut self) {
-        // As a power cut does.
-        let _ = self.0.kill();
-        let _ = self.0.wait();
-    }
-}
-
-struct Serving {
-    page: Page,
-    /// Port of the node.
-    port: String,
-    _child: Running,
+/// Sends answers to an archive at a port of this computer.
+fn sending_to(store: &Path, archive: u16, title: &str) -> Serving {
+    let archive = format!("127.0.0.1:{archive}={title}");
+    Serving::start(store, &["--node", "127.0.0.1:0", "--model", PLAIN_MODEL, "--pacs", &archive])
 }
 
 impl Serving {
-    /// Sends answers to an archive at a port of this computer.
-    fn start(store: &Path, archive: u16, title: &str) -> Self {
-        let mut child = command("pumua");
-        child.args(["serve", "--listen", "127.0.0.1:0", "--node", "127.0.0.1:0", "--model", PLAIN_MODEL, "--store"]);
-        child.arg(store).args(["--pacs", &format!("127.0.0.1:{archive}={title}")]).stdout(Stdio::piped());
-        let mut child = child.spawn().unwrap();
-        let mut line = String::new();
-        BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
-        let child = Running(child);
-        let address = line.trim().strip_prefix("http://").and_then(|rest| rest.strip_suffix('/'));
-        let page = Page::at(address.unwrap_or_else(|| panic!("no page: {line:?}")).parse().unwrap());
-        let state = page.get("/state").text();
-        let (_, rest) = state.split_once("AE title PUMUA, address 127.0.0.1, port ").expect("the state names the node");
-        let port = rest.chars().take_while(char::is_ascii_digit).collect();
-        Self { page, port, _child: child }
-    }
-
     /// Sends films as a console does.
     fn send(&self, films: &[PathBuf]) {
-        let flags = ["-R", "-aec", "PUMUA", "-aet", "CR1", "127.0.0.1", &self.port];
+        let flags = ["-R", "-aec", "PUMUA", "-aet", "CR1", "127.0.0.1", &self.port()];
         let sent = Command::new("storescu").args(flags).args(films).output().unwrap();
         assert!(sent.status.success(), "{}", said(&sent));
     }
@@ -64,15 +36,6 @@ impl Serving {
     fn state_says(&self, words: &str) -> bool {
         within(PATIENCE, || self.page.get("/state").text().contains(words))
     }
-}
-
-/// Whether a program is here; says so if it is not.
-fn has(program: &str, package: &str) -> bool {
-    let found = Command::new(program).arg("--version").output().is_ok_and(|output| output.status.success());
-    if !found {
-        let _ = writeln!(io::stderr(), "skipped: no {program} (Debian's package {package} has it)");
-    }
-    found
 }
 
 /// A port that nobody has.
@@ -94,87 +57,18 @@ fn storescp(folder: &Path, port: u16) -> Running {
     archive
 }
 
-fn element(tag: u32, vr: &str, value: &[u8]) -> Vec<u8> {
-    let mut value = value.to_vec();
-    if value.len() % 2 == 1 {
-        value.push(if vr == "UI" || vr == "OB" { 0 } else { b' ' });
-    }
-    let head = [&((tag >> 16) as u16).to_le_bytes()[..], &(tag as u16).to_le_bytes(), vr.as_bytes()].concat();
-    let length = match vr {
-        "OB" => [&[0, 0][..], &(value.len() as u32).to_le_bytes()].concat(),
-        _ => (value.len() as u16).to_le_bytes().to_vec(),
-    };
-    [head, length, value].concat()
-}
-
-/// A radiograph of a child of four as a DICOM file of an archive, with a study of its own.
-fn radiograph(png: &Path, number: usize) -> Vec<u8> {
-    let image = image::open(png).unwrap().into_luma8();
-    let class = b"1.2.840.10008.5.1.4.1.1.1.1";
-    let [instance, study] = [instance(number), study(number)];
-    let number = |tag, value: u32| element(tag, "US", &(value as u16).to_le_bytes());
-    let data_set = [
-        element(0x0008_0005, "CS", b"ISO_IR 192"),
-        element(0x0008_0016, "UI", class),
-        element(0x0008_0018, "UI", instance.as_bytes()),
-        element(0x0008_0020, "DA", b"20240102"),
-        element(0x0008_0030, "TM", b"030405"),
-        element(0x0008_0050, "SH", b"A-17"),
-        element(0x0008_0060, "CS", b"DX"),
-        element(0x0008_0090, "PN", b"Referrer^Ann"),
-        element(0x0010_0010, "PN", "Müller^Jane".as_bytes()),
-        element(0x0010_0020, "LO", b"73517351"),
-        element(0x0010_0030, "DA", b"20200101"),
-        element(0x0010_0040, "CS", b"F"),
-        element(0x0010_1010, "AS", b"004Y"),
-        element(0x0018_0015, "CS", b"CHEST"),
-        element(0x0018_5101, "CS", b"PA"),
-        element(0x0020_000d, "UI", study.as_bytes()),
-        element(0x0020_000e, "UI", format!("{study}.2").as_bytes()),
-        element(0x0020_0010, "SH", b"S1"),
-        number(0x0028_0002, 1),
-        element(0x0028_0004, "CS", b"MONOCHROME2"),
-        number(0x0028_0010, image.height()),
-        number(0x0028_0011, image.width()),
-        number(0x0028_0100, 8),
-        number(0x0028_0101, 8),
-        number(0x0028_0102, 7),
-        number(0x0028_0103, 0),
-        element(0x7fe0_0010, "OB", image.as_raw()),
-    ];
-    let meta = [
-        element(0x0002_0001, "OB", &[0, 1]),
-        element(0x0002_0002, "UI", class),
-        element(0x0002_0003, "UI", instance.as_bytes()),
-        element(0x0002_0010, "UI", b"1.2.840.10008.1.2.1"),
-        element(0x0002_0012, "UI", b"2.25.1"),
-    ]
-    .concat();
-    let length = element(0x0002_0000, "UL", &(meta.len() as u32).to_le_bytes());
-    [&[0; 128][..], b"DICM", &length, &meta, &data_set.concat()].concat()
-}
-
-fn instance(number: usize) -> String {
-    format!("2.25.{}", 73_517_351_000_000 + number)
-}
-
-fn study(number: usize) -> String {
-    format!("{}.1", instance(number))
-}
-
-/// So many of them, in a folder.
-fn radiographs(folder: &Path, count: usize) -> Vec<PathBuf> {
-    let drawn = synthetic_radiographs(&folder.join("drawn"), 4);
-    let dicom = folder.join("dicom");
-    fs::create_dir(&dicom).unwrap();
-    (0..count)
-        .map(|n| {
-            let path = dicom.join(format!("{n:04}.dcm"));
-            fs::write(&path, radiograph(&drawn[n % drawn.len()], n)).unwrap();
-            path
-        })
-        .collect()
-}
+/// What a film tells of patient and study.
+const TOLD: [(u32, &str, &str); 9] = [
+    (0x0008_0005, "CS", "ISO_IR 192"),
+    (0x0008_0020, "DA", "20240102"),
+    (0x0008_0030, "TM", "030405"),
+    (0x0008_0050, "SH", "A-17"),
+    (0x0008_0090, "PN", "Referrer^Ann"),
+    (0x0010_0010, "PN", "Müller^Jane"),
+    (0x0010_0030, "DA", "20200101"),
+    (0x0010_0040, "CS", "F"),
+    (0x0020_0010, "SH", "S1"),
+];
 
 /// A value, as dcmtk reads it.
 fn value(file: &Path, tag: &str) -> String {
@@ -201,11 +95,11 @@ fn an_answer_comes_back_as_an_image_of_the_same_study() {
         return;
     }
     let folder = tempfile::tempdir().unwrap();
-    let sources = radiographs(folder.path(), 2);
+    let sources = radiographs(folder.path(), 2, &TOLD);
     let (archive, port) = (folder.path().join("archive"), free_port());
     let _archive = storescp(&archive, port);
     let store = folder.path().join("store");
-    let serving = Serving::start(&store, port, "ARCHIVE");
+    let serving = sending_to(&store, port, "ARCHIVE");
     serving.send(&sources[..1]);
     assert!(serving.state_says("sent since the start: 1"), "{}", serving.page.get("/state").text());
     // What is no DICOM file has no study.
@@ -264,16 +158,16 @@ fn nothing_is_lost_or_doubled_where_either_end_is_killed() {
         return;
     }
     let folder = tempfile::tempdir().unwrap();
-    let sources = radiographs(folder.path(), 24);
+    let sources = radiographs(folder.path(), 24, &TOLD);
     let (archive, port, store) = (folder.path().join("archive"), free_port(), folder.path().join("store"));
     // Nobody is there yet.
-    let serving = Serving::start(&store, port, "ARCHIVE");
+    let serving = sending_to(&store, port, "ARCHIVE");
     serving.send(&sources[..8]);
     serving.page.judged(8);
     assert!(serving.state_says("no connection to the PACS"), "{}", serving.page.get("/state").text());
     drop(serving);
     let mut receiver = Some(storescp(&archive, port));
-    let mut serving = Serving::start(&store, port, "ARCHIVE");
+    let mut serving = sending_to(&store, port, "ARCHIVE");
     for (round, films) in sources[8..].chunks(4).enumerate() {
         serving.send(films);
         within(PATIENCE, || files(&archive).len() >= 4 * round + 2);
@@ -283,7 +177,7 @@ fn nothing_is_lost_or_doubled_where_either_end_is_killed() {
             receiver = Some(storescp(&archive, port));
         } else {
             drop(serving);
-            serving = Serving::start(&store, port, "ARCHIVE");
+            serving = sending_to(&store, port, "ARCHIVE");
         }
     }
     // What was not judged yet is not in the outbox.
@@ -301,7 +195,7 @@ fn an_archive_that_does_not_take_captures_is_named_on_the_page() {
         return;
     }
     let folder = tempfile::tempdir().unwrap();
-    let sources = radiographs(folder.path(), 1);
+    let sources = radiographs(folder.path(), 1, &TOLD);
     let port = free_port();
     // Our own node takes captures, but is called differently.
     let other = folder.path().join("other");
@@ -310,7 +204,7 @@ fn an_archive_that_does_not_take_captures_is_named_on_the_page() {
     let archive = archive.arg("--store").arg(&other).stdout(Stdio::null()).spawn().unwrap();
     let _archive = Running(archive);
     assert!(listens(port));
-    let serving = Serving::start(&folder.path().join("store"), port, "ARCHIVE");
+    let serving = sending_to(&folder.path().join("store"), port, "ARCHIVE");
     serving.send(&sources);
     assert!(serving.state_says("the PACS is not called ARCHIVE"), "{}", serving.page.get("/state").text());
 }
@@ -321,7 +215,7 @@ fn orthanc_files_an_answer_in_the_study_of_its_film() {
         return;
     }
     let folder = tempfile::tempdir().unwrap();
-    let sources = radiographs(folder.path(), 1);
+    let sources = radiographs(folder.path(), 1, &TOLD);
     let [dicom, http] = [free_port(), free_port()];
     let settings = folder.path().join("orthanc.json");
     let storage = folder.path().join("orthanc");
@@ -339,7 +233,7 @@ fn orthanc_files_an_answer_in_the_study_of_its_film() {
     let film =
         Command::new("storescu").args(["-aec", "ORTHANC", "127.0.0.1", &port]).arg(&sources[0]).output().unwrap();
     assert!(film.status.success(), "{}", said(&film));
-    let serving = Serving::start(&folder.path().join("store"), dicom, "ORTHANC");
+    let serving = sending_to(&folder.path().join("store"), dicom, "ORTHANC");
     serving.send(&sources);
     assert!(serving.state_says("sent since the start: 1"), "{}", serving.page.get("/state").text());
     let page = Page::at(([127, 0, 0, 1], http).into());

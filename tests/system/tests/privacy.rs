@@ -11,7 +11,9 @@ use shared::{
     age::Age,
     verdict::{Digest, ExamId},
 };
-use system_tests::{PLAIN_MODEL, SimulatedBox, code, files, host, json_lines, said, synthetic_radiographs};
+use system_tests::{
+    PLAIN_MODEL, SimulatedBox, code, dicom::element, files, host, json_lines, said, synthetic_radiographs,
+};
 use tempfile::TempDir;
 use wire::Image;
 
@@ -20,20 +22,6 @@ const MARKS: [&str; 4] = ["QZXJKV", "73517351", "20220413", "20260414"];
 
 const JUDGED: i32 = 0;
 const REFUSED: i32 = 3;
-
-/// An element in explicit representation.
-fn element(tag: u32, vr: &str, value: &[u8]) -> Vec<u8> {
-    let mut value = value.to_vec();
-    if value.len() % 2 == 1 {
-        value.push(if vr == "UI" || vr == "OB" { 0 } else { b' ' });
-    }
-    let head = [&((tag >> 16) as u16).to_le_bytes()[..], &(tag as u16).to_le_bytes(), vr.as_bytes()].concat();
-    let length = match vr {
-        "OB" => [&[0, 0][..], &(value.len() as u32).to_le_bytes()].concat(),
-        _ => (value.len() as u16).to_le_bytes().to_vec(),
-    };
-    [head, length, value].concat()
-}
 
 /// A radiograph as a DICOM file whose header is full of marks, of this view and age.
 fn marked(png: &Path, view: &str, age: &str) -> Vec<u8> {

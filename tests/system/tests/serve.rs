@@ -2,53 +2,21 @@
 //! watched folder; a restart after a kill.
 #![expect(clippy::unwrap_used, clippy::expect_used, reason = "helpers of tests")]
 
-#[path = "../../../host/serve/tests/client/mod.rs"]
-#[allow(dead_code, reason = "the tests of the crate use the rest")]
-mod client;
+mod serving;
 
 use std::{
     fs,
     io::{self, BufRead, BufReader, Write},
     net::UdpSocket,
-    path::Path,
-    process::{Child, Stdio},
+    process::Stdio,
     time::Duration,
 };
 
-use client::Page;
 use serde_json::Value;
+use serving::{Serving, client::Page};
 use system_tests::{
     PATIENCE, PLAIN_MODEL, SimulatedBox, command, host, json_lines, predicted, synthetic_radiographs, within,
 };
-
-struct Serving {
-    child: Child,
-    page: Page,
-}
-
-impl Serving {
-    fn start(store: &Path, arguments: &[&str]) -> Self {
-        let mut child = command("pumua")
-            .args(["serve", "--listen", "127.0.0.1:0", "--store"])
-            .arg(store)
-            .args(arguments)
-            .stdout(Stdio::piped())
-            .spawn()
-            .unwrap();
-        let mut line = String::new();
-        BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
-        let address = line.trim().strip_prefix("http://").and_then(|rest| rest.strip_suffix('/'));
-        let address = address.unwrap_or_else(|| panic!("no page: {line:?}")).parse().unwrap();
-        Self { child, page: Page::at(address) }
-    }
-}
-
-impl Drop for Serving {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
-}
 
 /// The rows of the page's table, by their columns.
 fn table(page: &Page) -> Vec<Vec<String>> {
@@ -156,11 +124,8 @@ fn over_a_network_a_browser_with_the_code_of_the_terminal_is_let_in() {
         .unwrap();
     let mut said = BufReader::new(child.stderr.take().unwrap()).lines().map(Result::unwrap);
     let code = said.find_map(|line| Some(line.strip_prefix("code for the next browser: ")?.replace(' ', ""))).unwrap();
-    let mut line = String::new();
-    BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
     // The address that is printed is one by which it answers.
-    let address = line.trim().strip_prefix("http://").unwrap().trim_end_matches('/').parse().unwrap();
-    let serving = Serving { child, page: Page::at(address) };
+    let serving = Serving::of(child);
     let page = &serving.page;
     assert_eq!(page.get("/").status, 303);
     let paired = page.post("/pair", format!("code={code}").as_bytes(), &[]);

@@ -23,6 +23,27 @@ pub(super) fn unpacked(package: &Path, folder: &Path) -> PathBuf {
     unpacked
 }
 
+/// Looks at the scripts of an unpacked package.
+pub(super) fn assert_scripts_parse(unpacked: &Path) {
+    for script in SCRIPTS {
+        let output = Command::new("sh").arg("-n").arg(unpacked.join("DEBIAN").join(script)).output().unwrap();
+        assert!(output.status.success() && output.stderr.is_empty(), "{output:?}");
+    }
+}
+
+/// Has systemd count the rights of a service, in tenths of a hundred for one that may do everything: those that are left are the
+/// devices and the user's groups.
+pub(super) fn assert_few_rights(unit: &Path) {
+    let arguments = ["security", "--offline=true", "--threshold=20", "--no-pager"];
+    let output = Command::new("systemd-analyze").args(arguments).arg(unit).output().unwrap();
+    let said = String::from_utf8_lossy(&output.stderr);
+    if said.contains("unrecognized option") {
+        let _ = writeln!(io::stderr(), "skipped: this systemd-analyze does not judge files (before 250)");
+        return;
+    }
+    assert!(output.status.success(), "{}{said}", String::from_utf8_lossy(&output.stdout));
+}
+
 #[test]
 fn the_same_inputs_make_the_same_package_and_all_files_are_in_it() {
     if !has("dpkg-deb") {
@@ -40,10 +61,7 @@ fn the_same_inputs_make_the_same_package_and_all_files_are_in_it() {
     let settings: toml::Table = fs::read_to_string(unpacked.join("etc/pumua/box.toml")).unwrap().parse().unwrap();
     assert_eq!(settings["port"][0].as_str(), Some("/dev/serial0"));
     assert!(fs::read_to_string(unpacked.join("DEBIAN/control")).unwrap().contains("Architecture: arm64\n"));
-    for script in SCRIPTS {
-        let output = Command::new("sh").arg("-n").arg(unpacked.join("DEBIAN").join(script)).output().unwrap();
-        assert!(output.status.success() && output.stderr.is_empty(), "{output:?}");
-    }
+    assert_scripts_parse(&unpacked);
 }
 
 #[test]
@@ -71,15 +89,7 @@ fn the_service_has_few_rights() {
     let path = folder.path().join("pumua-box.service");
     fs::write(&path, include_str!("../../package/pumua-box.service").replace("/usr/bin/pumua-box", "/bin/true"))
         .unwrap();
-    // Tenths, of a hundred for a service that may do everything: those that are left are the devices and the user's groups.
-    let arguments = ["security", "--offline=true", "--threshold=20", "--no-pager"];
-    let output = Command::new("systemd-analyze").args(arguments).arg(&path).output().unwrap();
-    let said = String::from_utf8_lossy(&output.stderr);
-    if said.contains("unrecognized option") {
-        let _ = writeln!(io::stderr(), "skipped: this systemd-analyze does not judge files (before 250)");
-        return;
-    }
-    assert!(output.status.success(), "{}{said}", String::from_utf8_lossy(&output.stdout));
+    assert_few_rights(&path);
 }
 
 /// A system of its own in a folder, as far as dpkg needs one.
