@@ -1,9 +1,10 @@
 #!/usr/bin/env bash
 # Compares the pixels of DICOM files with pydicom's: of files by pydicom, dcmtk and, where it is there, gdcm, and pydicom's own.
+# Then reads the reports with highdicom that `pumua serve` sends to an archive.
 # Ends with 75, and says why, where the others cannot be had.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
-for tool in python3 dcmconv dcmcjpeg dcmcrle dcmcjpls; do
+for tool in python3 dcmconv dcmcjpeg dcmcrle dcmcjpls storescp; do
     if ! command -v "$tool" >/dev/null; then
         echo "no $tool (Debian's packages python3-venv and dcmtk have it)"
         exit 75
@@ -13,8 +14,11 @@ target=${CARGO_TARGET_DIR:-target}
 python=$target/dicom-venv/bin/python
 if ! { [ -x "$python" ] || python3 -m venv "$target/dicom-venv"; } >&2 ||
     ! "$python" -m pip install --quiet --disable-pip-version-check -r tests/dicom/requirements.txt >&2; then
-    echo "pydicom cannot be installed (python3 with venv and PyPI are needed)"
+    echo "pydicom and highdicom cannot be installed (python3 with venv and PyPI are needed)"
     exit 75
 fi
 cargo build --locked --quiet --package decode --example pixels
-PYTHONDONTWRITEBYTECODE=1 "$python" tests/dicom/check.py "$target/debug/examples/pixels"
+export PYTHONDONTWRITEBYTECODE=1
+"$python" tests/dicom/check.py "$target/debug/examples/pixels"
+cargo build --locked --quiet --package host
+"$python" tests/dicom/report.py "$target/debug/pumua" tests/models/plain.onnx

@@ -6,7 +6,7 @@
 //! - the store: films, answers and pictures in a folder, acknowledged only when they are safely written;
 //! - the watched folder ([`Watch`]): complete files only, each once;
 //! - the DICOM node ([`Node`]): consoles send to it as to an archive;
-//! - the outbox ([`Pacs`]): answers go back to an archive, as images of the films' studies;
+//! - the outbox ([`Pacs`]): answers go back to an archive, as images of the films' studies or as structured reports;
 //! - the page: HTML of this program's own making, one script, one style sheet, nothing from elsewhere.
 //!
 //! A browser makes one request a connection. A server for thousands of clients (axum on tokio: 19 crates more) would be
@@ -33,7 +33,7 @@ pub use self::{
     intake::{Intake, IntakeError, Receipt},
     judge::{Judge, Judged, Unavailable},
     node::{Node, Peer, PeerError, Title, TitleError},
-    outbox::{Archive, ArchiveError, Draw, Drawing, Pacs, Sheet},
+    outbox::{Archive, ArchiveError, Draw, Drawing, Format, FormatError, Pacs, Sheet},
     record::{Answer, By, Opinion, Outcome, Pictures, Record, Said, Source},
     server::{ServeError, Server, Settings},
     stop::Stop,

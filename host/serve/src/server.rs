@@ -146,8 +146,8 @@ impl Server {
             OpenNode::new(node).map_err(|source| ServeError::Node { address: listen, source })
         });
         let node = node.transpose()?;
-        if pacs.is_some() {
-            store.outbox().turn_on();
+        if let Some(pacs) = &pacs {
+            store.outbox().turn_on(&pacs.formats);
         }
         let outbox = pacs.map(|pacs| Outbox::new(pacs, language));
         let intake = Intake { store, naming, site };

@@ -15,14 +15,20 @@ use std::{
 use serving::{Running, Serving, client::Page};
 use system_tests::{
     PATIENCE, PLAIN_MODEL, command,
-    dicom::{has, radiographs, study},
+    dicom::{has, instance, radiographs, study},
     files, said, within,
 };
 
-/// Sends answers to an archive at a port of this computer.
+/// Sends captures to an archive at a port of this computer.
 fn sending_to(store: &Path, archive: u16, title: &str) -> Serving {
+    sending(store, archive, title, &[])
+}
+
+/// The same with more options.
+fn sending(store: &Path, archive: u16, title: &str, more: &[&str]) -> Serving {
     let archive = format!("127.0.0.1:{archive}={title}");
-    Serving::start(store, &["--node", "127.0.0.1:0", "--model", PLAIN_MODEL, "--pacs", &archive])
+    let options = ["--node", "127.0.0.1:0", "--model", PLAIN_MODEL, "--pacs", &archive];
+    Serving::start(store, &[&options[..], more].concat())
 }
 
 impl Serving {
@@ -72,7 +78,7 @@ const TOLD: [(u32, &str, &str); 9] = [
 
 /// A value, as dcmtk reads it.
 fn value(file: &Path, tag: &str) -> String {
-    let dumped = Command::new("dcmdump").args(["+L", "+P", tag]).arg(file).output().unwrap();
+    let dumped = Command::new("dcmdump").args(["-s", "+L", "+P", tag]).arg(file).output().unwrap();
     assert!(dumped.status.success(), "{}", said(&dumped));
     let text = String::from_utf8_lossy(&dumped.stdout).into_owned();
     // A text may have several lines.
@@ -149,6 +155,73 @@ fn an_answer_comes_back_as_an_image_of_the_same_study() {
     let notes: String = notes.iter().map(|path| fs::read_to_string(path).unwrap()).collect();
     for text in [&state, &notes] {
         assert!(!text.contains("Jane") && !text.contains("73517351"), "{text}");
+    }
+}
+
+#[test]
+fn an_answer_comes_back_as_a_report_that_others_read() {
+    if !has("storescp", "dcmtk") {
+        return;
+    }
+    let folder = tempfile::tempdir().unwrap();
+    // In ASCII: dsrdump warns of other character sets.
+    let told = TOLD.map(|(tag, vr, text)| (tag, vr, if vr == "PN" { "Muller^Jane" } else { text }));
+    let sources = radiographs(folder.path(), 4, &told[1..]);
+    let (archive, port) = (folder.path().join("archive"), free_port());
+    let _archive = storescp(&archive, port);
+    let store = folder.path().join("store");
+    let serving = sending(&store, port, "ARCHIVE", &["--answers", "capture,report"]);
+    serving.send(&sources);
+    assert!(serving.state_says("sent since the start: 8"), "{}", serving.page.get("/state").text());
+    let all = files(&archive);
+    assert_eq!(all.len(), 8);
+    for n in 0..sources.len() {
+        let of = |class: &str| {
+            let is_it = |file: &&PathBuf| value(file, "0020,000d") == study(n) && value(file, "0008,0016") == class;
+            let mut found = all.iter().filter(is_it);
+            let one = found.next().unwrap_or_else(|| panic!("no {class} of the film {n}"));
+            assert_eq!(found.next(), None, "{class}");
+            one
+        };
+        let (capture, report) = (of("SecondaryCaptureImageStorage"), of("ComprehensiveSRStorage"));
+        for tag in ["0008,0018", "0020,000e"] {
+            assert_ne!(value(capture, tag), value(report, tag), "{tag}");
+        }
+        for (tag, expected) in [
+            ("0008,0050", "A-17"),
+            ("0008,0060", "SR"),
+            ("0008,103e", "Pumua: research aid"),
+            ("0010,0010", "Muller^Jane"),
+            ("0010,0020", "73517351"),
+            ("0040,a491", "COMPLETE"),
+            ("0040,a493", "UNVERIFIED"),
+        ] {
+            assert_eq!(value(report, tag), expected, "{tag}");
+        }
+        let dumped = Command::new("dsrdump").args(["+Pc", "+Pl", "+Pu"]).arg(report).output().unwrap();
+        assert!(dumped.status.success() && dumped.stderr.is_empty(), "{}", said(&dumped));
+        let text = String::from_utf8_lossy(&dumped.stdout).into_owned();
+        let record = fs::read(store.join(format!("results/{:08}.json", n + 1))).unwrap();
+        let record: serde_json::Value = serde_json::from_slice(&record).unwrap();
+        let judged = &record["answer"]["outcome"]["judged"];
+        let (_, rest) = text.split_once("(122157,DCM,\"Probability\")=\"").expect("there is a probability");
+        let number: f32 = rest.split('"').next().unwrap().parse().unwrap();
+        assert_eq!(Some(number), judged["probability"].as_f64().map(|it| it as f32), "{text}");
+        let verdict = judged["verdict"].as_str().unwrap();
+        let code = match verdict {
+            "normal" => "100",
+            "pneumonia" => "101",
+            _ => "102",
+        };
+        assert!(text.contains(&format!("\"Verdict\")=({code},99PUMUA,")), "{text}");
+        let finding = text.contains("contains CODE:(121071,DCM,\"Finding\")=(233604007,SCT,\"Pneumonia\")");
+        assert_eq!(finding, verdict == "pneumonia", "{text}");
+        assert_eq!(text.matches(&format!("\"{}\")", instance(n))).count(), 2, "library and source: {text}");
+        assert!(text.contains("Research aid, not a medical device"), "{text}");
+        for secret in ["73517351\"", "A-17"] {
+            let (_, tree) = text.split_once("<CONTAINER").unwrap();
+            assert!(!tree.contains(secret), "{secret}: {tree}");
+        }
     }
 }
 

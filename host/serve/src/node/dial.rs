@@ -1,4 +1,4 @@
-//! Calls another node: an association of our own, over which images go out (PS3.8, 7.1; PS3.7, 9.1.1).
+//! Calls another node: an association of our own, over which answers go out (PS3.8, 7.1; PS3.7, 9.1.1).
 
 use std::{
     io::{self, Write},
@@ -22,13 +22,12 @@ use super::{
 };
 use crate::{outbox::Trouble, stop::Stop};
 
-/// The kind of image that goes out: Secondary Capture.
+/// Kinds of instances that go out: Secondary Capture, Comprehensive SR.
 pub(crate) const CAPTURE: &str = "1.2.840.10008.5.1.4.1.1.7";
-/// How it is written: with the letters of each value representation, or without. Every archive takes the second one.
-pub(crate) const EXPLICIT: &str = "1.2.840.10008.1.2.1";
+pub(crate) const REPORT: &str = "1.2.840.10008.5.1.4.1.1.88.33";
+/// How they are written: with the letters of each value representation, or without. Every archive takes the second one.
+const EXPLICIT: &str = "1.2.840.10008.1.2.1";
 const IMPLICIT: &str = "1.2.840.10008.1.2";
-/// Their numbers in an association.
-const CONTEXTS: [(u8, &str); 2] = [(1, EXPLICIT), (3, IMPLICIT)];
 
 /// How long a connection may take.
 const CONNECT: Duration = Duration::from_secs(5);
@@ -63,13 +62,27 @@ pub(crate) fn connect(address: SocketAddr, stop: &Stop) -> Result<TcpStream, Tro
     }
 }
 
+/// A kind of instance and how it is written, by its number in an association.
+#[derive(Clone, Copy)]
+struct Context {
+    id: u8,
+    class: &'static str,
+    syntax: &'static str,
+}
+
+/// All that is proposed for these kinds, the preferred way of writing first.
+fn contexts(classes: &[&'static str]) -> Vec<Context> {
+    let all = classes.iter().flat_map(|&class| [EXPLICIT, IMPLICIT].map(|syntax| (class, syntax)));
+    all.zip((1..).step_by(2)).map(|((class, syntax), id)| Context { id, class, syntax }).collect()
+}
+
 /// An association with another node.
 pub(crate) struct Call<'a> {
     stream: &'a TcpStream,
     line: Line<'a>,
     stop: &'a Stop,
-    /// How images are written, by its number.
-    context: u8,
+    /// What the other end takes of what was proposed.
+    contexts: Vec<Context>,
     /// Most bytes of a PDU that the other end takes.
     most: usize,
     /// Number of the last command.
@@ -77,15 +90,17 @@ pub(crate) struct Call<'a> {
 }
 
 impl<'a> Call<'a> {
-    /// Asks for an association, and for nothing but that images may be sent.
+    /// Asks for an association, and for nothing but that instances of these kinds may be sent.
     pub(crate) fn open(
         stream: &'a TcpStream,
         stop: &'a Stop,
         calling: &Title,
         called: &Title,
+        classes: &[&'static str],
     ) -> Result<Self, Trouble> {
-        let call = Self { stream, line: Line::new(stream, stop), stop, context: 0, most: MAX_PDU as usize, message: 0 };
-        call.write(&Pdu::AssociationRQ(request(calling, called)))?;
+        let (line, contexts, most) = (Line::new(stream, stop), contexts(classes), MAX_PDU as usize);
+        let call = Self { stream, line, stop, contexts, most, message: 0 };
+        call.write(&Pdu::AssociationRQ(request(calling, called, &call.contexts)))?;
         match call.line.read(Instant::now() + PDU) {
             Ok(Pdu::AssociationAC(answer)) => call.agreed(&answer),
             Ok(Pdu::AssociationRJ(answer)) => Err(rejected(&answer)),
@@ -107,54 +122,54 @@ impl<'a> Call<'a> {
                 _ => {}
             }
         }
-        let is_taken = |id: u8, syntax: &str| {
-            let mut results = answer.presentation_contexts.iter();
-            let is_proposed = |named: &str| named.trim_end_matches(['\0', ' ']) == syntax;
-            results.any(|it| {
-                it.id == id
+        self.contexts.retain(|proposed| {
+            answer.presentation_contexts.iter().any(|it| {
+                it.id == proposed.id
                     && it.reason == PresentationContextResultReason::Acceptance
-                    && is_proposed(&it.transfer_syntax)
+                    && it.transfer_syntax.trim_end_matches(['\0', ' ']) == proposed.syntax
             })
-        };
-        match CONTEXTS.into_iter().find(|(id, syntax)| is_taken(*id, syntax)) {
-            Some((id, _)) => {
-                self.context = id;
-                Ok(self)
-            }
-            None => {
-                self.release();
-                Err(Trouble::NoCapture)
-            }
-        }
+        });
+        Ok(self)
     }
 
-    /// Whether images are written with the letters of each value representation.
-    pub(crate) fn is_explicit(&self) -> bool {
-        CONTEXTS.contains(&(self.context, EXPLICIT))
+    /// What is taken of a kind.
+    fn context(&self, class: &str) -> Option<Context> {
+        self.contexts.iter().find(|it| it.class == class).copied()
     }
 
-    /// Sends an image, and gives the status with which it is answered (PS3.4, table B.2-1).
-    pub(crate) fn store(&mut self, instance: &str, data_set: &[u8]) -> Result<u16, Trouble> {
+    /// Whether instances of any kind are taken.
+    pub(crate) fn takes_any(&self) -> bool {
+        !self.contexts.is_empty()
+    }
+
+    /// Whether instances of a kind are written with the letters of each value representation; `None` if they are not taken.
+    pub(crate) fn is_explicit(&self, class: &str) -> Option<bool> {
+        self.context(class).map(|it| it.syntax == EXPLICIT)
+    }
+
+    /// Sends an instance of a kind that is taken, and gives the status with which it is answered (PS3.4, table B.2-1).
+    pub(crate) fn store(&mut self, class: &str, instance: &str, data_set: &[u8]) -> Result<u16, Trouble> {
+        let context = self.context(class).ok_or(Trouble::Foreign)?.id;
         self.message = self.message.wrapping_add(1);
-        self.send(&PDataValueType::Command, &store_command(self.message, instance))?;
-        self.send(&PDataValueType::Data, data_set)?;
-        let answer = self.answer()?;
+        self.send(context, &PDataValueType::Command, &store_command(self.message, class, instance))?;
+        self.send(context, &PDataValueType::Data, data_set)?;
+        let answer = self.answer(context)?;
         status(&answer, self.message).ok_or(Trouble::Foreign)
     }
 
-    fn send(&self, value_type: &PDataValueType, bytes: &[u8]) -> Result<(), Trouble> {
+    fn send(&self, context: u8, value_type: &PDataValueType, bytes: &[u8]) -> Result<(), Trouble> {
         // Parts have even lengths.
         let mut parts = bytes.chunks((self.most.saturating_sub(PART_HEAD) & !1).max(2)).peekable();
         while let Some(part) = parts.next() {
             let (value_type, data, is_last) = (value_type.clone(), part.to_vec(), parts.peek().is_none());
-            let value = PDataValue { presentation_context_id: self.context, value_type, is_last, data };
+            let value = PDataValue { presentation_context_id: context, value_type, is_last, data };
             self.write(&Pdu::PData { data: vec![value] })?;
         }
         Ok(())
     }
 
     /// The answer to a command, put together.
-    fn answer(&self) -> Result<Vec<u8>, Trouble> {
+    fn answer(&self, context: u8) -> Result<Vec<u8>, Trouble> {
         let (mut bytes, until) = (Vec::new(), Instant::now() + PDU);
         loop {
             let parts = match self.line.read(until) {
@@ -165,8 +180,7 @@ impl<'a> Call<'a> {
             };
             for part in parts {
                 bytes.extend_from_slice(&part.data);
-                let is_of_it =
-                    part.value_type == PDataValueType::Command && part.presentation_context_id == self.context;
+                let is_of_it = part.value_type == PDataValueType::Command && part.presentation_context_id == context;
                 if !is_of_it || bytes.len() > MAX_COMMAND {
                     return Err(Trouble::Foreign);
                 }
@@ -213,11 +227,11 @@ impl<'a> Call<'a> {
     }
 }
 
-fn request(calling: &Title, called: &Title) -> AssociationRQ {
-    let contexts = CONTEXTS.into_iter().map(|(id, syntax)| PresentationContextProposed {
-        id,
-        abstract_syntax: CAPTURE.to_owned(),
-        transfer_syntaxes: vec![syntax.to_owned()],
+fn request(calling: &Title, called: &Title, contexts: &[Context]) -> AssociationRQ {
+    let contexts = contexts.iter().map(|it| PresentationContextProposed {
+        id: it.id,
+        abstract_syntax: it.class.to_owned(),
+        transfer_syntaxes: vec![it.syntax.to_owned()],
     });
     AssociationRQ {
         protocol_version: 1,
@@ -261,10 +275,10 @@ fn passes(error: &io::Error) -> bool {
     matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut | io::ErrorKind::Interrupted)
 }
 
-/// The command that announces an image (PS3.7, 9.3.1.1): in implicit representation and little endian.
-fn store_command(message: u16, instance: &str) -> Vec<u8> {
+/// The command that announces an instance (PS3.7, 9.3.1.1): in implicit representation and little endian.
+fn store_command(message: u16, class: &str, instance: &str) -> Vec<u8> {
     let elements: [(u16, Vec<u8>); 6] = [
-        (0x0002, padded(CAPTURE, 0)),
+        (0x0002, padded(class, 0)),
         (0x0100, 1_u16.to_le_bytes().to_vec()),
         (0x0110, message.to_le_bytes().to_vec()),
         // Of medium priority, and a data set follows.
@@ -284,7 +298,7 @@ fn store_command(message: u16, instance: &str) -> Vec<u8> {
     [length, rest].concat()
 }
 
-/// The status in the answer to a command that announced an image.
+/// The status in the answer to a command that announced an instance.
 fn status(mut bytes: &[u8], message: u16) -> Option<u16> {
     let (mut field, mut answered, mut status) = (None, None, None);
     while !bytes.is_empty() {
@@ -309,7 +323,7 @@ mod tests {
 
     #[test]
     fn a_command_is_what_our_own_node_understands_and_so_is_its_answer() {
-        let command = store_command(7, "2.25.12");
+        let command = store_command(7, CAPTURE, "2.25.12");
         assert_eq!(command[8..12], (command.len() as u32 - 12).to_le_bytes());
         let read = Command::read(&command).unwrap();
         assert_eq!((read.class.as_str(), read.instance.as_str(), read.has_data), (CAPTURE, "2.25.12", true));
@@ -322,6 +336,12 @@ mod tests {
             }
         }
         assert_eq!((status(&command, 7), status(&[], 7)), (None, None));
+    }
+
+    #[test]
+    fn each_kind_is_proposed_in_both_ways_under_odd_numbers() {
+        let all: Vec<_> = contexts(&[CAPTURE, REPORT]).iter().map(|it| (it.id, it.class, it.syntax)).collect();
+        assert_eq!(all, [(1, CAPTURE, EXPLICIT), (3, CAPTURE, IMPLICIT), (5, REPORT, EXPLICIT), (7, REPORT, IMPLICIT)]);
     }
 
     #[test]

@@ -13,6 +13,7 @@ use std::{
 
 use dicom_ul::pdu::{AbortRQServiceProviderReason, AbortRQSource, Pdu, read_pdu, write_pdu};
 
+use super::known::known;
 use crate::{http::Timed, stop::Stop};
 
 /// Most bytes of a PDU after its head.
@@ -77,7 +78,7 @@ impl<'a> Line<'a> {
         let (start, rest) = bytes.split_at_mut(head.len());
         start.copy_from_slice(&head);
         self.fill(rest, Instant::now() + PDU + at_slowest(length as usize))?;
-        read_pdu(bytes.as_slice(), MAX_PDU, true).ok().flatten().ok_or(End::Malformed)
+        read_pdu(known(bytes).as_slice(), MAX_PDU, true).ok().flatten().ok_or(End::Malformed)
     }
 
     fn fill(&self, mut buffer: &mut [u8], until: Instant) -> Result<(), End> {

@@ -15,6 +15,7 @@ mod association;
 mod command;
 pub(crate) mod dial;
 mod film;
+mod known;
 mod line;
 mod log;
 mod status;

@@ -1,16 +1,24 @@
-//! Answers back to the archive: for each film that has a study and a patient, its answer as an image of the same study.
+//! Answers back to the archive: for each film that has a study and a patient, its answer as an image of the same study, as a
+//! structured report, or as both ([`Format`]).
 //!
 //! What is to be sent is on the disk before the answer is ([`queue`]); it is removed when the archive has said that it has it. An
 //! association is opened when something waits, and released when nothing does. While the archive is away it is tried again, after
 //! 1 s, 2 s, up to 10 min.
 //!
-//! What is sent ([`capture`]) is drawn by whoever starts the server: pictures are no matter of this crate.
+//! Captures ([`capture`]) are drawn by whoever starts the server: pictures are no matter of this crate. What is in reports is in
+//! [`report`].
 
 mod capture;
+mod content;
+mod document;
+mod elements;
+mod format;
 mod queue;
+mod report;
 mod trouble;
 
 use std::{
+    collections::BTreeSet,
     fmt, io,
     net::SocketAddr,
     panic::{AssertUnwindSafe, catch_unwind},
@@ -23,15 +31,16 @@ use std::{
 use base::calendar::now;
 use shared::appliance::Language;
 
+pub use self::format::{Format, FormatError};
 use self::{
-    capture::{Capture, Filed, lines},
-    queue::Why,
+    document::{Document, Filed, lines},
+    queue::{Item, Why},
     trouble::Fate,
 };
 pub(crate) use self::{queue::Queue, trouble::Trouble};
 use crate::{
     node::{Title, dial},
-    record::{Outcome, Picture},
+    record::{Picture, Record},
     stop::Stop,
     store::Store,
 };
@@ -110,12 +119,14 @@ pub struct Pacs {
     pub calling: Title,
     /// How answers are drawn.
     pub draw: Draw,
+    /// As what they are sent: one at least.
+    pub formats: BTreeSet<Format>,
 }
 
 /// What the page says of sending.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Standing {
-    /// Answers that were sent since the start.
+    /// Answers that were sent since the start, each once for each format.
     pub(crate) sent: u64,
     /// Seconds since 1970 when the last one was.
     pub(crate) last: Option<u64>,
@@ -167,7 +178,7 @@ impl Outbox {
 
     /// Sends what waits until the end.
     pub(crate) fn run(&self, store: &Store, stop: &Stop) {
-        let (mut pause, mut after, mut retried) = (FIRST_PAUSE, 0, Instant::now());
+        let (mut pause, mut after, mut retried) = (FIRST_PAUSE, None, Instant::now());
         while !stop.asked() {
             if retried.elapsed() >= RETRY_EVERY {
                 retried = Instant::now();
@@ -194,14 +205,23 @@ impl Outbox {
     }
 
     /// Sends all that waits. `after`: the last one that was tried, so that one that is not taken does not hold up the others.
-    fn empty(&self, store: &Store, stop: &Stop, after: &mut u64) -> Result<(), Trouble> {
+    fn empty(&self, store: &Store, stop: &Stop, after: &mut Option<Item>) -> Result<(), Trouble> {
         // Nobody is called for what cannot be sent.
         let Some(first) = self.make_next(store, after)? else { return Ok(()) };
         let stream = dial::connect(self.pacs.archive.address, stop)?;
-        let mut call = dial::Call::open(&stream, stop, &self.pacs.calling, &self.pacs.archive.title)?;
+        let classes: Vec<_> = self.pacs.formats.iter().map(|format| format.class()).collect();
+        let mut call = dial::Call::open(&stream, stop, &self.pacs.calling, &self.pacs.archive.title, &classes)?;
         let sent = self.send(&mut call, store, stop, first, after);
         match sent {
-            Ok(()) | Err(Trouble::Full | Trouble::NotNow(_) | Trouble::NotMade | Trouble::Disk) => call.release(),
+            Ok(())
+            | Err(
+                Trouble::NoCapture
+                | Trouble::NoReport
+                | Trouble::Full
+                | Trouble::NotNow(_)
+                | Trouble::NotMade
+                | Trouble::Disk,
+            ) => call.release(),
             Err(_) => call.abort(),
         }
         sent
@@ -212,22 +232,28 @@ impl Outbox {
         call: &mut dial::Call<'_>,
         store: &Store,
         stop: &Stop,
-        first: Capture,
-        after: &mut u64,
+        first: (Item, Document),
+        after: &mut Option<Item>,
     ) -> Result<(), Trouble> {
         let mut next = Some(first);
-        while let Some(capture) = next {
-            let status = call.store(&capture.instance, &capture.data_set(call.is_explicit()))?;
-            match Fate::of(status) {
+        while let Some((item, document)) = next {
+            let class = item.format.class();
+            let fate = match call.is_explicit(class) {
+                Some(explicit) => {
+                    let data_set = document.elements.written(explicit);
+                    Fate::of(call.store(class, &document.instance, &data_set)?)
+                }
+                // What waits is not thrown away, nor does it hold up what is taken.
+                None if call.takes_any() => Fate::Never(item.format.not_taken()),
+                None => Fate::Later(item.format.not_taken().trouble()),
+            };
+            match fate {
                 Fate::Taken => {
                     self.note_sent();
-                    store.outbox().done(capture.number).map_err(|_| Trouble::Disk)?;
+                    store.outbox().done(item).map_err(|_| Trouble::Disk)?;
                 }
                 Fate::Later(trouble) => return Err(trouble),
-                Fate::Never => {
-                    self.note(Trouble::Refused(status));
-                    store.outbox().set_aside(capture.number, Why::Refused(status)).map_err(|_| Trouble::Disk)?;
-                }
+                Fate::Never(why) => self.set_aside(store, item, why)?,
             }
             if stop.asked() {
                 return Err(Trouble::Cut);
@@ -237,38 +263,55 @@ impl Outbox {
         Ok(())
     }
 
-    /// The next answer as an image; `None` if none waits.
-    fn make_next(&self, store: &Store, after: &mut u64) -> Result<Option<Capture>, Trouble> {
+    fn set_aside(&self, store: &Store, item: Item, why: Why) -> Result<(), Trouble> {
+        // Of a kind that is not taken every answer would say the same.
+        let is_told = matches!(why, Why::NoCapture | Why::NoReport) && store.outbox().unsent().last == Some(why);
+        if !is_told {
+            self.note(why.trouble());
+        }
+        store.outbox().set_aside(item, why).map_err(|_| Trouble::Disk)
+    }
+
+    /// The next answer as it is sent; `None` if none waits.
+    fn make_next(&self, store: &Store, after: &mut Option<Item>) -> Result<Option<(Item, Document)>, Trouble> {
         let queue = store.outbox();
-        while let Some(number) = queue.next(*after, Duration::ZERO) {
-            *after = number;
-            match self.make(store, number) {
-                Ok(Some(capture)) => return Ok(Some(capture)),
-                Ok(None) => queue.done(number).map_err(|_| Trouble::Disk)?,
-                Err(Trouble::NotMade) => {
-                    self.note(Trouble::NotMade);
-                    queue.set_aside(number, Why::NotMade).map_err(|_| Trouble::Disk)?;
-                }
+        while let Some(item) = queue.next(*after, Duration::ZERO) {
+            *after = Some(item);
+            match self.make(store, item) {
+                Ok(Some(document)) => return Ok(Some((item, document))),
+                Ok(None) => queue.done(item).map_err(|_| Trouble::Disk)?,
+                Err(Trouble::NotMade) => self.set_aside(store, item, Why::NotMade)?,
                 Err(trouble) => return Err(trouble),
             }
         }
         Ok(None)
     }
 
-    /// An answer as an image; `None` if there is nothing that would be sent.
-    fn make(&self, store: &Store, number: u64) -> Result<Option<Capture>, Trouble> {
-        let Some(record) = store.get(number) else { return Ok(None) };
-        let is_judged = record.answer.as_ref().is_some_and(|it| matches!(it.outcome, Outcome::Judged { .. }));
-        let Some(mut words) = lines(&record, self.language).filter(|_| is_judged) else { return Ok(None) };
-        let film = store.film(number).map_err(|error| match error.kind() {
+    /// An answer as it is sent; `None` if there is nothing that would be.
+    fn make(&self, store: &Store, item: Item) -> Result<Option<Document>, Trouble> {
+        let Some(record) = store.get(item.number) else { return Ok(None) };
+        let Some(words) = lines(&record, self.language) else { return Ok(None) };
+        let film = store.film(item.number).map_err(|error| match error.kind() {
             io::ErrorKind::NotFound | io::ErrorKind::InvalidData => Trouble::NotMade,
             _ => Trouble::Disk,
         })?;
         let filed = Filed::of(&film);
         drop(film);
         let Some(filed) = filed else { return Ok(None) };
+        let document = match item.format {
+            Format::Capture => {
+                let drawing = self.drawing(store, &record, words)?;
+                drawing.and_then(|drawing| capture::capture(store.id(), &record, &filed, drawing))
+            }
+            Format::Report => report::report(store.id(), &record, &filed),
+        };
+        document.map(Some).ok_or(Trouble::NotMade)
+    }
+
+    /// What is drawn of an answer of which this is said.
+    fn drawing(&self, store: &Store, record: &Record, mut words: Vec<String>) -> Result<Option<Drawing>, Trouble> {
         // Those that the record has may have gone meanwhile, to make room: words alone would stand in the archive for ever.
-        let held = |which| match store.picture(number, which) {
+        let held = |which| match store.picture(record.number, which) {
             None if record.pictures.contains_key(&which) => Err(Trouble::NotMade),
             picture => Ok(picture),
         };
@@ -277,9 +320,7 @@ impl Outbox {
             words.push(language::words(self.language).caption.join(" "));
         }
         let sheet = Sheet { film: film.as_deref(), evidence: evidence.as_deref(), words: &words };
-        let drawing = catch_unwind(AssertUnwindSafe(|| (self.pacs.draw)(&sheet))).ok().flatten();
-        let capture = drawing.and_then(|drawing| Capture::new(store.id(), &record, &filed, drawing));
-        capture.map(Some).ok_or(Trouble::NotMade)
+        Ok(catch_unwind(AssertUnwindSafe(|| (self.pacs.draw)(&sheet))).ok().flatten())
     }
 }
 

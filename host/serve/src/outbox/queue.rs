@@ -1,33 +1,44 @@
-//! Which answers are still to be sent: a file for each in the store, written before the answer and removed when the archive has it.
+//! Which answers are still to be sent: a file for each, and for each format, in the store, written before the answer and removed
+//! when the archive has it.
 //!
 //! ```text
-//! outbox/00000012.json           the answer to the film 12 is not in the archive; why, if it was refused for good
+//! outbox/00000012.json           the capture of the answer to the film 12 is not in the archive; why, if it was refused for good
+//! outbox/00000012-report.json    the same of the report
 //! ```
 //!
-//! A power cut between the two files leaves one that belongs to no answer yet: the film is judged again, and nothing is sent
-//! before. One after the archive has answered, and before the file is removed, has the same instance sent again, under the same UID.
+//! A power cut between these files and that of the answer leaves some that belong to no answer yet: the film is judged again, and
+//! nothing is sent before. One after the archive has answered, and before the file is removed, has the same instance sent again,
+//! under the same UID.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
     fs::{self, File},
     io,
+    ops::Bound::{Excluded, Unbounded},
     path::{Path, PathBuf},
-    sync::{
-        Condvar, Mutex, MutexGuard, PoisonError,
-        atomic::{AtomicBool, Ordering},
-    },
+    sync::{Condvar, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
 
 use base::files::{read_up_to, write_atomically};
 use serde::{Deserialize, Serialize};
 
-use super::{capture::Filed, trouble::Trouble};
+use super::{document::Filed, format::Format, trouble::Trouble};
 use crate::{record::Outcome, store::StoreError};
 
 const OUTBOX: &str = "outbox";
 /// Most bytes of a file.
 const MAX_ENTRY: u64 = 1024;
+/// After the number of the record in the name of a report's file.
+const REPORT: &str = "-report";
+
+/// The answer to a film, as it is sent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct Item {
+    /// Number of the record.
+    pub(super) number: u64,
+    pub(super) format: Format,
+}
 
 /// Why an answer is not sent again before the next start.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -35,7 +46,11 @@ const MAX_ENTRY: u64 = 1024;
 pub(crate) enum Why {
     /// The archive has refused it with this status.
     Refused(u16),
-    /// The film is no longer kept or has changed, or no picture can be made of the answer. It is not tried again.
+    /// It takes no captures, but reports.
+    NoCapture,
+    /// It takes no reports, but captures.
+    NoReport,
+    /// The film is no longer kept or has changed, or nothing can be made of the answer. It is not tried again.
     NotMade,
 }
 
@@ -44,6 +59,8 @@ impl Why {
     pub(crate) fn trouble(self) -> Trouble {
         match self {
             Self::Refused(status) => Trouble::Refused(status),
+            Self::NoCapture => Trouble::NoCapture,
+            Self::NoReport => Trouble::NoReport,
             Self::NotMade => Trouble::NotMade,
         }
     }
@@ -59,16 +76,16 @@ struct Entry {
 /// Answers that are not in the archive.
 pub(crate) struct Queue {
     folder: PathBuf,
-    /// Whether there is an archive.
-    on: AtomicBool,
     state: Mutex<State>,
     news: Condvar,
 }
 
 #[derive(Default)]
 struct State {
-    waiting: BTreeSet<u64>,
-    aside: BTreeMap<u64, Why>,
+    /// As what answers are sent; as nothing without an archive.
+    formats: BTreeSet<Format>,
+    waiting: BTreeSet<Item>,
+    aside: BTreeMap<Item, Why>,
     /// Why the last one was set aside.
     last: Option<Why>,
 }
@@ -94,26 +111,29 @@ impl Queue {
             if path.extension().is_some_and(|ending| ending == "part") {
                 fs::remove_file(&path)?;
             }
-            let Some(number) = number(&path) else { continue };
+            let Some(item) = item(&path) else { continue };
             // One that is damaged says that much by its name.
             let json = read_up_to(&path, MAX_ENTRY).unwrap_or_default();
             let kept: Entry = serde_json::from_slice(&json).unwrap_or_default();
             if kept.aside == Some(Why::NotMade) {
                 fs::remove_file(&path)?;
-            } else if answered(number) == Some(true) {
-                state.waiting.insert(number);
+            } else if answered(item.number) == Some(true) {
+                state.waiting.insert(item);
             }
         }
-        Ok(Self { folder, on: AtomicBool::new(false), state: Mutex::new(state), news: Condvar::new() })
+        Ok(Self { folder, state: Mutex::new(state), news: Condvar::new() })
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// From here on answers are to be sent.
-    pub(crate) fn turn_on(&self) {
-        self.on.store(true, Ordering::Relaxed);
+    /// From here on answers are to be sent in these formats. What waits in another one is not: it stays on the disk until that is
+    /// asked for again.
+    pub(crate) fn turn_on(&self, formats: &BTreeSet<Format>) {
+        let mut state = self.state();
+        state.waiting.retain(|item| formats.contains(&item.format));
+        state.formats.clone_from(formats);
     }
 
     /// Notes on the disk that an answer will have to be sent, before the answer itself is there; whether that is so. It is
@@ -124,45 +144,52 @@ impl Queue {
         outcome: &Outcome,
         film: impl FnOnce() -> io::Result<Vec<u8>>,
     ) -> Result<bool, StoreError> {
-        if !self.on.load(Ordering::Relaxed) || !matches!(outcome, Outcome::Judged { .. }) {
+        let formats = self.state().formats.clone();
+        if formats.is_empty() || !matches!(outcome, Outcome::Judged { .. }) {
             return Ok(false);
         }
         // Of a film that cannot be read now it is found out later.
         if film().is_ok_and(|film| Filed::of(&film).is_none()) {
             return Ok(false);
         }
-        self.write(number, None).map_err(StoreError::Write)?;
+        for format in formats {
+            self.write(Item { number, format }, None).map_err(StoreError::Write)?;
+        }
         Ok(true)
     }
 
     /// The answer is on the disk: it may be sent.
     pub(crate) fn enter(&self, number: u64) {
         let mut state = self.state();
-        state.aside.remove(&number);
-        state.waiting.insert(number);
+        for format in state.formats.clone() {
+            let item = Item { number, format };
+            state.aside.remove(&item);
+            state.waiting.insert(item);
+        }
         drop(state);
         self.news.notify_all();
     }
 
     /// Whether the film is still needed.
     pub(crate) fn holds(&self, number: u64) -> bool {
-        self.state().waiting.contains(&number)
+        let first = Item { number, format: Format::Capture };
+        self.state().waiting.range(first..).next().is_some_and(|item| item.number == number)
     }
 
     /// The answer to be sent after another one, the first one after the last, if one comes within this time.
-    pub(super) fn next(&self, after: u64, within: Duration) -> Option<u64> {
+    pub(super) fn next(&self, after: Option<Item>, within: Duration) -> Option<Item> {
         let mut state = self.state();
         if state.waiting.is_empty() {
             state = self.news.wait_timeout(state, within).unwrap_or_else(PoisonError::into_inner).0;
         }
-        let behind = state.waiting.range(after.saturating_add(1)..).next();
+        let behind = after.and_then(|after| state.waiting.range((Excluded(after), Unbounded)).next());
         behind.or_else(|| state.waiting.first()).copied()
     }
 
     /// The answer is in the archive, or need not be. Where that cannot be noted, it is sent again at the next start.
-    pub(super) fn done(&self, number: u64) -> io::Result<()> {
-        self.state().waiting.remove(&number);
-        match fs::remove_file(self.place(number)) {
+    pub(super) fn done(&self, item: Item) -> io::Result<()> {
+        self.state().waiting.remove(&item);
+        match fs::remove_file(self.place(item)) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
             _ => self.sync(),
         }
@@ -172,23 +199,23 @@ impl Queue {
     pub(super) fn retry(&self) {
         let mut state = self.state();
         let State { waiting, aside, .. } = &mut *state;
-        aside.retain(|&number, why| {
-            let is_refused = matches!(why, Why::Refused(_));
+        aside.retain(|&item, why| {
+            let is_refused = *why != Why::NotMade;
             if is_refused {
-                waiting.insert(number);
+                waiting.insert(item);
             }
             !is_refused
         });
     }
 
     /// The answer is not sent again before the next day or start.
-    pub(super) fn set_aside(&self, number: u64, why: Why) -> io::Result<()> {
+    pub(super) fn set_aside(&self, item: Item, why: Why) -> io::Result<()> {
         let mut state = self.state();
-        state.waiting.remove(&number);
-        state.aside.insert(number, why);
+        state.waiting.remove(&item);
+        state.aside.insert(item, why);
         state.last = Some(why);
         drop(state);
-        self.write(number, Some(why))
+        self.write(item, Some(why))
     }
 
     pub(crate) fn unsent(&self) -> Unsent {
@@ -196,14 +223,18 @@ impl Queue {
         Unsent { waiting: state.waiting.len(), aside: state.aside.len(), last: state.last }
     }
 
-    fn place(&self, number: u64) -> PathBuf {
-        self.folder.join(format!("{number:08}.json"))
+    fn place(&self, item: Item) -> PathBuf {
+        let format = match item.format {
+            Format::Capture => "",
+            Format::Report => REPORT,
+        };
+        self.folder.join(format!("{:08}{format}.json", item.number))
     }
 
     /// Writes a file so that it is there after a power cut.
-    fn write(&self, number: u64, aside: Option<Why>) -> io::Result<()> {
+    fn write(&self, item: Item, aside: Option<Why>) -> io::Result<()> {
         let json = serde_json::to_vec(&Entry { aside })?;
-        write_atomically(&self.place(number), &json)?;
+        write_atomically(&self.place(item), &json)?;
         self.sync()
     }
 
@@ -212,8 +243,13 @@ impl Queue {
     }
 }
 
-/// The number that a file is named by.
-fn number(path: &Path) -> Option<u64> {
-    let digits = path.file_name()?.to_str()?.strip_suffix(".json")?;
-    digits.parse().ok().filter(|_| digits.len() >= 8)
+/// What a file is named by.
+fn item(path: &Path) -> Option<Item> {
+    let name = path.file_name()?.to_str()?.strip_suffix(".json")?;
+    let (digits, format) = match name.strip_suffix(REPORT) {
+        Some(digits) => (digits, Format::Report),
+        None => (name, Format::Capture),
+    };
+    let number = digits.parse().ok().filter(|_| digits.len() >= 8)?;
+    Some(Item { number, format })
 }

@@ -2,7 +2,7 @@
 
 use shared::appliance::Language;
 
-use super::Pacs;
+use super::{Pacs, queue::Why};
 
 /// What keeps answers from the archive. The words are in [`crate::words`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -25,13 +25,15 @@ pub(crate) enum Trouble {
     Rejected,
     /// It takes no Secondary Capture.
     NoCapture,
+    /// It takes no structured reports.
+    NoReport,
     /// It is out of resources.
     Full,
     /// It does not take an answer now: the status.
     NotNow(u16),
     /// It does not take an answer at all: the status.
     Refused(u16),
-    /// No picture can be made of an answer.
+    /// Nothing can be made of an answer.
     NotMade,
     /// A film, or what is known of sending, cannot be read or written.
     Disk,
@@ -39,7 +41,7 @@ pub(crate) enum Trouble {
 
 impl Trouble {
     #[cfg(test)]
-    pub(crate) const ALL: [Self; 14] = [
+    pub(crate) const ALL: [Self; 15] = [
         Self::Unreachable,
         Self::Silent,
         Self::Foreign,
@@ -49,6 +51,7 @@ impl Trouble {
         Self::ItsTitle,
         Self::Rejected,
         Self::NoCapture,
+        Self::NoReport,
         Self::Full,
         Self::NotNow(0x0110),
         Self::Refused(0xc000),
@@ -82,7 +85,7 @@ pub(super) enum Fate {
     /// It is sent again.
     Later(Trouble),
     /// It is not sent again before the next day or start.
-    Never,
+    Never(Why),
 }
 
 impl Fate {
@@ -93,7 +96,7 @@ impl Fate {
             0xa700..=0xa7ff | 0x0213 => Self::Later(Trouble::Full),
             // A failure of processing, or cancelled.
             0x0110 | 0xfe00 => Self::Later(Trouble::NotNow(status)),
-            _ => Self::Never,
+            _ => Self::Never(Why::Refused(status)),
         }
     }
 }
@@ -111,7 +114,7 @@ mod tests {
             assert!(matches!(Fate::of(status), Fate::Later(_)), "{status:04x}");
         }
         for status in [0xa800, 0xa900, 0xc000, 0xcfff, 0x0122, 0x0124, 0x0117, 0x1234] {
-            assert_eq!(Fate::of(status), Fate::Never, "{status:04x}");
+            assert_eq!(Fate::of(status), Fate::Never(Why::Refused(status)), "{status:04x}");
         }
     }
 }

@@ -4,7 +4,8 @@
 //! films/00000012.film            the file as it came
 //! results/00000012.json          what is known of it
 //! pictures/00000012-film.png     what can be seen of it
-//! outbox/00000012.json           its answer is still to be sent to an archive
+//! outbox/00000012.json           its answer is still to be sent to an archive, as an image
+//! outbox/00000012-report.json    the same as a structured report
 //! id                             random letters by which this store is told from others
 //! parts/                         what is coming in; emptied at the start
 //! ```

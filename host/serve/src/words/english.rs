@@ -99,13 +99,16 @@ pub(super) static WORDS: Words = Words {
             "the PACS refuses to be called: see its log for the reason, and let this computer send there"
         }
         Trouble::NoCapture => "the PACS does not take Secondary Capture: allow that kind of image there",
+        Trouble::NoReport => {
+            "the PACS does not take structured reports: allow Comprehensive SR there, then start `pumua serve` again"
+        }
         Trouble::Full => "the PACS is out of resources: make room there, it is tried again",
         Trouble::NotNow(_) => "the PACS takes an answer not now (status {}): see its log, it is tried again",
         Trouble::Refused(_) => {
             "the PACS has refused an answer (status {}): see its log, mend it, then start `pumua serve` again, which tries once more"
         }
         Trouble::NotMade => {
-            "no picture can be made of an answer, its X-ray is gone or has changed: read the answer on this page"
+            "an answer cannot be made ready to be sent, its X-ray is gone or has changed: read the answer on this page"
         }
         Trouble::Disk => "the disk fails, answers are not sent now: make room on it, or mend its rights",
     },

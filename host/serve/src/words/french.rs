@@ -103,6 +103,9 @@ pub(super) static WORDS: Words = Words {
             "le PACS refuse l'appel : cherchez la raison dans son journal, et permettez-y l'envoi à cet ordinateur"
         }
         Trouble::NoCapture => "le PACS n'accepte pas Secondary Capture : permettez-y ce type d'image",
+        Trouble::NoReport => {
+            "le PACS n'accepte pas les rapports structurés : permettez-y Comprehensive SR, puis redémarrez `pumua serve`"
+        }
         Trouble::Full => "le PACS n'a plus de ressources : faites-y de la place, un nouvel essai suit",
         Trouble::NotNow(_) => {
             "le PACS ne prend pas une réponse maintenant (état {}) : voyez son journal, un nouvel essai suit"
@@ -111,7 +114,7 @@ pub(super) static WORDS: Words = Words {
             "le PACS a refusé une réponse (état {}) : voyez son journal, corrigez, puis redémarrez `pumua serve`, qui essaie encore une fois"
         }
         Trouble::NotMade => {
-            "aucune image ne peut être faite d'une réponse, sa radiographie n'est plus là ou a changé : lisez la réponse sur cette page"
+            "une réponse ne peut pas être préparée pour l'envoi, sa radiographie n'est plus là ou a changé : lisez la réponse sur cette page"
         }
         Trouble::Disk => {
             "le disque est en panne, rien n'est envoyé pour le moment : faites-y de la place, ou corrigez ses droits"

@@ -97,13 +97,16 @@ pub(super) static WORDS: Words = Words {
         Trouble::ItsTitle => "o PACS não se chama {}: corrija o título AE dele depois de --pacs",
         Trouble::Rejected => "o PACS recusa a chamada: veja o motivo no registo dele, e deixe este computador enviar",
         Trouble::NoCapture => "o PACS não aceita Secondary Capture: permita lá esse tipo de imagem",
+        Trouble::NoReport => {
+            "o PACS não aceita relatórios estruturados: permita lá Comprehensive SR e inicie de novo `pumua serve`"
+        }
         Trouble::Full => "o PACS está sem recursos: arranje espaço lá, tenta-se de novo",
         Trouble::NotNow(_) => "o PACS não aceita uma resposta agora (estado {}): veja o registo dele, tenta-se de novo",
         Trouble::Refused(_) => {
             "o PACS recusou uma resposta (estado {}): veja o registo dele, corrija e inicie de novo `pumua serve`, que tenta mais uma vez"
         }
         Trouble::NotMade => {
-            "não se consegue fazer a imagem de uma resposta, a radiografia já não existe ou mudou: leia a resposta nesta página"
+            "uma resposta não pode ser preparada para o envio, a radiografia já não existe ou mudou: leia a resposta nesta página"
         }
         Trouble::Disk => "o disco falha, nada é enviado por agora: arranje espaço, ou corrija os direitos",
     },

@@ -101,13 +101,16 @@ pub(super) static WORDS: Words = Words {
             "PACS inakataa kuitwa: angalia sababu kwenye kumbukumbu zake, na uruhusu kompyuta hii kutuma"
         }
         Trouble::NoCapture => "PACS haipokei Secondary Capture: ruhusu aina hiyo ya picha huko",
+        Trouble::NoReport => {
+            "PACS haipokei ripoti zenye muundo: ruhusu Comprehensive SR huko, kisha anza tena `pumua serve`"
+        }
         Trouble::Full => "PACS imeishiwa nafasi: tengeneza nafasi huko, itajaribiwa tena",
         Trouble::NotNow(_) => "PACS haipokei jibu kwa sasa (hali {}): angalia kumbukumbu zake, itajaribiwa tena",
         Trouble::Refused(_) => {
             "PACS imekataa jibu (hali {}): angalia kumbukumbu zake, rekebisha, kisha anzisha `pumua serve` tena, itakayojaribu mara moja zaidi"
         }
         Trouble::NotMade => {
-            "picha ya jibu haiwezi kutengenezwa, eksirei yake haipo tena au imebadilika: soma jibu kwenye ukurasa huu"
+            "jibu haliwezi kutayarishwa ili litumwe, eksirei yake haipo tena au imebadilika: soma jibu kwenye ukurasa huu"
         }
         Trouble::Disk => "diski ina hitilafu, hakuna kinachotumwa kwa sasa: tengeneza nafasi, au rekebisha ruhusa zake",
     },

@@ -16,7 +16,7 @@ use base::{Shown, interrupt};
 use clap::ArgGroup;
 use link::{PortOptions, exam_naming};
 use report::NOT_A_DEVICE;
-use serve::{After, Archive, Bounds, Judge, Node, Pacs, Peer, ServeError, Server, Settings, Title, Watch};
+use serve::{After, Archive, Bounds, Format, Judge, Node, Pacs, Peer, ServeError, Server, Settings, Title, Watch};
 use shared::{
     appliance::{Language, Override},
     verdict::Profile,
@@ -70,11 +70,14 @@ pub struct Options {
     /// computer reach --node, one at least is needed; may be given several times
     #[arg(long = "peer", value_name = "ADDRESS[=NAME]", requires = "node")]
     peers: Vec<Peer>,
-    /// Archive (PACS) to which the answer to each DICOM film goes, as an image of the same study (C-STORE of Secondary Capture), by
-    /// its address, port and AE title, such as 192.168.1.10:104=PACS. What is sent, the patient's name among it, can be read on
-    /// the way
+    /// Archive (PACS) to which the answer to each DICOM film goes, into the film's study (C-STORE), by its address, port and AE
+    /// title, such as 192.168.1.10:104=PACS. What is sent, the patient's name among it, can be read on the way
     #[arg(long, value_name = "ADDRESS:PORT=NAME")]
     pacs: Option<Archive>,
+    /// As what answers are sent there: capture, an image that people look at (Secondary Capture); report, values that programs
+    /// read (Comprehensive SR); or both, with a comma between them
+    #[arg(long, value_name = "WHAT", default_value = "capture", requires = "pacs", value_delimiter = ',')]
+    answers: Vec<Format>,
     /// Have the box on the serial line judge, as `pumua send` does, instead of this program
     #[arg(long = "box", conflicts_with_all = ["model", "profile"])]
     at_box: bool,
@@ -145,7 +148,7 @@ fn a_folder(path: &Path) -> anyhow::Result<PathBuf> {
 /// Serves the page until Ctrl-C.
 pub fn run(options: Options) -> Result<Exit, Failure> {
     let Options { store, listen, site, language, space, watch, quiet, after, node, title, peers, .. } = options;
-    let Options { pacs, at_box, port, model, profile, overrides, .. } = options;
+    let Options { pacs, answers, at_box, port, model, profile, overrides, .. } = options;
     let any_age = overrides.contains(&Override::Age);
     let naming = exam_naming().map_err(Failure::of_link)?;
     let watch = match watch {
@@ -157,7 +160,8 @@ pub fn run(options: Options) -> Result<Exit, Failure> {
     };
     let bounds = Bounds { space: space << 30, ..Bounds::default() };
     let node = node.map(|listen| Node { listen, title: title.clone(), peers });
-    let pacs = pacs.map(|archive| Pacs { archive, calling: title.clone(), draw });
+    let pacs =
+        pacs.map(|archive| Pacs { archive, calling: title.clone(), draw, formats: answers.into_iter().collect() });
     let archive = pacs.as_ref().map(|pacs| pacs.archive.clone());
     let settings = Settings { listen, store: store.clone(), bounds, site, language, naming, watch, node, pacs };
     interrupt::listen();

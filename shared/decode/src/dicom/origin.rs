@@ -27,10 +27,14 @@ impl Origin {
     pub const INSTANCE: u32 = 0x0008_0018;
     /// What the series is called.
     pub const SERIES: u32 = 0x0008_103e;
+    /// By how much the clocks that its times are by are ahead of UTC.
+    pub const OFFSET: u32 = 0x0008_0201;
     /// Number of the patient.
     pub const PATIENT: u32 = 0x0010_0020;
     /// UID of the study.
     pub const STUDY: u32 = 0x0020_000d;
+    /// UID of the series.
+    pub const SERIES_UID: u32 = 0x0020_000e;
 
     /// What says of which patient and study an image is, with the value representation of each: the same of every image of the
     /// study. Date and time of the study and what time it is where they were noted, accession number, referring physician; name,
@@ -41,7 +45,7 @@ impl Origin {
         (0x0008_0030, *b"TM"),
         (0x0008_0050, *b"SH"),
         (0x0008_0090, *b"PN"),
-        (0x0008_0201, *b"SH"),
+        (Self::OFFSET, *b"SH"),
         (0x0010_0010, *b"PN"),
         (Self::PATIENT, *b"LO"),
         (0x0010_0021, *b"LO"),
@@ -72,7 +76,7 @@ pub(crate) fn origin(bytes: &[u8]) -> Option<Origin> {
     elements::walk(&file.data_set, file.encoding, |element| {
         behind |= (element.within, element.tag) == (None, PIXEL_DATA);
         let (None, Value::Bytes(value), false) = (element.within, element.value, behind) else { return Ok(()) };
-        let of_image = [Origin::CLASS, Origin::INSTANCE, Origin::SERIES].contains(&element.tag);
+        let of_image = [Origin::CLASS, Origin::INSTANCE, Origin::SERIES, Origin::SERIES_UID].contains(&element.tag);
         let is_asked = of_image || Origin::OF_STUDY.iter().any(|(tag, _)| *tag == element.tag);
         if is_asked && value.len() <= MAX_VALUE {
             found.values.insert(element.tag, filled_up(value).to_vec());
@@ -109,6 +113,7 @@ mod tests {
             element(0x0010_0020, b"LO", b"17\0\0", big),
             element(0x0010_4000, b"LT", b"a secret", big),
             element(0x0020_000d, b"UI", b"1.2\0", big),
+            element(0x0020_000e, b"UI", b"1.2.9\0", big),
         ];
         let meta = element(0x0002_0010, b"UI", syntax, false);
         [&[0; 128][..], b"DICM", &meta, &data_set.concat()].concat()
@@ -124,6 +129,7 @@ mod tests {
                 (&b"17"[..], &b"ISO_IR 100"[..])
             );
             assert_eq!((found.uid(Origin::STUDY), found.uid(Origin::INSTANCE)), (Some("1.2"), Some("1.2.3")));
+            assert_eq!(found.uid(Origin::SERIES_UID), Some("1.2.9"));
             assert_eq!((found.uid(Origin::CLASS), found.uid(0x0010_0010)), (None, None));
             assert!(found.get(0x0010_4000).is_empty());
         }

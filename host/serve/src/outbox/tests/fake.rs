@@ -14,7 +14,7 @@ use dicom_ul::pdu::{
     write_pdu,
 };
 
-use super::EXPLICIT;
+use super::{EXPLICIT, dial};
 
 /// An image that has arrived: its UID as announced, and its data set.
 pub(super) type Arrived = (String, Vec<u8>);
@@ -25,6 +25,8 @@ pub(super) enum Manner {
     Takes,
     /// Only without the letters of representations, and in small PDUs.
     TakesImplicit,
+    /// Nothing but captures.
+    TakesNoReports,
     RejectsCaller,
     TakesNothing,
     /// Something else is there.
@@ -72,6 +74,7 @@ impl Fake {
             let is_taken = match manner {
                 Manner::Takes => true,
                 Manner::TakesImplicit => it.transfer_syntaxes != [EXPLICIT],
+                Manner::TakesNoReports => it.abstract_syntax == dial::CAPTURE,
                 _ => false,
             };
             let reason = if is_taken {

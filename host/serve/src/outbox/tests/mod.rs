@@ -16,13 +16,16 @@ use super::*;
 use crate::{
     intake::Intake,
     node::{Node, Open},
-    record::{Answer, By, Pictures, Source},
+    record::{Answer, By, Outcome, Pictures, Source},
     store::{Bounds, Filter},
 };
 
 /// Longer than anything takes here.
 const PATIENCE: Duration = Duration::from_secs(30);
 const EXPLICIT: &str = "1.2.840.10008.1.2.1";
+const CAPTURE: &[Format] = &[Format::Capture];
+const REPORT: &[Format] = &[Format::Report];
+const BOTH: &[Format] = &[Format::Capture, Format::Report];
 
 fn within(what: impl Fn() -> bool) -> bool {
     let until = Instant::now() + PATIENCE;
@@ -68,6 +71,7 @@ fn film(instance: &str, patient: &str) -> Vec<u8> {
         element(0x0010_0030, "DA", b"20200304"),
         element(0x0010_0040, "CS", b"F"),
         element(0x0020_000d, "UI", b"1.2.777"),
+        element(0x0020_000e, "UI", b"1.2.777.1"),
         element(0x0020_0010, "SH", b"S1"),
     ];
     let meta = element(0x0002_0010, "UI", EXPLICIT.as_bytes());
@@ -81,7 +85,7 @@ fn elements(mut bytes: &[u8]) -> BTreeMap<u32, Vec<u8>> {
         let two = |at: usize| u16::from_le_bytes([bytes[at], bytes[at + 1]]);
         let tag = u32::from(two(0)) << 16 | u32::from(two(2));
         let (head, length) = match &bytes[4..6] {
-            b"OB" | b"SQ" => (12, u32::from_le_bytes(bytes[8..12].try_into().unwrap()) as usize),
+            b"OB" | b"SQ" | b"UT" => (12, u32::from_le_bytes(bytes[8..12].try_into().unwrap()) as usize),
             _ => (8, usize::from(two(6))),
         };
         found.insert(tag, bytes[head..head + length].to_vec());
@@ -116,15 +120,24 @@ fn judged(store: &Store, film: &[u8]) -> u64 {
 }
 
 fn opened(folder: &Path) -> Store {
+    opened_for(folder, CAPTURE)
+}
+
+fn opened_for(folder: &Path, formats: &[Format]) -> Store {
     let store = Store::open(folder, Bounds::default()).unwrap();
-    store.outbox().turn_on();
+    store.outbox().turn_on(&formats.iter().copied().collect());
     store
 }
 
-/// Sends to an address while something is done.
+/// Sends captures to an address while something is done.
 fn sending<T>(store: &Store, address: SocketAddr, what: impl FnOnce(&Outbox) -> T) -> T {
+    sending_as(CAPTURE, store, address, what)
+}
+
+fn sending_as<T>(formats: &[Format], store: &Store, address: SocketAddr, what: impl FnOnce(&Outbox) -> T) -> T {
     let archive = Archive { address, title: "PACS".parse().unwrap() };
-    let pacs = Pacs { archive, calling: "PUMUA".parse().unwrap(), draw };
+    let formats = formats.iter().copied().collect();
+    let pacs = Pacs { archive, calling: "PUMUA".parse().unwrap(), draw, formats };
     let (outbox, stop) = (Outbox::new(pacs, Language::English), Stop::default());
     thread::scope(|scope| {
         let sender = scope.spawn(|| outbox.run(store, &stop));
@@ -232,6 +245,143 @@ fn what_is_sent_is_of_the_study_of_its_film_and_says_what_it_is() {
         for secret in ["Jane", "73517351", "1.2.777", "A-17"] {
             assert!(!text.contains(secret), "{secret} in {name}");
         }
+    }
+}
+
+/// The names of the files that say what is still to be sent.
+fn unsent(folder: &Path) -> Vec<String> {
+    let entries = fs::read_dir(folder.join("outbox")).unwrap();
+    let mut names: Vec<_> = entries.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
+    names.sort();
+    names
+}
+
+#[test]
+fn in_both_formats_an_answer_is_sent_once_in_each_under_uids_of_its_own() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = opened_for(folder.path(), BOTH);
+    judged(&store, &film("1.2.3", "73517351"));
+    judged(&store, &film("1.2.4", "73517351"));
+    let names = ["00000001-report.json", "00000001.json", "00000002-report.json", "00000002.json"];
+    assert_eq!(unsent(folder.path()), names);
+    assert_eq!(store.outbox().unsent().waiting, 4);
+    let fake = Fake::new(Manner::Takes, &[]);
+    sending_as(BOTH, &store, fake.address, |outbox| {
+        assert!(within(|| is_empty(&store)));
+        assert_eq!((outbox.get().sent, outbox.get().trouble), (4, None));
+    });
+    assert!(unsent(folder.path()).is_empty());
+    let arrived = fake.arrived();
+    let all: Vec<_> = arrived.iter().map(|(_, data)| elements(data)).collect();
+    let text = |n: usize, tag: u32| String::from_utf8_lossy(&all[n][&tag]).trim_matches([' ', '\0']).to_owned();
+    let classes: Vec<_> = (0..4).map(|n| text(n, 0x0008_0016)).collect();
+    assert_eq!(classes, [dial::CAPTURE, dial::REPORT, dial::CAPTURE, dial::REPORT]);
+    for tag in [0x0008_0018, 0x0020_000e, 0x0020_0011] {
+        assert_ne!(text(0, tag), text(1, tag), "{tag:08x}");
+    }
+    let uid = arrived[1].0.as_str();
+    for (tag, expected) in [
+        (0x0008_0005, "ISO_IR 100"),
+        (0x0008_0018, uid),
+        (0x0008_0020, "20240102"),
+        (0x0008_0023, "20270115"),
+        (0x0008_0033, "080000"),
+        (0x0008_0050, "A-17"),
+        (0x0008_0060, "SR"),
+        (0x0008_103e, "Pumua: research aid"),
+        (0x0008_1111, ""),
+        (0x0010_0020, "73517351"),
+        (0x0020_000d, "1.2.777"),
+        (0x0020_0010, "S1"),
+        (0x0040_a040, "CONTAINER"),
+        (0x0040_a372, ""),
+        (0x0040_a491, "COMPLETE"),
+        (0x0040_a493, "UNVERIFIED"),
+    ] {
+        assert_eq!(text(1, tag), expected, "{tag:08x}");
+    }
+    assert_eq!(all[1][&0x0010_0010], b"M\xfcller^Jane ");
+    let instance = [element(0x0008_1150, "UI", b"1.2.840.10008.5.1.4.1.1.1"), element(0x0008_1155, "UI", b"1.2.3")];
+    for part in [instance.concat(), element(0x0020_000e, "UI", b"1.2.777.1")] {
+        assert!(all[1][&0x0040_a375].windows(part.len()).any(|window| window == part));
+    }
+    let said = text(1, 0x0040_a730);
+    for words in ["Research aid, not a medical device", "Pneumonia suspected", "0.93", "tiny, SHA-256", "233604007"] {
+        assert!(said.contains(words), "{words} in {said}");
+    }
+    // Nothing of the patient is in what is said of the film.
+    for secret in ["Jane", "73517351", "A-17"] {
+        assert!(!said.contains(secret), "{secret} in {said}");
+    }
+    // What had no time to be noted is the same report.
+    drop(store);
+    fs::write(folder.path().join("outbox/00000001-report.json"), "").unwrap();
+    let store = opened_for(folder.path(), BOTH);
+    sending_as(BOTH, &store, fake.address, |_| assert!(within(|| is_empty(&store))));
+    assert_eq!((fake.arrived().len(), &fake.arrived()[4]), (5, &arrived[1]));
+}
+
+#[test]
+fn an_archive_without_reports_gets_the_captures_and_the_reports_are_kept() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = opened_for(folder.path(), BOTH);
+    for instance in ["1.2.1", "1.2.2"] {
+        judged(&store, &film(instance, "17"));
+    }
+    let fake = Fake::new(Manner::TakesNoReports, &[]);
+    sending_as(BOTH, &store, fake.address, |outbox| {
+        assert!(within(|| is_empty(&store)));
+        assert_eq!(outbox.get().sent, 2);
+    });
+    let kept = store.outbox().unsent();
+    assert_eq!((kept.waiting, kept.aside, kept.last), (0, 2, Some(Why::NoReport)));
+    assert_eq!(unsent(folder.path()), ["00000001-report.json", "00000002-report.json"]);
+    assert!(fs::read_to_string(folder.path().join("outbox/00000001-report.json")).unwrap().contains("noreport"));
+    drop(store);
+    // It takes them by the next start.
+    let (store, fake) = (opened_for(folder.path(), BOTH), Fake::new(Manner::Takes, &[]));
+    sending_as(BOTH, &store, fake.address, |outbox| {
+        assert!(within(|| is_empty(&store)));
+        assert_eq!(outbox.get().sent, 2);
+    });
+    assert_eq!(store.outbox().unsent(), Default::default());
+    assert!(unsent(folder.path()).is_empty());
+}
+
+#[test]
+fn where_reports_alone_are_sent_and_not_taken_they_wait() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = opened_for(folder.path(), REPORT);
+    judged(&store, &film("1.2.1", "17"));
+    let fake = Fake::new(Manner::TakesNoReports, &[]);
+    sending_as(REPORT, &store, fake.address, |outbox| {
+        assert!(within(|| outbox.get().trouble == Some(Trouble::NoReport)), "{:?}", outbox.get());
+    });
+    assert_eq!((fake.arrived().len(), store.outbox().unsent().waiting), (0, 1));
+}
+
+#[test]
+fn a_format_that_is_not_asked_for_any_more_waits_on_the_disk_until_it_is() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = opened_for(folder.path(), BOTH);
+    judged(&store, &film("1.2.1", "17"));
+    drop(store);
+    let store = opened(folder.path());
+    assert_eq!(store.outbox().unsent().waiting, 1);
+    let fake = Fake::new(Manner::Takes, &[]);
+    sending(&store, fake.address, |_| assert!(within(|| is_empty(&store))));
+    assert_eq!(unsent(folder.path()), ["00000001-report.json"]);
+    drop(store);
+    let store = opened_for(folder.path(), REPORT);
+    sending_as(REPORT, &store, fake.address, |_| assert!(within(|| is_empty(&store))));
+    assert_eq!((fake.arrived().len(), unsent(folder.path()).len()), (2, 0));
+}
+
+#[test]
+fn formats_are_words() {
+    assert_eq!(["capture", "report"].map(str::parse::<Format>), [Ok(Format::Capture), Ok(Format::Report)]);
+    for bad in ["", "Capture", "sr"] {
+        assert_eq!(bad.parse::<Format>(), Err(FormatError), "{bad}");
     }
 }
 
@@ -359,7 +509,7 @@ fn films_whose_answer_is_still_to_be_sent_go_last() {
     let one = film("1.2.1", "17");
     let space = one.len() as u64 * 2;
     let store = Store::open(folder.path(), Bounds { space, results: 10 }).unwrap();
-    store.outbox().turn_on();
+    store.outbox().turn_on(&CAPTURE.iter().copied().collect());
     judged(&store, &one);
     judged(&store, &vec![0xff; one.len()]);
     keep(&store, &film("1.2.2", "17"));
