@@ -39,8 +39,10 @@ pub enum Key {
     Older,
     /// Newer results: right, down, page down.
     Newer,
-    /// Back to ready; a result or a notice has been read: enter, space, escape, back, OK.
+    /// Back to ready; a result or a notice has been read: escape, back.
     Back,
+    /// The same, and takes what is chosen of a list: enter, space, OK.
+    Choose,
     /// What the box is: `i`, menu, F1, help.
     About,
 }
@@ -53,8 +55,10 @@ impl Key {
             103..=105 => Some(Self::Older),
             // KEY_RIGHT, KEY_DOWN, KEY_PAGEDOWN
             106 | 108 | 109 => Some(Self::Newer),
-            // KEY_ESC, KEY_ENTER, KEY_SPACE, KEY_KPENTER, KEY_BACK, KEY_OK, KEY_SELECT
-            1 | 28 | 57 | 96 | 158 | 0x160 | 0x161 => Some(Self::Back),
+            // KEY_ESC, KEY_BACK
+            1 | 158 => Some(Self::Back),
+            // KEY_ENTER, KEY_SPACE, KEY_KPENTER, KEY_OK, KEY_SELECT
+            28 | 57 | 96 | 0x160 | 0x161 => Some(Self::Choose),
             // KEY_I, KEY_F1, KEY_HELP, KEY_MENU
             23 | 59 | 138 | 139 => Some(Self::About),
             _ => None,
@@ -179,7 +183,7 @@ mod tests {
 
     #[test]
     fn only_keys_that_are_pressed_count() {
-        assert_eq!(Key::pressed(&event(1, 28, 1)), Some(Key::Back));
+        assert_eq!(Key::pressed(&event(1, 28, 1)), Some(Key::Choose));
         assert_eq!(Key::pressed(&event(1, 28, 0)), None, "let go");
         assert_eq!(Key::pressed(&event(1, 28, 2)), None, "held down");
         assert_eq!(Key::pressed(&event(4, 28, 1)), None, "a scan code");
@@ -187,7 +191,8 @@ mod tests {
         for (key, codes) in [
             (Key::Older, &[103, 104, 105][..]),
             (Key::Newer, &[106, 108, 109]),
-            (Key::Back, &[1, 28, 57, 96, 158, 352, 353]),
+            (Key::Back, &[1, 158]),
+            (Key::Choose, &[28, 57, 96, 352, 353]),
             (Key::About, &[23, 59, 138, 139]),
         ] {
             let found: Vec<u16> = (0..=0x2ff).filter(|&code| Key::of(code) == Some(key)).collect();

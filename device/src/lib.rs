@@ -4,13 +4,17 @@
 //! - [`config`]: flags, environment, configuration file;
 //! - [`serial`]: serial port and pseudo-terminal;
 //! - [`keys`]: buttons and keyboards;
+//! - [`stick`]: memory sticks with films on them, which a process of its own reads;
+//! - [`inner`]: a line within the box, for the films that do not come over a cable;
 //! - [`state`]: what the box does, as a state machine without I/O;
 //! - [`decoder`]: image file → pixels, in a process of its own;
 //! - [`analysis`]: image → probability, on a thread of its own;
 //! - [`disk`]: files, so that tests can let each call fail;
 //! - [`journal`]: the results, safe from a loss of power;
 //! - [`models`]: the installed models, safe from a loss of power;
+//! - [`software`]: bundles of the whole program, until the first process takes them;
 //! - [`screen`]: what is shown, how, and where;
+//! - [`mod@node`]: X-rays that come over Ethernet;
 //! - [`runtime`]: all of them at work.
 //!
 //! Pumua is a research aid, not a medical device.
@@ -20,13 +24,17 @@ pub mod config;
 pub mod decoder;
 pub mod disk;
 pub mod init;
+pub mod inner;
 pub mod journal;
 pub mod keys;
 pub mod models;
+pub mod node;
 pub mod runtime;
 pub mod screen;
 pub mod serial;
+pub mod software;
 pub mod state;
+pub mod stick;
 
 use shared::shown::ShownLines;
 

@@ -3,26 +3,31 @@
 use std::{
     ffi::OsString,
     io::{self, Write},
-    path::Path,
+    path::{Path, PathBuf},
     process::{Command, ExitCode},
     sync::Arc,
 };
 
+use ::node::Open;
 use anyhow::{Context, anyhow};
 use clap::Parser;
 use device::{
     analysis::{Classifier, Install, NoModel},
-    config::{Flags, LineSettings, Settings},
+    config::{Flags, LineSettings, NodeSettings, Settings},
     decoder::{self, Decoder, child},
     disk::Card,
-    init,
+    init, inner,
     journal::{Journal, Limits, Repair},
     keys,
     models::{Configured, Models},
+    node,
     runtime::Runtime,
     screen::{Display, Identity, Scene, Step, Trouble, View, display::Sinks},
+    software::Software,
+    stick::{self, reader},
 };
 use shared::{
+    appliance::slots::Started,
     shown::{Shown, ShownLines},
     verdict::ModelRefusal,
 };
@@ -37,6 +42,9 @@ const PORT: u8 = 4;
 fn main() -> ExitCode {
     if child::is_wanted() {
         return child::serve(decoder::Limits::BOX, decoder::prepare);
+    }
+    if let Some(place) = reader::Place::wanted() {
+        return reader::run(&place);
     }
     device::keep_private();
     if init::is_first_process() {
@@ -138,6 +146,7 @@ fn serve(settings: Settings, display: &Display) -> Result<(), Failure> {
     if journal.standing().read_only {
         device::say(format_args!("no image is judged, because no result can be stored; results can be read"));
     }
+    let software = bundles(&settings).map_err(with(FAILED))?;
     let mut decoder = Decoder::new(decoder_command, decoder::Limits::BOX);
     starting(Step::Lines);
     let simulated = matches!(settings.line, LineSettings::Simulated { .. });
@@ -153,6 +162,14 @@ fn serve(settings: Settings, display: &Display) -> Result<(), Failure> {
     if settings.safe {
         runtime.enter_safe_mode();
     }
+    runtime.take_bundles(software);
+    // A film may be what the box has failed over.
+    if settings.stick
+        && !settings.safe
+        && let Err(error) = look_at_sticks(&mut runtime, settings.stick_dir)
+    {
+        device::say(format_args!("no memory stick is looked at: {}", described(&error)));
+    }
     runtime.set_privacy(settings.share, settings.blank_after);
     runtime.allow(&settings.overrides);
     let stopper = runtime.stopper();
@@ -160,6 +177,9 @@ fn serve(settings: Settings, display: &Display) -> Result<(), Failure> {
     if settings.keys {
         keys::watch(keys::FOLDER.as_ref(), runtime.keys());
     }
+    // Safe mode leaves out what can fail.
+    let consoles = settings.node.filter(|_| !settings.safe);
+    let _serving = consoles.map_or(Ok(None), |consoles| serve_consoles(consoles, &mut runtime)).map_err(with(PORT))?;
     if let Some(device) = runtime.simulated_device() {
         let mut out = io::stdout().lock();
         let written = writeln!(out, "{}", device.display()).and_then(|()| out.flush());
@@ -173,7 +193,49 @@ fn serve(settings: Settings, display: &Display) -> Result<(), Failure> {
         _ => "waiting for a line,",
     };
     device::say(format_args!("{state} with the model {name}{warning}; a research aid, not a medical device"));
+    init::say_ready();
     runtime.run(alive).map_err(with(FAILED))
+}
+
+/// Has films of memory sticks judged, or of a folder that is played as one. Elsewhere than in the first process's care nobody plugs
+/// any in.
+fn look_at_sticks(runtime: &mut Runtime<'_>, played: Option<PathBuf>) -> anyhow::Result<()> {
+    let end = match played {
+        Some(folder) => Some(stick::play(folder)?),
+        None => stick::inherited()?,
+    };
+    let Some(end) = end else { return Ok(()) };
+    let (sender, line) = inner::line()?;
+    runtime.add_line(line)?;
+    runtime.set_films(stick::start(end, sender, runtime.sticks())?);
+    Ok(())
+}
+
+/// Lets X-ray machines send. A box whose card turns its Ethernet port on works without it, too, where there is no such port.
+fn serve_consoles(settings: NodeSettings, runtime: &mut Runtime<'_>) -> anyhow::Result<Option<node::Serving>> {
+    let open = match settings {
+        NodeSettings::Simulated(simulated) => {
+            let listen = simulated.listen;
+            let failed =
+                || format!("X-ray machines cannot send to {listen}: choose another address or port with --node");
+            Open::new(simulated, node::LIMITS).with_context(failed)?
+        }
+        NodeSettings::Wired(wired) => match init::listener().context("the Ethernet port cannot be used")? {
+            Some(listener) => Open::on(listener, wired.node(), node::LIMITS)
+                .context("the socket of the Ethernet port cannot be used")?,
+            None => {
+                device::say(format_args!(
+                    "the Ethernet port stays off: only a box that has started from its own card sets it up (`ethernet`); on a \
+                     computer use `pumua serve --node`"
+                ));
+                return Ok(None);
+            }
+        },
+    };
+    let (sender, end) = inner::line().context("the line within the box cannot be made")?;
+    runtime.add_line(end)?;
+    device::say(format_args!("X-ray machines send to {} and call it {}", open.address(), open.title()));
+    Ok(Some(node::start(open, sender, runtime.consoles()).context("X-ray machines cannot be served")?))
 }
 
 /// This program as a decoder, whatever has become of its file.
@@ -209,6 +271,15 @@ fn with_model(settings: &Settings) -> anyhow::Result<Judges> {
         })
     });
     Ok(Judges { model: Arc::new(model), install, fell_back })
+}
+
+/// What takes bundles of the whole program, also in safe mode: another program may be what helps.
+fn bundles(settings: &Settings) -> anyhow::Result<Software> {
+    let version = env!("CARGO_PKG_VERSION").parse().context("the version of the program")?;
+    let gate = Gate::for_software(settings.roots.clone(), settings.unsigned, version);
+    // Where nobody has started a slot, there is no such word.
+    let line = std::fs::read_to_string("/proc/cmdline").unwrap_or_default();
+    Ok(Software::new(Arc::new(Card), settings.software.clone(), gate, Started::of_command_line(&line)))
 }
 
 /// For safe mode: a model may be what the box has failed over.

@@ -25,7 +25,7 @@ use shared::{
     verdict::{Digest, ExamId, Refusal},
 };
 use stub::{CODE, CONTRACT, Stub};
-use wire::{Frame, HostEvent, HostSession, Image, MAX_FRAME, MAX_PAYLOAD, ModelFile, Question, Request};
+use wire::{BundlePiece, Frame, HostEvent, HostSession, Image, MAX_FRAME, MAX_PAYLOAD, ModelFile, Question, Request};
 
 const MEBIBYTE: u64 = 1024 * 1024;
 /// What host, box and the frames under way may hold together: an image that has arrived is at most 200 kB here, and each side
@@ -153,11 +153,13 @@ fn request(random: &mut Random) -> Request {
     let mut bytes = vec![random.next() as u8; length];
     bytes[0] = random.next() as u8;
     let exam = ExamId::new(&format!("exam-{}", random.below(5))).unwrap();
-    match random.below(11) {
+    match random.below(13) {
         0 => Request::Ask(Question::Info),
         8 => Request::Ask(Question::ShowCode),
         9 => Request::Ask(Question::Pair { code: CODE - u32::from(random.one_in(3)) }),
         10 => Request::Ask(Question::StoredResult { image: Digest::of(&bytes), from: random.next() % 100 }),
+        11 => Request::Piece(BundlePiece::new(Digest::of(b"bundle"), 1 << 20, 0, bytes)),
+        12 => Request::Ask(Question::Software { bundle: Digest::of(b"bundle"), total: 1 << 20 }),
         1 => Request::Ask(Question::SetClock { unix_seconds: random.next() }),
         2 => Request::Results { from: random.next() % 100, limit: random.next() as u16 },
         3 => Request::Screenshot,
@@ -178,6 +180,9 @@ fn request(random: &mut Random) -> Request {
     }
 }
 
+/// Every key.
+const KEYS: [Key; 5] = [Key::Older, Key::Newer, Key::Back, Key::Choose, Key::About];
+
 /// One box and its hosts for a while. Returns how many frames were mutated.
 fn talk(seed: u64, wanted: u64, worst: &mut Worst) -> u64 {
     let mut random = Random(seed);
@@ -188,7 +193,7 @@ fn talk(seed: u64, wanted: u64, worst: &mut Worst) -> u64 {
     while mutated < wanted {
         now += if random.one_in(200) { random.next() % 20_000 } else { random.next() % 120 };
         match random.below(40) {
-            0 => worst.of(|| device.press(now, [Key::Older, Key::Newer, Key::Back, Key::About][random.below(4)])),
+            0 => worst.of(|| device.press(now, KEYS[random.below(KEYS.len())])),
             1 if random.one_in(20) => worst.of(|| device.pull(line, now)),
             // It gives back what it was sending.
             2 if random.one_in(4) => worst.of(|| host.cancel()),

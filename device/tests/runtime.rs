@@ -22,12 +22,14 @@ use device::{
     config::{LineSettings, Settings},
     decoder,
     disk::{Access, Card, Disk, DiskFile, ReadAt},
+    inner::{self, InnerError},
     journal::{Journal, Limits},
     keys::Key,
     models::Models,
     runtime::{Hung, Runtime, Stopper},
     screen::{Display, Language, Rotation, ScreenSize, display::Sinks},
     serial::{Pty, open_port},
+    software::Software,
 };
 use engine::{
     ActivationMap, Behaviour, DEFAULT_MODEL, Examination, Grid, Model, ModelCard, ModelError, Provenance, Score,
@@ -36,14 +38,14 @@ use engine::{
 use image::{DynamicImage, GrayImage, ImageFormat, Luma, Rgb, RgbImage};
 use rustix::fs::{CWD, FileType, Mode, OFlags, mknodat};
 use shared::{
-    appliance::Share,
+    appliance::{Share, slots},
     contract::InputContract,
     verdict::{Digest, ExamId, Fault, ModelRefusal, OperatingPoint, Refusal, ResultRecord, Trust, Verdict},
 };
-use trust::Gate;
+use trust::{Gate, PackageHead};
 use wire::{
-    Answer, HostError, HostEvent, HostSession, Image, Info, Installed, MAX_FRAME, ModelFile, Outcome, Phase, Question,
-    Request,
+    Answer, BundlePiece, HostError, HostEvent, HostSession, Image, Info, Installed, MAX_FRAME, ModelFile, Outcome,
+    Phase, Question, Request, SoftwareStage,
 };
 
 const CONTRACT: InputContract = InputContract::stretched(16);
@@ -121,6 +123,8 @@ struct Running {
     stopper: Stopper,
     port: PathBuf,
     keys: Box<dyn Fn(Key) -> bool + Send>,
+    /// The sender's end of a line within the box.
+    inner: inner::Sender,
     thread: Option<JoinHandle<Result<(), Hung>>>,
 }
 
@@ -176,6 +180,7 @@ impl Running {
                 roots: None,
                 unsigned: true,
                 models: state.join("models"),
+                software: state.join("software"),
                 profile: None,
                 journal: state.join("journal"),
                 screen_dir: Some(state.clone()),
@@ -188,6 +193,9 @@ impl Running {
                 safe,
                 share: Share::Open,
                 blank_after: None,
+                stick: false,
+                stick_dir: None,
+                node: None,
                 overrides: Vec::new(),
             };
             let mut display = Display::start(Sinks::open(&settings).unwrap());
@@ -203,18 +211,21 @@ impl Running {
             if safe {
                 runtime.enter_safe_mode();
             }
+            runtime.take_bundles(Software::new(Arc::new(Card), settings.software.clone(), Gate::open(), None));
             let port = match line {
                 LineSettings::Ports { paths, .. } => paths[0].clone(),
                 LineSettings::Simulated { .. } => runtime.simulated_device().unwrap(),
             };
-            told.send((runtime.stopper(), port, Box::new(runtime.keys()))).unwrap();
+            let (inner, end) = inner::line().unwrap();
+            runtime.add_line(end).unwrap();
+            told.send((runtime.stopper(), port, Box::new(runtime.keys()), inner)).unwrap();
             if let Some(limit) = analysis_within {
                 runtime.set_analysis_within(limit);
             }
             runtime.run(|| ())
         });
-        let (stopper, port, keys) = started.recv_timeout(PATIENCE).unwrap();
-        Self { stopper, port, keys, thread: Some(thread) }
+        let (stopper, port, keys, inner) = started.recv_timeout(PATIENCE).unwrap();
+        Self { stopper, port, keys, inner, thread: Some(thread) }
     }
 
     fn simulated(state: &Path) -> Self {
@@ -499,6 +510,79 @@ fn what_speaks_for_pneumonia_is_outlined_in_both_forms() {
     assert!(coloured(&whole) > 5000, "{} pixels", coloured(&whole));
     assert_eq!(shown(prepared(&bright, &CONTRACT)), whole);
     assert_eq!(coloured(&shown(file(&dark))), 0);
+}
+
+#[test]
+fn a_bundle_comes_in_pieces_hides_no_verdict_and_is_answered_by_the_first_process() {
+    let state = tempfile::tempdir().unwrap();
+    let folder = state.path().join("software");
+    let mut bundle = PackageHead::new(None, None).to_bytes();
+    bundle.extend((0..150_000_u32).map(|i| (i * 7) as u8));
+    let (digest, total) = (Digest::of(&bundle), bundle.len() as u32);
+    let piece = |range: std::ops::Range<usize>| {
+        let (offset, bytes) = (range.start as u32, bundle[range].to_vec());
+        Request::Piece(BundlePiece::new(digest, total, offset, bytes))
+    };
+    let running = Running::simulated(state.path());
+    let mut host = Host::open(&running.port);
+    host.request(piece(0..100_000));
+    let refused = HostEvent::SoftwareRefused(shared::verdict::SoftwareRefusal::NoSlots);
+    assert_eq!(host.wait(|event| matches!(event, HostEvent::SoftwareRefused(_))), refused);
+
+    std::fs::create_dir_all(folder.join("incoming")).unwrap();
+    host.request(piece(0..100_000));
+    host.wait(|event| matches!(event, HostEvent::PieceStored { next: 100_000 }));
+    host.judged(file_of(100));
+    let verdict = host.screenshot();
+    let (first, sent) = (folder.clone(), bundle.clone());
+    let first_process = thread::spawn(move || {
+        let (limit, ready) = (Instant::now() + PATIENCE, first.join("incoming/ready"));
+        while !ready.exists() && Instant::now() < limit {
+            thread::sleep(Duration::from_millis(20));
+        }
+        assert!(std::fs::read(&ready).unwrap() == sent);
+        std::fs::rename(&ready, first.join("bundle")).unwrap();
+        let outcome = slots::Outcome {
+            bundle: Digest::of(b"payload"),
+            file: digest,
+            name: String::new(),
+            counter: None,
+            key: None,
+            trust: Trust::Unsigned,
+            result: slots::Stage::Staged,
+        };
+        std::fs::write(first.join("outcome"), serde_json::to_vec(&outcome).unwrap()).unwrap();
+        std::fs::remove_file(first.join("bundle")).unwrap();
+    });
+    host.request(piece(100_000..bundle.len()));
+    let stored = host.wait(|event| matches!(event, HostEvent::PieceStored { .. }));
+    assert_eq!(stored, HostEvent::PieceStored { next: total });
+    first_process.join().unwrap();
+    assert_eq!(host.screenshot(), verdict, "it stays");
+    let Answer::Software(told) = host.ask(Question::Software { bundle: digest, total }) else { panic!("no answer") };
+    assert_eq!(told.outcome.map(|outcome| outcome.stage), Some(SoftwareStage::Staged));
+}
+
+#[test]
+fn a_film_from_within_the_box_goes_the_way_of_every_film() {
+    let state = tempfile::tempdir().unwrap();
+    let mut running = Running::simulated(state.path());
+    let film = || Image::file(grey(100), ExamId::default()).unwrap();
+    let outcome = running.inner.judge(film(), PATIENCE).unwrap();
+    let Outcome::Result(own) = outcome else { panic!("{outcome:?}") };
+    assert_eq!((own.number, &own.exam, own.image), (1, &ExamId::default(), Digest::of(&grey(100))));
+    // A host gets the same answer, sees both, and holds the box.
+    let mut host = Host::open(&running.port);
+    let theirs = host.judged(file_of(100));
+    assert_eq!((theirs.number, theirs.probability, theirs.verdict), (2, own.probability, own.verdict));
+    assert_eq!(host.records(1, 10), [own, theirs]);
+    assert_eq!(running.inner.judge(film(), Duration::from_secs(1)), Err(InnerError::Busy));
+    host.leave();
+    assert!(matches!(running.inner.judge(film(), PATIENCE), Ok(Outcome::Result(record)) if record.number == 3));
+    // What is no picture is refused, and the next one is judged all the same.
+    let text = Image::file(b"text".to_vec(), ExamId::default()).unwrap();
+    assert!(matches!(running.inner.judge(text, PATIENCE), Ok(Outcome::Refused(_))));
+    assert!(matches!(running.inner.judge(film(), PATIENCE), Ok(Outcome::Result(record)) if record.number == 4));
 }
 
 #[test]

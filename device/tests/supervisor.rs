@@ -20,7 +20,7 @@ fn limits(silence: Duration) -> Limits {
 
 fn shell(script: &str) -> Command {
     let mut command = Command::new("/bin/sh");
-    command.args(["-c", script]);
+    command.args(["-c", script]).stdin(Stdio::null());
     command
 }
 
@@ -48,6 +48,11 @@ fn modes(script: impl Fn(usize) -> &'static str) -> Vec<Mode> {
 fn failures_lead_to_safe_mode_and_there_to_an_end() {
     use Mode::{Normal as N, Safe as S};
     assert_eq!(modes(|_| "exit 1"), [N, N, N, S, S, S]);
+    // That is told once.
+    let mut told = Vec::new();
+    let worker = |_| shell("exit 1");
+    Supervisor::new(worker, limits(LONG)).run(N, |event| told.extend((event != Event::Tick).then_some(event)));
+    assert_eq!(told, [Event::Unsafe]);
     // Settings that cannot be used are for a person to correct.
     const { assert!(WRONG_SETTINGS == 2) };
     assert_eq!(modes(|n| if n <= 4 { "exit 2" } else { "kill -SEGV $$" }), [N, N, N, N, N, N, N, S, S, S]);
@@ -60,6 +65,24 @@ fn failures_lead_to_safe_mode_and_there_to_an_end() {
         assert_eq!(Supervisor::new(lively, at_once).run_once(mode, &mut count).unwrap(), End::Hung);
         assert_eq!(well, expected);
     }
+}
+
+/// How often a worker is believed that it serves, which does what `script` says until it hangs.
+fn times_ready(mode: Mode, settle: Duration, script: &'static str) -> usize {
+    let mut ready = 0;
+    let mut count = |event| ready += usize::from(event == Event::Ready);
+    let limits = Limits { settle, ..limits(Duration::from_millis(500)) };
+    assert_eq!(Supervisor::new(|_| shell(script), limits).run_once(mode, &mut count).unwrap(), End::Hung);
+    ready
+}
+
+fn a_worker_serves_when_it_says_so_and_goes_on() {
+    let (at_once, soon) = (Duration::ZERO, Duration::from_millis(100));
+    assert_eq!(times_ready(Mode::Normal, at_once, "echo R; exec sleep 60"), 1);
+    assert_eq!(times_ready(Mode::Normal, soon, "echo R; sleep 0.3; echo; echo; echo R; exec sleep 60"), 1, "once");
+    assert_eq!(times_ready(Mode::Normal, soon, "echo R; exec sleep 60"), 0, "no sign of life since");
+    assert_eq!(times_ready(Mode::Normal, at_once, "echo; echo; exec sleep 60"), 0, "it does not say so");
+    assert_eq!(times_ready(Mode::Safe, at_once, "echo R; exec sleep 60"), 0, "it judges nothing");
 }
 
 /// One test in a file of its own: it reaps every child of the process, and processes that are started hold open for a
@@ -76,6 +99,7 @@ fn workers_that_end_and_that_hang_are_told_apart_and_systemd_hears_of_life() {
     // The worker's child outlives it and holds its stdout open.
     assert_eq!(end_of("echo; sleep 60 & exit 5", long), "ended with exit code 5");
     failures_lead_to_safe_mode_and_there_to_an_end();
+    a_worker_serves_when_it_says_so_and_goes_on();
     systemd_hears_signs_of_life();
 }
 

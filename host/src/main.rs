@@ -6,8 +6,8 @@ use base::Shown;
 use clap::{CommandFactory, FromArgMatches, Parser, Subcommand, builder::Resettable};
 use host::{
     commands::{
-        augment, evaluate, flash, image, info, key, keys, machines, package, points, predict, quantize, results,
-        robustness, screenshot, send, serve, sign, study, synthetic, train, update, verify, view,
+        augment, bundle, evaluate, flash, image, info, key, keys, machines, package, points, predict, quantize,
+        results, robustness, screenshot, send, serve, sign, study, synthetic, train, update, verify, view,
     },
     exit::{Exit, Failure},
 };
@@ -25,7 +25,7 @@ Exit codes:
   0    done (whatever the verdict)
   1    failed, the message says why
   2    the command line cannot be understood
-  3    an image or a model was refused
+  3    an image, a model or a bundle was refused
   4    no serial port, or no box answers
   5    protocol mismatch between host and box
   6    the box reports a fault of its own
@@ -66,18 +66,20 @@ enum Command {
     Results(results::Options),
     /// Fetch the picture on the screen of the box
     Screenshot(screenshot::Options),
-    /// Replace the model on the box
+    /// Replace the model on the box, or its whole program
     Update(update::Options),
-    /// Make a pair of keys, with which models are signed
+    /// Make a pair of keys, with which models and bundles are signed
     Key(key::Options),
-    /// Make the list of the keys that may sign models
+    /// Make the list of the keys that may sign models and bundles
     Keys(keys::Options),
-    /// Sign a model, so that boxes take it
+    /// Sign a model or a bundle, so that boxes take it
     Sign(sign::Options),
-    /// Look who has signed a model, and what a box would say to it
+    /// Look who has signed a model or a bundle, and what a box would say to it
     Verify(verify::Options),
     /// Make the image of the memory card of a box
     Image(image::Options),
+    /// Pack the program of the box, to replace that of boxes that run already
+    Bundle(bundle::Options),
     /// Make a Debian package of the box for an existing Raspberry Pi OS, or of this program for a clinic's computer
     Package(package::Options),
     /// Write the image of a box to a memory card and read it back
@@ -92,7 +94,12 @@ fn main() -> ExitCode {
     // What these make is for others, and holds nothing of patients.
     if !matches!(
         command,
-        Command::Image(_) | Command::Package(_) | Command::Flash(_) | Command::Keys(_) | Command::Sign(_)
+        Command::Image(_)
+            | Command::Bundle(_)
+            | Command::Package(_)
+            | Command::Flash(_)
+            | Command::Keys(_)
+            | Command::Sign(_)
     ) {
         base::keep_private();
     }
@@ -129,6 +136,7 @@ fn run(command: Command) -> Result<Exit, Failure> {
         Command::Sign(options) => sign::run(options),
         Command::Verify(options) => verify::run(options),
         Command::Image(options) => image::run(options),
+        Command::Bundle(options) => bundle::run(options),
         Command::Package(options) => package::run(options, Cli::command()),
         Command::Flash(options) => flash::run(options),
     }

@@ -17,7 +17,7 @@ use super::{Cli, run};
 
 /// Options that name what is written, with command lines on which it would replace what is read, or has no place. What is in
 /// the folder of the test begins with `@`.
-const OUTPUTS: [(&str, &str, &str); 24] = [
+const OUTPUTS: [(&str, &str, &str); 27] = [
     ("train", "out", "--data @data --out @data"),
     ("study", "out", "--data @data --out @data"),
     ("synthetic", "folder", "@film.png"),
@@ -39,9 +39,12 @@ const OUTPUTS: [(&str, &str, &str); 24] = [
     ("keys", "out", "--counter 1 --key @film.png --out @film.png"),
     ("image", "out", "--model @model.onnx --out @model.onnx"),
     ("image", "packages", "--firmware @data --packages @data --out @box.img"),
+    ("bundle", "out", "--program @film.png --out @film.png"),
+    ("bundle", "packages", "--program @film.png --packages @film.png --out @box.pumua"),
     ("package", "out", "--program @film.png --out @film.png"),
     ("package", "out", "--computer --program @film.png --out @film.png"),
     ("flash", "device", "@film.png @film.png --allow file --yes"),
+    ("flash", "keep", "@model.onnx @none.img --allow file --yes --keep-results --keep @film.png"),
 ];
 
 /// Options that name what is read.
@@ -81,16 +84,19 @@ const INPUTS: [(&str, &str); 32] = [
     ("image", "firmware"),
 ];
 /// More of them.
-const OTHERS: [(&str, &str); 12] = [
+const OTHERS: [(&str, &str); 15] = [
     ("keys", "public"),
     ("keys", "root"),
     ("sign", "file"),
     ("sign", "key"),
+    ("sign", "signature"),
     ("verify", "file"),
     ("verify", "root"),
     ("image", "program"),
+    ("bundle", "program"),
     ("package", "program"),
     ("flash", "image"),
+    ("flash", "results"),
     ("serve", "model"),
     ("serve", "watch"),
     // The folder of a store is its own.

@@ -40,5 +40,8 @@ pub const MAX_EXAM_ID: usize = 64;
 /// Largest model file that is sent to the box, in bytes (4 MiB).
 pub const MAX_UPDATE_BYTES: u32 = 4 * 1024 * 1024;
 
+/// Largest bundle of the box's own program that is sent to it, in bytes (64 MiB).
+pub const MAX_BUNDLE_BYTES: u64 = 64 * 1024 * 1024;
+
 /// Largest picture of the screen of the box, a PNG file, in bytes (4 MiB).
 pub const MAX_SCREEN_BYTES: u32 = 4 * 1024 * 1024;

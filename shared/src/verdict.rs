@@ -1,7 +1,8 @@
 //! Probability and operating point → verdict; refusals; errors; their codes; the record of a result.
 //!
 //! Codes are stable numbers for programs: 100–199 verdicts, 200–299 refusals (the image cannot be judged),
-//! 300–399 errors (the box or the line failed; the same image may be sent again), 400–499 refusals of an update.
+//! 300–399 errors (the box or the line failed; the same image may be sent again), 400–499 refusals of an update
+//! (400–419 of a model, 420–439 of the box's own program).
 
 use core::{fmt, str::FromStr};
 
@@ -376,6 +377,38 @@ codes! {
     }
 }
 
+codes! {
+    /// Why the box refuses an update of its own program and keeps the one that it has. The text says what to do about it.
+    SoftwareRefusal {
+        /// It does not run from a card with two places for the program.
+        NoSlots = 420, "no-slots", "the card of this box has no room for a second program: flash it anew with `pumua flash --keep-results`";
+        /// Not a bundle, or a damaged one.
+        NotABundle = 421, "not-a-bundle", "this is not a bundle for the box, or it is damaged: copy it again, or make it with `pumua bundle`";
+        /// Nobody says that it is good.
+        NotSigned = 422, "not-signed", "the bundle is not signed: send one that is, or have it signed with `pumua sign`";
+        /// No list of keys that the roots have signed names its key.
+        KeyUnknown = 423, "key-unknown", "the box does not know the key that has signed the bundle: sign it with the list of keys beside it that names the key";
+        /// Its key may not sign any more.
+        KeyRevoked = 424, "key-revoked", "the key that has signed the bundle is revoked: have the bundle signed by another key";
+        /// It is not what was signed.
+        WrongSignature = 425, "wrong-signature", "the signature is not that of this bundle: copy it again, and do not use it if that stays";
+        /// What was signed is a model.
+        OtherKind = 426, "other-kind", "the signature is for a model, not for a bundle: have the bundle signed with `pumua sign`";
+        /// For another kind of box.
+        OtherLine = 427, "other-line", "the bundle is for another kind of box: send one that is for this kind";
+        /// Needs a later program.
+        NeedsNewer = 428, "needs-newer", "the bundle needs a later version of the box's program before it: send that one first, or flash the card anew";
+        /// The box has had a later one.
+        Older = 429, "older", "the bundle is older than one that this box has had: send a later one, or have this one signed again with a greater counter";
+        /// The list of keys that came with it is none, or too few of the roots have signed it.
+        List = 430, "list", "too few of those whom the box believes have signed the list of keys that came with the bundle: sign it with a list that is signed by enough of them";
+        /// It could not be written.
+        NotStored = 431, "not-stored", "the box could not store the bundle: check its memory card and send it again";
+        /// The program that runs has not proved itself.
+        OnTrial = 432, "on-trial", "the program that runs is itself on trial: wait some minutes and send the bundle again";
+    }
+}
+
 /// Who says that a model is good.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, Schema)]
 #[serde(rename_all = "kebab-case")]
@@ -570,6 +603,7 @@ mod tests {
         let mut codes: Vec<u16> = Refusal::ALL.iter().map(|r| r.code()).collect();
         codes.extend(Fault::ALL.iter().map(|f| f.code()));
         codes.extend(ModelRefusal::ALL.iter().map(|r| r.code()));
+        codes.extend(SoftwareRefusal::ALL.iter().map(|r| r.code()));
         codes.extend([Verdict::Normal, Verdict::Pneumonia, Verdict::Refer].map(Verdict::code));
         let count = codes.len();
         codes.sort_unstable();

@@ -3,6 +3,7 @@
 use std::{
     fs::File,
     io::{self, Read},
+    net::SocketAddr,
     path::{Path, PathBuf},
 };
 
@@ -30,11 +31,14 @@ struct ComputerSettings {
     journal: Option<PathBuf>,
     screen_dir: Option<PathBuf>,
     screen_size: Option<ScreenSize>,
+    stick_dir: Option<PathBuf>,
+    node: Option<SocketAddr>,
 }
 
 impl ComputerSettings {
     /// The names of its fields.
-    const KEYS: [&str; 6] = ["simulate", "pace", "state_dir", "journal", "screen_dir", "screen_size"];
+    const KEYS: [&str; 8] =
+        ["simulate", "pace", "state_dir", "journal", "screen_dir", "screen_size", "stick_dir", "node"];
 }
 
 impl Layer {
@@ -68,7 +72,8 @@ impl Layer {
         let of_computer = ComputerSettings::deserialize(of_computer).map_err(in_text)?;
         let of_box = BoxSettings::deserialize(of_box).map_err(in_text)?;
         // Without `..`, so that no setting is forgotten.
-        let ComputerSettings { simulate, pace, state_dir, journal, screen_dir, screen_size } = of_computer;
+        let ComputerSettings { simulate, pace, state_dir, journal, screen_dir, screen_size, stick_dir, node } =
+            of_computer;
         let BoxSettings {
             language,
             profile,
@@ -83,7 +88,12 @@ impl Layer {
             keys,
             share,
             blank_minutes,
+            stick,
             overrides,
+            ethernet,
+            aet,
+            node_port,
+            peers,
         } = of_box;
         Ok(Self {
             simulate,
@@ -105,7 +115,14 @@ impl Layer {
             keys,
             share,
             blank_minutes,
+            stick,
+            stick_dir,
             overrides,
+            node,
+            ethernet,
+            aet,
+            node_port,
+            peers,
         })
     }
 }

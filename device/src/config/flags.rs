@@ -1,6 +1,6 @@
 //! What the command line and the environment say.
 
-use std::{fmt, path::PathBuf, str::FromStr};
+use std::{fmt, net::SocketAddr, path::PathBuf, str::FromStr};
 
 use shared::{
     appliance::{
@@ -20,7 +20,7 @@ Exit codes:
   1  failed
   2  wrong usage or configuration
   3  the model cannot be used
-  4  a port named by --port is not available
+  4  a port named by --port, or the address of --node, is not available
 
 Pumua is a research aid, not a medical device.";
 
@@ -99,8 +99,28 @@ pub(super) struct Layer {
     pub(super) share: Option<Share>,
     #[arg(long, value_name = "MINUTES", help = blank_help())]
     pub(super) blank_minutes: Option<u32>,
+    // What is plugged into the box is the business of the card alone.
+    #[arg(skip)]
+    pub(super) stick: Option<bool>,
+    /// Folder that is played as a memory stick: plugged in while it is there, pulled out when it is renamed [env:
+    /// PUMUA_STICK_DIR] [default: none]
+    #[arg(long, value_name = "DIR")]
+    pub(super) stick_dir: Option<PathBuf>,
     #[arg(id = "override", long = "override", value_name = "REASON", help = override_help())]
     pub(super) overrides: Option<Vec<Override>>,
+    /// Let X-ray machines send to a simulated box by DICOM, at this address of this computer, e.g. 127.0.0.1:11112; port 0 for one
+    /// that is free [env: PUMUA_NODE] [default: none]
+    #[arg(long, value_name = "ADDRESS:PORT")]
+    pub(super) node: Option<SocketAddr>,
+    // The Ethernet port of a box is set up by its first process, which reads the card alone.
+    #[arg(skip)]
+    pub(super) ethernet: Option<String>,
+    #[arg(skip)]
+    pub(super) aet: Option<String>,
+    #[arg(skip)]
+    pub(super) node_port: Option<u16>,
+    #[arg(skip)]
+    pub(super) peers: Option<Vec<String>>,
 }
 
 // The values of these flags are listed where they are defined; help that names them is made from there.
@@ -205,7 +225,14 @@ impl Layer {
             keys: flag("PUMUA_KEYS")?,
             share: parsed("PUMUA_SHARE", &environment)?,
             blank_minutes: number("PUMUA_BLANK_MINUTES")?,
+            stick: None,
+            stick_dir: path("PUMUA_STICK_DIR"),
             overrides: parsed("PUMUA_OVERRIDE", &environment)?.map(|reason| vec![reason]),
+            node: parsed("PUMUA_NODE", &environment)?,
+            ethernet: None,
+            aet: None,
+            node_port: None,
+            peers: None,
         })
     }
 

@@ -10,11 +10,15 @@ mod tests;
 
 pub use self::{
     flags::Flags,
-    settings::{LineSettings, Settings},
+    settings::{LineSettings, NodeSettings, Settings},
 };
 
-use std::{io, path::PathBuf};
+use std::{
+    io,
+    path::{Path, PathBuf},
+};
 
+use ::node::{Wired, WiredError};
 use shared::{appliance::line::SLOWEST_BAUD, shown::Shown, text::OtherEncoding};
 
 /// Settings that cannot be used.
@@ -67,4 +71,19 @@ pub enum ConfigError {
     /// a pace is asked for where there is a real line
     #[error("--pace is for the simulated line: add --simulate, or use --baud for a serial port")]
     PaceWithoutSimulation,
+    /// the node of the box cannot be as the settings have it
+    #[error(transparent)]
+    Node(#[from] WiredError),
+    /// a node at an address of a computer is asked for, of a box that is not simulated
+    #[error("--node is for a simulated box: add --simulate, or name its Ethernet port with `ethernet` in box.toml")]
+    NodeWithoutSimulation,
+}
+
+/// What a configuration file says of the Ethernet port of the box, for the process that sets it up.
+///
+/// # Errors
+/// The file cannot be used, or not what it says of the port.
+pub fn wired(file: &Path) -> Result<Option<Wired>, ConfigError> {
+    let layer = flags::Layer::from_file(Some(file))?;
+    Ok(settings::wired(&[layer])?)
 }

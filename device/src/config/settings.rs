@@ -1,10 +1,15 @@
 //! The settings of all sources together.
 
-use std::{path::PathBuf, time::Duration};
+use std::{
+    path::{Path, PathBuf},
+    time::Duration,
+};
 
+use ::node::{Node, Wired, WiredError};
 use shared::{
     appliance::{
         BLANK_MINUTES, Language, Override, Rotation, Share,
+        card::SOFTWARE,
         line::{DEFAULT_BAUD, SLOWEST_BAUD, least_bytes_a_second},
     },
     verdict::Profile,
@@ -46,6 +51,15 @@ impl LineSettings {
     }
 }
 
+/// How X-ray machines send to the box by DICOM.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum NodeSettings {
+    /// Over its own Ethernet port, which its first process sets up.
+    Wired(Wired),
+    /// To a simulated box, at an address of this computer.
+    Simulated(Node),
+}
+
 /// Everything that the box needs to know.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Settings {
@@ -55,7 +69,9 @@ pub struct Settings {
     pub model: Option<PathBuf>,
     /// Folder of the models that hosts have installed.
     pub models: PathBuf,
-    /// Who names the keys that may sign models; `None` for the test key.
+    /// Folder of bundles of the whole program; only a card with two slots has it.
+    pub software: PathBuf,
+    /// Who names the keys that may sign models and bundles; `None` for the test key.
     pub roots: Option<Roots>,
     /// Whether models are taken that nobody has signed.
     pub unsigned: bool,
@@ -83,15 +99,56 @@ pub struct Settings {
     pub share: Share,
     /// After how long a result is shown no longer, if ever.
     pub blank_after: Option<Duration>,
+    /// Whether films are read from memory sticks.
+    pub stick: bool,
+    /// A folder that is played as a memory stick.
+    pub stick_dir: Option<PathBuf>,
     /// What hosts may ask to override.
     pub overrides: Vec<Override>,
+    /// How X-ray machines send to it, if they may.
+    pub node: Option<NodeSettings>,
+}
+
+/// A field of the strongest layer that has it.
+fn first<T: Clone>(layers: &[Layer], field: impl Fn(&Layer) -> &Option<T>) -> Option<T> {
+    layers.iter().find_map(|layer| field(layer).clone())
+}
+
+/// What layers say of the Ethernet port of a box.
+pub(super) fn wired(layers: &[Layer]) -> Result<Option<Wired>, WiredError> {
+    let (ethernet, title) = (first(layers, |l| &l.ethernet), first(layers, |l| &l.aet));
+    let (port, peers) = (first(layers, |l| &l.node_port), first(layers, |l| &l.peers));
+    Wired::of_settings(ethernet.as_deref(), title.as_deref(), port, peers.as_deref())
+}
+
+/// How X-ray machines send to a box that is simulated, or is not.
+fn node(layers: &[Layer], simulated: bool) -> Result<Option<NodeSettings>, ConfigError> {
+    let wired = wired(layers)?;
+    match first(layers, |l| &l.node) {
+        Some(_) if !simulated => Err(ConfigError::NodeWithoutSimulation),
+        Some(listen) => {
+            let (title, peers) = (first(layers, |l| &l.aet), first(layers, |l| &l.peers));
+            let node = Wired::elsewhere(listen, title.as_deref(), peers.as_deref())?;
+            Ok(Some(NodeSettings::Simulated(node)))
+        }
+        // It has no Ethernet port of its own.
+        None if simulated => Ok(None),
+        None => Ok(wired.map(NodeSettings::Wired)),
+    }
+}
+
+impl Settings {
+    /// What a configuration file says alone, without command line and environment.
+    ///
+    /// # Errors
+    /// [`ConfigError`]: it cannot be read, or cannot be used.
+    pub fn of_file(path: &Path) -> Result<Self, ConfigError> {
+        resolve(&[Layer::default(), Layer::default(), Layer::from_file(Some(path))?])
+    }
 }
 
 /// Layers from the strongest to the weakest → settings.
 pub(super) fn resolve(layers: &[Layer; 3]) -> Result<Settings, ConfigError> {
-    fn first<T: Clone>(layers: &[Layer], field: impl Fn(&Layer) -> &Option<T>) -> Option<T> {
-        layers.iter().find_map(|layer| field(layer).clone())
-    }
     // A stronger layer's port wins over a weaker one's simulation, and the other way round.
     let pace = first(layers, |l| &l.pace);
     let baud = first(layers, |l| &l.baud).unwrap_or(DEFAULT_BAUD);
@@ -117,6 +174,7 @@ pub(super) fn resolve(layers: &[Layer; 3]) -> Result<Settings, ConfigError> {
         line,
         model: first(layers, |l| &l.model),
         models: state.join("models"),
+        software: state.join(SOFTWARE),
         roots: Roots::of_settings(first(layers, |l| &l.roots).as_deref(), first(layers, |l| &l.roots_needed))?,
         // A simulated box is where models are developed.
         unsigned: first(layers, |l| &l.unsigned).unwrap_or(simulated),
@@ -132,6 +190,9 @@ pub(super) fn resolve(layers: &[Layer; 3]) -> Result<Settings, ConfigError> {
         safe: false,
         share,
         blank_after: (blank > 0).then(|| Duration::from_secs(60 * u64::from(blank))),
+        stick: first(layers, |l| &l.stick).unwrap_or(true),
+        stick_dir: first(layers, |l| &l.stick_dir),
         overrides: first(layers, |l| &l.overrides).unwrap_or_default(),
+        node: node(layers, simulated)?,
     })
 }

@@ -73,6 +73,17 @@ fn nothing_may_be_overridden_unless_a_setting_says_so() {
 }
 
 #[test]
+fn sticks_are_read_unless_the_file_says_no_and_a_folder_can_be_played_as_one() {
+    let default = settings(&["--simulate"], &[]).unwrap();
+    assert_eq!((default.stick, default.stick_dir), (true, None));
+    let (_file, path) = file("stick = false\nstick_dir = \"file\"");
+    let chosen = settings(&["--simulate", "--config", &path], &[]).unwrap();
+    assert_eq!((chosen.stick, chosen.stick_dir), (false, Some("file".into())));
+    let named = settings(&["--simulate", "--stick-dir", "flag"], &[("PUMUA_STICK_DIR", "environment")]).unwrap();
+    assert_eq!(named.stick_dir, Some("flag".into()));
+}
+
+#[test]
 fn the_strongest_layer_that_names_a_line_decides() {
     let simulated = LineSettings::Simulated { pace: None };
     assert_eq!(settings(&["--simulate"], &[("PUMUA_PORT", "/dev/env")]).unwrap().line, simulated);
@@ -119,6 +130,34 @@ fn keys_are_read_where_there_is_a_screen_of_the_box() {
     assert!(settings(&["--port", "x", "--framebuffer", "/dev/fb0"], &[]).unwrap().keys);
     assert!(!settings(&["--simulate", "--framebuffer", "/dev/fb0"], &[]).unwrap().keys);
     assert!(settings(&["--simulate", "--keys", "true"], &[]).unwrap().keys);
+}
+
+#[test]
+fn x_ray_machines_send_to_a_box_only_if_its_card_says_so_and_to_a_simulated_one_by_a_flag() {
+    let node = |flags: &[&str]| settings(flags, &[]).map(|settings| settings.node);
+    assert_eq!(node(&["--port", "x"]).unwrap(), None);
+    let text = "ethernet = \"192.168.7.1/24\"\naet = \"BOX\"\nnode_port = 104\npeers = [\"192.168.7.20=CR1\"]";
+    let (of_card, path) = file(text);
+    let Ok(Some(NodeSettings::Wired(of_box))) = node(&["--port", "x", "--config", &path]) else { panic!("{path}") };
+    assert_eq!((of_box.listen().to_string().as_str(), of_box.title.as_str()), ("192.168.7.1:104", "BOX"));
+    assert_eq!(wired(of_card.path()).unwrap(), Some(of_box), "as the first process reads it");
+    assert_eq!(node(&["--simulate", "--config", &path]).unwrap(), None, "it has no such port");
+    let simulated = node(&["--simulate", "--node", "127.0.0.1:0"]).unwrap();
+    assert!(matches!(simulated, Some(NodeSettings::Simulated(node)) if node.title.as_str() == "PUMUA"));
+    assert!(matches!(node(&["--port", "x", "--node", "127.0.0.1:0"]), Err(ConfigError::NodeWithoutSimulation)));
+    assert!(node(&["--simulate", "--node", "192.0.2.1:0"]).unwrap_err().to_string().contains("`peers` names nobody"));
+    for wrong in [
+        "ethernet = \"192.168.7.1\"",
+        "ethernet = \"192.168.7.1/24\"",
+        "aet = \"\"",
+        "node_port = 80",
+        "peers = [\"\"]",
+    ] {
+        let (of_card, path) = file(wrong);
+        let error = node(&["--port", "x", "--config", &path]).unwrap_err();
+        assert!(matches!(error, ConfigError::Node(_)), "{wrong}: {error}");
+        assert!(wired(of_card.path()).is_err(), "{wrong}");
+    }
 }
 
 #[test]

@@ -1,5 +1,5 @@
-//! The disk as the journal and the models use it: every call that can fail, in one place, so that tests can let each of
-//! them fail.
+//! The disk as the journal, the models and the updates of the program use it: every call that can fail, in one place, so that
+//! tests can let each of them fail.
 //!
 //! [`Card`] is the real one. It follows no link in the last part of a name, makes files that only their owner can read, and
 //! folders that only their owner can enter.
@@ -13,7 +13,7 @@ use std::{
     path::Path,
 };
 
-use rustix::fs::OFlags;
+use rustix::fs::{Advice, OFlags, fadvise};
 
 #[cfg(test)]
 pub(crate) mod simulated;
@@ -23,6 +23,8 @@ pub(crate) mod simulated;
 pub enum Access {
     /// It is there, and only read.
     Read,
+    /// It is there, and read and written as it is: a block device. None is made, and nobody else's rights to it change.
+    Device,
     /// It is read and written, and made if it is not there.
     Write,
     /// It is empty and new: what has had the name is removed before, and not followed if it was a link.
@@ -72,6 +74,15 @@ pub trait DiskFile: ReadAt + fmt::Debug + Send {
 
     /// Unlocks it.
     fn unlock(&self);
+
+    /// Takes what is on the disk of it out of the system's memory: what is read next comes from the disk, and others have the
+    /// memory. What was written is to be synced before.
+    fn forget_cached(&self) {}
+
+    /// Lets everybody read it who may enter its folder.
+    fn share(&self) -> io::Result<()> {
+        Ok(())
+    }
 
     /// Whether it is found under a name. One that was removed, or that another has replaced, can still be written, and is
     /// gone when it is closed.
@@ -130,6 +141,7 @@ impl Disk for Card {
         options.read(true).mode(0o600).custom_flags(flags);
         match access {
             Access::Read => {}
+            Access::Device => drop(options.write(true)),
             Access::Write => drop(options.write(true).create(true)),
             Access::New => {
                 match std::fs::remove_file(path) {
@@ -203,6 +215,15 @@ impl DiskFile for File {
         let _ = File::unlock(self);
     }
 
+    fn forget_cached(&self) {
+        // Advice only: without it, all is as before.
+        let _ = fadvise(self, 0, None, Advice::DontNeed);
+    }
+
+    fn share(&self) -> io::Result<()> {
+        self.set_permissions(Permissions::from_mode(0o644))
+    }
+
     fn is_at(&self, path: &Path) -> io::Result<bool> {
         let (open, named) = match std::fs::symlink_metadata(path) {
             Ok(named) => (self.metadata()?, named),
@@ -247,7 +268,12 @@ mod tests {
         let mode = |path: &Path| std::fs::symlink_metadata(path).unwrap().permissions().mode() & 0o777;
         assert_eq!((mode(&link), mode(&own)), (0o600, 0o700));
         std::fs::set_permissions(&victim, Permissions::from_mode(0o644)).unwrap();
-        Card.open(&victim, Access::Write).unwrap();
+        Card.open(&victim, Access::Device).unwrap().write_all_at(b"A", 0).unwrap();
+        assert_eq!((mode(&victim), std::fs::read(&victim).unwrap()), (0o644, b"A letter".to_vec()));
+        assert!(Card.open(&own.join("absent"), Access::Device).is_err() && !own.join("absent").exists());
+        let file = Card.open(&victim, Access::Write).unwrap();
         assert_eq!(mode(&victim), 0o600, "one of an earlier version");
+        file.share().unwrap();
+        assert_eq!(mode(&victim), 0o644);
     }
 }

@@ -228,8 +228,8 @@ impl Disk for Simulated {
             inner.call()?;
         }
         let inode = match (inner.found(path), access) {
-            (Ok(inode), Access::Read | Access::Write) => inode,
-            (Err(error), Access::Read) => return Err(error),
+            (Ok(inode), Access::Read | Access::Device | Access::Write) => inode,
+            (Err(error), Access::Read | Access::Device) => return Err(error),
             (_, Access::Write | Access::New) => {
                 inner.inodes.push(Inode::default());
                 let inode = inner.inodes.len() - 1;

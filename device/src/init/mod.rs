@@ -4,16 +4,24 @@
 //! the drivers, opens the screen, finds both partitions of the memory card by their labels, and starts itself again as a
 //! worker, which is the box as anywhere else, and not root (`rights`). Then it stays: it starts a worker that has died
 //! again, ends one that hangs, and feeds the hardware's watchdog from the first moment on, so that a box that hangs
-//! altogether starts again. The boot partition is mounted read-only: nothing is ever written there.
+//! altogether starts again. The boot partition is mounted read-only: nothing is ever written there. A memory stick is mounted
+//! read-only as well, while it is in, for a process of its own (`stick`). Where the settings turn the Ethernet port on, it sets that
+//! up and hands the worker the one socket that listens (`network`).
 //!
 //! A worker that fails again and again is replaced by one in safe mode, which judges nothing and still hands out the results.
 //! Should that fail as well, the box restarts, three times at most until a worker was well.
+//!
+//! The program can be replaced by one that comes over the line, which is on trial first: `software` says how.
 
 mod check;
 mod drivers;
+mod filesystem;
+mod network;
 mod restarts;
 mod rights;
 mod signals;
+mod software;
+mod stick;
 mod storage;
 pub mod supervisor;
 mod watchdog;
@@ -21,15 +29,16 @@ mod watchdog;
 pub use self::{
     rights::restrict,
     signals::on_end,
-    supervisor::{BEAT_EVERY, is_supervised, sign_of_life},
+    supervisor::{BEAT_EVERY, is_supervised, listener, say_ready, sign_of_life},
 };
 
 use std::{
     fs::{File, OpenOptions, create_dir_all},
     io,
-    os::unix::process::CommandExt,
+    net::TcpListener,
+    os::{fd::OwnedFd, unix::process::CommandExt},
     path::Path,
-    process::Command,
+    process::{Command, Stdio},
     thread::sleep,
     time::{Duration, Instant},
 };
@@ -40,16 +49,21 @@ use rustix::{
     stdio::dup2_stderr,
     system::{RebootCommand, reboot},
 };
-use shared::appliance::card::{BOOT, DRIVER_LIST, FRAMEBUFFER, INIT, SETTINGS, on_box};
+use shared::appliance::card::{BOOT, DRIVER_LIST, FRAMEBUFFER, INIT, NETWORK_DRIVER_LIST, SETTINGS, SOFTWARE, on_box};
 
 use self::{
+    network::Network,
     restarts::Restarts,
     rights::WORKER,
+    software::{Software, TRIAL_WITHIN},
     storage::{DATA, Storage},
     supervisor::{Event, Limits, SUPERVISED, Supervisor},
     watchdog::Watchdog,
 };
-use crate::screen::{Identity, Language, Scene, Step, Trouble, View, draw, sink::Framebuffer};
+use crate::{
+    screen::{Identity, Language, Scene, Step, Trouble, View, draw, sink::Framebuffer},
+    stick::SOCKET,
+};
 
 /// How often it is looked whether the card is there.
 const LOOK_EVERY: Duration = Duration::from_millis(100);
@@ -98,10 +112,19 @@ pub fn run() -> ! {
         crate::say(format_args!("the driver {name} cannot be loaded: {error}"));
     }
     screen.show(View::Starting { step: Step::Storage });
-    open_storage(&mut screen, &watchdog);
+    let started = software::started();
+    let storage = open_storage(&mut screen, &watchdog, started.is_some_and(|started| started.is_trial));
     drop(screen);
     let restarts = Restarts::new(Path::new(DATA).join(RESTARTS), MOST_RESTARTS);
     prepare(&restarts);
+    let mut software = Software::start(started, storage.boot(), Path::new(DATA));
+    let sticks = match stick::watch() {
+        Ok(sticks) => Some(sticks),
+        Err(error) => {
+            crate::say(format_args!("memory sticks are not looked for: {error}"));
+            None
+        }
+    };
     let worker = |mode| {
         let mut command = Command::new("/proc/self/exe");
         // Other groups than this one it has none, and with root go all capabilities.
@@ -111,17 +134,38 @@ pub fn run() -> ! {
         if mode == supervisor::Mode::Safe {
             command.arg("--safe-mode");
         }
+        match sticks.as_ref().map(|sticks| sticks.try_clone()) {
+            Some(Ok(sticks)) => command.stdin(OwnedFd::from(sticks)).env(SOCKET, "1"),
+            _ => command.stdin(Stdio::null()),
+        };
         // Memory of images and screens goes back to the system at once, instead of lying about in pieces.
         command.env("MALLOC_MMAP_THRESHOLD_", "65536").env("MALLOC_ARENA_MAX", "1");
         command
     };
     let mut supervisor = Supervisor::new(worker, Limits::default());
+    let mut network = ethernet().map(|(network, listener)| {
+        supervisor.hand_over(listener);
+        network
+    });
     let mut mode = supervisor::Mode::Normal;
     loop {
         supervisor.run(mode, |event| match event {
             Event::Tick => {
                 watchdog.allow(LOOK_WITHIN);
                 rights::hand_over_devices(Path::new("/dev"));
+                if let Some(network) = &mut network {
+                    network.look();
+                }
+                if software.look() {
+                    restart();
+                }
+            }
+            Event::Ready => software.serves(),
+            // A program on trial gives way instead.
+            Event::Unsafe => {
+                if software.fail() {
+                    restart();
+                }
             }
             Event::Well => {
                 if let Err(error) = restarts.forget() {
@@ -138,13 +182,34 @@ pub fn run() -> ! {
     }
 }
 
+/// The Ethernet port and the socket on it, where the settings on the card turn it on. Nothing of the network is even loaded
+/// otherwise.
+fn ethernet() -> Option<(Network, TcpListener)> {
+    let wired = network::of_card(Path::new(&on_box(SETTINGS)))?;
+    network::harden(Path::new("/proc/sys/net"));
+    for (name, error) in drivers::load(Path::new(NETWORK_DRIVER_LIST)) {
+        crate::say(format_args!("the driver {name} cannot be loaded: {error}"));
+    }
+    let opened = network::listener(&wired).and_then(|listener| Ok((Network::new(wired)?, listener)));
+    match opened {
+        Ok((mut network, listener)) => {
+            network.look();
+            Some((network, listener))
+        }
+        Err(error) => {
+            crate::say(format_args!("the Ethernet port stays off: {error}"));
+            None
+        }
+    }
+}
+
 /// Makes ready what the worker needs, which is not root.
 fn prepare(restarts: &Restarts) {
     // Made first, so that the worker cannot put anything in its place.
     if let Err(error) = restarts.make() {
         crate::say(format_args!("restarts cannot be counted: {error}"));
     }
-    if let Err(error) = rights::hand_over_data(Path::new(DATA), RESTARTS) {
+    if let Err(error) = rights::hand_over_data(Path::new(DATA), &[RESTARTS, SOFTWARE]) {
         crate::say(format_args!("the data partition cannot be handed over to the worker: {error}"));
     }
     // In a user namespace a process is root again, and reaches code of the kernel that is for root.
@@ -183,21 +248,30 @@ fn mount_system() -> io::Result<()> {
     Ok(())
 }
 
-/// Mounts both partitions. A card that is missing or damaged is reported on the screen, and waited for.
-fn open_storage(screen: &mut Screen, watchdog: &Watchdog) {
+/// Mounts both partitions. A card that is missing or damaged is reported on the screen, and waited for; on trial not for long, because
+/// the program of before may find it.
+fn open_storage(screen: &mut Screen, watchdog: &Watchdog, mut is_on_trial: bool) -> Storage {
     let start = Instant::now();
     let mut told = String::new();
     loop {
         // A card that is missing or damaged says so, however often; one that hangs does not come by here again.
         watchdog.allow(STEP_WITHIN);
-        match Storage::find(Path::new("/sys/class/block"), Path::new("/dev")).and_then(|storage| storage.mount()) {
-            Ok(()) => return crate::say(format_args!("the card is mounted at {BOOT} and {DATA}")),
+        let found = Storage::find(Path::new("/sys/class/block"), Path::new("/dev"));
+        match found.and_then(|storage| storage.mount().map(|()| storage)) {
+            Ok(storage) => {
+                crate::say(format_args!("the card is mounted at {BOOT} and {DATA}"));
+                return storage;
+            }
             Err(error) if told != error.to_string() && start.elapsed() > CARD_WITHIN => {
                 told = error.to_string();
                 crate::say(format_args!("{told}"));
                 screen.show(View::error(Trouble::Failed(told.clone())));
             }
             Err(_) => {}
+        }
+        if is_on_trial && start.elapsed() > TRIAL_WITHIN {
+            is_on_trial = false;
+            restart();
         }
         sleep(LOOK_EVERY);
     }

@@ -1,13 +1,14 @@
 //! What the worker may do: it reads what anybody may have written, so it is not root.
 //!
-//! The first process, which reads nothing from outside, makes the worker's files and devices its own ([`hand_over_data`],
-//! [`hand_over_devices`]). A device that appears later, a USB adapter for example, is handed over at the next look. The
-//! worker itself gives up the rest before it does anything ([`restrict`]).
+//! The first process, which reads nothing from outside but the settings on the card and bundles of programs that somebody has signed
+//! ([`super::software`]), makes the worker's files and devices its own ([`hand_over_data`], [`hand_over_devices`]). A device that appears
+//! later, a USB adapter for example, is handed over at the next look. The worker itself gives up the rest before it does anything
+//! ([`restrict`]).
 
 use std::{
-    fs::{self, Permissions},
+    fs::{self, DirBuilder, Permissions},
     io,
-    os::unix::fs::{MetadataExt, PermissionsExt, lchown},
+    os::unix::fs::{DirBuilderExt, MetadataExt, PermissionsExt, lchown},
     path::Path,
 };
 
@@ -29,18 +30,40 @@ const KEYS: [&str; 1] = ["event"];
 
 /// Makes what is in the data folder the worker's, except for `own`, which stays the first process's. In the folder itself the
 /// worker may make files, but neither remove nor replace those that are not its own.
-pub(super) fn hand_over_data(data: &Path, own: &str) -> io::Result<()> {
+pub(super) fn hand_over_data(data: &Path, own: &[&str]) -> io::Result<()> {
     lchown(data, Some(0), Some(WORKER))?;
     fs::set_permissions(data, Permissions::from_mode(0o1770))?;
     let mut handed_over = Ok(());
     for entry in fs::read_dir(data)? {
         let entry = entry?;
-        if entry.file_name() != own && entry.file_name() != "lost+found" {
+        let name = entry.file_name();
+        if name != "lost+found" && !own.iter().any(|own| name == *own) {
             // One that is damaged keeps none of the others from the worker.
             handed_over = handed_over.and(give(&entry.path()));
         }
     }
     handed_over
+}
+
+/// Makes a folder that stays the first process's, and in it one of this name that is the worker's. The worker can read the first one.
+/// What somebody else has made in its place is put aside: it may hold anything.
+pub(super) fn make_own_folder(folder: &Path, theirs: &str) -> io::Result<()> {
+    match fs::symlink_metadata(folder) {
+        Ok(metadata) if metadata.is_dir() && metadata.uid() == 0 => {}
+        Ok(_) => {
+            fs::rename(folder, folder.with_extension("rejected"))?;
+            fs::create_dir(folder)?;
+        }
+        Err(_) => fs::create_dir(folder)?,
+    }
+    lchown(folder, Some(0), Some(WORKER))?;
+    fs::set_permissions(folder, Permissions::from_mode(0o750))?;
+    let theirs = folder.join(theirs);
+    match DirBuilder::new().mode(0o700).create(&theirs) {
+        Err(error) if error.kind() != io::ErrorKind::AlreadyExists => return Err(error),
+        _ => {}
+    }
+    lchown(&theirs, Some(WORKER), Some(WORKER))
 }
 
 /// A file or a folder with all that is in it; links are given themselves. Only what is not the worker's yet.
@@ -215,12 +238,27 @@ mod tests {
         }
         std::os::unix::fs::symlink("/etc/hostname", data.join("link")).unwrap();
         let before = fs::metadata("/etc/hostname").map(|metadata| metadata.uid()).ok();
-        hand_over_data(&data, "restarts").unwrap();
+        make_own_folder(&data.join("software"), "incoming").unwrap();
+        fs::write(data.join("software/trust.1"), "").unwrap();
+        for _ in 0..2 {
+            make_own_folder(&data.join("software"), "incoming").unwrap();
+            hand_over_data(&data, &["restarts", "software"]).unwrap();
+        }
         let owner = |name: &str| fs::symlink_metadata(data.join(name)).map(|metadata| metadata.uid()).unwrap();
         let owners = ["journal", "journal/1", "journal/old/2", "link", "restarts", ""].map(owner);
         assert_eq!(owners, [WORKER, WORKER, WORKER, WORKER, 0, 0]);
+        assert_eq!(["software", "software/trust.1", "software/incoming"].map(owner), [0, 0, WORKER]);
+        assert_eq!(fs::metadata(data.join("software")).unwrap().mode() & 0o7777, 0o750);
         assert_eq!(fs::metadata("/etc/hostname").map(|metadata| metadata.uid()).ok(), before, "where the link points");
         let metadata = fs::metadata(&data).unwrap();
         assert_eq!((metadata.gid(), metadata.mode() & 0o7777), (WORKER, 0o1770));
+        // What the worker of an earlier version may have put there is neither believed nor followed.
+        lchown(data.join("software"), Some(WORKER), Some(WORKER)).unwrap();
+        make_own_folder(&data.join("software"), "incoming").unwrap();
+        assert_eq!((owner("software"), owner("software.rejected")), (0, WORKER));
+        assert!(!data.join("software/trust.1").exists() && data.join("software.rejected/trust.1").exists());
+        std::os::unix::fs::symlink("/etc", data.join("other")).unwrap();
+        make_own_folder(&data.join("other"), "incoming").unwrap();
+        assert!(fs::symlink_metadata(data.join("other")).unwrap().is_dir());
     }
 }

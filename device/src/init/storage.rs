@@ -1,4 +1,5 @@
-//! The two partitions of the memory card, found by their labels: the names of disks differ from board to board.
+//! The two partitions of the memory card that are mounted, found by their labels: the names of disks differ from board to board. The
+//! slots are not mounted: see `software`.
 
 use std::{
     fs::{File, create_dir_all, read_dir},
@@ -52,6 +53,11 @@ impl Storage {
         let boot = boot.ok_or(StorageError::Missing("boot"))?;
         let data = data.ok_or(StorageError::Missing("data"))?;
         Ok(Self { boot, data })
+    }
+
+    /// The device of the boot partition.
+    pub(super) fn boot(&self) -> &Path {
+        &self.boot
     }
 
     /// Mounts both; the data partition read-only where it is damaged or takes no writes.
@@ -119,13 +125,15 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let (sys, dev) = (folder.path().join("sys"), folder.path().join("dev"));
         let fat = head(&[(71, b"PUMUA      FAT32   ")]);
+        let slot = head(&[(71, b"PUMUA-A    FAT32   ")]);
         let ext = head(&[(1080, &[0x53, 0xef]), (1144, b"pumua-data")]);
         let other = head(&[(1080, &[0x53, 0xef]), (1144, b"root")]);
         create_dir_all(&dev).unwrap();
-        // A whole disk, an empty reader, somebody else's partition, then ours.
-        let disks: [(&str, bool, &[u8]); 5] = [
+        // A whole disk, an empty reader, a slot, somebody else's partition, then ours.
+        let disks: [(&str, bool, &[u8]); 6] = [
             ("sda", false, &fat),
             ("sdb1", true, b""),
+            ("sdc1", true, &slot),
             ("vda1", true, &other),
             ("vda2", true, &ext),
             ("vda3", true, &fat),
@@ -140,6 +148,7 @@ mod tests {
         }
         let found = Storage::find(&sys, &dev).unwrap();
         assert_eq!(found, Storage { boot: dev.join("vda3"), data: dev.join("vda2") });
+        assert_eq!(found.boot(), dev.join("vda3"));
         std::fs::write(dev.join("vda2"), other).unwrap();
         assert!(matches!(Storage::find(&sys, &dev), Err(StorageError::Missing("data"))));
     }

@@ -3,7 +3,9 @@
 use std::{
     fmt,
     io::{self, Read, Write},
+    net::TcpListener,
     os::{
+        fd::{AsRawFd as _, FromRawFd as _, OwnedFd},
         linux::net::SocketAddrExt,
         unix::net::{SocketAddr, UnixDatagram},
     },
@@ -13,12 +15,20 @@ use std::{
     time::{Duration, Instant},
 };
 
-use rustix::process::{Pid, Signal, WaitOptions, kill_process, wait};
+use rustix::{
+    io::{FdFlags, fcntl_setfd},
+    net::sockopt::socket_acceptconn,
+    process::{Pid, Signal, WaitOptions, kill_process, wait},
+};
 
 /// Set in the environment of a worker: it then writes a byte to its stdout every [`BEAT_EVERY`].
 pub const SUPERVISED: &str = "PUMUA_SUPERVISED";
+/// Set in the environment of a worker that is handed a socket, to the number of its file descriptor.
+pub const LISTENER: &str = "PUMUA_LISTENER";
 /// How often a worker reports that it is alive.
 pub const BEAT_EVERY: Duration = Duration::from_secs(1);
+/// What a worker writes there once it serves hosts. No other byte is looked at.
+const READY: u8 = b'R';
 
 /// Exit code of a worker whose settings cannot be used. Whoever has written them must correct them: that is not a failure of the
 /// program, and neither safe mode nor a restart would help.
@@ -27,6 +37,24 @@ pub const WRONG_SETTINGS: u8 = 2;
 /// Whether this process is a worker.
 pub fn is_supervised() -> bool {
     std::env::var_os(SUPERVISED).is_some_and(|value| !value.is_empty())
+}
+
+/// The socket on which X-ray machines connect, if the first process has handed one over. To be asked for once.
+///
+/// # Errors
+/// What was handed over is no socket that listens.
+#[expect(unsafe_code, reason = "a file descriptor is inherited by its number")]
+pub fn listener() -> io::Result<Option<TcpListener>> {
+    let Some(number) = std::env::var(LISTENER).ok().and_then(|number| number.parse().ok()) else { return Ok(None) };
+    // SAFETY: the first process has opened it for this one and says its number; nothing else here knows it, and what else is open
+    // now is standard input, output and error, and files that this process has opened since.
+    let socket = unsafe { OwnedFd::from_raw_fd(number) };
+    // Not for the programs that this one starts.
+    fcntl_setfd(&socket, FdFlags::CLOEXEC)?;
+    if !socket_acceptconn(&socket)? {
+        return Err(io::Error::other("what was handed over does not listen"));
+    }
+    Ok(Some(TcpListener::from(socket)))
 }
 
 /// What a worker calls at least every [`BEAT_EVERY`], except while a result is being stored. It reports to a supervisor
@@ -47,6 +75,13 @@ pub fn sign_of_life() -> impl FnMut() {
         if let Some(socket) = &systemd {
             let _ = socket.send(b"WATCHDOG=1");
         }
+    }
+}
+
+/// What a worker calls once its model is loaded and it serves hosts. A program on trial has not failed then.
+pub fn say_ready() {
+    if is_supervised() {
+        let _ = io::stdout().write_all(&[READY, b'\n']);
     }
 }
 
@@ -76,8 +111,12 @@ pub enum Event {
     /// It is at work: at least every [`Limits::tick`], unless a worker that hangs cannot be ended, where only the hardware's
     /// watchdog helps.
     Tick,
+    /// A worker in normal mode has said that it serves, and has shown signs of life for [`Limits::settle`] since.
+    Ready,
     /// A worker in normal mode has lived for [`Limits::well`].
     Well,
+    /// Workers in normal mode have failed so often that the next one runs in safe mode.
+    Unsafe,
 }
 
 /// How long things may take, and how often they may fail.
@@ -94,6 +133,9 @@ pub struct Limits {
     pub longest_pause: Duration,
     /// Longest time between two reports of [`Event::Tick`].
     pub tick: Duration,
+    /// From the moment on at which a worker says that it serves, until it is believed: a screen that does not work, for example, ends
+    /// it before.
+    pub settle: Duration,
     /// After this life of a worker its failures, and those before, do not count any more.
     pub well: Duration,
     /// After so many failures the next worker runs in safe mode, and after as many there the supervisor gives up.
@@ -109,6 +151,7 @@ impl Default for Limits {
             pause: Duration::from_secs(5),
             longest_pause: Duration::from_secs(60),
             tick: Duration::from_secs(1),
+            settle: Duration::from_secs(10),
             well: Duration::from_secs(600),
             failures: 4,
         }
@@ -140,12 +183,18 @@ impl fmt::Display for End {
 pub struct Supervisor<C> {
     command: C,
     limits: Limits,
+    listener: Option<TcpListener>,
 }
 
 impl<C: FnMut(Mode) -> Command> Supervisor<C> {
-    /// Workers are started by `command`.
+    /// Workers are started by `command`, which says what their stdin is.
     pub fn new(command: C, limits: Limits) -> Self {
-        Self { command, limits }
+        Self { command, limits, listener: None }
+    }
+
+    /// A socket that listens, which each worker in normal mode inherits, and is told so by [`LISTENER`].
+    pub fn hand_over(&mut self, listener: TcpListener) {
+        self.listener = Some(listener);
     }
 
     /// Keeps a worker running, first in `mode`, until it has failed in safe mode as often as it may.
@@ -158,9 +207,13 @@ impl<C: FnMut(Mode) -> Command> Supervisor<C> {
                 Ok(end) => crate::say(format_args!("the worker {end}")),
                 Err(error) => crate::say(format_args!("the worker cannot be started: {error}")),
             }
+            let before = course.mode;
             let Some(pause) = course.go_on(started.elapsed(), end.ok()) else {
                 return crate::say(format_args!("the worker fails in safe mode as well"));
             };
+            if course.mode != before {
+                report(Event::Unsafe);
+            }
             let words = if course.mode == Mode::Safe { ", in safe mode" } else { "" };
             crate::say(format_args!("the next one starts in {pause:?}{words}"));
             let ended = Instant::now();
@@ -173,9 +226,20 @@ impl<C: FnMut(Mode) -> Command> Supervisor<C> {
 
     /// Runs one worker to its end and says how it ended.
     pub fn run_once(&mut self, mode: Mode, report: &mut impl FnMut(Event)) -> io::Result<End> {
-        let mut child = (self.command)(mode).stdin(Stdio::null()).stdout(Stdio::piped()).spawn()?;
+        let mut command = (self.command)(mode);
+        let handed = self.listener.as_ref().filter(|_| mode == Mode::Normal);
+        if let Some(listener) = handed {
+            // The worker inherits it under its number.
+            fcntl_setfd(listener, FdFlags::empty())?;
+            command.env(LISTENER, listener.as_raw_fd().to_string());
+        }
+        let started = command.stdout(Stdio::piped()).spawn();
+        if let Some(listener) = handed {
+            fcntl_setfd(listener, FdFlags::CLOEXEC)?;
+        }
+        let mut child = started?;
         let started = Instant::now();
-        let mut is_well = mode == Mode::Safe;
+        let (mut is_well, mut is_ready, mut said_ready) = (mode == Mode::Safe, mode == Mode::Safe, None);
         let stdout = child.stdout.take().ok_or_else(|| io::Error::other("its output cannot be read"))?;
         let pid = Pid::from_child(&child);
         let beats = match listen(stdout) {
@@ -195,9 +259,16 @@ impl<C: FnMut(Mode) -> Command> Supervisor<C> {
             }
             // The end of a worker ends the waiting for its next sign of life at once.
             match beats.recv_timeout(self.limits.tick) {
-                Ok(()) => {
+                Ok(says_ready) => {
                     pulse.beat(Instant::now());
                     told = tell_memory(pid, told);
+                    if says_ready {
+                        said_ready = said_ready.or(Some(Instant::now()));
+                    }
+                    if !is_ready && said_ready.is_some_and(|said| said.elapsed() >= self.limits.settle) {
+                        is_ready = true;
+                        report(Event::Ready);
+                    }
                     if !is_well && started.elapsed() >= self.limits.well {
                         is_well = true;
                         report(Event::Well);
@@ -286,13 +357,17 @@ fn tell_memory(worker: Pid, told: u64) -> u64 {
     }
 }
 
-/// Reports every sign of life, until the worker closes its end.
-fn listen(mut stdout: impl Read + Send + 'static) -> io::Result<Receiver<()>> {
+/// Reports every sign of life, and whether the worker says with it that it serves, until the worker closes its end.
+fn listen(mut stdout: impl Read + Send + 'static) -> io::Result<Receiver<bool>> {
     let (sender, receiver) = channel();
     // An error where there is no memory for it, and no panic: that of the first process would be the kernel's.
     thread::Builder::new().spawn(move || {
         let mut bytes = [0; 64];
-        while matches!(stdout.read(&mut bytes), Ok(1..)) && sender.send(()).is_ok() {}
+        while let Ok(count @ 1..) = stdout.read(&mut bytes) {
+            if sender.send(bytes[..count].contains(&READY)).is_err() {
+                return;
+            }
+        }
     })?;
     Ok(receiver)
 }

@@ -1,5 +1,6 @@
-//! What the box has seen of signed models: counters, revoked keys, and the newest list of keys. It is kept in two files, one written
-//! after the other, so that neither a power cut nor a bad sector takes both.
+//! What the box has seen of signed models, or of signed programs: counters, revoked keys, and the newest list of keys. It is kept in
+//! two files, one written after the other, so that neither a power cut nor a bad sector takes both. Models and programs each have a
+//! folder with such files of their own.
 //!
 //! Each holds `PUMUAT1\n`, the SHA-256 of the rest, and [`Known`] as JSON.
 
@@ -18,7 +19,7 @@ const INCOMING: &str = "trust.new";
 const MOST: usize = 4 * MAX_LIST_BYTES;
 
 /// What each file says; `None` where there is none, or where it cannot be read.
-pub(super) fn read(disk: &dyn Disk, folder: &Path) -> [Option<Known>; 2] {
+pub(crate) fn read(disk: &dyn Disk, folder: &Path) -> [Option<Known>; 2] {
     COPIES.map(|name| {
         let read = disk.open(&folder.join(name), Access::Read).and_then(|file| file.read_up_to(0, MOST + 1));
         let known = match read.as_deref() {
@@ -33,7 +34,7 @@ pub(super) fn read(disk: &dyn Disk, folder: &Path) -> [Option<Known>; 2] {
 }
 
 /// Writes both, each as a whole.
-pub(super) fn write(disk: &dyn Disk, folder: &Path, known: &Known) -> io::Result<()> {
+pub(crate) fn write(disk: &dyn Disk, folder: &Path, known: &Known) -> io::Result<()> {
     let rest = serde_json::to_vec(known)?;
     let bytes = [&MAGIC[..], &Digest::of(&rest).0, &rest].concat();
     disk.create_folder(folder)?;

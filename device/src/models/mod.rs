@@ -33,7 +33,7 @@
 //! revoked, or that nobody has signed, is passed over, and stays: it judges again where the settings allow it. What is
 //! looked at then is who made it, not its counter, so that the model before a damaged one can stand in for it.
 
-mod memory;
+pub(crate) mod memory;
 mod settings;
 mod vouched;
 

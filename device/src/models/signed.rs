@@ -4,7 +4,7 @@ use std::fs;
 
 use engine::DEFAULT_MODEL;
 use shared::verdict::Trust;
-use trust::{KeyId, KeyList, LINE, Roots, SecretKey, Signature, Statement, Version};
+use trust::{KeyId, KeyList, Kind, LINE, Roots, SecretKey, Signature, Statement, Version};
 
 use super::*;
 use crate::disk::simulated::{Failure, Random, Simulated};
@@ -32,6 +32,7 @@ fn list(counter: u64, signers: &[u8], revoked: &[u8]) -> [String; 2] {
 fn signed(n: u8, signer: u8, counter: u64, list: &[String; 2]) -> ModelFile {
     let model = [DEFAULT_MODEL, &[0x32, 1, b'a' + n]].concat();
     let statement = Statement {
+        kind: Kind::Model,
         line: LINE.to_owned(),
         counter,
         least: Version([0, 1, 0]),
@@ -226,6 +227,7 @@ fn a_model_that_is_too_old_is_not_even_looked_at() {
     box_.install(&signed(1, 10, 8, &list(1, &[10], &[]))).unwrap();
     let model = b"what makes a program fail";
     let statement = Statement {
+        kind: Kind::Model,
         line: LINE.to_owned(),
         counter: 7,
         least: Version([0, 1, 0]),

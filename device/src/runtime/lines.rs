@@ -8,17 +8,24 @@ pub struct Lines {
     sessions: Vec<BoxSession>,
     /// The line of the host that came last.
     active: usize,
+    contract: InputContract,
+    /// Bytes a second that each line carries at least.
+    slowest: u64,
 }
 
 impl Lines {
     /// As many lines, each of which carries at least so many bytes a second.
     pub fn new(count: usize, contract: InputContract, slowest: u64) -> Self {
-        let session = || {
-            let mut session = BoxSession::new(contract);
-            session.set_slowest(slowest);
-            session
-        };
-        Self { sessions: (0..count).map(|_| session()).collect(), active: 0 }
+        let mut lines = Self { sessions: Vec::new(), active: 0, contract, slowest };
+        (0..count).for_each(|_| lines.add());
+        lines
+    }
+
+    /// Another line, behind those that there are. Hosts on it cannot ask for what was allowed before.
+    pub fn add(&mut self) {
+        let mut session = BoxSession::new(self.contract);
+        session.set_slowest(self.slowest);
+        self.sessions.push(session);
     }
 
     /// Takes bytes of a line; `arrived` is when they came, which may be before now. True if the host of another line has been
@@ -29,7 +36,13 @@ impl Lines {
         let session = &mut self.sessions[line];
         session.set_taken(taken);
         session.receive(now, bytes);
-        session.connected() && line != self.active && self.hand_over(line)
+        let is_connected = session.connected();
+        if line != self.active
+            && let Some(at) = session.turned_away_at()
+        {
+            self.sessions[self.active].want(at);
+        }
+        is_connected && line != self.active && self.hand_over(line)
     }
 
     /// A host on another line than the last one has opened a session.
@@ -61,6 +74,7 @@ impl Lines {
 
     /// Another model is in the box.
     pub fn set_contract(&mut self, contract: InputContract) {
+        self.contract = contract;
         self.sessions.iter_mut().for_each(|session| session.set_contract(contract));
     }
 

@@ -20,7 +20,7 @@ use std::{
 use shared::{
     appliance::{Override, Share},
     shown::Shown,
-    verdict::{Digest, ExamId, Fault, ResultRecord},
+    verdict::{Digest, ExamId, Fault, ResultRecord, SoftwareRefusal},
 };
 use wire::{ANSWER_WITHIN_MS, BoxEvent, EventKind, FOUND_AMONG, Listed};
 
@@ -31,11 +31,14 @@ use crate::{
     config::LineSettings,
     decoder::Decode,
     init::BEAT_EVERY,
+    inner,
     journal::{Journal, JournalError},
     keys::Key,
-    screen::{Display, PAGE},
+    screen::{ConsoleRefused, Display, PAGE},
     serial::{LineEvent, PortError},
+    software::{self, Kept, News, Software},
     state::{Effect, Input, Page, REMEMBERED, State},
+    stick,
 };
 
 /// Inputs that wait before the threads that bring them are held up.
@@ -56,6 +59,9 @@ pub enum LineError {
     /// the serial port cannot be opened
     #[error(transparent)]
     Port(#[from] PortError),
+    /// the line within the box cannot be opened
+    #[error("cannot open a line within the box: {0}; start it again")]
+    Inner(io::Error),
 }
 
 /// Something does not end: only another start of the program helps.
@@ -83,6 +89,8 @@ enum Event {
     Analysis(Report),
     Screenshot(Option<Vec<u8>>),
     Key(Key),
+    Stick(stick::Event),
+    Console(ConsoleRefused),
     Stop,
 }
 
@@ -109,10 +117,14 @@ pub struct Runtime<'a> {
     /// Whether the screen could not be written when it was looked at last.
     screen_fails: bool,
     analyst: Analyst,
+    /// Bundles of the whole program, on a box that takes them.
+    software: Option<Software>,
     /// Images and updates that the analyst has not reported the end of, and when it gave its last sign of life.
     analysing: usize,
     reported: Instant,
     analysis_within: Duration,
+    /// Whom the films on a memory stick are asked for.
+    films: Option<SyncSender<stick::Order>>,
     sender: SyncSender<Event>,
     events: Option<Receiver<Event>>,
     start: Instant,
@@ -161,9 +173,11 @@ impl<'a> Runtime<'a> {
             display,
             screen_fails: false,
             analyst,
+            software: None,
             analysing: 0,
             reported: Instant::now(),
             analysis_within: ANALYSIS_WITHIN,
+            films: None,
             sender,
             events: Some(events),
             start: Instant::now(),
@@ -185,6 +199,11 @@ impl<'a> Runtime<'a> {
     /// Waits this long for the analysis to continue, instead of a minute and a half.
     pub fn set_analysis_within(&mut self, limit: Duration) {
         self.analysis_within = limit;
+    }
+
+    /// From now on bundles of the whole program are taken.
+    pub fn take_bundles(&mut self, software: Software) {
+        self.software = Some(software);
     }
 
     /// From now on nothing is judged, and the screen says so; results are handed out as ever.
@@ -232,9 +251,28 @@ impl<'a> Runtime<'a> {
         }
     }
 
+    /// Serves another line, which is within the box. A box that no computer reaches is not reachable by it.
+    pub fn add_line(&mut self, end: inner::End) -> Result<(), LineError> {
+        let index = self.ports.len();
+        self.lines.add();
+        self.ports.push(Port::within(end));
+        self.open_port(index)
+    }
+
     /// Whether there is a port on which a host can connect now.
     pub fn is_reachable(&self) -> bool {
-        self.ports.iter().any(Port::is_open)
+        self.ports.iter().any(|port| port.is_open() && !port.is_inner())
+    }
+
+    /// From now on the films on memory sticks are asked for there. One order at a time is given.
+    pub fn set_films(&mut self, orders: SyncSender<stick::Order>) {
+        self.films = Some(orders);
+    }
+
+    /// What takes what is said of memory sticks; it returns whether anybody listens.
+    pub fn sticks(&self) -> impl Fn(stick::Event) -> bool + Send + use<> {
+        let sender = self.sender.clone();
+        move |event| sender.send(Event::Stick(event)).is_ok()
     }
 
     /// The device that a host opens to reach a simulated box.
@@ -251,6 +289,14 @@ impl<'a> Runtime<'a> {
     pub fn keys(&self) -> impl Fn(Key) -> bool + Send + use<> {
         let sender = self.sender.clone();
         move |key| !matches!(sender.try_send(Event::Key(key)), Err(TrySendError::Disconnected(_)))
+    }
+
+    /// What takes notice of X-ray machines that may not send. Those that come too fast are lost.
+    pub fn consoles(&self) -> impl Fn(ConsoleRefused) + Send + Sync + use<> {
+        let sender = self.sender.clone();
+        move |refused| {
+            let _ = sender.try_send(Event::Console(refused));
+        }
     }
 
     /// Serves hosts until it is stopped. `alive` is called before each event, and at least every [`BEAT_EVERY`] while there is
@@ -272,6 +318,7 @@ impl<'a> Runtime<'a> {
                 }
             }
             self.retry();
+            self.look_at_software();
             self.converse();
             if self.analysing > 0 && self.reported.elapsed() > self.analysis_within {
                 return Err(Hung::Analysis);
@@ -306,7 +353,8 @@ impl<'a> Runtime<'a> {
     fn next(&self, events: &Receiver<Event>) -> Option<Option<Event>> {
         let now = self.now();
         let ports = self.ports.iter().enumerate().map(|(index, port)| port.deadline(now, self.lines.deadline(index)));
-        let deadlines = ports.chain([self.state.deadline()]);
+        let software = self.software.as_ref().and_then(Software::deadline);
+        let deadlines = ports.chain([self.state.deadline(), software]);
         let due = deadlines.flatten().min().map(|at| Duration::from_millis(at.saturating_sub(now)));
         match events.recv_timeout(due.unwrap_or(BEAT_EVERY).min(BEAT_EVERY)) {
             Ok(event) => Some(Some(event)),
@@ -334,6 +382,8 @@ impl<'a> Runtime<'a> {
             }
             Event::Screenshot(png) => self.input(Input::Screenshot(png)),
             Event::Key(key) => self.input(Input::Key(key)),
+            Event::Stick(event) => self.input(Input::Stick(event)),
+            Event::Console(refused) => self.input(Input::NodeRefused(refused)),
         }
     }
 
@@ -346,6 +396,14 @@ impl<'a> Runtime<'a> {
     fn lose(&mut self, index: usize, error: &io::Error) {
         let now = self.now();
         let port = &mut self.ports[index];
+        if port.is_inner() {
+            crate::say(format_args!("a line within the box has ended: {error}"));
+            port.lose(now);
+            if self.lines.lose(index) {
+                self.input(Input::Session(BoxEvent::HostGone));
+            }
+            return;
+        }
         crate::say(format_args!(
             "the line {} is gone ({error}); waiting until it is back",
             Shown(port.path().display())
@@ -355,6 +413,23 @@ impl<'a> Runtime<'a> {
         let last = !self.is_reachable();
         if in_use || last {
             self.input(Input::LineLost { last });
+        }
+    }
+
+    /// Tells what there is new of a bundle, and goes on with what is to be done with it.
+    fn look_at_software(&mut self) {
+        loop {
+            let now = self.now();
+            let Some(news) = self.software.as_mut().and_then(|software| software.look(now)) else { return };
+            let is_new = matches!(news, News::Outcome { is_new: true, .. });
+            self.input(Input::News(news));
+            // One that the journal could not keep is told again at the next start.
+            if is_new
+                && !self.journal.standing().read_only
+                && let Some(software) = &self.software
+            {
+                software.note();
+            }
         }
     }
 
@@ -377,7 +452,7 @@ impl<'a> Runtime<'a> {
     }
 
     fn input(&mut self, input: Input) {
-        if matches!(input, Input::Session(BoxEvent::Image(_) | BoxEvent::Update(_))) {
+        if matches!(input, Input::Session(BoxEvent::Image(_) | BoxEvent::Update(_) | BoxEvent::Piece(_))) {
             self.look_at_storage();
         }
         let now = self.now();
@@ -434,6 +509,21 @@ impl<'a> Runtime<'a> {
             Effect::Find { image, from } => {
                 let found = self.find(&image, from);
                 self.input(Input::Found(found));
+            }
+            Effect::Keep(piece) => {
+                let kept = self.software.as_mut().map(|software| software.keep(&piece));
+                self.input(Input::Kept(kept.unwrap_or(Kept::Refused(SoftwareRefusal::NoSlots))));
+            }
+            Effect::AskSoftware { bundle, total } => {
+                let state = self.software.as_ref().map(|software| software.state(bundle, total));
+                self.input(Input::Software(Box::new(state.unwrap_or_else(software::nothing))));
+            }
+            Effect::Film { stick, film } => {
+                let order = stick::Order { stick, film };
+                let taken = self.films.as_ref().is_some_and(|films| films.try_send(order).is_ok());
+                if !taken {
+                    self.input(Input::Stick(stick::Event::Ended { stick, trouble: None }));
+                }
             }
             Effect::DrawCode => self.input(Input::Code(random())),
             Effect::Recall { page } => {

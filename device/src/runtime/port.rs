@@ -11,6 +11,7 @@ use wire::MAX_FRAME;
 use super::LineError;
 use crate::{
     config::LineSettings,
+    inner,
     serial::{Line, LineEvent, Pty, open_port},
 };
 
@@ -19,8 +20,16 @@ const RETRY_MS: u64 = Duration::from_secs(1).as_millis() as u64;
 
 /// Where a host reaches the box.
 enum Place {
-    Device { path: PathBuf, baud: u32 },
-    Simulated { pty: Pty, pace: Option<u32> },
+    Device {
+        path: PathBuf,
+        baud: u32,
+    },
+    Simulated {
+        pty: Pty,
+        pace: Option<u32>,
+    },
+    /// Within the box. It is opened once.
+    Inner(Option<inner::End>),
 }
 
 /// A port, whether it is there or not.
@@ -44,15 +53,28 @@ impl Port {
                 paths.into_iter().map(|path| Place::Device { path, baud }).collect()
             }
         };
-        let port = |place| Self { place, line: None, opened: 0, retry_at: 0, excuse: String::new() };
-        Ok(places.into_iter().map(port).collect())
+        Ok(places.into_iter().map(Self::at).collect())
+    }
+
+    /// The box's end of a line within it.
+    pub(super) fn within(end: inner::End) -> Self {
+        Self::at(Place::Inner(Some(end)))
+    }
+
+    fn at(place: Place) -> Self {
+        Self { place, line: None, opened: 0, retry_at: 0, excuse: String::new() }
+    }
+
+    /// Whether it is within the box: no computer can come there.
+    pub(super) fn is_inner(&self) -> bool {
+        matches!(self.place, Place::Inner(_))
     }
 
     /// The device that a host opens to reach a simulated box.
     pub(super) fn simulated_device(&self) -> Option<&Path> {
         match &self.place {
             Place::Simulated { pty, .. } => Some(pty.path()),
-            Place::Device { .. } => None,
+            Place::Device { .. } | Place::Inner(_) => None,
         }
     }
 
@@ -61,6 +83,7 @@ impl Port {
         match &self.place {
             Place::Device { path, .. } => path,
             Place::Simulated { pty, .. } => pty.path(),
+            Place::Inner(_) => Path::new("within the box"),
         }
     }
 
@@ -73,9 +96,13 @@ impl Port {
     where
         T: Fn(u64, LineEvent) -> bool + Clone + Send + 'static,
     {
-        let ((reader, writer), pace) = match &self.place {
+        let ((reader, writer), pace) = match &mut self.place {
             Place::Device { path, baud } => (open_port(path, *baud)?, None),
             Place::Simulated { pty, pace } => (pty.ends()?, *pace),
+            Place::Inner(end) => {
+                let end = end.take().ok_or_else(|| LineError::Inner(io::ErrorKind::NotConnected.into()))?;
+                (end.files().map_err(LineError::Inner)?, None)
+            }
         };
         self.opened += 1;
         let opened = self.opened;
@@ -107,12 +134,13 @@ impl Port {
 
     /// Whether it is to be opened.
     pub(super) fn is_due(&self, now: u64) -> bool {
-        !self.is_open() && self.retry_at <= now
+        !self.is_open() && !self.is_inner() && self.retry_at <= now
     }
 
     /// When it is to be looked at even if nothing happens; `session` is when its conversation is.
     pub(super) fn deadline(&self, now: u64, session: Option<u64>) -> Option<u64> {
         match &self.line {
+            None if self.is_inner() => None,
             None => Some(self.retry_at),
             Some(line) if line.has_room() => session,
             // What the session is late with cannot be sent until there is room: looking at the clock would only keep the

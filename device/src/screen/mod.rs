@@ -28,9 +28,9 @@ pub use self::{
     frame::Frame,
     layout::{draw, layout},
     size::{ScreenSize, ScreenSizeError},
-    trouble::{Explanation, Trouble},
+    trouble::{ConsoleRefused, Explanation, Trouble},
 };
-pub use ::language::{self, Step};
+pub use ::language::{self, Console, Step, StickTrouble};
 pub use shared::appliance::{Language, Rotation};
 
 use std::sync::Arc;
@@ -44,7 +44,7 @@ use shared::{
     verdict::{Digest, ExamId, Refusal, ResultRecord, Trust},
 };
 
-use crate::journal::Standing;
+use crate::{journal::Standing, stick::Film};
 
 /// What the box is, as every screen shows it.
 #[derive(Debug, Clone, PartialEq, Default)]
@@ -63,6 +63,8 @@ pub struct Identity {
     pub takes_unsigned: bool,
     /// Whether another model was installed within a day.
     pub changed: bool,
+    /// What is to be said of the box's program.
+    pub program: Program,
     /// Version of the box program.
     pub software: String,
     /// What the box says of labelled radiographs by the operating point in force, where the model's card says so.
@@ -71,6 +73,20 @@ pub struct Identity {
     pub ages: Option<Ages>,
     /// How its journal stands.
     pub journal: Standing,
+}
+
+/// What is to be said of the box's program, besides its version.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Program {
+    /// Nothing.
+    #[default]
+    Settled,
+    /// Another one is there, and is tried at the next start.
+    Staged,
+    /// It was another one until a day ago.
+    New,
+    /// Another one was tried and did not start.
+    WentBack,
 }
 
 /// What the box says of labelled radiographs by an operating point.
@@ -151,6 +167,13 @@ pub enum View {
         /// Bytes in all.
         total: u32,
     },
+    /// Another program comes in, while nothing else happens; it is being installed once `done` is `total`.
+    Program {
+        /// Bytes received.
+        done: u32,
+        /// Bytes in all.
+        total: u32,
+    },
     /// The verdict on an image.
     Result {
         /// The image.
@@ -197,11 +220,31 @@ pub enum View {
         /// Number of the last result.
         results: u64,
     },
+    /// The films on a memory stick, of which one is chosen.
+    Films {
+        /// The newest first; one at least.
+        films: Arc<[Film]>,
+        /// Which one is chosen, from 0.
+        chosen: usize,
+        /// What happens next.
+        prompt: Prompt,
+    },
     /// A code that is to be typed on the computer which wants to read results.
     Code(
         /// Six digits, as a number.
         u32,
     ),
+}
+
+/// What happens with the films on a memory stick.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Prompt {
+    /// The newest is judged in so many seconds, unless somebody chooses.
+    Countdown(u64),
+    /// Somebody is to choose.
+    Choose,
+    /// One is being read.
+    Reading,
 }
 
 impl View {
@@ -210,7 +253,8 @@ impl View {
         Self::Error { image: None, trouble: trouble.into() }
     }
 
-    /// Whether an image or an update comes in, or an image is being judged: nothing that a person turns to hides it.
+    /// Whether an image or a model comes in, or an image is being judged: nothing that a person turns to hides it. A program comes
+    /// for too long.
     pub fn is_busy(&self) -> bool {
         matches!(self, Self::Receiving { .. } | Self::Updating { .. } | Self::Analysing(_))
     }

@@ -179,7 +179,7 @@ pub(super) const fn is_known(character: char) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use language::{Step, words};
+    use language::{Console, Step, StickTrouble, words};
     use shared::{
         age::Span,
         appliance::Language,
@@ -221,6 +221,8 @@ mod tests {
             let spans = [0, 1, 3, 12, 18, 108].map(|months| (words.span)(Span::of(months)));
             let others = measured.into_iter().chain(ages).chain(meant).chain(spans);
             let others = others.chain([(words.nth)(2), format!("{words:?}")]);
+            let others = others.chain(StickTrouble::ALL.map(|trouble| (words.stick_trouble)(trouble).to_owned()));
+            let others = others.chain(Console::ALL.map(|reason| (words.console)(reason).to_owned()));
             for text in refusals.chain(faults).chain(steps).chain(verdicts).chain(others) {
                 assert!(text.chars().all(is_known), "{language}: {text}");
             }

@@ -1,8 +1,8 @@
 //! What goes wrong, and how the screen explains it.
 
-use shared::verdict::{Fault, ModelRefusal, Refusal};
+use shared::verdict::{Fault, ModelRefusal, Refusal, SoftwareRefusal};
 
-use super::{Language, language};
+use super::{Console, Language, StickTrouble, language};
 
 /// What is wrong with the box or its line.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -11,6 +11,8 @@ pub enum Trouble {
     Fault(Fault),
     /// A model was sent and is not installed.
     Update(ModelRefusal),
+    /// A program was sent and is not taken.
+    Program(SoftwareRefusal),
     /// The line to the host is gone.
     LineLost,
     /// The program has failed again and again, and judges nothing now.
@@ -19,8 +21,23 @@ pub enum Trouble {
     NoStorage,
     /// Entries of the journal were changed or lost.
     ChainBroken,
+    /// Nothing on a memory stick is judged.
+    Stick(StickTrouble),
+    /// An X-ray machine may not send.
+    Console(ConsoleRefused),
     /// The program cannot continue; the cause as the log has it.
     Failed(String),
+}
+
+/// An X-ray machine that may not send.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ConsoleRefused {
+    /// Why.
+    pub reason: Console,
+    /// What the reason names: the title that it calls, its own title, or its address.
+    pub named: String,
+    /// What the box is called.
+    pub own: String,
 }
 
 impl From<Fault> for Trouble {
@@ -52,10 +69,19 @@ impl Explanation {
         match trouble {
             Trouble::Fault(fault) => Self::split(Some(fault.code()), &(words.fault)(*fault)),
             Trouble::Update(refusal) => Self::split(Some(refusal.code()), &(words.model_refusal)(*refusal)),
+            Trouble::Program(refusal) => Self::split(Some(refusal.code()), &(words.software_refusal)(*refusal)),
             Trouble::LineLost => Self::split(None, words.line_lost),
             Trouble::SafeMode => Self::split(None, words.safe),
             Trouble::NoStorage => Self::split(Some(Fault::Storage.code()), words.no_storage),
             Trouble::ChainBroken => Self::split(None, words.chain_broken),
+            Trouble::Stick(trouble) => Self::split(None, (words.stick_trouble)(*trouble)),
+            Trouble::Console(ConsoleRefused { reason, named, own }) => {
+                let text = (words.console)(*reason);
+                // Parted first: what is filled in is from outside, and may hold what parts them.
+                let (cause, remedy) = text.split_once(": ").unwrap_or((text, ""));
+                let cause = language::sentence(&filled(cause, &[named.as_str(), own.as_str()]));
+                Self { code: None, cause, remedy: language::sentence(&filled(remedy, &[own.as_str()])) }
+            }
             Trouble::Failed(cause) => {
                 Self { code: None, cause: language::sentence(cause), remedy: words.restart.to_owned() }
             }
@@ -69,9 +95,33 @@ impl Explanation {
     }
 }
 
+/// The text with these in its places, whatever they hold.
+fn filled(text: &str, values: &[&str]) -> String {
+    let mut parts = text.split("{}");
+    let mut filled = parts.next().unwrap_or_default().to_owned();
+    for (value, part) in values.iter().zip(parts) {
+        filled.push_str(value);
+        filled.push_str(part);
+    }
+    filled
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_console_that_calls_somebody_else_is_told_what_to_enter_whatever_it_calls() {
+        let of = |reason, named: &str| {
+            let refused = ConsoleRefused { reason, named: named.to_owned(), own: "PUMUA".to_owned() };
+            Explanation::of_trouble(&Trouble::Console(refused), Language::English)
+        };
+        let told = of(Console::NotCalled, "A: {} B");
+        assert_eq!(told.cause, "The X-ray machine calls us A: {} B, we are PUMUA.");
+        assert_eq!(told.remedy, "Enter PUMUA there as the AE title that it calls.");
+        let told = of(Console::Stranger, "192.168.7.9");
+        assert!(told.cause.contains("192.168.7.9") && told.remedy.contains("`peers`"), "{told:?}");
+    }
 
     #[test]
     fn causes_and_remedies_are_sentences() {

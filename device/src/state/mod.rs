@@ -3,6 +3,8 @@
 mod browse;
 mod privacy;
 mod rate;
+mod software;
+mod stick;
 
 use std::collections::VecDeque;
 
@@ -14,15 +16,20 @@ use shared::{
     verdict::{Digest, ExamId, Fault, ModelRefusal, ResultRecord, Trust},
 };
 use wire::{
-    Answer, BoxEvent, Dropped, Event, EventKind, Image, Info, Installed, Listed, ModelFile, Outcome, Question, Reply,
+    Answer, BoxEvent, BundlePiece, Dropped, Event, EventKind, Image, Info, Installed, Listed, ModelFile, Outcome,
+    Question, Reply, SoftwareState,
 };
 
-use self::{privacy::Privacy, rate::Allowance};
+use self::{privacy::Privacy, rate::Allowance, software::Coming, stick::Films};
 use crate::{
     analysis::{Judged, Loaded, Report, Unjudged},
     journal::Standing,
     keys::Key,
-    screen::{Announced, Identity, MeasuredRates, Preview, Scene, Trouble, View},
+    screen::{
+        Announced, ConsoleRefused, Identity, MeasuredRates, Preview, Program, Scene, StickTrouble, Trouble, View,
+    },
+    software::{Kept, News},
+    stick::Event as StickEvent,
 };
 
 /// How long a refusal or an error stays on the screen, in milliseconds. A result stays until the next image.
@@ -53,6 +60,8 @@ pub enum Input {
     Screenshot(Option<Vec<u8>>),
     /// A key is pressed.
     Key(Key),
+    /// A memory stick was plugged in or pulled out, or the film of [`Effect::Film`] is done with.
+    Stick(StickEvent),
     /// The page of [`Effect::Recall`].
     Recalled(Result<Page, Fault>),
     /// The line that a host was using is gone, or the last one that there was.
@@ -64,6 +73,12 @@ pub enum Input {
     LineBack,
     /// The record of [`Effect::Find`].
     Found(Result<Option<ResultRecord>, Fault>),
+    /// What has become of the piece of [`Effect::Keep`].
+    Kept(Kept),
+    /// There is news of a bundle.
+    News(News),
+    /// The answer to [`Effect::AskSoftware`].
+    Software(Box<SoftwareState>),
     /// The number of [`Effect::DrawCode`]; `None` if there is none.
     Code(Option<u32>),
     /// The screen cannot be written any more, or can be again.
@@ -71,6 +86,8 @@ pub enum Input {
         /// Whether it cannot.
         fails: bool,
     },
+    /// An X-ray machine may not send.
+    NodeRefused(ConsoleRefused),
     /// Time has passed.
     Tick,
 }
@@ -114,6 +131,22 @@ pub enum Effect {
         image: Digest,
         /// First record looked at.
         from: u64,
+    },
+    /// Keep a piece of a bundle; [`Input::Kept`] follows.
+    Keep(Box<BundlePiece>),
+    /// Look what there is of a bundle; [`Input::Software`] follows.
+    AskSoftware {
+        /// Digest of the bundle's file.
+        bundle: Digest,
+        /// Its length in bytes.
+        total: u32,
+    },
+    /// Have a film of a memory stick judged; [`Input::Stick`] follows.
+    Film {
+        /// Number of the stick.
+        stick: u32,
+        /// Which one of its films, from 0.
+        film: usize,
     },
     /// Draw a number that nobody can guess; [`Input::Code`] follows.
     DrawCode,
@@ -184,6 +217,15 @@ pub struct State {
     /// the screen shows anything else.
     held: Option<View>,
     privacy: Privacy,
+    /// The bundle that comes in, if one does.
+    coming: Option<Coming>,
+    /// What is to be said of the box's program, and until when that it is new.
+    program: Program,
+    program_until: Option<u64>,
+    /// The films of the memory stick that is in, while they are to be chosen from.
+    films: Option<Films>,
+    /// What is wrong with a memory stick, while something else is shown.
+    stick_says: Option<StickTrouble>,
 }
 
 /// An image that has been announced.
@@ -253,6 +295,11 @@ impl State {
             exams: VecDeque::new(),
             held: None,
             privacy: Privacy::NONE,
+            coming: None,
+            program: Program::Settled,
+            program_until: None,
+            films: None,
+            stick_says: None,
         }
     }
 
@@ -292,7 +339,7 @@ impl State {
     pub fn set_journal(&mut self, journal: Standing) -> bool {
         self.journal = journal;
         let view = match self.view {
-            View::Ready { .. } => self.waiting(),
+            View::Ready { .. } | View::Program { .. } => self.waiting(),
             View::Blanked { .. } => self.blanked(),
             _ => return false,
         };
@@ -319,9 +366,18 @@ impl State {
         std::mem::take(&mut self.notes)
     }
 
-    /// Something has happened that the journal is to keep. What only the box or a new model brings about is always kept.
+    /// Something has happened that the journal is to keep. What only the box, a new model or a new program brings about is always
+    /// kept.
     fn note(&mut self, now: u64, kind: EventKind) {
-        if matches!(kind, EventKind::ModelChanged { .. } | EventKind::Vouched { .. }) || self.events.take(now) {
+        let is_of_the_box = matches!(
+            kind,
+            EventKind::ModelChanged { .. }
+                | EventKind::Vouched { .. }
+                | EventKind::SoftwareStaged { .. }
+                | EventKind::SoftwareConfirmed { .. }
+                | EventKind::SoftwareWentBack { .. }
+        );
+        if is_of_the_box || self.events.take(now) {
             let (unix_seconds, missed) = (self.time(now), std::mem::take(&mut self.missed));
             self.notes.push(Event { boot: self.boot, unix_seconds, missed, kind });
         } else {
@@ -362,6 +418,7 @@ impl State {
             trust: self.trust,
             takes_unsigned: self.takes_unsigned,
             changed: self.changed_until.is_some(),
+            program: self.program,
             software: env!("CARGO_PKG_VERSION").to_owned(),
             rates: MeasuredRates::of(&self.card),
             ages: self.card.ages(),
@@ -376,14 +433,18 @@ impl State {
 
     /// When [`Input::Tick`] is wanted at the latest.
     pub fn deadline(&self) -> Option<u64> {
-        match self.view {
+        let view = match self.view {
             View::Result { minutes, .. } => {
                 let next = if minutes < 60 { minutes + 1 } else { minutes + 60 };
                 let blank = self.privacy.blank_after.map(|after| self.judged.saturating_add(after));
                 [Some(self.judged + next * MINUTE_MS), blank].into_iter().flatten().min()
             }
-            _ => [self.until, self.changed_until].into_iter().flatten().min(),
-        }
+            _ => {
+                let coming = self.coming.map(|coming| coming.until);
+                [self.until, self.changed_until, self.program_until, coming].into_iter().flatten().min()
+            }
+        };
+        [view, self.stick_deadline()].into_iter().flatten().min()
     }
 
     /// Takes an input at a time in milliseconds of any monotonic clock.
@@ -415,11 +476,15 @@ impl State {
             Input::Screenshot(Some(png)) => vec![Effect::Reply(Reply::Screenshot(png))],
             Input::Screenshot(None) => vec![Effect::Reply(Reply::Failed(Fault::Internal))],
             Input::Key(key) => self.key(now, key),
+            Input::Stick(event) => self.stick(now, event),
             Input::Recalled(records) => self.recalled(now, records),
             Input::Found(found) => vec![Effect::Reply(match found {
                 Ok(record) => Reply::Answer(Answer::StoredResult(record)),
                 Err(fault) => Reply::Failed(fault),
             })],
+            Input::Kept(kept) => self.kept(now, kept),
+            Input::News(news) => self.news(now, news),
+            Input::Software(state) => vec![Effect::Reply(Reply::Answer(Answer::Software(*state)))],
             Input::Code(number) => self.code_drawn(now, number),
             Input::LineLost { last } => {
                 self.privacy.part();
@@ -433,11 +498,17 @@ impl State {
                     return effects;
                 }
                 let image = self.host_gone();
+                // Its view gives way below.
+                self.coming = None;
                 self.lost = last;
                 let lost = View::Error { image, trouble: Trouble::LineLost };
                 match self.view {
                     // A verdict, a refusal, or what a person reads, needs no line.
-                    View::Result { .. } | View::Refused { .. } | View::History { .. } | View::About => Vec::new(),
+                    View::Result { .. }
+                    | View::Refused { .. }
+                    | View::History { .. }
+                    | View::About
+                    | View::Films { .. } => Vec::new(),
                     View::Updating { .. } if last => vec![self.idle(now)],
                     _ if last => vec![self.show(lost)],
                     _ => vec![self.notice(now, lost)],
@@ -456,8 +527,20 @@ impl State {
                 self.screen_fails = fails;
                 Vec::new()
             }
+            Input::NodeRefused(refused) => self.node_refused(now, refused),
             Input::Tick => self.tick(now),
         }
+    }
+
+    /// Shows why an X-ray machine may not send, where the screen waits: it hides nothing of an image, nor what a person reads.
+    fn node_refused(&mut self, now: u64, refused: ConsoleRefused) -> Vec<Effect> {
+        let waits = match &self.view {
+            View::Ready { .. } | View::Blanked { .. } => true,
+            // The same again does not stay for longer: one that tries for ever does not hide that the box is ready.
+            View::Error { trouble: Trouble::Console(shown), .. } => *shown != refused,
+            _ => false,
+        };
+        if waits { vec![self.notice(now, View::error(Trouble::Console(refused)))] } else { Vec::new() }
     }
 
     fn session(&mut self, now: u64, event: BoxEvent) -> Vec<Effect> {
@@ -469,7 +552,8 @@ impl State {
             BoxEvent::HostGone => {
                 self.privacy.part();
                 let image = self.host_gone();
-                match self.view {
+                let mut effects = self.bundle_stops(now);
+                effects.extend(match self.view {
                     View::Receiving { .. } => {
                         let exam = image.as_ref().map(|image| image.exam.clone()).unwrap_or_default();
                         self.note(now, EventKind::Failed { fault: Fault::Timeout, exam });
@@ -477,8 +561,11 @@ impl State {
                     }
                     View::Updating { .. } => vec![self.idle(now)],
                     _ => Vec::new(),
-                }
+                });
+                effects
             }
+            BoxEvent::Bundle { done, total } => self.bundle_comes(now, done, total),
+            BoxEvent::Piece(piece) => self.piece(now, piece),
             BoxEvent::Receiving { exam, done, total } => {
                 let begun = done == 0 || self.incoming.is_none();
                 let image = self.named(&exam);
@@ -537,6 +624,7 @@ impl State {
     /// Another image is announced: what became of those before is past.
     fn announce(&mut self, exam: ExamId) -> Subject {
         self.announced += 1;
+        self.stick_says = None;
         Subject { number: self.announced, exam, image: None }
     }
 
@@ -552,14 +640,19 @@ impl State {
             Dropped::Cancelled => {}
             Dropped::Refused(refusal) => self.note(now, EventKind::ImageRefused { refusal, exam, image: None }),
             Dropped::ModelRefused(refusal) => self.note(now, EventKind::UpdateRefused(refusal)),
+            Dropped::SoftwareRefused(refusal) => self.note(now, EventKind::SoftwareRefused(refusal)),
             Dropped::Failed(fault) => self.note(now, EventKind::Failed { fault, exam }),
         }
         let image = image.map(|image| self.named(&image.exam));
+        // It is about a piece, which may have hidden nothing.
+        if image.is_none() && self.coming.is_some() && !matches!(self.view, View::Updating { .. }) {
+            return self.coming_ends(now, None);
+        }
         match dropped {
             Dropped::Cancelled => vec![self.idle(now)],
             // The host that sent it shows what is wrong with it.
             Dropped::ModelRefused(_) if matches!(self.view, View::Updating { .. }) => vec![self.idle(now)],
-            Dropped::ModelRefused(_) => Vec::new(),
+            Dropped::ModelRefused(_) | Dropped::SoftwareRefused(_) => Vec::new(),
             Dropped::Refused(refusal) => vec![self.notice(now, View::Refused { image, refusal })],
             Dropped::Failed(fault) => vec![self.notice(now, View::Error { image, trouble: fault.into() })],
         }
@@ -584,6 +677,7 @@ impl State {
             Question::Pair { code } => return self.pair(now, code),
             // Whoever knows an image learns nothing of another one.
             Question::StoredResult { image, from } => return vec![Effect::Find { image, from }],
+            Question::Software { bundle, total } => return vec![Effect::AskSoftware { bundle, total }],
         };
         vec![Effect::Reply(Reply::Answer(answer))]
     }
@@ -765,13 +859,21 @@ impl State {
         if let Some(view) = self.held.take() {
             return self.outcome(now, view);
         }
+        if let Some(notice) = self.stick_notice(now) {
+            return notice;
+        }
         let waiting = self.waiting();
         self.show(waiting)
     }
 
     /// What is shown while nothing happens.
     fn waiting(&self) -> View {
-        if self.lost {
+        if let Some(films) = &self.films
+            && !(self.safe || self.journal.read_only || self.alarm)
+        {
+            // It needs no line.
+            films.view()
+        } else if self.lost {
             View::error(Trouble::LineLost)
         } else if self.safe {
             View::error(Trouble::SafeMode)
@@ -779,6 +881,8 @@ impl State {
             View::error(Trouble::NoStorage)
         } else if self.alarm {
             View::error(Trouble::ChainBroken)
+        } else if let Some(Coming { done, total, .. }) = self.coming {
+            View::Program { done, total }
         } else {
             View::Ready { results: self.records }
         }
@@ -815,6 +919,13 @@ impl State {
     }
 
     fn tick(&mut self, now: u64) -> Vec<Effect> {
+        if let Some(mut effects) = self.software_tick(now) {
+            effects.extend(self.tick(now));
+            return effects;
+        }
+        if let Some(effects) = self.stick_tick(now) {
+            return effects;
+        }
         if self.changed_until.is_some_and(|until| until <= now) {
             self.changed_until = None;
             let mut effects = self.tick(now);

@@ -10,7 +10,7 @@ use std::{
 
 use engine::ModelCard;
 use shared::{
-    appliance::Share,
+    appliance::{Share, slots},
     verdict::{ExamId, Refusal},
 };
 
@@ -18,9 +18,12 @@ use super::{
     tests::{answer, state},
     *,
 };
+use crate::{screen::Console, stick::Film};
 
-/// Longest sequence of events.
+/// Longest sequence of events, and of those with a bundle, or with sticks, among them.
 const DEPTH: usize = 10;
+const DEPTH_WITH_BUNDLES: usize = 7;
+const DEPTH_WITH_STICKS: usize = 7;
 /// A result is shown no longer after this time: so short that it is reached.
 const BLANK_MINUTES: u64 = 2;
 
@@ -57,11 +60,51 @@ enum Step {
     Paired,
     /// Somebody types a wrong one.
     WrongCode,
+    /// A stick is plugged in with one film on it, or with several.
+    OneFilm,
+    Films,
+    /// Somebody chooses the next film of a list, or takes the one that is chosen.
+    Next,
+    Choose,
+    /// What was asked of the stick is done with, or cannot be done.
+    FilmEnded,
+    FilmLost,
+    /// The stick is pulled out, or is of no use.
+    Pulled,
+    Useless,
+    /// An X-ray machine may not send.
+    NodeRefused,
     /// The next deadline has come.
     Time,
+    /// A piece of a bundle comes in.
+    Piece,
+    /// It is the last one, and the bundle is in the other slot.
+    Staged,
 }
 
-const STEPS: [Step; 21] = [
+/// What matters where there are sticks.
+const STEPS_WITH_STICKS: [Step; 18] = [
+    Step::Announced,
+    Step::Arrived,
+    Step::Done,
+    Step::Refused,
+    Step::HostGone,
+    Step::LineLost,
+    Step::Back,
+    Step::Code,
+    Step::Time,
+    Step::OneFilm,
+    Step::Films,
+    Step::Next,
+    Step::Choose,
+    Step::FilmEnded,
+    Step::FilmLost,
+    Step::Pulled,
+    Step::Useless,
+    Step::Piece,
+];
+
+const STEPS: [Step; 22] = [
     Step::Announced,
     Step::Declined,
     Step::Arrived,
@@ -82,8 +125,12 @@ const STEPS: [Step; 21] = [
     Step::Code,
     Step::Paired,
     Step::WrongCode,
+    Step::NodeRefused,
     Step::Time,
 ];
+
+/// What comes of a bundle besides.
+const BUNDLES: [Step; 2] = [Step::Piece, Step::Staged];
 
 #[derive(Debug, Clone)]
 enum Work {
@@ -101,6 +148,9 @@ struct World {
     models: u64,
     coming: Option<ExamId>,
     updating: bool,
+    /// Whether a piece has come, and whether its bundle is staged.
+    piece: bool,
+    staged: bool,
     /// Whether a host waits for what is being judged.
     watched: bool,
     work: VecDeque<Work>,
@@ -112,6 +162,10 @@ struct World {
     wrong: u64,
     /// The number of the result that may be on the screen.
     current: Option<u64>,
+    /// Sticks that were plugged in, whether the last one still is, and the one of which a film was asked for.
+    sticks: u32,
+    plugged: bool,
+    asked: Option<u32>,
 }
 
 impl World {
@@ -126,13 +180,30 @@ impl World {
             models: 0,
             coming: None,
             updating: false,
+            piece: false,
+            staged: false,
             watched: false,
             work,
             full: false,
             stored: 0,
             wrong: 0,
             current: None,
+            sticks: 0,
+            plugged: false,
+            asked: None,
         }
+    }
+
+    /// Another stick is plugged in.
+    fn plug(&mut self, films: u32) -> Input {
+        (self.sticks, self.plugged) = (self.sticks + 1, true);
+        let film = |n| Film { name: format!("{n}"), modified: 0, size: 1 };
+        Input::Stick(StickEvent::Films { stick: self.sticks, films: (0..films).map(film).collect() })
+    }
+
+    /// An order has been carried out.
+    fn end_film(&mut self, trouble: Option<StickTrouble>) -> Option<Input> {
+        Some(Input::Stick(StickEvent::Ended { stick: self.asked.take()?, trouble }))
     }
 
     /// The name of the image that was announced last: each has its own.
@@ -219,6 +290,45 @@ impl World {
                 self.wrong += 1;
                 session(BoxEvent::Asked(Question::Pair { code: 8 }))
             }
+            // A host asks for one thing at a time.
+            Step::Piece if self.coming.is_some() || self.updating || self.watched => None,
+            Step::Piece => {
+                self.piece = true;
+                session(BoxEvent::Bundle { done: 4, total: 10 })
+            }
+            Step::Staged if !self.piece || std::mem::replace(&mut self.staged, true) => None,
+            Step::Staged => Some(Input::News(News::Outcome {
+                outcome: Box::new(slots::Outcome {
+                    bundle: Digest::of(b"payload"),
+                    file: Digest::of(b"file"),
+                    name: String::new(),
+                    counter: None,
+                    key: None,
+                    trust: Trust::Unsigned,
+                    result: slots::Stage::Staged,
+                }),
+                is_new: true,
+                is_on_trial: false,
+            })),
+            // One at a time.
+            Step::OneFilm | Step::Films if self.plugged => None,
+            Step::OneFilm => Some(self.plug(1)),
+            Step::Films => Some(self.plug(2)),
+            Step::Next => Some(Input::Key(Key::Newer)),
+            Step::Choose => Some(Input::Key(Key::Choose)),
+            Step::FilmEnded => self.end_film(None),
+            Step::FilmLost => self.end_film(Some(StickTrouble::Pulled)),
+            // Whoever carries an order out says its end first.
+            Step::Pulled | Step::Useless if self.asked.is_some() => None,
+            Step::Pulled if !std::mem::take(&mut self.plugged) => None,
+            Step::Pulled => Some(Input::Stick(StickEvent::Gone { stick: self.sticks })),
+            Step::Useless if self.plugged => None,
+            Step::Useless => Some(Input::Stick(StickEvent::Trouble(StickTrouble::NoFilms))),
+            Step::NodeRefused => Some(Input::NodeRefused(ConsoleRefused {
+                reason: Console::NotCalled,
+                named: "PACS1".to_owned(),
+                own: "PUMUA".to_owned(),
+            })),
             Step::Time => {
                 self.now = self.now.max(self.state.deadline()?);
                 Some(Input::Tick)
@@ -269,8 +379,12 @@ impl World {
                 Effect::Recall { page } => {
                     self.take(Input::Recalled(Ok(Page { results: Vec::new(), page, pages: 1 })));
                 }
+                Effect::Film { stick, film } => {
+                    assert!(self.plugged && stick == self.sticks && film < 2, "film {film} of stick {stick}");
+                    assert_eq!(self.asked.replace(stick), None, "one at a time");
+                }
                 Effect::DrawCode => self.take(Input::Code(Some(7))),
-                Effect::Find { .. } => {}
+                Effect::Find { .. } | Effect::Keep(_) | Effect::AskSoftware { .. } => {}
                 Effect::Show
                 | Effect::Expect(_)
                 | Effect::Record(_)
@@ -284,6 +398,13 @@ impl World {
     /// What is wrong with the screen, if anything is, after a step.
     fn check(&mut self, step: Step, before: &Self) -> Result<(), String> {
         self.check_name(step, before)?;
+        self.check_piece(step, before)?;
+        self.check_stick(step, before)?;
+        // It hides no verdict, no notice of an image, nothing that comes in and nothing that a person reads.
+        let waited = matches!(before.state.view(), View::Ready { .. } | View::Blanked { .. });
+        if step == Step::NodeRefused && !waited && self.state.view() != before.state.view() {
+            return Err(format!("an X-ray machine hides {:?}", before.state.view()));
+        }
         // Each third one locks for a minute at least.
         if self.wrong >= 3 && self.now < self.wrong / 3 * MINUTE_MS && matches!(self.state.view(), View::Code(_)) {
             return Err(format!("a code is shown after {} wrong ones", self.wrong));
@@ -309,6 +430,40 @@ impl World {
         };
         let shown = scene.shown_identity();
         if shown.digest == model { Ok(()) } else { Err(format!("the screen names {shown:?}")) }
+    }
+
+    /// A piece of a bundle is shown where nothing else is.
+    fn check_piece(&self, step: Step, before: &Self) -> Result<(), String> {
+        let is_free = matches!(before.state.view(), View::Ready { .. } | View::Blanked { .. } | View::Program { .. });
+        let (view, was) = (self.state.view(), before.state.view());
+        if BUNDLES.contains(&step) && !is_free && view != was {
+            return Err(format!("{view:?} is shown in the place of {was:?}"));
+        }
+        Ok(())
+    }
+
+    /// A list is of the stick that is in, and neither it nor what is wrong with a stick hides what has not had its time.
+    fn check_stick(&self, step: Step, before: &Self) -> Result<(), String> {
+        let of_stick =
+            |view: &View| matches!(view, View::Films { .. } | View::Error { trouble: Trouble::Stick(_), .. });
+        let shown = self.state.view();
+        if matches!(shown, View::Films { .. }) && !self.plugged {
+            return Err("a list is shown of a stick that is not in".to_owned());
+        }
+        // Somebody has read it, or its time is over.
+        let over = matches!(step, Step::Back | Step::Next | Step::Choose | Step::Time);
+        let was = before.state.view();
+        let protected = match was {
+            View::Result { .. } | View::Refused { .. } | View::Code(_) => true,
+            View::Error { image: Some(_), trouble } => *trouble != Trouble::LineLost,
+            view => view.is_busy(),
+        };
+        // A code ends with its line, and an image with its host.
+        let ended = matches!(step, Step::LineLost | Step::HostGone | Step::Done | Step::Refused);
+        if protected && of_stick(shown) && !over && !ended {
+            return Err(format!("{shown:?} hides {was:?}"));
+        }
+        Ok(())
     }
 
     /// Every screen of an image names its examination: also what takes the place of one, unless it is about something else.
@@ -342,13 +497,28 @@ impl World {
 
 #[test]
 fn the_screen_keeps_its_rules_in_every_order_of_events() {
+    follow(&STEPS, DEPTH);
+}
+
+#[test]
+fn a_bundle_among_them_changes_no_rule() {
+    follow(&[&STEPS[..], &BUNDLES].concat(), DEPTH_WITH_BUNDLES);
+}
+
+#[test]
+fn the_screen_keeps_its_rules_in_every_order_of_events_with_sticks() {
+    follow(&STEPS_WITH_STICKS, DEPTH_WITH_STICKS);
+}
+
+/// Tries every order of these steps up to a length.
+fn follow(steps: &[Step], depth: usize) {
     let mut known = HashSet::new();
     let mut reached = vec![(World::new(), Vec::new())];
     let mut wrong = Vec::new();
-    for _ in 0..DEPTH {
+    for _ in 0..depth {
         let mut next = Vec::new();
         for (world, path) in &reached {
-            for step in STEPS {
+            for &step in steps {
                 let before = world;
                 let Some(mut world) = before.after(step) else { continue };
                 let path = [&path[..], &[step]].concat();

@@ -7,6 +7,7 @@ use shared::{
 use engine::{Behaviour, Provenance};
 
 use super::*;
+use crate::screen::Console;
 
 pub(super) fn state() -> State {
     let contract = InputContract::stretched(16);
@@ -71,6 +72,24 @@ pub(super) fn start_analysis(state: &mut State) {
     let effects = state.handle(0, Input::Session(BoxEvent::Image(image())));
     assert_eq!(effects, [Effect::Show, Effect::Judge(Box::new(image()))]);
     assert_eq!(*state.view(), View::Analysing(announced()));
+}
+
+#[test]
+fn a_console_that_may_not_send_is_shown_for_half_a_minute_and_hides_no_image() {
+    let refused = |named: &str| {
+        let (named, own) = (named.to_owned(), "PUMUA".to_owned());
+        ConsoleRefused { reason: Console::NotCalled, named, own }
+    };
+    let mut waiting = state();
+    let told = View::error(Trouble::Console(refused("PACS1")));
+    assert_eq!(shown(&mut waiting, 1_000, Input::NodeRefused(refused("PACS1"))), told);
+    assert_eq!(waiting.handle(20_000, Input::NodeRefused(refused("PACS1"))), [], "the same does not stay for longer");
+    assert_eq!(waiting.deadline(), Some(31_000));
+    assert_eq!(shown(&mut waiting, 31_000, Input::Tick), View::Ready { results: 41 });
+    let mut busy = state();
+    start_analysis(&mut busy);
+    assert_eq!(busy.handle(1_000, Input::NodeRefused(refused("PACS1"))), []);
+    assert_eq!(*busy.view(), View::Analysing(announced()));
 }
 
 #[test]

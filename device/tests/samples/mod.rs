@@ -4,7 +4,11 @@ use std::{io, path::Path, sync::LazyLock};
 
 use device::{
     journal::Standing,
-    screen::{Announced, Frame, Identity, Language, MeasuredRates, PAGE, Preview, Scene, Step, Trouble, View},
+    screen::{
+        Announced, Console, ConsoleRefused, Frame, Identity, Language, MeasuredRates, PAGE, Preview, Program, Prompt,
+        Scene, Step, StickTrouble, Trouble, View,
+    },
+    stick::Film,
 };
 use embedded_graphics::{
     Drawable,
@@ -23,7 +27,9 @@ use shared::{
     contract::InputContract,
     evidence::{Cells, Evidence, Place},
     preprocess::Window,
-    verdict::{Digest, ExamId, Fault, ModelRefusal, OperatingPoint, Refusal, ResultRecord, Trust, Verdict},
+    verdict::{
+        Digest, ExamId, Fault, ModelRefusal, OperatingPoint, Refusal, ResultRecord, SoftwareRefusal, Trust, Verdict,
+    },
 };
 
 /// What the model that ships says of itself.
@@ -46,6 +52,7 @@ fn identity() -> Identity {
         trust: Some(Trust::Signed),
         takes_unsigned: false,
         changed: false,
+        program: Program::Settled,
         software: "0.1.0".to_owned(),
         rates: MeasuredRates::of(&CARD),
         ages: CARD.ages(),
@@ -173,6 +180,11 @@ fn failed(fault: Fault, image: Announced) -> View {
     View::Error { image: Some(image), trouble: fault.into() }
 }
 
+/// An X-ray machine that may not send.
+fn console(reason: Console, named: &str, own: &str) -> View {
+    View::error(Trouble::Console(ConsoleRefused { reason, named: named.to_owned(), own: own.to_owned() }))
+}
+
 /// The same from a model that has no map.
 pub(crate) fn without_map(mut view: View) -> View {
     if let View::Result { evidence, .. } = &mut view {
@@ -221,6 +233,11 @@ fn changed(view: View) -> Scene {
     of(Identity { changed: true, ..identity() }, view)
 }
 
+/// Ready, with something to be said of the program.
+fn program(program: Program) -> Scene {
+    of(Identity { program, ..identity() }, View::Ready { results: 128 })
+}
+
 fn history() -> View {
     let probabilities = [PNEUMONIA, REFER, NORMAL, 0.003, 1.0, f32::NAN];
     let results = (0..PAGE).zip(probabilities).map(|(n, probability)| ResultRecord {
@@ -232,6 +249,22 @@ fn history() -> View {
     View::History { results: results.collect(), page: 1, pages: 22 }
 }
 
+/// So many films on a stick, of which one is chosen.
+fn films(count: u64, chosen: usize, prompt: Prompt) -> View {
+    let film = |n: u64| Film {
+        name: format!("IM{:06}.dcm", count - n),
+        modified: 1_700_000_000 - 7_000 * n,
+        size: 8_390_000 - 10_000 * n as u32,
+    };
+    View::Films { films: (0..count).map(film).collect(), chosen, prompt }
+}
+
+/// Films with the longest names and sizes.
+fn long_films() -> View {
+    let film = |n: u64| Film { name: "W".repeat(64), modified: 253_402_300_799 - n, size: 32 << 20 };
+    View::Films { films: (0..100).map(film).collect(), chosen: 50, prompt: Prompt::Countdown(20) }
+}
+
 /// One scene for every screen.
 pub(crate) fn main_scenes() -> Vec<(&'static str, Scene)> {
     let before = |view| Scene { identity: Identity::default(), view };
@@ -240,6 +273,7 @@ pub(crate) fn main_scenes() -> Vec<(&'static str, Scene)> {
         ("ready", scene(View::Ready { results: 127 })),
         ("receiving", scene(View::Receiving { image: image("ward-3_0009", 1), done: 431_000, total: 1_048_576 })),
         ("updating", scene(View::Updating { done: 150_000, total: 214_294 })),
+        ("program", scene(View::Program { done: 7_130_000, total: 20_971_520 })),
         ("analysing", scene(View::Analysing(image("ward-3_0009", 2)))),
         ("result-normal", scene(result(NORMAL, "ward-3_0007"))),
         ("result-pneumonia", scene(later(result(PNEUMONIA, "ward-3_0008"), 2, 3))),
@@ -253,10 +287,12 @@ pub(crate) fn main_scenes() -> Vec<(&'static str, Scene)> {
         ("safe-mode", scene(View::error(Trouble::SafeMode))),
         ("no-storage", scene(View::error(Trouble::NoStorage))),
         ("chain-broken", scene(View::error(Trouble::ChainBroken))),
+        ("console-refused", scene(console(Console::NotCalled, "PACS1", "PUMUA"))),
         ("history", scene(history())),
         ("about", scene(View::About)),
         ("blanked", scene(View::Blanked { results: 128 })),
         ("code", scene(View::Code(40_721))),
+        ("stick", scene(films(7, 0, Prompt::Countdown(17)))),
         ("synthetic", synthetic(View::Ready { results: 0 })),
         ("stopped", before(View::Stopped)),
     ]
@@ -271,6 +307,9 @@ pub(crate) fn documented() -> Vec<(&'static str, Scene, Language)> {
         ("unsigned", unsigned(result(NORMAL, "ward-3_0007")), Language::English),
         ("changed", changed(View::Ready { results: 128 }), Language::English),
         ("update-refused", scene(View::error(Trouble::Update(ModelRefusal::NotSigned))), Language::English),
+        ("program-staged", program(Program::Staged), Language::English),
+        ("program-new", program(Program::New), Language::English),
+        ("program-went-back", program(Program::WentBack), Language::English),
         ("result-normal-fr", scene(result(NORMAL, "ward-3_0007")), Language::French),
         ("result-refer-pt", scene(result(REFER, "ward-3_0009")), Language::Portuguese),
         ("result-pneumonia-sw", scene(result(PNEUMONIA, "ward-3_0008")), Language::Swahili),
@@ -320,6 +359,10 @@ pub(crate) fn all_scenes() -> Vec<(String, Scene)> {
             synthetic(View::Receiving { image: image(&long, 1000), done: 33_554_432, total: 33_554_432 }),
         ),
         ("analysing-nameless", scene(View::Analysing(image("", 1)))),
+        ("stick-choose", synthetic(films(100, 99, Prompt::Choose))),
+        ("stick-countdown", synthetic(films(2, 0, Prompt::Countdown(20)))),
+        ("stick-reading", scene(films(1, 0, Prompt::Reading))),
+        ("stick-long", synthetic(long_films())),
         ("history-empty", scene(View::History { results: Vec::new(), page: 1, pages: 0 })),
         (
             "history-long",
@@ -344,6 +387,13 @@ pub(crate) fn all_scenes() -> Vec<(String, Scene)> {
         ("ready-unsigned", unsigned(View::Ready { results: 128 })),
         ("about-unsigned", unsigned(View::About)),
         ("ready-changed", changed(View::Ready { results: 128 })),
+        ("ready-program-staged", program(Program::Staged)),
+        ("ready-program-new", program(Program::New)),
+        ("ready-program-went-back", program(Program::WentBack)),
+        (
+            "ready-program-went-back-synthetic",
+            of(Identity { program: Program::WentBack, ..longest.clone() }, View::Blanked { results: 9_999_999 }),
+        ),
         ("about-long", Scene { identity: longest, view: View::About }),
         ("ready-many", synthetic(View::Ready { results: 9_999_999 })),
         (
@@ -366,7 +416,19 @@ pub(crate) fn all_scenes() -> Vec<(String, Scene)> {
     let not_installed = ModelRefusal::ALL
         .iter()
         .map(|&r| (format!("update-{}", r.as_str()), synthetic(View::error(Trouble::Update(r)))));
-    scenes.chain(starting).chain(refused).chain(failed).chain(not_installed).collect()
+    let not_taken = SoftwareRefusal::ALL
+        .iter()
+        .map(|&r| (format!("program-{}", r.as_str()), synthetic(View::error(Trouble::Program(r)))));
+    let sticks = StickTrouble::ALL
+        .iter()
+        .map(|&trouble| (format!("stick-{trouble:?}"), synthetic(View::error(Trouble::Stick(trouble)))));
+    let wide = "W".repeat(16);
+    let consoles = Console::ALL.iter().map(|&reason| {
+        let named = if reason == Console::Stranger { "255.255.255.255" } else { wide.as_str() };
+        (format!("console-{reason:?}"), synthetic(console(reason, named, &wide)))
+    });
+    let special = not_taken.chain(sticks).chain(consoles);
+    scenes.chain(starting).chain(refused).chain(failed).chain(not_installed).chain(special).collect()
 }
 
 /// The same result with another verdict.

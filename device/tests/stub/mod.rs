@@ -8,6 +8,7 @@ use device::{
     keys::Key,
     runtime::Lines,
     screen::Preview,
+    software::{self, Kept},
     state::{Effect, Input, Page, State},
 };
 use engine::ModelCard;
@@ -15,9 +16,9 @@ use shared::{
     age::AgeNote,
     appliance::Share,
     contract::InputContract,
-    verdict::{Digest, Fault, ModelRefusal, Refusal, ResultRecord},
+    verdict::{Digest, Fault, ModelRefusal, Refusal, ResultRecord, SoftwareRefusal},
 };
-use wire::{Image, MAX_FRAME, ModelFile};
+use wire::{BundlePiece, Image, MAX_FRAME, ModelFile};
 
 /// The contract of its first model.
 pub(crate) const CONTRACT: InputContract = InputContract::stretched(16);
@@ -101,6 +102,8 @@ impl Stub {
         for effect in self.state.handle(now, input) {
             let next = match effect {
                 Effect::Show => continue,
+                // No stick is ever plugged in here.
+                Effect::Film { .. } => continue,
                 Effect::Reply(reply) => {
                     self.lines.reply(reply);
                     continue;
@@ -138,12 +141,22 @@ impl Stub {
                     .iter()
                     .find(|record| record.number >= from && record.image == image)
                     .cloned())),
+                Effect::Keep(piece) => Input::Kept(kept(&piece)),
+                Effect::AskSoftware { .. } => Input::Software(Box::new(software::nothing())),
                 Effect::DrawCode => Input::Code(Some(CODE)),
                 Effect::Screenshot => Input::Screenshot(Some(vec![7; 5_000])),
             };
             self.input(now, next);
         }
     }
+}
+
+/// As its digest has it: a piece is refused, or kept.
+fn kept(piece: &BundlePiece) -> Kept {
+    if piece.piece.digest.0[0] < 64 {
+        return Kept::Refused(SoftwareRefusal::NotSigned);
+    }
+    Kept::Stored { next: piece.piece.offset.saturating_add(piece.piece.length) }
 }
 
 /// As the digest has it: a refusal, a fault, or a probability.

@@ -51,6 +51,9 @@ pub enum AnswerError {
     /// The input of the box's model cannot be one.
     #[error("its model cannot take any image")]
     Contract(#[from] ContractError),
+    /// It has more of the bundle than there is, or ever less.
+    #[error("it cannot have that much of the bundle")]
+    Bundle,
     /// The picture of the screen is not a whole PNG file.
     #[error("the picture of the screen is not a whole PNG image")]
     Screenshot,

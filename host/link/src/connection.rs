@@ -12,11 +12,11 @@ use base::interrupt;
 use serialport::{ClearBuffer, SerialPort, TTYPort};
 use shared::{
     appliance::line::least_bytes_a_second,
-    verdict::{Digest, ModelRefusal, ResultRecord},
+    verdict::{Digest, ModelRefusal, ResultRecord, SoftwareRefusal},
 };
 use wire::{
-    Answer, Counters, HostError, HostEvent, HostSession, Image, Info, Installed, Listed, MAX_FRAME, ModelFile, Outcome,
-    Phase, Question, Request,
+    Answer, BundlePiece, Counters, HostError, HostEvent, HostSession, Image, Info, Installed, Listed, MAX_FRAME,
+    ModelFile, Outcome, Phase, Question, Request, SoftwareState,
 };
 
 use super::{
@@ -39,7 +39,7 @@ const CANCELLING: Duration = Duration::from_secs(3);
 /// How a PNG file begins (PNG 3rd edition, 5.2).
 const PNG: &[u8] = b"\x89PNG\r\n\x1a\n";
 
-/// What happens to an image or a model that is being sent.
+/// What happens to an image, a model or a piece of a bundle that is being sent.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Sending {
     /// Bytes that the box has.
@@ -266,6 +266,29 @@ impl Connection {
                 Ok(Ok(installed))
             }
             HostEvent::ModelRefused(refusal) => Ok(Err(refusal)),
+            _ => Err(HostError::Protocol.into()),
+        }
+    }
+
+    /// Asks how much the box has of a bundle of this digest and length, and what became of the last one. Its texts may hold
+    /// anything: to be [`base::Shown`].
+    pub fn software(&mut self, bundle: Digest, total: u32) -> Result<SoftwareState, LinkError> {
+        match self.ask(Question::Software { bundle, total })? {
+            Answer::Software(state) => Ok(state),
+            _ => Err(HostError::Protocol.into()),
+        }
+    }
+
+    /// Sends a piece of a bundle and waits until the box has it on its disk: how many bytes of the bundle it has. With the last
+    /// piece it waits until the bundle is in the other slot. Ctrl-C gives the piece up before the error is returned.
+    pub fn piece(
+        &mut self,
+        piece: BundlePiece,
+        mut progress: impl FnMut(Sending),
+    ) -> Result<Result<u32, SoftwareRefusal>, LinkError> {
+        match self.transfer(Request::Piece(piece), &mut progress)? {
+            HostEvent::PieceStored { next } => Ok(Ok(next)),
+            HostEvent::SoftwareRefused(refusal) => Ok(Err(refusal)),
             _ => Err(HostError::Protocol.into()),
         }
     }

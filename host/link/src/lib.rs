@@ -1,6 +1,7 @@
 //! The host's side of the serial line: which port, opening it, and asking the box.
 
 mod answer;
+mod bundle;
 mod chain;
 mod connection;
 mod error;
@@ -11,6 +12,7 @@ mod settings;
 mod tests;
 
 pub use answer::{AnswerError, Awaited};
+pub use bundle::{Delivered, Delivering, Patience, deliver};
 pub use chain::{Chain, ChainError, Head, HeadError};
 pub use connection::{Connection, Sending};
 pub use error::LinkError;

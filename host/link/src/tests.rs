@@ -6,7 +6,7 @@ use std::{
     os::unix::fs::OpenOptionsExt,
     path::PathBuf,
     sync::{
-        Arc,
+        Arc, Mutex,
         atomic::{AtomicBool, Ordering},
     },
     thread::{self, JoinHandle},
@@ -18,14 +18,19 @@ use shared::{
     age::{Age, AgeNote},
     contract::InputContract,
     preprocess::{Channels, Picture, Samples},
-    verdict::{Digest, ExamId, Fault, ModelRefusal, OperatingPoint, Refusal, ResultRecord, Verdict},
+    verdict::{
+        Digest, ExamId, Fault, ModelRefusal, OperatingPoint, Refusal, ResultRecord, SoftwareRefusal, Trust, Verdict,
+    },
 };
 use wire::{
-    Answer, BoxEvent, BoxSession, HostError, Image, Info, Installed, Listed, MAX_FRAME, ModelFile, Outcome, Question,
-    Reply,
+    Answer, BoxEvent, BoxSession, HostError, Image, Info, Installed, Listed, MAX_FRAME, ModelFile, Outcome,
+    OutcomeOnLine, Phase, Question, Reply, SoftwareStage, SoftwareState,
 };
 
-use super::{AnswerError, Connection, LinkError, PortOptions, Sending, connection::probe, find};
+use super::{
+    AnswerError, Connection, Delivered, Delivering, LinkError, Patience, PortOptions, Sending, connection::probe,
+    deliver, find,
+};
 
 const CONTRACT: InputContract = InputContract::stretched(64);
 
@@ -275,6 +280,169 @@ fn models_are_taken_or_refused() {
     assert_eq!(connection.info().unwrap(), info());
     drop(connection);
     device.finish();
+}
+
+/// What a box has of bundles.
+#[derive(Default)]
+struct Bundles {
+    bytes: Vec<u8>,
+    outcome: Option<OutcomeOnLine>,
+    /// Pieces that it keeps until something happens to it, and what it says then.
+    trouble: Option<(usize, Reply)>,
+    /// Whether the first process has yet to say what becomes of the bundle.
+    waits: bool,
+}
+
+impl Bundles {
+    fn state(&self, total: u32) -> SoftwareState {
+        let next = (self.bytes.len() as u32).min(total);
+        SoftwareState { next, running: "0.1.0".try_into().unwrap(), slot: Some(0), outcome: self.outcome.clone() }
+    }
+
+    fn replies(&mut self, event: &BoxEvent) -> Option<Vec<Reply>> {
+        match event {
+            BoxEvent::Asked(Question::Software { total, .. }) => {
+                let state = self.state(*total);
+                if std::mem::take(&mut self.waits) {
+                    self.outcome = Some(outcome(&self.bytes, SoftwareStage::Staged));
+                }
+                Some(vec![Reply::Answer(Answer::Software(state))])
+            }
+            BoxEvent::Piece(piece) => {
+                if let Some((left, _)) = &mut self.trouble {
+                    if *left == 0 {
+                        return self.trouble.take().map(|(_, reply)| vec![reply]);
+                    }
+                    *left -= 1;
+                }
+                if piece.piece.offset as usize == self.bytes.len() {
+                    self.bytes.extend(&piece.bytes);
+                }
+                let next = self.bytes.len() as u32;
+                let mut replies = vec![Reply::Piece(Ok(next))];
+                if next == piece.piece.total {
+                    self.outcome = Some(outcome(&self.bytes, SoftwareStage::Staged));
+                    replies.insert(0, Reply::Progress(Phase::Installing));
+                }
+                Some(replies)
+            }
+            _ => None,
+        }
+    }
+}
+
+fn outcome(file: &[u8], stage: SoftwareStage) -> OutcomeOnLine {
+    let (name, trust) = ("pumua-9".try_into().unwrap(), Trust::Unsigned);
+    OutcomeOnLine { bundle: Digest::of(b"p"), file: Digest::of(file), name, counter: None, key: None, trust, stage }
+}
+
+/// Sends a bundle to a box that has this: what becomes of it, what was told, and what the box has then.
+fn delivered(file: &[u8], bundles: Bundles) -> (Result<Delivered, LinkError>, Vec<String>, Vec<u8>) {
+    let (result, told, bytes, _) = delivered_within(file, bundles, Duration::from_secs(60));
+    (result, told, bytes)
+}
+
+/// The same by a program that holds the port no longer than this, and what the box has heard.
+fn delivered_within(
+    file: &[u8],
+    bundles: Bundles,
+    hold: Duration,
+) -> (Result<Delivered, LinkError>, Vec<String>, Vec<u8>, Vec<BoxEvent>) {
+    let shared = Arc::new(Mutex::new(bundles));
+    let kept = shared.clone();
+    let device = TestBox::lying(move |event| kept.lock().unwrap().replies(event));
+    let patience = Patience {
+        pause: Duration::from_millis(50),
+        within: Duration::from_secs(20),
+        look: Duration::from_millis(50),
+        hold,
+        release: Duration::from_millis(10),
+    };
+    let mut told = vec![];
+    let delivered = deliver(&device.options(), file, patience, |delivering| told.push(format!("{delivering:?}")));
+    let events = device.finish();
+    let bytes = shared.lock().unwrap().bytes.clone();
+    (delivered, told, bytes, events)
+}
+
+fn bundle() -> Vec<u8> {
+    (0..400_000_u64).map(|i| (i * i / 7) as u8).collect()
+}
+
+#[test]
+fn a_bundle_is_sent_in_pieces_and_goes_on_where_it_was_cut_off() {
+    let file = bundle();
+    for there in [0, 123_456] {
+        let bytes = file[..there].to_vec();
+        let (result, told, bytes) = delivered(&file, Bundles { bytes, ..Bundles::default() });
+        assert_eq!(result.unwrap(), Delivered::Staged);
+        assert_eq!(bytes, file);
+        assert_eq!(told[0], format!("{:?}", Delivering::Sent { done: there as u32, total: 400_000 }));
+        assert!(told.iter().any(|told| told == "Installing"), "{told:?}");
+    }
+}
+
+#[test]
+fn other_programs_get_the_port_between_two_pieces() {
+    let file = bundle();
+    let (result, told, bytes, events) = delivered_within(&file, Bundles::default(), Duration::ZERO);
+    assert_eq!((result.unwrap(), bytes == file), (Delivered::Staged, true));
+    let sessions = events.iter().filter(|event| **event == BoxEvent::HostConnected).count();
+    let pieces = events.iter().filter(|event| matches!(event, BoxEvent::Piece(_))).count();
+    assert!(sessions == pieces && pieces > 2, "{pieces} pieces in {sessions} sessions");
+    assert!(!told.iter().any(|told| told.starts_with("Waiting")), "{told:?}");
+}
+
+#[test]
+fn what_keeps_a_piece_from_the_box_for_a_while_is_waited_for() {
+    let file = bundle();
+    for reply in [Reply::PieceNotStored(Fault::Busy), Reply::Piece(Ok(0))] {
+        let bundles = Bundles { trouble: Some((2, reply.clone())), ..Bundles::default() };
+        let (result, told, bytes) = delivered(&file, bundles);
+        assert_eq!((result.unwrap(), bytes == file), (Delivered::Staged, true), "{reply:?}");
+        let waited = told.iter().filter(|told| told.starts_with("Waiting")).count();
+        assert_eq!(waited, usize::from(matches!(reply, Reply::PieceNotStored(_))), "{told:?}");
+    }
+}
+
+#[test]
+fn a_refusal_or_a_fault_ends_it() {
+    let file = bundle();
+    let refused = Reply::Piece(Err(SoftwareRefusal::NotSigned));
+    let (result, ..) = delivered(&file, Bundles { trouble: Some((0, refused)), ..Bundles::default() });
+    assert_eq!(result.unwrap(), Delivered::Refused(SoftwareRefusal::NotSigned));
+    let full = Reply::PieceNotStored(Fault::Storage);
+    let (result, ..) = delivered(&file, Bundles { trouble: Some((0, full)), ..Bundles::default() });
+    assert!(matches!(result, Err(LinkError::Fault(Fault::Storage))));
+    let more = Reply::Piece(Ok(400_001));
+    let (result, ..) = delivered(&file, Bundles { trouble: Some((0, more)), ..Bundles::default() });
+    assert!(matches!(result, Err(LinkError::Answer(AnswerError::Bundle))));
+}
+
+#[test]
+fn what_the_box_has_already_is_not_sent_and_what_it_refused_before_is() {
+    let file = bundle();
+    for stage in [SoftwareStage::Staged, SoftwareStage::Confirmed] {
+        let bundles = Bundles { outcome: Some(outcome(&file, stage)), ..Bundles::default() };
+        let (result, told, bytes) = delivered(&file, bundles);
+        assert_eq!((result.unwrap(), told.len(), bytes.len()), (Delivered::AlreadyThere(stage), 0, 0));
+    }
+    for stage in [SoftwareStage::WentBack, SoftwareStage::Refused(SoftwareRefusal::OnTrial)] {
+        let bundles = Bundles { outcome: Some(outcome(&file, stage)), ..Bundles::default() };
+        assert_eq!(delivered(&file, bundles).0.unwrap(), Delivered::Staged);
+    }
+    // All of it is there, from a session that has ended, and the first process works at it.
+    let (result, told, _) = delivered(&file, Bundles { bytes: file.clone(), waits: true, ..Bundles::default() });
+    assert_eq!(result.unwrap(), Delivered::Staged);
+    assert_eq!(told.last().map(String::as_str), Some("Installing"));
+}
+
+#[test]
+fn a_box_that_is_not_there_is_not_waited_for() {
+    let (_silent, path, _keeper) = line();
+    let options = PortOptions { port: Some(path), baud: None, any_port: false, timeout: 5 };
+    let result = deliver(&options, &bundle(), Patience::default(), |_| ());
+    assert!(matches!(result, Err(LinkError::Session(HostError::NoAnswer))));
 }
 
 #[test]

@@ -10,13 +10,13 @@ use std::{
     time::{Duration, Instant},
 };
 
+use ::node::{Timed, each};
 use base::Shown;
-use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use shared::{accession::ExamNaming, appliance::Language, limits::MAX_IMAGE_BYTES};
 
 use crate::{
     gate::Gate,
-    http::{Body, Request, Response, Timed, Wrong, read_head},
+    http::{Body, Request, Response, Wrong, read_head},
     intake::Intake,
     judge::{Judge, Standing, work},
     node::{Node, Open as OpenNode},
@@ -219,21 +219,6 @@ fn accept(listener: &TcpListener, app: &Arc<App>, stop: &Stop) {
             base::say!("a request was not answered: {error}");
         }
     });
-}
-
-/// Meets each that connects, until the end.
-pub(crate) fn each(listener: &TcpListener, stop: &Stop, mut meet: impl FnMut(TcpStream, SocketAddr)) {
-    let wait = Timespec { tv_sec: 0, tv_nsec: 200_000_000 };
-    while !stop.asked() {
-        match listener.accept() {
-            Ok((stream, peer)) => meet(stream, peer),
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-                let _ = poll(&mut [PollFd::new(listener, PollFlags::IN)], Some(&wait));
-            }
-            // Whoever came has gone, or there are no more open files: that passes.
-            Err(_) => thread::sleep(Duration::from_millis(20)),
-        }
-    }
 }
 
 /// Answers one request.

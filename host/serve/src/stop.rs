@@ -22,3 +22,9 @@ impl Stop {
         self.0.load(Ordering::Relaxed) || interrupt::asked()
     }
 }
+
+impl ::node::Ending for Stop {
+    fn asked(&self) -> bool {
+        self.asked()
+    }
+}

@@ -407,9 +407,11 @@ mod tests {
             boards: Vec::new(),
             files: ["box.toml", card::MODEL, "start.elf"].map(entry).into(),
         };
+        let (version, kernel, files) = ("0.0.0".to_owned(), String::new(), Vec::new());
+        let slot = crate::image::SlotManifest { version, note: "", kernel, files };
         let digest = Digest::of(b"image").to_string();
         let (sha256, file_sha256) = (digest.clone(), digest);
-        let built = Built { manifest, sha256, file_sha256, checksum: None, content: 0, written: 0, boot_files };
+        let built = Built { manifest, slot, sha256, file_sha256, checksum: None, content: 0, written: 0, boot_files };
         // Packages of Debian change often.
         let mut bill = of_image(&built, &packages, b"program", Some(&few())).to_string();
         let zeros = "0".repeat(64);

@@ -1,6 +1,7 @@
 //! Making a box, on the host, and the package of the host's own program for a clinic's computer:
 //!
 //! - [`image`]: the image of its memory card;
+//! - [`bundle`]: what fills a slot of such a card, packed and signed, for boxes that run already;
 //! - [`flash`]: writing that to a medium;
 //! - [`checksum`] and [`bill`]: the digest and the bill of materials that lie beside either;
 //! - [`package`]: a Debian package of the box, for a Raspberry Pi OS that runs already, and one for a clinic's computer;
@@ -12,6 +13,7 @@
 //! (`udev/`). Nothing here prints or asks; what fails is an error that says what to do.
 
 pub mod bill;
+pub mod bundle;
 pub mod checksum;
 pub mod flash;
 pub mod image;

@@ -28,8 +28,13 @@ pub(crate) struct Partition {
 
 impl Partition {
     /// A FAT32 partition from which is booted; start and length in sectors.
-    pub(crate) fn fat32(start: u64, length: u64) -> Self {
+    pub(crate) fn boot(start: u64, length: u64) -> Self {
         Self { kind: FAT32, active: true, start, length }
+    }
+
+    /// Another FAT32 partition; start and length in sectors.
+    pub(crate) fn fat32(start: u64, length: u64) -> Self {
+        Self { kind: FAT32, active: false, start, length }
     }
 
     /// A partition with a file system of Linux; start and length in sectors.
@@ -49,8 +54,8 @@ impl Partition {
     }
 }
 
-/// The first sector of a disk with two partitions.
-pub(crate) fn sector(partitions: &[Partition; 2]) -> [u8; SECTOR] {
+/// The first sector of a disk with four partitions.
+pub(crate) fn sector(partitions: &[Partition; 4]) -> [u8; SECTOR] {
     let mut sector = [0; SECTOR];
     sector[440..444].copy_from_slice(&DISK);
     for (entry, partition) in sector[TABLE].chunks_exact_mut(16).zip(partitions) {
@@ -60,16 +65,51 @@ pub(crate) fn sector(partitions: &[Partition; 2]) -> [u8; SECTOR] {
     sector
 }
 
+/// An entry of a table that is read: its type, first sector and number of sectors.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Extent {
+    pub(crate) kind: u8,
+    pub(crate) first: u32,
+    pub(crate) count: u32,
+}
+
+impl Extent {
+    /// The sector behind its last one.
+    pub(crate) fn end(&self) -> u64 {
+        u64::from(self.first) + u64::from(self.count)
+    }
+}
+
+/// The entries of the table that a disk begins with, but for empty ones; `None` where there is no table.
+pub(crate) fn extents(disk: &[u8]) -> Option<Vec<Extent>> {
+    let sector = disk.first_chunk::<SECTOR>().filter(|sector| sector.ends_with(&SIGNATURE))?;
+    // Four entries of 16 bytes: type at 4, first sector at 8 and number of sectors at 12, both little-endian.
+    let (entries, _) = sector[TABLE].as_chunks::<16>();
+    let entries = entries.iter().map(|&[_, _, _, _, kind, _, _, _, a, b, c, d, e, f, g, h]| Extent {
+        kind,
+        first: u32::from_le_bytes([a, b, c, d]),
+        count: u32::from_le_bytes([e, f, g, h]),
+    });
+    Some(entries.filter(|extent| extent.kind != 0).collect())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
     fn bytes_are_those_of_the_standard() {
-        let sector = sector(&[Partition::fat32(2048, 0x3_0000), Partition::linux(0x3_0800, 0x4_0000)]);
+        let sector = sector(&[
+            Partition::boot(2048, 0x3_0000),
+            Partition::fat32(0x3_0800, 0x4_0000),
+            Partition::fat32(0x7_0800, 0x4_0000),
+            Partition::linux(0xb_0800, 0x5_0000),
+        ]);
         assert_eq!(sector[446..462], *b"\x80\xfe\xff\xff\x0c\xfe\xff\xff\x00\x08\x00\x00\x00\x00\x03\x00");
-        assert_eq!(sector[462..478], *b"\x00\xfe\xff\xff\x83\xfe\xff\xff\x00\x08\x03\x00\x00\x00\x04\x00");
-        assert!(sector[..440].iter().chain(&sector[478..510]).all(|&byte| byte == 0));
+        assert_eq!(sector[462..478], *b"\x00\xfe\xff\xff\x0c\xfe\xff\xff\x00\x08\x03\x00\x00\x00\x04\x00");
+        assert_eq!(sector[478..494], *b"\x00\xfe\xff\xff\x0c\xfe\xff\xff\x00\x08\x07\x00\x00\x00\x04\x00");
+        assert_eq!(sector[494..510], *b"\x00\xfe\xff\xff\x83\xfe\xff\xff\x00\x08\x0b\x00\x00\x00\x05\x00");
+        assert!(sector[..440].iter().all(|&byte| byte == 0));
         assert_eq!(sector[510..], [0x55, 0xaa]);
     }
 }

@@ -37,7 +37,7 @@ pub enum ModelForBoxError {
         source: io::Error,
     },
     /// What lies beside it cannot be read.
-    #[error("cannot read {path}, which lies beside the model: {source}: correct it, or take it away", path = Shown(path.display()))]
+    #[error("cannot read {path}, which lies beside it: {source}: correct it, or take it away", path = Shown(path.display()))]
     Beside {
         /// The file.
         path: PathBuf,
@@ -45,7 +45,7 @@ pub enum ModelForBoxError {
         source: io::Error,
     },
     /// There is a list of keys without its signatures, or the other way round.
-    #[error("the list of keys beside the model lacks {missing}: put it there, or take both away", missing = Shown(missing.display()))]
+    #[error("the list of keys beside it lacks {missing}: put it there, or take both away", missing = Shown(missing.display()))]
     HalfAList {
         /// What is missing.
         missing: PathBuf,
@@ -110,14 +110,7 @@ impl ModelForBox {
         let model = Model::for_box(&bytes, None)
             .map_err(|source| ModelForBoxError::Unusable { path: path.to_owned(), source })?;
         let signature = text_beside(&beside(path), MAX_SIGNATURE_BYTES)?;
-        let keys = path.with_file_name(KEYS);
-        let list = match (text_beside(&keys, MAX_LIST_BYTES)?, text_beside(&beside(&keys), MAX_LIST_BYTES)?) {
-            (Some(list), Some(signatures)) => Some([list, signatures]),
-            (None, None) => None,
-            (Some(_), None) => return Err(ModelForBoxError::HalfAList { missing: beside(&keys) }),
-            (None, Some(_)) => return Err(ModelForBoxError::HalfAList { missing: keys }),
-        };
-        Ok(Self { bytes, signature, list, model })
+        Ok(Self { bytes, signature, list: list_beside(path)?, model })
     }
 
     /// Model, signature and list of keys together.
@@ -134,7 +127,21 @@ pub fn beside(file: &Path) -> PathBuf {
     file.with_file_name(name)
 }
 
-/// A text beside a model, if there is one.
+/// The list of keys that lies beside a file, and its signatures, if they are there.
+///
+/// # Errors
+/// [`ModelForBoxError`]: one of them cannot be read, or is missing.
+pub fn list_beside(file: &Path) -> Result<Option<[String; 2]>, ModelForBoxError> {
+    let keys = file.with_file_name(KEYS);
+    match (text_beside(&keys, MAX_LIST_BYTES)?, text_beside(&beside(&keys), MAX_LIST_BYTES)?) {
+        (Some(list), Some(signatures)) => Ok(Some([list, signatures])),
+        (None, None) => Ok(None),
+        (Some(_), None) => Err(ModelForBoxError::HalfAList { missing: beside(&keys) }),
+        (None, Some(_)) => Err(ModelForBoxError::HalfAList { missing: keys }),
+    }
+}
+
+/// A text beside a file, if there is one.
 fn text_beside(path: &Path, limit: usize) -> Result<Option<String>, ModelForBoxError> {
     match read_text(path, limit as u64) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),

@@ -6,6 +6,7 @@ use std::{
 };
 
 use base::{Shown, files::read_up_to};
+use node::{Wired, WiredError};
 use shared::{
     appliance::{
         BoxSettings, Language, Rotation,
@@ -72,6 +73,9 @@ pub enum Unfit {
     /// Nobody could sign a model for it.
     #[error("`roots` cannot be used: {0}")]
     Roots(#[from] RootsError),
+    /// No X-ray machine could send to it.
+    #[error(transparent)]
+    Wired(#[from] WiredError),
     /// The box does not start with it.
     #[error("a `baud` below {SLOWEST_BAUD} is too slow: give more")]
     TooSlow,
@@ -102,7 +106,12 @@ pub fn settings_for_sd_card(
         keys: None,
         share: None,
         blank_minutes: None,
+        stick: None,
         overrides: None,
+        ethernet: None,
+        aet: None,
+        node_port: None,
+        peers: None,
     };
     let ports = format!(
         "\
@@ -133,7 +142,12 @@ pub fn settings_for_raspberry_pi_os() -> Result<String, SettingsError> {
         keys: None,
         share: None,
         blank_minutes: None,
+        stick: None,
         overrides: None,
+        ethernet: None,
+        aet: None,
+        node_port: None,
+        peers: None,
     };
     let ports = format!(
         "\
@@ -213,6 +227,8 @@ fn check(text: &str) -> Result<BoxSettings, Unfit> {
         return Err(Unfit::TooSlow);
     }
     roots(&settings)?;
+    let BoxSettings { ethernet, aet, node_port, peers, .. } = &settings;
+    Wired::of_settings(ethernet.as_deref(), aet.as_deref(), *node_port, peers.as_deref())?;
     Ok(settings)
 }
 
@@ -280,6 +296,11 @@ mod tests {
             (format!("{good}roots = [\"RWx\"]"), "`roots` cannot be used"),
             (format!("{good}roots = []"), "1 to 64 roots"),
             (format!("{good}roots_needed = 2"), "`roots` names none"),
+            (format!("{good}ethernet = \"192.168.7.1\""), "`ethernet` is the address"),
+            (format!("{good}ethernet = \"192.168.7.1/24\""), "`peers` names nobody"),
+            (format!("{good}peers = [\"console\"]"), "`peers` cannot be used"),
+            (format!("{good}aet = \"SEVENTEEN_LETTERS\""), "`aet` cannot be used"),
+            (format!("{good}node_port = 22"), "`node_port` is 104"),
             (format!("{good}simulate = true"), "unknown field `simulate`"),
             (format!("{good}journal = \"/journal\""), "unknown field `journal`"),
             ("port: no".to_owned(), "correct it"),

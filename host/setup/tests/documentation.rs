@@ -25,7 +25,12 @@ fn full() -> BoxSettings {
         keys: Some(true),
         share: Some(Share::default()),
         blank_minutes: Some(15),
+        stick: Some(true),
         overrides: Some(Vec::new()),
+        ethernet: Some(String::new()),
+        aet: Some(String::new()),
+        node_port: Some(11_112),
+        peers: Some(Vec::new()),
     }
 }
 

@@ -7,18 +7,22 @@ use std::{
     time::Instant,
 };
 
-use anyhow::anyhow;
-use base::{Shown, files::OutputFile, interrupt};
+use anyhow::{Context, anyhow};
+use base::{
+    Shown, calendar,
+    files::{OutputFile, OutputFolder},
+    interrupt,
+};
 use clap::ValueEnum;
 use indicatif::{DecimalBytes, ProgressBar, ProgressStyle};
 use serde_json::{Value, json};
 use setup::{
     checksum,
-    flash::{Access, Danger, Disk, Expected, FlashError, Part, Stage, System, Target, flash},
+    flash::{Access, Danger, Disk, Expected, FlashError, Part, Results, Saved, Stage, System, Target, flash},
 };
 use shared::verdict::Digest;
 
-use super::started_as;
+use super::{quoted, started_as};
 use crate::{
     exit::{Exit, Failure, WithExit},
     output,
@@ -38,8 +42,19 @@ pub struct Options {
     /// Overwrite the device in spite of a danger; may be given several times
     #[arg(long, value_name = "DANGER", value_enum)]
     allow: Vec<Allow>,
-    /// Write nothing: compare the image with a card that has been written and has not been in a box since
-    #[arg(long, conflicts_with_all = ["yes", "allow"])]
+    /// Keep the results of the box that the card was for, and the models that were sent to it: they are copied into a file before
+    /// anything is written, and onto the new card in the end. Its settings are those of the image
+    #[arg(long)]
+    keep_results: bool,
+    /// Folder for that file [default: that of the image]
+    #[arg(long, value_name = "DIR", requires = "keep_results")]
+    keep: Option<OutputFolder>,
+    /// File that --keep-results has saved, from which the results come onto the card: after a flashing that was interrupted, or onto a
+    /// new card
+    #[arg(long, value_name = "FILE", conflicts_with = "keep_results")]
+    results: Option<PathBuf>,
+    /// Write nothing: compare the image with a card that has been written, without results, and has not been in a box since
+    #[arg(long, conflicts_with_all = ["yes", "allow", "keep_results", "results"])]
     verify_only: bool,
     /// SHA-256 that the image must have, as its file is or decompressed, in hexadecimal digits [default: that in the file of the
     /// same name with `.sha256` behind, if there is one]
@@ -76,17 +91,25 @@ impl From<Allow> for Danger {
 
 /// Writes an image to a medium, or lists the media.
 pub fn run(options: Options) -> Result<Exit, Failure> {
-    let Options { image: Some(image), device: Some(device), yes, allow, verify_only, sha256, json } = options else {
+    let Options { image: Some(image), device: Some(device), .. } = &options else {
         return list(options.json);
     };
+    let Options { yes, keep_results, verify_only, sha256, json, .. } = options;
     // Whatever else it may be is told from a disk below.
     if !verify_only && device.is_file() {
-        super::check_outputs(&[&image], &[&device], &[])?;
+        let read: Vec<&Path> =
+            [Some(image), options.results.as_ref()].into_iter().flatten().map(PathBuf::as_path).collect();
+        super::check_outputs(&read, &[device], &[])?;
     }
-    let expected = expected(&image, sha256)?;
-    let allowed: Vec<_> = allow.into_iter().map(Danger::from).collect();
+    super::check_outputs_where(&[], |_| false, &[], &Vec::from_iter(options.keep.as_deref()))?;
+    let expected = expected(image, sha256)?;
+    let allowed: Vec<_> = options.allow.iter().copied().map(Danger::from).collect();
+    if keep_results && allowed.contains(&Danger::Mounted) {
+        let words = "results are not copied from a card while somebody may write to it: unmount it, and leave out `--allow mounted`";
+        return Err(anyhow!(words)).exit(Exit::Usage);
+    }
     let access = if verify_only { Access::Verify } else { Access::Write(&allowed) };
-    let mut target = Target::open(&System::default(), &device, access)?;
+    let mut target = Target::open(&System::default(), device, access)?;
     if !verify_only && !yes {
         let terminal = io::stdin().is_terminal() && io::stderr().is_terminal();
         if !terminal {
@@ -94,37 +117,77 @@ pub fn run(options: Options) -> Result<Exit, Failure> {
                 format!("nobody can be asked whether to overwrite {}: add `--yes` if so", Shown(device.display()));
             return Err(anyhow!(words)).exit(Exit::Usage);
         }
-        confirm(&device, &target, &mut io::stdin().lock(), &mut io::stderr())?;
+        let lost = if keep_results { "Everything on it but its results" } else { "Everything on it" };
+        confirm(device, &target, lost, &mut io::stdin().lock(), &mut io::stderr())?;
     }
     interrupt::listen();
+    let copy = keep_results.then(|| place_of_copy(image, options.keep.as_deref())).transpose()?;
+    let results = match (&copy, &options.results) {
+        (Some(path), _) => Results::Kept(path),
+        (None, Some(path)) => Results::Restored(path),
+        (None, None) => Results::Lost,
+    };
     let start = Instant::now();
     let bars = Bars::default();
-    let checked = bars.during(|bars| {
-        flash(&image, expected.as_ref(), &mut target, &mut |stage, done, total| bars.show(stage, done, total))
+    let flashed = bars.during(|bars| {
+        flash(image, expected.as_ref(), results, &mut target, &mut |stage, done, total| bars.show(stage, done, total))
     });
-    let checked = checked.map_err(|error| match error {
-        FlashError::OtherImage { .. } => Failure { exit: Exit::Refused, error: error.into() },
-        error => error.into(),
+    let (checked, saved) = flashed.map_err(|error| {
+        if let Some(path) = copy.as_ref().filter(|path| path.exists()) {
+            base::say!(
+                "the results are safe in {}: `pumua flash --results {} IMAGE DEVICE` writes an image and them",
+                Shown(path.display()),
+                quoted(path)
+            );
+        }
+        match error {
+            FlashError::OtherImage { .. } => Failure { exit: Exit::Refused, error: error.into() },
+            error => error.into(),
+        }
     })?;
+    if saved.as_ref().and_then(Saved::is_sound) == Some(false) {
+        base::say!(
+            "e2fsck finds faults in the results, as after a pulled plug: the box mends what can be mended at its next start"
+        );
+    }
     let seconds = start.elapsed().as_secs_f64();
     let digest = Digest(checked.digest()).to_string();
     let mut out = io::stdout().lock();
     if json {
-        let value = json!({
+        let mut value = json!({
             "image": image.to_string_lossy(), "device": device.to_string_lossy(), "bytes": checked.length(),
             "sha256": digest, "written": !verify_only, "verified": true, "seconds": (seconds * 1000.0).round() / 1000.0,
         });
+        if let Some(saved) = &saved {
+            value["results"] = json!({
+                "file": saved.path().to_string_lossy(), "bytes": saved.length(), "sha256": saved.digest().to_string(),
+            });
+        }
         writeln!(out, "{}", output::json(&value))?;
     } else {
         let done = if verify_only { "holds the image" } else { "written and read back" };
         let size = DecimalBytes(checked.length());
         writeln!(out, "{}: {done}, {size} in {seconds:.1} s, SHA-256 {digest}", Shown(device.display()))?;
+        if let Some(saved) = &saved {
+            let (size, path) = (DecimalBytes(saved.length()), Shown(saved.path().display()));
+            writeln!(out, "the results are on it, {size}; they are also in {path}, SHA-256 {}", saved.digest())?;
+        }
     }
     if target.disk().is_some() && !verify_only {
         // A desktop may have mounted it again by now.
         base::say!("eject it in the file manager if it shows up there, then take it out and put it into the box");
     }
     Ok(Exit::Done)
+}
+
+/// Where the results are copied to: beside the image, or in a folder that is made, under the time. Nobody but its owner reads it.
+fn place_of_copy(image: &Path, folder: Option<&Path>) -> anyhow::Result<PathBuf> {
+    base::keep_private();
+    let name = format!("pumua-results-{}.ext4", calendar::compact_utc(calendar::now()));
+    let Some(folder) = folder else { return Ok(image.with_file_name(name)) };
+    std::fs::create_dir_all(folder)
+        .with_context(|| format!("cannot make the folder {}: name another one with --keep", Shown(folder.display())))?;
+    Ok(folder.join(name))
 }
 
 fn digest(text: &str) -> Result<Digest, String> {
@@ -159,7 +222,13 @@ fn list(json: bool) -> Result<Exit, Failure> {
 }
 
 /// Shows what is about to be lost and has the name typed: a hand that types `y` does so by habit.
-fn confirm(device: &Path, target: &Target, answers: &mut dyn BufRead, out: &mut dyn Write) -> Result<(), Failure> {
+fn confirm(
+    device: &Path,
+    target: &Target,
+    lost: &str,
+    answers: &mut dyn BufRead,
+    out: &mut dyn Write,
+) -> Result<(), Failure> {
     let name = match target.disk() {
         Some(disk) => {
             write!(out, "{}", to_text(disk))?;
@@ -170,7 +239,7 @@ fn confirm(device: &Path, target: &Target, answers: &mut dyn BufRead, out: &mut 
             device.file_name().unwrap_or_default().to_string_lossy().into_owned()
         }
     };
-    write!(out, "Everything on it will be lost. Type its name, {}, to continue: ", Shown(&name))?;
+    write!(out, "{lost} will be lost. Type its name, {}, to continue: ", Shown(&name))?;
     out.flush()?;
     let mut answer = String::new();
     answers.read_line(&mut answer)?;
@@ -229,7 +298,9 @@ impl Bars {
             }
             let what = match stage {
                 Stage::Checking => "checking",
+                Stage::Saving => "saving",
                 Stage::Writing => "writing",
+                Stage::Restoring => "restoring",
                 Stage::Verifying => "reading back",
             };
             let style = ProgressStyle::with_template(
@@ -295,12 +366,13 @@ mod tests {
         fs::write(&path, [0; 2000]).unwrap();
         let target = Target::open(&System::default(), &path, Access::Write(&[Danger::File])).unwrap();
         let mut asked = Vec::new();
-        confirm(&path, &target, &mut &b"disk.img\n"[..], &mut asked).unwrap();
+        confirm(&path, &target, "Everything on it", &mut &b"disk.img\n"[..], &mut asked).unwrap();
         let question =
             "disk.img  2.00 kB  a file\nEverything on it will be lost. Type its name, disk.img, to continue: ";
         assert!(String::from_utf8(asked).unwrap().ends_with(question));
         for answer in ["", "\n", "y\n", "yes\n", "disk\n"] {
-            assert!(confirm(&path, &target, &mut answer.as_bytes(), &mut io::sink()).is_err(), "{answer:?}");
+            let confirmed = confirm(&path, &target, "Everything on it", &mut answer.as_bytes(), &mut io::sink());
+            assert!(confirmed.is_err(), "{answer:?}");
         }
     }
 }

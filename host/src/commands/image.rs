@@ -17,7 +17,7 @@ use engine::{MAX_MODEL_BYTES, Model};
 use serde_json::json;
 use setup::{
     bill, checksum,
-    image::{Board, Built, Firmware, Inputs, LICENCE, Packages, build},
+    image::{Board, Built, Firmware, Inputs, LICENCE, build},
     model_for_box::ModelForBox,
     settings::{self, settings_for_sd_card},
 };
@@ -134,22 +134,16 @@ pub fn run(options: Options) -> Result<Exit, Failure> {
         let decided = Model::for_box(&chosen.bytes, profile);
         chosen.model = decided.context("the model cannot be used with this profile").exit(Exit::Refused)?;
     }
-    let packages = Packages::pinned(
-        &options.packages.as_deref().map_or_else(Packages::usual_folder, |folder| Ok(folder.to_owned()))?,
-    );
-    packages.fetch(interrupt::asked, |name, bytes| base::say!("fetching {name}, {} MB", bytes.div_ceil(1_000_000)))?;
+    let packages = program::packages(options.packages.as_deref())?;
     let program = program::ready(options.program)?;
     let inputs = Inputs {
-        program: &program.bytes,
-        version: env!("CARGO_PKG_VERSION"),
+        software: program.software(&packages),
         model: chosen.package(),
         configuration: &configuration,
-        packages: &packages,
         firmware: options
             .firmware
             .as_deref()
             .map(|folder| Firmware { folder, allow_other: options.allow_other_firmware }),
-        stop: interrupt::asked,
     };
     base::say!("making {}", Shown(options.out.display()));
     let built = build(&inputs, &options.out)?;
@@ -230,13 +224,13 @@ fn to_json(built: &Built, out: &Path) -> serde_json::Value {
     json!({
         "image": out.display().to_string(), "bytes": built.written, "content": built.content, "sha256": built.sha256,
         "file_sha256": built.file_sha256,
-        "manifest": built.manifest,
+        "manifest": built.manifest, "slot": built.slot,
     })
 }
 
 #[cfg(test)]
 mod tests {
-    use setup::image::Manifest;
+    use setup::image::{Manifest, SlotManifest};
 
     use super::*;
 
@@ -257,6 +251,7 @@ mod tests {
                 boards: Vec::new(),
                 files: Vec::new(),
             },
+            slot: SlotManifest { version: "1".to_owned(), note: "", kernel: "6".to_owned(), files: Vec::new() },
             sha256: "ab".to_owned(),
             file_sha256: "cd".to_owned(),
             checksum,

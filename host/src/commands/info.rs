@@ -6,7 +6,7 @@ use base::Shown;
 use link::{Connection, PortOptions};
 use serde_json::json;
 use shared::verdict::{Digest, Trust};
-use wire::Info;
+use wire::{Info, OutcomeOnLine, SoftwareStage, SoftwareState};
 
 use crate::{
     exit::{Exit, Failure},
@@ -28,17 +28,21 @@ pub fn run(options: Options) -> Result<Exit, Failure> {
     let Options { port, json } = options;
     let mut connection = Connection::open(&port).map_err(Failure::of_link)?;
     let info = connection.info().map_err(Failure::of_link)?;
-    let text = if json { to_json(&info) } else { to_text(&info) };
+    // About no bundle in particular.
+    let software = connection.software(Digest::default(), 0).map_err(Failure::of_link)?;
+    let text = if json { to_json(&info, &software) } else { to_text(&info, &software) };
     writeln!(io::stdout(), "{text}")?;
     Ok(Exit::Done)
 }
 
-fn to_text(info: &Info) -> String {
+fn to_text(info: &Info, software: &SoftwareState) -> String {
     let Info { contract, point, .. } = info;
     let training =
         if info.synthetic { "synthetic radiographs: its answers mean nothing medically" } else { "radiographs" };
     [
         format!("software      {}", Shown(&info.software)),
+        format!("slot          {}", slot(software).unwrap_or("none: the card has room for one program")),
+        format!("last bundle   {}", software.outcome.as_ref().map_or_else(|| "none".to_owned(), bundle)),
         format!("model         {} ({})", Shown(&info.model), if info.int8 { "int8" } else { "float" }),
         format!("model digest  {}", info.model_digest),
         format!("signed        {}", signed(info)),
@@ -54,6 +58,29 @@ fn to_text(info: &Info) -> String {
         "A research aid, not a medical device.".to_owned(),
     ]
     .join("\n")
+}
+
+/// The slot that the box was started from.
+fn slot(software: &SoftwareState) -> Option<&'static str> {
+    Some(match software.slot? {
+        0 => "a",
+        1 => "b",
+        _ => "unknown",
+    })
+}
+
+/// What became of a bundle.
+fn bundle(outcome: &OutcomeOnLine) -> String {
+    let OutcomeOnLine { bundle, name, counter, trust, stage, .. } = outcome;
+    let name = if name.is_empty() { format!("{bundle:.12}") } else { Shown(name).to_string() };
+    let counter = counter.map(|counter| format!(", counter {counter}")).unwrap_or_default();
+    let stage = match stage {
+        SoftwareStage::Staged => "on the card, tried at the next start: switch the box off and on".to_owned(),
+        SoftwareStage::Refused(refusal) => format!("refused: {refusal} (code {})", refusal.code()),
+        SoftwareStage::Confirmed => "it runs, and stays".to_owned(),
+        SoftwareStage::WentBack => "it did not start; the program before it runs: send another one".to_owned(),
+    };
+    format!("{name}{counter} ({}); {stage}", trust.as_str())
 }
 
 /// Who says that the model is good, and whether anybody has to.
@@ -81,9 +108,20 @@ fn journal(info: &Info) -> String {
     head + broken.as_deref().unwrap_or_default() + read_only.unwrap_or_default()
 }
 
-fn to_json(info: &Info) -> String {
+fn to_json(info: &Info, software: &SoftwareState) -> String {
+    let bundle = software.outcome.as_ref().map(|outcome| {
+        let code = match outcome.stage {
+            SoftwareStage::Refused(refusal) => Some(refusal.code()),
+            _ => None,
+        };
+        json!({
+            "bundle": outcome.bundle.to_string(), "file": outcome.file.to_string(), "name": outcome.name.as_str(),
+            "counter": outcome.counter, "key": outcome.key.as_deref(), "trust": outcome.trust.as_str(),
+            "stage": outcome.stage.as_str(), "code": code,
+        })
+    });
     output::json(&json!({
-        "software": info.software.as_str(), "model": info.model.as_str(),
+        "software": info.software.as_str(), "slot": slot(software), "last_bundle": bundle, "model": info.model.as_str(),
         "model_digest": info.model_digest.to_string(), "synthetic": info.synthetic, "int8": info.int8,
         "trust": info.trust.map(Trust::as_str), "takes_unsigned": info.takes_unsigned, "execution": info.execution.as_str(),
         "contract": info.contract, "operating_point": info.point, "boot": info.boot, "records": info.records,
@@ -97,7 +135,7 @@ mod tests {
     use shared::{
         age::Ages,
         contract::{Fit, InputContract},
-        verdict::OperatingPoint,
+        verdict::{OperatingPoint, SoftwareRefusal},
     };
 
     use super::*;
@@ -124,7 +162,8 @@ mod tests {
             trust: Some(Trust::Signed),
             takes_unsigned: false,
         };
-        let text = to_text(&info);
+        let software = SoftwareState { next: 0, running: info.software.clone(), slot: None, outcome: None };
+        let text = to_text(&info, &software);
         assert!(
             text.contains("synthetic")
                 && text.contains("a-model (int8)")
@@ -133,12 +172,12 @@ mod tests {
         );
         assert!(text.contains(&format!("journal       9:{}\n", Digest::of(b"head"))), "{text}");
         assert!(text.contains("made for      children of 1 to 5 years\noverride      nothing\n"), "{text}");
-        let allowing = to_text(&Info { ages: None, any_age: true, ..info.clone() });
+        let allowing = to_text(&Info { ages: None, any_age: true, ..info.clone() }, &software);
         assert!(
             allowing.contains("made for      unknown ages\noverride      a host may override the age\n"),
             "{allowing}"
         );
-        let wrong = to_text(&Info { broken: Some(7), read_only: true, ..info.clone() });
+        let wrong = to_text(&Info { broken: Some(7), read_only: true, ..info.clone() }, &software);
         assert!(wrong.contains("before entry 7; cannot be written"), "{wrong}");
         let evil = Info {
             software: "1\u{1b}[2J".try_into().unwrap(),
@@ -146,11 +185,36 @@ mod tests {
             execution: "\u{202e}=1+1\r".try_into().unwrap(),
             ..info.clone()
         };
-        let shown = to_text(&evil);
+        let shown = to_text(&evil, &software);
         assert_eq!(shown.lines().count(), text.lines().count(), "{shown}");
         assert!(!shown.replace('\n', "").contains(base::shown::is_hidden), "{shown}");
-        assert!(!to_json(&evil).contains(base::shown::is_hidden));
-        let value: serde_json::Value = serde_json::from_str(&to_json(&info)).unwrap();
+        assert!(!to_json(&evil, &software).contains(base::shown::is_hidden));
+        let value: serde_json::Value = serde_json::from_str(&to_json(&info, &software)).unwrap();
         assert_eq!((&value["synthetic"], &value["contract"]["fit"]), (&json!(true), &json!("letterbox")));
+    }
+
+    #[test]
+    fn what_became_of_the_last_bundle_is_said() {
+        let outcome = |stage| OutcomeOnLine {
+            bundle: Digest::of(b"payload"),
+            file: Digest::of(b"file"),
+            name: "pumua\u{202e}-9".try_into().unwrap(),
+            counter: Some(9),
+            key: None,
+            trust: Trust::Signed,
+            stage,
+        };
+        for (stage, words) in [
+            (SoftwareStage::Staged, "switch the box off and on"),
+            (SoftwareStage::Refused(SoftwareRefusal::Older), "(code 429)"),
+            (SoftwareStage::Confirmed, "stays"),
+            (SoftwareStage::WentBack, "did not start"),
+        ] {
+            let text = bundle(&outcome(stage));
+            assert!(text.contains(words) && text.contains(", counter 9 (signed); "), "{text}");
+            assert!(!text.contains(base::shown::is_hidden), "{text}");
+        }
+        let state = |slot| SoftwareState { next: 0, running: "0.1.0".try_into().unwrap(), slot, outcome: None };
+        assert_eq!([None, Some(0), Some(1)].map(|number| slot(&state(number))), [None, Some("a"), Some("b")]);
     }
 }

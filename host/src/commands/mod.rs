@@ -1,6 +1,7 @@
 //! The commands, one module each: its options (clap) and `run`.
 
 pub mod augment;
+pub mod bundle;
 pub mod evaluate;
 pub mod flash;
 pub mod image;
@@ -25,6 +26,7 @@ pub mod serve;
 mod sheet;
 pub mod sign;
 mod sites;
+mod software;
 pub mod study;
 mod subset;
 pub mod synthetic;

@@ -1,9 +1,11 @@
 //! The program of the box, as the options name it, and what is in it.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
+use base::interrupt;
 use setup::{
     bill::{Crate, crates},
+    image::{Packages, Software},
     program::{compiled, stripped},
 };
 
@@ -17,6 +19,13 @@ pub(super) struct Ready {
     pub(super) crates: Option<Vec<Crate>>,
 }
 
+impl Ready {
+    /// What fills a slot of a card with it.
+    pub(super) fn software<'a>(&'a self, packages: &'a Packages) -> Software<'a> {
+        Software { program: &self.bytes, version: env!("CARGO_PKG_VERSION"), packages, stop: interrupt::asked }
+    }
+}
+
 /// The program that is named, or else compiled.
 pub(super) fn ready(named: Option<PathBuf>) -> Result<Ready, Failure> {
     let (program, crates) = match named {
@@ -27,4 +36,12 @@ pub(super) fn ready(named: Option<PathBuf>) -> Result<Ready, Failure> {
         }
     };
     Ok(Ready { bytes: stripped(&program)?, crates })
+}
+
+/// The packages of Debian, fetched into the folder that is named, or else the usual one.
+pub(super) fn packages(folder: Option<&Path>) -> Result<Packages, Failure> {
+    let folder = folder.map_or_else(Packages::usual_folder, |folder| Ok(folder.to_owned()))?;
+    let packages = Packages::pinned(&folder);
+    packages.fetch(interrupt::asked, |name, bytes| base::say!("fetching {name}, {} MB", bytes.div_ceil(1_000_000)))?;
+    Ok(packages)
 }

@@ -183,6 +183,14 @@ fn details(kind: &EventKind) -> serde_json::Value {
         EventKind::Damaged { results } => json!({ "results": results }),
         EventKind::ChainBroken { at } => json!({ "at": at }),
         EventKind::Vouched { model, trust } => json!({ "model": model.to_string(), "trust": trust.as_str() }),
+        EventKind::SoftwareStaged { bundle, trust } => {
+            json!({ "bundle": bundle.to_string(), "trust": trust.as_str() })
+        }
+        EventKind::SoftwareRefused(refusal) => json!({ "code": refusal.code(), "reason": refusal.as_str() }),
+        EventKind::SoftwareConfirmed { name, counter, key } => {
+            json!({ "name": name.as_str(), "counter": counter, "key": key.as_deref() })
+        }
+        EventKind::SoftwareWentBack { bundle } => json!({ "bundle": bundle.to_string() }),
     }
 }
 
@@ -207,6 +215,14 @@ fn detail(kind: &EventKind) -> String {
         EventKind::Damaged { results } => format!("a file of which {results} results remain"),
         EventKind::ChainBroken { at } => format!("before entry {at}"),
         EventKind::Vouched { model, trust } => format!("model {model:.16}, {}", trust.as_str()),
+        EventKind::SoftwareStaged { bundle, trust } => format!("bundle {bundle:.16}, {}", trust.as_str()),
+        EventKind::SoftwareRefused(refusal) => format!("{} {}", refusal.code(), refusal.as_str()),
+        EventKind::SoftwareConfirmed { name, counter, key } => {
+            let counter = counter.map(|counter| format!(", counter {counter}")).unwrap_or_default();
+            let key = key.as_deref().map(|key| format!(", key {key}")).unwrap_or_default();
+            format!("{name}{counter}{key}")
+        }
+        EventKind::SoftwareWentBack { bundle } => format!("bundle {bundle:.16}"),
     }
 }
 

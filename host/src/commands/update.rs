@@ -1,4 +1,4 @@
-//! `pumua update`: sends another model to the box.
+//! `pumua update`: sends another model to the box, or another program.
 
 use std::{
     io::{self, Write},
@@ -11,14 +11,14 @@ use engine::Model;
 use indicatif::ProgressBar;
 use link::{AnswerError, Connection, LinkError, PortOptions, Sending};
 use serde_json::{Value, json};
-use setup::model_for_box::ModelForBox;
+use setup::{bundle::Bundle, model_for_box::ModelForBox};
 use shared::{
     limits::MAX_UPDATE_BYTES,
     verdict::{Digest, ModelRefusal},
 };
 use wire::{Info, ModelFile, Phase};
 
-use super::{model_for_box, send::style, started_as};
+use super::{model_for_box, send::style, software, started_as};
 use crate::{
     exit::{Exit, Failure, WithExit},
     output,
@@ -27,8 +27,9 @@ use crate::{
 /// Options of `pumua update`.
 #[derive(Debug, clap::Args)]
 pub struct Options {
-    /// ONNX model made by `pumua train` or `pumua quantize`
-    #[arg(value_name = "MODEL")]
+    /// ONNX model made by `pumua train` or `pumua quantize`, or bundle of the box's program made by `pumua bundle`: that goes on where
+    /// it was cut off before
+    #[arg(value_name = "FILE")]
     file: PathBuf,
     #[command(flatten)]
     port: PortOptions,
@@ -40,9 +41,12 @@ pub struct Options {
     json: bool,
 }
 
-/// Sends another model to the box, unless the box already has it.
+/// Sends another model or program to the box, unless the box already has it.
 pub fn run(options: Options) -> Result<Exit, Failure> {
     let Options { file: path, port, allow_synthetic, json } = options;
+    if Bundle::is_one(&path) {
+        return software::send(&path, &port, json);
+    }
     let chosen = model_for_box::load(Some(&path), u64::from(MAX_UPDATE_BYTES), allow_synthetic)?;
     let file = ModelFile::new(chosen.package().to_bytes()).exit(Exit::Refused)?;
     let ModelForBox { model, signature, list, .. } = chosen;

@@ -1,16 +1,17 @@
-//! `pumua verify`: looks who has signed a model.
+//! `pumua verify`: looks who has signed a model, or a bundle of the box's own program.
 
 use std::{
     io::{self, Write},
-    path::PathBuf,
+    path::{Path, PathBuf},
 };
 
+use base::Shown;
 use engine::MAX_MODEL_BYTES;
 use serde_json::json;
-use setup::model_for_box::ModelForBox;
+use setup::{bundle::Bundle, model_for_box::ModelForBox};
 use trust::{Gate, Refused, Roots, Version};
 
-use super::{keys, model_for_box};
+use super::{keys, model_for_box, sign::read_bundle};
 use crate::{
     exit::{Exit, Failure, WithExit},
     output,
@@ -19,11 +20,12 @@ use crate::{
 /// Options of `pumua verify`.
 #[derive(Debug, clap::Args)]
 #[command(
-    after_help = "Beside MODEL lie its signature, MODEL.minisig, and the list of the keys that may sign, keys.txt, with its own."
+    after_help = "Beside a model lie its signature, MODEL.minisig, and the list of the keys that may sign, keys.txt, with its own. A bundle \
+    has all of them within it."
 )]
 pub struct Options {
-    /// ONNX model [default: the one that ships]
-    #[arg(value_name = "MODEL")]
+    /// ONNX model, or bundle made by `pumua bundle` [default: the model that ships]
+    #[arg(value_name = "FILE")]
     file: Option<PathBuf>,
     /// Public key of a root; repeat it for more [default: the test key, with which anybody can sign]
     #[arg(long, value_name = "FILE")]
@@ -36,17 +38,43 @@ pub struct Options {
     json: bool,
 }
 
-/// Says what a box would say to a model, by who has signed it.
+/// Says what a box would say to a model or a bundle, by who has signed it.
 pub fn run(options: Options) -> Result<Exit, Failure> {
     let Options { file, root, needed, json } = options;
-    let chosen = model_for_box::load(file.as_deref(), MAX_MODEL_BYTES, true)?;
     let roots = root.iter().map(|path| keys::public(path)).collect::<anyhow::Result<Vec<_>>>()?;
     let needed = needed.map_or(roots.len(), usize::from);
     let roots = if roots.is_empty() { None } else { Some(Roots::new(roots, needed).exit(Exit::Usage)?) };
-    let mut gate = Gate::new(roots, false, env!("CARGO_PKG_VERSION").parse::<Version>()?);
-    let text = look(&mut gate, &chosen, json).exit(Exit::Refused)?;
+    let version = env!("CARGO_PKG_VERSION").parse::<Version>()?;
+    let text = match file.as_deref().filter(|file| Bundle::is_one(file)) {
+        Some(file) => of_bundle(Gate::for_software(roots, false, version), file, json)?,
+        None => {
+            let chosen = model_for_box::load(file.as_deref(), MAX_MODEL_BYTES, true)?;
+            look(&mut Gate::new(roots, false, version), &chosen, json).exit(Exit::Refused)?
+        }
+    };
     writeln!(io::stdout(), "{text}")?;
     Ok(Exit::Done)
+}
+
+fn of_bundle(mut gate: Gate, file: &Path, json: bool) -> Result<String, Failure> {
+    let bundle = read_bundle(file)?;
+    let head = bundle.head();
+    let learnt = gate.learn_head(&head);
+    let checked = learnt.and_then(|()| gate.check_software(&head, &bundle.digests));
+    // A gate that takes nothing unsigned has looked at a statement.
+    let stated = checked.and_then(|checked| Ok((checked.trust, checked.statement.ok_or(Refused::NotSigned)?)));
+    // In the words of the box, which are those of bundles.
+    let (trust, statement) = stated.map_err(|refused| refused.software_refusal()).exit(Exit::Refused)?;
+    let trust = trust.as_str();
+    Ok(if json {
+        output::json(&json!({
+            "trust": trust, "line": statement.line, "counter": statement.counter, "box": statement.least.to_string(),
+            "made": statement.made, "name": statement.name, "bundle": statement.digest.to_string(),
+            "version": bundle.version, "kernel": bundle.kernel,
+        }))
+    } else {
+        format!("{trust}  {statement}\nversion {}, kernel {}", Shown(&bundle.version), Shown(&bundle.kernel))
+    })
 }
 
 fn look(gate: &mut Gate, chosen: &ModelForBox, json: bool) -> Result<String, Refused> {

@@ -1,6 +1,6 @@
 use shared::verdict::{Trust, Verdict};
 
-use super::{Notice, Step, Words, children};
+use super::{Console, Notice, Step, StickTrouble, Words, children};
 
 pub(crate) static WORDS: Words = Words {
     disclaimer: "Research aid, not a medical device",
@@ -23,6 +23,9 @@ pub(crate) static WORDS: Words = Words {
     pairing: Notice { word: "CODE", meaning: "For a computer that wants to read the results" },
     results: "Results",
     changed: "New model",
+    program_changed: "New program",
+    program_staged: "New program: switch the box off and on",
+    program_went_back: "The new program did not start: the old one works on",
     signed: |trust| match trust {
         Trust::Signed => "signed",
         Trust::BuiltIn => "built in",
@@ -33,6 +36,7 @@ pub(crate) static WORDS: Words = Words {
     version: "Version",
     receiving: "RECEIVING",
     updating: "UPDATING",
+    updating_program: "NEW PROGRAM",
     analysing: Notice { word: "ANALYSING", meaning: "Please wait" },
     verdict: |verdict| match verdict {
         Verdict::Normal => Notice { word: "NORMAL", meaning: "No pneumonia seen;\nnot ruled out" },
@@ -75,12 +79,45 @@ pub(crate) static WORDS: Words = Words {
     refusal: |refusal| refusal.to_string(),
     fault: |fault| fault.to_string(),
     model_refusal: |refusal| refusal.to_string(),
+    software_refusal: |refusal| refusal.to_string(),
     line_lost: "the connection to the computer is lost: plug the cable in again; the box continues by itself",
     safe: "the program of the box has failed again and again, so that it judges nothing now: fetch the results, then cut the power and switch it on again; if this comes back, flash the card again",
     no_storage: "results cannot be stored, so nothing is judged: fetch the results, then use another memory card",
     chain_broken: "stored results were changed or lost: fetch the results, and tell whoever looks after the box",
+    console: |reason| match reason {
+        Console::NotCalled => "the X-ray machine calls us {}, we are {}: enter {} there as the AE title that it calls",
+        Console::NotNamed => {
+            "the X-ray machine calls itself {}, the settings of the box say otherwise: correct one of the two"
+        }
+        Console::Stranger => {
+            "an X-ray machine at {} tried to send, and may not: add its address to `peers` in the settings of the box"
+        }
+        Console::Unfit => {
+            "nothing that {} offers can be judged: have it send uncompressed, as CR, DX or Secondary Capture"
+        }
+    },
     journal: "Journal",
     broken: "changed before {}",
+    stick: "X-RAYS ON THE STICK",
+    newest: "newest",
+    stick_countdown: "The newest is judged in {} s. Arrow keys choose another one.",
+    stick_choose: "Enter judges the chosen one, Escape leaves the list.",
+    stick_reading: "Reading from the stick. Leave it in.",
+    stick_trouble: |trouble| match trouble {
+        StickTrouble::NoFilms => {
+            "there is no X-ray on the stick: copy DICOM, JPEG or PNG files of at most 32 MiB onto it"
+        }
+        StickTrouble::TooMany => "there are too many files on the stick: copy those of one patient onto an empty stick",
+        StickTrouble::Unreadable => {
+            "the stick cannot be read: format it as FAT32 or exFAT on a computer, and copy the X-rays onto it again"
+        }
+        StickTrouble::Pulled => {
+            "an X-ray on the stick could not be read to its end: plug it in again, and leave it in until there is a result"
+        }
+        StickTrouble::Busy => {
+            "a computer is using the box, so nothing on the stick is judged: wait until it has finished, then plug the stick in again"
+        }
+    },
     restart: "Correct this and start the box again.",
     history: "PAST RESULTS",
     no_results: "No results yet",

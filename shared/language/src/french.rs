@@ -1,9 +1,9 @@
 use shared::{
     age::Span,
-    verdict::{Fault, ModelRefusal, Refusal, Trust, Verdict},
+    verdict::{Fault, ModelRefusal, Refusal, SoftwareRefusal, Trust, Verdict},
 };
 
-use super::{Notice, Step, Words, children};
+use super::{Console, Notice, Step, StickTrouble, Words, children};
 
 pub(crate) static WORDS: Words = Words {
     disclaimer: "Outil de recherche, pas un dispositif médical",
@@ -26,6 +26,9 @@ pub(crate) static WORDS: Words = Words {
     pairing: Notice { word: "CODE", meaning: "Pour un ordinateur qui veut lire les résultats" },
     results: "Résultats",
     changed: "Nouveau modèle",
+    program_changed: "Nouveau programme",
+    program_staged: "Nouveau programme : éteignez et rallumez le boîtier",
+    program_went_back: "Nouveau programme non démarré : l'ancien continue",
     signed: |trust| match trust {
         Trust::Signed => "signé",
         Trust::BuiltIn => "intégré",
@@ -36,6 +39,7 @@ pub(crate) static WORDS: Words = Words {
     version: "Version",
     receiving: "RÉCEPTION",
     updating: "MISE À JOUR",
+    updating_program: "NOUVEAU PROGRAMME",
     analysing: Notice { word: "ANALYSE", meaning: "Veuillez patienter" },
     verdict: |verdict| match verdict {
         Verdict::Normal => Notice { word: "NORMAL", meaning: "Pas de pneumonie visible,\nmais pas exclue" },
@@ -85,12 +89,47 @@ pub(crate) static WORDS: Words = Words {
     refusal: |refusal| refused(refusal).to_owned(),
     fault: |fault| failed(fault).to_owned(),
     model_refusal: |refusal| not_installed(refusal).to_owned(),
+    software_refusal: |refusal| not_taken(refusal).to_owned(),
     line_lost: "la liaison avec l'ordinateur est coupée: rebranchez le câble ; le boîtier reprend tout seul",
     safe: "le programme du boîtier a échoué plusieurs fois et n'analyse plus rien: récupérez les résultats, puis coupez le courant et rallumez-le ; si cela revient, réécrivez la carte",
     no_storage: "les résultats ne peuvent pas être enregistrés, rien n'est analysé: récupérez les résultats, puis changez la carte mémoire",
     chain_broken: "des résultats enregistrés ont été modifiés ou perdus: récupérez les résultats et prévenez le responsable du boîtier",
+    console: |reason| match reason {
+        Console::NotCalled => {
+            "l'appareil de radiographie nous appelle {}, nous sommes {}: entrez-y {} comme titre AE appelé"
+        }
+        Console::NotNamed => {
+            "l'appareil de radiographie se nomme {}, les réglages du boîtier disent autre chose: corrigez l'un des deux"
+        }
+        Console::Stranger => {
+            "un appareil à l'adresse {} a voulu envoyer sans en avoir le droit: ajoutez son adresse à `peers` dans les réglages du boîtier"
+        }
+        Console::Unfit => {
+            "rien de ce que propose {} ne peut être analysé: envoyez sans compression, comme CR, DX ou Secondary Capture"
+        }
+    },
     journal: "Journal",
     broken: "modifié avant {}",
+    stick: "RADIOGRAPHIES SUR LA CLÉ",
+    newest: "la plus récente",
+    stick_countdown: "La plus récente sera analysée dans {} s. Les flèches en choisissent une autre.",
+    stick_choose: "Entrée analyse celle qui est choisie, Échap quitte la liste.",
+    stick_reading: "Lecture de la clé. Ne la retirez pas.",
+    stick_trouble: |trouble| match trouble {
+        StickTrouble::NoFilms => {
+            "il n'y a pas de radiographie sur la clé: copiez-y des fichiers DICOM, JPEG ou PNG de 32 Mio au plus"
+        }
+        StickTrouble::TooMany => "il y a trop de fichiers sur la clé: copiez ceux d'un seul patient sur une clé vide",
+        StickTrouble::Unreadable => {
+            "la clé ne peut pas être lue: formatez-la en FAT32 ou exFAT sur un ordinateur et copiez-y de nouveau les radiographies"
+        }
+        StickTrouble::Pulled => {
+            "une radiographie de la clé n'a pas pu être lue jusqu'au bout: rebranchez la clé et laissez-la jusqu'au résultat"
+        }
+        StickTrouble::Busy => {
+            "un ordinateur utilise le boîtier, rien n'est analysé de la clé: attendez qu'il ait fini, puis rebranchez la clé"
+        }
+    },
     restart: "Corrigez cela et redémarrez le boîtier.",
     history: "RÉSULTATS PASSÉS",
     no_results: "Pas encore de résultats",
@@ -231,6 +270,48 @@ fn not_installed(refusal: ModelRefusal) -> &'static str {
         }
         ModelRefusal::NeedsNewerBox => {
             "le modèle demande une version plus récente du programme du boîtier: réécrivez d'abord la carte du boîtier"
+        }
+    }
+}
+
+fn not_taken(refusal: SoftwareRefusal) -> &'static str {
+    match refusal {
+        SoftwareRefusal::NoSlots => {
+            "la carte de ce boîtier n'a pas de place pour un second programme: réécrivez-la avec `pumua flash --keep-results`"
+        }
+        SoftwareRefusal::NotABundle => {
+            "ce n'est pas un programme pour le boîtier, ou il est endommagé: copiez-le de nouveau"
+        }
+        SoftwareRefusal::NotSigned => "le programme n'est pas signé: envoyez un programme signé",
+        SoftwareRefusal::KeyUnknown => {
+            "le boîtier ne connaît pas la clé qui a signé le programme: faites-le signer avec la liste des clés qui la nomme"
+        }
+        SoftwareRefusal::KeyRevoked => {
+            "la clé qui a signé le programme est révoquée: faites signer le programme par une autre clé"
+        }
+        SoftwareRefusal::WrongSignature => {
+            "la signature n'est pas celle de ce programme: copiez-le de nouveau, et ne l'utilisez pas si cela revient"
+        }
+        SoftwareRefusal::OtherKind => {
+            "la signature est celle d'un modèle, pas d'un programme: faites signer le programme"
+        }
+        SoftwareRefusal::OtherLine => {
+            "le programme est fait pour un autre type de boîtier: envoyez un programme fait pour celui-ci"
+        }
+        SoftwareRefusal::NeedsNewer => {
+            "ce programme en demande d'abord un autre, plus récent que celui du boîtier: envoyez d'abord celui-là, ou réécrivez la carte"
+        }
+        SoftwareRefusal::Older => {
+            "le programme est plus ancien que celui que ce boîtier a déjà eu: envoyez un programme plus récent"
+        }
+        SoftwareRefusal::List => {
+            "le boîtier ne croit pas assez de signataires de la liste de clés envoyée avec le programme: faites signer la liste par assez d'entre eux"
+        }
+        SoftwareRefusal::NotStored => {
+            "le boîtier n'a pas pu enregistrer le programme: vérifiez sa carte mémoire et envoyez-le de nouveau"
+        }
+        SoftwareRefusal::OnTrial => {
+            "le programme actuel est lui-même à l'essai: attendez quelques minutes et renvoyez le nouveau"
         }
     }
 }

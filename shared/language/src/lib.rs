@@ -15,7 +15,7 @@ mod swahili;
 use shared::{
     age::{ADULT, AgeNote, Span},
     appliance::Language,
-    verdict::{Fault, ModelRefusal, OperatingPoint, Refusal, Trust, Verdict},
+    verdict::{Fault, ModelRefusal, OperatingPoint, Refusal, SoftwareRefusal, Trust, Verdict},
 };
 
 /// What the box is doing at its start.
@@ -34,6 +34,44 @@ pub enum Step {
 impl Step {
     /// Every step.
     pub const ALL: [Self; 4] = [Self::Drivers, Self::Storage, Self::Model, Self::Lines];
+}
+
+/// Why nothing on a memory stick is judged.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum StickTrouble {
+    /// There is no X-ray on it.
+    NoFilms,
+    /// There are more files on it than the box looks through.
+    TooMany,
+    /// It has no file system that the box reads.
+    Unreadable,
+    /// A film could not be read to its end, mostly because the stick was pulled out.
+    Pulled,
+    /// A computer has used the box all the time.
+    Busy,
+}
+
+impl StickTrouble {
+    /// All of them.
+    pub const ALL: [Self; 5] = [Self::NoFilms, Self::TooMany, Self::Unreadable, Self::Pulled, Self::Busy];
+}
+
+/// Why an X-ray machine may not send to the box.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Console {
+    /// It calls somebody else: the title that it calls, and the box's own.
+    NotCalled,
+    /// It calls itself otherwise than the settings say: its title.
+    NotNamed,
+    /// The settings name nobody at its address: that address.
+    Stranger,
+    /// Nothing that it offers can be judged: its title.
+    Unfit,
+}
+
+impl Console {
+    /// Every reason.
+    pub const ALL: [Self; 4] = [Self::NotCalled, Self::NotNamed, Self::Stranger, Self::Unfit];
 }
 
 /// The table of a language.
@@ -88,6 +126,12 @@ pub struct Words {
     pub results: &'static str,
     /// Before the model's digest, on the day on which it was installed.
     pub changed: &'static str,
+    /// Before the version of the program, on the day on which it was first started.
+    pub program_changed: &'static str,
+    /// Below that an image may be sent, where another program is tried at the next start.
+    pub program_staged: &'static str,
+    /// The same, where another program was tried and did not start.
+    pub program_went_back: &'static str,
     /// Who says that the model is good.
     pub signed: fn(Trust) -> &'static str,
     /// Before the model's digest.
@@ -98,6 +142,8 @@ pub struct Words {
     pub receiving: &'static str,
     /// An update comes in.
     pub updating: &'static str,
+    /// Another program comes in.
+    pub updating_program: &'static str,
     /// An image is being judged.
     pub analysing: Notice,
     /// A verdict and what it means.
@@ -161,6 +207,8 @@ pub struct Words {
     pub fault: fn(Fault) -> String,
     /// Cause and remedy of a model that is not installed, with `: ` between them.
     pub model_refusal: fn(ModelRefusal) -> String,
+    /// Cause and remedy of a program that is not taken, with `: ` between them.
+    pub software_refusal: fn(SoftwareRefusal) -> String,
     /// Cause and remedy of a lost line, with `: ` between them.
     pub line_lost: &'static str,
     /// Cause and remedy of safe mode, with `: ` between them.
@@ -169,10 +217,25 @@ pub struct Words {
     pub no_storage: &'static str,
     /// Cause and remedy of a journal of which something was changed or lost, with `: ` between them.
     pub chain_broken: &'static str,
+    /// Cause and remedy of an X-ray machine that may not send, with `: ` between them. `{}` stands in the cause for what the reason
+    /// names, and in the remedy for the box's own title.
+    pub console: fn(Console) -> &'static str,
     /// Before the number and digest of the journal's last entry.
     pub journal: &'static str,
     /// Of a journal whose chain is broken before the entry `{}`.
     pub broken: &'static str,
+    /// Above the films on a memory stick.
+    pub stick: &'static str,
+    /// Beside the newest of them.
+    pub newest: &'static str,
+    /// Below them, while the newest is to be judged in `{}` seconds.
+    pub stick_countdown: &'static str,
+    /// The same, while somebody chooses.
+    pub stick_choose: &'static str,
+    /// The same, while one is being read.
+    pub stick_reading: &'static str,
+    /// Cause and remedy of a stick on which nothing is judged, with `: ` between them.
+    pub stick_trouble: fn(StickTrouble) -> &'static str,
     /// What to do about an error that ended the program.
     pub restart: &'static str,
     /// Above the past results.
@@ -272,10 +335,14 @@ mod tests {
             let refusals = Refusal::ALL.iter().map(|&refusal| (words.refusal)(refusal));
             let faults = Fault::ALL.iter().map(|&fault| (words.fault)(fault));
             let updates = ModelRefusal::ALL.iter().map(|&refusal| (words.model_refusal)(refusal));
+            let programs = SoftwareRefusal::ALL.iter().map(|&refusal| (words.software_refusal)(refusal));
             let mut texts: Vec<String> = refusals
                 .chain(faults)
                 .chain(updates)
+                .chain(programs)
                 .chain([words.line_lost, words.safe, words.no_storage, words.chain_broken].map(str::to_owned))
+                .chain(StickTrouble::ALL.map(|trouble| (words.stick_trouble)(trouble).to_owned()))
+                .chain(Console::ALL.map(|reason| (words.console)(reason).to_owned()))
                 .collect();
             for text in &texts {
                 assert_eq!(text.matches(": ").count(), 1, "{language}: {text}");
@@ -330,13 +397,26 @@ mod tests {
     fn the_figures_have_their_places() {
         for language in Language::ALL {
             let words = words(language);
-            for text in
-                [words.minutes_ago, words.hours_ago, words.past, words.broken, words.patient_age, words.age_overridden]
-            {
+            for text in [
+                words.minutes_ago,
+                words.hours_ago,
+                words.past,
+                words.broken,
+                words.patient_age,
+                words.age_overridden,
+                words.stick_countdown,
+            ] {
                 assert_eq!(text.matches("{}").count(), 1, "{language}: {text}");
             }
             for text in [words.of_pneumonia, words.of_normal] {
                 assert!(text.matches("100").count() == 1, "{language}: {text}");
+            }
+            for reason in Console::ALL {
+                let text = (words.console)(reason);
+                let named = if reason == Console::NotCalled { [2, 1] } else { [1, 0] };
+                let parts =
+                    text.split_once(": ").map(|(cause, remedy)| [cause, remedy].map(|it| it.matches("{}").count()));
+                assert_eq!(parts, Some(named), "{language}: {text}");
             }
             assert_eq!(words.said.matches("{}").count(), 4, "{language}: {}", words.said);
             assert_eq!(words.either.matches("{}").count(), 2, "{language}");

@@ -1,9 +1,9 @@
 use shared::{
     age::Span,
-    verdict::{Fault, ModelRefusal, Refusal, Trust, Verdict},
+    verdict::{Fault, ModelRefusal, Refusal, SoftwareRefusal, Trust, Verdict},
 };
 
-use super::{Notice, Step, Words, children};
+use super::{Console, Notice, Step, StickTrouble, Words, children};
 
 pub(crate) static WORDS: Words = Words {
     disclaimer: "Ferramenta de investigação, não é um dispositivo médico",
@@ -26,6 +26,9 @@ pub(crate) static WORDS: Words = Words {
     pairing: Notice { word: "CÓDIGO", meaning: "Para um computador que quer ler os resultados" },
     results: "Resultados",
     changed: "Novo modelo",
+    program_changed: "Novo programa",
+    program_staged: "Novo programa: desligue e volte a ligar o aparelho",
+    program_went_back: "O novo programa não arrancou: o antigo continua",
     signed: |trust| match trust {
         Trust::Signed => "assinado",
         Trust::BuiltIn => "incluído",
@@ -36,6 +39,7 @@ pub(crate) static WORDS: Words = Words {
     version: "Versão",
     receiving: "A RECEBER",
     updating: "A ATUALIZAR",
+    updating_program: "NOVO PROGRAMA",
     analysing: Notice { word: "A ANALISAR", meaning: "Aguarde, por favor" },
     verdict: |verdict| match verdict {
         Verdict::Normal => Notice { word: "NORMAL", meaning: "Nenhuma pneumonia visível;\nnão está excluída" },
@@ -83,12 +87,43 @@ pub(crate) static WORDS: Words = Words {
     refusal: |refusal| refused(refusal).to_owned(),
     fault: |fault| failed(fault).to_owned(),
     model_refusal: |refusal| not_installed(refusal).to_owned(),
+    software_refusal: |refusal| not_taken(refusal).to_owned(),
     line_lost: "a ligação ao computador foi cortada: volte a ligar o cabo; o aparelho continua sozinho",
     safe: "o programa do aparelho falhou várias vezes e já não analisa nada: recolha os resultados, depois corte a corrente e volte a ligá-lo; se isto voltar, grave o cartão de novo",
     no_storage: "não é possível guardar resultados, por isso nada é analisado: recolha os resultados e use outro cartão de memória",
     chain_broken: "resultados guardados foram alterados ou perdidos: recolha os resultados e avise o responsável pelo aparelho",
+    console: |reason| match reason {
+        Console::NotCalled => "o aparelho de raios X chama-nos {}, nós somos {}: escreva lá {} como título AE chamado",
+        Console::NotNamed => "o aparelho de raios X chama-se {}, as definições dizem outra coisa: corrija um dos dois",
+        Console::Stranger => {
+            "um aparelho no endereço {} quis enviar e não pode: acrescente o seu endereço a `peers` nas definições"
+        }
+        Console::Unfit => {
+            "nada do que {} oferece pode ser analisado: envie sem compressão, como CR, DX ou Secondary Capture"
+        }
+    },
     journal: "Registo",
     broken: "alterado antes de {}",
+    stick: "RADIOGRAFIAS NA PEN",
+    newest: "a mais recente",
+    stick_countdown: "A mais recente é analisada dentro de {} s. As setas escolhem outra.",
+    stick_choose: "Enter analisa a escolhida, Esc sai da lista.",
+    stick_reading: "A ler a pen. Não a retire.",
+    stick_trouble: |trouble| match trouble {
+        StickTrouble::NoFilms => {
+            "não há radiografias na pen: copie para ela ficheiros DICOM, JPEG ou PNG de 32 MiB no máximo"
+        }
+        StickTrouble::TooMany => "há demasiados ficheiros na pen: copie os de um só doente para uma pen vazia",
+        StickTrouble::Unreadable => {
+            "não é possível ler a pen: formate-a em FAT32 ou exFAT num computador e copie de novo as radiografias"
+        }
+        StickTrouble::Pulled => {
+            "uma radiografia da pen não pôde ser lida até ao fim: volte a ligar a pen e deixe-a até haver resultado"
+        }
+        StickTrouble::Busy => {
+            "um computador está a usar o aparelho, por isso nada da pen é analisado: espere que acabe e volte a ligar a pen"
+        }
+    },
     restart: "Corrija isto e volte a ligar o aparelho.",
     history: "RESULTADOS ANTERIORES",
     no_results: "Ainda não há resultados",
@@ -217,6 +252,42 @@ fn not_installed(refusal: ModelRefusal) -> &'static str {
         }
         ModelRefusal::NeedsNewerBox => {
             "o modelo precisa de uma versão mais recente do programa do aparelho: grave primeiro o cartão do aparelho de novo"
+        }
+    }
+}
+
+fn not_taken(refusal: SoftwareRefusal) -> &'static str {
+    match refusal {
+        SoftwareRefusal::NoSlots => {
+            "o cartão deste aparelho não tem lugar para um segundo programa: grave-o de novo com `pumua flash --keep-results`"
+        }
+        SoftwareRefusal::NotABundle => "isto não é um programa para o aparelho, ou está danificado: copie-o de novo",
+        SoftwareRefusal::NotSigned => "o programa não está assinado: envie um que esteja",
+        SoftwareRefusal::KeyUnknown => {
+            "o aparelho não conhece a chave que assinou o programa: peça que seja assinado com a lista de chaves que a nomeia"
+        }
+        SoftwareRefusal::KeyRevoked => {
+            "a chave que assinou o programa foi revogada: peça que o programa seja assinado com outra chave"
+        }
+        SoftwareRefusal::WrongSignature => {
+            "a assinatura não é a deste programa: copie-o de novo, e não o use se isto voltar"
+        }
+        SoftwareRefusal::OtherKind => {
+            "a assinatura é de um modelo, não de um programa: peça que o programa seja assinado"
+        }
+        SoftwareRefusal::OtherLine => "o programa é para outro tipo de aparelho: envie um que seja para este",
+        SoftwareRefusal::NeedsNewer => {
+            "este programa precisa primeiro de outro, mais recente que o do aparelho: envie primeiro esse, ou grave o cartão de novo"
+        }
+        SoftwareRefusal::Older => "o programa é mais antigo do que um que este aparelho já teve: envie um mais recente",
+        SoftwareRefusal::List => {
+            "faltam assinaturas na lista de chaves que veio com o programa: peça uma lista assinada pelos responsáveis em número suficiente"
+        }
+        SoftwareRefusal::NotStored => {
+            "o aparelho não conseguiu guardar o programa: verifique o cartão de memória e envie-o de novo"
+        }
+        SoftwareRefusal::OnTrial => {
+            "o programa atual está ele próprio à prova: espere alguns minutos e envie de novo o novo programa"
         }
     }
 }

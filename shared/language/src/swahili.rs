@@ -1,9 +1,9 @@
 use shared::{
     age::Span,
-    verdict::{Fault, ModelRefusal, Refusal, Trust, Verdict},
+    verdict::{Fault, ModelRefusal, Refusal, SoftwareRefusal, Trust, Verdict},
 };
 
-use super::{Notice, Step, Words, children};
+use super::{Console, Notice, Step, StickTrouble, Words, children};
 
 pub(crate) static WORDS: Words = Words {
     disclaimer: "Zana ya utafiti, si kifaa tiba",
@@ -26,6 +26,9 @@ pub(crate) static WORDS: Words = Words {
     pairing: Notice { word: "MSIMBO", meaning: "Kwa kompyuta inayotaka kusoma matokeo" },
     results: "Matokeo",
     changed: "Modeli mpya",
+    program_changed: "Programu mpya",
+    program_staged: "Programu mpya: zima kifaa, kisha kiwashe tena",
+    program_went_back: "Programu mpya haikuanza: ya zamani inaendelea",
     signed: |trust| match trust {
         Trust::Signed => "imesainiwa",
         Trust::BuiltIn => "ya programu",
@@ -36,6 +39,7 @@ pub(crate) static WORDS: Words = Words {
     version: "Toleo",
     receiving: "INAPOKEA",
     updating: "INASASISHA",
+    updating_program: "PROGRAMU MPYA",
     analysing: Notice { word: "INACHAMBUA", meaning: "Tafadhali subiri" },
     verdict: |verdict| match verdict {
         Verdict::Normal => Notice { word: "KAWAIDA", meaning: "Nimonia haijaonekana;\nhaimaanishi kuwa haipo" },
@@ -83,12 +87,47 @@ pub(crate) static WORDS: Words = Words {
     refusal: |refusal| refused(refusal).to_owned(),
     fault: |fault| failed(fault).to_owned(),
     model_refusal: |refusal| not_installed(refusal).to_owned(),
+    software_refusal: |refusal| not_taken(refusal).to_owned(),
     line_lost: "mawasiliano na kompyuta yamekatika: chomeka kebo tena; kifaa kitaendelea chenyewe",
     safe: "programu ya kifaa imeshindwa mara nyingi na haichambui chochote sasa: chukua matokeo, kisha zima umeme na uwashe tena; hali hii ikirudi, andika kadi upya",
     no_storage: "matokeo hayawezi kuhifadhiwa, hivyo hakuna kinachochambuliwa: chukua matokeo, kisha tumia kadi nyingine ya kumbukumbu",
     chain_broken: "matokeo yaliyohifadhiwa yamebadilishwa au kupotea: chukua matokeo, kisha mjulishe msimamizi wa kifaa",
+    console: |reason| match reason {
+        Console::NotCalled => {
+            "mashine ya eksirei inatuita {}, sisi ni {}: andika {} kwenye mashine kama jina la AE linaloitwa"
+        }
+        Console::NotNamed => {
+            "mashine ya eksirei inajiita {}, mipangilio ya kifaa inasema vingine: sahihisha moja kati ya hizo mbili"
+        }
+        Console::Stranger => {
+            "mashine kwenye anwani {} ilijaribu kutuma, na hairuhusiwi: ongeza anwani yake kwenye `peers` katika mipangilio ya kifaa"
+        }
+        Console::Unfit => {
+            "hakuna ambacho {} inatoa kinachoweza kuchambuliwa: tuma bila kubana, kama CR, DX au Secondary Capture"
+        }
+    },
     journal: "Kumbukumbu",
     broken: "imebadilishwa kabla ya {}",
+    stick: "EKSIREI KWENYE FLASHI",
+    newest: "mpya zaidi",
+    stick_countdown: "Mpya zaidi itachambuliwa baada ya sekunde {}. Mishale huchagua nyingine.",
+    stick_choose: "Enter huchambua iliyochaguliwa, Esc hutoka kwenye orodha.",
+    stick_reading: "Inasoma flashi. Usiichomoe.",
+    stick_trouble: |trouble| match trouble {
+        StickTrouble::NoFilms => {
+            "hakuna eksirei kwenye flashi: nakili humo faili za DICOM, JPEG au PNG zisizozidi MiB 32"
+        }
+        StickTrouble::TooMany => "kuna faili nyingi mno kwenye flashi: nakili za mgonjwa mmoja kwenye flashi tupu",
+        StickTrouble::Unreadable => {
+            "flashi haiwezi kusomwa: iumbize kwa FAT32 au exFAT kwenye kompyuta, kisha nakili eksirei tena"
+        }
+        StickTrouble::Pulled => {
+            "eksirei kwenye flashi haikusomwa hadi mwisho: chomeka flashi tena na uiache hadi jibu litokee"
+        }
+        StickTrouble::Busy => {
+            "kompyuta inatumia kifaa, hivyo hakuna cha kwenye flashi kinachochambuliwa: subiri imalize, kisha chomeka flashi tena"
+        }
+    },
     restart: "Rekebisha hili kisha washa kifaa tena.",
     history: "MATOKEO YALIYOPITA",
     no_results: "Bado hakuna matokeo",
@@ -197,6 +236,38 @@ fn not_installed(refusal: ModelRefusal) -> &'static str {
         }
         ModelRefusal::NeedsNewerBox => {
             "modeli inahitaji toleo jipya zaidi la programu ya kifaa: andika kwanza kadi ya kifaa upya"
+        }
+    }
+}
+
+fn not_taken(refusal: SoftwareRefusal) -> &'static str {
+    match refusal {
+        SoftwareRefusal::NoSlots => {
+            "kadi ya kifaa hiki haina nafasi ya programu ya pili: iandike upya kwa `pumua flash --keep-results`"
+        }
+        SoftwareRefusal::NotABundle => "hii si programu ya kifaa, au imeharibika: inakili tena",
+        SoftwareRefusal::NotSigned => "programu haijasainiwa: tuma iliyosainiwa",
+        SoftwareRefusal::KeyUnknown => {
+            "kifaa hakijui ufunguo uliosaini programu: isainiwe pamoja na orodha ya funguo inayoutaja"
+        }
+        SoftwareRefusal::KeyRevoked => "ufunguo uliosaini programu umefutwa: programu isainiwe kwa ufunguo mwingine",
+        SoftwareRefusal::WrongSignature => "saini si ya programu hii: inakili tena, na usiitumie hali hii ikirudi",
+        SoftwareRefusal::OtherKind => "saini ni ya modeli, si ya programu: programu isainiwe",
+        SoftwareRefusal::OtherLine => "programu ni ya aina nyingine ya kifaa: tuma iliyo ya aina hii",
+        SoftwareRefusal::NeedsNewer => {
+            "programu hii inahitaji kwanza nyingine iliyo mpya kuliko ya kifaa: tuma hiyo kwanza, au andika kadi upya"
+        }
+        SoftwareRefusal::Older => {
+            "programu ni ya zamani kuliko moja ambayo kifaa hiki kimewahi kuwa nayo: tuma iliyo mpya zaidi"
+        }
+        SoftwareRefusal::List => {
+            "orodha ya funguo iliyokuja na programu haijasainiwa na watu wa kutosha: tumia orodha iliyosainiwa na wa kutosha"
+        }
+        SoftwareRefusal::NotStored => {
+            "kifaa hakikuweza kuhifadhi programu: angalia kadi yake ya kumbukumbu kisha itume tena"
+        }
+        SoftwareRefusal::OnTrial => {
+            "programu ya sasa yenyewe iko katika majaribio: subiri dakika chache kisha tuma mpya tena"
         }
     }
 }

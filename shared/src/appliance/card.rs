@@ -20,6 +20,8 @@ pub const SETTINGS: &str = "box.toml";
 pub const MODEL: &str = "model.onnx";
 /// What the image was made of, with the digest of every other file of the boot partition.
 pub const MANIFEST: &str = "manifest.json";
+/// The folder of the data partition with what concerns updates of the box's own program.
+pub const SOFTWARE: &str = "software";
 /// The list of the keys that may sign models, among the files of the boot partition.
 pub const KEYS: &str = "keys.txt";
 /// The name of the signature of a file, or of the signatures of the list of keys, which lies beside it.
@@ -48,6 +50,9 @@ pub const DRIVERS: &str = "/drivers";
 /// The list of the modules to load, in [`DRIVERS`]: a [`driver_line`] for each, after those that it depends on.
 pub const DRIVER_LIST: &str = "/drivers/list";
 
+/// The list of those that are loaded only where the settings turn the Ethernet port on: another of that kind.
+pub const NETWORK_DRIVER_LIST: &str = "/drivers/network";
+
 /// A module in the list: the name of its file in [`DRIVERS`] and its parameters, if there are any.
 pub fn driver_line(file: &str, parameters: &str) -> String {
     format!("{file} {parameters}").trim_end().to_string()
@@ -59,7 +64,7 @@ pub fn driver(line: &str) -> (&str, &str) {
 }
 
 /// A label and what a file system has behind it. One that is too long does not compile.
-const fn filled<const N: usize>(label: &str, filler: u8) -> [u8; N] {
+pub(super) const fn filled<const N: usize>(label: &str, filler: u8) -> [u8; N] {
     let label = label.as_bytes();
     let mut stored = [filler; N];
     let mut at = 0;
@@ -79,7 +84,7 @@ mod tests {
         assert_eq!(FAT_BOOT_LABEL, *b"PUMUA      ");
         assert_eq!(EXT_DATA_LABEL, *b"pumua-data\0\0\0\0\0\0");
         assert_eq!(on_box(MODEL), "/boot/model.onnx");
-        assert!(DRIVER_LIST.starts_with(DRIVERS));
+        assert!(DRIVER_LIST.starts_with(DRIVERS) && NETWORK_DRIVER_LIST.starts_with(DRIVERS));
     }
 
     #[test]

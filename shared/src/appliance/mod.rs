@@ -4,6 +4,7 @@
 //! - [`mod@line`]: serial ports and their speed;
 //! - [`BoxSettings`]: the keys of `box.toml` and their values, among them [`Language`], [`Rotation`], [`Share`] and
 //!   [`Override`];
+//! - [`slots`]: which of two programs is started, and how a new one is tried;
 //! - [`listed`]: how texts enumerate the values that there are, so that no text has a list of its own.
 
 pub mod card;
@@ -15,6 +16,7 @@ mod overrides;
 mod rotation;
 mod settings;
 mod share;
+pub mod slots;
 
 pub use self::{
     choice::listed,

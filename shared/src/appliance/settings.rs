@@ -41,9 +41,19 @@ pub struct BoxSettings {
     pub share: Option<Share>,
     /// After how many minutes a result is shown no longer, 0 for never; else [`BLANK_MINUTES`].
     pub blank_minutes: Option<u32>,
+    /// Whether films are read from memory sticks that are plugged into the box; else they are.
+    pub stick: Option<bool>,
     /// What hosts may ask to override; else nothing.
     #[serde(rename = "override")]
     pub overrides: Option<Vec<Override>>,
+    /// Address of the box on its own Ethernet port and the length of that network, such as `192.168.7.1/24`; else the port is off.
+    pub ethernet: Option<String>,
+    /// What the box is called there (AE title); else `PUMUA`.
+    pub aet: Option<String>,
+    /// To which port X-ray machines send there; else 11112.
+    pub node_port: Option<u16>,
+    /// Who may send there: addresses, each with the AE title behind `=` that is to be checked, if it is.
+    pub peers: Option<Vec<String>>,
 }
 
 /// After this many minutes a result is shown no longer, unless set differently: three times as long as until it is marked as
@@ -86,7 +96,12 @@ mod tests {
             keys: Some(true),
             share: Some(Share::Off),
             blank_minutes: Some(30),
+            stick: Some(false),
             overrides: Some(vec![Override::Age]),
+            ethernet: Some("192.168.7.1/24".to_owned()),
+            aet: Some("PUMUA".to_owned()),
+            node_port: Some(11_112),
+            peers: Some(vec!["192.168.7.20=CR1".to_owned()]),
         }
     }
 

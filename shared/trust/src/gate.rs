@@ -3,7 +3,10 @@
 use serde::{Deserialize, Serialize};
 use shared::verdict::{Digest, Trust};
 
-use crate::{KeyId, KeyList, LINE, Package, PublicKey, Refused, Roots, Signature, Statement, Version, test_keys};
+use crate::{
+    Digests, KeyId, KeyList, Kind, LINE, Package, PackageHead, PublicKey, Refused, Roots, Signature, Statement,
+    Version, test_keys,
+};
 
 /// Keys of which a box remembers the greatest counter; of more it forgets those that were seen first.
 const MOST_SEEN: usize = 64;
@@ -19,14 +22,14 @@ pub struct Known {
     pub list: Option<[String; 2]>,
 }
 
-/// A model that was taken.
+/// A model, or a bundle, that was taken.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Seen {
     /// The key that has signed it.
     pub key: KeyId,
     /// Its counter.
     pub counter: u64,
-    /// Its digest.
+    /// Its digest: of a bundle that of its payload.
     pub model: Digest,
 }
 
@@ -43,7 +46,19 @@ pub struct Checked<'a> {
     pub statement: Option<Statement>,
 }
 
-/// Decides what a box takes.
+/// A bundle of the box's own program that is taken.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CheckedSoftware {
+    /// What is to be said of who made it.
+    pub trust: Trust,
+    /// What is to be remembered of it; `None` of one that nobody has signed.
+    pub seen: Option<Seen>,
+    /// What its signer says, likewise.
+    pub statement: Option<Statement>,
+}
+
+/// Decides what a box takes. Models and bundles each have a gate of their own, [`Gate::new`] and
+/// [`Gate::for_software`]: their counters have nothing to do with each other.
 #[derive(Debug, Clone)]
 pub struct Gate {
     roots: Roots,
@@ -70,6 +85,13 @@ impl Gate {
         if test {
             gate.remember(built_in());
         }
+        gate
+    }
+
+    /// The same for bundles of the box's own program: the counter of the model that is built in is nothing to them.
+    pub fn for_software(roots: Option<Roots>, unsigned: bool, version: Version) -> Self {
+        let mut gate = Self::new(roots, unsigned, version);
+        gate.known.seen.clear();
         gate
     }
 
@@ -102,7 +124,7 @@ impl Gate {
         }
     }
 
-    /// Takes note of a model that is taken.
+    /// Takes note of a model, or of a bundle, that is taken.
     pub fn see(&mut self, seen: Seen) {
         let all = &mut self.known.seen;
         match all.iter_mut().find(|other| other.key == seen.key) {
@@ -131,7 +153,19 @@ impl Gate {
     /// # Errors
     /// [`Refused::List`]: it is not one that these roots have signed.
     pub fn learn(&mut self, package: &Package<'_>) -> Result<(), Refused> {
-        let Some([text, signatures]) = package.list else { return Ok(()) };
+        self.learn_list(package.list)
+    }
+
+    /// The same of the list of keys in the head of a package.
+    ///
+    /// # Errors
+    /// [`Refused::List`], likewise.
+    pub fn learn_head(&mut self, head: &PackageHead<'_>) -> Result<(), Refused> {
+        self.learn_list(head.list)
+    }
+
+    fn learn_list(&mut self, list: Option<[&str; 2]>) -> Result<(), Refused> {
+        let Some([text, signatures]) = list else { return Ok(()) };
         let list = KeyList::verified(text, signatures, &self.roots)?;
         self.take_list(list, [text.to_owned(), signatures.to_owned()]);
         Ok(())
@@ -147,12 +181,62 @@ impl Gate {
             let unsigned = Checked { model, trust: Trust::Unsigned, seen: None, statement: None };
             return if self.unsigned { Ok(unsigned) } else { Err(Refused::NotSigned) };
         };
+        let (trust, seen, statement) = self.signed(text, Kind::Model, &Digests::of(model))?;
+        Ok(Checked { model, trust, seen: Some(seen), statement: Some(statement) })
+    }
+
+    /// Looks at who made a bundle that the box is to have, of whose payload these are the digests. A list of keys in the head counts
+    /// only after [`Self::learn_head`].
+    ///
+    /// # Errors
+    /// [`Refused`]: who says that it is good, and of what, if anybody does.
+    pub fn check_software(&self, head: &PackageHead<'_>, digests: &Digests) -> Result<CheckedSoftware, Refused> {
+        let Some(text) = head.signature else {
+            let unsigned = CheckedSoftware { trust: Trust::Unsigned, seen: None, statement: None };
+            return if self.unsigned { Ok(unsigned) } else { Err(Refused::NotSigned) };
+        };
+        let (trust, seen, statement) = self.signed(text, Kind::Software, digests)?;
+        Ok(CheckedSoftware { trust, seen: Some(seen), statement: Some(statement) })
+    }
+
+    /// Looks at the head of a bundle before its payload is there, so that nobody sends in vain what would be refused: at the key, which
+    /// must have signed the statement, and at what that says. Nothing is to be believed yet, for the payload may be another one. A list
+    /// of keys in the head counts here.
+    ///
+    /// # Errors
+    /// [`Refused`]: the bundle would be refused, whatever its payload.
+    pub fn glance_at_software(&self, head: &PackageHead<'_>) -> Result<Option<Statement>, Refused> {
+        let Some(text) = head.signature else {
+            return if self.unsigned { Ok(None) } else { Err(Refused::NotSigned) };
+        };
+        let mut gate = self.clone();
+        gate.learn_head(head)?;
+        let signature = Signature::of_file(text)?;
+        signature.verify_comment(gate.key(signature.key)?)?;
+        let statement = gate.stated(&signature, Kind::Software)?;
+        gate.may_follow(&Seen { key: signature.key, counter: statement.counter, model: statement.digest })?;
+        Ok(Some(statement))
+    }
+
+    /// What a signature of a file with these digests says, and who says it.
+    fn signed(&self, text: &str, kind: Kind, digests: &Digests) -> Result<(Trust, Seen, Statement), Refused> {
         let signature = Signature::of_file(text)?;
         let key = self.key(signature.key)?;
-        signature.verify(key, model)?;
-        let statement: Statement = signature.comment.parse()?;
-        if statement.digest != Digest::of(model) {
+        signature.verify_hash(key, &digests.blake2b)?;
+        let statement = self.stated(&signature, kind)?;
+        if statement.digest != digests.sha256 {
             return Err(Refused::OtherDigest);
+        }
+        let trust = if self.test || is_test_key(key) { Trust::TestKey } else { Trust::Signed };
+        let seen = Seen { key: key.id, counter: statement.counter, model: statement.digest };
+        Ok((trust, seen, statement))
+    }
+
+    /// What a signature says, if it is of this kind and for this box.
+    fn stated(&self, signature: &Signature, kind: Kind) -> Result<Statement, Refused> {
+        let statement: Statement = signature.comment.parse()?;
+        if statement.kind != kind {
+            return Err(Refused::OtherKind);
         }
         if statement.line != LINE {
             return Err(Refused::OtherLine(statement.line));
@@ -160,9 +244,7 @@ impl Gate {
         if statement.least > self.version {
             return Err(Refused::NeedsNewer(statement.least));
         }
-        let trust = if self.test || is_test_key(key) { Trust::TestKey } else { Trust::Signed };
-        let seen = Seen { key: key.id, counter: statement.counter, model: statement.digest };
-        Ok(Checked { model, trust, seen: Some(seen), statement: Some(statement) })
+        Ok(statement)
     }
 
     /// The key of this name, if it may sign.

@@ -1,4 +1,4 @@
-//! Who says that a model is good: keys, signatures, statements, lists of keys, and what a box takes.
+//! Who says that a model, or the box's own program, is good: keys, signatures, statements, lists of keys, and what a box takes.
 //!
 //! A **signature** is a file as [minisign](https://jedisct1.github.io/minisign/) writes it, so that its program checks one, too:
 //! Ed25519 (RFC 8032) over the BLAKE2b-512 of the file, and over that signature with the *trusted comment* behind it. The comment of
@@ -10,6 +10,9 @@
 //!
 //! What goes over the line and lies on the disk is a [`Package`]: a model with its signature and the list of keys. A [`Gate`] looks at
 //! it before anything else reads the model.
+//!
+//! A bundle of the box's own program is signed in the same way, with a statement of another [`Kind`]: neither passes for the other. It is
+//! too long for memory, so its [`PackageHead`] and the [`Digests`] of its payload are looked at instead.
 //!
 //! Signatures are verified as strictly as RFC 8032 allows (`verify_strict`): no second form of a signature, and no keys of small order.
 
@@ -24,13 +27,13 @@ mod statement;
 mod vectors;
 
 pub use self::{
-    gate::{Checked, Gate, Known, Seen},
+    gate::{Checked, CheckedSoftware, Gate, Known, Seen},
     key::{KeyError, KeyId, PublicKey, SecretKey},
     list::{KeyList, ListError, Roots, RootsError},
-    package::{Package, PackageError},
+    package::{Digester, Digests, MAX_HEAD_BYTES, Package, PackageError, PackageHead},
     refused::Refused,
     signature::{Signature, SignatureError},
-    statement::{LINE, Statement, StatementError, Version},
+    statement::{Kind, LINE, Statement, StatementError, Version},
 };
 
 /// Most bytes of a signature's file, of which a statement is the longest part.

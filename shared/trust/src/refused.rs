@@ -1,11 +1,11 @@
-//! Why a box does not take a model.
+//! Why a box does not take a model, or a bundle of its own program.
 
-use shared::verdict::ModelRefusal;
+use shared::verdict::{ModelRefusal, SoftwareRefusal};
 use thiserror::Error;
 
 use crate::{KeyId, ListError, SignatureError, StatementError, Version};
 
-/// Why a box does not take a model, by who made it.
+/// Why a box does not take a model, or a bundle, by who made it.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 pub enum Refused {
     /// Nobody says that it is good.
@@ -41,6 +41,9 @@ pub enum Refused {
         /// The greatest that was seen.
         floor: u64,
     },
+    /// What is signed is not what it came as: a bundle as a model, or a model as a bundle.
+    #[error("the signature is for another kind of file: have this one signed with `pumua sign`")]
+    OtherKind,
     /// For another kind of box.
     #[error("the model is for boxes of the kind {0}: send one for this box")]
     OtherLine(String),
@@ -50,17 +53,34 @@ pub enum Refused {
 }
 
 impl Refused {
-    /// What the host is sent.
+    /// What the host is sent of a model.
     pub fn refusal(&self) -> ModelRefusal {
         match self {
             Self::NotSigned => ModelRefusal::NotSigned,
-            Self::Signature(_) | Self::Statement(_) | Self::OtherDigest => ModelRefusal::WrongSignature,
+            Self::Signature(_) | Self::Statement(_) | Self::OtherDigest | Self::OtherKind => {
+                ModelRefusal::WrongSignature
+            }
             Self::List(_) => ModelRefusal::WrongKeys,
             Self::KeyUnknown(_) => ModelRefusal::UnknownKey,
             Self::KeyRevoked(_) => ModelRefusal::RevokedKey,
             Self::Older { .. } => ModelRefusal::Older,
             Self::OtherLine(_) => ModelRefusal::OtherBox,
             Self::NeedsNewer(_) => ModelRefusal::NeedsNewerBox,
+        }
+    }
+
+    /// What the host is sent of a bundle.
+    pub fn software_refusal(&self) -> SoftwareRefusal {
+        match self {
+            Self::NotSigned => SoftwareRefusal::NotSigned,
+            Self::Signature(_) | Self::Statement(_) | Self::OtherDigest => SoftwareRefusal::WrongSignature,
+            Self::OtherKind => SoftwareRefusal::OtherKind,
+            Self::List(_) => SoftwareRefusal::List,
+            Self::KeyUnknown(_) => SoftwareRefusal::KeyUnknown,
+            Self::KeyRevoked(_) => SoftwareRefusal::KeyRevoked,
+            Self::Older { .. } => SoftwareRefusal::Older,
+            Self::OtherLine(_) => SoftwareRefusal::OtherLine,
+            Self::NeedsNewer(_) => SoftwareRefusal::NeedsNewer,
         }
     }
 }

@@ -42,7 +42,12 @@ pub struct Signature {
 impl Signature {
     /// Signs a file, with one line of comment.
     pub fn new(key: &SecretKey, bytes: &[u8], comment: String) -> Self {
-        let file = key.key.sign(&Blake2b512::digest(bytes)).to_bytes();
+        Self::of_hash(key, &Blake2b512::digest(bytes).into(), comment)
+    }
+
+    /// Signs a file of which this is the BLAKE2b-512, with one line of comment.
+    pub fn of_hash(key: &SecretKey, hash: &[u8; 64], comment: String) -> Self {
+        let file = key.key.sign(hash).to_bytes();
         let both = key.key.sign(&[&file[..], comment.as_bytes()].concat()).to_bytes();
         Self { key: key.id, comment, file, both }
     }
@@ -104,11 +109,25 @@ impl Signature {
     /// # Errors
     /// [`SignatureError::Wrong`]: one of them is another than what this key has signed.
     pub fn verify(&self, key: &PublicKey, bytes: &[u8]) -> Result<(), SignatureError> {
+        self.verify_hash(key, &Blake2b512::digest(bytes).into())
+    }
+
+    /// The same of a file of which this is the BLAKE2b-512.
+    ///
+    /// # Errors
+    /// [`SignatureError::Wrong`], likewise.
+    pub fn verify_hash(&self, key: &PublicKey, hash: &[u8; 64]) -> Result<(), SignatureError> {
+        self.verify_comment(key)?;
+        if holds(key, hash, &self.file) { Ok(()) } else { Err(SignatureError::Wrong) }
+    }
+
+    /// Holds its comment to it, without the file: the key has signed the comment, whatever file it was for.
+    ///
+    /// # Errors
+    /// [`SignatureError::Wrong`]: this key has not signed this comment.
+    pub fn verify_comment(&self, key: &PublicKey) -> Result<(), SignatureError> {
         let both = [&self.file[..], self.comment.as_bytes()].concat();
-        if key.id != self.key {
-            return Err(SignatureError::Wrong);
-        }
-        let whole = holds(key, &Blake2b512::digest(bytes), &self.file) && holds(key, &both, &self.both);
+        let whole = key.id == self.key && holds(key, &both, &self.both);
         if whole { Ok(()) } else { Err(SignatureError::Wrong) }
     }
 }

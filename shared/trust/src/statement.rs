@@ -1,4 +1,4 @@
-//! What a signer says of a model.
+//! What a signer says of a model, or of a bundle of the box's own program.
 
 use std::{fmt, str::FromStr};
 
@@ -8,8 +8,6 @@ use thiserror::Error;
 /// The boxes of this project: what they show is for children's chest X-rays.
 pub const LINE: &str = "screener";
 
-/// Its first word, with the version of its form.
-const KIND: &str = "pumua-model-1";
 /// Most characters of a name or a line.
 const MAX_WORD: usize = 64;
 
@@ -41,16 +39,42 @@ impl FromStr for Version {
     }
 }
 
-/// The trusted comment of a model's signature: one line, in which everything has its place and nothing may be left out.
+/// What is signed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Kind {
+    /// An ONNX model.
+    Model,
+    /// The file system of a slot: the box's own program, packed.
+    Software,
+}
+
+impl Kind {
+    /// Both.
+    const ALL: [Self; 2] = [Self::Model, Self::Software];
+
+    /// The first word of a statement, with the version of its form.
+    const fn word(self) -> &'static str {
+        match self {
+            Self::Model => "pumua-model-1",
+            Self::Software => "pumua-software-1",
+        }
+    }
+}
+
+/// The trusted comment of a model's or a bundle's signature: one line, in which everything has its place and nothing may be left out.
 ///
 /// ```text
 /// pumua-model-1 line=screener counter=7 box=0.1.0 made=2026-11-30 name=pumua-9 sha256=ba78…15ad
 /// ```
+///
+/// That of a bundle begins with `pumua-software-1`. Who signs a model signs no program, and the other way round.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Statement {
+    /// What it is of.
+    pub kind: Kind,
     /// For which kind of box it is: [`LINE`].
     pub line: String,
-    /// Rises from one model that is given out to the next. A box takes none with a smaller one than it has seen.
+    /// Rises from one that is given out to the next of its kind. A box takes none with a smaller one than it has seen.
     pub counter: u64,
     /// The earliest version of the box's program that can use it.
     pub least: Version,
@@ -58,14 +82,15 @@ pub struct Statement {
     pub made: String,
     /// Its name, for people.
     pub name: String,
-    /// Digest of the file.
+    /// Digest of the model's file, or of the payload of a bundle.
     pub digest: Digest,
 }
 
 impl fmt::Display for Statement {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { line, counter, least, made, name, digest } = self;
-        write!(f, "{KIND} line={line} counter={counter} box={least} made={made} name={name} sha256={digest}")
+        let Self { kind, line, counter, least, made, name, digest } = self;
+        let kind = kind.word();
+        write!(f, "{kind} line={line} counter={counter} box={least} made={made} name={name} sha256={digest}")
     }
 }
 
@@ -74,14 +99,14 @@ impl FromStr for Statement {
 
     fn from_str(text: &str) -> Result<Self, StatementError> {
         let mut words = text.split(' ');
-        if words.next() != Some(KIND) {
-            return Err(StatementError);
-        }
+        let first = words.next();
+        let kind = Kind::ALL.into_iter().find(|kind| first == Some(kind.word())).ok_or(StatementError)?;
         let mut value = |key: &str| {
             let word = words.next().and_then(|word| word.strip_prefix(key)).and_then(|rest| rest.strip_prefix('='));
             word.ok_or(StatementError)
         };
         let statement = Self {
+            kind,
             line: word(value("line")?)?,
             counter: number(value("counter")?).ok_or(StatementError)?,
             least: value("box")?.parse()?,

@@ -1,7 +1,7 @@
 //! Texts and bytes from anywhere.
 
 use proptest::prelude::*;
-use trust::{KeyList, Package, Signature, Statement, Version};
+use trust::{KeyList, Kind, MAX_HEAD_BYTES, Package, PackageHead, Signature, Statement, Version};
 
 const STATEMENT: &str = "pumua-model-1 line=screener counter=7 box=0.1.0 made=2026-11-30 name=a.b_c-9 \
                          sha256=ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad";
@@ -9,8 +9,14 @@ const STATEMENT: &str = "pumua-model-1 line=screener counter=7 box=0.1.0 made=20
 #[test]
 fn a_statement_has_one_form() {
     assert_eq!(STATEMENT.parse::<Statement>().unwrap().to_string(), STATEMENT);
+    let software = STATEMENT.replace("pumua-model-1", "pumua-software-1");
+    assert_eq!(software.parse::<Statement>().unwrap().to_string(), software);
+    let kinds = [STATEMENT, &software].map(|text| text.parse::<Statement>().unwrap().kind);
+    assert_eq!(kinds, [Kind::Model, Kind::Software]);
     for (from, to) in [
         ("pumua-model-1", "pumua-model-2"),
+        ("pumua-model-1", "pumua-software-2"),
+        ("pumua-model-1 ", ""),
         ("pumua-model-1", "pumua-keys-1"),
         ("counter=7", "counter=07"),
         ("counter=7", "counter=+7"),
@@ -84,11 +90,39 @@ fn a_package_is_read_as_it_is_written_and_damaged_ones_are_not() {
     assert_eq!((bare.to_bytes(), Package::read(b"model")), (b"model".to_vec(), Ok(bare)));
 }
 
+#[test]
+fn a_head_is_read_from_the_beginning_of_a_package() {
+    let longest = ["s".repeat(4 << 10), "l".repeat(16 << 10), "k".repeat(16 << 10)];
+    let [signature, list, signatures] = longest.each_ref().map(String::as_str);
+    for head in [
+        PackageHead::new(None, None),
+        PackageHead::new(Some("s"), None),
+        PackageHead::new(None, Some(["l", "k"])),
+        PackageHead::new(Some(signature), Some([list, signatures])),
+    ] {
+        let bytes = head.to_bytes();
+        assert!(bytes.len() == head.length && bytes.len() <= MAX_HEAD_BYTES);
+        let whole = [&bytes[..], b"payload"].concat();
+        assert_eq!(PackageHead::read(&whole), Ok(head));
+        assert_eq!(PackageHead::read(&bytes), Ok(head), "the payload need not be there");
+        for length in 0..bytes.len().min(200) {
+            assert!(PackageHead::read(&bytes[..length]).is_err(), "{length}");
+        }
+    }
+    assert_eq!(PackageHead::new(Some(signature), Some([list, signatures])).length, MAX_HEAD_BYTES);
+    let package = Package { signature: Some("s"), list: Some(["l", "k"]), model: b"model" };
+    let bytes = package.to_bytes();
+    let head = PackageHead::read(&bytes).unwrap();
+    assert_eq!((head.signature, head.list, &bytes[head.length..]), (package.signature, package.list, package.model));
+    assert!(PackageHead::read(b"an ONNX file").is_err());
+}
+
 proptest! {
     #[test]
     fn nothing_panics(bytes in prop::collection::vec(any::<u8>(), 0..200), text in "\\PC{0,200}") {
         let _ = Package::read(&bytes);
         let _ = Package::read(&[b"PUMUAS1\n", &bytes[..]].concat());
+        let _ = PackageHead::read(&[b"PUMUAS1\n", &bytes[..]].concat());
         let _ = (text.parse::<Statement>(), KeyList::read(&text), Signature::several(&text));
         let _ = (trust::SecretKey::of_file(&text), trust::PublicKey::of_file(&text));
     }

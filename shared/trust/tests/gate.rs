@@ -4,7 +4,7 @@
 
 use shared::verdict::{Digest, ModelRefusal, Trust};
 use trust::{
-    Gate, KeyId, KeyList, Known, LINE, Package, PublicKey, Refused, Roots, SecretKey, Seen, Signature, Statement,
+    Gate, KeyId, KeyList, Kind, Known, LINE, Package, PublicKey, Refused, Roots, SecretKey, Seen, Signature, Statement,
     Version, test_keys,
 };
 
@@ -17,6 +17,7 @@ fn key(n: u8) -> SecretKey {
 
 fn statement(counter: u64) -> Statement {
     Statement {
+        kind: Kind::Model,
         line: LINE.to_owned(),
         counter,
         least: VERSION,

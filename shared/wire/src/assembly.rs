@@ -1,4 +1,4 @@
-//! How an image or an update is put together again from its chunks.
+//! How an image, an update or a piece of a bundle is put together again from its chunks.
 
 use alloc::vec::Vec;
 
@@ -6,12 +6,12 @@ use sha2::Digest as _;
 
 use super::{
     image::Image,
-    message::{Begin, Chunk, ImageForm, Update},
+    message::{Begin, Chunk, ImageForm, MAX_PIECE_BYTES, Piece, Update},
 };
 use shared::{
     contract::InputContract,
-    limits::{MAX_IMAGE_BYTES, MAX_PREVIEW_SIDE, MAX_UPDATE_BYTES},
-    verdict::{Digest, ExamId, Fault, ModelRefusal, Refusal},
+    limits::{MAX_BUNDLE_BYTES, MAX_IMAGE_BYTES, MAX_PREVIEW_SIDE, MAX_UPDATE_BYTES},
+    verdict::{Digest, ExamId, Fault, ModelRefusal, Refusal, SoftwareRefusal},
 };
 
 /// An update: a model that is ready to be sent, or that has been received completely, its digest checked.
@@ -39,7 +39,25 @@ fn check_length(length: u64) -> Result<(), ModelRefusal> {
     }
 }
 
-/// Why an image or an update is dropped.
+/// A piece of a bundle that is ready to be sent, or that has been received completely, its digest checked.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct BundlePiece {
+    /// What announces it.
+    pub piece: Piece,
+    /// Its bytes, of the length and digest that `piece` states.
+    pub bytes: Vec<u8>,
+}
+
+impl BundlePiece {
+    /// The bytes of a bundle from an offset on. `bundle` and `total` are the digest and the length of the whole file.
+    pub fn new(bundle: Digest, total: u32, offset: u32, bytes: Vec<u8>) -> Self {
+        // One that is too long is refused by the box.
+        let length = u32::try_from(bytes.len()).unwrap_or(u32::MAX);
+        Self { piece: Piece { bundle, total, offset, length, digest: Digest::of(&bytes) }, bytes }
+    }
+}
+
+/// Why an image, an update or a piece is dropped.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Dropped {
     /// The host has given it up.
@@ -48,11 +66,13 @@ pub enum Dropped {
     Refused(Refusal),
     /// The model cannot be installed.
     ModelRefused(ModelRefusal),
+    /// The bundle cannot be taken.
+    SoftwareRefused(SoftwareRefusal),
     /// Something else went wrong; it may be sent again.
     Failed(Fault),
 }
 
-/// What was sent is no image or update of this protocol, or comes out of turn.
+/// What was sent is no image, update or piece of this protocol, or comes out of turn.
 pub(super) const MISUNDERSTOOD: Dropped = Dropped::Failed(Fault::Protocol);
 
 /// What has been put together.
@@ -60,14 +80,16 @@ pub(super) const MISUNDERSTOOD: Dropped = Dropped::Failed(Fault::Protocol);
 pub(super) enum Assembled {
     Image(Image),
     Update(ModelFile),
+    Piece(BundlePiece),
 }
 
 enum Announced {
     Image(Begin),
     Update(Update),
+    Piece(Piece),
 }
 
-/// Puts an image or an update together. Memory grows with what has arrived, not with what was announced.
+/// Puts an image, an update or a piece together. Memory grows with what has arrived, not with what was announced.
 pub(super) struct Assembly {
     announced: Announced,
     bytes: Vec<u8>,
@@ -110,15 +132,33 @@ impl Assembly {
         Ok(Self::new(Announced::Update(update)))
     }
 
+    /// Checks the announcement of a piece.
+    pub(super) fn piece(piece: Piece) -> Result<Self, Dropped> {
+        if piece.total == 0 || u64::from(piece.total) > MAX_BUNDLE_BYTES {
+            return Err(Dropped::SoftwareRefused(SoftwareRefusal::NotABundle));
+        }
+        let end = piece.offset.checked_add(piece.length);
+        let fits = (1..=MAX_PIECE_BYTES).contains(&piece.length) && end.is_some_and(|end| end <= piece.total);
+        if fits { Ok(Self::new(Announced::Piece(piece))) } else { Err(MISUNDERSTOOD) }
+    }
+
     fn new(announced: Announced) -> Self {
         Self { announced, bytes: Vec::new(), hasher: sha2::Sha256::new() }
     }
 
-    /// The examination that the image is of; `None` if this is an update.
+    /// The examination that the image is of; `None` if this is none.
     pub(super) fn exam(&self) -> Option<&ExamId> {
         match &self.announced {
             Announced::Image(begin) => Some(&begin.exam),
-            Announced::Update(_) => None,
+            Announced::Update(_) | Announced::Piece(_) => None,
+        }
+    }
+
+    /// Of a piece, where it begins in its bundle, and how long that is.
+    pub(super) fn place(&self) -> Option<(u32, u32)> {
+        match &self.announced {
+            Announced::Piece(piece) => Some((piece.offset, piece.total)),
+            Announced::Image(_) | Announced::Update(_) => None,
         }
     }
 
@@ -127,6 +167,7 @@ impl Assembly {
         match &self.announced {
             Announced::Image(begin) => begin.length,
             Announced::Update(update) => update.length,
+            Announced::Piece(piece) => piece.length,
         }
     }
 
@@ -161,6 +202,9 @@ impl Assembly {
                 Ok(Assembled::Update(ModelFile { digest, bytes }))
             }
             Announced::Update(_) => Err(Dropped::ModelRefused(ModelRefusal::DigestMismatch)),
+            Announced::Piece(piece) if piece.digest == found => Ok(Assembled::Piece(BundlePiece { piece, bytes })),
+            // The same piece may be sent again.
+            Announced::Piece(_) => Err(MISUNDERSTOOD),
         }
     }
 }

@@ -3,20 +3,20 @@
 use alloc::{boxed::Box, vec::Vec};
 
 use super::{
-    assembly::{Assembled, Assembly, Dropped, MISUNDERSTOOD, ModelFile},
+    assembly::{Assembled, Assembly, BundlePiece, Dropped, MISUNDERSTOOD, ModelFile},
     codec,
     entry::Listed,
     frame::MAX_FRAME,
     image::Image,
     message::{CHUNK, Chunk, Installed, Phase, ToBox, ToHost},
     question::{Answer, Question, asking},
-    timing::{IDLE_AFTER_MS, IMAGE_SILENCE_MS, SLOWEST_BYTES_PER_SECOND},
+    timing::{IDLE_AFTER_MS, IMAGE_SILENCE_MS, SLOWEST_BYTES_PER_SECOND, TURNED_AWAY_MS},
     transport::{Counters, Transport, TransportEvent},
 };
 use shared::{
     contract::InputContract,
     limits::MAX_SCREEN_BYTES,
-    verdict::{Digest, ExamId, Fault, ModelRefusal, Refusal, ResultRecord},
+    verdict::{Digest, ExamId, Fault, ModelRefusal, Refusal, ResultRecord, SoftwareRefusal},
 };
 
 /// Places of the window that long replies leave free for short ones.
@@ -42,7 +42,7 @@ pub enum Outcome {
 pub enum BoxEvent {
     /// A host has opened a session.
     HostConnected,
-    /// The host has closed the session, was silent for 10 s, or was displaced. An image or update in transit is dropped.
+    /// The host has closed the session, was silent for 10 s, or was displaced. What was in transit is dropped.
     HostGone,
     /// An image comes in; reported when it is announced, then with `done` 0, and after each percent.
     Receiving {
@@ -65,7 +65,17 @@ pub enum BoxEvent {
     /// A complete update; asks for [`Reply::Installed`], which may come later. Nothing else is taken from the host
     /// meanwhile.
     Update(ModelFile),
-    /// The image or update that was received or analysed is not wanted any more, or refused; the host knows it. If it
+    /// A piece of a bundle comes in; reported at its beginning and after each percent of the bundle.
+    Bundle {
+        /// Bytes of the bundle that have arrived, those of earlier pieces among them.
+        done: u32,
+        /// Bytes of the bundle.
+        total: u32,
+    },
+    /// A complete piece of a bundle; asks for [`Reply::Piece`], which may come later. Nothing else is taken from the host
+    /// meanwhile.
+    Piece(BundlePiece),
+    /// The image, update or piece that was received or analysed is not wanted any more, or refused; the host knows it. If it
     /// is being analysed, [`Reply::Outcome`] is still due.
     Dropped(Dropped),
     /// The same of an image that is dropped as it is announced, and with it of any before it.
@@ -98,7 +108,7 @@ pub enum Reply {
     Outcome(Outcome),
     /// To [`BoxEvent::Update`], once, also if the host has gone meanwhile. The model must be on the disk.
     Installed(Result<Installed, ModelRefusal>),
-    /// What the box is doing with the image or update; dropped if the line has no room or nobody waits for it.
+    /// What the box is doing with the image, update or piece; dropped if the line has no room or nobody waits for it.
     Progress(Phase),
     /// To [`BoxEvent::Asked`].
     Answer(Answer),
@@ -109,6 +119,10 @@ pub enum Reply {
     Entry(Option<Listed>),
     /// To [`BoxEvent::Update`], in the place of [`Self::Installed`]: the box cannot do it now.
     NotInstalled(Fault),
+    /// To [`BoxEvent::Piece`]: how many bytes of the bundle are on the disk. Nothing happens if the host has gone.
+    Piece(Result<u32, SoftwareRefusal>),
+    /// To [`BoxEvent::Piece`], in the place of [`Self::Piece`]: the box cannot do it now.
+    PieceNotStored(Fault),
     /// To [`BoxEvent::Screenshot`]: a PNG file of at most [`MAX_SCREEN_BYTES`]; it is sent as the line has room.
     Screenshot(Vec<u8>),
     /// To whatever asks for an answer, a record, an entry or a screenshot: it cannot be done. Nothing happens if nothing is asked any more.
@@ -117,7 +131,7 @@ pub enum Reply {
 
 enum Incoming {
     Nothing,
-    /// The rest of an image or update that was dropped.
+    /// The rest of what was dropped.
     Ignoring,
     Assembling {
         assembly: Box<Assembly>,
@@ -169,6 +183,8 @@ pub struct BoxSession {
     outcome: Option<Outcome>,
     /// An update that the box program owes an answer for; true while the host still wants it.
     installing: Option<bool>,
+    /// A piece that the box program owes an answer for.
+    storing: bool,
     /// The box program owes a reply to the last event.
     owes_reply: bool,
     listing: Option<Listing>,
@@ -181,6 +197,10 @@ pub struct BoxSession {
     delivered: u64,
     /// The box has answered what took it long: the host may ask for the next thing.
     answered: bool,
+    /// When another host was last turned away because of this one.
+    wanted_at: Option<u64>,
+    /// The host has been told to make room for that one.
+    yields: bool,
 }
 
 impl BoxSession {
@@ -199,6 +219,7 @@ impl BoxSession {
             ready: None,
             outcome: None,
             installing: None,
+            storing: false,
             owes_reply: false,
             listing: None,
             screenshot: None,
@@ -206,6 +227,8 @@ impl BoxSession {
             held_until: 0,
             delivered: 0,
             answered: false,
+            wanted_at: None,
+            yields: false,
         }
     }
 
@@ -224,6 +247,17 @@ impl BoxSession {
     pub fn receive(&mut self, now: u64, bytes: &[u8]) {
         self.settle(now);
         self.transport.receive(now, bytes);
+        self.wanted_at = self.wanted_at.max(self.transport.turned_away_at());
+    }
+
+    /// When a host was last turned away on this line.
+    pub fn turned_away_at(&self) -> Option<u64> {
+        self.transport.turned_away_at()
+    }
+
+    /// A host was turned away on another line, because the one of this line holds the box: pieces make room for it.
+    pub fn want(&mut self, at: u64) {
+        self.wanted_at = self.wanted_at.max(Some(at));
     }
 
     /// Writes the next frame to transmit and returns its length, or 0 if there is none now. Call it until it returns 0,
@@ -258,7 +292,8 @@ impl BoxSession {
 
     fn is_idle(&self, now: u64) -> bool {
         let works = self.analysing == Some(true) || self.installing == Some(true) || self.ready.is_some();
-        !works && now >= self.held_until.max(self.transport.opened_at().saturating_add(IDLE_AFTER_MS))
+        let held_until = self.held_until.max(self.transport.opened_at().saturating_add(IDLE_AFTER_MS));
+        !works && (self.yields || now >= held_until)
     }
 
     /// Counts what the host has taken, and says to the transport whether it may be displaced.
@@ -274,6 +309,7 @@ impl BoxSession {
 
     /// The host has asked for something, or has been answered.
     fn asked(&mut self, now: u64) {
+        self.yields = false;
         self.held_until = now.saturating_add(IDLE_AFTER_MS);
     }
 
@@ -319,7 +355,11 @@ impl BoxSession {
         self.transport.expire(now);
         self.settle(now);
         match self.transport.take_event() {
-            Some(TransportEvent::Up) => return Some(BoxEvent::HostConnected),
+            Some(TransportEvent::Up) => {
+                // It may be the host that was turned away.
+                (self.wanted_at, self.yields) = (None, false);
+                return Some(BoxEvent::HostConnected);
+            }
             Some(TransportEvent::Down(_)) => {
                 self.forget();
                 return Some(BoxEvent::HostGone);
@@ -334,7 +374,7 @@ impl BoxSession {
             return Some(BoxEvent::Image(image));
         }
         // One place is kept for the outcome of an image.
-        while !self.owes_reply && self.installing.is_none() && self.transport.room() >= 2 {
+        while !self.owes_reply && self.installing.is_none() && !self.storing && self.transport.room() >= 2 {
             if self.transport.room() > RESERVE
                 && let Some(listing) = &self.listing
             {
@@ -409,6 +449,16 @@ impl BoxSession {
                 Ok(assembly) => self.assemble(now, assembly),
                 Err(dropped) => self.drop_image(dropped),
             }),
+            ToBox::Piece(_) if self.is_taken() => Some(self.misunderstood()),
+            ToBox::Piece(_) if self.is_wanted(now) => {
+                self.yields = true;
+                self.discard(Dropped::Failed(Fault::Busy));
+                None
+            }
+            ToBox::Piece(piece) => Some(match Assembly::piece(piece) {
+                Ok(assembly) => self.assemble(now, assembly),
+                Err(dropped) => self.drop_image(dropped),
+            }),
             ToBox::Chunk(chunk) => self.chunk(now, &chunk),
             ToBox::End => match core::mem::replace(&mut self.incoming, Incoming::Nothing) {
                 Incoming::Assembling { assembly, .. } => match assembly.finish() {
@@ -416,6 +466,10 @@ impl BoxSession {
                         self.installing = Some(true);
                         self.progress(Phase::Installing, 0, 1);
                         Some(BoxEvent::Update(file))
+                    }
+                    Ok(Assembled::Piece(piece)) => {
+                        self.storing = true;
+                        Some(BoxEvent::Piece(piece))
                     }
                     Ok(Assembled::Image(image)) if self.analysing.is_none() => {
                         self.analysing = Some(true);
@@ -443,6 +497,11 @@ impl BoxSession {
         }
     }
 
+    /// Whether another host that was turned away is most likely still there.
+    fn is_wanted(&self, now: u64) -> bool {
+        self.wanted_at.is_some_and(|at| now.saturating_sub(at) <= TURNED_AWAY_MS)
+    }
+
     /// True while the host has sent, or sends, what is not yet answered: it asks for one thing at a time.
     fn is_taken(&self) -> bool {
         let assembling = matches!(self.incoming, Incoming::Assembling { .. });
@@ -468,11 +527,13 @@ impl BoxSession {
         }
         *deadline = now + IMAGE_SILENCE_MS;
         let (done, total, event) = (assembly.done(), assembly.total(), incoming(assembly));
+        let (first, whole) = assembly.place().unwrap_or((0, total));
         self.advanced(now, u64::from(done - before));
         if done == total || before / PROGRESS_EVERY != done / PROGRESS_EVERY {
             self.progress(Phase::Receiving, done, total);
         }
-        let percent = |bytes: u32| u64::from(bytes) * 100 / u64::from(total);
+        // A piece ends within its bundle.
+        let percent = |bytes: u32| (u64::from(first) + u64::from(bytes)) * 100 / u64::from(whole);
         (percent(before) != percent(done)).then_some(event)
     }
 
@@ -481,7 +542,7 @@ impl BoxSession {
         Some(event)
     }
 
-    /// A message that is broken or out of turn ends whatever image or update there is.
+    /// A message that is broken or out of turn ends whatever image, update or piece there is.
     fn misunderstood(&mut self) -> BoxEvent {
         self.drop_image(MISUNDERSTOOD)
     }
@@ -491,7 +552,7 @@ impl BoxSession {
         BoxEvent::Dropped(dropped)
     }
 
-    /// Tells the host that the image or update is dropped, and ignores the rest of it.
+    /// Tells the host that what it sends is dropped, and ignores the rest of it.
     fn discard(&mut self, dropped: Dropped) {
         self.give_up();
         self.incoming = Incoming::Ignoring;
@@ -499,6 +560,7 @@ impl BoxSession {
             Dropped::Cancelled => ToHost::Cancelled,
             Dropped::Refused(refusal) => ToHost::Refused(refusal),
             Dropped::ModelRefused(refusal) => ToHost::ModelRefused(refusal),
+            Dropped::SoftwareRefused(refusal) => ToHost::SoftwareRefused(refusal),
             Dropped::Failed(fault) => ToHost::Failed(fault),
         });
     }
@@ -517,6 +579,7 @@ impl BoxSession {
         self.give_up();
         self.incoming = Incoming::Nothing;
         self.installing = self.installing.map(|_| false);
+        self.storing = false;
         self.owes_reply = false;
         self.listing = None;
         self.screenshot = None;
@@ -579,6 +642,11 @@ impl BoxSession {
                     self.tell(&ToHost::Failed(fault));
                 }
             }
+            Reply::Piece(stored) => self.stored(&match stored {
+                Ok(next) => ToHost::PieceStored { next },
+                Err(refusal) => ToHost::SoftwareRefused(refusal),
+            }),
+            Reply::PieceNotStored(fault) => self.stored(&ToHost::Failed(fault)),
             Reply::Record(record) => self.listed(record.map(Listed::Unlinked)),
             Reply::Entry(entry) => self.listed(entry),
             Reply::Screenshot(png) => self.screenshot(png),
@@ -590,10 +658,18 @@ impl BoxSession {
         let wanted = match phase {
             Phase::Receiving => true,
             Phase::Decoding | Phase::Analysing => self.analysing == Some(true),
-            Phase::Installing => self.installing == Some(true),
+            Phase::Installing => self.installing == Some(true) || self.storing,
         };
         if wanted && self.transport.room() > RESERVE {
             self.tell(&ToHost::Progress { phase, done, total });
+        }
+    }
+
+    /// Answers a piece, unless its host has gone.
+    fn stored(&mut self, message: &ToHost) {
+        if core::mem::take(&mut self.storing) {
+            self.answered = true;
+            self.tell(message);
         }
     }
 
@@ -645,8 +721,10 @@ impl BoxSession {
 /// What the box program learns of something that comes in.
 fn incoming(assembly: &Assembly) -> BoxEvent {
     let (done, total) = (assembly.done(), assembly.total());
-    match assembly.exam() {
-        Some(exam) => BoxEvent::Receiving { exam: exam.clone(), done, total },
-        None => BoxEvent::Updating { done, total },
+    match (assembly.exam(), assembly.place()) {
+        (Some(exam), _) => BoxEvent::Receiving { exam: exam.clone(), done, total },
+        // It ends within its bundle.
+        (None, Some((first, total))) => BoxEvent::Bundle { done: first + done, total },
+        (None, None) => BoxEvent::Updating { done, total },
     }
 }

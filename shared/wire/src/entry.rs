@@ -15,7 +15,9 @@ use serde::{Deserialize, Serialize};
 
 use shared::{
     age::AgeNote,
-    verdict::{Digest, ExamId, Fault, ModelRefusal, OperatingPoint, Refusal, ResultRecord, Trust, Verdict},
+    verdict::{
+        Digest, ExamId, Fault, ModelRefusal, OperatingPoint, Refusal, ResultRecord, SoftwareRefusal, Trust, Verdict,
+    },
 };
 
 /// Bytes that are enough for any [`Linked`].
@@ -216,6 +218,29 @@ pub enum EventKind {
         /// Who.
         trust: Trust,
     },
+    /// A bundle is in the other slot, and is tried at the next start.
+    SoftwareStaged {
+        /// Digest of what was signed; of the file, if nobody has signed it.
+        bundle: Digest,
+        /// Who says that it is good.
+        trust: Trust,
+    },
+    /// A bundle was sent and not taken.
+    SoftwareRefused(SoftwareRefusal),
+    /// The program of a bundle has started well, and stays.
+    SoftwareConfirmed {
+        /// Its name, as the signer says it.
+        name: String<64>,
+        /// Its counter; `None` if nobody has signed it.
+        counter: Option<u64>,
+        /// The key that has signed it, in 16 hexadecimal digits, likewise.
+        key: Option<String<16>>,
+    },
+    /// The program of a bundle has not started, and the one before it runs again.
+    SoftwareWentBack {
+        /// Digest of what was signed; of the file, if nobody has signed it.
+        bundle: Digest,
+    },
 }
 
 impl EventKind {
@@ -232,6 +257,10 @@ impl EventKind {
             Self::Damaged { .. } => "damaged",
             Self::ChainBroken { .. } => "chain-broken",
             Self::Vouched { .. } => "vouched",
+            Self::SoftwareStaged { .. } => "software-staged",
+            Self::SoftwareRefused(_) => "software-refused",
+            Self::SoftwareConfirmed { .. } => "software-confirmed",
+            Self::SoftwareWentBack { .. } => "software-went-back",
         }
     }
 }

@@ -4,7 +4,7 @@ use alloc::{boxed::Box, vec::Vec};
 use core::mem;
 
 use super::{
-    assembly::ModelFile,
+    assembly::{BundlePiece, ModelFile},
     box_session::Outcome,
     codec,
     entry::Listed,
@@ -17,7 +17,7 @@ use super::{
 };
 use shared::{
     limits::MAX_SCREEN_BYTES,
-    verdict::{Digest, Fault, ModelRefusal, ResultRecord},
+    verdict::{Digest, Fault, ModelRefusal, ResultRecord, SoftwareRefusal},
 };
 
 /// What a host asks of the box, one thing at a time.
@@ -29,6 +29,8 @@ pub enum Request {
     Image(Image),
     /// Judge by this model from now on; leads to [`HostEvent::Installed`] or [`HostEvent::ModelRefused`].
     Update(ModelFile),
+    /// Keep this piece of a bundle; leads to [`HostEvent::PieceStored`] or [`HostEvent::SoftwareRefused`].
+    Piece(BundlePiece),
     /// Stored results; leads to [`HostEvent::Record`], then [`HostEvent::RecordsEnd`].
     Results {
         /// First record wanted, from 1.
@@ -52,14 +54,14 @@ pub enum Request {
 pub enum HostEvent {
     /// The box has answered: requests can be made.
     Connected,
-    /// Bytes of the image or update that the box has acknowledged.
+    /// Bytes of the image, update or piece that the box has acknowledged.
     Sent {
         /// Bytes done.
         done: u32,
         /// Bytes in all.
         total: u32,
     },
-    /// What the box is doing with the image or update.
+    /// What the box is doing with the image, update or piece.
     Progress {
         /// The phase.
         phase: Phase,
@@ -74,7 +76,15 @@ pub enum HostEvent {
     Installed(Installed),
     /// The box keeps the model that it has.
     ModelRefused(ModelRefusal),
-    /// The image or update has been given up. An update that was complete may have been carried out anyway.
+    /// The box has kept the piece, and has so many bytes of the bundle; of all of them, it has put the bundle into its other
+    /// slot.
+    PieceStored {
+        /// Where the next piece begins.
+        next: u32,
+    },
+    /// The box does not take the bundle.
+    SoftwareRefused(SoftwareRefusal),
+    /// The image, update or piece has been given up. An update that was complete may have been carried out anyway.
     Cancelled,
     /// The question is answered.
     Answer(Answer),
@@ -152,13 +162,21 @@ struct Sending {
     /// What announces the bytes; `None` once it is sent.
     announcement: Option<ToBox>,
     bytes: Vec<u8>,
-    is_update: bool,
+    what: What,
     offset: usize,
     ended: bool,
     /// The furthest phase that the box has told.
     phase: Option<Phase>,
     /// Bytes that [`HostEvent::Sent`] has reported.
     told: Option<u32>,
+}
+
+/// What is sent in chunks.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum What {
+    Image,
+    Update,
+    Piece,
 }
 
 impl Sending {
@@ -178,7 +196,7 @@ pub struct HostSession {
     step_at: u64,
     /// When the request counts as unanswered, whatever steps the box takes.
     until: u64,
-    /// All of the last image or update has been handed to the line: the box may act on it.
+    /// All of the last image, update or piece has been handed to the line: the box may act on it.
     sent_whole: bool,
 }
 
@@ -213,7 +231,7 @@ impl HostSession {
         self.slowest = bytes_per_second.max(1);
     }
 
-    /// Whether all of the last image or update has been handed to the line. Without its answer it is not known then what the
+    /// Whether all of the last image, update or piece has been handed to the line. Without its answer it is not known then what the
     /// box has made of it; before, the box cannot have acted on it.
     pub fn sent_whole(&self) -> bool {
         self.sent_whole
@@ -269,13 +287,17 @@ impl HostSession {
             Request::Entries { from, limit } => (Task::Entries, ToBox::Entries { from, limit }),
             Request::Screenshot => (Task::Screenshot, ToBox::Screenshot),
             Request::Image(Image { begin, bytes }) => {
-                self.send(now, ToBox::Begin(begin), bytes, false);
+                self.send(now, ToBox::Begin(begin), bytes, What::Image);
                 return Ok(());
             }
             Request::Update(ModelFile { digest, bytes }) => {
                 // A length that does not fit is refused by the box.
                 let length = u32::try_from(bytes.len()).unwrap_or(u32::MAX);
-                self.send(now, ToBox::Update(Update { length, digest }), bytes, true);
+                self.send(now, ToBox::Update(Update { length, digest }), bytes, What::Update);
+                return Ok(());
+            }
+            Request::Piece(BundlePiece { piece, bytes }) => {
+                self.send(now, ToBox::Piece(piece), bytes, What::Piece);
                 return Ok(());
             }
         };
@@ -292,15 +314,15 @@ impl HostSession {
         Ok(())
     }
 
-    fn send(&mut self, now: u64, announcement: ToBox, bytes: Vec<u8>, is_update: bool) {
+    fn send(&mut self, now: u64, announcement: ToBox, bytes: Vec<u8>, what: What) {
         let announcement = Some(announcement);
         self.start(now, bytes.len() as u64);
-        let sending = Sending { announcement, bytes, is_update, offset: 0, ended: false, phase: None, told: None };
+        let sending = Sending { announcement, bytes, what, offset: 0, ended: false, phase: None, told: None };
         self.task = Task::Sending(Box::new(sending));
         self.pump();
     }
 
-    /// Gives up the image or update that is being sent; leads to [`HostEvent::Cancelled`].
+    /// Gives up the image, update or piece that is being sent; leads to [`HostEvent::Cancelled`].
     pub fn cancel(&mut self) {
         if let Task::Sending(sending) = &self.task {
             self.task = if sending.begun() { Task::Cancelling { told: false } } else { Task::Idle };
@@ -407,26 +429,36 @@ impl HostSession {
                 self.task = task;
                 HostEvent::Progress { phase, done, total }
             }
-            (Task::Sending(sending), ToHost::Installed(installed)) if sending.is_update && sending.ended => {
+            (Task::Sending(sending), ToHost::Installed(installed)) if sending.what == What::Update && sending.ended => {
                 HostEvent::Installed(installed)
             }
-            (Task::Sending(sending), ToHost::ModelRefused(refusal)) if sending.is_update && sending.begun() => {
+            (Task::Sending(sending), ToHost::ModelRefused(refusal))
+                if sending.what == What::Update && sending.begun() =>
+            {
                 HostEvent::ModelRefused(refusal)
             }
-            (Task::Sending(sending), ToHost::Failed(fault)) if sending.is_update && sending.begun() => {
+            (Task::Sending(sending), ToHost::PieceStored { next }) if sending.what == What::Piece && sending.ended => {
+                HostEvent::PieceStored { next }
+            }
+            (Task::Sending(sending), ToHost::SoftwareRefused(refusal))
+                if sending.what == What::Piece && sending.begun() =>
+            {
+                HostEvent::SoftwareRefused(refusal)
+            }
+            (Task::Sending(sending), ToHost::Failed(fault)) if sending.what != What::Image && sending.begun() => {
                 HostEvent::Failed(fault)
             }
-            (Task::Sending(sending), ToHost::Result(record)) if !sending.is_update && sending.ended => {
+            (Task::Sending(sending), ToHost::Result(record)) if sending.what == What::Image && sending.ended => {
                 HostEvent::Outcome(Outcome::Result(record))
             }
-            (Task::Sending(sending), ToHost::Refused(refusal)) if !sending.is_update && sending.begun() => {
+            (Task::Sending(sending), ToHost::Refused(refusal)) if sending.what == What::Image && sending.begun() => {
                 HostEvent::Outcome(Outcome::Refused(refusal))
             }
             (Task::Sending(sending), ToHost::Failed(fault)) if sending.begun() => {
                 HostEvent::Outcome(Outcome::Failed(fault))
             }
             (Task::Cancelling { .. }, ToHost::Cancelled) => HostEvent::Cancelled,
-            // The box had answered before it learnt that the image or update is given up.
+            // The box had answered before it learnt that what was sent is given up.
             (
                 task @ Task::Cancelling { .. },
                 ToHost::Progress { .. }
@@ -434,6 +466,8 @@ impl HostSession {
                 | ToHost::Refused(_)
                 | ToHost::Installed(_)
                 | ToHost::ModelRefused(_)
+                | ToHost::PieceStored { .. }
+                | ToHost::SoftwareRefused(_)
                 | ToHost::Failed(_),
             ) => {
                 self.task = task;
@@ -466,7 +500,7 @@ impl HostSession {
         Ok(Some(HostEvent::Screenshot(bytes)))
     }
 
-    /// Queues the next parts of an image or update as there is room, one place kept for giving it up.
+    /// Queues the next parts of an image, update or piece as there is room, one place kept for giving it up.
     fn pump(&mut self) {
         if let Task::Cancelling { told } = &mut self.task
             && !*told

@@ -61,8 +61,17 @@
 //!   `End` all is as with an image. From then on the box installs, after the images that it still has to judge, and takes
 //!   no message before it has answered: a `Cancel` that comes meanwhile changes nothing but is answered by `Cancelled`, and
 //!   a host that cannot wait for the answer learns from `Info` which model the box has.
+//! - *Piece*: `Piece`, `Chunk`s in order without gaps, `End`. A bundle, the box's whole program, is sent in pieces, each a
+//!   request of its own, so that an image can come between two of them, and a bundle goes on where it was cut off. The box
+//!   answers with `PieceStored` once the piece is on its disk, which says where the next one begins; with `SoftwareRefused`,
+//!   after which nothing of the bundle is left; or with `Failed`. A piece that does not begin where the last one ended is not
+//!   kept, and answered like one that is. Until `End` all is as with an image. The last piece is answered when the bundle was
+//!   checked and put into the other slot, with `Progress` meanwhile; the box takes no message before. A host that cannot wait
+//!   for that learns from `Software` what became of it. If another host has been turned away within the last 1.2 s, a `Piece`
+//!   is answered by `Failed(Busy)`, and holds the box no longer: that host's next hello is welcome.
 //! - *Question*: `Info` → `Info`. `SetClock` → `ClockSet`. `ShowCode` → `CodeShown`. `Pair` → `Paired`. `StoredResult` →
-//!   `StoredResult`, the first record of an image from a number on. Or `Failed`.
+//!   `StoredResult`, the first record of an image from a number on. `Software` → `Software`, how much the box has of a bundle,
+//!   which program runs, and what became of the last bundle. Or `Failed`.
 //! - *Screenshot*: `Screenshot` → `ScreenshotBegin`, `Chunk`s of a PNG file. Or `Failed`.
 //! - *Results*: `Results` → `Record`s with rising numbers, those passed over that the box keeps no longer, `RecordsEnd`. It
 //!   may also end in `Failed`.
@@ -71,8 +80,8 @@
 //! - A box may keep *Results*, *Entries* and *Screenshot* from a host until it has paired in this session, and answers
 //!   `Failed(NotPaired)`: the host asks for a code (`ShowCode`), somebody reads it on the screen, the host sends it (`Pair`).
 //!   Whoever knows an image may always ask for its result (`StoredResult`).
-//! - A message that cannot be decoded or is out of turn is answered by `Failed(Protocol)`, and the image or update in
-//!   transit is dropped; the session continues.
+//! - A message that cannot be decoded or is out of turn is answered by `Failed(Protocol)`, and the image, update or piece
+//!   in transit is dropped; the session continues.
 //!
 //! # The interface
 //!
@@ -123,7 +132,7 @@ mod tests;
 mod timing;
 mod transport;
 
-pub use assembly::{Dropped, ModelFile};
+pub use assembly::{BundlePiece, Dropped, ModelFile};
 pub use box_session::{BoxEvent, BoxSession, Outcome, Reply};
 pub use entry::{Content, Event, EventKind, Linked, Listed};
 pub use frame::*;
@@ -133,6 +142,6 @@ pub use message::*;
 pub use question::{Answer, Question};
 pub use timing::{
     ANSWER_WITHIN_MS, CONFIRM_WITHIN_MS, CONNECT_FOR_MS, DEAD_AFTER_MS, GIVE_UP_AFTER_MS, HELLO_EVERY_MS,
-    IDLE_AFTER_MS, IMAGE_SILENCE_MS, KEEP_ALIVE_MS, SLOWEST_BYTES_PER_SECOND, TAKEOVER_AFTER_MS,
+    IDLE_AFTER_MS, IMAGE_SILENCE_MS, KEEP_ALIVE_MS, SLOWEST_BYTES_PER_SECOND, TAKEOVER_AFTER_MS, TURNED_AWAY_MS,
 };
 pub use transport::{Counters, Down, Transport, TransportEvent, WINDOW, WindowFull};

@@ -11,7 +11,7 @@ use shared::{
     age::{Age, Ages},
     contract::InputContract,
     preprocess::Window,
-    verdict::{Digest, ExamId, Fault, ModelRefusal, OperatingPoint, Refusal, ResultRecord, Trust},
+    verdict::{Digest, ExamId, Fault, ModelRefusal, OperatingPoint, Refusal, ResultRecord, SoftwareRefusal, Trust},
 };
 
 /// Version of the frames and of the conversation; raised when an old peer would misunderstand a new one.
@@ -19,6 +19,9 @@ pub const PROTOCOL_VERSION: u16 = 1;
 
 /// Payload of a chunk in bytes, chosen so that a frame often survives a noisy line and costs little on a good one.
 pub const CHUNK: usize = 512;
+
+/// Most bytes of a piece of a bundle: what the box holds of one in its memory, and what is sent again after a power cut.
+pub const MAX_PIECE_BYTES: u32 = 128 * 1024;
 
 /// Digest of the schema of every message (64-bit FNV-1a over both message types, as postcard-schema computes it).
 pub fn schema_digest() -> u64 {
@@ -76,7 +79,22 @@ pub struct Update {
     pub digest: Digest,
 }
 
-/// Part of an image, of an update or of a screenshot.
+/// Announces a piece of a bundle: the box's whole program, which is too long for one message and for the box's memory.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, Schema)]
+pub struct Piece {
+    /// Digest of the bundle's file.
+    pub bundle: Digest,
+    /// Length of that file in bytes, at most [`shared::limits::MAX_BUNDLE_BYTES`].
+    pub total: u32,
+    /// Where in it the piece begins: behind what the box has of it.
+    pub offset: u32,
+    /// Bytes of the piece, 1..=[`MAX_PIECE_BYTES`]; it ends within the file.
+    pub length: u32,
+    /// Their digest.
+    pub digest: Digest,
+}
+
+/// Part of an image, of an update, of a piece or of a screenshot.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, Schema)]
 pub struct Chunk {
     /// Position of the first byte; chunks come in order and without gaps.
@@ -93,10 +111,10 @@ pub enum ToBox {
     Info,
     /// Announces an image; the box answers only if it refuses.
     Begin(Begin),
-    /// A part of the image or update.
+    /// A part of the image, update or piece.
     Chunk(Chunk),
-    /// The image or update is complete; the box answers with [`ToHost::Result`], `Refused` or `Failed`, or with
-    /// [`ToHost::Installed`], `ModelRefused` or `Failed`.
+    /// The image, update or piece is complete; the box answers with [`ToHost::Result`], `Refused` or `Failed`, with
+    /// [`ToHost::Installed`], `ModelRefused` or `Failed`, or with [`ToHost::PieceStored`], `SoftwareRefused` or `Failed`.
     End,
     /// Gives up what is being sent; the box answers [`ToHost::Cancelled`].
     Cancel,
@@ -142,6 +160,15 @@ pub enum ToBox {
         image: Digest,
         /// First record looked at, from 1; of the last [`FOUND_AMONG`] at most.
         from: u64,
+    },
+    /// Announces a piece of a bundle; the box answers only if it refuses.
+    Piece(Piece),
+    /// Asks what the box has of a bundle, and what became of the last one; it answers [`ToHost::Software`].
+    Software {
+        /// Digest of the bundle's file.
+        bundle: Digest,
+        /// Its length in bytes.
+        total: u32,
     },
 }
 
@@ -193,14 +220,74 @@ pub struct Info {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, Schema)]
 #[serde(rename_all = "lowercase")]
 pub enum Phase {
-    /// Bytes of the image or update come in.
+    /// Bytes of the image, update or piece come in.
     Receiving,
     /// The image is being decoded and prepared.
     Decoding,
     /// The model runs.
     Analysing,
-    /// The update is tried and put in the place of the model that was there.
+    /// The update is tried and put in the place of the model that was there; or the bundle is checked and put into the other
+    /// slot.
     Installing,
+}
+
+/// What the box says of its program, and of the bundles that it was sent.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, Schema)]
+pub struct SoftwareState {
+    /// How many bytes it has of the bundle that was asked for: where the next piece begins. All of them if it works at the
+    /// bundle, or has handed it on.
+    pub next: u32,
+    /// Version of the program that runs.
+    pub running: String<32>,
+    /// The slot of the card that it was started from, 0 for A and 1 for B; `None` if the card has none.
+    pub slot: Option<u8>,
+    /// What became of the last bundle, if there has been one.
+    pub outcome: Option<OutcomeOnLine>,
+}
+
+/// What became of a bundle.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, Schema)]
+pub struct OutcomeOnLine {
+    /// Digest of what was signed; of the file, if nobody has signed it.
+    pub bundle: Digest,
+    /// Digest of the bundle's file.
+    pub file: Digest,
+    /// Its name, as the signer says it.
+    pub name: String<64>,
+    /// Its counter; `None` if nobody has signed it.
+    pub counter: Option<u64>,
+    /// The key that has signed it, in 16 hexadecimal digits, likewise.
+    pub key: Option<String<16>>,
+    /// Who says that it is good.
+    pub trust: Trust,
+    /// How far it has come.
+    pub stage: SoftwareStage,
+}
+
+/// How far a bundle has come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, Schema)]
+#[serde(rename_all = "kebab-case")]
+pub enum SoftwareStage {
+    /// It is on the card and is tried at the next start.
+    Staged,
+    /// The box does not take it.
+    Refused(SoftwareRefusal),
+    /// It runs, and stays.
+    Confirmed,
+    /// It did not start; the program before it runs.
+    WentBack,
+}
+
+impl SoftwareStage {
+    /// The word that programs read.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Staged => "staged",
+            Self::Refused(_) => "refused",
+            Self::Confirmed => "confirmed",
+            Self::WentBack => "went-back",
+        }
+    }
 }
 
 /// The model that the box has installed.
@@ -218,7 +305,7 @@ pub struct Installed {
 pub enum ToHost {
     /// Answer to [`ToBox::Info`].
     Info(Info),
-    /// What the box is doing with the image or update.
+    /// What the box is doing with the image, update or piece.
     Progress {
         /// The phase.
         phase: Phase,
@@ -233,7 +320,7 @@ pub enum ToHost {
     Refused(Refusal),
     /// The box could not do what was asked.
     Failed(Fault),
-    /// The image or update was given up.
+    /// The image, update or piece was given up.
     Cancelled,
     /// One record of the journal.
     Record(ResultRecord),
@@ -265,4 +352,13 @@ pub enum ToHost {
     Paired,
     /// The record asked for, if there is one.
     StoredResult(Option<ResultRecord>),
+    /// The piece is on the disk; with the last one, the bundle is in the other slot, to be tried at the next start.
+    PieceStored {
+        /// How many bytes of the bundle there are: where the next piece begins. A piece that begins elsewhere is not kept.
+        next: u32,
+    },
+    /// The bundle is not taken; what there was of it is gone.
+    SoftwareRefused(SoftwareRefusal),
+    /// What the box has of a bundle.
+    Software(SoftwareState),
 }

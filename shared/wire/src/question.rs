@@ -6,7 +6,7 @@
 
 use shared::verdict::{Digest, ResultRecord};
 
-use super::message::{Info, ToBox, ToHost};
+use super::message::{Info, SoftwareState, ToBox, ToHost};
 
 /// Makes of rows `Question { fields } => Answer(content: type);` the enums [`Question`] and [`Answer`], and the ways from
 /// and to messages: those of the same names and fields.
@@ -110,4 +110,14 @@ questions! {
     } =>
         /// The first record of that image, if there is one.
         StoredResult(record: Option<ResultRecord>);
+
+    /// What is there of a bundle, and what became of the last one?
+    Software {
+        /// Digest of the bundle's file.
+        bundle: Digest,
+        /// Its length in bytes.
+        total: u32
+    } =>
+        /// That, and which program runs.
+        Software(state: SoftwareState);
 }

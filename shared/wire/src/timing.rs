@@ -17,6 +17,8 @@ pub const IDLE_AFTER_MS: u64 = 30_000;
 pub const DEAD_AFTER_MS: u64 = 10_000;
 /// A side that has sent nothing for this long sends an acknowledgement as a sign of life.
 pub const KEEP_ALIVE_MS: u64 = 1_000;
+/// A host that has been turned away is there for this long after its last hello: three times until the next one.
+pub const TURNED_AWAY_MS: u64 = 3 * HELLO_EVERY_MS;
 /// Bytes a second that the slowest line carries at least.
 pub const SLOWEST_BYTES_PER_SECOND: u64 = least_bytes_a_second(SLOWEST_BAUD);
 /// An announced image of which nothing arrives for this long is dropped.

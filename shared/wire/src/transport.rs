@@ -143,6 +143,8 @@ pub struct Transport {
     control: Option<Control>,
     /// Box: hosts are answered that it is busy.
     taken: bool,
+    /// Box: when a host was last answered so.
+    turned_away_at: Option<u64>,
     came_up: bool,
     went_down: Option<Down>,
     counters: Counters,
@@ -191,6 +193,7 @@ impl Transport {
             delivered: 0,
             control: None,
             taken: false,
+            turned_away_at: None,
             came_up: false,
             went_down: None,
             counters: Counters::default(),
@@ -239,6 +242,11 @@ impl Transport {
     /// Box: whether a hello is answered by busy, because a host on another line holds the box.
     pub fn set_taken(&mut self, taken: bool) {
         self.taken = taken;
+    }
+
+    /// Box: when a host was last answered that the box is busy.
+    pub(super) fn turned_away_at(&self) -> Option<u64> {
+        self.turned_away_at
     }
 
     /// Number of messages that can be sent now.
@@ -335,6 +343,7 @@ impl Transport {
             self.control = Some(Control::Reject { session, reason: Reason::Incompatible });
         } else if self.taken || another && self.is_held(now) {
             self.control = Some(Control::Reject { session, reason: Reason::Busy });
+            self.turned_away_at = Some(now);
         } else {
             if another {
                 self.go_down(Down::TakenOver);

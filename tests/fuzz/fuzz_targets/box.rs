@@ -42,7 +42,7 @@ fuzz_target!(|bytes: &[u8]| {
             88..92 => send(header(Kind::Reset, 0), &[]),
             92..100 => device.receive(line, now, take(argument)),
             100..110 => device.work(now),
-            110..120 => device.press(now, [Key::Older, Key::Newer, Key::Back, Key::About][argument % 4]),
+            110..120 => device.press(now, [Key::Older, Key::Newer, Key::Back, Key::Choose, Key::About][argument % 5]),
             120..122 => device.pull(line, now),
             _ => {}
         }

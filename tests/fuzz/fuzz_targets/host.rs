@@ -2,9 +2,10 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use shared::verdict::ExamId;
+use shared::verdict::{Digest, ExamId};
 use wire::{
-    Frame, Greeting, Header, HostEvent, HostSession, Image, Kind, MAX_FRAME, ModelFile, Question, Request, Role,
+    BundlePiece, Frame, Greeting, Header, HostEvent, HostSession, Image, Kind, MAX_FRAME, ModelFile, Question, Request,
+    Role,
 };
 
 fuzz_target!(|bytes: &[u8]| {
@@ -40,12 +41,14 @@ fuzz_target!(|bytes: &[u8]| {
                 let bytes = vec![7; 1 + argument * 20];
                 let _ = host.request(
                     now,
-                    match step % 6 {
+                    match step % 8 {
                         0 => Request::Ask(Question::Info),
                         1 => Request::Ask(Question::SetClock { unix_seconds: now }),
                         2 => Request::Results { from: 1, limit: argument as u16 },
                         3 => Request::Screenshot,
                         4 => Request::Update(ModelFile::new(bytes).expect("not empty")),
+                        5 => Request::Piece(BundlePiece::new(Digest::default(), 1_000_000, 0, bytes)),
+                        6 => Request::Ask(Question::Software { bundle: Digest::default(), total: 1_000_000 }),
                         _ => Request::Image(Image::file(bytes, ExamId::default()).expect("not empty")),
                     },
                 );

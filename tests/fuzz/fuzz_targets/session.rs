@@ -4,7 +4,7 @@
 use libfuzzer_sys::fuzz_target;
 use shared::{
     contract::InputContract,
-    verdict::{ModelRefusal, Refusal},
+    verdict::{ModelRefusal, Refusal, SoftwareRefusal},
 };
 use wire::{Answer, BoxEvent, BoxSession, MAX_FRAME, Outcome, Reply, Transport};
 
@@ -29,6 +29,8 @@ fuzz_target!(|bytes: &[u8]| {
             match event {
                 BoxEvent::Image(_) => device.reply(Reply::Outcome(Outcome::Refused(Refusal::Corrupt))),
                 BoxEvent::Update(_) => device.reply(Reply::Installed(Err(ModelRefusal::NotAModel))),
+                BoxEvent::Piece(piece) if piece.piece.offset == 0 => device.reply(Reply::Piece(Ok(piece.piece.length))),
+                BoxEvent::Piece(_) => device.reply(Reply::Piece(Err(SoftwareRefusal::NotSigned))),
                 BoxEvent::Record { .. } => device.reply(Reply::Record(None)),
                 BoxEvent::Entry { .. } => device.reply(Reply::Entry(None)),
                 BoxEvent::Screenshot => device.reply(Reply::Screenshot(vec![1; 3000])),

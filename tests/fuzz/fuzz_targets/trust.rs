@@ -1,9 +1,9 @@
-//! Any bytes as a package of model, signature and list of keys, and as each of its texts: none is believed, and what is read is
+//! Any bytes as a package of model, or bundle, signature and list of keys, and as each of its texts: none is believed, and what is read is
 //! written in the same way again.
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use trust::{Gate, KeyList, Package, PublicKey, Roots, SecretKey, Signature, Statement, Version};
+use trust::{Digests, Gate, KeyList, Package, PackageHead, PublicKey, Roots, SecretKey, Signature, Statement, Version};
 
 fuzz_target!(|bytes: &[u8]| {
     let root: PublicKey = SecretKey::of_seed(&[7; 32], trust::KeyId([7; 8])).public();
@@ -14,6 +14,12 @@ fuzz_target!(|bytes: &[u8]| {
         assert!(gate.learn(&package).is_err() || package.list.is_none(), "nobody has signed a list");
         assert!(gate.check(&package).is_err(), "nobody has signed a model");
         assert_eq!(Package::read(&package.to_bytes()), Ok(package));
+    }
+    for bytes in [bytes, &[b"PUMUAS1\n", bytes].concat()] {
+        let Ok(head) = PackageHead::read(bytes) else { continue };
+        assert!(gate.glance_at_software(&head).is_err(), "nobody has signed a bundle");
+        assert!(gate.check_software(&head, &Digests::of(&bytes[head.length..])).is_err(), "nobody has signed a bundle");
+        assert_eq!(head.to_bytes(), bytes[..head.length]);
     }
     let Ok(text) = std::str::from_utf8(bytes) else { return };
     if let Ok(statement) = text.parse::<Statement>() {

@@ -4,6 +4,7 @@
 //! `PUMUA_TEST_DATA` names) where they are; a test that needs real ones says so when it skips.
 #![expect(clippy::expect_used, reason = "this library is part of the tests")]
 
+pub mod bundle;
 pub mod crates;
 pub mod dicom;
 pub mod line;
@@ -249,9 +250,14 @@ impl SimulatedBox {
 
     /// Starts a box with [`PLAIN_MODEL`] that keeps its journal in `state` and writes into a file what it says.
     pub fn start_logged(state: &Path, log: &Path) -> Result<Self> {
+        Self::start_logged_with(state, log, &[])
+    }
+
+    /// The same, with these arguments.
+    pub fn start_logged_with(state: &Path, log: &Path, arguments: &[&str]) -> Result<Self> {
         let mut shell = with_own_settings(Command::new("sh"));
         shell.env("LOG", log).args(["-c", "exec \"$0\" \"$@\" 2>\"$LOG\""]).arg(binary("pumua-box"));
-        Self::launch(shell, state, Some(PLAIN_MODEL), &[])
+        Self::launch(shell, state, Some(PLAIN_MODEL), arguments)
     }
 
     fn launch(mut command: Command, state: &Path, model: Option<&str>, arguments: &[&str]) -> Result<Self> {

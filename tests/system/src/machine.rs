@@ -1,13 +1,14 @@
 //! The box as an appliance, on emulated machines.
 //!
 //! `PUMUA_TEST_IMAGE` names an image that `pumua image` has made (not compressed), `PUMUA_TEST_QEMU` a
-//! `qemu-system-aarch64`, and `PUMUA_TEST_GUEST` a folder with a `busybox` and a `dummy_hcd.ko` for that machine; `.ci/box`
-//! sets all three. Without them these tests say that they skip.
+//! `qemu-system-aarch64`, `PUMUA_TEST_GUEST` a folder with a `busybox` and a `dummy_hcd.ko` for that machine, and
+//! `PUMUA_TEST_BUNDLE` a bundle that the test key has signed, with a counter of less than 100; `.ci/box` sets all of them. Without them
+//! these tests say that they skip.
 
 use std::{
     fs::{self, File, OpenOptions},
     io::{self, BufRead, BufReader, Cursor, Read, Seek, SeekFrom, Write},
-    os::unix::net::UnixStream,
+    os::unix::{fs::FileExt, net::UnixStream},
     path::{Path, PathBuf},
     process::{Child, Command, Output, Stdio},
     time::Duration,
@@ -17,6 +18,7 @@ use anyhow::{Context, Result, bail};
 use crc::{CRC_32_ISO_HDLC, Crc};
 use fatfs::{FileSystem, FsOptions};
 use serde_json::{Value, json};
+use shared::appliance::slots::{BootState, SLOT_BYTES, SLOT_WORD, STATE_SECTORS, Slot, TRIAL_WORD};
 use tempfile::TempDir;
 
 use crate::{code, command, within};
@@ -96,9 +98,13 @@ impl Card {
             return None;
         };
         let card = Self { qemu, image, folder: tempfile::tempdir().expect("a temporary folder can be made") };
-        for name in ["vmlinuz", "initramfs.gz", "u-boot.bin", "broadcom/bcm2837-rpi-3-b.dtb"] {
-            let bytes = card.read(name).expect("the image holds what the emulator needs");
-            fs::write(card.extracted(name), bytes).expect("the temporary folder can be written to");
+        for (part, names) in
+            [(Part::Slot(Slot::A), KERNEL), (Part::Boot, ["u-boot.bin", "broadcom/bcm2837-rpi-3-b.dtb"])]
+        {
+            for name in names {
+                let bytes = part.file(&card.image, name).expect("the image holds what the emulator needs");
+                fs::write(card.extracted(name), bytes).expect("the temporary folder can be written to");
+            }
         }
         Some(card)
     }
@@ -107,12 +113,9 @@ impl Card {
         self.folder.path().join(name.rsplit('/').next().unwrap_or(name))
     }
 
-    /// A file of the boot partition.
-    fn read(&self, name: &str) -> Result<Vec<u8>> {
-        let system = FileSystem::new(Cursor::new(boot_partition(&self.image)?), FsOptions::new())?;
-        let mut bytes = Vec::new();
-        system.root_dir().open_file(name)?.read_to_end(&mut bytes)?;
-        Ok(bytes)
+    /// Kernel and initial file system of the image.
+    fn kernel(&self) -> [PathBuf; 2] {
+        KERNEL.map(|name| self.extracted(name))
     }
 
     /// A fresh copy of the card, whose box hands its results out without a code: nobody is there to read one.
@@ -126,12 +129,66 @@ impl Card {
 
     /// Starts a machine with a card.
     pub fn start(&self, disk: &Path, board: Board) -> Result<Machine> {
-        self.run(disk, board, &self.extracted("initramfs.gz"), &["-no-reboot"], "")
+        self.run(disk, board, &self.kernel(), &NO_CABLE, "")
+    }
+
+    /// Starts a generic machine with the slot that the boot loader would take from the card, and does to the boot state what it does. A
+    /// machine that resets itself ends; this starts it again.
+    pub fn start_slot(&self, disk: &Path) -> Result<Machine> {
+        let state = boot_state(disk)?;
+        let mut tried = vec![(state.good, ""), (state.good.other(), "")];
+        if state.tries > 0 {
+            set_boot_state(disk, BootState { tries: state.tries - 1, ..state })?;
+            tried.insert(0, (state.good.other(), TRIAL_WORD));
+        }
+        for (slot, trial) in tried {
+            let Ok(files) =
+                KERNEL.map(|name| Part::Slot(slot).file(disk, name)).into_iter().collect::<Result<Vec<_>>>()
+            else {
+                continue;
+            };
+            let paths = KERNEL.map(|name| disk.with_extension(name));
+            for (path, bytes) in paths.iter().zip(files) {
+                fs::write(path, bytes)?;
+            }
+            let arguments = format!("{SLOT_WORD}{} {trial}", slot.name());
+            return self.run(disk, Board::Virtual, &paths, &NO_CABLE, &arguments);
+        }
+        bail!("no slot of the card holds a kernel");
+    }
+
+    /// Starts a generic machine with a card whose settings turn its Ethernet port on, and with a cable at it: what connects to this
+    /// port of this computer comes out of the cable, as from 192.168.7.2, for port 11112 of the box. Nothing else leaves the machine or
+    /// reaches it. With the [`Guest::Shell`], if its files are there.
+    pub fn start_on_cable(&self, disk: &Path, port: u16) -> Result<Machine> {
+        add_settings(disk, "ethernet = \"192.168.7.1/24\"\npeers = [\"192.168.7.2=CR1\"]\n")?;
+        let cable = format!(
+            "user,id=lan,restrict=on,net=192.168.7.0/24,host=192.168.7.2,\
+             hostfwd=tcp:127.0.0.1:{port}-192.168.7.1:11112"
+        );
+        let options = ["-netdev", &cable, "-device", "virtio-net-device,netdev=lan"];
+        let [kernel, initramfs] = self.kernel();
+        match self.with_guest(Guest::Shell, disk)? {
+            Some(initramfs) => {
+                let arguments = format!("rdinit=/guest/{}", Guest::Shell.name());
+                self.run(disk, Board::Virtual, &[kernel, initramfs], &options, &arguments)
+            }
+            None => self.run(disk, Board::Virtual, &[kernel, initramfs], &options, ""),
+        }
     }
 
     /// Starts a generic machine with a card and a guest, if the guest's files are there. A machine that resets itself starts
     /// again.
     pub fn start_with(&self, guest: Guest, disk: &Path) -> Result<Option<Machine>> {
+        let Some(initramfs) = self.with_guest(guest, disk)? else { return Ok(None) };
+        // After a panic the kernel stays as it is: a machine that hangs.
+        let arguments = format!("rdinit=/guest/{} panic=0", guest.name());
+        let [kernel, _] = self.kernel();
+        self.run(disk, Board::Virtual, &[kernel, initramfs], &NO_CABLE[..2], &arguments).map(Some)
+    }
+
+    /// The initial file system with a guest, if the guest's files are there.
+    fn with_guest(&self, guest: Guest, disk: &Path) -> Result<Option<PathBuf>> {
         let Some(folder) = named("PUMUA_TEST_GUEST") else {
             skip("guest for emulated machines: PUMUA_TEST_GUEST names the folder of its files");
             return Ok(None);
@@ -142,22 +199,48 @@ impl Card {
         archive.extend(guest.archive(&folder)?);
         let initramfs = disk.with_extension("initramfs");
         fs::write(&initramfs, archive)?;
-        // After a panic the kernel stays as it is: a machine that hangs.
-        let arguments = format!("rdinit=/guest/{} panic=0", guest.name());
-        self.run(disk, Board::Virtual, &initramfs, &[], &arguments).map(Some)
+        Ok(Some(initramfs))
     }
 
-    fn run(&self, disk: &Path, board: Board, initramfs: &Path, options: &[&str], arguments: &str) -> Result<Machine> {
+    /// Starts a generic machine with a card, a USB, and a keyboard and a memory stick on it, whose content is a file. The stick
+    /// can be [pulled](Machine::pull), and others [plugged in](Machine::plug).
+    pub fn start_with_stick(&self, disk: &Path, stick: &Path) -> Result<Machine> {
+        let stick =
+            format!("driver=raw,node-name=stick0,read-only=on,file.driver=file,file.filename={}", stick.display());
+        let options = [
+            "-nic",
+            "none",
+            "-no-reboot",
+            "-device",
+            "qemu-xhci,id=usb",
+            "-device",
+            "usb-kbd,bus=usb.0",
+            "-blockdev",
+            &stick,
+            "-device",
+            "usb-storage,bus=usb.0,id=plug0,drive=stick0,removable=on",
+        ];
+        self.run(disk, Board::Virtual, &self.kernel(), &options, "")
+    }
+
+    fn run(
+        &self,
+        disk: &Path,
+        board: Board,
+        [kernel, initramfs]: &[PathBuf; 2],
+        options: &[&str],
+        arguments: &str,
+    ) -> Result<Machine> {
         let socket = disk.with_extension("qmp");
         let log = disk.with_extension("log");
         let mut qemu = Command::new(&self.qemu);
-        qemu.args(["-display", "none", "-nic", "none", "-chardev", "pty,id=link", "-chardev", "pty,id=second"]);
+        qemu.args(["-display", "none", "-chardev", "pty,id=link", "-chardev", "pty,id=second"]);
         qemu.args(options);
         qemu.arg("-qmp").arg(format!("unix:{},server=on,wait=off", socket.display()));
         match board {
             Board::Virtual => {
                 qemu.args(["-machine", "virt", "-cpu", "cortex-a53", "-smp", "2", "-m", "512"]);
-                qemu.arg("-kernel").arg(self.extracted("vmlinuz")).arg("-initrd").arg(initramfs);
+                qemu.arg("-kernel").arg(kernel).arg("-initrd").arg(initramfs);
                 qemu.arg("-append").arg(format!("console=ttyAMA0 loglevel=6 fbcon=map:9 panic=10 {arguments}"));
                 qemu.arg("-drive").arg(format!("file={},format=raw,if=none,id=card", disk.display()));
                 qemu.args(["-device", "virtio-blk-device,drive=card", "-device", "virtio-gpu-pci"]);
@@ -195,20 +278,103 @@ impl Card {
     }
 }
 
-/// Where the boot partition begins.
-const BOOT: u64 = 1 << 20;
+/// What a slot is started with.
+const KERNEL: [&str; 2] = ["vmlinuz", "initramfs.gz"];
 
-fn boot_partition(image: &Path) -> Result<Vec<u8>> {
-    let mut partition = vec![0; 96 << 20];
-    let mut image = File::open(image)?;
-    image.seek(SeekFrom::Start(BOOT))?;
-    image.read_exact(&mut partition)?;
-    Ok(partition)
+/// Options of a machine without a network, which ends where it would start again.
+const NO_CABLE: [&str; 3] = ["-nic", "none", "-no-reboot"];
+
+/// Bytes of a sector, and of a mebibyte.
+const SECTOR: u64 = 512;
+const MIB: u64 = 1 << 20;
+
+/// A FAT32 partition of a card.
+#[derive(Clone, Copy)]
+enum Part {
+    /// That from which is booted.
+    Boot,
+    /// A slot.
+    Slot(Slot),
+}
+
+impl Part {
+    /// Where it begins.
+    fn start(self) -> u64 {
+        match self {
+            Self::Boot => MIB,
+            Self::Slot(Slot::A) => 73 * MIB,
+            Self::Slot(Slot::B) => 73 * MIB + SLOT_BYTES,
+        }
+    }
+
+    fn read(self, disk: &Path) -> Result<Vec<u8>> {
+        let mut partition = vec![0; 72 << 20];
+        File::open(disk)?.read_exact_at(&mut partition, self.start())?;
+        Ok(partition)
+    }
+
+    fn write(self, disk: &Path, partition: &[u8]) -> Result<()> {
+        Ok(OpenOptions::new().write(true).open(disk)?.write_all_at(partition, self.start())?)
+    }
+
+    /// A file in it.
+    fn file(self, disk: &Path, name: &str) -> Result<Vec<u8>> {
+        let system = FileSystem::new(Cursor::new(self.read(disk)?), FsOptions::new())?;
+        let mut bytes = Vec::new();
+        system.root_dir().open_file(name)?.read_to_end(&mut bytes)?;
+        Ok(bytes)
+    }
+}
+
+/// What a card has in a slot.
+pub fn slot(disk: &Path, slot: Slot) -> Result<Vec<u8>> {
+    Part::Slot(slot).read(disk)
+}
+
+/// Fills a slot of a card.
+pub fn set_slot(disk: &Path, slot: Slot, bytes: &[u8]) -> Result<()> {
+    Part::Slot(slot).write(disk, bytes)
+}
+
+/// Both copies of the boot state of a card.
+pub fn boot_states(disk: &Path) -> Result<[Option<BootState>; 2]> {
+    let disk = File::open(disk)?;
+    let mut copies = [None; 2];
+    for (copy, sector) in copies.iter_mut().zip(STATE_SECTORS) {
+        let mut bytes = [0; 512];
+        disk.read_exact_at(&mut bytes, sector * SECTOR)?;
+        *copy = BootState::read(&bytes);
+    }
+    Ok(copies)
+}
+
+/// The boot state of a card.
+pub fn boot_state(disk: &Path) -> Result<BootState> {
+    Ok(BootState::of_copies(boot_states(disk)?))
+}
+
+/// Gives a card another boot state.
+pub fn set_boot_state(disk: &Path, state: BootState) -> Result<()> {
+    STATE_SECTORS.into_iter().try_for_each(|sector| set_sector(disk, sector, &state.bytes()))
+}
+
+/// Gives a card another sector.
+pub fn set_sector(disk: &Path, sector: u64, bytes: &[u8; 512]) -> Result<()> {
+    Ok(OpenOptions::new().write(true).open(disk)?.write_all_at(bytes, sector * SECTOR)?)
+}
+
+/// A bundle of the program that the box on the image has, if it is there.
+pub fn bundle() -> Option<PathBuf> {
+    let bundle = named("PUMUA_TEST_BUNDLE");
+    if bundle.is_none() {
+        skip("bundle: PUMUA_TEST_BUNDLE names one that the test key has signed");
+    }
+    bundle
 }
 
 /// Keeps the watchdog's driver from being loaded: the emulated one of a Raspberry Pi bites as soon as it is started.
 fn without_watchdog(disk: &Path) -> Result<()> {
-    let mut partition = boot_partition(disk)?;
+    let mut partition = Part::Boot.read(disk)?;
     {
         let system = FileSystem::new(Cursor::new(&mut partition), FsOptions::new())?;
         let mut file = system.root_dir().open_file("uboot.env")?;
@@ -222,25 +388,24 @@ fn without_watchdog(disk: &Path) -> Result<()> {
         file.seek(SeekFrom::Start(0))?;
         file.write_all(&[crc.to_le_bytes().as_slice(), &variables].concat())?;
     }
-    write_boot_partition(disk, &partition)
+    Part::Boot.write(disk, &partition)
 }
 
 /// Adds to the settings of a box that whoever asks gets its results.
 fn shared_openly(disk: &Path) -> Result<()> {
-    let mut partition = boot_partition(disk)?;
+    add_settings(disk, "share = \"open\"\n")
+}
+
+/// Adds lines to the settings of a box.
+fn add_settings(disk: &Path, lines: &str) -> Result<()> {
+    let mut partition = Part::Boot.read(disk)?;
     {
         let system = FileSystem::new(Cursor::new(&mut partition), FsOptions::new())?;
         let mut file = system.root_dir().open_file("box.toml")?;
         file.seek(SeekFrom::End(0))?;
-        file.write_all(b"share = \"open\"\n")?;
+        file.write_all(lines.as_bytes())?;
     }
-    write_boot_partition(disk, &partition)
-}
-
-fn write_boot_partition(disk: &Path, partition: &[u8]) -> Result<()> {
-    let mut disk = OpenOptions::new().write(true).open(disk)?;
-    disk.seek(SeekFrom::Start(BOOT))?;
-    Ok(disk.write_all(partition)?)
+    Part::Boot.write(disk, &partition)
 }
 
 /// A running machine; dropping it cuts its power.
@@ -283,6 +448,26 @@ impl Machine {
         let mut console = OpenOptions::new().write(true).open(&self.second)?;
         writeln!(console, "{command}")?;
         Ok(console)
+    }
+
+    /// Pulls out the memory stick that was plugged in as the one of a number; the first one has the number 0.
+    pub fn pull(&self, number: usize) -> Result<()> {
+        self.ask("device_del", &json!({"id": format!("plug{number}")})).map(drop)
+    }
+
+    /// Plugs in a memory stick whose content is a file, as the one of a number that none has had.
+    pub fn plug(&self, number: usize, stick: &Path) -> Result<()> {
+        let node = format!("stick{number}");
+        let file = json!({"driver": "file", "filename": stick});
+        self.ask("blockdev-add", &json!({"driver": "raw", "node-name": node, "read-only": true, "file": file}))?;
+        let id = format!("plug{number}");
+        let device = json!({"driver": "usb-storage", "bus": "usb.0", "id": id, "drive": node, "removable": true});
+        self.ask("device_add", &device).map(drop)
+    }
+
+    /// Presses a key of the keyboard, by QEMU's name for it.
+    pub fn press(&self, key: &str) -> Result<()> {
+        self.ask("send-key", &json!({"keys": [{"type": "qcode", "data": key}]})).map(drop)
     }
 
     /// What the emulator's own screen shows.

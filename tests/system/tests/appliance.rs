@@ -5,18 +5,26 @@ use std::{
     collections::{BTreeMap, BTreeSet},
     ffi::OsStr,
     io::Write,
+    net::TcpListener,
     path::{Path, PathBuf},
-    process::Stdio,
+    process::{Command, Stdio},
     thread::sleep,
     time::{Duration, Instant},
 };
 
 use serde_json::Value;
-use shared::verdict::ExamId;
+use shared::{
+    appliance::slots::{BootState, MOST_TRIES, STATE_SECTORS, Slot},
+    verdict::ExamId,
+};
 use system_tests::{
-    PLAIN_MODEL, assert_same_answers, code, files, json_lines,
+    PLAIN_MODEL, assert_same_answers,
+    bundle::write_broken,
+    code,
+    dicom::{has, radiographs},
+    files, host, json_lines,
     line::Line,
-    machine::{Board, Card, Guest, Machine},
+    machine::{Board, Card, Guest, Machine, boot_states, bundle, set_boot_state, set_sector, set_slot, slot},
     predicted, real_data, said, synthetic_radiographs, within,
 };
 use tempfile::TempDir;
@@ -26,6 +34,11 @@ use wire::{HostEvent, Image, Outcome, Phase};
 /// what they take, for the computer that emulates them may be busy.
 const READY: Duration = Duration::from_secs(90);
 const READY_PI: Duration = Duration::from_secs(400);
+
+/// Longer than an emulated kernel takes from its start to its panic where its first process cannot run.
+const PANIC: Duration = Duration::from_secs(30);
+/// The secret half of the test key.
+const TEST_KEY: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../models/trust/test-signer.key");
 
 /// Several signs of life of a worker, after each of which its supervisor looks at its memory. Nothing in the log shows one
 /// that brings nothing new.
@@ -269,6 +282,98 @@ fn the_image_starts_a_raspberry_pi_through_its_boot_loader() {
     assert!(within(READY_PI, || shows_a_radiograph(&machine, folder.path())));
 }
 
+/// The boot loader counts the tries of a slot, in both copies of the boot state, and starts what can be started.
+#[test]
+fn the_boot_loader_comes_back_from_a_slot_that_cannot_be_started() {
+    let Some(card) = Card::available() else { return };
+    let disk = card.copy("tries");
+    let start = || {
+        let mut machine = card.start(&disk, Board::Pi3).unwrap();
+        machine.ready(READY_PI).unwrap();
+        machine.cut_power();
+    };
+    // The first copy cannot be read: the second one counts. The second slot is empty.
+    set_boot_state(&disk, BootState { good: Slot::A, tries: 2 }).unwrap();
+    set_sector(&disk, STATE_SECTORS[0], &[0; 512]).unwrap();
+    for most in [1, 0] {
+        start();
+        let [first, second] = boot_states(&disk).unwrap();
+        assert_eq!(first, second);
+        // The box may have taken the rest away: there was nothing to try.
+        assert!(first.is_some_and(|state| state.good == Slot::A && state.tries <= most), "{first:?}");
+    }
+    // What is to be tried is the only slot that is left.
+    set_slot(&disk, Slot::B, &slot(&disk, Slot::A).unwrap()).unwrap();
+    set_slot(&disk, Slot::A, &vec![0; 72 << 20]).unwrap();
+    set_boot_state(&disk, BootState { good: Slot::A, tries: 1 }).unwrap();
+    start();
+    assert_eq!(boot_states(&disk).unwrap().map(|state| state.unwrap().tries), [0; 2]);
+    // Whatever stands there, a slot that cannot be loaded is not all that is tried.
+    set_boot_state(&disk, BootState::FIRST).unwrap();
+    start();
+}
+
+/// The whole program is replaced by one that comes over the line; one that cannot run gives way again. The bundles are sent to a generic
+/// machine, whose line is quick and which is told what a boot loader would have told it; the boot loader of the card starts them, on an
+/// emulated Raspberry Pi. That cannot restart itself: somebody takes its power away instead.
+#[test]
+fn a_bundle_replaces_the_program_and_one_that_does_not_run_gives_way() {
+    let Some(card) = Card::available() else { return };
+    let Some(bundle) = bundle() else { return };
+    let (folder, disk) = (TempDir::new().unwrap(), card.copy("bundle"));
+    let radiographs = Radiographs::find();
+    let says = |good, tries| boot_states(&disk).unwrap() == [Some(BootState { good, tries }); 2];
+    let send = |machine: Machine, bundle: &Path| {
+        let start = Instant::now();
+        let output = machine.host("update", [bundle]);
+        assert_eq!(code(&output), 0, "{}\n{}", said(&output), machine.log());
+        tell(&format!("a bundle was sent and stored within {:.0} s", start.elapsed().as_secs_f64()));
+        machine.cut_power();
+    };
+
+    let mut machine = card.start_slot(&disk).unwrap();
+    let info = radiographs.first_ready(&mut machine, READY);
+    assert_eq!(info["slot"], "a", "{info}");
+    radiographs.check(&machine, 1);
+    let results = numbers_and_images(&machine);
+    assert_eq!(results.len(), 1);
+    send(machine, &bundle);
+    assert!(says(Slot::A, MOST_TRIES), "{:?}", boot_states(&disk));
+
+    let mut machine = card.start(&disk, Board::Pi3).unwrap();
+    let info = machine.ready(READY_PI).unwrap();
+    assert_eq!(info["slot"], "b", "{info}");
+    assert_eq!(numbers_and_images(&machine), results);
+    assert!(within(READY_PI, || says(Slot::B, 0)), "it stays: {:?}", boot_states(&disk));
+    machine.cut_power();
+
+    let broken = folder.path().join("broken.pumua");
+    write_broken(&bundle, &broken).unwrap();
+    let signed = host(["sign", broken.to_str().unwrap(), "--key", TEST_KEY, "--counter", "100"]);
+    assert_eq!(code(&signed), 0, "{}", said(&signed));
+    let mut machine = card.start_slot(&disk).unwrap();
+    machine.ready(READY).unwrap();
+    send(machine, &broken);
+    assert!(says(Slot::B, MOST_TRIES), "{:?}", boot_states(&disk));
+    for left in (0..MOST_TRIES).rev() {
+        let machine = card.start(&disk, Board::Pi3).unwrap();
+        assert!(within(READY_PI, || says(Slot::B, left)), "{left}: {:?}", boot_states(&disk));
+        sleep(PANIC);
+        assert_ne!(code(&machine.host("info", ["--json"])), 0, "nothing answers that cannot run");
+        machine.cut_power();
+    }
+    let mut machine = card.start(&disk, Board::Pi3).unwrap();
+    let info = machine.ready(READY_PI).unwrap();
+    assert_eq!(info["slot"], "b", "{info}");
+    assert!(says(Slot::B, 0), "{:?}", boot_states(&disk));
+    assert_eq!(numbers_and_images(&machine), results);
+}
+
+/// What tells the results of a box apart.
+fn numbers_and_images(machine: &Machine) -> Vec<(Value, Value)> {
+    records(machine).into_iter().map(|record| (record["number"].clone(), record["image"].clone())).collect()
+}
+
 /// Whether the box shows the result of an image.
 fn shows_a_radiograph(machine: &Machine, folder: &Path) -> bool {
     let screen = machine.screendump(&folder.join("dump.png")).unwrap();
@@ -309,6 +414,59 @@ fn a_worker_that_dies_or_hangs_is_replaced() {
     assert_eq!(records(&machine).len(), 2);
 }
 
+/// A console that sends over the box's own Ethernet port, and what else of a network there is: nothing.
+#[test]
+fn a_film_that_comes_over_ethernet_is_judged_and_shown_and_nothing_else_listens() {
+    let Some(card) = Card::available() else { return };
+    if !has("storescu", "dcmtk") {
+        return;
+    }
+    let folder = tempfile::tempdir().unwrap();
+    // One that is free now.
+    let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    let mut machine = card.start_on_cable(&card.copy("cable"), port).unwrap();
+    machine.ready(READY).unwrap();
+    // What is sent is drawn, which the model that ships refuses.
+    let output = machine.host("update", [PLAIN_MODEL]);
+    assert_eq!(code(&output), 0, "{}", said(&output));
+    let films = radiographs(folder.path(), 1, &[]);
+    let to = port.to_string();
+    let send = || {
+        let flags = ["-v", "-aec", "PUMUA", "-aet", "CR1", "127.0.0.1", &to];
+        Command::new("storescu").args(flags).args(&films).output().unwrap()
+    };
+    let sent = send();
+    assert!(sent.status.success(), "{}\n{}", said(&sent), machine.log());
+    let (kept, expected) = (records(&machine), predicted(&films, Some(PLAIN_MODEL)));
+    assert_eq!(kept.len(), 1, "{kept:?}");
+    for field in ["verdict", "probability"] {
+        assert_eq!(kept[0][field], expected[0][field], "{kept:?} and {expected:?}");
+    }
+    assert!(send().status.success() && records(&machine).len() == 1, "the same is judged once");
+    let log = machine.log();
+    assert!(log.contains("the Ethernet port eth0 is 192.168.7.1/24"), "{log}");
+    if std::env::var_os("PUMUA_TEST_GUEST").is_some_and(|guest| !guest.is_empty()) {
+        let _console = machine
+            .order(
+                "for name in tcp tcp6 udp udp6 raw; do /guest/busybox tail -n +2 /proc/net/$name | \
+                 /guest/busybox sed -n \"s/ *[0-9]*: \\([0-9A-F:]*\\) [0-9A-F:]* \\(0A\\|07\\) .*/socket: $name \\1./p\" \
+                 >/dev/kmsg; done; /guest/busybox tail -n +2 /proc/net/route | \
+                 /guest/busybox awk '{ print \"route: \" $1, $2, $3 }' >/dev/kmsg; echo \"forwards: $(/guest/busybox cat \
+                 /proc/sys/net/ipv4/ip_forward)\" >/dev/kmsg",
+            )
+            .unwrap();
+        assert!(within(READY, || machine.log().contains("forwards: ")), "{}", machine.log());
+        let log = machine.log();
+        let lines =
+            |what: &str| log.lines().filter_map(|line| Some(line.split_once(what)?.1.trim())).collect::<Vec<_>>();
+        assert_eq!(lines("socket: "), ["tcp 0107A8C0:2B68."], "the one that consoles connect to: {log}");
+        assert_eq!(lines("route: "), ["eth0 0007A8C0 00000000"], "{log}");
+        assert_eq!(lines("forwards: "), ["0"], "{log}");
+    }
+    // At the end: the emulator's screen may take no picture any more once it was asked for one.
+    assert!(within(READY, || shows_a_radiograph(&machine, folder.path())));
+}
+
 /// What reads images, models and hosts' messages is not root, and a keyboard gives no orders to the machine.
 #[test]
 fn the_worker_has_no_rights_that_it_does_not_need() {
@@ -336,6 +494,110 @@ fn the_worker_has_no_rights_that_it_does_not_need() {
     for unwanted in ["errors=", "not restricted", "cannot be handed over", "no filter of system calls", "its decoder"] {
         assert!(!log.contains(unwanted), "{unwanted}: {log}");
     }
+}
+
+/// A FAT file system with these files, each a day newer than the one before.
+fn stick(file: &Path, films: &[&[u8]]) {
+    let mut image = std::io::Cursor::new(vec![0; 48 << 20]);
+    fatfs::format_volume(&mut image, fatfs::FormatVolumeOptions::new()).unwrap();
+    image.set_position(0);
+    {
+        let system = fatfs::FileSystem::new(&mut image, fatfs::FsOptions::new()).unwrap();
+        let folder = system.root_dir().create_dir("DCIM").unwrap();
+        for (day, bytes) in (1..).zip(films) {
+            let mut film = folder.create_file(&format!("IM{day:06}.PNG")).unwrap();
+            film.write_all(bytes).unwrap();
+            let time = fatfs::Time { hour: 12, min: 0, sec: 0, millis: 0 };
+            #[expect(deprecated, reason = "there is no clock here that could be asked instead")]
+            film.set_modified(fatfs::DateTime { date: fatfs::Date { year: 2025, month: 3, day }, time });
+        }
+    }
+    std::fs::write(file, image.into_inner()).unwrap();
+}
+
+/// From one film on a stick that is in at the start to keys on a list, and sticks that are pulled and hostile.
+#[test]
+fn films_on_a_memory_stick_are_judged() {
+    let Some(card) = Card::available() else { return };
+    let folder = tempfile::tempdir().unwrap();
+    let radiographs = Radiographs::find();
+    let films: Vec<Vec<u8>> = radiographs.images.iter().map(|image| std::fs::read(image).unwrap()).collect();
+    let all: Vec<&[u8]> = films.iter().map(Vec::as_slice).collect();
+    let place = |name: &str| folder.path().join(name);
+    stick(&place("one"), &all[..1]);
+    let mut machine = card.start_with_stick(&card.copy("stick"), &place("one")).unwrap();
+    machine.ready(READY).unwrap();
+    // It was judged by the model that ships; a drawing is refused by it, and said so.
+    if radiographs.model.is_some() {
+        assert!(within(READY, || machine.log().contains("a stick is in, with 1 films")), "{}", machine.log());
+        radiographs.first_ready(&mut machine, READY);
+        machine.pull(0).unwrap();
+        stick(&place("one again"), &all[..1]);
+        assert!(within(READY, || machine.log().contains("the stick is out")), "{}", machine.log());
+        machine.plug(9, &place("one again")).unwrap();
+    }
+    let judged = |machine: &Machine, count: usize, film: usize| {
+        let mut kept = Vec::new();
+        let there = within(READY, || {
+            sleep(Duration::from_secs(1));
+            // While the box judges, it is busy.
+            let output = machine.host("results", ["--json"]);
+            kept = if code(&output) == 0 { json_lines(&output) } else { Vec::new() };
+            kept.len() >= count
+        });
+        assert!(there && kept.len() == count, "{kept:?}\n{}", machine.log());
+        let predicted = predicted(&radiographs.images[film..=film], radiographs.model).remove(0);
+        for field in ["verdict", "probability"] {
+            assert_eq!(kept[count - 1][field], predicted[field], "{kept:?} and {predicted}");
+        }
+    };
+    judged(&machine, 1, 0);
+    for unwanted in ["not restricted", "the stick sd", "the reader of the stick has ended"] {
+        assert!(!machine.log().contains(unwanted), "{unwanted}: {}", machine.log());
+    }
+    machine.pull(if radiographs.model.is_some() { 9 } else { 0 }).unwrap();
+
+    // Several, of which the second newest is chosen.
+    stick(&place("three"), &all);
+    machine.press("esc").unwrap();
+    sleep(Duration::from_secs(3));
+    machine.plug(1, &place("three")).unwrap();
+    assert!(within(READY, || machine.log().contains("a stick is in, with 3 films")), "{}", machine.log());
+    for key in ["down", "ret"] {
+        sleep(Duration::from_secs(2));
+        machine.press(key).unwrap();
+    }
+    judged(&machine, 2, 1);
+    machine.pull(1).unwrap();
+
+    // What cannot be read is said, and the box goes on.
+    type Damage = fn(&mut Vec<u8>);
+    let hostile: [(&str, Damage); 3] = [
+        // Nothing after the first sector makes sense.
+        ("noise", |image| {
+            image[512..].iter_mut().enumerate().for_each(|(n, byte)| *byte = ((n * 2_654_435_761) >> 13) as u8);
+        }),
+        // Every cluster is followed by the third one.
+        ("loop", |image| {
+            let short = |at: usize| usize::from(u16::from_le_bytes([image[at], image[at + 1]]));
+            let (start, length) = (512 * short(14), 512 * short(22));
+            image[start + 4..start + length].as_chunks_mut::<2>().0.fill([3, 0]);
+        }),
+        ("zeros", |image| image.fill(0)),
+    ];
+    for (number, (name, damage)) in (2..).zip(hostile) {
+        stick(&place(name), &all);
+        let mut image = std::fs::read(place(name)).unwrap();
+        damage(&mut image);
+        std::fs::write(place(name), image).unwrap();
+        machine.plug(number, &place(name)).unwrap();
+        sleep(Duration::from_secs(15));
+        machine.pull(number).unwrap();
+        assert_eq!(machine.ready(READY).unwrap()["boot"], 1, "{name}: {}", machine.log());
+    }
+    // A film is still judged after all that.
+    machine.plug(5, &place("one")).unwrap();
+    judged(&machine, 3, 0);
 }
 
 #[test]

@@ -35,7 +35,12 @@ unsigned = true
 keys = false
 share = "off"
 blank_minutes = 0
+stick = false
 override = ["age"]
+ethernet = "192.168.7.1/24"
+aet = "PUMUA"
+node_port = 11112
+peers = ["192.168.7.20=CR1"]
 "#;
 
 /// Makes an image with these settings; where they are taken, it ends at the packages, for which there is no folder.

@@ -24,8 +24,13 @@ const MIB: u64 = 1 << 20;
 
 /// The first sector of a box's card of `length` bytes: a partition to boot from and one for data.
 fn partition_table(length: u64) -> [u8; 512] {
+    table(&[(0x0c, 2048, 1024), (0x83, 3072, length as u32 / 512 - 3072)])
+}
+
+/// The first sector of a disk with these partitions: type, first sector and number of sectors.
+fn table(partitions: &[(u8, u32, u32)]) -> [u8; 512] {
     let mut sector = [0; 512];
-    for (entry, kind, first, count) in [(446, 0x0c, 2048, 1024), (462, 0x83, 3072, length as u32 / 512 - 3072)] {
+    for (entry, &(kind, first, count)) in (446..510).step_by(16).zip(partitions) {
         sector[entry + 4] = kind;
         sector[entry + 8..entry + 12].copy_from_slice(&u32::to_le_bytes(first));
         sector[entry + 12..entry + 16].copy_from_slice(&u32::to_le_bytes(count));
@@ -266,4 +271,171 @@ fn a_mounted_medium_is_overwritten_if_that_is_allowed_unless_another_partition_i
     }
     assert!(before != bytes, "the file system is still there");
     assert_eq!(code(&output), 0, "{}", said(&output));
+}
+
+/// What is in the journal of the box here.
+const JOURNAL: &[u8] = b"results of a year";
+
+/// Where the data partition of the card of before begins and its length, in sectors, and those of an image with two slots.
+const OLD: (u32, u32) = (4096, 12_288);
+const NEW: (u32, u32) = (8192, 24_576);
+
+/// Runs a program of e2fsprogs, which Debian keeps where only the superuser looks.
+fn e2fsprogs(program: &str, arguments: &[&str]) -> Option<std::process::Output> {
+    let path = std::env::var("PATH").unwrap_or_default();
+    let output = Command::new(program).args(arguments).env("PATH", format!("{path}:/usr/sbin:/sbin")).output();
+    if output.is_err() {
+        let _ = writeln!(io::stderr(), "skipped: no {program} (Debian: e2fsprogs)");
+    }
+    output.ok()
+}
+
+/// A card as boxes of before have it, with two partitions, results, and so many bytes behind them.
+fn card_with_results(folder: &Path, behind: u64) -> Option<PathBuf> {
+    let (card, journal) = (folder.join("card"), folder.join("journal"));
+    fs::write(&journal, JOURNAL).unwrap();
+    let file = File::create(&card).unwrap();
+    file.set_len(u64::from(OLD.0 + OLD.1) * 512 + behind).unwrap();
+    file.write_all_at(&table(&[(0x0c, 2048, 2048), (0x83, OLD.0, OLD.1)]), 0).unwrap();
+    let (name, offset, size) = (card.to_str().unwrap(), OLD.0 * 512, format!("{}k", OLD.1 / 2));
+    let place = format!("offset={offset}");
+    let made = e2fsprogs("mkfs.ext4", &["-q", "-F", "-L", "pumua-data", "-E", &place, name, &size])?;
+    assert!(made.status.success(), "{}", said(&made));
+    let write = format!("write {} journal", journal.display());
+    let written = e2fsprogs("debugfs", &["-w", "-R", &write, &format!("{name}?offset={offset}")])?;
+    assert!(written.status.success(), "{}", said(&written));
+    Some(card)
+}
+
+/// An image with two slots, 16 MiB and so many bytes behind its partitions.
+fn image_with_slots(folder: &Path, data: (u32, u32), behind: u64) -> PathBuf {
+    let path = folder.join("new.img");
+    let mut bytes: Vec<u8> = (0..16 * MIB).map(|at| (at / 509) as u8).collect();
+    bytes[..512].copy_from_slice(&table(&[
+        (0x0c, 2048, 2048),
+        (0x0c, 4096, 2048),
+        (0x0c, 6144, 2048),
+        (0x83, data.0, data.1),
+    ]));
+    fs::write(&path, bytes).unwrap();
+    File::options().write(true).open(&path).unwrap().set_len(16 * MIB + behind).unwrap();
+    path
+}
+
+/// The card is the image, with the results of before in its data partition: the file system is sound and has them.
+fn has_results(card: &Path, image: &Path) {
+    let (card_bytes, image_bytes) = (fs::read(card).unwrap(), fs::read(image).unwrap());
+    let (start, end) = (NEW.0 as usize * 512, (NEW.0 + OLD.1) as usize * 512);
+    assert!(card_bytes[..start] == image_bytes[..start], "before the results");
+    assert!(card_bytes[end..image_bytes.len()] == image_bytes[end..], "behind them");
+    let data = card.with_extension("data");
+    fs::write(&data, &card_bytes[start..end]).unwrap();
+    let name = data.to_str().unwrap();
+    let output = e2fsprogs("debugfs", &["-R", "cat journal", name]).unwrap();
+    assert_eq!(output.stdout, JOURNAL, "{}", said(&output));
+    let output = e2fsprogs("dumpe2fs", &["-h", name]).unwrap();
+    let words = String::from_utf8_lossy(&output.stdout).into_owned();
+    assert!(words.contains("pumua-data") && words.contains("state:         clean"), "{words}");
+    let output = e2fsprogs("e2fsck", &["-fn", name]).unwrap();
+    assert!(output.status.success(), "{}", said(&output));
+}
+
+#[test]
+fn results_are_kept_on_a_card_that_is_flashed() {
+    let folder = TempDir::new().unwrap();
+    let Some(card) = card_with_results(folder.path(), 9 * MIB) else { return };
+    let image = image_with_slots(folder.path(), NEW, 0);
+    let results = fs::read(&card).unwrap()[OLD.0 as usize * 512..][..OLD.1 as usize * 512].to_vec();
+    let keep = folder.path().join("new/kept");
+    let options = ["--allow", "file", "--yes", "--json", "--keep-results", "--keep", keep.to_str().unwrap()];
+    let output = flash(&image, &card, &options);
+    assert_eq!(code(&output), 0, "{}", said(&output));
+    has_results(&card, &image);
+    let value = &json_lines(&output)[0]["results"];
+    let copy = Path::new(value["file"].as_str().unwrap());
+    assert!(copy.starts_with(&keep) && fs::read(copy).unwrap() == results, "{value}");
+    assert_eq!(value["sha256"], Digest::of(&results).to_string());
+    assert_eq!(value["bytes"], results.len());
+    assert_eq!(fs::metadata(copy).unwrap().mode() & 0o777, 0o600, "they are of patients");
+    // Once more, from a card of the new kind, with the copy beside the image and words for people.
+    let output = flash(&image, &card, &["--allow", "file", "--yes", "--keep-results"]);
+    assert_eq!(code(&output), 0, "{}", said(&output));
+    has_results(&card, &image);
+    let words = said(&output);
+    let last = words.lines().rfind(|line| line.contains("the results are on it")).unwrap_or_else(|| panic!("{words}"));
+    assert!(last.contains(&format!("{}/pumua-results-", folder.path().display())), "{words}");
+    // From the first copy onto a card that has none.
+    fs::write(&card, vec![7; 17 * MIB as usize]).unwrap();
+    let output = flash(&image, &card, &["--allow", "file", "--yes", "--results", copy.to_str().unwrap()]);
+    assert_eq!(code(&output), 0, "{}", said(&output));
+    has_results(&card, &image);
+}
+
+#[test]
+fn results_outlive_a_flashing_that_is_interrupted() {
+    let folder = TempDir::new().unwrap();
+    let Some(card) = card_with_results(folder.path(), 1024 * MIB) else { return };
+    let image = image_with_slots(folder.path(), NEW, 1000 * MIB);
+    let keep = folder.path().join("kept");
+    let before = fs::metadata(&card).unwrap().blocks();
+    let flashing = command("pumua")
+        .args(["flash".as_ref(), image.as_os_str(), card.as_os_str()])
+        .args(["--allow", "file", "--yes", "--keep-results", "--keep"])
+        .arg(&keep)
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    assert!(within(Duration::from_secs(60), || fs::metadata(&card).unwrap().blocks() > before + 32 * MIB / 512));
+    assert!(Command::new("kill").args(["-INT", &flashing.id().to_string()]).status().unwrap().success());
+    let output = flashing.wait_with_output().unwrap();
+    assert_eq!(code(&output), INTERRUPTED, "{}", said(&output));
+    assert!(said(&output).contains("the results are safe in "), "{}", said(&output));
+    let copies: Vec<PathBuf> = fs::read_dir(&keep).unwrap().map(|entry| entry.unwrap().path()).collect();
+    let copy = copies.iter().find(|path| path.extension().is_some_and(|kind| kind == "ext4")).unwrap();
+    assert_eq!(copies.len(), 2, "the copy and its digest: {copies:?}");
+    let small = image_with_slots(folder.path(), NEW, 0);
+    // Nobody knows any more where the results were.
+    let output = flash(&small, &card, &["--allow", "file", "--yes", "--keep-results"]);
+    assert_eq!(code(&output), FAILED, "{}", said(&output));
+    assert!(said(&output).contains("the medium has no partition table") && said(&output).contains("--results"));
+    let output = flash(&small, &card, &["--allow", "file", "--yes", "--results", copy.to_str().unwrap()]);
+    assert_eq!(code(&output), 0, "{}", said(&output));
+    File::options().write(true).open(&card).unwrap().set_len(16 * MIB).unwrap();
+    has_results(&card, &small);
+}
+
+#[test]
+fn results_that_cannot_be_kept_are_not_overwritten() {
+    let folder = TempDir::new().unwrap();
+    let Some(card) = card_with_results(folder.path(), 16 * MIB) else { return };
+    let before = fs::read(&card).unwrap();
+    let small = image_with_slots(folder.path(), (NEW.0, OLD.1 - 1), 0);
+    let kept = ["--allow", "file", "--yes", "--keep-results"];
+    let output = flash(&small, &card, &kept);
+    assert_eq!(code(&output), FAILED, "{}", said(&output));
+    assert!(said(&output).contains("nothing has been written: use an image of this version"), "{}", said(&output));
+    let image = image_with_slots(folder.path(), NEW, 0);
+    let other = folder.path().join("other");
+    fs::write(&other, vec![7; 20 << 20]).unwrap();
+    let file = image.to_str().unwrap();
+    for (output, exit, words) in [
+        (flash(&image, &other, &kept), FAILED, "the medium has no partition table"),
+        (flash(&image, &card, &["--yes", "--keep-results"]), FAILED, "is a file, not a disk"),
+        (flash(&image, &card, &[&kept[..], &["--allow", "mounted"]].concat()), USAGE, "unmount it"),
+        (flash(&image, &card, &[&kept[..], &["--results", file]].concat()), USAGE, "cannot be used with"),
+        (flash(&image, &card, &["--allow", "file", "--yes", "--keep", "kept"]), USAGE, "--keep-results"),
+        (flash(&image, &card, &["--verify-only", "--keep-results"]), USAGE, "cannot be used with"),
+        (
+            flash(&image, &card, &["--allow", "file", "--yes", "--results", file]),
+            FAILED,
+            "is not a copy of the results",
+        ),
+    ] {
+        assert_eq!(code(&output), exit, "{}", said(&output));
+        assert!(said(&output).contains(words), "{words}: {}", said(&output));
+    }
+    assert!(fs::read(&card).unwrap() == before);
+    let left: Vec<_> = fs::read_dir(folder.path()).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+    assert!(!left.iter().any(|name| name.to_string_lossy().contains("pumua-results")), "{left:?}");
 }

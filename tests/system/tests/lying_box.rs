@@ -23,7 +23,9 @@ use shared::{
     verdict::{Digest, ExamId, ModelRefusal, OperatingPoint, ResultRecord, Verdict},
 };
 use system_tests::{PLAIN_MODEL, code, command, instead, said, signal, synthetic_radiographs, within};
-use wire::{Answer, BoxEvent, BoxSession, Info, Installed, Listed, MAX_FRAME, Outcome, Phase, Question, Reply};
+use wire::{
+    Answer, BoxEvent, BoxSession, Info, Installed, Listed, MAX_FRAME, Outcome, Phase, Question, Reply, SoftwareState,
+};
 
 const CONTRACT: InputContract = InputContract::stretched(64);
 const PROTOCOL: i32 = 5;
@@ -107,6 +109,7 @@ fn truth(event: &BoxEvent) -> Vec<Reply> {
         BoxEvent::Asked(Question::Info) => Reply::Answer(Answer::Info(info())),
         BoxEvent::Asked(Question::SetClock { .. }) => Reply::Answer(Answer::ClockSet),
         BoxEvent::Asked(Question::StoredResult { .. }) => Reply::Answer(Answer::StoredResult(None)),
+        BoxEvent::Asked(Question::Software { .. }) => Reply::Answer(Answer::Software(software())),
         BoxEvent::Record { number } => Reply::Record((*number <= 3).then(|| record(*number))),
         BoxEvent::Update(_) => Reply::Installed(Err(ModelRefusal::NotRunnable)),
         _ => return vec![],
@@ -137,6 +140,10 @@ fn record(number: u64) -> ResultRecord {
         age: AgeNote::Unknown,
         trust: None,
     }
+}
+
+fn software() -> SoftwareState {
+    SoftwareState { next: 0, running: "0.1.0".try_into().unwrap(), slot: None, outcome: None }
 }
 
 fn info() -> Info {

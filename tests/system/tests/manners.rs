@@ -302,7 +302,7 @@ fn a_name_that_no_model_can_have_is_refused_before_the_training() {
 fn flags_that_messages_name_exist() {
     let commands: Vec<&str> =
         "train study synthetic augment quantize points evaluate robustness machines predict view \
-                               send info results screenshot update serve image package flash"
+                               send info results screenshot update serve image bundle package flash"
             .split(' ')
             .filter(|word| !word.is_empty())
             .collect();

@@ -3,10 +3,15 @@
 
 use std::{
     fs,
+    io::{Cursor, Write},
     path::{Path, PathBuf},
+    process::Command,
 };
 
 use engine::DEFAULT_MODEL;
+use fatfs::{FatType, FileSystem, FormatVolumeOptions, FsOptions, format_volume};
+use flate2::{Compression, write::GzEncoder};
+use shared::appliance::slots::SLOT_BYTES;
 use system_tests::{SimulatedBox, code, host, said};
 use tempfile::TempDir;
 
@@ -177,4 +182,107 @@ fn the_host_says_what_a_box_would_say() {
     assert_eq!(mode & 0o777, 0o600);
     let output = host(["key", programme.path("signer").to_str().unwrap()]);
     assert_eq!(code(&output), 1, "{}", said(&output));
+}
+
+/// A bundle as `pumua bundle` makes it, with a slot that only says what it is.
+fn bundle(path: &Path) -> Vec<u8> {
+    let mut disk = Cursor::new(vec![0; SLOT_BYTES as usize]);
+    format_volume(&mut disk, FormatVolumeOptions::new().fat_type(FatType::Fat32).bytes_per_cluster(1024)).unwrap();
+    disk.set_position(0);
+    {
+        let system = FileSystem::new(&mut disk, FsOptions::new()).unwrap();
+        let mut file = system.root_dir().create_file("slot.json").unwrap();
+        file.write_all(br#"{"version":"0.9.0","kernel":"6.1"}"#).unwrap();
+    }
+    let mut encoder = GzEncoder::new(Vec::new(), Compression::fast());
+    encoder.write_all(disk.get_ref()).unwrap();
+    let payload = encoder.finish().unwrap();
+    // No signature and no list of keys.
+    fs::write(path, [&b"PUMUAS1\n"[..], &[0; 12], &payload].concat()).unwrap();
+    payload
+}
+
+#[test]
+fn a_bundle_holds_its_signature_and_the_list_of_keys() {
+    let programme = Programme::new();
+    fs::create_dir(programme.path("bundle")).unwrap();
+    let path = programme.path("bundle/box.pumua");
+    let payload = bundle(&path);
+    let (name, signer) = (path.to_str().unwrap(), programme.path("signer"));
+    let roots = ["root-1.pub", "root-2.pub"].map(|root| programme.path(root).to_str().unwrap().to_owned());
+    let verified = |more: &[&str]| {
+        let [first, second] = roots.each_ref().map(String::as_str);
+        host([&["verify", name, "--root", first, "--root", second][..], more].concat())
+    };
+    let refused = |words: &str| {
+        let output = verified(&[]);
+        assert_eq!(code(&output), REFUSED, "{}", said(&output));
+        assert!(said(&output).contains(words), "{words}: {}", said(&output));
+    };
+    refused("the bundle is not signed");
+    // What `minisign` would sign.
+    let output = host(["sign", name, "--counter", "3", "--name", "box-9"]);
+    assert_eq!(code(&output), 0, "{}", said(&output));
+    let comment = String::from_utf8(output.stdout.clone()).unwrap();
+    assert!(comment.starts_with("pumua-software-1 line=screener counter=3 box=0.1.0 made="), "{comment}");
+    assert!(comment.contains(" name=box-9 sha256="), "{comment}");
+    assert!(said(&output).contains(&format!("tail -c {} ", payload.len())), "{}", said(&output));
+    refused("the bundle is not signed");
+
+    programme.list(&path, "1", &["signer"], &[], &["root-1", "root-2"]);
+    let output = host(["sign", name, "--counter", "3", "--key", signer.to_str().unwrap()]);
+    assert_eq!(code(&output), 0, "{}", said(&output));
+    assert!(fs::read(&path).unwrap().ends_with(&payload) && !path.with_extension("pumua.minisig").exists());
+    // The list is in it, and need not lie beside it any more.
+    ["keys.txt", "keys.txt.minisig"].iter().for_each(|file| fs::remove_file(path.with_file_name(file)).unwrap());
+    let output = verified(&["--json"]);
+    assert_eq!(code(&output), 0, "{}", said(&output));
+    let value: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!((&value["trust"], &value["counter"], &value["version"]), (&"signed".into(), &3.into(), &"0.9.0".into()));
+    assert_eq!(value["name"], "box-0.9.0");
+    // The test key is not believed there, nor those roots elsewhere.
+    let output = host(["verify", name]);
+    assert_eq!(code(&output), REFUSED, "{}", said(&output));
+    // Signed once more, by a key that no list names: the list of before stays in it.
+    let other = programme.path("other");
+    let output = host(["sign", name, "--counter", "4", "--key", other.to_str().unwrap()]);
+    assert_eq!(code(&output), 0, "{}", said(&output));
+    refused("does not know the key");
+    let output = host(["sign", name, "--counter", "5", "--key", signer.to_str().unwrap(), "--name", "no name"]);
+    assert_eq!(code(&output), 2, "{}", said(&output));
+    let output = host(["sign", name, "--counter", "5", "--key", signer.to_str().unwrap()]);
+    assert_eq!(code(&output), 0, "{}", said(&output));
+
+    // `minisign` checks the payload, and signs it.
+    let cut = programme.path("payload");
+    fs::write(&cut, &payload).unwrap();
+    let output = Command::new("minisign")
+        .args(["-S", "-s"])
+        .arg(&signer)
+        .arg("-m")
+        .arg(&cut)
+        .args(["-t", comment.trim_end()])
+        .output();
+    match output {
+        Ok(output) => {
+            assert!(output.status.success(), "{}", said(&output));
+            let signature = programme.path("payload.minisig");
+            let output = host(["sign", name, "--signature", signature.to_str().unwrap()]);
+            assert_eq!(code(&output), 0, "{}", said(&output));
+            let output = verified(&[]);
+            assert!(code(&output) == 0 && said(&output).contains("counter=3"), "{}", said(&output));
+        }
+        Err(_) => println!("skipped: no minisign (Debian: minisign)"),
+    }
+    // The signature of a model is not one.
+    let model = programme.model(1, "signer", "7");
+    let of_model = model.with_file_name("model.onnx.minisig");
+    let output = host(["sign", name, "--signature", of_model.to_str().unwrap()]);
+    assert_eq!(code(&output), REFUSED, "{}", said(&output));
+    // One byte of the payload.
+    let mut bytes = fs::read(&path).unwrap();
+    let at = bytes.len() - payload.len() + 4;
+    bytes[at] ^= 1;
+    fs::write(&path, bytes).unwrap();
+    refused("the signature is not that of this bundle");
 }

@@ -1,17 +1,27 @@
-//! Models over the line: the box answers with the old one or the new one, whatever is interrupted.
+//! Models over the line: the box answers with the old one or the new one, whatever is interrupted. Bundles over the line: they arrive
+//! whole, in as many parts as it takes.
 #![expect(clippy::unwrap_used, reason = "helpers of tests")]
 
 use std::{
     fs,
+    io::{Cursor, Write as _},
     path::{Path, PathBuf},
     process::Stdio,
     sync::{LazyLock, Mutex, MutexGuard, PoisonError},
-    thread::sleep,
-    time::Instant,
+    thread::{self, sleep},
+    time::{Duration, Instant},
 };
 
+use fatfs::{FatType, FileSystem, FormatVolumeOptions, FsOptions, format_volume};
+use flate2::{Compression, GzBuilder};
 use serde_json::Value;
-use system_tests::{PLAIN_MODEL, SimulatedBox, code, files, host, json_lines, real_data, said, synthetic_radiographs};
+use shared::{
+    appliance::slots::{Outcome, SLOT_BYTES, SLOT_MANIFEST, Stage},
+    verdict::{Digest, Trust},
+};
+use system_tests::{
+    PLAIN_MODEL, SimulatedBox, code, files, host, json_lines, real_data, said, synthetic_radiographs, within,
+};
 use tempfile::TempDir;
 
 /// The model that ships, without its signature: these tests go back and forth between models, which no signature lets a box do.
@@ -253,4 +263,94 @@ fn ctrl_c_in_mid_update_gives_it_up() {
     let output = updating.wait_with_output().unwrap();
     assert_eq!(code(&output), 130, "{}", said(&output));
     assert_eq!(digest(&device), plain, "the box is ready at once");
+}
+
+/// A bundle that nobody has signed, of a slot with nothing in it.
+fn small_bundle() -> Vec<u8> {
+    let mut disk = Cursor::new(vec![0; usize::try_from(SLOT_BYTES).unwrap()]);
+    format_volume(&mut disk, FormatVolumeOptions::new().fat_type(FatType::Fat32).bytes_per_cluster(1024)).unwrap();
+    disk.set_position(0);
+    {
+        let system = FileSystem::new(&mut disk, FsOptions::new()).unwrap();
+        let manifest = br#"{"version":"9.8.7","kernel":"6.1.0"}"#;
+        system.root_dir().create_file(SLOT_MANIFEST).unwrap().write_all(manifest).unwrap();
+    }
+    let mut bytes = [&b"PUMUAS1\n"[..], &[0; 12]].concat();
+    let mut gzip = GzBuilder::new().mtime(0).write(&mut bytes, Compression::best());
+    gzip.write_all(disk.get_ref()).unwrap();
+    gzip.finish().unwrap();
+    bytes
+}
+
+#[test]
+fn a_box_without_slots_takes_no_bundle() {
+    let _turn = turn();
+    let (state, _) = state();
+    let path = state.path().join("box.pumua");
+    fs::write(&path, small_bundle()).unwrap();
+    let device = SimulatedBox::start_in(state.path(), &[]).unwrap();
+    let output = device.host("update", ["--json".as_ref(), path.as_os_str()]);
+    assert_eq!(code(&output), REFUSED, "{}", said(&output));
+    let line = json_lines(&output).remove(0);
+    assert_eq!((&line["status"], &line["code"], &line["version"]), (&"rejected".into(), &420.into(), &"9.8.7".into()));
+    assert_eq!(device.info().unwrap()["slot"], Value::Null);
+    let mut damaged = fs::read(&path).unwrap();
+    let middle = damaged.len() / 2;
+    damaged[middle] ^= 0x10;
+    fs::write(&path, damaged).unwrap();
+    let output = device.host("update", [&path]);
+    assert_eq!(code(&output), REFUSED, "it is not sent: {}", said(&output));
+}
+
+/// A test takes the place of the first process, which a simulated box has not.
+#[test]
+fn a_bundle_goes_on_where_ctrl_c_has_cut_it_off_and_arrives_whole() {
+    let _turn = turn();
+    let (state, plain) = state();
+    let folder = state.path().join("software");
+    fs::create_dir_all(folder.join("incoming")).unwrap();
+    let (path, bundle) = (state.path().join("box.pumua"), small_bundle());
+    fs::write(&path, &bundle).unwrap();
+    let device = SimulatedBox::start_in(state.path(), &["--pace", "115200"]).unwrap();
+    let part = folder.join("incoming").join(format!("part-{}", Digest::of(&bundle)));
+    let mut update = device.command("update", [&path]);
+    let updating = update.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    let has_begun = || fs::metadata(&part).is_ok_and(|metadata| metadata.len() > 0);
+    assert!(within(Duration::from_secs(60), has_begun), "nothing comes");
+    let killed = std::process::Command::new("kill").args(["-INT", &updating.id().to_string()]).status().unwrap();
+    assert!(killed.success());
+    let output = updating.wait_with_output().unwrap();
+    assert_eq!(code(&output), 130, "{}", said(&output));
+    assert!(said(&output).contains("run the same command again"), "{}", said(&output));
+    // An image goes before.
+    let image = synthetic_radiographs(&state.path().join("images"), 1).remove(0);
+    assert_eq!(code(&device.host("send", [&image])), 0);
+
+    let ready = folder.join("incoming/ready");
+    let first_process = {
+        let (folder, ready, bundle) = (folder.clone(), ready.clone(), bundle.clone());
+        thread::spawn(move || {
+            assert!(within(Duration::from_secs(120), || ready.exists()), "it does not arrive");
+            assert!(fs::read(&ready).unwrap() == bundle, "it arrives whole");
+            fs::rename(&ready, folder.join("bundle")).unwrap();
+            let (name, file) = ("pumua-9".to_owned(), Digest::of(&bundle));
+            let (trust, result) = (Trust::Unsigned, Stage::Staged);
+            let outcome = Outcome { bundle: file, file, name, counter: None, key: None, trust, result };
+            fs::write(folder.join("outcome"), serde_json::to_vec(&outcome).unwrap()).unwrap();
+            fs::remove_file(folder.join("bundle")).unwrap();
+        })
+    };
+    let output = device.host("update", ["--json".as_ref(), path.as_os_str()]);
+    first_process.join().unwrap();
+    assert_eq!(code(&output), 0, "{}", said(&output));
+    let line = json_lines(&output).remove(0);
+    assert_eq!(line["status"], "staged", "{line}");
+    let info = device.info().unwrap();
+    assert_eq!((&info["last_bundle"]["stage"], &info["last_bundle"]["name"]), (&"staged".into(), &"pumua-9".into()));
+    assert_eq!(digest(&device), plain);
+    let again = json_lines(&device.host("update", ["--json".as_ref(), path.as_os_str()])).remove(0);
+    assert_eq!((&again["status"], &again["stage"]), (&"unchanged".into(), &"staged".into()), "{again}");
+    let events = json_lines(&device.host("results", ["--events", "--json"]));
+    let staged = events.iter().filter(|event| event["event"] == "software-staged").count();
+    assert_eq!(staged, 1, "{events:?}");
 }

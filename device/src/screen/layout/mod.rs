@@ -20,7 +20,7 @@ use shared::{evidence::Evidence, verdict::Trust};
 
 use self::area::{Area, point};
 use super::{
-    Announced, Explanation, Identity, Language, Preview, Scene, ScreenSize, Trouble, View,
+    Announced, Explanation, Identity, Language, Preview, Program, Scene, ScreenSize, Trouble, View,
     frame::Frame,
     language::{self, Notice, Words},
     symbol::Symbol,
@@ -66,6 +66,7 @@ pub fn layout(scene: &Scene, size: ScreenSize, language: Language) -> Layout<'_>
             layout.progress(body, words.receiving, *done, *total);
         }
         View::Updating { done, total } => layout.progress(body, words.updating, *done, *total),
+        View::Program { done, total } => layout.progress(body, words.updating_program, *done, *total),
         View::Analysing(image) => {
             let body = layout.name(body, image);
             layout.notice(body, Symbol::Dots, BLUE, words.analysing);
@@ -87,6 +88,7 @@ pub fn layout(scene: &Scene, size: ScreenSize, language: Language) -> Layout<'_>
         }
         View::History { results, page, pages } => layout.history(body, results, scene.identity.digest, [*page, *pages]),
         View::About => layout.about(body, &scene.identity),
+        View::Films { films, chosen, prompt } => layout.films(body, films, *chosen, *prompt),
     }
     layout
 }
@@ -296,6 +298,11 @@ impl<'a> Layout<'a> {
 
     /// A large symbol, a word, and a line below it, all centred.
     fn notice(&mut self, body: Area, symbol: Symbol, colour: Rgb888, notice: Notice) {
+        self.notice_in(body, symbol, [colour, QUIET], notice);
+    }
+
+    /// The same, the symbol and the line in these colours.
+    fn notice_in(&mut self, body: Area, symbol: Symbol, [colour, below]: [Rgb888; 2], notice: Notice) {
         let side = self.px(112.0);
         let (gap, word, step) = (self.px(40.0), self.px(52.0), self.px(46.0));
         let height = side + gap + word + step;
@@ -303,7 +310,7 @@ impl<'a> Layout<'a> {
         self.symbol(symbol, body.centre() - side / 2.0, top, side, colour);
         let baseline = top + side + gap + word;
         self.fitted(self.bold(52.0, INK), notice.word, body.width, body.centre(), baseline, Align::Centre);
-        let style = self.regular(20.0, QUIET);
+        let style = self.regular(20.0, below);
         self.fitted(style, notice.meaning, body.width, body.centre(), baseline + step, Align::Centre);
     }
 
@@ -324,13 +331,21 @@ impl<'a> Layout<'a> {
         let words = self.words();
         let facts = Area { top: body.bottom() - self.px(70.0), height: self.px(62.0), ..body };
         let upper = Area { height: facts.top - body.top, ..body };
-        self.notice(upper, Symbol::Ring, GREEN, notice);
+        // What is to be done about the program is said in the place of what is said every day.
+        let (below, meaning) = match identity.program {
+            Program::Settled | Program::New => (QUIET, notice.meaning),
+            Program::Staged => (AMBER, words.program_staged),
+            Program::WentBack => (AMBER, words.program_went_back),
+        };
+        self.notice_in(upper, Symbol::Ring, [GREEN, below], Notice { meaning, ..notice });
         self.fill(facts, self.px(10.0), PANEL);
         let digest = if identity.changed { (words.changed, AMBER) } else { (words.digest, QUIET) };
+        let is_new = identity.program == Program::New;
+        let version = if is_new { (words.program_changed, AMBER) } else { (words.version, QUIET) };
         let columns = [
             ((words.results, QUIET), results.to_string()),
             (digest, format!("{:.12}", identity.digest)),
-            ((words.version, QUIET), identity.software.clone()),
+            (version, identity.software.clone()),
         ];
         let width = facts.width / columns.len() as f32;
         for (n, ((name, colour), value)) in columns.iter().enumerate() {

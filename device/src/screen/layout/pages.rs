@@ -5,14 +5,20 @@ use shared::{
     verdict::{Digest, ResultRecord, Trust},
 };
 
-use super::{AMBER, Area, INK, Layout, PANEL, QUIET, result};
-use crate::journal::Standing;
-use crate::screen::{
-    Identity, PAGE,
-    language::{self, Notice},
-    symbol::Symbol,
-    text::Align,
+use super::{AMBER, Area, BLUE, GREEN, INK, Layout, PANEL, QUIET, result};
+use crate::{
+    journal::Standing,
+    screen::{
+        Identity, PAGE, Prompt,
+        language::{self, Notice, filled},
+        symbol::Symbol,
+        text::Align,
+    },
+    stick::Film,
 };
+
+/// Films of a stick that are on the screen at once.
+const FILMS: usize = 5;
 
 impl Layout<'_> {
     /// A page of past results, `[page, pages]`, on a box with a model.
@@ -92,6 +98,59 @@ impl Layout<'_> {
         if room > self.px(60.0) {
             self.line(small, &small.shortened(record.exam.as_str(), room), facts.left, lower, Align::Left);
         }
+    }
+
+    /// The films on a stick around the one that is chosen, and below them what happens next.
+    pub(super) fn films(&mut self, body: Area, films: &[Film], chosen: usize, prompt: Prompt) {
+        let words = self.words();
+        let number = format!("{}/{}", chosen + 1, films.len());
+        let small = self.regular(15.0, QUIET);
+        let room = body.width - small.width(&number) - self.px(20.0);
+        let baseline = body.top + self.px(24.0);
+        self.fitted(self.bold(22.0, INK), words.stick, room, body.left, baseline, Align::Left);
+        self.line(small, &number, body.right(), baseline, Align::Right);
+        let text = match prompt {
+            Prompt::Countdown(seconds) => filled(words.stick_countdown, [seconds.to_string()]),
+            Prompt::Choose => words.stick_choose.to_owned(),
+            Prompt::Reading => words.stick_reading.to_owned(),
+        };
+        let (style, step) = (self.regular(16.0, BLUE), self.px(24.0));
+        let mut line = body.bottom() - self.px(6.0);
+        for text in style.wrap(&text, body.width).iter().rev() {
+            self.line(style, text, body.left, line, Align::Left);
+            line -= step;
+        }
+        let (first, gap) = (baseline + self.px(16.0), self.px(6.0));
+        let height = (line + step - style.size - self.px(10.0) - first) / FILMS as f32;
+        let start = chosen.saturating_sub(FILMS / 2).min(films.len().saturating_sub(FILMS));
+        for (row, (number, film)) in films.iter().enumerate().skip(start).take(FILMS).enumerate() {
+            let row = Area { top: first + row as f32 * height, height: height - gap, ..body };
+            self.fill(row, self.px(8.0), PANEL);
+            if number == chosen {
+                self.fill(Area { width: self.px(8.0), ..row }, self.px(4.0), BLUE);
+            }
+            self.film(row, film, number == 0);
+        }
+    }
+
+    /// A film on a stick: the name of its file, then when that was changed, and how long it is.
+    fn film(&mut self, row: Area, film: &Film, newest: bool) {
+        let inset = self.px(20.0);
+        let (left, width) = (row.left + inset, row.width - inset - self.px(12.0));
+        let middle = row.top + row.height / 2.0;
+        let (upper, lower) = (middle - self.px(5.0), middle + self.px(18.0));
+        let name = self.bold(15.0, INK);
+        self.line(name, &name.shortened(&film.name, width), left, upper, Align::Left);
+        let mut room = width;
+        if newest {
+            let (style, word) = (self.bold(12.0, GREEN), self.words().newest);
+            self.line(style, word, left + width, lower, Align::Right);
+            room -= style.width(word) + self.px(16.0);
+        }
+        // Sticks hold local time, mostly.
+        let time = minutes(film.modified);
+        let facts = format!("{}, {} KiB", time.trim_end_matches(" UTC"), film.size.div_ceil(1024));
+        self.fitted(self.regular(12.0, QUIET), &facts, room, left, lower, Align::Left);
     }
 
     /// What the box is, whom its model is made for, and what it says of labelled X-rays.

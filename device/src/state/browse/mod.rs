@@ -17,16 +17,17 @@ impl State {
             return Vec::new();
         }
         match (key, &self.view) {
+            (_, View::Films { .. }) => self.list_key(now, key),
             (Key::Older, View::History { page, .. }) => vec![Effect::Recall { page: page.saturating_add(1) }],
             (Key::Newer, View::History { page, .. }) => vec![Effect::Recall { page: page.saturating_sub(1).max(1) }],
             (Key::Older, _) => vec![Effect::Recall { page: 1 }],
             (Key::Newer, _) => Vec::new(),
-            (Key::Back, view) => {
+            (Key::Back | Key::Choose, view) => {
                 // Only what was on the screen has been read.
                 self.alarm &= !matches!(view, View::Error { trouble: Trouble::ChainBroken, .. });
                 vec![self.idle(now)]
             }
-            (Key::About, _) => vec![self.browse(now, View::About)],
+            (Key::About, _) => vec![self.about(now)],
         }
     }
 
@@ -45,6 +46,10 @@ impl State {
             }
             Err(fault) => vec![self.notice(now, View::error(fault))],
         }
+    }
+
+    pub(super) fn about(&mut self, now: u64) -> Effect {
+        self.browse(now, View::About)
     }
 
     fn browse(&mut self, now: u64, view: View) -> Effect {

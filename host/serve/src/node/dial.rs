@@ -14,12 +14,8 @@ use dicom_ul::pdu::{
     PresentationContextResultReason, UserVariableItem, write_pdu,
 };
 
-use super::{
-    agree::{APPLICATION, IMPLEMENTATION, IMPLEMENTATION_NAME},
-    command::{MAX_COMMAND, padded},
-    line::{End, Line, MAX_PDU},
-    title::Title,
-};
+use ::node::{APPLICATION, End, IMPLEMENTATION, IMPLEMENTATION_NAME, Line, MAX_COMMAND, MAX_PDU, Title, padded};
+
 use crate::{outbox::Trouble, stop::Stop};
 
 /// Kinds of instances that go out: Secondary Capture, Comprehensive SR.
@@ -319,7 +315,7 @@ fn status(mut bytes: &[u8], message: u16) -> Option<u16> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::node::{command::Command, status::Status};
+    use ::node::{Command, Status};
 
     #[test]
     fn a_command_is_what_our_own_node_understands_and_so_is_its_answer() {
@@ -327,7 +323,7 @@ mod tests {
         assert_eq!(command[8..12], (command.len() as u32 - 12).to_le_bytes());
         let read = Command::read(&command).unwrap();
         assert_eq!((read.class.as_str(), read.instance.as_str(), read.has_data), (CAPTURE, "2.25.12", true));
-        for answered in [Status::Success, Status::Full, Status::NotSupported] {
+        for answered in [Status::Success, Status::NoRoom("full"), Status::NotSupported] {
             let answer = read.answer(answered);
             assert_eq!(status(&answer, 7), Some(answered.code()));
             assert_eq!(status(&answer, 8), None, "to another command");

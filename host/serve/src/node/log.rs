@@ -6,6 +6,7 @@ use std::{
     sync::{Mutex, MutexGuard, PoisonError},
 };
 
+use ::node::{Event, What};
 use base::calendar::now;
 use shared::appliance::Language;
 
@@ -18,141 +19,6 @@ const SHOWN: usize = 5;
 /// Lines that are printed for a console in a minute.
 const PRINTED: u32 = 5;
 
-/// Kinds of what happens. The words are in [`crate::words`]; what fills them is in [`Event`].
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum What {
-    /// C-ECHO was answered: calling title.
-    Echo,
-    /// X-rays were taken: how many, calling title, how many of them were there already.
-    Taken,
-    /// An association ended in which nothing was asked for any more.
-    Idle,
-    /// The console calls somebody else: that title, our own, our own.
-    NotCalled,
-    /// Nobody at this address may send.
-    Stranger,
-    /// Somebody with another title may send from this address: calling title.
-    NotNamed,
-    /// There are as many associations as there may be.
-    Busy,
-    /// No kind of image that is offered is taken: calling title.
-    NoKind,
-    /// No transfer syntax that is offered is taken: calling title.
-    NoSyntax,
-    /// What came is not of the protocol.
-    Foreign,
-    /// Too little came in its time.
-    Slow,
-    /// The connection broke in the middle of an X-ray.
-    Cut,
-    /// An X-ray is too large.
-    TooLarge,
-    /// An X-ray cannot be kept.
-    NoRoom,
-    /// An X-ray is not what was announced.
-    OtherKind,
-    /// An X-ray cannot be read.
-    NotUnderstood,
-}
-
-impl What {
-    #[cfg(test)]
-    pub(crate) const ALL: [Self; 16] = [
-        Self::Echo,
-        Self::Taken,
-        Self::Idle,
-        Self::NotCalled,
-        Self::Stranger,
-        Self::NotNamed,
-        Self::Busy,
-        Self::NoKind,
-        Self::NoSyntax,
-        Self::Foreign,
-        Self::Slow,
-        Self::Cut,
-        Self::TooLarge,
-        Self::NoRoom,
-        Self::OtherKind,
-        Self::NotUnderstood,
-    ];
-
-    /// How many words fill its own.
-    #[cfg(test)]
-    pub(crate) const fn places(self) -> usize {
-        match self {
-            Self::Taken | Self::NotCalled => 3,
-            Self::Echo | Self::NotNamed | Self::NoKind | Self::NoSyntax => 1,
-            _ => 0,
-        }
-    }
-
-    /// Whether something has to be changed.
-    pub(crate) const fn is_trouble(self) -> bool {
-        !matches!(self, Self::Echo | Self::Taken | Self::Idle)
-    }
-
-    /// Whether a trouble before this has passed.
-    const fn mends(self, trouble: Self) -> bool {
-        match self {
-            Self::Taken => true,
-            // Who calls whom is right; of films it says nothing.
-            Self::Echo => {
-                matches!(trouble, Self::NotCalled | Self::Stranger | Self::NotNamed | Self::Busy | Self::Foreign)
-            }
-            _ => false,
-        }
-    }
-}
-
-/// What happens.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Event {
-    pub(crate) what: What,
-    /// They are from outside.
-    titles: Vec<String>,
-    /// X-rays that were taken, and how many of them were there already.
-    films: [u64; 2],
-}
-
-impl From<What> for Event {
-    fn from(what: What) -> Self {
-        Self::new(what, [])
-    }
-}
-
-impl Event {
-    pub(crate) fn new(what: What, titles: impl IntoIterator<Item = String>) -> Self {
-        Self { what, titles: titles.into_iter().collect(), films: [0; 2] }
-    }
-
-    /// So many X-rays were taken, those that were there already among them.
-    pub(super) fn taken(calling: &str, films: u64, known: u64) -> Self {
-        Self { films: [films, known], ..Self::new(What::Taken, [calling.to_owned()]) }
-    }
-
-    /// Whether it is the same but for numbers.
-    fn is_like(&self, other: &Self) -> bool {
-        self.what == other.what && self.titles == other.titles
-    }
-
-    pub(crate) fn words(&self, language: Language) -> String {
-        let words = crate::words::words(language);
-        let [films, known] = self.films.map(|number| number.to_string());
-        let filled = match self.what {
-            What::Taken => [&[films][..], &self.titles, &[known]].concat(),
-            _ => self.titles.clone(),
-        };
-        // Parted first, unlike in `language::filled`: a title may hold what stands for a place.
-        let mut parts = (words.consoles)(self.what).split("{}");
-        let mut text = parts.next().unwrap_or_default().to_owned();
-        for (part, filled) in parts.zip(&filled) {
-            text.push_str(filled);
-            text.push_str(part);
-        }
-        text
-    }
-}
-
 /// A line of the log.
 #[derive(Clone, Debug)]
 pub(crate) struct Line {
@@ -162,6 +28,14 @@ pub(crate) struct Line {
     pub(crate) event: Event,
     /// How often this has happened; once of X-rays that were taken, which are counted.
     pub(crate) times: u32,
+}
+
+impl Line {
+    /// What happened, in a language of the page.
+    pub(crate) fn words(&self, language: Language) -> String {
+        let words = crate::words::words(language);
+        self.event.told((words.consoles)(self.event.what))
+    }
 }
 
 /// What happened last.
@@ -247,7 +121,7 @@ impl Kept {
         let mut printed = None;
         if what.is_trouble() {
             if is_new || open.is_none() {
-                printed = self.printed(peer, &line.event.words(Language::English));
+                printed = self.printed(peer, &line.words(Language::English));
             }
             self.trouble(open, line.clone());
         } else {
@@ -349,7 +223,7 @@ mod tests {
         let lines = log.lines();
         let times: Vec<_> = lines.iter().map(|line| (line.peer, line.times)).collect();
         assert_eq!(times, [(peer(2), 500), (peer(1), 500), (peer(1), 500)]);
-        let words = lines[2].event.words(Language::English);
+        let words = lines[2].words(Language::English);
         assert_eq!((words.matches("PACS1").count(), words.matches("PUMUA").count()), (1, 2), "{words}");
         assert_eq!(in_trouble(&log), [(peer(2), What::Stranger), (peer(1), What::NotCalled)]);
         note(&log, 1, Event::taken("CR1", 3, 0));
@@ -360,7 +234,7 @@ mod tests {
         assert!(in_trouble(&log).is_empty());
         let lines = log.lines();
         assert_eq!((lines.len(), lines[0].peer), (LINES, peer(255)));
-        let words = lines[0].event.words(Language::English);
+        let words = lines[0].words(Language::English);
         assert_eq!(words.matches("{}<b>").count(), 1, "{words}");
     }
 
@@ -378,7 +252,7 @@ mod tests {
         let of = |n: u8| lines.iter().filter(|line| line.peer == peer(n)).collect::<Vec<_>>();
         let [echo, taken] = of(2)[..] else { panic!("{lines:?}") };
         assert_eq!((echo.times, taken.event.films, taken.times), (300, [300, 150], 1));
-        let words = taken.event.words(Language::English);
+        let words = taken.words(Language::English);
         assert!(words.contains("accepted: 300, from CR2, here already: 150"), "{words}");
         assert_eq!((of(1).len(), of(3).len(), lines.len()), (1, LINES - 3, LINES));
         assert_eq!(in_trouble(&log), [(peer(1), What::NoRoom)]);

@@ -4,7 +4,9 @@ use std::{
     collections::BTreeMap,
     fs,
     io::{Read, Write},
+    net::TcpStream,
     sync::Arc,
+    thread,
     time::{Duration, Instant},
 };
 
@@ -19,10 +21,9 @@ use dicom_ul::{
 };
 use shared::{accession::ExamNaming, appliance::Language, verdict::Refusal};
 
-use super::{
-    agree::{IMAGES, VERIFICATION},
-    *,
-};
+use ::node::{IMAGES, VERIFICATION};
+
+use super::*;
 use crate::{
     record::{Answer, Outcome, Pictures, Source},
     store::{Bounds, Filter, Store},
@@ -265,7 +266,7 @@ fn a_console_is_answered_and_what_it_sends_is_kept_once() {
     assert_eq!(other.answer().0, 0);
     assert_eq!(site.films(), films.len());
     other.0.release().unwrap();
-    assert!(within(|| site.open.log().lines()[0].event.words(Language::English).contains("here already: 1")));
+    assert!(within(|| site.open.log().lines()[0].words(Language::English).contains("here already: 1")));
     // No UID is in the records: it may lead to a patient.
     let record = fs::read_to_string(site.folder.path().join("results/00000001.json")).unwrap();
     assert!(record.contains("\"source\":\"node\"") && !record.contains("1.2.3.0"), "{record}");
@@ -305,7 +306,7 @@ fn of_a_uid_that_comes_again_nothing_but_the_same_bytes_is_passed_over() {
         assert!(site.store.film(number).unwrap().ends_with(&data));
     }
     console.0.release().unwrap();
-    assert!(within(|| site.open.log().lines()[0].event.words(Language::English).contains("here already: 1")));
+    assert!(within(|| site.open.log().lines()[0].words(Language::English).contains("here already: 1")));
 }
 
 #[test]
@@ -355,7 +356,7 @@ fn whoever_is_not_meant_is_told_so() {
     let site = Site::new();
     let called = AssociationRJServiceUserReason::CalledAETitleNotRecognized;
     assert_eq!(rejected(site.ask("CR1", "PACS1")), permanent(called));
-    let words = site.open.log().lines()[0].event.words(Language::English);
+    let words = site.open.log().lines()[0].words(Language::English);
     assert!(words.contains("calls us PACS1, we are PUMUA"), "{words}");
     for (peer, what) in [("127.0.0.9", What::Stranger), ("127.0.0.1=CT1", What::NotNamed)] {
         let site = Site::with(Bounds::default(), ExamNaming::default(), &[peer]);
@@ -552,20 +553,7 @@ fn whoever_is_slow_holds_no_place_and_whoever_is_idle_neither() {
 }
 
 #[test]
-fn there_are_so_many_places_and_so_many_of_one_address() {
-    let address = |n: u8| IpAddr::from([192, 168, 1, n]);
-    let seats = Seats::default();
-    let served: Vec<_> = (0..8).map(|n| seats.take(address(n % 2), true).unwrap()).collect();
-    assert!(served.iter().all(|seat| seat.refused.is_none()));
-    let turned: Vec<_> = (2..10).map(|n| seats.take(address(n), true).unwrap()).collect();
-    assert!(turned.iter().all(|seat| seat.refused == Some(Refused::Busy)));
-    assert!(seats.take(address(2), true).is_none(), "that many are told nothing");
-    drop(turned);
-    assert_eq!(seats.take(address(2), false).unwrap().refused, Some(Refused::Stranger));
-    drop(served);
-    let one: Vec<_> = (0..5).map(|_| seats.take(address(0), true).unwrap().refused.is_none()).collect();
-    assert_eq!(one, [true; 5], "each is given back");
-
+fn there_are_so_many_places_for_one_address() {
     let site = Site::new();
     let mut consoles: Vec<Console> = (0..4).map(|_| site.console()).collect();
     match *site.ask("CR1", "PUMUA").map(|_| ()).unwrap_err() {

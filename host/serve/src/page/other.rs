@@ -80,7 +80,7 @@ fn node(look: &Look<'_>) -> String {
     let address = node.address();
     let is = [node.title().to_string(), address.ip().to_string(), address.port().to_string()];
     let troubles = node.log().troubles().into_iter().map(|line| {
-        let told = line.event.words(look.language);
+        let told = line.words(look.language);
         format!("<p class=\"hazard\">{}: {}</p>", Text(line.peer), Text(told))
     });
     format!("{}{}", Text(language::filled(words.node_is, is)), troubles.collect::<String>())
@@ -128,7 +128,7 @@ fn did(look: &Look<'_>, line: &LogLine) -> String {
         "<li{kind}>{} <code>{}</code> {}{times}</li>",
         time(line.at),
         Text(line.peer),
-        Text(line.event.words(look.language))
+        Text(line.words(look.language))
     )
 }
 

@@ -85,6 +85,9 @@ pub enum FlashError {
     /// The image lies on the medium, or is the medium.
     #[error("the image is on the medium that it is to overwrite: copy it to another place first")]
     ImageOnMedium,
+    /// The copy of the results lies there.
+    #[error("the copy of the results is on the medium that is overwritten: copy it to another place first")]
+    ResultsOnMedium,
     /// There is nothing of that name.
     #[error("there is no {path}: leave it out to list the media", path = Shown(path.display()))]
     Absent {
@@ -262,6 +265,56 @@ pub enum FlashError {
     Differs {
         /// The first byte that differs, counted from the start of the medium.
         offset: u64,
+    },
+    /// A medium without a partition table, of which nobody knows where its results are.
+    #[error(
+        "the medium has no partition table, so nobody knows where its results are; nothing has been written: if a flashing was \
+         interrupted, name the file that it has saved with `--results`"
+    )]
+    NoTable,
+    /// No partition is that of a box's data.
+    #[error(
+        "no partition of the medium holds the results of a box; nothing has been written: check the name of the device, or leave out \
+         `--keep-results`"
+    )]
+    NoResults,
+    /// The results on the medium cannot be read.
+    #[error(
+        "cannot read the results at byte {offset} of the medium: {source}; nothing has been written: put it in again, or use another \
+         reader; fetch what you can with `pumua results`, then leave out `--keep-results`"
+    )]
+    ResultsUnreadable {
+        /// Where, in bytes from the start of the medium.
+        offset: u64,
+        /// Why.
+        source: io::Error,
+    },
+    /// The copy of the results cannot be written or read.
+    #[error("cannot write or read the copy of the results, {path}: {source}: make room, or name another folder with `--keep`", path = Shown(path.display()))]
+    ResultsFile {
+        /// The copy.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+    /// A file is not the copy of results.
+    #[error("{path} is not a copy of the results of a box ({reason}): name a file that `--keep-results` has saved", path = Shown(path.display()))]
+    ResultsUnlike {
+        /// The file.
+        path: PathBuf,
+        /// What is amiss.
+        reason: String,
+    },
+    /// The results do not fit.
+    #[error(
+        "the results have {results} bytes, and the image has room for {room}; nothing has been written: use an image of this version or \
+         a later one"
+    )]
+    ResultsTooLarge {
+        /// Bytes of the copy.
+        results: u64,
+        /// Bytes of the data partition of the image.
+        room: u64,
     },
     /// Stopped before anything was written.
     #[error("stopped by Ctrl-C; nothing has been written")]

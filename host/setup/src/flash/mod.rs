@@ -4,10 +4,12 @@
 //! should have, if one is known ([`Expected`]). Then the medium loses its first sector, with the partition table; everything
 //! else is written and read back; only when all of it is what was checked does the first sector come ([`Target::write`]).
 //! Wherever that ends early, no computer and no box starts from the medium. [`Target::verify`] compares a medium that was
-//! written before. What speaks against overwriting a disk is in [`Disk::may_be_overwritten`]. [`flash`] does all of it.
+//! written before. What speaks against overwriting a disk is in [`Disk::may_be_overwritten`]. The results of the box that a card was
+//! for may be [kept](Results). [`flash`] does all of it.
 
 mod error;
 mod medium;
+mod results;
 mod source;
 mod system;
 mod target;
@@ -22,6 +24,7 @@ use sha2::{Digest as _, Sha256};
 use self::medium::{Buffer, CHUNK, Medium};
 pub use self::{
     error::FlashError,
+    results::{Results, Saved},
     source::{Expected, Image},
     system::{Disk, Part, System},
     target::{Access, Danger, Target},
@@ -33,8 +36,12 @@ use crate::mbr::SECTOR;
 pub enum Stage {
     /// The image is read, to see that it is whole.
     Checking,
+    /// The results on the medium are copied into a file.
+    Saving,
     /// The medium is written.
     Writing,
+    /// The results are written to it.
+    Restoring,
     /// The medium is read back.
     Verifying,
 }
@@ -42,32 +49,47 @@ pub enum Stage {
 /// Called before each chunk of 4 MiB with the bytes done and the bytes in total; returns whether to continue.
 pub type Progress<'a> = dyn FnMut(Stage, u64, u64) -> ControlFlow<()> + 'a;
 
-/// Makes a medium hold an image, or compares the two if the medium was opened with [`Access::Verify`].
+/// Makes a medium hold an image, and results if they are not to be lost, or compares the two if the medium was opened with
+/// [`Access::Verify`].
 ///
 /// # Errors
-/// [`FlashError`]: the image does not serve or is not the expected one, the medium does not hold it in the end, or `progress`
-/// has said stop.
+/// [`FlashError`]: the image does not serve or is not the expected one, the results cannot be kept, the medium does not hold all of it in
+/// the end, or `progress` has said stop.
 pub fn flash(
     image: &Path,
     expected: Option<&Expected>,
+    results: Results<'_>,
     target: &mut Target,
     progress: &mut Progress<'_>,
-) -> Result<Image, FlashError> {
+) -> Result<(Image, Option<Saved>), FlashError> {
     let image = Image::check(image, target.bytes(), progress)?;
     if let Some(expected) = expected {
         image.is(expected)?;
     }
-    if target.is_writable() {
-        target.write(&image, progress)?;
-    } else {
+    if !target.is_writable() {
         target.verify(&image, progress)?;
+        return Ok((image, None));
     }
-    Ok(image)
+    let saved = match results {
+        Results::Lost => None,
+        Results::Kept(path) => Some(target.save_results(&image, path, progress)?),
+        Results::Restored(path) => Some(Saved::open(path)?),
+    };
+    target.write(&image, saved.as_ref(), progress)?;
+    Ok((image, saved))
 }
 
 /// In an order in which a power cut at any point, with what had not been synced written in parts, leaves the medium of before,
-/// one without a first sector, or the whole image.
-fn write(image: &Image, medium: &mut dyn Medium, progress: &mut Progress<'_>) -> Result<(), FlashError> {
+/// one without a first sector, or the whole image, with all results if there are any.
+fn write(
+    image: &Image,
+    results: Option<&Saved>,
+    medium: &mut dyn Medium,
+    progress: &mut Progress<'_>,
+) -> Result<(), FlashError> {
+    if let Some(saved) = results {
+        image.has_room_for(saved.length())?;
+    }
     if progress(Stage::Writing, 0, image.length()) == ControlFlow::Break(()) {
         return Err(FlashError::StoppedBefore(Interrupted));
     }
@@ -76,6 +98,9 @@ fn write(image: &Image, medium: &mut dyn Medium, progress: &mut Progress<'_>) ->
     write_behind(image, medium, &mut buffer, progress)?;
     // From what was hashed, not from what was written: the file may have changed in between.
     let first = compare(image, medium, First::Blank, progress)?;
+    if let Some(saved) = results {
+        results::restore(saved, image.data().0, medium, progress)?;
+    }
     write_sector(medium, &mut buffer, first)?;
     let kept = read_all(medium, &mut buffer[..SECTOR], 0).and_then(|()| match differs(&buffer[..SECTOR], &first) {
         Some(at) => Err(FlashError::Differs { offset: at }),

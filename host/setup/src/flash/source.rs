@@ -14,7 +14,7 @@ use sha2::{Digest as _, Sha256};
 use shared::verdict::Digest;
 
 use super::{FlashError, Progress, Stage, medium::Buffer};
-use crate::mbr::{FAT32, LINUX, SECTOR, SIGNATURE, TABLE};
+use crate::mbr::{Extent, FAT32, LINUX, SECTOR, extents};
 
 /// An image of the box's memory card that has been read to its end and found whole.
 #[derive(Debug)]
@@ -27,6 +27,7 @@ pub struct Image {
     length: u64,
     digest: [u8; 32],
     file_digest: [u8; 32],
+    extents: Extents,
 }
 
 /// The digest that an image should have, and who says so.
@@ -60,8 +61,16 @@ impl Image {
         Read::by_ref(&mut file).take(2).read_to_end(&mut magic).map_err(unreadable)?;
         let gzip = magic == [0x1f, 0x8b];
         let identity = (metadata.dev(), metadata.ino());
-        let mut image =
-            Self { path: path.to_owned(), file, gzip, identity, length: 0, digest: [0; 32], file_digest: [0; 32] };
+        let mut image = Self {
+            path: path.to_owned(),
+            file,
+            gzip,
+            identity,
+            length: 0,
+            digest: [0; 32],
+            file_digest: [0; 32],
+            extents: Extents::default(),
+        };
         if !gzip && metadata.len() > room {
             return Err(FlashError::TooSmall { medium: room, image: metadata.len(), whole: true });
         }
@@ -97,6 +106,7 @@ impl Image {
             }
         }
         extents.check(length).map_err(|reason| self.unlike(reason))?;
+        self.extents = extents;
         self.length = length;
         self.digest = hash.finalize().into();
         self.file_digest = file_hash.finalize().into();
@@ -127,6 +137,20 @@ impl Image {
             expected: Digest(expected.digest).to_string(),
             says_who: expected.source.clone(),
         })
+    }
+
+    /// Where its data partition begins and how long it is, in bytes.
+    pub(super) fn data(&self) -> (u64, u64) {
+        let bytes = |sectors: u32| u64::from(sectors) * SECTOR as u64;
+        let data = self.extents.0.iter().find(|extent| extent.kind == LINUX);
+        // An image without one was not taken.
+        data.map_or((0, 0), |extent| (bytes(extent.first), bytes(extent.count)))
+    }
+
+    /// Whether its data partition has room for another one.
+    pub(super) fn has_room_for(&self, results: u64) -> Result<(), FlashError> {
+        let (_, room) = self.data();
+        if results <= room { Ok(()) } else { Err(FlashError::ResultsTooLarge { results, room }) }
     }
 
     /// The image from its beginning, decompressed. One at a time.
@@ -229,28 +253,16 @@ impl Read for Hashed<'_> {
     }
 }
 
-/// The partitions of an MBR: type, first sector and number of sectors.
-#[derive(Default)]
-struct Extents(Vec<(u8, u32, u32)>);
+/// The partitions of an image.
+#[derive(Debug, Default)]
+struct Extents(Vec<Extent>);
 
 impl Extents {
     /// Of the partition table in the first sector of a disk.
     fn read(disk: &[u8]) -> Result<Self, String> {
-        let Some(sector) = disk.first_chunk::<SECTOR>().filter(|sector| sector.ends_with(&SIGNATURE)) else {
-            return Err("it does not begin with a partition table".to_owned());
-        };
-        // Four entries of 16 bytes: type at 4, first sector at 8 and number of sectors at 12, both little-endian.
-        let (entries, _) = sector[TABLE].as_chunks::<16>();
-        let number = |[a, b, c, d]: [u8; 4]| u32::from_le_bytes([a, b, c, d]);
-        let extents: Vec<_> = entries
-            .iter()
-            .map(|&[_, _, _, _, kind, _, _, _, a, b, c, d, e, f, g, h]| {
-                (kind, number([a, b, c, d]), number([e, f, g, h]))
-            })
-            .filter(|&(kind, ..)| kind != 0)
-            .collect();
+        let extents = extents(disk).ok_or("it does not begin with a partition table")?;
         for (kind, name) in [(FAT32, "FAT32 partition to boot from"), (LINUX, "Linux partition for data")] {
-            if !extents.iter().any(|extent| extent.0 == kind) {
+            if !extents.iter().any(|extent| extent.kind == kind) {
                 return Err(format!("it has no {name} (type {kind:#04x})"));
             }
         }
@@ -263,8 +275,9 @@ impl Extents {
             return Err(format!("its {length} bytes are not whole sectors of 512"));
         }
         let sectors = length / SECTOR as u64;
-        for &(kind, first, count) in &self.0 {
-            let end = u64::from(first) + u64::from(count);
+        for extent in &self.0 {
+            let Extent { kind, first, count } = *extent;
+            let end = extent.end();
             if first == 0 || count == 0 || end > sectors {
                 return Err(format!(
                     "its partition of type {kind:#04x} has the sectors {first} to {end}, and the image ends at {sectors}"

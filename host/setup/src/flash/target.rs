@@ -12,7 +12,7 @@ use rustix::{
     io::Errno,
 };
 
-use super::{Disk, First, FlashError, Image, Part, Progress, System, compare, write};
+use super::{Disk, First, FlashError, Image, Part, Progress, Saved, System, compare, results::DataPartition, write};
 use crate::mbr::SECTOR;
 
 /// More bytes than a memory card of the box has: those of the largest card of "256 GB" and a little.
@@ -131,22 +131,48 @@ impl Target {
         self.disk.as_ref()
     }
 
-    /// Writes the image to it and reads it back; what is behind the image stays as it is. The first sector, with the partition
-    /// table, goes first and comes last: a medium that was not finished and found right has none, so no box starts from it and
-    /// nobody takes it for whole.
+    /// Copies the data partition of the box that it was for into a new file, if an image has room for it.
+    ///
+    /// # Errors
+    /// [`FlashError`]: there is none, it cannot be read or is too long, the file cannot be written, or `progress` has said stop.
+    pub fn save_results(
+        &mut self,
+        image: &Image,
+        path: &Path,
+        progress: &mut Progress<'_>,
+    ) -> Result<Saved, FlashError> {
+        let data = DataPartition::find(&mut self.medium, self.bytes)?;
+        data.fits(image)?;
+        data.save(&mut self.medium, path, progress)
+    }
+
+    /// Writes the image to it, with results in the place of the image's own data partition if there are any, and reads all back; what is
+    /// behind the image stays as it is. The first sector, with the partition table, goes first and comes last: a medium that was not
+    /// finished and found right has none, so no box starts from it and nobody takes it for whole.
     ///
     /// # Errors
     /// [`FlashError`]: the medium has not taken everything or gives back something else, or `progress` has said stop.
-    pub fn write(&mut self, image: &Image, progress: &mut Progress<'_>) -> Result<(), FlashError> {
-        let (device, _) = image.identity;
-        let is_inside = match &self.disk {
-            Some(disk) => disk.parts().any(|part| part.device == device),
-            None => image.identity == (self.metadata.dev(), self.metadata.ino()),
-        };
-        if is_inside {
+    pub fn write(
+        &mut self,
+        image: &Image,
+        results: Option<&Saved>,
+        progress: &mut Progress<'_>,
+    ) -> Result<(), FlashError> {
+        if self.holds(image.identity) {
             return Err(FlashError::ImageOnMedium);
         }
-        write(image, &mut self.medium, progress)
+        if results.is_some_and(|saved| self.holds(saved.identity)) {
+            return Err(FlashError::ResultsOnMedium);
+        }
+        write(image, results, &mut self.medium, progress)
+    }
+
+    /// Whether a file lies on it, or is it, by its device and inode.
+    fn holds(&self, (device, inode): (u64, u64)) -> bool {
+        match &self.disk {
+            Some(disk) => disk.parts().any(|part| part.device == device),
+            None => (device, inode) == (self.metadata.dev(), self.metadata.ino()),
+        }
     }
 
     /// Compares all bytes of the image with those of the medium, as the medium gives them, not as the system remembers

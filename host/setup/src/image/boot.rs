@@ -1,9 +1,8 @@
-//! The boot partition.
+//! The FAT32 partitions: that from which is booted, and the slots.
 
 use std::io::{self, Cursor, Write};
 
 use fatfs::{Date, DateTime, FatType, FileSystem, FormatVolumeOptions, FsOptions, Time, TimeProvider, format_volume};
-use shared::appliance::card::FAT_BOOT_LABEL;
 
 use super::BuildError;
 
@@ -26,14 +25,14 @@ impl TimeProvider for Always {
     }
 }
 
-/// A FAT32 file system of this many bytes with these files.
-pub(super) fn partition(files: &[(String, Vec<u8>)], length: u64) -> Result<Vec<u8>, BuildError> {
+/// A FAT32 file system of this label and this many bytes with these files.
+pub(super) fn partition(label: [u8; 11], files: &[(String, Vec<u8>)], length: u64) -> Result<Vec<u8>, BuildError> {
     let fill = || -> io::Result<Vec<u8>> {
         let mut disk = Cursor::new(vec![0; usize::try_from(length).map_err(io::Error::other)?]);
         let options = FormatVolumeOptions::new()
             .fat_type(FatType::Fat32)
             .bytes_per_cluster(CLUSTER)
-            .volume_label(FAT_BOOT_LABEL)
+            .volume_label(label)
             .volume_id(SERIAL);
         format_volume(&mut disk, options)?;
         disk.set_position(0);
@@ -56,6 +55,11 @@ pub(super) fn partition(files: &[(String, Vec<u8>)], length: u64) -> Result<Vec<
 mod tests {
     use std::io::Read;
 
+    use shared::appliance::{
+        card::FAT_BOOT_LABEL,
+        slots::{Slot, fat_label},
+    };
+
     use super::*;
 
     const LENGTH: u64 = 72 << 20;
@@ -63,9 +67,11 @@ mod tests {
     #[test]
     fn files_are_in_it_and_the_same_inputs_give_the_same_bytes() {
         let files = [("box.toml".to_owned(), b"language".to_vec()), ("broadcom/a.dtb".to_owned(), vec![7; 5000])];
-        let bytes = partition(&files, LENGTH).unwrap();
-        assert!(bytes == partition(&files, LENGTH).unwrap());
+        let bytes = partition(FAT_BOOT_LABEL, &files, LENGTH).unwrap();
+        assert!(bytes == partition(FAT_BOOT_LABEL, &files, LENGTH).unwrap());
         assert_eq!(bytes[71..90], *b"PUMUA      FAT32   ", "where the box looks for it");
+        let slot = partition(fat_label(Slot::A), &files, LENGTH).unwrap();
+        assert_eq!(slot[71..90], *b"PUMUA-A    FAT32   ");
         let system = FileSystem::new(Cursor::new(bytes), FsOptions::new()).unwrap();
         for (name, expected) in &files {
             let mut read = Vec::new();
@@ -77,6 +83,6 @@ mod tests {
     #[test]
     fn what_does_not_fit_is_an_error() {
         let files = [("large".to_owned(), vec![1; LENGTH as usize])];
-        assert!(matches!(partition(&files, LENGTH), Err(BuildError::Boot(_))));
+        assert!(matches!(partition(FAT_BOOT_LABEL, &files, LENGTH), Err(BuildError::Boot(_))));
     }
 }

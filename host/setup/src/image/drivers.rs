@@ -40,14 +40,39 @@ const WANTED: &[&str] = &[
     "dwc2",
     "usb_f_acm",
     "g_serial iManufacturer=Pumua iProduct=\"Pumua clinic box\"",
-    // Keyboards and buttons.
+    // What is plugged into the box: the controllers, then memory sticks and their file systems. Their names are in UTF-8, for which
+    // the kernel needs no table.
     "reset-raspberrypi",
     "xhci-pci",
+    "sd_mod",
+    "usb-storage",
+    "uas",
+    "exfat",
+    // Keyboards and buttons.
     "usbhid",
     "hid-generic",
     "virtio_input",
     "gpio_keys",
     "evdev",
+];
+
+/// What is loaded after them where the settings turn the Ethernet port on: those of emulated machines, of the boards, and of USB
+/// adapters, each after what its port needs to know whether there is a cable.
+const WANTED_FOR_NETWORK: &[&str] = &[
+    "virtio_net",
+    // Raspberry Pi 3 B and 3 B+.
+    "smsc",
+    "smsc95xx",
+    "microchip",
+    "lan78xx",
+    // Raspberry Pi 4.
+    "mdio-bcm-unimac",
+    "broadcom",
+    "genet",
+    // Adapters.
+    "asix",
+    "ax88179_178a",
+    "r8152",
 ];
 
 /// A module to load.
@@ -59,6 +84,8 @@ pub(super) struct Driver {
     pub(super) parameters: &'static str,
     /// The file.
     pub(super) bytes: Vec<u8>,
+    /// Whether it is loaded only where the Ethernet port is on.
+    pub(super) is_for_network: bool,
 }
 
 /// Finds the wanted modules and those that they depend on in the folder of a kernel.
@@ -72,6 +99,11 @@ pub(super) fn collect(folder: &Path) -> Result<Vec<Driver>, BuildError> {
         let (name, parameters) = wanted.split_once(' ').unwrap_or((wanted, ""));
         add(&normal(name), parameters, &files, &built_in, &mut drivers)?;
     }
+    let always = drivers.len();
+    for name in WANTED_FOR_NETWORK {
+        add(&normal(name), "", &files, &built_in, &mut drivers)?;
+    }
+    drivers[always..].iter_mut().for_each(|driver| driver.is_for_network = true);
     Ok(drivers)
 }
 
@@ -91,7 +123,7 @@ fn add(
         add(&dependency, "", files, built_in, drivers)?;
     }
     let file = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
-    drivers.push(Driver { file, parameters, bytes });
+    drivers.push(Driver { file, parameters, bytes, is_for_network: false });
     Ok(())
 }
 
@@ -126,10 +158,10 @@ fn dependencies(module: &[u8]) -> Vec<String> {
     String::from_utf8_lossy(value).split(',').filter(|name| !name.is_empty()).map(normal).collect()
 }
 
-/// The modules of the list, as it names them.
+/// The modules of both lists, as they name them.
 #[cfg(test)]
 pub(super) fn names() -> impl Iterator<Item = &'static str> {
-    WANTED.iter().filter_map(|wanted| wanted.split(' ').next())
+    WANTED.iter().chain(WANTED_FOR_NETWORK).filter_map(|wanted| wanted.split(' ').next())
 }
 
 #[cfg(test)]
@@ -142,8 +174,8 @@ mod tests {
         let kernel = folder.path().join("kernel/deep");
         std::fs::create_dir_all(&kernel).unwrap();
         let mut depends = BTreeMap::from([("cdc-acm", "low-level,builtin_one"), ("low-level", "lower")]);
-        depends.insert("lower", "");
-        for name in names().chain(["lower", "low-level"]) {
+        depends.extend([("lower", ""), ("smsc95xx", "usbnet,low-level"), ("usbnet", "")]);
+        for name in names().chain(["lower", "low-level", "usbnet"]) {
             let text = format!("ELF\0license=GPL\0depends={}\0name=x\0", depends.get(name).unwrap_or(&""));
             std::fs::write(kernel.join(format!("{name}.ko")), text).unwrap();
         }
@@ -151,7 +183,10 @@ mod tests {
         let drivers = collect(folder.path()).unwrap();
         let at = |file: &str| drivers.iter().position(|driver| driver.file == file).unwrap();
         assert!(at("lower.ko") < at("low-level.ko") && at("low-level.ko") < at("cdc-acm.ko"));
-        assert_eq!(drivers.len(), WANTED.len() + 2);
+        assert_eq!(drivers.len(), WANTED.len() + WANTED_FOR_NETWORK.len() + 3);
+        let for_network: Vec<&str> = drivers.iter().filter(|it| it.is_for_network).map(|it| it.file.as_str()).collect();
+        assert_eq!(for_network[..4], ["virtio_net.ko", "smsc.ko", "usbnet.ko", "smsc95xx.ko"]);
+        assert_eq!(for_network.len(), WANTED_FOR_NETWORK.len() + 1, "what is loaded always is not loaded again");
         assert!(drivers[at("g_serial.ko")].parameters.starts_with("iManufacturer=Pumua "));
         std::fs::remove_file(kernel.join("lower.ko")).unwrap();
         assert!(matches!(collect(folder.path()), Err(BuildError::NoModule(name)) if name == "lower"));

@@ -58,7 +58,7 @@ pub enum BuildError {
         source: io::Error,
     },
     /// Ctrl-C
-    #[error("stopped by Ctrl-C; no image has been written")]
+    #[error("stopped by Ctrl-C; nothing has been written")]
     Stopped(#[from] Interrupted),
     /// a package is not the pinned one
     #[error("{path} is not the package that this version is made with (its SHA-256 is not {sha256}): delete it", path = Shown(path.display()))]
@@ -114,9 +114,17 @@ pub enum BuildError {
         /// The releases.
         known: String,
     },
-    /// the boot partition cannot hold everything
-    #[error("the boot partition cannot be filled: {0}; use a smaller program or model")]
+    /// a partition that is booted from cannot hold everything
+    #[error("a partition to boot from cannot be filled: {0}; use a smaller program or model")]
     Boot(io::Error),
+    /// a bundle is larger than boxes take
+    #[error("the bundle has {bytes} bytes, and a box takes at most {most}: use a smaller program")]
+    LargeBundle {
+        /// Its bytes.
+        bytes: u64,
+        /// Most that a box takes.
+        most: u64,
+    },
     /// the archive of the initial file system cannot be made
     #[error("the initial file system cannot be made: {0}; use a smaller program")]
     Initramfs(io::Error),

@@ -4,7 +4,7 @@ use std::io::{self, Write};
 
 use cpio::newc::{Builder, trailer};
 use flate2::{Compression, GzBuilder};
-use shared::appliance::card::{CHECKER, DRIVER_LIST, DRIVERS, INIT, driver_line};
+use shared::appliance::card::{CHECKER, DRIVER_LIST, DRIVERS, INIT, NETWORK_DRIVER_LIST, driver_line};
 
 use super::{BuildError, drivers::Driver};
 
@@ -12,9 +12,12 @@ const FOLDER: u32 = 0o040_755;
 const FILE: u32 = 0o100_644;
 const PROGRAM: u32 = 0o100_755;
 
-/// The archive, compressed: `/init`, `/e2fsck`, and `/drivers` with the list in which they are loaded.
+/// The archive, compressed: `/init`, `/e2fsck`, and `/drivers` with the lists in which they are loaded.
 pub(super) fn archive(program: &[u8], checker: &[u8], drivers: &[Driver]) -> Result<Vec<u8>, BuildError> {
-    let list: String = drivers.iter().map(|driver| driver_line(&driver.file, driver.parameters) + "\n").collect();
+    let list = |for_network: bool| -> String {
+        let of_it = drivers.iter().filter(|driver| driver.is_for_network == for_network);
+        of_it.map(|driver| driver_line(&driver.file, driver.parameters) + "\n").collect()
+    };
     let pack = || -> io::Result<Vec<u8>> {
         let mut archive = GzBuilder::new().mtime(0).write(Vec::new(), Compression::best());
         let mut number = 0;
@@ -31,7 +34,8 @@ pub(super) fn archive(program: &[u8], checker: &[u8], drivers: &[Driver]) -> Res
         add(INIT, PROGRAM, program)?;
         add(CHECKER, PROGRAM, checker)?;
         add(DRIVERS, FOLDER, &[])?;
-        add(DRIVER_LIST, FILE, list.as_bytes())?;
+        add(DRIVER_LIST, FILE, list(false).as_bytes())?;
+        add(NETWORK_DRIVER_LIST, FILE, list(true).as_bytes())?;
         for driver in drivers {
             add(&format!("{DRIVERS}/{}", driver.file), FILE, &driver.bytes)?;
         }
@@ -52,9 +56,11 @@ mod tests {
 
     #[test]
     fn program_and_drivers_are_in_it_and_the_same_inputs_give_the_same_bytes() {
-        let driver =
-            |file: &str, parameters| Driver { file: file.to_owned(), parameters, bytes: file.as_bytes().to_vec() };
-        let drivers = [driver("b.ko", ""), driver("a.ko", "some=1")];
+        let driver = |file: &str, parameters, is_for_network| {
+            let bytes = file.as_bytes().to_vec();
+            Driver { file: file.to_owned(), parameters, bytes, is_for_network }
+        };
+        let drivers = [driver("b.ko", "", false), driver("a.ko", "some=1", false), driver("c.ko", "", true)];
         let packed = archive(b"program", b"checker", &drivers).unwrap();
         assert_eq!(packed, archive(b"program", b"checker", &drivers).unwrap());
         let mut rest: Box<dyn Read> = Box::new(GzDecoder::new(packed.as_slice()));
@@ -74,8 +80,10 @@ mod tests {
             ("e2fsck", PROGRAM, "checker"),
             ("drivers", FOLDER, ""),
             ("drivers/list", FILE, "b.ko\na.ko some=1\n"),
+            ("drivers/network", FILE, "c.ko\n"),
             ("drivers/b.ko", FILE, "b.ko"),
             ("drivers/a.ko", FILE, "a.ko"),
+            ("drivers/c.ko", FILE, "c.ko"),
         ];
         assert_eq!(found, expected.map(|(name, mode, text)| (name.to_owned(), mode, text.to_owned())));
     }

@@ -2,16 +2,22 @@
 //!
 //! ```text
 //! MBR
-//! partition 1  FAT32, label PUMUA, read-only on the box: kernel, initial file system (the program of the box, its
-//!              drivers, e2fsck), boot loader, device trees, model, configuration, manifest; room for the boot files of a real
-//!              Raspberry Pi
-//! partition 2  ext4, label pumua-data: results and models that are sent to the box
+//! gap          two copies of the boot state, raw
+//! partition 1  FAT32, label PUMUA, read-only on the box: boot loader and its environment, model, settings, manifest; the boot files
+//!              of a real Raspberry Pi, or room for them
+//! partition 2  FAT32, label PUMUA-A, the first slot: kernel, initial file system (the program of the box, its drivers, e2fsck),
+//!              device trees, manifest
+//! partition 3  the second slot, empty: a bundle that the box is sent is written there
+//! partition 4  ext4, label pumua-data: results, models that are sent to the box, what concerns updates
 //! ```
+//!
+//! A [bundle](fn@bundle) is what fills a slot, packed, for boxes that run already.
 //!
 //! The same inputs make the same image to the bit: no time, no random number and no name of this computer goes into it.
 
 mod board;
 mod boot;
+mod bundle;
 mod drivers;
 mod error;
 mod firmware;
@@ -23,6 +29,7 @@ mod uboot;
 
 pub use self::{
     board::Board,
+    bundle::{Bundled, bundle},
     error::BuildError,
     firmware::{Firmware, LICENCE},
     packages::{Package, Packages},
@@ -39,8 +46,15 @@ use base::{files::Draft, interrupt::Interrupted};
 use flate2::{Compression, GzBuilder};
 use serde::Serialize;
 use sha2::{Digest as _, Sha256};
-use shared::{appliance::card, verdict::Digest};
+use shared::{
+    appliance::{
+        card::{self, FAT_BOOT_LABEL},
+        slots::{BootState, SLOT_BYTES, SLOT_MANIFEST, STATE_SECTORS, Slot, fat_label},
+    },
+    verdict::Digest,
+};
 
+use self::packages::Unpacked;
 use crate::{
     checksum,
     mbr::{self, Partition},
@@ -49,38 +63,50 @@ use crate::{
 
 /// Bytes of a sector.
 const SECTOR: u64 = mbr::SECTOR as u64;
-/// Where the boot partition begins and its length in bytes: 96 MiB, of which about 45 are used.
-const BOOT: (u64, u64) = (1 << 20, 96 << 20);
+/// Where the boot partition begins and its length in bytes: 72 MiB, of which at most about 15 are used. FAT32 is none with much less.
+const BOOT: (u64, u64) = (1 << 20, 72 << 20);
+/// Where the slots begin: each has [`SLOT_BYTES`], of which about 40 MiB are used.
+const SLOTS: [u64; 2] = [BOOT.0 + BOOT.1, BOOT.0 + BOOT.1 + SLOT_BYTES];
 /// Length of the image in bytes. An emulated Raspberry Pi takes cards of a power of two only.
-pub const IMAGE_BYTES: u64 = 256 << 20;
-/// Where the data partition begins and its length in bytes: 159 MiB, several times what the journal may hold.
-const DATA: (u64, u64) = (BOOT.0 + BOOT.1, IMAGE_BYTES - BOOT.0 - BOOT.1);
+pub const IMAGE_BYTES: u64 = 512 << 20;
+/// Where the data partition begins and its length in bytes: 295 MiB, several times what the journal and a bundle may hold.
+const DATA: (u64, u64) = (SLOTS[1] + SLOT_BYTES, IMAGE_BYTES - SLOTS[1] - SLOT_BYTES);
 /// Identifies the data partition and seeds the hashes of its folders: any fixed number serves.
 const DATA_UUID: &str = "70756d75-6100-4000-8000-646174610001";
 
-/// Files of the boot partition: path and content.
+/// Files of a partition: path and content.
 type Files = Vec<(String, Vec<u8>)>;
 
-/// What an image is made of.
-#[derive(Debug)]
-pub struct Inputs<'a> {
+/// What fills a slot.
+#[derive(Debug, Clone, Copy)]
+pub struct Software<'a> {
     /// The program of the box: a static one for aarch64.
     pub program: &'a [u8],
     /// Version of the program.
     pub version: &'a str,
-    /// The ONNX model, with what lies beside it.
-    pub model: trust::Package<'a>,
-    /// The configuration, TOML.
-    pub configuration: &'a str,
     /// Kernel, boot loader and check of the file system.
     pub packages: &'a Packages,
-    /// The boot files that a real Raspberry Pi needs; without, the image boots on emulated machines only.
-    pub firmware: Option<Firmware<'a>>,
     /// Is asked between the stages whether to give up.
     pub stop: fn() -> bool,
 }
 
-/// What an image was made of, as it says on the card in `manifest.json`.
+/// What an image is made of.
+#[derive(Debug)]
+pub struct Inputs<'a> {
+    /// What fills its first slot.
+    pub software: Software<'a>,
+    /// The ONNX model, with what lies beside it.
+    pub model: trust::Package<'a>,
+    /// The configuration, TOML.
+    pub configuration: &'a str,
+    /// The boot files that a real Raspberry Pi needs; without, the image boots on emulated machines only.
+    pub firmware: Option<Firmware<'a>>,
+}
+
+/// What is said of everything that is made here.
+const NOTE: &str = "Pumua is a research aid, not a medical device.";
+
+/// What an image was made of, as it says on the card in `manifest.json`. What the box is sent later is not in it.
 #[derive(Debug, Serialize, PartialEq, Eq)]
 pub struct Manifest {
     /// Version of the program of the box.
@@ -97,7 +123,20 @@ pub struct Manifest {
     pub files: Vec<Entry>,
 }
 
-/// A file of the boot partition.
+/// What a slot was made of, as it says there in `slot.json`.
+#[derive(Debug, Serialize, PartialEq, Eq)]
+pub struct SlotManifest {
+    /// Version of the program of the box.
+    pub version: String,
+    /// What it is for.
+    pub note: &'static str,
+    /// Version of the kernel's package.
+    pub kernel: String,
+    /// Every file of the slot but this one.
+    pub files: Vec<Entry>,
+}
+
+/// A file of a partition.
 #[derive(Debug, Clone, Serialize, PartialEq, Eq)]
 pub struct Entry {
     /// Its path.
@@ -113,6 +152,8 @@ pub struct Entry {
 pub struct Built {
     /// What it was made of.
     pub manifest: Manifest,
+    /// What its first slot was made of.
+    pub slot: SlotManifest,
     /// Digest of the image, before it is compressed, in hexadecimal digits.
     pub sha256: String,
     /// Digest of the file that was written.
@@ -134,27 +175,34 @@ pub struct Built {
 /// # Errors
 /// [`BuildError`]: an input does not serve, something cannot be written, or Ctrl-C was pressed.
 pub fn build(inputs: &Inputs<'_>, out: &Path) -> Result<Built, BuildError> {
-    program::check(inputs.program)?;
-    let folder = out.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    create_dir_all(folder).map_err(|source| BuildError::Folder { folder: folder.to_owned(), source })?;
-    let (files, manifest, boot_files) = content(inputs)?;
-    let content = files.iter().map(|(_, bytes)| bytes.len() as u64).sum();
-    go_on(inputs.stop)?;
-    let boot = boot::partition(&files, BOOT.1)?;
+    let stop = inputs.software.stop;
+    program::check(inputs.software.program)?;
+    make_folder_of(out)?;
+    let Content { boot, slot, manifest, slot_manifest, boot_files } = content(inputs)?;
+    let content = boot.iter().chain(&slot).map(|(_, bytes)| bytes.len() as u64).sum();
+    go_on(stop)?;
+    let boot = boot::partition(FAT_BOOT_LABEL, &boot, BOOT.1)?;
+    let slot = file_system(&slot)?;
 
     let failed = |source| BuildError::Write { path: out.to_owned(), source };
     let mut raw = Draft::begin(out).map_err(failed)?;
-    let layout =
-        [Partition::fat32(BOOT.0 / SECTOR, BOOT.1 / SECTOR), Partition::linux(DATA.0 / SECTOR, DATA.1 / SECTOR)];
+    let [first, second] = SLOTS.map(|start| Partition::fat32(start / SECTOR, SLOT_BYTES / SECTOR));
+    let data = Partition::linux(DATA.0 / SECTOR, DATA.1 / SECTOR);
+    let layout = [Partition::boot(BOOT.0 / SECTOR, BOOT.1 / SECTOR), first, second, data];
     let mut lay_out = || -> io::Result<()> {
         raw.file().set_len(IMAGE_BYTES)?;
         raw.file().write_all(&mbr::sector(&layout))?;
-        write_sparsely(raw.file(), BOOT.0, &boot)
+        for sector in STATE_SECTORS {
+            raw.file().seek(SeekFrom::Start(sector * SECTOR))?;
+            raw.file().write_all(&BootState::FIRST.bytes())?;
+        }
+        write_sparsely(raw.file(), BOOT.0, &boot)?;
+        write_sparsely(raw.file(), SLOTS[0], &slot)
     };
     lay_out().map_err(failed)?;
-    go_on(inputs.stop)?;
+    go_on(stop)?;
     make_data_partition(raw.path())?;
-    go_on(inputs.stop)?;
+    go_on(stop)?;
     let sha256 = digest_of(raw.file()).map_err(failed)?;
     let mut finished = if out.extension().is_some_and(|extension| extension == "gz") {
         let mut packed = Draft::begin(out).map_err(failed)?;
@@ -163,14 +211,20 @@ pub fn build(inputs: &Inputs<'_>, out: &Path) -> Result<Built, BuildError> {
     } else {
         raw
     };
-    go_on(inputs.stop)?;
+    go_on(stop)?;
     let written = finished.file().metadata().map_err(failed)?.len();
     let digest = digest_of(finished.file()).map_err(failed)?;
     finished.finish().map_err(failed)?;
     let checksum =
         checksum::write(out, &digest).map_err(|source| BuildError::Write { path: checksum::beside(out), source })?;
     let (sha256, file_sha256) = (sha256.to_string(), digest.to_string());
-    Ok(Built { manifest, sha256, file_sha256, checksum, boot_files, content, written })
+    Ok(Built { manifest, slot: slot_manifest, sha256, file_sha256, checksum, boot_files, content, written })
+}
+
+/// Makes the folder that a file is to be in.
+fn make_folder_of(out: &Path) -> Result<(), BuildError> {
+    let folder = out.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    create_dir_all(folder).map_err(|source| BuildError::Folder { folder: folder.to_owned(), source })
 }
 
 /// Ends what is being done if that is asked for.
@@ -178,50 +232,96 @@ fn go_on(stop: fn() -> bool) -> Result<(), BuildError> {
     if stop() { Err(Interrupted.into()) } else { Ok(()) }
 }
 
-/// Every file of the boot partition, in order, and the names of those that come from the Raspberry Pi's maker.
-fn content(inputs: &Inputs<'_>) -> Result<(Files, Manifest, Vec<String>), BuildError> {
-    let unpacked = inputs.packages.unpack(inputs.stop)?;
-    let drivers = drivers::collect(&unpacked.modules())?;
-    go_on(inputs.stop)?;
+/// What is on a card.
+struct Content {
+    /// Every file of the boot partition, in order.
+    boot: Files,
+    /// Every file of the first slot, in order.
+    slot: Files,
+    manifest: Manifest,
+    slot_manifest: SlotManifest,
+    /// Those of the boot partition that come from the Raspberry Pi's maker.
+    boot_files: Vec<String>,
+}
+
+fn content(inputs: &Inputs<'_>) -> Result<Content, BuildError> {
+    let Inputs { software, model, configuration, firmware } = inputs;
+    let unpacked = software.packages.unpack(software.stop)?;
+    let (slot, slot_manifest) = slot_content(software, &unpacked)?;
     let mut files = vec![
-        (card::SETTINGS.to_owned(), inputs.configuration.as_bytes().to_vec()),
+        (card::SETTINGS.to_owned(), configuration.as_bytes().to_vec()),
         ("config.txt".to_owned(), firmware::configuration().into_bytes()),
-        ("initramfs.gz".to_owned(), initramfs::archive(inputs.program, &unpacked.e2fsck()?, &drivers)?),
-        (card::MODEL.to_owned(), inputs.model.model.to_vec()),
+        (card::MODEL.to_owned(), model.model.to_vec()),
         ("u-boot.bin".to_owned(), unpacked.u_boot()?),
         ("uboot.env".to_owned(), uboot::environment()),
-        ("vmlinuz".to_owned(), unpacked.kernel()?),
     ];
-    let [list, signatures] = inputs.model.list.map_or([None; 2], |list| list.map(Some));
-    let beside = [(card::signature_of(card::MODEL), inputs.model.signature), (card::KEYS.to_owned(), list)];
+    let [list, signatures] = model.list.map_or([None; 2], |list| list.map(Some));
+    let beside = [(card::signature_of(card::MODEL), model.signature), (card::KEYS.to_owned(), list)];
     for (name, text) in beside.into_iter().chain([(card::signature_of(card::KEYS), signatures)]) {
         files.extend(text.map(|text| (name, text.as_bytes().to_vec())));
     }
-    for tree in Board::device_trees() {
-        files.push((tree.to_owned(), unpacked.device_tree(tree)?));
-    }
+    // The first stage hands them to the boot loader, which goes by them; the kernel gets those of its slot.
+    files.extend(device_trees(&unpacked)?);
     let (mut boards, mut boot_files) = (Vec::new(), Vec::new());
-    if let Some(firmware) = inputs.firmware {
+    if let Some(firmware) = *firmware {
         let (found, served) = firmware::read(firmware)?;
         boot_files.extend(found.iter().map(|(name, _)| name.clone()));
         files.extend(found);
         boards = served.iter().map(|board| board.name).collect();
     }
     let manifest = Manifest {
-        version: inputs.version.to_owned(),
-        note: "Pumua is a research aid, not a medical device.",
-        kernel: inputs.packages.kernel.version.clone(),
-        u_boot: inputs.packages.u_boot.version.clone(),
+        version: software.version.to_owned(),
+        note: NOTE,
+        kernel: software.packages.kernel.version.clone(),
+        u_boot: software.packages.u_boot.version.clone(),
         boards,
-        files: files
-            .iter()
-            .map(|(name, bytes)| Entry { name: name.clone(), bytes: bytes.len() as u64, sha256: hex(bytes) })
-            .collect(),
+        files: entries(&files),
     };
-    let mut text = serde_json::to_vec_pretty(&manifest).map_err(|error| BuildError::Manifest(error.to_string()))?;
+    files.push((card::MANIFEST.to_owned(), text_of(&manifest)?));
+    Ok(Content { boot: files, slot, manifest, slot_manifest, boot_files })
+}
+
+/// Every file of a slot, in order, and what it says of them.
+fn slot_content(software: &Software<'_>, unpacked: &Unpacked) -> Result<(Files, SlotManifest), BuildError> {
+    let drivers = drivers::collect(&unpacked.modules())?;
+    go_on(software.stop)?;
+    let mut files = vec![
+        ("initramfs.gz".to_owned(), initramfs::archive(software.program, &unpacked.e2fsck()?, &drivers)?),
+        ("vmlinuz".to_owned(), unpacked.kernel()?),
+    ];
+    files.extend(device_trees(unpacked)?);
+    let manifest = SlotManifest {
+        version: software.version.to_owned(),
+        note: NOTE,
+        kernel: software.packages.kernel.version.clone(),
+        files: entries(&files),
+    };
+    files.push((SLOT_MANIFEST.to_owned(), text_of(&manifest)?));
+    Ok((files, manifest))
+}
+
+/// The file system of a slot, which is the same in an image and in a bundle.
+fn file_system(slot: &[(String, Vec<u8>)]) -> Result<Vec<u8>, BuildError> {
+    boot::partition(fat_label(Slot::A), slot, SLOT_BYTES)
+}
+
+/// The device trees of all boards.
+fn device_trees(unpacked: &Unpacked) -> Result<Files, BuildError> {
+    Board::device_trees().map(|tree| Ok((tree.to_owned(), unpacked.device_tree(tree)?))).collect()
+}
+
+/// What a manifest says of these files.
+fn entries(files: &[(String, Vec<u8>)]) -> Vec<Entry> {
+    let entry =
+        |(name, bytes): &(String, Vec<u8>)| Entry { name: name.clone(), bytes: bytes.len() as u64, sha256: hex(bytes) };
+    files.iter().map(entry).collect()
+}
+
+/// The text of a manifest.
+fn text_of(manifest: &impl Serialize) -> Result<Vec<u8>, BuildError> {
+    let mut text = serde_json::to_vec_pretty(manifest).map_err(|error| BuildError::Manifest(error.to_string()))?;
     text.push(b'\n');
-    files.push((card::MANIFEST.to_owned(), text));
-    Ok((files, manifest, boot_files))
+    Ok(text)
 }
 
 /// What the file system of the data partition has. All of it is named, and known to the kernel on the card: what is not named

@@ -66,7 +66,11 @@ fn packages(folder: &Path) -> Packages {
 
 fn inputs(packages: &Packages, stop: fn() -> bool) -> Inputs<'_> {
     let model = trust::Package { model: b"model", ..trust::Package::default() };
-    Inputs { program: &PROGRAM, version: "1", model, configuration: "", packages, firmware: None, stop }
+    Inputs { software: software(packages, stop), model, configuration: "", firmware: None }
+}
+
+fn software(packages: &Packages, stop: fn() -> bool) -> Software<'_> {
+    Software { program: &PROGRAM, version: "1", packages, stop }
 }
 
 #[test]
@@ -81,6 +85,20 @@ fn the_same_inputs_make_the_same_image() {
     assert_eq!(first.sha256, second.sha256);
     let bytes = read(&out[0]).unwrap();
     assert_eq!((hex(&bytes), bytes.len() as u64), (first.sha256, IMAGE_BYTES));
+    // Four partitions without gaps between them, from the first mebibyte to the end.
+    let extents = mbr::extents(&bytes).unwrap();
+    assert_eq!(extents.iter().map(|extent| extent.kind).collect::<Vec<_>>(), [0x0c, 0x0c, 0x0c, 0x83]);
+    let mut ends = vec![2048];
+    ends.extend(extents.iter().map(mbr::Extent::end));
+    assert_eq!(extents.iter().map(|extent| u64::from(extent.first)).collect::<Vec<_>>(), ends[..4]);
+    assert_eq!(ends[4] * SECTOR, IMAGE_BYTES);
+    // Both copies of the boot state lie before them, and the second slot is empty.
+    for sector in STATE_SECTORS {
+        let copy = bytes[(sector * SECTOR) as usize..].first_chunk().unwrap();
+        assert_eq!(BootState::read(copy), Some(BootState::FIRST));
+        assert!((sector + 1) * SECTOR <= BOOT.0);
+    }
+    assert!(bytes[SLOTS[1] as usize..DATA.0 as usize].iter().all(|&byte| byte == 0));
     // Of the ext4 superblock: size of a block, features, size of an inode, as they are named above.
     let superblock = &bytes[DATA.0 as usize + 1024..][..1024];
     let number = |at: usize| u32::from_le_bytes(superblock[at..at + 4].try_into().unwrap());
@@ -102,7 +120,7 @@ fn what_the_first_stage_and_the_boot_loader_ask_for_is_on_the_card() {
     }
     let folder = tempfile::tempdir().unwrap();
     let packages = packages(folder.path());
-    let (files, ..) = content(&inputs(&packages, || false)).unwrap();
+    let Content { boot, slot, manifest, slot_manifest, .. } = content(&inputs(&packages, || false)).unwrap();
     let configuration = firmware::configuration();
     let first = configuration.lines().filter_map(|line| line.split_once('='));
     let first = first.filter(|(key, _)| ["kernel", "device_tree"].contains(key)).map(|(_, name)| name);
@@ -110,11 +128,48 @@ fn what_the_first_stage_and_the_boot_loader_ask_for_is_on_the_card() {
     let words: Vec<_> = environment.split([' ', ';', '\0']).collect();
     // fatload, interface, partition, address, name; one of the names is a variable of the board's.
     let loaded = words.windows(5).filter(|words| words[0].ends_with("fatload")).map(|words| words[4]);
-    let asked: Vec<_> = first.chain(loaded.filter(|name| !name.starts_with('$'))).collect();
-    assert_eq!(asked.len(), 1 + Board::device_trees().count() + 2, "{asked:?}");
-    for name in asked {
-        assert!(files.iter().any(|(file, _)| file == name), "{name}");
+    let loaded: Vec<_> = loaded.filter(|name| !name.starts_with('$')).collect();
+    let first: Vec<_> = first.collect();
+    assert_eq!((first.len(), loaded.len()), (1 + Board::device_trees().count(), 2), "{first:?} {loaded:?}");
+    let holds = |files: &Files, name: &str| files.iter().any(|(file, _)| file == name);
+    assert!(first.iter().all(|name| holds(&boot, name)), "{first:?}");
+    assert!(loaded.iter().all(|name| holds(&slot, name)), "{loaded:?}");
+    assert!(Board::device_trees().all(|name| holds(&slot, name)));
+    // Each partition lists all that it holds but the list.
+    for (files, listed, manifest) in
+        [(boot, manifest.files, card::MANIFEST), (slot, slot_manifest.files, SLOT_MANIFEST)]
+    {
+        let mut names: Vec<_> = files.iter().map(|(name, _)| name.as_str()).collect();
+        assert_eq!(names.pop(), Some(manifest));
+        assert_eq!(names, listed.iter().map(|entry| entry.name.as_str()).collect::<Vec<_>>());
     }
+}
+
+#[test]
+fn a_bundle_is_the_slot_of_an_image_and_the_same_inputs_make_the_same() {
+    if !has(&["dpkg-deb", "/sbin/mkfs.ext4"]) {
+        return;
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let packages = packages(folder.path());
+    let path = |name: &str| folder.path().join(name);
+    let [first, second] =
+        ["a.pumua", "new/b.pumua"].map(|name| bundle(&software(&packages, || false), &path(name)).unwrap());
+    assert_eq!((&first.file_sha256, &first.slot), (&second.file_sha256, &second.slot));
+    assert_eq!(hex(&read(&path("a.pumua")).unwrap()), first.file_sha256);
+    let found = crate::bundle::Bundle::read(&path("a.pumua")).unwrap();
+    assert_eq!((found.version.as_str(), found.kernel.as_str()), ("1", "1"));
+    assert_eq!((found.head().signature, found.head().list), (None, None));
+    assert_eq!(found.digests.sha256.to_string(), first.sha256);
+    build(&inputs(&packages, || false), &path("box.img")).unwrap();
+    let mut slot = vec![0; SLOT_BYTES as usize];
+    let mut image = File::open(path("box.img")).unwrap();
+    image.seek(SeekFrom::Start(SLOTS[0])).unwrap();
+    image.read_exact(&mut slot).unwrap();
+    let bytes = read(&path("a.pumua")).unwrap();
+    let mut system = Vec::new();
+    flate2::read::GzDecoder::new(&bytes[found.head().length..]).read_to_end(&mut system).unwrap();
+    assert!(slot == system);
 }
 
 #[test]

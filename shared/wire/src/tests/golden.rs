@@ -4,7 +4,7 @@ use super::{super::*, CONTRACT, encoded_message, exam, hex, info, record};
 use shared::{
     age::{Age, AgeNote, Ages},
     preprocess::Window,
-    verdict::{Digest, Fault, ModelRefusal, Refusal, ResultRecord, Trust},
+    verdict::{Digest, Fault, ModelRefusal, Refusal, ResultRecord, SoftwareRefusal, Trust},
 };
 
 fn begin(form: ImageForm) -> ToBox {
@@ -15,6 +15,26 @@ fn linked() -> Linked {
     let kind = EventKind::ClockSet { before: None, after: 1_700_000_000 };
     let event = Event { boot: 7, unix_seconds: None, missed: 2, kind };
     Linked { sequence: 410, before: Digest([0xaa; 32]), content: Content::Event(event) }
+}
+
+fn piece() -> Piece {
+    Piece { bundle: Digest([0xcc; 32]), total: 70_000, offset: 512, length: 65_536, digest: Digest([0xdd; 32]) }
+}
+
+fn software(outcome: Option<OutcomeOnLine>) -> SoftwareState {
+    SoftwareState { next: 512, running: info().software, slot: Some(1), outcome }
+}
+
+fn outcome() -> OutcomeOnLine {
+    OutcomeOnLine {
+        bundle: Digest([0xaa; 32]),
+        file: Digest([0xcc; 32]),
+        name: "pumua-9".try_into().unwrap(),
+        counter: Some(9),
+        key: Some("0123456789ABCDEF".try_into().unwrap()),
+        trust: Trust::Signed,
+        stage: SoftwareStage::Refused(SoftwareRefusal::Older),
+    }
 }
 
 fn chunk() -> Chunk {
@@ -57,6 +77,15 @@ fn messages_to_the_box() {
         (
             ToBox::Update(Update { length: 70_000, digest: Digest([0xcc; 32]) }),
             "08f0a204cccccccccccccccccccccccccccccccccccccccccccccccccccccccccccccccc",
+        ),
+        (
+            ToBox::Piece(piece()),
+            "0dccccccccccccccccccccccccccccccccccccccccccccccccccccccccccccccccf0a2048004808004\
+             dddddddddddddddddddddddddddddddddddddddddddddddddddddddddddddddd",
+        ),
+        (
+            ToBox::Software { bundle: Digest([0xcc; 32]), total: 70_000 },
+            "0eccccccccccccccccccccccccccccccccccccccccccccccccccccccccccccccccf0a204",
         ),
     ] {
         let bytes = encoded_message(&message);
@@ -112,6 +141,15 @@ fn messages_to_the_host() {
         (ToHost::CodeShown, "0e"),
         (ToHost::Paired, "0f"),
         (ToHost::StoredResult(None), "1000"),
+        (ToHost::PieceStored { next: 512 }, "118004"),
+        (ToHost::SoftwareRefused(SoftwareRefusal::Older), "1209"),
+        (ToHost::Software(software(None)), "13800405302e312e30010100"),
+        (
+            ToHost::Software(software(Some(outcome()))),
+            "13800405302e312e30010101aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa\
+             cccccccccccccccccccccccccccccccccccccccccccccccccccccccccccccccc0770756d75612d390109\
+             011030313233343536373839414243444546000109",
+        ),
     ] {
         let bytes = encoded_message(&message);
         assert_eq!(hex(&bytes), golden, "{message:?}");
@@ -164,7 +202,7 @@ fn frames() {
 
 #[test]
 fn greeting_of_this_version() {
-    assert_eq!(hex(&Greeting::ours().to_bytes()), "01009a25d5eea80c2151");
+    assert_eq!(hex(&Greeting::ours().to_bytes()), "01003eed379c940339bf");
     assert_eq!(Greeting::from_bytes(&Greeting::ours().to_bytes()), Some(Greeting::ours()));
     assert_eq!(Greeting::from_bytes(&[0; 9]), None);
     assert_eq!(Rejection::from_bytes(&[1; 10]), None);
@@ -240,7 +278,19 @@ fn largest_messages_fit() {
     let begin = ToBox::Begin(Begin { form, length: u32::MAX, digest, exam, any_age: true });
     let to_box = [begin, ToBox::Chunk(chunk.clone()), ToBox::Results { from: u64::MAX, limit: u16::MAX }];
     let entry = Linked { sequence: u64::MAX, before: digest, content: Content::Result(record.clone()) };
-    let to_host = [ToHost::Chunk(chunk), ToHost::Record(record), ToHost::Info(info), ToHost::Entry(entry)];
+    let outcome = OutcomeOnLine {
+        name: heapless::String::try_from(long(64).as_str()).unwrap(),
+        counter: Some(u64::MAX),
+        ..outcome()
+    };
+    let state = SoftwareState { next: u32::MAX, running: info.software.clone(), ..software(Some(outcome)) };
+    let to_host = [
+        ToHost::Chunk(chunk),
+        ToHost::Record(record),
+        ToHost::Info(info),
+        ToHost::Entry(entry),
+        ToHost::Software(state),
+    ];
     let mut lengths = to_box.iter().map(|m| encoded_message(m).len()).collect::<alloc::vec::Vec<_>>();
     lengths.extend(to_host.iter().map(|m| encoded_message(m).len()));
     assert!(lengths.iter().all(|&length| length <= MAX_PAYLOAD), "{lengths:?}");

@@ -51,6 +51,9 @@ impl Holder {
                     }
                     BoxEvent::Screenshot => self.device.reply(Reply::Screenshot(noise(500_000, 1))),
                     BoxEvent::Asked(_) => self.device.reply(Reply::Answer(Answer::ClockSet)),
+                    BoxEvent::Piece(BundlePiece { piece, .. }) => {
+                        self.device.reply(Reply::Piece(Ok(piece.offset + piece.length)));
+                    }
                     _ => {}
                 }
                 self.events.push(event);
@@ -79,6 +82,11 @@ impl Holder {
     fn announce(&mut self, length: u32) {
         let form = ImageForm::File;
         self.say(&ToBox::Begin(Begin { form, length, digest: Digest::default(), exam: exam(), any_age: false }));
+    }
+
+    /// Announces a piece of 500 bytes.
+    fn piece(&mut self, offset: u32) {
+        self.say(&ToBox::Piece(BundlePiece::new(Digest::default(), 1_000_000, offset, vec![7; 500]).piece));
     }
 
     fn chunk(&mut self, offset: u32, length: usize) {
@@ -140,6 +148,100 @@ fn a_byte_now_and_then_is_no_image() {
     assert_eq!(holder.events.last(), Some(&BoxEvent::Dropped(Dropped::Failed(Fault::Timeout))));
     assert!(holder.now - begun < IDLE_AFTER_MS + 10_000, "{} ms", holder.now - begun);
     assert_eq!(holder.hello(2), Kind::Welcome, "the box is free at once");
+}
+
+#[test]
+fn a_byte_now_and_then_is_no_piece() {
+    let mut holder = Holder::new();
+    holder.piece(0);
+    let begun = holder.now;
+    for offset in 0..20 {
+        holder.chunk(offset, 1);
+        holder.run(7_500);
+        if holder.answers.contains(&ToHost::Failed(Fault::Timeout)) {
+            break;
+        }
+    }
+    assert_eq!(holder.events.last(), Some(&BoxEvent::Dropped(Dropped::Failed(Fault::Timeout))));
+    assert!(holder.now - begun < IDLE_AFTER_MS + 10_000, "{} ms", holder.now - begun);
+    assert_eq!(holder.hello(2), Kind::Welcome, "the box is free at once");
+}
+
+#[test]
+fn pieces_announced_again_and_again_hold_nobody_out() {
+    let mut holder = Holder::new();
+    for _ in 0..20 {
+        holder.piece(0);
+        holder.chunk(0, 5);
+        holder.run(1_000);
+        holder.say(&ToBox::Cancel);
+        holder.run(1_000);
+    }
+    assert_eq!(holder.hello(2), Kind::Welcome);
+}
+
+#[test]
+fn between_two_pieces_a_host_comes_in_that_was_turned_away() {
+    let mut holder = Holder::new();
+    let mut offset = 0;
+    while offset < 2_500 {
+        holder.piece(offset);
+        holder.chunk(0, 500);
+        holder.say(&ToBox::End);
+        holder.run(200);
+        offset += 500;
+        assert_eq!(holder.answers.pop(), Some(ToHost::PieceStored { next: offset }));
+    }
+    holder.piece(offset);
+    holder.run(100);
+    assert_eq!(holder.hello(2), Kind::Reject, "not in the middle of one");
+    holder.chunk(0, 500);
+    holder.say(&ToBox::End);
+    holder.run(200);
+    assert_eq!(holder.answers.pop(), Some(ToHost::PieceStored { next: offset + 500 }));
+    assert!(holder.device.is_held(holder.now));
+    holder.piece(offset + 500);
+    holder.run(100);
+    assert_eq!(holder.answers.pop(), Some(ToHost::Failed(Fault::Busy)));
+    assert!(!holder.device.is_held(holder.now));
+    assert_eq!(holder.hello(2), Kind::Welcome);
+}
+
+#[test]
+fn a_piece_makes_room_for_a_host_on_another_line() {
+    let mut holder = Holder::new();
+    holder.device.want(holder.now);
+    holder.piece(0);
+    holder.run(100);
+    assert_eq!(holder.answers, [ToHost::Failed(Fault::Busy)]);
+    assert!(holder.device.connected() && !holder.device.is_held(holder.now));
+    // It has nothing better to do, and nobody comes.
+    holder.say(&ToBox::Info);
+    holder.run(2_000);
+    assert!(holder.device.is_held(holder.now));
+    holder.piece(0);
+    holder.chunk(0, 500);
+    holder.say(&ToBox::End);
+    holder.run(100);
+    assert_eq!(holder.answers.last(), Some(&ToHost::PieceStored { next: 500 }));
+}
+
+#[test]
+fn a_host_that_was_turned_away_long_ago_costs_no_piece() {
+    let mut holder = Holder::new();
+    assert_eq!(holder.hello(2), Kind::Reject);
+    holder.run(2_000);
+    // Nor does an image make room: that is over soon.
+    assert_eq!(holder.hello(2), Kind::Reject);
+    holder.announce(1_000);
+    holder.run(2_000);
+    assert_eq!(holder.answers, []);
+    holder.say(&ToBox::Cancel);
+    holder.piece(0);
+    holder.chunk(0, 500);
+    holder.say(&ToBox::End);
+    holder.run(100);
+    assert_eq!(holder.answers.last(), Some(&ToHost::PieceStored { next: 500 }));
 }
 
 #[test]

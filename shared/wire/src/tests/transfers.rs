@@ -11,7 +11,7 @@ use super::{
 use shared::{
     appliance::line::SLOWEST_BAUD,
     preprocess::{Channels, Picture, Samples, Window},
-    verdict::{Digest, Fault, ModelRefusal, Refusal},
+    verdict::{Digest, Fault, ModelRefusal, Refusal, SoftwareRefusal},
 };
 
 const BAUD_115200: u64 = 11_520;
@@ -32,6 +32,8 @@ struct World {
     /// A model is installed in the same time.
     install_at: Option<(u64, ModelFile)>,
     records: u64,
+    /// What has come of a bundle.
+    bundle: Vec<u8>,
     host_events: Vec<HostEvent>,
     box_events: Vec<BoxEvent>,
     host_runs: bool,
@@ -49,6 +51,7 @@ impl World {
             answer_at: None,
             install_at: None,
             records: 0,
+            bundle: vec![],
             host_events: vec![],
             box_events: vec![],
             host_runs: true,
@@ -76,6 +79,12 @@ impl World {
                 }
                 BoxEvent::Screenshot => self.device.reply(Reply::Screenshot(noise(30_000, 5))),
                 BoxEvent::Asked(Question::SetClock { .. }) => self.device.reply(Reply::Answer(Answer::ClockSet)),
+                BoxEvent::Piece(BundlePiece { piece, bytes }) => {
+                    if piece.offset as usize == self.bundle.len() {
+                        self.bundle.extend(bytes);
+                    }
+                    self.device.reply(Reply::Piece(Ok(self.bundle.len() as u32)));
+                }
                 _ => {}
             }
             self.box_events.push(event);
@@ -533,6 +542,144 @@ fn a_host_that_comes_while_the_box_installs_for_another_one_waits_and_hears_noth
     world.host.request(world.now, Request::Ask(Question::Info)).unwrap();
     assert_eq!(world.host_event(10_000), Some(HostEvent::Answer(Answer::Info(info()))));
     assert!(world.now - asked > 2_000, "the answer names the model that has been installed");
+}
+
+/// A piece of a bundle of noise.
+fn piece_of(bundle: &[u8], offset: usize, length: usize) -> BundlePiece {
+    let bytes = bundle[offset..bundle.len().min(offset + length)].to_vec();
+    BundlePiece::new(Digest::of(bundle), bundle.len() as u32, offset as u32, bytes)
+}
+
+#[test]
+fn a_bundle_arrives_in_pieces_over_a_bad_line_with_images_between() {
+    for seed in 0..3 {
+        let mut world = World::connected(BAUD_115200, BAD, seed);
+        let bundle = noise(70_000, seed);
+        let mut next = 0;
+        while next < bundle.len() {
+            world.host.request(world.now, Request::Piece(piece_of(&bundle, next, 20_000))).unwrap();
+            let expected = bundle.len().min(next + 20_000);
+            assert_eq!(world.host_event(120_000), Some(HostEvent::PieceStored { next: expected as u32 }));
+            world.assert_transfer(&file(3_000, seed), 60_000);
+            next = expected;
+        }
+        assert_eq!(world.bundle, bundle);
+        // One that does not begin where the last one ended is not kept, and the answer says where to go on.
+        world.host.request(world.now, Request::Piece(piece_of(&bundle, 20_000, 10_000))).unwrap();
+        assert_eq!(world.host_event(60_000), Some(HostEvent::PieceStored { next: 70_000 }));
+    }
+}
+
+#[test]
+fn the_box_program_learns_how_much_of_the_bundle_is_there() {
+    let mut world = World::connected(BAUD_115200, Faults::NONE, 1);
+    let bundle = noise(200_000, 1);
+    world.bundle = bundle[..100_000].to_vec();
+    world.host.request(world.now, Request::Piece(piece_of(&bundle, 100_000, 50_000))).unwrap();
+    assert_eq!(world.host_event(20_000), Some(HostEvent::PieceStored { next: 150_000 }));
+    let told = world.box_events.iter().filter_map(|event| match event {
+        BoxEvent::Bundle { done, total: 200_000 } => Some(*done),
+        _ => None,
+    });
+    let told: Vec<u32> = told.collect();
+    assert_eq!((told.first(), told.len()), (Some(&100_000), 26), "each percent of the whole: {told:?}");
+    assert!(told.is_sorted() && told.last() == Some(&150_000), "{told:?}");
+}
+
+#[test]
+fn a_piece_can_be_given_up_and_times_out_as_an_image_does() {
+    let bundle = noise(100_000, 1);
+    let mut world = World::connected(BAUD_115200, Faults::NONE, 91);
+    world.host.request(world.now, Request::Piece(piece_of(&bundle, 0, 60_000))).unwrap();
+    world.run(1_000);
+    world.host.cancel();
+    assert_eq!(world.host_event(3_000), Some(HostEvent::Cancelled));
+    assert_eq!(world.box_events.last(), Some(&BoxEvent::Dropped(Dropped::Cancelled)));
+    world.host.request(world.now, Request::Piece(piece_of(&bundle, 0, 60_000))).unwrap();
+    world.run(1_000);
+    world.to_box.cut = true;
+    world.run(IMAGE_SILENCE_MS + 1_000);
+    world.to_box.cut = false;
+    assert_eq!(world.host_event(5_000), Some(HostEvent::Failed(Fault::Timeout)));
+    assert!(world.bundle.is_empty());
+    world.assert_transfer(&file(5_000, 2), 10_000);
+}
+
+#[test]
+fn a_piece_is_refused_or_fails_and_the_session_continues() {
+    for (reply, expected) in [
+        (Reply::Piece(Err(SoftwareRefusal::NotSigned)), ToHost::SoftwareRefused(SoftwareRefusal::NotSigned)),
+        (Reply::PieceNotStored(Fault::Storage), ToHost::Failed(Fault::Storage)),
+        (Reply::Piece(Ok(100)), ToHost::PieceStored { next: 100 }),
+    ] {
+        let mut rude = Rude::new();
+        let piece = BundlePiece::new(Digest::of(b"bundle"), 1_000, 0, vec![1; 100]);
+        let messages = [ToBox::Piece(piece.piece), chunk(0, 100), ToBox::End, ToBox::Info];
+        assert_eq!(rude.say(&messages), [], "it takes nothing else before it has answered");
+        assert_eq!(rude.events.last(), Some(&BoxEvent::Piece(piece)));
+        rude.device.reply(Reply::Progress(Phase::Installing));
+        rude.device.reply(reply);
+        // What nobody asks for any more.
+        rude.device.reply(Reply::Piece(Ok(7)));
+        rude.run();
+        assert_eq!(core::mem::take(&mut rude.answers), [expected]);
+        assert_eq!(rude.events.last(), Some(&BoxEvent::Asked(Question::Info)));
+    }
+}
+
+#[test]
+fn a_host_that_has_gone_is_owed_no_answer_to_its_piece() {
+    let mut rude = Rude::new();
+    let piece = BundlePiece::new(Digest::of(b"bundle"), 100, 0, vec![1; 100]);
+    rude.say(&[ToBox::Piece(piece.piece), chunk(0, 100), ToBox::End]);
+    let mut other = BoxSession::new(CONTRACT);
+    assert_eq!(hello(&mut other, &mut rude.now, 8), Some(HostEvent::Connected));
+    other.displace(&mut rude.device);
+    assert_eq!(other.event(rude.now), Some(BoxEvent::HostConnected));
+    other.reply(Reply::Piece(Ok(100)));
+    let mut buffer = [0; MAX_FRAME];
+    let header = Header { kind: Kind::Data, from: Role::Host, session: 8, seq: 0, ack: 0, sack: 0 };
+    let length = Frame { header, payload: &encoded_message(&ToBox::Info) }.encode(&mut buffer).unwrap();
+    other.receive(rude.now, &buffer[..length]);
+    assert_eq!(other.event(rude.now), Some(BoxEvent::Asked(Question::Info)), "it waits for nothing");
+}
+
+#[test]
+fn pieces_that_cannot_be_are_refused() {
+    let piece = |total, offset, length| {
+        ToBox::Piece(Piece { bundle: Digest::of(b"bundle"), total, offset, length, digest: Digest::of(b"another") })
+    };
+    let most = shared::limits::MAX_BUNDLE_BYTES as u32;
+    for total in [0, most + 1, u32::MAX] {
+        let mut rude = Rude::new();
+        let refused = ToHost::SoftwareRefused(SoftwareRefusal::NotABundle);
+        assert_eq!(rude.say(&[piece(total, 0, 100), chunk(0, 100)]), [refused], "{total}");
+        assert_eq!(rude.dropped(), Some(Dropped::SoftwareRefused(SoftwareRefusal::NotABundle)));
+    }
+    let update = ToBox::Update(Update { length: 100, digest: Digest::default() });
+    let begin = ToBox::Begin(file(100, 1).begin);
+    for messages in [
+        vec![piece(most, 0, 0)],
+        vec![piece(most, 0, MAX_PIECE_BYTES + 1)],
+        vec![piece(1_000, 950, 51)],
+        vec![piece(1_000, u32::MAX, 2)],
+        vec![piece(1_000, 1_000, 1)],
+        vec![piece(1_000, 0, 100), piece(1_000, 0, 100)],
+        vec![piece(1_000, 0, 100), chunk(0, 99), ToBox::End],
+        vec![piece(1_000, 0, 100), chunk(0, 101)],
+        vec![piece(1_000, 0, 100), chunk(1, 99)],
+        vec![piece(1_000, 100, 100), chunk(100, 100)],
+        vec![piece(1_000, 0, 100), update.clone()],
+        vec![update, piece(1_000, 0, 100)],
+        vec![begin, piece(1_000, 0, 100)],
+        // Of another digest.
+        vec![piece(1_000, 0, 100), chunk(0, 100), ToBox::End],
+    ] {
+        let mut rude = Rude::new();
+        assert_eq!(rude.say(&messages), [ToHost::Failed(Fault::Protocol)], "{messages:?}");
+        assert_eq!(rude.dropped(), Some(Dropped::Failed(Fault::Protocol)));
+        assert!(!rude.events.iter().any(|event| matches!(event, BoxEvent::Piece(_))));
+    }
 }
 
 #[test]

@@ -214,15 +214,15 @@ fn file_is_a_medium_only_where_that_is_allowed() {
     assert!(matches!(error, FlashError::File { .. }));
     let mut target = Target::open(system, &path, Access::Write(&[Danger::File])).unwrap();
     assert_eq!((target.bytes(), target.disk().is_none()), (LENGTH as u64 + 10, true));
-    target.write(&image_file, &mut go_on).unwrap();
+    target.write(&image_file, None, &mut go_on).unwrap();
     target.verify(&image_file, &mut go_on).unwrap();
     assert!(fs::read(&path).unwrap() == [image(), vec![7; 10]].concat());
     // To compare, nothing needs to be allowed, nor could the medium be written.
     let mut target = Target::open(system, &path, Access::Verify).unwrap();
     target.verify(&image_file, &mut go_on).unwrap();
-    assert!(matches!(target.write(&image_file, &mut go_on), Err(FlashError::Write { offset: 0, .. })));
+    assert!(matches!(target.write(&image_file, None, &mut go_on), Err(FlashError::Write { offset: 0, .. })));
     let mut target = Target::open(system, &files.0.path().join("image"), Access::Write(&[Danger::File])).unwrap();
-    assert!(matches!(target.write(&image_file, &mut go_on), Err(FlashError::ImageOnMedium)));
+    assert!(matches!(target.write(&image_file, None, &mut go_on), Err(FlashError::ImageOnMedium)));
     assert!(fs::read(files.0.path().join("image")).unwrap() == image());
 }
 

@@ -13,13 +13,12 @@ use std::{
 
 use dicom_ul::pdu::{AbortRQServiceProviderReason, AbortRQSource, Pdu, read_pdu, write_pdu};
 
-use super::known::known;
-use crate::{http::Timed, stop::Stop};
+use crate::{accept::Ending, known::known, timed::Timed};
 
 /// Most bytes of a PDU after its head.
-pub(super) const MAX_PDU: u32 = 128 * 1024;
+pub const MAX_PDU: u32 = 128 * 1024;
 /// Bytes a second of the slowest line.
-const SLOWEST: u64 = 16 * 1024;
+pub(crate) const SLOWEST: u64 = 16 * 1024;
 /// How long a PDU may take: this, and its bytes at the speed of the slowest line.
 const PDU: Duration = Duration::from_secs(5);
 /// How long an answer may take to be read.
@@ -32,7 +31,7 @@ const TICK: Duration = Duration::from_millis(200);
 
 /// Why an association ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum End {
+pub enum End {
     /// As it should.
     Released,
     /// Nothing has come in its time.
@@ -54,18 +53,22 @@ pub(super) enum End {
 }
 
 /// A connection.
-pub(super) struct Line<'a> {
+pub struct Line<'a> {
     stream: &'a TcpStream,
-    stop: &'a Stop,
+    ending: &'a dyn Ending,
 }
 
 impl<'a> Line<'a> {
-    pub(super) fn new(stream: &'a TcpStream, stop: &'a Stop) -> Self {
-        Self { stream, stop }
+    /// Over this connection, until all is to end.
+    pub fn new(stream: &'a TcpStream, ending: &'a dyn Ending) -> Self {
+        Self { stream, ending }
     }
 
     /// The next PDU. It begins within this time, and comes no slower than over the slowest line.
-    pub(super) fn read(&self, begins_before: Instant) -> Result<Pdu, End> {
+    ///
+    /// # Errors
+    /// Why there is none.
+    pub fn read(&self, begins_before: Instant) -> Result<Pdu, End> {
         let mut head = [0; 6];
         let (first, others) = head.split_at_mut(1);
         self.fill(first, begins_before).map_err(|end| if end == End::Slow { End::Idle } else { end })?;
@@ -77,14 +80,14 @@ impl<'a> Line<'a> {
         let mut bytes = vec![0; head.len() + length as usize];
         let (start, rest) = bytes.split_at_mut(head.len());
         start.copy_from_slice(&head);
-        self.fill(rest, Instant::now() + PDU + at_slowest(length as usize))?;
+        self.fill(rest, Instant::now() + PDU + at_speed(length as usize, SLOWEST))?;
         read_pdu(known(bytes).as_slice(), MAX_PDU, true).ok().flatten().ok_or(End::Malformed)
     }
 
     fn fill(&self, mut buffer: &mut [u8], until: Instant) -> Result<(), End> {
         let mut stream = self.stream;
         while !buffer.is_empty() {
-            if self.stop.asked() {
+            if self.ending.asked() {
                 return Err(End::Stopped);
             }
             let left = until.saturating_duration_since(Instant::now());
@@ -104,21 +107,25 @@ impl<'a> Line<'a> {
         Ok(())
     }
 
-    pub(super) fn write(&self, pdu: &Pdu) -> Result<(), End> {
+    /// Sends a PDU.
+    ///
+    /// # Errors
+    /// It does not get through.
+    pub fn write(&self, pdu: &Pdu) -> Result<(), End> {
         let mut bytes = Vec::new();
         write_pdu(&mut bytes, pdu).map_err(|_| End::Unheard)?;
         Timed::new(self.stream, ANSWER).write_all(&bytes).map_err(|_| End::Unheard)
     }
 
     /// Ends the association in the middle.
-    pub(super) fn abort(&self, reason: AbortRQServiceProviderReason) {
+    pub fn abort(&self, reason: AbortRQServiceProviderReason) {
         let _ = self.write(&Pdu::AbortRQ { source: AbortRQSource::ServiceProvider(reason) });
         self.close();
     }
 
     /// Ends the connection after the last answer: with bytes unread, closing would take that back.
-    pub(super) fn close(&self) {
-        if self.stream.shutdown(Shutdown::Write).is_ok() && !self.stop.asked() {
+    pub fn close(&self) {
+        if self.stream.shutdown(Shutdown::Write).is_ok() && !self.ending.asked() {
             let _ = io::copy(&mut Timed::new(self.stream, REST).take(REST_BYTES), &mut io::sink());
         }
     }
@@ -129,7 +136,7 @@ fn passes(error: &io::Error) -> bool {
     matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut | io::ErrorKind::Interrupted)
 }
 
-/// How long so many bytes take over the slowest line.
-pub(super) fn at_slowest(bytes: usize) -> Duration {
-    Duration::from_millis(bytes as u64 * 1000 / SLOWEST)
+/// How long so many bytes take at so many bytes a second.
+pub(crate) fn at_speed(bytes: usize, speed: u64) -> Duration {
+    Duration::from_millis(bytes as u64 * 1000 / speed.max(1))
 }

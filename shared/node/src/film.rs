@@ -8,15 +8,14 @@ use std::{
 use dicom_ul::pdu::PDataValueType;
 use shared::limits::MAX_IMAGE_BYTES;
 
-use super::{
+use crate::{
     agree::{Context, IMPLEMENTATION},
     association::Association,
     command::padded,
-    line::{End, at_slowest},
+    line::{End, at_speed},
+    open::Limits,
 };
 
-/// How long a film may take: this, and its bytes at the speed of the slowest line.
-const FILM: Duration = Duration::from_secs(if cfg!(test) { 6 } else { 15 });
 /// How long nothing may come in the middle of a film, however fast the rest came.
 const PAUSE: Duration = Duration::from_secs(30);
 /// Bytes that are looked at before the film is taken: what it says it is comes first.
@@ -25,29 +24,33 @@ const BEGINNING: usize = 8 * 1024;
 const READ_AWAY: usize = 2 * MAX_IMAGE_BYTES as usize;
 
 /// A data set as it comes in.
-pub(super) struct DataSet<'a, 'l> {
+pub(crate) struct DataSet<'a, 'l> {
     association: &'a mut Association<'l>,
     context: u8,
     /// What has come and was not read yet.
     block: Vec<u8>,
     at: usize,
     is_whole: bool,
-    began: Instant,
+    limits: Limits,
+    /// How long was waited for what has come. What is done with a film meanwhile is not the console's time.
+    waited: Duration,
     came: usize,
     /// Why no more comes, if it broke off.
     end: Option<End>,
 }
 
 impl<'a, 'l> DataSet<'a, 'l> {
-    pub(super) fn new(association: &'a mut Association<'l>, context: u8) -> Self {
-        let (block, began) = (Vec::new(), Instant::now());
-        Self { association, context, block, at: 0, is_whole: false, began, came: 0, end: None }
+    pub(crate) fn new(association: &'a mut Association<'l>, context: u8, limits: Limits) -> Self {
+        let (block, waited) = (Vec::new(), Duration::ZERO);
+        Self { association, context, block, at: 0, is_whole: false, limits, waited, came: 0, end: None }
     }
 
     /// The next part, which is put behind what was not read yet.
     fn fetch(&mut self) -> Result<(), End> {
-        let until = (self.began + FILM + at_slowest(self.came)).min(Instant::now() + PAUSE);
-        let value = self.association.next_within(until).inspect_err(|end| self.end = Some(*end))?;
+        let (now, within) = (Instant::now(), self.limits.film + at_speed(self.came, self.limits.slowest));
+        let value = self.association.next_within(now + within.saturating_sub(self.waited).min(PAUSE));
+        self.waited += now.elapsed();
+        let value = value.inspect_err(|end| self.end = Some(*end))?;
         if value.value_type != PDataValueType::Data || value.presentation_context_id != self.context {
             self.end = Some(End::Malformed);
             return Err(End::Malformed);
@@ -61,7 +64,7 @@ impl<'a, 'l> DataSet<'a, 'l> {
     }
 
     /// The first bytes. They are read again afterwards.
-    pub(super) fn beginning(&mut self) -> Result<&[u8], End> {
+    pub(crate) fn beginning(&mut self) -> Result<&[u8], End> {
         while self.block.len() < BEGINNING && !self.is_whole {
             self.fetch()?;
         }
@@ -69,7 +72,7 @@ impl<'a, 'l> DataSet<'a, 'l> {
     }
 
     /// Reads away what is left of it.
-    pub(super) fn finish(mut self) -> Result<(), End> {
+    pub(crate) fn finish(mut self) -> Result<(), End> {
         if let Some(end) = self.end {
             return Err(end);
         }
@@ -102,7 +105,7 @@ impl Read for DataSet<'_, '_> {
 }
 
 /// What stands before the data set in a file. It says nothing of who has sent it, or when: the same X-ray is the same file.
-pub(super) fn head(context: &Context, instance: &str) -> Vec<u8> {
+pub(crate) fn head(context: &Context, instance: &str) -> Vec<u8> {
     let mut elements = element(0x0001, b"OB", &[0, 1]);
     for (number, uid) in
         [(0x0002, context.class), (0x0003, instance), (0x0010, context.syntax), (0x0012, IMPLEMENTATION)]
@@ -129,7 +132,7 @@ fn element(number: u16, representation: &[u8; 2], value: &[u8]) -> Vec<u8> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::node::agree::IMAGES;
+    use crate::agree::IMAGES;
 
     #[test]
     fn the_head_of_a_file_is_that_of_the_standard() {

@@ -45,7 +45,7 @@ impl fmt::Display for Title {
 
 /// A title as the other end says it, whatever that is: some fill it up with zeros. It is shown in terminals, so what is not to
 /// be seen becomes a question mark.
-pub(super) fn heard(title: &str) -> String {
+pub(crate) fn heard(title: &str) -> String {
     let seen = |c: char| if is_hidden(c) { '?' } else { c };
     title.trim_matches([' ', '\0']).chars().take(LONGEST).map(seen).collect()
 }
@@ -81,7 +81,7 @@ impl FromStr for Peer {
 }
 
 /// Where a DICOM node is, and who may send to it.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Node {
     /// Address and port; port 0 for one that is free.
     pub listen: SocketAddr,
@@ -93,12 +93,12 @@ pub struct Node {
 
 impl Node {
     /// Whether somebody at this address may send.
-    pub(super) fn knows(&self, address: IpAddr) -> bool {
+    pub(crate) fn knows(&self, address: IpAddr) -> bool {
         self.peers.is_empty() || self.peers.iter().any(|peer| peer.address == address)
     }
 
     /// Whether somebody at this address may send who calls itself so.
-    pub(super) fn admits(&self, address: IpAddr, title: &str) -> bool {
+    pub(crate) fn admits(&self, address: IpAddr, title: &str) -> bool {
         let admits = |peer: &Peer| {
             peer.address == address && peer.title.as_ref().is_none_or(|expected| expected.as_str() == title)
         };
@@ -106,7 +106,7 @@ impl Node {
     }
 
     /// Whether others than this computer reach it, and nobody is named who may send.
-    pub(crate) fn is_open_to_all(&self) -> bool {
+    pub fn is_open_to_all(&self) -> bool {
         self.peers.is_empty() && !self.listen.ip().to_canonical().is_loopback()
     }
 }

@@ -8,50 +8,43 @@ use std::{
 };
 
 use dicom_ul::pdu::{AbortRQServiceProviderReason, PDataValue, PDataValueType, Pdu};
-use shared::verdict::ExamId;
 
-use super::{
+use crate::{
     agree::{Context, IMAGES, Refused, agree},
     command::{Asked, Command, MAX_COMMAND},
+    event::{Event, What},
     film::{DataSet, head},
     line::{End, Line, MAX_PDU},
-    log::{Event, Log, What},
+    open::{Film, Films, Limits, Taken},
     status::Status,
     title::Node,
-};
-use crate::{
-    intake::{Intake, IntakeError, Receipt},
-    record::Source,
-    store::StoreError,
 };
 
 /// How long whoever connects may take to say what it wants.
 const REQUEST: Duration = Duration::from_secs(5);
-/// How long nothing may be asked for.
-const IDLE: Duration = Duration::from_secs(if cfg!(test) { 3 } else { 120 });
 /// How long a command may take that is sent in parts.
 const COMMAND: Duration = Duration::from_secs(5);
 /// Bytes before each part of a message in a PDU.
 const PART_HEAD: usize = 6;
 
 /// Who is at the other end, and where it is told what happens.
-pub(super) struct Desk<'a> {
-    pub(super) node: &'a Node,
-    pub(super) log: &'a Log,
-    pub(super) intake: &'a Intake,
-    pub(super) peer: IpAddr,
-    /// How many events the log had when the other end connected.
-    pub(super) since: u64,
+pub(crate) struct Desk<'a> {
+    pub(crate) node: &'a Node,
+    pub(crate) films: &'a dyn Films,
+    pub(crate) limits: &'a Limits,
+    pub(crate) peer: IpAddr,
+    /// [`Films::moment`] when the other end connected.
+    pub(crate) since: u64,
 }
 
 impl Desk<'_> {
-    pub(super) fn note(&self, event: impl Into<Event>) {
-        self.log.note(self.peer, self.since, event.into());
+    pub(crate) fn note(&self, event: impl Into<Event>) {
+        self.films.note(self.peer, self.since, event.into());
     }
 }
 
 /// An association that was agreed to.
-pub(super) struct Association<'l> {
+pub(crate) struct Association<'l> {
     line: &'l Line<'l>,
     contexts: Vec<Context>,
     /// Most bytes of a PDU that the other end takes.
@@ -65,7 +58,7 @@ pub(super) struct Association<'l> {
 }
 
 /// Serves whoever has connected, or turns it away.
-pub(super) fn serve(desk: &Desk<'_>, line: &Line<'_>, refused: Option<Refused>) {
+pub(crate) fn serve(desk: &Desk<'_>, line: &Line<'_>, refused: Option<Refused>) {
     let request = match line.read(Instant::now() + REQUEST) {
         Ok(Pdu::AssociationRQ(request)) => request,
         Ok(_) | Err(End::Malformed) => {
@@ -121,7 +114,7 @@ impl Association<'_> {
     /// Does what is asked for, until the end, and says what is to be noted of that.
     fn run(&mut self, desk: &Desk<'_>) -> (End, Option<What>) {
         loop {
-            let (end, in_a_film) = match self.command() {
+            let (end, in_a_film) = match self.command(desk.limits.idle) {
                 Ok((context, command)) => match self.obey(desk, context, &command) {
                     Ok(()) => continue,
                     Err(end) => (end, command.has_data),
@@ -141,7 +134,7 @@ impl Association<'_> {
     }
 
     /// The next part in the middle of a message: nothing is released there, and whoever says nothing is slow.
-    pub(super) fn next_within(&mut self, until: Instant) -> Result<PDataValue, End> {
+    pub(crate) fn next_within(&mut self, until: Instant) -> Result<PDataValue, End> {
         self.next(until).map_err(|end| match end {
             End::Released => End::Malformed,
             End::Idle => End::Slow,
@@ -166,8 +159,8 @@ impl Association<'_> {
     }
 
     /// The next command, and the kind of image for which it is.
-    fn command(&mut self) -> Result<(Context, Command), End> {
-        let mut part = self.next(Instant::now() + IDLE)?;
+    fn command(&mut self, idle: Duration) -> Result<(Context, Command), End> {
+        let mut part = self.next(Instant::now() + idle)?;
         let (id, until) = (part.presentation_context_id, Instant::now() + COMMAND);
         let context = *self.contexts.iter().find(|context| context.id == id).ok_or(End::Malformed)?;
         let mut bytes = Vec::new();
@@ -198,22 +191,26 @@ impl Association<'_> {
             Asked::Other => Status::Unknown,
         };
         if command.has_data {
-            DataSet::new(self, context.id).finish()?;
+            DataSet::new(self, context.id, *desk.limits).finish()?;
         }
         self.answer(desk, context, command, status)
     }
 
-    /// Takes a film. It is answered when the film is on the disk, and not before.
+    /// Takes a film. It is answered when it was taken, and not before.
     fn store(&mut self, desk: &Desk<'_>, context: Context, command: &Command) -> Result<(), End> {
-        let mut data = DataSet::new(self, context.id);
+        let mut data = DataSet::new(self, context.id, *desk.limits);
         let taken = take(desk, &mut data, context, command);
         data.finish()?;
         let status = match taken {
-            Ok(receipt) => {
+            Ok(taken @ (Taken::Kept | Taken::Duplicate)) => {
                 self.films += 1;
-                self.known += u64::from(receipt.known);
+                self.known += u64::from(taken == Taken::Duplicate);
                 Status::Success
             }
+            Ok(Taken::NoRoom(why)) => Status::NoRoom(why),
+            Ok(Taken::TooLarge) => Status::TooLarge,
+            // Nobody is told: the association has ended.
+            Ok(Taken::Cut) => Status::NotUnderstood,
             Err(status) => status,
         };
         self.answer(desk, context, command, status)
@@ -245,8 +242,8 @@ impl Association<'_> {
     }
 }
 
-/// Keeps a film, or says why it is not kept. What breaks off is not kept either; `data` knows of that.
-fn take(desk: &Desk<'_>, data: &mut DataSet<'_, '_>, context: Context, command: &Command) -> Result<Receipt, Status> {
+/// Hands a film on, or says why it is none. What breaks off is not kept; `data` knows of that.
+fn take(desk: &Desk<'_>, data: &mut DataSet<'_, '_>, context: Context, command: &Command) -> Result<Taken, Status> {
     if command.class != context.class || !IMAGES.contains(&context.class) {
         return Err(Status::NotSupported);
     }
@@ -260,15 +257,5 @@ fn take(desk: &Desk<'_>, data: &mut DataSet<'_, '_>, context: Context, command: 
         return Err(Status::Other);
     }
     let head = head(&context, &command.instance);
-    let taken = desk.intake.take(&mut head.as_slice().chain(data), &ExamId::default(), Source::Node);
-    taken.map_err(|error| match error {
-        IntakeError::TooLarge => Status::TooLarge,
-        IntakeError::Store(StoreError::Full | StoreError::NoSpace) => Status::Full,
-        IntakeError::Store(error) => {
-            desk.log.store_fails(desk.peer, &error.to_string());
-            Status::Disk
-        }
-        // Nobody is told: the association has ended.
-        IntakeError::Cut(_) => Status::NotUnderstood,
-    })
+    Ok(desk.films.take(Film { peer: desk.peer, bytes: &mut head.as_slice().chain(data) }))
 }

@@ -1,17 +1,16 @@
 //! What is answered to a command (PS3.7, annex C; PS3.4, table B.2-1), and why.
 
-use super::log::What;
+use crate::event::What;
 
 /// The answer to a command.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Status {
+pub enum Status {
+    /// It was done.
     Success,
     /// The film has more bytes than one may have.
     TooLarge,
-    /// As many results as there may be, or films that wait take all the space.
-    Full,
-    /// The disk is full, or cannot be written.
-    Disk,
+    /// The film cannot be taken now, for this reason in 64 letters of ASCII at most.
+    NoRoom(&'static str),
     /// The data set is of another kind, or of another instance, than the command says.
     Other,
     /// What came is no data set.
@@ -26,11 +25,10 @@ pub(super) enum Status {
 
 impl Status {
     #[cfg(test)]
-    pub(super) const ALL: [Self; 9] = [
+    pub(crate) const ALL: [Self; 8] = [
         Self::Success,
         Self::TooLarge,
-        Self::Full,
-        Self::Disk,
+        Self::NoRoom("there is no room"),
         Self::Other,
         Self::NotUnderstood,
         Self::NotSupported,
@@ -38,12 +36,13 @@ impl Status {
         Self::Unknown,
     ];
 
-    pub(super) const fn code(self) -> u16 {
+    /// As it is sent.
+    pub const fn code(self) -> u16 {
         match self {
             Self::Success => 0x0000,
             // Nothing that passes by itself: with A700 consoles try again for ever.
             Self::TooLarge => 0xc001,
-            Self::Full | Self::Disk => 0xa700,
+            Self::NoRoom(_) => 0xa700,
             Self::Other => 0xa900,
             Self::NotUnderstood => 0xc000,
             Self::NotSupported => 0x0122,
@@ -53,12 +52,11 @@ impl Status {
     }
 
     /// What the console may show: 64 characters at most.
-    pub(super) const fn comment(self) -> Option<&'static str> {
+    pub const fn comment(self) -> Option<&'static str> {
         Some(match self {
             Self::Success => return None,
             Self::TooLarge => "more than 32 MiB: send the X-ray at a smaller size",
-            Self::Full => "the store of Pumua is full: see State on its page",
-            Self::Disk => "the disk of Pumua cannot be written: see State on its page",
+            Self::NoRoom(why) => why,
             Self::Other => "the X-ray is not what was announced: send it as CR, DX or SC",
             Self::NotUnderstood => "this is no data set in the agreed syntax: send uncompressed",
             Self::NotSupported => "this kind of image is not taken: send it as CR, DX or SC",
@@ -67,12 +65,12 @@ impl Status {
         })
     }
 
-    /// What is noted of it for the page; nothing of success, which is counted.
-    pub(super) const fn noted(self) -> Option<What> {
+    /// What is noted of it; nothing of success, which is counted.
+    pub const fn noted(self) -> Option<What> {
         Some(match self {
             Self::Success => return None,
             Self::TooLarge => What::TooLarge,
-            Self::Full | Self::Disk => What::NoRoom,
+            Self::NoRoom(_) => What::NoRoom,
             Self::Other | Self::NotSupported => What::OtherKind,
             Self::NotUnderstood | Self::NoInstance => What::NotUnderstood,
             Self::Unknown => What::Foreign,

@@ -9,17 +9,17 @@ use dicom_ul::pdu::{
     PresentationContextProposed, PresentationContextResult, PresentationContextResultReason, UserVariableItem,
 };
 
-use super::{
+use crate::{
+    event::{Event, What},
     line::MAX_PDU,
-    log::{Event, What},
     title::{Node, heard},
 };
 
 /// The kind that is not an image, for C-ECHO.
-pub(super) const VERIFICATION: &str = "1.2.840.10008.1.1";
+pub const VERIFICATION: &str = "1.2.840.10008.1.1";
 /// Kinds of images that are taken (PS3.4, table B.5-1): computed radiography, digital radiography for presentation and for
 /// processing, secondary capture.
-pub(super) const IMAGES: [&str; 4] = [
+pub const IMAGES: [&str; 4] = [
     "1.2.840.10008.5.1.4.1.1.1",
     "1.2.840.10008.5.1.4.1.1.1.1",
     "1.2.840.10008.5.1.4.1.1.1.1.1",
@@ -30,38 +30,38 @@ pub(super) const IMAGES: [&str; 4] = [
 const STORED: &str = "1.2.840.10008.5.1.4.1.1.";
 
 /// The only application context there is (PS3.7, A.2.1).
-pub(super) const APPLICATION: &str = "1.2.840.10008.3.1.1.1";
+pub const APPLICATION: &str = "1.2.840.10008.3.1.1.1";
 /// What is named where nothing is accepted; it means nothing.
 const DEFAULT_SYNTAX: &str = "1.2.840.10008.1.2";
 /// Names this program to others (PS3.7, D.3.3.2): made from a random UUID (PS3.5, B.2).
-pub(super) const IMPLEMENTATION: &str = "2.25.230095914793801877508656526521095208913";
+pub const IMPLEMENTATION: &str = "2.25.230095914793801877508656526521095208913";
 /// The same for people.
-pub(super) const IMPLEMENTATION_NAME: &str = "PUMUA";
+pub const IMPLEMENTATION_NAME: &str = "PUMUA";
 
 /// A kind of image and the transfer syntax in which it is sent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Context {
+pub(crate) struct Context {
     /// Number by which it is named from here on.
-    pub(super) id: u8,
-    pub(super) class: &'static str,
-    pub(super) syntax: &'static str,
+    pub(crate) id: u8,
+    pub(crate) class: &'static str,
+    pub(crate) syntax: &'static str,
 }
 
 /// What was agreed.
 #[derive(Debug)]
-pub(super) struct Agreed {
-    pub(super) calling: String,
-    pub(super) contexts: Vec<Context>,
+pub(crate) struct Agreed {
+    pub(crate) calling: String,
+    pub(crate) contexts: Vec<Context>,
     /// Most bytes of a PDU that the other end takes; 0 for any.
-    pub(super) max_pdu: u32,
-    pub(super) answer: AssociationAC,
+    pub(crate) max_pdu: u32,
+    pub(crate) answer: AssociationAC,
     /// Why no image will come, if none can.
-    pub(super) trouble: Option<Event>,
+    pub(crate) trouble: Option<Event>,
 }
 
 /// Why nothing is agreed.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Refused {
+pub(crate) enum Refused {
     /// Nobody at this address may send.
     Stranger,
     /// There are as many associations as there may be.
@@ -80,7 +80,7 @@ pub(super) enum Refused {
 
 impl Refused {
     /// What is noted of it.
-    pub(super) fn event(&self) -> Event {
+    pub(crate) fn event(&self) -> Event {
         match self {
             Self::Stranger => What::Stranger.into(),
             Self::Busy => What::Busy.into(),
@@ -91,7 +91,7 @@ impl Refused {
     }
 
     /// What is answered.
-    pub(super) fn answer(&self) -> AssociationRJ {
+    pub(crate) fn answer(&self) -> AssociationRJ {
         let user = AssociationRJSource::ServiceUser;
         let (result, source) = match self {
             Self::Busy => (
@@ -126,7 +126,7 @@ impl Refused {
 }
 
 /// Agrees to what somebody at this address asks for, or not.
-pub(super) fn agree(request: AssociationRQ, node: &Node, peer: IpAddr) -> Result<Agreed, Refused> {
+pub(crate) fn agree(request: AssociationRQ, node: &Node, peer: IpAddr) -> Result<Agreed, Refused> {
     if request.protocol_version & 1 == 0 {
         return Err(Refused::Version);
     }

@@ -1,9 +1,9 @@
 //! Commands and their answers (PS3.7, annex E): elements of the group 0000, in implicit representation and little endian.
 
-use super::status::Status;
+use crate::status::Status;
 
 /// Most bytes of a command: one has some hundreds.
-pub(super) const MAX_COMMAND: usize = 8 * 1024;
+pub const MAX_COMMAND: usize = 8 * 1024;
 
 const GROUP_LENGTH: u16 = 0x0000;
 const CLASS: u16 = 0x0002;
@@ -22,8 +22,10 @@ const ANSWER: u16 = 0x8000;
 
 /// What is asked for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Asked {
+pub enum Asked {
+    /// That an image is kept (C-STORE).
     Store,
+    /// That there is an answer (C-ECHO).
     Echo,
     /// That what is under way ends: nothing here takes long.
     Cancel,
@@ -33,20 +35,20 @@ pub(super) enum Asked {
 
 /// A command that was read.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Command {
+pub struct Command {
     field: u16,
     message: u16,
     /// Whether a data set follows.
-    pub(super) has_data: bool,
+    pub has_data: bool,
     /// UID of the kind of image.
-    pub(super) class: String,
+    pub class: String,
     /// UID of the image. It may lead to the patient.
-    pub(super) instance: String,
+    pub instance: String,
 }
 
 impl Command {
     /// Reads a whole command; `None` if it is none.
-    pub(super) fn read(mut bytes: &[u8]) -> Option<Self> {
+    pub fn read(mut bytes: &[u8]) -> Option<Self> {
         let (mut field, mut message, mut data_set) = (None, None, None);
         let (mut class, mut instance) = (String::new(), String::new());
         while !bytes.is_empty() {
@@ -68,7 +70,8 @@ impl Command {
         Some(Self { field: field?, message: message?, has_data, class, instance })
     }
 
-    pub(super) fn asked(&self) -> Asked {
+    /// What it asks for.
+    pub fn asked(&self) -> Asked {
         match self.field {
             0x0001 => Asked::Store,
             0x0030 => Asked::Echo,
@@ -78,12 +81,12 @@ impl Command {
     }
 
     /// Whether it is an answer: this end has asked for nothing.
-    pub(super) fn is_answer(&self) -> bool {
+    pub fn is_answer(&self) -> bool {
         self.field & ANSWER != 0
     }
 
     /// The answer to it.
-    pub(super) fn answer(&self, status: Status) -> Vec<u8> {
+    pub fn answer(&self, status: Status) -> Vec<u8> {
         let mut rest = Vec::new();
         if !self.class.is_empty() {
             put(&mut rest, CLASS, &padded(&self.class, 0));
@@ -113,7 +116,7 @@ fn put(bytes: &mut Vec<u8>, element: u16, value: &[u8]) {
 }
 
 /// A text of an even number of bytes.
-pub(super) fn padded(text: &str, with: u8) -> Vec<u8> {
+pub fn padded(text: &str, with: u8) -> Vec<u8> {
     let mut bytes = text.as_bytes().to_vec();
     bytes.resize(bytes.len().next_multiple_of(2), with);
     bytes

@@ -1,0 +1,302 @@
+//! Bundles that come in whole, in part, damaged, and while calls to the disk fail or the power goes.
+
+use std::fs;
+
+use shared::verdict::Trust;
+use trust::Version;
+
+use super::*;
+use crate::disk::{
+    Card,
+    simulated::{Failure, Random, Simulated},
+};
+
+const FOLDER: &str = "/data/software";
+/// Bytes of a piece here.
+const SIZE: usize = 100_000;
+
+/// A bundle that nobody has signed.
+fn bundle(length: usize, seed: u64) -> Vec<u8> {
+    let mut random = Random(seed);
+    let mut bytes = PackageHead::new(None, None).to_bytes();
+    bytes.extend((bytes.len()..length).map(|_| random.below(256) as u8));
+    bytes
+}
+
+fn on(disk: &Simulated) -> Software {
+    Software::new(Arc::new(disk.clone()), PathBuf::from(FOLDER), Gate::open(), None)
+}
+
+fn path(name: &str) -> PathBuf {
+    Path::new(FOLDER).join(name)
+}
+
+fn ready(disk: &Simulated) -> Option<Vec<u8>> {
+    disk.content(&path("incoming/ready"))
+}
+
+fn piece(file: &[u8], from: usize) -> BundlePiece {
+    let bytes = file[from..file.len().min(from + SIZE)].to_vec();
+    BundlePiece::new(Digest::of(file), file.len() as u32, from as u32, bytes)
+}
+
+fn next(software: &Software, file: &[u8]) -> usize {
+    software.state(Digest::of(file), file.len() as u32).next as usize
+}
+
+/// Sends a bundle as a host does, from where the box says, until something else is answered.
+fn send(software: &mut Software, file: &[u8]) -> Kept {
+    let mut from = next(software, file);
+    for _ in 0..20 {
+        match software.keep(&piece(file, from)) {
+            Kept::Stored { next } => from = next as usize,
+            other => return other,
+        }
+    }
+    panic!("it does not end");
+}
+
+/// Lets the whole be read again, and returns what is told of it, if anything is.
+fn check(software: &mut Software) -> Option<News> {
+    let mut news = None;
+    while matches!(software.work, Work::Checking { .. }) {
+        assert_eq!(software.deadline(), Some(0));
+        news = software.look(0);
+    }
+    news
+}
+
+fn outcome(file: &[u8], result: Stage) -> Outcome {
+    let (name, key) = ("pumua-9".to_owned(), Some("0123456789ABCDEF".to_owned()));
+    let (bundle, file) = (Digest::of(b"payload"), Digest::of(file));
+    Outcome { bundle, file, name, counter: Some(9), key, trust: Trust::Signed, result }
+}
+
+fn write(disk: &Simulated, name: &str, bytes: &[u8]) {
+    disk.open(&path(name), Access::New).unwrap().write_all_at(bytes, 0).unwrap();
+}
+
+/// The first process takes the bundle, and says what becomes of it.
+fn take(disk: &Simulated, outcome: &Outcome) {
+    disk.rename(&path("incoming/ready"), &path("bundle")).unwrap();
+    write(disk, "outcome", &serde_json::to_vec(outcome).unwrap());
+    disk.remove(&path("bundle")).unwrap();
+}
+
+#[test]
+fn a_bundle_comes_in_pieces_and_is_handed_on_and_answered() {
+    let (disk, file) = (Simulated::default(), bundle(2_500_000, 1));
+    let mut software = on(&disk);
+    assert_eq!(next(&software, &file), 0);
+    assert_eq!(software.keep(&piece(&file, 0)), Kept::Stored { next: SIZE as u32 });
+    assert_eq!(next(&software, &file), SIZE);
+    assert_eq!(
+        software.keep(&piece(&file, 2 * SIZE)),
+        Kept::Stored { next: SIZE as u32 },
+        "not where the last one ended"
+    );
+    for from in (SIZE..file.len() - SIZE).step_by(SIZE) {
+        assert_eq!(software.keep(&piece(&file, from)), Kept::Stored { next: (from + SIZE) as u32 });
+        assert_eq!(ready(&disk), None);
+    }
+    assert_eq!(software.keep(&piece(&file, file.len() - SIZE)), Kept::Complete);
+    assert_eq!(next(&software, &file), file.len(), "it works at it");
+    assert_eq!(software.keep(&piece(&bundle(10_000, 2), 0)), Kept::Failed(Fault::Busy));
+    assert_eq!(check(&mut software), None);
+    assert_eq!(ready(&disk).as_deref(), Some(&file[..]));
+    // Nothing yet, then the first process has taken it, then it says what has become of it.
+    assert_eq!((software.look(1_000), software.deadline()), (None, Some(1_500)));
+    let staged = outcome(&file, Stage::Staged);
+    take(&disk, &staged);
+    assert_eq!(software.look(1_100), None, "not before it is due");
+    let told = News::Outcome { outcome: Box::new(staged.clone()), is_new: true, is_on_trial: false };
+    assert_eq!(software.look(2_000), Some(told));
+    assert_eq!(software.look(4_000), Some(News::Answered(Ok(file.len() as u32))));
+    assert_eq!((software.look(9_000), software.deadline()), (None, None));
+    let on_line = software.state(Digest::of(&file), 0).outcome.unwrap();
+    assert_eq!((on_line.stage, on_line.file, on_line.name.as_str()), (SoftwareStage::Staged, staged.file, "pumua-9"));
+    assert_eq!(on_line.key.as_deref(), Some("0123456789ABCDEF"));
+}
+
+#[test]
+fn the_same_refusal_as_before_is_an_answer_too() {
+    let (disk, file) = (Simulated::default(), bundle(10_000, 1));
+    let refused = outcome(&file, Stage::Refused(SoftwareRefusal::Older));
+    write(&disk, "outcome", &serde_json::to_vec(&refused).unwrap());
+    let mut software = on(&disk);
+    assert!(matches!(software.look(0), Some(News::Outcome { .. })));
+    assert_eq!(send(&mut software, &file), Kept::Complete);
+    assert_eq!(check(&mut software), None);
+    assert_eq!(software.look(5_000), None, "that is of before");
+    take(&disk, &refused);
+    assert_eq!(software.look(6_000), Some(News::Answered(Err(SoftwareRefusal::Older))));
+}
+
+#[test]
+fn nobody_waits_for_ever() {
+    let (disk, file) = (Simulated::default(), bundle(10_000, 1));
+    let mut software = on(&disk);
+    assert_eq!(send(&mut software, &file), Kept::Complete);
+    assert_eq!(check(&mut software), None);
+    for now in (0..=WITHIN_MS).step_by(1_000) {
+        assert_eq!(software.look(now), None, "{now}");
+    }
+    let late = News::Kept(Kept::Failed(Fault::Internal));
+    assert_eq!(software.look(WITHIN_MS + 1_000), Some(late));
+    assert!(matches!(software.keep(&piece(&bundle(200_000, 2), 0)), Kept::Stored { .. }), "it takes another one");
+}
+
+#[test]
+fn an_outcome_is_new_until_it_is_noted() {
+    let disk = Simulated::default();
+    let look = |disk: &Simulated| on(disk).look(0);
+    assert_eq!(look(&disk), None);
+    for result in [Stage::Staged, Stage::WentBack] {
+        let outcome = outcome(b"file", result);
+        write(&disk, "outcome", &serde_json::to_vec(&outcome).unwrap());
+        let mut software = on(&disk);
+        let told = |is_new| News::Outcome { outcome: Box::new(outcome.clone()), is_new, is_on_trial: false };
+        assert_eq!(software.look(0), Some(told(true)));
+        assert_eq!(look(&disk), Some(told(true)), "not noted yet");
+        software.note();
+        assert_eq!(look(&disk), Some(told(false)));
+    }
+    write(&disk, "outcome", b"{\"bundle\":");
+    assert_eq!(look(&disk), None, "half of one");
+}
+
+#[test]
+fn what_is_refused_by_its_head_is_removed_at_once() {
+    let disk = Simulated::default();
+    let strict = Gate::for_software(None, false, Version([1, 0, 0]));
+    let mut software = Software::new(Arc::new(disk.clone()), PathBuf::from(FOLDER), strict, None);
+    let not_signed = bundle(300_000, 1);
+    let not_a_bundle = vec![7; 300_000];
+    let mut wrong = PackageHead::new(Some("untrusted comment: x\n"), None).to_bytes();
+    wrong.resize(300_000, 1);
+    for (file, refusal) in [
+        (not_signed, SoftwareRefusal::NotSigned),
+        (not_a_bundle, SoftwareRefusal::NotABundle),
+        (wrong, SoftwareRefusal::WrongSignature),
+    ] {
+        assert_eq!(software.keep(&piece(&file, 0)), Kept::Refused(refusal));
+        assert_eq!(disk.content(&software.part(Digest::of(&file))), None);
+        assert_eq!(next(&software, &file), 0);
+    }
+    // One that ends before a head could.
+    let short = bundle(20, 1)[..15].to_vec();
+    assert_eq!(on(&disk).keep(&piece(&short, 0)), Kept::Refused(SoftwareRefusal::NotABundle));
+    // A head that comes in two pieces.
+    let file = bundle(60_000, 1);
+    let mut software = on(&disk);
+    let first = BundlePiece::new(Digest::of(&file), file.len() as u32, 0, file[..10].to_vec());
+    assert_eq!(software.keep(&first), Kept::Stored { next: 10 });
+    assert_eq!(software.keep(&piece(&file, 10)), Kept::Complete);
+}
+
+#[test]
+fn another_bundle_removes_the_part_of_the_one_before() {
+    let disk = Simulated::default();
+    let (one, other) = (bundle(300_000, 1), bundle(300_000, 2));
+    let mut software = on(&disk);
+    software.keep(&piece(&one, 0));
+    software.keep(&piece(&other, 0));
+    assert_eq!((next(&software, &one), next(&software, &other)), (0, SIZE));
+    assert_eq!(disk.names(&path("incoming")).unwrap().len(), 1);
+}
+
+#[test]
+fn a_bundle_goes_on_after_a_start_and_what_was_written_last_is_sent_again() {
+    let (disk, file) = (Simulated::default(), bundle(500_000, 1));
+    let mut software = on(&disk);
+    for from in [0, SIZE, 2 * SIZE] {
+        software.keep(&piece(&file, from));
+    }
+    let mut software = on(&disk);
+    assert_eq!(next(&software, &file), 3 * SIZE - MAX_PIECE_BYTES as usize);
+    assert_eq!(send(&mut software, &file), Kept::Complete);
+    assert_eq!(check(&mut software), None);
+    assert_eq!(ready(&disk).as_deref(), Some(&file[..]));
+}
+
+#[test]
+fn a_bundle_that_is_not_what_was_announced_is_never_handed_on() {
+    let (disk, file) = (Simulated::default(), bundle(300_000, 1));
+    let mut other = file.clone();
+    other[250_000] ^= 1;
+    let mut software = on(&disk);
+    let total = file.len() as u32;
+    for from in (0..file.len()).step_by(SIZE) {
+        software.keep(&BundlePiece::new(Digest::of(&file), total, from as u32, other[from..from + SIZE].to_vec()));
+    }
+    assert_eq!(check(&mut software), Some(News::Kept(Kept::Refused(SoftwareRefusal::NotStored))));
+    assert_eq!((ready(&disk), next(&software, &file)), (None, 0));
+    assert_eq!(send(&mut software, &file), Kept::Complete);
+}
+
+#[test]
+fn a_box_without_slots_or_on_trial_takes_none() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = bundle(1_000, 1);
+    let open = |started| Software::new(Arc::new(Card), folder.path().to_owned(), Gate::open(), started);
+    assert_eq!(open(None).keep(&piece(&file, 0)), Kept::Refused(SoftwareRefusal::NoSlots));
+    fs::create_dir(folder.path().join("incoming")).unwrap();
+    let trial = Some(Started { slot: Slot::B, is_trial: true });
+    let write = |result| {
+        fs::write(folder.path().join("outcome"), serde_json::to_vec(&outcome(b"file", result)).unwrap()).unwrap();
+    };
+    write(Stage::Staged);
+    let mut software = open(trial);
+    assert!(matches!(software.look(0), Some(News::Outcome { is_on_trial: true, .. })));
+    assert_eq!(software.keep(&piece(&file, 0)), Kept::Refused(SoftwareRefusal::OnTrial));
+    assert_eq!(software.state(Digest::default(), 0).slot, Some(1));
+    write(Stage::Confirmed);
+    assert!(matches!(software.look(5_000), Some(News::Outcome { is_on_trial: false, .. })));
+    assert_eq!(software.keep(&piece(&file, 0)), Kept::Complete);
+}
+
+/// Sends a bundle while something fails, then sees to it that nothing wrong is handed on, and that it can be sent again.
+fn interrupted(call: usize, failure: Failure, seed: Option<u64>) -> bool {
+    let what = format!("{failure:?} at {call}, {seed:?}");
+    let (disk, file) = (Simulated::default(), bundle(300_000, 1));
+    disk.chance(call as u64);
+    disk.fail(call, failure);
+    let mut software = on(&disk);
+    if send(&mut software, &file) == Kept::Complete {
+        check(&mut software);
+    }
+    let is_done = disk.calls() <= call;
+    disk.heal();
+    if let Some(seed) = seed {
+        disk.cut_power(&mut Random(seed + 1000 * call as u64));
+        software = on(&disk);
+    }
+    assert!(ready(&disk).is_none_or(|ready| ready == file), "{what}");
+    if matches!(software.work, Work::Nothing) {
+        assert_eq!(send(&mut software, &file), Kept::Complete, "{what}");
+        assert_eq!(check(&mut software), None, "{what}");
+    }
+    disk.cut_power(&mut Random(call as u64));
+    assert!(ready(&disk).is_none_or(|ready| ready == file), "{what}");
+    is_done
+}
+
+#[test]
+fn no_call_that_fails_and_no_loss_of_power_hands_on_what_is_wrong() {
+    use io::ErrorKind::{Other, StorageFull};
+    let failures =
+        [Failure::Error(Other), Failure::Forever(StorageFull), Failure::Short, Failure::Lies, Failure::Power];
+    for failure in failures {
+        for call in 0.. {
+            // Where the power goes, a program that goes on would find no disk.
+            let seeds = (0..12).map(Some).chain((failure != Failure::Power).then_some(None));
+            let mut is_done = true;
+            for seed in seeds {
+                is_done &= interrupted(call, failure, seed);
+            }
+            if is_done {
+                break;
+            }
+        }
+    }
+}

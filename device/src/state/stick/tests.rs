@@ -1,0 +1,195 @@
+use shared::verdict::Refusal;
+use wire::{BoxEvent, Dropped, Question};
+
+use super::*;
+use crate::{
+    journal::Standing,
+    state::{
+        Input, NOTICE_MS,
+        tests::{exam, judged, shown, start_analysis, state},
+    },
+};
+
+/// Before any of the films is judged here.
+const READY: View = View::Ready { results: 41 };
+/// After one was.
+const READY_AGAIN: View = View::Ready { results: 42 };
+
+fn films(count: usize) -> Vec<Film> {
+    let film = |n| Film { name: format!("IM{n}.dcm"), modified: 1_700_000_000 - n as u64, size: 1000 };
+    (0..count).map(film).collect()
+}
+
+fn plugged(stick: u32, count: usize) -> Input {
+    Input::Stick(Event::Films { stick, films: films(count) })
+}
+
+fn ended(stick: u32, trouble: Option<StickTrouble>) -> Input {
+    Input::Stick(Event::Ended { stick, trouble })
+}
+
+fn film(stick: u32, film: usize) -> Effect {
+    Effect::Film { stick, film }
+}
+
+/// What is chosen of the list on the screen, and what happens next.
+#[track_caller]
+fn listed(state: &State) -> (usize, Prompt) {
+    let View::Films { chosen, prompt, .. } = state.view() else { panic!("{:?}", state.view()) };
+    (*chosen, *prompt)
+}
+
+fn notice(trouble: StickTrouble) -> View {
+    View::error(Trouble::Stick(trouble))
+}
+
+/// A film comes in over the line within the box, and is judged.
+fn judge(state: &mut State, now: u64) {
+    state.handle(now, Input::Session(BoxEvent::Receiving { exam: exam(), done: 0, total: 1000 }));
+    let image = wire::Image::file(b"bytes".to_vec(), exam()).unwrap();
+    state.handle(now, Input::Session(BoxEvent::Image(image)));
+    let [Effect::Store(record)] = &state.handle(now, judged(0.7))[..] else { panic!("it is kept") };
+    state.handle(now, Input::Stored(Ok(record.clone())));
+    assert!(matches!(state.view(), View::Result { .. }));
+}
+
+#[test]
+fn one_film_is_judged_at_once_and_leaves_no_list() {
+    let mut state = state();
+    assert_eq!(state.handle(0, plugged(1, 1)), [Effect::Show, film(1, 0)]);
+    assert_eq!(listed(&state), (0, Prompt::Reading));
+    judge(&mut state, 100);
+    assert_eq!(state.handle(200, ended(1, None)), []);
+    assert!(matches!(state.view(), View::Result { .. }), "the verdict stays");
+    assert_eq!(shown(&mut state, 300, Input::Key(Key::Choose)), READY_AGAIN);
+    assert_eq!(state.handle(400, Input::Stick(Event::Gone { stick: 1 })), []);
+}
+
+#[test]
+fn the_newest_of_several_is_judged_where_nobody_touches_a_key() {
+    let mut state = state();
+    assert_eq!(state.handle(0, plugged(1, 3)), [Effect::Show]);
+    assert_eq!((listed(&state), state.deadline()), ((0, Prompt::Countdown(20)), Some(1_000)));
+    for second in 1..20 {
+        shown(&mut state, second * 1000, Input::Tick);
+        assert_eq!(listed(&state), (0, Prompt::Countdown(20 - second)));
+        assert_eq!(state.deadline(), Some(second * 1000 + 1000));
+    }
+    assert_eq!(state.handle(COUNTDOWN_MS, Input::Tick), [Effect::Show, film(1, 0)]);
+    assert_eq!(listed(&state), (0, Prompt::Reading));
+    judge(&mut state, 21_000);
+    assert_eq!(state.handle(22_000, ended(1, None)), []);
+    // The list comes back once the verdict has been read, and waits for keys.
+    shown(&mut state, 23_000, Input::Key(Key::Back));
+    assert_eq!(listed(&state), (0, Prompt::Choose));
+    assert_eq!(state.deadline(), Some(COUNTDOWN_MS + LIST_MS));
+    assert_eq!(shown(&mut state, COUNTDOWN_MS + LIST_MS, Input::Tick), READY_AGAIN);
+}
+
+#[test]
+fn keys_choose_and_leave_the_list_and_end_the_countdown() {
+    let mut state = state();
+    state.handle(0, plugged(1, 3));
+    for (key, chosen) in [(Key::Older, 0), (Key::Newer, 1), (Key::Newer, 2), (Key::Newer, 2), (Key::Older, 1)] {
+        shown(&mut state, 10, Input::Key(key));
+        assert_eq!(listed(&state), (chosen, Prompt::Choose));
+    }
+    assert_eq!(state.deadline(), Some(10 + LIST_MS));
+    assert_eq!(shown(&mut state, 20, Input::Key(Key::About)), View::About);
+    shown(&mut state, 30, Input::Key(Key::Back));
+    assert_eq!(listed(&state), (1, Prompt::Choose));
+    assert_eq!(state.handle(40, Input::Key(Key::Choose)), [Effect::Show, film(1, 1)]);
+    assert_eq!(state.handle(41, Input::Key(Key::Choose)), [], "one at a time");
+    shown(&mut state, 50, ended(1, None));
+    assert_eq!(listed(&state), (1, Prompt::Choose));
+    assert_eq!(shown(&mut state, 60, Input::Key(Key::Back)), READY);
+    assert_eq!(state.deadline(), None);
+}
+
+#[test]
+fn a_stick_that_is_pulled_out_takes_its_list_with_it() {
+    let mut state = state();
+    state.handle(0, plugged(7, 3));
+    assert_eq!(state.handle(1, Input::Stick(Event::Gone { stick: 6 })), [Effect::Show], "another one's end");
+    assert_eq!(listed(&state), (0, Prompt::Countdown(20)));
+    assert_eq!(shown(&mut state, 2, Input::Stick(Event::Gone { stick: 7 })), READY);
+    // While one of its films is read.
+    state.handle(3, plugged(8, 3));
+    state.handle(4, Input::Key(Key::Choose));
+    assert_eq!(shown(&mut state, 5, ended(8, Some(StickTrouble::Pulled))), notice(StickTrouble::Pulled));
+    assert_eq!(state.handle(6, Input::Stick(Event::Gone { stick: 8 })), []);
+    assert_eq!(shown(&mut state, 5 + NOTICE_MS, Input::Tick), READY);
+}
+
+#[test]
+fn a_verdict_that_may_not_have_been_read_is_hidden_neither_by_a_list_nor_by_a_notice() {
+    let mut state = state();
+    judge(&mut state, 0);
+    assert_eq!(state.handle(1_000, plugged(1, 3)), []);
+    assert_eq!(state.handle(2_000, Input::Stick(Event::Trouble(StickTrouble::Unreadable))), []);
+    assert!(matches!(state.view(), View::Result { .. }));
+    // Somebody has read it.
+    assert_eq!(shown(&mut state, 3_000, Input::Key(Key::Choose)), notice(StickTrouble::Unreadable));
+    assert_eq!(shown(&mut state, 4_000, Input::Key(Key::Choose)), READY_AGAIN);
+    // Or nobody has, until it is past.
+    judge(&mut state, 10_000);
+    state.handle(11_000, Input::Stick(Event::Trouble(StickTrouble::NoFilms)));
+    let past = 10_000 + PAST_AFTER * MINUTE_MS;
+    for minute in 1..PAST_AFTER {
+        assert_eq!(state.handle(10_000 + minute * MINUTE_MS, Input::Tick), [Effect::Show]);
+        assert!(matches!(state.view(), View::Result { .. }));
+    }
+    state.handle(past, Input::Tick);
+    assert_eq!(state.deadline(), Some(0), "its turn has come");
+    assert_eq!(shown(&mut state, past, Input::Tick), notice(StickTrouble::NoFilms));
+    // A past one gives way.
+    judge(&mut state, past);
+    state.handle(2 * past, Input::Tick);
+    assert_eq!(state.handle(2 * past + 1, plugged(2, 2)), [Effect::Show]);
+    assert_eq!(listed(&state), (0, Prompt::Countdown(20)));
+}
+
+#[test]
+fn a_verdict_has_its_time_before_the_newest_of_a_stick_takes_its_place() {
+    let mut state = state();
+    state.handle(0, plugged(1, 2));
+    judge(&mut state, 15_000);
+    assert_eq!(state.handle(COUNTDOWN_MS, Input::Tick), []);
+    assert_eq!(state.deadline(), Some(15_000 + COUNTDOWN_MS));
+    assert_eq!(state.handle(15_000 + COUNTDOWN_MS, Input::Tick), [film(1, 0)]);
+}
+
+#[test]
+fn what_comes_in_or_became_of_an_image_and_a_code_are_not_hidden() {
+    let mut state = state();
+    start_analysis(&mut state);
+    assert_eq!(state.handle(1, plugged(1, 2)), []);
+    assert_eq!((state.handle(COUNTDOWN_MS + 1, Input::Tick), state.stick_deadline()), (vec![], None));
+    state.handle(COUNTDOWN_MS + 2, Input::Session(BoxEvent::Dropped(Dropped::Refused(Refusal::TooSmall))));
+    assert_eq!(state.handle(COUNTDOWN_MS + 3, plugged(2, 2)), []);
+    assert!(matches!(state.view(), View::Refused { .. }));
+    shown(&mut state, COUNTDOWN_MS + 4, Input::Key(Key::Back));
+    assert_eq!(listed(&state), (0, Prompt::Countdown(20)));
+    state.set_privacy(shared::appliance::Share::Code, None);
+    let now = COUNTDOWN_MS + 5;
+    assert_eq!(state.handle(now, Input::Session(BoxEvent::Asked(Question::ShowCode))), [Effect::DrawCode]);
+    state.handle(now, Input::Code(Some(7)));
+    assert_eq!(state.handle(now, plugged(3, 2)), []);
+    assert_eq!(*state.view(), View::Code(7));
+}
+
+#[test]
+fn a_lost_line_hides_no_list_and_an_alarm_goes_before_it() {
+    let mut state = state();
+    state.handle(0, Input::LineLost { last: true });
+    shown(&mut state, 1, plugged(1, 2));
+    assert_eq!(listed(&state), (0, Prompt::Countdown(20)));
+    assert_eq!(state.handle(2, Input::LineLost { last: true }), []);
+    assert_eq!(shown(&mut state, 3, Input::Key(Key::Back)), View::error(Trouble::LineLost));
+    state.set_journal_at_start(Standing { broken: Some(9), newly_broken: true, ..Standing::default() });
+    state.handle(4, Input::LineBack);
+    shown(&mut state, 5, plugged(2, 2));
+    assert_eq!(*state.view(), View::error(Trouble::ChainBroken));
+    shown(&mut state, 6, Input::Key(Key::Choose));
+    assert_eq!(listed(&state), (0, Prompt::Countdown(20)));
+}

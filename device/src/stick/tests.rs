@@ -1,0 +1,371 @@
+use std::{
+    ffi::OsStr,
+    fs::{self, File},
+    os::unix::{fs::symlink, net::UnixDatagram},
+    path::Path,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+        mpsc::{Receiver, channel},
+    },
+    thread,
+    time::{Duration, SystemTime},
+};
+
+use rustix::fs::{CWD, FileType, Mode, mknodat};
+use shared::{
+    contract::InputContract,
+    limits::MAX_IMAGE_BYTES,
+    shown::is_hidden,
+    verdict::{Digest, Refusal},
+};
+use wire::{BoxEvent, BoxSession, MAX_FRAME, Outcome, Reply};
+
+use super::{
+    message::{MOST_BYTES, MOST_LISTED, MOST_NAME, PART, Said, Told, Wish},
+    reader::serve,
+    walk::{Found, Limits, walk},
+    *,
+};
+use crate::inner;
+
+/// Longer than anything takes here, on the busiest computer.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// Writes a file that was changed so many seconds after 2020.
+fn put(folder: &Path, name: &str, bytes: &[u8], seconds: u64) {
+    let path = folder.join(name);
+    fs::create_dir_all(path.parent().unwrap()).unwrap();
+    fs::write(&path, bytes).unwrap();
+    let time = SystemTime::UNIX_EPOCH + Duration::from_secs(1_577_836_800 + seconds);
+    File::options().write(true).open(path).unwrap().set_modified(time).unwrap();
+}
+
+fn dicom() -> Vec<u8> {
+    [&[0; 128][..], b"DICM", &[7; 64]].concat()
+}
+
+fn names(found: Found) -> Vec<String> {
+    let Found::Films(films) = found else { panic!("{found:?}") };
+    films.into_iter().map(|(_, film)| film.name).collect()
+}
+
+#[test]
+fn films_are_found_by_what_they_are_called_or_are_the_newest_first() {
+    let folder = tempfile::tempdir().unwrap();
+    let root = folder.path();
+    put(root, "old.JPG", b"x", 1);
+    put(root, "DICOM/PAT1/ST1/IM1", &dicom(), 9);
+    put(root, "DICOM/PAT1/ST1/1.2.840.10008", &dicom(), 8);
+    put(root, "b.png", b"x", 5);
+    put(root, "a.png", b"x", 5);
+    put(root, "c.dcm", b"x", 7);
+    // What is no film, for one reason or another.
+    put(root, "DICOMDIR", &dicom(), 99);
+    put(root, "README", b"text", 99);
+    put(root, "report.pdf", &dicom(), 99);
+    put(root, "1.2.3", b"text", 99);
+    put(root, "empty.png", b"", 99);
+    for hidden in [".Trashes/x.png", "._a.png", "System Volume Information/x.png", "PUMUA/x.png", "Thumbs/x.png"] {
+        put(root, hidden, b"x", 99);
+    }
+    put(root, "1/2/3/4/5/6/7/deep.png", b"x", 0);
+    put(root, "1/2/3/4/5/6/7/8/deeper.png", b"x", 99);
+    File::create(root.join("huge.png")).unwrap().set_len(u64::from(MAX_IMAGE_BYTES) + 1).unwrap();
+    let expected = ["IM1", "1.2.840.10008", "c.dcm", "a.png", "b.png", "old.JPG", "deep.png"];
+    assert_eq!(names(walk(root, Limits::BOX).unwrap()), expected);
+    assert!(walk(&root.join("nowhere"), Limits::BOX).is_err());
+    assert!(walk(&root.join("a.png"), Limits::BOX).is_err(), "not a folder");
+}
+
+#[test]
+fn links_and_what_is_no_file_are_left_aside() {
+    let (folder, other) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    put(other.path(), "secret.png", b"x", 1);
+    symlink(other.path(), folder.path().join("folder")).unwrap();
+    symlink(other.path().join("secret.png"), folder.path().join("file.png")).unwrap();
+    symlink(folder.path(), folder.path().join("loop")).unwrap();
+    mknodat(CWD, folder.path().join("pipe.png"), FileType::Fifo, Mode::RUSR, 0).unwrap();
+    mknodat(CWD, folder.path().join("pipe"), FileType::Fifo, Mode::RUSR, 0).unwrap();
+    assert_eq!(names(walk(folder.path(), Limits::BOX).unwrap()), Vec::<String>::new());
+}
+
+#[test]
+fn more_than_is_looked_through_is_too_many() {
+    let folder = tempfile::tempdir().unwrap();
+    for n in 0..6 {
+        put(folder.path(), &format!("{n}/film.png"), b"x", n);
+    }
+    let few = Limits { entries: 12, folders: 6, films: 6, ..Limits::BOX };
+    assert_eq!(names(walk(folder.path(), few).unwrap()).len(), 6);
+    for fewer in [
+        Limits { entries: 11, ..few },
+        Limits { folders: 5, ..few },
+        Limits { films: 5, ..few },
+        Limits { time: Duration::ZERO, ..few },
+    ] {
+        assert_eq!(walk(folder.path(), fewer).unwrap(), Found::TooMany, "{fewer:?}");
+    }
+}
+
+#[test]
+fn names_are_shown_whole_or_with_both_ends_and_do_nothing_else_than_to_be_seen() {
+    let name = |name: &str| Film::new(OsStr::new(name), u64::MAX, 1).name;
+    assert_eq!(name("thorax.dcm"), "thorax.dcm");
+    for evil in ["\u{1b}[31m\n\u{202e}.png", &"é".repeat(120), &"\u{202e}".repeat(120), &"x".repeat(255)] {
+        let shown = name(evil);
+        assert!(shown.len() <= MOST_NAME && !shown.chars().any(is_hidden), "{shown:?}");
+    }
+    let long = name(&format!("Thorax_{}_000123.dcm", "x".repeat(200)));
+    assert!(long.starts_with("Thorax_") && long.ends_with("_000123.dcm"), "{long}");
+}
+
+/// One of each message.
+fn messages() -> Vec<Vec<u8>> {
+    let films = (0..3).map(|n| Film::new(OsStr::new("film.png"), n, 1000)).collect();
+    let part = Said::Part { film: 3, offset: 70_000, bytes: &[7; 40] };
+    [Said::Films(films), Said::TooMany, Said::Unreadable, part, Said::Lost { film: 300 }, Said::Gone]
+        .map(|said| Told { stick: 1000, said }.bytes().unwrap())
+        .to_vec()
+}
+
+#[test]
+fn messages_are_read_whole_or_not_at_all() {
+    for message in messages() {
+        let told = Told::read(&message).unwrap();
+        assert_eq!(told.bytes().unwrap(), message);
+        for length in 0..message.len() {
+            assert_eq!(Told::read(&message[..length]), None, "{length} bytes of {told:?}");
+        }
+        assert_eq!(Told::read(&[&message[..], b"x"].concat()), None);
+        // Whatever a byte is changed to: what is read can be.
+        for at in 0..message.len() {
+            for value in 0..=255 {
+                let mut changed = message.clone();
+                changed[at] = value;
+                match Told::read(&changed).map(|told| told.said) {
+                    Some(Said::Films(films)) => {
+                        let possible = |film: &Film| film.name.len() <= MOST_NAME && film.size <= MAX_IMAGE_BYTES;
+                        assert!(films.len() <= MOST_LISTED && films.iter().all(possible));
+                    }
+                    Some(Said::Part { bytes, .. }) => assert!((1..=PART as usize).contains(&bytes.len())),
+                    _ => {}
+                }
+            }
+        }
+    }
+    for wish in [Wish::Sticks, Wish::Part { stick: 1000, film: 99, offset: 70_000 }] {
+        let message = wish.bytes().unwrap();
+        assert_eq!(Wish::read(&message), Some(wish));
+        assert_eq!(Wish::read(&message[..message.len() - 1]), None);
+        assert_eq!(Wish::read(&[&message[..], b"x"].concat()), None);
+    }
+}
+
+#[test]
+fn what_cannot_be_is_no_message() {
+    let film = |name: &str, modified, size| Film { name: name.to_owned(), modified, size };
+    let good = film("film.png", 0, 1);
+    let lists = [
+        vec![film(&"x".repeat(MOST_NAME + 1), 0, 1)],
+        vec![film("\u{1b}[2J", 0, 1)],
+        vec![film("film.png", 0, 0)],
+        vec![film("film.png", 0, MAX_IMAGE_BYTES + 1)],
+        vec![film("film.png", u64::MAX, 1)],
+        vec![good.clone(); MOST_LISTED + 1],
+    ];
+    let part = |bytes| Said::Part { film: 0, offset: 0, bytes };
+    let long = vec![0; PART as usize + 1];
+    for said in lists.map(Said::Films).into_iter().chain([part(b""), part(&long)]) {
+        let message = Told { stick: 1, said }.bytes().unwrap();
+        assert_eq!(Told::read(&message), None);
+    }
+    // The longest that can be are short enough.
+    let longest = film(&"x".repeat(MOST_NAME), 253_402_300_799, MAX_IMAGE_BYTES);
+    for said in [Said::Films(vec![longest; MOST_LISTED]), part(&long[1..])] {
+        let message = Told { stick: u32::MAX, said }.bytes().unwrap();
+        assert!(Told::read(&message).is_some() && message.len() <= MOST_BYTES);
+    }
+}
+
+/// A box that refuses every film, and tells the digests of what it was sent.
+fn refusing(end: inner::End) -> Receiver<Digest> {
+    let (told, digests) = channel();
+    let (reader, mut writer) = end.files().unwrap();
+    let (bytes, received) = channel();
+    thread::spawn(move || {
+        let mut reader = reader;
+        let mut buffer = [0; 4096];
+        while let Ok(count @ 1..) = std::io::Read::read(&mut reader, &mut buffer) {
+            if bytes.send(buffer[..count].to_vec()).is_err() {
+                return;
+            }
+        }
+    });
+    thread::spawn(move || {
+        let mut session = BoxSession::new(InputContract::stretched(16));
+        let (start, mut frame) = (std::time::Instant::now(), [0; MAX_FRAME]);
+        loop {
+            let now = start.elapsed().as_millis() as u64;
+            while let Some(event) = session.event(now) {
+                if let BoxEvent::Image(image) = event {
+                    session.reply(Reply::Outcome(Outcome::Refused(Refusal::TooSmall)));
+                    if told.send(image.begin.digest).is_err() {
+                        return;
+                    }
+                }
+            }
+            while let length @ 1.. = session.poll_transmit(now, &mut frame) {
+                if std::io::Write::write_all(&mut writer, &frame[..length]).is_err() {
+                    return;
+                }
+            }
+            if let Ok(bytes) = received.recv_timeout(Duration::from_millis(20)) {
+                session.receive(start.elapsed().as_millis() as u64, &bytes);
+            }
+        }
+    });
+    digests
+}
+
+/// The worker's side, with the other end of its conversation.
+struct World {
+    other: UnixDatagram,
+    orders: std::sync::mpsc::SyncSender<Order>,
+    events: Receiver<Event>,
+    judged: Receiver<Digest>,
+}
+
+impl World {
+    fn new() -> Self {
+        let (own, other) = UnixDatagram::pair().unwrap();
+        let (sender, end) = inner::line().unwrap();
+        let judged = refusing(end);
+        let (told, events) = channel();
+        let orders = start(own, sender, move |event| told.send(event).is_ok()).unwrap();
+        let world = Self { other, orders, events, judged };
+        assert_eq!(world.wish(), Some(Wish::Sticks));
+        world
+    }
+
+    fn wish(&self) -> Option<Wish> {
+        let mut bytes = [0; 64];
+        self.other.set_read_timeout(Some(PATIENCE)).unwrap();
+        let count = self.other.recv(&mut bytes).unwrap();
+        Wish::read(&bytes[..count])
+    }
+
+    fn say(&self, stick: u32, said: Said<'_>) {
+        self.other.send(&Told { stick, said }.bytes().unwrap()).unwrap();
+    }
+
+    fn event(&self) -> Event {
+        self.events.recv_timeout(PATIENCE).unwrap()
+    }
+}
+
+#[test]
+fn a_film_goes_from_a_folder_to_the_box_byte_for_byte() {
+    let folder = tempfile::tempdir().unwrap();
+    let bytes: Vec<u8> = (0..3 * PART + 17).map(|n| (n % 251) as u8).collect();
+    put(folder.path(), "new.png", &bytes, 2);
+    put(folder.path(), "old.png", b"x", 1);
+    let World { other, orders, events, judged } = World::new();
+    let there = Arc::new(AtomicBool::new(true));
+    let (is_there, root) = (Arc::clone(&there), folder.path().to_owned());
+    let reader = thread::spawn(move || serve(&other, 5, &root, Limits::BOX, || is_there.load(Ordering::Relaxed)));
+    let Event::Films { stick: 5, films } = events.recv_timeout(PATIENCE).unwrap() else { panic!("no list") };
+    assert_eq!(films.iter().map(|film| film.name.as_str()).collect::<Vec<_>>(), ["new.png", "old.png"]);
+    for (film, bytes) in [(0, &bytes[..]), (1, b"x")] {
+        orders.send(Order { stick: 5, film }).unwrap();
+        assert_eq!(judged.recv_timeout(PATIENCE).unwrap(), Digest::of(bytes));
+        assert_eq!(events.recv_timeout(PATIENCE).unwrap(), Event::Ended { stick: 5, trouble: None });
+    }
+    // What there is not, a stick of before, and a film that has become shorter.
+    fs::write(folder.path().join("new.png"), b"short").unwrap();
+    for order in [Order { stick: 5, film: 2 }, Order { stick: 4, film: 0 }, Order { stick: 5, film: 0 }] {
+        orders.send(order).unwrap();
+        let ended = Event::Ended { stick: order.stick, trouble: Some(StickTrouble::Pulled) };
+        assert_eq!(events.recv_timeout(PATIENCE).unwrap(), ended);
+    }
+    there.store(false, Ordering::Relaxed);
+    reader.join().unwrap().unwrap();
+}
+
+#[test]
+fn what_is_wrong_with_a_stick_is_told() {
+    let world = World::new();
+    for (said, trouble) in [
+        (Said::Films(Vec::new()), StickTrouble::NoFilms),
+        (Said::TooMany, StickTrouble::TooMany),
+        (Said::Unreadable, StickTrouble::Unreadable),
+    ] {
+        world.say(1, said);
+        assert_eq!(world.event(), Event::Trouble(trouble));
+    }
+    // The end of what was never in is no event, nor is nonsense; what comes after is.
+    world.say(1, Said::Gone);
+    world.other.send(b"nonsense").unwrap();
+    world.other.send(&vec![0; MOST_BYTES + 100]).unwrap();
+    world.say(2, Said::Part { film: 0, offset: 0, bytes: b"x" });
+    let films = vec![Film::new(OsStr::new("a.png"), 0, 9)];
+    world.say(2, Said::Films(films.clone()));
+    assert_eq!(world.event(), Event::Films { stick: 2, films });
+    world.say(2, Said::Gone);
+    assert_eq!(world.event(), Event::Gone { stick: 2 });
+}
+
+#[test]
+fn a_reader_that_gives_what_was_not_asked_for_is_not_believed_and_a_stick_may_go_while_it_is_read() {
+    let world = World::new();
+    let films = vec![Film::new(OsStr::new("a.png"), 0, PART + 3); 2];
+    world.say(1, Said::Films(films.clone()));
+    assert_eq!(world.event(), Event::Films { stick: 1, films: films.clone() });
+    world.orders.send(Order { stick: 1, film: 1 }).unwrap();
+    assert_eq!(world.wish(), Some(Wish::Part { stick: 1, film: 1, offset: 0 }));
+    let (first, last) = (vec![1; PART as usize], [2; 3]);
+    for (stick, film, offset, bytes) in [
+        (2, 1, 0, &first[..]),
+        (1, 0, 0, &first[..]),
+        (1, 1, 1, &first[..]),
+        (1, 1, 0, &first[1..]),
+        (1, 1, 0, &first[..]),
+    ] {
+        world.say(stick, Said::Part { film, offset, bytes });
+    }
+    assert_eq!(world.wish(), Some(Wish::Part { stick: 1, film: 1, offset: PART }));
+    world.say(1, Said::Part { film: 1, offset: PART, bytes: &last });
+    assert_eq!(world.judged.recv_timeout(PATIENCE).unwrap(), Digest::of(&[&first[..], &last].concat()));
+    assert_eq!(world.event(), Event::Ended { stick: 1, trouble: None });
+    // It is pulled out, and another one put in.
+    world.orders.send(Order { stick: 1, film: 0 }).unwrap();
+    assert_eq!(world.wish(), Some(Wish::Part { stick: 1, film: 0, offset: 0 }));
+    world.say(1, Said::Gone);
+    world.say(2, Said::Films(films.clone()));
+    assert_eq!(world.event(), Event::Ended { stick: 1, trouble: Some(StickTrouble::Pulled) });
+    assert_eq!(world.event(), Event::Gone { stick: 1 });
+    assert_eq!(world.event(), Event::Films { stick: 2, films });
+}
+
+#[test]
+fn a_folder_is_a_stick_while_it_is_there() {
+    let folder = tempfile::tempdir().unwrap();
+    let stick = folder.path().join("stick");
+    let worker = play(stick.clone()).unwrap();
+    worker.set_read_timeout(Some(PATIENCE)).unwrap();
+    let heard = || {
+        let mut bytes = vec![0; MOST_BYTES];
+        let count = worker.recv(&mut bytes).unwrap();
+        bytes.truncate(count);
+        bytes
+    };
+    for number in 1..3 {
+        put(&stick, "a.png", b"x", 1);
+        let list = heard();
+        let Some(Told { stick: of, said: Said::Films(films) }) = Told::read(&list) else { panic!("{list:?}") };
+        assert!(of == number && films.len() <= 1, "{films:?}");
+        fs::rename(&stick, folder.path().join("pulled")).unwrap();
+        assert_eq!(Told::read(&heard()), Some(Told { stick: number, said: Said::Gone }));
+        fs::remove_dir_all(folder.path().join("pulled")).unwrap();
+    }
+}
