@@ -221,6 +221,7 @@ const fn words(what: What) -> &'static str {
     match what {
         What::Echo => "C-ECHO answered, from {}",
         What::Taken => "X-rays taken: {}, from {}, here already: {}",
+        What::Nothing => "{} connected and sent nothing",
         What::Idle => "ended, nothing was asked for in two minutes",
         What::NotCalled => "refused, the console calls us {}, we are {}: enter {} there as the AE title that it calls",
         What::Stranger => "refused, nobody at this address may send: add it to `peers` in box.toml",

@@ -36,17 +36,22 @@ impl Accession {
     /// The number as an exam's id. Letters and digits of ASCII, `.` and `-` stand as they are, every other byte as `_` and two
     /// hexadecimal digits: two numbers never have one id. `None` if that is longer than an id.
     fn escaped(&self) -> Option<ExamId> {
-        let mut id = String::new();
-        for byte in self.0.bytes() {
-            if byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'-') {
-                id.push(char::from(byte));
-            } else {
-                // Writing into a `String` cannot fail.
-                let _ = write!(id, "_{byte:02x}");
-            }
-        }
-        ExamId::new(&id).ok()
+        ExamId::new(&escaped(&self.0)).ok()
     }
+}
+
+/// A number, or a part of one, in the letters of the exam's id that is made from it: so it is found in there.
+pub fn escaped(number: &str) -> String {
+    let mut id = String::new();
+    for byte in number.bytes() {
+        if byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'-') {
+            id.push(char::from(byte));
+        } else {
+            // Writing into a `String` cannot fail.
+            let _ = write!(id, "_{byte:02x}");
+        }
+    }
+    id
 }
 
 impl fmt::Debug for Accession {

@@ -4,6 +4,7 @@
 //! 300–399 errors (the box or the line failed; the same image may be sent again), 400–499 refusals of an update
 //! (400–419 of a model, 420–439 of the box's own program).
 
+use alloc::format;
 use core::{fmt, str::FromStr};
 
 use postcard_schema::Schema;
@@ -114,6 +115,24 @@ impl OperatingPoint {
         } else {
             Verdict::Refer
         }
+    }
+
+    /// With how many decimals a probability and both ends of the band are written, in this order, so that they read as the
+    /// verdict says: `least`, or as many more as tell them apart. Rounded alike, 0.080 reads as if it were not below 0.082.
+    /// `scale`: 1, or 100 where they are written in hundredths.
+    pub fn decimals(&self, probability: f32, scale: f64, least: usize) -> [usize; 3] {
+        /// By which any two probabilities from 0.01 on are told apart.
+        const MOST: usize = 10;
+        let [from, to] = [self.refer_from, self.refer_to];
+        let written = |p: f32, n: usize| format!("{:.n$}", f64::from(p) * scale);
+        let differ = |a: f32, b: f32, n: usize| a == b || written(a, n) != written(b, n);
+        let apart = |n: usize| differ(probability, from, n) && differ(probability, to, n) && differ(from, to, n);
+        let most = (least..=MOST).find(|&n| apart(n)).unwrap_or(least);
+        let end = |end: f32, other: f32| {
+            let is_apart = probability != end && differ(probability, end, least) && differ(end, other, least);
+            if is_apart { least } else { most }
+        };
+        [most, end(from, to), end(to, from)]
     }
 
     /// The yes-or-no decision at the threshold: true for pneumonia.
@@ -241,9 +260,9 @@ codes! {
     /// Why an image is not judged. The text says what to do about it.
     Refusal {
         /// No bytes.
-        Empty = 200, "empty", "the file is empty: export the radiograph again";
+        Empty = 200, "empty", "the file is empty: export the X-ray again";
         /// Not a picture, as far as anybody can tell, whatever the name says.
-        UnknownFormat = 201, "unknown-format", "this is not a DICOM, JPEG or PNG image: export the radiograph as one of these";
+        UnknownFormat = 201, "unknown-format", "this is not a DICOM, JPEG, PNG, TIFF, BMP or WebP image: export the X-ray as one of these";
         /// The image breaks off or contradicts itself.
         Corrupt = 202, "corrupt", "the image is damaged or incomplete: export or copy it again";
         /// More bytes than the limit.
@@ -253,7 +272,7 @@ codes! {
         /// Too small to be judged.
         TooSmall = 205, "too-small", "the image is smaller than 32 pixels on a side: export it at its full size";
         /// CMYK and other colour models that radiographs do not have.
-        UnsupportedColour = 206, "unsupported-colour", "the colour model is not supported: export the radiograph in grey or RGB";
+        UnsupportedColour = 206, "unsupported-colour", "the colour model is not supported: export the X-ray in grey or RGB";
         /// More than one frame.
         Animated = 207, "animated", "the image has several frames: export a single one";
         /// The received bytes are not those that the sender announced.
@@ -261,11 +280,11 @@ codes! {
         /// A prepared image that does not fit the model of the box.
         ContractMismatch = 209, "contract-mismatch", "the image was prepared for another model: send it again";
         /// A picture in colour: radiographs are grey.
-        Coloured = 210, "coloured", "this is a picture in colour, not a radiograph: export the radiograph in grey";
+        Coloured = 210, "coloured", "this is a picture in colour, not an X-ray: export the X-ray in grey";
         /// One side is more than four times as long as the other one.
         Elongated = 211, "elongated", "the image is a narrow strip: send the whole frontal chest X-ray";
         /// Hardly any contrast.
-        Blank = 212, "blank", "the image is blank or has hardly any contrast: export the radiograph again";
+        Blank = 212, "blank", "the image is blank or has hardly any contrast: export the X-ray again";
         /// Darker than radiographs are.
         TooDark = 213, "too-dark", "the image is too dark: export it with the usual brightness and contrast";
         /// Brighter than radiographs are.
@@ -288,26 +307,26 @@ codes! {
         PreviewMismatch = 222, "preview-mismatch", "the picture for the screen is not the one to be judged: send the whole file, not prepared";
         /// A picture of a kind that is not decoded: GIF, HEIC, JPEG 2000, JPEG XL; a JPEG, PNG, TIFF, BMP or WebP as
         /// radiographs hardly ever are.
-        UnsupportedKind = 223, "unsupported-kind", "this kind of picture is not supported: export the radiograph as ordinary JPEG or PNG";
+        UnsupportedKind = 223, "unsupported-kind", "this kind of picture is not supported: export the X-ray as ordinary JPEG or PNG";
         /// More scans, or more samples in all of them, than the limits.
         TooMuchWork = 224, "too-much-work", "the image would take too long to decode: export it as ordinary JPEG, not progressive, or as PNG";
         /// A DICOM file whose pixels are coded in a way that is not decoded: JPEG-LS, JPEG of 12 bits, JPEG 2000 of high
         /// throughput, video.
         UnsupportedCompression = 225, "unsupported-compression", "the DICOM file is compressed in a way that is not supported: send it uncompressed";
         /// By its header not from an X-ray machine: CT, magnetic resonance, ultrasound, mammography, a report.
-        OtherModality = 226, "other-modality", "by its header this is not a plain X-ray: check that the right file was sent";
+        OtherModality = 226, "other-modality", "the file says that this is not a plain X-ray: check that the right file was sent";
         /// By its header of another part of the body.
-        OtherBodyPart = 227, "other-body-part", "by its header this is not a chest X-ray: check that the right file was sent";
+        OtherBodyPart = 227, "other-body-part", "the file says that this is not a chest X-ray: check that the right file was sent";
         /// By its header from the side, oblique, or of a patient who lies on a side.
-        SideView = 228, "side-view", "by its header this is a side or oblique view: send the frontal chest X-ray";
+        SideView = 228, "side-view", "the file says that this is a side or oblique view: send the frontal chest X-ray";
         /// By its header not yet processed for the eye.
         ForProcessing = 229, "for-processing", "the file is raw data of the machine, for processing: send the X-ray that is for presentation";
         /// By its header of a patient younger than those whom the model is for, or younger than one year.
-        TooYoung = 230, "too-young", "by its header the patient is younger than the children whom the model is for: let a clinician read it";
+        TooYoung = 230, "too-young", "the file says that the patient is younger than the children whom the model is for: let a clinician read it";
         /// By its header of a patient older than those whom the model is for.
-        TooOld = 231, "too-old", "by its header the patient is older than the children whom the model is for: let a clinician read it";
+        TooOld = 231, "too-old", "the file says that the patient is older than the children whom the model is for: let a clinician read it";
         /// Not like a chest as it is, and not clearly like one in another position.
-        UncertainOrientation = 236, "uncertain-orientation", "the X-ray may be turned or a negative: check the film; if it is upright and its bones are white, let a clinician read it";
+        UncertainOrientation = 236, "uncertain-orientation", "the X-ray may be turned or a negative: check the X-ray; if it is upright and its bones are white, let a clinician read it";
         /// The host asks to have the image judged whatever the patient's age, and the settings of the box do not allow it.
         OverrideNotAllowed = 237, "override-not-allowed", "this box does not judge patients of other ages than its model is for: send the X-ray without `--override age`, or let its settings allow it";
     }
@@ -536,6 +555,32 @@ mod tests {
         let verdicts = [0.0, 0.2499, 0.25, 0.5, 0.7499, 0.75, 1.0].map(|p| BAND.verdict(p));
         use Verdict::{Normal as N, Pneumonia as P, Refer as R};
         assert_eq!(verdicts, [N, N, R, R, R, P, P]);
+    }
+
+    #[test]
+    fn what_is_written_of_a_probability_and_the_band_reads_as_the_verdict() {
+        let shipped = OperatingPoint { threshold: 0.699_27, refer_from: 0.082_274_25, refer_to: 0.969_438_43 };
+        assert_eq!(shipped.decimals(0.5, 100.0, 0), [0, 0, 0]);
+        assert_eq!(shipped.decimals(0.08, 100.0, 0), [1, 1, 0]);
+        assert_eq!(shipped.decimals(0.0822, 100.0, 0), [2, 2, 0]);
+        assert_eq!(shipped.decimals(0.97, 1.0, 2), [3, 2, 3]);
+        let narrow = OperatingPoint { threshold: 0.083, refer_from: 0.0815, refer_to: 0.0835 };
+        let points = [shipped, narrow, BAND, OperatingPoint::HALF, OperatingPoint::unbanded(0.125)];
+        for (point, scale, least) in points.iter().flat_map(|&it| [(it, 1.0, 3), (it, 100.0, 0)]) {
+            let ends = [point.refer_from, point.refer_to];
+            let near = ends.into_iter().flat_map(|end| [end.next_down(), end, end.next_up()]);
+            for p in near.chain((0..=2000).map(|n| n as f32 / 2000.0)) {
+                let read = |p: f32, n: usize| format!("{:.n$}", f64::from(p) * scale).parse::<f64>().unwrap();
+                let [own, from, to] = point.decimals(p, scale, least);
+                let (own, from, to) = (read(p, own), read(ends[0], from), read(ends[1], to));
+                let said = match own {
+                    own if own >= to => Verdict::Pneumonia,
+                    own if own < from => Verdict::Normal,
+                    _ => Verdict::Refer,
+                };
+                assert_eq!(said, point.verdict(p), "{p} reads {own} between {from} and {to}");
+            }
+        }
     }
 
     #[test]

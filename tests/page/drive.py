@@ -121,6 +121,17 @@ def dropped(browser, names):
         """, contents)
 
 
+ANSWERED = "document.querySelectorAll('#queue li[data-answered]').length === arguments[0]"
+
+
+def distinct(film, name, count):
+    """So many files of a film that differ from each other."""
+    names = [f"{name}-{number}.png" for number in range(count)]
+    for number, path in enumerate(names):
+        (SCRATCH / path).write_bytes((SCRATCH / film).read_bytes() + name.encode() + bytes([number]))
+    return names
+
+
 def by_hand(browser, page, films):
     """One film by drag and drop, its verdict, the clinician's answer, the slip."""
     browser.go(page)
@@ -143,6 +154,10 @@ def by_hand(browser, page, films):
     browser.wait("the slip", "document.querySelector('.slip') !== null")
     assert "PNEUMONIA" in browser.text(".says")
     browser.picture("desktop-slip")
+    ask("POST", f"{browser.url}/goog/cdp/execute", {"cmd": "Emulation.setEmulatedMedia", "params": {"media": "print"}})
+    told = browser.run("return [...document.querySelectorAll('.disclaimer')].filter((it) => it.getClientRects().length).length")
+    assert told == 1, f"on paper it stands once: {told}"
+    ask("POST", f"{browser.url}/goog/cdp/execute", {"cmd": "Emulation.setEmulatedMedia", "params": {"media": ""}})
     return said
 
 
@@ -154,8 +169,7 @@ def several(browser, page, films):
     dropped(browser, ["<img src=x onerror=alert(1)>.png", "notes.txt", films[2]])
     assert browser.run("return document.querySelectorAll('#queue img').length") == 0
     browser.click("#judge")
-    browser.wait("the answers", "document.querySelectorAll('#queue li[data-number]').length === 3 && "
-                 "document.getElementById('live').dataset.waiting === '0' && !document.getElementById('queue').innerText.includes('Waiting')")
+    browser.wait("the answers", ANSWERED, 3)
     assert "NOT JUDGED" in browser.text("#queue") and browser.text("#status")
     browser.picture("desktop-several")
     browser.go(page)
@@ -178,6 +192,70 @@ def paged(browser, page, films):
     browser.click("a[rel='prev']")
     browser.wait("the newer ones", "document.querySelectorAll('tbody tr').length === 20")
     browser.picture("desktop-list")
+
+
+def many(browser, page, films):
+    """More files at once than the list shows, and some while it is searched: each gets its answer in its row."""
+    browser.go(page)
+    dropped(browser, distinct(films[0], "many", 30))
+    browser.click("#judge")
+    browser.wait("30 answers", ANSWERED, 30)
+    assert "Waiting" not in browser.text("#queue") + browser.text("#status")
+    browser.run("document.querySelector('tbody').scrollIntoView()")
+    browser.wait("small pictures", "[...document.querySelectorAll('tbody img.small')].some((it) => it.complete && it.naturalWidth > 0)")
+    browser.picture("desktop-many")
+    for query in ("?q=ward-3", "?show=normal", "?page=1"):
+        browser.go(page + query)
+        dropped(browser, distinct(films[1], f"found{query[-6:]}", 3))
+        browser.click("#judge")
+        browser.wait(f"the answers beside {query}", ANSWERED, 3)
+
+
+def again(browser, page, films):
+    """Files that are here already, twice the same in one go, and one as another exam."""
+    browser.go(page)
+    dropped(browser, [films[0], films[2], films[0]])
+    browser.click("#judge")
+    browser.wait("the answers", ANSWERED, 3)
+    rows = browser.run("return [...document.querySelectorAll('#queue .done')].map((it) => it.innerText)")
+    assert all(row.startswith("Here already: Record ") and row.split(": ")[-1].isupper() for row in rows), rows
+    assert "Waiting" not in browser.text("#status"), browser.text("#status")
+    browser.go(page)
+    dropped(browser, films[1:2])
+    browser.type("#queue input", "ward-3_0018")
+    browser.click("#judge")
+    browser.wait("the warning", "document.body.innerText.includes('The same X-ray was sent before: Exam ward-3_0017')")
+    browser.picture("desktop-again")
+
+
+def wrong(browser, page, films):
+    """An exam that no exam is called, and files that are not sent: in the words of the page, at once."""
+    for language, words in [("fr", "sans espaces"), ("pt", "sem espaços"), ("sw", "bila nafasi"), ("en", "no spaces")]:
+        browser.go(page + f"?lang={language}")
+        dropped(browser, films[3:4])
+        browser.type("#queue input", "ward 3/17")
+        browser.click("#judge")
+        said = browser.run("return document.querySelector('#queue input').validationMessage")
+        assert words in said and browser.run("return location.pathname") == "/", said
+    browser.run("document.querySelector('#queue input').value = ''")
+    browser.type("#queue input", "ward-3_17 ")
+    browser.click("#judge")
+    browser.wait("the film", "location.pathname.startsWith('/film/') && document.getElementById('live').dataset.waiting === '0'")
+    browser.click("#clinician button")
+    assert browser.run("return document.querySelector('#clinician input[type=radio]').validationMessage") == "Choose one of these answers"
+    browser.click("input[value='other']")
+    browser.click("#clinician button")
+    browser.wait("the answer", "document.querySelector(\"input[value='other']\")?.checked && location.hash === '#clinician'")
+    browser.go(page)
+    browser.run("""
+        const data = new DataTransfer();
+        data.items.add(new File([new Uint8Array(33 << 20)], "big.jpg"));
+        data.items.add(new File([], "empty.png"));
+        document.getElementById("drop").dispatchEvent(new DragEvent("drop", { dataTransfer: data, bubbles: true, cancelable: true }));
+        """)
+    said = browser.text("#status")
+    assert said.startswith("big.jpg: Not sent: the file is larger than 32 MiB") and "empty.png: Not sent: the file is empty" in said, said
+    assert browser.run("return document.getElementById('ready').hidden"), "there is nothing to judge"
 
 
 def keyboard(browser, page, films):
@@ -234,6 +312,22 @@ def languages(browser, page):
     browser.picture("desktop-state")
 
 
+def narrow(driver, page, films):
+    """A small phone on which a file is chosen, and a tablet."""
+    browser = Browser(driver, 375, 667, 2)
+    browser.go(page + "?lang=sw")
+    assert browser.run("return document.querySelector('.drag').getClientRects().length") == 0, "there is nothing to drop"
+    dropped(browser, films[4:5])
+    seen = "const at = document.getElementById('judge').getBoundingClientRect(); return at.top >= 0 && at.bottom <= innerHeight"
+    assert browser.run(seen), "the button is seen"
+    browser.picture("phone-dropped")
+    browser.close()
+    browser = Browser(driver, 720, 1000)
+    browser.go(page + "?lang=en")
+    browser.picture("tablet-list")
+    browser.close()
+
+
 def phone(driver, page):
     browser = Browser(driver, 360, 740, 2)
     for name, path in [("list", ""), ("film", "film/1?lang=sw"), ("refused", "film/3?lang=fr"), ("help", "help?lang=pt"), ("slip", "slip/1?lang=en")]:
@@ -261,6 +355,10 @@ def main():
         languages(browser, page)
         paged(browser, page, films)
         in_hand(browser, page)
+        many(browser, page, films)
+        again(browser, page, films)
+        wrong(browser, page, films)
+        narrow(driver_at, page, films)
         browser.close()
     finally:
         for program in (pumua, driver):

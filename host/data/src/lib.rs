@@ -441,7 +441,7 @@ pub enum DataError {
     },
     /// no file could be decoded
     #[error(
-        "none of the {files} files in {path} is a radiograph that can be used (the first: {first}): give DICOM, JPEG or PNG files"
+        "none of the {files} files in {path} is a radiograph that can be used (the first: {first}): give DICOM, JPEG, PNG, TIFF, BMP or WebP files"
     )]
     NothingUsable {
         /// The data.

@@ -66,11 +66,13 @@ impl Standing {
     }
 }
 
-/// Judges what waits, the oldest first, until the end.
+/// Judges what waits, one after the other, until the end.
 pub(crate) fn work(judge: &mut dyn Judge, store: &Store, standing: &Standing, stop: &Stop) {
     standing.set(judge.by(), None);
+    let mut again = None;
     while !stop.asked() {
-        let Some((number, exam)) = store.next_waiting(Duration::from_millis(200)) else { continue };
+        let next = again.take().or_else(|| store.next_waiting(Duration::from_millis(200)));
+        let Some((number, exam)) = next else { continue };
         let done = match store.film(number) {
             Ok(film) => one(judge, film, &exam).map_err(|error| error.to_string()),
             Err(error) => {
@@ -94,6 +96,8 @@ pub(crate) fn work(judge: &mut dyn Judge, store: &Store, standing: &Standing, st
             }
             Err(trouble) => {
                 standing.set(None, Some(trouble));
+                // Its answer may have got lost: nobody takes a turn before it is found.
+                again = Some((number, exam));
                 pause(stop);
             }
         }
@@ -140,6 +144,20 @@ mod tests {
         }
     }
 
+    /// Cannot judge the first time, and keeps what it was given.
+    struct Away(Vec<Vec<u8>>);
+
+    impl Judge for Away {
+        fn by(&self) -> Option<By> {
+            None
+        }
+
+        fn judge(&mut self, film: Vec<u8>, exam: &ExamId) -> Result<Judged, Unavailable> {
+            self.0.push(film);
+            if self.0.len() == 1 { Err(Unavailable("away".to_owned())) } else { Counting(0).judge(Vec::new(), exam) }
+        }
+    }
+
     fn within(what: impl Fn() -> bool) -> bool {
         let until = Instant::now() + Duration::from_secs(20);
         while !what() && Instant::now() < until {
@@ -151,10 +169,32 @@ mod tests {
     /// A store with one film that waits.
     fn waiting(folder: &std::path::Path) -> Store {
         let store = Store::open(folder, Bounds::default()).unwrap();
-        let mut incoming = store.begin().unwrap();
-        incoming.write_all(b"film").unwrap();
-        store.keep(incoming, ExamId::default(), Source::Page, "").unwrap();
+        keep(&store, b"film", Source::Node);
         store
+    }
+
+    fn keep(store: &Store, film: &[u8], source: Source) {
+        let mut incoming = store.begin().unwrap();
+        incoming.write_all(film).unwrap();
+        store.keep(incoming, ExamId::default(), source, "").unwrap();
+    }
+
+    #[test]
+    fn a_film_whose_answer_may_have_got_lost_keeps_its_turn() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = waiting(folder.path());
+        let (standing, stop, mut judge) = (Standing::default(), Stop::default(), Away(Vec::new()));
+        let answered = thread::scope(|scope| {
+            scope.spawn(|| work(&mut judge, &store, &standing, &stop));
+            let told = within(|| standing.get().1.is_some());
+            // A person waits for it.
+            keep(&store, b"another", Source::Page);
+            let answered = within(|| store.get(2).is_some_and(|record| record.answer.is_some()));
+            stop.ask();
+            told && answered
+        });
+        assert!(answered);
+        assert_eq!(judge.0, [&b"film"[..], b"film", b"another"]);
     }
 
     #[test]

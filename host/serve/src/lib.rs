@@ -37,6 +37,6 @@ pub use self::{
     record::{Answer, By, Opinion, Outcome, Pictures, Record, Said, Source},
     server::{ServeError, Server, Settings},
     stop::Stop,
-    store::{Bounds, StoreError},
+    store::{Bounds, FIRST_TURNS, StoreError},
     watch::{After, AfterError, Watch},
 };

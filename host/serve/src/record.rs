@@ -148,6 +148,11 @@ impl Opinion {
 }
 
 impl Record {
+    /// Whether it has a verdict.
+    pub fn is_judged(&self) -> bool {
+        self.answer.as_ref().is_some_and(|answer| matches!(answer.outcome, Outcome::Judged { .. }))
+    }
+
     /// Code of the verdict, the refusal or the fault.
     pub fn code(&self) -> Option<u16> {
         Some(match self.answer.as_ref()?.outcome {

@@ -22,7 +22,7 @@ use shared::{
     accession::ExamNaming,
     age::AgeNote,
     appliance::Language,
-    verdict::{Digest, ExamId, OperatingPoint, Refusal, Verdict},
+    verdict::{Digest, ExamId, OperatingPoint, Refusal},
 };
 
 /// Says of a film what its first letter asks for, and counts.
@@ -37,13 +37,17 @@ impl Judge for StandIn {
     }
 
     fn judge(&mut self, film: Vec<u8>, _exam: &ExamId) -> Result<Judged, Unavailable> {
-        let verdict = |verdict, probability| {
-            let (point, age) = (OperatingPoint::HALF, AgeNote::Unknown);
+        let judged = |probability, point: OperatingPoint| {
+            let (verdict, age) = (point.verdict(probability), AgeNote::Unknown);
             Outcome::Judged { verdict, probability, point, age, looked: true, record: None }
         };
+        let banded = OperatingPoint { threshold: 0.7, refer_from: 0.082_27, refer_to: 0.969_44 };
         let outcome = match film.first() {
-            Some(b'n') => verdict(Verdict::Normal, 0.02),
-            Some(b'p') => verdict(Verdict::Pneumonia, 0.987),
+            Some(b'n') => judged(0.02, OperatingPoint::HALF),
+            Some(b'p') => judged(0.987, OperatingPoint::HALF),
+            Some(b'8') => judged(0.08, banded),
+            Some(b'9') => judged(0.97, banded),
+            Some(b'o') => Outcome::Refused(Refusal::TooOld),
             Some(b'!') => panic!("a program error"),
             Some(b'-') => return Err(Unavailable("the box <b>is away</b>".to_owned())),
             _ => Outcome::Refused(Refusal::UnknownFormat),
@@ -110,11 +114,13 @@ fn a_film_is_judged_shown_answered_and_there_after_a_restart() {
         "PNEUMONIA",
         "Pneumonia suspected",
         "99 %",
-        "Code 101",
+        "<dt>Code</dt><dd>101</dd>",
+        "Below 50 %: NORMAL. From 50 %: PNEUMONIA.",
+        "from this page",
         "tiny-model",
         "North &lt;1&gt;",
         "Age unknown",
-        "No place speaks strongly",
+        "found no single place that points clearly to pneumonia",
     ] {
         assert!(film.contains(words), "{words} in {film}");
     }
@@ -155,8 +161,113 @@ fn a_program_error_on_one_film_is_told_and_the_next_is_judged() {
     let folder = tempfile::tempdir().unwrap();
     let running = Running::start(folder.path());
     let [bad, good] = [b"!", b"n"].map(|film| running.page.send(film, ""));
-    assert!(running.page.judged(bad).contains("Code 305"));
+    let failed = running.page.judged(bad);
+    assert!(failed.contains("Code 305") && !failed.contains("What was"), "there is no picture: {failed}");
     assert!(running.page.judged(good).contains("NORMAL"));
+}
+
+#[test]
+fn what_is_shown_of_a_probability_never_contradicts_the_verdict() {
+    let folder = tempfile::tempdir().unwrap();
+    let running = Running::start(folder.path());
+    let page = &running.page;
+    for (film, own, ranges) in [
+        (b"8", "8.0 %", "Below 8.2 %: NORMAL. From 8.2 %: REFER. From 97 %: PNEUMONIA."),
+        (b"9", "97.0 %", "Below 8 %: NORMAL. From 8 %: REFER. From 96.9 %: PNEUMONIA."),
+    ] {
+        let number = page.send(film, "");
+        let text = page.judged(number);
+        assert!(text.contains(&format!("<b>{own}</b>")) && text.contains(ranges), "{text}");
+        assert!(page.get("/").text().contains(&format!("<span class=\"figure\">{own}</span>")));
+    }
+}
+
+#[test]
+fn each_film_is_told_of_whatever_the_list_shows() {
+    let folder = tempfile::tempdir().unwrap();
+    let running = Running::start(folder.path());
+    let page = &running.page;
+    for n in 0..25_u8 {
+        page.send(&[b'n', n], if n == 0 { "A-0017" } else { "" });
+    }
+    page.judged(25);
+    page.send(b"-", "");
+    page.send(b"n-", "");
+    let told = page.get("/news?of=25,1,x,26,27,99,-1,").json()["films"].clone();
+    let said: Vec<&str> = told.as_array().unwrap().iter().map(|film| film["said"].as_str().unwrap()).collect();
+    let waiting = "Waiting. X-rays before this one: 1";
+    assert_eq!(said, ["Record 25: NORMAL", "Exam A-0017: NORMAL", "ANALYSING. Please wait", waiting]);
+    assert_eq!(told[0], serde_json::json!({ "number": 25, "kind": "normal", "waits": false, "said": said[0] }));
+    assert_eq!((told[2]["waits"].as_bool(), told[3]["waits"].as_bool()), (Some(true), Some(true)));
+    assert_eq!(page.get("/news").json()["films"], serde_json::json!([]));
+    let all: Vec<String> = (1..=25).cycle().take(2000).map(|number| number.to_string()).collect();
+    let told = page.get(&format!("/news?of={}", all.join(","))).json()["films"].as_array().unwrap().len();
+    assert_eq!(told, 100);
+    let film = page.get("/film/27").text();
+    assert!(film.contains("X-rays before this one: 1") && film.contains(">Waiting</p>"), "{film}");
+}
+
+#[test]
+fn the_list_has_small_pictures_and_says_whom_it_is_for() {
+    let folder = tempfile::tempdir().unwrap();
+    let running = Running::start(folder.path());
+    let page = &running.page;
+    let [judged, failed] = [b"n", b"!"].map(|film| page.send(film, ""));
+    page.judged(failed);
+    let list = page.get("/").text();
+    let small = |number| format!("<img class=\"small\" src=\"/film/{number}/film.png\" alt=\"\" loading=\"lazy\">");
+    assert!(list.contains(&small(judged)) && !list.contains(&small(failed)), "{list}");
+    assert!(list.contains("<p>Made for frontal chest X-rays; it is not known of which ages.</p>"), "{list}");
+}
+
+#[test]
+fn a_film_that_was_sent_in_another_exam_is_told_of_on_page_and_slip() {
+    let folder = tempfile::tempdir().unwrap();
+    let running = Running::start(folder.path());
+    let page = &running.page;
+    let [first, second] = ["A-0017", "A-0018"].map(|exam| page.send(b"normal", exam));
+    let warning = "The same X-ray was sent before: <a href=\"/film/1\">Exam A-0017</a>. Check which exam is right.";
+    assert!(page.judged(second).contains(warning));
+    assert!(page.get(&format!("/slip/{second}")).text().contains(warning));
+    assert!(!page.judged(first).contains("The same X-ray"));
+}
+
+#[test]
+fn of_a_film_that_is_not_judged_nothing_is_called_judged() {
+    let folder = tempfile::tempdir().unwrap();
+    let running = Running::start(folder.path());
+    let page = &running.page;
+    let text = page.judged(page.send(b"old", ""));
+    for words in
+        ["What was sent", "The file says that the patient is older", "The ages that the model is for", "Code 231"]
+    {
+        assert!(text.contains(words), "{words} in {text}");
+    }
+    assert!(!text.contains("What was judged"), "{text}");
+}
+
+#[test]
+fn what_is_wrong_with_a_field_is_said_in_the_words_of_the_page() {
+    let folder = tempfile::tempdir().unwrap();
+    let running = Running::start(folder.path());
+    let page = &running.page;
+    let wrong = page.upload(b"n", "ward 3/17");
+    assert_eq!(wrong.status, 400);
+    assert!(wrong.json()["message"].as_str().unwrap().contains("no spaces"), "{}", wrong.text());
+    page.judged(page.send(b"n", ""));
+    for (path, words) in [
+        ("/?lang=en", "no spaces"),
+        ("/?lang=fr", "sans espaces"),
+        ("/?lang=pt", "sem espaços"),
+        ("/?lang=sw", "bila nafasi"),
+        ("/film/1", "Choose one of these"),
+    ] {
+        let text = page.get(path).text();
+        let told = text.split("data-wrong=\"").skip(1).any(|rest| rest.split('"').next().unwrap().contains(words));
+        assert!(told, "{words} in {text}");
+        // Whatever a browser would find wrong has words of its own; the script gives them to the field for the exam.
+        assert_eq!(text.matches(" required").count(), text.matches(" required data-wrong=").count(), "{text}");
+    }
 }
 
 #[test]
@@ -487,6 +598,7 @@ fn what_is_printed_says_that_it_is_no_medical_device() {
     let sheet = running.page.get("/style.css").text();
     let (_, print) = sheet.split_once("@media print {").unwrap();
     assert!(print.contains("header { display: table-header-group;"), "{print}");
+    assert!(print.contains(".slip > .disclaimer { display: none; }"), "it stands on every sheet already: {print}");
     for line in print.lines().filter(|line| line.contains("display: none")) {
         let mut hidden = line.split('{').next().unwrap_or_default().split(',').map(str::trim);
         assert!(hidden.all(|what| what != "header" && what != ".disclaimer"), "{line}");

@@ -48,7 +48,7 @@ pub struct Options {
     /// PNG file to write: the radiograph, followed by what comes out of it, eight times in a row
     #[arg(long, value_name = "FILE")]
     preview: OutputFile,
-    /// Radiograph (DICOM, JPEG or PNG) to show it on [default: a synthetic one]
+    /// Radiograph (DICOM, JPEG, PNG, TIFF, BMP or WebP) to show it on [default: a synthetic one]
     #[arg(long, value_name = "FILE")]
     image: Option<PathBuf>,
     /// Side of the model's input in pixels

@@ -39,7 +39,7 @@ const BATCH: usize = 64;
 /// Options of `pumua predict`.
 #[derive(Debug, clap::Args)]
 pub struct Options {
-    /// Radiographs (DICOM, JPEG or PNG), or folders of them; `-` for what comes in on standard input
+    /// Radiographs (DICOM, JPEG, PNG, TIFF, BMP or WebP), or folders of them; `-` for what comes in on standard input
     #[arg(required = true, value_name = "PATH")]
     paths: Vec<PathBuf>,
     /// ONNX model made by `pumua train` [default: the one that is built in]

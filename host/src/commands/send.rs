@@ -40,7 +40,7 @@ const ASK_EVERY: Duration = Duration::from_secs(1);
 /// Options of `pumua send`.
 #[derive(Debug, clap::Args)]
 pub struct Options {
-    /// Radiographs to send: DICOM, JPEG or PNG files; `-` for what comes in on standard input
+    /// Radiographs to send: DICOM, JPEG, PNG, TIFF, BMP or WebP files; `-` for what comes in on standard input
     #[arg(required = true, value_name = "FILE")]
     files: Vec<PathBuf>,
     #[command(flatten)]
@@ -331,7 +331,8 @@ fn to_text(path: &Path, answer: &SendOutcome) -> String {
             let record = &judged.record;
             let verdict = record.verdict.as_str().to_uppercase();
             let (probability, age) = (record.probability, record.age);
-            format!("{path}: {verdict}  probability {probability:.3}  {age}  (record {})", record.number)
+            let [decimals, ..] = record.point.decimals(probability, 1.0, 3);
+            format!("{path}: {verdict}  probability {probability:.decimals$}  {age}  (record {})", record.number)
         }
         SendOutcome::Refused(refusal) => refused(refusal),
         SendOutcome::Failed(fault) => {
@@ -423,7 +424,7 @@ mod tests {
             (result(), "a/x.png: PNEUMONIA  probability 0.929  age unknown  (record 12)"),
             (
                 SendOutcome::Refused(Refusal::Empty),
-                "a/x.png: REFUSED  the file is empty: export the radiograph again (code 200)",
+                "a/x.png: REFUSED  the file is empty: export the X-ray again (code 200)",
             ),
             (
                 SendOutcome::Failed(Fault::Storage),

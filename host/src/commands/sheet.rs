@@ -101,7 +101,9 @@ fn judge(model: &Model, path: &Path, asked: &Asked<'_>) -> Result<(Entry, Exit),
     let film = Some(Small::of(&picture, looked.prepared.window())?);
     Ok(match looked.judgement.verdict {
         Ok(verdict) => {
-            let words = format!("{} {:.3}", verdict.as_str(), looked.judgement.examination.score.probability);
+            let probability = looked.judgement.examination.score.probability;
+            let [decimals, ..] = model.card().behaviour.point.decimals(probability, 1.0, 3);
+            let words = format!("{} {probability:.decimals$}", verdict.as_str());
             (Entry { film, words }, Exit::Done)
         }
         Err(refusal) => (Entry { film, words: refusal.as_str().to_owned() }, Exit::Refused),

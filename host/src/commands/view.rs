@@ -171,10 +171,11 @@ fn words(
         Err(refusal) => format!("refused: {} ({}): {refusal}", refusal.as_str(), refusal.code()),
     }];
     if let (Ok(_), Ok(look)) = (verdict, looked) {
-        let point = card.behaviour.point;
+        let (probability, point) = (look.judgement.examination.score.probability, card.behaviour.point);
+        let [own, from, to] = point.decimals(probability, 1.0, 3);
         lines.push(format!(
-            "probability of pneumonia {:.3}; referred from {:.3} to below {:.3}",
-            look.judgement.examination.score.probability, point.refer_from, point.refer_to
+            "probability of pneumonia {probability:.own$}; referred from {:.from$} to below {:.to$}",
+            point.refer_from, point.refer_to
         ));
         let age = look.judgement.age;
         if age == AgeNote::Unknown || age.is_overridden() {

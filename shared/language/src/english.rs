@@ -44,6 +44,7 @@ pub(crate) static WORDS: Words = Words {
         Verdict::Refer => Notice { word: "REFER", meaning: "A clinician must decide" },
     },
     probability: ["Probability", "of pneumonia"],
+    decimal: ".",
     threshold: "Threshold {} %",
     band: "Refer from {} to {} %",
     of_pneumonia: "Of 100 pneumonias",

@@ -47,6 +47,7 @@ pub(crate) static WORDS: Words = Words {
         Verdict::Refer => Notice { word: "À RÉFÉRER", meaning: "Un clinicien doit décider" },
     },
     probability: ["Probabilité", "de pneumonie"],
+    decimal: ",",
     threshold: "Seuil {} %",
     band: "À référer de {} à {} %",
     of_pneumonia: "Sur 100 pneumonies",
@@ -153,7 +154,7 @@ fn refused(refusal: Refusal) -> &'static str {
     match refusal {
         Refusal::Empty => "le fichier est vide: exportez de nouveau la radiographie",
         Refusal::UnknownFormat => {
-            "ce n'est pas une image DICOM, JPEG ou PNG: exportez la radiographie dans l'un de ces formats"
+            "ce n'est pas une image DICOM, JPEG, PNG, TIFF, BMP ou WebP: exportez la radiographie dans l'un de ces formats"
         }
         Refusal::Corrupt => "l'image est endommagée ou incomplète: exportez-la ou copiez-la de nouveau",
         Refusal::TooManyBytes => "le fichier dépasse 32 Mio: exportez-le en taille réduite",
@@ -210,22 +211,22 @@ fn refused(refusal: Refusal) -> &'static str {
             "la compression de ce fichier DICOM n'est pas prise en charge: envoyez-le sans compression"
         }
         Refusal::OtherModality => {
-            "selon son en-tête, ce n'est pas une radiographie simple: vérifiez que le bon fichier a été envoyé"
+            "selon le fichier, ce n'est pas une radiographie simple: vérifiez que le bon fichier a été envoyé"
         }
         Refusal::OtherBodyPart => {
-            "selon son en-tête, ce n'est pas une radiographie du thorax: vérifiez que le bon fichier a été envoyé"
+            "selon le fichier, ce n'est pas une radiographie du thorax: vérifiez que le bon fichier a été envoyé"
         }
         Refusal::SideView => {
-            "selon son en-tête, c'est une vue de profil ou oblique: envoyez la radiographie thoracique de face"
+            "selon le fichier, c'est une vue de profil ou oblique: envoyez la radiographie thoracique de face"
         }
         Refusal::ForProcessing => {
             "ce sont des données brutes de l'appareil, à traiter: envoyez la radiographie destinée à la lecture"
         }
         Refusal::TooYoung => {
-            "selon son en-tête, le patient est plus jeune que les enfants visés par le modèle: faites lire l'image par un clinicien"
+            "selon le fichier, le patient est plus jeune que les enfants visés par le modèle: faites lire l'image par un clinicien"
         }
         Refusal::TooOld => {
-            "selon son en-tête, le patient est plus âgé que les enfants visés par le modèle: faites lire l'image par un clinicien"
+            "selon le fichier, le patient est plus âgé que les enfants visés par le modèle: faites lire l'image par un clinicien"
         }
     }
 }

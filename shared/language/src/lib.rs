@@ -150,6 +150,8 @@ pub struct Words {
     pub verdict: fn(Verdict) -> Notice,
     /// Before the probability, in two lines.
     pub probability: [&'static str; 2],
+    /// Between the whole part of a number and the rest.
+    pub decimal: &'static str,
     /// In hundredths, where the verdict changes from normal to pneumonia and nothing is referred.
     pub threshold: &'static str,
     /// The range of *refer* in hundredths, from its lower end to its upper.
@@ -261,12 +263,34 @@ pub struct Words {
 }
 
 impl Words {
-    /// Where the verdict changes, in hundredths: the band of *refer*, or the threshold where there is no band.
-    pub fn changes(&self, point: &OperatingPoint) -> String {
-        if point.refer_from == point.refer_to {
-            return filled(self.threshold, [hundredths(point.refer_from)]);
+    /// A probability as it is shown, with more digits where it would read like an end of the band. Where there is none, it is
+    /// not called so: that would read as zero.
+    pub fn percent(&self, probability: f32, point: &OperatingPoint) -> String {
+        if !(0.0..=1.0).contains(&probability) {
+            return "-".to_owned();
         }
-        filled(self.band, [point.refer_from, point.refer_to].map(hundredths))
+        let [decimals, ..] = point.decimals(probability, 100.0, 0);
+        format!("{} %", self.number(probability, decimals))
+    }
+
+    /// Both ends of the band of *refer* as they are shown beside a probability, in hundredths.
+    pub fn ends(&self, probability: f32, point: &OperatingPoint) -> [String; 2] {
+        let [_, from, to] = point.decimals(probability, 100.0, 0);
+        [self.number(point.refer_from, from), self.number(point.refer_to, to)]
+    }
+
+    /// Where the verdict changes, in hundredths, as it is shown beside a probability: the band of *refer*, or the threshold where
+    /// there is no band.
+    pub fn changes(&self, probability: f32, point: &OperatingPoint) -> String {
+        let [from, to] = self.ends(probability, point);
+        if point.refer_from == point.refer_to {
+            return filled(self.threshold, [from]);
+        }
+        filled(self.band, [from, to])
+    }
+
+    fn number(&self, probability: f32, decimals: usize) -> String {
+        rounded(probability, decimals).replace('.', self.decimal)
     }
 
     /// What a result notes of the patient's age; nothing of one that notes none.
@@ -286,17 +310,19 @@ impl Words {
     }
 }
 
-/// A probability as it is shown. Where there is none, it is not called so: that would read as zero.
-pub fn percent(probability: f32) -> String {
-    if (0.0..=1.0).contains(&probability) { format!("{} %", hundredths(probability)) } else { "-".to_owned() }
-}
-
 /// A probability in hundredths, never a certainty that the model did not claim.
 pub fn hundredths(probability: f32) -> String {
-    match probability {
-        p if p < 0.005 => "<1".to_owned(),
-        p if p >= 0.995 => ">99".to_owned(),
-        p => format!("{:.0}", p * 100.0),
+    rounded(probability, 0)
+}
+
+/// The same with decimals.
+fn rounded(probability: f32, decimals: usize) -> String {
+    let hundredths = f64::from(probability) * 100.0;
+    let least = 0.1_f64.powi(decimals as i32);
+    match hundredths {
+        h if h < least / 2.0 => format!("<{least:.decimals$}"),
+        h if h >= 100.0 - least / 2.0 => format!(">{:.decimals$}", 100.0 - least),
+        h => format!("{h:.decimals$}"),
     }
 }
 
@@ -390,6 +416,43 @@ mod tests {
             ),
         ] {
             assert_eq!(said(language), texts);
+        }
+    }
+
+    #[test]
+    fn what_is_shown_never_contradicts_the_verdict() {
+        let point = OperatingPoint { threshold: 0.699_27, refer_from: 0.082_274_25, refer_to: 0.969_438_43 };
+        let shown = |language, probability| {
+            let words = words(language);
+            format!("{}, {}", words.percent(probability, &point), words.changes(probability, &point))
+        };
+        for (probability, text) in [
+            (0.001, "<1 %, Refer from 8 to 97 %"),
+            (0.08, "8.0 %, Refer from 8.2 to 97 %"),
+            (0.0822, "8.22 %, Refer from 8.23 to 97 %"),
+            (0.085, "9 %, Refer from 8 to 97 %"),
+            (0.97, "97.0 %, Refer from 8 to 96.9 %"),
+            (1.0, ">99 %, Refer from 8 to 97 %"),
+            (f32::NAN, "-, Refer from 8 to 97 %"),
+        ] {
+            assert_eq!(shown(Language::English, probability), text);
+        }
+        assert_eq!(shown(Language::French, 0.08), "8,0 %, À référer de 8,2 à 97 %");
+        assert_eq!(shown(Language::Portuguese, 0.08), "8,0 %, Encaminhar de 8,2 a 97 %");
+        assert_eq!(shown(Language::Swahili, 0.08), "8.0 %, Rufaa kuanzia 8.2 hadi 97 %");
+        let narrow = OperatingPoint { threshold: 0.083, refer_from: 0.081, refer_to: 0.084 };
+        assert_eq!(words(Language::English).changes(0.5, &narrow), "Refer from 8.1 to 8.4 %");
+        // No certainty with decimals either.
+        assert_eq!([0.000_01, 0.999_99].map(|p| rounded(p, 1)), ["<0.1", ">99.9"]);
+    }
+
+    #[test]
+    fn a_file_that_is_no_picture_is_told_of_every_kind_that_is() {
+        for language in Language::ALL {
+            let text = (words(language).refusal)(Refusal::UnknownFormat);
+            for kind in ["DICOM", "JPEG", "PNG", "TIFF", "BMP", "WebP"] {
+                assert!(text.contains(kind), "{language}: {text}");
+            }
         }
     }
 

@@ -47,6 +47,7 @@ pub(crate) static WORDS: Words = Words {
         Verdict::Refer => Notice { word: "ENCAMINHAR", meaning: "Um clínico deve decidir" },
     },
     probability: ["Probabilidade", "de pneumonia"],
+    decimal: ",",
     threshold: "Limiar {} %",
     band: "Encaminhar de {} a {} %",
     of_pneumonia: "Em 100 pneumonias",
@@ -148,7 +149,9 @@ fn who(oldest: u8) -> &'static str {
 fn refused(refusal: Refusal) -> &'static str {
     match refusal {
         Refusal::Empty => "o ficheiro está vazio: exporte de novo a radiografia",
-        Refusal::UnknownFormat => "isto não é uma imagem DICOM, JPEG ou PNG: exporte a radiografia num destes formatos",
+        Refusal::UnknownFormat => {
+            "isto não é uma imagem DICOM, JPEG, PNG, TIFF, BMP ou WebP: exporte a radiografia num destes formatos"
+        }
         Refusal::Corrupt => "a imagem está danificada ou incompleta: exporte-a ou copie-a de novo",
         Refusal::TooManyBytes => "o ficheiro tem mais de 32 MiB: exporte-o num tamanho menor",
         Refusal::TooManyPixels => "a imagem tem demasiados píxeis: exporte-a num tamanho menor, em tons de cinzento",
@@ -198,22 +201,22 @@ fn refused(refusal: Refusal) -> &'static str {
         }
         Refusal::UnsupportedCompression => "a compressão deste ficheiro DICOM não é suportada: envie-o sem compressão",
         Refusal::OtherModality => {
-            "segundo o cabeçalho, isto não é uma radiografia simples: verifique se enviou o ficheiro certo"
+            "segundo o ficheiro, isto não é uma radiografia simples: verifique se enviou o ficheiro certo"
         }
         Refusal::OtherBodyPart => {
-            "segundo o cabeçalho, isto não é uma radiografia do tórax: verifique se enviou o ficheiro certo"
+            "segundo o ficheiro, isto não é uma radiografia do tórax: verifique se enviou o ficheiro certo"
         }
         Refusal::SideView => {
-            "segundo o cabeçalho, esta é uma vista de perfil ou oblíqua: envie a radiografia frontal do tórax"
+            "segundo o ficheiro, esta é uma vista de perfil ou oblíqua: envie a radiografia frontal do tórax"
         }
         Refusal::ForProcessing => {
             "o ficheiro tem dados brutos do aparelho, por processar: envie a radiografia para apresentação"
         }
         Refusal::TooYoung => {
-            "segundo o cabeçalho, o doente é mais novo do que as crianças do modelo: peça a um clínico que leia a imagem"
+            "segundo o ficheiro, o doente é mais novo do que as crianças do modelo: peça a um clínico que leia a imagem"
         }
         Refusal::TooOld => {
-            "segundo o cabeçalho, o doente é mais velho do que as crianças do modelo: peça a um clínico que leia a imagem"
+            "segundo o ficheiro, o doente é mais velho do que as crianças do modelo: peça a um clínico que leia a imagem"
         }
     }
 }

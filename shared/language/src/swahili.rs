@@ -47,6 +47,7 @@ pub(crate) static WORDS: Words = Words {
         Verdict::Refer => Notice { word: "RUFAA", meaning: "Lazima tabibu aamue" },
     },
     probability: ["Uwezekano", "wa nimonia"],
+    decimal: ".",
     threshold: "Kizingiti {} %",
     band: "Rufaa kuanzia {} hadi {} %",
     of_pneumonia: "Kati ya nimonia 100",
@@ -154,7 +155,9 @@ fn who(oldest: u8) -> &'static str {
 fn refused(refusal: Refusal) -> &'static str {
     match refusal {
         Refusal::Empty => "faili ni tupu: hamisha eksirei tena",
-        Refusal::UnknownFormat => "hii si picha ya DICOM, JPEG wala PNG: hamisha eksirei katika mojawapo ya aina hizi",
+        Refusal::UnknownFormat => {
+            "hii si picha ya DICOM, JPEG, PNG, TIFF, BMP wala WebP: hamisha eksirei katika mojawapo ya aina hizi"
+        }
         Refusal::Corrupt => "picha imeharibika au haijakamilika: ihamishe au inakili tena",
         Refusal::TooManyBytes => "faili ni kubwa kuliko MiB 32: lihamishe kwa ukubwa mdogo zaidi",
         Refusal::TooManyPixels => "picha ina pikseli nyingi mno: ihamishe kwa ukubwa mdogo zaidi, kwa rangi ya kijivu",

@@ -51,6 +51,8 @@ pub(crate) struct Association<'l> {
     max_pdu: usize,
     /// Parts of messages that came with others.
     parts: VecDeque<PDataValue>,
+    /// Whether anything was asked for.
+    asked: bool,
     echoes: u64,
     /// Films that were taken, those that were there already among them.
     films: u64,
@@ -79,6 +81,7 @@ pub(crate) fn serve(desk: &Desk<'_>, line: &Line<'_>, refused: Option<Refused>) 
             return;
         }
     };
+    let can_send = agreed.trouble.is_none();
     if let Some(trouble) = agreed.trouble {
         desk.note(trouble);
     }
@@ -90,9 +93,13 @@ pub(crate) fn serve(desk: &Desk<'_>, line: &Line<'_>, refused: Option<Refused>) 
         length => length.min(MAX_PDU),
     } as usize;
     let (parts, contexts) = (VecDeque::new(), agreed.contexts);
-    let mut association = Association { line, contexts, max_pdu, parts, echoes: 0, films: 0, known: 0 };
+    let mut association = Association { line, contexts, max_pdu, parts, asked: false, echoes: 0, films: 0, known: 0 };
     let (end, why) = association.run(desk);
     association.note_done(desk, &agreed.calling);
+    // Many a program finds only now that it cannot send in what was agreed, and says so nowhere.
+    if can_send && !association.asked && matches!(end, End::Released | End::Aborted | End::Gone) {
+        desk.note(Event::new(What::Nothing, [agreed.calling]));
+    }
     if let Some(what) = why {
         desk.note(what);
     }
@@ -161,6 +168,7 @@ impl Association<'_> {
     /// The next command, and the kind of image for which it is.
     fn command(&mut self, idle: Duration) -> Result<(Context, Command), End> {
         let mut part = self.next(Instant::now() + idle)?;
+        self.asked = true;
         let (id, until) = (part.presentation_context_id, Instant::now() + COMMAND);
         let context = *self.contexts.iter().find(|context| context.id == id).ok_or(End::Malformed)?;
         let mut bytes = Vec::new();

@@ -7,6 +7,8 @@ pub enum What {
     Echo,
     /// X-rays were taken: how many, calling title, how many of them were there already.
     Taken,
+    /// An association ended as it should in which nothing was asked for: calling title.
+    Nothing,
     /// An association ended in which nothing was asked for any more.
     Idle,
     /// The console calls somebody else: that title, our own, our own.
@@ -39,9 +41,10 @@ pub enum What {
 
 impl What {
     /// Each of them.
-    pub const ALL: [Self; 16] = [
+    pub const ALL: [Self; 17] = [
         Self::Echo,
         Self::Taken,
+        Self::Nothing,
         Self::Idle,
         Self::NotCalled,
         Self::Stranger,
@@ -62,14 +65,14 @@ impl What {
     pub const fn places(self) -> usize {
         match self {
             Self::Taken | Self::NotCalled => 3,
-            Self::Echo | Self::NotNamed | Self::NoKind | Self::NoSyntax => 1,
+            Self::Echo | Self::Nothing | Self::NotNamed | Self::NoKind | Self::NoSyntax => 1,
             _ => 0,
         }
     }
 
     /// Whether something has to be changed.
     pub const fn is_trouble(self) -> bool {
-        !matches!(self, Self::Echo | Self::Taken | Self::Idle)
+        !matches!(self, Self::Echo | Self::Taken | Self::Nothing | Self::Idle)
     }
 
     /// Whether a trouble before this has passed.

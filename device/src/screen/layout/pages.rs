@@ -60,7 +60,7 @@ impl Layout<'_> {
         let (symbol, colour) = result::look(record.verdict);
         let side = self.px(34.0);
         self.symbol(symbol, verdict.left, verdict.top + (verdict.height - side) / 2.0, side, colour);
-        let percent = language::percent(record.probability);
+        let percent = words.percent(record.probability, &record.point);
         let style = self.bold(20.0, INK);
         let baseline = verdict.top + (verdict.height + style.size) / 2.0;
         self.line(style, &percent, verdict.right(), baseline, Align::Right);

@@ -438,7 +438,9 @@ fn errors(evaluation: &Evaluation, side: u16, pixels: &[&[u8]]) -> Result<Vec<Bl
         return Ok(vec![Block::Text(vec!["No decision at the threshold is wrong.".into()])]);
     }
     let caption = |image: &LabelledAnswer| {
-        format!("{}, {:.3}, verdict {}", image.label, image.probability, point.verdict(image.probability))
+        let probability = image.probability;
+        let [decimals, ..] = point.decimals(probability, 1.0, 3);
+        format!("{}, {probability:.decimals$}, verdict {}", image.label, point.verdict(probability))
     };
     let mut shown = Vec::new();
     for &i in worst.iter().take(SHOWN) {
@@ -455,12 +457,13 @@ fn errors(evaluation: &Evaluation, side: u16, pixels: &[&[u8]]) -> Result<Vec<Bl
         .map(|&i| {
             let image = &judged[i];
             let kind = image.subtype.map_or_else(String::new, |subtype| format!(", {}", subtype.as_str()));
+            let [decimals, ..] = point.decimals(image.probability, 1.0, 4);
             [
                 image.name.clone(),
                 format!("{}{kind}", image.label),
                 image.patient.clone(),
                 point.verdict(image.probability).to_string(),
-                format!("{:.4}", image.probability),
+                format!("{:.decimals$}", image.probability),
             ]
             .map(|words| vec![words.into()])
             .to_vec()

@@ -185,7 +185,7 @@ impl Kept {
         *count = count.saturating_add(1);
         match *count {
             ..PRINTED => Some(format!("{peer}: {words}")),
-            PRINTED => Some(format!("{peer}: {words} (what else comes in this minute is on State alone)")),
+            PRINTED => Some(format!("{peer}: {words} (what else comes in this minute is on Status alone)")),
             _ => None,
         }
     }
@@ -253,7 +253,7 @@ mod tests {
         let [echo, taken] = of(2)[..] else { panic!("{lines:?}") };
         assert_eq!((echo.times, taken.event.films, taken.times), (300, [300, 150], 1));
         let words = taken.words(Language::English);
-        assert!(words.contains("accepted: 300, from CR2, here already: 150"), "{words}");
+        assert!(words.contains("received 300 from CR2, 150 of them here already"), "{words}");
         assert_eq!((of(1).len(), of(3).len(), lines.len()), (1, LINES - 3, LINES));
         assert_eq!(in_trouble(&log), [(peer(1), What::NoRoom)]);
         // What went wrong is between what was taken before and after.
@@ -299,7 +299,7 @@ mod tests {
         };
         let lines: Vec<_> = (0..20).filter_map(|_| printed(&mut kept, 1)).collect();
         assert_eq!(lines.len() as u32, PRINTED);
-        assert!(lines[0] == "192.168.1.1: words" && lines[4].contains("State"), "{lines:?}");
+        assert!(lines[0] == "192.168.1.1: words" && lines[4].contains("Status"), "{lines:?}");
         assert_eq!((2..=255).filter_map(|n| printed(&mut kept, n)).count(), PEERS - 1);
         kept.minute = 0;
         assert!(kept.store_fails(peer(1), "the disk is full").is_some());

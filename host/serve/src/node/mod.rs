@@ -26,9 +26,9 @@ use crate::{
 };
 
 /// What the console may show where nothing more can be kept.
-const FULL: &str = "the store of Pumua is full: see State on its page";
+const FULL: &str = "the store of Pumua is full: see Status on its page";
 /// The same of a disk that fails.
-const DISK: &str = "the disk of Pumua cannot be written: see State on its page";
+const DISK: &str = "the disk of Pumua cannot be written: see Status on its page";
 
 /// A node that consoles can reach.
 pub(crate) struct Open {

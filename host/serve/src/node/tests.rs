@@ -266,7 +266,7 @@ fn a_console_is_answered_and_what_it_sends_is_kept_once() {
     assert_eq!(other.answer().0, 0);
     assert_eq!(site.films(), films.len());
     other.0.release().unwrap();
-    assert!(within(|| site.open.log().lines()[0].words(Language::English).contains("here already: 1")));
+    assert!(within(|| site.open.log().lines()[0].words(Language::English).contains("1 of them here already")));
     // No UID is in the records: it may lead to a patient.
     let record = fs::read_to_string(site.folder.path().join("results/00000001.json")).unwrap();
     assert!(record.contains("\"source\":\"node\"") && !record.contains("1.2.3.0"), "{record}");
@@ -306,7 +306,7 @@ fn of_a_uid_that_comes_again_nothing_but_the_same_bytes_is_passed_over() {
         assert!(site.store.film(number).unwrap().ends_with(&data));
     }
     console.0.release().unwrap();
-    assert!(within(|| site.open.log().lines()[0].words(Language::English).contains("here already: 1")));
+    assert!(within(|| site.open.log().lines()[0].words(Language::English).contains("1 of them here already")));
 }
 
 #[test]
@@ -333,6 +333,23 @@ fn what_is_wrong_is_shown_until_a_film_of_a_later_association_is_taken() {
     assert_eq!(send(&mut console, &good), 0);
     console.0.release().unwrap();
     assert!(within(|| site.troubles().is_empty()));
+}
+
+#[test]
+fn a_console_that_sends_nothing_is_told_of() {
+    let site = Site::new();
+    site.console().0.release().unwrap();
+    assert!(site.noted(What::Nothing));
+    assert_eq!(site.open.log().lines()[0].words(Language::English), "CR1 connected and sent nothing");
+    drop(site.console());
+    assert!(within(|| site.open.log().lines()[0].times == 2));
+    assert!(site.troubles().is_empty());
+    // What was asked for is told instead.
+    let mut console = site.console();
+    assert_eq!(console.echo(), 0);
+    console.0.release().unwrap();
+    assert!(site.noted(What::Echo));
+    assert_eq!(site.open.log().lines().len(), 2);
 }
 
 #[test]

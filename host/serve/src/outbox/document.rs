@@ -7,7 +7,6 @@ use std::panic::catch_unwind;
 
 use base::calendar::utc;
 use decode::{MAKER, Origin};
-use language::percent;
 use shared::{appliance::Language, verdict::Digest};
 
 use super::{elements::Elements, format::Format};
@@ -72,7 +71,12 @@ pub(super) fn lines(record: &Record, language: Language) -> Option<Vec<String>> 
     let mut lines = vec![
         screen.disclaimer.to_owned(),
         format!("{}: {}", notice.word, notice.meaning.replace('\n', " ")),
-        format!("{} {}. {}", screen.probability.join(" "), percent(probability), screen.changes(&point)),
+        format!(
+            "{} {}. {}",
+            screen.probability.join(" "),
+            screen.percent(probability, &point),
+            screen.changes(probability, &point)
+        ),
     ];
     lines.extend(screen.age(age));
     if age.is_overridden() {

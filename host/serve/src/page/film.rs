@@ -1,9 +1,9 @@
 //! One film: the verdict as the screen says it, what was judged, the clinician's answer; and the slip to print.
 
-use language::{cause_and_remedy, filled, percent};
+use language::{cause_and_remedy, filled};
 use shared::{
     age::AgeNote,
-    verdict::{OperatingPoint, Verdict},
+    verdict::{OperatingPoint, Refusal, Verdict},
 };
 
 use super::{
@@ -17,10 +17,12 @@ pub(crate) fn page(look: &Look<'_>, record: &Record, version: u64, known: bool) 
     let words = look.words;
     let known = if known { format!("<p class=\"notice\">{}</p>", Text(words.known)) } else { String::new() };
     let answered = record.answer.is_some();
+    let [facts, details] = facts(look, record);
     let more = if answered {
-        format!("{}\n{}\n{}", pictures(look, record), clinician(look, record), facts(look, record))
+        let details = format!("<details><summary>{}</summary>{details}</details>", Text(words.details));
+        format!("{}\n{}\n{facts}\n{details}", pictures(look, record), clinician(look, record))
     } else {
-        facts(look, record)
+        facts
     };
     let slip = if answered {
         format!("<a class=\"button\" href=\"/slip/{}\">{}</a>", record.number, Text(words.slip))
@@ -30,7 +32,7 @@ pub(crate) fn page(look: &Look<'_>, record: &Record, version: u64, known: bool) 
     let main = format!(
         "<p class=\"back\"><a href=\"/\">{}</a></p>\n<p id=\"status\" role=\"status\" class=\"hidden\"></p>\n\
          <div id=\"live\" data-store=\"{}\" data-of=\"{:.16}-{}\" data-version=\"{version}\" data-waiting=\"{}\" \
-         data-said=\"{}\">\n<h1>{}</h1>\n{known}{}\n<p>{slip}</p>\n{more}\n</div>",
+         data-said=\"{}\">\n<h1>{}</h1>\n{known}{}{}\n<p>{slip}</p>\n{more}\n</div>",
         Text(words.back),
         Text(look.store().id()),
         record.film,
@@ -38,15 +40,26 @@ pub(crate) fn page(look: &Look<'_>, record: &Record, version: u64, known: bool) 
         u8::from(!answered),
         Text(said(look, record)),
         Text(look.name(record)),
+        other_exam(look, record),
         card(look, record),
     );
     look.page(&look.name(record), &main)
 }
 
+/// That the same film was sent in another exam, if it was: it may be another child's.
+fn other_exam(look: &Look<'_>, record: &Record) -> String {
+    let Some(other) = look.store().sent_before(record) else { return String::new() };
+    // The link is markup; the words around it are text.
+    let (before, after) = look.words.other_exam.split_once("{}").unwrap_or((look.words.other_exam, ""));
+    let (number, name) = (other.number, look.name(&other));
+    format!("<p class=\"notice\">{}<a href=\"/film/{number}\">{}</a>{}</p>\n", Text(before), Text(name), Text(after))
+}
+
 /// The answer in a sentence, for whoever hears it.
 fn said(look: &Look<'_>, record: &Record) -> String {
     let meaning = match record.answer.as_ref().map(|answer| answer.outcome) {
-        None => look.screen.analysing.meaning.to_owned(),
+        // How many are before it changes too often to be heard.
+        None => return format!("{}: {}", look.name(record), look.word(record)),
         Some(Outcome::Judged { verdict, .. }) => (look.screen.verdict)(verdict).meaning.replace('\n', " "),
         Some(Outcome::Refused(refusal)) => (look.screen.refusal)(refusal),
         Some(Outcome::Failed(fault)) => (look.screen.fault)(fault),
@@ -58,33 +71,34 @@ fn said(look: &Look<'_>, record: &Record) -> String {
 fn card(look: &Look<'_>, record: &Record) -> String {
     let screen = look.screen;
     let kind = kind(record);
+    let by = record.answer.as_ref().and_then(|answer| answer.by.as_ref());
+    let meant = || Text((screen.meant)(by.and_then(|by| by.ages).map(Into::into)));
     let inner = match record.answer.as_ref().map(|answer| answer.outcome) {
-        None => format!("<p class=\"meaning\">{}</p>", Text(screen.analysing.meaning)),
+        None => format!("<p class=\"meaning\">{}</p>", Text(look.waits(record))),
         Some(Outcome::Judged { verdict, probability, point, age, .. }) => {
             let meaning = (screen.verdict)(verdict).meaning.replace('\n', " ");
-            let overridden = if age.is_overridden() {
-                let ages = record.answer.as_ref().and_then(|answer| answer.by.as_ref()).and_then(|by| by.ages);
-                format!("<p class=\"hazard\">{}</p>", Text((screen.meant)(ages.map(Into::into))))
-            } else {
-                String::new()
-            };
+            let overridden =
+                if age.is_overridden() { format!("<p class=\"hazard\">{}</p>", meant()) } else { String::new() };
             format!(
                 "<p class=\"meaning\">{}</p>\n<p class=\"probability\"><span>{}</span> <b>{}</b></p>\n{}\n\
                  <p class=\"changes\"><span>{}</span> {}</p>{overridden}",
                 Text(meaning),
                 Text(screen.probability.join(" ")),
-                Text(percent(probability)),
+                Text(screen.percent(probability, &point)),
                 scale(probability, &point),
-                Text(screen.changes(&point)),
+                Text(changes(look, probability, &point)),
                 age_noted(look, age),
             )
+        }
+        Some(Outcome::Refused(refusal @ (Refusal::TooYoung | Refusal::TooOld))) => {
+            format!("{}<p class=\"remedy\">{}</p>", explained(&(screen.refusal)(refusal)), meant())
         }
         Some(Outcome::Refused(refusal)) => explained(&(screen.refusal)(refusal)),
         Some(Outcome::Failed(fault)) => explained(&(screen.fault)(fault)),
     };
-    let code =
-        record.code().map_or_else(String::new, |code| format!("<p class=\"code\">{} {code}</p>", Text(screen.code)));
-    let by = record.answer.as_ref().and_then(|answer| answer.by.as_ref());
+    // That of a verdict is among the details.
+    let code = record.code().filter(|_| !record.is_judged());
+    let code = code.map_or_else(String::new, |code| format!("<p class=\"code\">{} {code}</p>", Text(screen.code)));
     let synthetic = by
         .filter(|by| by.synthetic)
         .map_or_else(String::new, |_| format!("<p class=\"hazard\">{}</p>", Text(screen.synthetic)));
@@ -93,6 +107,18 @@ fn card(look: &Look<'_>, record: &Record) -> String {
         symbol(kind),
         Text(look.word(record)),
     )
+}
+
+/// Where the verdict changes, in whole sentences. Each range begins with its first probability, so that none has two verdicts.
+fn changes(look: &Look<'_>, probability: f32, point: &OperatingPoint) -> String {
+    let (words, [from, to]) = (look.words, look.screen.ends(probability, point));
+    let said = |text, end, verdict| filled(text, [end, (look.screen.verdict)(verdict).word.to_owned()]);
+    let mut ranges = vec![said(words.below, from.clone(), Verdict::Normal)];
+    if point.refer_from != point.refer_to {
+        ranges.push(said(words.from, from, Verdict::Refer));
+    }
+    ranges.push(said(words.from, to, Verdict::Pneumonia));
+    ranges.join(" ")
 }
 
 fn age_noted(look: &Look<'_>, age: AgeNote) -> String {
@@ -110,17 +136,17 @@ fn scale(probability: f32, point: &OperatingPoint) -> String {
     let at = |p: f32| p.clamp(0.0, 1.0) * 400.0;
     let [from, to] = [at(point.refer_from), at(point.refer_to)];
     let range = |class: &str, left: f32, right: f32| {
-        format!("<rect class=\"{class}\" x=\"{left:.1}\" y=\"4\" width=\"{:.1}\" height=\"16\"/>", right - left)
+        format!("<rect class=\"{class}\" x=\"{left:.1}\" y=\"2\" width=\"{:.1}\" height=\"20\"/>", right - left)
     };
-    // Within the range of its verdict, as far as that is wide enough.
+    // Within the range of its verdict, as far as that is wide enough, and smaller than the scale is high: it hides no range.
     let [low, high] = match point.verdict(probability) {
         Verdict::Normal => [0.0, from],
         Verdict::Refer => [from, to],
         Verdict::Pneumonia => [to, 400.0],
     };
-    let x = at(probability).max(low.max(9.0)).min(high.min(391.0));
+    let x = at(probability).max(low.max(6.0)).min(high.min(394.0));
     let marker = if (0.0..=1.0).contains(&probability) {
-        format!("<circle class=\"marker\" cx=\"{x:.1}\" cy=\"12\" r=\"9\"/>")
+        format!("<circle class=\"marker\" cx=\"{x:.1}\" cy=\"12\" r=\"5\"/>")
     } else {
         String::new()
     };
@@ -134,6 +160,11 @@ fn scale(probability: f32, point: &OperatingPoint) -> String {
 
 fn pictures(look: &Look<'_>, record: &Record) -> String {
     let (words, kept) = (look.words, look.store().pictures(record));
+    let heading = match (record.is_judged(), kept.is_empty()) {
+        (true, _) => words.seen,
+        (false, false) => words.sent,
+        (false, true) => return String::new(),
+    };
     let looked =
         matches!(record.answer.as_ref().map(|answer| answer.outcome), Some(Outcome::Judged { looked: true, .. }));
     let figures: String = kept
@@ -157,7 +188,7 @@ fn pictures(look: &Look<'_>, record: &Record) -> String {
     } else {
         String::new()
     };
-    format!("<section><h2>{}</h2><div class=\"figures\">{figures}</div>{note}</section>", Text(words.seen))
+    format!("<section><h2>{}</h2><div class=\"figures\">{figures}</div>{note}</section>", Text(heading))
 }
 
 fn clinician(look: &Look<'_>, record: &Record) -> String {
@@ -167,8 +198,9 @@ fn clinician(look: &Look<'_>, record: &Record) -> String {
         .map(|opinion| {
             let chosen = record.clinician.is_some_and(|said| said.what == opinion);
             format!(
-                "<label><input type=\"radio\" name=\"said\" value=\"{}\" required{}> {}</label>",
+                "<label><input type=\"radio\" name=\"said\" value=\"{}\" required data-wrong=\"{}\"{}> {}</label>",
                 opinion.as_str(),
+                Text(words.choose_one),
                 if chosen { " checked" } else { "" },
                 Text(look.opinion(opinion))
             )
@@ -190,7 +222,8 @@ fn clinician(look: &Look<'_>, record: &Record) -> String {
     )
 }
 
-fn facts(look: &Look<'_>, record: &Record) -> String {
+/// What a nurse wants to know of a film, and what a technician does.
+fn facts(look: &Look<'_>, record: &Record) -> [String; 2] {
     let (words, screen) = (look.words, look.screen);
     let exam = if record.exam.as_str().is_empty() { "–" } else { record.exam.as_str() };
     let mut facts = vec![
@@ -198,22 +231,25 @@ fn facts(look: &Look<'_>, record: &Record) -> String {
         (screen.record, record.number.to_string()),
         (words.received, look.received(record)),
     ];
+    let mut details = Vec::new();
     if let Some(answer) = &record.answer {
         facts.push((words.judged, time(answer.at)));
+        details.extend(record.code().map(|code| (screen.code, code.to_string())));
         if let Outcome::Judged { record: Some(number), .. } = answer.outcome {
-            facts.push((words.box_record, number.to_string()));
+            details.push((words.box_record, number.to_string()));
         }
         if let Some(by) = &answer.by {
-            facts.push((screen.model, Text(&by.model).to_string()));
-            facts.push((screen.digest, digest(&by.digest)));
+            details.push((screen.model, Text(&by.model).to_string()));
+            details.push((screen.digest, digest(&by.digest)));
         }
     }
     if !record.site.is_empty() {
         facts.push((words.site, Text(&record.site).to_string()));
     }
-    let rows: String =
-        facts.iter().map(|(name, value)| format!("<div><dt>{}</dt><dd>{value}</dd></div>", Text(name))).collect();
-    format!("<dl class=\"facts\">{rows}</dl>")
+    [facts, details].map(|facts| {
+        let rows = facts.iter().map(|(name, value)| format!("<div><dt>{}</dt><dd>{value}</dd></div>", Text(name)));
+        format!("<dl class=\"facts\">{}</dl>", rows.collect::<String>())
+    })
 }
 
 /// One sheet of paper.
@@ -235,15 +271,16 @@ pub(crate) fn slip(look: &Look<'_>, record: &Record) -> String {
     );
     let main = format!(
         "<p class=\"back\"><a href=\"/film/{}\">{}</a> <button id=\"print\" class=\"button main\">{}</button></p>\n\
-         <article class=\"slip\"><h1>{}</h1>\n<p class=\"disclaimer\">{}</p>\n{}\n{picture}\n{}\n\
+         <article class=\"slip\"><h1>{}</h1>\n<p class=\"disclaimer\">{}</p>\n{}{}\n{picture}\n{}\n\
          <p class=\"says\">{}: {said}</p>\n<p class=\"sign\">{}</p></article>",
         record.number,
         Text(look.name(record)),
         Text(words.print),
         Text(look.name(record)),
         Text(look.screen.disclaimer),
+        other_exam(look, record),
         card(look, record),
-        facts(look, record),
+        facts(look, record).concat(),
         Text(words.clinician),
         Text(words.signature),
     );

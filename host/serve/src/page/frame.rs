@@ -72,7 +72,7 @@ impl<'a> Look<'a> {
             } else {
                 String::new()
             };
-            format!("<p>{} {} ({:.12})</p>{synthetic}", Text(self.screen.model), Text(&by.model), by.digest)
+            format!("<p>{} {}</p>{synthetic}", Text(self.screen.model), Text(&by.model))
         });
         let trouble = trouble.map_or_else(String::new, |trouble| {
             format!("<p class=\"hazard\">{}: {}</p>", Text(self.words.trouble), Text(trouble))
@@ -92,16 +92,25 @@ impl<'a> Look<'a> {
     /// When a film came in, and how.
     pub(crate) fn received(&self, record: &Record) -> String {
         let source = (self.words.source)(record.source);
-        format!("{} <span class=\"figure\">{}</span>", time(record.received), Text(source))
+        format!("{} <span class=\"hint\">{}</span>", time(record.received), Text(source))
     }
 
     /// The word in capitals that stands for what is known of a film.
     pub(crate) fn word(&self, record: &Record) -> &'static str {
         match record.answer.as_ref().map(|answer| answer.outcome) {
+            None if self.store().before(record.number) > 0 => self.words.waiting,
             None => self.screen.analysing.word,
             Some(Outcome::Judged { verdict, .. }) => (self.screen.verdict)(verdict).word,
             Some(Outcome::Refused(_)) => self.screen.not_judged,
             Some(Outcome::Failed(_)) => self.screen.error,
+        }
+    }
+
+    /// For what a film waits.
+    pub(crate) fn waits(&self, record: &Record) -> String {
+        match self.store().before(record.number) {
+            0 => self.screen.analysing.meaning.to_owned(),
+            before => language::filled(self.words.ahead, [before.to_string()]),
         }
     }
 

@@ -1,5 +1,6 @@
 //! The list of films, and the form that sends more.
 
+use serde_json::{Value, json};
 use shared::verdict::Verdict;
 
 use super::{
@@ -14,6 +15,9 @@ use crate::{
 
 /// Records on a page.
 const PAGE: usize = 20;
+
+/// Films of which the script asks at once what has become of them.
+pub(crate) const MOST_ASKED: usize = 100;
 
 /// Pages there are, at most: more than records.
 const MOST_PAGES: usize = 1_000_000;
@@ -43,10 +47,13 @@ impl<'a> Search<'a> {
 pub(crate) fn page(look: &Look<'_>, query: &Pairs) -> String {
     let words = look.words;
     let search = Search::of(query);
+    let ages = look.app.standing.get().0.and_then(|by| by.ages);
     let main = format!(
-        "<h1>{}</h1>\n{}\n<section class=\"list\">\n{}\n{}\n\
+        "<h1>{}</h1>\n<p>{} {}.</p>\n{}\n<section class=\"list\">\n{}\n{}\n\
          <p><a href=\"/results.csv?q={}&amp;show={}\" download>{}</a></p>\n</section>",
         Text(words.films),
+        Text(look.screen.made_for),
+        Text((look.screen.ages)(ages.map(Into::into))),
         sending(look),
         searching(look, &search),
         found(look, &search),
@@ -66,8 +73,8 @@ fn sending(look: &Look<'_>) -> String {
         "<section class=\"send\" aria-labelledby=\"send-title\">\n<h2 id=\"send-title\">{}</h2>\n\
          <noscript><p class=\"hazard\">{}</p></noscript>\n\
          <form id=\"send\" data-secret=\"{}\" data-exam=\"{}\" data-remove=\"{}\" data-sending=\"{}\" data-waiting=\"{}\" \
-         data-known=\"{}\" data-not-sent=\"{}\" data-silent=\"{}\" data-large=\"{}\" data-empty=\"{}\">\n\
-         <div id=\"drop\" class=\"drop\"><p>{}</p>\
+         data-here=\"{}\" data-wrong=\"{}\" data-not-sent=\"{}\" data-silent=\"{}\" data-large=\"{}\" data-empty=\"{}\">\n\
+         <div id=\"drop\" class=\"drop\"><p class=\"drag\">{}</p>\
          <input id=\"files\" type=\"file\" multiple class=\"hidden\" aria-describedby=\"kinds\">\
          <label for=\"files\" class=\"button\">{}</label><p id=\"kinds\" class=\"hint\">{}</p></div>\n\
          <ul id=\"queue\"></ul>\n\
@@ -81,7 +88,8 @@ fn sending(look: &Look<'_>) -> String {
         Text(words.remove),
         Text(words.sending),
         Text(words.waiting),
-        Text(words.known),
+        Text(words.here),
+        Text(words.exam_wrong),
         Text(words.not_sent),
         Text(words.silent),
         Text(too_large),
@@ -159,17 +167,21 @@ fn row(look: &Look<'_>, record: &Record) -> String {
     let number = record.number;
     let exam = if record.exam.as_str().is_empty() { "–" } else { record.exam.as_str() };
     let probability = match record.answer.as_ref().map(|answer| answer.outcome) {
-        Some(Outcome::Judged { probability, .. }) => language::percent(probability),
+        Some(Outcome::Judged { probability, point, .. }) => screen.percent(probability, &point),
         _ => record.code().map_or_else(String::new, |code| format!("{} {code}", screen.code)),
     };
     let clinician = record.clinician.map_or("–", |said| look.opinion(said.what));
+    // By it a film without an exam is told from others; beside its number it needs no words.
+    let small = if look.store().shows(record) {
+        format!("<img class=\"small\" src=\"/film/{number}/film.png\" alt=\"\" loading=\"lazy\">")
+    } else {
+        String::new()
+    };
     let cell = |label: &str, inner: String| format!("<td data-label=\"{}\">{inner}</td>", Text(label));
     format!(
-        "<tr id=\"film-{number}\" class=\"{}\" data-said=\"{}: {}\">{}{}{}{}{}</tr>",
+        "<tr id=\"film-{number}\" class=\"{}\">{}{}{}{}{}</tr>",
         kind(record),
-        Text(look.name(record)),
-        Text(look.word(record)),
-        cell(screen.record, format!("<a href=\"/film/{number}\">{number}</a>")),
+        cell(screen.record, format!("<a href=\"/film/{number}\">{small}{number}</a>")),
         cell(screen.exam, Text(exam).to_string()),
         cell(words.received, look.received(record)),
         cell(
@@ -183,4 +195,14 @@ fn row(look: &Look<'_>, record: &Record) -> String {
         ),
         cell(words.clinician, Text(clinician).to_string()),
     )
+}
+
+/// What has become of a film, for the script.
+pub(crate) fn told(look: &Look<'_>, record: &Record) -> Value {
+    let waits = record.answer.is_none();
+    let said = match look.word(record) {
+        word if waits => format!("{word}. {}", look.waits(record)),
+        word => format!("{}: {word}", look.name(record)),
+    };
+    json!({ "number": record.number, "kind": kind(record), "waits": waits, "said": said })
 }

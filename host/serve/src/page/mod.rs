@@ -118,7 +118,12 @@ fn get(app: &App, look: &Look<'_>, request: &Request, path: &[&str]) -> Response
     let version = store.version();
     match path {
         [] => Response::html(200, list::page(look, &request.query)),
-        ["news"] => Response::json(200, &json!({ "store": store.id(), "version": version })),
+        ["news"] => {
+            let asked = request.query.get("of").split(',').filter_map(|number| number.parse::<u64>().ok());
+            let records = asked.take(list::MOST_ASKED).filter_map(|number| store.get(number));
+            let films: Vec<_> = records.map(|record| list::told(look, &record)).collect();
+            Response::json(200, &json!({ "store": store.id(), "version": version, "films": films }))
+        }
         ["results.csv"] => table::answer(look, &request.query),
         ["help"] => Response::html(200, other::help(look)),
         ["state"] => Response::html(200, other::state(look)),
@@ -192,7 +197,7 @@ fn taken(app: &App, look: &Look<'_>, request: &Request, film: &mut impl Read) ->
     }
     let exam = match ExamId::new(request.query.get("exam").trim()) {
         Ok(exam) => exam,
-        Err(_) => return failed(400, None, look.words.exam_hint.to_owned()),
+        Err(_) => return failed(400, None, look.words.exam_wrong.to_owned()),
     };
     match app.intake.take(film, &exam, Source::Page) {
         Ok(receipt) => {

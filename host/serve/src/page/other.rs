@@ -140,7 +140,8 @@ pub(crate) fn pair(language: Language, wrong: Option<&str>) -> String {
     let main = format!(
         "<h1>Pumua</h1>{wrong}<form class=\"pair\" method=\"post\" action=\"/pair\">\
          <label for=\"code\">{}</label><input id=\"code\" name=\"code\" inputmode=\"numeric\" autocomplete=\"one-time-code\" \
-         maxlength=\"7\" required autofocus><button class=\"button main\">{}</button></form>",
+         maxlength=\"7\" required data-wrong=\"{}\" autofocus><button class=\"button main\">{}</button></form>",
+        Text(words.code),
         Text(words.code),
         Text(words.enter),
     );

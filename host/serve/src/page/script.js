@@ -19,6 +19,16 @@ localTimes(document);
 const print = document.getElementById("print");
 if (print) print.addEventListener("click", () => window.print());
 
+// What is wrong with a field is said in the words of the page, not in those of the browser.
+document.addEventListener("invalid", (event) => {
+    const { wrong } = event.target.dataset;
+    if (wrong) event.target.setCustomValidity(wrong);
+}, true);
+document.addEventListener("input", (event) => {
+    // Of several to choose from, another one may have been called wrong.
+    for (const field of event.target.form ? event.target.form.elements : []) field.setCustomValidity("");
+});
+
 function element(name, className, text) {
     const made = document.createElement(name);
     if (className) made.className = className;
@@ -37,14 +47,30 @@ if (form) {
     const waiting = [];
     let busy = false;
 
+    const notSent = (row, file, reason) => {
+        row.className = "failed";
+        row.querySelector(".done").textContent = words.notSent.replace("{}", () => reason);
+        return file.name + ": " + row.querySelector(".done").textContent;
+    };
+
     const add = (chosen) => {
+        const refused = [];
         for (const file of chosen) {
             const row = element("li");
             const name = element("span", "name", file.name);
+            const reason = file.size > MOST ? words.large : file.size === 0 ? words.empty : "";
+            if (reason) {
+                row.append(name, element("span", "done"));
+                queue.append(row);
+                refused.push(notSent(row, file, reason));
+                continue;
+            }
             const exam = element("label", "exam", words.exam + " ");
             const input = element("input");
             Object.assign(input, { maxLength: 64, pattern: "[A-Za-z0-9._\\-]*", autocomplete: "off", spellcheck: false });
             input.setAttribute("aria-describedby", "exam-hint");
+            input.dataset.wrong = words.wrong;
+            input.addEventListener("change", () => { input.value = input.value.trim(); });
             exam.append(input);
             const remove = element("button", "button", words.remove);
             remove.type = "button";
@@ -62,6 +88,7 @@ if (form) {
         }
         ready.hidden = waiting.length === 0;
         files.value = "";
+        if (refused.length) status.textContent = refused.join(". ");
         if (waiting.length) waiting[0].input.focus();
     };
     files.addEventListener("change", () => add(files.files));
@@ -86,13 +113,9 @@ if (form) {
         exam.replaceWith(shown);
         remove.remove();
         const fail = (reason) => {
-            shown.textContent = words.notSent.replace("{}", reason);
-            shown.classList.add("failed");
-            row.className = "failed";
+            film.failed = notSent(row, file, reason);
             done(null);
         };
-        if (file.size > MOST) return fail(words.large);
-        if (file.size === 0) return fail(words.empty);
         const bar = element("progress");
         bar.max = file.size;
         bar.value = 0;
@@ -112,10 +135,11 @@ if (form) {
             let answer = {};
             try { answer = JSON.parse(request.responseText); } catch { answer = { message: request.responseText.trim() }; }
             if (request.status === 201) {
-                const link = element("a", "", answer.known ? words.known : words.waiting);
+                const link = element("a", "", words.waiting);
                 link.href = "/film/" + answer.number + (answer.known ? "?known=1" : "");
                 shown.replaceChildren(link);
                 row.dataset.number = answer.number;
+                if (answer.known) row.dataset.known = "1";
                 return done(answer);
             }
             // Busy: it may come again.
@@ -141,25 +165,36 @@ if (form) {
             location.assign("/film/" + one.number + (one.known ? "?known=1" : ""));
             return;
         }
-        status.textContent = answers.every((answer) => answer) ? words.waiting : "";
-        if (films.every((film) => !film.row.dataset.number)) status.textContent = films[0].row.textContent;
+        const failed = films.map((film) => film.failed).filter(Boolean);
+        // Where all have their answers already, these were told.
+        if (failed.length) status.textContent = failed.join(". ");
+        else if (unanswered().length) status.textContent = words.waiting;
         news();
     });
+}
 
-    // Says what has been answered of the films that were sent from here.
-    form.addEventListener("pumua-news", () => {
-        const said = [];
-        for (const row of queue.querySelectorAll("li[data-number]")) {
-            const record = document.getElementById("film-" + row.dataset.number);
-            const link = row.querySelector("a");
-            if (record && link && !record.classList.contains("waiting") && link.textContent === words.waiting) {
-                link.textContent = record.dataset.said;
-                row.className = record.className;
-                said.push(record.dataset.said);
-            }
-        }
-        if (said.length) status.textContent = said.join(". ");
-    });
+// The rows of films that were sent from here and have no answer yet. The list of records does not show each of them: it has
+// pages and is searched.
+const unanswered = () => [...document.querySelectorAll("#queue li[data-number]:not([data-answered])")];
+// So many are asked for at once.
+const MOST_ASKED = 100;
+
+// Says what has become of the films that were sent from here.
+function tell(films) {
+    const said = [];
+    for (const row of unanswered()) {
+        const film = films.find((film) => String(film.number) === row.dataset.number);
+        if (!film) continue;
+        const text = row.dataset.known ? form.dataset.here.replace("{}", () => film.said) : film.said;
+        row.querySelector("a").textContent = text;
+        if (film.waits) continue;
+        row.className = film.kind;
+        row.dataset.answered = "1";
+        said.push(text);
+    }
+    const left = unanswered().length;
+    if (left) said.push(form.dataset.waiting + ": " + left);
+    if (said.length > (left ? 1 : 0)) status.textContent = said.join(". ");
 }
 
 // Whether the reader is at a form in there, or has chosen what is not saved.
@@ -178,20 +213,21 @@ async function news() {
     if (!now || asking) return;
     asking = true;
     clearTimeout(timer);
-    const busy = now.dataset.waiting !== "0";
     try {
         const quiet = { headers: { "X-Pumua-Quiet": "1" } };
-        const answer = await fetch("/news", quiet);
+        const of = unanswered().slice(0, MOST_ASKED).map((row) => row.dataset.number).join(",");
+        const answer = await fetch(of ? "/news?of=" + of : "/news", quiet);
         if (answer.status === 401) {
             // The session has ended.
             location.reload();
             return;
         }
-        const { store, version } = await answer.json();
+        const { store, version, films } = await answer.json();
         if (answer.ok && store !== now.dataset.store) {
             location.reload();
             return;
         }
+        if (answer.ok) tell(films);
         if (answer.ok && String(version) !== now.dataset.version && !inHand(now)) {
             const page = await (await fetch(location.pathname + location.search, quiet)).text();
             const next = new DOMParser().parseFromString(page, "text/html").getElementById("live");
@@ -205,18 +241,25 @@ async function news() {
                 localTimes(next);
                 const spoken = next.dataset.said;
                 if (spoken && spoken !== now.dataset.said) status.textContent = spoken;
-                now.replaceWith(document.adoptNode(next));
+                document.adoptNode(next);
+                // Small pictures that are there are not fetched again.
+                const there = new Map([...now.querySelectorAll("img.small")].map((image) => [image.src, image]));
+                for (const image of next.querySelectorAll("img.small")) {
+                    const same = there.get(image.src);
+                    if (same) image.replaceWith(same);
+                }
+                now.replaceWith(next);
                 if (place) {
                     const again = [...live().querySelectorAll("a")].find((link) => link.getAttribute("href") === place);
                     if (again) again.focus();
                 }
-                if (form) form.dispatchEvent(new Event("pumua-news"));
             }
         }
     } catch {
         // The server is away: it is asked again.
     }
     asking = false;
+    const busy = live().dataset.waiting !== "0" || unanswered().length > 0;
     timer = setTimeout(news, busy ? 700 : 4000);
 }
 if (live()) timer = setTimeout(news, live().dataset.waiting !== "0" ? 500 : 4000);

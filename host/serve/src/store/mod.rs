@@ -21,6 +21,8 @@
 //! records stay, up to [`Bounds::results`]; then no more films are taken. Of these films, those go last whose answer is still to be
 //! sent to an archive ([`crate::outbox`]).
 
+mod turns;
+
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap},
     fs::{self, File, OpenOptions, TryLockError},
@@ -41,10 +43,13 @@ use base::{
 use rustix::rand::{GetRandomFlags, getrandom};
 use sha2::{Digest as _, Sha256};
 use shared::{
+    accession::escaped,
     limits::MAX_IMAGE_BYTES,
     verdict::{Digest, ExamId},
 };
 
+pub use self::turns::FIRST_TURNS;
+use self::turns::Turns;
 use crate::{
     intake::Receipt,
     outbox::Queue,
@@ -122,8 +127,9 @@ struct Index {
     records: BTreeMap<u64, Record>,
     /// The highest number in the name of a file.
     last: u64,
-    by_film: HashMap<(Digest, ExamId), u64>,
-    waiting: BTreeSet<u64>,
+    /// The records of each film: one for each of its exams.
+    by_film: HashMap<Digest, BTreeSet<u64>>,
+    turns: Turns,
     /// Bytes of the film and its pictures, of those that are kept.
     kept: BTreeMap<u64, u64>,
     space: u64,
@@ -137,13 +143,25 @@ impl Index {
         let number = record.number;
         self.last = self.last.max(number);
         if record.answer.is_none() {
-            self.waiting.insert(number)
+            self.turns.enter(number, record.source == Source::Page);
         } else {
-            self.waiting.remove(&number)
-        };
-        self.by_film.insert((record.film, record.exam.clone()), number);
+            self.turns.leave(number);
+        }
+        self.by_film.entry(record.film).or_default().insert(number);
         self.records.insert(number, record);
         self.version += 1;
+    }
+
+    /// Somebody at the page waits for a film that came in another way.
+    fn ask(&mut self, number: u64) {
+        self.turns.enter(number, true);
+        self.version += 1;
+    }
+
+    /// The records of a film, the newest first.
+    fn of_film(&self, film: &Digest) -> impl Iterator<Item = &Record> {
+        let numbers = self.by_film.get(film).into_iter().flatten().rev();
+        numbers.filter_map(move |number| self.records.get(number))
     }
 
     /// Notes how many bytes a film and its pictures have.
@@ -188,10 +206,7 @@ impl Filter {
         match self {
             Self::All => true,
             Self::NotJudged => matches!(record.word(), "refused" | "failed"),
-            Self::Unanswered => {
-                let judged = record.answer.as_ref().is_some_and(|it| matches!(it.outcome, Outcome::Judged { .. }));
-                judged && record.clinician.is_none()
-            }
+            Self::Unanswered => record.is_judged() && record.clinician.is_none(),
             word => record.word() == word.as_str(),
         }
     }
@@ -339,13 +354,13 @@ impl Store {
         incoming.file.sync_all().map_err(StoreError::Write)?;
         let film = Digest(incoming.hash.clone().finalize().into());
         let _writing = self.writing();
-        let known = {
-            let index = self.index();
-            index.by_film.get(&(film, exam.clone())).and_then(|number| index.records.get(number).cloned())
-        };
+        let known = self.index().of_film(&film).find(|record| record.exam == exam).cloned();
         if let Some(record) = &known
             && !matches!(record.answer, Some(Answer { outcome: Outcome::Failed(_), .. }))
         {
+            if source == Source::Page && record.answer.is_none() {
+                self.index().ask(record.number);
+            }
             return Ok(Receipt { number: record.number, known: true });
         }
         let is_new = known.is_none();
@@ -374,6 +389,9 @@ impl Store {
         let mut index = self.index();
         index.weigh(number, incoming.bytes);
         index.enter(record);
+        if source == Source::Page {
+            index.ask(number);
+        }
         drop(index);
         self.news.notify_all();
         Ok(Receipt { number, known: false })
@@ -398,14 +416,26 @@ impl Store {
         }
     }
 
-    /// The oldest film that waits for an answer, if one comes within this time.
+    /// The film whose turn it is to get an answer, if one waits or comes within this time.
     pub(crate) fn next_waiting(&self, within: Duration) -> Option<(u64, ExamId)> {
         let mut index = self.index();
-        if index.waiting.is_empty() {
+        if index.turns.next().is_none() {
             index = self.news.wait_timeout(index, within).unwrap_or_else(PoisonError::into_inner).0;
         }
-        let number = *index.waiting.first()?;
+        let number = index.turns.next()?;
         Some((number, index.records.get(&number)?.exam.clone()))
+    }
+
+    /// How many films get their answers before one that waits.
+    pub(crate) fn before(&self, number: u64) -> usize {
+        self.index().turns.before(number).unwrap_or(0)
+    }
+
+    /// The last record before this one of the same film in another exam.
+    pub(crate) fn sent_before(&self, record: &Record) -> Option<Record> {
+        let index = self.index();
+        let mut same = index.of_film(&record.film);
+        same.find(|other| other.number < record.number && other.exam != record.exam).cloned()
     }
 
     /// The bytes of a film: those that came in, or an error.
@@ -457,12 +487,15 @@ impl Store {
         self.index().records.get(&number).cloned()
     }
 
-    /// The records of a kind whose exam contains some letters, or whose number they are.
+    /// The records of a kind whose exam contains some letters, as they are or as an accession number is written, or whose number
+    /// they are.
     pub(crate) fn find(&self, text: &str, filter: Filter, from: usize, most: usize) -> Found {
         let text = text.trim().to_ascii_lowercase();
+        let written = escaped(&text);
         let fits = |record: &Record| {
             let exam = record.exam.as_str().to_ascii_lowercase();
-            filter.takes(record) && (exam.contains(&text) || record.number.to_string() == text)
+            let is_found = || exam.contains(&text) || exam.contains(&written) || record.number.to_string() == text;
+            filter.takes(record) && is_found()
         };
         let index = self.index();
         let mut found = Found::default();
@@ -485,6 +518,11 @@ impl Store {
         Picture::ALL.into_iter().filter(|&which| self.picture_of(record, which).is_some()).collect()
     }
 
+    /// Whether there is a picture of the film, without reading it.
+    pub(crate) fn shows(&self, record: &Record) -> bool {
+        record.pictures.contains_key(&Picture::Film) && self.index().kept.contains_key(&record.number)
+    }
+
     /// A picture as it was made with the answer of a record.
     fn picture_of(&self, record: &Record, which: Picture) -> Option<Vec<u8>> {
         let digest = record.pictures.get(&which)?;
@@ -500,7 +538,7 @@ impl Store {
     pub(crate) fn figures(&self) -> Figures {
         let index = self.index();
         Figures {
-            waiting: index.waiting.len(),
+            waiting: index.turns.len(),
             results: index.records.len(),
             most_results: self.bounds.results,
             space: index.space,
@@ -554,8 +592,8 @@ impl Store {
                 if index.space.saturating_add(bytes) <= self.bounds.space {
                     return Ok(());
                 }
-                let (kept, waiting) = (&index.kept, &index.waiting);
-                let may_go = || kept.keys().filter(move |number| !waiting.contains(*number));
+                let (kept, turns) = (&index.kept, &index.turns);
+                let may_go = || kept.keys().filter(move |number| !turns.contains(**number));
                 may_go().find(|number| !self.outbox.holds(**number)).or_else(|| may_go().next()).copied()
             };
             self.forget(oldest.ok_or(StoreError::NoSpace)?);

@@ -15,9 +15,13 @@ fn judged(verdict: Verdict) -> Answer {
 }
 
 fn keep(store: &Store, bytes: &[u8], exam: &str) -> Result<Receipt, StoreError> {
+    keep_of(Source::Page, store, bytes, exam)
+}
+
+fn keep_of(source: Source, store: &Store, bytes: &[u8], exam: &str) -> Result<Receipt, StoreError> {
     let mut incoming = store.begin()?;
     incoming.write_all(bytes).unwrap();
-    store.keep(incoming, ExamId::new(exam).unwrap(), Source::Page, "North")
+    store.keep(incoming, ExamId::new(exam).unwrap(), source, "North")
 }
 
 fn png(bytes: usize) -> Pictures {
@@ -73,6 +77,58 @@ fn a_film_of_an_exam_is_kept_once_and_again_only_if_it_failed() {
 }
 
 #[test]
+fn films_of_the_page_go_before_those_of_consoles_also_where_a_console_has_sent_them() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = Store::open(folder.path(), Bounds::default()).unwrap();
+    for n in 0..30_u16 {
+        let source = if n % 2 == 0 { Source::Node } else { Source::Folder };
+        keep_of(source, &store, &n.to_le_bytes(), "").unwrap();
+    }
+    let next = |store: &Store| store.next_waiting(Duration::ZERO).unwrap().0;
+    assert_eq!((next(&store), store.before(30)), (1, 29));
+    let number = keep(&store, b"a child waits", "").unwrap().number;
+    assert_eq!((next(&store), store.before(number), store.before(1), store.before(30)), (31, 0, 1, 30));
+    // A console sends it again: it stays where it is. A person brings what a console has sent: it goes before the others.
+    assert!(keep_of(Source::Node, &store, b"a child waits", "").unwrap().known);
+    let version = store.version();
+    let brought = keep(&store, &19_u16.to_le_bytes(), "").unwrap();
+    assert!(brought.known && brought.number == 20 && store.version() != version);
+    assert_eq!((next(&store), store.before(20), store.before(number)), (20, 0, 1));
+    // One that failed, too; how it came in stays as it was.
+    store.finish(20, answer(Outcome::Failed(Fault::Inference)), &Pictures::default()).unwrap();
+    assert_eq!((next(&store), keep(&store, &19_u16.to_le_bytes(), "").unwrap().known), (31, false));
+    assert_eq!((next(&store), store.get(20).unwrap().source), (20, Source::Folder));
+    // Of five, one is a console's.
+    for n in 0..8_u8 {
+        keep(&store, &[n], "").unwrap();
+    }
+    let turns: Vec<u64> = std::iter::repeat_with(|| next(&store))
+        .inspect(|&number| store.finish(number, judged(Verdict::Normal), &Pictures::default()).unwrap())
+        .take(12)
+        .collect();
+    assert_eq!(turns, [20, 31, 32, 1, 33, 34, 35, 36, 2, 37, 38, 39]);
+    drop(store);
+    let store = Store::open(folder.path(), Bounds::default()).unwrap();
+    assert_eq!((next(&store), store.figures().waiting), (3, 27));
+}
+
+#[test]
+fn a_film_that_was_sent_in_another_exam_is_told() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = Store::open(folder.path(), Bounds::default()).unwrap();
+    for (bytes, exam) in [("x", "A-0017"), ("y", "B"), ("x", "B"), ("x", "")] {
+        keep(&store, bytes.as_bytes(), exam).unwrap();
+    }
+    let before = |store: &Store, number| store.sent_before(&store.get(number).unwrap()).map(|record| record.number);
+    assert_eq!([1, 2, 3, 4].map(|number| before(&store, number)), [None, None, Some(1), Some(3)]);
+    assert!(keep(&store, b"x", "B").unwrap().known);
+    drop(store);
+    let store = Store::open(folder.path(), Bounds::default()).unwrap();
+    assert_eq!([1, 2, 3, 4].map(|number| before(&store, number)), [None, None, Some(1), Some(3)]);
+    assert_eq!(keep(&store, b"x", "A-0017").unwrap(), Receipt { number: 1, known: true });
+}
+
+#[test]
 fn space_and_results_are_bounded_and_no_answer_is_lost() {
     let folder = tempfile::tempdir().unwrap();
     let store = Store::open(folder.path(), Bounds { space: 100, results: 4 }).unwrap();
@@ -124,6 +180,11 @@ fn records_are_found_by_exam_number_and_kind() {
     assert_eq!(numbers("", Filter::NotJudged, 0).0, [5]);
     assert_eq!(numbers("", Filter::Waiting, 0).1, 22);
     assert_eq!(numbers("../", Filter::All, 0).1, 0);
+    // As it stands on the request, though it is kept in other letters.
+    keep(&store, b"acc", "ACC_2048_2f11").unwrap();
+    for text in ["48/11", "acc 48/11", " ACC 48/11 ", "ACC_2048", "26"] {
+        assert_eq!(numbers(text, Filter::All, 0).0, [26], "{text}");
+    }
 }
 
 #[test]

@@ -63,6 +63,8 @@ pub(crate) struct Words {
     pub(crate) kinds: &'static str,
     /// What an exam may be called.
     pub(crate) exam_hint: &'static str,
+    /// An exam has other letters.
+    pub(crate) exam_wrong: &'static str,
     /// Of the button that sends.
     pub(crate) judge: &'static str,
     /// Of the button that takes a file off the list.
@@ -71,8 +73,14 @@ pub(crate) struct Words {
     pub(crate) sending: &'static str,
     /// Of a film that waits for its answer.
     pub(crate) waiting: &'static str,
-    /// Of a film that was there already.
+    /// Before how many others have their turn before it.
+    pub(crate) ahead: &'static str,
+    /// On the page of a film that was there already.
     pub(crate) known: &'static str,
+    /// The same in a list; what is known of it follows.
+    pub(crate) here: &'static str,
+    /// A film was there already in another exam, which is told in the middle.
+    pub(crate) other_exam: &'static str,
     /// Of a file that could not be sent; the reason follows.
     pub(crate) not_sent: &'static str,
     /// The server does not answer.
@@ -111,12 +119,20 @@ pub(crate) struct Words {
     pub(crate) clinician: &'static str,
     /// An opinion for which the screen has no word.
     pub(crate) opinion: fn(Opinion) -> Option<&'static str>,
+    /// None of them is chosen.
+    pub(crate) choose_one: &'static str,
     /// Of the button that keeps it.
     pub(crate) save: &'static str,
     /// It is kept since then.
     pub(crate) saved: &'static str,
-    /// Over the pictures.
+    /// Below that probability a verdict is given.
+    pub(crate) below: &'static str,
+    /// From that probability on a verdict is given.
+    pub(crate) from: &'static str,
+    /// Over the pictures of a film that was judged.
     pub(crate) seen: &'static str,
+    /// Over those of one that was not.
+    pub(crate) sent: &'static str,
     /// Below the film.
     pub(crate) film: &'static str,
     /// Below what the network sees.
@@ -125,6 +141,8 @@ pub(crate) struct Words {
     pub(crate) no_evidence: &'static str,
     /// Where there are no pictures.
     pub(crate) no_pictures: &'static str,
+    /// Over what technicians want to know.
+    pub(crate) details: &'static str,
     /// Number of the result in the journal of the box.
     pub(crate) box_record: &'static str,
     /// A page to print.
@@ -213,11 +231,19 @@ mod tests {
                 (words.taken, 2),
                 (words.saved, 1),
                 (words.not_sent, 1),
+                (words.ahead, 1),
+                (words.here, 1),
+                (words.other_exam, 1),
+                (words.below, 2),
+                (words.from, 2),
                 (words.node_is, 3),
                 (words.pacs_waits, 2),
                 (words.pacs_aside, 1),
             ] {
                 assert_eq!(text.matches("{}").count(), places, "{language}: {text}");
+            }
+            for kind in ["DICOM", "JPEG", "PNG", "TIFF", "BMP", "WebP"] {
+                assert!(words.kinds.contains(kind), "{language}: {}", words.kinds);
             }
             for what in What::ALL {
                 let text = (words.consoles)(what);

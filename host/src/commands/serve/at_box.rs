@@ -3,7 +3,7 @@
 use base::calendar::now;
 use engine::judge::Prepared;
 use link::{Awaited, Connection, LinkError, PortOptions};
-use serve::{By, Judge, Judged, Outcome, Pictures, Unavailable};
+use serve::{By, FIRST_TURNS, Judge, Judged, Outcome, Pictures, Unavailable};
 use shared::{
     contract::InputContract,
     verdict::{Digest, ExamId, Fault, ResultRecord},
@@ -19,8 +19,8 @@ pub(super) struct AtBox {
     by: Option<By>,
     /// The film that was sent whole to the box, and has not been answered.
     sent: Option<Sent>,
-    /// A film may have been sent before this program was started, and its answer lost.
-    may_be_sent: bool,
+    /// Of so many films one may have been sent before this program was started, and its answer lost.
+    may_be_sent: usize,
 }
 
 /// A film on the box.
@@ -35,7 +35,7 @@ struct Sent {
 impl AtBox {
     /// Asks the box who it is. That it does not answer now is no error: films wait until it does.
     pub(super) fn new(port: PortOptions, any_age: bool) -> Self {
-        let mut this = Self { port, any_age, by: None, sent: None, may_be_sent: true };
+        let mut this = Self { port, any_age, by: None, sent: None, may_be_sent: FIRST_TURNS };
         match this.open() {
             Ok((_, info)) => this.by = Some(name(&info)),
             Err(error) => base::say!("{error}"),
@@ -69,13 +69,13 @@ impl AtBox {
             Ok(image) => image.of_any_age(self.any_age),
             Err(refusal) => return Ok((info, Err(Outcome::Refused(refusal)))),
         };
-        if self.may_be_sent {
+        if self.may_be_sent > 0 {
             // A box that cannot look for it judges again.
             let before = match connection.stored_before(&image) {
                 Err(LinkError::Fault(_)) => None,
                 found => found?,
             };
-            self.may_be_sent = false;
+            self.may_be_sent = if before.is_some() { 0 } else { self.may_be_sent - 1 };
             if let Some(record) = before {
                 return Ok((info, Ok(record)));
             }

@@ -41,7 +41,7 @@ pub struct Options {
     /// Name of the place, on each answer and slip
     #[arg(long, value_name = "WORDS", default_value = "", hide_default_value = true, value_parser = site)]
     site: String,
-    /// Language of the page for browsers that ask for none that there is: en, fr, pt or sw
+    /// Language of the page where the browser asks for none of these: en, fr, pt or sw
     #[arg(long, value_name = "LANGUAGE", default_value = "en")]
     language: Language,
     /// Most space for films and pictures, in GiB: beyond it those of the oldest go, and their results stay

@@ -10,7 +10,7 @@ use shared::{
 use super::{AMBER, Area, GREEN, GROUND, INK, Item, Layout, QUIET, RED, VERDICT};
 use crate::screen::{
     Announced, Identity, MeasuredRates, PAST_AFTER, Preview,
-    language::{Words, filled, hundredths, percent},
+    language::{Words, filled, hundredths},
     symbol::Symbol,
     text::{Align, Style},
 };
@@ -104,7 +104,8 @@ impl<'a> Layout<'a> {
             self.line(self.regular(15.0, QUIET), line, side.left, baseline, Align::Left);
         }
         let room = side.width - self.px(150.0);
-        self.fitted(self.bold(38.0, INK), &percent(record.probability), room, side.right(), baseline, Align::Right);
+        let percent = words.percent(record.probability, &record.point);
+        self.fitted(self.bold(38.0, INK), &percent, room, side.right(), baseline, Align::Right);
         let bar = Area { top: baseline + self.px(20.0), height: self.px(30.0), ..side };
         self.scale_of(bar, record.probability, &record.point);
         let baseline = bar.bottom() + self.px(27.0);
@@ -115,7 +116,7 @@ impl<'a> Layout<'a> {
     /// On one line where the verdict changes, and the patient's age.
     fn age_and_changes(&mut self, side: Area, record: &ResultRecord) {
         let (words, baseline, faded) = (self.words(), side.top, self.faded);
-        let (mut changes, gap) = (words.changes(&record.point), self.px(16.0));
+        let (mut changes, gap) = (words.changes(record.probability, &record.point), self.px(16.0));
         let mut style = self.regular(13.5, QUIET);
         if let Some(age) = words.age(record.age) {
             // Anyone who reads the verdict of a past result must know that it is of a patient for whom the model is not meant.

@@ -13,9 +13,10 @@ use crate::screen::{
 
 #[test]
 fn rounding_never_claims_certainty() {
+    let words = words(Language::English);
+    let percent = |p| words.percent(p, &OperatingPoint::HALF);
     let shown = [0.0, 0.0049, 0.01, 0.5, 0.994, 0.9951, 1.0, f32::NAN, 1.5].map(percent);
     assert_eq!(shown, ["<1 %", "<1 %", "1 %", "50 %", "99 %", ">99 %", ">99 %", "-", "-"]);
-    let words = words(Language::English);
     let rates = Rates {
         of_normal: Outcomes { normal: 207, refer: 0, pneumonia: 0, refused: 0 },
         of_pneumonia: Outcomes { normal: 2, refer: 14, pneumonia: 540, refused: 2 },
@@ -54,7 +55,7 @@ fn the_rates_beside_a_verdict_are_those_of_the_three_verdicts() {
 #[test]
 fn a_band_is_told_where_there_is_one() {
     let point = OperatingPoint { threshold: 0.676, refer_from: 0.0496, refer_to: 0.999 };
-    let told = |point| words(Language::English).changes(&point);
+    let told = |point| words(Language::English).changes(0.5, &point);
     assert_eq!(told(point), "Refer from 5 to >99 %");
     assert_eq!(told(OperatingPoint::unbanded(0.52)), "Threshold 52 %");
 }
