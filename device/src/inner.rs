@@ -12,7 +12,8 @@ use std::{
     time::{Duration, Instant},
 };
 
-use wire::{HostError, HostEvent, HostSession, Image, MAX_FRAME, Outcome, Request};
+use shared::verdict::Digest;
+use wire::{Answer, HostError, HostEvent, HostSession, Image, MAX_FRAME, Outcome, Question, Request};
 
 /// Longest time between two looks at the clock.
 const LONGEST_WAIT: Duration = Duration::from_millis(250);
@@ -80,11 +81,25 @@ impl Sender {
     /// Has a film judged. While another host holds the box it tries again, for `patience` at most. The clock of the box is not
     /// set, and no age is overridden: nobody is there who could answer for that.
     pub fn judge(&mut self, image: Image, patience: Duration) -> Result<Outcome, InnerError> {
+        self.converse(patience, |conversation| conversation.judge(image.of_any_age(false)))
+    }
+
+    /// Whether one of the last results is of the film with this digest, as far as the box can tell. Tries again like [`Self::judge`].
+    pub fn has_result(&mut self, image: Digest, patience: Duration) -> Result<bool, InnerError> {
+        self.converse(patience, |conversation| conversation.has_result(image))
+    }
+
+    /// A session of its own.
+    fn converse<T>(
+        &mut self,
+        patience: Duration,
+        about: impl FnOnce(&mut Conversation<'_>) -> Result<T, InnerError>,
+    ) -> Result<T, InnerError> {
         self.session = self.session.wrapping_add(1);
         let mut conversation = Conversation::begin(&self.stream, self.session, patience)?;
-        let outcome = conversation.judge(image.of_any_age(false));
+        let answer = about(&mut conversation);
         conversation.end();
-        outcome
+        answer
     }
 }
 
@@ -97,7 +112,7 @@ fn first_session() -> u32 {
     }
 }
 
-/// A session for one film, so that the box is free again after it.
+/// A session for one film or question, so that the box is free again after it.
 struct Conversation<'a> {
     stream: &'a UnixStream,
     session: HostSession,
@@ -115,13 +130,27 @@ impl<'a> Conversation<'a> {
         Ok(Self { stream, session, start: Instant::now(), frame: [0; MAX_FRAME], unwritten: 0..0 })
     }
 
-    fn judge(&mut self, image: Image) -> Result<Outcome, InnerError> {
+    fn request(&mut self, request: Request) -> Result<(), InnerError> {
         match self.event()? {
             HostEvent::Connected => {}
             _ => return Err(HostError::Protocol.into()),
         }
         let now = self.now();
-        self.session.request(now, Request::Image(image)).map_err(|_| HostError::Closed)?;
+        self.session.request(now, request).map_err(|_| HostError::Closed.into())
+    }
+
+    fn has_result(&mut self, image: Digest) -> Result<bool, InnerError> {
+        self.request(Request::Ask(Question::StoredResult { image, from: 1 }))?;
+        match self.event()? {
+            HostEvent::Answer(Answer::StoredResult(record)) => Ok(record.is_some()),
+            // A journal that cannot be read says so by itself, and keeps no film from being judged.
+            HostEvent::Failed(_) => Ok(false),
+            _ => Err(HostError::Protocol.into()),
+        }
+    }
+
+    fn judge(&mut self, image: Image) -> Result<Outcome, InnerError> {
+        self.request(Request::Image(image))?;
         loop {
             match self.event()? {
                 HostEvent::Sent { .. } | HostEvent::Progress { .. } => {}
@@ -206,7 +235,7 @@ mod tests {
 
     use shared::{
         contract::InputContract,
-        verdict::{ExamId, Refusal},
+        verdict::{ExamId, Fault, Refusal},
     };
     use wire::{BoxEvent, BoxSession, Reply};
 
@@ -233,6 +262,14 @@ mod tests {
                             answered += 1;
                             session.reply(Reply::Outcome(Outcome::Refused(Refusal::TooSmall)));
                         }
+                        BoxEvent::Asked(Question::StoredResult { image, from: 1 }) => {
+                            answered += 1;
+                            session.reply(if image == Digest::of(b"damaged") {
+                                Reply::Failed(Fault::Storage)
+                            } else {
+                                Reply::Answer(Answer::StoredResult(None))
+                            });
+                        }
                         BoxEvent::HostGone => closed += 1,
                         _ => {}
                     }
@@ -252,12 +289,15 @@ mod tests {
     #[test]
     fn films_are_answered_one_after_the_other_and_each_leaves_the_box_free() {
         let (mut sender, end) = line().unwrap();
-        let served = answering(end, 3);
+        let served = answering(end, 5);
         for _ in 0..3 {
             let outcome = sender.judge(image(), Duration::from_secs(60)).unwrap();
             assert_eq!(outcome, Outcome::Refused(Refusal::TooSmall));
         }
-        assert_eq!(served.join().unwrap(), 3);
+        for bytes in [&b"film"[..], b"damaged"] {
+            assert_eq!(sender.has_result(Digest::of(bytes), Duration::from_secs(60)), Ok(false));
+        }
+        assert_eq!(served.join().unwrap(), 5);
         assert_eq!(sender.judge(image(), Duration::from_secs(60)), Err(InnerError::Gone), "nobody is there any more");
     }
 

@@ -143,7 +143,8 @@ fn serve(settings: Settings, display: &Display) -> Result<(), Failure> {
     let opened = Journal::open_on(Arc::new(Card), &settings.journal, Limits::default(), &mut alive);
     let (journal, repairs) = opened.map_err(with(FAILED))?;
     repairs.iter().for_each(tell);
-    if journal.standing().read_only {
+    let can_store = !journal.standing().read_only;
+    if !can_store {
         device::say(format_args!("no image is judged, because no result can be stored; results can be read"));
     }
     let software = bundles(&settings).map_err(with(FAILED))?;
@@ -163,12 +164,13 @@ fn serve(settings: Settings, display: &Display) -> Result<(), Failure> {
         runtime.enter_safe_mode();
     }
     runtime.take_bundles(software);
+    let mut takes_films = false;
     // A film may be what the box has failed over.
-    if settings.stick
-        && !settings.safe
-        && let Err(error) = look_at_sticks(&mut runtime, settings.stick_dir)
-    {
-        device::say(format_args!("no memory stick is looked at: {}", described(&error)));
+    if settings.stick && !settings.safe {
+        match look_at_sticks(&mut runtime, settings.stick_dir) {
+            Ok(looks) => takes_films = looks,
+            Err(error) => device::say(format_args!("no memory stick is looked at: {}", described(&error))),
+        }
     }
     runtime.set_privacy(settings.share, settings.blank_after);
     runtime.allow(&settings.overrides);
@@ -179,7 +181,15 @@ fn serve(settings: Settings, display: &Display) -> Result<(), Failure> {
     }
     // Safe mode leaves out what can fail.
     let consoles = settings.node.filter(|_| !settings.safe);
-    let _serving = consoles.map_or(Ok(None), |consoles| serve_consoles(consoles, &mut runtime)).map_err(with(PORT))?;
+    let is_wired = matches!(consoles, Some(NodeSettings::Wired(_)));
+    let serving = match consoles.map_or(Ok(None), |consoles| serve_consoles(consoles, &mut runtime)) {
+        // Films come another way meanwhile.
+        Err(error) if is_wired => {
+            device::say(format_args!("the Ethernet port stays off: {}", described(&error)));
+            None
+        }
+        served => served.map_err(with(PORT))?,
+    };
     if let Some(device) = runtime.simulated_device() {
         let mut out = io::stdout().lock();
         let written = writeln!(out, "{}", device.display()).and_then(|()| out.flush());
@@ -193,36 +203,41 @@ fn serve(settings: Settings, display: &Display) -> Result<(), Failure> {
         _ => "waiting for a line,",
     };
     device::say(format_args!("{state} with the model {name}{warning}; a research aid, not a medical device"));
-    init::say_ready();
+    // A program on trial stays only if somebody can have a film judged by it, and the result is kept.
+    if can_store && (runtime.is_reachable() || takes_films || serving.is_some()) {
+        init::say_ready();
+    }
     runtime.run(alive).map_err(with(FAILED))
 }
 
 /// Has films of memory sticks judged, or of a folder that is played as one. Elsewhere than in the first process's care nobody plugs
-/// any in.
-fn look_at_sticks(runtime: &mut Runtime<'_>, played: Option<PathBuf>) -> anyhow::Result<()> {
+/// any in: false.
+fn look_at_sticks(runtime: &mut Runtime<'_>, played: Option<PathBuf>) -> anyhow::Result<bool> {
     let end = match played {
         Some(folder) => Some(stick::play(folder)?),
         None => stick::inherited()?,
     };
-    let Some(end) = end else { return Ok(()) };
+    let Some(end) = end else { return Ok(false) };
     let (sender, line) = inner::line()?;
     runtime.add_line(line)?;
     runtime.set_films(stick::start(end, sender, runtime.sticks())?);
-    Ok(())
+    Ok(true)
 }
 
 /// Lets X-ray machines send. A box whose card turns its Ethernet port on works without it, too, where there is no such port.
 fn serve_consoles(settings: NodeSettings, runtime: &mut Runtime<'_>) -> anyhow::Result<Option<node::Serving>> {
-    let open = match settings {
+    let (open, times) = match settings {
         NodeSettings::Simulated(simulated) => {
             let listen = simulated.listen;
             let failed =
                 || format!("X-ray machines cannot send to {listen}: choose another address or port with --node");
-            Open::new(simulated, node::LIMITS).with_context(failed)?
+            (Open::new(simulated, node::LIMITS).with_context(failed)?, node::Times::SIMULATED)
         }
         NodeSettings::Wired(wired) => match init::listener().context("the Ethernet port cannot be used")? {
-            Some(listener) => Open::on(listener, wired.node(), node::LIMITS)
-                .context("the socket of the Ethernet port cannot be used")?,
+            Some(listener) => {
+                let open = Open::on(listener, wired.node(), node::LIMITS);
+                (open.context("the socket of the Ethernet port cannot be used")?, node::Times::BOX)
+            }
             None => {
                 device::say(format_args!(
                     "the Ethernet port stays off: only a box that has started from its own card sets it up (`ethernet`); on a \
@@ -235,7 +250,7 @@ fn serve_consoles(settings: NodeSettings, runtime: &mut Runtime<'_>) -> anyhow::
     let (sender, end) = inner::line().context("the line within the box cannot be made")?;
     runtime.add_line(end)?;
     device::say(format_args!("X-ray machines send to {} and call it {}", open.address(), open.title()));
-    Ok(Some(node::start(open, sender, runtime.consoles()).context("X-ray machines cannot be served")?))
+    Ok(Some(node::start(open, sender, times, runtime.consoles()).context("X-ray machines cannot be served")?))
 }
 
 /// This program as a decoder, whatever has become of its file.
@@ -279,7 +294,9 @@ fn bundles(settings: &Settings) -> anyhow::Result<Software> {
     let gate = Gate::for_software(settings.roots.clone(), settings.unsigned, version);
     // Where nobody has started a slot, there is no such word.
     let line = std::fs::read_to_string("/proc/cmdline").unwrap_or_default();
-    Ok(Software::new(Arc::new(Card), settings.software.clone(), gate, Started::of_command_line(&line)))
+    let software = Software::new(Arc::new(Card), settings.software.clone(), gate, Started::of_command_line(&line));
+    let is_simulated = matches!(settings.line, LineSettings::Simulated { .. });
+    Ok(if is_simulated { software.played() } else { software })
 }
 
 /// For safe mode: a model may be what the box has failed over.

@@ -5,11 +5,10 @@
 //! refused for what it is, which the screen says; the same bytes would be refused again. Otherwise the answer is *out of
 //! resources* (A700H), and consoles send it again by themselves.
 //!
-//! One film at a time is held in memory. The same bytes, which hold the UID of the film, are judged once: those of the last 64
-//! results are known, until the box is started again.
+//! One film at a time is held in memory. The same bytes, which hold the UID of the film, are judged once: the box is asked whether one
+//! of its last results is of them. What became of a film stays on the screen for a while before the next one is judged.
 
 use std::{
-    collections::VecDeque,
     io::{self, Read as _},
     net::IpAddr,
     sync::{
@@ -41,10 +40,27 @@ pub const LIMITS: Limits = Limits {
     slowest: 256 * 1024,
 };
 
-/// Films whose results are remembered.
-const REMEMBERED: usize = 64;
-/// How long a film waits for the one before it, and then for a computer that holds the box.
-const PATIENCE: Duration = Duration::from_secs(60);
+/// How long films wait.
+#[derive(Clone, Copy, Debug)]
+pub struct Times {
+    /// For those before it.
+    pub turn: Duration,
+    /// For a computer that holds the box.
+    pub computer: Duration,
+    /// What became of the film before is on the screen for so long.
+    pub read: Duration,
+}
+
+impl Times {
+    /// Those of a box that somebody reads. Three films may be before one.
+    pub const BOX: Self =
+        Self { turn: Duration::from_secs(120), computer: Duration::from_secs(60), read: Duration::from_secs(20) };
+    /// Those of one on a computer, where films may follow each other at once.
+    pub const SIMULATED: Self = Self { read: Duration::ZERO, ..Self::BOX };
+}
+
+/// How often a film that waits looks whether the box stops.
+const LOOK_EVERY: Duration = Duration::from_millis(200);
 /// Lines that are printed in a minute.
 const PRINTED: u32 = 20;
 /// Time between two notices on the screen.
@@ -62,11 +78,21 @@ pub trait Judge: Send {
     /// # Errors
     /// There is no outcome.
     fn judge(&mut self, image: Image, patience: Duration) -> Result<Outcome, InnerError>;
+
+    /// Whether one of the last results is of the film with this digest; waits for the box for so long at most.
+    ///
+    /// # Errors
+    /// There is no answer.
+    fn has_result(&mut self, image: Digest, patience: Duration) -> Result<bool, InnerError>;
 }
 
 impl Judge for Sender {
     fn judge(&mut self, image: Image, patience: Duration) -> Result<Outcome, InnerError> {
         Sender::judge(self, image, patience)
+    }
+
+    fn has_result(&mut self, image: Digest, patience: Duration) -> Result<bool, InnerError> {
+        Sender::has_result(self, image, patience)
     }
 }
 
@@ -86,12 +112,12 @@ impl Drop for Serving {
 pub fn start(
     open: Open,
     judge: impl Judge + 'static,
+    times: Times,
     show: impl Fn(ConsoleRefused) + Send + Sync + 'static,
 ) -> io::Result<Serving> {
     let end = Arc::new(End::default());
-    let desk = Desk::new(open.title().clone(), judge, show);
-    let asked = end.clone();
-    thread::Builder::new().name("node".to_owned()).spawn(move || open.run(&desk, &*asked))?;
+    let desk = Desk::new(open.title().clone(), judge, times, end.clone(), show);
+    thread::Builder::new().name("node".to_owned()).spawn(move || open.run(&desk, &*desk.end))?;
     Ok(Serving(end))
 }
 
@@ -107,6 +133,8 @@ impl Ending for End {
 /// Takes films for the box, and tells what is wrong with consoles.
 struct Desk<J, S> {
     own: Title,
+    times: Times,
+    end: Arc<End>,
     turns: Turns,
     bench: Mutex<Bench<J>>,
     show: S,
@@ -115,8 +143,8 @@ struct Desk<J, S> {
 
 struct Bench<J> {
     judge: J,
-    /// Digests of the films that have results, the oldest first.
-    known: VecDeque<Digest>,
+    /// When the screen was told what became of the film before.
+    shown: Option<Instant>,
 }
 
 /// What was told lately.
@@ -128,9 +156,21 @@ struct Told {
 }
 
 impl<J: Judge, S: Fn(ConsoleRefused) + Send + Sync> Desk<J, S> {
-    fn new(own: Title, judge: J, show: S) -> Self {
-        let bench = Mutex::new(Bench { judge, known: VecDeque::new() });
-        Self { own, turns: Turns::default(), bench, show, told: Mutex::default() }
+    fn new(own: Title, judge: J, times: Times, end: Arc<End>, show: S) -> Self {
+        let bench = Mutex::new(Bench { judge, shown: None });
+        Self { own, times, end, turns: Turns::default(), bench, show, told: Mutex::default() }
+    }
+
+    /// Waits until what is on the screen since then can have been read; false if the box stops meanwhile.
+    fn can_be_read(&self, shown: Option<Instant>) -> bool {
+        while !self.end.asked() {
+            let left = shown.map_or(Duration::ZERO, |shown| self.times.read.saturating_sub(shown.elapsed()));
+            if left.is_zero() {
+                return true;
+            }
+            thread::sleep(left.min(LOOK_EVERY));
+        }
+        false
     }
 
     /// Prints what happened: so many lines in a minute.
@@ -173,7 +213,7 @@ impl<J: Judge, S: Fn(ConsoleRefused) + Send + Sync> Desk<J, S> {
 
 impl<J: Judge, S: Fn(ConsoleRefused) + Send + Sync> Films for Desk<J, S> {
     fn take(&self, film: Film<'_>) -> Taken {
-        let Some(_turn) = self.turns.wait(PATIENCE) else { return Taken::NoRoom(BUSY) };
+        let Some(_turn) = self.turns.wait(self.times.turn) else { return Taken::NoRoom(BUSY) };
         let mut bytes = Vec::new();
         // One byte more than a film may have tells that it has too many.
         if film.bytes.take(u64::from(MAX_IMAGE_BYTES) + 1).read_to_end(&mut bytes).is_err() {
@@ -181,28 +221,31 @@ impl<J: Judge, S: Fn(ConsoleRefused) + Send + Sync> Films for Desk<J, S> {
         }
         let Ok(image) = Image::file(bytes, ExamId::default()) else { return Taken::TooLarge };
         let (digest, mut bench) = (image.source(), held(&self.bench));
-        if bench.known.contains(&digest) {
-            return Taken::Duplicate;
+        match bench.judge.has_result(digest, self.times.computer) {
+            Ok(false) => {}
+            Ok(true) => return Taken::Duplicate,
+            Err(error) => return not_judged(error),
         }
-        match bench.judge.judge(image, PATIENCE) {
-            Ok(Outcome::Result(_)) => {
-                if bench.known.len() >= REMEMBERED {
-                    bench.known.pop_front();
-                }
-                bench.known.push_back(digest);
-                Taken::Kept
-            }
-            // Sent again it is refused again, and shown again: it is not remembered.
-            Ok(Outcome::Refused(_)) => Taken::Kept,
+        if !self.can_be_read(bench.shown) {
+            return Taken::NoRoom(BUSY);
+        }
+        let judged = bench.judge.judge(image, self.times.computer);
+        if judged.is_ok() {
+            bench.shown = Some(Instant::now());
+        }
+        match judged {
+            // What is refused is refused again, and shown again, if it is sent again.
+            Ok(Outcome::Result(_) | Outcome::Refused(_)) => Taken::Kept,
             Ok(Outcome::Failed(fault)) => {
                 crate::say(format_args!("an X-ray that came over Ethernet is not judged: {fault}"));
                 Taken::NoRoom(FAILED)
             }
-            Err(InnerError::Busy) => Taken::NoRoom(BUSY),
-            Err(error) => {
-                crate::say(format_args!("an X-ray that came over Ethernet is not judged: {error}"));
-                Taken::NoRoom(FAILED)
+            // The card took so long to store the result, for example, that nobody waited any more.
+            Err(InnerError::Lost(_)) if bench.judge.has_result(digest, self.times.computer) == Ok(true) => {
+                bench.shown = Some(Instant::now());
+                Taken::Kept
             }
+            Err(error) => not_judged(error),
         }
     }
 
@@ -216,6 +259,15 @@ impl<J: Judge, S: Fn(ConsoleRefused) + Send + Sync> Films for Desk<J, S> {
     }
 }
 
+/// What a console is told of a film that there is no outcome of.
+fn not_judged(error: InnerError) -> Taken {
+    if error == InnerError::Busy {
+        return Taken::NoRoom(BUSY);
+    }
+    crate::say(format_args!("an X-ray that came over Ethernet is not judged: {error}"));
+    Taken::NoRoom(FAILED)
+}
+
 /// What is printed of an event: `{}` stands for what fills it.
 const fn words(what: What) -> &'static str {
     match what {
@@ -223,9 +275,11 @@ const fn words(what: What) -> &'static str {
         What::Taken => "X-rays taken: {}, from {}, here already: {}",
         What::Nothing => "{} connected and sent nothing",
         What::Idle => "ended, nothing was asked for in two minutes",
-        What::NotCalled => "refused, the console calls us {}, we are {}: enter {} there as the AE title that it calls",
+        What::NotCalled => {
+            "refused, the console calls us {}, but we are {}: enter {} there as the AE title that it calls"
+        }
         What::Stranger => "refused, nobody at this address may send: add it to `peers` in box.toml",
-        What::NotNamed => "refused, the console calls itself {}, and `peers` says otherwise: correct one of the two",
+        What::NotNamed => "refused, the console calls itself {}, but `peers` says otherwise: correct one of the two",
         What::Busy => "refused for now, too many send at once",
         What::NoKind => "nothing that {} offers is taken: send as CR, DX or Secondary Capture",
         What::NoSyntax => "no way of writing that {} offers is taken: send uncompressed",
@@ -276,21 +330,43 @@ fn held<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 
 #[cfg(test)]
 mod tests {
-    use std::{cell::Cell, sync::mpsc};
+    use std::{cell::Cell, collections::VecDeque, sync::mpsc};
 
     use shared::verdict::{Fault, Refusal};
+    use wire::HostError;
 
     use super::*;
 
-    /// Answers with these, one after the other, and counts.
-    struct Fake(VecDeque<Result<Outcome, InnerError>>, Arc<Mutex<usize>>);
+    /// Answers with these, one after the other, and counts. What is kept is known.
+    struct Fake {
+        answers: VecDeque<Result<Outcome, InnerError>>,
+        count: Arc<Mutex<usize>>,
+        /// Whether what is lost is kept all the same.
+        keeps_lost: bool,
+        known: Vec<Digest>,
+    }
 
     impl Judge for Fake {
-        fn judge(&mut self, _: Image, _: Duration) -> Result<Outcome, InnerError> {
-            *held(&self.1) += 1;
-            self.0.pop_front().unwrap_or(Err(InnerError::Gone))
+        fn judge(&mut self, image: Image, _: Duration) -> Result<Outcome, InnerError> {
+            *held(&self.count) += 1;
+            let answer = self.answers.pop_front().unwrap_or(Err(InnerError::Gone));
+            let is_kept = match answer {
+                Ok(Outcome::Result(_)) => true,
+                Err(InnerError::Lost(_)) => self.keeps_lost,
+                _ => false,
+            };
+            if is_kept {
+                self.known.push(image.source());
+            }
+            answer
+        }
+
+        fn has_result(&mut self, image: Digest, _: Duration) -> Result<bool, InnerError> {
+            Ok(self.known.contains(&image))
         }
     }
+
+    const AT_ONCE: Times = Times { read: Duration::ZERO, ..Times::BOX };
 
     fn result() -> Outcome {
         use shared::{
@@ -318,7 +394,8 @@ mod tests {
     fn desk(answers: Vec<Result<Outcome, InnerError>>, show: Shows) -> (Desk<Fake, Shows>, Arc<Mutex<usize>>) {
         let count = Arc::new(Mutex::new(0));
         let own = "PUMUA".parse().unwrap();
-        (Desk::new(own, Fake(answers.into(), count.clone()), show), count)
+        let fake = Fake { answers: answers.into(), count: count.clone(), keeps_lost: false, known: Vec::new() };
+        (Desk::new(own, fake, AT_ONCE, Arc::default(), show), count)
     }
 
     fn take(desk: &impl Films, mut bytes: impl io::Read) -> Taken {
@@ -341,6 +418,34 @@ mod tests {
         for why in [BUSY, FAILED] {
             assert!(why.is_ascii() && why.len() <= 64, "{why}");
         }
+    }
+
+    #[test]
+    fn a_film_whose_result_was_kept_though_nobody_waited_is_judged_once() {
+        for keeps_lost in [false, true] {
+            let (desk, count) = desk(vec![Err(InnerError::Lost(HostError::Silent)), Ok(result())], Box::new(|_| ()));
+            held(&desk.bench).judge.keeps_lost = keeps_lost;
+            let (first, second) =
+                if keeps_lost { (Taken::Kept, Taken::Duplicate) } else { (Taken::NoRoom(FAILED), Taken::Kept) };
+            assert_eq!([(); 2].map(|()| take(&desk, &b"film"[..])), [first, second]);
+            assert_eq!(*held(&count), if keeps_lost { 1 } else { 2 });
+        }
+    }
+
+    #[test]
+    fn what_became_of_a_film_can_be_read_before_the_next_one_takes_its_place_unless_the_box_stops() {
+        let read = Duration::from_millis(300);
+        let failed = Ok(Outcome::Failed(Fault::Storage));
+        let (mut desk, _) = desk(vec![failed, Ok(result()), Ok(result())], Box::new(|_| ()));
+        desk.times.read = read;
+        let begun = Instant::now();
+        let taken = [&b"1"[..], b"2", b"2"].map(|film| take(&desk, film));
+        assert_eq!(taken, [Taken::NoRoom(FAILED), Taken::Kept, Taken::Duplicate]);
+        assert!(begun.elapsed() >= read, "the second one waits");
+        // A day, but the box stops.
+        desk.times.read = Duration::from_secs(86_400);
+        desk.end.0.store(true, Ordering::Relaxed);
+        assert_eq!(take(&desk, &b"3"[..]), Taken::NoRoom(BUSY));
     }
 
     #[test]

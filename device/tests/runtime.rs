@@ -211,7 +211,8 @@ impl Running {
             if safe {
                 runtime.enter_safe_mode();
             }
-            runtime.take_bundles(Software::new(Arc::new(Card), settings.software.clone(), Gate::open(), None));
+            let bundles = Software::new(Arc::new(Card), settings.software.clone(), Gate::open(), None);
+            runtime.take_bundles(bundles.played());
             let port = match line {
                 LineSettings::Ports { paths, .. } => paths[0].clone(),
                 LineSettings::Simulated { .. } => runtime.simulated_device().unwrap(),

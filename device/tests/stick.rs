@@ -3,7 +3,7 @@
 
 use std::{
     fs,
-    io::{self, Write},
+    io::{self, Read, Write},
     os::{fd::OwnedFd, unix::net::UnixDatagram},
     path::Path,
     process::{Child, Command, Stdio},
@@ -33,8 +33,18 @@ impl Reader {
         theirs.set_nonblocking(true).unwrap();
         let mut command = Command::new(env!("CARGO_BIN_EXE_pumua-box"));
         command.arg(WORD).arg(folder).arg(STICK.to_string()).env_clear();
-        let child = command.stdin(OwnedFd::from(theirs)).stdout(Stdio::null()).spawn().unwrap();
-        Self { child, socket }
+        command.stdin(OwnedFd::from(theirs)).stdout(Stdio::piped()).stderr(Stdio::piped());
+        Self { child: command.spawn().unwrap(), socket }
+    }
+
+    /// What it has said, once it is ended.
+    fn ended(mut self) -> (String, String) {
+        self.child.kill().unwrap();
+        self.child.wait().unwrap();
+        let (mut out, mut error) = (String::new(), String::new());
+        self.child.stdout.take().unwrap().read_to_string(&mut out).unwrap();
+        self.child.stderr.take().unwrap().read_to_string(&mut error).unwrap();
+        (out, error)
     }
 
     fn hear(&self) -> Vec<u8> {
@@ -107,6 +117,36 @@ fn a_reader_gives_every_byte_of_every_film_and_is_confined() {
         assert!(status.contains("Seccomp:\t2") && status.contains("NoNewPrivs:\t1"), "{status}");
     }
     assert!(reader.child.try_wait().unwrap().is_none(), "it waits for what is wanted next");
+}
+
+#[test]
+fn a_reader_opens_nothing_beside_the_stick_and_says_when_it_is_through() {
+    let (folder, other) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let (film, hidden) = (folder.path().join("a.png"), folder.path().join(".b"));
+    fs::write(other.path().join("secret"), b"secret").unwrap();
+    for path in [&film, &hidden] {
+        fs::write(path, b"a film").unwrap();
+    }
+    let reader = Reader::start(folder.path());
+    assert_eq!(reader.list().len(), 1);
+    // What was a film becomes a way out of the stick, and then one to another file on it.
+    fs::remove_file(&film).unwrap();
+    std::os::unix::fs::symlink(other.path().join("secret"), &film).unwrap();
+    reader.ask(STICK, 0, 0);
+    let outside = reader.hear();
+    fs::remove_file(&film).unwrap();
+    std::os::unix::fs::symlink(&hidden, &film).unwrap();
+    reader.ask(STICK, 0, 0);
+    let inside = reader.hear();
+    let (out, error) = reader.ended();
+    if error.contains("files of the reader are not restricted") {
+        let _ = writeln!(io::stderr(), "skipped: this kernel has no Landlock: {error}");
+    } else {
+        assert_eq!(Told::read(&outside), Some(Told { stick: STICK, said: Said::Lost { film: 0 } }));
+        let part = Said::Part { film: 0, offset: 0, bytes: b"a film" };
+        assert_eq!(Told::read(&inside), Some(Told { stick: STICK, said: part }));
+    }
+    assert_eq!(out, "\n");
 }
 
 #[test]

@@ -390,7 +390,7 @@ codes! {
         /// For another kind of box.
         OtherBox = 414, "other-box", "the model is for another kind of box: send one that is for this kind";
         /// Needs a later program.
-        NeedsNewerBox = 415, "needs-newer-box", "the model needs a later version of the box's program: flash the card of the box anew first";
+        NeedsNewerBox = 415, "needs-newer-box", "the model needs a later version of the box's program: update that first";
         /// The list of keys that came with it is none, or too few of the roots have signed it.
         WrongKeys = 416, "wrong-keys", "too few of those whom the box believes have signed the list of keys that came with the model: send it with a list that is signed by enough of them";
     }

@@ -17,7 +17,7 @@ use shared::{
 use trust::Roots;
 
 use super::{ConfigError, flags::Layer};
-use crate::screen::ScreenSize;
+use crate::{models::MODELS, screen::ScreenSize};
 
 const STATE: &str = "/var/lib/pumua";
 const SIMULATED_STATE: &str = "runs/simulated-box";
@@ -173,7 +173,7 @@ pub(super) fn resolve(layers: &[Layer; 3]) -> Result<Settings, ConfigError> {
     Ok(Settings {
         line,
         model: first(layers, |l| &l.model),
-        models: state.join("models"),
+        models: state.join(MODELS),
         software: state.join(SOFTWARE),
         roots: Roots::of_settings(first(layers, |l| &l.roots).as_deref(), first(layers, |l| &l.roots_needed))?,
         // A simulated box is where models are developed.

@@ -13,7 +13,7 @@ use std::{
     path::Path,
 };
 
-use rustix::fs::{Advice, OFlags, fadvise};
+use rustix::fs::{Advice, OFlags, fadvise, statvfs};
 
 #[cfg(test)]
 pub(crate) mod simulated;
@@ -125,6 +125,16 @@ pub trait Disk: fmt::Debug + Send + Sync {
     /// Removes a name.
     fn remove(&self, path: &Path) -> io::Result<()>;
 
+    /// Removes a name, and all that is in it where it is that of a folder.
+    fn remove_whatever(&self, path: &Path) -> io::Result<()> {
+        self.remove(path)
+    }
+
+    /// Bytes that have room beside what a folder is on has already.
+    fn free(&self, _folder: &Path) -> io::Result<u64> {
+        Ok(u64::MAX)
+    }
+
     /// Returns when the names of a folder are on the disk.
     fn sync_folder(&self, folder: &Path) -> io::Result<()>;
 }
@@ -177,6 +187,19 @@ impl Disk for Card {
 
     fn remove(&self, path: &Path) -> io::Result<()> {
         std::fs::remove_file(path)
+    }
+
+    fn remove_whatever(&self, path: &Path) -> io::Result<()> {
+        if std::fs::symlink_metadata(path)?.is_dir() {
+            std::fs::remove_dir_all(path)
+        } else {
+            std::fs::remove_file(path)
+        }
+    }
+
+    fn free(&self, folder: &Path) -> io::Result<u64> {
+        let system = statvfs(folder)?;
+        Ok(system.f_bavail.saturating_mul(system.f_frsize))
     }
 
     fn sync_folder(&self, folder: &Path) -> io::Result<()> {
@@ -275,5 +298,26 @@ mod tests {
         assert_eq!(mode(&victim), 0o600, "one of an earlier version");
         file.share().unwrap();
         assert_eq!(mode(&victim), 0o644);
+    }
+
+    #[test]
+    fn a_folder_is_removed_with_what_is_in_it_and_links_in_it_are_not_followed() {
+        let folder = tempfile::tempdir().unwrap();
+        let (own, victim) = (folder.path().join("own"), folder.path().join("victim"));
+        std::fs::create_dir_all(own.join("deeper")).unwrap();
+        std::fs::create_dir(&victim).unwrap();
+        std::fs::write(victim.join("letter"), "a letter").unwrap();
+        symlink(&victim, own.join("deeper/link")).unwrap();
+        let link = folder.path().join("link");
+        symlink(&victim, &link).unwrap();
+        for path in [&own, &link] {
+            assert!(Card.remove(&own).is_err());
+            Card.remove_whatever(path).unwrap();
+            assert!(std::fs::symlink_metadata(path).is_err());
+        }
+        assert!(victim.join("letter").exists());
+        let absent = Card.remove_whatever(&own).unwrap_err();
+        assert_eq!(absent.kind(), io::ErrorKind::NotFound);
+        assert!(Card.free(folder.path()).unwrap() > 0);
     }
 }

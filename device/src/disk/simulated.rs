@@ -122,6 +122,7 @@ struct Inner {
     failure: Option<(usize, Failure)>,
     random: Option<Random>,
     short: bool,
+    free: Option<u64>,
 }
 
 impl Inner {
@@ -214,6 +215,11 @@ impl Simulated {
         self.inner().random = Some(Random(seed));
     }
 
+    /// So many bytes are said to be free; without it, more than anybody needs.
+    pub(crate) fn say_free(&self, bytes: u64) {
+        self.inner().free = Some(bytes);
+    }
+
     /// What a program reads in a file.
     pub(crate) fn content(&self, path: &Path) -> Option<Vec<u8>> {
         let inner = self.inner();
@@ -272,6 +278,10 @@ impl Disk for Simulated {
         inner.found(path)?;
         inner.rename(vec![(path.to_owned(), None)]);
         Ok(())
+    }
+
+    fn free(&self, _: &Path) -> io::Result<u64> {
+        Ok(self.inner().free.unwrap_or(u64::MAX))
     }
 
     fn sync_folder(&self, folder: &Path) -> io::Result<()> {

@@ -156,9 +156,12 @@ pub fn run() -> ! {
                 if let Some(network) = &mut network {
                     network.look();
                 }
+                // What ends a trial may read all of a bundle that is left over.
+                watchdog.allow(if software.is_on_trial() { STEP_WITHIN } else { LOOK_WITHIN });
                 if software.look() {
                     restart();
                 }
+                watchdog.allow(LOOK_WITHIN);
             }
             Event::Ready => software.serves(),
             // A program on trial gives way instead.

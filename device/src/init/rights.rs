@@ -9,7 +9,7 @@ use std::{
     fs::{self, DirBuilder, Permissions},
     io,
     os::unix::fs::{DirBuilderExt, MetadataExt, PermissionsExt, lchown},
-    path::Path,
+    path::{Path, PathBuf},
 };
 
 use landlock::{
@@ -22,6 +22,9 @@ use super::storage::DATA;
 
 /// User and group of the worker, which are nobody else's.
 pub(super) const WORKER: u32 = 990;
+
+/// Most things that are put aside.
+const MOST_ASIDE: u32 = 100;
 
 /// Beginnings of the names of devices in `/dev` that the worker uses: lines to hosts and the screen.
 const DEVICES: [&str; 7] = ["fb", "hvc", "ttyACM", "ttyAMA", "ttyGS", "ttyS", "ttyUSB"];
@@ -51,7 +54,7 @@ pub(super) fn make_own_folder(folder: &Path, theirs: &str) -> io::Result<()> {
     match fs::symlink_metadata(folder) {
         Ok(metadata) if metadata.is_dir() && metadata.uid() == 0 => {}
         Ok(_) => {
-            fs::rename(folder, folder.with_extension("rejected"))?;
+            put_aside(folder)?;
             fs::create_dir(folder)?;
         }
         Err(_) => fs::create_dir(folder)?,
@@ -64,6 +67,14 @@ pub(super) fn make_own_folder(folder: &Path, theirs: &str) -> io::Result<()> {
         _ => {}
     }
     lchown(&theirs, Some(WORKER), Some(WORKER))
+}
+
+/// Gives what has this name another one that nothing has: a folder that is not empty cannot be replaced.
+fn put_aside(path: &Path) -> io::Result<()> {
+    let is_free =
+        |path: &PathBuf| fs::symlink_metadata(path).is_err_and(|error| error.kind() == io::ErrorKind::NotFound);
+    let mut names = (0..MOST_ASIDE).map(|n| path.with_extension(format!("rejected-{n}")));
+    fs::rename(path, names.find(is_free).ok_or(io::ErrorKind::AlreadyExists)?)
 }
 
 /// A file or a folder with all that is in it; links are given themselves. Only what is not the worker's yet.
@@ -143,13 +154,15 @@ mod calls {
 
     /// Those that reach into the kernel or other processes. The worker has no right to most of them anyway; but what the
     /// kernel does not begin it cannot do wrong.
-    const FORBIDDEN: [i64; 38] = [
+    const FORBIDDEN: [i64; 41] = [
         libc::SYS_acct,
         libc::SYS_add_key,
         libc::SYS_adjtimex,
+        libc::SYS_bind,
         libc::SYS_bpf,
         libc::SYS_chroot,
         libc::SYS_clock_settime,
+        libc::SYS_connect,
         libc::SYS_delete_module,
         libc::SYS_fanotify_init,
         libc::SYS_finit_module,
@@ -160,6 +173,7 @@ mod calls {
         libc::SYS_io_uring_setup,
         libc::SYS_kexec_load,
         libc::SYS_keyctl,
+        libc::SYS_listen,
         libc::SYS_mount,
         libc::SYS_move_mount,
         libc::SYS_name_to_handle_at,
@@ -253,10 +267,13 @@ mod tests {
         let metadata = fs::metadata(&data).unwrap();
         assert_eq!((metadata.gid(), metadata.mode() & 0o7777), (WORKER, 0o1770));
         // What the worker of an earlier version may have put there is neither believed nor followed.
-        lchown(data.join("software"), Some(WORKER), Some(WORKER)).unwrap();
-        make_own_folder(&data.join("software"), "incoming").unwrap();
-        assert_eq!((owner("software"), owner("software.rejected")), (0, WORKER));
-        assert!(!data.join("software/trust.1").exists() && data.join("software.rejected/trust.1").exists());
+        for aside in ["software.rejected-0", "software.rejected-1"] {
+            lchown(data.join("software"), Some(WORKER), Some(WORKER)).unwrap();
+            make_own_folder(&data.join("software"), "incoming").unwrap();
+            assert_eq!((owner("software"), owner(aside)), (0, WORKER));
+            assert!(!data.join("software/trust.1").exists() && data.join(aside).join("trust.1").exists());
+            fs::write(data.join("software/trust.1"), "").unwrap();
+        }
         std::os::unix::fs::symlink("/etc", data.join("other")).unwrap();
         make_own_folder(&data.join("other"), "incoming").unwrap();
         assert!(fs::symlink_metadata(data.join("other")).unwrap().is_dir());

@@ -13,19 +13,20 @@ use std::{
     fs::{self, File, create_dir_all},
     io::{self, Read as _},
     os::{
-        fd::OwnedFd,
+        fd::{AsFd, OwnedFd},
         unix::{fs::MetadataExt as _, net::UnixDatagram, process::CommandExt as _},
     },
     path::Path,
-    process::{Command, Stdio},
+    process::{Child, ChildStdout, Command, Stdio},
     thread,
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use rustix::{
     event::{PollFd, PollFlags, Timespec, poll},
     fs::{major, minor},
     mount::{MountFlags, UnmountFlags, mount, unmount},
+    net::{RecvFlags, SendFlags, recv, send},
     process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal},
 };
 use shared::{appliance::card::BOOT, shown::Shown};
@@ -33,6 +34,7 @@ use shared::{appliance::card::BOOT, shown::Shown};
 use super::{
     filesystem::{Kind, SECTOR},
     storage::DATA,
+    supervisor::starting,
 };
 use crate::stick::{
     message::{Said, Told, Wish},
@@ -45,6 +47,8 @@ const PLACE: &str = "/stick";
 const READER: u32 = 991;
 /// How often it is looked for sticks.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
+/// How long a reader may take to look through a stick and to say what is on it: longer than it does by itself.
+const THROUGH_WITHIN: Duration = Duration::from_secs(60);
 /// What is to be said, and waits until the worker hears it.
 const MOST_WAITING: usize = 8;
 
@@ -100,9 +104,7 @@ struct Bay {
 impl Bay {
     fn look(&mut self) {
         if !self.wanted {
-            let mut bytes = [0; 64];
-            let heard = self.own.recv(&mut bytes).ok().and_then(|count| Wish::read(&bytes[..count]));
-            self.wanted = heard == Some(Wish::Sticks);
+            self.wanted = self.hear().ok().flatten() == Some(Wish::Sticks);
             return;
         }
         if matches!(self.slot, Slot::Empty) {
@@ -114,12 +116,8 @@ impl Bay {
             Slot::Seen(disk) if disks.contains(&disk) => self.open(disk),
             Slot::Seen(_) => Slot::Empty,
             Slot::Open { disk, mounted, reader } if disks.contains(&disk) => {
-                let ended = reader.as_ref().is_some_and(Reader::has_ended);
-                if ended {
-                    crate::say(format_args!("the reader of the stick has ended"));
-                    self.say(Said::Unreadable);
-                }
-                Slot::Open { disk, mounted, reader: reader.filter(|_| !ended) }
+                let reader = reader.and_then(|reader| self.kept(reader, Instant::now()));
+                Slot::Open { disk, mounted, reader }
             }
             Slot::Open { mounted, reader, .. } => {
                 if let Some(reader) = reader {
@@ -153,12 +151,32 @@ impl Bay {
         Slot::Open { disk, mounted: true, reader }
     }
 
+    /// The reader, if it still reads; otherwise that is said.
+    fn kept(&mut self, mut reader: Reader, now: Instant) -> Option<Reader> {
+        if reader.has_ended() {
+            crate::say(format_args!("the reader of the stick has ended"));
+        } else if reader.is_silent(now) {
+            crate::say(format_args!("the reader of the stick hangs and is ended"));
+            reader.end();
+        } else {
+            return Some(reader);
+        }
+        self.say(Said::Unreadable);
+        None
+    }
+
+    /// What is wanted. It never waits: the reader has the same socket, and may have made it one that does.
+    fn hear(&self) -> rustix::io::Result<Option<Wish>> {
+        let mut bytes = [0; 64];
+        let (count, _) = recv(&self.own, &mut bytes, RecvFlags::DONTWAIT)?;
+        Ok(bytes.get(..count).and_then(Wish::read))
+    }
+
     /// Takes what is asked for while there is no stick, so that there is room for what will be.
     fn pass_over(&self) {
         const MOST: usize = 64;
-        let mut bytes = [0; 64];
         for _ in 0..MOST {
-            if self.own.recv(&mut bytes).is_err() {
+            if self.hear().is_err() {
                 return;
             }
         }
@@ -176,7 +194,7 @@ impl Bay {
     /// Says what the worker has room for.
     fn speak(&mut self) {
         while let Some(bytes) = self.waiting.front() {
-            if self.own.send(bytes).is_err() {
+            if send(&self.own, bytes, SendFlags::DONTWAIT).is_err() {
                 return;
             }
             self.waiting.pop_front();
@@ -185,7 +203,13 @@ impl Bay {
 }
 
 /// A running reader.
-struct Reader(OwnedFd);
+struct Reader {
+    process: OwnedFd,
+    stdout: ChildStdout,
+    started: Instant,
+    /// Whether it has looked through the stick.
+    is_through: bool,
+}
 
 impl Reader {
     #[allow(clippy::zombie_processes, reason = "the supervisor takes note of the end of every process")]
@@ -194,27 +218,56 @@ impl Reader {
         // Other groups than this one it has none, and with root go all capabilities.
         command.uid(READER).gid(READER).args([reader::WORD, PLACE, &number.to_string()]).env_clear().current_dir("/");
         command.env("MALLOC_MMAP_THRESHOLD_", "65536").env("MALLOC_ARENA_MAX", "1");
-        command.stdin(OwnedFd::from(own.try_clone()?)).stdout(Stdio::null());
-        let child = command.spawn()?;
+        command.stdin(OwnedFd::from(own.try_clone()?)).stdout(Stdio::piped());
+        let child = {
+            let _alone = starting();
+            command.spawn()?
+        };
+        Self::of(child)
+    }
+
+    fn of(mut child: Child) -> io::Result<Self> {
+        let stdout = child.stdout.take().ok_or_else(|| io::Error::other("its output cannot be read"))?;
         // The number of a process may be another one's once it has ended; this never is.
-        Ok(Self(pidfd_open(Pid::from_child(&child), PidfdFlags::empty())?))
+        let process = pidfd_open(Pid::from_child(&child), PidfdFlags::empty())?;
+        Ok(Self { process, stdout, started: Instant::now(), is_through: false })
     }
 
     fn has_ended(&self) -> bool {
-        let now = Timespec { tv_sec: 0, tv_nsec: 0 };
-        poll(&mut [PollFd::new(&self.0, PollFlags::IN)], Some(&now)).is_ok_and(|ready| ready > 0)
+        is_ready(&self.process)
+    }
+
+    /// Whether it should long have looked through the stick, and has not: it hangs in the kernel, for example.
+    fn is_silent(&mut self, now: Instant) -> bool {
+        self.is_through = self.is_through || is_ready(&self.stdout);
+        !self.is_through && now.saturating_duration_since(self.started) > THROUGH_WITHIN
     }
 
     fn end(self) {
         // One that has ended already cannot be ended.
-        let _ = pidfd_send_signal(&self.0, Signal::KILL);
+        let _ = pidfd_send_signal(&self.process, Signal::KILL);
     }
 }
 
-/// The devices of the memory card, as `major:minor`: a box may have started from a disk on the USB.
+/// Whether there is anything to read now, or never will be.
+fn is_ready(source: &impl AsFd) -> bool {
+    let now = Timespec { tv_sec: 0, tv_nsec: 0 };
+    poll(&mut [PollFd::new(source, PollFlags::IN)], Some(&now)).is_ok_and(|ready| ready > 0)
+}
+
+/// The devices of the memory card, as `major:minor`: it is never a stick, wherever it is.
 fn own_devices() -> Vec<String> {
     let devices = [BOOT, DATA].into_iter().filter_map(|place| fs::metadata(place).ok()).map(|metadata| metadata.dev());
     devices.map(|device| format!("{}:{}", major(device), minor(device))).collect()
+}
+
+/// Whether a block device is on the USB, as the link in `/sys/class/block` says where it is.
+pub(super) fn is_on_usb(link: &Path) -> bool {
+    // Such as ../../devices/platform/soc/3f980000.usb/usb1/1-1/1-1:1.0/host0/target0:0:0/0:0:0:0/block/sda
+    link.iter().any(|part| {
+        let number = part.as_encoded_bytes().strip_prefix(b"usb");
+        number.is_some_and(|number| !number.is_empty() && number.iter().all(u8::is_ascii_digit))
+    })
 }
 
 /// The disks on the USB that the kernel lists in `sys` and that have a medium, without those that have a partition among `own`.
@@ -224,12 +277,7 @@ fn disks(sys: &Path, own: &[String]) -> Vec<Disk> {
     for entry in fs::read_dir(sys).into_iter().flatten().flatten() {
         let (path, name) = (entry.path(), entry.file_name());
         let (Some(name), Ok(device)) = (name.to_str(), fs::read_link(&path)) else { continue };
-        // Such as ../../devices/platform/soc/3f980000.usb/usb1/1-1/1-1:1.0/host0/target0:0:0/0:0:0:0/block/sda
-        let is_bus = |part: &std::ffi::OsStr| {
-            let number = part.as_encoded_bytes().strip_prefix(b"usb");
-            number.is_some_and(|number| !number.is_empty() && number.iter().all(u8::is_ascii_digit))
-        };
-        if !device.iter().any(is_bus) || path.join("partition").exists() || value(&path.join("size")) == "0" {
+        if !is_on_usb(&device) || path.join("partition").exists() || value(&path.join("size")) == "0" {
             continue;
         }
         let mut devices = partitions(&path, name);
@@ -320,7 +368,7 @@ mod tests {
             disks(&sys, &own).into_iter().map(|disk| format!("{} {}", disk.name, disk.sequence)).collect()
         };
         assert_eq!(names(&[]), ["sda 7", "sdb 7"], "neither an empty reader nor the card");
-        assert_eq!(names(&["sdb:2"]), ["sda 7"], "the box has started from the other one");
+        assert_eq!(names(&["sdb:2"]), ["sda 7"], "the other one is the card");
         assert_eq!(partitions(&sys.join("sdb"), "sdb"), ["sdb1", "sdb2"]);
         for (partition, size) in [("sdb1", 400), ("sdb2", 59_000)] {
             fs::write(sys.join(partition).join("size"), format!("{size}\n")).unwrap();
@@ -328,6 +376,49 @@ mod tests {
         assert_eq!(partitions(&sys.join("sdb"), "sdb"), ["sdb2", "sdb1"], "the first one is to start a computer from");
         assert_eq!(partitions(&sys.join("vda"), "vda"), Vec::<String>::new());
         assert!(disks(Path::new("/nowhere"), &[]).is_empty());
+    }
+
+    #[test]
+    fn a_reader_that_says_nothing_for_a_minute_is_ended_and_one_that_has_spoken_is_not() {
+        let (_worker, own) = UnixDatagram::pair().unwrap();
+        let mut bay = Bay { own, number: 3, wanted: true, slot: Slot::Empty, waiting: VecDeque::new() };
+        let start = |script: &str| {
+            let mut command = Command::new("/bin/sh");
+            command.args(["-c", script]).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::null());
+            Reader::of(command.spawn().unwrap()).unwrap()
+        };
+        let late = |reader: &Reader| reader.started + THROUGH_WITHIN + Duration::from_secs(1);
+        let quiet = start("exec sleep 60");
+        let (now, late_now) = (quiet.started, late(&quiet));
+        let quiet = bay.kept(quiet, now).unwrap();
+        assert!(bay.kept(quiet, late_now).is_none());
+        assert_eq!(bay.waiting.len(), 1, "it is said that the stick cannot be read");
+        let mut heard = start("echo; exec sleep 60");
+        while !heard.is_through {
+            let started = heard.started;
+            assert!(!heard.is_silent(started));
+            thread::sleep(Duration::from_millis(5));
+        }
+        let late_now = late(&heard);
+        let heard = bay.kept(heard, late_now).unwrap();
+        heard.end();
+        assert_eq!(bay.waiting.len(), 1);
+    }
+
+    #[test]
+    fn the_first_process_never_waits_whatever_the_reader_makes_of_their_socket() {
+        let (worker, own) = UnixDatagram::pair().unwrap();
+        // As a reader that has the same socket could.
+        own.set_nonblocking(false).unwrap();
+        let mut bay = Bay { own, number: 3, wanted: true, slot: Slot::Empty, waiting: VecDeque::new() };
+        assert!(bay.hear().is_err());
+        bay.pass_over();
+        for _ in 0..10_000 {
+            bay.say(Said::Gone);
+            bay.speak();
+        }
+        assert_eq!(bay.waiting.len(), MOST_WAITING);
+        drop(worker);
     }
 
     #[test]

@@ -2,7 +2,7 @@
 //! slots are not mounted: see `software`.
 
 use std::{
-    fs::{File, create_dir_all, read_dir},
+    fs::{File, create_dir_all, read_dir, read_link},
     io::{self, Read},
     path::{Path, PathBuf},
 };
@@ -16,7 +16,7 @@ use shared::{
     shown::Shown,
 };
 
-use super::check;
+use super::{check, stick::is_on_usb};
 
 /// Where the data partition is mounted.
 pub(super) const DATA: &str = "/data";
@@ -37,22 +37,31 @@ pub(super) struct Storage {
 }
 
 impl Storage {
-    /// Looks through the block devices that the kernel lists in `sys`; the devices themselves are in `dev`.
+    /// Looks through the block devices that the kernel lists in `sys`; the devices themselves are in `dev`. Both partitions are on
+    /// one disk, and that is not on the USB: a stick, on which anybody may write these labels, is never the card.
     pub(super) fn find(sys: &Path, dev: &Path) -> Result<Self, StorageError> {
-        let (mut boot, mut data) = (None, None);
+        let (mut boots, mut all_data) = (Vec::new(), Vec::new());
         let mut names: Vec<_> = read_dir(sys).into_iter().flatten().flatten().map(|entry| entry.file_name()).collect();
         names.sort();
         for name in names.into_iter().filter(|name| sys.join(name).join("partition").exists()) {
+            // Such as ../../devices/platform/soc/3f300000.mmc/mmc_host/mmc0/mmc0:0001/block/mmcblk0/mmcblk0p1
+            let Ok(link) = read_link(sys.join(&name)) else { continue };
+            let Some(disk) = link.parent().filter(|_| !is_on_usb(&link)) else { continue };
             let device = dev.join(name);
             match label(&device) {
-                Ok(Some(Label::Boot)) if boot.is_none() => boot = Some(device),
-                Ok(Some(Label::Data)) if data.is_none() => data = Some(device),
+                Ok(Some(Label::Boot)) => boots.push((disk.to_owned(), device)),
+                Ok(Some(Label::Data)) => all_data.push((disk.to_owned(), device)),
                 _ => {}
             }
         }
-        let boot = boot.ok_or(StorageError::Missing("boot"))?;
-        let data = data.ok_or(StorageError::Missing("data"))?;
-        Ok(Self { boot, data })
+        if boots.is_empty() {
+            return Err(StorageError::Missing("boot"));
+        }
+        let of_one_disk = boots.into_iter().find_map(|(disk, boot)| {
+            let data = all_data.iter().find(|(other, _)| *other == disk).map(|(_, data)| data.clone());
+            data.map(|data| Self { boot, data })
+        });
+        of_one_disk.ok_or(StorageError::Missing("data"))
     }
 
     /// The device of the boot partition.
@@ -129,21 +138,27 @@ mod tests {
         let ext = head(&[(1080, &[0x53, 0xef]), (1144, b"pumua-data")]);
         let other = head(&[(1080, &[0x53, 0xef]), (1144, b"root")]);
         create_dir_all(&dev).unwrap();
-        // A whole disk, an empty reader, a slot, somebody else's partition, then ours.
-        let disks: [(&str, bool, &[u8]); 6] = [
-            ("sda", false, &fat),
-            ("sdb1", true, b""),
-            ("sdc1", true, &slot),
-            ("vda1", true, &other),
-            ("vda2", true, &ext),
-            ("vda3", true, &fat),
+        // A whole disk, a stick with our labels, an empty reader, a slot, somebody else's partition, one of another disk, then ours.
+        let disks: [(&str, &str, bool, &[u8]); 9] = [
+            ("platform/pci/block", "aaa", false, &fat),
+            ("platform/soc/3f980000.usb/usb1/1-1/1-1:1.0/host0/block/sda", "sda1", true, &fat),
+            ("platform/soc/3f980000.usb/usb1/1-1/1-1:1.0/host0/block/sda", "sda2", true, &ext),
+            ("platform/block/sdb", "sdb1", true, b""),
+            ("platform/block/sdc", "sdc1", true, &slot),
+            ("platform/block/sdd", "sdd1", true, &fat),
+            ("platform/block/vda", "vda1", true, &other),
+            ("platform/block/vda", "vda2", true, &ext),
+            ("platform/block/vda", "vda3", true, &fat),
         ];
         assert!(matches!(Storage::find(&sys, &dev), Err(StorageError::Missing("boot"))));
-        for (name, partition, bytes) in disks {
-            create_dir_all(sys.join(name)).unwrap();
+        create_dir_all(&sys).unwrap();
+        for (place, name, partition, bytes) in disks {
+            let place = folder.path().join("devices").join(place).join(name);
+            create_dir_all(&place).unwrap();
             if partition {
-                std::fs::write(sys.join(name).join("partition"), "1\n").unwrap();
+                std::fs::write(place.join("partition"), "1\n").unwrap();
             }
+            std::os::unix::fs::symlink(&place, sys.join(name)).unwrap();
             std::fs::write(dev.join(name), bytes).unwrap();
         }
         let found = Storage::find(&sys, &dev).unwrap();

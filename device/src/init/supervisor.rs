@@ -10,7 +10,10 @@ use std::{
         unix::net::{SocketAddr, UnixDatagram},
     },
     process::{Command, Stdio},
-    sync::mpsc::{Receiver, RecvTimeoutError, channel},
+    sync::{
+        Mutex, MutexGuard, PoisonError,
+        mpsc::{Receiver, RecvTimeoutError, channel},
+    },
     thread,
     time::{Duration, Instant},
 };
@@ -103,6 +106,13 @@ pub enum Mode {
     Normal,
     /// Nothing is judged; what can fail is left out.
     Safe,
+}
+
+/// One process is started at a time while this is held. What a worker is to inherit is open to any process for that moment, and the
+/// reader of a memory stick, which another thread starts, is not to have it.
+pub(super) fn starting() -> MutexGuard<'static, ()> {
+    static STARTING: Mutex<()> = Mutex::new(());
+    STARTING.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// What a supervisor reports.
@@ -228,6 +238,7 @@ impl<C: FnMut(Mode) -> Command> Supervisor<C> {
     pub fn run_once(&mut self, mode: Mode, report: &mut impl FnMut(Event)) -> io::Result<End> {
         let mut command = (self.command)(mode);
         let handed = self.listener.as_ref().filter(|_| mode == Mode::Normal);
+        let alone = starting();
         if let Some(listener) = handed {
             // The worker inherits it under its number.
             fcntl_setfd(listener, FdFlags::empty())?;
@@ -237,6 +248,7 @@ impl<C: FnMut(Mode) -> Command> Supervisor<C> {
         if let Some(listener) = handed {
             fcntl_setfd(listener, FdFlags::CLOEXEC)?;
         }
+        drop(alone);
         let mut child = started?;
         let started = Instant::now();
         let (mut is_well, mut is_ready, mut said_ready) = (mode == Mode::Safe, mode == Mode::Safe, None);

@@ -33,6 +33,11 @@ pub(crate) fn read(disk: &dyn Disk, folder: &Path) -> [Option<Known>; 2] {
     })
 }
 
+/// Of what another folder holds the lists of keys alone, which the roots have signed: a key that is revoked there signs nothing here.
+pub(crate) fn lists(disk: &dyn Disk, folder: &Path) -> impl Iterator<Item = Known> {
+    read(disk, folder).into_iter().flatten().map(|known| Known { list: known.list, ..Known::default() })
+}
+
 /// Writes both, each as a whole.
 pub(crate) fn write(disk: &dyn Disk, folder: &Path, known: &Known) -> io::Result<()> {
     let rest = serde_json::to_vec(known)?;
@@ -42,6 +47,8 @@ pub(crate) fn write(disk: &dyn Disk, folder: &Path, known: &Known) -> io::Result
         let incoming = folder.join(INCOMING);
         let file = disk.open(&incoming, Access::New)?;
         file.write_all_at(&bytes, 0)?;
+        // Of programs the first process writes it, and the worker reads it. Nothing of it is a secret.
+        file.share()?;
         file.sync()?;
         disk.rename(&incoming, &folder.join(name))?;
         disk.sync_folder(folder)?;

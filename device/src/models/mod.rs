@@ -47,6 +47,7 @@ use std::{
 
 use engine::{BudgetError, Model, ModelError};
 use shared::{
+    appliance::card::SOFTWARE,
     limits::MAX_UPDATE_BYTES,
     shown::Shown,
     verdict::{Digest, ModelRefusal, Profile},
@@ -60,6 +61,8 @@ pub use self::{
 };
 use crate::disk::{Access, Card, Disk};
 
+/// The folder of the models, in that of the state of the box.
+pub(crate) const MODELS: &str = "models";
 const MAGIC: &[u8; 8] = b"PUMUAM1\n";
 /// Bytes before the ONNX file.
 const HEAD: usize = MAGIC.len() + size_of::<Digest>();
@@ -298,6 +301,7 @@ impl Models {
         let copies = memory::read(&*self.disk, &self.folder);
         let differ = copies[0] != copies[1];
         copies.into_iter().flatten().for_each(|known| self.gate.remember(known));
+        memory::lists(&*self.disk, &self.folder.with_file_name(SOFTWARE)).for_each(|known| self.gate.remember(known));
         self.kept = self.gate.known().clone();
         if differ && let Err(error) = memory::write(&*self.disk, &self.folder, &self.kept) {
             crate::say(format_args!("what is known of signed models cannot be written again: {error}"));

@@ -191,7 +191,7 @@ impl<'a> Runtime<'a> {
         if runtime.is_reachable() {
             runtime.show();
         } else {
-            runtime.input(Input::LineLost { last: true });
+            runtime.input(Input::LineLost { last: true, in_use: false });
         }
         Ok(runtime)
     }
@@ -228,7 +228,7 @@ impl<'a> Runtime<'a> {
         if self.is_reachable() {
             self.show();
         } else {
-            self.input(Input::LineLost { last: true });
+            self.input(Input::LineLost { last: true, in_use: false });
         }
     }
 
@@ -412,7 +412,7 @@ impl<'a> Runtime<'a> {
         let in_use = self.lines.lose(index);
         let last = !self.is_reachable();
         if in_use || last {
-            self.input(Input::LineLost { last });
+            self.input(Input::LineLost { last, in_use });
         }
     }
 

@@ -117,7 +117,7 @@ mod tests {
             Explanation::of_trouble(&Trouble::Console(refused), Language::English)
         };
         let told = of(Console::NotCalled, "A: {} B");
-        assert_eq!(told.cause, "The X-ray machine calls us A: {} B, we are PUMUA.");
+        assert_eq!(told.cause, "The X-ray machine calls us A: {} B, but we are PUMUA.");
         assert_eq!(told.remedy, "Enter PUMUA there as the AE title that it calls.");
         let told = of(Console::Stranger, "192.168.7.9");
         assert!(told.cause.contains("192.168.7.9") && told.remedy.contains("`peers`"), "{told:?}");

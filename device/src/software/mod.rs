@@ -9,8 +9,9 @@
 //! If the power goes, what was written last may not be there although the file is as long: after a start, and after anything
 //! that failed, the last [`MAX_PIECE_BYTES`] of a part do not count and are sent again. All before them was synced.
 //!
-//! A box has one part at most: the first piece of another bundle removes it. The head of a bundle is looked at as soon as it is
-//! there, so that nobody sends for half an hour what is refused in the end.
+//! A box has one part at most: the first piece of another bundle removes it. None begins where there is no room for it, for the
+//! copy that the first process makes, and for results. The head of a bundle is looked at as soon as it is there, by the counters that
+//! the first process has noted, so that nobody sends for half an hour what is refused in the end.
 //!
 //! `incoming/noted` holds the digest of the outcome that is in the journal, so that it is there once. If the power goes between the
 //! two, it is there twice.
@@ -31,7 +32,10 @@ use shared::{
 use trust::{Digester, Gate, MAX_HEAD_BYTES, PackageHead};
 use wire::{BundlePiece, MAX_PIECE_BYTES, OutcomeOnLine, SoftwareStage, SoftwareState};
 
-use crate::disk::{Access, Disk, DiskFile};
+use crate::{
+    disk::{Access, Disk, DiskFile},
+    models::{MODELS, memory},
+};
 
 const INCOMING: &str = "incoming";
 const READY: &str = "ready";
@@ -46,6 +50,8 @@ const NOTED: &str = "noted";
 const NOTING: &str = "noted.new";
 /// Most bytes of an outcome.
 const MOST: usize = 4096;
+/// Bytes that stay free beside a bundle and its copy: more than the journal may still grow by.
+const RESERVE: u64 = 48 << 20;
 /// Bytes of the whole that are read at once: the line waits meanwhile.
 const STEP: u64 = 1 << 20;
 /// How long a host waits for the first process, in milliseconds: less than it would wait for an answer.
@@ -125,8 +131,12 @@ pub struct Software {
     gate: Gate,
     /// From which slot the box was started.
     started: Option<Started>,
+    /// Whether somebody plays the first process, so that bundles are taken although no slot was started.
+    is_played: bool,
     known: Option<Known>,
     work: Work,
+    /// The bundle that was handed on last.
+    handed_on: Option<Digest>,
     /// The last outcome, and the digest of its file.
     outcome: Option<(Digest, Outcome)>,
     /// Whether it has been looked for since the start, and when that was.
@@ -137,8 +147,24 @@ impl Software {
     /// Those in a folder, which need not exist: then the box takes none. `gate` is for bundles; `started` is what the kernel's
     /// command line says.
     pub fn new(disk: Arc<dyn Disk>, folder: PathBuf, gate: Gate, started: Option<Started>) -> Self {
-        let (known, outcome) = (None, None);
-        Self { disk, folder, gate, started, known, work: Work::Nothing, outcome, looked_at: None }
+        Self {
+            disk,
+            folder,
+            gate,
+            started,
+            is_played: false,
+            known: None,
+            work: Work::Nothing,
+            handed_on: None,
+            outcome: None,
+            looked_at: None,
+        }
+    }
+
+    /// The same where somebody else plays the first process, and has made its folder: on a simulated box, which is started from no slot.
+    #[must_use]
+    pub fn played(self) -> Self {
+        Self { is_played: true, ..self }
     }
 
     /// Whether the program that runs is on trial, and has not been confirmed.
@@ -147,13 +173,15 @@ impl Software {
         self.started.is_some_and(|started| started.is_trial) && !self.outcome.as_ref().is_some_and(is_confirmed)
     }
 
-    /// What a host is told that asks about a bundle of this digest and length.
+    /// What a host is told that asks about a bundle of this digest and length. One that was handed on counts as whole until the first
+    /// process has finished with it, unless this program was started anew meanwhile: then nothing is known of it but its outcome.
     pub fn state(&self, bundle: Digest, total: u32) -> SoftwareState {
         let working = match &self.work {
             Work::Checking { bundle, .. } | Work::Waiting { bundle, .. } => Some(*bundle),
             Work::Nothing => None,
         };
-        let next = if working == Some(bundle) {
+        let is_staged = || self.handed_on == Some(bundle) && !self.is_gone();
+        let next = if working == Some(bundle) || is_staged() {
             total
         } else {
             // One that cannot be looked at is sent from its beginning, and then fails.
@@ -182,7 +210,8 @@ impl Software {
     }
 
     fn try_to_keep(&mut self, BundlePiece { piece, bytes }: &BundlePiece) -> io::Result<Kept> {
-        if !self.is_here()? {
+        // A folder of another start says nothing: where no slot was started, nobody takes a bundle on.
+        if (self.started.is_none() && !self.is_played) || !self.is_here()? {
             return Ok(Kept::Refused(SoftwareRefusal::NoSlots));
         }
         if self.is_on_trial() {
@@ -198,6 +227,11 @@ impl Software {
         }
         if offset == 0 {
             self.remove_parts()?;
+            let free = self.disk.free(&self.folder)?;
+            if free < total.saturating_mul(2).saturating_add(RESERVE) {
+                crate::say(format_args!("a bundle of {total} bytes has no room: {free} bytes are free"));
+                return Ok(Kept::Refused(SoftwareRefusal::NotStored));
+            }
         }
         let file = self.disk.open(&self.part(piece.bundle), Access::Write)?;
         if file.length()? != offset {
@@ -305,6 +339,7 @@ impl Software {
             return Some(News::Kept(Kept::Failed(Fault::Storage)));
         }
         let before = self.outcome.as_ref().map(|(digest, _)| *digest);
+        self.handed_on = Some(bundle);
         self.work = Work::Waiting { bundle, total, since: now, before };
         None
     }
@@ -422,10 +457,16 @@ impl Software {
             return Err(io::ErrorKind::UnexpectedEof.into());
         }
         Ok(match PackageHead::read(&bytes) {
-            Ok(head) => self.gate.glance_at_software(&head).map(|_| true).map_err(|refused| {
-                crate::say(format_args!("a bundle is refused: {refused}"));
-                refused.software_refusal()
-            }),
+            Ok(head) => {
+                // As the first process has noted it until now.
+                let mut gate = self.gate.clone();
+                memory::read(&*self.disk, &self.folder).into_iter().flatten().for_each(|known| gate.remember(known));
+                memory::lists(&*self.disk, &self.folder.with_file_name(MODELS)).for_each(|known| gate.remember(known));
+                gate.glance_at_software(&head).map(|_| true).map_err(|refused| {
+                    crate::say(format_args!("a bundle is refused: {refused}"));
+                    refused.software_refusal()
+                })
+            }
             Err(_) if length >= most => Err(SoftwareRefusal::NotABundle),
             Err(_) => Ok(false),
         })

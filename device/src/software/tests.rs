@@ -3,7 +3,7 @@
 use std::fs;
 
 use shared::verdict::Trust;
-use trust::Version;
+use trust::{KeyId, KeyList, Kind, Known, LINE, Roots, SecretKey, Seen, Signature, Statement, Version};
 
 use super::*;
 use crate::disk::{
@@ -12,6 +12,7 @@ use crate::disk::{
 };
 
 const FOLDER: &str = "/data/software";
+const STARTED: Option<Started> = Some(Started { slot: Slot::A, is_trial: false });
 /// Bytes of a piece here.
 const SIZE: usize = 100_000;
 
@@ -24,7 +25,7 @@ fn bundle(length: usize, seed: u64) -> Vec<u8> {
 }
 
 fn on(disk: &Simulated) -> Software {
-    Software::new(Arc::new(disk.clone()), PathBuf::from(FOLDER), Gate::open(), None)
+    Software::new(Arc::new(disk.clone()), PathBuf::from(FOLDER), Gate::open(), STARTED)
 }
 
 fn path(name: &str) -> PathBuf {
@@ -143,6 +144,10 @@ fn nobody_waits_for_ever() {
     }
     let late = News::Kept(Kept::Failed(Fault::Internal));
     assert_eq!(software.look(WITHIN_MS + 1_000), Some(late));
+    // The first process may still be at it.
+    assert_eq!(next(&software, &file), file.len());
+    take(&disk, &outcome(&file, Stage::Staged));
+    assert_eq!(next(&software, &file), 0);
     assert!(matches!(software.keep(&piece(&bundle(200_000, 2), 0)), Kept::Stored { .. }), "it takes another one");
 }
 
@@ -169,7 +174,7 @@ fn an_outcome_is_new_until_it_is_noted() {
 fn what_is_refused_by_its_head_is_removed_at_once() {
     let disk = Simulated::default();
     let strict = Gate::for_software(None, false, Version([1, 0, 0]));
-    let mut software = Software::new(Arc::new(disk.clone()), PathBuf::from(FOLDER), strict, None);
+    let mut software = Software::new(Arc::new(disk.clone()), PathBuf::from(FOLDER), strict, STARTED);
     let not_signed = bundle(300_000, 1);
     let not_a_bundle = vec![7; 300_000];
     let mut wrong = PackageHead::new(Some("untrusted comment: x\n"), None).to_bytes();
@@ -192,6 +197,54 @@ fn what_is_refused_by_its_head_is_removed_at_once() {
     let first = BundlePiece::new(Digest::of(&file), file.len() as u32, 0, file[..10].to_vec());
     assert_eq!(software.keep(&first), Kept::Stored { next: 10 });
     assert_eq!(software.keep(&piece(&file, 10)), Kept::Complete);
+}
+
+#[test]
+fn the_counters_that_the_first_process_has_noted_refuse_a_bundle_by_its_head() {
+    let key = |n: u8| SecretKey::of_seed(&[n; 32], KeyId([n; 8]));
+    let roots = Roots::new(vec![key(1).public()], 1).unwrap();
+    let signed = |counter| {
+        let payload = vec![7; 200_000];
+        let (kind, line, made, name) = (Kind::Software, LINE.to_owned(), "2026-11-30".to_owned(), "box".to_owned());
+        let (least, digest) = (Version([0, 1, 0]), Digest::of(&payload));
+        let statement = Statement { kind, line, counter, least, made, name, digest };
+        let signature = Signature::new(&key(10), &payload, statement.to_string()).to_file();
+        let list = KeyList { counter: 1, keys: vec![key(10).public()], revoked: Vec::new() }.to_file();
+        let signatures = Signature::new(&key(1), list.as_bytes(), String::new()).to_file();
+        let head = PackageHead::new(Some(&signature), Some([&list, &signatures]));
+        [head.to_bytes(), payload].concat()
+    };
+    let disk = Simulated::default();
+    let mut gate = Gate::for_software(Some(roots), false, Version([0, 1, 0]));
+    let mut software = Software::new(Arc::new(disk.clone()), PathBuf::from(FOLDER), gate.clone(), STARTED);
+    let stored = Kept::Stored { next: SIZE as u32 };
+    assert_eq!(software.keep(&piece(&signed(3), 0)), stored);
+    gate.see(Seen { key: KeyId([10; 8]), counter: 5, model: Digest::of(b"another one") });
+    memory::write(&disk, Path::new(FOLDER), gate.known()).unwrap();
+    for counter in [4, 5] {
+        assert_eq!(software.keep(&piece(&signed(counter), 0)), Kept::Refused(SoftwareRefusal::Older));
+    }
+    assert_eq!(software.keep(&piece(&signed(6), 0)), stored);
+    // A key that is revoked by a list that came with a model.
+    let list = KeyList { counter: 2, keys: vec![key(11).public()], revoked: vec![KeyId([10; 8])] }.to_file();
+    let signatures = Signature::new(&key(1), list.as_bytes(), String::new()).to_file();
+    let known = Known { list: Some([list, signatures]), ..Known::default() };
+    memory::write(&disk, Path::new("/data/models"), &known).unwrap();
+    assert_eq!(software.keep(&piece(&signed(7), 0)), Kept::Refused(SoftwareRefusal::KeyRevoked));
+}
+
+#[test]
+fn a_bundle_that_has_no_room_is_refused_before_any_of_it_is_written() {
+    let (disk, file) = (Simulated::default(), bundle(300_000, 1));
+    let mut software = on(&disk);
+    disk.say_free(600_000 + RESERVE - 1);
+    assert_eq!(software.keep(&piece(&file, 0)), Kept::Refused(SoftwareRefusal::NotStored));
+    assert_eq!(disk.content(&software.part(Digest::of(&file))), None);
+    disk.say_free(600_000 + RESERVE);
+    assert_eq!(software.keep(&piece(&file, 0)), Kept::Stored { next: SIZE as u32 });
+    // The bundle itself takes room, too.
+    disk.say_free(RESERVE);
+    assert_eq!(send(&mut software, &file), Kept::Complete);
 }
 
 #[test]
@@ -239,8 +292,11 @@ fn a_box_without_slots_or_on_trial_takes_none() {
     let folder = tempfile::tempdir().unwrap();
     let file = bundle(1_000, 1);
     let open = |started| Software::new(Arc::new(Card), folder.path().to_owned(), Gate::open(), started);
-    assert_eq!(open(None).keep(&piece(&file, 0)), Kept::Refused(SoftwareRefusal::NoSlots));
+    let refused = Kept::Refused(SoftwareRefusal::NoSlots);
+    assert_eq!(open(STARTED).keep(&piece(&file, 0)), refused);
     fs::create_dir(folder.path().join("incoming")).unwrap();
+    assert_eq!(open(None).keep(&piece(&file, 0)), refused, "a folder that is left over");
+    assert_eq!(open(None).played().keep(&piece(&file, 0)), Kept::Complete);
     let trial = Some(Started { slot: Slot::B, is_trial: true });
     let write = |result| {
         fs::write(folder.path().join("outcome"), serde_json::to_vec(&outcome(b"file", result)).unwrap()).unwrap();

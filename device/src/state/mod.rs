@@ -68,6 +68,8 @@ pub enum Input {
     LineLost {
         /// Whether no host can come before a line is back.
         last: bool,
+        /// Whether a host was using it. Otherwise what comes in, or is judged, is of another line, such as one within the box.
+        in_use: bool,
     },
     /// A line is there that was not.
     LineBack,
@@ -486,21 +488,25 @@ impl State {
             Input::News(news) => self.news(now, news),
             Input::Software(state) => vec![Effect::Reply(Reply::Answer(Answer::Software(*state)))],
             Input::Code(number) => self.code_drawn(now, number),
-            Input::LineLost { last } => {
+            Input::LineLost { last, in_use } => {
                 self.privacy.part();
                 if matches!(self.view, View::Code(_)) {
                     // It goes with its line, and what it hid comes back.
                     let _ = self.idle(now);
-                    let mut effects = self.handle(now, Input::LineLost { last });
+                    let mut effects = self.handle(now, Input::LineLost { last, in_use });
                     if effects.is_empty() {
                         effects.push(Effect::Show);
                     }
                     return effects;
                 }
-                let image = self.host_gone();
+                let image = if in_use { self.host_gone() } else { None };
                 // Its view gives way below.
                 self.coming = None;
                 self.lost = last;
+                if !in_use && self.view.is_busy() {
+                    // That it is lost is shown after it.
+                    return Vec::new();
+                }
                 let lost = View::Error { image, trouble: Trouble::LineLost };
                 match self.view {
                     // A verdict, a refusal, or what a person reads, needs no line.
@@ -535,7 +541,7 @@ impl State {
     /// Shows why an X-ray machine may not send, where the screen waits: it hides nothing of an image, nor what a person reads.
     fn node_refused(&mut self, now: u64, refused: ConsoleRefused) -> Vec<Effect> {
         let waits = match &self.view {
-            View::Ready { .. } | View::Blanked { .. } => true,
+            View::Ready { .. } | View::Blanked { .. } | View::Error { image: None, trouble: Trouble::LineLost } => true,
             // The same again does not stay for longer: one that tries for ever does not hide that the box is ready.
             View::Error { trouble: Trouble::Console(shown), .. } => *shown != refused,
             _ => false,
@@ -923,13 +929,14 @@ impl State {
             effects.extend(self.tick(now));
             return effects;
         }
-        if let Some(effects) = self.stick_tick(now) {
-            return effects;
-        }
+        // Before a stick, which may bring about something each time.
         if self.changed_until.is_some_and(|until| until <= now) {
             self.changed_until = None;
             let mut effects = self.tick(now);
             effects.push(Effect::Show);
+            return effects;
+        }
+        if let Some(effects) = self.stick_tick(now) {
             return effects;
         }
         if matches!(self.view, View::Result { .. }) && self.is_to_be_blanked(now) {

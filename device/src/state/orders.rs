@@ -23,7 +23,7 @@ use crate::{screen::Console, stick::Film};
 /// Longest sequence of events, and of those with a bundle, or with sticks, among them.
 const DEPTH: usize = 10;
 const DEPTH_WITH_BUNDLES: usize = 7;
-const DEPTH_WITH_STICKS: usize = 7;
+const DEPTH_WITH_STICKS: usize = 6;
 /// A result is shown no longer after this time: so short that it is reached.
 const BLANK_MINUTES: u64 = 2;
 
@@ -52,6 +52,8 @@ enum Step {
     Refused,
     LineLost,
     OtherLineLost,
+    /// The last line that was left to computers, which none was using: what is sent comes from within the box.
+    UnusedLineLost,
     LineBack,
     Back,
     Older,
@@ -83,13 +85,14 @@ enum Step {
 }
 
 /// What matters where there are sticks.
-const STEPS_WITH_STICKS: [Step; 18] = [
+const STEPS_WITH_STICKS: [Step; 19] = [
     Step::Announced,
     Step::Arrived,
     Step::Done,
     Step::Refused,
     Step::HostGone,
     Step::LineLost,
+    Step::UnusedLineLost,
     Step::Back,
     Step::Code,
     Step::Time,
@@ -162,10 +165,10 @@ struct World {
     wrong: u64,
     /// The number of the result that may be on the screen.
     current: Option<u64>,
-    /// Sticks that were plugged in, whether the last one still is, and the one of which a film was asked for.
+    /// Sticks that were plugged in, whether the last one still is, and the film that was asked for, and of which one.
     sticks: u32,
     plugged: bool,
-    asked: Option<u32>,
+    asked: Option<(u32, usize)>,
 }
 
 impl World {
@@ -203,7 +206,7 @@ impl World {
 
     /// An order has been carried out.
     fn end_film(&mut self, trouble: Option<StickTrouble>) -> Option<Input> {
-        Some(Input::Stick(StickEvent::Ended { stick: self.asked.take()?, trouble }))
+        Some(Input::Stick(StickEvent::Ended { stick: self.asked.take()?.0, trouble }))
     }
 
     /// The name of the image that was announced last: each has its own.
@@ -273,8 +276,9 @@ impl World {
             Step::Refused => self.report(false),
             Step::LineLost | Step::OtherLineLost => {
                 (self.coming, self.updating, self.watched) = (None, false, false);
-                Some(Input::LineLost { last: step == Step::LineLost })
+                Some(Input::LineLost { last: step == Step::LineLost, in_use: true })
             }
+            Step::UnusedLineLost => Some(Input::LineLost { last: true, in_use: false }),
             Step::LineBack => Some(Input::LineBack),
             Step::Back => Some(Input::Key(Key::Back)),
             Step::Older => Some(Input::Key(Key::Older)),
@@ -381,7 +385,7 @@ impl World {
                 }
                 Effect::Film { stick, film } => {
                     assert!(self.plugged && stick == self.sticks && film < 2, "film {film} of stick {stick}");
-                    assert_eq!(self.asked.replace(stick), None, "one at a time");
+                    assert_eq!(self.asked.replace((stick, film)), None, "one at a time");
                 }
                 Effect::DrawCode => self.take(Input::Code(Some(7))),
                 Effect::Find { .. } | Effect::Keep(_) | Effect::AskSoftware { .. } => {}
@@ -401,9 +405,15 @@ impl World {
         self.check_piece(step, before)?;
         self.check_stick(step, before)?;
         // It hides no verdict, no notice of an image, nothing that comes in and nothing that a person reads.
-        let waited = matches!(before.state.view(), View::Ready { .. } | View::Blanked { .. });
+        let waited = matches!(
+            before.state.view(),
+            View::Ready { .. } | View::Blanked { .. } | View::Error { image: None, trouble: Trouble::LineLost }
+        );
         if step == Step::NodeRefused && !waited && self.state.view() != before.state.view() {
             return Err(format!("an X-ray machine hides {:?}", before.state.view()));
+        }
+        if step == Step::UnusedLineLost && before.state.view().is_busy() && self.state.view() != before.state.view() {
+            return Err(format!("a cable that nobody used hides {:?}", before.state.view()));
         }
         // Each third one locks for a minute at least.
         if self.wrong >= 3 && self.now < self.wrong / 3 * MINUTE_MS && matches!(self.state.view(), View::Code(_)) {
@@ -450,6 +460,11 @@ impl World {
         if matches!(shown, View::Films { .. }) && !self.plugged {
             return Err("a list is shown of a stick that is not in".to_owned());
         }
+        if let (View::Films { chosen, .. }, Some((_, film))) = (shown, self.asked)
+            && *chosen != film
+        {
+            return Err(format!("film {chosen} is marked while film {film} is read"));
+        }
         // Somebody has read it, or its time is over.
         let over = matches!(step, Step::Back | Step::Next | Step::Choose | Step::Time);
         let was = before.state.view();
@@ -459,7 +474,7 @@ impl World {
             view => view.is_busy(),
         };
         // A code ends with its line, and an image with its host.
-        let ended = matches!(step, Step::LineLost | Step::HostGone | Step::Done | Step::Refused);
+        let ended = matches!(step, Step::LineLost | Step::UnusedLineLost | Step::HostGone | Step::Done | Step::Refused);
         if protected && of_stick(shown) && !over && !ended {
             return Err(format!("{shown:?} hides {was:?}"));
         }

@@ -240,7 +240,7 @@ mod tests {
         state.handle(60_000 + CODE_MS, Input::Tick);
         assert!(matches!(state.view(), View::Result { minutes: 3, .. }), "{:?}", state.view());
         code(&mut state, 200_000, 7);
-        state.handle(200_000, Input::LineLost { last: false });
+        state.handle(200_000, Input::LineLost { last: false, in_use: true });
         assert!(matches!(state.view(), View::Result { .. }), "a code goes with its line");
     }
 
@@ -338,7 +338,7 @@ mod tests {
     #[test]
     fn a_line_that_is_back_is_not_told_as_lost_after_a_code() {
         let mut state = private(Share::Code);
-        state.handle(0, Input::LineLost { last: false });
+        state.handle(0, Input::LineLost { last: false, in_use: true });
         code(&mut state, 1, 5);
         state.handle(2, Input::LineBack);
         state.handle(3, Input::Key(Key::Back));
@@ -363,7 +363,7 @@ mod tests {
         code(&mut state, ended + 10_001, 5);
         // A line that goes and comes back does not get around it.
         session(&mut state, ended + 10_002, BoxEvent::HostGone);
-        state.handle(ended + 10_002, Input::LineLost { last: true });
+        state.handle(ended + 10_002, Input::LineLost { last: true, in_use: true });
         state.handle(ended + 10_002, Input::LineBack);
         assert_eq!(ask(&mut state, ended + 10_003, Question::ShowCode), [NOT_PAIRED]);
     }
@@ -372,7 +372,7 @@ mod tests {
     fn a_verdict_that_is_shown_no_longer_makes_no_box_ready_that_is_not() {
         let mut state = private(Share::Code);
         result(&mut state, 0);
-        state.handle(1, Input::LineLost { last: true });
+        state.handle(1, Input::LineLost { last: true, in_use: true });
         state.handle(15 * 60_000, Input::Tick);
         assert_eq!(*state.view(), View::error(Trouble::LineLost));
         // Behind an update, and the card fails later.

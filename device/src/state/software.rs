@@ -93,6 +93,8 @@ impl State {
                 self.program = match outcome.result {
                     slots::Stage::Staged if !is_on_trial => Program::Staged,
                     slots::Stage::Staged => Program::Settled,
+                    // The slot of what was staged before may have been written over by then.
+                    slots::Stage::Refused(SoftwareRefusal::NotABundle | SoftwareRefusal::NotStored) => Program::Settled,
                     // What was staged before is tried all the same.
                     slots::Stage::Refused(_) if self.program == Program::Staged => Program::Staged,
                     slots::Stage::Refused(_) => Program::Settled,
@@ -272,7 +274,8 @@ mod tests {
     #[test]
     fn ready_says_what_became_of_the_program() {
         use slots::Stage::{Confirmed, Refused, Staged, WentBack};
-        let refused = Refused(SoftwareRefusal::Older);
+        let [refused, broken, full] =
+            [SoftwareRefusal::Older, SoftwareRefusal::NotABundle, SoftwareRefusal::NotStored].map(Refused);
         for (told, program) in [
             (&[(Staged, true, false)][..], Program::Staged),
             (&[(Staged, true, true)][..], Program::Settled),
@@ -281,6 +284,8 @@ mod tests {
             (&[(WentBack, false, false)][..], Program::WentBack),
             (&[(WentBack, false, false), (refused, true, false)][..], Program::Settled),
             (&[(Staged, true, false), (refused, true, false)][..], Program::Staged),
+            (&[(Staged, true, false), (broken, true, false)][..], Program::Settled),
+            (&[(Staged, true, false), (full, true, false)][..], Program::Settled),
         ] {
             let mut state = state();
             for &(result, is_new, is_on_trial) in told {

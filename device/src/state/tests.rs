@@ -86,6 +86,11 @@ fn a_console_that_may_not_send_is_shown_for_half_a_minute_and_hides_no_image() {
     assert_eq!(waiting.handle(20_000, Input::NodeRefused(refused("PACS1"))), [], "the same does not stay for longer");
     assert_eq!(waiting.deadline(), Some(31_000));
     assert_eq!(shown(&mut waiting, 31_000, Input::Tick), View::Ready { results: 41 });
+    // A box without a computer says it, too.
+    let mut alone = state();
+    alone.handle(0, Input::LineLost { last: true, in_use: false });
+    assert_eq!(shown(&mut alone, 1_000, Input::NodeRefused(refused("PACS1"))), told);
+    assert_eq!(shown(&mut alone, 31_000, Input::Tick), View::error(Trouble::LineLost));
     let mut busy = state();
     start_analysis(&mut busy);
     assert_eq!(busy.handle(1_000, Input::NodeRefused(refused("PACS1"))), []);
@@ -126,7 +131,10 @@ fn in_safe_mode_nothing_is_judged_and_results_are_handed_out() {
     };
     assert_eq!(info.records, 41);
     assert_eq!(state.handle(NOTICE_MS, Input::Session(BoxEvent::Record { number: 1 })), [Effect::Record(1)]);
-    assert_eq!(shown(&mut state, NOTICE_MS, Input::LineLost { last: true }), View::error(Trouble::LineLost));
+    assert_eq!(
+        shown(&mut state, NOTICE_MS, Input::LineLost { last: true, in_use: true }),
+        View::error(Trouble::LineLost)
+    );
     assert_eq!(shown(&mut state, NOTICE_MS, Input::LineBack), safe);
 }
 
@@ -189,7 +197,7 @@ fn a_host_that_leaves_during_the_analysis_loses_no_result() {
 fn a_verdict_that_comes_while_the_line_is_away_stays_when_it_is_back() {
     let mut state = state();
     start_analysis(&mut state);
-    state.handle(0, Input::LineLost { last: true });
+    state.handle(0, Input::LineLost { last: true, in_use: true });
     let [Effect::Store(record)] = &state.handle(1, judged(0.7))[..] else { panic!("it is kept") };
     state.handle(1, Input::Stored(Ok(record.clone())));
     assert_eq!(state.handle(2, Input::LineBack), []);
@@ -244,7 +252,7 @@ fn an_update_that_is_installed_is_reported_shown_and_recorded() {
 fn an_update_that_is_refused_leaves_the_old_model_and_the_notice_of_a_lost_line() {
     let mut state = state();
     state.handle(0, Input::Session(BoxEvent::Updating { done: 1000, total: 1000 }));
-    state.handle(1, Input::LineLost { last: true });
+    state.handle(1, Input::LineLost { last: true, in_use: true });
     let lost = state.view().clone();
     let refused = Report::Installed(Box::new(Err(ModelRefusal::NotRunnable)));
     let effects = state.handle(2, Input::Analysis(refused));
@@ -352,7 +360,7 @@ fn an_update_that_is_refused_at_its_announcement_leaves_the_verdict() {
 fn a_lost_line_leaves_a_refusal_for_its_time() {
     let mut state = state();
     state.handle(0, Input::Session(BoxEvent::Dropped(Dropped::Refused(Refusal::TooSmall))));
-    assert_eq!(state.handle(1, Input::LineLost { last: true }), []);
+    assert_eq!(state.handle(1, Input::LineLost { last: true, in_use: true }), []);
     assert_eq!(shown(&mut state, NOTICE_MS, Input::Tick), View::error(Trouble::LineLost));
 }
 
@@ -362,11 +370,26 @@ fn a_lost_line_leaves_a_verdict_and_is_told_after_it() {
         let mut state = state();
         start_analysis(&mut state);
         let record = finish_analysis(&mut state);
-        assert_eq!(state.handle(2, Input::LineLost { last }), []);
+        assert_eq!(state.handle(2, Input::LineLost { last, in_use: true }), []);
         assert!(shows(&state, &record));
         let after = if last { View::error(Trouble::LineLost) } else { View::Ready { results: 42 } };
         assert_eq!(shown(&mut state, 3, Input::Key(Key::Back)), after);
     }
+}
+
+#[test]
+fn a_cable_that_nobody_used_disturbs_no_film_of_another_line() {
+    let lost = || Input::LineLost { last: true, in_use: false };
+    let mut state = state();
+    state.handle(0, Input::Session(BoxEvent::Receiving { exam: exam(), done: 0, total: 1000 }));
+    assert_eq!(state.handle(0, lost()), []);
+    assert!(matches!(state.view(), View::Receiving { .. }));
+    start_analysis(&mut state);
+    assert_eq!(state.handle(0, lost()), []);
+    assert_eq!(*state.view(), View::Analysing(announced()));
+    let record = finish_analysis(&mut state);
+    assert!(shows(&state, &record));
+    assert_eq!(shown(&mut state, 3, Input::Key(Key::Back)), View::error(Trouble::LineLost));
 }
 
 #[test]
@@ -385,7 +408,7 @@ fn an_update_that_ends_early_leaves_the_screen_ready() {
 #[test]
 fn a_lost_line_is_shown_until_it_is_back() {
     let mut state = state();
-    state.handle(0, Input::LineLost { last: true });
+    state.handle(0, Input::LineLost { last: true, in_use: true });
     assert!(matches!(state.view(), View::Error { image: None, .. }));
     assert_eq!(state.deadline(), None);
     assert_eq!(shown(&mut state, 5, Input::LineBack), View::Ready { results: 41 });
@@ -394,7 +417,7 @@ fn a_lost_line_is_shown_until_it_is_back() {
 #[test]
 fn a_lost_line_among_others_gives_way_to_ready_and_its_return_disturbs_nobody() {
     let mut state = state();
-    state.handle(0, Input::LineLost { last: false });
+    state.handle(0, Input::LineLost { last: false, in_use: true });
     assert_eq!(state.deadline(), Some(NOTICE_MS));
     state.handle(1, Input::Session(BoxEvent::Receiving { exam: exam(), done: 0, total: 1000 }));
     assert_eq!(state.handle(2, Input::LineBack), []);
@@ -531,7 +554,7 @@ fn an_error_names_the_image_that_it_is_about() {
     for last in [true, false] {
         let mut state = state();
         start_analysis(&mut state);
-        state.handle(1, Input::LineLost { last });
+        state.handle(1, Input::LineLost { last, in_use: true });
         assert_eq!(about(&state), Some(announced()));
     }
     let mut state = state();

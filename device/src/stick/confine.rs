@@ -61,6 +61,10 @@ mod calls {
     /// Bits of the third argument of `openat` that none may have.
     const WRITING: u64 = (libc::O_ACCMODE | libc::O_CREAT | libc::O_TRUNC | libc::O_APPEND) as u64;
 
+    /// Second arguments of `fcntl`.
+    const GET_FLAGS: u64 = libc::F_GETFD as u64;
+    const SET_FLAGS: u64 = libc::F_SETFD as u64;
+
     /// Calls that only old kinds of processors have.
     const OLD: &[i64] = &[
         #[cfg(target_arch = "x86_64")]
@@ -80,7 +84,9 @@ mod calls {
             // Folders and files.
             (libc::SYS_openat, vec![without(WRITING)?]),
             (libc::SYS_close, Vec::new()),
-            (libc::SYS_fcntl, Vec::new()),
+            // Only what a descriptor is to this process, not how a socket is that others have as well: C libraries set that it is
+            // closed by programs that are started, and Rust's looks whether it is open.
+            (libc::SYS_fcntl, vec![rule(1, SeccompCmpOp::Eq, GET_FLAGS)?, rule(1, SeccompCmpOp::Eq, SET_FLAGS)?]),
             (libc::SYS_fstat, Vec::new()),
             (libc::SYS_newfstatat, Vec::new()),
             (libc::SYS_statx, Vec::new()),

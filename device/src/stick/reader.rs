@@ -2,7 +2,7 @@
 
 use std::{
     fs::File,
-    io,
+    io::{self, Write as _},
     os::{fd::AsFd as _, unix::fs::FileExt as _, unix::net::UnixDatagram},
     path::{Path, PathBuf},
     process::ExitCode,
@@ -54,7 +54,14 @@ pub fn run(place: &Place) -> ExitCode {
     let socket = io::stdin().as_fd().try_clone_to_owned().map(UnixDatagram::from);
     let served = socket.and_then(|socket| {
         confine(&place.folder)?;
-        serve(&socket, place.stick, &place.folder, walk::Limits::BOX, || true)
+        let mut is_told = false;
+        serve(&socket, place.stick, &place.folder, walk::Limits::BOX, || {
+            // Once what is on the stick was said. The first process waits for that on stdout, and ends a reader that hangs.
+            if !std::mem::replace(&mut is_told, true) {
+                let _ = io::stdout().write_all(b"\n");
+            }
+            true
+        })
     });
     match served {
         Ok(()) => ExitCode::SUCCESS,

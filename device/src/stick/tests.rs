@@ -120,6 +120,27 @@ fn names_are_shown_whole_or_with_both_ends_and_do_nothing_else_than_to_be_seen()
     assert!(long.starts_with("Thorax_") && long.ends_with("_000123.dcm"), "{long}");
 }
 
+#[test]
+fn a_folder_that_cannot_be_read_makes_the_stick_unreadable() {
+    use rustix::fs::{OFlags, mkdirat, open, openat};
+    let folder = tempfile::tempdir().unwrap();
+    put(folder.path(), "old.png", b"x", 1);
+    let name = "x".repeat(250);
+    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
+    let mut at = open(folder.path(), flags, Mode::empty()).unwrap();
+    // The path to the last ones is longer than the kernel takes.
+    for _ in 0..18 {
+        mkdirat(&at, name.as_str(), Mode::RWXU).unwrap();
+        at = openat(&at, name.as_str(), flags, Mode::empty()).unwrap();
+    }
+    assert_eq!(names(walk(folder.path(), Limits::BOX).unwrap()), ["old.png"], "it is not followed so deeply");
+    assert!(walk(folder.path(), Limits { depth: 30, ..Limits::BOX }).is_err());
+    // It is looked at the time, too, where there are no files.
+    let empty = tempfile::tempdir().unwrap();
+    let at_once = Limits { time: Duration::ZERO, ..Limits::BOX };
+    assert_eq!(walk(empty.path(), at_once).unwrap(), Found::TooMany);
+}
+
 /// One of each message.
 fn messages() -> Vec<Vec<u8>> {
     let films = (0..3).map(|n| Film::new(OsStr::new("film.png"), n, 1000)).collect();
@@ -345,6 +366,54 @@ fn a_reader_that_gives_what_was_not_asked_for_is_not_believed_and_a_stick_may_go
     assert_eq!(world.event(), Event::Ended { stick: 1, trouble: Some(StickTrouble::Pulled) });
     assert_eq!(world.event(), Event::Gone { stick: 1 });
     assert_eq!(world.event(), Event::Films { stick: 2, films });
+}
+
+#[test]
+fn what_is_said_of_a_stick_before_and_a_second_list_are_passed_over_and_a_false_number_locks_none_out() {
+    let world = World::new();
+    let films = |name: &str| vec![Film::new(OsStr::new(name), 0, 9)];
+    world.say(5, Said::Films(films("a.png")));
+    assert_eq!(world.event(), Event::Films { stick: 5, films: films("a.png") });
+    world.say(5, Said::Films(films("b.png")));
+    world.say(4, Said::Films(films("b.png")));
+    world.say(4, Said::Unreadable);
+    world.say(5, Said::Gone);
+    assert_eq!(world.event(), Event::Gone { stick: 5 });
+    world.say(5, Said::Films(films("late.png")));
+    // A reader says a number that is not its own; the first process says the true one.
+    world.say(u32::MAX, Said::Films(films("c.png")));
+    assert_eq!(world.event(), Event::Films { stick: u32::MAX, films: films("c.png") });
+    world.say(6, Said::Gone);
+    world.say(7, Said::Films(films("d.png")));
+    assert_eq!(world.event(), Event::Films { stick: 7, films: films("d.png") });
+}
+
+#[test]
+fn an_order_always_ends_also_where_nobody_judges_or_nobody_reads() {
+    let films = vec![Film::new(OsStr::new("a.png"), 0, 3)];
+    let ended = Event::Ended { stick: 1, trouble: Some(StickTrouble::Pulled) };
+    // The line within the box is gone.
+    let (own, other) = UnixDatagram::pair().unwrap();
+    let (sender, end) = inner::line().unwrap();
+    drop(end);
+    let (told, events) = channel();
+    let orders = start(own, sender, move |event| told.send(event).is_ok()).unwrap();
+    let (_, judged) = channel();
+    let world = World { other, orders, events, judged };
+    assert_eq!(world.wish(), Some(Wish::Sticks));
+    world.say(1, Said::Films(films.clone()));
+    assert_eq!(world.event(), Event::Films { stick: 1, films: films.clone() });
+    world.orders.send(Order { stick: 1, film: 0 }).unwrap();
+    assert_eq!(world.wish(), Some(Wish::Part { stick: 1, film: 0, offset: 0 }));
+    world.say(1, Said::Part { film: 0, offset: 0, bytes: b"abc" });
+    assert_eq!(world.event(), ended);
+    // So is whoever reads the stick.
+    let World { other, orders, events, judged: _judged } = World::new();
+    other.send(&Told { stick: 1, said: Said::Films(films.clone()) }.bytes().unwrap()).unwrap();
+    assert_eq!(events.recv_timeout(PATIENCE).unwrap(), Event::Films { stick: 1, films });
+    drop(other);
+    orders.send(Order { stick: 1, film: 0 }).unwrap();
+    assert_eq!(events.recv_timeout(PATIENCE).unwrap(), ended);
 }
 
 #[test]

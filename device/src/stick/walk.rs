@@ -54,33 +54,33 @@ const EXTENSIONS: [&str; 10] = ["dcm", "dic", "dicom", "jpg", "jpeg", "png", "ti
 const NOT_FILMS: [&str; 7] =
     ["pumua", "system volume information", "$recycle.bin", "thumbs", "thumbs.db", "lost.dir", "dicomdir"];
 
-/// Looks for films below a folder. An error if the folder itself cannot be read.
+/// Looks for films below a folder. An error if it cannot be read, or one within it: the newest film may be there.
 pub fn walk(root: &Path, limits: Limits) -> io::Result<Found> {
     let start = Instant::now();
     let mut films = Vec::new();
     let mut entries = 0;
     let mut folders = vec![(root.to_owned(), 1)];
     while let Some((folder, depth)) = folders.pop() {
-        let listed = match fs::read_dir(&folder) {
-            Ok(listed) => listed,
-            Err(error) if depth == 1 => return Err(error),
-            Err(_) => continue,
-        };
-        // What follows an entry that cannot be read is not known.
-        for entry in listed.map_while(Result::ok) {
+        // The stick may take long for each of many empty ones.
+        if start.elapsed() > limits.time {
+            return Ok(Found::TooMany);
+        }
+        for entry in fs::read_dir(&folder)? {
+            // What follows an entry that cannot be read is not known.
+            let entry = entry?;
             entries += 1;
             if entries > limits.entries || start.elapsed() > limits.time {
                 return Ok(Found::TooMany);
             }
             let name = entry.file_name();
-            let Ok(kind) = entry.file_type() else { continue };
+            let kind = entry.file_type()?;
             if is_left_aside(&name) {
                 continue;
             }
             if kind.is_dir() && depth < limits.depth {
                 folders.push((entry.path(), depth + 1));
             } else if kind.is_file()
-                && let Some(film) = film(&entry, &name)
+                && let Some(film) = film(&entry, &name)?
             {
                 films.push((entry.path(), film));
             }
@@ -100,9 +100,10 @@ fn is_left_aside(name: &OsStr) -> bool {
 }
 
 /// The film that a file is, if it may be one.
-fn film(entry: &DirEntry, name: &OsStr) -> Option<Film> {
-    let metadata = entry.metadata().ok()?;
-    let size = u32::try_from(metadata.len()).ok().filter(|size| (1..=MAX_IMAGE_BYTES).contains(size))?;
+fn film(entry: &DirEntry, name: &OsStr) -> io::Result<Option<Film>> {
+    let metadata = entry.metadata()?;
+    let size = u32::try_from(metadata.len()).ok().filter(|size| (1..=MAX_IMAGE_BYTES).contains(size));
+    let Some(size) = size else { return Ok(None) };
     let extension = Path::new(name).extension().map(|extension| extension.to_string_lossy().to_lowercase());
     let may_be = match extension.as_deref() {
         Some(known) if EXTENSIONS.contains(&known) => true,
@@ -111,10 +112,10 @@ fn film(entry: &DirEntry, name: &OsStr) -> Option<Film> {
         _ => is_dicom(&entry.path()),
     };
     if !may_be {
-        return None;
+        return Ok(None);
     }
     let modified = metadata.modified().ok().and_then(|time| time.duration_since(UNIX_EPOCH).ok());
-    Some(Film::new(name, modified.map_or(0, |time| time.as_secs()), size))
+    Ok(Some(Film::new(name, modified.map_or(0, |time| time.as_secs()), size)))
 }
 
 /// Whether a file says of itself that it is DICOM.

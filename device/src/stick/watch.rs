@@ -47,7 +47,8 @@ pub fn start(
     let (orders, given) = sync_channel(1);
     socket.set_write_timeout(Some(PART_WITHIN))?;
     socket.send(&Wish::Sticks.bytes()?)?;
-    let mut watch = Watch { socket, sender, stick: None, films: Vec::new(), kept: VecDeque::new() };
+    let (films, kept) = (Vec::new(), VecDeque::new());
+    let mut watch = Watch { socket, sender, stick: None, films, latest: None, gone: None, kept };
     thread::Builder::new().name("stick".to_owned()).spawn(move || {
         if let Err(error) = watch.run(&given, &tell) {
             crate::say(format_args!("memory sticks are not looked at any more: {error}"));
@@ -62,6 +63,9 @@ struct Watch {
     /// The stick that is in, and its films.
     stick: Option<u32>,
     films: Vec<Film>,
+    /// The stick of which something was said last, and the one that was pulled out last.
+    latest: Option<u32>,
+    gone: Option<u32>,
     /// Messages that have come while a film was fetched.
     kept: VecDeque<Vec<u8>>,
 }
@@ -80,8 +84,13 @@ impl Watch {
         loop {
             match orders.try_recv() {
                 Ok(order) => {
-                    let trouble = self.carry_out(order)?;
-                    if !tell(Event::Ended { stick: order.stick, trouble }) {
+                    let (trouble, ended) = match self.carry_out(order) {
+                        Ok(trouble) => (trouble, Ok(())),
+                        Err(error) => (Some(StickTrouble::Pulled), Err(error)),
+                    };
+                    let is_heard = tell(Event::Ended { stick: order.stick, trouble });
+                    ended?;
+                    if !is_heard {
                         return Ok(());
                     }
                 }
@@ -118,6 +127,9 @@ impl Watch {
     /// What a message is about, if it is anything new.
     fn understand(&mut self, message: &[u8]) -> Option<Event> {
         let Told { stick, said } = Told::read(message)?;
+        if matches!(said, Said::Films(_) | Said::TooMany | Said::Unreadable) && !self.is_current(stick, &said) {
+            return None;
+        }
         match said {
             Said::Films(films) => {
                 crate::say(format_args!("a stick is in, with {} films on its list", films.len()));
@@ -130,14 +142,30 @@ impl Watch {
             }
             Said::TooMany => Some(self.refuse(StickTrouble::TooMany)),
             Said::Unreadable => Some(self.refuse(StickTrouble::Unreadable)),
-            Said::Gone if self.stick == Some(stick) => {
+            Said::Gone => {
+                (self.latest, self.gone) = (None, Some(stick));
+                if self.stick != Some(stick) {
+                    return None;
+                }
                 crate::say(format_args!("the stick is out"));
                 self.forget();
                 Some(Event::Gone { stick })
             }
-            // Nothing is waited for, or it is about a stick that was in before.
-            Said::Gone | Said::Part { .. } | Said::Lost { .. } => None,
+            // Nothing is waited for.
+            Said::Part { .. } | Said::Lost { .. } => None,
         }
+    }
+
+    /// Whether something is said of the stick that is in, and not of one before it, nor a second list of the same one. A reader may
+    /// say any number; what the first process says of its end sets that right.
+    fn is_current(&mut self, stick: u32, said: &Said<'_>) -> bool {
+        let is_list = matches!(said, Said::Films(_));
+        let is_past = self.gone.is_some_and(|gone| stick <= gone)
+            || self.latest.is_some_and(|latest| stick < latest || (is_list && stick == latest));
+        if !is_past {
+            self.latest = Some(stick);
+        }
+        !is_past
     }
 
     fn refuse(&mut self, trouble: StickTrouble) -> Event {
@@ -163,12 +191,15 @@ impl Watch {
             Err(Unfetched::Ended(error)) => return Err(error),
         };
         let Ok(image) = Image::file(bytes, ExamId::default()) else { return Ok(Some(StickTrouble::Pulled)) };
+        let digest = image.source();
         match self.sender.judge(image, PATIENCE) {
             Ok(_) => Ok(None),
             Err(InnerError::Busy) => Ok(Some(StickTrouble::Busy)),
+            // The card took long to store the result, for example.
+            Err(InnerError::Lost(_)) if self.sender.has_result(digest, PATIENCE) == Ok(true) => Ok(None),
             Err(error) => {
                 crate::say(format_args!("{error}"));
-                Ok(None)
+                Ok(Some(StickTrouble::Pulled))
             }
         }
     }

@@ -65,7 +65,7 @@ impl Stub {
     /// A line is pulled out and put in again.
     pub(crate) fn pull(&mut self, line: usize, now: u64) {
         if self.lines.lose(line) {
-            self.input(now, Input::LineLost { last: false });
+            self.input(now, Input::LineLost { last: false, in_use: true });
         }
         self.input(now, Input::LineBack);
     }

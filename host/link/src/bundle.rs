@@ -7,7 +7,7 @@ use std::{
 
 use base::interrupt;
 use shared::verdict::{Digest, Fault, SoftwareRefusal};
-use wire::{BundlePiece, HostError, MAX_PIECE_BYTES, OutcomeOnLine, Phase, SoftwareStage};
+use wire::{BundlePiece, HostError, MAX_PIECE_BYTES, OutcomeOnLine, Phase, SoftwareStage, SoftwareState};
 
 use super::{AnswerError, Connection, LinkError, PortOptions, Sending};
 
@@ -71,6 +71,8 @@ impl Default for Patience {
 /// A bundle that is being sent.
 struct Delivery<'a, F> {
     file: &'a [u8],
+    /// Of the program that it holds.
+    version: &'a str,
     digest: Digest,
     total: u32,
     /// The outcome that the box named when it was first asked.
@@ -84,22 +86,24 @@ struct Delivery<'a, F> {
     told: F,
 }
 
-/// Sends a bundle, from where the box says that it was cut off, and waits until it is in the box's other slot. Where the
-/// connection is lost, or another host wants the box, it goes on as soon as it can; an X-ray need not wait until all is sent. Ctrl-C leaves what the box has there for another
-/// call.
+/// Sends a bundle with this version of the program, from where the box says that it was cut off, and waits until it is in the box's
+/// other slot. Where the connection is lost, or another host wants the box, it goes on as soon as it can; an X-ray need not wait until
+/// all is sent. Ctrl-C leaves what the box has there for another call.
 ///
 /// # Errors
 /// [`LinkError`]: the box is not reached, has stayed away for too long, or answers what cannot be right.
 pub fn deliver(
     options: &PortOptions,
     file: &[u8],
+    version: &str,
     patience: Patience,
     told: impl FnMut(Delivering<'_>),
 ) -> Result<Delivered, LinkError> {
     // A longer one is refused by the box.
     let total = u32::try_from(file.len()).unwrap_or(u32::MAX);
     let (digest, since) = (Digest::of(file), Instant::now());
-    let mut delivery = Delivery { file, digest, total, before: None, size: FIRST, most: 0, since, patience, told };
+    let mut delivery =
+        Delivery { file, version, digest, total, before: None, size: FIRST, most: 0, since, patience, told };
     loop {
         let error = match Connection::open(options).and_then(|mut connection| delivery.attempt(&mut connection)) {
             Ok(Some(delivered)) => return Ok(delivered),
@@ -126,7 +130,7 @@ impl<F: FnMut(Delivering<'_>)> Delivery<'_, F> {
         let state = connection.software(self.digest, self.total)?;
         let before = self.before.get_or_insert_with(|| state.outcome.clone());
         let is_new = *before != state.outcome;
-        if let Some(delivered) = state.outcome.as_ref().and_then(|outcome| self.delivered(outcome, is_new)) {
+        if let Some(delivered) = self.delivered(&state, is_new) {
             return Ok(Some(delivered));
         }
         let mut next = self.there(state.next)?;
@@ -161,10 +165,12 @@ impl<F: FnMut(Delivering<'_>)> Delivery<'_, F> {
         self.await_outcome(connection).map(Some)
     }
 
-    /// What a bundle's outcome means for this one, if it is of this one; an old refusal or failure is no reason not to try again.
-    fn delivered(&self, outcome: &OutcomeOnLine, is_new: bool) -> Option<Delivered> {
+    /// What the last outcome means for this bundle, if it is of this one; an old refusal or failure is no reason not to try again. Nor is
+    /// a success, if another version runs since: the card was flashed with its results kept, or its other slot was started.
+    fn delivered(&self, state: &SoftwareState, is_new: bool) -> Option<Delivered> {
+        let outcome = state.outcome.as_ref().filter(|outcome| outcome.file == self.digest)?;
         match outcome.stage {
-            _ if outcome.file != self.digest => None,
+            SoftwareStage::Confirmed if state.running.as_str() != self.version => None,
             SoftwareStage::Staged if is_new => Some(Delivered::Staged),
             stage @ (SoftwareStage::Staged | SoftwareStage::Confirmed) => Some(Delivered::AlreadyThere(stage)),
             SoftwareStage::Refused(refusal) if is_new => Some(Delivered::Refused(refusal)),
@@ -198,7 +204,8 @@ impl<F: FnMut(Delivering<'_>)> Delivery<'_, F> {
         self.size = wanted.clamp(f64::from(LEAST), f64::from(MAX_PIECE_BYTES)) as u32;
     }
 
-    /// The box works at the bundle, or has handed it on, in an earlier session.
+    /// The box works at the bundle, or has handed it on, in an earlier session. Once it has no longer all of it, it has finished with it,
+    /// even if it says the same of it as before.
     fn await_outcome(&mut self, connection: &mut Connection) -> Result<Delivered, LinkError> {
         (self.told)(Delivering::Installing);
         let begun = Instant::now();
@@ -206,8 +213,8 @@ impl<F: FnMut(Delivering<'_>)> Delivery<'_, F> {
             let until = Instant::now() + self.patience.look;
             connection.wait_while(|| Instant::now() < until)?;
             let state = connection.software(self.digest, self.total)?;
-            let is_new = self.before.as_ref() != Some(&state.outcome);
-            if let Some(delivered) = state.outcome.as_ref().and_then(|outcome| self.delivered(outcome, is_new)) {
+            let is_new = self.before.as_ref() != Some(&state.outcome) || state.next < self.total;
+            if let Some(delivered) = self.delivered(&state, is_new) {
                 return Ok(delivered);
             }
             if state.next < self.total {

@@ -282,6 +282,9 @@ fn models_are_taken_or_refused() {
     device.finish();
 }
 
+/// The version of the program that bundles hold here.
+const VERSION: &str = "0.1.0";
+
 /// What a box has of bundles.
 #[derive(Default)]
 struct Bundles {
@@ -289,14 +292,17 @@ struct Bundles {
     outcome: Option<OutcomeOnLine>,
     /// Pieces that it keeps until something happens to it, and what it says then.
     trouble: Option<(usize, Reply)>,
-    /// Whether the first process has yet to say what becomes of the bundle.
+    /// Whether the first process has yet to say what becomes of the bundle. It says the same as before, if it has said anything.
     waits: bool,
+    /// The version that runs, if it is another one than usual.
+    running: Option<&'static str>,
 }
 
 impl Bundles {
     fn state(&self, total: u32) -> SoftwareState {
         let next = (self.bytes.len() as u32).min(total);
-        SoftwareState { next, running: "0.1.0".try_into().unwrap(), slot: Some(0), outcome: self.outcome.clone() }
+        let running = self.running.unwrap_or(VERSION).try_into().unwrap();
+        SoftwareState { next, running, slot: Some(0), outcome: self.outcome.clone() }
     }
 
     fn replies(&mut self, event: &BoxEvent) -> Option<Vec<Reply>> {
@@ -304,7 +310,10 @@ impl Bundles {
             BoxEvent::Asked(Question::Software { total, .. }) => {
                 let state = self.state(*total);
                 if std::mem::take(&mut self.waits) {
-                    self.outcome = Some(outcome(&self.bytes, SoftwareStage::Staged));
+                    match &self.outcome {
+                        Some(_) => self.bytes.clear(),
+                        None => self.outcome = Some(outcome(&self.bytes, SoftwareStage::Staged)),
+                    }
                 }
                 Some(vec![Reply::Answer(Answer::Software(state))])
             }
@@ -359,7 +368,8 @@ fn delivered_within(
         release: Duration::from_millis(10),
     };
     let mut told = vec![];
-    let delivered = deliver(&device.options(), file, patience, |delivering| told.push(format!("{delivering:?}")));
+    let delivered =
+        deliver(&device.options(), file, VERSION, patience, |delivering| told.push(format!("{delivering:?}")));
     let events = device.finish();
     let bytes = shared.lock().unwrap().bytes.clone();
     (delivered, told, bytes, events)
@@ -431,9 +441,21 @@ fn what_the_box_has_already_is_not_sent_and_what_it_refused_before_is() {
         let bundles = Bundles { outcome: Some(outcome(&file, stage)), ..Bundles::default() };
         assert_eq!(delivered(&file, bundles).0.unwrap(), Delivered::Staged);
     }
+    // It runs no more: somebody has flashed the card.
+    let confirmed = Some(outcome(&file, SoftwareStage::Confirmed));
+    let (result, _, bytes) =
+        delivered(&file, Bundles { outcome: confirmed, running: Some("0.0.9"), ..Bundles::default() });
+    assert_eq!((result.unwrap(), bytes == file), (Delivered::Staged, true));
     // All of it is there, from a session that has ended, and the first process works at it.
     let (result, told, _) = delivered(&file, Bundles { bytes: file.clone(), waits: true, ..Bundles::default() });
     assert_eq!(result.unwrap(), Delivered::Staged);
+    assert_eq!(told.last().map(String::as_str), Some("Installing"));
+    // It refuses it once more, in the same words.
+    let refused = SoftwareRefusal::Older;
+    let before = Some(outcome(&file, SoftwareStage::Refused(refused)));
+    let (result, told, bytes) =
+        delivered(&file, Bundles { bytes: file.clone(), outcome: before, waits: true, ..Bundles::default() });
+    assert_eq!((result.unwrap(), bytes.len()), (Delivered::Refused(refused), 0));
     assert_eq!(told.last().map(String::as_str), Some("Installing"));
 }
 
@@ -441,7 +463,7 @@ fn what_the_box_has_already_is_not_sent_and_what_it_refused_before_is() {
 fn a_box_that_is_not_there_is_not_waited_for() {
     let (_silent, path, _keeper) = line();
     let options = PortOptions { port: Some(path), baud: None, any_port: false, timeout: 5 };
-    let result = deliver(&options, &bundle(), Patience::default(), |_| ());
+    let result = deliver(&options, &bundle(), VERSION, Patience::default(), |_| ());
     assert!(matches!(result, Err(LinkError::Session(HostError::NoAnswer))));
 }
 

@@ -200,7 +200,7 @@ fn each_film_is_told_of_whatever_the_list_shows() {
     assert_eq!(told[0], serde_json::json!({ "number": 25, "kind": "normal", "waits": false, "said": said[0] }));
     assert_eq!((told[2]["waits"].as_bool(), told[3]["waits"].as_bool()), (Some(true), Some(true)));
     assert_eq!(page.get("/news").json()["films"], serde_json::json!([]));
-    let all: Vec<String> = (1..=25).cycle().take(2000).map(|number| number.to_string()).collect();
+    let all: Vec<String> = (1..=25).cycle().take(300).map(|number| number.to_string()).collect();
     let told = page.get(&format!("/news?of={}", all.join(","))).json()["films"].as_array().unwrap().len();
     assert_eq!(told, 100);
     let film = page.get("/film/27").text();

@@ -74,7 +74,7 @@ pub(super) fn send(path: &Path, port: &PortOptions, json: bool) -> Result<Exit, 
     // Draws on a terminal only.
     let bar = ProgressBar::new(file.len() as u64).with_style(style()).with_message(name);
     let (mut sent, mut told) = (Sent::default(), String::new());
-    let delivered = deliver(port, &file, Patience::default(), |delivering| match delivering {
+    let delivered = deliver(port, &file, &said.version, Patience::default(), |delivering| match delivering {
         Delivering::Sent { done, .. } => {
             if sent.first.is_none() && done > 0 {
                 bar.suspend(|| base::say!("the box has {} of it already", HumanBytes(done.into())));

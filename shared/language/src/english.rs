@@ -25,7 +25,7 @@ pub(crate) static WORDS: Words = Words {
     changed: "New model",
     program_changed: "New program",
     program_staged: "New program: switch the box off and on",
-    program_went_back: "The new program did not start: the old one works on",
+    program_went_back: "The new program did not start: the old one is still running",
     signed: |trust| match trust {
         Trust::Signed => "signed",
         Trust::BuiltIn => "built in",
@@ -86,9 +86,11 @@ pub(crate) static WORDS: Words = Words {
     no_storage: "results cannot be stored, so nothing is judged: fetch the results, then use another memory card",
     chain_broken: "stored results were changed or lost: fetch the results, and tell whoever looks after the box",
     console: |reason| match reason {
-        Console::NotCalled => "the X-ray machine calls us {}, we are {}: enter {} there as the AE title that it calls",
+        Console::NotCalled => {
+            "the X-ray machine calls us {}, but we are {}: enter {} there as the AE title that it calls"
+        }
         Console::NotNamed => {
-            "the X-ray machine calls itself {}, the settings of the box say otherwise: correct one of the two"
+            "the X-ray machine calls itself {}, but the settings of the box say otherwise: correct one of the two"
         }
         Console::Stranger => {
             "an X-ray machine at {} tried to send, and may not: add its address to `peers` in the settings of the box"

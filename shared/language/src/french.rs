@@ -114,7 +114,7 @@ pub(crate) static WORDS: Words = Words {
     stick: "RADIOGRAPHIES SUR LA CLÉ",
     newest: "la plus récente",
     stick_countdown: "La plus récente sera analysée dans {} s. Les flèches en choisissent une autre.",
-    stick_choose: "Entrée analyse celle qui est choisie, Échap quitte la liste.",
+    stick_choose: "Entrée analyse celle-ci, Échap quitte la liste.",
     stick_reading: "Lecture de la clé. Ne la retirez pas.",
     stick_trouble: |trouble| match trouble {
         StickTrouble::NoFilms => {
@@ -270,7 +270,7 @@ fn not_installed(refusal: ModelRefusal) -> &'static str {
             "le boîtier ne croit pas assez de signataires de la liste de clés envoyée avec le modèle: envoyez-le avec une liste signée par assez d'entre eux"
         }
         ModelRefusal::NeedsNewerBox => {
-            "le modèle demande une version plus récente du programme du boîtier: réécrivez d'abord la carte du boîtier"
+            "le modèle demande une version plus récente du programme du boîtier: mettez d'abord celui-ci à jour"
         }
     }
 }

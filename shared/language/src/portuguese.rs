@@ -95,9 +95,11 @@ pub(crate) static WORDS: Words = Words {
     chain_broken: "resultados guardados foram alterados ou perdidos: recolha os resultados e avise o responsável pelo aparelho",
     console: |reason| match reason {
         Console::NotCalled => "o aparelho de raios X chama-nos {}, nós somos {}: escreva lá {} como título AE chamado",
-        Console::NotNamed => "o aparelho de raios X chama-se {}, as definições dizem outra coisa: corrija um dos dois",
+        Console::NotNamed => {
+            "o aparelho de raios X chama-se {}, as definições deste aparelho dizem outra coisa: corrija um dos dois"
+        }
         Console::Stranger => {
-            "um aparelho no endereço {} quis enviar e não pode: acrescente o seu endereço a `peers` nas definições"
+            "um aparelho de raios X no endereço {} quis enviar e não pode: acrescente esse endereço a `peers` nas definições deste aparelho"
         }
         Console::Unfit => {
             "nada do que {} oferece pode ser analisado: envie sem compressão, como CR, DX ou Secondary Capture"
@@ -254,7 +256,7 @@ fn not_installed(refusal: ModelRefusal) -> &'static str {
             "faltam assinaturas na lista de chaves que veio com o modelo: envie-o com uma lista assinada pelos responsáveis em número suficiente"
         }
         ModelRefusal::NeedsNewerBox => {
-            "o modelo precisa de uma versão mais recente do programa do aparelho: grave primeiro o cartão do aparelho de novo"
+            "o modelo precisa de uma versão mais recente do programa do aparelho: atualize-o primeiro"
         }
     }
 }

@@ -238,7 +238,7 @@ fn not_installed(refusal: ModelRefusal) -> &'static str {
             "orodha ya funguo iliyokuja na modeli haijasainiwa na watu wa kutosha: itume pamoja na orodha iliyosainiwa na wa kutosha"
         }
         ModelRefusal::NeedsNewerBox => {
-            "modeli inahitaji toleo jipya zaidi la programu ya kifaa: andika kwanza kadi ya kifaa upya"
+            "modeli inahitaji toleo jipya zaidi la programu ya kifaa: sasisha kwanza programu hiyo"
         }
     }
 }

@@ -15,6 +15,9 @@ use crate::verdict::{Digest, SoftwareRefusal, Trust};
 
 /// Where the two copies of the boot state are, in sectors of 512 bytes from the beginning of the card.
 pub const STATE_SECTORS: [u64; 2] = [512, 1536];
+/// Where the box notes that it has started from this card, likewise: what its data partition holds of an update is of this card then.
+/// Whoever writes an image onto a card makes it empty.
+pub const MARK_SECTOR: u64 = 1024;
 /// Bytes of each copy.
 pub const STATE_BYTES: usize = 512;
 /// Most tries of a slot that is on trial.

@@ -16,7 +16,7 @@ pub const MAX_HEAD_BYTES: usize = MAGIC.len() + 3 * LENGTH + MAX_SIGNATURE_BYTES
 
 /// A package that is not what it should be.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
-#[error("the model and its signature did not come whole: send them again")]
+#[error("the file and its signature did not arrive whole: send them again")]
 pub struct PackageError;
 
 /// What comes before the payload of a package: the magic, a signature, and a list of keys.

@@ -45,7 +45,7 @@ pub enum Refused {
     #[error("the signature is for another kind of file: have this one signed with `pumua sign`")]
     OtherKind,
     /// For another kind of box.
-    #[error("the model is for boxes of the kind {0}: send one for this box")]
+    #[error("the file is for boxes of the kind {0}: send one for this box")]
     OtherLine(String),
     /// Needs a later program.
     #[error("the model needs the version {0} of the box's program: flash the card anew first")]

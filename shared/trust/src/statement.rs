@@ -14,7 +14,7 @@ const MAX_WORD: usize = 64;
 /// A statement that cannot be used.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
 #[error(
-    "the signature says nothing that a box understands of a model: sign the file with `pumua sign`, or have `minisign -t` sign the \
+    "the signature says nothing that a box understands: sign the file with `pumua sign`, or have `minisign -t` sign the \
      comment that it prints"
 )]
 pub struct StatementError;
@@ -67,7 +67,7 @@ impl Kind {
 /// pumua-model-1 line=screener counter=7 box=0.1.0 made=2026-11-30 name=pumua-9 sha256=ba78…15ad
 /// ```
 ///
-/// That of a bundle begins with `pumua-software-1`. Who signs a model signs no program, and the other way round.
+/// That of a bundle begins with `pumua-software-1`. A key that the list names may sign both; the signature of one is none of the other.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Statement {
     /// What it is of.

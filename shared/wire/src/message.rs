@@ -235,7 +235,7 @@ pub enum Phase {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, Schema)]
 pub struct SoftwareState {
     /// How many bytes it has of the bundle that was asked for: where the next piece begins. All of them if it works at the
-    /// bundle, or has handed it on.
+    /// bundle, or has handed it on; not if its program has been started anew since.
     pub next: u32,
     /// Version of the program that runs.
     pub running: String<32>,

@@ -326,11 +326,6 @@ impl Part {
     }
 }
 
-/// What a card has in a slot.
-pub fn slot(disk: &Path, slot: Slot) -> Result<Vec<u8>> {
-    Part::Slot(slot).read(disk)
-}
-
 /// Fills a slot of a card.
 pub fn set_slot(disk: &Path, slot: Slot, bytes: &[u8]) -> Result<()> {
     Part::Slot(slot).write(disk, bytes)

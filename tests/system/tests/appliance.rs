@@ -24,7 +24,7 @@ use system_tests::{
     dicom::{has, radiographs},
     files, host, json_lines,
     line::Line,
-    machine::{Board, Card, Guest, Machine, boot_states, bundle, set_boot_state, set_sector, set_slot, slot},
+    machine::{Board, Card, Guest, Machine, boot_states, bundle, set_boot_state, set_sector, set_slot},
     predicted, real_data, said, synthetic_radiographs, within,
 };
 use tempfile::TempDir;
@@ -269,78 +269,47 @@ fn a_model_update_is_whole_or_not_at_all() {
     assert_eq!(machine.ready(READY).unwrap()["model_digest"], new.as_str(), "it is there after a restart");
 }
 
+/// The boot loader of the card starts it on an emulated Raspberry Pi, whatever the slots hold; the whole program is replaced by one that
+/// comes over the line; one that cannot run gives way again. The bundles are sent to a generic machine, whose line is quick and which is
+/// told what a boot loader would have told it. The Raspberry Pi cannot restart itself: somebody takes its power away instead.
 #[test]
-fn the_image_starts_a_raspberry_pi_through_its_boot_loader() {
+fn the_boot_loader_starts_what_serves_and_comes_back_from_what_does_not() {
     let Some(card) = Card::available() else { return };
-    let folder = tempfile::tempdir().unwrap();
-    let radiographs = Radiographs::find();
-    let mut machine = card.start(&card.copy("pi"), Board::Pi3).unwrap();
-    let start = Instant::now();
-    radiographs.first_ready(&mut machine, READY_PI);
-    tell(&format!("emulated Raspberry Pi 3 through U-Boot: READY after {:.0} s", start.elapsed().as_secs_f64()));
-    radiographs.check(&machine, 1);
-    assert!(within(READY_PI, || shows_a_radiograph(&machine, folder.path())));
-}
-
-/// The boot loader counts the tries of a slot, in both copies of the boot state, and starts what can be started.
-#[test]
-fn the_boot_loader_comes_back_from_a_slot_that_cannot_be_started() {
-    let Some(card) = Card::available() else { return };
-    let disk = card.copy("tries");
-    let start = || {
-        let mut machine = card.start(&disk, Board::Pi3).unwrap();
-        machine.ready(READY_PI).unwrap();
-        machine.cut_power();
-    };
-    // The first copy cannot be read: the second one counts. The second slot is empty.
-    set_boot_state(&disk, BootState { good: Slot::A, tries: 2 }).unwrap();
-    set_sector(&disk, STATE_SECTORS[0], &[0; 512]).unwrap();
-    for most in [1, 0] {
-        start();
-        let [first, second] = boot_states(&disk).unwrap();
-        assert_eq!(first, second);
-        // The box may have taken the rest away: there was nothing to try.
-        assert!(first.is_some_and(|state| state.good == Slot::A && state.tries <= most), "{first:?}");
-    }
-    // What is to be tried is the only slot that is left.
-    set_slot(&disk, Slot::B, &slot(&disk, Slot::A).unwrap()).unwrap();
-    set_slot(&disk, Slot::A, &vec![0; 72 << 20]).unwrap();
-    set_boot_state(&disk, BootState { good: Slot::A, tries: 1 }).unwrap();
-    start();
-    assert_eq!(boot_states(&disk).unwrap().map(|state| state.unwrap().tries), [0; 2]);
-    // Whatever stands there, a slot that cannot be loaded is not all that is tried.
-    set_boot_state(&disk, BootState::FIRST).unwrap();
-    start();
-}
-
-/// The whole program is replaced by one that comes over the line; one that cannot run gives way again. The bundles are sent to a generic
-/// machine, whose line is quick and which is told what a boot loader would have told it; the boot loader of the card starts them, on an
-/// emulated Raspberry Pi. That cannot restart itself: somebody takes its power away instead.
-#[test]
-fn a_bundle_replaces_the_program_and_one_that_does_not_run_gives_way() {
-    let Some(card) = Card::available() else { return };
-    let Some(bundle) = bundle() else { return };
-    let (folder, disk) = (TempDir::new().unwrap(), card.copy("bundle"));
+    let (folder, disk) = (TempDir::new().unwrap(), card.copy("pi"));
     let radiographs = Radiographs::find();
     let says = |good, tries| boot_states(&disk).unwrap() == [Some(BootState { good, tries }); 2];
-    let send = |machine: Machine, bundle: &Path| {
+
+    // The slot that is to be started is empty, as it is on a new card: that is not all that is tried.
+    set_boot_state(&disk, BootState { good: Slot::B, tries: 0 }).unwrap();
+    let mut machine = card.start(&disk, Board::Pi3).unwrap();
+    let start = Instant::now();
+    let info = radiographs.first_ready(&mut machine, READY_PI);
+    tell(&format!("emulated Raspberry Pi 3 through U-Boot: READY after {:.0} s", start.elapsed().as_secs_f64()));
+    assert_eq!(info["slot"], "a", "{info}");
+    radiographs.check(&machine, 1);
+    let results = numbers_and_images(&machine);
+    assert_eq!(results.len(), 1);
+    assert!(within(READY_PI, || shows_a_radiograph(&machine, folder.path())));
+    machine.cut_power();
+
+    let Some(bundle) = bundle() else { return };
+    let send = |bundle: &Path| {
+        let mut machine = card.start_slot(&disk).unwrap();
+        let info = machine.ready(READY).unwrap();
         let start = Instant::now();
         let output = machine.host("update", [bundle]);
         assert_eq!(code(&output), 0, "{}\n{}", said(&output), machine.log());
         tell(&format!("a bundle was sent and stored within {:.0} s", start.elapsed().as_secs_f64()));
         machine.cut_power();
+        info
     };
-
-    let mut machine = card.start_slot(&disk).unwrap();
-    let info = radiographs.first_ready(&mut machine, READY);
+    let info = send(&bundle);
     assert_eq!(info["slot"], "a", "{info}");
-    radiographs.check(&machine, 1);
-    let results = numbers_and_images(&machine);
-    assert_eq!(results.len(), 1);
-    send(machine, &bundle);
     assert!(says(Slot::A, MOST_TRIES), "{:?}", boot_states(&disk));
 
+    // It takes a try away before it starts the new one, which then stays.
     let mut machine = card.start(&disk, Board::Pi3).unwrap();
+    assert!(within(READY_PI, || says(Slot::A, MOST_TRIES - 1)), "{:?}", boot_states(&disk));
     let info = machine.ready(READY_PI).unwrap();
     assert_eq!(info["slot"], "b", "{info}");
     assert_eq!(numbers_and_images(&machine), results);
@@ -351,22 +320,31 @@ fn a_bundle_replaces_the_program_and_one_that_does_not_run_gives_way() {
     write_broken(&bundle, &broken).unwrap();
     let signed = host(["sign", broken.to_str().unwrap(), "--key", TEST_KEY, "--counter", "100"]);
     assert_eq!(code(&signed), 0, "{}", said(&signed));
-    let mut machine = card.start_slot(&disk).unwrap();
-    machine.ready(READY).unwrap();
-    send(machine, &broken);
+    send(&broken);
     assert!(says(Slot::B, MOST_TRIES), "{:?}", boot_states(&disk));
-    for left in (0..MOST_TRIES).rev() {
-        let machine = card.start(&disk, Board::Pi3).unwrap();
-        assert!(within(READY_PI, || says(Slot::B, left)), "{left}: {:?}", boot_states(&disk));
-        sleep(PANIC);
-        assert_ne!(code(&machine.host("info", ["--json"])), 0, "nothing answers that cannot run");
+
+    // The last try of one that cannot run. The first copy of the boot state cannot be read: the second one counts, and both are written.
+    set_boot_state(&disk, BootState { good: Slot::B, tries: 1 }).unwrap();
+    set_sector(&disk, STATE_SECTORS[0], &[0; 512]).unwrap();
+    let machine = card.start(&disk, Board::Pi3).unwrap();
+    assert!(within(READY_PI, || says(Slot::B, 0)), "{:?}", boot_states(&disk));
+    sleep(PANIC);
+    assert_ne!(code(&machine.host("info", ["--json"])), 0, "nothing answers that cannot run");
+    machine.cut_power();
+    let back = || {
+        let mut machine = card.start(&disk, Board::Pi3).unwrap();
+        let info = machine.ready(READY_PI).unwrap();
+        assert_eq!(info["slot"], "b", "{info}");
+        assert!(says(Slot::B, 0), "{:?}", boot_states(&disk));
+        assert_eq!(numbers_and_images(&machine), results);
         machine.cut_power();
-    }
-    let mut machine = card.start(&disk, Board::Pi3).unwrap();
-    let info = machine.ready(READY_PI).unwrap();
-    assert_eq!(info["slot"], "b", "{info}");
-    assert!(says(Slot::B, 0), "{:?}", boot_states(&disk));
-    assert_eq!(numbers_and_images(&machine), results);
+    };
+    back();
+
+    // One that cannot even be loaded gives way in the same start.
+    set_slot(&disk, Slot::A, &vec![0; 72 << 20]).unwrap();
+    set_boot_state(&disk, BootState { good: Slot::B, tries: 2 }).unwrap();
+    back();
 }
 
 /// What tells the results of a box apart.

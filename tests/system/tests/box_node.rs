@@ -122,7 +122,7 @@ fn a_console_that_calls_somebody_else_is_told_so_and_so_is_the_log() {
     let before = screen();
     let echo = reached.console("echoscu", &["-v", "-aec", "PACS1", "-aet", "CR1"], &[]);
     assert!(!echo.status.success() && said(&echo).contains("Called AE Title Not Recognized"), "{}", said(&echo));
-    assert!(within(PATIENCE, || reached.log().contains("the console calls us PACS1, we are PUMUA: enter PUMUA")));
+    assert!(within(PATIENCE, || reached.log().contains("the console calls us PACS1, but we are PUMUA: enter PUMUA")));
     assert!(within(PATIENCE, || screen() != before), "the screen says what to change");
     // Nobody may send from a network of whom nothing is said.
     let open = ["--simulate", "--node", "192.0.2.1:11112", "--state-dir"];

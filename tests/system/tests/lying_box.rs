@@ -347,6 +347,8 @@ fn texts_of_a_box_are_only_shown() {
     let output = device.host(["info"]);
     let expected = format!(
         "software      \\u{{1b}}c\n\
+         slot          none: the card has room for one program\n\
+         last bundle   none\n\
          model         {SHOWN} (int8)\n\
          model digest  {}\n\
          signed        yes\n\

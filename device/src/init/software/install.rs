@@ -34,6 +34,8 @@ pub(super) const BUNDLE: &str = "bundle";
 const COPY: &str = "bundle.new";
 /// After so many starts that ended while a bundle was being staged, it is not begun with again.
 const MOST_BEGUN: u8 = 2;
+/// The first bytes of a slot: without them, nobody takes it for a file system. They reach the card together or not at all.
+const FIRST: usize = 512;
 /// Bytes of packed data that are read at once.
 const READ_AT_ONCE: usize = 64 << 10;
 
@@ -68,7 +70,10 @@ pub(super) enum NotTaken {
     OnTrial,
     #[error("it is not a bundle for this box ({0}): make it with `pumua bundle`, and copy it again")]
     Form(&'static str),
-    #[error("the box has ended {MOST_BEGUN} times while it was stored: look at the memory card, and send it again")]
+    #[error(
+        "the box restarted or lost power {MOST_BEGUN} times while the bundle was being stored: look at the memory card, and send it \
+         again"
+    )]
     Starts,
     #[error("the settings of the box do not say who is believed: {0}")]
     Settings(#[from] ConfigError),
@@ -117,6 +122,41 @@ impl Workshop {
         self.has_folder && self.disk.open(&self.folder.join(BUNDLE), Access::Read).is_ok()
     }
 
+    /// Forgets what is left of an update on another card: `pumua flash --keep-results` brings the folder onto a new one, whose program
+    /// somebody has chosen anew. What is known of counters and keys stays.
+    ///
+    /// # Errors
+    /// It is not all gone, and is forgotten at the next start.
+    pub(super) fn adopt(&self) -> io::Result<()> {
+        let (Some(slots), Some(started), true) = (&self.slots, self.started, self.has_folder) else { return Ok(()) };
+        // A new card has nothing on trial.
+        if started.is_trial || state::is_marked(&*self.disk, &slots.disk)? {
+            return Ok(());
+        }
+        self.remove_ready()?;
+        for name in [COPY, BUNDLE, BEGUN, STAGED, OUTCOME] {
+            notes::remove(&*self.disk, &self.folder, name)?;
+        }
+        state::mark(&*self.disk, &slots.disk)
+    }
+
+    /// Makes room where nothing more can be noted: what the worker has put down, and half a copy of it, may fill the disk.
+    pub(super) fn give_up(&self) {
+        let removed = self.remove_ready().and_then(|()| notes::remove(&*self.disk, &self.folder, COPY));
+        if let Err(error) = removed {
+            crate::say(format_args!("a bundle cannot be removed: {error}"));
+        }
+    }
+
+    /// Removes what the worker has put down, whatever it is.
+    fn remove_ready(&self) -> io::Result<()> {
+        let incoming = self.folder.join(INCOMING);
+        match self.disk.remove_whatever(&incoming.join(READY)) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+            removed => removed.and_then(|()| self.disk.sync_folder(&incoming)),
+        }
+    }
+
     /// Stages what the worker has put down, or what is left over. What became of it is noted.
     ///
     /// # Errors
@@ -159,9 +199,7 @@ impl Workshop {
     /// is: the worker sees by that whose outcome it reads. Returns whether there is a bundle to go on with, which may be one that is left
     /// over.
     fn take(&self) -> io::Result<bool> {
-        let incoming = self.folder.join(INCOMING);
-        let ready = incoming.join(READY);
-        let opened = match self.disk.open(&ready, Access::Read) {
+        let opened = match self.disk.open(&self.folder.join(INCOMING).join(READY), Access::Read) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(true),
             // A link, for example, which nothing is read through.
             opened => opened,
@@ -183,8 +221,7 @@ impl Workshop {
                 self.note(nothing_known(digest), refused)?;
             }
         }
-        self.disk.remove(&ready)?;
-        self.disk.sync_folder(&incoming)?;
+        self.remove_ready()?;
         Ok(is_taken)
     }
 
@@ -295,7 +332,7 @@ impl Workshop {
         Ok(())
     }
 
-    /// Digests of a whole bundle, and of its payload, which begins at `head`.
+    /// Digests of a whole bundle, and of its payload, which begins at `head`: behind the end, if it does not matter.
     fn digests(&self, bundle: &dyn DiskFile, head: u64) -> io::Result<(Digest, Digests)> {
         let (mut whole, mut payload, mut at) = (Digester::new(), Digester::new(), 0);
         loop {
@@ -311,7 +348,8 @@ impl Workshop {
     }
 
     /// Unpacks the payload of a bundle, which must fill the slot and no more, and must be what was signed to its end. Returns the digest
-    /// of what was written.
+    /// of what was written. The first sector is empty until all else is on the card: the boot loader, which starts any slot rather than
+    /// none, takes half of a file system for none.
     fn unpack(
         &self,
         bundle: &dyn DiskFile,
@@ -322,6 +360,7 @@ impl Workshop {
         let payload = Payload { file: bundle, at: head, digester: Digester::new(), failed: false };
         let mut decoder = GzDecoder::new(BufReader::with_capacity(READ_AT_ONCE, payload));
         let mut step = vec![0; self.sizes.step];
+        let mut first = [0; FIRST];
         let (mut digester, mut at) = (Digester::new(), 0);
         loop {
             let filled = match fill(&mut decoder, &mut step) {
@@ -334,11 +373,17 @@ impl Workshop {
             if end > self.sizes.slot {
                 return Err(NotTaken::Form("it unpacks to more than a slot"));
             }
-            if at == 0 && !begins_as_a_slot(&step[..filled]) {
-                return Err(NotTaken::Form("it does not hold the file system of a slot"));
+            digester.update(&step[..filled]);
+            if at == 0 {
+                if !begins_as_a_slot(&step[..filled]) {
+                    return Err(NotTaken::Form("it does not hold the file system of a slot"));
+                }
+                slot.write_all_at(&first, 0)?;
+                slot.sync()?;
+                first.copy_from_slice(&step[..FIRST]);
+                step[..FIRST].fill(0);
             }
             slot.write_all_at(&step[..filled], at)?;
-            digester.update(&step[..filled]);
             if self.is_time_to_sync(at, end) {
                 slot.sync()?;
                 slot.forget_cached();
@@ -356,6 +401,8 @@ impl Workshop {
         if rest.into_inner().digester.finish() != *signed {
             return Err(io::Error::other("the card does not give twice what was written to it").into());
         }
+        slot.sync()?;
+        slot.write_all_at(&first, 0)?;
         slot.sync()?;
         slot.forget_cached();
         Ok(digester.finish().sha256)
@@ -457,7 +504,7 @@ impl Workshop {
     /// Removes a bundle that is left over, if it is the one of this outcome.
     fn forget_left_over(&self, outcome: &Outcome) -> io::Result<()> {
         let Ok(bundle) = self.disk.open(&self.folder.join(BUNDLE), Access::Read) else { return Ok(()) };
-        if self.digests(&*bundle, 0)?.0 != outcome.file {
+        if self.digests(&*bundle, u64::MAX)?.0 != outcome.file {
             return Ok(());
         }
         notes::remove(&*self.disk, &self.folder, BUNDLE)?;
@@ -480,7 +527,7 @@ fn nothing_known(file: Digest) -> Outcome {
 
 /// Whether a file system begins as that of a slot: FAT32, with the label that all of them have (`BS_VolLab` at 71, `BS_FilSysType` at
 /// 82) and the mark of a boot sector.
-fn begins_as_a_slot(bytes: &[u8]) -> bool {
+pub(super) fn begins_as_a_slot(bytes: &[u8]) -> bool {
     let at = |offset: usize, expected: &[u8]| bytes.get(offset..offset + expected.len()) == Some(expected);
     at(71, &fat_label(Slot::A)) && at(82, b"FAT32   ") && at(510, &[0x55, 0xaa])
 }

@@ -5,11 +5,11 @@
 //! is started stands in the *boot state*, two sectors that each hold all of it ([`shared::appliance::slots`]).
 //!
 //! Who does what: the worker, which talks to hosts and is not root, puts the pieces of a bundle together in `incoming`, a folder of its
-//! own. All else is the first process's. It believes nothing that the worker says: it takes a copy that only root can write, looks
-//! who has signed it ([`trust::Gate`], with roots from the settings of the card and a memory of its own), and reads what it unpacks
-//! through the same digests. It follows no link there, takes nothing but a file, and no more than
-//! [`shared::limits::MAX_BUNDLE_BYTES`]. It works on a thread of its own, with less of the processor than the worker: the loop of the first process looks
-//! after worker and watchdog meanwhile. Of a bundle it holds a few MiB at most.
+//! own. All else is the first process's. It believes nothing that the worker says: it takes a copy that only root can write, checks who
+//! has signed it ([`trust::Gate`], with roots from the settings of the card and a memory of its own), and reads what it unpacks through
+//! the same digests. It follows no link there, takes nothing but a file, and no more than [`shared::limits::MAX_BUNDLE_BYTES`]. It works
+//! on a thread of its own, with less of the processor than the worker: the loop of the first process looks after worker and watchdog
+//! meanwhile. Of a bundle it holds a few MiB at most.
 //!
 //! The folder `software` of the data partition has
 //!
@@ -31,7 +31,7 @@
 //! | 2. the copy is called `bundle`, and `incoming/ready` removed | that of before; it is staged from the copy |
 //! | 3. it is verified | likewise |
 //! | 4. the boot state says that nothing is to be tried | likewise. What an earlier bundle had left in the slot is not tried any more |
-//! | 5. the slot is written and read back | likewise: the slot is half-written, and nothing points to it |
+//! | 5. the slot is written and read back | likewise: the slot is half-written, and nothing points to it. Its first sector comes last, so nobody could take it for a file system |
 //! | 6. the counter is noted, twice | likewise: the same bundle may follow itself |
 //! | 7. `staged` is written | likewise |
 //! | 8. the first copy of the boot state is written | the new one, on trial; or, if that sector is torn, the second copy counts: that of before |
@@ -41,11 +41,14 @@
 //! | 12. it serves: the first copy is written | the new one for good; or, if that sector is torn, the second copy counts: as in 11 |
 //! | 13. the second copy, `outcome` | the new one for good |
 //!
+//! The card is marked when the box starts from it for the first time. Without the mark, what the folder has of an update is of another
+//! card, whose results `pumua flash --keep-results` has kept: all but the `trust` files is removed, for somebody has chosen another program.
+//!
 //! A start without a trial writes a copy of the boot state again that is damaged or says something else. After 13 a failure of the
 //! program is one as any other: no slot changes any more until the next bundle.
 //!
 //! **On trial** the program must say within [`TRIAL_WITHIN`] that it serves: the worker has loaded its model, which must answer known
-//! pictures, has opened the journal, and has gone on for a moment. If not, if it fails so often that safe mode would begin, or if the card
+//! pictures, can store results, has a line, or films to come some other way, and has gone on for a moment. If not, if it fails so often that safe mode would begin, or if the card
 //! cannot be mounted, the machine restarts, and one try is gone. A kernel that does not get so far restarts itself after a panic, or is
 //! restarted by the watchdog, if it has come to have one; else somebody takes the power away, which costs a try, too.
 
@@ -108,7 +111,7 @@ pub(super) struct Software {
 }
 
 impl Software {
-    /// Looks what runs, and brings the boot state and the notes into order. `boot` is the boot partition, `data` where that of the results
+    /// Finds out what runs, and brings the boot state and the notes into order. `boot` is the boot partition, `data` where that of the results
     /// is mounted. The folder for bundles is made where there are slots: without it, the worker takes none.
     pub(super) fn start(started: Option<Started>, boot: &Path, data: &Path) -> Self {
         let slots = Slots::find(Path::new("/sys/class/block"), Path::new("/dev"), boot);
@@ -132,11 +135,25 @@ impl Software {
     }
 
     fn on(workshop: Workshop) -> Self {
+        let adopted = workshop.adopt();
+        if let Err(error) = &adopted {
+            crate::say(format_args!(
+                "what is left of another card cannot be removed: {error}; bundles are not looked at"
+            ));
+        }
         if let Err(error) = workshop.settle() {
             crate::say(format_args!("the boot state cannot be brought into order: {error}"));
         }
         let left_over = workshop.has_left_over();
-        Self { workshop, since: Instant::now(), serves: false, is_over: false, left_over, work: None, is_deaf: false }
+        Self {
+            workshop,
+            since: Instant::now(),
+            serves: false,
+            is_over: false,
+            left_over,
+            work: None,
+            is_deaf: adopted.is_err(),
+        }
     }
 
     /// Whether the program that runs is on trial.
@@ -212,6 +229,7 @@ impl Software {
             Err(_) => "the program has failed over a bundle".to_owned(),
         };
         crate::say(format_args!("bundles are not looked at until the next start: {words}"));
+        self.workshop.give_up();
         self.is_deaf = true;
     }
 }

@@ -10,7 +10,7 @@ use shared::{
 use trust::{KeyId, KeyList, Kind, LINE, PackageHead, Roots, SecretKey, Signature, Statement};
 
 use super::{
-    install::{BUNDLE, READY},
+    install::{BUNDLE, READY, begins_as_a_slot},
     notes::{BEGUN, OUTCOME, STAGED},
     *,
 };
@@ -116,11 +116,24 @@ impl TestCard {
 
     /// Writes a bundle as the worker does.
     fn put(&self, bytes: &[u8]) {
-        let incoming = Path::new(FOLDER).join(INCOMING);
-        let file = self.disk.open(&incoming.join(READY), Access::New).unwrap();
+        self.put_into(&Path::new(FOLDER).join(INCOMING), READY, bytes);
+    }
+
+    fn put_into(&self, folder: &Path, name: &str, bytes: &[u8]) {
+        let file = self.disk.open(&folder.join(name), Access::New).unwrap();
         file.write_all_at(bytes, 0).unwrap();
         file.sync().unwrap();
-        self.disk.sync_folder(&incoming).unwrap();
+        self.disk.sync_folder(folder).unwrap();
+    }
+
+    /// The image is written onto the card once more; the data partition is kept.
+    fn flash(&self) {
+        let new = Self::new();
+        for path in [DISK, DEVICES[0], DEVICES[1]].map(Path::new) {
+            let file = self.disk.open(path, Access::Device).unwrap();
+            file.write_all_at(&new.disk.content(path).unwrap(), 0).unwrap();
+            file.sync().unwrap();
+        }
     }
 
     fn workshop(&self, started: Started) -> Workshop {
@@ -294,6 +307,11 @@ fn no_power_cut_and_no_failing_disk_lets_half_a_program_start() {
                 card.disk.cut_power(&mut Random(seed + 100 * call as u64));
                 cuts += 1;
                 let context = format!("{before:?}, {failure:?} at {call}, cut {seed}");
+                // The boot loader would start half of a program rather than none.
+                for (slot, device) in Slot::ALL.into_iter().zip(DEVICES) {
+                    let bytes = card.disk.content(Path::new(device)).unwrap();
+                    assert!(card.system(slot).is_some() || !begins_as_a_slot(&bytes), "{context}: half of a program");
+                }
                 // Every start is of something whole: `boot` looks. After a few, all is settled.
                 let first = card.start(true);
                 let is_old = first == STARTED_A;
@@ -416,7 +434,8 @@ fn what_does_not_unpack_to_a_slot_is_not_tried_whoever_has_signed_it() {
         let outcome = card.stage(&bundle(2, &payload));
         assert_eq!(outcome.result, Stage::Refused(SoftwareRefusal::NotABundle), "{name}");
         assert_eq!((outcome.counter, outcome.trust), (Some(2), Trust::Signed), "{name}");
-        assert_eq!(card.disk.content(Path::new(DEVICES[1])).unwrap().len(), SLOT, "{name}");
+        let slot = card.disk.content(Path::new(DEVICES[1])).unwrap();
+        assert!(slot.len() == SLOT && !begins_as_a_slot(&slot), "{name}");
         assert_not_tried(&card, name);
     }
     assert_eq!(card.stage(&good(2)).result, Stage::Staged, "what was refused does not count");
@@ -530,6 +549,56 @@ fn damaged_copies_of_the_boot_state_are_written_again() {
     }
 }
 
+#[test]
+fn what_is_left_of_another_card_is_forgotten_whenever_the_power_goes() {
+    for call in 0.. {
+        let card = TestCard::new();
+        card.workshop(STARTED_A).adopt().unwrap();
+        card.stage(&good(2));
+        card.put_into(Path::new(FOLDER), BUNDLE, &good(3));
+        card.put(&good(3));
+        card.workshop(STARTED_A).adopt().unwrap();
+        assert!(card.has(STAGED) && card.has(BUNDLE) && card.workshop(STARTED_A).has_something(), "it is of this card");
+        card.flash();
+        card.disk.fail(call, Failure::Power);
+        let adopted = card.workshop(STARTED_A).adopt();
+        let done = card.disk.calls() <= call;
+        card.disk.heal();
+        card.disk.cut_power(&mut Random(call as u64));
+        assert!(adopted.is_ok() || !done, "{adopted:?}");
+        card.workshop(STARTED_A).adopt().unwrap();
+        for _ in 0..2 {
+            assert_eq!(card.start(true), STARTED_A, "cut at {call}");
+        }
+        let left = (card.has(STAGED), card.has(BUNDLE), card.outcome(), card.system(Slot::B));
+        assert_eq!((left, card.state()), ((false, false, None, None), kept(Slot::A, 0)), "cut at {call}");
+        // Counters are kept.
+        assert_eq!(card.stage(&good(1)).result, Stage::Refused(SoftwareRefusal::Older), "cut at {call}");
+        if done {
+            break;
+        }
+    }
+}
+
+#[test]
+fn where_nothing_can_be_noted_what_the_worker_has_put_down_makes_room() {
+    let mut deaf = 0;
+    for call in 0.. {
+        let card = TestCard::new();
+        let mut software = Software::on(card.workshop(STARTED_A));
+        card.put(&good(2));
+        card.disk.fail(call, Failure::Error(io::ErrorKind::StorageFull));
+        let has_something = || card.workshop(STARTED_A).has_something();
+        assert!(until(|| !software.look() && software.work.is_none() && !has_something()), "{call}: it stays");
+        assert!(!card.has("bundle.new"), "{call}");
+        deaf += u32::from(software.is_deaf);
+        if card.disk.calls() <= call {
+            break;
+        }
+    }
+    assert!(deaf > 3, "{deaf}");
+}
+
 /// Slots and state in files of this computer.
 fn real(folder: &Path, started: Started) -> Workshop {
     let software = folder.join(SOFTWARE);
@@ -560,7 +629,7 @@ fn a_bundle_goes_to_a_real_file() {
         use std::os::unix::fs::PermissionsExt as _;
         std::fs::metadata(workshop.folder.join(name)).unwrap().permissions().mode() & 0o777
     };
-    assert_eq!(["outcome", "staged", "trust.1", "trust.2"].map(mode), [0o644, 0o600, 0o600, 0o600]);
+    assert_eq!(["outcome", "staged", "trust.1", "trust.2"].map(mode), [0o644, 0o600, 0o644, 0o644]);
 }
 
 #[test]
@@ -576,9 +645,12 @@ fn no_link_and_no_folder_in_the_place_of_a_bundle_is_followed() {
     let outcome: Outcome = notes::read(&Card, &workshop.folder, OUTCOME).unwrap();
     assert_eq!(outcome.result, Stage::Refused(SoftwareRefusal::NotStored));
     assert!(std::fs::symlink_metadata(&ready).is_err() && std::fs::read(&victim).unwrap() == good(2));
+    let mut software = Software::on(workshop.clone());
     std::fs::create_dir(&ready).unwrap();
-    let mut software = Software::on(workshop);
-    assert!(until(|| software.look() || software.is_deaf), "it is left alone until the next start");
+    std::fs::write(ready.join("file"), "").unwrap();
+    assert!(until(|| !software.look() && software.work.is_none() && !ready.exists()), "it is removed");
+    let outcome: Outcome = notes::read(&Card, &workshop.folder, OUTCOME).unwrap();
+    assert_eq!((outcome.result, software.is_deaf), (Stage::Refused(SoftwareRefusal::NotStored), false));
     assert_eq!(state::read(&Card, &folder.path().join("vda")).unwrap(), kept(Slot::A, 0));
 }
 

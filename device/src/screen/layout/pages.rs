@@ -10,7 +10,7 @@ use crate::{
     journal::Standing,
     screen::{
         Identity, PAGE, Prompt,
-        language::{self, Notice, filled},
+        language::{Notice, filled},
         symbol::Symbol,
         text::Align,
     },

@@ -143,9 +143,9 @@ fn a_history_that_cannot_be_read_is_told() {
 fn a_lost_line_does_not_hide_what_a_person_reads() {
     let mut state = state();
     press(&mut state, 0, Key::About);
-    assert_eq!(state.handle(1, Input::LineLost { last: true }), []);
+    assert_eq!(state.handle(1, Input::LineLost { last: true, in_use: true }), []);
     press(&mut state, 2, Key::Older);
-    assert_eq!(state.handle(3, Input::LineLost { last: true }), []);
+    assert_eq!(state.handle(3, Input::LineLost { last: true, in_use: true }), []);
     assert_eq!(page(&state).0, 1);
     assert_eq!(shown(&mut state, 2 + BROWSING_MS, Input::Tick), View::error(Trouble::LineLost));
 }
@@ -153,7 +153,7 @@ fn a_lost_line_does_not_hide_what_a_person_reads() {
 #[test]
 fn a_lost_line_is_told_again_after_what_hid_it() {
     let mut state = state();
-    state.handle(0, Input::LineLost { last: true });
+    state.handle(0, Input::LineLost { last: true, in_use: true });
     let lost = View::error(Trouble::LineLost);
     press(&mut state, 1, Key::Older);
     assert_eq!(shown(&mut state, 1 + BROWSING_MS, Input::Tick), lost.clone());

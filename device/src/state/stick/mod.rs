@@ -3,7 +3,8 @@
 //!
 //! The list is what is shown while nothing happens, for as long as there is one. It hides neither what comes in, nor a code, nor
 //! what became of an image before that had its time: a verdict of the last [`PAST_AFTER`] minutes, a refusal, an error. So somebody
-//! who has not read a verdict finds it there until another film is judged, which whoever has plugged the stick in has asked for.
+//! who has not read a verdict finds it there until another film is judged, which whoever has plugged the stick in has asked for. What
+//! keys have not asked for waits until a verdict, a refusal or an error has had its time.
 //! The same holds for what is wrong with a stick; it is shown when its turn has come.
 
 use std::sync::Arc;
@@ -40,11 +41,16 @@ impl Films {
     /// The list as it is shown.
     pub(super) fn view(&self) -> View {
         let prompt = match self.due {
-            _ if self.reading => Prompt::Reading,
+            _ if self.reading || self.is_single() => Prompt::Reading,
             Some(_) => Prompt::Countdown(self.seconds),
             None => Prompt::Choose,
         };
         View::Films { films: Arc::clone(&self.films), chosen: self.chosen, prompt }
+    }
+
+    /// Whether there is nothing to choose. Such a list is shown only once its film's turn has come.
+    fn is_single(&self) -> bool {
+        self.films.len() == 1
     }
 
     /// Counts the seconds that are left.
@@ -65,7 +71,7 @@ impl State {
                 if let Some(films) = self.films.as_mut().filter(|films| films.stick == stick) {
                     films.reading = false;
                     // It was the only one.
-                    self.films.take_if(|films| films.films.len() == 1);
+                    self.films.take_if(|films| films.is_single());
                 }
                 match trouble {
                     Some(trouble) => self.stick_trouble(now, trouble),
@@ -81,8 +87,10 @@ impl State {
 
     fn plugged(&mut self, now: u64, stick: u32, films: Vec<Film>) -> Vec<Effect> {
         self.stick_says = None;
-        let reading = films.len() == 1;
-        let due = (!reading).then_some(now.saturating_add(COUNTDOWN_MS));
+        let waits = self.view.is_busy() || self.fresh_until().is_some_and(|until| until > now);
+        let is_single = films.len() == 1;
+        let reading = is_single && !waits;
+        let due = (!reading).then_some(if is_single { now } else { now.saturating_add(COUNTDOWN_MS) });
         let until = now.saturating_add(LIST_MS);
         let mut list = Films { stick, films: films.into(), chosen: 0, due, seconds: 0, until, reading };
         list.count(now);
@@ -117,6 +125,15 @@ impl State {
         }
     }
 
+    /// Until when what is shown is not to give way to a film that keys have not asked for.
+    fn fresh_until(&self) -> Option<u64> {
+        match &self.view {
+            View::Result { .. } => Some(self.judged.saturating_add(COUNTDOWN_MS)),
+            View::Refused { .. } | View::Error { image: Some(_), .. } => self.until,
+            _ => None,
+        }
+    }
+
     /// Shows a list as it is now, or what comes after it, if a list is shown.
     fn turn_list(&mut self, now: u64) -> Vec<Effect> {
         if matches!(self.view, View::Films { .. }) { vec![self.idle(now)] } else { Vec::new() }
@@ -125,6 +142,10 @@ impl State {
     /// What idleness shows first, and once.
     pub(super) fn stick_notice(&mut self, now: u64) -> Option<Effect> {
         if let Some(films) = &mut self.films {
+            if films.is_single() {
+                // Whoever has read what was shown waits no longer.
+                films.due = films.due.map(|due| due.min(now));
+            }
             films.count(now);
         }
         let trouble = self.stick_says.take()?;
@@ -157,7 +178,7 @@ impl State {
         if self.view.is_busy() {
             return None;
         }
-        let fresh = matches!(self.view, View::Result { .. }).then_some(self.judged.saturating_add(COUNTDOWN_MS));
+        let fresh = self.fresh_until();
         let films = self.films.as_mut()?;
         if films.until <= now {
             self.films = None;
@@ -180,6 +201,10 @@ impl State {
             return self.choose(now);
         }
         let Some(films) = &mut self.films else { return Vec::new() };
+        if films.reading || films.is_single() {
+            // What is shown as chosen stays the film that the verdict will be on.
+            return if key == Key::About { vec![self.about(now)] } else { Vec::new() };
+        }
         // Whoever is there chooses.
         (films.due, films.until) = (None, now.saturating_add(LIST_MS));
         match key {

@@ -99,7 +99,10 @@ fn keys_choose_and_leave_the_list_and_end_the_countdown() {
     shown(&mut state, 30, Input::Key(Key::Back));
     assert_eq!(listed(&state), (1, Prompt::Choose));
     assert_eq!(state.handle(40, Input::Key(Key::Choose)), [Effect::Show, film(1, 1)]);
-    assert_eq!(state.handle(41, Input::Key(Key::Choose)), [], "one at a time");
+    for key in [Key::Choose, Key::Older, Key::Newer, Key::Back] {
+        assert_eq!(state.handle(41, Input::Key(key)), [], "{key:?}: one at a time, and the mark stays on it");
+    }
+    assert_eq!(listed(&state), (1, Prompt::Reading));
     shown(&mut state, 50, ended(1, None));
     assert_eq!(listed(&state), (1, Prompt::Choose));
     assert_eq!(shown(&mut state, 60, Input::Key(Key::Back)), READY);
@@ -160,6 +163,65 @@ fn a_verdict_has_its_time_before_the_newest_of_a_stick_takes_its_place() {
 }
 
 #[test]
+fn a_single_film_gives_a_verdict_and_a_refusal_their_time() {
+    let mut unread = state();
+    judge(&mut unread, 0);
+    assert_eq!(unread.handle(1_000, plugged(1, 1)), []);
+    assert_eq!(unread.handle(1_000, Input::Tick), []);
+    assert_eq!(unread.deadline(), Some(COUNTDOWN_MS));
+    assert_eq!(unread.handle(COUNTDOWN_MS, Input::Tick), [film(1, 0)]);
+    // Somebody has read it.
+    let mut read = state();
+    judge(&mut read, 0);
+    assert_eq!(read.handle(1_000, plugged(1, 1)), []);
+    shown(&mut read, 2_000, Input::Key(Key::Choose));
+    assert_eq!(listed(&read), (0, Prompt::Reading));
+    assert!(read.deadline() <= Some(2_000), "it begins at once");
+    assert_eq!(read.handle(2_000, Input::Key(Key::Back)), []);
+    assert_eq!(read.handle(2_000, Input::Tick), [Effect::Show, film(1, 0)]);
+    // A refusal, and one of which the newest of several waits.
+    for (count, at) in [(1, 1_000), (2, 15_000)] {
+        let mut refused = state();
+        if count > 1 {
+            refused.handle(0, plugged(1, count));
+        }
+        refused.handle(at, Input::Session(BoxEvent::Dropped(Dropped::Refused(Refusal::TooSmall))));
+        if count == 1 {
+            assert_eq!(refused.handle(at, plugged(1, count)), []);
+        }
+        assert_eq!(refused.handle(COUNTDOWN_MS, Input::Tick), []);
+        assert_eq!(refused.deadline(), Some(at + NOTICE_MS));
+        assert_eq!(refused.handle(at + NOTICE_MS, Input::Tick), [film(1, 0)]);
+        shown(&mut refused, at + NOTICE_MS, Input::Tick);
+        assert_eq!(listed(&refused), (0, Prompt::Reading));
+    }
+}
+
+#[test]
+fn a_film_that_is_plugged_in_while_another_is_judged_waits_until_that_verdict_has_had_its_time() {
+    let mut state = state();
+    start_analysis(&mut state);
+    assert_eq!(state.handle(1, plugged(1, 1)), []);
+    assert_eq!((state.handle(2, Input::Tick), state.stick_deadline()), (vec![], None));
+    let [Effect::Store(record)] = &state.handle(3, judged(0.7))[..] else { panic!("it is kept") };
+    state.handle(4, Input::Stored(Ok(record.clone())));
+    assert_eq!(state.handle(5, Input::Tick), []);
+    assert_eq!(state.handle(4 + COUNTDOWN_MS, Input::Tick), [film(1, 0)]);
+}
+
+#[test]
+fn a_countdown_keeps_nothing_else_from_its_time() {
+    const DAY: u64 = 24 * 60 * MINUTE_MS;
+    let mut state = state();
+    state.say_that_the_model_changed(0);
+    state.handle(DAY - 5_000, plugged(1, 2));
+    assert!(state.scene().identity.changed);
+    state.handle(DAY, Input::Tick);
+    assert!(!state.scene().identity.changed && state.deadline() > Some(DAY), "{:?}", state.deadline());
+    assert_eq!(listed(&state), (0, Prompt::Countdown(15)));
+}
+
+#[test]
 fn what_comes_in_or_became_of_an_image_and_a_code_are_not_hidden() {
     let mut state = state();
     start_analysis(&mut state);
@@ -181,10 +243,10 @@ fn what_comes_in_or_became_of_an_image_and_a_code_are_not_hidden() {
 #[test]
 fn a_lost_line_hides_no_list_and_an_alarm_goes_before_it() {
     let mut state = state();
-    state.handle(0, Input::LineLost { last: true });
+    state.handle(0, Input::LineLost { last: true, in_use: true });
     shown(&mut state, 1, plugged(1, 2));
     assert_eq!(listed(&state), (0, Prompt::Countdown(20)));
-    assert_eq!(state.handle(2, Input::LineLost { last: true }), []);
+    assert_eq!(state.handle(2, Input::LineLost { last: true, in_use: true }), []);
     assert_eq!(shown(&mut state, 3, Input::Key(Key::Back)), View::error(Trouble::LineLost));
     state.set_journal_at_start(Standing { broken: Some(9), newly_broken: true, ..Standing::default() });
     state.handle(4, Input::LineBack);

@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! MBR
-//! gap          two copies of the boot state, raw
+//! gap          two copies of the boot state, raw, and room for a mark of the box that it has started from this card
 //! partition 1  FAT32, label PUMUA, read-only on the box: boot loader and its environment, model, settings, manifest; the boot files
 //!              of a real Raspberry Pi, or room for them
 //! partition 2  FAT32, label PUMUA-A, the first slot: kernel, initial file system (the program of the box, its drivers, e2fsck),
@@ -329,7 +329,8 @@ fn text_of(manifest: &impl Serialize) -> Result<Vec<u8>, BuildError> {
 const FEATURES: &str = "none,has_journal,ext_attr,dir_index,filetype,extent,64bit,flex_bg,sparse_super,large_file,huge_file,\
                         dir_nlink,extra_isize,metadata_csum";
 
-/// Makes the file system of the data partition, which the kernel takes no more writes for once it has found damage, within the image, with the system's own program for it.
+/// Makes the file system of the data partition within the image, with the system's own program. Once the kernel finds damage in it, it
+/// writes nothing more there.
 fn make_data_partition(image: &Path) -> Result<(), BuildError> {
     let mut command = Command::new("mkfs.ext4");
     let path = std::env::var_os("PATH").unwrap_or_default();

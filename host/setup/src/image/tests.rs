@@ -6,6 +6,8 @@ use std::{
     sync::atomic::{AtomicUsize, Ordering},
 };
 
+use shared::appliance::slots::MARK_SECTOR;
+
 use super::*;
 
 /// The smallest program that the image is made with: the header of a static one for aarch64.
@@ -98,6 +100,9 @@ fn the_same_inputs_make_the_same_image() {
         assert_eq!(BootState::read(copy), Some(BootState::FIRST));
         assert!((sector + 1) * SECTOR <= BOOT.0);
     }
+    // No box has started from it.
+    let mark = (MARK_SECTOR * SECTOR) as usize;
+    assert!(bytes[mark..mark + SECTOR as usize].iter().all(|&byte| byte == 0) && !STATE_SECTORS.contains(&MARK_SECTOR));
     assert!(bytes[SLOTS[1] as usize..DATA.0 as usize].iter().all(|&byte| byte == 0));
     // Of the ext4 superblock: size of a block, features, size of an inode, as they are named above.
     let superblock = &bytes[DATA.0 as usize + 1024..][..1024];
