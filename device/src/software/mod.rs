@@ -25,11 +25,12 @@ use std::{
     sync::Arc,
 };
 
+use sha2::{Digest as _, Sha256};
 use shared::{
     appliance::slots::{Outcome, Slot, Stage, Started},
     verdict::{Digest, Fault, SoftwareRefusal},
 };
-use trust::{Digester, Gate, MAX_HEAD_BYTES, PackageHead};
+use trust::{Gate, MAX_HEAD_BYTES, PackageHead};
 use wire::{BundlePiece, MAX_PIECE_BYTES, OutcomeOnLine, SoftwareStage, SoftwareState};
 
 use crate::{
@@ -112,7 +113,7 @@ enum Work {
         total: u64,
         file: Box<dyn DiskFile>,
         position: u64,
-        digester: Box<Digester>,
+        digester: Sha256,
     },
     /// The first process works at it.
     Waiting {
@@ -257,7 +258,7 @@ impl Software {
         if known.length < total {
             return Ok(Kept::Stored { next: u32::try_from(known.length).unwrap_or(0) });
         }
-        let digester = Box::new(Digester::new());
+        let digester = Sha256::new();
         self.work = Work::Checking { bundle: piece.bundle, total, file, position: 0, digester };
         Ok(Kept::Complete)
     }
@@ -308,7 +309,7 @@ impl Software {
         bundle: Digest,
         (total, position): (u64, u64),
         file: Box<dyn DiskFile>,
-        mut digester: Box<Digester>,
+        mut digester: Sha256,
     ) -> Option<News> {
         let count = usize::try_from(STEP.min(total - position)).unwrap_or(0);
         let read = file.read_up_to(position, count).ok().filter(|bytes| bytes.len() == count);
@@ -325,7 +326,7 @@ impl Software {
         }
         drop(file);
         self.known = None;
-        if digester.finish().sha256 != bundle {
+        if Digest(digester.finalize().into()) != bundle {
             crate::say(format_args!("a bundle is not the one that was announced"));
             if let Err(error) = self.remove_parts() {
                 crate::say(format_args!("it cannot be removed: {error}"));

@@ -7,6 +7,7 @@ use std::{
 };
 
 use flate2::bufread::GzDecoder;
+use sha2::{Digest as _, Sha256};
 use shared::{
     appliance::slots::{BootState, MOST_TRIES, Outcome, Slot, Stage, Started, fat_label},
     limits::MAX_BUNDLE_BYTES,
@@ -195,9 +196,9 @@ impl Workshop {
     }
 
     /// Makes a bundle that the worker has put down the first process's own, so that what is looked at is what is stored: the worker,
-    /// which talks to everybody, might write on in a file of its own. The outcome of the bundle before is gone before the worker's file
-    /// is: the worker sees by that whose outcome it reads. Returns whether there is a bundle to go on with, which may be one that is left
-    /// over.
+    /// which talks to everybody, might write on in a file of its own. The previous bundle's outcome is removed before the worker's file
+    /// is, so that the worker can tell whose outcome it reads. Returns whether there is a bundle to continue with, which may be a
+    /// left-over one.
     fn take(&self) -> io::Result<bool> {
         let opened = match self.disk.open(&self.folder.join(INCOMING).join(READY), Access::Read) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(true),
@@ -230,7 +231,7 @@ impl Workshop {
         let path = self.folder.join(COPY);
         let mut copy: Result<Box<dyn DiskFile>, NotTaken> =
             self.room().and_then(|_| Ok(self.disk.open(&path, Access::New)?));
-        let (mut digester, mut at) = (Digester::new(), 0);
+        let (mut digester, mut at) = (Sha256::new(), 0);
         loop {
             let bytes = match from.read_up_to(at, self.sizes.step) {
                 Ok(bytes) if bytes.is_empty() => break,
@@ -254,8 +255,7 @@ impl Workshop {
             });
             at = end;
         }
-        let digest = digester.finish().sha256;
-        (digest, copy.and_then(|file| Ok(file.sync()?)))
+        (Digest(digester.finalize().into()), copy.and_then(|file| Ok(file.sync()?)))
     }
 
     /// Where a bundle goes: the slots, and which one runs.
@@ -334,11 +334,11 @@ impl Workshop {
 
     /// Digests of a whole bundle, and of its payload, which begins at `head`: behind the end, if it does not matter.
     fn digests(&self, bundle: &dyn DiskFile, head: u64) -> io::Result<(Digest, Digests)> {
-        let (mut whole, mut payload, mut at) = (Digester::new(), Digester::new(), 0);
+        let (mut whole, mut payload, mut at) = (Sha256::new(), Digester::new(), 0);
         loop {
             let bytes = bundle.read_up_to(at, self.sizes.step)?;
             if bytes.is_empty() {
-                return Ok((whole.finish().sha256, payload.finish()));
+                return Ok((Digest(whole.finalize().into()), payload.finish()));
             }
             let skipped = head.saturating_sub(at).min(bytes.len() as u64) as usize;
             whole.update(&bytes);
@@ -361,7 +361,7 @@ impl Workshop {
         let mut decoder = GzDecoder::new(BufReader::with_capacity(READ_AT_ONCE, payload));
         let mut step = vec![0; self.sizes.step];
         let mut first = [0; FIRST];
-        let (mut digester, mut at) = (Digester::new(), 0);
+        let (mut digester, mut at) = (Sha256::new(), 0);
         loop {
             let filled = match fill(&mut decoder, &mut step) {
                 Ok(0) => break,
@@ -405,12 +405,12 @@ impl Workshop {
         slot.write_all_at(&first, 0)?;
         slot.sync()?;
         slot.forget_cached();
-        Ok(digester.finish().sha256)
+        Ok(Digest(digester.finalize().into()))
     }
 
     /// Reads a whole slot, from the card and not from memory, and compares it with what was written.
     fn read_back(&self, slot: &dyn DiskFile, written: &Digest) -> io::Result<()> {
-        let (mut digester, mut at) = (Digester::new(), 0);
+        let (mut digester, mut at) = (Sha256::new(), 0);
         while at < self.sizes.slot {
             let most = (self.sizes.slot - at).min(self.sizes.step as u64) as usize;
             let bytes = slot.read_up_to(at, most)?;
@@ -421,7 +421,7 @@ impl Workshop {
             at += bytes.len() as u64;
         }
         slot.forget_cached();
-        if digester.finish().sha256 == *written {
+        if Digest(digester.finalize().into()) == *written {
             Ok(())
         } else {
             Err(io::Error::other("the card does not keep what is written to it"))
