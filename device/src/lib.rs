@@ -21,6 +21,8 @@
 
 pub mod analysis;
 pub mod config;
+#[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
+mod confined;
 pub mod decoder;
 pub mod disk;
 pub mod init;

@@ -80,13 +80,10 @@ pub fn confine(limits: Limits) -> io::Result<bool> {
 mod filter {
     use std::{collections::BTreeMap, io};
 
-    use seccompiler::{
-        BackendError, BpfProgram, Error, SeccompAction, SeccompCmpArgLen::Dword, SeccompCmpOp, SeccompCondition,
-        SeccompFilter, SeccompRule, apply_filter,
-    };
+    use seccompiler::{BackendError, BpfProgram, Error, SeccompAction, SeccompCmpOp, SeccompFilter, apply_filter};
 
-    /// Bits of the third argument of `mmap` and `mprotect`.
-    const EXECUTABLE: u64 = libc::PROT_EXEC as u64;
+    use crate::confined::{Rules, of_every_process, rule};
+
     /// The first argument of `clone` for a thread: a large JPEG file is decoded by two. Both are held to the same.
     const THREAD: u64 = (libc::CLONE_VM
         | libc::CLONE_FS
@@ -125,27 +122,16 @@ mod filter {
         Ok(true)
     }
 
-    type Rules = BTreeMap<i64, Vec<SeccompRule>>;
-
     fn program(rules: Rules, others: SeccompAction, these: SeccompAction) -> Result<BpfProgram, BackendError> {
         SeccompFilter::new(rules, others, these, std::env::consts::ARCH.try_into()?)?.try_into()
     }
 
     fn allowed() -> Result<Rules, BackendError> {
-        let rule = |argument, op, value| SeccompRule::new(vec![SeccompCondition::new(argument, Dword, op, value)?]);
         let is = |argument, value| rule(argument, SeccompCmpOp::Eq, value);
-        let not_executable = || rule(2, SeccompCmpOp::MaskedEq(EXECUTABLE), 0);
-        Ok(BTreeMap::from([
+        let mut rules = of_every_process()?;
+        rules.extend([
             (libc::SYS_read, vec![is(0, 0)?]),
             (libc::SYS_write, vec![is(0, 1)?, is(0, 2)?]),
-            (libc::SYS_brk, Vec::new()),
-            (libc::SYS_mmap, vec![not_executable()?]),
-            (libc::SYS_mprotect, vec![not_executable()?]),
-            (libc::SYS_munmap, Vec::new()),
-            (libc::SYS_mremap, Vec::new()),
-            (libc::SYS_madvise, Vec::new()),
-            // Seeds of hash maps.
-            (libc::SYS_getrandom, Vec::new()),
             // Threads. What the other filter says of `clone3` goes before this.
             (libc::SYS_clone, vec![is(0, THREAD)?]),
             (libc::SYS_clone3, Vec::new()),
@@ -153,18 +139,8 @@ mod filter {
             (libc::SYS_set_robust_list, Vec::new()),
             (libc::SYS_rseq, Vec::new()),
             (libc::SYS_sched_getaffinity, Vec::new()),
-            // The end, also by a panic, and without memory by a signal that the process sends to itself.
-            (libc::SYS_exit, Vec::new()),
-            (libc::SYS_exit_group, Vec::new()),
-            (libc::SYS_sigaltstack, Vec::new()),
-            (libc::SYS_rt_sigprocmask, Vec::new()),
-            (libc::SYS_rt_sigaction, Vec::new()),
-            (libc::SYS_rt_sigreturn, Vec::new()),
-            (libc::SYS_restart_syscall, Vec::new()),
-            (libc::SYS_getpid, Vec::new()),
-            (libc::SYS_gettid, Vec::new()),
-            (libc::SYS_tgkill, vec![is(0, std::process::id().into())?]),
-        ]))
+        ]);
+        Ok(rules)
     }
 }
 

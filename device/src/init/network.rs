@@ -1,6 +1,6 @@
 //! The Ethernet port of the box, where its settings turn it on: one address on one cable, and nothing beyond it.
 //!
-//! There is no route but that to the network of the cable, no IPv6, no name service, no DHCP, and nothing that listens but the one
+//! The only route is that to the network of the cable. There is no IPv6, no name service and no DHCP, and nothing listens but the one
 //! socket that the worker is handed ([`listener`]). The socket has its address before the port has: adapters may come later, or
 //! be unplugged, and consoles are answered as soon as one is there ([`Network::look`]).
 

@@ -49,15 +49,12 @@ fn files(folder: &Path) -> Result<RulesetStatus, landlock::RulesetError> {
 
 #[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
 mod calls {
-    use std::{collections::BTreeMap, io};
+    use std::io;
 
-    use seccompiler::{
-        BackendError, BpfProgram, SeccompAction, SeccompCmpArgLen::Dword, SeccompCmpOp, SeccompCondition,
-        SeccompFilter, SeccompRule, apply_filter,
-    };
+    use seccompiler::{BackendError, BpfProgram, SeccompAction, SeccompCmpOp, SeccompFilter, apply_filter};
 
-    /// Bits of the third argument of `mmap` and `mprotect`.
-    const EXECUTABLE: u64 = libc::PROT_EXEC as u64;
+    use crate::confined::{of_every_process, rule};
+
     /// Bits of the third argument of `openat` that none may have.
     const WRITING: u64 = (libc::O_ACCMODE | libc::O_CREAT | libc::O_TRUNC | libc::O_APPEND) as u64;
 
@@ -78,11 +75,10 @@ mod calls {
     }
 
     fn program() -> Result<BpfProgram, BackendError> {
-        let rule = |argument, op, value| SeccompRule::new(vec![SeccompCondition::new(argument, Dword, op, value)?]);
-        let without = |bits| rule(2, SeccompCmpOp::MaskedEq(bits), 0);
-        let mut rules = BTreeMap::from([
+        let mut rules = of_every_process()?;
+        rules.extend([
             // Folders and files.
-            (libc::SYS_openat, vec![without(WRITING)?]),
+            (libc::SYS_openat, vec![rule(2, SeccompCmpOp::MaskedEq(WRITING), 0)?]),
             (libc::SYS_close, Vec::new()),
             // Only what a descriptor is to this process, not how a socket is that others have as well: C libraries set that it is
             // closed by programs that are started, and Rust's looks whether it is open.
@@ -101,26 +97,7 @@ mod calls {
             (libc::SYS_write, Vec::new()),
             // Time, which some boards give by a call only.
             (libc::SYS_clock_gettime, Vec::new()),
-            // Memory.
-            (libc::SYS_brk, Vec::new()),
-            (libc::SYS_mmap, vec![without(EXECUTABLE)?]),
-            (libc::SYS_mprotect, vec![without(EXECUTABLE)?]),
-            (libc::SYS_munmap, Vec::new()),
-            (libc::SYS_mremap, Vec::new()),
-            (libc::SYS_madvise, Vec::new()),
-            (libc::SYS_getrandom, Vec::new()),
             (libc::SYS_futex, Vec::new()),
-            // The end, also by a panic, and without memory by a signal that the process sends to itself.
-            (libc::SYS_exit, Vec::new()),
-            (libc::SYS_exit_group, Vec::new()),
-            (libc::SYS_sigaltstack, Vec::new()),
-            (libc::SYS_rt_sigprocmask, Vec::new()),
-            (libc::SYS_rt_sigaction, Vec::new()),
-            (libc::SYS_rt_sigreturn, Vec::new()),
-            (libc::SYS_restart_syscall, Vec::new()),
-            (libc::SYS_getpid, Vec::new()),
-            (libc::SYS_gettid, Vec::new()),
-            (libc::SYS_tgkill, vec![rule(0, SeccompCmpOp::Eq, std::process::id().into())?]),
         ]);
         rules.extend(OLD.iter().map(|&number| (number, Vec::new())));
         let architecture = std::env::consts::ARCH.try_into()?;

@@ -2,12 +2,12 @@
 
 use std::{
     io::{self, Write},
-    path::{Path, PathBuf},
+    path::Path,
 };
 
 use base::{
     Shown,
-    files::{OutputFile, OutputFolder, is_written_through},
+    files::{OutputFile, is_written_through},
     interrupt,
 };
 use serde_json::json;
@@ -29,12 +29,8 @@ pub struct Options {
     /// Bundle to write: program, drivers and kernel of a box with two slots
     #[arg(long, value_name = "FILE", default_value = "runs/box.pumua")]
     out: OutputFile,
-    /// Program of the box, a static one for aarch64 [default: it is compiled]
-    #[arg(long, value_name = "FILE")]
-    program: Option<PathBuf>,
-    /// Folder that keeps the packages of Debian [default: pumua in ~/.cache]
-    #[arg(long, value_name = "DIR")]
-    packages: Option<OutputFolder>,
+    #[command(flatten)]
+    made_of: program::MadeOf,
     /// Print a JSON object
     #[arg(long)]
     json: bool,
@@ -43,7 +39,7 @@ pub struct Options {
 /// Makes a bundle.
 pub fn run(options: Options) -> Result<Exit, Failure> {
     interrupt::listen();
-    let Options { out, program, packages, json } = options;
+    let Options { out, made_of: program::MadeOf { program, packages }, json } = options;
     let read = Vec::from_iter(program.as_deref());
     super::check_packed(&read, |_| false, &out, &[])?;
     super::check_outputs(&read, &[], &Vec::from_iter(packages.as_deref()))?;

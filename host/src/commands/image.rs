@@ -7,11 +7,7 @@ use std::{
 };
 
 use anyhow::Context;
-use base::{
-    Shown,
-    files::{OutputFile, OutputFolder},
-    interrupt,
-};
+use base::{Shown, files::OutputFile, interrupt};
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 use engine::{MAX_MODEL_BYTES, Model};
 use serde_json::json;
@@ -65,12 +61,8 @@ pub struct Options {
     /// box, and nobody has compared them with those of their maker
     #[arg(long, requires = "firmware")]
     allow_other_firmware: bool,
-    /// Program of the box, a static one for aarch64 [default: it is compiled]
-    #[arg(long, value_name = "FILE")]
-    program: Option<PathBuf>,
-    /// Folder that keeps the packages of Debian [default: pumua in ~/.cache]
-    #[arg(long, value_name = "DIR")]
-    packages: Option<OutputFolder>,
+    #[command(flatten)]
+    made_of: program::MadeOf,
     /// Print a JSON object
     #[arg(long)]
     json: bool,
@@ -114,10 +106,10 @@ where
 /// Makes the image of the memory card of a box.
 pub fn run(options: Options) -> Result<Exit, Failure> {
     interrupt::listen();
-    let Options { out, model, config, firmware, program, .. } = &options;
+    let Options { out, model, config, firmware, made_of: program::MadeOf { program, packages }, .. } = &options;
     let read: Vec<_> = [model, config, firmware, program].into_iter().filter_map(Option::as_deref).collect();
     super::check_packed(&read, is_boot_file, out, &[checksum::beside(out), bill::beside(out)])?;
-    super::check_outputs_where(&read, is_boot_file, &[], &Vec::from_iter(options.packages.as_deref()))?;
+    super::check_outputs_where(&read, is_boot_file, &[], &Vec::from_iter(packages.as_deref()))?;
     let mut chosen = model_for_box::load(options.model.as_deref(), MAX_MODEL_BYTES, options.allow_synthetic)?;
     let (configuration, settings) = match &options.config {
         Some(path) => settings::read(path)?,
@@ -134,8 +126,8 @@ pub fn run(options: Options) -> Result<Exit, Failure> {
         let decided = Model::for_box(&chosen.bytes, profile);
         chosen.model = decided.context("the model cannot be used with this profile").exit(Exit::Refused)?;
     }
-    let packages = program::packages(options.packages.as_deref())?;
-    let program = program::ready(options.program)?;
+    let packages = program::packages(packages.as_deref())?;
+    let program = program::ready(program.clone())?;
     let inputs = Inputs {
         software: program.software(&packages),
         model: chosen.package(),

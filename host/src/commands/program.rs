@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use base::interrupt;
+use base::{files::OutputFolder, interrupt};
 use setup::{
     bill::{Crate, crates},
     image::{Packages, Software},
@@ -10,6 +10,17 @@ use setup::{
 };
 
 use crate::exit::Failure;
+
+/// Of what the program is made, and what it runs on.
+#[derive(Debug, clap::Args)]
+pub(super) struct MadeOf {
+    /// Program of the box, a static one for aarch64 [default: it is compiled]
+    #[arg(long, value_name = "FILE")]
+    pub(super) program: Option<PathBuf>,
+    /// Folder that keeps the packages of Debian [default: pumua in ~/.cache]
+    #[arg(long, value_name = "DIR")]
+    pub(super) packages: Option<OutputFolder>,
+}
 
 /// A program.
 pub(super) struct Ready {

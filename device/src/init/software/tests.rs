@@ -409,7 +409,7 @@ fn what_was_altered_or_broken_off_is_refused_before_anything_is_unpacked() {
 }
 
 #[test]
-fn what_does_not_unpack_to_a_slot_is_not_tried_whoever_has_signed_it() {
+fn a_bundle_that_does_not_unpack_to_a_slot_is_never_tried_even_if_it_is_signed() {
     let whole = system(2);
     let bomb = [&whole[..], &vec![0; 64 << 20]].concat();
     let twice = [packed(&whole), packed(&whole)].concat();
@@ -676,7 +676,7 @@ fn the_loop_looks_after_bundles_without_waiting_for_them() {
     std::fs::write(incoming.join(READY), good(2)).unwrap();
     let noted = || notes::read::<Outcome>(&Card, &software_folder, OUTCOME).map(|outcome| outcome.result);
     assert!(until(|| !software.look() && software.work.is_none() && noted().is_some()));
-    // There is no card with settings here: nobody is believed, so nothing is stored.
+    // There are no settings to read here, so nobody is believed and nothing is stored.
     assert_eq!(noted(), Some(Stage::Refused(SoftwareRefusal::NotStored)));
     assert!(!software.is_deaf && !incoming.join(READY).exists());
 }
@@ -692,7 +692,7 @@ fn a_trial_ends_when_the_program_serves_or_after_a_time() {
     software.serves();
     assert!(!software.look() && !software.is_on_trial());
     assert_eq!(state(), kept(Slot::B, 0));
-    assert!(!software.fail(), "a worker that fails now is no trial");
+    assert!(!software.fail(), "a worker that fails now is not on trial");
 
     let folder = tempfile::tempdir().unwrap();
     let mut software = Software::on(real(folder.path(), on_trial));

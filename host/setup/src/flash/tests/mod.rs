@@ -241,6 +241,27 @@ fn after_a_cut(before: &[u8], done: &[Done], random: &mut u64) -> Vec<u8> {
     bytes
 }
 
+/// After a power cut at each step, a medium is that of before, or has no table, or is what was written in the end.
+fn check_cuts(old: &[u8], written: &Fake) {
+    let (new, done) = (&written.bytes, &written.done);
+    let (mut random, mut seen) = (1, [0; 3]);
+    for end in 0..=done.len() {
+        for _ in 0..12 {
+            let bytes = after_a_cut(old, &done[..end], &mut random);
+            let kind = if bytes[..SECTOR] == [0; SECTOR] {
+                1
+            } else if bytes == old {
+                0
+            } else {
+                assert!(bytes == *new, "something else starts after {end} of {} steps", done.len());
+                2
+            };
+            seen[kind] += 1;
+        }
+    }
+    assert!(seen.iter().all(|&count| count > 5), "{seen:?}");
+}
+
 #[test]
 fn power_cut_leaves_the_old_medium_or_one_without_table_or_the_whole_image() {
     let image_file = Files::new().image();
@@ -249,24 +270,7 @@ fn power_cut_leaves_the_old_medium_or_one_without_table_or_the_whole_image() {
     let mut fake = Fake::new();
     fake.bytes.clone_from(&old);
     write(&image_file, &mut fake, &mut go_on).unwrap();
-    let (new, done) = (fake.bytes, fake.done);
-    let mut random = 1;
-    let mut seen = [0; 3];
-    for end in 0..=done.len() {
-        for _ in 0..12 {
-            let bytes = after_a_cut(&old, &done[..end], &mut random);
-            let kind = if bytes[..SECTOR] == [0; SECTOR] {
-                1
-            } else if bytes == old {
-                0
-            } else {
-                assert!(bytes == new, "something else starts after {end} of {} steps", done.len());
-                2
-            };
-            seen[kind] += 1;
-        }
-    }
-    assert!(seen.iter().all(|&count| count > 5), "{seen:?}");
+    check_cuts(&old, &fake);
 }
 
 #[test]
