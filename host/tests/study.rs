@@ -219,7 +219,8 @@ fn settle(out: &Path) {
     }
 }
 
-/// All files of a study by their names, but for those that say where its data are and who did what.
+/// All files of a study by their names, but for those that say where its data are and who did what, and for the draft of a file
+/// that a killed part was writing: it stays for a day, because whoever writes it may live on another computer.
 fn files(out: &Path) -> BTreeMap<PathBuf, Vec<u8>> {
     let mut found = BTreeMap::new();
     let mut folders = vec![out.to_owned()];
@@ -229,7 +230,10 @@ fn files(out: &Path) -> BTreeMap<PathBuf, Vec<u8>> {
             let name = path.strip_prefix(out).unwrap().to_owned();
             if path.is_dir() {
                 folders.push(path);
-            } else if name != Path::new("study.toml") && name != Path::new(".lock") && !name.starts_with("parts") {
+            } else if ![Some("study.toml"), Some(".lock")].contains(&name.to_str())
+                && name.extension().is_none_or(|extension| extension != "part")
+                && !name.starts_with("parts")
+            {
                 found.insert(name, fs::read(path).unwrap());
             }
         }
