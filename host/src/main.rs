@@ -87,6 +87,8 @@ enum Command {
 }
 
 fn main() -> ExitCode {
+    #[cfg(any(feature = "wgpu", feature = "cuda"))]
+    prefer_processor();
     let command = match parse(env::args_os()) {
         Ok(cli) => cli.command,
         Err(error) => return explained(error),
@@ -110,6 +112,15 @@ fn main() -> ExitCode {
             exit.into()
         }
     }
+}
+
+/// What is not asked to be on a graphics processor is on none.
+#[cfg(any(feature = "wgpu", feature = "cuda"))]
+#[expect(unsafe_code, reason = "nothing else runs yet that could read the environment")]
+fn prefer_processor() {
+    let (name, value) = learn::device::DEFAULT;
+    // Safety: this is the only thread.
+    unsafe { env::set_var(name, value) };
 }
 
 fn run(command: Command) -> Result<Exit, Failure> {

@@ -25,6 +25,7 @@ use data::{
 use engine::{CardError, ModelCard, Provenance, SiteRecord};
 use indicatif::ProgressBar;
 use learn::{
+    device::{DeviceChoice, TrainingDevice},
     study::Plan,
     training::{self, Checkpoint, CheckpointError, Outcome, Recipe, Steps, Task, Trained, TrainingError, Watcher},
 };
@@ -110,13 +111,17 @@ pub struct Options {
     /// Seed for split, initial weights and shuffling; the same seed gives the same model
     #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u64).range(0..=i64::MAX as u64))]
     seed: u64,
+    /// What to train on: `processor`; `graphics`, or one of several such as `graphics:1`; or `cuda`. Which of them a program
+    /// has is chosen when it is built
+    #[arg(long, value_name = "DEVICE", default_value_t = DeviceChoice::Processor)]
+    device: DeviceChoice,
     /// Folder for the run; it must not exist or be empty [default: runs/TIME-RECIPE]
     #[arg(long, value_name = "DIR")]
     out: Option<OutputFolder>,
     /// Continue a stopped run, with the options it was started with. If its data are elsewhere now, name them with `--data` or
     /// `--site`: they must be the same. With more `--epochs` a run goes on beyond its end, to the model of a run that long
     #[arg(long, value_name = "RUN_DIR",
-        conflicts_with_all = ["leave_out", "sources", "ages", "images", "split", "recipe", "recipes", "steps", "batch", "lr", "side", "seed", "out"])]
+        conflicts_with_all = ["leave_out", "sources", "ages", "images", "split", "recipe", "recipes", "steps", "batch", "lr", "side", "seed", "device", "out"])]
     resume: Option<PathBuf>,
     /// Print the report as one JSON object
     #[arg(long)]
@@ -140,10 +145,17 @@ struct Config {
     seed: u64,
     /// What the recipe is called; the options may have changed it.
     name: String,
+    /// What it is trained on, if that is not the processor.
+    #[serde(default, skip_serializing_if = "is_processor")]
+    device: DeviceChoice,
     /// Where the radiographs of sites are from, by their names.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     sources: BTreeMap<String, String>,
     recipe: Recipe,
+}
+
+fn is_processor(device: &DeviceChoice) -> bool {
+    *device == DeviceChoice::Processor
 }
 
 /// A site and where it is from.
@@ -187,6 +199,7 @@ impl Config {
             images: options.images,
             seed: options.seed,
             name: experiment.name.clone(),
+            device: options.device,
             sources: options.sources.iter().cloned().collect(),
             recipe,
         })
@@ -340,7 +353,8 @@ pub fn run(options: Options) -> Result<Exit, Failure> {
         super::check_outputs(&read, &[], &[out])?;
         check_folder(out)?;
     }
-    // Before the radiographs are decoded, which may take minutes; what they say is checked below.
+    // Both before the radiographs are decoded, which may take minutes; what these say is checked below.
+    let device = config.device.open()?;
     check_card(&ModelCard::new(config.model_name(config.radiographs.is_empty()), config.recipe.contract()))?;
     let (catalogue, inputs) = match config.radiographs() {
         Err(error) if options.resume.is_some() && options.radiographs.is_empty() => {
@@ -400,6 +414,7 @@ pub fn run(options: Options) -> Result<Exit, Failure> {
         catalogue: &catalogue,
         inputs: &inputs,
         split: &split,
+        device: &device,
         config: expected,
     };
     let bar = progress::bar(config.recipe.steps_of(split.train.len()), "training");
@@ -418,7 +433,7 @@ pub fn run(options: Options) -> Result<Exit, Failure> {
             let calibrated = config.recipe.calibrate;
             let made = models::make_models(layers, &card, calibrated, &catalogue, &inputs, &split, &folder);
             let made = or_continue(made, |error| matches!(error, MakeError::Write(_)), &command)?;
-            let report = config.report(&catalogue, &split, sites, *trained, made);
+            let report = config.report(&catalogue, &split, sites, &device, *trained, made);
             or_continue(report.write(&folder), |error| matches!(error, ReportError::Write(_)), &command)?;
             let mut out = io::stdout().lock();
             if options.json {
@@ -651,6 +666,7 @@ impl Config {
         catalogue: &Catalogue,
         split: &Split,
         sites: Vec<SiteRecord>,
+        device: &TrainingDevice,
         trained: Trained,
         made: MadeModels,
     ) -> Report {
@@ -672,6 +688,7 @@ impl Config {
             seed: self.seed,
             name: self.name.clone(),
             recipe: self.recipe.clone(),
+            device: device.name().to_owned(),
             parameters: trained.network.parameters(),
             kept_epoch: trained.kept_epoch,
             range_method: made.range_method,
@@ -698,21 +715,42 @@ mod tests {
         assert_eq!(again(&moved), r" --data 'new home' --site clinic='it'\''s here'");
     }
 
+    fn config(plan: &Plan, name: &str) -> Config {
+        Config {
+            radiographs: SitesArgs { data: None, sites: Vec::new() },
+            leave_out: None,
+            ages: None,
+            images: 20,
+            seed: 1,
+            name: name.to_owned(),
+            device: DeviceChoice::Processor,
+            sources: BTreeMap::new(),
+            recipe: plan.experiment(name).unwrap().recipe.clone(),
+        }
+    }
+
+    #[test]
+    fn settings_keep_the_device_and_are_as_before_on_the_processor() {
+        let processor = config(&Plan::builtin().unwrap(), "adam");
+        let graphics = Config { device: DeviceChoice::Graphics(Some(1)), ..processor.clone() };
+        let text = |config: &Config| toml::to_string(config).unwrap();
+        assert!(!text(&processor).contains("device"), "{}", text(&processor));
+        assert!(text(&graphics).contains("device = \"graphics:1\"\n"), "{}", text(&graphics));
+        for config in [&processor, &graphics] {
+            assert_eq!(&toml::from_str::<Config>(&text(config)).unwrap(), config);
+        }
+        // A checkpoint of one is not continued on the other.
+        let data = Catalogue::default().digest();
+        assert_ne!(processor.digest(data, false).unwrap(), graphics.digest(data, false).unwrap());
+        assert!(toml::from_str::<Config>(&text(&graphics).replace("graphics:1", "gpu")).is_err());
+    }
+
     #[test]
     fn epochs_are_no_part_of_a_training_that_may_grow() {
         let (plan, catalogue) = (Plan::builtin().unwrap(), Catalogue::default());
         let data = catalogue.digest();
         for (name, grows) in [("adam", true), ("screener", false)] {
-            let short = Config {
-                radiographs: SitesArgs { data: None, sites: Vec::new() },
-                leave_out: None,
-                ages: None,
-                images: 20,
-                seed: 1,
-                name: name.to_owned(),
-                sources: BTreeMap::new(),
-                recipe: plan.experiment(name).unwrap().recipe.clone(),
-            };
+            let short = config(&plan, name);
             let mut long = short.clone();
             long.recipe.epochs += 1;
             assert_eq!(short.digest(data, false).unwrap() == long.digest(data, false).unwrap(), grows, "{name}");

@@ -313,8 +313,8 @@ fn flags_that_messages_name_exist() {
         help += &said(&output);
     }
     let mut known: BTreeSet<String> = flags(&help);
-    // Of rustup.
-    known.insert("--target".to_owned());
+    // Of rustup, and of cargo.
+    known.extend(["--target", "--features"].map(str::to_owned));
     let root = Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/../.."));
     let sources: Vec<PathBuf> =
         ["host", "device/src", "shared"].iter().flat_map(|part| files(&root.join(part))).collect();

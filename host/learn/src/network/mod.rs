@@ -1,11 +1,11 @@
 //! The networks: what they are, how they compute, how they are handed over.
 
 mod architecture;
-#[cfg(not(feature = "wgpu"))]
 mod block;
 mod forward;
 mod layers;
 mod norm;
+mod portable;
 
 pub use architecture::{Architecture, Design, SideError};
 pub use forward::{Network, binary_cross_entropy};

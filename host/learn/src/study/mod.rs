@@ -11,5 +11,5 @@ pub use self::{
     parts::{Difference, Division, Missing, PartSyntaxError, PartsError, StudyPart},
     plan::{Comparison, Experiment, Group, Plan, PlanError, Published},
     record::{Measured, Outcome, Record, SetResult},
-    run::{Run, RunError, Sets, run_all},
+    run::{Common, Run, RunError, Sets, run_all},
 };

@@ -22,7 +22,7 @@ pub struct Record {
     pub version: String,
     /// When the run ended, RFC 3339 in UTC.
     pub date: String,
-    /// The computer.
+    /// The computer, and the graphics processor if it was trained on one.
     pub machine: String,
     /// Threads that the run had.
     pub threads: usize,

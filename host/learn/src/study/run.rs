@@ -22,7 +22,10 @@ use super::{
     Experiment, Measured, Outcome, Record, SetResult,
     display::{Display, Line},
 };
-use crate::training::{self, Checkpoint, Recipe, Task, Trained, TrainingError, Watcher, judge, metrics_csv};
+use crate::{
+    device::{DeviceChoice, TrainingDevice},
+    training::{self, Checkpoint, Recipe, Task, Trained, TrainingError, Watcher, judge, metrics_csv},
+};
 
 /// One training to be done.
 #[derive(Clone, Copy, Debug)]
@@ -75,10 +78,11 @@ impl Run<'_> {
             .is_some_and(|record| record.measured().is_some() && !self.has_fingerprint(&record.fingerprint, catalogue))
     }
 
-    /// Where it was stopped, if recipe, seed and data are still the same.
-    fn checkpoint(&self, folder: &Path, catalogue: &Catalogue) -> Option<Checkpoint> {
+    /// Where it was stopped, if recipe, seed, data and device are still the same.
+    fn checkpoint(&self, folder: &Path, catalogue: &Catalogue, device: DeviceChoice) -> Option<Checkpoint> {
         let checkpoint = Checkpoint::load(&folder.join(Checkpoint::FILE)).ok()?;
-        self.has_fingerprint(&checkpoint.config, catalogue).then_some(checkpoint)
+        let fingerprint = checkpoint.config.strip_suffix(suffix_for(device).as_str())?;
+        self.has_fingerprint(fingerprint, catalogue).then_some(checkpoint)
     }
 
     /// How much work it is on `images` radiographs, in pixels that are learnt from.
@@ -95,15 +99,34 @@ impl Run<'_> {
     }
 }
 
+/// What follows the fingerprint in a checkpoint: a run that was trained on two devices would name the last one alone, and on the
+/// processor be said to be the same to the bit as others.
+fn suffix_for(device: DeviceChoice) -> String {
+    match device {
+        DeviceChoice::Processor => String::new(),
+        DeviceChoice::Graphics(_) | DeviceChoice::Cuda(_) => format!(" on {device}"),
+    }
+}
+
 /// Inputs by their side and how radiographs were fitted into it.
 pub type Sets = BTreeMap<(u16, Fit), Inputs>;
 
-/// Does the runs, `jobs` at a time, in their order, on `inputs` at each side and fit that their recipes ask for; each begins
-/// where it was stopped, if it was. A run that fails does not stop the others. Ends early when `stop` is raised.
+/// What all runs of a study have in common.
+#[derive(Clone, Copy)]
+pub struct Common<'a> {
+    /// The truth about the radiographs.
+    pub catalogue: &'a Catalogue,
+    /// The radiographs, at each side and fit that a recipe asks for.
+    pub inputs: &'a Sets,
+    /// What computes.
+    pub device: &'a TrainingDevice,
+}
+
+/// Does the runs, `jobs` at a time, in their order; each begins where it was stopped, if it was. A run that fails does
+/// not stop the others. Ends early when `stop` is raised.
 pub fn run_all(
     runs: &[Run<'_>],
-    catalogue: &Catalogue,
-    inputs: &Sets,
+    common: Common<'_>,
     out: &Path,
     jobs: usize,
     stop: &AtomicBool,
@@ -123,10 +146,10 @@ pub fn run_all(
             scope.spawn(|| {
                 while let Some(run) = next() {
                     let Recipe { side, fit, .. } = run.experiment.recipe;
-                    let Some(inputs) = inputs.get(&(side, fit)) else { continue };
+                    let Some(inputs) = common.inputs.get(&(side, fit)) else { continue };
                     let line = display.begin(run);
                     let folder = run.folder(out);
-                    match one(run, catalogue, inputs, &folder, threads, &halt, line) {
+                    match one(run, common, inputs, &folder, threads, &halt, line) {
                         Ok(record) => display.end(run, record.as_ref()),
                         Err(source) => {
                             halt.raised.store(true, Ordering::Relaxed);
@@ -156,13 +179,14 @@ impl Halt<'_> {
 /// Does one run and keeps its record; `None` if it was stopped.
 fn one(
     run: &Run<'_>,
-    catalogue: &Catalogue,
+    common: Common<'_>,
     inputs: &Inputs,
     folder: &Path,
     threads: usize,
     halt: &Halt<'_>,
     line: Line<'_>,
 ) -> io::Result<Option<Record>> {
+    let Common { catalogue, device, .. } = common;
     fs::create_dir_all(folder)?;
     let recipe = toml::to_string(&run.experiment.recipe).map_err(io::Error::other)?;
     files::write_atomically(&folder.join("recipe.toml"), recipe.as_bytes())?;
@@ -170,7 +194,7 @@ fn one(
     let work = AssertUnwindSafe(|| {
         let pool = ThreadPoolBuilder::new().num_threads(threads).build();
         let pool = pool.map_err(|error| Failure::Run(error.to_string()))?;
-        pool.install(|| measure(run, catalogue, inputs, &fingerprint, folder, halt, line))
+        pool.install(|| measure(run, common, inputs, &fingerprint, folder, halt, line))
     });
     let outcome = match catch_unwind(work) {
         Ok(Ok(Some(measured))) => Outcome::Done(Box::new(measured)),
@@ -189,7 +213,7 @@ fn one(
         fingerprint,
         version: env!("CARGO_PKG_VERSION").to_owned(),
         date: date(),
-        machine: machine(),
+        machine: device.name().to_owned(),
         threads,
         data_digest: catalogue.digest().to_string(),
         synthetic: catalogue.synthetic,
@@ -227,18 +251,22 @@ impl From<TrainingError> for Failure {
 /// Trains and measures; `None` if it was stopped.
 fn measure(
     run: &Run<'_>,
-    catalogue: &Catalogue,
+    common: Common<'_>,
     inputs: &Inputs,
     fingerprint: &str,
     folder: &Path,
     halt: &Halt<'_>,
     line: Line<'_>,
 ) -> Result<Option<Measured>, Failure> {
+    let Common { catalogue, device, .. } = common;
     let recipe = &run.experiment.recipe;
     let split = Split::new(catalogue, recipe.split, run.seed).map_err(|error| Failure::Run(error.to_string()))?;
-    let from = run.checkpoint(folder, catalogue);
-    let config = from.as_ref().map_or(fingerprint, |checkpoint| &checkpoint.config).to_owned();
-    let task = Task { recipe, seed: run.seed, catalogue, inputs, split: &split, config };
+    let from = run.checkpoint(folder, catalogue, device.choice());
+    let config = match &from {
+        Some(checkpoint) => checkpoint.config.clone(),
+        None => format!("{fingerprint}{}", suffix_for(device.choice())),
+    };
+    let task = Task { recipe, seed: run.seed, catalogue, inputs, split: &split, device, config };
     let mut keeper = Keeper { folder, recipe, line, halt };
     keeper.line.resumes(from.as_ref().map_or(0, |checkpoint| epochs_done(checkpoint, recipe)));
     let outcome = match training::train(&task, from, &halt.raised, &mut keeper) {
@@ -318,15 +346,6 @@ impl Watcher for Keeper<'_> {
     }
 }
 
-/// The processor's name, as Linux reports it, or its kind.
-fn machine() -> String {
-    let cores = thread::available_parallelism().map_or(1, usize::from);
-    let info = fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
-    let name = info.lines().find_map(|line| line.strip_prefix("model name")?.split_once(':'));
-    let name = name.map_or(std::env::consts::ARCH, |(_, name)| name.trim());
-    format!("{name}, {cores} cores, {}", std::env::consts::OS)
-}
-
 #[cfg(test)]
 mod tests {
     use data::{Label, Sample};
@@ -334,14 +353,47 @@ mod tests {
     use super::*;
     use crate::study::Plan;
 
+    fn named(name: &str) -> Catalogue {
+        Catalogue { samples: vec![Sample::new(name, Label::Normal, "person1")], ..Catalogue::default() }
+    }
+
+    fn checkpoint(config: String) -> Checkpoint {
+        Checkpoint {
+            config,
+            step: 0,
+            teachers: Vec::new(),
+            history: Vec::new(),
+            seconds: 0.0,
+            weights: Vec::new(),
+            best: Vec::new(),
+            average: Vec::new(),
+            optimizer: Vec::new(),
+        }
+    }
+
+    #[test]
+    fn a_run_is_continued_on_its_own_device() {
+        let (plan, catalogue) = (Plan::builtin().unwrap(), named("NORMAL/a.png"));
+        let run = Run { experiment: plan.experiment("adam").unwrap(), seed: 1 };
+        let folder = tempfile::tempdir().unwrap();
+        let devices = ["processor", "graphics", "graphics:0", "graphics:1", "cuda", "cuda:1"]
+            .map(|text| text.parse::<DeviceChoice>().unwrap());
+        // Earlier versions knew the processor alone.
+        assert_eq!(suffix_for(DeviceChoice::Processor), "");
+        for stopped in devices {
+            let config = format!("{}{}", run.fingerprint(&catalogue), suffix_for(stopped));
+            checkpoint(config).save(&folder.path().join(Checkpoint::FILE)).unwrap();
+            for device in devices {
+                let found = run.checkpoint(folder.path(), &catalogue, device).is_some();
+                assert_eq!(found, device == stopped, "{stopped}, then {device}");
+            }
+        }
+    }
+
     #[test]
     fn runs_on_data_with_a_copied_folder_are_known_by_the_names_of_earlier_versions() {
         let plan = Plan::builtin().unwrap();
         let run = Run { experiment: plan.experiment("adam").unwrap(), seed: 1 };
-        let named = |name: &str| Catalogue {
-            samples: vec![Sample::new(name, Label::Normal, "person1")],
-            ..Catalogue::default()
-        };
         let (before, other) = (named("copy/NORMAL/a.png"), named("NORMAL/b.png"));
         let now = Catalogue { former_names: vec!["copy/NORMAL/a.png".to_owned()], ..named("NORMAL/a.png") };
         let out = tempfile::tempdir().unwrap();
@@ -360,23 +412,12 @@ mod tests {
             recipe: run.experiment.recipe.clone(),
             outcome: Outcome::Failed("it was stopped".to_owned()),
         };
-        let checkpoint = |catalogue: &Catalogue| Checkpoint {
-            config: run.fingerprint(catalogue),
-            step: 0,
-            teachers: Vec::new(),
-            history: Vec::new(),
-            seconds: 0.0,
-            weights: Vec::new(),
-            best: Vec::new(),
-            average: Vec::new(),
-            optimizer: Vec::new(),
-        };
         assert_ne!(run.fingerprint(&before), run.fingerprint(&now));
         for (made_on, known) in [(&before, true), (&now, true), (&other, false)] {
             record(made_on).save(&folder).unwrap();
-            checkpoint(made_on).save(&folder.join(Checkpoint::FILE)).unwrap();
+            checkpoint(run.fingerprint(made_on)).save(&folder.join(Checkpoint::FILE)).unwrap();
             assert_eq!(run.record(out.path(), &now).is_some(), known);
-            let found = run.checkpoint(&folder, &now).map(|checkpoint| checkpoint.config);
+            let found = run.checkpoint(&folder, &now, DeviceChoice::Processor).map(|checkpoint| checkpoint.config);
             assert_eq!(found, known.then(|| run.fingerprint(made_on)));
         }
     }

@@ -1,5 +1,6 @@
 //! Training: recipe + data + seed → weights. The same three give the same weights, bit for bit, on the same machine,
-//! whatever the number of threads.
+//! whatever the number of threads. On a graphics processor sums are in other orders, which may differ from run to run:
+//! there the weights are alike, not the same.
 
 mod batches;
 mod checkpoint;
@@ -10,13 +11,16 @@ mod trainer;
 
 use std::{io, sync::atomic::AtomicBool};
 
-use burn::{module::Module, tensor::Device};
+use burn::module::Module;
 use data::{Catalogue, Inputs, split::Split};
 use measure::logistic;
 use serde::{Deserialize, Serialize};
 
 use self::trainer::Trainer;
-use crate::network::{Network, SideError};
+use crate::{
+    device::TrainingDevice,
+    network::{Network, SideError},
+};
 
 pub use self::{
     checkpoint::{Checkpoint, CheckpointError, metrics_csv},
@@ -56,6 +60,8 @@ pub struct Task<'a> {
     pub inputs: &'a Inputs,
     /// Which to learn from and which to monitor it on.
     pub split: &'a Split,
+    /// What computes.
+    pub device: &'a TrainingDevice,
     /// Digest that a checkpoint must carry to be continued.
     pub config: String,
 }
@@ -136,18 +142,6 @@ pub enum TrainingError {
     Diverged(usize),
 }
 
-/// The device that networks are trained on: the processor, or with the feature `wgpu` the graphics card.
-pub fn device() -> Device {
-    #[cfg(feature = "wgpu")]
-    {
-        Device::wgpu(burn::tensor::DeviceKind::DefaultDevice)
-    }
-    #[cfg(not(feature = "wgpu"))]
-    {
-        Device::flex()
-    }
-}
-
 /// Trains from the start, or from a checkpoint. `stop` is checked after every step.
 pub fn train(
     task: &Task<'_>,
@@ -178,7 +172,7 @@ pub fn train(
 /// Logits of the network for the radiographs named, in their order.
 pub fn judge(network: &Network, inputs: &Inputs, indices: &[usize]) -> Vec<f32> {
     let network = network.valid();
-    let device = device();
+    let device = network.device();
     indices
         .chunks(JUDGING_BATCH)
         .flat_map(|chunk| {

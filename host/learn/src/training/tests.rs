@@ -60,8 +60,16 @@ fn run_at_sites(
         validation: (30..40).collect(),
         test: vec![],
     };
-    let task =
-        Task { recipe, seed: 11, catalogue: &catalogue, inputs: &inputs, split: &split, config: "test".to_owned() };
+    let device = TrainingDevice::processor();
+    let task = Task {
+        recipe,
+        seed: 11,
+        catalogue: &catalogue,
+        inputs: &inputs,
+        split: &split,
+        device: &device,
+        config: "test".to_owned(),
+    };
     let mut saved = Vec::new();
     let outcome = train(&task, from, &AtomicBool::new(stop), &mut saved);
     (outcome, saved)
@@ -226,7 +234,7 @@ fn sites_are_learnt_from_by_their_weights() {
 fn the_l2_term_is_part_of_the_loss() {
     let one_step = |l2| Recipe { steps: Steps::Number(1), l2, ..recipe("sgd", 1) };
     let loss = |l2| run(&one_step(l2), None).0.history[0].train_loss;
-    let network = Network::initialise(&one_step(0.0).network, 22, 11, &Device::flex()).unwrap();
+    let network = Network::initialise(&one_step(0.0).network, 22, 11, TrainingDevice::processor().device()).unwrap();
     let term = l2_term(&network, &one_step(0.5));
     assert!(term > 1.0);
     assert!((loss(0.5) - loss(0.0) - term).abs() < 1e-4 * term);

@@ -17,7 +17,7 @@ use super::{
     Checkpoint, Distillation, EpochMetrics, Keep, Optimizer, OptimizerKind, Outcome, Progress, Task, Trained,
     TrainingError, Watcher,
     batches::{self, Shuffled, Stream},
-    cross_entropy, device, judge, l2_term,
+    cross_entropy, judge, l2_term,
 };
 use crate::network::{Network, binary_cross_entropy};
 
@@ -54,7 +54,7 @@ impl<'a> Trainer<'a> {
         from: Option<Checkpoint>,
     ) -> Result<Self, TrainingError> {
         let recipe = task.recipe;
-        let device = device().autodiff();
+        let device = task.device.device().clone().autodiff();
         let taught = teacher_states.len() == recipe.teachers();
         let seed = recipe.stream_seed(task.seed, if taught { 0 } else { teacher_states.len() + 1 });
         let mut network = Network::initialise(&recipe.network, usize::from(recipe.side), seed, &device)?;

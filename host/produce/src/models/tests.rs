@@ -44,7 +44,10 @@ fn models_with(
     // Operating points need a hundred of each label, drawings take time: more of them than usual are for these.
     let more = split.train.len().saturating_sub(TRAINED);
     split.validation.extend(split.train.drain(..more));
-    let layers = Network::initialise(design, contract.side.into(), 3, &learn::training::device()).unwrap().layers();
+    let layers =
+        Network::initialise(design, contract.side.into(), 3, learn::device::TrainingDevice::processor().device())
+            .unwrap()
+            .layers();
     let mut card = ModelCard::new("synthetic-test", contract);
     card.provenance = Provenance {
         version: String::new(),
@@ -176,7 +179,8 @@ fn points_can_be_fitted_on_other_radiographs_and_the_weights_stay() {
 fn a_model_of_one_threshold_has_no_points_to_fit() {
     let contract = InputContract::stretched(32);
     let design = Design { architecture: Architecture::Baseline, channels: 1, widths: Vec::new(), batch_norm: false };
-    let layers = Network::initialise(&design, 32, 3, &learn::training::device()).unwrap().layers();
+    let layers =
+        Network::initialise(&design, 32, 3, learn::device::TrainingDevice::processor().device()).unwrap().layers();
     let onnx = export::to_onnx(&layers, &ModelCard::new("synthetic-test", contract)).unwrap();
     let (catalogue, inputs) = synthetic::radiographs(60, 3, &contract).unwrap();
     let split = Split::new(&catalogue, SplitKind::Patient, 3).unwrap();

@@ -49,6 +49,8 @@ pub struct Report {
     pub name: String,
     /// How it was trained.
     pub recipe: Recipe,
+    /// What it was trained on: the computer, and the graphics processor if it was one.
+    pub device: String,
     /// Trained numbers of the network.
     pub parameters: usize,
     /// The epoch whose weights were kept.
@@ -176,7 +178,7 @@ impl Report {
         text += "\n## Training\n\n";
         text += &format!(
             "Recipe {}: {:?} network, {} parameters, {:?} at {}, L2 {}, dropout {}, batches of {}, {} epochs (the weights \
-             of epoch {} are kept); input {} × {} pixels. {:.0} s of training. Int8 ranges: {}. Settings in \
+             of epoch {} are kept); input {} × {} pixels. {:.0} s of training on {}. Int8 ranges: {}. Settings in \
              `config.toml`, epochs in `metrics.csv`.\n\n",
             escape(&self.name),
             recipe.network.architecture,
@@ -191,6 +193,7 @@ impl Report {
             recipe.side,
             recipe.side,
             self.seconds,
+            escape(&self.device),
             self.range_method
         );
         text += "![Curves](curves.svg)\n\n## Files\n\n| file | bytes | SHA-256 |\n|---|---:|---|\n";

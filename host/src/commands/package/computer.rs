@@ -29,8 +29,9 @@ pub(super) fn make(out: Option<OutputFile>, named: Option<PathBuf>, whole: clap:
             out
         }
     };
-    let features: &[&str] = if cfg!(feature = "wgpu") { &["wgpu"] } else { &[] };
-    let crates = if is_this { bill::crates_of_this_program(features) } else { None };
+    let features = [("wgpu", cfg!(feature = "wgpu")), ("cuda", cfg!(feature = "cuda"))];
+    let features: Vec<&str> = features.into_iter().filter(|(_, on)| *on).map(|(name, _)| name).collect();
+    let crates = if is_this { bill::crates_of_this_program(&features) } else { None };
     if crates.is_none() {
         base::say!(
             "the crates in the program are not known, and not listed; they are of a program that packages itself in the \

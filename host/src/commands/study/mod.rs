@@ -19,7 +19,10 @@ use data::{
     Catalogue, Inputs, Label,
     machines::{self, MACHINES},
 };
-use learn::study::{Display, Division, Experiment, Plan, Record, Run, RunError, StudyPart, run_all};
+use learn::{
+    device::{DeviceChoice, TrainingDevice},
+    study::{Common, Display, Division, Experiment, Plan, Record, Run, RunError, StudyPart, run_all},
+};
 use report::{
     NOT_A_DEVICE, SYNTHETIC,
     study::{self, ReportError},
@@ -73,6 +76,10 @@ pub struct Options {
     /// Runs at a time [default: one for each processor]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=256))]
     jobs: Option<u16>,
+    /// What to train on: `processor`; `graphics`, or one of several such as `graphics:1`; or `cuda`. Which of them a program
+    /// has is chosen when it is built
+    #[arg(long, value_name = "DEVICE", default_value_t = DeviceChoice::Processor)]
+    device: DeviceChoice,
     /// List the experiments and exit
     #[arg(long)]
     list: bool,
@@ -89,6 +96,7 @@ struct Study<'a> {
     wanted: &'a [Run<'a>],
     source: Source,
     catalogue: Catalogue,
+    device: TrainingDevice,
     out: &'a Path,
 }
 
@@ -111,6 +119,9 @@ pub fn run(options: Options) -> Result<Exit, Failure> {
     let out = options.out.as_ref().map_or_else(default_folder, |out| Ok(out.to_path_buf()))?;
     // Before the radiographs are decoded, which may take minutes.
     let parts = if options.merge { Some(Division::parts_in(&out)?) } else { None };
+    // Those who put parts together train nothing.
+    let choice = if options.merge { DeviceChoice::Processor } else { options.device };
+    let device = choice.open()?;
     let source = Source::new(&options, &out)?;
     // Parts write no file of each other's, and a lock on a network drive may outlive the computer that held it.
     let _lock = if is_divided { None } else { Some(lock_folder(&out, "study")?) };
@@ -119,7 +130,7 @@ pub fn run(options: Options) -> Result<Exit, Failure> {
     if parts.is_none() && wanted.iter().any(|run| run.experiment.recipe.wants_machines()) {
         machines::find(&mut catalogue, &source.load(&machines::CONTRACT)?, MACHINES).map_err(anyhow::Error::from)?;
     }
-    let study = Study { options: &options, plan: &plan, wanted: &wanted, source, catalogue, out: &out };
+    let study = Study { options: &options, plan: &plan, wanted: &wanted, source, catalogue, device, out: &out };
     match (parts, options.part) {
         (Some(parts), _) => study.merge(parts),
         (None, Some(part)) => study.part(part, inputs),
@@ -145,7 +156,7 @@ impl Study<'_> {
 
     /// Does those of the runs that are not done yet. The inner error is one of writing.
     fn train(&self, runs: &[Run<'_>], inputs: Inputs) -> anyhow::Result<Result<(), RunError>> {
-        let Self { catalogue, out, .. } = self;
+        let Self { catalogue, device, out, .. } = self;
         let todo: Vec<Run<'_>> = runs.iter().copied().filter(|run| !self.is_done(run)).collect();
         let outdated = todo.iter().filter(|run| run.outdated(out, catalogue)).count();
         if outdated > 0 {
@@ -158,7 +169,8 @@ impl Study<'_> {
         let display = Display::new(&todo, runs.len() - todo.len(), catalogue.samples.len());
         let cores = thread::available_parallelism().map_or(1, usize::from);
         let jobs = self.options.jobs.map_or(cores, usize::from);
-        let ended = run_all(&todo, catalogue, &inputs, out, jobs, stop, &display);
+        let common = Common { catalogue, inputs: &inputs, device };
+        let ended = run_all(&todo, common, out, jobs, stop, &display);
         display.finish();
         Ok(ended)
     }

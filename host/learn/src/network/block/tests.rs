@@ -1,18 +1,7 @@
-use burn::tensor::{
-    Device, Distribution,
-    activation::relu,
-    module::{conv2d, max_pool2d},
-    ops::{ConvOptions, MaxPoolOptions},
-};
+use burn::tensor::{Device, Distribution};
 
 use super::*;
-
-/// By burn's own operators, which have the channels first.
-fn reference(x: Tensor<4>, weight: Tensor<4>, bias: Tensor<1>) -> Tensor<4> {
-    let (x, weight) = (x.permute([0, 3, 1, 2]), weight.permute([0, 3, 1, 2]));
-    let convolved = conv2d(x, weight, Some(bias), ConvOptions::new([1, 1], [0, 0], [1, 1], 1));
-    max_pool2d(relu(convolved), MaxPoolOptions::new([2, 2])).permute([0, 2, 3, 1])
-}
+use crate::network::portable;
 
 fn close(a: &TensorData, b: &TensorData) {
     a.assert_approx_eq::<f32>(b, burn::tensor::Tolerance::rel_abs(1e-3, 1e-4));
@@ -47,7 +36,7 @@ fn forward_and_gradients_equal_those_of_burn() {
     ] {
         let (x, weight, bias) = operands(sizes, &device);
         let ours = block(x.clone(), weight.clone(), bias.clone());
-        let theirs = reference(x.clone(), weight.clone(), bias.clone());
+        let theirs = portable::block(x.clone(), weight.clone(), bias.clone());
         assert_eq!(ours.dims(), theirs.dims());
         close(&ours.to_data(), &theirs.to_data());
         let factor = Tensor::<4>::random(ours.dims(), NORMAL, &device);

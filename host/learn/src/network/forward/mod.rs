@@ -9,12 +9,12 @@ use burn::{
     },
 };
 
-#[cfg(not(feature = "wgpu"))]
-use super::block::block;
 use super::{
     Design, Layer, Layers, SideError,
     architecture::{Glorot, KERNEL},
+    block,
     norm::{Affine, Norm},
+    portable,
 };
 
 /// A convolution with its bias.
@@ -85,6 +85,11 @@ impl Network {
             (inputs, area) = (outputs, 1);
         }
         Ok(Self { convolutions, norms, dense, side, pooled: design.pooled(), averages: design.averages() })
+    }
+
+    /// The device that it is on, without gradients.
+    pub(crate) fn device(&self) -> Device {
+        self.dense[0].bias.val().device().without_autodiff()
     }
 
     /// Number of trained parameters.
@@ -164,7 +169,7 @@ impl Network {
         for (i, Convolution { weight, bias }) in self.convolutions.iter().enumerate() {
             let weight = if i == 0 { weight.val().sum_dim(3) } else { weight.val() };
             maps =
-                if i < self.pooled { block(maps, weight, bias.val()) } else { convolution(maps, weight, bias.val()) };
+                if i < self.pooled { pooled(maps, weight, bias.val()) } else { convolution(maps, weight, bias.val()) };
             if let Some(norm) = self.norms.get(i) {
                 maps = norm.forward(maps);
             }
@@ -215,17 +220,13 @@ fn convolution(maps: Tensor<4>, weight: Tensor<4>, bias: Tensor<1>) -> Tensor<4>
     relu(linear(patches, kernels, Some(bias))).reshape([images, rows, columns, filters])
 }
 
-/// The block by burn's own operators, which run on every device and have the channels first.
-#[cfg(feature = "wgpu")]
-fn block(maps: Tensor<4>, weight: Tensor<4>, bias: Tensor<1>) -> Tensor<4> {
-    use burn::tensor::{
-        module::{conv2d, max_pool2d},
-        ops::{ConvOptions, MaxPoolOptions},
-    };
-    let (maps, weight) = (maps.permute([0, 3, 1, 2]), weight.permute([0, 3, 1, 2]));
-    let options = ConvOptions::new([1, 1], [0, 0], [1, 1], 1);
-    // The maximum of ReLUs is the ReLU of the maximum: a quarter of the work, the same values and gradients.
-    relu(max_pool2d(conv2d(maps, weight, Some(bias), options), MaxPoolOptions::new([2, 2]))).permute([0, 2, 3, 1])
+/// The block, on the processor by its own operation.
+fn pooled(maps: Tensor<4>, weight: Tensor<4>, bias: Tensor<1>) -> Tensor<4> {
+    if portable::is_processor(&maps.device()) {
+        block::block(maps, weight, bias)
+    } else {
+        portable::block(maps, weight, bias)
+    }
 }
 
 /// Reads all tensors of a module in their order.

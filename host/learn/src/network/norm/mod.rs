@@ -3,7 +3,6 @@
 //! It stands after the pooling, not before ReLU: the block stays one operation, and as the convolutions do not pad, what
 //! follows can take up scale and shift exactly.
 
-#[cfg(not(feature = "wgpu"))]
 mod operation;
 
 use burn::{
@@ -11,9 +10,10 @@ use burn::{
     tensor::{Device, Tensor},
 };
 
-#[cfg(not(feature = "wgpu"))]
-use self::operation::normalise;
-use super::forward::{parameter, values};
+use super::{
+    forward::{parameter, values},
+    portable,
+};
 
 /// How much of the running statistics a step keeps.
 const MOMENTUM: f64 = 0.99;
@@ -76,13 +76,13 @@ impl Norm {
     }
 }
 
-/// The normalised values, mean and biased variance by burn's own operators, which run on every device.
-#[cfg(feature = "wgpu")]
+/// The normalised values, mean and biased variance, on the processor by its own operation.
 fn normalise(maps: Tensor<4>, scale: Tensor<1>, shift: Tensor<1>) -> (Tensor<4>, Tensor<1>, Tensor<1>) {
-    let shape = maps.dims();
-    let rows: Tensor<2> = maps.flatten(0, 2);
-    let normalised = burn::tensor::module::batch_norm_train(rows, scale, shift, EPSILON);
-    (normalised.output.reshape(shape), normalised.mean, normalised.variance)
+    if portable::is_processor(&maps.device()) {
+        operation::normalise(maps, scale, shift)
+    } else {
+        portable::normalise(maps, scale, shift, EPSILON)
+    }
 }
 
 /// `y = scale · x + shift` for each channel.

@@ -220,6 +220,7 @@ mod tests {
     use burn::tensor::{Device, Distribution, Tolerance};
 
     use super::*;
+    use crate::network::portable;
 
     /// By burn's elementwise operators, a line for a line of the definition.
     fn reference(x: Tensor<4>, scale: Tensor<1>, shift: Tensor<1>) -> (Tensor<4>, Tensor<1>, Tensor<1>) {
@@ -253,15 +254,18 @@ mod tests {
             let x = x.require_grad();
             let [scale, shift] = parameters(dims[3], &device).map(Tensor::require_grad);
             let ours = normalise(x.clone(), scale.clone(), shift.clone());
-            let theirs = reference(x.clone(), scale.clone(), shift.clone());
-            close(&ours.0, &theirs.0);
-            close(&ours.1, &theirs.1);
-            close(&ours.2, &theirs.2);
-            let ours = (ours.0 * factor.clone()).sum().backward();
-            let theirs = (theirs.0 * factor).sum().backward();
-            close(&x.grad(&ours).unwrap(), &x.grad(&theirs).unwrap());
-            close(&scale.grad(&ours).unwrap(), &scale.grad(&theirs).unwrap());
-            close(&shift.grad(&ours).unwrap(), &shift.grad(&theirs).unwrap());
+            let gradients = (ours.0.clone() * factor.clone()).sum().backward();
+            let by_definition = reference(x.clone(), scale.clone(), shift.clone());
+            let portable = portable::normalise(x.clone(), scale.clone(), shift.clone(), EPSILON);
+            for theirs in [by_definition, portable] {
+                close(&ours.0, &theirs.0);
+                close(&ours.1, &theirs.1);
+                close(&ours.2, &theirs.2);
+                let theirs = (theirs.0 * factor.clone()).sum().backward();
+                close(&x.grad(&gradients).unwrap(), &x.grad(&theirs).unwrap());
+                close(&scale.grad(&gradients).unwrap(), &scale.grad(&theirs).unwrap());
+                close(&shift.grad(&gradients).unwrap(), &shift.grad(&theirs).unwrap());
+            }
         }
     }
 
