@@ -7,7 +7,17 @@ use std::{
 
 use anyhow::{Context, Result, bail};
 use serialport::TTYPort;
-use wire::{HostEvent, HostSession, Image, MAX_FRAME, Outcome, Request};
+use shared::verdict::Digest;
+use wire::{BundlePiece, HostEvent, HostSession, Image, MAX_FRAME, MAX_PIECE_BYTES, Outcome, Phase, Request};
+
+/// How far a bundle has come that is being given to a box, as far as the line shows it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Given {
+    /// Some of it is still to come.
+    Part,
+    /// The box has all of it.
+    Whole,
+}
 
 /// A session with a box.
 pub struct Line {
@@ -39,6 +49,35 @@ impl Line {
                 _ => {}
             }
         }
+    }
+
+    /// Gives the box a bundle of which it has nothing, until `stop` says so or the box has put it into its other slot: true only
+    /// then. `stop` is asked every few milliseconds.
+    pub fn give(&mut self, bundle: &[u8], mut stop: impl FnMut(Given) -> bool) -> Result<bool> {
+        let (digest, total) = (Digest::of(bundle), u32::try_from(bundle.len())?);
+        let mut next = 0;
+        for bytes in bundle.chunks(MAX_PIECE_BYTES as usize) {
+            let end = next + u32::try_from(bytes.len())?;
+            let mut given = Given::Part;
+            self.session.request(self.now(), Request::Piece(BundlePiece::new(digest, total, next, bytes.to_vec())))?;
+            next = loop {
+                match self.step()? {
+                    Some(HostEvent::PieceStored { next }) => break next,
+                    Some(HostEvent::Progress { phase: Phase::Installing, .. }) if end == total => given = Given::Whole,
+                    Some(HostEvent::SoftwareRefused(refusal)) => bail!("the box refuses the bundle: {refusal:?}"),
+                    Some(HostEvent::Failed(fault)) => bail!("the box fails over the bundle: {fault:?}"),
+                    Some(HostEvent::Down(error)) => return Err(error.into()),
+                    _ => {}
+                }
+                if stop(given) {
+                    return Ok(false);
+                }
+            };
+            if next != end {
+                bail!("the box has {next} bytes of the bundle after {end} were given to it");
+            }
+        }
+        Ok(true)
     }
 
     /// Serves the line for a while, or until the answer comes.

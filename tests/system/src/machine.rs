@@ -120,10 +120,16 @@ impl Card {
 
     /// A fresh copy of the card, whose box hands its results out without a code: nobody is there to read one.
     pub fn copy(&self, name: &str) -> PathBuf {
-        let copy = self.folder.path().join(name);
-        let copied = Command::new("cp").arg("--sparse=always").arg(&self.image).arg(&copy).status();
-        assert!(copied.expect("cp can be started").success());
+        let copy = self.copy_of(&self.image, name);
         shared_openly(&copy).expect("the settings of the card can be changed");
+        copy
+    }
+
+    /// A copy of a card with all that its box has written. One of this name is replaced.
+    pub fn copy_of(&self, disk: &Path, name: &str) -> PathBuf {
+        let copy = self.folder.path().join(name);
+        let copied = Command::new("cp").args(["--sparse=always", "--reflink=auto"]).arg(disk).arg(&copy).status();
+        assert!(copied.expect("cp can be started").success());
         copy
     }
 
@@ -329,6 +335,30 @@ impl Part {
 /// Fills a slot of a card.
 pub fn set_slot(disk: &Path, slot: Slot, bytes: &[u8]) -> Result<()> {
     Part::Slot(slot).write(disk, bytes)
+}
+
+/// How much a slot holds that was empty.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Filled {
+    /// Nothing that could be seen.
+    Nothing,
+    /// Something, and not what it begins with: nobody takes that for a file system.
+    Part,
+    /// Everything.
+    Whole,
+}
+
+/// How far a slot has been filled that was empty: its second sector is among the first that are written, its first one is the last.
+pub fn filled(disk: &Path, slot: Slot) -> Result<Filled> {
+    let mut sectors = [0; 2 * SECTOR as usize];
+    File::open(disk)?.read_exact_at(&mut sectors, Part::Slot(slot).start())?;
+    let (first, second) = sectors.split_at(SECTOR as usize);
+    let has_any = |bytes: &[u8]| bytes.iter().any(|&byte| byte != 0);
+    Ok(match (has_any(first), has_any(second)) {
+        (true, _) => Filled::Whole,
+        (false, true) => Filled::Part,
+        (false, false) => Filled::Nothing,
+    })
 }
 
 /// Both copies of the boot state of a card.

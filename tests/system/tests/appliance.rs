@@ -3,37 +3,32 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
-    ffi::OsStr,
     io::Write,
     net::TcpListener,
-    path::{Path, PathBuf},
+    path::Path,
     process::{Command, Stdio},
     thread::sleep,
     time::{Duration, Instant},
 };
 
-use serde_json::Value;
 use shared::{
     appliance::slots::{BootState, MOST_TRIES, STATE_SECTORS, Slot},
     verdict::ExamId,
 };
 use system_tests::{
-    PLAIN_MODEL, assert_same_answers,
+    PLAIN_MODEL,
     bundle::write_broken,
     code,
     dicom::{has, radiographs},
-    files, host, json_lines,
+    host, json_lines,
     line::Line,
     machine::{Board, Card, Guest, Machine, boot_states, bundle, set_boot_state, set_sector, set_slot},
-    predicted, real_data, said, synthetic_radiographs, within,
+    predicted,
+    radiographs::{READY, READY_PI, Radiographs, numbers_and_images, records, sent, tell},
+    said, within,
 };
 use tempfile::TempDir;
 use wire::{HostEvent, Image, Outcome, Phase};
-
-/// Longest time to READY that is waited for on a generic machine and on a Raspberry Pi with its boot loader: several times
-/// what they take, for the computer that emulates them may be busy.
-const READY: Duration = Duration::from_secs(90);
-const READY_PI: Duration = Duration::from_secs(400);
 
 /// Longer than an emulated kernel takes from its start to its panic where its first process cannot run.
 const PANIC: Duration = Duration::from_secs(30);
@@ -43,58 +38,6 @@ const TEST_KEY: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../models/trust/
 /// Several signs of life of a worker, after each of which its supervisor looks at its memory. Nothing in the log shows one
 /// that brings nothing new.
 const SIGNS_OF_LIFE: Duration = Duration::from_secs(3);
-
-/// Prints a figure in the log of the tests, past the harness, which keeps to itself what a passing test says.
-fn tell(text: &str) {
-    let _ = writeln!(std::io::stderr(), "{text}");
-}
-
-/// What is sent: three radiographs, real ones where they are. A drawing is judged by another model than the one that ships,
-/// which refuses it.
-struct Radiographs {
-    images: Vec<PathBuf>,
-    model: Option<&'static str>,
-    _folder: TempDir,
-}
-
-impl Radiographs {
-    fn find() -> Self {
-        let folder = TempDir::new().unwrap();
-        let (images, model) = match real_data() {
-            Some(data) => (files(&data.join("originals")).into_iter().step_by(11).take(3).collect(), None),
-            None => (synthetic_radiographs(folder.path(), 3), Some(PLAIN_MODEL)),
-        };
-        Self { images, model, _folder: folder }
-    }
-
-    /// Waits until a machine that has just been switched on for the first time is READY, and gives it the model.
-    fn first_ready(&self, machine: &mut Machine, limit: Duration) -> Value {
-        let info = machine.ready(limit).unwrap();
-        if let Some(model) = self.model {
-            let output = machine.host("update", [model]);
-            assert_eq!(code(&output), 0, "{}", said(&output));
-        }
-        info
-    }
-
-    /// Sends the first `count` and checks that the box says of them what `pumua predict` says.
-    fn check(&self, machine: &Machine, count: usize) {
-        let images = &self.images[..count];
-        assert_same_answers(&predicted(images, self.model), &sent(machine, images));
-    }
-}
-
-fn sent(machine: &Machine, images: &[PathBuf]) -> Vec<Value> {
-    let output = machine.host("send", [OsStr::new("--json")].into_iter().chain(images.iter().map(|i| i.as_os_str())));
-    assert_eq!(code(&output), 0, "{}", said(&output));
-    json_lines(&output)
-}
-
-fn records(machine: &Machine) -> Vec<Value> {
-    let output = machine.host("results", ["--json"]);
-    assert_eq!(code(&output), 0, "{}", said(&output));
-    json_lines(&output)
-}
 
 #[test]
 fn power_on_screen_verdicts_and_memory() {
@@ -345,11 +288,6 @@ fn the_boot_loader_starts_what_serves_and_comes_back_from_what_does_not() {
     set_slot(&disk, Slot::A, &vec![0; 72 << 20]).unwrap();
     set_boot_state(&disk, BootState { good: Slot::B, tries: 2 }).unwrap();
     back();
-}
-
-/// What tells the results of a box apart.
-fn numbers_and_images(machine: &Machine) -> Vec<(Value, Value)> {
-    records(machine).into_iter().map(|record| (record["number"].clone(), record["image"].clone())).collect()
 }
 
 /// Whether the box shows the result of an image.
