@@ -1,7 +1,7 @@
 """Uses the page of `pumua serve` as a person does, through chromedriver (W3C WebDriver), with the standard library alone.
 
-drive.py PUMUA SCRATCH PICTURES AXE: the program, a folder for files, one for pictures of the pages, and axe-core's script or
-nothing.
+drive.py PUMUA SCRATCH PICTURES AXE: the program, with that of the box beside it; a folder for files, in which box.pumua is a bundle; one
+for pictures of the pages; and axe-core's script or nothing.
 """
 
 import base64
@@ -83,12 +83,16 @@ class Browser:
         (PICTURES / f"{name}.png").write_bytes(base64.b64decode(shot["data"]))
         self.check(name)
 
+    def logged(self):
+        """What the browser has written into its log since it was last asked."""
+        return [entry["message"] for entry in ask("POST", f"{self.url}/se/log", {"type": "browser"})]
+
     def check(self, name):
         """Nothing is wider than the window, nothing was forbidden, and axe-core has nothing to say."""
         wide = self.run("return document.documentElement.scrollWidth - document.documentElement.clientWidth")
         assert wide <= 0, f"{name}: {wide} pixels wider than the window"
-        for entry in ask("POST", f"{self.url}/se/log", {"type": "browser"}):
-            assert "favicon" in entry["message"], f"{name}: {entry}"
+        for message in self.logged():
+            assert "favicon" in message, f"{name}: {message}"
         if AXE:
             # Set by the driver, not by the page: its policy lets no other script in.
             self.run(pathlib.Path(AXE).read_text() + "; window.axe = axe;")
@@ -109,7 +113,7 @@ def start(command, pattern):
     raise RuntimeError(f"{command} ended with {program.wait()}")
 
 
-def dropped(browser, names):
+def dropped(browser, names, place="drop"):
     """Drops files on the page, as a hand does."""
     contents = [[name, base64.b64encode((SCRATCH / name).read_bytes()).decode()] for name in names]
     browser.run("""
@@ -117,8 +121,8 @@ def dropped(browser, names):
         for (const [name, text] of arguments[0])
             data.items.add(new File([Uint8Array.from(atob(text), (c) => c.charCodeAt(0))], name));
         for (const kind of ["dragenter", "dragover", "drop"])
-            document.getElementById("drop").dispatchEvent(new DragEvent(kind, { dataTransfer: data, bubbles: true, cancelable: true }));
-        """, contents)
+            document.getElementById(arguments[1]).dispatchEvent(new DragEvent(kind, { dataTransfer: data, bubbles: true, cancelable: true }));
+        """, contents, place)
 
 
 ANSWERED = "document.querySelectorAll('#queue li[data-answered]').length === arguments[0]"
@@ -336,6 +340,37 @@ def phone(driver, page):
     browser.close()
 
 
+def updated(driver, page):
+    """A file that is no bundle, by keyboard, and a bundle for a box whose card has no room for it: it says so as the box does."""
+    browser = Browser(driver, 1366, 768)
+    browser.go(page + "state?lang=en")
+    assert not browser.text("#update-now") and browser.text("#update-title") == "Update the box"
+    browser.picture("desktop-update")
+    (SCRATCH / "notes.pumua").write_text("no bundle")
+    browser.type("#update-file", str(SCRATCH / "notes.pumua"))
+    browser.wait("the button", "document.activeElement.matches('#update-ready button')")
+    browser.keys(ENTER)
+    browser.wait("the refusal", "document.getElementById('update-wrong').innerText.includes('(Code 421)')")
+    # The browser logs that an answer was no success.
+    assert all("/update" in message and "400" in message for message in browser.logged())
+    assert browser.run("return document.activeElement.id") == "update-file", "another file can be chosen"
+    browser.picture("desktop-update-wrong")
+    dropped(browser, ["box.pumua"], "update-drop")
+    browser.click("#update-ready button")
+    browser.wait("what the box says", "document.getElementById('update-now').dataset.kind === 'refused'")
+    said = browser.text("#update-said")
+    assert said.startswith("The box does not take 9.8.7") and said.endswith("(Code 420)"), said
+    assert browser.run("return document.getElementById('update-spoken').textContent") == said, "it is read out"
+    assert not browser.run("return document.getElementById('update-form').hidden"), "another one can be sent"
+    browser.picture("desktop-update-refused")
+    browser.close()
+    browser = Browser(driver, 360, 740, 2)
+    browser.go(page + "state?lang=pt")
+    assert browser.text("#update-said").startswith("O aparelho não aceita 9.8.7"), browser.text("#update")
+    browser.picture("phone-update-refused")
+    browser.close()
+
+
 def main():
     subprocess.run([PUMUA, "synthetic", SCRATCH / "drawn", "--count", "6"], check=True, stderr=subprocess.DEVNULL)
     films = []
@@ -345,6 +380,9 @@ def main():
     driver, port = start(["chromedriver", "--port=0"], "started successfully on port ")
     serving = [PUMUA, "serve", "--store", SCRATCH / "store", "--model", MODEL, "--listen", "127.0.0.1:0", "--site", "North clinic"]
     pumua, page = start(serving, "http://")
+    box, port_of_box = start([pathlib.Path(PUMUA).with_name("pumua-box"), "--simulate", "--state-dir", SCRATCH / "state", "--model", MODEL], "/dev/")
+    forwarding = [PUMUA, "serve", "--store", SCRATCH / "forwarded", "--listen", "127.0.0.1:0", "--box", "--port", f"/dev/{port_of_box}"]
+    forwards, page_of_box = start(forwarding, "http://")
     page, driver_at = f"http://{page}", f"http://127.0.0.1:{port.rstrip('.')}"
     try:
         browser = Browser(driver_at, 1366, 768)
@@ -360,11 +398,12 @@ def main():
         wrong(browser, page, films)
         narrow(driver_at, page, films)
         browser.close()
+        updated(driver_at, f"http://{page_of_box}")
     finally:
-        for program in (pumua, driver):
+        for program in (pumua, forwards, box, driver):
             program.terminate()
             program.wait()
-    print(f"the page was used by hand, keyboard and phone; axe-core {'checked' if AXE else 'left out'}")
+    print(f"the page was used by hand, keyboard and phone, and a box updated; axe-core {'checked' if AXE else 'left out'}")
 
 
 main()

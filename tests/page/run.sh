@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Drives the page of `pumua serve` in a headless browser: drop, verdict, answer, paging, languages, keyboard alone, a phone, many
-# films at once, what is here already, what is wrong with a file or an exam, and nothing that its policy forbids. Pictures of the
-# pages go to the folder that is named, if one is. Ends with 75, and says why, where there is no browser.
+# films at once, what is here already, what is wrong with a file or an exam, an update for a box, and nothing that its policy
+# forbids. Pictures of the pages go to the folder that is named, if one is. Ends with 75, and says why, where there is no browser.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 for tool in python3 chromium chromedriver; do
@@ -19,7 +19,8 @@ if ! command -v npm >/dev/null || ! npm install --silent --no-audit --no-fund --
     echo "left out: axe-core cannot be fetched (npm and its registry are needed), so its rules are not checked"
     axe=
 fi
-cargo build --locked --quiet --package host
+cargo build --locked --quiet --package host --package device
+cargo run --locked --quiet --package system-tests --example bundle -- "$scratch/box.pumua"
 pictures=${1:-$scratch/pictures}
 mkdir -p "$pictures"
 PYTHONDONTWRITEBYTECODE=1 python3 tests/page/drive.py "$target/debug/pumua" "$scratch" "$pictures" "$axe"

@@ -1,6 +1,7 @@
 //! A bundle of the box's whole program on its way to the box: in pieces, over as many connections as it takes.
 
 use std::{
+    borrow::Cow,
     thread,
     time::{Duration, Instant},
 };
@@ -68,22 +69,25 @@ impl Default for Patience {
     }
 }
 
-/// A bundle that is being sent.
-struct Delivery<'a, F> {
-    file: &'a [u8],
+/// A bundle that is being sent, over one connection after another: [`deliver`] for whoever has other work in between.
+pub struct Delivery<'a> {
+    file: Cow<'a, [u8]>,
     /// Of the program that it holds.
-    version: &'a str,
+    version: String,
     digest: Digest,
     total: u32,
     /// The outcome that the box named when it was first asked.
     before: Option<Option<OutcomeOnLine>>,
     /// How many bytes the next piece has.
     size: u32,
+    /// Answers in a row that say nothing new.
+    repeated: u32,
     /// The most that the box had of it, and since when.
     most: u32,
     since: Instant,
+    /// Since when something else has its turn.
+    rests: Option<Instant>,
     patience: Patience,
-    told: F,
 }
 
 /// Sends a bundle with this version of the program, from where the box says that it was cut off, and waits until it is in the box's
@@ -97,15 +101,11 @@ pub fn deliver(
     file: &[u8],
     version: &str,
     patience: Patience,
-    told: impl FnMut(Delivering<'_>),
+    mut told: impl FnMut(Delivering<'_>),
 ) -> Result<Delivered, LinkError> {
-    // A longer one is refused by the box.
-    let total = u32::try_from(file.len()).unwrap_or(u32::MAX);
-    let (digest, since) = (Digest::of(file), Instant::now());
-    let mut delivery =
-        Delivery { file, version, digest, total, before: None, size: FIRST, most: 0, since, patience, told };
+    let mut delivery = Delivery::new(file, version, patience);
     loop {
-        let error = match Connection::open(options).and_then(|mut connection| delivery.attempt(&mut connection)) {
+        let error = match delivery.go_on(options, &mut told, &|| false) {
             Ok(Some(delivered)) => return Ok(delivered),
             Ok(None) => {
                 pause(patience.release)?;
@@ -115,17 +115,60 @@ pub fn deliver(
         };
         // A box that was never reached is not there.
         let is_known = delivery.before.is_some();
-        if !is_known || !is_passing(&error) || delivery.since.elapsed() > patience.within {
+        if !is_known || !delivery.may_go_on(&error) {
             return Err(error);
         }
-        (delivery.told)(Delivering::Waiting(&error));
+        told(Delivering::Waiting(&error));
         pause(patience.pause)?;
     }
 }
 
-impl<F: FnMut(Delivering<'_>)> Delivery<'_, F> {
-    /// Sends what is missing over one connection; `None` if it has held the port for long enough.
-    fn attempt(&mut self, connection: &mut Connection) -> Result<Option<Delivered>, LinkError> {
+impl<'a> Delivery<'a> {
+    /// A bundle with this version of the program, of which nothing has been sent from here.
+    pub fn new(file: impl Into<Cow<'a, [u8]>>, version: &str, patience: Patience) -> Self {
+        let file = file.into();
+        // A longer one is refused by the box.
+        let total = u32::try_from(file.len()).unwrap_or(u32::MAX);
+        let (digest, version, since) = (Digest::of(&file), version.to_owned(), Instant::now());
+        let (before, rests) = (None, None);
+        Self { file, version, digest, total, before, size: FIRST, repeated: 0, most: 0, since, rests, patience }
+    }
+
+    /// Sends what is missing over one connection. `None`: there is more, and whatever else wants the line should have it for
+    /// [`Patience::release`], or for as long as it takes. `rests` is asked after each piece whether that is so now; a piece takes a few
+    /// seconds, and the last one until the box has stored all.
+    ///
+    /// # Errors
+    /// [`LinkError`]: [`Self::may_go_on`] says whether another attempt makes sense.
+    pub fn go_on(
+        &mut self,
+        options: &PortOptions,
+        told: &mut dyn FnMut(Delivering<'_>),
+        rests: &dyn Fn() -> bool,
+    ) -> Result<Option<Delivered>, LinkError> {
+        if let Some(since) = self.rests.take() {
+            // While something else had its turn, the box could not get on with it.
+            self.since += since.elapsed();
+        }
+        let went = Connection::open(options).and_then(|mut connection| self.attempt(&mut connection, told, rests));
+        if matches!(went, Ok(None)) {
+            self.rests = Some(Instant::now());
+        }
+        went
+    }
+
+    /// Whether it may be otherwise in a while, and has not stood still for [`Patience::within`].
+    pub fn may_go_on(&self, error: &LinkError) -> bool {
+        is_passing(error) && self.since.elapsed() <= self.patience.within
+    }
+
+    /// Sends what is missing over one connection; `None` if something else is to have the port.
+    fn attempt(
+        &mut self,
+        connection: &mut Connection,
+        told: &mut dyn FnMut(Delivering<'_>),
+        rests: &dyn Fn() -> bool,
+    ) -> Result<Option<Delivered>, LinkError> {
         let opened = Instant::now();
         let state = connection.software(self.digest, self.total)?;
         let before = self.before.get_or_insert_with(|| state.outcome.clone());
@@ -133,36 +176,35 @@ impl<F: FnMut(Delivering<'_>)> Delivery<'_, F> {
         if let Some(delivered) = self.delivered(&state, is_new) {
             return Ok(Some(delivered));
         }
-        let mut next = self.there(state.next)?;
-        let mut repeated = 0;
+        let mut next = self.there(state.next, told)?;
         while next < self.total {
             let begun = Instant::now();
             let piece = self.piece(next);
             let length = piece.piece.length;
-            let (total, told) = (self.total, &mut self.told);
+            let total = self.total;
             let kept = connection.piece(piece, |sending| match sending {
                 Sending::Sent { done, .. } => told(Delivering::Sent { done: next.saturating_add(done), total }),
                 Sending::Phase(Phase::Installing) => told(Delivering::Installing),
                 Sending::Phase(_) => {}
             })?;
             let there = match kept {
-                Ok(there) => self.there(there)?,
+                Ok(there) => self.there(there, told)?,
                 Err(refusal) => return Ok(Some(Delivered::Refused(refusal))),
             };
             if there == self.total {
                 return Ok(Some(Delivered::Staged));
             }
-            repeated = if there > next { 0 } else { repeated + 1 };
-            if repeated > MOST_REPEATED {
+            self.repeated = if there > next { 0 } else { self.repeated + 1 };
+            if self.repeated > MOST_REPEATED {
                 return Err(AnswerError::Bundle.into());
             }
             next = there;
             self.adapt(length, begun.elapsed());
-            if next < self.total && opened.elapsed() > self.patience.hold {
+            if next < self.total && (opened.elapsed() > self.patience.hold || rests()) {
                 return Ok(None);
             }
         }
-        self.await_outcome(connection).map(Some)
+        self.await_outcome(connection, told, rests)
     }
 
     /// What the last outcome means for this bundle, if it is of this one; an old refusal or failure is no reason not to try again. Nor is
@@ -179,14 +221,14 @@ impl<F: FnMut(Delivering<'_>)> Delivery<'_, F> {
     }
 
     /// Takes note of how much the box has.
-    fn there(&mut self, next: u32) -> Result<u32, LinkError> {
+    fn there(&mut self, next: u32, told: &mut dyn FnMut(Delivering<'_>)) -> Result<u32, LinkError> {
         if next > self.total {
             return Err(AnswerError::Bundle.into());
         }
         if next > self.most {
             (self.most, self.since) = (next, Instant::now());
         }
-        (self.told)(Delivering::Sent { done: next, total: self.total });
+        told(Delivering::Sent { done: next, total: self.total });
         Ok(next)
     }
 
@@ -205,9 +247,14 @@ impl<F: FnMut(Delivering<'_>)> Delivery<'_, F> {
     }
 
     /// The box works at the bundle, or has handed it on, in an earlier session. Once it has no longer all of it, it has finished with it,
-    /// even if it says the same of it as before.
-    fn await_outcome(&mut self, connection: &mut Connection) -> Result<Delivered, LinkError> {
-        (self.told)(Delivering::Installing);
+    /// even if it says the same of it as before. `None` if something else is to have the port.
+    fn await_outcome(
+        &mut self,
+        connection: &mut Connection,
+        told: &mut dyn FnMut(Delivering<'_>),
+        rests: &dyn Fn() -> bool,
+    ) -> Result<Option<Delivered>, LinkError> {
+        told(Delivering::Installing);
         let begun = Instant::now();
         while begun.elapsed() < self.patience.within {
             let until = Instant::now() + self.patience.look;
@@ -215,11 +262,14 @@ impl<F: FnMut(Delivering<'_>)> Delivery<'_, F> {
             let state = connection.software(self.digest, self.total)?;
             let is_new = self.before.as_ref() != Some(&state.outcome) || state.next < self.total;
             if let Some(delivered) = self.delivered(&state, is_new) {
-                return Ok(delivered);
+                return Ok(Some(delivered));
             }
             if state.next < self.total {
                 // It has come to nothing, and is sent again.
                 return Err(HostError::Closed.into());
+            }
+            if rests() {
+                return Ok(None);
             }
         }
         Err(HostError::Timeout.into())

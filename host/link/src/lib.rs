@@ -12,7 +12,7 @@ mod settings;
 mod tests;
 
 pub use answer::{AnswerError, Awaited};
-pub use bundle::{Delivered, Delivering, Patience, deliver};
+pub use bundle::{Delivered, Delivering, Delivery, Patience, deliver};
 pub use chain::{Chain, ChainError, Head, HeadError};
 pub use connection::{Connection, Sending};
 pub use error::LinkError;

@@ -28,8 +28,8 @@ use wire::{
 };
 
 use super::{
-    AnswerError, Connection, Delivered, Delivering, LinkError, Patience, PortOptions, Sending, connection::probe,
-    deliver, find,
+    AnswerError, Connection, Delivered, Delivering, Delivery, LinkError, Patience, PortOptions, Sending,
+    connection::probe, deliver, find,
 };
 
 const CONTRACT: InputContract = InputContract::stretched(64);
@@ -401,6 +401,26 @@ fn other_programs_get_the_port_between_two_pieces() {
     let pieces = events.iter().filter(|event| matches!(event, BoxEvent::Piece(_))).count();
     assert!(sessions == pieces && pieces > 2, "{pieces} pieces in {sessions} sessions");
     assert!(!told.iter().any(|told| told.starts_with("Waiting")), "{told:?}");
+}
+
+#[test]
+fn whoever_has_other_work_gets_the_line_after_each_piece() {
+    let file = bundle();
+    let kept = Arc::new(Mutex::new(Bundles::default()));
+    let shared = kept.clone();
+    let device = TestBox::lying(move |event| shared.lock().unwrap().replies(event));
+    let mut delivery = Delivery::new(&file[..], VERSION, Patience::default());
+    let mut pauses = 0;
+    let delivered = loop {
+        match delivery.go_on(&device.options(), &mut |_| (), &|| true).unwrap() {
+            Some(delivered) => break delivered,
+            None => pauses += 1,
+        }
+        thread::sleep(Duration::from_millis(10));
+    };
+    let pieces = device.finish().iter().filter(|event| matches!(event, BoxEvent::Piece(_))).count();
+    assert_eq!((delivered, pauses), (Delivered::Staged, pieces - 1));
+    assert!(kept.lock().unwrap().bytes == file && pieces > 2);
 }
 
 #[test]

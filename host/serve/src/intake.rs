@@ -9,7 +9,7 @@ use shared::{accession::ExamNaming, limits::MAX_IMAGE_BYTES, verdict::ExamId};
 
 use crate::{
     record::Source,
-    store::{Store, StoreError},
+    store::{Incoming, Store, StoreError},
 };
 
 /// Takes films in.
@@ -43,6 +43,28 @@ pub enum IntakeError {
     Store(#[from] StoreError),
 }
 
+/// Writes what comes to a file of the store, to its end, block by block.
+///
+/// # Errors
+/// It does not come whole, has more than `most` bytes, or cannot be written.
+pub(crate) fn pour(from: &mut dyn Read, to: &mut Incoming, most: u64) -> Result<(), IntakeError> {
+    let mut block = vec![0; 64 * 1024];
+    let mut total = 0;
+    loop {
+        let read = match from.read(&mut block) {
+            Ok(0) => return Ok(()),
+            Ok(read) => read,
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+            Err(error) => return Err(IntakeError::Cut(error)),
+        };
+        total += read as u64;
+        if total > most {
+            return Err(IntakeError::TooLarge);
+        }
+        to.write_all(&block[..read]).map_err(StoreError::Write)?;
+    }
+}
+
 impl Intake {
     /// Reads a film to its end and keeps it. When this returns, the film is on the disk, and will be judged.
     ///
@@ -50,21 +72,7 @@ impl Intake {
     /// The film is not kept.
     pub fn take(&self, film: &mut dyn Read, exam: &ExamId, source: Source) -> Result<Receipt, IntakeError> {
         let mut incoming = self.store.begin()?;
-        let mut block = vec![0; 64 * 1024];
-        let mut total = 0;
-        loop {
-            let read = match film.read(&mut block) {
-                Ok(0) => break,
-                Ok(read) => read,
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
-                Err(error) => return Err(IntakeError::Cut(error)),
-            };
-            total += read as u64;
-            if total > u64::from(MAX_IMAGE_BYTES) {
-                return Err(IntakeError::TooLarge);
-            }
-            incoming.write_all(&block[..read]).map_err(StoreError::Write)?;
-        }
+        pour(film, &mut incoming, u64::from(MAX_IMAGE_BYTES))?;
         let named = if exam.as_str().is_empty() && self.naming.asks() {
             // One at a time: many that come in at once do not take the memory of as many films.
             let _alone = self.store.reads();

@@ -14,6 +14,7 @@ use crate::{
     record::{Answer, By, Outcome, Pictures},
     stop::Stop,
     store::Store,
+    update::{Courier, Line, Updates},
 };
 
 /// Judges films: with a model in this program, or by asking a box.
@@ -26,6 +27,11 @@ pub trait Judge: Send {
     /// # Errors
     /// Nobody can judge now: the film is tried again later.
     fn judge(&mut self, film: Vec<u8>, exam: &ExamId) -> Result<Judged, Unavailable>;
+
+    /// What takes updates to whoever judges, if that can be: the thread that judges has it at work while no film waits.
+    fn courier(&self) -> Option<Box<dyn Courier>> {
+        None
+    }
 }
 
 /// What was made of a film.
@@ -66,13 +72,22 @@ impl Standing {
     }
 }
 
-/// Judges what waits, one after the other, until the end.
-pub(crate) fn work(judge: &mut dyn Judge, store: &Store, standing: &Standing, stop: &Stop) {
+/// Judges what waits, one after the other, until the end. While nothing does, an update gets on.
+pub(crate) fn work(judge: &mut dyn Judge, store: &Store, standing: &Standing, updates: Option<&Updates>, stop: &Stop) {
     standing.set(judge.by(), None);
     let mut again = None;
+    let (mut line, rests) = (Line::default(), || stop.asked() || store.waits());
+    let mut update = || {
+        if let Some(updates) = updates {
+            line.go_on(updates, &rests);
+        }
+    };
     while !stop.asked() {
         let next = again.take().or_else(|| store.next_waiting(Duration::from_millis(200)));
-        let Some((number, exam)) = next else { continue };
+        let Some((number, exam)) = next else {
+            update();
+            continue;
+        };
         let done = match store.film(number) {
             Ok(film) => one(judge, film, &exam).map_err(|error| error.to_string()),
             Err(error) => {
@@ -98,6 +113,8 @@ pub(crate) fn work(judge: &mut dyn Judge, store: &Store, standing: &Standing, st
                 standing.set(None, Some(trouble));
                 // Its answer may have got lost: nobody takes a turn before it is found.
                 again = Some((number, exam));
+                // It may be what mends the box: one piece of it goes between two attempts.
+                update();
                 pause(stop);
             }
         }
@@ -185,7 +202,7 @@ mod tests {
         let store = waiting(folder.path());
         let (standing, stop, mut judge) = (Standing::default(), Stop::default(), Away(Vec::new()));
         let answered = thread::scope(|scope| {
-            scope.spawn(|| work(&mut judge, &store, &standing, &stop));
+            scope.spawn(|| work(&mut judge, &store, &standing, None, &stop));
             let told = within(|| standing.get().1.is_some());
             // A person waits for it.
             keep(&store, b"another", Source::Page);
@@ -205,7 +222,7 @@ mod tests {
         fs::rename(&results, &away).unwrap();
         let (standing, stop, mut judge) = (Standing::default(), Stop::default(), Counting(0));
         let [told, kept] = thread::scope(|scope| {
-            scope.spawn(|| work(&mut judge, &store, &standing, &stop));
+            scope.spawn(|| work(&mut judge, &store, &standing, None, &stop));
             let told = within(|| standing.get().1.is_some());
             thread::sleep(AGAIN_AFTER * 4);
             let back = fs::rename(&away, &results).is_ok();
@@ -229,7 +246,7 @@ mod tests {
         fs::write(folder.path().join("films/00000001.film"), b"another child").unwrap();
         let (standing, stop, mut judge) = (Standing::default(), Stop::default(), Counting(0));
         let kept = thread::scope(|scope| {
-            scope.spawn(|| work(&mut judge, &store, &standing, &stop));
+            scope.spawn(|| work(&mut judge, &store, &standing, None, &stop));
             let kept = within(|| store.get(1).is_some_and(|record| record.answer.is_some()));
             stop.ask();
             kept

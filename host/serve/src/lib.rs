@@ -2,6 +2,7 @@
 //!
 //! - [`Server`]: answers browsers, on threads of the standard library, within stated limits;
 //! - [`Judge`]: whoever judges: the command line brings one with a model, and one that asks a box;
+//! - [`Courier`]: takes another program to the box that judges, while no film waits;
 //! - [`Intake`]: the one way in for films, whatever brings them: when it returns, the film is on the disk and will be judged;
 //! - the store: films, answers and pictures in a folder, acknowledged only when they are safely written;
 //! - the watched folder ([`Watch`]): complete files only, each once;
@@ -26,6 +27,7 @@ mod record;
 mod server;
 mod stop;
 mod store;
+mod update;
 mod watch;
 mod words;
 
@@ -38,5 +40,6 @@ pub use self::{
     server::{ServeError, Server, Settings},
     stop::Stop,
     store::{Bounds, FIRST_TURNS, StoreError},
+    update::{Contents, Courier, Ending, Errand, NotSent, Sending, Step},
     watch::{After, AfterError, Watch},
 };

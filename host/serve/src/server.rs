@@ -24,13 +24,14 @@ use crate::{
     page::{self, App},
     stop::Stop,
     store::{Bounds, Store, StoreError},
+    update::Updates,
     watch::{Watch, Watched, watch},
 };
 
 /// Connections at once. Where there are as many, the one that has waited longest for its request to come ends.
 const CONNECTIONS: usize = 64;
-/// Films at once that come in from whoever may send them: the others leave room for those who only look.
-const FILMS: usize = 16;
+/// Files at once that come in from whoever may send them: the others leave room for those who only look.
+const FILES: usize = 16;
 /// Forms of an address at once. Anyone may send one: what it says tells whether it is from here.
 const FORMS: usize = 4;
 /// How long the head of a request may take.
@@ -39,9 +40,11 @@ const HEAD: Duration = Duration::from_secs(5);
 const ANSWER: Duration = Duration::from_secs(30);
 /// How long a form may take.
 const FORM: Duration = Duration::from_secs(2);
-/// How long a film may take: this, and its bytes at the speed of a slow line.
-const FILM: Duration = Duration::from_secs(15);
+/// How long a film or an update may take: this, and its bytes at the speed of a slow line.
+const FILE: Duration = Duration::from_secs(15);
 const SLOWEST: u64 = 32 * 1024;
+/// Longest pause in it: a computer that has gone, and does not say so, keeps its place no longer.
+const PAUSE: Duration = Duration::from_secs(30);
 /// How long, and for how many bytes, what still comes after an answer is read, so that the answer is not lost.
 const REST: Duration = Duration::from_secs(2);
 const REST_BYTES: u64 = 2 * MAX_IMAGE_BYTES as u64;
@@ -152,7 +155,8 @@ impl Server {
         let outbox = pacs.map(|pacs| Outbox::new(pacs, language));
         let intake = Intake { store, naming, site };
         let (standing, gate) = (Standing::default(), Gate::new(address));
-        let app = App { intake, standing, gate, language, address, watch, watched: Watched::default(), node, outbox };
+        let (watched, updates) = (Watched::default(), judge.courier().map(Updates::new));
+        let app = App { intake, standing, gate, language, address, watch, watched, node, outbox, updates };
         Ok(Self { listener, app: Arc::new(app), judge, stop: Stop::default() })
     }
 
@@ -182,15 +186,14 @@ impl Server {
         thread::scope(|scope| {
             let judge = &mut *self.judge;
             let thread = |name: &str| thread::Builder::new().name(name.to_owned());
-            let worker =
-                thread("judge").spawn_scoped(scope, move || work(judge, &app.intake.store, &app.standing, stop));
+            let (store, updates) = (&app.intake.store, app.updates.as_ref());
+            let worker = thread("judge").spawn_scoped(scope, move || work(judge, store, &app.standing, updates, stop));
             let watcher = app
                 .watch
                 .as_ref()
                 .map(|it| thread("watch").spawn_scoped(scope, move || watch(it, &app.intake, &app.watched, stop)));
             let node =
                 app.node.as_ref().map(|it| thread("node").spawn_scoped(scope, move || it.run(&app.intake, stop)));
-            let store = &app.intake.store;
             let sender = app.outbox.as_ref().map(|it| thread("pacs").spawn_scoped(scope, move || it.run(store, stop)));
             let started = worker.map(drop).and(watcher.transpose().map(drop)).and(node.transpose().map(drop));
             let started = started.and(sender.transpose().map(drop));
@@ -251,13 +254,14 @@ fn answer(
 ) -> Option<Response> {
     let local = stream.local_addr().ok()?;
     open.is_asked();
-    let sends = if request.path == ["films"] { Sends::Film } else { Sends::Form };
+    let is_file = request.path == ["films"] || request.path == ["update"];
+    let sends = if is_file { Sends::File } else { Sends::Form };
     let within = match sends {
-        Sends::Film => FILM + Duration::from_secs(request.length / SLOWEST),
+        Sends::File => FILE + Duration::from_secs(request.length / SLOWEST),
         Sends::Form => FORM,
     };
     let waits = request.header("expect").is_some_and(|it| it.eq_ignore_ascii_case("100-continue"));
-    let bytes = begun.chain(Timed::new(stream, within));
+    let bytes = begun.chain(Timed::new(stream, within).without_pause(PAUSE));
     let mut sent = Sent { bytes, stream, open, sends, waits, state: State::Untouched };
     let response = page::answer(app, request, &mut Body::new(&mut sent, request.length), peer, local);
     Some(match sent.state {
@@ -268,8 +272,8 @@ fn answer(
     })
 }
 
-/// What comes after the head of a request. It takes a place when it is first read: a film is read only once whoever sends it was
-/// let in, so that nobody else takes the places of films.
+/// What comes after the head of a request. It takes a place when it is first read: a file is read only once whoever sends it was
+/// let in, so that nobody else takes the places of files.
 struct Sent<'a, R> {
     bytes: R,
     stream: &'a TcpStream,
@@ -331,7 +335,8 @@ struct Entry {
 /// What comes after the head of a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Sends {
-    Film,
+    /// A film, or an update of the box.
+    File,
     Form,
 }
 
@@ -391,7 +396,7 @@ impl Open {
         let Some(peer) = table.open.get(&self.number).map(|entry| entry.peer) else { return Err(Busy) };
         let same = table.open.values().filter(|entry| entry.sends == Some(what));
         let is_full = match what {
-            Sends::Film => same.count() >= FILMS,
+            Sends::File => same.count() >= FILES,
             Sends::Form => same.filter(|entry| entry.peer == peer).count() >= FORMS,
         };
         if is_full {

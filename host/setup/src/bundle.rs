@@ -22,6 +22,8 @@ use trust::{Digests, MAX_HEAD_BYTES, PackageHead};
 const GZIP: [u8; 2] = [0x1f, 0x8b];
 /// Most bytes of the manifest of a slot.
 const MAX_MANIFEST: u64 = 64 << 10;
+/// Most bytes of a slot that are read on the way to its manifest.
+const MAX_READ: u64 = 1 << 20;
 
 /// Why a file is not a bundle that can be used.
 #[derive(Debug, thiserror::Error)]
@@ -126,6 +128,37 @@ impl Bundle {
     }
 }
 
+/// A file system of which only so much is read: in one that is made to do harm, a folder may lead back to its own beginning.
+struct Disk {
+    bytes: Cursor<Vec<u8>>,
+    left: u64,
+}
+
+impl Read for Disk {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let read = self.bytes.read(buffer)?;
+        self.left = self.left.checked_sub(read as u64).ok_or(io::ErrorKind::InvalidData)?;
+        Ok(read)
+    }
+}
+
+/// Nothing is written, but `fatfs` asks for it.
+impl io::Write for Disk {
+    fn write(&mut self, _bytes: &[u8]) -> io::Result<usize> {
+        Err(io::ErrorKind::ReadOnlyFilesystem.into())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+impl io::Seek for Disk {
+    fn seek(&mut self, to: io::SeekFrom) -> io::Result<u64> {
+        io::Seek::seek(&mut self.bytes, to)
+    }
+}
+
 /// What the slot in a payload says of itself.
 fn said(payload: &[u8]) -> Result<Said, &'static str> {
     let mut system = Vec::new();
@@ -136,7 +169,7 @@ fn said(payload: &[u8]) -> Result<Said, &'static str> {
     }
     let mut text = Vec::new();
     let read = || -> io::Result<()> {
-        let system = FileSystem::new(Cursor::new(system), FsOptions::new())?;
+        let system = FileSystem::new(Disk { bytes: Cursor::new(system), left: MAX_READ }, FsOptions::new())?;
         let file = system.root_dir().open_file(SLOT_MANIFEST)?;
         file.take(MAX_MANIFEST).read_to_end(&mut text).map(drop)
     };
@@ -188,6 +221,27 @@ mod tests {
         assert_eq!((again.head().signature, again.head().list), (Some("signature"), Some(["list", "signatures"])));
         assert_eq!(again.digests, bundle.digests);
         assert!(fs::read(&path).unwrap().ends_with(&payload));
+    }
+
+    #[test]
+    fn a_folder_that_leads_back_to_its_beginning_is_not_read_for_ever() {
+        let mut disk = slot(b"{}");
+        let number = |place: usize, bytes: usize| {
+            disk[place..place + bytes].iter().rev().fold(0, |number, byte| number * 256 + usize::from(*byte))
+        };
+        // As the first sector says: its size, that of a cluster, what comes before the tables, the tables, the first folder.
+        let sector = number(11, 2);
+        let (cluster, tables, root) = (number(13, 1) * sector, number(14, 2) * sector, number(44, 4));
+        let folder = tables + number(16, 1) * number(36, 4) * sector + (root - 2) * cluster;
+        // Entries of files that were removed, and no end.
+        disk[folder..folder + cluster].fill(0xe5);
+        let next = tables + root * 4;
+        disk[next..next + 4].copy_from_slice(&u32::try_from(root).unwrap().to_le_bytes());
+        let place = tempfile::tempdir().unwrap();
+        let path = place.path().join("box.pumua");
+        fs::write(&path, [PackageHead::new(None, None).to_bytes(), gzip(&disk)].concat()).unwrap();
+        let Err(error) = Bundle::read(&path) else { panic!("it was read") };
+        assert!(error.to_string().contains("file system"), "{error}");
     }
 
     #[test]

@@ -11,7 +11,8 @@ use base::{Shown, files::read_up_to};
 use indicatif::{HumanBytes, ProgressBar};
 use link::{Delivered, Delivering, LinkError, Patience, PortOptions, deliver};
 use serde_json::{Value, json};
-use setup::bundle::Bundle;
+use serve::{Contents, NotSent};
+use setup::bundle::{Bundle, BundleError};
 use shared::{
     limits::MAX_BUNDLE_BYTES,
     verdict::{Digest, SoftwareRefusal},
@@ -125,6 +126,19 @@ fn look(bundle: &Bundle) -> Result<Said, Failure> {
     };
     let (version, kernel) = (bundle.version.clone(), bundle.kernel.clone());
     Ok(Said { version, kernel, payload: bundle.digests.sha256, statement })
+}
+
+/// Looks at a file that came in at the page, as [`send`] looks at one that is named.
+pub(super) fn examine(path: &Path) -> Result<Contents, NotSent> {
+    let bundle = Bundle::read(path).map_err(|error| match error {
+        BundleError::Read { source, .. } => NotSent::Read(source),
+        BundleError::Unlike { .. } | BundleError::Write { .. } => NotSent::Refused(SoftwareRefusal::NotABundle),
+    })?;
+    let said = look(&bundle).map_err(|Failure { error, .. }| {
+        // What cannot be read as a signature is not that of this bundle.
+        NotSent::Refused(error.downcast_ref::<SoftwareRefusal>().copied().unwrap_or(SoftwareRefusal::WrongSignature))
+    })?;
+    Ok(Contents { version: said.version, signed: said.statement.is_some() })
 }
 
 /// What has come is kept, and nothing else has changed.

@@ -1,4 +1,4 @@
-//! Bundles of the box's own program that do not work.
+//! Bundles of the box's own program that do not work, and a stand-in for what works at them.
 
 use std::{
     fs,
@@ -6,10 +6,16 @@ use std::{
     path::Path,
 };
 
-use anyhow::{Context, Result};
-use fatfs::{FileSystem, FsOptions};
+use anyhow::{Context, Result, ensure};
+use fatfs::{FatType, FileSystem, FormatVolumeOptions, FsOptions, format_volume};
 use flate2::{Compression, GzBuilder, read::GzDecoder};
+use shared::{
+    appliance::slots::{Outcome, SLOT_BYTES, SLOT_MANIFEST, Stage},
+    verdict::{Digest, Trust},
+};
 use trust::PackageHead;
+
+use crate::{PATIENCE, within};
 
 /// The kernel starts this, and cannot: it is no program.
 const NO_PROGRAM: &[u8] = b"This is a text.\n";
@@ -30,6 +36,44 @@ pub fn write_broken(bundle: &Path, out: &Path) -> Result<()> {
         file.write_all(&packed(&initial_file_system()?)?)?;
     }
     fs::write(out, [PackageHead::new(None, None).to_bytes(), packed(&system)?].concat())?;
+    Ok(())
+}
+
+/// A bundle that nobody has signed, with the version 9.8.7, of a slot with nothing in it.
+///
+/// # Errors
+/// The slot cannot be made.
+pub fn small() -> Result<Vec<u8>> {
+    let mut disk = Cursor::new(vec![0; usize::try_from(SLOT_BYTES)?]);
+    format_volume(&mut disk, FormatVolumeOptions::new().fat_type(FatType::Fat32).bytes_per_cluster(1024))?;
+    disk.set_position(0);
+    {
+        let system = FileSystem::new(&mut disk, FsOptions::new())?;
+        let manifest = br#"{"version":"9.8.7","kernel":"6.1.0"}"#;
+        system.root_dir().create_file(SLOT_MANIFEST)?.write_all(manifest)?;
+    }
+    let mut bytes = [&b"PUMUAS1\n"[..], &[0; 12]].concat();
+    let mut gzip = GzBuilder::new().mtime(0).write(&mut bytes, Compression::best());
+    gzip.write_all(disk.get_ref())?;
+    gzip.finish()?;
+    Ok(bytes)
+}
+
+/// Takes the place of the first process, which a simulated box has not: waits until this bundle has come to its folder, and says that it
+/// is staged.
+///
+/// # Errors
+/// It does not come, or not whole.
+pub fn stage(folder: &Path, bundle: &[u8]) -> Result<()> {
+    let ready = folder.join("incoming/ready");
+    ensure!(within(PATIENCE, || ready.exists()), "it does not arrive");
+    ensure!(fs::read(&ready)? == bundle, "it does not arrive whole");
+    fs::rename(&ready, folder.join("bundle"))?;
+    let (name, file) = ("pumua-9".to_owned(), Digest::of(bundle));
+    let (trust, result) = (Trust::Unsigned, Stage::Staged);
+    let outcome = Outcome { bundle: file, file, name, counter: None, key: None, trust, result };
+    fs::write(folder.join("outcome"), serde_json::to_vec(&outcome)?)?;
+    fs::remove_file(folder.join("bundle"))?;
     Ok(())
 }
 

@@ -9,13 +9,18 @@ use std::{
     io::{self, BufRead, BufReader, Write},
     net::UdpSocket,
     process::Stdio,
+    thread,
     time::Duration,
 };
 
 use serde_json::Value;
-use serving::{Serving, client::Page};
+use serving::{
+    Serving,
+    client::{Answer, Page},
+};
+use shared::verdict::Digest;
 use system_tests::{
-    PATIENCE, PLAIN_MODEL, SimulatedBox, command, host, json_lines, predicted, synthetic_radiographs, within,
+    PATIENCE, PLAIN_MODEL, SimulatedBox, bundle, command, host, json_lines, predicted, synthetic_radiographs, within,
 };
 
 /// The rows of the page's table, by their columns.
@@ -100,6 +105,74 @@ fn a_film_that_the_box_judged_before_the_start_is_not_judged_again() {
     // Of another exam it is another film.
     page.judged(page.send(&fs::read(&images[0]).unwrap(), "ward-4"));
     assert_eq!(device.records().len(), 2);
+}
+
+fn update(page: &Page, file: &[u8]) -> Answer {
+    page.post("/update", file, &[&format!("X-Pumua-Secret: {}", page.secret())])
+}
+
+#[test]
+fn a_box_without_slots_refuses_a_bundle_from_the_page_in_its_own_words() {
+    let folder = tempfile::tempdir().unwrap();
+    let device = SimulatedBox::start(&[]).unwrap();
+    let serving = Serving::start(&folder.path().join("store"), &["--box", "--port", &device.port]);
+    let page = &serving.page;
+    let whole = bundle::small().unwrap();
+    let mut damaged = whole.clone();
+    // The checksum of what is packed: bits elsewhere may mean the same, for nearly all of it is zeros.
+    let checksum = damaged.len() - 8;
+    damaged[checksum] ^= 0x10;
+    for file in [damaged, fs::read(PLAIN_MODEL).unwrap()] {
+        let answer = update(page, &file);
+        assert_eq!((answer.status, answer.json()["code"].as_u64()), (400, Some(421)), "{}", answer.text());
+    }
+    assert!(!page.get("/state").text().contains("id=\"update-said\""), "it is not sent");
+    assert_eq!(update(page, &whole).status, 201);
+    let refused = || {
+        let text = page.get("/state").text();
+        text.contains("The box does not take 9.8.7") && text.contains("(Code 420)")
+    };
+    assert!(within(PATIENCE, refused), "{}", page.get("/state").text());
+    assert!(page.get("/state?lang=sw").text().contains("Kifaa hakipokei 9.8.7"));
+    // A page that judges by itself has no box to update.
+    let alone = Serving::start(&folder.path().join("alone"), &["--model", PLAIN_MODEL]);
+    assert!(!alone.page.get("/state").text().contains("id=\"update\""));
+    assert_eq!(update(&alone.page, &whole).status, 404);
+}
+
+#[test]
+fn a_bundle_from_the_page_outlives_a_kill_lets_films_go_first_and_arrives_whole() {
+    let folder = tempfile::tempdir().unwrap();
+    let images = synthetic_radiographs(&folder.path().join("drawn"), 1);
+    let (state, store) = (folder.path().join("state"), folder.path().join("store"));
+    let software = state.join("software");
+    fs::create_dir_all(software.join("incoming")).unwrap();
+    let device = SimulatedBox::start_in(&state, &["--pace", "115200"]).unwrap();
+    let options = ["--box", "--port", &device.port];
+    let whole = bundle::small().unwrap();
+    let part = software.join("incoming").join(format!("part-{}", Digest::of(&whole)));
+    let serving = Serving::start(&store, &options);
+    assert_eq!(update(&serving.page, &whole).status, 201);
+    assert!(within(PATIENCE, || fs::metadata(&part).is_ok_and(|part| part.len() > 0)), "nothing comes");
+    drop(serving);
+    assert_eq!(fs::read_dir(store.join("parts")).unwrap().count(), 1, "it was killed on the way");
+    let serving = Serving::start(&store, &options);
+    let page = &serving.page;
+    assert_eq!(fs::read_dir(store.join("parts")).unwrap().count(), 0);
+    // The same file again: the box goes on where it was.
+    assert_eq!(update(page, &whole).status, 201);
+    let film = page.send(&fs::read(&images[0]).unwrap(), "ward-3");
+    let first_process = {
+        let (software, whole) = (software.clone(), whole.clone());
+        thread::spawn(move || bundle::stage(&software, &whole).unwrap())
+    };
+    // The box may take the host that was killed for one that is still there, for a while.
+    let is_judged = || page.get(&format!("/film/{film}")).text().contains("data-waiting=\"0\"");
+    assert!(within(PATIENCE, is_judged), "{}", page.get("/state").text());
+    let staged = || page.get("/state").text().contains("The box has 9.8.7: switch it off and on to start it.");
+    assert!(within(PATIENCE, staged), "{}", page.get("/state").text());
+    first_process.join().unwrap();
+    assert_eq!(fs::read_dir(store.join("parts")).unwrap().count(), 0);
 }
 
 #[test]

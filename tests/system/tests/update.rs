@@ -4,7 +4,6 @@
 
 use std::{
     fs,
-    io::{Cursor, Write as _},
     path::{Path, PathBuf},
     process::Stdio,
     sync::{LazyLock, Mutex, MutexGuard, PoisonError},
@@ -12,15 +11,10 @@ use std::{
     time::{Duration, Instant},
 };
 
-use fatfs::{FatType, FileSystem, FormatVolumeOptions, FsOptions, format_volume};
-use flate2::{Compression, GzBuilder};
 use serde_json::Value;
-use shared::{
-    appliance::slots::{Outcome, SLOT_BYTES, SLOT_MANIFEST, Stage},
-    verdict::{Digest, Trust},
-};
+use shared::verdict::Digest;
 use system_tests::{
-    PLAIN_MODEL, SimulatedBox, code, files, host, json_lines, real_data, said, synthetic_radiographs, within,
+    PLAIN_MODEL, SimulatedBox, bundle, code, files, host, json_lines, real_data, said, synthetic_radiographs, within,
 };
 use tempfile::TempDir;
 
@@ -265,29 +259,12 @@ fn ctrl_c_in_mid_update_gives_it_up() {
     assert_eq!(digest(&device), plain, "the box is ready at once");
 }
 
-/// A bundle that nobody has signed, of a slot with nothing in it.
-fn small_bundle() -> Vec<u8> {
-    let mut disk = Cursor::new(vec![0; usize::try_from(SLOT_BYTES).unwrap()]);
-    format_volume(&mut disk, FormatVolumeOptions::new().fat_type(FatType::Fat32).bytes_per_cluster(1024)).unwrap();
-    disk.set_position(0);
-    {
-        let system = FileSystem::new(&mut disk, FsOptions::new()).unwrap();
-        let manifest = br#"{"version":"9.8.7","kernel":"6.1.0"}"#;
-        system.root_dir().create_file(SLOT_MANIFEST).unwrap().write_all(manifest).unwrap();
-    }
-    let mut bytes = [&b"PUMUAS1\n"[..], &[0; 12]].concat();
-    let mut gzip = GzBuilder::new().mtime(0).write(&mut bytes, Compression::best());
-    gzip.write_all(disk.get_ref()).unwrap();
-    gzip.finish().unwrap();
-    bytes
-}
-
 #[test]
 fn a_box_without_slots_takes_no_bundle() {
     let _turn = turn();
     let (state, _) = state();
     let path = state.path().join("box.pumua");
-    fs::write(&path, small_bundle()).unwrap();
+    fs::write(&path, bundle::small().unwrap()).unwrap();
     let device = SimulatedBox::start_in(state.path(), &[]).unwrap();
     let output = device.host("update", ["--json".as_ref(), path.as_os_str()]);
     assert_eq!(code(&output), REFUSED, "{}", said(&output));
@@ -309,7 +286,7 @@ fn a_bundle_goes_on_where_ctrl_c_has_cut_it_off_and_arrives_whole() {
     let (state, plain) = state();
     let folder = state.path().join("software");
     fs::create_dir_all(folder.join("incoming")).unwrap();
-    let (path, bundle) = (state.path().join("box.pumua"), small_bundle());
+    let (path, bundle) = (state.path().join("box.pumua"), bundle::small().unwrap());
     fs::write(&path, &bundle).unwrap();
     let device = SimulatedBox::start_in(state.path(), &["--pace", "115200"]).unwrap();
     let part = folder.join("incoming").join(format!("part-{}", Digest::of(&bundle)));
@@ -326,19 +303,9 @@ fn a_bundle_goes_on_where_ctrl_c_has_cut_it_off_and_arrives_whole() {
     let image = synthetic_radiographs(&state.path().join("images"), 1).remove(0);
     assert_eq!(code(&device.host("send", [&image])), 0);
 
-    let ready = folder.join("incoming/ready");
     let first_process = {
-        let (folder, ready, bundle) = (folder.clone(), ready.clone(), bundle.clone());
-        thread::spawn(move || {
-            assert!(within(Duration::from_secs(120), || ready.exists()), "it does not arrive");
-            assert!(fs::read(&ready).unwrap() == bundle, "it arrives whole");
-            fs::rename(&ready, folder.join("bundle")).unwrap();
-            let (name, file) = ("pumua-9".to_owned(), Digest::of(&bundle));
-            let (trust, result) = (Trust::Unsigned, Stage::Staged);
-            let outcome = Outcome { bundle: file, file, name, counter: None, key: None, trust, result };
-            fs::write(folder.join("outcome"), serde_json::to_vec(&outcome).unwrap()).unwrap();
-            fs::remove_file(folder.join("bundle")).unwrap();
-        })
+        let (folder, bundle) = (folder.clone(), bundle.clone());
+        thread::spawn(move || bundle::stage(&folder, &bundle).unwrap())
     };
     let output = device.host("update", ["--json".as_ref(), path.as_os_str()]);
     first_process.join().unwrap();

@@ -6,6 +6,7 @@ mod html;
 mod list;
 mod other;
 mod table;
+mod update;
 
 use std::{
     io::Read,
@@ -29,6 +30,7 @@ use crate::{
     outbox::Outbox,
     record::{Opinion, Picture, Source},
     store::StoreError,
+    update::Updates,
     watch::{Watch, Watched},
 };
 
@@ -51,6 +53,8 @@ pub(crate) struct App {
     pub(crate) node: Option<Open>,
     /// What sends answers to an archive, if there is one.
     pub(crate) outbox: Option<Outbox>,
+    /// What updates the box that judges, if one does.
+    pub(crate) updates: Option<Updates>,
 }
 
 /// Answers a request. `peer`: who asks. `local`: the address at which it arrived.
@@ -172,6 +176,20 @@ fn post(
                 Ok(false) => Response::html(404, other::notice(look, look.words.missing)),
                 Err(error) => Response::html(507, other::notice(look, &error.to_string())),
             })
+        }
+        ["update"] | ["update", "stop"] => {
+            let Some(updates) = &app.updates else {
+                return Ok(Response::html(404, other::notice(look, look.words.missing)));
+            };
+            if path.len() == 1 {
+                // Checked before a byte of the file is taken.
+                app.gate.check_secret(guest, request.header("x-pumua-secret").unwrap_or_default())?;
+                return Ok(update::taken(updates, look, request, body));
+            }
+            let said = form(request, body)?;
+            app.gate.check_secret(guest, said.get("secret"))?;
+            updates.stop();
+            Ok(Response::see("/state#update".to_owned()))
         }
         ["leave"] => {
             let said = form(request, body)?;

@@ -5,6 +5,7 @@ use shared::{appliance::Language, verdict::Verdict};
 use super::{
     frame::{Look, digest, document, symbol, time},
     html::Text,
+    update,
 };
 use crate::{node::LogLine, words};
 
@@ -61,7 +62,8 @@ pub(crate) fn state(look: &Look<'_>) -> String {
     ]);
     let rows: String =
         facts.iter().map(|(name, value)| format!("<div><dt>{}</dt><dd>{value}</dd></div>", Text(name))).collect();
-    look.page(words.state, &format!("<h1>{}</h1><dl class=\"facts\">{rows}</dl>{}", Text(words.state), consoles(look)))
+    let (update, consoles) = (update::section(look), consoles(look));
+    look.page(words.state, &format!("<h1>{}</h1><dl class=\"facts\">{rows}</dl>{update}{consoles}", Text(words.state)))
 }
 
 /// The folder that is watched, and what is wrong with it.

@@ -173,6 +173,114 @@ if (form) {
     });
 }
 
+// The update of the box: a file for this server, and then what the server says of it.
+const update = document.getElementById("update");
+if (update) {
+    const words = update.dataset;
+    const [form, files, drop, ready, wrong, spoken, title] = ["form", "file", "drop", "ready", "wrong", "spoken", "title"].map(
+        (name) => document.getElementById("update-" + name));
+    const shown = () => document.getElementById("update-now");
+    let file = null;
+    let busy = false;
+    let timer;
+
+    const choose = (chosen) => {
+        const [one] = chosen;
+        files.value = "";
+        if (!one || busy || form.hidden) return;
+        const reason = one.size > Number(words.most) ? words.large : one.size === 0 ? words.empty : "";
+        file = reason ? null : one;
+        ready.hidden = file === null;
+        ready.querySelector(".name").textContent = one.name;
+        wrong.textContent = reason ? one.name + ": " + reason : "";
+        if (file) ready.querySelector("button").focus();
+    };
+    files.addEventListener("change", () => choose(files.files));
+    for (const kind of ["dragenter", "dragover"]) {
+        document.addEventListener(kind, (event) => {
+            event.preventDefault();
+            drop.classList.add("over");
+        });
+    }
+    document.addEventListener("dragleave", (event) => {
+        if (!event.relatedTarget) drop.classList.remove("over");
+    });
+    document.addEventListener("drop", (event) => {
+        event.preventDefault();
+        drop.classList.remove("over");
+        choose(event.dataTransfer.files);
+    });
+
+    form.addEventListener("submit", (event) => {
+        event.preventDefault();
+        if (!file || busy) return;
+        busy = true;
+        ready.hidden = true;
+        const sent = file;
+        file = null;
+        const row = element("p", "", words.sending + " ");
+        const bar = element("progress");
+        bar.max = sent.size;
+        bar.value = 0;
+        bar.setAttribute("aria-label", words.sending + ": " + sent.name);
+        row.append(bar);
+        form.append(row);
+        wrong.textContent = "";
+        spoken.textContent = words.sending;
+        const done = (reason) => {
+            busy = false;
+            row.remove();
+            wrong.textContent = reason ? sent.name + ": " + reason : "";
+            spoken.textContent = "";
+            if (reason) files.focus();
+            look(!reason);
+        };
+        const request = new XMLHttpRequest();
+        request.upload.addEventListener("progress", (event) => { bar.value = event.loaded; });
+        request.addEventListener("error", () => done(words.silent));
+        request.addEventListener("load", () => {
+            let answer = {};
+            try { answer = JSON.parse(request.responseText); } catch { answer = { message: request.responseText.trim() }; }
+            done(request.status === 201 ? "" : answer.message || words.silent);
+        });
+        request.open("POST", "/update");
+        request.setRequestHeader("X-Pumua-Secret", words.secret);
+        request.send(sent);
+    });
+
+    // Fetches what has become of it. While it is of the same kind, only words and the bar change, so that a button in hand stays.
+    const look = async (first) => {
+        clearTimeout(timer);
+        try {
+            const answer = await fetch("/state", { headers: { "X-Pumua-Quiet": "1" } });
+            if (answer.redirected || answer.status === 401) {
+                // The session has ended.
+                location.reload();
+                return;
+            }
+            const page = new DOMParser().parseFromString(await answer.text(), "text/html");
+            const [now, next] = [shown(), page.getElementById("update-now")];
+            if (next && next.dataset.kind === now.dataset.kind && !first) {
+                const [said, bar] = ["p", "progress"].map((part) => [now, next].map((it) => it.querySelector(part)));
+                if (said[0] && said[0].textContent !== said[1].textContent) said[0].textContent = said[1].textContent;
+                if (bar[0] && bar[1]) bar[0].value = bar[1].value;
+            } else if (next) {
+                const inHand = now.contains(document.activeElement);
+                document.adoptNode(next);
+                now.replaceWith(next);
+                form.hidden = next.dataset.busy !== undefined;
+                const said = next.querySelector("p");
+                spoken.textContent = said ? said.textContent : "";
+                if (inHand || first) title.focus();
+            }
+        } catch {
+            // The server is away: it is asked again.
+        }
+        timer = setTimeout(look, shown().dataset.busy ? 1000 : 4000);
+    };
+    timer = setTimeout(look, 1000);
+}
+
 // The rows of films that were sent from here and have no answer yet. The list of records does not show each of them: it has
 // pages and is searched.
 const unanswered = () => [...document.querySelectorAll("#queue li[data-number]:not([data-answered])")];

@@ -239,6 +239,16 @@ pub(crate) struct Incoming {
 }
 
 impl Incoming {
+    /// Where it is until it is kept.
+    pub(crate) fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// How much has come.
+    pub(crate) fn bytes(&self) -> u64 {
+        self.bytes
+    }
+
     /// What was written.
     pub(crate) fn read_back(&mut self) -> io::Result<Vec<u8>> {
         let mut bytes = Vec::new();
@@ -424,6 +434,11 @@ impl Store {
         }
         let number = index.turns.next()?;
         Some((number, index.records.get(&number)?.exam.clone()))
+    }
+
+    /// Whether a film waits for its answer.
+    pub(crate) fn waits(&self) -> bool {
+        self.index().turns.len() > 0
     }
 
     /// How many films get their answers before one that waits.

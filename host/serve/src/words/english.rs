@@ -148,6 +148,23 @@ pub(super) static WORDS: Words = Words {
             "not kept, an X-ray that cannot be read: send uncompressed, and have the console checked"
         }
     },
+    update: "Update the box",
+    update_drop: "Drop the file here, or",
+    update_choose: "Choose a file",
+    update_hint: "A file that ends with .pumua, with another program for the box. The box itself checks who has signed it. A model is sent with `pumua update`.",
+    update_send: "Send to the box",
+    update_stop: "Stop the update",
+    update_large: "the file is larger than 64 MiB, so it is no program for a box: choose another one",
+    update_other: "another update is under way: wait until it has ended, or stop it",
+    update_unsigned: "Nobody has signed it: only a box for development takes it.",
+    update_sending: "{} goes to the box: {} %. X-rays go first.",
+    update_installing: "The box checks {} and stores it: leave it on.",
+    update_troubled: "{} waits, and goes on by itself: {}",
+    update_staged: "The box has {}: switch it off and on to start it.",
+    update_running: "The box already runs {}.",
+    update_refused: "The box does not take {}, and keeps the program that it has: {}",
+    update_given_up: "{} is not sent any more: {}. The box keeps the program that it has, and what has come of the new one: send the same file again to go on.",
+    update_stopped: "{} is not sent any more. The box keeps the program that it has, and what has come of the new one: send the same file again to go on.",
     steps: [
         "Drop one or more X-ray files on the page, or choose them. A file is one frontal chest X-ray of a child.",
         "Type what the exam is called, if you want to find it again. Never type a patient's name.",

@@ -162,6 +162,23 @@ pub(super) static WORDS: Words = Words {
             "pas gardée, une radiographie illisible : envoyez sans compression, et faites vérifier la console"
         }
     },
+    update: "Mettre à jour le boîtier",
+    update_drop: "Déposez le fichier ici, ou",
+    update_choose: "Choisissez un fichier",
+    update_hint: "Un fichier qui se termine par .pumua, avec un autre programme pour le boîtier. Le boîtier vérifie lui-même qui l'a signé. Un modèle s'envoie avec `pumua update`.",
+    update_send: "Envoyer au boîtier",
+    update_stop: "Arrêter la mise à jour",
+    update_large: "le fichier dépasse 64 Mio, ce n'est donc pas un programme pour un boîtier : choisissez-en un autre",
+    update_other: "une autre mise à jour est en cours : attendez qu'elle se termine, ou arrêtez-la",
+    update_unsigned: "Personne ne l'a signé : seul un boîtier de développement l'accepte.",
+    update_sending: "{} est envoyé au boîtier : {} %. Les radiographies passent avant.",
+    update_installing: "Le boîtier vérifie {} et l'enregistre : laissez-le allumé.",
+    update_troubled: "{} attend, et continue de lui-même : {}",
+    update_staged: "Le boîtier a {} : éteignez-le et rallumez-le pour le démarrer.",
+    update_running: "Le boîtier utilise déjà {}.",
+    update_refused: "Le boîtier n'accepte pas {}, et garde le programme qu'il a : {}",
+    update_given_up: "{} n'est plus envoyé : {}. Le boîtier garde le programme qu'il a, et ce qui est arrivé du nouveau : envoyez le même fichier pour continuer.",
+    update_stopped: "{} n'est plus envoyé. Le boîtier garde le programme qu'il a, et ce qui est arrivé du nouveau : envoyez le même fichier pour continuer.",
     steps: [
         "Déposez un ou plusieurs fichiers sur la page, ou choisissez-les. Un fichier est une radiographie thoracique de face d'un enfant.",
         "Tapez comment s'appelle l'examen, pour le retrouver. Ne tapez jamais le nom d'un patient.",

@@ -193,6 +193,40 @@ pub(crate) struct Words {
     pub(crate) no_consoles: &'static str,
     /// What a console did; what is wrong and what to do, where something is. Places are filled as [`What`] says.
     pub(crate) consoles: fn(What) -> &'static str,
+    /// Over what updates the box.
+    pub(crate) update: &'static str,
+    /// Where the file is dropped.
+    pub(crate) update_drop: &'static str,
+    /// Of the button that opens the choice of a file.
+    pub(crate) update_choose: &'static str,
+    /// What file that is.
+    pub(crate) update_hint: &'static str,
+    /// Of the button that sends it.
+    pub(crate) update_send: &'static str,
+    /// Of the button that stops it.
+    pub(crate) update_stop: &'static str,
+    /// The file has more bytes than a bundle.
+    pub(crate) update_large: &'static str,
+    /// Another update is under way.
+    pub(crate) update_other: &'static str,
+    /// Nobody has signed it.
+    pub(crate) update_unsigned: &'static str,
+    /// So much of this version is sent, in percent.
+    pub(crate) update_sending: &'static str,
+    /// The box stores this version.
+    pub(crate) update_installing: &'static str,
+    /// What keeps this version from the box follows.
+    pub(crate) update_troubled: &'static str,
+    /// The box has this version, and starts it the next time.
+    pub(crate) update_staged: &'static str,
+    /// The box runs this version already.
+    pub(crate) update_running: &'static str,
+    /// The box does not take this version; why follows.
+    pub(crate) update_refused: &'static str,
+    /// This version was given up; why follows.
+    pub(crate) update_given_up: &'static str,
+    /// Somebody has stopped the update to this version.
+    pub(crate) update_stopped: &'static str,
     /// Steps of the help.
     pub(crate) steps: [&'static str; 6],
     /// What the help says of each verdict: normal, pneumonia, refer.
@@ -239,9 +273,20 @@ mod tests {
                 (words.node_is, 3),
                 (words.pacs_waits, 2),
                 (words.pacs_aside, 1),
+                (words.update_sending, 2),
+                (words.update_installing, 1),
+                (words.update_troubled, 2),
+                (words.update_staged, 1),
+                (words.update_running, 1),
+                (words.update_refused, 2),
+                (words.update_given_up, 2),
+                (words.update_stopped, 1),
             ] {
                 assert_eq!(text.matches("{}").count(), places, "{language}: {text}");
             }
+            // What is 64 MiB in the words is so in the program.
+            assert_eq!(shared::limits::MAX_BUNDLE_BYTES, 64 << 20);
+            assert!(words.update_large.contains("64") && words.update_hint.contains(".pumua"), "{language}");
             for kind in ["DICOM", "JPEG", "PNG", "TIFF", "BMP", "WebP"] {
                 assert!(words.kinds.contains(kind), "{language}: {}", words.kinds);
             }

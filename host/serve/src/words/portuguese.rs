@@ -146,6 +146,23 @@ pub(super) static WORDS: Words = Words {
             "não guardada, uma radiografia que não se consegue ler: envie sem compressão e mande verificar a consola"
         }
     },
+    update: "Atualizar o aparelho",
+    update_drop: "Largue o ficheiro aqui, ou",
+    update_choose: "Escolha um ficheiro",
+    update_hint: "Um ficheiro que termina em .pumua, com outro programa para o aparelho. O próprio aparelho verifica quem o assinou. Um modelo envia-se com `pumua update`.",
+    update_send: "Enviar ao aparelho",
+    update_stop: "Parar a atualização",
+    update_large: "o ficheiro tem mais de 64 MiB, por isso não é um programa para um aparelho: escolha outro",
+    update_other: "outra atualização está em curso: espere que termine, ou pare-a",
+    update_unsigned: "Ninguém o assinou: só um aparelho de desenvolvimento o aceita.",
+    update_sending: "{} está a ser enviado ao aparelho: {} %. As radiografias vão primeiro.",
+    update_installing: "O aparelho verifica {} e guarda-o: deixe-o ligado.",
+    update_troubled: "{} espera, e continua sozinho: {}",
+    update_staged: "O aparelho tem {}: desligue-o e ligue-o para o iniciar.",
+    update_running: "O aparelho já usa {}.",
+    update_refused: "O aparelho não aceita {}, e fica com o programa que tem: {}",
+    update_given_up: "{} já não é enviado: {}. O aparelho fica com o programa que tem, e com o que chegou do novo: envie o mesmo ficheiro para continuar.",
+    update_stopped: "{} já não é enviado. O aparelho fica com o programa que tem, e com o que chegou do novo: envie o mesmo ficheiro para continuar.",
     steps: [
         "Largue um ou mais ficheiros na página, ou escolha-os. Um ficheiro é uma radiografia frontal do tórax de uma criança.",
         "Escreva como se chama o exame, para o encontrar depois. Nunca escreva o nome de um doente.",

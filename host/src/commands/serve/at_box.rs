@@ -3,14 +3,14 @@
 use base::calendar::now;
 use engine::judge::Prepared;
 use link::{Awaited, Connection, LinkError, PortOptions};
-use serve::{By, FIRST_TURNS, Judge, Judged, Outcome, Pictures, Unavailable};
+use serve::{By, Courier, FIRST_TURNS, Judge, Judged, Outcome, Pictures, Unavailable};
 use shared::{
     contract::InputContract,
     verdict::{Digest, ExamId, Fault, ResultRecord},
 };
 use wire::{Image, Info, Outcome as Answered};
 
-use super::here::pictures;
+use super::{bundles::ToBox, here::pictures};
 
 /// The box on a serial line. A session lasts for one film, so that others can use the box in between.
 pub(super) struct AtBox {
@@ -125,6 +125,10 @@ impl Judge for AtBox {
             },
         );
         Ok(Judged { by: name(&info), outcome, pictures: seen(&film, &info.contract) })
+    }
+
+    fn courier(&self) -> Option<Box<dyn Courier>> {
+        Some(Box::new(ToBox { port: self.port.clone() }))
     }
 }
 

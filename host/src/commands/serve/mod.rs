@@ -1,6 +1,7 @@
 //! `pumua serve`: a page on which a clinic drops X-rays and reads the answers.
 
 mod at_box;
+mod bundles;
 mod here;
 mod sheet;
 
