@@ -31,7 +31,7 @@ fn main() -> Result<(), Box<dyn Error>> {
         let chosen: Vec<usize> = chosen.into_iter().filter(|&index| catalogue.samples[index].label == label).collect();
         let (mut sums, count) = (vec![0_u64; inputs.contract().len()], chosen.len() as u64);
         for index in chosen {
-            sums.iter_mut().zip(inputs.of(index)).for_each(|(sum, &grey)| *sum += u64::from(grey));
+            sums.iter_mut().zip(inputs.of(index)?.iter()).for_each(|(sum, &grey)| *sum += u64::from(grey));
         }
         let mut file = format!("P5\n{SIDE} {SIDE}\n255\n").into_bytes();
         file.extend(sums.iter().map(|sum| ((2 * sum + count) / (2 * count)) as u8));

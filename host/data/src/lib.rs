@@ -4,6 +4,7 @@ mod account;
 pub mod augment;
 mod cache;
 mod files;
+mod inputs;
 mod labels;
 pub mod lettering;
 mod load;
@@ -19,14 +20,12 @@ use std::{fmt, path::PathBuf};
 
 use base::Shown;
 pub use files::Files;
+pub use inputs::{InputError, Inputs};
 pub use labels::LabelsFault;
 pub use load::load;
 pub use metadata::is_no_picture;
 use serde::{Deserialize, Serialize};
-use shared::{
-    contract::InputContract,
-    verdict::{Digest, Refusal},
-};
+use shared::verdict::{Digest, Refusal};
 pub use sites::{Site, SiteError, load_sites};
 
 /// The truth about a radiograph.
@@ -314,56 +313,6 @@ pub struct Catalogue {
     pub synthetic: bool,
 }
 
-/// The radiographs of a catalogue as inputs of one contract.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Inputs {
-    contract: InputContract,
-    /// One input after the other, in the order of the catalogue.
-    pixels: Vec<u8>,
-}
-
-impl Inputs {
-    /// Inputs of radiographs that are made rather than read: `side * side` bytes in rows each, in the order of their
-    /// catalogue.
-    ///
-    /// # Panics
-    ///
-    /// If one of them has another size.
-    pub fn new(contract: InputContract, inputs: impl IntoIterator<Item = Vec<u8>>) -> Self {
-        let mut pixels = Vec::new();
-        for input in inputs {
-            assert_eq!(input.len(), contract.len(), "an input of another contract");
-            pixels.extend_from_slice(&input);
-        }
-        Self { contract, pixels }
-    }
-
-    /// What they were brought to.
-    pub fn contract(&self) -> &InputContract {
-        &self.contract
-    }
-
-    /// How many there are.
-    pub fn len(&self) -> usize {
-        self.pixels.len() / self.contract.len()
-    }
-
-    /// True without any.
-    pub fn is_empty(&self) -> bool {
-        self.pixels.is_empty()
-    }
-
-    /// The input of radiograph `index` of the catalogue: `side * side` bytes in rows.
-    ///
-    /// # Panics
-    ///
-    /// If the catalogue has no such radiograph.
-    pub fn of(&self, index: usize) -> &[u8] {
-        let length = self.contract.len();
-        &self.pixels[index * length..][..length]
-    }
-}
-
 /// Images of one part.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PartCount {
@@ -451,6 +400,12 @@ pub enum DataError {
         /// Name and fault of the first one.
         first: String,
     },
+    /// the inputs have room nowhere
+    #[error(
+        "the decoded images do not fit into memory, and cannot be kept in the cache ({0}): set PUMUA_CACHE to a folder that can be \
+         written, on a disk with room for all of them"
+    )]
+    Cache(std::io::Error),
     /// two sites have one name
     #[error("two sites are called {0}, case aside: give each a name of its own")]
     SiteTwice(String),

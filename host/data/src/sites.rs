@@ -11,7 +11,12 @@ use base::Shown;
 use serde::{Deserialize, Serialize};
 use shared::{contract::InputContract, verdict::Digest};
 
-use super::{Catalogue, DataError, Inputs, load};
+use super::{
+    Catalogue, DataError, Inputs,
+    cache::{self, Cache},
+    inputs::IN_MEMORY,
+    load::load_into,
+};
 
 /// Longest name of a site, in characters.
 const MAX_NAME: usize = 32;
@@ -60,20 +65,21 @@ impl TryFrom<OsString> for Site {
     }
 }
 
-/// Loads the radiographs of several hospitals, each with a layout of its own, as [`load`] does. Names and patients begin
-/// with the name of their site and `/`, and each sample says it. The order of the sites does not matter.
+/// Loads the radiographs of several hospitals, each with a layout of its own, as [`load`](super::load()) does. Names and
+/// patients begin with the name of their site and `/`, and each sample says it. The order of the sites does not matter.
 pub fn load_sites(sites: &[Site], contract: &InputContract) -> Result<(Catalogue, Inputs), DataError> {
     let mut sites: Vec<&Site> = sites.iter().collect();
     // As their radiographs are sorted.
     sites.sort_by_key(|site| format!("{}/", site.name));
-    let (mut all, mut pixels) = (Catalogue::default(), Vec::new());
+    let (mut all, mut inputs) = (Catalogue::default(), Inputs::none(*contract));
+    let mut cache = Cache::new(cache::folder(), IN_MEMORY);
     let mut first: BTreeMap<[u8; 32], String> = BTreeMap::new();
     let mut named_otherwise = false;
     for (number, site) in sites.iter().enumerate() {
         if sites[..number].iter().any(|other| other.name.eq_ignore_ascii_case(&site.name)) {
             return Err(DataError::SiteTwice(site.name.clone()));
         }
-        let (mut one, inputs) = load(&site.path, contract)?;
+        let (mut one, its_inputs) = load_into(&site.path, contract, &mut cache)?;
         one.name_after(&site.name);
         for sample in &one.samples {
             if let Some(other) = first.insert(sample.digest.0, sample.name.clone()) {
@@ -90,12 +96,13 @@ pub fn load_sites(sites: &[Site], contract: &InputContract) -> Result<(Catalogue
         all.skipped.append(&mut one.skipped);
         all.notes.append(&mut one.notes);
         all.synthetic |= one.synthetic;
-        pixels.extend(inputs.pixels);
+        inputs.append(its_inputs);
     }
     if !named_otherwise {
         all.former_names.clear();
     }
-    Ok((all, Inputs { contract: *contract, pixels }))
+    cache.tidy();
+    Ok((all, inputs))
 }
 
 impl Catalogue {
@@ -152,7 +159,7 @@ mod tests {
     use engine::{ModelCard, SiteRecord};
 
     use super::*;
-    use crate::{Label, SkipReason, Skipped, split, synthetic};
+    use crate::{Label, SkipReason, Skipped, load, split, synthetic};
 
     const CONTRACT: InputContract = InputContract::stretched(16);
 
@@ -193,7 +200,7 @@ mod tests {
                 assert_eq!(all.samples[index].name_at_site(), sample.name);
                 assert_eq!(all.samples[index].patient_at_site(), sample.patient);
                 assert_eq!((&*all.samples[index].site, &*sample.site), (name, ""));
-                assert_eq!(inputs.of(index), pixels.of(number));
+                assert_eq!(inputs.of(index).unwrap(), pixels.of(number).unwrap());
             }
             assert_eq!(indices.len(), alone.samples.len());
         }

@@ -20,3 +20,17 @@ pub mod robustness;
 pub mod statistics;
 pub mod subtype;
 mod weighted;
+
+use data::InputError;
+use engine::ModelError;
+
+/// Radiographs that cannot be judged.
+#[derive(Debug, thiserror::Error)]
+pub enum MeasureError {
+    /// the model cannot be run
+    #[error(transparent)]
+    Model(#[from] ModelError),
+    /// a radiograph cannot be read any more
+    #[error(transparent)]
+    Input(#[from] InputError),
+}

@@ -3,12 +3,13 @@
 //! The network itself is not changed by it. Whether the answer may be shown is another question: see [`BAR`].
 
 use data::{Catalogue, Inputs, Label, Subtype};
-use engine::{Model, ModelError, Subtypes};
+use engine::{Model, Subtypes};
 use rayon::prelude::*;
 use serde::Serialize;
 use shared::verdict::OperatingPoint;
 
 use crate::{
+    MeasureError,
     evaluation::{Estimate, LabelledAnswer, Measurement},
     logistic::{self, Observation, sigmoid},
 };
@@ -39,20 +40,20 @@ pub fn measure(
     catalogue: &Catalogue,
     inputs: &Inputs,
     indices: &[usize],
-) -> Result<Option<SubtypeFigures>, ModelError> {
+) -> Result<Option<SubtypeFigures>, MeasureError> {
     let Some(subtypes) = &model.card().behaviour.subtypes else { return Ok(None) };
     // The measures know two classes; here a virus is the positive one.
-    let judge = |&i: &usize| -> Option<Result<LabelledAnswer, ModelError>> {
+    let judge = |&i: &usize| -> Option<Result<LabelledAnswer, MeasureError>> {
         let sample = &catalogue.samples[i];
         let label = match sample.subtype? {
             Subtype::Bacteria => Label::Normal,
             Subtype::Virus => Label::Pneumonia,
         };
-        let judged = model.examine(inputs.of(i)).map(|examination| {
+        let examined = inputs.of(i).map_err(MeasureError::from).and_then(|input| Ok(model.examine(&input)?));
+        Some(examined.map(|examination| {
             let logit = subtypes.virus_logit(&examination.features).unwrap_or(f32::NAN);
             LabelledAnswer { label, subtype: None, groups: Vec::new(), ..LabelledAnswer::of(sample, sigmoid(logit)) }
-        });
-        Some(judged)
+        }))
     };
     let judged: Vec<LabelledAnswer> = indices.par_iter().filter_map(judge).collect::<Result<_, _>>()?;
     let estimates = Measurement::of(&judged, OperatingPoint::HALF, None).estimates;
@@ -77,7 +78,7 @@ pub fn fit(
     inputs: &Inputs,
     train: &[usize],
     validation: &[usize],
-) -> Result<Option<Subtypes>, ModelError> {
+) -> Result<Option<Subtypes>, MeasureError> {
     let [train, validation] = [rows(model, catalogue, inputs, train)?, rows(model, catalogue, inputs, validation)?];
     let both = |rows: &[LabelledFeatures]| rows.iter().any(|row| row.virus) && rows.iter().any(|row| !row.virus);
     if !both(&train) || !both(&validation) || train[0].features.is_empty() {
@@ -103,11 +104,11 @@ fn rows(
     catalogue: &Catalogue,
     inputs: &Inputs,
     indices: &[usize],
-) -> Result<Vec<LabelledFeatures>, ModelError> {
+) -> Result<Vec<LabelledFeatures>, MeasureError> {
     indices
         .par_iter()
-        .filter_map(|&i| Some((inputs.of(i), catalogue.samples[i].subtype? == Subtype::Virus)))
-        .map(|(input, virus)| Ok(LabelledFeatures { features: model.examine(input)?.features, virus }))
+        .filter_map(|&i| Some((i, catalogue.samples[i].subtype? == Subtype::Virus)))
+        .map(|(i, virus)| Ok(LabelledFeatures { features: model.examine(&inputs.of(i)?)?.features, virus }))
         .collect()
 }
 

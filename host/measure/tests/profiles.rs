@@ -40,7 +40,8 @@ fn each_profile_keeps_its_promise_and_changes_verdicts_to_refer_alone() {
     let [screening, balanced, confirming] = Profile::ALL.map(|profile| {
         model.decide_by(profile).unwrap();
         let verdict = |&index: &usize| {
-            let prepared = Prepared::decoded(inputs.of(index), &contract, None);
+            let input = inputs.of(index).unwrap();
+            let prepared = Prepared::decoded(&input, &contract, None);
             model.judge(&prepared.admit_any(model.card())).unwrap().verdict
         };
         validation.par_iter().map(verdict).collect::<Vec<Result<Verdict, Refusal>>>()

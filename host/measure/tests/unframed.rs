@@ -62,7 +62,8 @@ fn data(contract: &InputContract) -> (Vec<Framed>, Catalogue, Inputs) {
     let inputs = Inputs::new(*contract, framed.iter().map(|one| one.picture().prepare(contract)));
     let side = u32::from(contract.side);
     let again = |index: usize| {
-        let prepared = Picture::new(Samples::U8(inputs.of(index)), Channels::Grey, side, side, side as usize).unwrap();
+        let input = inputs.of(index).unwrap();
+        let prepared = Picture::new(Samples::U8(&input), Channels::Grey, side, side, side as usize).unwrap();
         !prepared.judged(contract).is_whole()
     };
     assert!((0..framed.len()).any(again), "preparing a second time changes nothing");

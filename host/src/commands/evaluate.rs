@@ -116,8 +116,7 @@ pub fn run(options: Options) -> Result<Exit, Failure> {
     measured.occlusion = options.occlusion.then(|| occlusion::measure(&model, &inputs, &indices, seed)).transpose()?;
     measured.bacteria_or_virus = subtype::measure(&model, &catalogue, &inputs, &indices)?;
     if let Some(folder) = &options.report {
-        let pixels: Vec<&[u8]> = indices.iter().map(|&i| inputs.of(i)).collect();
-        evaluation::write(&measured, card.behaviour.contract.side, &pixels, folder)?;
+        evaluation::write(&measured, &inputs, &indices, folder)?;
         base::say!("report: {}", Shown(folder.join("report.html").display()));
     }
     let mut out = io::stdout().lock();

@@ -183,7 +183,9 @@ fn write_sheet(path: &Path, catalogue: &Catalogue, inputs: &Inputs, indices: &[u
         let mut drawn: Vec<usize> = indices.iter().copied().filter(|&i| catalogue.samples[i].label == label).collect();
         drawn.shuffle(&mut rng);
         for (place, index) in drawn.into_iter().take(ROW * ROWS).enumerate() {
-            let Some(film) = GrayImage::from_raw(SIDE.into(), SIDE.into(), inputs.of(index).to_vec()) else { continue };
+            let Some(film) = GrayImage::from_raw(SIDE.into(), SIDE.into(), inputs.of(index)?.into_owned()) else {
+                continue;
+            };
             let (x, y) = (place % ROW * cell, (half * ROWS + place / ROW) * cell);
             imageops::replace(&mut sheet, &film, x as i64, y as i64);
         }

@@ -105,14 +105,14 @@ fn check_packed(
     check_outputs_where(inputs, reads, &written, &[])
 }
 
-/// Says with an error of writing which command continues: with a disk that is full nothing is lost but what was done since the
-/// last epoch. What else fails would fail again.
-fn or_continue<T, E>(result: Result<T, E>, is_of_writing: fn(&E) -> bool, command: &str) -> anyhow::Result<T>
+/// Says with an error of a disk which command continues: with one that is full nothing is lost but what was done since the last
+/// epoch. What else fails would fail again.
+fn or_continue<T, E>(result: Result<T, E>, is_of_disk: fn(&E) -> bool, command: &str) -> anyhow::Result<T>
 where
     E: std::error::Error + Send + Sync + 'static,
 {
     result.map_err(|error| {
-        let continues = is_of_writing(&error);
+        let continues = is_of_disk(&error);
         let error = anyhow::Error::new(error);
         if continues { error.context(format!("what was kept is not lost, `{command}` continues")) } else { error }
     })

@@ -62,10 +62,11 @@ pub fn run(options: Options) -> Result<Exit, Failure> {
         return Err(QuantizeError::AlreadyInt8.into());
     }
     let (mut catalogue, inputs) = options.radiographs.load_and_tell(&model.card().behaviour.contract)?;
-    let images = range_images(model.card(), &options.radiographs, &mut catalogue)?;
-    let mut images: Vec<&[u8]> = images.into_iter().map(|i| inputs.of(i)).collect();
-    images.shuffle(&mut ChaCha8Rng::seed_from_u64(options.seed));
-    images.truncate(usize::try_from(options.count).unwrap_or(usize::MAX));
+    let mut chosen = range_images(model.card(), &options.radiographs, &mut catalogue)?;
+    chosen.shuffle(&mut ChaCha8Rng::seed_from_u64(options.seed));
+    chosen.truncate(usize::try_from(options.count).unwrap_or(usize::MAX));
+    let images = inputs.several(&chosen)?;
+    let images: Vec<&[u8]> = images.iter().map(|image| &**image).collect();
     let quantized = quantize(&float, &images, quantize::Options { method: options.method })?;
     for drift in &quantized.drift {
         base::say!("{}", describe(drift));

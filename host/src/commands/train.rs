@@ -423,7 +423,8 @@ pub fn run(options: Options) -> Result<Exit, Failure> {
     let command = format!("{} train --resume {}{data}", super::started_as(), quoted(&folder));
     let outcome = training::train(&task, checkpoint, interrupt::listen(), &mut talk);
     talk.bar.finish_and_clear();
-    match or_continue(outcome, |error| matches!(error, TrainingError::Checkpoint(_)), &command)? {
+    let of_disk = |error: &TrainingError| matches!(error, TrainingError::Checkpoint(_) | TrainingError::Input(_));
+    match or_continue(outcome, of_disk, &command)? {
         Outcome::Stopped => {
             base::say!("stopped; to continue from the last epoch: {command}");
             Ok(Exit::Interrupted)
@@ -432,7 +433,8 @@ pub fn run(options: Options) -> Result<Exit, Failure> {
             let layers = trained.network.layers();
             let calibrated = config.recipe.calibrate;
             let made = models::make_models(layers, &card, calibrated, &catalogue, &inputs, &split, &folder);
-            let made = or_continue(made, |error| matches!(error, MakeError::Write(_)), &command)?;
+            let of_disk = |error: &MakeError| matches!(error, MakeError::Write(_) | MakeError::Input(_));
+            let made = or_continue(made, of_disk, &command)?;
             let report = config.report(&catalogue, &split, sites, &device, *trained, made);
             or_continue(report.write(&folder), |error| matches!(error, ReportError::Write(_)), &command)?;
             let mut out = io::stdout().lock();

@@ -34,6 +34,10 @@ type Content<'a> = BTreeMap<&'a str, (&'a Labelled, Option<[u8; 32]>)>;
 
 /// Finds them. Of two that are equal the one is the copy that lies deeper, or comes later.
 pub(super) fn of(files: &[Labelled], read: &[Result<Read, SkipReason>]) -> Copies {
+    if files.windows(2).all(|pair| pair[0].place.prefix == pair[1].place.prefix) {
+        // There is one folder, and what follows takes as much memory as all the names.
+        return Copies::new();
+    }
     let mut folders: BTreeMap<Folder<'_>, Content<'_>> = BTreeMap::new();
     for (file, read) in files.iter().zip(read) {
         let prefix = &*file.place.prefix;

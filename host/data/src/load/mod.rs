@@ -17,7 +17,8 @@ use shared::{
 use self::copies::Copies;
 use super::{
     Catalogue, DataError, Inputs, Label, Part, Sample, SkipReason, Skipped,
-    cache::{self, Cached},
+    cache::{self, Cache},
+    inputs::{IN_MEMORY, Shard},
     labels::{Facts, Labels},
     metadata::{self, Place, file_name, is_no_picture},
     source::{Entry, Source},
@@ -45,12 +46,15 @@ pub(super) struct Labelled {
 }
 
 /// What became of a file that was read.
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) struct Read {
     pub(super) digest: Digest,
     /// Why there is no input of it, if there is none.
     pub(super) decoded: Result<(), Refusal>,
 }
+
+/// What became of a file, or why it was not read.
+type Outcome = Result<Read, SkipReason>;
 
 /// Loads the radiographs below a folder, or in a ZIP archive, brought to the input of `contract`.
 ///
@@ -59,22 +63,30 @@ pub(super) struct Read {
 /// files that `labels.csv` lists, the table says label, patient, age and view; it lies in the folder itself, in the one folder
 /// that holds everything, or in the folder above. A file that it does not list is taken from its folder. What cannot be used
 /// is listed in `skipped`. Each file is read and hashed once. Inputs are cached: a file that is as it was the last time is not
-/// decoded again. Without a place for the cache, or with a spoilt one, all are.
+/// decoded again. Without a place for the cache, or with a spoilt one, all are. Of the inputs a gibibyte stays in memory, and the
+/// others are read from the cache when they are asked for.
+///
+/// # Errors
+/// The data cannot be used; [`DataError::Cache`]: they need the cache, and it cannot be written.
 pub fn load(path: &Path, contract: &InputContract) -> Result<(Catalogue, Inputs), DataError> {
-    load_with_cache(path, contract, cache::folder().as_deref())
+    let mut cache = Cache::new(cache::folder(), IN_MEMORY);
+    let loaded = load_into(path, contract, &mut cache)?;
+    cache.tidy();
+    Ok(loaded)
 }
 
-fn load_with_cache(
+/// The same with this cache.
+pub(super) fn load_into(
     path: &Path,
     contract: &InputContract,
-    folder: Option<&Path>,
+    cache: &mut Cache,
 ) -> Result<(Catalogue, Inputs), DataError> {
     let Found { source, mut files, mut skipped, notes } = Found::at(path)?;
-    let mut pixels = vec![0; files.len() * contract.len()];
-    let read = read_all(&source, &files, contract, folder, &mut pixels);
-
     let count = files.len();
-    let mut samples = Vec::with_capacity(count);
+    let size = cache::shard_size(count, contract.len());
+    let (read, shards) = read_all(&source, &files, contract, size, cache)?;
+
+    let (mut samples, mut numbers) = (Vec::with_capacity(count), Vec::with_capacity(count));
     let copied = copies::of(&files, &read);
     let before = if copied.is_empty() { Vec::new() } else { kept_names(&files, &read) };
     copies::leave_out(&copied, &mut files);
@@ -92,9 +104,7 @@ fn load_with_cache(
         });
         match kept {
             Ok(digest) => {
-                // The inputs of what was left out are closed up.
-                pixels
-                    .copy_within(index * contract.len()..(index + 1) * contract.len(), samples.len() * contract.len());
+                numbers.push(index);
                 samples.push(sample(name, place, facts, digest));
             }
             Err(reason) => skipped.push(Skipped { name, reason }),
@@ -105,10 +115,10 @@ fn load_with_cache(
         let first = format!("{name}: {reason}");
         return Err(DataError::NothingUsable { path: path.to_owned(), files: count, first });
     }
-    pixels.truncate(samples.len() * contract.len());
     let synthetic = samples.iter().any(|sample| metadata::is_synthetic(&sample.name));
     let former_names = former_names(before, &samples);
-    Ok((Catalogue { samples, skipped, notes, synthetic, former_names }, Inputs { contract: *contract, pixels }))
+    let inputs = Inputs::of_shards(*contract, shards, size, numbers);
+    Ok((Catalogue { samples, skipped, notes, synthetic, former_names }, inputs))
 }
 
 fn sample(name: String, place: Place, facts: Option<Facts>, digest: Digest) -> Sample {
@@ -275,50 +285,72 @@ fn name<'a>(files: impl Iterator<Item = &'a mut Labelled>) {
     }
 }
 
-/// Reads all files and puts the input of each at its place in `pixels`.
+/// Reads all files and gives their inputs in shards of `size`.
 fn read_all(
     source: &Source,
     files: &[Labelled],
     contract: &InputContract,
-    folder: Option<&Path>,
-    pixels: &mut [u8],
-) -> Vec<Result<Read, SkipReason>> {
-    let key = cache::key(contract, files.iter().map(|file| file.name.as_str()));
-    let cached = folder.and_then(|folder| Cached::load(folder, key, files.len(), contract.len()));
+    size: usize,
+    cache: &mut Cache,
+) -> Result<(Vec<Outcome>, Vec<Shard>), DataError> {
     let bar = progress::bar(files.len(), "reading");
-    let read: Vec<(Result<Read, SkipReason>, bool)> = files
+    let parts: Vec<&[Labelled]> = files.chunks(size).collect();
+    let mut made: Vec<Option<(Vec<Outcome>, Shard)>> = parts.iter().map(|_| None).collect();
+    for number in cache::order(parts.len()) {
+        made[number] = Some(read_shard(source, parts[number], contract, cache, &|| bar.inc(1))?);
+    }
+    bar.finish_and_clear();
+    let (read, shards): (Vec<_>, Vec<_>) = made.into_iter().flatten().unzip();
+    Ok((read.into_iter().flatten().collect(), shards))
+}
+
+/// The same of the files of one shard; `done` is called after each. Only files that are not what they were are decoded.
+fn read_shard(
+    source: &Source,
+    files: &[Labelled],
+    contract: &InputContract,
+    cache: &mut Cache,
+    done: &(dyn Fn() + Sync),
+) -> Result<(Vec<Outcome>, Shard), DataError> {
+    let key = cache::key(contract, files.iter().map(|file| file.name.as_str()));
+    let mut kept = cache.fetch(key, files.len(), contract.len());
+    let (known, mut pixels) = match &mut kept {
+        Some(kept) => (kept.files.clone(), std::mem::take(&mut kept.pixels)),
+        None => (vec![None; files.len()], vec![0; files.len() * contract.len()]),
+    };
+    let read: Vec<(Outcome, bool)> = files
         .par_iter()
+        .zip(known.par_iter())
         .zip(pixels.par_chunks_exact_mut(contract.len()))
-        .enumerate()
-        .map(|(index, (file, input))| {
+        .map(|((file, known), input)| {
             let bytes = source.read(&file.entry);
-            bar.inc(1);
+            done();
             let bytes = match bytes {
                 Ok(bytes) => bytes,
                 Err(reason) => return (Err(reason), false),
             };
             let digest = Digest::of(&bytes);
-            let known = cached.as_ref().and_then(|cached| cached.get(index, digest));
-            let decoded = match known {
-                Some(known) => known.map(|known| input.copy_from_slice(known)),
-                None => decode::decode(&bytes)
-                    .map(|radiograph| input.copy_from_slice(&radiograph.picture().prepare(contract))),
-            };
-            (Ok(Read { digest, decoded }), known.is_none())
+            if let Some(known) = known.filter(|known| known.digest == digest) {
+                return (Ok(known), false);
+            }
+            let decoded =
+                decode::decode(&bytes).map(|radiograph| input.copy_from_slice(&radiograph.picture().prepare(contract)));
+            (Ok(Read { digest, decoded }), true)
         })
         .collect();
-    bar.finish_and_clear();
-    drop(cached);
-    let new = read.iter().any(|(_, new)| *new);
-    let read: Vec<Result<Read, SkipReason>> = read.into_iter().map(|(read, _)| read).collect();
-    if let (true, Some(folder)) = (new, folder)
-        && let Err(error) = cache::store(folder, key, read.iter().map(|read| read.as_ref().ok()), pixels)
-    {
-        base::say!(
-            "warning: the decoded images cannot be kept for the next time ({error}); set PUMUA_CACHE to a folder that can be written"
-        );
-    }
-    read
+    let is_new = read.iter().any(|(_, new)| *new);
+    let read: Vec<Outcome> = read.into_iter().map(|(read, _)| read).collect();
+    let shard = match kept {
+        Some(mut kept) if !is_new => {
+            kept.pixels = pixels;
+            cache.take(kept)?
+        }
+        _ => {
+            let files: Vec<Option<Read>> = read.iter().map(|read| read.as_ref().ok().copied()).collect();
+            cache.keep(key, &files, pixels)?
+        }
+    };
+    Ok((read, shard))
 }
 
 /// The files that were kept before copied folders were left out as such: digest, name and patient of each.

@@ -8,6 +8,15 @@ use crate::{Part, View};
 
 const CONTRACT: InputContract = InputContract::stretched(16);
 
+/// Loads with the cache in this folder, if any; the inputs stay in memory.
+fn load_with_cache(
+    path: &Path,
+    contract: &InputContract,
+    folder: Option<&Path>,
+) -> Result<(Catalogue, Inputs), DataError> {
+    load_into(path, contract, &mut Cache::new(folder.map(Path::to_owned), usize::MAX))
+}
+
 fn png(shade: u8) -> Vec<u8> {
     let mut bytes = std::io::Cursor::new(Vec::new());
     let pixels = vec![shade; 40 * 32];
@@ -68,7 +77,7 @@ fn folder_and_archive_give_the_same() {
     );
     assert_eq!(data.samples[0].official, Some(Part::Test));
     assert_eq!(inputs.len(), 3);
-    assert_eq!([0, 1, 2].map(|i| inputs.of(i)), [40, 10, 30].map(|shade| [shade; 256]));
+    assert_eq!(inputs.several(&[0, 1, 2]).unwrap(), [40_u8, 10, 30].map(|shade| vec![shade; 256]));
     let reasons: Vec<_> = data.skipped.iter().map(|s| (s.name.as_str(), s.reason.clone())).collect();
     let contradicts = |name: &str| SkipReason::Contradicts(name.to_owned());
     assert_eq!(
@@ -115,9 +124,10 @@ fn only_files_that_changed_are_decoded_again() {
     too_large.set_len(u64::from(MAX_IMAGE_BYTES) + 1).unwrap();
     let kept = tempfile::tempdir().unwrap();
     let Found { source, files, .. } = Found::at(root.path()).unwrap();
+    let cache = || Cache::new(Some(kept.path().to_owned()), usize::MAX);
     let read = || {
-        let mut pixels = vec![0; files.len() * CONTRACT.len()];
-        let read = read_all(&source, &files, &CONTRACT, Some(kept.path()), &mut pixels);
+        let (read, shards) = read_all(&source, &files, &CONTRACT, files.len(), &mut cache()).unwrap();
+        let Ok([Shard::Memory(pixels)]) = <[Shard; 1]>::try_from(shards) else { panic!("one shard, in memory") };
         (read, pixels)
     };
     let (first, mut pixels) = read();
@@ -126,7 +136,8 @@ fn only_files_that_changed_are_decoded_again() {
 
     pixels.iter_mut().for_each(|pixel| *pixel = pixel.wrapping_add(1));
     let key = cache::key(&CONTRACT, files.iter().map(|file| file.name.as_str()));
-    cache::store(kept.path(), key, first.iter().map(|read| read.as_ref().ok()), &pixels).unwrap();
+    let entries: Vec<Option<Read>> = first.iter().map(|read| read.as_ref().ok().copied()).collect();
+    cache().keep(key, &entries, pixels.clone()).unwrap();
     fs::write(root.path().join(&files[0].name), png(99)).unwrap();
     too_large.set_len(0).unwrap();
     fs::write(root.path().join(&files[large].name), png(98)).unwrap();
@@ -143,6 +154,73 @@ fn only_files_that_changed_are_decoded_again() {
     }
     // And now the new ones are kept.
     assert_eq!(read().1, again);
+}
+
+/// The names of the shards in a folder, sorted.
+fn shards_in(folder: &Path) -> Vec<String> {
+    let names = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap());
+    let mut names: Vec<String> = names.collect();
+    names.sort_unstable();
+    names
+}
+
+#[test]
+fn several_shards_are_put_together_in_order_wherever_they_lie() {
+    let root = folder(&files());
+    let kept = tempfile::tempdir().unwrap();
+    let Found { source, files, .. } = Found::at(root.path()).unwrap();
+    let read = |room: usize| {
+        let mut cache = Cache::new(Some(kept.path().to_owned()), room);
+        let (read, shards) = read_all(&source, &files, &CONTRACT, 2, &mut cache).unwrap();
+        (read, Inputs::of_shards(CONTRACT, shards, 2, 0..files.len()))
+    };
+    let (first, in_memory) = read(usize::MAX);
+    let names = shards_in(kept.path());
+    assert_eq!((files.len(), names.len()), (7, 4));
+    // All on disk, a part of them, and with one shard spoilt and one gone.
+    for room in [0, 3 * CONTRACT.len()] {
+        let (again, on_disk) = read(room);
+        assert!(again == first && on_disk == in_memory, "{room}");
+    }
+    let spoilt = kept.path().join(&names[1]);
+    let whole = fs::read(&spoilt).unwrap();
+    let mut bytes = whole.clone();
+    *bytes.last_mut().unwrap() ^= 1;
+    fs::write(&spoilt, bytes).unwrap();
+    fs::remove_file(kept.path().join(&names[2])).unwrap();
+    assert!(read(0) == (first, in_memory));
+    assert_eq!(fs::read(&spoilt).unwrap(), whole, "it was made again");
+    assert_eq!(shards_in(kept.path()), names);
+}
+
+#[test]
+fn loaders_of_the_same_data_at_once_take_nothing_from_each_other() {
+    let root = folder(&files());
+    let kept = tempfile::tempdir().unwrap();
+    let expected = load_with_cache(root.path(), &CONTRACT, None).unwrap().1;
+    let load = || {
+        let mut cache = Cache::new(Some(kept.path().to_owned()), 0);
+        let loaded = load_into(root.path(), &CONTRACT, &mut cache).unwrap().1;
+        cache.tidy();
+        loaded
+    };
+    let all: Vec<Inputs> = std::thread::scope(|scope| {
+        let threads: Vec<_> = (0..4).map(|_| scope.spawn(load)).collect();
+        threads.into_iter().map(|thread| thread.join().unwrap()).collect()
+    });
+    assert!(all.iter().all(|inputs| *inputs == expected));
+    assert_eq!(shards_in(kept.path()).len(), 1, "no drafts are left");
+    // What is open stays, whoever removes it.
+    fs::remove_dir_all(kept.path()).unwrap();
+    assert!(all.iter().all(|inputs| *inputs == expected));
+}
+
+#[test]
+fn inputs_that_fit_nowhere_are_an_error() {
+    let root = folder(&files());
+    let error = load_into(root.path(), &CONTRACT, &mut Cache::new(None, 300)).unwrap_err();
+    assert!(matches!(error, DataError::Cache(_)), "{error}");
+    assert!(error.to_string().contains("PUMUA_CACHE"), "{error}");
 }
 
 #[test]
@@ -194,7 +272,7 @@ fn a_table_says_what_it_lists_and_folders_say_the_rest() {
     assert_eq!(data.samples[2].official, Some(Part::Train));
     assert_eq!(data.samples.iter().map(|s| s.listed).collect::<Vec<_>>(), [true, true, true, false]);
     assert_eq!(data.skipped, [Skipped { name: "gone.png".to_owned(), reason: SkipReason::Missing }]);
-    assert_eq!([0, 1, 2, 3].map(|i| inputs.of(i)[0]), [1, 2, 4, 5]);
+    assert_eq!([0, 1, 2, 3].map(|i| inputs.of(i).unwrap()[0]), [1, 2, 4, 5]);
 
     let (packed, same) = load_with_cache(zip.path(), &CONTRACT, None).unwrap();
     assert_eq!((packed.samples, packed.skipped, same), (data.samples, data.skipped, inputs));
@@ -341,7 +419,7 @@ fn names_of_any_bytes_are_names() {
     }
     let (data, inputs) = load_with_cache(&root, &CONTRACT, None).unwrap();
     assert_eq!(paths(&data), ["NORMAL/\\xE9.png", "NORMAL/\\xEA.png"]);
-    assert_eq!([0, 1].map(|i| inputs.of(i)[0]), [1, 2]);
+    assert_eq!([0, 1].map(|i| inputs.of(i).unwrap()[0]), [1, 2]);
     let files = crate::Files::open(&root).unwrap();
     assert_eq!(files.read("NORMAL/\\xEA.png"), Ok(png(2)));
 }

@@ -17,7 +17,7 @@ use rayon::prelude::*;
 use shared::contract::InputContract;
 
 pub use self::{letter::Letter, traces::Traces};
-use crate::{Catalogue, Inputs};
+use crate::{Catalogue, InputError, Inputs};
 
 /// What machines are found on, whatever a model wants.
 pub const CONTRACT: InputContract = InputContract::stretched(traces::SIDE as u16);
@@ -45,6 +45,9 @@ pub enum MachineError {
         /// What was looked for.
         machines: u16,
     },
+    /// a radiograph cannot be read any more
+    #[error("{0}")]
+    Input(String),
     /// one of several sites has no machines
     #[error("site {site}: {error}")]
     AtSite {
@@ -81,9 +84,10 @@ pub fn find(
             .par_iter()
             .map(|&i| {
                 bar.inc(1);
-                Traces::of(inputs.of(i))
+                inputs.of(i).map(|input| Traces::of(&input))
             })
-            .collect();
+            .collect::<Result<_, InputError>>()
+            .map_err(|error| MachineError::Input(error.to_string()))?;
         let clusters = clusters::find(&traces::features(&traces), usize::from(machines));
         for (index, (traces, cluster)) in indices.into_iter().zip(traces.into_iter().zip(clusters)) {
             found[index] = Some((traces, cluster as u16 + 1));

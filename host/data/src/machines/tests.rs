@@ -80,7 +80,7 @@ fn machines_of_a_site_are_its_own() {
         for &(site, count) in sites {
             let (one, inputs) = films(site, count);
             all.samples.extend(one.samples);
-            pixels.extend((0..count as usize).map(|i| inputs.of(i).to_vec()));
+            pixels.extend((0..count as usize).map(|i| inputs.of(i).unwrap().into_owned()));
         }
         let again = (all.clone(), Inputs::new(CONTRACT, pixels));
         find(&mut all, &again, 2).map(|_| all)

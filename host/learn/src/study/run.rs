@@ -281,8 +281,8 @@ fn measure(
         training::Outcome::Done(trained) => *trained,
         training::Outcome::Stopped => return Ok(None),
     };
-    let (train, _) = on_set(&trained, recipe, catalogue, inputs, &split.train);
-    let (test, test_scores) = on_set(&trained, recipe, catalogue, inputs, &split.test);
+    let (train, _) = on_set(&trained, recipe, catalogue, inputs, &split.train)?;
+    let (test, test_scores) = on_set(&trained, recipe, catalogue, inputs, &split.test)?;
     if !(train.loss.is_finite() && test.loss.is_finite()) {
         return Err(TrainingError::Diverged(trained.kept_epoch).into());
     }
@@ -305,8 +305,8 @@ fn on_set(
     catalogue: &Catalogue,
     inputs: &Inputs,
     indices: &[usize],
-) -> (SetResult, Vec<Scored>) {
-    let logits = judge(&trained.network, inputs, indices);
+) -> Result<(SetResult, Vec<Scored>), TrainingError> {
+    let logits = judge(&trained.network, inputs, indices)?;
     let cross_entropy = training::cross_entropy(&logits, catalogue, indices);
     let scored: Vec<Scored> = logits
         .iter()
@@ -314,7 +314,8 @@ fn on_set(
         .map(|(&logit, &i)| Scored { positive: catalogue.samples[i].label.positive(), probability: sigmoid(logit) })
         .collect();
     let figures = Figures::of(&scored, recipe.threshold);
-    (SetResult { loss: cross_entropy + training::l2_term(&trained.network, recipe), cross_entropy, figures }, scored)
+    let loss = cross_entropy + training::l2_term(&trained.network, recipe);
+    Ok((SetResult { loss, cross_entropy, figures }, scored))
 }
 
 /// Epochs behind a checkpoint, the teachers' among them.

@@ -1,7 +1,7 @@
 //! Which images a step sees.
 
 use burn::tensor::{Device, Tensor, TensorData};
-use data::{Inputs, augment::Augmentation};
+use data::{InputError, Inputs, augment::Augmentation};
 use rand::{SeedableRng, seq::SliceRandom};
 use rand_chacha::ChaCha8Rng;
 use rayon::prelude::*;
@@ -70,11 +70,14 @@ impl<'a> Shuffled<'a> {
 }
 
 /// Images as `[images, 1, side, side]`.
-pub(super) fn images(inputs: &Inputs, indices: &[usize], device: &Device) -> Tensor<4> {
+pub(super) fn images(inputs: &Inputs, indices: &[usize], device: &Device) -> Result<Tensor<4>, InputError> {
     let contract = inputs.contract();
     let table: Vec<f32> = (0..=u8::MAX).map(|pixel| contract.value(pixel)).collect();
-    let values = indices.iter().flat_map(|&i| inputs.of(i).iter().map(|&p| table[usize::from(p)])).collect();
-    tensor(values, inputs, device)
+    let mut values = Vec::with_capacity(indices.len() * contract.len());
+    for &i in indices {
+        values.extend(inputs.of(i)?.iter().map(|&p| table[usize::from(p)]));
+    }
+    Ok(tensor(values, inputs, device))
 }
 
 /// Images as `[images, 1, side, side]`, each varied in its own way; the first is the `first`-th of the training.
@@ -85,18 +88,21 @@ pub(super) fn augmented(
     seed: u64,
     first: u64,
     device: &Device,
-) -> Tensor<4> {
+) -> Result<Tensor<4>, InputError> {
     let contract = inputs.contract();
     let mut values = vec![0.0; indices.len() * contract.len()];
-    values.par_chunks_exact_mut(contract.len()).zip(indices).enumerate().for_each(|(position, (values, &i))| {
+    let places = values.par_chunks_exact_mut(contract.len()).zip(indices).enumerate();
+    places.try_for_each(|(position, (values, &i))| {
+        let input = inputs.of(i)?;
         let mut rng = Stream::Augmentation { image: first + position as u64 }.generator(seed);
         let transform = augmentation.draw(&mut rng);
-        transform.apply(inputs.of(i), usize::from(contract.side), values);
+        transform.apply(&input, usize::from(contract.side), values);
         for value in values {
             *value = (*value - f32::from(contract.zero_point)) * contract.scale;
         }
-    });
-    tensor(values, inputs, device)
+        Ok::<(), InputError>(())
+    })?;
+    Ok(tensor(values, inputs, device))
 }
 
 fn tensor(values: Vec<f32>, inputs: &Inputs, device: &Device) -> Tensor<4> {
@@ -131,10 +137,10 @@ mod tests {
         let device = Device::flex();
         let varied = |rotation: f64, first: u64| {
             let augmentation = Augmentation { rotation, ..Augmentation::default() };
-            let images = augmented(&inputs, &[0, 0], &augmentation, 1, first, &device);
+            let images = augmented(&inputs, &[0, 0], &augmentation, 1, first, &device).unwrap();
             images.into_data().iter::<f32>().collect::<Vec<_>>()
         };
-        let plain: Vec<f32> = images(&inputs, &[0, 0], &device).into_data().iter::<f32>().collect();
+        let plain: Vec<f32> = images(&inputs, &[0, 0], &device).unwrap().into_data().iter::<f32>().collect();
         assert_eq!(varied(0.0, 0), plain);
         let (turned, next) = (varied(30.0, 0), varied(30.0, 1));
         assert_ne!(turned[..256], turned[256..]);

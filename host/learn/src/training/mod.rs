@@ -12,7 +12,7 @@ mod trainer;
 use std::{io, sync::atomic::AtomicBool};
 
 use burn::module::Module;
-use data::{Catalogue, Inputs, split::Split};
+use data::{Catalogue, InputError, Inputs, split::Split};
 use measure::logistic;
 use serde::{Deserialize, Serialize};
 
@@ -120,6 +120,9 @@ pub enum TrainingError {
     /// the input is too small for the network
     #[error(transparent)]
     Side(#[from] SideError),
+    /// a radiograph cannot be read any more
+    #[error(transparent)]
+    Input(#[from] InputError),
     /// nobody has looked for the machines
     #[error(
         "the X-ray machines behind these images are not known: have them found first, or use a recipe that does not ask for them"
@@ -170,16 +173,18 @@ pub fn train(
 }
 
 /// Logits of the network for the radiographs named, in their order.
-pub fn judge(network: &Network, inputs: &Inputs, indices: &[usize]) -> Vec<f32> {
+///
+/// # Errors
+/// A radiograph cannot be read any more.
+pub fn judge(network: &Network, inputs: &Inputs, indices: &[usize]) -> Result<Vec<f32>, InputError> {
     let network = network.valid();
     let device = network.device();
-    indices
-        .chunks(JUDGING_BATCH)
-        .flat_map(|chunk| {
-            let images = batches::images(inputs, chunk, &device);
-            network.forward(images).into_data().iter::<f32>().collect::<Vec<_>>()
-        })
-        .collect()
+    let mut logits = Vec::with_capacity(indices.len());
+    for chunk in indices.chunks(JUDGING_BATCH) {
+        let images = batches::images(inputs, chunk, &device)?;
+        logits.extend(network.forward(images).into_data().iter::<f32>());
+    }
+    Ok(logits)
 }
 
 /// Mean binary cross-entropy of logits against the truth about the radiographs named.

@@ -53,6 +53,17 @@ fn run_at_sites(
     for (index, sample) in catalogue.samples.iter_mut().enumerate() {
         site(index).clone_into(&mut sample.site);
     }
+    run_on(recipe, &catalogue, &inputs, from, stop)
+}
+
+/// The same on these radiographs.
+fn run_on(
+    recipe: &Recipe,
+    catalogue: &Catalogue,
+    inputs: &Inputs,
+    from: Option<Checkpoint>,
+    stop: bool,
+) -> (Result<Outcome, TrainingError>, Vec<Checkpoint>) {
     let split = Split {
         kind: SplitKind::Study,
         left_out: None,
@@ -61,15 +72,7 @@ fn run_at_sites(
         test: vec![],
     };
     let device = TrainingDevice::processor();
-    let task = Task {
-        recipe,
-        seed: 11,
-        catalogue: &catalogue,
-        inputs: &inputs,
-        split: &split,
-        device: &device,
-        config: "test".to_owned(),
-    };
+    let task = Task { recipe, seed: 11, catalogue, inputs, split: &split, device: &device, config: "test".to_owned() };
     let mut saved = Vec::new();
     let outcome = train(&task, from, &AtomicBool::new(stop), &mut saved);
     (outcome, saved)
@@ -179,6 +182,28 @@ fn teachers_are_trainings_of_their_own_and_are_learnt_from() {
     assert_eq!(half.history.len(), 2);
     assert_ne!(half.network.state(), run(&plain, None).0.network.state());
     assert_ne!(half.network.state(), run(&taught(1.0), None).0.network.state());
+}
+
+#[test]
+fn what_is_learnt_from_a_disk_is_what_is_learnt_from_memory_to_the_bit() {
+    for recipe in [recipe("adam", 2), recipe("adam-strong-bn", 2)] {
+        let (catalogue, in_memory) = radiographs(40, usize::from(recipe.side));
+        let folder = tempfile::tempdir().unwrap();
+        let make = |index: usize, input: &mut [u8]| input.copy_from_slice(&in_memory.of(index).unwrap());
+        let on_disk = Inputs::made(*in_memory.contract(), 40, "test", folder.path(), 0, make).unwrap();
+        let learnt = |inputs: &Inputs| {
+            let Ok(Outcome::Done(trained)) = run_on(&recipe, &catalogue, inputs, None, false).0 else {
+                panic!("not done")
+            };
+            (trained.network.state(), trained.history)
+        };
+        assert!(learnt(&on_disk) == learnt(&in_memory), "{recipe:?}");
+
+        // A disk that fails ends it, and nothing is learnt from what was not read.
+        let shard = std::fs::read_dir(folder.path()).unwrap().next().unwrap().unwrap().path();
+        std::fs::File::options().write(true).open(shard).unwrap().set_len(2000).unwrap();
+        assert!(matches!(run_on(&recipe, &catalogue, &on_disk, None, false).0, Err(TrainingError::Input(_))));
+    }
 }
 
 #[test]

@@ -216,7 +216,7 @@ impl<'a> Trainer<'a> {
         let start = Instant::now();
         let (mut loss, mut right) = (0.0, 0);
         for step in 1..=steps {
-            let (step_loss, step_right) = self.train_step();
+            let (step_loss, step_right) = self.train_step()?;
             if !step_loss.is_finite() {
                 return Err(TrainingError::Diverged(epoch));
             }
@@ -250,14 +250,14 @@ impl<'a> Trainer<'a> {
     }
 
     /// One update. Loss and number of right decisions before it.
-    fn train_step(&mut self) -> (f64, usize) {
+    fn train_step(&mut self) -> Result<(f64, usize), TrainingError> {
         let Task { recipe, catalogue, inputs, .. } = self.task;
         let first = self.stream.drawn();
         let indices = self.stream.draw(recipe.batch);
         let images = if recipe.augmentation.is_identity() {
-            batches::images(inputs, &indices, &self.device)
+            batches::images(inputs, &indices, &self.device)?
         } else {
-            batches::augmented(inputs, &indices, &recipe.augmentation, self.seed, first, &self.device)
+            batches::augmented(inputs, &indices, &recipe.augmentation, self.seed, first, &self.device)?
         };
         let taught = self.taught(&images);
         let positive = |&i: &usize| catalogue.samples[i].label.positive();
@@ -299,7 +299,7 @@ impl<'a> Trainer<'a> {
         self.network = self.optimizer.step(rate, self.network.clone(), gradients);
         self.step += 1;
         self.update_average();
-        (value, right)
+        Ok((value, right))
     }
 
     /// Mean probability of the teachers, `[images]`; `None` without any.
@@ -317,7 +317,7 @@ impl<'a> Trainer<'a> {
         let indices = Shuffled::new(&split.validation, self.seed, ((epoch - 1) * count) as u64).draw(count);
         let averaged = self.averaged()?;
         let network = averaged.as_ref().unwrap_or(&self.network);
-        let logits = judge(network, inputs, &indices);
+        let logits = judge(network, inputs, &indices)?;
         let decided = |logit: f32| sigmoid(logit) >= recipe.threshold;
         let right =
             logits.iter().zip(&indices).filter(|(l, i)| decided(**l) == catalogue.samples[**i].label.positive());

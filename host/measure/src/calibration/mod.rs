@@ -2,7 +2,7 @@
 //! fitted on validation radiographs.
 
 use data::{Catalogue, Inputs};
-use engine::{Model, ModelError};
+use engine::Model;
 use rayon::prelude::*;
 use shared::{
     evidence::Outlines,
@@ -10,6 +10,7 @@ use shared::{
 };
 
 use crate::{
+    MeasureError,
     logistic::{Line, Observation},
     statistics::{Confusion, Judged, Scored, refer_band},
 };
@@ -162,15 +163,15 @@ pub fn outlines(
     catalogue: &Catalogue,
     inputs: &Inputs,
     validation: &[usize],
-) -> Result<Option<Outlines>, ModelError> {
+) -> Result<Option<Outlines>, MeasureError> {
     let highest: Vec<Option<(bool, f32)>> = validation
         .par_iter()
         .map(|&i| {
             let positive = catalogue.samples[i].label.positive();
-            let local = model.examine(inputs.of(i))?.map.map(|map| map.local());
+            let local = model.examine(&inputs.of(i)?)?.map.map(|map| map.local());
             Ok(local.map(|local| (positive, local.into_iter().fold(f32::NEG_INFINITY, f32::max))))
         })
-        .collect::<Result<_, ModelError>>()?;
+        .collect::<Result<_, MeasureError>>()?;
     let of = |positive: bool| highest.iter().flatten().filter(|(p, _)| *p == positive).map(|(_, h)| *h).collect();
     Ok(quantile(of(false), PLAIN).zip(quantile(of(true), WEAK)).and_then(|(shown, strong)| {
         let shown = shown.max(f32::MIN_POSITIVE);

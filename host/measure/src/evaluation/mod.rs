@@ -6,11 +6,12 @@ mod measurement;
 mod paired;
 
 use data::{Catalogue, Inputs, Label, Sample, Subtype};
-use engine::{Model, ModelError, judge::Prepared};
+use engine::{Model, judge::Prepared};
 use rayon::prelude::*;
 use serde::Serialize;
 
 use crate::{
+    MeasureError,
     statistics::{Judged, Scored},
     weighted::{Answered, Ranked},
 };
@@ -104,12 +105,13 @@ pub fn judge(
     catalogue: &Catalogue,
     inputs: &Inputs,
     indices: &[usize],
-) -> Result<Vec<Judged>, ModelError> {
+) -> Result<Vec<Judged>, MeasureError> {
     let card = model.card();
     indices
         .par_iter()
         .map(|&index| {
-            let prepared = Prepared::decoded(inputs.of(index), &card.behaviour.contract, None);
+            let input = inputs.of(index)?;
+            let prepared = Prepared::decoded(&input, &card.behaviour.contract, None);
             let judgement = model.judge(&prepared.admit_any(card))?;
             let positive = catalogue.samples[index].label.positive();
             let probability = judgement.examination.score.probability;

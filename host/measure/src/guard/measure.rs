@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use data::{Catalogue, Inputs};
 use engine::{
-    Model, ModelError,
+    Model,
     judge::{Prepared, admit},
 };
 use rayon::prelude::*;
@@ -12,7 +12,7 @@ use serde::Serialize;
 use shared::{preprocess::Picture, verdict::Refusal};
 
 use super::Unsuitable;
-use crate::statistics::Proportion;
+use crate::{MeasureError, statistics::Proportion};
 
 /// Pictures of each kind that is drawn.
 const DRAWINGS: u64 = 500;
@@ -47,7 +47,7 @@ impl RefusalRow {
 }
 
 /// Why a picture is not judged, if it is not.
-fn refusal(model: &Model, picture: &Picture<'_>) -> Result<Option<Refusal>, ModelError> {
+fn refusal(model: &Model, picture: &Picture<'_>) -> Result<Option<Refusal>, MeasureError> {
     match admit(picture, None, model.card()) {
         Ok(input) => Ok(model.judge(&input)?.verdict.err()),
         Err(refusal) => Ok(Some(refusal)),
@@ -56,9 +56,10 @@ fn refusal(model: &Model, picture: &Picture<'_>) -> Result<Option<Refusal>, Mode
 
 /// Why the radiographs named are not judged, in their order, if they are not. They are looked at as prepared for the model,
 /// grey and square, and are not prepared again: none can be `coloured` or `elongated` here.
-pub fn refusals(model: &Model, inputs: &Inputs, indices: &[usize]) -> Result<Vec<Option<Refusal>>, ModelError> {
+pub fn refusals(model: &Model, inputs: &Inputs, indices: &[usize]) -> Result<Vec<Option<Refusal>>, MeasureError> {
     let one = |&index: &usize| {
-        let prepared = Prepared::decoded(inputs.of(index), &model.card().behaviour.contract, None);
+        let input = inputs.of(index)?;
+        let prepared = Prepared::decoded(&input, &model.card().behaviour.contract, None);
         Ok(model.judge(&prepared.admit_any(model.card()))?.verdict.err())
     };
     indices.par_iter().map(one).collect()
@@ -71,17 +72,17 @@ pub fn measure(
     catalogue: &Catalogue,
     inputs: &Inputs,
     indices: &[usize],
-) -> Result<Vec<RefusalRow>, ModelError> {
+) -> Result<Vec<RefusalRow>, MeasureError> {
     let side = usize::from(model.card().behaviour.contract.side);
     let real = refusals(model, inputs, indices)?;
     let mut rows = vec![RefusalRow::new("radiographs", catalogue.synthetic, &real, true)];
     for kind in Unsuitable::ALL {
         let answer =
             |number: u64, radiograph: &[u8]| refusal(model, &kind.make(radiograph, side, SEED, number).picture());
-        let answers: Result<Vec<_>, ModelError> = if kind.drawn() {
+        let answers: Result<Vec<_>, MeasureError> = if kind.drawn() {
             (0..DRAWINGS).into_par_iter().map(|number| answer(number, &[])).collect()
         } else {
-            indices.par_iter().enumerate().map(|(number, &index)| answer(number as u64, inputs.of(index))).collect()
+            indices.par_iter().enumerate().map(|(number, &index)| answer(number as u64, &inputs.of(index)?)).collect()
         };
         rows.push(RefusalRow::new(kind.name(), kind.drawn() || catalogue.synthetic, &answers?, false));
     }

@@ -8,8 +8,8 @@ mod unsuitable;
 
 use std::cmp::Reverse;
 
-use data::{Catalogue, Inputs, Label, augment::Augmentation, split::Split};
-use engine::{Model, ModelError};
+use data::{Catalogue, InputError, Inputs, Label, augment::Augmentation};
+use engine::Model;
 use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
 use rayon::prelude::*;
@@ -18,7 +18,10 @@ use shared::{
     preprocess::{Channels, Picture, Samples},
 };
 
-use crate::algebra::{Moments, eigen, solve};
+use crate::{
+    MeasureError,
+    algebra::{Moments, eigen, solve},
+};
 
 pub use measure::{RefusalRow, measure, refusals};
 pub use unsuitable::Unsuitable;
@@ -113,18 +116,19 @@ pub fn fit(images: &[&[u8]], side: u16, seed: u64) -> Option<Guard> {
 }
 
 /// Fits what training images of this model are like to its network, class by class at each site, of the largest ones if
-/// there are many, and in style; and on the validation part how strange an image may be. A network without features has
+/// there are many, and in style; and on those of `validation` how strange an image may be. A network without features has
 /// styles alone.
 pub fn fit_familiar(
     guard: &mut Guard,
     model: &Model,
     catalogue: &Catalogue,
     inputs: &Inputs,
-    split: &Split,
-) -> Result<(), ModelError> {
+    train: &[usize],
+    validation: &[usize],
+) -> Result<(), MeasureError> {
     let contract = &model.card().behaviour.contract;
-    let features = |&index: &usize| Ok(model.examine(inputs.of(index))?.features);
-    let train = split.train.iter().map(|&index| (index, index));
+    let features = |&index: &usize| Ok::<_, MeasureError>(model.examine(&inputs.of(index)?)?.features);
+    let train = train.iter().map(|&index| (index, index));
     let mut sites: Vec<Vec<usize>> = catalogue.grouped_by_site(train).into_values().collect();
     sites.sort_by_key(|site| Reverse(site.len()));
     sites.truncate(MAX_SITES);
@@ -132,21 +136,27 @@ pub fn fit_familiar(
     let mut classes = Vec::new();
     for (site, label) in sites.iter().flat_map(|site| Label::ALL.map(|label| (site, label))) {
         let of_it: Vec<_> = site.iter().filter(|index| catalogue.samples[**index].label == label).collect();
-        classes.push(of_it.into_par_iter().map(features).collect::<Result<Vec<_>, ModelError>>()?);
+        classes.push(of_it.into_par_iter().map(features).collect::<Result<Vec<_>, MeasureError>>()?);
     }
     let size = classes.iter().flatten().next().map_or(0, Vec::len);
     guard.features = cloud(&classes, size / 2).map(|cloud| {
         let distances = classes.iter().flatten().map(|features| cloud.distance(features)).collect();
         Cloud { limit: upper(distances, REFUSED_BY_FEATURES) as f32, ..cloud }
     });
-    let style = |&index: &usize| Some(Style::of(inputs.of(index), contract)?.values());
-    let styles: Vec<Vec<_>> = sites.iter().map(|site| site.par_iter().filter_map(style).collect()).collect();
+    let style = |&index: &usize| {
+        let style = inputs.of(index).map(|input| Style::of(&input, contract)).transpose()?;
+        Some(style.map(|style| style.values()))
+    };
+    let styles: Vec<Vec<_>> = sites
+        .iter()
+        .map(|site| site.par_iter().filter_map(style).collect::<Result<Vec<_>, InputError>>())
+        .collect::<Result<_, InputError>>()?;
     guard.style = style_cloud(&styles);
     let strangeness = |&index: &usize| {
         let features = features(&index)?;
-        Ok(guard.strangeness(&features, inputs.of(index), contract))
+        Ok(guard.strangeness(&features, &inputs.of(index)?, contract))
     };
-    let others: Vec<Option<f64>> = split.validation.par_iter().map(strangeness).collect::<Result<_, ModelError>>()?;
+    let others: Vec<Option<f64>> = validation.par_iter().map(strangeness).collect::<Result<_, MeasureError>>()?;
     if let Some(style) = &mut guard.style {
         style.limit = upper(others.into_iter().flatten().collect(), REFUSED_AS_STRANGE) as f32;
     }

@@ -11,7 +11,7 @@ const CONTRACT: InputContract = InputContract::stretched(64);
 
 fn drawn(count: u64, seed: u64) -> Vec<Vec<u8>> {
     let (_, inputs) = synthetic::radiographs(count, seed, &CONTRACT).unwrap();
-    (0..inputs.len()).map(|i| inputs.of(i).to_vec()).collect()
+    (0..inputs.len()).map(|i| inputs.of(i).unwrap().into_owned()).collect()
 }
 
 /// A guard that has learnt from synthetic radiographs.

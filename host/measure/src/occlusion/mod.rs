@@ -5,7 +5,7 @@
 //! step of the map's cells as its side, at most a quarter of the input's; it is filled with the mean of the input. The
 //! random one lies anywhere in the input without touching the first. The idea of covering is Zeiler and Fergus', ECCV 2014.
 
-use data::Inputs;
+use data::{InputError, Inputs};
 use engine::{ActivationMap, Model, ModelError};
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
@@ -26,6 +26,9 @@ pub enum OcclusionError {
     /// the model cannot be run
     #[error(transparent)]
     Model(#[from] ModelError),
+    /// a radiograph cannot be read any more
+    #[error(transparent)]
+    Input(#[from] InputError),
 }
 
 /// What covering places has done to the answers, over the radiographs that the model calls pneumonia.
@@ -92,7 +95,7 @@ pub fn measure(model: &Model, inputs: &Inputs, indices: &[usize], seed: u64) -> 
         .map(|&index| {
             let mut rng = ChaCha8Rng::seed_from_u64(seed);
             rng.set_stream(index as u64);
-            try_out(model, inputs.of(index), &mut rng)
+            try_out(model, &inputs.of(index)?, &mut rng)
         })
         .collect::<Result<Vec<_>, _>>()?;
     Ok(summary(&trials.into_iter().flatten().collect::<Vec<_>>()))

@@ -215,7 +215,7 @@ mod tests {
         };
         let answers = judge(false).unwrap();
         for (index, answer) in answers.iter().enumerate() {
-            let expected = models[0].classify(inputs.of(index)).unwrap().probability;
+            let expected = models[0].classify(&inputs.of(index).unwrap()).unwrap().probability;
             assert_eq!(answer.base.iter().map(|base| base.probability).collect::<Vec<_>>(), [expected; 2]);
             assert_eq!(answer.changed[..3], [(); 3].map(|()| Ok(answer.base.clone())));
         }

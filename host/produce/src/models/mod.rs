@@ -1,16 +1,17 @@
 //! From a trained network to models that are measured: the one place where training, export, quantization and the
 //! engine of the box meet.
 
-use std::{io, path::Path};
+use std::{borrow::Cow, io, path::Path};
 
 use base::files;
 use data::{
-    Catalogue, Inputs,
+    Catalogue, InputError, Inputs,
     split::{Split, SplitKind, has_learnt_from, is_training, left_out},
 };
 use engine::{CARD_KEY, Measured, Model, ModelCard, ModelError, PointRates};
 use learn::network::Layers;
 use measure::{
+    MeasureError,
     calibration::{Calibrator, RIGHT_OUTSIDE_BAND, answered, operating_points, outlines},
     evaluation::judge,
     figures::Figures,
@@ -38,6 +39,9 @@ pub const LEAST_OF_LABEL: usize = 100;
 
 /// Training images that the quantizer looks at.
 const RANGE_IMAGES: usize = 400;
+
+/// Training images that checks and kinds of pneumonia are fitted on at most: those of the checks are in memory at once.
+const FITTED_IMAGES: usize = 16_384;
 
 /// A model and how it did on the test part.
 #[derive(Clone, Debug, Serialize)]
@@ -84,6 +88,9 @@ pub enum MakeError {
     /// the engine does not take a model
     #[error(transparent)]
     Engine(#[from] ModelError),
+    /// a radiograph cannot be read any more
+    #[error(transparent)]
+    Input(#[from] InputError),
     /// the float model cannot be quantized
     #[error(transparent)]
     Quantize(#[from] QuantizeError),
@@ -135,6 +142,15 @@ pub enum MakeError {
     },
 }
 
+impl From<MeasureError> for MakeError {
+    fn from(error: MeasureError) -> Self {
+        match error {
+            MeasureError::Model(error) => error.into(),
+            MeasureError::Input(error) => error.into(),
+        }
+    }
+}
+
 /// Exports the network, quantizes the file, measures both with the engine of the box, and writes them into `folder`,
 /// each with its own figures in its card. Each has its own band of uncertainty, too; or, if they are to be calibrated, the
 /// probabilities are calibrated first, and the cards of both have the same operating points, of which the
@@ -148,14 +164,16 @@ pub fn make_models(
     split: &Split,
     folder: &Path,
 ) -> Result<MadeModels, MakeError> {
-    let learnt: Vec<&[u8]> = split.train.iter().map(|&i| inputs.of(i)).collect();
     let mut card = card.clone();
-    card.behaviour.guard = guard::fit(&learnt, card.behaviour.contract.side, card.provenance.seed);
+    let learnt = inputs.several(&fitted_on(split, card.provenance.seed))?;
+    card.behaviour.guard = guard::fit(&slices(&learnt), card.behaviour.contract.side, card.provenance.seed);
+    drop(learnt);
     // The quantizer holds some of them back to measure the drift, so their order must be random.
     let mut shuffled = split.train.clone();
     shuffled.shuffle(&mut ChaCha8Rng::seed_from_u64(card.provenance.seed));
     shuffled.truncate(RANGE_IMAGES);
-    let images: Vec<&[u8]> = shuffled.iter().map(|&i| inputs.of(i)).collect();
+    let images = inputs.several(&shuffled)?;
+    let images = slices(&images);
     let mut options = quantize::Options::default();
     if calibrated {
         calibrate(&mut layers, &card, catalogue, inputs, &split.validation)?;
@@ -181,6 +199,22 @@ pub fn make_models(
     })
 }
 
+/// The training images that checks and kinds are fitted on: all, or of many [`FITTED_IMAGES`] drawn by the seed.
+fn fitted_on(split: &Split, seed: u64) -> Cow<'_, [usize]> {
+    if split.train.len() <= FITTED_IMAGES {
+        return Cow::Borrowed(&split.train);
+    }
+    let mut drawn = split.train.clone();
+    drawn.shuffle(&mut ChaCha8Rng::seed_from_u64(seed));
+    drawn.truncate(FITTED_IMAGES);
+    drawn.sort_unstable();
+    Cow::Owned(drawn)
+}
+
+fn slices<'a>(images: &'a [Cow<'_, [u8]>]) -> Vec<&'a [u8]> {
+    images.iter().map(|image| &**image).collect()
+}
+
 /// The model with a card that also says what is familiar to its network.
 fn guarded(
     onnx: &[u8],
@@ -191,7 +225,8 @@ fn guarded(
     let model = Model::from_bytes(onnx)?;
     let mut card = model.card().clone();
     let Some(guard) = &mut card.behaviour.guard else { return Ok((model, card)) };
-    guard::fit_familiar(guard, &model, catalogue, inputs, split)?;
+    let train = fitted_on(split, card.provenance.seed);
+    guard::fit_familiar(guard, &model, catalogue, inputs, &train, &split.validation)?;
     Ok((Model::from_bytes(&with_card(onnx, &card)?)?, card))
 }
 
@@ -273,7 +308,8 @@ pub enum Origin {
 /// [`MakeError::NotCalibrated`]: the model has one threshold and no operating points; [`MakeError::OtherData`],
 /// [`MakeError::Seen`]: the radiographs are not what `origin` says; [`MakeError::OtherSplit`]: the split of the data of the
 /// training is not that of the training; [`MakeError::TooFew`], [`MakeError::NoPoints`]: there are not enough to fit on;
-/// [`MakeError::OneSided`]: a box would not take the points; [`MakeError::Engine`]: the model does not run.
+/// [`MakeError::OneSided`]: a box would not take the points; [`MakeError::Engine`]: the model does not run;
+/// [`MakeError::Input`]: a radiograph cannot be read any more.
 pub fn fit_again(
     onnx: &[u8],
     catalogue: &Catalogue,
@@ -329,8 +365,8 @@ fn calibrate(
     validation: &[usize],
 ) -> Result<(), MakeError> {
     let model = Model::from_bytes(&export::to_onnx(layers, card)?)?;
-    let logit = |&i: &usize| Ok(model.classify(inputs.of(i))?.logit);
-    let logits: Vec<f32> = validation.par_iter().map(logit).collect::<Result<_, ModelError>>()?;
+    let logit = |&i: &usize| Ok(model.classify(&inputs.of(i)?)?.logit);
+    let logits: Vec<f32> = validation.par_iter().map(logit).collect::<Result<_, MeasureError>>()?;
     let positive: Vec<bool> = validation.iter().map(|&i| catalogue.samples[i].label.positive()).collect();
     let Calibrator { slope, intercept } = Calibrator::fit(&logits, &positive);
     layers.calibrate(slope, intercept);
@@ -350,7 +386,8 @@ fn finish_model(
     let (model, mut card) = guarded(onnx, catalogue, inputs, split)?;
     let validation = judge(&model, catalogue, inputs, &split.validation)?;
     if card.behaviour.points.is_some() {
-        card.behaviour.subtypes = subtype::fit(&model, catalogue, inputs, &split.train, &split.validation)?;
+        let train = fitted_on(split, card.provenance.seed);
+        card.behaviour.subtypes = subtype::fit(&model, catalogue, inputs, &train, &split.validation)?;
     } else {
         card.behaviour.point = refer_band(&[answered(&validation)], card.behaviour.point.threshold, RIGHT_OUTSIDE_BAND);
     }

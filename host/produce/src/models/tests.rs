@@ -77,7 +77,7 @@ fn models_on_disk_are_those_that_were_measured() {
         assert_eq!(model.card().metrics.get("test.auroc").copied(), result.figures.auroc);
         assert_eq!(model.card().rates(), Some(result.rates));
         for (&i, scored) in split.test.iter().zip(&result.scored) {
-            assert_eq!(model.classify(inputs.of(i)).unwrap().probability, scored.probability);
+            assert_eq!(model.classify(&inputs.of(i).unwrap()).unwrap().probability, scored.probability);
         }
     }
     let recipe = Model::open(&folder.path().join(names[1])).unwrap().card().provenance.recipe.clone();
@@ -94,8 +94,12 @@ fn rates_are_those_of_the_box_at_every_operating_point() {
     let (catalogue, inputs, split, made) = models_with(contract, &design, 520, folder.path());
     let bytes = std::fs::read(folder.path().join(&made.models[1].file)).unwrap();
     let mut model = Model::from_bytes(&bytes).unwrap();
-    let prepared = |index: usize| Picture::new(Samples::U8(inputs.of(index)), Channels::Grey, 64, 64, 64).unwrap();
-    let again = split.test.iter().filter(|index| !prepared(**index).judged(&contract).is_whole()).count();
+    let is_whole = |index: usize| {
+        let input = inputs.of(index).unwrap();
+        let prepared = Picture::new(Samples::U8(&input), Channels::Grey, 64, 64, 64).unwrap();
+        prepared.judged(&contract).is_whole()
+    };
+    let again = split.test.iter().filter(|index| !is_whole(**index)).count();
     assert!(again > 0, "preparing a second time changes nothing");
     for profile in Profile::ALL {
         model.decide_by(profile).unwrap();
@@ -144,7 +148,7 @@ fn rates_are_those_of_the_box_at_every_operating_point() {
     // With one file more they are other data, and what was learnt from is among them.
     let mut more = catalogue.clone();
     more.samples.push(Sample { name: "one-more.png".to_owned(), ..catalogue.samples[0].clone() });
-    let inputs = (0..catalogue.samples.len()).chain([0]).map(|index| inputs.of(index).to_vec());
+    let inputs = (0..catalogue.samples.len()).chain([0]).map(|index| inputs.of(index).unwrap().into_owned());
     let inputs = Inputs::new(contract, inputs);
     let error = fit_again(&bytes, &more, &inputs, &split, 3, SAME).unwrap_err();
     assert!(matches!(error, MakeError::OtherData), "{error}");
@@ -189,6 +193,24 @@ fn a_model_of_one_threshold_has_no_points_to_fit() {
 }
 
 #[test]
+fn of_many_training_images_checks_are_fitted_on_some_drawn_by_the_seed() {
+    let of = |train: std::ops::Range<usize>| Split {
+        kind: SplitKind::Patient,
+        left_out: None,
+        train: train.collect(),
+        validation: Vec::new(),
+        test: Vec::new(),
+    };
+    let few = of(7..7 + FITTED_IMAGES);
+    assert_eq!(*fitted_on(&few, 1), few.train);
+    let many = of(7..8 + 2 * FITTED_IMAGES);
+    let [drawn, again, other] = [1, 1, 2].map(|seed| fitted_on(&many, seed));
+    assert_eq!(drawn.len(), FITTED_IMAGES);
+    assert!(drawn.is_sorted_by(|a, b| a < b) && drawn.iter().all(|index| (7..8 + 2 * FITTED_IMAGES).contains(index)));
+    assert!(drawn == again && drawn != other);
+}
+
+#[test]
 fn the_card_holds_what_the_box_needs_beside_the_answer() {
     let design =
         Design { architecture: Architecture::Averaged, channels: 1, widths: vec![6, 12, 24], batch_norm: true };
@@ -200,14 +222,14 @@ fn the_card_holds_what_the_box_needs_beside_the_answer() {
         let guard = card.behaviour.guard.as_ref().unwrap();
         assert_eq!(guard.images as usize, split.train.len());
         let features = guard.features.as_ref().unwrap();
-        let held = |&&i: &&usize| features.holds(&model.examine(inputs.of(i)).unwrap().features);
+        let held = |&&i: &&usize| features.holds(&model.examine(&inputs.of(i).unwrap()).unwrap().features);
         assert!(split.train.iter().filter(held).count() * 100 >= split.train.len() * 98);
         let contract = &card.behaviour.contract;
         let limit = f64::from(guard.style.as_ref().unwrap().limit);
         let strange = |&&i: &&usize| {
-            let features = model.examine(inputs.of(i)).unwrap().features;
+            let features = model.examine(&inputs.of(i).unwrap()).unwrap().features;
             // The limit itself was rounded.
-            guard.strangeness(&features, inputs.of(i), contract).unwrap() > 1.000_001 * limit
+            guard.strangeness(&features, &inputs.of(i).unwrap(), contract).unwrap() > 1.000_001 * limit
         };
         let strange = split.validation.iter().filter(strange).count();
         assert_eq!(strange, 3 * split.validation.len() / 100);

@@ -10,7 +10,7 @@ mod words;
 use std::{fs, io, path::Path};
 
 use base::{cell, files};
-use data::{Subtype, split::SplitKind};
+use data::{Inputs, Subtype, split::SplitKind};
 use engine::ModelCard;
 use measure::{
     evaluation::{Against, LabelledAnswer, Measurement},
@@ -163,25 +163,25 @@ pub enum ReportError {
     Plot(#[from] PlotError),
 }
 
-/// Writes `report.html`, `report.json` and `scores.csv` into the folder. `pixels` are the model's inputs, `side * side`
-/// bytes for each of the radiographs judged, in their order.
-pub fn write(evaluation: &Evaluation, side: u16, pixels: &[&[u8]], folder: &Path) -> Result<(), ReportError> {
+/// Writes `report.html`, `report.json` and `scores.csv` into the folder. The radiographs judged are those
+/// of `inputs`, the model's, with these `indices`, in their order.
+pub fn write(evaluation: &Evaluation, inputs: &Inputs, indices: &[usize], folder: &Path) -> Result<(), ReportError> {
     let mut json = serde_json::to_vec_pretty(evaluation)?;
     json.push(b'\n');
     fs::create_dir_all(folder)?;
     for (name, content) in [
         ("scores.csv", scores(evaluation)?),
         ("report.json", json),
-        ("report.html", render(evaluation, side, pixels)?.into_bytes()),
+        ("report.html", render(evaluation, inputs, indices)?.into_bytes()),
     ] {
         files::write_atomically(&folder.join(name), &content)?;
     }
     Ok(())
 }
 
-fn render(evaluation: &Evaluation, side: u16, pixels: &[&[u8]]) -> Result<String, PlotError> {
+fn render(evaluation: &Evaluation, inputs: &Inputs, indices: &[usize]) -> Result<String, PlotError> {
     let title = format!("Pumua: evaluation of {}", evaluation.subject.model);
-    Ok(html::render(&title, &sections::document(evaluation, side, pixels)?))
+    Ok(html::render(&title, &sections::document(evaluation, inputs, indices)?))
 }
 
 /// What was said of each radiograph.

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use data::Inputs;
 use measure::{
     evaluation::{Against, Group, GroupEstimates, LabelledAnswer, Measurement, PointFigures},
     occlusion::{Mean, Occlusion},
@@ -34,7 +35,7 @@ const SHOWN: usize = 12;
 const LISTED: usize = 50;
 
 /// Writes the whole report.
-pub(super) fn document(evaluation: &Evaluation, side: u16, pixels: &[&[u8]]) -> Result<Vec<Block>, PlotError> {
+pub(super) fn document(evaluation: &Evaluation, inputs: &Inputs, indices: &[usize]) -> Result<Vec<Block>, PlotError> {
     let Evaluation { subject, measurement, judged, .. } = evaluation;
     let synthetic = subject.synthetic();
     let charts = Charts { measurement, judged, synthetic };
@@ -53,7 +54,7 @@ pub(super) fn document(evaluation: &Evaluation, side: u16, pixels: &[&[u8]]) -> 
         blocks.extend(subject.synthetic_model.then(|| Block::Notice(SYNTHETIC_MODEL.to_owned())));
         blocks.extend(inside);
     };
-    section("What was measured", vec![Block::Facts(facts(subject, measurement, side))]);
+    section("What was measured", vec![Block::Facts(facts(subject, measurement, inputs.contract().side))]);
     section("Figures", figures(measurement));
     let curves = charts.curves()?;
     if !curves.is_empty() {
@@ -68,7 +69,7 @@ pub(super) fn document(evaluation: &Evaluation, side: u16, pixels: &[&[u8]]) -> 
     section("What the answers rest on", evaluation.occlusion.iter().map(covered).collect());
     section("By group", groups(measurement));
     section("Beside another model", evaluation.against.iter().flat_map(|against| beside(against, subject)).collect());
-    section("Errors", errors(evaluation, side, pixels)?);
+    section("Errors", errors(evaluation, inputs, indices)?);
     section("How the figures are made", vec![Block::List(METHODS.iter().map(|m| vec![(*m).into()]).collect())]);
     Ok(blocks)
 }
@@ -430,7 +431,7 @@ fn beside(against: &Against, subject: &Subject) -> Vec<Block> {
     blocks
 }
 
-fn errors(evaluation: &Evaluation, side: u16, pixels: &[&[u8]]) -> Result<Vec<Block>, PlotError> {
+fn errors(evaluation: &Evaluation, inputs: &Inputs, indices: &[usize]) -> Result<Vec<Block>, PlotError> {
     let Evaluation { measurement, judged, .. } = evaluation;
     let point = measurement.decision.point;
     let worst = worst(judged, point.threshold);
@@ -444,10 +445,11 @@ fn errors(evaluation: &Evaluation, side: u16, pixels: &[&[u8]]) -> Result<Vec<Bl
     };
     let mut shown = Vec::new();
     for &i in worst.iter().take(SHOWN) {
-        let Some(pixels) = pixels.get(i) else { continue };
+        let Some(&index) = indices.get(i) else { continue };
+        let pixels = inputs.of(index).map_err(PlotError::because)?;
         let image = &judged[i];
         let title = format!("Radiograph: {}", caption(image));
-        let svg = thumbnails::picture(pixels, side, &title)?;
+        let svg = thumbnails::picture(&pixels, inputs.contract().side, &title)?;
         let file = image.name.rsplit('/').next().unwrap_or(&image.name);
         shown.push(Figure { name: format!("error-{i}"), title, svg, caption: format!("{file}: {}", caption(image)) });
     }
