@@ -19,7 +19,7 @@ use device::{
     init, inner,
     journal::{Journal, Limits, Repair},
     keys,
-    models::{Configured, Models},
+    models::{Configured, Models, Permit},
     node,
     runtime::Runtime,
     screen::{Display, Identity, Scene, Step, Trouble, View, display::Sinks},
@@ -135,7 +135,7 @@ fn start(mut settings: Settings) -> Result<(), Failure> {
 fn serve(settings: Settings, display: &Display) -> Result<(), Failure> {
     let starting = |step| display.show(Scene { identity: Identity::default(), view: View::Starting { step } });
     starting(Step::Model);
-    let Judges { model, install, fell_back } =
+    let Judges { model, install, fell_back, permit } =
         if settings.safe { without_model() } else { with_model(&settings).map_err(with(MODEL))? };
     let (name, synthetic) = (model.card().name.clone(), model.card().provenance.synthetic);
     starting(Step::Storage);
@@ -177,6 +177,10 @@ fn serve(settings: Settings, display: &Display) -> Result<(), Failure> {
     let stopper = runtime.stopper();
     init::on_end(move || stopper.stop()).context("cannot listen to signals").map_err(with(FAILED))?;
     if settings.keys {
+        // What is asked once more must be seen.
+        if settings.framebuffer.is_some() || settings.screen_dir.is_some() {
+            runtime.offer_ways_back(permit);
+        }
         keys::watch(keys::FOLDER.as_ref(), runtime.keys());
     }
     // Safe mode leaves out what can fail.
@@ -266,6 +270,8 @@ struct Judges {
     install: Install,
     /// Whether another model was meant to judge.
     fell_back: bool,
+    /// What lets an older model in.
+    permit: Permit,
 }
 
 fn with_model(settings: &Settings) -> anyhow::Result<Judges> {
@@ -279,13 +285,14 @@ fn with_model(settings: &Settings) -> anyhow::Result<Judges> {
     let milliseconds = model.load_time().as_secs_f64() * 1e3;
     device::say(format_args!("the model is {}", model.trust.as_str()));
     device::say(format_args!("the model runs as {}; loaded in {milliseconds:.1} ms", model.execution()));
+    let permit = models.permit();
     let install = Box::new(move |file: &ModelFile| {
         models.install(file).map(|model| Arc::new(model) as Arc<dyn Classifier>).map_err(|error| {
             device::say(format_args!("an update is refused: {error}"));
             error.refusal()
         })
     });
-    Ok(Judges { model: Arc::new(model), install, fell_back })
+    Ok(Judges { model: Arc::new(model), install, fell_back, permit })
 }
 
 /// What takes bundles of the whole program, also in safe mode: another program may be what helps.
@@ -302,7 +309,7 @@ fn bundles(settings: &Settings) -> anyhow::Result<Software> {
 /// For safe mode: a model may be what the box has failed over.
 fn without_model() -> Judges {
     let install = Box::new(|_: &ModelFile| Err(ModelRefusal::NotStored));
-    Judges { model: Arc::new(NoModel::default()), install, fell_back: false }
+    Judges { model: Arc::new(NoModel::default()), install, fell_back: false, permit: Permit::default() }
 }
 
 /// The model of the settings: the one that they name, or else the one that is built in. An installed one that was set aside

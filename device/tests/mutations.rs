@@ -181,7 +181,7 @@ fn request(random: &mut Random) -> Request {
 }
 
 /// Every key.
-const KEYS: [Key; 5] = [Key::Older, Key::Newer, Key::Back, Key::Choose, Key::About];
+const KEYS: [Key; 6] = [Key::Older, Key::Newer, Key::Back, Key::Choose, Key::About, Key::Held];
 
 /// One box and its hosts for a while. Returns how many frames were mutated.
 fn talk(seed: u64, wanted: u64, worst: &mut Worst) -> u64 {

@@ -32,8 +32,13 @@
 //! keys is kept twice (`memory.rs`), and is on the disk before a model is. At a start a model whose key was
 //! revoked, or that nobody has signed, is passed over, and stays: it judges again where the settings allow it. What is
 //! looked at then is who made it, not its counter, so that the model before a damaged one can stand in for it.
+//!
+//! **A person at the box** may have one such older model taken all the same ([`Permit`]): everything else of it is looked at as ever. It
+//! stays after a start, because no counter is looked at then, and no counter falls: what may take its place is a model that may follow the
+//! latest one that the box has had, or that one itself.
 
 pub(crate) mod memory;
+mod permit;
 mod settings;
 mod vouched;
 
@@ -56,6 +61,7 @@ use trust::{Checked, Gate, Known, Package, PackageError, Refused};
 use wire::ModelFile;
 
 pub use self::{
+    permit::{PERMITTED_FOR, Permit},
     settings::{Configured, ConfiguredError},
     vouched::Vouched,
 };
@@ -87,6 +93,12 @@ pub enum InstallError {
     /// Nobody whom the box believes says that it is good, or says so of a later one.
     #[error(transparent)]
     Trust(#[from] Refused),
+    /// A person had permitted it, for a time that is over.
+    #[error(
+        "the model is older than one that this box has had, and the time for which a person has permitted it is over: permit it again at \
+         the box, then send it"
+    )]
+    Late,
     /// It did not come whole.
     #[error(transparent)]
     Package(#[from] PackageError),
@@ -112,6 +124,7 @@ impl InstallError {
         match self {
             Self::Model(error) => error.refusal(),
             Self::Trust(refused) => refused.refusal(),
+            Self::Late => ModelRefusal::Older,
             Self::Package(_) => ModelRefusal::NotAModel,
             Self::Panic | Self::Starts => ModelRefusal::NotRunnable,
             Self::Damaged | Self::Io(_) => ModelRefusal::NotStored,
@@ -124,7 +137,7 @@ impl InstallError {
             Self::Model(ModelError::Kernels(_) | ModelError::SelfTest) => false,
             Self::Model(error) => error.refusal() != ModelRefusal::NoProfile,
             Self::Panic | Self::Starts | Self::Damaged | Self::Package(_) => true,
-            Self::Trust(_) | Self::Io(_) => false,
+            Self::Trust(_) | Self::Late | Self::Io(_) => false,
         }
     }
 }
@@ -145,6 +158,8 @@ pub struct Models {
     passed_over: bool,
     /// How long an update may take to be tried.
     trial_within: Duration,
+    /// Whether a person lets an older model in.
+    permit: Permit,
 }
 
 impl Models {
@@ -156,7 +171,13 @@ impl Models {
     /// The same on any disk.
     pub fn on(disk: Arc<dyn Disk>, folder: PathBuf, profile: Option<Profile>, gate: Gate) -> Self {
         let kept = gate.known().clone();
-        Self { disk, folder, profile, gate, kept, current: false, passed_over: false, trial_within: TRIAL_WITHIN }
+        let (current, passed_over, trial_within) = (false, false, TRIAL_WITHIN);
+        Self { disk, folder, profile, gate, kept, current, passed_over, trial_within, permit: Permit::default() }
+    }
+
+    /// What lets an older model in when a person at the box gives it.
+    pub fn permit(&self) -> Permit {
+        self.permit.clone()
     }
 
     /// The model to start with, if one is installed and can be loaded; reports on stderr which, or why none.
@@ -273,14 +294,21 @@ impl Models {
         self.keep_in_mind()?;
         learnt?;
         let checked = self.gate.check(&package)?;
-        if let Some(seen) = &checked.seen {
-            self.gate.may_follow(seen)?;
+        let follows = checked.seen.as_ref().map_or(Ok(()), |seen| self.gate.may_follow(seen));
+        // Who made it has been looked at: nothing but its counter speaks against it.
+        let is_permitted = matches!(follows, Err(Refused::Older { .. })) && self.permit.is_given();
+        if !is_permitted {
+            follows?;
         }
         let start = Instant::now();
         let model = self.load_checked(checked)?;
         let took = start.elapsed();
         if took > self.trial_within {
             return Err(ModelError::from(BudgetError::Time { seconds: took.as_secs() }).into());
+        }
+        // Once, and only for one that is fit to judge.
+        if is_permitted && !self.permit.take() {
+            return Err(InstallError::Late);
         }
         // Before the model: a box that takes it never goes back.
         model.seen.into_iter().for_each(|seen| self.gate.see(seen));

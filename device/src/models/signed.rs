@@ -137,6 +137,66 @@ fn no_box_goes_back_unless_the_earlier_model_is_signed_again() {
 }
 
 #[test]
+fn a_person_lets_one_older_model_in_and_no_counter_falls() {
+    let folder = tempfile::tempdir().unwrap();
+    let keys = list(1, &[10], &[]);
+    let mut box_ = models(folder.path());
+    let (old, older, new) = (signed(1, 10, 7, &keys), signed(2, 10, 6, &keys), signed(3, 10, 8, &keys));
+    box_.install(&new).unwrap();
+    assert_eq!(refusal(&mut box_, &old), Some(ModelRefusal::Older));
+    box_.permit().give();
+    // Everything else of it is looked at, and nothing of that uses the permission up.
+    let list_of_another = list(1, &[11], &[]);
+    let unfit = ModelFile::new(DEFAULT_MODEL.to_vec()).unwrap();
+    for (file, expected) in [
+        (unfit, ModelRefusal::NotSigned),
+        (signed(1, 12, 7, &keys), ModelRefusal::UnknownKey),
+        (signed(1, 11, 7, &list_of_another), ModelRefusal::UnknownKey),
+    ] {
+        assert_eq!(refusal(&mut box_, &file), Some(expected));
+    }
+    // Nor does one that needs none.
+    assert_eq!(refusal(&mut box_, &new), None);
+    let installed = box_.install(&old).unwrap();
+    assert_eq!((installed.digest(), installed.trust), (digest(1), Trust::Signed));
+    assert_eq!(refusal(&mut box_, &older), Some(ModelRefusal::Older), "once");
+    // It judges after a start, too; the one that was left may come again, and nothing else that is older.
+    assert_eq!(started(folder.path()), Some(digest(1)));
+    let mut box_ = models(folder.path());
+    box_.load();
+    assert!(!box_.fell_back());
+    assert_eq!(refusal(&mut box_, &older), Some(ModelRefusal::Older));
+    assert_eq!(refusal(&mut box_, &signed(4, 10, 8, &keys)), Some(ModelRefusal::Older), "another one of that counter");
+    assert_eq!(refusal(&mut box_, &new), None);
+    assert_eq!(started(folder.path()), Some(digest(3)));
+    assert_eq!(refusal(&mut box_, &old), Some(ModelRefusal::Older));
+}
+
+#[test]
+fn a_permitted_model_that_cannot_judge_changes_nothing() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut box_ = models(folder.path());
+    box_.install(&signed(1, 10, 8, &list(1, &[10], &[]))).unwrap();
+    let model = b"what is no model";
+    let statement = Statement {
+        kind: Kind::Model,
+        line: LINE.to_owned(),
+        counter: 7,
+        least: Version([0, 1, 0]),
+        made: "2026-11-30".to_owned(),
+        name: "model".to_owned(),
+        digest: Digest::of(model),
+    };
+    let signature = Signature::new(&key(10), model, statement.to_string()).to_file();
+    let package = Package { signature: Some(&signature), list: None, model };
+    box_.permit().give();
+    let refused = refusal(&mut box_, &ModelFile::new(package.to_bytes()).unwrap());
+    assert!(refused.is_some_and(|refusal| refusal != ModelRefusal::Older), "{refused:?}");
+    assert!(box_.permit().is_given(), "it is for a model that is refused for its counter alone");
+    assert_eq!(started(folder.path()), Some(digest(1)));
+}
+
+#[test]
 fn a_model_whose_key_was_revoked_gives_way_at_the_next_start_and_stays_on_the_disk() {
     let folder = tempfile::tempdir().unwrap();
     let mut box_ = models(folder.path());
@@ -239,6 +299,36 @@ fn a_model_that_is_too_old_is_not_even_looked_at() {
     let package = Package { signature: Some(&signature), list: None, model };
     let file = ModelFile::new(package.to_bytes()).unwrap();
     assert_eq!(refusal(&mut box_, &file), Some(ModelRefusal::Older));
+}
+
+#[test]
+fn a_power_cut_while_an_older_model_is_let_in_leaves_one_of_both_and_every_counter() {
+    let keys = list(1, &[10], &[]);
+    let [old, new] = [signed(1, 10, 8, &keys), signed(2, 10, 9, &keys)];
+    let with = |disk: &Simulated| Models::on(Arc::new(disk.clone()), PathBuf::from(FOLDER), None, gate(false));
+    for call in 0.. {
+        let disk = Simulated::default();
+        with(&disk).install(&new).unwrap();
+        let mut box_ = with(&disk);
+        box_.load();
+        box_.permit().give();
+        disk.fail(call, Failure::Power);
+        let told = box_.install(&old).is_ok();
+        let done = disk.calls() <= call;
+        disk.heal();
+        disk.cut_power(&mut Random(call as u64));
+        let mut box_ = with(&disk);
+        let judges = box_.load().map(|model| model.digest());
+        assert!(judges == Some(digest(1)) || (!told && judges == Some(digest(2))), "cut at {call}: {judges:?}");
+        // The permission is gone with the power, and the counter has not fallen.
+        let before = signed(0, 10, 7, &keys);
+        assert_eq!(refusal(&mut box_, &before), Some(ModelRefusal::Older), "cut at {call}");
+        assert_eq!(refusal(&mut box_, &new), None, "cut at {call}");
+        if done {
+            assert!(told);
+            break;
+        }
+    }
 }
 
 #[test]

@@ -34,6 +34,7 @@ use crate::{
     inner,
     journal::{Journal, JournalError},
     keys::Key,
+    models::{PERMITTED_FOR, Permit},
     screen::{ConsoleRefused, Display, PAGE},
     serial::{LineEvent, PortError},
     software::{self, Kept, News, Software},
@@ -125,6 +126,8 @@ pub struct Runtime<'a> {
     analysis_within: Duration,
     /// Whom the films on a memory stick are asked for.
     films: Option<SyncSender<stick::Order>>,
+    /// What lets an older model in, if a person at the box says so.
+    permit: Permit,
     sender: SyncSender<Event>,
     events: Option<Receiver<Event>>,
     start: Instant,
@@ -178,6 +181,7 @@ impl<'a> Runtime<'a> {
             reported: Instant::now(),
             analysis_within: ANALYSIS_WITHIN,
             films: None,
+            permit: Permit::default(),
             sender,
             events: Some(events),
             start: Instant::now(),
@@ -289,6 +293,13 @@ impl<'a> Runtime<'a> {
     pub fn keys(&self) -> impl Fn(Key) -> bool + Send + use<> {
         let sender = self.sender.clone();
         move |key| !matches!(sender.try_send(Event::Key(key)), Err(TrySendError::Disconnected(_)))
+    }
+
+    /// A person at the box has keys: from now on it may be gone back to the program of before, and an older model be let in, by holding one.
+    /// `permit` is that of the models.
+    pub fn offer_ways_back(&mut self, permit: Permit) {
+        self.permit = permit;
+        self.state.offer_ways_back();
     }
 
     /// What takes notice of X-ray machines that may not send. Those that come too fast are lost.
@@ -524,6 +535,21 @@ impl<'a> Runtime<'a> {
                 if !taken {
                     self.input(Input::Stick(stick::Event::Ended { stick, trouble: None }));
                 }
+            }
+            Effect::GoBack { content } => {
+                let asked = match self.software.as_ref().map(|software| software.go_back(content)) {
+                    Some(Ok(())) => Ok(()),
+                    Some(Err(error)) => {
+                        crate::say(format_args!("the box does not go back: {error}; check the storage"));
+                        Err(Fault::Storage)
+                    }
+                    None => Err(Fault::Internal),
+                };
+                self.input(Input::Asked(asked));
+            }
+            Effect::PermitOlder => {
+                crate::say(format_args!("a person lets one older model in, within {PERMITTED_FOR:?}"));
+                self.permit.give();
             }
             Effect::DrawCode => self.input(Input::Code(random())),
             Effect::Recall { page } => {

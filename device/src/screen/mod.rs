@@ -44,7 +44,7 @@ use shared::{
     verdict::{Digest, ExamId, Refusal, ResultRecord, Trust},
 };
 
-use crate::{journal::Standing, stick::Film};
+use crate::{journal::Standing, software::WayBack, stick::Film};
 
 /// What the box is, as every screen shows it.
 #[derive(Debug, Clone, PartialEq, Default)]
@@ -73,6 +73,8 @@ pub struct Identity {
     pub ages: Option<Ages>,
     /// How its journal stands.
     pub journal: Standing,
+    /// The program that a person may go back to now by holding a key.
+    pub way_back: Option<WayBack>,
 }
 
 /// What is to be said of the box's program, besides its version.
@@ -215,6 +217,8 @@ pub enum View {
     },
     /// What the box is.
     About,
+    /// What a person wants that is not to be done by mistake: the same key is to be held once more.
+    Confirm(Confirm),
     /// The same as ready, after a result that is shown no longer: whoever passes by has no business with it.
     Blanked {
         /// Number of the last result.
@@ -234,6 +238,15 @@ pub enum View {
         /// Six digits, as a number.
         u32,
     ),
+}
+
+/// What a person is asked once more.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Confirm {
+    /// Whether to go back to this program.
+    GoBack(WayBack),
+    /// Whether to take a model that is older than one that the box has had.
+    OlderModel,
 }
 
 /// What happens with the films on a memory stick.

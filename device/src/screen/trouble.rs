@@ -2,7 +2,7 @@
 
 use shared::verdict::{Fault, ModelRefusal, Refusal, SoftwareRefusal};
 
-use super::{Console, Language, StickTrouble, language};
+use super::{Confirm, Console, Language, StickTrouble, language};
 
 /// What is wrong with the box or its line.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -11,6 +11,8 @@ pub enum Trouble {
     Fault(Fault),
     /// A model was sent and is not installed.
     Update(ModelRefusal),
+    /// The same of one that is older than one that the box has had, where a person may let it in by holding a key.
+    OlderModel,
     /// A program was sent and is not taken.
     Program(SoftwareRefusal),
     /// The line to the host is gone.
@@ -69,6 +71,11 @@ impl Explanation {
         match trouble {
             Trouble::Fault(fault) => Self::split(Some(fault.code()), &(words.fault)(*fault)),
             Trouble::Update(refusal) => Self::split(Some(refusal.code()), &(words.model_refusal)(*refusal)),
+            Trouble::OlderModel => {
+                let refusal = ModelRefusal::Older;
+                let refused = Self::split(Some(refusal.code()), &(words.model_refusal)(refusal));
+                Self { remedy: format!("{} {}", refused.remedy, words.older_offer), ..refused }
+            }
             Trouble::Program(refusal) => Self::split(Some(refusal.code()), &(words.software_refusal)(*refusal)),
             Trouble::LineLost => Self::split(None, words.line_lost),
             Trouble::SafeMode => Self::split(None, words.safe),
@@ -85,6 +92,21 @@ impl Explanation {
             Trouble::Failed(cause) => {
                 Self { code: None, cause: language::sentence(cause), remedy: words.restart.to_owned() }
             }
+        }
+    }
+
+    /// Of what a person is asked once more: what it means, and which keys do it or leave it.
+    pub fn of_confirm(confirm: &Confirm, language: Language) -> Self {
+        let words = language::words(language);
+        match confirm {
+            Confirm::GoBack(way_back) => {
+                let text = words.go_back.meaning;
+                // Parted first, as above.
+                let (cause, remedy) = text.split_once(": ").unwrap_or((text, ""));
+                let cause = language::sentence(&filled(cause, &[&way_back.shown()]));
+                Self { code: None, cause, remedy: language::sentence(remedy) }
+            }
+            Confirm::OlderModel => Self::split(None, words.older_model.meaning),
         }
     }
 

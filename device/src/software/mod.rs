@@ -13,6 +13,10 @@
 //! copy that the first process makes, and for results. The head of a bundle is looked at as soon as it is there, by the counters that
 //! the first process has noted, so that nobody sends for half an hour what is refused in the end.
 //!
+//! A person at the box may go back to the program in the other slot, if that has served here: the first process notes in `programs` which
+//! one that is. What the worker writes for that is `incoming/back`, the digest of the slot that the person was shown; the first process
+//! compares it with its own note.
+//!
 //! `incoming/noted` holds the digest of the outcome that is in the journal, so that it is there once. If the power goes between the
 //! two, it is there twice.
 
@@ -27,7 +31,7 @@ use std::{
 
 use sha2::{Digest as _, Sha256};
 use shared::{
-    appliance::slots::{Outcome, Slot, Stage, Started},
+    appliance::slots::{Outcome, Programs, Served, Slot, Stage, Started},
     verdict::{Digest, Fault, SoftwareRefusal},
 };
 use trust::{Gate, MAX_HEAD_BYTES, PackageHead};
@@ -46,6 +50,11 @@ const PART: &str = "part-";
 const BUNDLE: &str = "bundle";
 /// What became of the last one.
 const OUTCOME: &str = "outcome";
+/// Which programs have served here.
+const PROGRAMS: &str = "programs";
+/// What a person wants to go back to, and the same before it is complete.
+const BACK: &str = "back";
+const ASKING: &str = "back.new";
 /// Which outcome is in the journal, and the same before it is complete.
 const NOTED: &str = "noted";
 const NOTING: &str = "noted.new";
@@ -91,8 +100,34 @@ pub enum News {
         /// Whether it is of the program that runs, which has not been confirmed yet.
         is_on_trial: bool,
     },
+    /// What a person may go back to is another program now, or none.
+    WayBack(Option<Box<WayBack>>),
     /// So the host that waits is answered: what the news before this has told, with the bytes of the bundle.
     Answered(Result<u32, SoftwareRefusal>),
+}
+
+/// A program that a person at the box may go back to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct WayBack {
+    /// SHA-256 of all bytes of its slot.
+    pub content: Digest,
+    /// The name of its bundle; empty of a program that came with the card.
+    pub name: String,
+    /// Its version.
+    pub version: String,
+}
+
+impl WayBack {
+    /// Name and version, as screens say them.
+    pub fn shown(&self) -> String {
+        if self.name.is_empty() { self.version.clone() } else { format!("{}, {}", self.name, self.version) }
+    }
+}
+
+impl From<Served> for WayBack {
+    fn from(Served { content, version, outcome }: Served) -> Self {
+        Self { content, name: outcome.map(|outcome| outcome.name).unwrap_or_default(), version }
+    }
 }
 
 /// How much of a bundle is on the disk.
@@ -140,6 +175,8 @@ pub struct Software {
     handed_on: Option<Digest>,
     /// The last outcome, and the digest of its file.
     outcome: Option<(Digest, Outcome)>,
+    /// What a person may go back to.
+    way_back: Option<WayBack>,
     /// Whether it has been looked for since the start, and when that was.
     looked_at: Option<u64>,
 }
@@ -158,6 +195,7 @@ impl Software {
             work: Work::Nothing,
             handed_on: None,
             outcome: None,
+            way_back: None,
             looked_at: None,
         }
     }
@@ -289,17 +327,28 @@ impl Software {
     /// Takes note that the last outcome is in the journal.
     pub fn note(&self) {
         let Some((digest, _)) = &self.outcome else { return };
-        let folder = self.folder.join(INCOMING);
-        let noting = folder.join(NOTING);
-        let noted = self.disk.open(&noting, Access::New).and_then(|file| {
-            file.write_all_at(&digest.0, 0)?;
-            file.sync()?;
-            self.disk.rename(&noting, &folder.join(NOTED))?;
-            self.disk.sync_folder(&folder)
-        });
-        if let Err(error) = noted {
+        if let Err(error) = self.hand_over(NOTING, NOTED, digest) {
             crate::say(format_args!("what became of the bundle is noted again at the next start: {error}"));
         }
+    }
+
+    /// Asks the first process to go back to the program whose slot has this digest. It has it tried at the next start, or refuses it: an
+    /// outcome says so, unless the first process knows of no such program.
+    ///
+    /// # Errors
+    /// The wish is not on the disk.
+    pub fn go_back(&self, content: Digest) -> io::Result<()> {
+        self.hand_over(ASKING, BACK, &content)
+    }
+
+    /// Writes a digest into the folder of the worker, as a whole or not at all.
+    fn hand_over(&self, new: &str, name: &str, digest: &Digest) -> io::Result<()> {
+        let folder = self.folder.join(INCOMING);
+        let file = self.disk.open(&folder.join(new), Access::New)?;
+        file.write_all_at(&digest.0, 0)?;
+        file.sync()?;
+        self.disk.rename(&folder.join(new), &folder.join(name))?;
+        self.disk.sync_folder(&folder)
     }
 
     /// Reads the next bytes of the whole.
@@ -363,6 +412,11 @@ impl Software {
             let is_on_trial = self.is_on_trial();
             return Some(News::Outcome { outcome: Box::new(outcome), is_new, is_on_trial });
         }
+        let way_back = self.read_way_back();
+        if way_back != self.way_back {
+            self.way_back.clone_from(&way_back);
+            return Some(News::WayBack(way_back.map(Box::new)));
+        }
         self.looked_at = Some(now);
         let Work::Waiting { bundle, total, since, before } = self.work else { return None };
         if let Some((digest, outcome)) = &self.outcome
@@ -403,6 +457,15 @@ impl Software {
         let bytes = file.read_up_to(0, MOST).ok()?;
         // One that is just being written is read at the next look.
         Some((Digest::of(&bytes), serde_json::from_slice(&bytes).ok()?))
+    }
+
+    /// What a person may go back to, as the first process has noted it: nothing while this program is on trial itself.
+    fn read_way_back(&self) -> Option<WayBack> {
+        let started = self.started.filter(|_| !self.is_on_trial())?;
+        let file = self.disk.open(&self.folder.join(PROGRAMS), Access::Read).ok()?;
+        // One that is just being written is read at the next look.
+        let programs: Programs = serde_json::from_slice(&file.read_up_to(0, MOST).ok()?).ok()?;
+        programs.before(started.slot).cloned().map(WayBack::from)
     }
 
     /// The digest of the outcome that is in the journal.

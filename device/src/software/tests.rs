@@ -356,3 +356,54 @@ fn no_call_that_fails_and_no_loss_of_power_hands_on_what_is_wrong() {
         }
     }
 }
+
+/// Notes which programs have served, as the first process does.
+fn note_programs(disk: &Simulated, programs: &Programs) {
+    let file = disk.open(&path(PROGRAMS), Access::New).unwrap();
+    file.write_all_at(&serde_json::to_vec(programs).unwrap(), 0).unwrap();
+}
+
+#[test]
+fn what_a_person_may_go_back_to_is_what_has_served_in_the_other_slot() {
+    let disk = Simulated::default();
+    let served = |seed: u8| Served { content: Digest([seed; 32]), version: format!("0.{seed}.0"), outcome: None };
+    let mut software = on(&disk);
+    assert_eq!(software.look(0), None, "nothing is noted");
+    note_programs(&disk, &Programs { a: Some(served(1)), b: None });
+    assert_eq!(software.look(IDLE_MS), None, "it runs itself");
+    note_programs(&disk, &Programs { a: Some(served(1)), b: Some(served(1)) });
+    assert_eq!(software.look(2 * IDLE_MS), None, "it would be the same one");
+    note_programs(&disk, &Programs { a: Some(served(1)), b: Some(served(2)) });
+    let way_back = WayBack { content: Digest([2; 32]), name: String::new(), version: "0.2.0".to_owned() };
+    let now = 3 * IDLE_MS;
+    assert_eq!(software.look(now), Some(News::WayBack(Some(Box::new(way_back)))));
+    assert_eq!(software.look(now), None, "once");
+    software.go_back(Digest([2; 32])).unwrap();
+    assert_eq!(disk.content(&path("incoming/back")), Some(vec![2; 32]));
+    // Its slot is written over.
+    note_programs(&disk, &Programs { a: Some(served(1)), b: None });
+    assert_eq!(software.look(now + IDLE_MS), Some(News::WayBack(None)));
+    // A program on trial offers nothing: it may be the one that is to go.
+    note_programs(&disk, &Programs { a: Some(served(1)), b: Some(served(2)) });
+    let on_trial = Some(Started { slot: Slot::B, is_trial: true });
+    let mut software = Software::new(Arc::new(disk.clone()), PathBuf::from(FOLDER), Gate::open(), on_trial);
+    assert_eq!(software.look(0), None);
+    let mut elsewhere = Software::new(Arc::new(disk), PathBuf::from(FOLDER), Gate::open(), None);
+    assert_eq!(elsewhere.look(0), None, "no slot was started");
+}
+
+#[test]
+fn a_wish_to_go_back_is_on_the_disk_as_a_whole_or_fails() {
+    for call in 0.. {
+        let disk = Simulated::default();
+        disk.fail(call, Failure::Error(io::ErrorKind::StorageFull));
+        let asked = on(&disk).go_back(Digest([2; 32]));
+        if disk.calls() <= call {
+            assert!(asked.is_ok());
+            break;
+        }
+        assert!(asked.is_err(), "{call}");
+        let written = disk.content(&path("incoming/back"));
+        assert!(written.is_none_or(|bytes| bytes == [2; 32]), "{call}");
+    }
+}

@@ -1,6 +1,7 @@
 //! What the box does, without doing it: inputs and the time in, effects out.
 
 mod browse;
+mod hold;
 mod privacy;
 mod rate;
 mod software;
@@ -28,7 +29,7 @@ use crate::{
     screen::{
         Announced, ConsoleRefused, Identity, MeasuredRates, Preview, Program, Scene, StickTrouble, Trouble, View,
     },
-    software::{Kept, News},
+    software::{Kept, News, WayBack},
     stick::Event as StickEvent,
 };
 
@@ -79,6 +80,8 @@ pub enum Input {
     Kept(Kept),
     /// There is news of a bundle.
     News(News),
+    /// Whether the wish of [`Effect::GoBack`] is on the disk.
+    Asked(Result<(), Fault>),
     /// The answer to [`Effect::AskSoftware`].
     Software(Box<SoftwareState>),
     /// The number of [`Effect::DrawCode`]; `None` if there is none.
@@ -150,6 +153,13 @@ pub enum Effect {
         /// Which one of its films, from 0.
         film: usize,
     },
+    /// Have the program tried at the next start that a person goes back to; [`Input::Asked`] follows, and [`News::Outcome`] later.
+    GoBack {
+        /// Digest of its slot.
+        content: Digest,
+    },
+    /// From now on, for a while, take one model that is older than one that the box has had.
+    PermitOlder,
     /// Draw a number that nobody can guess; [`Input::Code`] follows.
     DrawCode,
     /// Take a screenshot; [`Input::Screenshot`] follows.
@@ -228,6 +238,14 @@ pub struct State {
     films: Option<Films>,
     /// What is wrong with a memory stick, while something else is shown.
     stick_says: Option<StickTrouble>,
+    /// Whether there are keys to hold, so that what they do is offered.
+    has_keys: bool,
+    /// Whether the key that chooses was pressed on the screen that is shown: a hold counts only where it began.
+    began: bool,
+    /// The program in the other slot, if it may be gone back to.
+    way_back: Option<WayBack>,
+    /// Until when it is awaited what becomes of going back.
+    going_back: Option<u64>,
 }
 
 /// An image that has been announced.
@@ -302,7 +320,16 @@ impl State {
             program_until: None,
             films: None,
             stick_says: None,
+            has_keys: false,
+            began: false,
+            way_back: None,
+            going_back: None,
         }
+    }
+
+    /// There are keys: from now on it is offered what they do that nothing else does.
+    pub fn offer_ways_back(&mut self) {
+        self.has_keys = true;
     }
 
     /// From now on the box refuses images and says that it is in safe mode. Everything else continues.
@@ -425,6 +452,7 @@ impl State {
             rates: MeasuredRates::of(&self.card),
             ages: self.card.ages(),
             journal: self.journal,
+            way_back: self.offered_way_back().cloned(),
         }
     }
 
@@ -443,7 +471,10 @@ impl State {
             }
             _ => {
                 let coming = self.coming.map(|coming| coming.until);
-                [self.until, self.changed_until, self.program_until, coming].into_iter().flatten().min()
+                [self.until, self.changed_until, self.program_until, self.going_back, coming]
+                    .into_iter()
+                    .flatten()
+                    .min()
             }
         };
         [view, self.stick_deadline()].into_iter().flatten().min()
@@ -486,6 +517,7 @@ impl State {
             })],
             Input::Kept(kept) => self.kept(now, kept),
             Input::News(news) => self.news(now, news),
+            Input::Asked(asked) => self.asked(now, asked),
             Input::Software(state) => vec![Effect::Reply(Reply::Answer(Answer::Software(*state)))],
             Input::Code(number) => self.code_drawn(now, number),
             Input::LineLost { last, in_use } => {
@@ -514,6 +546,7 @@ impl State {
                     | View::Refused { .. }
                     | View::History { .. }
                     | View::About
+                    | View::Confirm(_)
                     | View::Films { .. } => Vec::new(),
                     View::Updating { .. } if last => vec![self.idle(now)],
                     _ if last => vec![self.show(lost)],
@@ -730,7 +763,7 @@ impl State {
         effects.push(match (&self.view, refused) {
             // What became of an image goes before what became of an update.
             (View::Updating { .. }, Some(refusal)) if self.held.is_none() && !self.lost => {
-                self.notice(now, View::error(Trouble::Update(refusal)))
+                self.update_refused(now, refusal)
             }
             (View::Updating { .. }, _) => self.idle(now),
             // The same, with the name of the model.
@@ -966,6 +999,12 @@ impl State {
     fn cover(&mut self, view: View) -> Effect {
         let covered = match self.view {
             View::Result { .. } => true,
+            // What became of the last update does not come back in the place of what becomes of this one.
+            View::Error { trouble: Trouble::Update(_) | Trouble::OlderModel, .. }
+                if matches!(view, View::Updating { .. }) =>
+            {
+                false
+            }
             View::Refused { .. } | View::Error { .. } => self.until.is_some(),
             _ => false,
         };
@@ -976,7 +1015,7 @@ impl State {
     }
 
     fn show(&mut self, view: View) -> Effect {
-        self.until = None;
+        (self.until, self.began) = (None, false);
         if !matches!(view, View::Updating { .. } | View::Code(_)) {
             // What has given way to anything else is past, and does not come back.
             self.held = None;

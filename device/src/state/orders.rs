@@ -20,10 +20,11 @@ use super::{
 };
 use crate::{screen::Console, stick::Film};
 
-/// Longest sequence of events, and of those with a bundle, or with sticks, among them.
+/// Longest sequence of events, and of those with a bundle, with sticks, or with keys that are held, among them.
 const DEPTH: usize = 10;
 const DEPTH_WITH_BUNDLES: usize = 7;
 const DEPTH_WITH_STICKS: usize = 6;
+const DEPTH_WITH_HOLDS: usize = 6;
 /// A result is shown no longer after this time: so short that it is reached.
 const BLANK_MINUTES: u64 = 2;
 
@@ -68,6 +69,9 @@ enum Step {
     /// Somebody chooses the next film of a list, or takes the one that is chosen.
     Next,
     Choose,
+    /// Somebody turns to what the box is, or holds the key that chooses, which was pressed some time before.
+    About,
+    Held,
     /// What was asked of the stick is done with, or cannot be done.
     FilmEnded,
     FilmLost,
@@ -132,6 +136,25 @@ const STEPS: [Step; 22] = [
     Step::Time,
 ];
 
+/// What matters where a key is held.
+const STEPS_WITH_HOLDS: [Step; 15] = [
+    Step::Announced,
+    Step::Arrived,
+    Step::Done,
+    Step::Refused,
+    Step::Updating,
+    Step::HostGone,
+    Step::LineLost,
+    Step::Back,
+    Step::Choose,
+    Step::About,
+    Step::Held,
+    Step::Code,
+    Step::Time,
+    Step::Piece,
+    Step::Staged,
+];
+
 /// What comes of a bundle besides.
 const BUNDLES: [Step; 2] = [Step::Piece, Step::Staged];
 
@@ -169,6 +192,8 @@ struct World {
     sticks: u32,
     plugged: bool,
     asked: Option<(u32, usize)>,
+    /// How often it was gone back to the program of before.
+    backs: u32,
 }
 
 impl World {
@@ -176,6 +201,9 @@ impl World {
         let work = VecDeque::new();
         let mut state = state();
         state.set_privacy(Share::Code, Some(BLANK_MINUTES * MINUTE_MS));
+        state.offer_ways_back();
+        let before = WayBack { content: Digest::of(b"slot"), name: String::new(), version: "0.1.0".to_owned() };
+        state.handle(0, Input::News(News::WayBack(Some(Box::new(before)))));
         Self {
             state,
             now: 0,
@@ -194,6 +222,7 @@ impl World {
             sticks: 0,
             plugged: false,
             asked: None,
+            backs: 0,
         }
     }
 
@@ -320,6 +349,8 @@ impl World {
             Step::Films => Some(self.plug(2)),
             Step::Next => Some(Input::Key(Key::Newer)),
             Step::Choose => Some(Input::Key(Key::Choose)),
+            Step::About => Some(Input::Key(Key::About)),
+            Step::Held => Some(Input::Key(Key::Held)),
             Step::FilmEnded => self.end_film(None),
             Step::FilmLost => self.end_film(Some(StickTrouble::Pulled)),
             // Whoever carries an order out says its end first.
@@ -388,12 +419,17 @@ impl World {
                     assert_eq!(self.asked.replace((stick, film)), None, "one at a time");
                 }
                 Effect::DrawCode => self.take(Input::Code(Some(7))),
+                Effect::GoBack { .. } => {
+                    self.backs += 1;
+                    self.take(Input::Asked(Ok(())));
+                }
                 Effect::Find { .. } | Effect::Keep(_) | Effect::AskSoftware { .. } => {}
                 Effect::Show
                 | Effect::Expect(_)
                 | Effect::Record(_)
                 | Effect::Entry(_)
                 | Effect::Screenshot
+                | Effect::PermitOlder
                 | Effect::Reply(_) => {}
             }
         }
@@ -404,6 +440,7 @@ impl World {
         self.check_name(step, before)?;
         self.check_piece(step, before)?;
         self.check_stick(step, before)?;
+        self.check_hold(step, before)?;
         // It hides no verdict, no notice of an image, nothing that comes in and nothing that a person reads.
         let waited = matches!(
             before.state.view(),
@@ -481,6 +518,22 @@ impl World {
         Ok(())
     }
 
+    /// A hold does nothing but on the two screens that say what it does, and goes back only from the one that asks once more.
+    fn check_hold(&self, step: Step, before: &Self) -> Result<(), String> {
+        let was = before.state.view();
+        if step == Step::Held && self.state.view() != was && !matches!(was, View::About | View::Confirm(_)) {
+            return Err(format!("a hold turns {was:?} to {:?}", self.state.view()));
+        }
+        let is_asked = matches!(was, View::Confirm(_));
+        if self.backs > before.backs && !(step == Step::Held && is_asked) {
+            return Err(format!("it is gone back from {was:?}"));
+        }
+        if matches!(self.state.view(), View::Confirm(_)) && !is_asked && step != Step::Held {
+            return Err(format!("nobody has held a key on {was:?}"));
+        }
+        Ok(())
+    }
+
     /// Every screen of an image names its examination: also what takes the place of one, unless it is about something else.
     fn check_name(&self, step: Step, before: &Self) -> Result<(), String> {
         let replaced = matches!(before.state.view(), View::Receiving { .. } | View::Analysing(_))
@@ -523,6 +576,11 @@ fn a_bundle_among_them_changes_no_rule() {
 #[test]
 fn the_screen_keeps_its_rules_in_every_order_of_events_with_sticks() {
     follow(&STEPS_WITH_STICKS, DEPTH_WITH_STICKS);
+}
+
+#[test]
+fn the_screen_keeps_its_rules_in_every_order_of_events_with_keys_that_are_held() {
+    follow(&STEPS_WITH_HOLDS, DEPTH_WITH_HOLDS);
 }
 
 /// Tries every order of these steps up to a length.

@@ -40,6 +40,8 @@ impl State {
                 let view = self.waiting();
                 self.progress(now, due, view)
             }
+            // Nothing is gone back to meanwhile.
+            View::About if due => vec![Effect::Show],
             // A verdict, or what a person reads, is worth more.
             _ => Vec::new(),
         }
@@ -86,6 +88,7 @@ impl State {
         match news {
             News::Kept(kept) => self.kept(now, kept),
             News::Answered(answer) => self.answered(now, answer),
+            News::WayBack(way_back) => self.way_back_changes(now, way_back.map(|way_back| *way_back)),
             News::Outcome { outcome, is_new, is_on_trial } => {
                 if is_new {
                     self.note(now, event(&outcome));
@@ -103,7 +106,13 @@ impl State {
                     slots::Stage::WentBack => Program::WentBack,
                 };
                 self.program_until = (self.program == Program::New).then(|| now.saturating_add(DAY_MS));
-                vec![Effect::Show]
+                let refusal = match outcome.result {
+                    slots::Stage::Refused(refusal) => Some(refusal),
+                    slots::Stage::Staged | slots::Stage::Confirmed | slots::Stage::WentBack => None,
+                };
+                let mut effects = vec![Effect::Show];
+                effects.extend(self.went_back(now, refusal));
+                effects
             }
         }
     }
@@ -126,10 +135,12 @@ impl State {
 
     /// Nothing more of the bundle is expected, perhaps because it is refused.
     pub(super) fn coming_ends(&mut self, now: u64, refusal: Option<SoftwareRefusal>) -> Vec<Effect> {
-        self.coming = None;
+        let has_come = self.coming.take().is_some();
         match (&self.view, refusal) {
             (View::Program { .. }, Some(refusal)) => vec![self.notice(now, View::error(Trouble::Program(refusal)))],
             (View::Program { .. }, None) => vec![self.idle(now)],
+            // It may offer a way back again.
+            (View::About, _) if has_come => vec![Effect::Show],
             _ => Vec::new(),
         }
     }
@@ -138,6 +149,9 @@ impl State {
     pub(super) fn software_tick(&mut self, now: u64) -> Option<Vec<Effect>> {
         if self.coming.is_some_and(|coming| coming.until <= now) {
             return Some(self.coming_ends(now, None));
+        }
+        if self.going_back_ends(now) {
+            return Some(if self.view == View::About { vec![Effect::Show] } else { Vec::new() });
         }
         self.program_until.take_if(|until| *until <= now)?;
         self.program = Program::Settled;

@@ -5,9 +5,10 @@ use std::{io, path::Path, sync::LazyLock};
 use device::{
     journal::Standing,
     screen::{
-        Announced, Console, ConsoleRefused, Frame, Identity, Language, MeasuredRates, PAGE, Preview, Program, Prompt,
-        Scene, Step, StickTrouble, Trouble, View,
+        Announced, Confirm, Console, ConsoleRefused, Frame, Identity, Language, MeasuredRates, PAGE, Preview, Program,
+        Prompt, Scene, Step, StickTrouble, Trouble, View,
     },
+    software::WayBack,
     stick::Film,
 };
 use embedded_graphics::{
@@ -57,7 +58,18 @@ fn identity() -> Identity {
         rates: MeasuredRates::of(&CARD),
         ages: CARD.ages(),
         journal: Standing { entries: 411, head: Digest::of(b"journal"), ..Standing::default() },
+        way_back: None,
     }
+}
+
+/// The program of before.
+fn way_back(name: &str) -> WayBack {
+    WayBack { content: Digest::of(b"slot"), name: name.to_owned(), version: "0.1.0".to_owned() }
+}
+
+/// A box whose program was another one before, to which a person may go back.
+fn with_way_back(view: View) -> Scene {
+    of(Identity { way_back: Some(way_back("box-2026-11")), ..identity() }, view)
 }
 
 /// Two dark ovals in a bright one, which say that they are drawn: enough to see where a radiograph goes.
@@ -307,6 +319,10 @@ pub(crate) fn documented() -> Vec<(&'static str, Scene, Language)> {
         ("unsigned", unsigned(result(NORMAL, "ward-3_0007")), Language::English),
         ("changed", changed(View::Ready { results: 128 }), Language::English),
         ("update-refused", scene(View::error(Trouble::Update(ModelRefusal::NotSigned))), Language::English),
+        ("update-older", scene(View::error(Trouble::OlderModel)), Language::English),
+        ("older-model", scene(View::Confirm(Confirm::OlderModel)), Language::English),
+        ("about-way-back", with_way_back(View::About), Language::English),
+        ("go-back", scene(View::Confirm(Confirm::GoBack(way_back("box-2026-11")))), Language::English),
         ("program-staged", program(Program::Staged), Language::English),
         ("program-new", program(Program::New), Language::English),
         ("program-went-back", program(Program::WentBack), Language::English),
@@ -394,6 +410,13 @@ pub(crate) fn all_scenes() -> Vec<(String, Scene)> {
             "ready-program-went-back-synthetic",
             of(Identity { program: Program::WentBack, ..longest.clone() }, View::Blanked { results: 9_999_999 }),
         ),
+        ("about-way-back", with_way_back(View::About)),
+        ("about-way-back-to-the-card", of(Identity { way_back: Some(way_back("")), ..identity() }, View::About)),
+        ("about-way-back-long", of(Identity { way_back: Some(way_back(&long)), ..longest.clone() }, View::About)),
+        ("go-back", synthetic(View::Confirm(Confirm::GoBack(way_back("box-2026-11"))))),
+        ("go-back-long", synthetic(View::Confirm(Confirm::GoBack(way_back(&long))))),
+        ("older-model", synthetic(View::Confirm(Confirm::OlderModel))),
+        ("update-older-with-keys", synthetic(View::error(Trouble::OlderModel))),
         ("about-long", Scene { identity: longest, view: View::About }),
         ("ready-many", synthetic(View::Ready { results: 9_999_999 })),
         (

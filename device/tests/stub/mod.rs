@@ -8,7 +8,7 @@ use device::{
     keys::Key,
     runtime::Lines,
     screen::Preview,
-    software::{self, Kept},
+    software::{self, Kept, News, WayBack},
     state::{Effect, Input, Page, State},
 };
 use engine::ModelCard;
@@ -45,6 +45,9 @@ impl Stub {
     pub(crate) fn new() -> Self {
         let mut state = State::new(ModelCard::new("stub", CONTRACT), Digest::default(), String::new(), 1, 0);
         state.set_privacy(Share::Code, Some(900_000));
+        state.offer_ways_back();
+        let before = WayBack { content: Digest::of(b"slot"), name: String::new(), version: String::new() };
+        let _ = state.handle(0, Input::News(News::WayBack(Some(Box::new(before)))));
         let lines = Lines::new(2, CONTRACT, 1152);
         Self { lines, state, records: VecDeque::new(), work: VecDeque::new() }
     }
@@ -102,8 +105,9 @@ impl Stub {
         for effect in self.state.handle(now, input) {
             let next = match effect {
                 Effect::Show => continue,
-                // No stick is ever plugged in here.
-                Effect::Film { .. } => continue,
+                // No stick is ever plugged in here, and nothing older was there before.
+                Effect::Film { .. } | Effect::PermitOlder => continue,
+                Effect::GoBack { .. } => Input::Asked(Ok(())),
                 Effect::Reply(reply) => {
                     self.lines.reply(reply);
                     continue;

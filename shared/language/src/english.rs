@@ -135,6 +135,17 @@ pub(crate) static WORDS: Words = Words {
     },
     measured: "Measured",
     not_measured: "not for this operating point",
+    way_back: "Going back",
+    go_back_offer: "Hold Enter for three seconds to go back to the program of before ({})",
+    go_back: Notice {
+        word: "GO BACK?",
+        meaning: "the program of before ({}) would run again, with the faults that it had: hold Enter again for three seconds to go back to it; Escape leaves",
+    },
+    older_offer: "Hold Enter for three seconds if you really want the older model; it is then taken once within ten minutes.",
+    older_model: Notice {
+        word: "AN OLDER MODEL?",
+        meaning: "its results may be worse: hold Enter again for three seconds, then send the model again within ten minutes; Escape leaves",
+    },
 };
 
 /// Whom a model is for whose oldest patients are of so many years.

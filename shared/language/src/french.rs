@@ -148,6 +148,17 @@ pub(crate) static WORDS: Words = Words {
     },
     measured: "Mesuré",
     not_measured: "non mesuré pour ce réglage",
+    way_back: "Retour",
+    go_back_offer: "Maintenez Entrée trois secondes pour revenir au programme précédent ({})",
+    go_back: Notice {
+        word: "REVENIR ?",
+        meaning: "le programme précédent ({}) tournerait de nouveau, avec ses défauts: maintenez de nouveau Entrée trois secondes pour y revenir ; Échap quitte",
+    },
+    older_offer: "Maintenez Entrée trois secondes si vous voulez vraiment le modèle plus ancien ; il est alors accepté une fois, dans les dix minutes.",
+    older_model: Notice {
+        word: "UN MODÈLE PLUS ANCIEN ?",
+        meaning: "ses résultats peuvent être moins bons: maintenez de nouveau Entrée trois secondes, puis renvoyez le modèle dans les dix minutes ; Échap quitte",
+    },
 };
 
 fn refused(refusal: Refusal) -> &'static str {

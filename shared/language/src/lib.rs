@@ -260,6 +260,17 @@ pub struct Words {
     pub measured: &'static str,
     /// Where nothing was measured by the operating point in force.
     pub not_measured: &'static str,
+    /// Before how a person goes back to the program of before.
+    pub way_back: &'static str,
+    /// How that is done: `{}` is the program.
+    pub go_back_offer: &'static str,
+    /// A person is asked once more whether to go back. Below it what that means and which keys do it, with `: ` between them; `{}` stands
+    /// in the first part for the program.
+    pub go_back: Notice,
+    /// Behind the remedy of a model that is older than one that the box has had: how a person lets it in, in sentences.
+    pub older_offer: &'static str,
+    /// A person is asked once more whether to do that. Below it what that means and which keys do it, with `: ` between them.
+    pub older_model: Notice,
 }
 
 impl Words {
@@ -369,6 +380,7 @@ mod tests {
                 .chain([words.line_lost, words.safe, words.no_storage, words.chain_broken].map(str::to_owned))
                 .chain(StickTrouble::ALL.map(|trouble| (words.stick_trouble)(trouble).to_owned()))
                 .chain(Console::ALL.map(|reason| (words.console)(reason).to_owned()))
+                .chain([words.go_back, words.older_model].map(|notice| notice.meaning.to_owned()))
                 .collect();
             for text in &texts {
                 assert_eq!(text.matches(": ").count(), 1, "{language}: {text}");
@@ -468,9 +480,14 @@ mod tests {
                 words.patient_age,
                 words.age_overridden,
                 words.stick_countdown,
+                words.go_back_offer,
             ] {
                 assert_eq!(text.matches("{}").count(), 1, "{language}: {text}");
             }
+            let parts = words.go_back.meaning.split_once(": ");
+            let places = parts.map(|(cause, remedy)| [cause, remedy].map(|part| part.matches("{}").count()));
+            assert_eq!(places, Some([1, 0]), "{language}: {}", words.go_back.meaning);
+            assert!(words.older_offer.ends_with('.'), "{language}");
             for text in [words.of_pneumonia, words.of_normal] {
                 assert!(text.matches("100").count() == 1, "{language}: {text}");
             }

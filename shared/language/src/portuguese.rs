@@ -141,6 +141,17 @@ pub(crate) static WORDS: Words = Words {
     },
     measured: "Medido",
     not_measured: "não medido com este ajuste",
+    way_back: "Voltar atrás",
+    go_back_offer: "Mantenha Enter premida três segundos para voltar ao programa anterior ({})",
+    go_back: Notice {
+        word: "VOLTAR ATRÁS?",
+        meaning: "o programa anterior ({}) voltaria a funcionar, com os defeitos que tinha: mantenha outra vez Enter premida três segundos para voltar a ele; Esc sai",
+    },
+    older_offer: "Mantenha Enter premida três segundos se quer mesmo o modelo mais antigo; é então aceite uma vez, dentro de dez minutos.",
+    older_model: Notice {
+        word: "UM MODELO MAIS ANTIGO?",
+        meaning: "os resultados podem ser piores: mantenha outra vez Enter premida três segundos e envie de novo o modelo dentro de dez minutos; Esc sai",
+    },
 };
 
 /// Whom a model is for whose oldest patients are of so many years.

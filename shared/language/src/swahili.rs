@@ -145,6 +145,17 @@ pub(crate) static WORDS: Words = Words {
     },
     measured: "Kipimo",
     not_measured: "haijapimwa kwa mpangilio huu",
+    way_back: "Kurudi nyuma",
+    go_back_offer: "Shikilia Enter kwa sekunde tatu ili kurudi kwenye programu ya awali ({})",
+    go_back: Notice {
+        word: "KURUDI NYUMA?",
+        meaning: "programu ya awali ({}) itaendeshwa tena, pamoja na kasoro zake: shikilia tena Enter kwa sekunde tatu ili kurudi; Esc hutoka",
+    },
+    older_offer: "Shikilia Enter kwa sekunde tatu ikiwa kweli unataka modeli ya zamani; itapokewa mara moja ndani ya dakika kumi.",
+    older_model: Notice {
+        word: "MODELI YA ZAMANI?",
+        meaning: "matokeo yake yanaweza kuwa mabaya zaidi: shikilia tena Enter kwa sekunde tatu, kisha tuma modeli tena ndani ya dakika kumi; Esc hutoka",
+    },
 };
 
 /// Whom a model is for whose oldest patients are of so many years.

@@ -192,6 +192,51 @@ pub struct Outcome {
     pub result: Stage,
 }
 
+/// A program that a slot holds and that has served on this box.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Served {
+    /// SHA-256 of all bytes of its slot.
+    pub content: Digest,
+    /// Its version, as it says itself.
+    pub version: String,
+    /// What became of its bundle; `None` of one that was never sent to this box: an image has brought it.
+    pub outcome: Option<Outcome>,
+}
+
+/// Which programs the slots hold that have served on this box: the one that runs, and the one that a person may go back to. One that
+/// is on trial, or that another is written over, is not among them.
+#[derive(Clone, Debug, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Programs {
+    /// That in [`Slot::A`].
+    pub a: Option<Served>,
+    /// That in [`Slot::B`].
+    pub b: Option<Served>,
+}
+
+impl Programs {
+    /// That in a slot.
+    pub fn of(&self, slot: Slot) -> Option<&Served> {
+        match slot {
+            Slot::A => self.a.as_ref(),
+            Slot::B => self.b.as_ref(),
+        }
+    }
+
+    /// The one that was there before that in the slot that runs; none if both slots hold the same.
+    pub fn before(&self, running: Slot) -> Option<&Served> {
+        let is_another = |served: &&Served| self.of(running).is_none_or(|runs| runs.content != served.content);
+        self.of(running.other()).filter(is_another)
+    }
+
+    /// Notes another one in a slot, or none.
+    pub fn set(&mut self, slot: Slot, served: Option<Served>) {
+        match slot {
+            Slot::A => self.a = served,
+            Slot::B => self.b = served,
+        }
+    }
+}
+
 /// How far a bundle came.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]

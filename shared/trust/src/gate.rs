@@ -260,7 +260,8 @@ impl Gate {
     }
 
     /// Looks whether a model that was checked may take the place of those that the box has had, by its counter: only the same one may
-    /// have the same. Keys that may not sign any more have no say.
+    /// have the same. Keys that may not sign any more have no say. [`Self::check`] looks at all but this: where a person at the box has let an
+    /// older model in, only this does not count.
     ///
     /// # Errors
     /// [`Refused::Older`]: the box has had a later one.

@@ -10,6 +10,9 @@ use libfuzzer_sys::fuzz_target;
 use stub::Stub;
 use wire::{Frame, Greeting, Header, Kind, MAX_FRAME, Role};
 
+/// Every key.
+const KEYS: [Key; 6] = [Key::Older, Key::Newer, Key::Back, Key::Choose, Key::About, Key::Held];
+
 fuzz_target!(|bytes: &[u8]| {
     let mut device = Stub::new();
     let (mut rest, mut now, mut frame) = (bytes, 0_u64, [0; MAX_FRAME]);
@@ -42,7 +45,7 @@ fuzz_target!(|bytes: &[u8]| {
             88..92 => send(header(Kind::Reset, 0), &[]),
             92..100 => device.receive(line, now, take(argument)),
             100..110 => device.work(now),
-            110..120 => device.press(now, [Key::Older, Key::Newer, Key::Back, Key::Choose, Key::About][argument % 5]),
+            110..120 => device.press(now, KEYS[argument % KEYS.len()]),
             120..122 => device.pull(line, now),
             _ => {}
         }

@@ -9,7 +9,7 @@ use std::{
 use flate2::bufread::GzDecoder;
 use sha2::{Digest as _, Sha256};
 use shared::{
-    appliance::slots::{BootState, MOST_TRIES, Outcome, Slot, Stage, Started, fat_label},
+    appliance::slots::{BootState, MOST_TRIES, Outcome, Programs, Served, Slot, Stage, Started, fat_label},
     limits::MAX_BUNDLE_BYTES,
     shown::Shown,
     verdict::{Digest, SoftwareRefusal, Trust},
@@ -17,7 +17,7 @@ use shared::{
 use trust::{CheckedSoftware, Digester, Digests, Gate, MAX_HEAD_BYTES, PackageHead, Refused, Roots, Version};
 
 use super::{
-    notes::{self, BEGUN, OUTCOME, STAGED, Staged},
+    notes::{self, Asked, BACK, BEGUN, OUTCOME, PROGRAMS, STAGED, Staged},
     slots::Slots,
     state,
 };
@@ -30,10 +30,12 @@ use crate::{
 /// The folder that the worker puts bundles into, and what it calls a complete one.
 pub(super) const INCOMING: &str = "incoming";
 pub(super) const READY: &str = "ready";
+/// What it calls the digest of the program that a person wants to go back to.
+pub(super) const ASKED: &str = "back";
 /// A bundle that nobody but the first process can change, and the same before it is complete.
 pub(super) const BUNDLE: &str = "bundle";
 const COPY: &str = "bundle.new";
-/// After so many starts that ended while a bundle was being staged, it is not begun with again.
+/// After so many starts that ended while a bundle was being staged, or the slots were read to go back, it is not begun with again.
 const MOST_BEGUN: u8 = 2;
 /// The first bytes of a slot: without them, nobody takes it for a file system. They reach the card together or not at all.
 const FIRST: usize = 512;
@@ -56,6 +58,8 @@ pub(super) struct Sizes {
 pub(super) struct Trusted {
     pub(super) roots: Option<Roots>,
     pub(super) unsigned: bool,
+    /// Whether the box has keys, so that somebody at it may go back.
+    pub(super) keys: bool,
     /// Of this program.
     pub(super) version: Version,
 }
@@ -113,14 +117,18 @@ pub(super) struct Workshop {
 impl Workshop {
     /// Whether the worker has put something down.
     pub(super) fn has_something(&self) -> bool {
-        let ready = self.disk.open(&self.folder.join(INCOMING).join(READY), Access::Read);
-        // Whatever else it is, it is looked at, and removed.
-        self.has_folder && !ready.is_err_and(|error| error.kind() == io::ErrorKind::NotFound)
+        let is_there = |name| {
+            let opened = self.disk.open(&self.folder.join(INCOMING).join(name), Access::Read);
+            // Whatever else it is, it is looked at, and removed.
+            !opened.is_err_and(|error| error.kind() == io::ErrorKind::NotFound)
+        };
+        self.has_folder && [READY, ASKED].into_iter().any(is_there)
     }
 
-    /// Whether a bundle is left over that nothing has become of.
+    /// Whether a bundle, or somebody's wish to go back, is left over that nothing has become of.
     pub(super) fn has_left_over(&self) -> bool {
-        self.has_folder && self.disk.open(&self.folder.join(BUNDLE), Access::Read).is_ok()
+        let is_there = |name| self.disk.open(&self.folder.join(name), Access::Read).is_ok();
+        self.has_folder && [BUNDLE, BACK].into_iter().any(is_there)
     }
 
     /// Forgets what is left of an update on another card: `pumua flash --keep-results` brings the folder onto a new one, whose program
@@ -134,8 +142,9 @@ impl Workshop {
         if started.is_trial || state::is_marked(&*self.disk, &slots.disk)? {
             return Ok(());
         }
-        self.remove_ready()?;
-        for name in [COPY, BUNDLE, BEGUN, STAGED, OUTCOME] {
+        self.remove_incoming(READY)?;
+        self.remove_incoming(ASKED)?;
+        for name in [COPY, BUNDLE, BACK, BEGUN, STAGED, PROGRAMS, OUTCOME] {
             notes::remove(&*self.disk, &self.folder, name)?;
         }
         state::mark(&*self.disk, &slots.disk)
@@ -143,26 +152,30 @@ impl Workshop {
 
     /// Makes room where nothing more can be noted: what the worker has put down, and half a copy of it, may fill the disk.
     pub(super) fn give_up(&self) {
-        let removed = self.remove_ready().and_then(|()| notes::remove(&*self.disk, &self.folder, COPY));
+        let removed = self
+            .remove_incoming(ASKED)
+            .and_then(|()| self.remove_incoming(READY))
+            .and_then(|()| notes::remove(&*self.disk, &self.folder, COPY));
         if let Err(error) = removed {
             crate::say(format_args!("a bundle cannot be removed: {error}"));
         }
     }
 
-    /// Removes what the worker has put down, whatever it is.
-    fn remove_ready(&self) -> io::Result<()> {
+    /// Removes what the worker has put down under this name, whatever it is.
+    fn remove_incoming(&self, name: &str) -> io::Result<()> {
         let incoming = self.folder.join(INCOMING);
-        match self.disk.remove_whatever(&incoming.join(READY)) {
+        match self.disk.remove_whatever(&incoming.join(name)) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
             removed => removed.and_then(|()| self.disk.sync_folder(&incoming)),
         }
     }
 
-    /// Stages what the worker has put down, or what is left over. What became of it is noted.
+    /// Goes back, if a person wants that, and then stages what the worker has put down, or what is left over. What became of it is noted.
     ///
     /// # Errors
     /// The disk takes no notes, so that it is there again the next time.
-    pub(super) fn work(&self, trusted: impl FnOnce() -> Result<Trusted, ConfigError>) -> io::Result<()> {
+    pub(super) fn work(&self, trusted: impl Fn() -> Result<Trusted, ConfigError>) -> io::Result<()> {
+        self.look_back(|| trusted().is_ok_and(|trusted| trusted.keys))?;
         if !self.take()? {
             return Ok(());
         }
@@ -222,7 +235,7 @@ impl Workshop {
                 self.note(nothing_known(digest), refused)?;
             }
         }
-        self.remove_ready()?;
+        self.remove_incoming(READY)?;
         Ok(is_taken)
     }
 
@@ -288,7 +301,7 @@ impl Workshop {
         outcome.bundle = payload.sha256;
         let (slots, running) = self.room()?;
 
-        let Trusted { roots, unsigned, version } = trusted()?;
+        let Trusted { roots, unsigned, version, .. } = trusted()?;
         let mut gate = Gate::for_software(roots, unsigned, version);
         memory::read(disk, &self.folder).into_iter().flatten().for_each(|known| gate.remember(known));
         let before = gate.known().clone();
@@ -307,9 +320,11 @@ impl Workshop {
             gate.may_follow(seen)?;
         }
 
-        // From here on the other slot is not whole: nothing may start it.
+        let programs = self.programs_without_other(slots, running);
+        // From here on the other slot is not whole: nothing may start it, and nobody goes back to it.
         state::set(disk, &slots.disk, BootState { good: running, tries: 0 })?;
         notes::remove(disk, &self.folder, STAGED)?;
+        notes::write(disk, &self.folder, PROGRAMS, &programs)?;
         let target = running.other();
         let slot = disk.open(slots.device(target), Access::Device)?;
         let written = self.unpack(bundle, head.length as u64, &payload, &*slot)?;
@@ -321,14 +336,160 @@ impl Workshop {
             memory::write(disk, &self.folder, gate.known())?;
         }
         outcome.result = Stage::Staged;
-        notes::write(disk, &self.folder, STAGED, &Staged { slot: target, outcome: outcome.clone() })?;
-        if let Err(error) = state::write(disk, &slots.disk, BootState { good: running, tries: MOST_TRIES }) {
-            // One copy may say that it is to be tried, which does no harm: it is whole. Then the note must stay.
+        self.put_on_trial(slots, &Staged { slot: target, outcome: outcome.clone(), content: written })?;
+        Ok(())
+    }
+
+    /// Has a slot that is whole tried at the next start.
+    fn put_on_trial(&self, slots: &Slots, staged: &Staged) -> io::Result<()> {
+        let (disk, running) = (&*self.disk, staged.slot.other());
+        let noted = notes::write(disk, &self.folder, STAGED, staged);
+        let trial = BootState { good: running, tries: MOST_TRIES };
+        if let Err(error) = noted.and_then(|()| state::write(disk, &slots.disk, trial)) {
+            // Nobody says later that it was tried. One copy may say that it is to be, which does no harm, for it is whole: then the note
+            // must stay.
             if state::write(disk, &slots.disk, BootState { good: running, tries: 0 }).is_ok() {
                 notes::remove(disk, &self.folder, STAGED)?;
             }
-            return Err(error.into());
+            return Err(error);
         }
+        Ok(())
+    }
+
+    /// Which programs have served here; none where that cannot be read.
+    fn programs(&self) -> Programs {
+        notes::read(&*self.disk, &self.folder, PROGRAMS).unwrap_or_default()
+    }
+
+    /// The program that runs alone: the other slot is to be written over. One that came with the card is noted as what its slot holds.
+    fn programs_without_other(&self, slots: &Slots, running: Slot) -> Programs {
+        let mut programs = self.programs();
+        programs.set(running.other(), None);
+        self.add_running(slots, running, &mut programs);
+        programs
+    }
+
+    /// Notes the program that runs, if it is not, or not the digest of its slot. A card that cannot be read now has no way back to it.
+    fn add_running(&self, slots: &Slots, running: Slot, programs: &mut Programs) {
+        let noted = programs.of(running);
+        if noted.is_some_and(|served| served.content != Digest::default()) {
+            return;
+        }
+        let outcome = noted.and_then(|served| served.outcome.clone());
+        let served = match self.content(slots, running) {
+            Ok((content, _)) => Some(Served { content, version: env!("CARGO_PKG_VERSION").to_owned(), outcome }),
+            Err(error) => {
+                crate::say(format_args!("nobody will go back to the program that runs: {error}"));
+                None
+            }
+        };
+        programs.set(running, served);
+    }
+
+    /// The digest of all bytes of a slot, read from the card, and whether it begins as one.
+    fn content(&self, slots: &Slots, slot: Slot) -> io::Result<(Digest, bool)> {
+        let file = self.disk.open(slots.device(slot), Access::Read)?;
+        file.forget_cached();
+        let is_slot = begins_as_a_slot(&file.read_up_to(0, FIRST)?);
+        Ok((self.digest_of_slot(&*file)?, is_slot))
+    }
+
+    /// Goes back to the program in the other slot, if a person wants that, or wanted it before the power went. Of the worker's file only the
+    /// digest is taken of the program that the person was shown. Where there is no such program, or where another one waits to be tried,
+    /// no outcome is noted: that of the last bundle must stay.
+    ///
+    /// # Errors
+    /// The disk takes no notes.
+    fn look_back(&self, has_keys: impl FnOnce() -> bool) -> io::Result<()> {
+        if let Some(content) = self.asked() {
+            // Else a wish that came before is the one that counts.
+            notes::write(&*self.disk, &self.folder, BACK, &Asked { content, begun: 0 })?;
+        }
+        self.remove_incoming(ASKED)?;
+        let Some(asked) = notes::read::<Asked>(&*self.disk, &self.folder, BACK) else {
+            return notes::remove(&*self.disk, &self.folder, BACK);
+        };
+        let wanted = self.way_back(&asked.content);
+        if wanted.is_some() && !has_keys() {
+            // A worker that was taken over says so.
+            crate::say(format_args!("the box does not go back: by its settings, nobody can have pressed a key"));
+        } else if let Some((slots, served, running)) = wanted {
+            let mut outcome = Outcome { result: Stage::Staged, ..outcome_of(&served) };
+            let gone_back = self.go_back(slots, running, &served, &outcome, asked);
+            match gone_back {
+                Ok(()) => crate::say(format_args!(
+                    "a person goes back to the program {} ({}), which is tried at the next start",
+                    Shown(&outcome.name),
+                    Shown(&served.version)
+                )),
+                Err(error) => {
+                    crate::say(format_args!("the box does not go back: {error}"));
+                    outcome.result = Stage::Refused(error.refusal());
+                }
+            }
+            notes::write(&*self.disk, &self.folder, OUTCOME, &outcome)?;
+        }
+        notes::remove(&*self.disk, &self.folder, BACK)
+    }
+
+    /// The digest that the worker has put down, if that can be gone back to. What cannot be is only said.
+    fn asked(&self) -> Option<Digest> {
+        let opened = self.disk.open(&self.folder.join(INCOMING).join(ASKED), Access::Read);
+        let bytes = match opened.and_then(|file| file.read_up_to(0, size_of::<Digest>() + 1)) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return None,
+            // A link or a folder, for example.
+            read => read.unwrap_or_default(),
+        };
+        let content = bytes.try_into().ok().map(Digest).filter(|content| self.way_back(content).is_some());
+        if content.is_none() {
+            crate::say(format_args!("the box does not go back: it has no such program that could be tried now"));
+        }
+        content
+    }
+
+    /// Where the program of this digest is, if it has served here and is in the slot that does not run, and nothing waits to be tried: the
+    /// slots, the program, and the slot that runs.
+    fn way_back(&self, content: &Digest) -> Option<(&Slots, Served, Slot)> {
+        let (slots, running) = self.room().ok()?;
+        let served = self.programs().before(running)?.clone();
+        let staged: Option<Staged> = notes::read(&*self.disk, &self.folder, STAGED);
+        // Its own note may be left of an attempt that the power has ended.
+        let is_free = staged.is_none_or(|staged| staged.content == served.content);
+        (is_free && served.content == *content).then_some((slots, served, running))
+    }
+
+    /// Has the program in the other slot tried at the next start, as one that was sent. Counters stay as they are.
+    fn go_back(
+        &self,
+        slots: &Slots,
+        running: Slot,
+        served: &Served,
+        outcome: &Outcome,
+        asked: Asked,
+    ) -> Result<(), NotTaken> {
+        let disk = &*self.disk;
+        if asked.begun >= MOST_BEGUN {
+            return Err(NotTaken::Starts);
+        }
+        notes::write(disk, &self.folder, BACK, &Asked { begun: asked.begun + 1, ..asked })?;
+        let newest = memory::read(disk, &self.folder).into_iter().flatten().max_by_key(|known| known.revoked.0);
+        let revoked = newest.map(|known| known.revoked.1).unwrap_or_default();
+        let revoked = revoked.into_iter().find(|key| outcome.key.as_ref() == Some(&key.to_string()));
+        let other = running.other();
+        let mut programs = self.programs();
+        if revoked.is_some() || self.content(slots, other)? != (served.content, true) {
+            // It is not offered again.
+            programs.set(other, None);
+            notes::write(disk, &self.folder, PROGRAMS, &programs)?;
+            let changed = || io::Error::other("the other program is not what it was any more").into();
+            return Err(revoked.map_or_else(changed, |key| Refused::KeyRevoked(key).into()));
+        }
+        // So that there is a way back from there, too.
+        self.add_running(slots, running, &mut programs);
+        notes::write(disk, &self.folder, PROGRAMS, &programs)?;
+        // A trial with the outcome of another program beside it, which was confirmed, would look as if it were over.
+        notes::remove(disk, &self.folder, OUTCOME)?;
+        self.put_on_trial(slots, &Staged { slot: other, outcome: outcome.clone(), content: served.content })?;
         Ok(())
     }
 
@@ -410,6 +571,15 @@ impl Workshop {
 
     /// Reads a whole slot, from the card and not from memory, and compares it with what was written.
     fn read_back(&self, slot: &dyn DiskFile, written: &Digest) -> io::Result<()> {
+        if self.digest_of_slot(slot)? == *written {
+            Ok(())
+        } else {
+            Err(io::Error::other("the card does not keep what is written to it"))
+        }
+    }
+
+    /// Reads a whole slot.
+    fn digest_of_slot(&self, slot: &dyn DiskFile) -> io::Result<Digest> {
         let (mut digester, mut at) = (Sha256::new(), 0);
         while at < self.sizes.slot {
             let most = (self.sizes.slot - at).min(self.sizes.step as u64) as usize;
@@ -421,11 +591,7 @@ impl Workshop {
             at += bytes.len() as u64;
         }
         slot.forget_cached();
-        if Digest(digester.finalize().into()) == *written {
-            Ok(())
-        } else {
-            Err(io::Error::other("the card does not keep what is written to it"))
-        }
+        Ok(Digest(digester.finalize().into()))
     }
 
     /// Whether it is time to wait for the card, between two places of which each is behind a step.
@@ -488,17 +654,28 @@ impl Workshop {
             return;
         }
         let Some(staged) = notes::read::<Staged>(&*self.disk, &self.folder, STAGED).filter(is_meant) else { return };
-        let outcome = Outcome { result: stage, ..staged.outcome };
+        let Staged { slot, outcome, content } = staged;
+        let outcome = Outcome { result: stage, ..outcome };
         let words =
             if stage == Stage::Confirmed { "serves, and stays" } else { "did not serve: that of before is back" };
         crate::say(format_args!("the program {} ({:.12}) {words}", Shown(&outcome.name), outcome.bundle));
-        let noted = notes::write(&*self.disk, &self.folder, OUTCOME, &outcome)
+        let served = if stage == Stage::Confirmed { self.note_served(slot, content, &outcome) } else { Ok(()) };
+        let noted = served
+            .and_then(|()| notes::write(&*self.disk, &self.folder, OUTCOME, &outcome))
             // One that was confirmed with its bundle still there would be staged again.
             .and_then(|()| self.forget_left_over(&outcome))
             .and_then(|()| notes::remove(&*self.disk, &self.folder, STAGED));
         if let Err(error) = noted {
             crate::say(format_args!("that cannot be noted: {error}"));
         }
+    }
+
+    /// Notes that the program that runs, which was staged, serves: it can be gone back to once another one runs.
+    fn note_served(&self, slot: Slot, content: Digest, outcome: &Outcome) -> io::Result<()> {
+        let mut programs = self.programs();
+        let version = env!("CARGO_PKG_VERSION").to_owned();
+        programs.set(slot, Some(Served { content, version, outcome: Some(outcome.clone()) }));
+        notes::write(&*self.disk, &self.folder, PROGRAMS, &programs)
     }
 
     /// Removes a bundle that is left over, if it is the one of this outcome.
@@ -523,6 +700,13 @@ fn nothing_known(file: Digest) -> Outcome {
         trust: Trust::Unsigned,
         result: Stage::Staged,
     }
+}
+
+/// What is to be said of a program that is gone back to. Of one that came with the card there is no bundle, and so nothing but the
+/// digest of its slot.
+fn outcome_of(served: &Served) -> Outcome {
+    let unknown = || Outcome { trust: Trust::BuiltIn, ..nothing_known(served.content) };
+    served.outcome.clone().unwrap_or_else(unknown)
 }
 
 /// Whether a file system begins as that of a slot: FAT32, with the label that all of them have (`BS_VolLab` at 71, `BS_FilSysType` at

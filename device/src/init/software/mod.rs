@@ -20,9 +20,12 @@
 //! | `begun` | how often it was begun with that bundle: one that ends the box twice is not begun with again |
 //! | `trust.1`, `trust.2` | the greatest counters of bundles that were staged, keys that are revoked, the list of keys |
 //! | `staged` | what is in the slot that is to be tried |
+//! | `programs` | which programs the slots hold that have served on this box, with the digests of their slots |
+//! | `incoming/back` | the digest of the program that a person wants to go back to |
+//! | `back` | the same, as the first process has it, and how often it was begun with that; gone when it is done or refused |
 //! | `outcome` | what became of the last bundle, for the worker and the host |
 //!
-//! If the power goes, or the disk fails,
+//! While a bundle is staged, if the power goes, or the disk fails,
 //!
 //! | while, or after | the next start |
 //! |---|---|
@@ -40,6 +43,38 @@
 //! | 11. the new one runs, and serves not yet | the new one once more, if it was the first try; else that of before, and `outcome` says so |
 //! | 12. it serves: the first copy is written | the new one for good; or, if that sector is torn, the second copy counts: as in 11 |
 //! | 13. the second copy, `outcome` | the new one for good |
+//!
+//! **Going back.** A person at the box may have the program tried again that ran before. The worker says so, and is not believed: what
+//! there is to go back to stands in `programs`, which the first process alone writes. The note of a slot is
+//!
+//! | when | of the slot that runs | of the other one |
+//! |---|---|---|
+//! | a new card | none | none |
+//! | a bundle is to be written (after 4) | its program, with the digest of the slot if it is not noted yet | none: it is written over |
+//! | the new one serves (13, before `outcome`) | the new one | that of before: **it can be gone back to** |
+//! | the new one does not serve | as it was | none |
+//! | it was gone back, and that one serves | that one | the one that was left: it can be gone back to, too |
+//! | it was gone back, and that one does not serve | as it was | as it was: a person may try again |
+//! | another card | none | none |
+//!
+//! So there is no way back while a program waits to be tried, or is on trial. What is gone back to is not started without a trial either, so
+//! a slot that does not start any more gives way as one with a bundle does. Its slot must begin as one and have the digest that is noted;
+//! if a list has revoked the key of its bundle, it is refused; in both cases its note is removed. Where the settings say that the box has no
+//! keys, nobody can have held one: the worker is not listened to. If both slots hold the same program, neither is that of before.
+//! A program that a release without `programs` has staged has no digest there: its slot is read when the next bundle is to be written.
+//! Counters do not fall: after that, nothing older than the greatest one comes over the line, and the bundle that has it may come again. The
+//! steps, and what the next start has if the power goes while or after them:
+//!
+//! | while, or after | the next start |
+//! |---|---|
+//! | the worker writes | that of before |
+//! | `back` is written, `incoming/back` removed | that of before; it is gone back from the note |
+//! | the slots are read; `programs` has the one that runs, too | likewise |
+//! | `outcome` of the last bundle is removed, `staged` is written | likewise |
+//! | the boot state is written | as in 8 and 9 |
+//! | `outcome` is written, `back` removed | the program of before, on trial: as in 11 to 13 |
+//!
+//! A note `back` of something that is not in the other slot any more, because it runs by now, is dropped.
 //!
 //! The card is marked when the box starts from it for the first time. Without the mark, what the folder has of an update is of another
 //! card, whose results `pumua flash --keep-results` has kept: all but the `trust` files is removed, for somebody has chosen another program.
@@ -236,10 +271,10 @@ impl Software {
 
 /// Whom the settings of the card believe.
 fn trusted(settings: &Path) -> Result<Trusted, ConfigError> {
-    let Settings { roots, unsigned, .. } = Settings::of_file(settings)?;
+    let Settings { roots, unsigned, keys, .. } = Settings::of_file(settings)?;
     // Without a version of its own the program would be older than any.
     let version = env!("CARGO_PKG_VERSION").parse().unwrap_or(Version([0; 3]));
-    Ok(Trusted { roots, unsigned, version })
+    Ok(Trusted { roots, unsigned, keys, version })
 }
 
 #[cfg(test)]

@@ -3,7 +3,10 @@
 use std::{io, path::Path};
 
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
-use shared::appliance::slots::{Outcome, Slot};
+use shared::{
+    appliance::slots::{Outcome, Slot},
+    verdict::Digest,
+};
 
 use crate::disk::{Access, Disk};
 
@@ -14,6 +17,11 @@ pub(super) const OUTCOME: &str = "outcome";
 pub(super) const STAGED: &str = "staged";
 /// How often it was begun with a bundle, a number.
 pub(super) const BEGUN: &str = "begun";
+/// Which programs the slots hold that have served here, [`Programs`](shared::appliance::slots::Programs): for the worker, which offers to go
+/// back.
+pub(super) const PROGRAMS: &str = "programs";
+/// That a person wants to go back, an [`Asked`]: from the moment on at which the worker has said so, until it is done or refused.
+pub(super) const BACK: &str = "back";
 /// Most bytes of a note.
 const MOST: usize = 16 << 10;
 
@@ -24,6 +32,18 @@ pub(super) struct Staged {
     pub(super) slot: Slot,
     /// What is to be said of it.
     pub(super) outcome: Outcome,
+    /// SHA-256 of all bytes of the slot; zeros in a note of releases that did not write it.
+    #[serde(default)]
+    pub(super) content: Digest,
+}
+
+/// What a person wants to go back to.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Asked {
+    /// SHA-256 of all bytes of the slot.
+    pub(super) content: Digest,
+    /// How often it was begun with that.
+    pub(super) begun: u8,
 }
 
 /// What a note says; `None` where there is none. One that cannot be read says nothing.
@@ -36,7 +56,7 @@ pub(super) fn read<T: DeserializeOwned>(disk: &dyn Disk, folder: &Path, name: &s
     parsed.map_err(|error| crate::say(format_args!("what is noted as {name} cannot be read: {error}"))).ok()
 }
 
-/// Writes a note in the place of the one before. The outcome can be read by the worker.
+/// Writes a note in the place of the one before. The outcome, and which programs there are, can be read by the worker.
 ///
 /// # Errors
 /// It is not on the disk; the one before may be.
@@ -44,7 +64,7 @@ pub(super) fn write(disk: &dyn Disk, folder: &Path, name: &str, note: &impl Seri
     let new = folder.join(format!("{name}.new"));
     let file = disk.open(&new, Access::New)?;
     file.write_all_at(&serde_json::to_vec(note)?, 0)?;
-    if name == OUTCOME {
+    if [OUTCOME, PROGRAMS].contains(&name) {
         file.share()?;
     }
     file.sync()?;

@@ -4,14 +4,14 @@ use std::{io::Write as _, path::PathBuf};
 
 use flate2::{Compression, GzBuilder};
 use shared::{
-    appliance::slots::{BootState, MOST_TRIES, Outcome, STATE_BYTES, STATE_SECTORS, Slot, Stage, fat_label},
+    appliance::slots::{BootState, MOST_TRIES, Outcome, Programs, STATE_BYTES, STATE_SECTORS, Slot, Stage, fat_label},
     verdict::{Digest, SoftwareRefusal, Trust},
 };
 use trust::{KeyId, KeyList, Kind, LINE, PackageHead, Roots, SecretKey, Signature, Statement};
 
 use super::{
-    install::{BUNDLE, READY, begins_as_a_slot},
-    notes::{BEGUN, OUTCOME, STAGED},
+    install::{ASKED, BUNDLE, READY, begins_as_a_slot},
+    notes::{BACK, BEGUN, OUTCOME, PROGRAMS, STAGED},
     *,
 };
 use crate::disk::{
@@ -42,7 +42,7 @@ fn list(counter: u64, signers: &[u8], revoked: &[u8]) -> [String; 2] {
 /// Settings that believe the root 1.
 fn trusted() -> Result<Trusted, ConfigError> {
     let roots = Roots::new(vec![key(1).public()], 1)?;
-    Ok(Trusted { roots: Some(roots), unsigned: false, version: Version([0, 1, 0]) })
+    Ok(Trusted { roots: Some(roots), unsigned: false, keys: true, version: Version([0, 1, 0]) })
 }
 
 /// What a slot holds: something that cannot be made shorter.
@@ -180,6 +180,25 @@ impl TestCard {
         self.outcome().map(|outcome| outcome.result)
     }
 
+    /// What the worker may offer to go back to while a slot runs, as the digest of the other one.
+    fn way_back(&self, running: Slot) -> Option<Digest> {
+        let programs: Programs = notes::read(&self.disk, Path::new(FOLDER), PROGRAMS)?;
+        programs.before(running).map(|served| served.content)
+    }
+
+    /// Asks to go back to a slot that holds this system, as the worker does.
+    fn ask(&self, seed: u64) {
+        self.put_into(&Path::new(FOLDER).join(INCOMING), ASKED, &Digest::of(&system(seed)).0);
+    }
+
+    /// A card on which system 1 was followed by system 2, which has been confirmed.
+    fn updated() -> Self {
+        let card = Self::new();
+        card.stage(&good(2));
+        assert_eq!(card.start(true).slot, Slot::B);
+        card
+    }
+
     fn has(&self, name: &str) -> bool {
         self.disk.content(&Path::new(FOLDER).join(name)).is_some()
     }
@@ -189,7 +208,7 @@ impl TestCard {
         self.stage_by(bytes, trusted)
     }
 
-    fn stage_by(&self, bytes: &[u8], trusted: impl FnOnce() -> Result<Trusted, ConfigError>) -> Outcome {
+    fn stage_by(&self, bytes: &[u8], trusted: impl Fn() -> Result<Trusted, ConfigError>) -> Outcome {
         self.put(bytes);
         self.workshop(STARTED_A).work(trusted).unwrap();
         assert!(!self.has(BUNDLE) && !self.has(BEGUN) && !self.workshop(STARTED_A).has_something());
@@ -379,6 +398,235 @@ fn a_power_cut_while_a_trial_ends_leaves_one_of_both_programs() {
     }
 }
 
+const STARTED_B: Started = Started { slot: Slot::B, is_trial: false };
+
+#[test]
+fn a_person_goes_back_and_forth_and_no_counter_falls() {
+    let card = TestCard::new();
+    assert_eq!(card.way_back(Slot::A), None, "nothing has run before");
+    card.stage(&good(2));
+    assert_eq!(card.way_back(Slot::A), None, "it has not served yet");
+    card.start(true);
+    assert_eq!(card.way_back(Slot::B), Some(Digest::of(&system(1))));
+    // To the program that came with the card, of which there was no bundle.
+    card.ask(1);
+    card.workshop(STARTED_B).work(trusted).unwrap();
+    let outcome = card.outcome().unwrap();
+    assert_eq!((outcome.result, outcome.trust, outcome.counter), (Stage::Staged, Trust::BuiltIn, None));
+    assert_eq!((card.state(), card.has(BACK)), (kept(Slot::B, MOST_TRIES), false), "a trial, as of one that was sent");
+    assert!(!card.workshop(STARTED_B).has_something());
+    assert_eq!(card.start(true), Started { slot: Slot::A, is_trial: true });
+    assert_eq!((card.result(), card.state()), (Some(Stage::Confirmed), kept(Slot::A, 0)));
+    // And to the newer one again.
+    assert_eq!(card.way_back(Slot::A), Some(Digest::of(&system(2))));
+    card.ask(2);
+    card.workshop(STARTED_A).work(trusted).unwrap();
+    assert_eq!((card.result(), card.outcome().unwrap().counter), (Some(Stage::Staged), Some(2)));
+    assert_eq!(card.start(true), Started { slot: Slot::B, is_trial: true });
+    card.ask(1);
+    card.workshop(STARTED_B).work(trusted).unwrap();
+    card.start(true);
+    // Over the line nothing older comes in than has been there; the same bundle does.
+    assert_eq!(card.stage(&good(1)).result, Stage::Refused(SoftwareRefusal::Older));
+    assert_eq!(card.way_back(Slot::A), Some(Digest::of(&system(2))), "what is refused takes no way back");
+    assert_eq!(card.stage(&good(2)).result, Stage::Staged);
+    assert_eq!(card.way_back(Slot::A), None, "its slot is written over");
+    assert_eq!(card.start(true).slot, Slot::B);
+    assert_eq!((card.result(), card.way_back(Slot::B)), (Some(Stage::Confirmed), Some(Digest::of(&system(1)))));
+}
+
+#[test]
+fn what_is_gone_back_to_and_does_not_serve_gives_way_again() {
+    let card = TestCard::updated();
+    card.ask(1);
+    card.workshop(STARTED_B).work(trusted).unwrap();
+    for _ in 0..MOST_TRIES {
+        assert_eq!(card.start(false), Started { slot: Slot::A, is_trial: true });
+    }
+    assert_eq!((card.start(false), card.state()), (STARTED_B, kept(Slot::B, 0)));
+    assert_eq!((card.result(), card.has(STAGED)), (Some(Stage::WentBack), false));
+    assert_eq!(card.way_back(Slot::B), Some(Digest::of(&system(1))), "a person may try again");
+    // There is none to a bundle that did not serve: nobody has seen it serve.
+    card.put(&good(3));
+    card.workshop(STARTED_B).work(trusted).unwrap();
+    for _ in 0..=MOST_TRIES {
+        card.start(false);
+    }
+    assert_eq!((card.result(), card.way_back(Slot::B)), (Some(Stage::WentBack), None));
+}
+
+#[test]
+fn nothing_that_the_worker_says_has_anything_else_started() {
+    let refused = |card: &TestCard, running: Started, context: &str| {
+        let (state, outcome) = (card.state(), card.outcome());
+        card.workshop(running).work(trusted).unwrap();
+        assert_eq!((card.state(), card.outcome()), (state, outcome), "{context}");
+        assert!(!card.has(BACK) && !card.workshop(running).has_something(), "{context}");
+    };
+    let incoming = Path::new(FOLDER).join(INCOMING);
+    let card = TestCard::new();
+    card.ask(1);
+    refused(&card, STARTED_A, "a new card");
+    let card = TestCard::updated();
+    for bytes in [&b""[..], &[7; 31], &[7; 32], &[7; 33], &Digest::of(&system(2)).0] {
+        card.put_into(&incoming, ASKED, bytes);
+        refused(&card, STARTED_B, "another digest");
+    }
+    card.ask(1);
+    refused(&card, Started { is_trial: true, ..STARTED_B }, "on trial");
+    // A program that waits to be tried keeps what is said of it.
+    card.put(&good(3));
+    card.workshop(STARTED_B).work(trusted).unwrap();
+    card.ask(1);
+    refused(&card, STARTED_B, "another is staged");
+    assert_eq!((card.result(), card.state()), (Some(Stage::Staged), kept(Slot::B, MOST_TRIES)));
+}
+
+#[test]
+fn a_slot_that_is_not_what_it_was_is_not_gone_back_to() {
+    for at in [0, 510, SLOT - 1] {
+        let card = TestCard::updated();
+        let file = card.disk.open(Path::new(DEVICES[0]), Access::Device).unwrap();
+        file.write_all_at(&[!system(1)[at]], at as u64).unwrap();
+        file.sync().unwrap();
+        card.ask(1);
+        card.workshop(STARTED_B).work(trusted).unwrap();
+        assert_eq!(card.result(), Some(Stage::Refused(SoftwareRefusal::NotStored)), "{at}");
+        assert_eq!((card.state(), card.has(STAGED)), (kept(Slot::B, 0), false), "{at}");
+        assert_eq!(card.way_back(Slot::B), None, "it is not offered again");
+    }
+}
+
+#[test]
+fn a_program_whose_key_was_revoked_is_not_gone_back_to() {
+    let card = TestCard::updated();
+    let payload = packed(&system(3));
+    let keys = list(2, &[11], &[10]);
+    card.put(&stated(11, &statement(3, &payload), &payload, &keys));
+    card.workshop(STARTED_B).work(trusted).unwrap();
+    assert_eq!(card.start(true), Started { slot: Slot::A, is_trial: true });
+    card.ask(2);
+    card.workshop(STARTED_A).work(trusted).unwrap();
+    assert_eq!(card.result(), Some(Stage::Refused(SoftwareRefusal::KeyRevoked)));
+    assert_eq!((card.state(), card.way_back(Slot::A)), (kept(Slot::A, 0), None), "it is not offered again");
+}
+
+#[test]
+fn where_the_settings_say_that_there_are_no_keys_the_worker_is_not_listened_to() {
+    let card = TestCard::updated();
+    let outcome = card.outcome();
+    card.ask(1);
+    card.workshop(STARTED_B).work(|| Ok(Trusted { keys: false, ..trusted()? })).unwrap();
+    assert_eq!((card.state(), card.outcome(), card.has(STAGED)), (kept(Slot::B, 0), outcome, false));
+    assert!(!card.has(BACK) && !card.workshop(STARTED_B).has_something());
+}
+
+#[test]
+fn what_an_earlier_release_has_staged_is_gone_back_to_like_any_other() {
+    let card = TestCard::new();
+    card.stage(&good(2));
+    // It noted neither the digest of the slot nor which programs there are.
+    let folder = Path::new(FOLDER);
+    let mut staged: serde_json::Value = notes::read(&card.disk, folder, STAGED).unwrap();
+    assert!(staged.as_object_mut().unwrap().remove("content").is_some());
+    notes::write(&card.disk, folder, STAGED, &staged).unwrap();
+    notes::remove(&card.disk, folder, PROGRAMS).unwrap();
+    assert_eq!(card.start(true), Started { slot: Slot::B, is_trial: true });
+    assert_eq!((card.result(), card.way_back(Slot::B)), (Some(Stage::Confirmed), None));
+    card.put(&good(3));
+    card.workshop(STARTED_B).work(trusted).unwrap();
+    assert_eq!(card.start(true), Started { slot: Slot::A, is_trial: true });
+    assert_eq!(card.way_back(Slot::A), Some(Digest::of(&system(2))));
+    card.ask(2);
+    card.workshop(STARTED_A).work(trusted).unwrap();
+    let outcome = card.outcome().unwrap();
+    assert_eq!((outcome.result, outcome.name.as_str()), (Stage::Staged, "box-2"), "what was signed is not forgotten");
+}
+
+#[test]
+fn a_way_back_that_ends_the_box_is_not_begun_with_for_ever() {
+    let card = TestCard::updated();
+    let note = notes::Asked { content: Digest::of(&system(1)), begun: 2 };
+    notes::write(&card.disk, Path::new(FOLDER), BACK, &note).unwrap();
+    assert!(card.workshop(STARTED_B).has_left_over());
+    card.workshop(STARTED_B).work(trusted).unwrap();
+    assert_eq!(card.result(), Some(Stage::Refused(SoftwareRefusal::NotStored)));
+    assert_eq!((card.state(), card.has(BACK)), (kept(Slot::B, 0), false));
+    // Asked again, it is another attempt.
+    card.ask(1);
+    card.workshop(STARTED_B).work(trusted).unwrap();
+    assert_eq!(card.result(), Some(Stage::Staged));
+}
+
+#[test]
+fn no_power_cut_and_no_failing_disk_goes_back_to_half_or_claims_what_was_not() {
+    let failures = [Failure::Power, Failure::Error(io::ErrorKind::StorageFull), Failure::Short, Failure::Lies];
+    let mut seen = [0, 0];
+    for failure in failures {
+        for call in 0.. {
+            let card = TestCard::updated();
+            card.ask(1);
+            card.disk.chance(call as u64);
+            card.disk.fail(call, failure);
+            let told = card.workshop(STARTED_B).work(trusted).is_ok() && card.result() == Some(Stage::Staged);
+            let done = card.disk.calls() <= call;
+            card.disk.heal();
+            card.disk.cut_power(&mut Random(call as u64));
+            let context = format!("{failure:?} at {call}");
+            // The worker of the program on trial would take it for one that is confirmed.
+            let is_to_be_tried = BootState::of_copies(card.state()).tries > 0;
+            assert!(!is_to_be_tried || card.result() != Some(Stage::Confirmed), "{context}");
+            // `boot` looks that what is started is whole. After a few starts all is settled, in one program or the other.
+            let first = card.start(true);
+            assert!(!(told && done) || first == (Started { slot: Slot::A, is_trial: true }), "{context}: {first:?}");
+            for _ in 0..3 {
+                card.start(true);
+            }
+            let last = card.start(true);
+            assert_eq!((last.is_trial, card.state()), (false, kept(last.slot, 0)), "{context}");
+            assert!(!card.has(BACK) && !card.has(STAGED) && !card.workshop(last).has_something(), "{context}");
+            // Where no power is missing both serve, so nothing is said to have given way.
+            assert_ne!(card.result(), Some(Stage::WentBack), "{context}");
+            if last.slot == Slot::A {
+                assert_eq!(card.result(), Some(Stage::Confirmed), "{context}");
+            }
+            // Both slots are whole, and there is a way to the one that does not run.
+            assert_eq!(Slot::ALL.map(|slot| card.system(slot)), [Some(1), Some(2)], "{context}");
+            let other = Digest::of(&system(if last.slot == Slot::A { 2 } else { 1 }));
+            assert_eq!(card.way_back(last.slot), Some(other), "{context}");
+            seen[usize::from(last.slot == Slot::A)] += 1;
+            if done {
+                break;
+            }
+        }
+    }
+    println!("losses of power: {seen:?}");
+    assert!(seen.iter().all(|&count| count > 3), "{seen:?}");
+}
+
+#[test]
+fn a_power_cut_while_the_trial_of_what_is_gone_back_to_ends_leaves_one_of_both() {
+    for call in 0.. {
+        let card = TestCard::updated();
+        card.ask(1);
+        card.workshop(STARTED_B).work(trusted).unwrap();
+        let started = card.boot();
+        card.disk.fail(call, Failure::Power);
+        let _ = card.workshop(started).confirm();
+        let done = card.disk.calls() <= call;
+        card.disk.heal();
+        card.disk.cut_power(&mut Random(call as u64));
+        card.start(true);
+        let last = card.start(true);
+        assert_eq!((last, card.state()), (STARTED_A, kept(Slot::A, 0)), "cut at {call}");
+        assert_eq!((card.result(), card.has(STAGED)), (Some(Stage::Confirmed), false), "cut at {call}");
+        assert_eq!(card.way_back(Slot::A), Some(Digest::of(&system(2))), "cut at {call}");
+        if done {
+            break;
+        }
+    }
+}
+
 /// Nothing of a bundle is tried, and slot A stays as it is.
 fn assert_not_tried(card: &TestCard, context: &str) {
     assert_eq!((card.state(), card.has(STAGED)), (kept(Slot::A, 0), false), "{context}");
@@ -557,6 +805,7 @@ fn what_is_left_of_another_card_is_forgotten_whenever_the_power_goes() {
         card.stage(&good(2));
         card.put_into(Path::new(FOLDER), BUNDLE, &good(3));
         card.put(&good(3));
+        card.ask(1);
         card.workshop(STARTED_A).adopt().unwrap();
         assert!(card.has(STAGED) && card.has(BUNDLE) && card.workshop(STARTED_A).has_something(), "it is of this card");
         card.flash();
@@ -570,6 +819,7 @@ fn what_is_left_of_another_card_is_forgotten_whenever_the_power_goes() {
         for _ in 0..2 {
             assert_eq!(card.start(true), STARTED_A, "cut at {call}");
         }
+        assert!(!card.has(PROGRAMS), "cut at {call}: a way back to another card's program");
         let left = (card.has(STAGED), card.has(BUNDLE), card.outcome(), card.system(Slot::B));
         assert_eq!((left, card.state()), ((false, false, None, None), kept(Slot::A, 0)), "cut at {call}");
         // Counters are kept.
@@ -629,7 +879,8 @@ fn a_bundle_goes_to_a_real_file() {
         use std::os::unix::fs::PermissionsExt as _;
         std::fs::metadata(workshop.folder.join(name)).unwrap().permissions().mode() & 0o777
     };
-    assert_eq!(["outcome", "staged", "trust.1", "trust.2"].map(mode), [0o644, 0o600, 0o644, 0o644]);
+    assert_eq!(["outcome", "programs", "trust.1", "trust.2"].map(mode), [0o644; 4], "for the worker");
+    assert_eq!(mode("staged"), 0o600);
 }
 
 #[test]
@@ -645,6 +896,15 @@ fn no_link_and_no_folder_in_the_place_of_a_bundle_is_followed() {
     let outcome: Outcome = notes::read(&Card, &workshop.folder, OUTCOME).unwrap();
     assert_eq!(outcome.result, Stage::Refused(SoftwareRefusal::NotStored));
     assert!(std::fs::symlink_metadata(&ready).is_err() && std::fs::read(&victim).unwrap() == good(2));
+    // Nor is one in the place of what somebody wants to go back to.
+    let asked = workshop.folder.join(INCOMING).join(ASKED);
+    std::os::unix::fs::symlink(&victim, &asked).unwrap();
+    assert!(workshop.has_something());
+    workshop.work(trusted).unwrap();
+    assert!(std::fs::symlink_metadata(&asked).is_err() && std::fs::read(&victim).unwrap() == good(2));
+    std::fs::create_dir(&asked).unwrap();
+    workshop.work(trusted).unwrap();
+    assert!(!asked.exists() && !workshop.has_something());
     let mut software = Software::on(workshop.clone());
     std::fs::create_dir(&ready).unwrap();
     std::fs::write(ready.join("file"), "").unwrap();

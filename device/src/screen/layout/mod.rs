@@ -20,7 +20,7 @@ use shared::{evidence::Evidence, verdict::Trust};
 
 use self::area::{Area, point};
 use super::{
-    Announced, Explanation, Identity, Language, Preview, Program, Scene, ScreenSize, Trouble, View,
+    Announced, Confirm, Explanation, Identity, Language, Preview, Program, Scene, ScreenSize, Trouble, View,
     frame::Frame,
     language::{self, Notice, Words},
     symbol::Symbol,
@@ -88,6 +88,13 @@ pub fn layout(scene: &Scene, size: ScreenSize, language: Language) -> Layout<'_>
         }
         View::History { results, page, pages } => layout.history(body, results, scene.identity.digest, [*page, *pages]),
         View::About => layout.about(body, &scene.identity),
+        View::Confirm(confirm) => {
+            let word = match confirm {
+                Confirm::GoBack(_) => words.go_back.word,
+                Confirm::OlderModel => words.older_model.word,
+            };
+            layout.explain(body, (Symbol::Fault, AMBER), word, &Explanation::of_confirm(confirm, language));
+        }
         View::Films { films, chosen, prompt } => layout.films(body, films, *chosen, *prompt),
     }
     layout

@@ -168,7 +168,9 @@ impl Layout<'_> {
             self.line(style, line, notice.centre(), baseline, Align::Centre);
         }
 
-        let (label, value) = (self.regular(14.0, QUIET), self.regular(16.0, INK));
+        // One row more has to find room.
+        let [small, large] = if identity.way_back.is_some() { [11.0, 12.5] } else { [14.0, 16.0] };
+        let (label, value) = (self.regular(small, QUIET), self.regular(large, INK));
         // Names stand beside what they name, or above it if stacked.
         let (beside, above) = if self.stacked { (0.0, 1.0) } else { (body.width * 0.3, 0.0) };
         let (left, room) = (body.left + beside, body.width - beside);
@@ -185,7 +187,7 @@ impl Layout<'_> {
         if let Some(at) = broken {
             journal = format!("{journal}, {}", words.broken.replace("{}", &at.to_string()));
         }
-        let rows = [
+        let mut rows = vec![
             (words.version, vec![identity.software.clone()]),
             (words.model, vec![value.shortened(&identity.model, room)]),
             (words.digest, vec![digest]),
@@ -193,10 +195,22 @@ impl Layout<'_> {
             (words.measured, measured),
             (words.journal, vec![journal]),
         ];
+        if let Some(way_back) = &identity.way_back {
+            let shown = value.shortened(&way_back.shown(), room / 2.0);
+            let offer = filled(words.go_back_offer, [shown]);
+            rows.push((words.way_back, value.wrap(&offer, room)));
+        }
         // A row is parted from the next by half a line.
         let lines: f32 = rows.iter().map(|(_, lines)| above + lines.len() as f32 + 0.5).sum();
         let first = title + self.px(14.0);
         let step = ((notice.top - first) / (lines + 0.5)).min(self.px(34.0));
+        // Lines that stand closer are smaller.
+        let (label, value) = if identity.way_back.is_some() {
+            let most = step / self.scale / 1.6;
+            (self.regular(small.min(most), QUIET), self.regular(large.min(most), INK))
+        } else {
+            (label, value)
+        };
         let mut baseline = first + step;
         for (name, lines) in rows {
             self.fitted(label, name, names, body.left, baseline, Align::Left);

@@ -16,7 +16,12 @@ impl State {
         if self.view.is_busy() {
             return Vec::new();
         }
+        if let Some(effects) = self.hold_key(now, key) {
+            return effects;
+        }
         match (key, &self.view) {
+            // Its press has done all.
+            (Key::Held, _) => Vec::new(),
             (_, View::Films { .. }) => self.list_key(now, key),
             (Key::Older, View::History { page, .. }) => vec![Effect::Recall { page: page.saturating_add(1) }],
             (Key::Newer, View::History { page, .. }) => vec![Effect::Recall { page: page.saturating_sub(1).max(1) }],
@@ -52,7 +57,7 @@ impl State {
         self.browse(now, View::About)
     }
 
-    fn browse(&mut self, now: u64, view: View) -> Effect {
+    pub(super) fn browse(&mut self, now: u64, view: View) -> Effect {
         let show = self.show(view);
         self.until = Some(now + BROWSING_MS);
         show

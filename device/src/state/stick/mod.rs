@@ -213,6 +213,8 @@ impl State {
             Key::Newer => films.chosen = (films.chosen + 1).min(films.films.len().saturating_sub(1)),
             Key::Back => self.films = None,
             Key::About | Key::Choose => return vec![self.about(now)],
+            // Its press has done all.
+            Key::Held => {}
         }
         self.turn_list(now)
     }
