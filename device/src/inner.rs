@@ -12,8 +12,10 @@ use std::{
     time::{Duration, Instant},
 };
 
-use shared::verdict::Digest;
-use wire::{Answer, HostError, HostEvent, HostSession, Image, MAX_FRAME, Outcome, Question, Request};
+use shared::verdict::{Digest, Fault, SoftwareRefusal};
+use wire::{
+    Answer, BundlePiece, HostError, HostEvent, HostSession, Image, MAX_FRAME, Outcome, Question, Request, SoftwareState,
+};
 
 /// Longest time between two looks at the clock.
 const LONGEST_WAIT: Duration = Duration::from_millis(250);
@@ -22,7 +24,7 @@ const WRITE_WITHIN: Duration = Duration::from_millis(10);
 /// How long the end of a session may take to be told.
 const CLOSING: Duration = Duration::from_secs(1);
 
-/// Why a film is not answered.
+/// Why a film, a piece of a bundle or a question is not answered.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum InnerError {
     /// another host has held the box all the time
@@ -32,7 +34,7 @@ pub enum InnerError {
     #[error("the box does not serve the line within it: start it again")]
     Gone,
     /// the session has ended before the answer
-    #[error("a film from within the box is not answered: {0}")]
+    #[error("what was sent from within the box is not answered: {0}")]
     Lost(HostError),
 }
 
@@ -44,6 +46,17 @@ impl From<HostError> for InnerError {
             error => Self::Lost(error),
         }
     }
+}
+
+/// What has become of a piece of a bundle.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum PieceOutcome {
+    /// There are so many bytes of the bundle; of all of them, it is in the other slot.
+    Stored(u32),
+    /// The bundle is not taken.
+    Refused(SoftwareRefusal),
+    /// It cannot be kept now.
+    Failed(Fault),
 }
 
 /// The box's end of a line within it, for [`crate::runtime::Runtime::add_line`].
@@ -87,6 +100,17 @@ impl Sender {
     /// Whether one of the last results is of the film with this digest, as far as the box can tell. Tries again like [`Self::judge`].
     pub fn has_result(&mut self, image: Digest, patience: Duration) -> Result<bool, InnerError> {
         self.converse(patience, |conversation| conversation.has_result(image))
+    }
+
+    /// How much the box has of a bundle, and what became of the last one. Tries again like [`Self::judge`].
+    pub fn software(&mut self, bundle: Digest, total: u32, patience: Duration) -> Result<SoftwareState, InnerError> {
+        self.converse(patience, |conversation| conversation.software(bundle, total))
+    }
+
+    /// Hands over a piece of a bundle, in a session of its own, so that others come between two pieces; with the last one it waits until
+    /// the bundle is in the other slot. Tries again like [`Self::judge`].
+    pub fn piece(&mut self, piece: BundlePiece, patience: Duration) -> Result<PieceOutcome, InnerError> {
+        self.converse(patience, |conversation| conversation.piece(piece))
     }
 
     /// A session of its own.
@@ -155,6 +179,27 @@ impl<'a> Conversation<'a> {
             match self.event()? {
                 HostEvent::Sent { .. } | HostEvent::Progress { .. } => {}
                 HostEvent::Outcome(outcome) => return Ok(outcome),
+                _ => return Err(HostError::Protocol.into()),
+            }
+        }
+    }
+
+    fn software(&mut self, bundle: Digest, total: u32) -> Result<SoftwareState, InnerError> {
+        self.request(Request::Ask(Question::Software { bundle, total }))?;
+        match self.event()? {
+            HostEvent::Answer(Answer::Software(state)) => Ok(state),
+            _ => Err(HostError::Protocol.into()),
+        }
+    }
+
+    fn piece(&mut self, piece: BundlePiece) -> Result<PieceOutcome, InnerError> {
+        self.request(Request::Piece(piece))?;
+        loop {
+            match self.event()? {
+                HostEvent::Sent { .. } | HostEvent::Progress { .. } => {}
+                HostEvent::PieceStored { next } => return Ok(PieceOutcome::Stored(next)),
+                HostEvent::SoftwareRefused(refusal) => return Ok(PieceOutcome::Refused(refusal)),
+                HostEvent::Failed(fault) => return Ok(PieceOutcome::Failed(fault)),
                 _ => return Err(HostError::Protocol.into()),
             }
         }

@@ -24,10 +24,10 @@ use device::{
     runtime::Runtime,
     screen::{Display, Identity, Scene, Step, Trouble, View, display::Sinks},
     software::Software,
-    stick::{self, reader},
+    stick::{self, reader, writer},
 };
 use shared::{
-    appliance::slots::Started,
+    appliance::{Language, slots::Started},
     shown::{Shown, ShownLines},
     verdict::ModelRefusal,
 };
@@ -45,6 +45,9 @@ fn main() -> ExitCode {
     }
     if let Some(place) = reader::Place::wanted() {
         return reader::run(&place);
+    }
+    if let Some(place) = writer::Place::wanted() {
+        return writer::run(&place);
     }
     device::keep_private();
     if init::is_first_process() {
@@ -167,7 +170,7 @@ fn serve(settings: Settings, display: &Display) -> Result<(), Failure> {
     let mut takes_films = false;
     // A film may be what the box has failed over.
     if settings.stick && !settings.safe {
-        match look_at_sticks(&mut runtime, settings.stick_dir) {
+        match look_at_sticks(&mut runtime, settings.stick_dir, settings.language) {
             Ok(looks) => takes_films = looks,
             Err(error) => device::say(format_args!("no memory stick is looked at: {}", described(&error))),
         }
@@ -214,9 +217,9 @@ fn serve(settings: Settings, display: &Display) -> Result<(), Failure> {
     runtime.run(alive).map_err(with(FAILED))
 }
 
-/// Has films of memory sticks judged, or of a folder that is played as one. Elsewhere than in the first process's care nobody plugs
-/// any in: false.
-fn look_at_sticks(runtime: &mut Runtime<'_>, played: Option<PathBuf>) -> anyhow::Result<bool> {
+/// Has films of memory sticks judged, or of a folder that is played as one, and results written onto them in a language. Elsewhere than
+/// in the first process's care nobody plugs any in: false.
+fn look_at_sticks(runtime: &mut Runtime<'_>, played: Option<PathBuf>, language: Language) -> anyhow::Result<bool> {
     let end = match played {
         Some(folder) => Some(stick::play(folder)?),
         None => stick::inherited()?,
@@ -224,7 +227,7 @@ fn look_at_sticks(runtime: &mut Runtime<'_>, played: Option<PathBuf>) -> anyhow:
     let Some(end) = end else { return Ok(false) };
     let (sender, line) = inner::line()?;
     runtime.add_line(line)?;
-    runtime.set_films(stick::start(end, sender, runtime.sticks())?);
+    runtime.set_films(stick::start(end, sender, language, runtime.sticks())?);
     Ok(true)
 }
 

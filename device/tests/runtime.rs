@@ -30,6 +30,7 @@ use device::{
     screen::{Display, Language, Rotation, ScreenSize, display::Sinks},
     serial::{Pty, open_port},
     software::Software,
+    stick,
 };
 use engine::{
     ActivationMap, Behaviour, DEFAULT_MODEL, Examination, Grid, Model, ModelCard, ModelError, Provenance, Score,
@@ -40,6 +41,7 @@ use rustix::fs::{CWD, FileType, Mode, OFlags, mknodat};
 use shared::{
     appliance::{Share, slots},
     contract::InputContract,
+    results,
     verdict::{Digest, ExamId, Fault, ModelRefusal, OperatingPoint, Refusal, ResultRecord, Trust, Verdict},
 };
 use trust::{Gate, PackageHead};
@@ -219,6 +221,13 @@ impl Running {
             };
             let (inner, end) = inner::line().unwrap();
             runtime.add_line(end).unwrap();
+            // Where there is a place for sticks, a folder in it is played as one.
+            if state.join("sticks").is_dir() {
+                let (sender, end) = inner::line().unwrap();
+                runtime.add_line(end).unwrap();
+                let played = stick::play(state.join("sticks/stick")).unwrap();
+                runtime.set_films(stick::start(played, sender, settings.language, runtime.sticks()).unwrap());
+            }
             told.send((runtime.stopper(), port, Box::new(runtime.keys()), inner)).unwrap();
             if let Some(limit) = analysis_within {
                 runtime.set_analysis_within(limit);
@@ -584,6 +593,101 @@ fn a_film_from_within_the_box_goes_the_way_of_every_film() {
     let text = Image::file(b"text".to_vec(), ExamId::default()).unwrap();
     assert!(matches!(running.inner.judge(text, PATIENCE), Ok(Outcome::Refused(_))));
     assert!(matches!(running.inner.judge(film(), PATIENCE), Ok(Outcome::Result(record)) if record.number == 4));
+}
+
+/// Plugs in a marked stick with these files, and presses a key until there is what that is to bring about.
+fn ask_of_a_marked_stick(running: &Running, state: &Path, files: &[(&str, &[u8])], is_begun: impl Fn() -> bool) {
+    let prepared = state.join("prepared/PUMUA");
+    std::fs::create_dir_all(&prepared).unwrap();
+    for (name, bytes) in files {
+        std::fs::write(prepared.join(name), bytes).unwrap();
+    }
+    std::fs::rename(state.join("prepared"), state.join("sticks/stick")).unwrap();
+    thread::sleep(Duration::from_secs(2));
+    assert!(!is_begun(), "not without a key");
+    let limit = Instant::now() + PATIENCE;
+    while !is_begun() {
+        assert!((running.keys)(Key::Choose) && Instant::now() < limit, "nothing is begun");
+        thread::sleep(Duration::from_millis(500));
+    }
+}
+
+/// Waits until something is so.
+fn until(what: &str, is_so: impl Fn() -> bool) {
+    let limit = Instant::now() + PATIENCE;
+    while !is_so() {
+        assert!(Instant::now() < limit, "{what}");
+        thread::sleep(Duration::from_millis(20));
+    }
+}
+
+#[test]
+fn results_are_written_onto_a_marked_stick_as_hosts_read_them_while_a_host_is_served() {
+    let state = tempfile::tempdir().unwrap();
+    std::fs::create_dir(state.path().join("sticks")).unwrap();
+    let running = Running::simulated(state.path());
+    let first = Host::open(&running.port).judged(file(&grey(20)));
+    drop(running);
+    let (mut journal, _) = Journal::open(&state.path().join("journal")).unwrap();
+    for number in 2..=450 {
+        journal.push(&ResultRecord { number, ..first.clone() }).unwrap();
+    }
+    drop(journal);
+    let running = Running::simulated(state.path());
+    let written = |name: &str| state.path().join("sticks/stick/PUMUA").join(name);
+    ask_of_a_marked_stick(&running, state.path(), &[], || written("results-00000450.csv").exists());
+    let mut host = Host::open(&running.port);
+    assert_eq!(host.judged(file_of(100)).number, 451);
+    until("the page is not finished", || {
+        std::fs::read_to_string(written("results-00000450.html")).is_ok_and(|page| page.ends_with("</html>\n"))
+    });
+    let mut expected = results::line(results::HEADER);
+    for from in [1, 301] {
+        for record in host.records(from, 300).iter().filter(|record| record.number <= 450) {
+            expected.push_str(&results::line(results::cells(record)));
+        }
+    }
+    assert_eq!(std::fs::read_to_string(written("results-00000450.csv")).unwrap(), expected);
+    assert_eq!(expected.lines().count(), 451);
+}
+
+#[test]
+fn a_bundle_on_a_marked_stick_is_handed_on_as_one_from_a_host() {
+    let state = tempfile::tempdir().unwrap();
+    let folder = state.path().join("software");
+    std::fs::create_dir(state.path().join("sticks")).unwrap();
+    std::fs::create_dir_all(folder.join("incoming")).unwrap();
+    let mut bundle = PackageHead::new(None, None).to_bytes();
+    bundle.extend((0..300_000_u32).map(|i| (i * 7) as u8));
+    let running = Running::simulated(state.path());
+    let part = folder.join("incoming").join(format!("part-{}", Digest::of(&bundle)));
+    let ready = folder.join("incoming/ready");
+    let files = [("pumua-8.pumua", &b"an older one"[..]), ("pumua-9.pumua", &bundle[..])];
+    ask_of_a_marked_stick(&running, state.path(), &files, || part.exists() || ready.exists());
+    until("it is not handed on", || ready.exists());
+    assert!(std::fs::read(&ready).unwrap() == bundle);
+    std::fs::rename(&ready, folder.join("bundle")).unwrap();
+    let outcome = slots::Outcome {
+        bundle: Digest::of(b"payload"),
+        file: Digest::of(&bundle),
+        name: String::new(),
+        counter: None,
+        key: None,
+        trust: Trust::Unsigned,
+        result: slots::Stage::Staged,
+    };
+    std::fs::write(folder.join("outcome"), serde_json::to_vec(&outcome).unwrap()).unwrap();
+    std::fs::remove_file(folder.join("bundle")).unwrap();
+    // The stick is done with, and the box free for hosts.
+    let total = bundle.len() as u32;
+    until("its outcome is not told", || {
+        let mut host = Host::open(&running.port);
+        let Answer::Software(told) = host.ask(Question::Software { bundle: Digest::of(&bundle), total }) else {
+            panic!("no answer")
+        };
+        host.leave();
+        told.outcome.is_some_and(|outcome| outcome.stage == SoftwareStage::Staged)
+    });
 }
 
 #[test]

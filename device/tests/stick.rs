@@ -1,7 +1,9 @@
-//! The reader of a stick in its own process: that it gives what is on the stick within what it may do, and may do nothing else.
+//! The reader of a stick, and the writer onto one, in their own processes: that they do what they are for, within what they may do, and
+//! may do nothing else.
 #![expect(clippy::unwrap_used, reason = "a test that cannot continue has failed")]
 
 use std::{
+    ffi::OsStr,
     fs,
     io::{self, Read, Write},
     os::{fd::OwnedFd, unix::net::UnixDatagram},
@@ -12,8 +14,9 @@ use std::{
 
 use device::stick::{
     Film,
-    message::{MOST_BYTES, MOST_LISTED, PART, Said, Told, Wish},
+    message::{MOST_BYTES, MOST_LISTED, PART, Said, Told, Unwritten, Wish},
     reader::WORD,
+    writer,
 };
 
 /// Longer than anything takes here, on the busiest computer.
@@ -27,12 +30,21 @@ struct Reader {
 
 impl Reader {
     fn start(folder: &Path) -> Self {
+        Self::start_as(&[WORD.as_ref(), folder.as_os_str(), STICK.to_string().as_ref()])
+    }
+
+    /// A writer in the place of a reader, for the results up to the seventh.
+    fn start_writing(folder: &Path) -> Self {
+        Self::start_as(&[writer::WORD.as_ref(), folder.as_os_str(), STICK.to_string().as_ref(), "7".as_ref()])
+    }
+
+    fn start_as(arguments: &[&OsStr]) -> Self {
         let (socket, theirs) = UnixDatagram::pair().unwrap();
         socket.set_read_timeout(Some(PATIENCE)).unwrap();
         // As the first process gives it.
         theirs.set_nonblocking(true).unwrap();
         let mut command = Command::new(env!("CARGO_BIN_EXE_pumua-box"));
-        command.arg(WORD).arg(folder).arg(STICK.to_string()).env_clear();
+        command.args(arguments).env_clear();
         command.stdin(OwnedFd::from(theirs)).stdout(Stdio::piped()).stderr(Stdio::piped());
         Self { child: command.spawn().unwrap(), socket }
     }
@@ -60,6 +72,12 @@ impl Reader {
             Some(Told { stick: STICK, said: Said::Films(films) }) => films,
             other => panic!("{other:?}"),
         }
+    }
+
+    /// Sends a wish with what is to be written, and gives what is said to that.
+    fn tell(&self, wish: Wish, bytes: &[u8]) -> Vec<u8> {
+        self.socket.send(&[&wish.bytes().unwrap()[..], bytes].concat()).unwrap();
+        self.hear()
     }
 
     fn ask(&self, stick: u32, film: u16, offset: u32) {
@@ -158,4 +176,88 @@ fn the_newest_hundred_are_listed_and_a_stick_that_cannot_be_read_says_so() {
     assert_eq!(Reader::start(folder.path()).list().len(), MOST_LISTED);
     let reader = Reader::start(&folder.path().join("nowhere"));
     assert_eq!(Told::read(&reader.hear()), Some(Told { stick: STICK, said: Said::Unreadable }));
+}
+
+/// What a writer says.
+#[track_caller]
+fn assert_said(heard: &[u8], said: Said<'_>) {
+    assert_eq!(Told::read(heard), Some(Told { stick: STICK, said }));
+}
+
+#[test]
+fn a_writer_writes_new_files_into_the_marked_folder_and_is_confined() {
+    let folder = tempfile::tempdir().unwrap();
+    let mark = folder.path().join("PUMUA");
+    fs::create_dir(&mark).unwrap();
+    fs::write(mark.join("results-00000007.html"), b"somebody's").unwrap();
+    let mut writer = Reader::start_writing(folder.path());
+    assert_said(&writer.hear(), Said::Begun { nth: 2 });
+    let piece = vec![b'x'; PART as usize];
+    for (file, ending) in ["csv", "html"].into_iter().enumerate() {
+        for number in 0..3 {
+            let offset = number * u64::from(PART);
+            let heard = writer.tell(Wish::Bytes { stick: STICK, offset }, &piece);
+            assert_said(&heard, Said::Kept { offset: offset + u64::from(PART) });
+        }
+        if file == 0 {
+            let status = fs::read_to_string(format!("/proc/{}/status", writer.child.id())).unwrap();
+            if status.contains("Seccomp:\t0") {
+                let _ = writeln!(io::stderr(), "skipped: this kernel has no filter of system calls");
+            } else {
+                assert!(status.contains("Seccomp:\t2") && status.contains("NoNewPrivs:\t1"), "{status}");
+            }
+        }
+        assert_said(&writer.tell(Wish::End { stick: STICK }, b""), Said::Stored);
+        let written = fs::read(mark.join(format!("results-00000007-2.{ending}"))).unwrap();
+        assert_eq!(written, piece.repeat(3));
+    }
+    assert!(writer.child.wait().unwrap().success(), "it ends by itself");
+    assert_eq!(fs::read(mark.join("results-00000007.html")).unwrap(), b"somebody's");
+    assert_eq!(fs::read_dir(&mark).unwrap().count(), 3);
+}
+
+#[test]
+fn a_writer_cannot_write_beside_the_marked_folder_nor_over_a_file() {
+    let (folder, other) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let mark = folder.path().join("PUMUA");
+    fs::create_dir(&mark).unwrap();
+    // A name of the results that leads out of the stick, and is nothing there yet.
+    std::os::unix::fs::symlink(other.path().join("outside"), mark.join("results-00000007.csv")).unwrap();
+    let writer = Reader::start_writing(folder.path());
+    assert_said(&writer.hear(), Said::Begun { nth: 2 });
+    let heard = writer.tell(Wish::Bytes { stick: STICK, offset: 0 }, b"abc");
+    assert_said(&heard, Said::Kept { offset: 3 });
+    // The folder becomes another one while it is written: the file stays where it was begun.
+    fs::rename(&mark, folder.path().join("moved")).unwrap();
+    std::os::unix::fs::symlink(other.path(), &mark).unwrap();
+    assert_said(&writer.tell(Wish::End { stick: STICK }, b""), Said::Stored);
+    assert_eq!(fs::read(folder.path().join("moved/results-00000007-2.csv")).unwrap(), b"abc");
+    assert_eq!(fs::read_dir(other.path()).unwrap().count(), 0);
+    // A folder that is a link is no marked one.
+    let (writer, unmarked) = (Reader::start_writing(folder.path()), Said::Unwritten(Unwritten::NoMark));
+    assert_said(&writer.hear(), unmarked);
+    assert_eq!(fs::read_dir(other.path()).unwrap().count(), 0);
+}
+
+#[test]
+fn a_stick_that_cannot_be_written_is_said_and_an_unfinished_file_is_removed() {
+    let folder = tempfile::tempdir().unwrap();
+    let mark = folder.path().join("PUMUA");
+    fs::create_dir(&mark).unwrap();
+    let mut writer = Reader::start_writing(folder.path());
+    assert_said(&writer.hear(), Said::Begun { nth: 1 });
+    let heard = writer.tell(Wish::Bytes { stick: STICK, offset: 0 }, b"abc");
+    assert_said(&heard, Said::Kept { offset: 3 });
+    assert!(mark.join("results-00000007.csv").exists());
+    writer.socket.send(&Wish::Stop.bytes().unwrap()).unwrap();
+    assert!(writer.child.wait().unwrap().success());
+    assert_eq!(fs::read_dir(&mark).unwrap().count(), 0);
+    if rustix::process::geteuid().is_root() {
+        let _ = writeln!(io::stderr(), "skipped: root may write everywhere");
+        return;
+    }
+    fs::set_permissions(&mark, std::os::unix::fs::PermissionsExt::from_mode(0o500)).unwrap();
+    let writer = Reader::start_writing(folder.path());
+    assert_said(&writer.hear(), Said::Unwritten(Unwritten::Protected));
+    fs::set_permissions(&mark, std::os::unix::fs::PermissionsExt::from_mode(0o700)).unwrap();
 }

@@ -4,10 +4,7 @@ use std::fmt::Write;
 
 use base::shown::is_hidden;
 use serde_json::Value;
-use shared::{
-    age::{Age, AgeNote},
-    appliance::listed,
-};
+use shared::age::Age;
 
 /// A JSON value in one line. What cannot be seen in its texts is escaped as JSON does it, also where JSON need not: the value
 /// is the same, and a terminal does nothing but show it.
@@ -37,15 +34,6 @@ pub(crate) fn age_months(age: Option<Age>) -> Value {
         [months] => months.into(),
         _ => months.into(),
     }
-}
-
-/// The cells `age_months` and `age_overridden` of a table: both empty if nothing is noted.
-pub(crate) fn age_cells(note: AgeNote) -> [String; 2] {
-    if note == AgeNote::NotNoted {
-        return Default::default();
-    }
-    let months = note.age().map_or_else(|| "unknown".to_owned(), |age| listed(age.each(), "or"));
-    [months, note.is_overridden().to_string()]
 }
 
 #[cfg(test)]

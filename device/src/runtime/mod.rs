@@ -48,6 +48,9 @@ const WAITING: usize = 64;
 const ANALYSIS_WITHIN: Duration = Duration::from_millis(ANSWER_WITHIN_MS + 30_000);
 /// How long a result waits for the screens of its image to have had their turn, in a loop that answers the line as well.
 const TURNS_WITHIN: Duration = Duration::from_millis(500);
+/// Most results that are read for a memory stick between two events, and how long that may take.
+const AT_ONCE: usize = 200;
+const AT_ONCE_WITHIN: Duration = Duration::from_millis(50);
 /// How long a result that can be read is looked for.
 const RECORD_WITHIN: Duration = Duration::from_secs(5);
 
@@ -124,7 +127,7 @@ pub struct Runtime<'a> {
     analysing: usize,
     reported: Instant,
     analysis_within: Duration,
-    /// Whom the films on a memory stick are asked for.
+    /// Who does what is to be done with a memory stick.
     films: Option<SyncSender<stick::Order>>,
     /// What lets an older model in, if a person at the box says so.
     permit: Permit,
@@ -268,7 +271,7 @@ impl<'a> Runtime<'a> {
         self.ports.iter().any(|port| port.is_open() && !port.is_inner())
     }
 
-    /// From now on the films on memory sticks are asked for there. One order at a time is given.
+    /// From now on what is to be done with memory sticks is asked for there. One order at a time is given, and what belongs to it.
     pub fn set_films(&mut self, orders: SyncSender<stick::Order>) {
         self.films = Some(orders);
     }
@@ -393,6 +396,11 @@ impl<'a> Runtime<'a> {
             }
             Event::Screenshot(png) => self.input(Input::Screenshot(png)),
             Event::Key(key) => self.input(Input::Key(key)),
+            Event::Stick(stick::Event::Marked { stick, bundle }) => {
+                // One that would be refused is not offered.
+                let bundle = bundle.filter(|_| self.software.as_ref().is_some_and(Software::takes));
+                self.input(Input::Stick(stick::Event::Marked { stick, bundle }));
+            }
             Event::Stick(event) => self.input(Input::Stick(event)),
             Event::Console(refused) => self.input(Input::NodeRefused(refused)),
         }
@@ -529,11 +537,14 @@ impl<'a> Runtime<'a> {
                 let state = self.software.as_ref().map(|software| software.state(bundle, total));
                 self.input(Input::Software(Box::new(state.unwrap_or_else(software::nothing))));
             }
-            Effect::Film { stick, film } => {
-                let order = stick::Order { stick, film };
-                let taken = self.films.as_ref().is_some_and(|films| films.try_send(order).is_ok());
-                if !taken {
-                    self.input(Input::Stick(stick::Event::Ended { stick, trouble: None }));
+            Effect::Film { stick, film } => self.order(stick, stick::Order::Film { stick, film }),
+            Effect::WriteResults { stick, heading } => self.order(stick, stick::Order::Results { stick, heading }),
+            Effect::TakeProgram { stick } => self.order(stick, stick::Order::Program { stick }),
+            Effect::Results { from, last } => {
+                let batch = stick::Batch { from, results: self.results(from, last) };
+                if let Some(films) = &self.films {
+                    // Whoever has asked for it has room for it, or waits no longer and says so.
+                    let _ = films.try_send(stick::Order::Batch(batch));
                 }
             }
             Effect::GoBack { content } => {
@@ -567,6 +578,28 @@ impl<'a> Runtime<'a> {
             }
             Effect::Reply(reply) => self.lines.reply(reply),
         }
+    }
+
+    /// Has something done with a stick.
+    fn order(&mut self, stick: u32, order: stick::Order) {
+        let taken = self.films.as_ref().is_some_and(|films| films.try_send(order).is_ok());
+        if !taken {
+            self.input(Input::Stick(stick::Event::Ended { stick, trouble: None }));
+        }
+    }
+
+    /// Some results from a number on, as many as are read at once, and where the next ones begin if there are more up to the last one.
+    fn results(&self, from: u64, last: u64) -> Result<(Vec<ResultRecord>, Option<u64>), Fault> {
+        let (mut results, mut next, start) = (Vec::new(), from, Instant::now());
+        while next <= last {
+            if results.len() >= AT_ONCE || (!results.is_empty() && start.elapsed() > AT_ONCE_WITHIN) {
+                return Ok((results, Some(next)));
+            }
+            let Some(record) = record(&self.journal, next, start + RECORD_WITHIN)? else { break };
+            next = record.number.saturating_add(1);
+            results.push(record);
+        }
+        Ok((results, None))
     }
 
     /// The first entry from a number on that can be read, as [`record`] gives results.

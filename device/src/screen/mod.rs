@@ -44,7 +44,11 @@ use shared::{
     verdict::{Digest, ExamId, Refusal, ResultRecord, Trust},
 };
 
-use crate::{journal::Standing, software::WayBack, stick::Film};
+use crate::{
+    journal::Standing,
+    software::WayBack,
+    stick::{Bundle, Film},
+};
 
 /// What the box is, as every screen shows it.
 #[derive(Debug, Clone, PartialEq, Default)]
@@ -224,14 +228,28 @@ pub enum View {
         /// Number of the last result.
         results: u64,
     },
-    /// The films on a memory stick, of which one is chosen.
+    /// The films on a memory stick and what else can be done with it, of which one is chosen.
     Films {
-        /// The newest first; one at least.
+        /// The newest first; one at least, unless something else can be done.
         films: Arc<[Film]>,
-        /// Which one is chosen, from 0.
+        /// What else can be done: rows below the films.
+        offers: Offers,
+        /// Which row is chosen, from 0.
         chosen: usize,
         /// What happens next.
         prompt: Prompt,
+    },
+    /// Results are being written onto a memory stick.
+    Writing {
+        /// How many, as far as that can be said.
+        done: u64,
+        /// How many there are.
+        total: u64,
+    },
+    /// They are on it.
+    Written {
+        /// The name of the files.
+        name: String,
     },
     /// A code that is to be typed on the computer which wants to read results.
     Code(
@@ -249,6 +267,22 @@ pub enum Confirm {
     OlderModel,
 }
 
+/// What can be done with a memory stick besides judging its films. Nothing of it is done without a key.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Offers {
+    /// The bundle of the box's program on it may be taken.
+    pub program: Option<Bundle>,
+    /// So many results may be written onto it.
+    pub results: Option<u64>,
+}
+
+impl Offers {
+    /// How many there are.
+    pub fn count(&self) -> usize {
+        usize::from(self.program.is_some()) + usize::from(self.results.is_some())
+    }
+}
+
 /// What happens with the films on a memory stick.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Prompt {
@@ -264,6 +298,11 @@ impl View {
     /// An error that is about no image.
     pub fn error(trouble: impl Into<Trouble>) -> Self {
         Self::Error { image: None, trouble: trouble.into() }
+    }
+
+    /// Whether it is about a memory stick: there while the stick is in and nothing else happens.
+    pub fn is_of_stick(&self) -> bool {
+        matches!(self, Self::Films { .. } | Self::Writing { .. } | Self::Written { .. })
     }
 
     /// Whether an image or a model comes in, or an image is being judged: nothing that a person turns to hides it. A program comes

@@ -99,15 +99,15 @@ impl Explanation {
     pub fn of_confirm(confirm: &Confirm, language: Language) -> Self {
         let words = language::words(language);
         match confirm {
-            Confirm::GoBack(way_back) => {
-                let text = words.go_back.meaning;
-                // Parted first, as above.
-                let (cause, remedy) = text.split_once(": ").unwrap_or((text, ""));
-                let cause = language::sentence(&filled(cause, &[&way_back.shown()]));
-                Self { code: None, cause, remedy: language::sentence(remedy) }
-            }
+            Confirm::GoBack(way_back) => Self::naming(words.go_back.meaning, &way_back.shown()),
             Confirm::OlderModel => Self::split(None, words.older_model.meaning),
         }
+    }
+
+    /// Of what is asked or told: a text whose cause has something filled in, which may hold anything.
+    pub(super) fn naming(text: &str, named: &str) -> Self {
+        let [cause, remedy] = language::cause_and_remedy(text);
+        Self { code: None, cause: filled(&cause, &[named]), remedy }
     }
 
     /// `text`: cause and remedy with `: ` between them.

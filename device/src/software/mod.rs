@@ -206,6 +206,11 @@ impl Software {
         Self { is_played: true, ..self }
     }
 
+    /// Whether a bundle would be taken, as far as that does not depend on the bundle.
+    pub fn takes(&self) -> bool {
+        (self.started.is_some() || self.is_played) && self.is_here().unwrap_or(false)
+    }
+
     /// Whether the program that runs is on trial, and has not been confirmed.
     pub fn is_on_trial(&self) -> bool {
         let is_confirmed = |(_, outcome): &(Digest, Outcome)| outcome.result == Stage::Confirmed;

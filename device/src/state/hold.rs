@@ -52,7 +52,10 @@ impl State {
 
     /// The program that may be gone back to now: not while another one comes in, or waits to be tried.
     pub(super) fn offered_way_back(&self) -> Option<&WayBack> {
-        let is_free = self.coming.is_none() && self.going_back.is_none() && self.program != Program::Staged;
+        let is_free = self.coming.is_none()
+            && !self.takes_program()
+            && self.going_back.is_none()
+            && self.program != Program::Staged;
         self.way_back.as_ref().filter(|_| self.has_keys && is_free)
     }
 

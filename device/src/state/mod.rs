@@ -26,11 +26,9 @@ use crate::{
     analysis::{Judged, Loaded, Report, Unjudged},
     journal::Standing,
     keys::Key,
-    screen::{
-        Announced, ConsoleRefused, Identity, MeasuredRates, Preview, Program, Scene, StickTrouble, Trouble, View,
-    },
+    screen::{Announced, ConsoleRefused, Identity, MeasuredRates, Preview, Program, Scene, Trouble, View},
     software::{Kept, News, WayBack},
-    stick::Event as StickEvent,
+    stick::{Bundle, Event as StickEvent, Heading},
 };
 
 /// How long a refusal or an error stays on the screen, in milliseconds. A result stays until the next image.
@@ -160,6 +158,25 @@ pub enum Effect {
     },
     /// From now on, for a while, take one model that is older than one that the box has had.
     PermitOlder,
+    /// Have all results up to the last one written onto a memory stick; [`Input::Stick`] follows, again and again.
+    WriteResults {
+        /// Number of the stick.
+        stick: u32,
+        /// What is said above them.
+        heading: Heading,
+    },
+    /// Hand on the next results, from this number on, to be written.
+    Results {
+        /// The first one.
+        from: u64,
+        /// The last one that is wanted at all.
+        last: u64,
+    },
+    /// Have the bundle on a memory stick taken; [`Input::Stick`] follows.
+    TakeProgram {
+        /// Number of the stick.
+        stick: u32,
+    },
     /// Draw a number that nobody can guess; [`Input::Code`] follows.
     DrawCode,
     /// Take a screenshot; [`Input::Screenshot`] follows.
@@ -236,8 +253,10 @@ pub struct State {
     program_until: Option<u64>,
     /// The films of the memory stick that is in, while they are to be chosen from.
     films: Option<Films>,
-    /// What is wrong with a memory stick, while something else is shown.
-    stick_says: Option<StickTrouble>,
+    /// The marked stick of which the films are told next, and the bundle on it.
+    marked: Option<(u32, Option<Bundle>)>,
+    /// What is wrong with a memory stick, or with a program on it, while something else is shown.
+    stick_says: Option<Trouble>,
     /// Whether there are keys to hold, so that what they do is offered.
     has_keys: bool,
     /// Whether the key that chooses was pressed on the screen that is shown: a hold counts only where it began.
@@ -319,6 +338,7 @@ impl State {
             program: Program::Settled,
             program_until: None,
             films: None,
+            marked: None,
             stick_says: None,
             has_keys: false,
             began: false,
@@ -547,7 +567,11 @@ impl State {
                     | View::History { .. }
                     | View::About
                     | View::Confirm(_)
-                    | View::Films { .. } => Vec::new(),
+                    | View::Films { .. }
+                    | View::Writing { .. }
+                    | View::Written { .. } => Vec::new(),
+                    // Nor does what comes from a stick.
+                    View::Program { .. } if self.takes_program() => Vec::new(),
                     View::Updating { .. } if last => vec![self.idle(now)],
                     _ if last => vec![self.show(lost)],
                     _ => vec![self.notice(now, lost)],
@@ -911,7 +935,7 @@ impl State {
             && !(self.safe || self.journal.read_only || self.alarm)
         {
             // It needs no line.
-            films.view()
+            films.view(self.records)
         } else if self.lost {
             View::error(Trouble::LineLost)
         } else if self.safe {

@@ -18,13 +18,18 @@ use super::{
     tests::{answer, state},
     *,
 };
-use crate::{screen::Console, stick::Film};
+use crate::{
+    screen::{Console, StickTrouble},
+    stick::Film,
+};
 
 /// Longest sequence of events, and of those with a bundle, with sticks, or with keys that are held, among them.
 const DEPTH: usize = 10;
 const DEPTH_WITH_BUNDLES: usize = 7;
 const DEPTH_WITH_STICKS: usize = 6;
 const DEPTH_WITH_HOLDS: usize = 6;
+/// In the place of the number of a film: that the results were asked for.
+const RESULTS: usize = usize::MAX;
 /// A result is shown no longer after this time: so short that it is reached.
 const BLANK_MINUTES: u64 = 2;
 
@@ -66,6 +71,8 @@ enum Step {
     /// A stick is plugged in with one film on it, or with several.
     OneFilm,
     Films,
+    /// A stick is plugged in that is marked and has no film on it.
+    Marked,
     /// Somebody chooses the next film of a list, or takes the one that is chosen.
     Next,
     Choose,
@@ -75,6 +82,9 @@ enum Step {
     /// What was asked of the stick is done with, or cannot be done.
     FilmEnded,
     FilmLost,
+    /// The next results are wanted, and all of them are on the stick.
+    Wants,
+    Written,
     /// The stick is pulled out, or is of no use.
     Pulled,
     Useless,
@@ -89,7 +99,7 @@ enum Step {
 }
 
 /// What matters where there are sticks.
-const STEPS_WITH_STICKS: [Step; 19] = [
+const STEPS_WITH_STICKS: [Step; 22] = [
     Step::Announced,
     Step::Arrived,
     Step::Done,
@@ -102,6 +112,9 @@ const STEPS_WITH_STICKS: [Step; 19] = [
     Step::Time,
     Step::OneFilm,
     Step::Films,
+    Step::Marked,
+    Step::Wants,
+    Step::Written,
     Step::Next,
     Step::Choose,
     Step::FilmEnded,
@@ -194,6 +207,9 @@ struct World {
     asked: Option<(u32, usize)>,
     /// How often it was gone back to the program of before.
     backs: u32,
+    /// Whether that stick is marked, and whether the last input was a key.
+    marked: bool,
+    by_key: bool,
 }
 
 impl World {
@@ -223,12 +239,14 @@ impl World {
             plugged: false,
             asked: None,
             backs: 0,
+            marked: false,
+            by_key: false,
         }
     }
 
     /// Another stick is plugged in.
     fn plug(&mut self, films: u32) -> Input {
-        (self.sticks, self.plugged) = (self.sticks + 1, true);
+        (self.sticks, self.plugged, self.marked) = (self.sticks + 1, true, false);
         let film = |n| Film { name: format!("{n}"), modified: 0, size: 1 };
         Input::Stick(StickEvent::Films { stick: self.sticks, films: (0..films).map(film).collect() })
     }
@@ -344,9 +362,24 @@ impl World {
                 is_on_trial: false,
             })),
             // One at a time.
-            Step::OneFilm | Step::Films if self.plugged => None,
+            Step::OneFilm | Step::Films | Step::Marked if self.plugged => None,
             Step::OneFilm => Some(self.plug(1)),
             Step::Films => Some(self.plug(2)),
+            Step::Marked => {
+                // The mark of a stick is told before its films.
+                self.take(Input::Stick(StickEvent::Marked { stick: self.sticks + 1, bundle: None }));
+                let films = self.plug(0);
+                self.marked = true;
+                Some(films)
+            }
+            Step::Wants | Step::Written if !matches!(self.asked, Some((_, RESULTS))) => None,
+            Step::Wants => {
+                let (stick, last) = (self.asked?.0, self.state.records);
+                Some(Input::Stick(StickEvent::Wants { stick, from: 1, last, done: 0 }))
+            }
+            Step::Written => {
+                Some(Input::Stick(StickEvent::Written { stick: self.asked?.0, name: "results".to_owned() }))
+            }
             Step::Next => Some(Input::Key(Key::Newer)),
             Step::Choose => Some(Input::Key(Key::Choose)),
             Step::About => Some(Input::Key(Key::About)),
@@ -397,6 +430,7 @@ impl World {
 
     /// Gives the box an input and does what it wants done, as the runtime does.
     fn take(&mut self, input: Input) {
+        self.by_key = matches!(input, Input::Key(_));
         let effects = self.state.handle(self.now, input);
         self.state.take_notes();
         for effect in effects {
@@ -418,6 +452,13 @@ impl World {
                     assert!(self.plugged && stick == self.sticks && film < 2, "film {film} of stick {stick}");
                     assert_eq!(self.asked.replace((stick, film)), None, "one at a time");
                 }
+                Effect::WriteResults { stick, .. } => {
+                    assert!(self.by_key, "results leave the box without a key");
+                    assert!(self.plugged && self.marked && stick == self.sticks, "stick {stick}");
+                    assert_eq!(self.asked.replace((stick, RESULTS)), None, "one at a time");
+                }
+                Effect::TakeProgram { .. } => panic!("there is no program on the stick"),
+                Effect::Results { .. } => assert_eq!(self.asked, Some((self.sticks, RESULTS)), "nobody has asked"),
                 Effect::DrawCode => self.take(Input::Code(Some(7))),
                 Effect::GoBack { .. } => {
                     self.backs += 1;
@@ -492,9 +533,9 @@ impl World {
     /// A list is of the stick that is in, and neither it nor what is wrong with a stick hides what has not had its time.
     fn check_stick(&self, step: Step, before: &Self) -> Result<(), String> {
         let of_stick =
-            |view: &View| matches!(view, View::Films { .. } | View::Error { trouble: Trouble::Stick(_), .. });
+            |view: &View| view.is_of_stick() || matches!(view, View::Error { trouble: Trouble::Stick(_), .. });
         let shown = self.state.view();
-        if matches!(shown, View::Films { .. }) && !self.plugged {
+        if shown.is_of_stick() && !self.plugged {
             return Err("a list is shown of a stick that is not in".to_owned());
         }
         if let (View::Films { chosen, .. }, Some((_, film))) = (shown, self.asked)

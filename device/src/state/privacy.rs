@@ -57,6 +57,11 @@ impl Privacy {
         }
     }
 
+    /// Whether anybody gets results, if with a code.
+    pub(super) fn shares(&self) -> bool {
+        self.share != Share::Off
+    }
+
     /// The session is over, or another one begins.
     pub(super) fn part(&mut self) {
         self.paired = false;

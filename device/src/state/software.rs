@@ -76,7 +76,8 @@ impl State {
             }
             Kept::Failed(fault) => {
                 self.note(now, EventKind::Failed { fault, exam: ExamId::default() });
-                let mut effects = self.coming_ends(now, None);
+                let said = self.program_fails(now, fault.into());
+                let mut effects = said.unwrap_or_else(|| self.coming_ends(now, None));
                 effects.push(Effect::Reply(Reply::PieceNotStored(fault)));
                 effects
             }
@@ -118,7 +119,8 @@ impl State {
     }
 
     fn answered(&mut self, now: u64, answer: Result<u32, SoftwareRefusal>) -> Vec<Effect> {
-        let mut effects = self.coming_ends(now, answer.err());
+        let said = answer.err().and_then(|refusal| self.program_fails(now, Trouble::Program(refusal)));
+        let mut effects = said.unwrap_or_else(|| self.coming_ends(now, answer.err()));
         effects.push(Effect::Reply(Reply::Piece(answer)));
         effects
     }

@@ -1,4 +1,5 @@
-//! What a reader may do: read below one folder, and talk on the socket that it was given.
+//! What a reader may do: read below one folder, and talk on the socket that it was given; and what a writer may: create files in one
+//! folder, and take them away again.
 
 use std::{io, path::Path};
 
@@ -14,36 +15,55 @@ const SECONDS: u64 = 600;
 /// Files that are open at once.
 const FILES: u64 = 32;
 
-/// Holds this process for good to its limits, to reading below a folder, and to the system calls that this takes. To be called while
+/// What a process may do below a folder.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Rights {
+    /// Read.
+    Read,
+    /// Create files that are not there, of so many bytes at most each, and remove them.
+    Write {
+        /// Bytes of a file.
+        most: u64,
+    },
+}
+
+/// Holds this process for good to its limits, to these rights below a folder, and to the system calls that they take. To be called while
 /// there is one thread. What the kernel does not know is said, and left out.
-pub(super) fn confine(folder: &Path) -> io::Result<()> {
+pub(super) fn confine(folder: &Path, rights: Rights) -> io::Result<()> {
+    let (who, most_bytes) = match rights {
+        Rights::Read => ("reader", 0),
+        Rights::Write { most } => ("writer", most),
+    };
     for (resource, most) in [
         (Resource::As, MEMORY),
         (Resource::Cpu, SECONDS),
         (Resource::Nofile, FILES),
-        (Resource::Fsize, 0),
+        (Resource::Fsize, most_bytes),
         (Resource::Core, 0),
     ] {
         setrlimit(resource, Rlimit { current: Some(most), maximum: Some(most) })?;
     }
     let unknown = |what: &str, why: &dyn std::fmt::Display| {
-        crate::say(format_args!("{what} of the reader are not restricted by this kernel: {why}"));
+        crate::say(format_args!("{what} of the {who} are not restricted by this kernel: {why}"));
     };
-    match files(folder) {
+    match files(folder, rights) {
         Ok(RulesetStatus::FullyEnforced) => {}
         Ok(status) => unknown("all files", &format_args!("{status:?}")),
         Err(error) => unknown("files", &error),
     }
-    if let Err(error) = calls::forbid() {
+    if let Err(error) = calls::forbid(rights) {
         unknown("system calls", &error);
     }
     Ok(())
 }
 
-fn files(folder: &Path) -> Result<RulesetStatus, landlock::RulesetError> {
+fn files(folder: &Path, rights: Rights) -> Result<RulesetStatus, landlock::RulesetError> {
     let ruleset = Ruleset::default().handle_access(AccessFs::from_all(ABI::V2))?.create()?;
-    let read = make_bitflags!(AccessFs::{ReadFile | ReadDir});
-    let ruleset = ruleset.add_rules(path_beneath_rules([folder], read))?;
+    let access = match rights {
+        Rights::Read => make_bitflags!(AccessFs::{ReadFile | ReadDir}),
+        Rights::Write { .. } => make_bitflags!(AccessFs::{ReadDir | WriteFile | MakeReg | RemoveFile}),
+    };
+    let ruleset = ruleset.add_rules(path_beneath_rules([folder], access))?;
     Ok(ruleset.restrict_self()?.ruleset)
 }
 
@@ -53,10 +73,14 @@ mod calls {
 
     use seccompiler::{BackendError, BpfProgram, SeccompAction, SeccompCmpOp, SeccompFilter, apply_filter};
 
+    use super::Rights;
     use crate::confined::{of_every_process, rule};
 
-    /// Bits of the third argument of `openat` that none may have.
+    /// Bits of the third argument of `openat` that nothing has which is only read.
     const WRITING: u64 = (libc::O_ACCMODE | libc::O_CREAT | libc::O_TRUNC | libc::O_APPEND) as u64;
+    /// Those by which a file is created and none is opened that is there, and the bit that would empty one, which must not be set.
+    const NEW: u64 = (libc::O_CREAT | libc::O_EXCL) as u64;
+    const NEW_OR_EMPTIED: u64 = NEW | libc::O_TRUNC as u64;
 
     /// Second arguments of `fcntl`.
     const GET_FLAGS: u64 = libc::F_GETFD as u64;
@@ -69,16 +93,21 @@ mod calls {
     ];
 
     /// From now on any other system call ends the process.
-    pub(super) fn forbid() -> io::Result<()> {
-        let program = program().map_err(io::Error::other)?;
+    pub(super) fn forbid(rights: Rights) -> io::Result<()> {
+        let program = program(rights).map_err(io::Error::other)?;
         apply_filter(&program).map_err(io::Error::other)
     }
 
-    fn program() -> Result<BpfProgram, BackendError> {
+    fn program(rights: Rights) -> Result<BpfProgram, BackendError> {
         let mut rules = of_every_process()?;
+        let mut opened = vec![rule(2, SeccompCmpOp::MaskedEq(WRITING), 0)?];
+        if matches!(rights, Rights::Write { .. }) {
+            opened.push(rule(2, SeccompCmpOp::MaskedEq(NEW_OR_EMPTIED), NEW)?);
+            rules.extend([(libc::SYS_fsync, Vec::new()), (libc::SYS_unlinkat, Vec::new())]);
+        }
         rules.extend([
             // Folders and files.
-            (libc::SYS_openat, vec![rule(2, SeccompCmpOp::MaskedEq(WRITING), 0)?]),
+            (libc::SYS_openat, opened),
             (libc::SYS_close, Vec::new()),
             // Only what a descriptor is to this process, not how a socket is that others have as well: C libraries set that it is
             // closed by programs that are started, and Rust's looks whether it is open.
@@ -90,7 +119,7 @@ mod calls {
             (libc::SYS_lseek, Vec::new()),
             (libc::SYS_read, Vec::new()),
             (libc::SYS_pread64, Vec::new()),
-            // The socket, and what is said on stderr. No file is open for writing.
+            // The socket, what is said on stderr, and what a writer writes.
             (libc::SYS_ppoll, Vec::new()),
             (libc::SYS_recvfrom, Vec::new()),
             (libc::SYS_sendto, Vec::new()),
@@ -108,7 +137,7 @@ mod calls {
 /// The numbers of system calls are known for the processors that the box runs on.
 #[cfg(not(any(target_arch = "x86_64", target_arch = "aarch64")))]
 mod calls {
-    pub(super) fn forbid() -> std::io::Result<()> {
+    pub(super) fn forbid(_: super::Rights) -> std::io::Result<()> {
         Err(std::io::ErrorKind::Unsupported.into())
     }
 }

@@ -1,4 +1,4 @@
-//! Memory sticks: films that somebody has copied onto one and plugs into the box.
+//! Memory sticks: films that somebody has copied onto one and plugs into the box, and results that are written onto one.
 //!
 //! A stick holds what anybody may have written, as a file system and as files. So three processes have a part in it, each with as
 //! few rights as its part needs:
@@ -7,6 +7,12 @@
 //! - the reader ([`reader`]) looks through the folders and gives the list of the films and their bytes; it can do nothing but
 //!   read below the place where the stick is mounted;
 //! - the worker ([`start()`]) shows the list, and sends the film that is wanted over a [line within the box](crate::inner).
+//!
+//! A stick with a folder `PUMUA` is *marked*: onto it results are written, and from it a bundle of the box's program is taken, if
+//! somebody asks for it with a key. A bundle goes over the line within the box, as from every host. Results leave the box as the
+//! records of patients do: nothing but a key brings that about. For the time of the writing, and no longer, the reader gives way to a
+//! writer ([`writer`]), and the first process makes the stick writable. The writer can create files in that folder, and change none that
+//! is there. Each piece that it has written is acknowledged before the next is sent.
 //!
 //! Reader and worker talk in datagrams ([`message`]), of which each side trusts nothing: the worker asks for one part of a film at
 //! a time, and each answer is held to what was asked. The first process uses the reader's end as well, to say that a stick is gone.
@@ -19,18 +25,22 @@
 
 mod confine;
 pub mod message;
+mod page;
 mod play;
 pub mod reader;
 #[cfg(test)]
 mod tests;
 pub mod walk;
 mod watch;
+pub mod writer;
 
 pub use self::{
-    message::Film,
+    message::{Bundle, Film},
     play::play,
     watch::{inherited, start},
 };
+
+use shared::verdict::{Digest, Fault, ResultRecord};
 
 pub use language::StickTrouble;
 
@@ -44,8 +54,42 @@ pub enum Event {
     Films {
         /// Its number.
         stick: u32,
-        /// The newest first; one at least.
+        /// The newest first; one at least, unless the stick is marked.
         films: Vec<Film>,
+    },
+    /// The stick of which the films are told next is marked.
+    Marked {
+        /// Its number.
+        stick: u32,
+        /// The bundle in the marked folder, if there is one.
+        bundle: Option<Bundle>,
+    },
+    /// The next results are wanted, to be written.
+    Wants {
+        /// Number of the stick.
+        stick: u32,
+        /// The first result.
+        from: u64,
+        /// The last one.
+        last: u64,
+        /// How many results are written by now, as far as that can be said, of as many as the last one's number.
+        done: u64,
+    },
+    /// The results are on the stick.
+    Written {
+        /// Number of the stick.
+        stick: u32,
+        /// The name of the files, without what follows the dot.
+        name: String,
+    },
+    /// So much of the bundle on the stick is in the box.
+    Taken {
+        /// Number of the stick.
+        stick: u32,
+        /// Bytes done.
+        done: u32,
+        /// Bytes in all.
+        total: u32,
     },
     /// A stick is in, and nothing on it can be judged.
     Trouble(StickTrouble),
@@ -64,11 +108,60 @@ pub enum Event {
     },
 }
 
-/// A film is to be judged.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Order {
-    /// Number of the stick.
-    pub stick: u32,
-    /// Which film of [`Event::Films`], from 0.
-    pub film: usize,
+/// What is to be done with a stick.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Order {
+    /// A film is to be judged.
+    Film {
+        /// Number of the stick.
+        stick: u32,
+        /// Which film of [`Event::Films`], from 0.
+        film: usize,
+    },
+    /// The results are to be written.
+    Results {
+        /// Number of the stick.
+        stick: u32,
+        /// What is said above them.
+        heading: Heading,
+    },
+    /// What [`Event::Wants`] has asked for.
+    Batch(Batch),
+    /// The bundle is to be taken.
+    Program {
+        /// Number of the stick.
+        stick: u32,
+    },
+}
+
+impl Order {
+    /// The stick that it is about, unless it belongs to an order before it.
+    fn stick(&self) -> Option<u32> {
+        match self {
+            Self::Film { stick, .. } | Self::Results { stick, .. } | Self::Program { stick } => Some(*stick),
+            Self::Batch(_) => None,
+        }
+    }
+}
+
+/// What is said above the results.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Heading {
+    /// Number of the last result.
+    pub last: u64,
+    /// The model that judges now: its name.
+    pub model: String,
+    /// Its digest.
+    pub digest: Digest,
+    /// Whether it was trained on synthetic radiographs.
+    pub synthetic: bool,
+}
+
+/// Some of the results.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Batch {
+    /// From which number on they were asked for.
+    pub from: u64,
+    /// They, in their order, and where the next ones begin if there are more; or that they cannot be read.
+    pub results: Result<(Vec<ResultRecord>, Option<u64>), Fault>,
 }

@@ -15,8 +15,8 @@ use rustix::{
 };
 
 use super::{
-    confine::confine,
-    message::{Film, MOST_LISTED, PART, Said, Told, Wish},
+    confine::{Rights, confine},
+    message::{Bundle, Film, MOST_LISTED, PART, Said, Told, Wish},
     walk::{self, Found, walk},
 };
 
@@ -53,7 +53,7 @@ impl Place {
 pub fn run(place: &Place) -> ExitCode {
     let socket = io::stdin().as_fd().try_clone_to_owned().map(UnixDatagram::from);
     let served = socket.and_then(|socket| {
-        confine(&place.folder)?;
+        confine(&place.folder, Rights::Read)?;
         let mut is_told = false;
         serve(&socket, place.stick, &place.folder, walk::Limits::BOX, || {
             // Once what is on the stick was said. The first process waits for that on stdout, and ends a reader that hangs.
@@ -64,7 +64,7 @@ pub fn run(place: &Place) -> ExitCode {
         })
     });
     match served {
-        Ok(()) => ExitCode::SUCCESS,
+        Ok(_) => ExitCode::SUCCESS,
         Err(error) => {
             crate::say(format_args!("a stick is not read any more: {error}"));
             ExitCode::FAILURE
@@ -72,14 +72,30 @@ pub fn run(place: &Place) -> ExitCode {
     }
 }
 
-/// Says what is on a stick and gives parts of its films, until it is not there any more, or nobody listens.
+/// Why a stick is not read any more.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum After {
+    /// It is not there.
+    Gone,
+    /// Results are to be written onto it.
+    Writing,
+}
+
+/// Says what is on a stick and gives parts of its films and of its bundle, until it is not there any more, results are to be written onto
+/// it, or nobody listens.
 pub(super) fn serve(
     socket: &UnixDatagram,
     stick: u32,
     folder: &Path,
     limits: walk::Limits,
     mut is_there: impl FnMut() -> bool,
-) -> io::Result<()> {
+) -> io::Result<After> {
+    let mark = walk::marked(folder);
+    let bundle = mark.as_deref().and_then(|mark| walk::bundle(mark, limits));
+    if mark.is_some() {
+        let bundle = bundle.as_ref().map(|(_, bundle)| bundle.clone());
+        tell(socket, &Told { stick, said: Said::Marked { bundle } })?;
+    }
     let (films, said) = match walk(folder, limits) {
         Ok(Found::Films(mut films)) => {
             films.truncate(MOST_LISTED);
@@ -90,22 +106,32 @@ pub(super) fn serve(
         Err(_) => (Vec::new(), Said::Unreadable),
     };
     tell(socket, &Told { stick, said })?;
-    let mut shelf = Shelf { films, open: None, bytes: Vec::new() };
+    let mut shelf = Shelf { films, bundle, open: None, bytes: Vec::new() };
     while is_there() {
-        if let Some(Wish::Part { stick: of, film, offset }) = wish(socket)?
-            && of == stick
-        {
-            tell(socket, &Told { stick, said: shelf.part(film, offset) })?;
+        match wish(socket)? {
+            Some(Wish::Part { stick: of, film, offset }) if of == stick => {
+                tell(socket, &Told { stick, said: shelf.part(film, offset) })?;
+            }
+            Some(Wish::Bundle { stick: of, offset }) if of == stick => {
+                tell(socket, &Told { stick, said: shelf.bundle_part(offset) })?;
+            }
+            Some(Wish::Write { stick: of, .. }) if of == stick && mark.is_some() => {
+                // What is wished from now on is heard by whoever comes next.
+                tell(socket, &Told { stick, said: Said::Leaving })?;
+                return Ok(After::Writing);
+            }
+            _ => {}
         }
     }
-    Ok(())
+    Ok(After::Gone)
 }
 
-/// The films of a stick.
+/// The films of a stick, and its bundle.
 struct Shelf {
     films: Vec<(PathBuf, Film)>,
-    /// The one that was read last.
-    open: Option<(u16, File)>,
+    bundle: Option<(PathBuf, Bundle)>,
+    /// What was read last: a film by its number, or the bundle.
+    open: Option<(Option<u16>, File)>,
     /// What was read last.
     bytes: Vec<u8>,
 }
@@ -121,23 +147,52 @@ impl Shelf {
         }
     }
 
+    fn bundle_part(&mut self, offset: u32) -> Said<'_> {
+        match self.read_bundle(offset) {
+            Ok(()) => Said::BundlePart { offset, bytes: &self.bytes },
+            Err(_) => {
+                self.open = None;
+                Said::BundleLost
+            }
+        }
+    }
+
     fn read(&mut self, number: u16, offset: u32) -> io::Result<()> {
         let (path, film) = self.films.get(usize::from(number)).ok_or(io::ErrorKind::NotFound)?;
-        let left = film.size.checked_sub(offset).filter(|&left| left > 0).ok_or(io::ErrorKind::InvalidInput)?;
-        let file = match self.open.take() {
-            Some((open, file)) if open == number => file,
-            _ => File::open(path)?,
-        };
-        self.bytes.resize(left.min(PART) as usize, 0);
-        // A file that has become shorter is an error.
-        file.read_exact_at(&mut self.bytes, offset.into())?;
-        self.open = Some((number, file));
+        let file = part(&mut self.open, Some(number), path, (film.size, offset), &mut self.bytes)?;
+        self.open = Some((Some(number), file));
+        Ok(())
+    }
+
+    fn read_bundle(&mut self, offset: u32) -> io::Result<()> {
+        let (path, bundle) = self.bundle.as_ref().ok_or(io::ErrorKind::NotFound)?;
+        let file = part(&mut self.open, None, path, (bundle.size, offset), &mut self.bytes)?;
+        self.open = Some((None, file));
         Ok(())
     }
 }
 
+/// Reads the part of a file of this size that begins at an offset, and gives the file, which is open already if it was read last.
+fn part(
+    open: &mut Option<(Option<u16>, File)>,
+    number: Option<u16>,
+    path: &Path,
+    (size, offset): (u32, u32),
+    bytes: &mut Vec<u8>,
+) -> io::Result<File> {
+    let left = size.checked_sub(offset).filter(|&left| left > 0).ok_or(io::ErrorKind::InvalidInput)?;
+    let file = match open.take() {
+        Some((open, file)) if open == number => file,
+        _ => File::open(path)?,
+    };
+    bytes.resize(left.min(PART) as usize, 0);
+    // A file that has become shorter is an error.
+    file.read_exact_at(bytes, offset.into())?;
+    Ok(file)
+}
+
 /// The next thing that is wanted, if there is one within a moment. What is no message is passed over.
-fn wish(socket: &UnixDatagram) -> io::Result<Option<Wish>> {
+pub(super) fn wish(socket: &UnixDatagram) -> io::Result<Option<Wish>> {
     if !is_ready(socket, PollFlags::IN, LOOK_EVERY)? {
         return Ok(None);
     }
@@ -149,7 +204,7 @@ fn wish(socket: &UnixDatagram) -> io::Result<Option<Wish>> {
     }
 }
 
-fn tell(socket: &UnixDatagram, told: &Told<'_>) -> io::Result<()> {
+pub(super) fn tell(socket: &UnixDatagram, told: &Told<'_>) -> io::Result<()> {
     let bytes = told.bytes()?;
     let until = Instant::now() + SEND_WITHIN;
     loop {
@@ -167,7 +222,7 @@ fn tell(socket: &UnixDatagram, told: &Told<'_>) -> io::Result<()> {
     }
 }
 
-fn is_ready(socket: &UnixDatagram, what: PollFlags, within: Duration) -> io::Result<bool> {
+pub(super) fn is_ready(socket: &UnixDatagram, what: PollFlags, within: Duration) -> io::Result<bool> {
     let timeout = Timespec { tv_sec: within.as_secs().cast_signed(), tv_nsec: within.subsec_nanos().into() };
     match poll(&mut [PollFd::new(socket, what)], Some(&timeout)) {
         Ok(count) => Ok(count > 0),
@@ -176,6 +231,6 @@ fn is_ready(socket: &UnixDatagram, what: PollFlags, within: Duration) -> io::Res
     }
 }
 
-fn is_passing(error: &io::Error) -> bool {
+pub(super) fn is_passing(error: &io::Error) -> bool {
     matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted)
 }

@@ -13,9 +13,14 @@ use std::{
     time::{Duration, Instant, UNIX_EPOCH},
 };
 
-use shared::limits::MAX_IMAGE_BYTES;
+use shared::limits::{MAX_BUNDLE_BYTES, MAX_IMAGE_BYTES};
 
-use super::message::Film;
+use super::message::{Bundle, Film};
+
+/// The folder that marks a stick. FAT and exFAT take any case for the same; elsewhere it is written in one of these ways.
+const MARKS: [&str; 2] = ["PUMUA", "pumua"];
+/// What the name of a bundle ends with, in small letters.
+const OF_BUNDLE: &str = "pumua";
 
 /// How much of a stick is looked at.
 #[derive(Debug, Clone, Copy)]
@@ -91,6 +96,36 @@ pub fn walk(root: &Path, limits: Limits) -> io::Result<Found> {
     }
     films.sort_by_cached_key(|(path, film)| (Reverse(film.modified), film.name.clone(), path.clone()));
     Ok(Found::Films(films))
+}
+
+/// The folder that marks a stick, if there is one. A link is none.
+pub fn marked(root: &Path) -> Option<PathBuf> {
+    let is_folder = |path: &PathBuf| fs::symlink_metadata(path).is_ok_and(|metadata| metadata.is_dir());
+    MARKS.map(|name| root.join(name)).into_iter().find(is_folder)
+}
+
+/// The bundle in a marked folder whose name is the last one, if it can be one. Of a folder with more than is looked at there is none:
+/// which one is the last would not be known.
+pub fn bundle(folder: &Path, limits: Limits) -> Option<(PathBuf, Bundle)> {
+    let start = Instant::now();
+    let mut last: Option<(PathBuf, Bundle)> = None;
+    for (number, entry) in (1..).zip(fs::read_dir(folder).ok()?) {
+        let entry = entry.ok()?;
+        if number > limits.entries || start.elapsed() > limits.time {
+            return None;
+        }
+        let (path, name) = (entry.path(), entry.file_name());
+        let is_bundle = path.extension().is_some_and(|end| end.eq_ignore_ascii_case(OF_BUNDLE))
+            && !name.as_encoded_bytes().starts_with(b".")
+            && entry.file_type().ok()?.is_file();
+        if !is_bundle || last.as_ref().is_some_and(|(before, _)| before.file_name() > path.file_name()) {
+            continue;
+        }
+        let length = entry.metadata().ok()?.len();
+        let size = u32::try_from(length).ok().filter(|_| (1..=MAX_BUNDLE_BYTES).contains(&length));
+        last = size.map(|size| (path, Bundle::new(&name, size))).or(last);
+    }
+    last
 }
 
 /// Hidden, or not a film for certain.

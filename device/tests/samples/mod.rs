@@ -5,11 +5,11 @@ use std::{io, path::Path, sync::LazyLock};
 use device::{
     journal::Standing,
     screen::{
-        Announced, Confirm, Console, ConsoleRefused, Frame, Identity, Language, MeasuredRates, PAGE, Preview, Program,
-        Prompt, Scene, Step, StickTrouble, Trouble, View,
+        Announced, Confirm, Console, ConsoleRefused, Frame, Identity, Language, MeasuredRates, Offers, PAGE, Preview,
+        Program, Prompt, Scene, Step, StickTrouble, Trouble, View,
     },
     software::WayBack,
-    stick::Film,
+    stick::{Bundle, Film},
 };
 use embedded_graphics::{
     Drawable,
@@ -268,13 +268,23 @@ fn films(count: u64, chosen: usize, prompt: Prompt) -> View {
         modified: 1_700_000_000 - 7_000 * n,
         size: 8_390_000 - 10_000 * n as u32,
     };
-    View::Films { films: (0..count).map(film).collect(), chosen, prompt }
+    View::Films { films: (0..count).map(film).collect(), offers: Offers::default(), chosen, prompt }
+}
+
+/// The same of a marked stick, with a bundle on it or not.
+fn marked(mut view: View, program: Option<&str>, results: Option<u64>) -> View {
+    if let View::Films { offers, .. } = &mut view {
+        let program = program.map(|name| Bundle { name: name.to_owned(), size: 20_971_520 });
+        *offers = Offers { program, results };
+    }
+    view
 }
 
 /// Films with the longest names and sizes.
 fn long_films() -> View {
     let film = |n: u64| Film { name: "W".repeat(64), modified: 253_402_300_799 - n, size: 32 << 20 };
-    View::Films { films: (0..100).map(film).collect(), chosen: 50, prompt: Prompt::Countdown(20) }
+    let (films, offers) = ((0..100).map(film).collect(), Offers::default());
+    View::Films { films, offers, chosen: 50, prompt: Prompt::Countdown(20) }
 }
 
 /// One scene for every screen.
@@ -305,6 +315,9 @@ pub(crate) fn main_scenes() -> Vec<(&'static str, Scene)> {
         ("blanked", scene(View::Blanked { results: 128 })),
         ("code", scene(View::Code(40_721))),
         ("stick", scene(films(7, 0, Prompt::Countdown(17)))),
+        ("stick-results", scene(marked(films(0, 0, Prompt::Choose), None, Some(128)))),
+        ("stick-written", scene(View::Written { name: "results-00000128".to_owned() })),
+        ("stick-program", scene(marked(films(0, 0, Prompt::Choose), Some("pumua-0.2.0.pumua"), None))),
         ("synthetic", synthetic(View::Ready { results: 0 })),
         ("stopped", before(View::Stopped)),
     ]
@@ -379,6 +392,12 @@ pub(crate) fn all_scenes() -> Vec<(String, Scene)> {
         ("stick-countdown", synthetic(films(2, 0, Prompt::Countdown(20)))),
         ("stick-reading", scene(films(1, 0, Prompt::Reading))),
         ("stick-long", synthetic(long_films())),
+        ("stick-marked", synthetic(marked(films(3, 4, Prompt::Choose), Some(&"W".repeat(64)), Some(9_999_999)))),
+        ("stick-marked-only", synthetic(marked(films(0, 1, Prompt::Choose), Some("pumua-0.2.0.pumua"), Some(1)))),
+        ("stick-results-many", synthetic(marked(films(0, 0, Prompt::Choose), None, Some(9_999_999)))),
+        ("stick-program-long", synthetic(marked(films(0, 0, Prompt::Choose), Some(&"W".repeat(64)), None))),
+        ("stick-writing", synthetic(View::Writing { done: 1_234_567, total: 9_999_999 })),
+        ("stick-written-again", synthetic(View::Written { name: "results-09999999-99".to_owned() })),
         ("history-empty", scene(View::History { results: Vec::new(), page: 1, pages: 0 })),
         (
             "history-long",

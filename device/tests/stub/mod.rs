@@ -106,7 +106,11 @@ impl Stub {
             let next = match effect {
                 Effect::Show => continue,
                 // No stick is ever plugged in here, and nothing older was there before.
-                Effect::Film { .. } | Effect::PermitOlder => continue,
+                Effect::Film { .. }
+                | Effect::WriteResults { .. }
+                | Effect::Results { .. }
+                | Effect::TakeProgram { .. }
+                | Effect::PermitOlder => continue,
                 Effect::GoBack { .. } => Input::Asked(Ok(())),
                 Effect::Reply(reply) => {
                     self.lines.reply(reply);

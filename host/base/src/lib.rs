@@ -8,12 +8,14 @@
 //! - [`say!`]: words on stderr, [`Shown`]: text from outside among them.
 
 pub mod calendar;
-pub mod cell;
 pub mod files;
 pub mod interrupt;
 pub mod progress;
 
-pub use shared::shown::{self, Shown, ShownLines};
+pub use shared::{
+    cell,
+    shown::{self, Shown, ShownLines},
+};
 
 /// Lets nobody but its owner read what this program writes from now on: X-rays, results, reports that show them.
 pub fn keep_private() {

@@ -23,6 +23,7 @@ use serde_json::{Value, json};
 use shared::{
     age::AgeNote,
     appliance::Override,
+    results,
     verdict::{Profile, Refusal, Verdict},
 };
 use walkdir::WalkDir;
@@ -310,7 +311,7 @@ fn write_csv(out: &mut impl Write, path: &Path, answer: &FileOutcome) -> io::Res
         FileOutcome::Unreadable(_) => (String::new(), "unreadable", String::new()),
     };
     let [age, overridden] = match answer {
-        FileOutcome::Judged { age, .. } => output::age_cells(*age),
+        FileOutcome::Judged { age, .. } => results::age_cells(*age),
         FileOutcome::Refused(_) | FileOutcome::Unreadable(_) => Default::default(),
     };
     let mut row = csv::Writer::from_writer(out);

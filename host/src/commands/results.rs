@@ -2,15 +2,11 @@
 
 use std::io::{self, Write};
 
-use base::{
-    Shown,
-    calendar::{TIME_UNKNOWN, utc},
-    cell,
-};
+use base::{Shown, calendar::TIME_UNKNOWN, cell};
 use link::{Chain, Connection, Head, LinkError, PortOptions};
 use serde_json::json;
 use shared::{
-    calendar::credible,
+    results::{HEADER, cells as fields, line, time},
     verdict::{ResultRecord, Trust},
 };
 use wire::{Content, EventKind, Linked, Listed};
@@ -49,21 +45,6 @@ pub struct Options {
     csv: bool,
 }
 
-const HEADER: [&str; 13] = [
-    "number",
-    "time",
-    "boot",
-    "study",
-    "verdict",
-    "code",
-    "probability",
-    "image",
-    "model",
-    "prepared",
-    "age_months",
-    "age_overridden",
-    "trust",
-];
 /// What follows with the events.
 const EVENT_HEADER: [&str; 4] = ["entry", "event", "detail", "missed"];
 
@@ -151,12 +132,6 @@ fn write_event(out: &mut impl Write, entry: &Listed, json: bool, csv: bool) -> i
         let missed = if event.missed > 0 { format!("  ({} more before it)", event.missed) } else { String::new() };
         writeln!(out, "     -  {time:20}  {kind}  {}{missed}", Shown(detail(&event.kind)))
     }
-}
-
-/// When something was, unless it is not known, or a clock that was plainly wrong has said it: boxes of earlier releases
-/// believed every host.
-fn time(unix_seconds: Option<u64>) -> Option<String> {
-    unix_seconds.and_then(credible).map(utc)
 }
 
 fn unknown() -> String {
@@ -247,29 +222,8 @@ impl From<Stop> for Failure {
     }
 }
 
-fn write_csv(out: &mut impl Write, fields: impl IntoIterator<Item = impl AsRef<[u8]>>) -> io::Result<()> {
-    let mut writer = csv::Writer::from_writer(out);
-    writer.write_record(fields)?;
-    writer.flush()
-}
-
-fn fields(record: &ResultRecord) -> [String; 13] {
-    let [age, overridden] = output::age_cells(record.age);
-    [
-        record.number.to_string(),
-        time(record.unix_seconds).unwrap_or_default(),
-        record.boot.to_string(),
-        cell::text(record.exam.as_str()).into_owned(),
-        record.verdict.to_string(),
-        record.verdict.code().to_string(),
-        record.probability.to_string(),
-        record.image.to_string(),
-        record.model.to_string(),
-        record.prepared.to_string(),
-        age,
-        overridden,
-        record.trust.map_or("", Trust::as_str).to_owned(),
-    ]
+fn write_csv(out: &mut impl Write, cells: impl IntoIterator<Item = impl AsRef<str>>) -> io::Result<()> {
+    out.write_all(line(cells).as_bytes())
 }
 
 fn to_text(record: &ResultRecord) -> String {

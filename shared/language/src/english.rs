@@ -106,6 +106,28 @@ pub(crate) static WORDS: Words = Words {
     stick_countdown: "The newest is judged in {} s. Arrow keys choose another one.",
     stick_choose: "Enter judges the chosen one, Escape leaves the list.",
     stick_reading: "Reading from the stick. Leave it in.",
+    stick_marked: "ON THE STICK",
+    stick_program: "Take the new program {}",
+    stick_results: "Write the results onto this stick",
+    stick_take: "Enter does what is chosen, Escape leaves the list.",
+    results_asked: Notice {
+        word: "WRITE RESULTS?",
+        meaning: "the box has {} results: press Enter to write them onto the stick, or pull the stick out to leave",
+    },
+    results_writing: "WRITING RESULTS",
+    results_done: "{} of {}",
+    results_written: Notice {
+        word: "RESULTS WRITTEN",
+        meaning: "they are in the folder PUMUA of the stick, as {}: pull the stick out",
+    },
+    program_asked: Notice {
+        word: "NEW PROGRAM?",
+        meaning: "on the stick is the program {}: press Enter to take it, or pull the stick out to leave",
+    },
+    results_page: "Results of the box",
+    time: "Time",
+    verdicts: "Verdict",
+    notes: "Notes",
     stick_trouble: |trouble| match trouble {
         StickTrouble::NoFilms => {
             "there is no X-ray on the stick: copy DICOM, JPEG or PNG files of at most 32 MiB onto it"
@@ -119,6 +141,28 @@ pub(crate) static WORDS: Words = Words {
         }
         StickTrouble::Busy => {
             "a computer is using the box, so nothing on the stick is judged: wait until it has finished, then plug the stick in again"
+        }
+        StickTrouble::Interrupted => {
+            "the stick was pulled out, or failed, before all results were written, and nothing in the box is lost: plug it in again and write them once more"
+        }
+        StickTrouble::Full => {
+            "the stick is full, so not all results were written: make room on it, or take another one"
+        }
+        StickTrouble::WriteProtected => "the stick is protected against writing: move its switch, or take another one",
+        StickTrouble::NoMark => {
+            "the folder PUMUA is not on the stick any more: make it on a computer, then plug the stick in again"
+        }
+        StickTrouble::NoName => {
+            "the folder PUMUA holds these results under every name that the box gives: move the files out of it on a computer"
+        }
+        StickTrouble::NoResults => {
+            "the stored results cannot be read, so not all were written: fetch them with a computer, and look after the memory card of the box"
+        }
+        StickTrouble::NotClosed => {
+            "the results were written, but the stick did not confirm that all of it is there: check the files on a computer"
+        }
+        StickTrouble::ProgramNotTaken => {
+            "the new program on the stick was not taken to its end: plug the stick in again, and leave it in; the box goes on where it was"
         }
     },
     restart: "Correct this and start the box again.",

@@ -116,6 +116,28 @@ pub(crate) static WORDS: Words = Words {
     stick_countdown: "La plus récente sera analysée dans {} s. Les flèches en choisissent une autre.",
     stick_choose: "Entrée analyse celle-ci, Échap quitte la liste.",
     stick_reading: "Lecture de la clé. Ne la retirez pas.",
+    stick_marked: "SUR LA CLÉ",
+    stick_program: "Prendre le nouveau programme {}",
+    stick_results: "Écrire les résultats sur cette clé",
+    stick_take: "Entrée fait ce qui est choisi, Échap quitte la liste.",
+    results_asked: Notice {
+        word: "ÉCRIRE LES RÉSULTATS ?",
+        meaning: "le boîtier a {} résultats: appuyez sur Entrée pour les écrire sur la clé, ou retirez-la pour quitter",
+    },
+    results_writing: "ÉCRITURE DES RÉSULTATS",
+    results_done: "{} sur {}",
+    results_written: Notice {
+        word: "RÉSULTATS ÉCRITS",
+        meaning: "ils sont dans le dossier PUMUA de la clé, sous {}: retirez la clé",
+    },
+    program_asked: Notice {
+        word: "NOUVEAU PROGRAMME ?",
+        meaning: "sur la clé se trouve le programme {}: appuyez sur Entrée pour le prendre, ou retirez la clé pour quitter",
+    },
+    results_page: "Résultats du boîtier",
+    time: "Heure",
+    verdicts: "Verdict",
+    notes: "Remarques",
     stick_trouble: |trouble| match trouble {
         StickTrouble::NoFilms => {
             "il n'y a pas de radiographie sur la clé: copiez-y des fichiers DICOM, JPEG ou PNG de 32 Mio au plus"
@@ -129,6 +151,30 @@ pub(crate) static WORDS: Words = Words {
         }
         StickTrouble::Busy => {
             "un ordinateur utilise le boîtier, rien n'est analysé de la clé: attendez qu'il ait fini, puis rebranchez la clé"
+        }
+        StickTrouble::Interrupted => {
+            "la clé a été retirée, ou a échoué, avant que tous les résultats soient écrits, et rien n'est perdu dans le boîtier: rebranchez-la et écrivez-les de nouveau"
+        }
+        StickTrouble::Full => {
+            "la clé est pleine, tous les résultats ne sont pas écrits: faites de la place, ou prenez une autre clé"
+        }
+        StickTrouble::WriteProtected => {
+            "la clé est protégée contre l'écriture: déplacez son interrupteur, ou prenez une autre clé"
+        }
+        StickTrouble::NoMark => {
+            "le dossier PUMUA n'est plus sur la clé: créez-le sur un ordinateur, puis rebranchez la clé"
+        }
+        StickTrouble::NoName => {
+            "le dossier PUMUA contient ces résultats sous tous les noms que donne le boîtier: retirez-en les fichiers sur un ordinateur"
+        }
+        StickTrouble::NoResults => {
+            "les résultats enregistrés ne peuvent pas être lus, tous ne sont pas écrits: lisez-les avec un ordinateur et vérifiez la carte mémoire du boîtier"
+        }
+        StickTrouble::NotClosed => {
+            "les résultats ont été écrits, mais la clé n'a pas confirmé que tout y est: vérifiez les fichiers sur un ordinateur"
+        }
+        StickTrouble::ProgramNotTaken => {
+            "le nouveau programme de la clé n'a pas été pris jusqu'au bout: rebranchez la clé et laissez-la; le boîtier continue où il en était"
         }
     },
     restart: "Corrigez cela et redémarrez le boîtier.",

@@ -36,7 +36,7 @@ impl Step {
     pub const ALL: [Self; 4] = [Self::Drivers, Self::Storage, Self::Model, Self::Lines];
 }
 
-/// Why nothing on a memory stick is judged.
+/// Why nothing on a memory stick is judged, written onto it, or taken from it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum StickTrouble {
     /// There is no X-ray on it.
@@ -49,11 +49,41 @@ pub enum StickTrouble {
     Pulled,
     /// A computer has used the box all the time.
     Busy,
+    /// Not all results were written, mostly because the stick was pulled out.
+    Interrupted,
+    /// The results have no room on it.
+    Full,
+    /// It is protected against writing.
+    WriteProtected,
+    /// The folder into which results are written is not there any more.
+    NoMark,
+    /// Every name for the results is taken.
+    NoName,
+    /// The stored results cannot be read.
+    NoResults,
+    /// The results are on it, and what was last written may not be.
+    NotClosed,
+    /// The program on it was not taken to its end.
+    ProgramNotTaken,
 }
 
 impl StickTrouble {
     /// All of them.
-    pub const ALL: [Self; 5] = [Self::NoFilms, Self::TooMany, Self::Unreadable, Self::Pulled, Self::Busy];
+    pub const ALL: [Self; 13] = [
+        Self::NoFilms,
+        Self::TooMany,
+        Self::Unreadable,
+        Self::Pulled,
+        Self::Busy,
+        Self::Interrupted,
+        Self::Full,
+        Self::WriteProtected,
+        Self::NoMark,
+        Self::NoName,
+        Self::NoResults,
+        Self::NotClosed,
+        Self::ProgramNotTaken,
+    ];
 }
 
 /// Why an X-ray machine may not send to the box.
@@ -236,6 +266,32 @@ pub struct Words {
     pub stick_choose: &'static str,
     /// The same, while one is being read.
     pub stick_reading: &'static str,
+    /// Above what else can be done with a stick, where there are no films on it.
+    pub stick_marked: &'static str,
+    /// A row of the list: the program `{}` on the stick is taken.
+    pub stick_program: &'static str,
+    /// A row of the list: the results are written onto the stick.
+    pub stick_results: &'static str,
+    /// Below the list, while such a row is chosen.
+    pub stick_take: &'static str,
+    /// Whether the `{}` results are to be written, and how, with `: ` between the two.
+    pub results_asked: Notice,
+    /// Above how far that has got.
+    pub results_writing: &'static str,
+    /// How far it has got: so many results of so many.
+    pub results_done: &'static str,
+    /// That they are in files of the name `{}`, and what to do now, with `: ` between the two.
+    pub results_written: Notice,
+    /// Whether the program `{}` is to be taken, and how, with `: ` between the two.
+    pub program_asked: Notice,
+    /// Above the table of the results on a printed page.
+    pub results_page: &'static str,
+    /// Above the times in that table.
+    pub time: &'static str,
+    /// Above the verdicts in it.
+    pub verdicts: &'static str,
+    /// Above what else is to be said of each result.
+    pub notes: &'static str,
     /// Cause and remedy of a stick on which nothing is judged, with `: ` between them.
     pub stick_trouble: fn(StickTrouble) -> &'static str,
     /// What to do about an error that ended the program.
@@ -488,6 +544,12 @@ mod tests {
             let places = parts.map(|(cause, remedy)| [cause, remedy].map(|part| part.matches("{}").count()));
             assert_eq!(places, Some([1, 0]), "{language}: {}", words.go_back.meaning);
             assert!(words.older_offer.ends_with('.'), "{language}");
+            for text in [words.results_asked.meaning, words.results_written.meaning, words.program_asked.meaning] {
+                let (before, after) = text.split_once(": ").unwrap();
+                assert!(before.matches("{}").count() == 1 && !after.contains(['{', ':']), "{language}: {text}");
+            }
+            assert_eq!(words.stick_program.matches("{}").count(), 1, "{language}");
+            assert_eq!(words.results_done.matches("{}").count(), 2, "{language}");
             for text in [words.of_pneumonia, words.of_normal] {
                 assert!(text.matches("100").count() == 1, "{language}: {text}");
             }

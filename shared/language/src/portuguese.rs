@@ -112,6 +112,28 @@ pub(crate) static WORDS: Words = Words {
     stick_countdown: "A mais recente é analisada dentro de {} s. As setas escolhem outra.",
     stick_choose: "Enter analisa a escolhida, Esc sai da lista.",
     stick_reading: "A ler a pen. Não a retire.",
+    stick_marked: "NA PEN",
+    stick_program: "Receber o novo programa {}",
+    stick_results: "Gravar os resultados nesta pen",
+    stick_take: "Enter faz o que está escolhido, Esc sai da lista.",
+    results_asked: Notice {
+        word: "GRAVAR RESULTADOS?",
+        meaning: "o aparelho tem {} resultados: prima Enter para os gravar na pen, ou retire a pen para sair",
+    },
+    results_writing: "A GRAVAR RESULTADOS",
+    results_done: "{} de {}",
+    results_written: Notice {
+        word: "RESULTADOS GRAVADOS",
+        meaning: "estão na pasta PUMUA da pen, como {}: retire a pen",
+    },
+    program_asked: Notice {
+        word: "NOVO PROGRAMA?",
+        meaning: "na pen está o programa {}: prima Enter para o receber, ou retire a pen para sair",
+    },
+    results_page: "Resultados do aparelho",
+    time: "Hora",
+    verdicts: "Veredicto",
+    notes: "Notas",
     stick_trouble: |trouble| match trouble {
         StickTrouble::NoFilms => {
             "não há radiografias na pen: copie para ela ficheiros DICOM, JPEG ou PNG de 32 MiB no máximo"
@@ -125,6 +147,26 @@ pub(crate) static WORDS: Words = Words {
         }
         StickTrouble::Busy => {
             "um computador está a usar o aparelho, por isso nada da pen é analisado: espere que acabe e volte a ligar a pen"
+        }
+        StickTrouble::Interrupted => {
+            "a pen foi retirada, ou falhou, antes de todos os resultados serem gravados, e nada se perdeu no aparelho: volte a ligá-la e grave-os de novo"
+        }
+        StickTrouble::Full => {
+            "a pen está cheia, por isso nem todos os resultados foram gravados: liberte espaço ou use outra pen"
+        }
+        StickTrouble::WriteProtected => "a pen está protegida contra escrita: mude o interruptor dela ou use outra pen",
+        StickTrouble::NoMark => "a pasta PUMUA já não está na pen: crie-a num computador e volte a ligar a pen",
+        StickTrouble::NoName => {
+            "a pasta PUMUA tem estes resultados com todos os nomes que o aparelho dá: tire de lá os ficheiros num computador"
+        }
+        StickTrouble::NoResults => {
+            "não é possível ler os resultados guardados, por isso nem todos foram gravados: leia-os com um computador e verifique o cartão de memória do aparelho"
+        }
+        StickTrouble::NotClosed => {
+            "os resultados foram gravados, mas a pen não confirmou que está tudo lá: verifique os ficheiros num computador"
+        }
+        StickTrouble::ProgramNotTaken => {
+            "o novo programa da pen não foi recebido até ao fim: volte a ligar a pen e deixe-a; o aparelho continua onde estava"
         }
     },
     restart: "Corrija isto e volte a ligar o aparelho.",

@@ -114,6 +114,28 @@ pub(crate) static WORDS: Words = Words {
     stick_countdown: "Mpya zaidi itachambuliwa baada ya sekunde {}. Mishale huchagua nyingine.",
     stick_choose: "Enter huchambua iliyochaguliwa, Esc hutoka kwenye orodha.",
     stick_reading: "Inasoma flashi. Usiichomoe.",
+    stick_marked: "KWENYE FLASHI",
+    stick_program: "Pokea programu mpya {}",
+    stick_results: "Andika matokeo kwenye flashi hii",
+    stick_take: "Enter hufanya kilichochaguliwa, Esc hutoka kwenye orodha.",
+    results_asked: Notice {
+        word: "ANDIKA MATOKEO?",
+        meaning: "kifaa kina matokeo {}: bonyeza Enter kuyaandika kwenye flashi, au chomoa flashi kuacha",
+    },
+    results_writing: "INAANDIKA MATOKEO",
+    results_done: "{} kati ya {}",
+    results_written: Notice {
+        word: "MATOKEO YAMEANDIKWA",
+        meaning: "yako kwenye folda PUMUA ya flashi, kwa jina {}: chomoa flashi",
+    },
+    program_asked: Notice {
+        word: "PROGRAMU MPYA?",
+        meaning: "kwenye flashi kuna programu {}: bonyeza Enter kuipokea, au chomoa flashi kuacha",
+    },
+    results_page: "Matokeo ya kifaa",
+    time: "Wakati",
+    verdicts: "Uamuzi",
+    notes: "Maelezo",
     stick_trouble: |trouble| match trouble {
         StickTrouble::NoFilms => {
             "hakuna eksirei kwenye flashi: nakili humo faili za DICOM, JPEG au PNG zisizozidi MiB 32"
@@ -127,6 +149,26 @@ pub(crate) static WORDS: Words = Words {
         }
         StickTrouble::Busy => {
             "kompyuta inatumia kifaa, hivyo hakuna cha kwenye flashi kinachochambuliwa: subiri imalize, kisha chomeka flashi tena"
+        }
+        StickTrouble::Interrupted => {
+            "flashi imechomolewa, au imeshindwa, kabla ya matokeo yote kuandikwa, na hakuna kilichopotea kwenye kifaa: ichomeke tena na uyaandike upya"
+        }
+        StickTrouble::Full => "flashi imejaa, hivyo si matokeo yote yaliyoandikwa: ipe nafasi, au tumia nyingine",
+        StickTrouble::WriteProtected => "flashi imezuiwa kuandikwa: sogeza swichi yake, au tumia nyingine",
+        StickTrouble::NoMark => {
+            "folda PUMUA haipo tena kwenye flashi: itengeneze kwenye kompyuta, kisha chomeka flashi tena"
+        }
+        StickTrouble::NoName => {
+            "folda PUMUA ina matokeo haya kwa kila jina ambalo kifaa hutoa: ondoa faili hizo kwa kompyuta"
+        }
+        StickTrouble::NoResults => {
+            "matokeo yaliyohifadhiwa hayawezi kusomwa, hivyo si yote yaliyoandikwa: yasome kwa kompyuta, na angalia kadi ya kumbukumbu ya kifaa"
+        }
+        StickTrouble::NotClosed => {
+            "matokeo yameandikwa, lakini flashi haikuthibitisha kuwa yote yapo: angalia faili hizo kwenye kompyuta"
+        }
+        StickTrouble::ProgramNotTaken => {
+            "programu mpya kwenye flashi haikupokelewa hadi mwisho: chomeka flashi tena na uiache; kifaa kinaendelea kilipoishia"
         }
     },
     restart: "Rekebisha hili kisha washa kifaa tena.",

@@ -480,11 +480,20 @@ impl Machine {
         self.ask("device_del", &json!({"id": format!("plug{number}")})).map(drop)
     }
 
-    /// Plugs in a memory stick whose content is a file, as the one of a number that none has had.
+    /// Plugs in a memory stick whose content is a file, and which is protected against writing, as the one of a number that none has had.
     pub fn plug(&self, number: usize, stick: &Path) -> Result<()> {
+        self.plug_as(number, stick, true)
+    }
+
+    /// The same, not protected: what the box writes is in the file.
+    pub fn plug_writable(&self, number: usize, stick: &Path) -> Result<()> {
+        self.plug_as(number, stick, false)
+    }
+
+    fn plug_as(&self, number: usize, stick: &Path, protected: bool) -> Result<()> {
         let node = format!("stick{number}");
         let file = json!({"driver": "file", "filename": stick});
-        self.ask("blockdev-add", &json!({"driver": "raw", "node-name": node, "read-only": true, "file": file}))?;
+        self.ask("blockdev-add", &json!({"driver": "raw", "node-name": node, "read-only": protected, "file": file}))?;
         let id = format!("plug{number}");
         let device = json!({"driver": "usb-storage", "bus": "usb.0", "id": id, "drive": node, "removable": true});
         self.ask("device_add", &device).map(drop)

@@ -512,8 +512,160 @@ fn films_on_a_memory_stick_are_judged() {
         assert_eq!(machine.ready(READY).unwrap()["boot"], 1, "{name}: {}", machine.log());
     }
     // A film is still judged after all that.
+    let plugged = Instant::now();
     machine.plug(5, &place("one")).unwrap();
     judged(&machine, 3, 0);
+    tell(&format!("from the stick's being plugged in to the result: {:.1} s", plugged.elapsed().as_secs_f64()));
+    machine.pull(5).unwrap();
+
+    // More than is looked through is refused within its limits.
+    crowded_stick(&place("crowded"));
+    let plugged = Instant::now();
+    machine.plug(6, &place("crowded")).unwrap();
+    let refused = "nothing on the stick is judged: TooMany";
+    assert!(within(READY, || machine.log().contains(refused)), "{}", machine.log());
+    tell(&format!("a stick with 100,000 files is refused after {:.1} s", plugged.elapsed().as_secs_f64()));
+    machine.pull(6).unwrap();
+    results_go_onto_sticks(&machine, folder.path());
+}
+
+/// A FAT file system with a hundred thousand files.
+fn crowded_stick(file: &Path) {
+    let mut image = std::io::Cursor::new(vec![0; 64 << 20]);
+    fatfs::format_volume(&mut image, fatfs::FormatVolumeOptions::new()).unwrap();
+    image.set_position(0);
+    {
+        let system = fatfs::FileSystem::new(&mut image, fatfs::FsOptions::new()).unwrap();
+        let all = system.root_dir().create_dir("DCIM").unwrap();
+        for folder in 0..400 {
+            let folder = all.create_dir(&format!("DIR{folder:05}")).unwrap();
+            for number in 0..250 {
+                folder.create_file(&format!("F{number:07}.TXT")).unwrap();
+            }
+        }
+    }
+    std::fs::write(file, image.into_inner()).unwrap();
+}
+
+/// Writes the results of a box with three onto sticks that are marked, and looks what is on them.
+fn results_go_onto_sticks(machine: &Machine, folder: &Path) {
+    let marked = folder.join("marked");
+    stick(&marked, &[]);
+    {
+        let image = std::fs::File::options().read(true).write(true).open(&marked).unwrap();
+        let system = fatfs::FileSystem::new(image, fatfs::FsOptions::new()).unwrap();
+        let mark = system.root_dir().create_dir("Pumua").unwrap();
+        mark.create_file("results-00000003.html").unwrap().write_all(b"somebody's").unwrap();
+    }
+    let said = |what: &str| {
+        assert!(within(READY, || machine.log().contains(what)), "{what}: {}", machine.log());
+    };
+    // Whatever is on the screen is left, so that the question is there, and then answered.
+    let plugged = || machine.log().matches("a stick is in, with 0 films").count();
+    let ask = |before: usize| {
+        assert!(within(READY, || plugged() > before), "{}", machine.log());
+        for key in ["i", "esc", "ret"] {
+            sleep(Duration::from_secs(2));
+            machine.press(key).unwrap();
+        }
+    };
+    let before = plugged();
+    machine.plug_writable(7, &marked).unwrap();
+    ask(before);
+    said("the results up to 3 are on the stick as results-00000003-2");
+    machine.pull(7).unwrap();
+    let expected = machine.host("results", ["--csv"]);
+    assert_eq!(code(&expected), 0, "{}", system_tests::said(&expected));
+    let read = |name: &str| {
+        let image = std::fs::File::options().read(true).write(true).open(&marked).unwrap();
+        let system = fatfs::FileSystem::new(image, fatfs::FsOptions::new()).unwrap();
+        let mut text = String::new();
+        let mark = system.root_dir().open_dir("PUMUA").unwrap();
+        std::io::Read::read_to_string(&mut mark.open_file(name).unwrap(), &mut text).unwrap();
+        text
+    };
+    assert_eq!(read("results-00000003-2.csv"), String::from_utf8_lossy(&expected.stdout));
+    assert!(read("results-00000003-2.html").ends_with("</html>\n"));
+    assert_eq!(read("results-00000003.html"), "somebody's");
+    for unwanted in ["not restricted", "is still mounted", "made read-only again"] {
+        assert!(!machine.log().contains(unwanted), "{unwanted}: {}", machine.log());
+    }
+
+    // One that is protected against writing stays as it is.
+    let before = std::fs::read(&marked).unwrap();
+    let question = plugged();
+    machine.plug(8, &marked).unwrap();
+    ask(question);
+    said("what was asked of the stick is not done: WriteProtected");
+    machine.pull(8).unwrap();
+    assert!(std::fs::read(&marked).unwrap() == before);
+
+    // exFAT, twice: what was written the first time is found the second time.
+    let exfat = folder.join("exfat");
+    if !marked_exfat(&exfat) {
+        tell("skipped: there is no mkfs.exfat");
+        return;
+    }
+    for (number, name) in [(10, "results-00000003\n"), (11, "results-00000003-2\n")] {
+        let question = plugged();
+        machine.plug_writable(number, &exfat).unwrap();
+        ask(question);
+        let on_stick = format!("the results up to 3 are on the stick as {name}");
+        let count = || machine.log().replace('\r', "").matches(&on_stick).count();
+        // The FAT stick has files of the second name, too.
+        let times = 1 + usize::from(name.contains("-2"));
+        assert!(within(READY, || count() == times), "{on_stick}: {}", machine.log());
+        machine.pull(number).unwrap();
+        sleep(Duration::from_secs(2));
+    }
+}
+
+/// Makes an exFAT file system whose root has an empty folder `PUMUA`; false where nothing makes one.
+fn marked_exfat(file: &Path) -> bool {
+    std::fs::File::create(file).unwrap().set_len(48 << 20).unwrap();
+    let made = Command::new("mkfs.exfat").arg(file).stdout(Stdio::null()).output();
+    if !made.is_ok_and(|output| output.status.success()) {
+        return false;
+    }
+    let mut image = std::fs::read(file).unwrap();
+    let number = |image: &[u8], at: usize| u32::from_le_bytes(image[at..at + 4].try_into().unwrap()) as usize;
+    let sector = 1_usize << image[108];
+    let cluster = sector << image[109];
+    let heap = number(&image, 88) * sector;
+    let place = |of: usize| heap + (of - 2) * cluster;
+    let root = place(number(&image, 96));
+    let entry = |image: &[u8], kind: u8| (root..root + cluster).step_by(32).find(|&at| image[at] == kind).unwrap();
+    // The first cluster that is free is the folder's.
+    let bitmap = place(number(&image, entry(&image, 0x81) + 20));
+    let free = (0_usize..).find(|bit| (image[bitmap + bit / 8] >> (bit % 8)) & 1 == 0).unwrap();
+    image[bitmap + free / 8] |= 1 << (free % 8);
+    let folder = place(free + 2);
+    image[folder..folder + cluster].fill(0);
+    // A folder of one cluster, in entries for what it is, where it is, and how it is called.
+    let mut set = [0_u8; 96];
+    (set[0], set[1], set[4]) = (0x85, 2, 0x10);
+    (set[32], set[33], set[35], set[64]) = (0xc0, 3, 5, 0xc1);
+    for at in [8, 12, 16] {
+        // The first of January 1980.
+        set[at + 2] = 0x21;
+    }
+    set[40..48].copy_from_slice(&(cluster as u64).to_le_bytes());
+    set[52..56].copy_from_slice(&(free as u32 + 2).to_le_bytes());
+    set[56..64].copy_from_slice(&(cluster as u64).to_le_bytes());
+    for (at, letter) in (66..).step_by(2).zip("PUMUA".bytes()) {
+        set[at] = letter;
+    }
+    let sum = |bytes: &mut dyn Iterator<Item = u8>| {
+        bytes.fold(0_u16, |sum, byte| sum.rotate_right(1).wrapping_add(byte.into())).to_le_bytes()
+    };
+    let hash = sum(&mut "PUMUA".bytes().flat_map(|letter| [letter, 0]));
+    set[36..38].copy_from_slice(&hash);
+    let checksum = sum(&mut set.iter().enumerate().filter(|(at, _)| !(2..4).contains(at)).map(|(_, &byte)| byte));
+    set[2..4].copy_from_slice(&checksum);
+    let end = entry(&image, 0);
+    image[end..end + 96].copy_from_slice(&set);
+    std::fs::write(file, image).unwrap();
+    true
 }
 
 #[test]

@@ -10,7 +10,7 @@ use std::{
 };
 
 use serde_json::Value;
-use system_tests::{PATIENCE, PLAIN_MODEL, SimulatedBox, code, predicted, said, synthetic_radiographs, within};
+use system_tests::{PATIENCE, PLAIN_MODEL, SimulatedBox, code, files, predicted, said, synthetic_radiographs, within};
 use tempfile::TempDir;
 
 /// The box with its stick, and films to copy onto that.
@@ -152,4 +152,30 @@ fn a_box_in_which_sticks_are_not_wanted_looks_at_none() {
     place.plug(&[&place.films[0]]);
     sleep(Duration::from_secs(5));
     assert!(shown(&device) == ready && device.records().is_empty());
+}
+
+#[test]
+fn nothing_is_written_onto_a_marked_stick_without_a_key() {
+    let place = Place::new(1);
+    let device = place.start();
+    let ready = ready(&device);
+    // Marked, with a film and a bundle on it.
+    let mark = place.folder.path().join("prepared/PUMUA");
+    fs::create_dir_all(&mark).unwrap();
+    fs::write(mark.join("pumua-9.pumua"), b"a bundle").unwrap();
+    place.plug(&[&place.films[0]]);
+    assert_judged(&result(&device, 1), &place.films[0]);
+    // Longer than the newest of several waits.
+    sleep(Duration::from_secs(25));
+    let mark = place.stick().join("PUMUA");
+    assert_eq!(files(&mark), [mark.join("pumua-9.pumua")]);
+    place.pull();
+    // The same without a film: it is asked, and nobody answers.
+    let verdict = screen(&device, "verdict.png");
+    assert!(verdict != ready);
+    fs::create_dir_all(place.folder.path().join("prepared/PUMUA")).unwrap();
+    place.plug(&[]);
+    sleep(Duration::from_secs(5));
+    assert!(files(&mark).is_empty());
+    assert_eq!(device.records().len(), 1);
 }

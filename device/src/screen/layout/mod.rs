@@ -95,7 +95,12 @@ pub fn layout(scene: &Scene, size: ScreenSize, language: Language) -> Layout<'_>
             };
             layout.explain(body, (Symbol::Fault, AMBER), word, &Explanation::of_confirm(confirm, language));
         }
-        View::Films { films, chosen, prompt } => layout.films(body, films, *chosen, *prompt),
+        View::Films { films, offers, chosen, prompt } => layout.stick(body, films, offers, (*chosen, *prompt)),
+        View::Writing { done, total } => layout.writing(body, *done, *total),
+        View::Written { name } => {
+            let asked = words.results_written;
+            layout.explain(body, (Symbol::Ring, BLUE), asked.word, &Explanation::naming(asked.meaning, name));
+        }
     }
     layout
 }

@@ -9,7 +9,7 @@ use super::{AMBER, Area, BLUE, GREEN, INK, Layout, PANEL, QUIET, result};
 use crate::{
     journal::Standing,
     screen::{
-        Identity, PAGE, Prompt,
+        Explanation, Identity, Offers, PAGE, Prompt,
         language::{Notice, filled},
         symbol::Symbol,
         text::Align,
@@ -19,6 +19,12 @@ use crate::{
 
 /// Films of a stick that are on the screen at once.
 const FILMS: usize = 5;
+
+/// A row of the list of what is on a stick.
+enum Row<'a> {
+    Film(&'a Film),
+    Offer(String),
+}
 
 impl Layout<'_> {
     /// A page of past results, `[page, pages]`, on a box with a model.
@@ -100,17 +106,51 @@ impl Layout<'_> {
         }
     }
 
-    /// The films on a stick around the one that is chosen, and below them what happens next.
-    pub(super) fn films(&mut self, body: Area, films: &[Film], chosen: usize, prompt: Prompt) {
+    /// What is on a stick: a list, or a question where there is nothing but one thing to be done.
+    pub(super) fn stick(&mut self, body: Area, films: &[Film], offers: &Offers, (chosen, prompt): (usize, Prompt)) {
         let words = self.words();
-        let number = format!("{}/{}", chosen + 1, films.len());
+        let (asked, named) = match offers {
+            Offers { program: Some(program), results: None } if films.is_empty() => {
+                let name = self.regular(16.0, INK).shortened(&program.name, body.width / 2.0);
+                (words.program_asked, format!("{name} ({})", mebibytes(program.size)))
+            }
+            Offers { program: None, results: Some(results) } if films.is_empty() => {
+                (words.results_asked, results.to_string())
+            }
+            _ => return self.films(body, films, offers, (chosen, prompt)),
+        };
+        self.explain(body, (Symbol::Ring, BLUE), asked.word, &Explanation::naming(asked.meaning, &named));
+    }
+
+    /// How far the writing of the results has got.
+    pub(super) fn writing(&mut self, body: Area, done: u64, total: u64) {
+        let words = self.words();
+        // As a part of a thousand, which is finer than the bar.
+        let part = done.saturating_mul(1000) / total.max(1);
+        let upper = Area { height: body.height - self.px(34.0), ..body };
+        self.progress(upper, words.results_writing, u32::try_from(part).unwrap_or(1000), 1000);
+        let text = filled(words.results_done, [done.to_string(), total.to_string()]);
+        let baseline = body.bottom() - self.px(6.0);
+        self.fitted(self.regular(18.0, QUIET), &text, body.width, body.centre(), baseline, Align::Centre);
+    }
+
+    /// The films on a stick and what else can be done, around what is chosen, and below it what happens next.
+    fn films(&mut self, body: Area, films: &[Film], offers: &Offers, (chosen, prompt): (usize, Prompt)) {
+        let words = self.words();
+        let program = offers.program.as_ref().map(|program| filled(words.stick_program, [program.name.clone()]));
+        let results = offers.results.map(|_| words.stick_results.to_owned());
+        let rows: Vec<Row<'_>> =
+            films.iter().map(Row::Film).chain([program, results].into_iter().flatten().map(Row::Offer)).collect();
+        let number = format!("{}/{}", chosen + 1, rows.len());
         let small = self.regular(15.0, QUIET);
         let room = body.width - small.width(&number) - self.px(20.0);
         let baseline = body.top + self.px(24.0);
-        self.fitted(self.bold(22.0, INK), words.stick, room, body.left, baseline, Align::Left);
+        let title = if films.is_empty() { words.stick_marked } else { words.stick };
+        self.fitted(self.bold(22.0, INK), title, room, body.left, baseline, Align::Left);
         self.line(small, &number, body.right(), baseline, Align::Right);
         let text = match prompt {
             Prompt::Countdown(seconds) => filled(words.stick_countdown, [seconds.to_string()]),
+            Prompt::Choose if chosen >= films.len() => words.stick_take.to_owned(),
             Prompt::Choose => words.stick_choose.to_owned(),
             Prompt::Reading => words.stick_reading.to_owned(),
         };
@@ -122,15 +162,26 @@ impl Layout<'_> {
         }
         let (first, gap) = (baseline + self.px(16.0), self.px(6.0));
         let height = (line + step - style.size - self.px(10.0) - first) / FILMS as f32;
-        let start = chosen.saturating_sub(FILMS / 2).min(films.len().saturating_sub(FILMS));
-        for (row, (number, film)) in films.iter().enumerate().skip(start).take(FILMS).enumerate() {
-            let row = Area { top: first + row as f32 * height, height: height - gap, ..body };
-            self.fill(row, self.px(8.0), PANEL);
+        let start = chosen.saturating_sub(FILMS / 2).min(rows.len().saturating_sub(FILMS));
+        for (place, (number, row)) in rows.iter().enumerate().skip(start).take(FILMS).enumerate() {
+            let area = Area { top: first + place as f32 * height, height: height - gap, ..body };
+            self.fill(area, self.px(8.0), PANEL);
             if number == chosen {
-                self.fill(Area { width: self.px(8.0), ..row }, self.px(4.0), BLUE);
+                self.fill(Area { width: self.px(8.0), ..area }, self.px(4.0), BLUE);
             }
-            self.film(row, film, number == 0);
+            match row {
+                Row::Film(film) => self.film(area, film, number == 0),
+                Row::Offer(text) => self.offer(area, text),
+            }
         }
+    }
+
+    /// Something else that can be done with a stick.
+    fn offer(&mut self, row: Area, text: &str) {
+        let (inset, style) = (self.px(20.0), self.bold(15.0, BLUE));
+        let baseline = row.top + (row.height + style.size) / 2.0;
+        let text = style.shortened(text, row.width - inset - self.px(12.0));
+        self.line(style, &text, row.left + inset, baseline, Align::Left);
     }
 
     /// A film on a stick: the name of its file, then when that was changed, and how long it is.
@@ -222,6 +273,11 @@ impl Layout<'_> {
             baseline += step / 2.0;
         }
     }
+}
+
+/// A size as it is shown: `20 MiB`, and less than one as one.
+fn mebibytes(bytes: u32) -> String {
+    format!("{} MiB", bytes.div_ceil(1 << 20))
 }
 
 /// Seconds since 1970 to the minute: `2023-11-14 22:13 UTC`.

@@ -22,7 +22,7 @@ impl State {
         match (key, &self.view) {
             // Its press has done all.
             (Key::Held, _) => Vec::new(),
-            (_, View::Films { .. }) => self.list_key(now, key),
+            (_, view) if view.is_of_stick() => self.list_key(now, key),
             (Key::Older, View::History { page, .. }) => vec![Effect::Recall { page: page.saturating_add(1) }],
             (Key::Newer, View::History { page, .. }) => vec![Effect::Recall { page: page.saturating_sub(1).max(1) }],
             (Key::Older, _) => vec![Effect::Recall { page: 1 }],

@@ -255,3 +255,226 @@ fn a_lost_line_hides_no_list_and_an_alarm_goes_before_it() {
     shown(&mut state, 6, Input::Key(Key::Choose));
     assert_eq!(listed(&state), (0, Prompt::Countdown(20)));
 }
+
+/// A marked stick with so many films, and with a bundle on it if it has a name.
+fn marked(state: &mut State, now: u64, stick: u32, count: usize, bundle: Option<&str>) -> Vec<Effect> {
+    let bundle = bundle.map(|name| Bundle { name: name.to_owned(), size: 1_000_000 });
+    assert_eq!(state.handle(now, Input::Stick(Event::Marked { stick, bundle })), []);
+    state.handle(now, plugged(stick, count))
+}
+
+fn heading() -> Heading {
+    Heading { last: 41, model: "tiny".to_owned(), digest: shared::verdict::Digest::of(b"model"), synthetic: true }
+}
+
+fn wants(stick: u32, from: u64, done: u64) -> Input {
+    Input::Stick(Event::Wants { stick, from, last: 41, done })
+}
+
+fn written(stick: u32) -> Input {
+    Input::Stick(Event::Written { stick, name: "results-00000041".to_owned() })
+}
+
+fn offered(state: &State) -> Offers {
+    let View::Films { offers, .. } = state.view() else { panic!("{:?}", state.view()) };
+    offers.clone()
+}
+
+#[test]
+fn results_are_written_when_a_key_asks_for_it_and_never_without_one() {
+    let mut state = state();
+    assert_eq!(marked(&mut state, 0, 1, 0, None), [Effect::Show]);
+    assert_eq!((listed(&state), offered(&state).results), ((0, Prompt::Choose), Some(41)));
+    // Nobody is there.
+    assert_eq!(state.handle(1, wants(1, 1, 0)), [], "nobody has asked for them");
+    assert_eq!(state.deadline(), Some(LIST_MS));
+    assert_eq!(shown(&mut state, LIST_MS, Input::Tick), READY);
+    // Somebody is.
+    marked(&mut state, LIST_MS, 2, 0, None);
+    let now = LIST_MS + 1;
+    let write = Effect::WriteResults { stick: 2, heading: heading() };
+    assert_eq!(state.handle(now, Input::Key(Key::Choose)), [Effect::Show, write]);
+    assert_eq!(*state.view(), View::Writing { done: 0, total: 41 });
+    for key in [Key::Choose, Key::Older, Key::Newer, Key::Back] {
+        assert_eq!(state.handle(now, Input::Key(key)), [], "{key:?}: one thing at a time");
+    }
+    assert_eq!(state.handle(now, wants(1, 1, 0)), [], "of another stick");
+    let results = |from| Effect::Results { from, last: 41 };
+    assert_eq!(state.handle(now + 1_000, wants(2, 21, 10)), [Effect::Show, results(21)]);
+    assert_eq!(*state.view(), View::Writing { done: 10, total: 41 });
+    assert_eq!(state.handle(now + 1_001, wants(2, 31, 15)), [results(31)], "it is not drawn so soon again");
+    assert_eq!(state.deadline(), None, "writing has no end of its own");
+    state.handle(now + 2_000, written(2));
+    let name = "results-00000041".to_owned();
+    assert_eq!(shown(&mut state, now + 2_000, ended(2, None)), View::Written { name });
+    // It stays until it has been read.
+    shown(&mut state, now + 3_000, Input::Key(Key::Choose));
+    assert_eq!(offered(&state).results, Some(41));
+    assert_eq!(shown(&mut state, now + 4_000, Input::Stick(Event::Gone { stick: 2 })), READY);
+}
+
+#[test]
+fn the_countdown_of_a_marked_stick_judges_the_newest_film_and_writes_nothing() {
+    let mut state = state();
+    marked(&mut state, 0, 1, 2, Some("pumua-9.pumua"));
+    assert_eq!((listed(&state), offered(&state).count()), ((0, Prompt::Countdown(20)), 2));
+    assert_eq!(state.handle(COUNTDOWN_MS, Input::Tick), [Effect::Show, film(1, 0)]);
+    shown(&mut state, COUNTDOWN_MS + 1, ended(1, None));
+    // Films, then the program, then the results.
+    for _ in 0..9 {
+        state.handle(COUNTDOWN_MS + 2, Input::Key(Key::Newer));
+    }
+    assert_eq!(listed(&state), (3, Prompt::Choose));
+    let [Effect::Show, Effect::WriteResults { stick: 1, .. }] = &state.handle(30_000, Input::Key(Key::Choose))[..]
+    else {
+        panic!("the last row is the results'")
+    };
+    shown(&mut state, 31_000, ended(1, Some(StickTrouble::Full)));
+    assert_eq!(*state.view(), notice(StickTrouble::Full));
+    shown(&mut state, 32_000, Input::Key(Key::Back));
+    assert_eq!(listed(&state), (3, Prompt::Choose));
+    state.handle(33_000, Input::Key(Key::Older));
+    assert_eq!(state.handle(33_001, Input::Key(Key::Choose)), [Effect::Show, Effect::TakeProgram { stick: 1 }]);
+}
+
+#[test]
+fn a_single_film_of_a_marked_stick_is_judged_at_once_and_leaves_the_rest_to_choose() {
+    let mut state = state();
+    assert_eq!(marked(&mut state, 0, 1, 1, None), [Effect::Show, film(1, 0)]);
+    judge(&mut state, 100);
+    assert_eq!(state.handle(200, ended(1, None)), []);
+    shown(&mut state, 300, Input::Key(Key::Choose));
+    assert_eq!((listed(&state), offered(&state).results), ((0, Prompt::Choose), Some(42)));
+}
+
+#[test]
+fn a_film_that_is_judged_while_results_are_written_hides_neither_and_ends_neither() {
+    let mut state = state();
+    marked(&mut state, 0, 1, 0, None);
+    state.handle(1, Input::Key(Key::Choose));
+    judge(&mut state, 1_000);
+    assert_eq!(state.handle(2_000, wants(1, 21, 10)), [Effect::Results { from: 21, last: 41 }]);
+    assert!(matches!(state.view(), View::Result { .. }), "the verdict stays");
+    state.handle(3_000, written(1));
+    assert_eq!(state.handle(3_000, ended(1, None)), []);
+    assert!(matches!(state.view(), View::Result { .. }), "the verdict stays");
+    let name = "results-00000041".to_owned();
+    assert_eq!(shown(&mut state, 4_000, Input::Key(Key::Choose)), View::Written { name });
+}
+
+#[test]
+fn a_stick_that_is_pulled_out_at_any_step_of_the_writing_says_so() {
+    for steps in 0..3 {
+        let mut state = state();
+        marked(&mut state, 0, 1, 0, None);
+        state.handle(1, Input::Key(Key::Choose));
+        for step in 0..steps {
+            state.handle(1_000 + step, wants(1, 1 + 20 * step, 10 * step));
+        }
+        assert_eq!(
+            shown(&mut state, 5_000, ended(1, Some(StickTrouble::Interrupted))),
+            notice(StickTrouble::Interrupted)
+        );
+        assert_eq!(state.handle(5_001, Input::Stick(Event::Gone { stick: 1 })), []);
+        assert_eq!(shown(&mut state, 5_000 + NOTICE_MS, Input::Tick), READY);
+    }
+}
+
+#[test]
+fn nothing_is_offered_where_nobody_gets_results_or_there_are_none_or_of_another_stick() {
+    let mut off = state();
+    off.set_privacy(shared::appliance::Share::Off, None);
+    marked(&mut off, 0, 1, 0, None);
+    assert_eq!(*off.view(), notice(StickTrouble::NoFilms));
+    let mut none = state();
+    none.records = 0;
+    marked(&mut none, 0, 1, 0, None);
+    assert_eq!(*none.view(), notice(StickTrouble::NoFilms));
+    // The mark of one stick is not that of the next.
+    let mut other = state();
+    other.handle(0, Input::Stick(Event::Marked { stick: 1, bundle: None }));
+    shown(&mut other, 1, plugged(2, 2));
+    assert_eq!(offered(&other), Offers::default());
+}
+
+#[test]
+fn a_program_is_taken_when_a_key_asks_for_it_and_then_the_box_says_what_became_of_it() {
+    let mut state = state();
+    state.records = 0;
+    assert_eq!(marked(&mut state, 0, 1, 0, Some("pumua-9.pumua")), [Effect::Show]);
+    assert_eq!(offered(&state).program.map(|bundle| bundle.name), Some("pumua-9.pumua".to_owned()));
+    assert_eq!(state.handle(1, Input::Key(Key::Choose)), [Effect::Show, Effect::TakeProgram { stick: 1 }]);
+    assert_eq!(*state.view(), View::Program { done: 0, total: 1_000_000 });
+    let taken = Input::Stick(Event::Taken { stick: 1, done: 500_000, total: 1_000_000 });
+    assert_eq!(shown(&mut state, 2_000, taken), View::Program { done: 500_000, total: 1_000_000 });
+    // Each piece is a session of its own, whose end does not end it.
+    state.handle(2_001, Input::Session(BoxEvent::Bundle { done: 600_000, total: 1_000_000 }));
+    state.handle(2_002, Input::Session(BoxEvent::HostGone));
+    assert_eq!(*state.view(), View::Program { done: 500_000, total: 1_000_000 });
+    assert_eq!(shown(&mut state, 3_000, ended(1, None)), View::Ready { results: 0 });
+    // It is refused.
+    marked(&mut state, 4_000, 2, 0, Some("pumua-9.pumua"));
+    state.handle(4_001, Input::Key(Key::Choose));
+    let refusal = shared::verdict::SoftwareRefusal::NotSigned;
+    state.handle(4_002, Input::Kept(crate::software::Kept::Refused(refusal)));
+    assert_eq!(*state.view(), View::error(Trouble::Program(refusal)));
+    assert_eq!(state.handle(4_003, ended(2, None)), []);
+    assert_eq!(*state.view(), View::error(Trouble::Program(refusal)));
+}
+
+#[test]
+fn why_a_program_is_not_taken_is_said_after_a_verdict_too_and_what_the_box_says_goes_first() {
+    let mut state = state();
+    let refusal = Trouble::Program(shared::verdict::SoftwareRefusal::NotSigned);
+    marked(&mut state, 0, 1, 0, Some("pumua-9.pumua"));
+    state.handle(1, Input::Key(Key::Choose));
+    judge(&mut state, 100);
+    state.handle(200, Input::Kept(crate::software::Kept::Refused(shared::verdict::SoftwareRefusal::NotSigned)));
+    assert_eq!(state.handle(201, ended(1, None)), []);
+    assert!(matches!(state.view(), View::Result { .. }), "the verdict stays");
+    assert_eq!(shown(&mut state, 300, Input::Key(Key::Choose)), View::error(refusal));
+    // The box cannot keep it: the stick is not blamed.
+    marked(&mut state, 60_000, 2, 0, Some("pumua-9.pumua"));
+    state.handle(60_001, Input::Key(Key::Choose));
+    state.handle(60_002, Input::Kept(crate::software::Kept::Failed(shared::verdict::Fault::Storage)));
+    assert_eq!(*state.view(), View::error(shared::verdict::Fault::Storage));
+    assert_eq!(state.handle(60_003, ended(2, Some(StickTrouble::ProgramNotTaken))), []);
+    assert_eq!(*state.view(), View::error(shared::verdict::Fault::Storage));
+    // It is pulled out.
+    marked(&mut state, 70_000, 3, 0, Some("pumua-9.pumua"));
+    state.handle(70_001, Input::Key(Key::Choose));
+    let pulled = shown(&mut state, 70_002, ended(3, Some(StickTrouble::ProgramNotTaken)));
+    assert_eq!(pulled, notice(StickTrouble::ProgramNotTaken));
+}
+
+#[test]
+fn while_a_program_is_taken_no_line_is_missed_and_none_is_gone_back_to() {
+    let mut state = state();
+    state.offer_ways_back();
+    let way_back = crate::software::WayBack {
+        content: shared::verdict::Digest::of(b"slot"),
+        name: "box-1".to_owned(),
+        version: "0.1.0".to_owned(),
+    };
+    state.handle(0, Input::News(crate::software::News::WayBack(Some(Box::new(way_back.clone())))));
+    assert_eq!(state.scene().identity.way_back, Some(way_back));
+    marked(&mut state, 0, 1, 0, Some("pumua-9.pumua"));
+    state.handle(1, Input::Key(Key::Choose));
+    // Between two pieces, too.
+    state.handle(2, Input::Session(BoxEvent::Bundle { done: 4, total: 10 }));
+    state.handle(3, Input::Session(BoxEvent::HostGone));
+    assert_eq!(state.scene().identity.way_back, None);
+    assert_eq!(state.handle(4, Input::LineLost { last: true, in_use: false }), []);
+    assert!(matches!(state.view(), View::Program { .. }));
+    assert_eq!(shown(&mut state, 5, ended(1, None)), View::error(Trouble::LineLost));
+}
+
+#[test]
+fn nothing_more_is_done_with_a_stick_that_does_not_confirm_what_was_written() {
+    let mut state = state();
+    marked(&mut state, 0, 1, 0, None);
+    state.handle(1, Input::Key(Key::Choose));
+    let told = shown(&mut state, 2, ended(1, Some(StickTrouble::NotClosed)));
+    assert_eq!(told, notice(StickTrouble::NotClosed));
+    assert_eq!(shown(&mut state, 2 + NOTICE_MS, Input::Tick), READY);
+}

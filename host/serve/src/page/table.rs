@@ -1,7 +1,7 @@
 //! The list as a table for spreadsheets (CSV).
 
 use base::{calendar::utc, cell};
-use shared::age::AgeNote;
+use shared::results::age_cells;
 
 use super::{frame::Look, list::Search};
 use crate::{
@@ -65,16 +65,4 @@ fn row(record: &Record) -> [String; HEAD.len()] {
         record.clinician.map(|said| utc(said.at)).unwrap_or_default(),
         record.source.as_str().to_owned(),
     ]
-}
-
-/// As the tables of `pumua predict` have them.
-fn age_cells(note: AgeNote) -> [String; 2] {
-    if note == AgeNote::NotNoted {
-        return Default::default();
-    }
-    let months = note.age().map_or_else(
-        || "unknown".to_owned(),
-        |age| age.each().map(|months| months.to_string()).collect::<Vec<_>>().join(" or "),
-    );
-    [months, note.is_overridden().to_string()]
 }

@@ -4,9 +4,9 @@
 //! date. An apostrophe before it makes such a cell text; a program that reads the table takes one away where a cell begins
 //! with it. Numbers of the table itself are written without.
 
-use std::borrow::Cow;
+use alloc::{borrow::Cow, format, string::ToString};
 
-use shared::shown::{Shown, is_hidden};
+use crate::shown::{Shown, is_hidden};
 
 /// Text from outside for a cell: after an apostrophe where a spreadsheet would take it for something else, or where it begins
 /// with one; what cannot be seen is spelt out as [`Shown`] does.
