@@ -68,13 +68,13 @@ enum Command {
     Screenshot(screenshot::Options),
     /// Replace the model on the box, or its whole program
     Update(update::Options),
-    /// Make a pair of keys, with which models and bundles are signed
+    /// Make a pair of keys, with which models, bundles and images are signed
     Key(key::Options),
-    /// Make the list of the keys that may sign models and bundles
+    /// Make the list of the keys that may sign models, bundles and images
     Keys(keys::Options),
-    /// Sign a model or a bundle, so that boxes take it
+    /// Sign a model or a bundle, so that boxes take it, or the image of a memory card
     Sign(sign::Options),
-    /// Look who has signed a model or a bundle, and what a box would say to it
+    /// Look who has signed a model, a bundle or an image, and what a box would say to it
     Verify(verify::Options),
     /// Make the image of the memory card of a box
     Image(image::Options),

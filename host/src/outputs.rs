@@ -84,7 +84,7 @@ const INPUTS: [(&str, &str); 32] = [
     ("image", "firmware"),
 ];
 /// More of them.
-const OTHERS: [(&str, &str); 15] = [
+const OTHERS: [(&str, &str); 16] = [
     ("keys", "public"),
     ("keys", "root"),
     ("sign", "file"),
@@ -97,6 +97,7 @@ const OTHERS: [(&str, &str); 15] = [
     ("package", "program"),
     ("flash", "image"),
     ("flash", "results"),
+    ("flash", "root"),
     ("serve", "model"),
     ("serve", "watch"),
     // The folder of a store is its own.

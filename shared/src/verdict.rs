@@ -411,8 +411,8 @@ codes! {
         KeyRevoked = 424, "key-revoked", "the key that has signed the bundle is revoked: have the bundle signed by another key";
         /// It is not what was signed.
         WrongSignature = 425, "wrong-signature", "the signature is not that of this bundle: copy it again, and do not use it if that stays";
-        /// What was signed is a model.
-        OtherKind = 426, "other-kind", "the signature is for a model, not for a bundle: have the bundle signed with `pumua sign`";
+        /// What was signed is no bundle: a model, or the image of a card.
+        OtherKind = 426, "other-kind", "the signature is not for a bundle: have the bundle signed with `pumua sign`";
         /// For another kind of box.
         OtherLine = 427, "other-line", "the bundle is for another kind of box: send one that is for this kind";
         /// Needs a later program.

@@ -3,6 +3,7 @@
 //! - [`image`]: the image of its memory card;
 //! - [`bundle`]: what fills a slot of such a card, packed and signed, for boxes that run already;
 //! - [`flash`]: writing that to a medium;
+//! - [`signed_image`]: who vouches for it;
 //! - [`checksum`] and [`bill`]: the digest and the bill of materials that lie beside either;
 //! - [`package`]: a Debian package of the box, for a Raspberry Pi OS that runs already, and one for a clinic's computer;
 //! - [`settings`]: the box's `box.toml`, written for either and read from somebody else;
@@ -22,3 +23,4 @@ pub mod model_for_box;
 pub mod package;
 pub mod program;
 pub mod settings;
+pub mod signed_image;

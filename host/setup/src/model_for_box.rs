@@ -142,7 +142,7 @@ pub fn list_beside(file: &Path) -> Result<Option<[String; 2]>, ModelForBoxError>
 }
 
 /// A text beside a file, if there is one.
-fn text_beside(path: &Path, limit: usize) -> Result<Option<String>, ModelForBoxError> {
+pub(crate) fn text_beside(path: &Path, limit: usize) -> Result<Option<String>, ModelForBoxError> {
     match read_text(path, limit as u64) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
         Err(source) => Err(ModelForBoxError::Beside { path: path.to_owned(), source }),

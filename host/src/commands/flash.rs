@@ -1,6 +1,7 @@
 //! `pumua flash`: writes an image of the box to a memory card and reads it back.
 
 use std::{
+    cell::RefCell,
     io::{self, BufRead, IsTerminal, Write},
     ops::ControlFlow,
     path::{Path, PathBuf},
@@ -18,11 +19,13 @@ use indicatif::{DecimalBytes, ProgressBar, ProgressStyle};
 use serde_json::{Value, json};
 use setup::{
     checksum,
-    flash::{Access, Danger, Disk, Expected, FlashError, Part, Results, Saved, Stage, System, Target, flash},
+    flash::{Access, Danger, Disk, Expected, FlashError, Image, Part, Results, Saved, Stage, System, Target, flash},
+    signed_image::{BesideImage, ImageRefused},
 };
-use shared::verdict::Digest;
+use shared::verdict::{Digest, Trust};
+use trust::{CheckedImage, Refused, Statement, Version};
 
-use super::{quoted, started_as};
+use super::{keys, quoted, started_as};
 use crate::{
     exit::{Exit, Failure, WithExit},
     output,
@@ -30,6 +33,10 @@ use crate::{
 
 /// Options of `pumua flash`.
 #[derive(Debug, clap::Args)]
+#[command(
+    after_help = "Beside an image lie its signature, IMAGE.minisig, and the list of the keys that may sign, keys.txt, with its own. An \
+    image with a signature that is not good is never written. One without a signature is, unless --signed-only or --root is given."
+)]
 pub struct Options {
     /// Image of a memory card as `pumua image` makes it, as it is or compressed with gzip
     image: Option<PathBuf>,
@@ -60,6 +67,16 @@ pub struct Options {
     /// same name with `.sha256` behind, if there is one]
     #[arg(long, value_name = "DIGEST", value_parser = digest)]
     sha256: Option<Digest>,
+    /// Refuse an image that nobody has signed
+    #[arg(long)]
+    signed_only: bool,
+    /// Public key of a root that has named the signer of the image; repeat it for more. An image that nobody has signed is refused then
+    /// [default: the test key, with which anybody can sign]
+    #[arg(long, value_name = "FILE")]
+    root: Vec<PathBuf>,
+    /// How many of the roots must have signed the list of keys [default: all of them]
+    #[arg(long, value_name = "K", requires = "root")]
+    needed: Option<u8>,
     /// Print one JSON object, or one for each medium listed
     #[arg(long)]
     json: bool,
@@ -94,15 +111,28 @@ pub fn run(options: Options) -> Result<Exit, Failure> {
     let Options { image: Some(image), device: Some(device), .. } = &options else {
         return list(options.json);
     };
-    let Options { yes, keep_results, verify_only, sha256, json, .. } = options;
+    let Options { yes, keep_results, verify_only, sha256, signed_only, needed, json, .. } = options;
     // Whatever else it may be is told from a disk below.
     if !verify_only && device.is_file() {
-        let read: Vec<&Path> =
-            [Some(image), options.results.as_ref()].into_iter().flatten().map(PathBuf::as_path).collect();
+        let read: Vec<&Path> = [Some(image), options.results.as_ref()]
+            .into_iter()
+            .flatten()
+            .chain(&options.root)
+            .map(PathBuf::as_path)
+            .collect();
         super::check_outputs(&read, &[device], &[])?;
     }
     super::check_outputs_where(&[], |_| false, &[], &Vec::from_iter(options.keep.as_deref()))?;
     let expected = expected(image, sha256)?;
+    let roots = keys::roots(&options.root, needed)?;
+    let version = env!("CARGO_PKG_VERSION").parse::<Version>()?;
+    let must_be_signed = signed_only || roots.is_some();
+    // Of what lies there and cannot be used, nobody knows who vouches.
+    let beside = BesideImage::read(image).context("nothing has been written").exit(Exit::Refused)?;
+    // Known before all of the image is read. One that is not there has another fault.
+    if must_be_signed && !beside.is_signed() && image.exists() {
+        return Err(FlashError::NotVouched(ImageRefused(Refused::NotSigned))).exit(Exit::Refused);
+    }
     let allowed: Vec<_> = options.allow.iter().copied().map(Danger::from).collect();
     if keep_results && allowed.contains(&Danger::Mounted) {
         let words = "results are not copied from a card while somebody may write to it: unmount it, and leave out `--allow mounted`";
@@ -110,13 +140,22 @@ pub fn run(options: Options) -> Result<Exit, Failure> {
     }
     let access = if verify_only { Access::Verify } else { Access::Write(&allowed) };
     let mut target = Target::open(&System::default(), device, access)?;
-    if !verify_only && !yes {
+    let is_asked = !verify_only && !yes;
+    if is_asked {
         let terminal = io::stdin().is_terminal() && io::stderr().is_terminal();
         if !terminal {
             let words =
                 format!("nobody can be asked whether to overwrite {}: add `--yes` if so", Shown(device.display()));
             return Err(anyhow!(words)).exit(Exit::Usage);
         }
+    }
+    // Before somebody is asked: he may not want it then.
+    if !must_be_signed && !beside.is_signed() {
+        base::say!(
+            "nobody has signed this image: a digest beside it shows damage, and not who made it; `--signed-only` refuses such images"
+        );
+    }
+    if is_asked {
         let lost = if keep_results { "Everything on it but its results" } else { "Everything on it" };
         confirm(device, &target, lost, &mut io::stdin().lock(), &mut io::stderr())?;
     }
@@ -129,8 +168,24 @@ pub fn run(options: Options) -> Result<Exit, Failure> {
     };
     let start = Instant::now();
     let bars = Bars::default();
+    let mut vouched = None;
     let flashed = bars.during(|bars| {
-        flash(image, expected.as_ref(), results, &mut target, &mut |stage, done, total| bars.show(stage, done, total))
+        let bars = RefCell::new(bars);
+        let mut accept = |read: &Image| -> Result<(), FlashError> {
+            if let Some(expected) = &expected {
+                read.is(expected)?;
+            }
+            if must_be_signed || beside.is_signed() {
+                let checked = beside.check(roots.clone(), version, read.file_digests());
+                let checked = checked.map_err(FlashError::NotVouched)?;
+                bars.borrow_mut().clear();
+                base::say!("{}", who(&checked));
+                vouched = Some(checked);
+            }
+            Ok(())
+        };
+        let mut progress = |stage, done, total| bars.borrow_mut().show(stage, done, total);
+        flash(image, &mut accept, results, &mut target, &mut progress)
     });
     let (checked, saved) = flashed.map_err(|error| {
         if let Some(path) = copy.as_ref().filter(|path| path.exists()) {
@@ -141,7 +196,9 @@ pub fn run(options: Options) -> Result<Exit, Failure> {
             );
         }
         match error {
-            FlashError::OtherImage { .. } => Failure { exit: Exit::Refused, error: error.into() },
+            FlashError::OtherImage { .. } | FlashError::NotVouched(_) => {
+                Failure { exit: Exit::Refused, error: error.into() }
+            }
             error => error.into(),
         }
     })?;
@@ -157,7 +214,13 @@ pub fn run(options: Options) -> Result<Exit, Failure> {
         let mut value = json!({
             "image": image.to_string_lossy(), "device": device.to_string_lossy(), "bytes": checked.length(),
             "sha256": digest, "written": !verify_only, "verified": true, "seconds": (seconds * 1000.0).round() / 1000.0,
+            "trust": vouched.as_ref().map_or(Trust::Unsigned, |checked| checked.trust).as_str(),
         });
+        if let Some(CheckedImage { key, statement, .. }) = &vouched {
+            value["signature"] = json!({
+                "key": key.to_string(), "name": statement.name, "counter": statement.counter, "made": statement.made,
+            });
+        }
         if let Some(saved) = &saved {
             value["results"] = json!({
                 "file": saved.path().to_string_lossy(), "bytes": saved.length(), "sha256": saved.digest().to_string(),
@@ -178,6 +241,19 @@ pub fn run(options: Options) -> Result<Exit, Failure> {
         base::say!("eject it in the file manager if it shows up there, then take it out and put it into the box");
     }
     Ok(Exit::Done)
+}
+
+/// Who vouches for an image, and for what.
+fn who(checked: &CheckedImage) -> String {
+    let CheckedImage { trust, key, statement: Statement { name, counter, made, .. } } = checked;
+    let said = format!("{name}, counter {counter}, of {made}");
+    if *trust == Trust::TestKey {
+        format!(
+            "TEST KEY: anybody can sign as this image is signed ({said}); name the roots that you believe with `--root`"
+        )
+    } else {
+        format!("signed by the key {key} ({said})")
+    }
 }
 
 /// Where the results are copied to: beside the image, or in a folder that is made, under the time. Nobody but its owner reads it.
@@ -284,18 +360,21 @@ struct Bars {
 impl Bars {
     fn during<T>(mut self, work: impl FnOnce(&mut Self) -> T) -> T {
         let result = work(&mut self);
-        if let Some((_, bar)) = self.bar {
+        self.clear();
+        result
+    }
+
+    /// Takes what is drawn away, before a line is written.
+    fn clear(&mut self) {
+        if let Some((_, bar)) = self.bar.take() {
             bar.finish_and_clear();
         }
-        result
     }
 
     /// Also where Ctrl-C is heard.
     fn show(&mut self, stage: Stage, done: u64, total: u64) -> ControlFlow<()> {
         if self.bar.as_ref().is_none_or(|(shown, _)| *shown != stage) {
-            if let Some((_, bar)) = self.bar.take() {
-                bar.finish_and_clear();
-            }
+            self.clear();
             let what = match stage {
                 Stage::Checking => "checking",
                 Stage::Saving => "saving",

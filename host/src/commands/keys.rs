@@ -1,4 +1,4 @@
-//! `pumua keys`: makes the list of the keys that may sign models.
+//! `pumua keys`: makes the list of the keys that may sign models, bundles and images.
 
 use std::{
     fs,
@@ -12,10 +12,10 @@ use base::{
     files::{OutputFile, read_text, write_atomically},
 };
 use setup::model_for_box::beside;
-use trust::{KeyId, KeyList, MAX_LIST_BYTES, PublicKey, SecretKey, Signature};
+use trust::{KeyId, KeyList, MAX_LIST_BYTES, PublicKey, Roots, SecretKey, Signature};
 
 use super::quoted;
-use crate::exit::{Exit, Failure};
+use crate::exit::{Exit, Failure, WithExit};
 
 /// Options of `pumua keys`.
 #[derive(Debug, clap::Args)]
@@ -27,7 +27,7 @@ pub struct Options {
     /// Number of the list: greater than that of the list before
     #[arg(long, value_name = "N")]
     counter: u64,
-    /// Public key that may sign models; repeat it for more. Without any, nobody may
+    /// Public key that may sign; repeat it for more. Without any, nobody may
     #[arg(long = "key", value_name = "FILE")]
     public: Vec<PathBuf>,
     /// Name of a key that may not any more, as in its file, up to 16 digits; repeat it for more
@@ -70,6 +70,16 @@ pub fn run(options: Options) -> Result<Exit, Failure> {
     }
     write!(io::stdout(), "{list}")?;
     Ok(Exit::Done)
+}
+
+/// The roots that options name, of which so many must have signed, or all; `None` where they name none.
+pub(super) fn roots(files: &[PathBuf], needed: Option<u8>) -> Result<Option<Roots>, Failure> {
+    if files.is_empty() {
+        return Ok(None);
+    }
+    let roots = files.iter().map(|path| public(path)).collect::<anyhow::Result<Vec<_>>>()?;
+    let needed = needed.map_or(roots.len(), usize::from);
+    Ok(Some(Roots::new(roots, needed).exit(Exit::Usage)?))
 }
 
 /// Reads a public key.

@@ -1,4 +1,4 @@
-//! `pumua sign`: says that a model, or a bundle of the box's own program, is good.
+//! `pumua sign`: says that a model, a bundle of the box's own program, or the image of a memory card is good.
 
 use std::{
     io::{self, Write},
@@ -13,7 +13,9 @@ use base::{
 use engine::MAX_MODEL_BYTES;
 use setup::{
     bundle::{Bundle, BundleError},
+    flash::{FlashError, Image},
     model_for_box::{beside, list_beside},
+    signed_image,
 };
 use shared::calendar::credible;
 use trust::{Kind, LINE, MAX_SIGNATURE_BYTES, PackageHead, Signature, Statement, StatementError, Version};
@@ -21,8 +23,11 @@ use trust::{Kind, LINE, MAX_SIGNATURE_BYTES, PackageHead, Signature, Statement, 
 use super::{keys, model_for_box, quoted};
 use crate::exit::{Exit, Failure, WithExit};
 
-/// The first version of the box's program that takes bundles.
+/// The first version that has slots: of the box's program, which takes bundles, and of the program that writes images.
 const FIRST_WITH_SLOTS: Version = Version([0, 1, 0]);
+
+const NO_NAME: &str =
+    "the name cannot be signed: name another one with --name, of up to 64 letters, digits, `.`, `_` and `-`";
 
 /// Options of `pumua sign`.
 #[derive(Debug, clap::Args)]
@@ -31,8 +36,8 @@ const FIRST_WITH_SLOTS: Version = Version([0, 1, 0]);
     password, cut its payload out as is said without --key, sign that, and put the signature in with --signature."
 )]
 pub struct Options {
-    /// ONNX model made by `pumua train`, or bundle made by `pumua bundle`. A model's signature is written beside it, as
-    /// MODEL.minisig
+    /// ONNX model made by `pumua train`, bundle made by `pumua bundle`, or image made by `pumua image`, as it lies there, compressed or
+    /// not. The signature of a model or an image is written beside it, as FILE.minisig
     #[arg(value_name = "FILE")]
     file: PathBuf,
     /// Secret key, which no password protects. Without it the comment is printed that `minisign -S -m FILE -t "COMMENT"` is to
@@ -40,13 +45,16 @@ pub struct Options {
     #[arg(long, value_name = "FILE")]
     key: Option<PathBuf>,
     /// Number of the model, or of the bundle: greater than that of every one that was signed before, else boxes that had those refuse it.
-    /// To have boxes go back, sign the earlier one once more with a greater one. Models and bundles are counted apart
+    /// To have boxes go back, sign the earlier one once more with a greater one. Models, bundles and images are counted apart; that of an
+    /// image is for people, and nothing refuses a smaller one
     #[arg(long, value_name = "N", required_unless_present = "signature")]
     counter: Option<u64>,
-    /// Earliest version of the box's program that can use it [default: for a model this program's, for a bundle 0.1.0]
+    /// Earliest version of the box's program that can use it, or for an image of the program that writes it [default: for a model this
+    /// program's, else 0.1.0]
     #[arg(long = "box", value_name = "VERSION")]
     least: Option<Version>,
-    /// Name of a bundle, for people: up to 64 letters, digits, `.`, `_` and `-` [default: box- and its version]
+    /// Name of a bundle or an image, for people: up to 64 letters, digits, `.`, `_` and `-` [default: box- and its version, or for an
+    /// image that of the file]
     #[arg(long)]
     name: Option<String>,
     /// Signature that `minisign` has made of a bundle's payload, to be put into the bundle
@@ -57,7 +65,7 @@ pub struct Options {
     allow_synthetic: bool,
 }
 
-/// Signs a model that a box can judge by, or a bundle that fills a slot.
+/// Signs a model that a box can judge by, a bundle that fills a slot, or an image of a box's card.
 pub fn run(options: Options) -> Result<Exit, Failure> {
     let of_bundle = Bundle::is_one(&options.file);
     let out = if of_bundle { None } else { Some(beside(&options.file)) };
@@ -66,7 +74,13 @@ pub fn run(options: Options) -> Result<Exit, Failure> {
         [&options.file].into_iter().filter(|_| !of_bundle).chain(also).map(PathBuf::as_path).collect();
     let target = out.as_deref().unwrap_or(&options.file);
     super::check_outputs(&read, &[target], &[])?;
-    let statement = if of_bundle { bundle(&options)? } else { model(&options, target)? };
+    let statement = if of_bundle {
+        bundle(&options)?
+    } else if Image::is_one(&options.file) {
+        image(&options, target)?
+    } else {
+        model(&options, target)?
+    };
     writeln!(io::stdout(), "{statement}")?;
     Ok(Exit::Done)
 }
@@ -78,10 +92,8 @@ fn model(options: &Options, out: &Path) -> Result<String, Failure> {
         return Err(anyhow!(words)).exit(Exit::Usage);
     }
     let chosen = model_for_box::load(Some(&options.file), MAX_MODEL_BYTES, options.allow_synthetic)?;
-    // A name in a card is a line of text, and in a statement a word.
-    let permitted = |letter: char| letter.is_ascii_alphanumeric() || matches!(letter, '.' | '_' | '-');
-    let name = &chosen.model.card().name;
-    let name = name.chars().map(|letter| if permitted(letter) { letter } else { '-' }).take(64).collect();
+    // A name in a card is a line of text.
+    let name = word(&chosen.model.card().name);
     let least = options.least.map_or_else(|| env!("CARGO_PKG_VERSION").parse::<Version>(), Ok)?;
     let (kind, line, digest) = (Kind::Model, LINE.to_owned(), chosen.model.digest());
     let statement = Statement { kind, line, counter: number(options.counter)?, least, made: today()?, name, digest };
@@ -89,12 +101,44 @@ fn model(options: &Options, out: &Path) -> Result<String, Failure> {
         .context("the name in the model's card cannot be signed: train it anew")
         .exit(Exit::Refused)?;
     if let Some(key) = &options.key {
-        let signature = Signature::new(&keys::secret(key)?, &chosen.bytes, statement.clone()).to_file();
-        write_atomically(out, signature.as_bytes())
-            .with_context(|| format!("cannot write {}: let this user write there", Shown(out.display())))?;
-        base::say!("signed: {} lies beside the model and goes with it", quoted(out));
+        let signature = Signature::new(&keys::secret(key)?, &chosen.bytes, statement.clone());
+        put_beside(out, &signature, "model")?;
     }
     Ok(statement)
+}
+
+fn image(options: &Options, out: &Path) -> Result<String, Failure> {
+    let Options { file, key, counter, least, name, signature, .. } = options;
+    if signature.is_some() {
+        let words = "an image's signature lies beside it: have `minisign` write it there, and leave out --signature";
+        return Err(anyhow!(words)).exit(Exit::Usage);
+    }
+    let counter = number(*counter)?;
+    let image = read_image(file)?;
+    let digests = image.file_digests();
+    let name = name.clone().unwrap_or_else(|| word(&file.file_name().unwrap_or_default().to_string_lossy()));
+    let (kind, line, least) = (Kind::Image, LINE.to_owned(), least.unwrap_or(FIRST_WITH_SLOTS));
+    let statement = Statement { kind, line, counter, least, made: today()?, name, digest: digests.sha256 };
+    let statement = written(&statement).context(NO_NAME).exit(Exit::Usage)?;
+    if let Some(key) = key {
+        let signature = Signature::of_hash(&keys::secret(key)?, &digests.blake2b, statement.clone());
+        put_beside(out, &signature, "image")?;
+    }
+    Ok(statement)
+}
+
+/// What a statement takes for a name, as like a text as can be.
+fn word(text: &str) -> String {
+    let permitted = |letter: char| letter.is_ascii_alphanumeric() || matches!(letter, '.' | '_' | '-');
+    text.chars().map(|letter| if permitted(letter) { letter } else { '-' }).take(64).collect()
+}
+
+/// Writes the signature of a model or an image.
+fn put_beside(out: &Path, signature: &Signature, what: &str) -> anyhow::Result<()> {
+    write_atomically(out, signature.to_file().as_bytes())
+        .with_context(|| format!("cannot write {}: let this user write there", Shown(out.display())))?;
+    base::say!("signed: {} lies beside the {what} and goes with it", quoted(out));
+    Ok(())
 }
 
 fn bundle(options: &Options) -> Result<String, Failure> {
@@ -117,11 +161,7 @@ fn bundle(options: &Options) -> Result<String, Failure> {
     let (kind, line, least) = (Kind::Software, LINE.to_owned(), least.unwrap_or(FIRST_WITH_SLOTS));
     let digest = found.digests.sha256;
     let statement = Statement { kind, line, counter: number(*counter)?, least, made: today()?, name, digest };
-    let statement = written(&statement)
-        .context(
-            "the name cannot be signed: name another one with --name, of up to 64 letters, digits, `.`, `_` and `-`",
-        )
-        .exit(Exit::Usage)?;
+    let statement = written(&statement).context(NO_NAME).exit(Exit::Usage)?;
     match key {
         Some(key) => {
             let signature = Signature::of_hash(&keys::secret(key)?, &found.digests.blake2b, statement.clone());
@@ -152,6 +192,18 @@ fn put(bundle: &Bundle, signature: &str, file: &Path) -> Result<(), Failure> {
 pub(super) fn read_bundle(path: &Path) -> Result<Bundle, Failure> {
     Bundle::read(path).map_err(|error| {
         let exit = if matches!(error, BundleError::Unlike { .. }) { Exit::Refused } else { Exit::Failed };
+        Failure { exit, error: error.into() }
+    })
+}
+
+/// Reads an image to its end.
+pub(super) fn read_image(path: &Path) -> Result<Image, Failure> {
+    signed_image::read(path).map_err(|error| {
+        let is_refused = matches!(
+            error,
+            FlashError::ImageUnlike { .. } | FlashError::ImageTruncated { .. } | FlashError::ImageDamaged { .. }
+        );
+        let exit = if is_refused { Exit::Refused } else { Exit::Failed };
         Failure { exit, error: error.into() }
     })
 }

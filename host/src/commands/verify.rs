@@ -1,4 +1,4 @@
-//! `pumua verify`: looks who has signed a model, or a bundle of the box's own program.
+//! `pumua verify`: looks who has signed a model, a bundle of the box's own program, or the image of a memory card.
 
 use std::{
     io::{self, Write},
@@ -8,10 +8,13 @@ use std::{
 use base::Shown;
 use engine::MAX_MODEL_BYTES;
 use serde_json::json;
-use setup::{bundle::Bundle, model_for_box::ModelForBox};
-use trust::{Gate, Refused, Roots, Version};
+use setup::{bundle::Bundle, flash::Image, model_for_box::ModelForBox, signed_image::BesideImage};
+use trust::{CheckedImage, Gate, Refused, Roots, Version};
 
-use super::{keys, model_for_box, sign::read_bundle};
+use super::{
+    keys, model_for_box,
+    sign::{read_bundle, read_image},
+};
 use crate::{
     exit::{Exit, Failure, WithExit},
     output,
@@ -20,11 +23,11 @@ use crate::{
 /// Options of `pumua verify`.
 #[derive(Debug, clap::Args)]
 #[command(
-    after_help = "Beside a model lie its signature, MODEL.minisig, and the list of the keys that may sign, keys.txt, with its own. A bundle \
-    has all of them within it."
+    after_help = "Beside a model or an image lie its signature, FILE.minisig, and the list of the keys that may sign, keys.txt, with its \
+    own. A bundle has all of them within it."
 )]
 pub struct Options {
-    /// ONNX model, or bundle made by `pumua bundle` [default: the model that ships]
+    /// ONNX model, bundle made by `pumua bundle`, or image made by `pumua image` [default: the model that ships]
     #[arg(value_name = "FILE")]
     file: Option<PathBuf>,
     /// Public key of a root; repeat it for more [default: the test key, with which anybody can sign]
@@ -38,17 +41,16 @@ pub struct Options {
     json: bool,
 }
 
-/// Says what a box would say to a model or a bundle, by who has signed it.
+/// Says what a box would say to a model or a bundle, and `pumua flash` to an image, by who has signed it.
 pub fn run(options: Options) -> Result<Exit, Failure> {
     let Options { file, root, needed, json } = options;
-    let roots = root.iter().map(|path| keys::public(path)).collect::<anyhow::Result<Vec<_>>>()?;
-    let needed = needed.map_or(roots.len(), usize::from);
-    let roots = if roots.is_empty() { None } else { Some(Roots::new(roots, needed).exit(Exit::Usage)?) };
+    let roots = keys::roots(&root, needed)?;
     let version = env!("CARGO_PKG_VERSION").parse::<Version>()?;
-    let text = match file.as_deref().filter(|file| Bundle::is_one(file)) {
-        Some(file) => of_bundle(Gate::for_software(roots, false, version), file, json)?,
-        None => {
-            let chosen = model_for_box::load(file.as_deref(), MAX_MODEL_BYTES, true)?;
+    let text = match file.as_deref() {
+        Some(file) if Bundle::is_one(file) => of_bundle(Gate::for_software(roots, false, version), file, json)?,
+        Some(file) if Image::is_one(file) => of_image(roots, version, file, json)?,
+        file => {
+            let chosen = model_for_box::load(file, MAX_MODEL_BYTES, true)?;
             look(&mut Gate::new(roots, false, version), &chosen, json).exit(Exit::Refused)?
         }
     };
@@ -74,6 +76,22 @@ fn of_bundle(mut gate: Gate, file: &Path, json: bool) -> Result<String, Failure>
         }))
     } else {
         format!("{trust}  {statement}\nversion {}, kernel {}", Shown(&bundle.version), Shown(&bundle.kernel))
+    })
+}
+
+fn of_image(roots: Option<Roots>, version: Version, file: &Path, json: bool) -> Result<String, Failure> {
+    let beside = BesideImage::read(file).exit(Exit::Refused)?;
+    let image = read_image(file)?;
+    let checked = beside.check(roots, version, image.file_digests()).exit(Exit::Refused)?;
+    let CheckedImage { trust, key, statement } = checked;
+    let trust = trust.as_str();
+    Ok(if json {
+        output::json(&json!({
+            "trust": trust, "line": statement.line, "counter": statement.counter, "box": statement.least.to_string(),
+            "made": statement.made, "name": statement.name, "image": statement.digest.to_string(), "key": key.to_string(),
+        }))
+    } else {
+        format!("{trust}  {statement}")
     })
 }
 

@@ -350,9 +350,7 @@ fn not_taken(refusal: SoftwareRefusal) -> &'static str {
         SoftwareRefusal::WrongSignature => {
             "la signature n'est pas celle de ce programme: copiez-le de nouveau, et ne l'utilisez pas si cela revient"
         }
-        SoftwareRefusal::OtherKind => {
-            "la signature est celle d'un modèle, pas d'un programme: faites signer le programme"
-        }
+        SoftwareRefusal::OtherKind => "la signature n'est pas celle d'un programme: faites signer le programme",
         SoftwareRefusal::OtherLine => {
             "le programme est fait pour un autre type de boîtier: envoyez un programme fait pour celui-ci"
         }

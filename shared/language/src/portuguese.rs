@@ -330,9 +330,7 @@ fn not_taken(refusal: SoftwareRefusal) -> &'static str {
         SoftwareRefusal::WrongSignature => {
             "a assinatura não é a deste programa: copie-o de novo, e não o use se isto voltar"
         }
-        SoftwareRefusal::OtherKind => {
-            "a assinatura é de um modelo, não de um programa: peça que o programa seja assinado"
-        }
+        SoftwareRefusal::OtherKind => "a assinatura não é de um programa: peça que o programa seja assinado",
         SoftwareRefusal::OtherLine => "o programa é para outro tipo de aparelho: envie um que seja para este",
         SoftwareRefusal::NeedsNewer => {
             "este programa precisa primeiro de outro, mais recente que o do aparelho: envie primeiro esse, ou grave o cartão de novo"

@@ -308,7 +308,7 @@ fn not_taken(refusal: SoftwareRefusal) -> &'static str {
         }
         SoftwareRefusal::KeyRevoked => "ufunguo uliosaini programu umefutwa: programu isainiwe kwa ufunguo mwingine",
         SoftwareRefusal::WrongSignature => "saini si ya programu hii: inakili tena, na usiitumie hali hii ikirudi",
-        SoftwareRefusal::OtherKind => "saini ni ya modeli, si ya programu: programu isainiwe",
+        SoftwareRefusal::OtherKind => "saini ni ya kitu kingine, si ya programu: programu isainiwe",
         SoftwareRefusal::OtherLine => "programu ni ya aina nyingine ya kifaa: tuma iliyo ya aina hii",
         SoftwareRefusal::NeedsNewer => {
             "programu hii inahitaji kwanza nyingine iliyo mpya kuliko ya kifaa: tuma hiyo kwanza, au andika kadi upya"

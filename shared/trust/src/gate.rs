@@ -57,6 +57,17 @@ pub struct CheckedSoftware {
     pub statement: Option<Statement>,
 }
 
+/// The image of a memory card that somebody vouches for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CheckedImage {
+    /// What is to be said of who made it.
+    pub trust: Trust,
+    /// The key that has signed it.
+    pub key: KeyId,
+    /// What its signer says.
+    pub statement: Statement,
+}
+
 /// Decides what a box takes. Models and bundles each have a gate of their own, [`Gate::new`] and
 /// [`Gate::for_software`]: their counters have nothing to do with each other.
 #[derive(Debug, Clone)]
@@ -197,6 +208,17 @@ impl Gate {
         };
         let (trust, seen, statement) = self.signed(text, Kind::Software, digests)?;
         Ok(CheckedSoftware { trust, seen: Some(seen), statement: Some(statement) })
+    }
+
+    /// Looks at who made the image of a memory card, of whose file these are the digests. Where images are written no counter is
+    /// remembered: an earlier one passes.
+    ///
+    /// # Errors
+    /// [`Refused`]: who says that it is good, and of what, if anybody does. One that nobody has signed never passes here.
+    pub fn check_image(&self, signature: Option<&str>, digests: &Digests) -> Result<CheckedImage, Refused> {
+        let text = signature.ok_or(Refused::NotSigned)?;
+        let (trust, seen, statement) = self.signed(text, Kind::Image, digests)?;
+        Ok(CheckedImage { trust, key: seen.key, statement })
     }
 
     /// Looks at the head of a bundle before its payload is there, so that nobody sends in vain what would be refused: at the key, which

@@ -14,6 +14,9 @@
 //! A bundle of the box's own program is signed in the same way, with a statement of another [`Kind`]: neither passes for the other. It is
 //! too long for memory, so its [`PackageHead`] and the [`Digests`] of its payload are looked at instead.
 //!
+//! The image of a memory card has its signature beside it, as a model has, with a [`Kind`] of its own. No box sees it: the program that
+//! writes the card looks at it.
+//!
 //! Signatures are verified as strictly as RFC 8032 allows (`verify_strict`): no second form of a signature, and no keys of small order.
 
 mod gate;
@@ -27,7 +30,7 @@ mod statement;
 mod vectors;
 
 pub use self::{
-    gate::{Checked, CheckedSoftware, Gate, Known, Seen},
+    gate::{Checked, CheckedImage, CheckedSoftware, Gate, Known, Seen},
     key::{KeyError, KeyId, PublicKey, SecretKey},
     list::{KeyList, ListError, Roots, RootsError},
     package::{Digester, Digests, MAX_HEAD_BYTES, Package, PackageError, PackageHead},

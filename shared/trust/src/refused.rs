@@ -41,7 +41,7 @@ pub enum Refused {
         /// The greatest that was seen.
         floor: u64,
     },
-    /// What is signed is not what it came as: a bundle as a model, or a model as a bundle.
+    /// What is signed is not what it came as: a bundle as a model, a model as a bundle, an image as either.
     #[error("the signature is for another kind of file: have this one signed with `pumua sign`")]
     OtherKind,
     /// For another kind of box.

@@ -1,4 +1,4 @@
-//! What a signer says of a model, or of a bundle of the box's own program.
+//! What a signer says of a model, of a bundle of the box's own program, or of the image of a memory card.
 
 use std::{fmt, str::FromStr};
 
@@ -46,28 +46,32 @@ pub enum Kind {
     Model,
     /// The file system of a slot: the box's own program, packed.
     Software,
+    /// The image of a memory card, as its file lies there: compressed or not.
+    Image,
 }
 
 impl Kind {
-    /// Both.
-    const ALL: [Self; 2] = [Self::Model, Self::Software];
+    /// All of them.
+    const ALL: [Self; 3] = [Self::Model, Self::Software, Self::Image];
 
     /// The first word of a statement, with the version of its form.
     const fn word(self) -> &'static str {
         match self {
             Self::Model => "pumua-model-1",
             Self::Software => "pumua-software-1",
+            Self::Image => "pumua-image-1",
         }
     }
 }
 
-/// The trusted comment of a model's or a bundle's signature: one line, in which everything has its place and nothing may be left out.
+/// The trusted comment of a signature: one line, in which everything has its place and nothing may be left out.
 ///
 /// ```text
 /// pumua-model-1 line=screener counter=7 box=0.1.0 made=2026-11-30 name=pumua-9 sha256=ba78…15ad
 /// ```
 ///
-/// That of a bundle begins with `pumua-software-1`. A key that the list names may sign both; the signature of one is none of the other.
+/// That of a bundle begins with `pumua-software-1`, that of a card's image with `pumua-image-1`. A key that the list names may sign all of
+/// them; the signature of one is none of another.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Statement {
     /// What it is of.
@@ -76,13 +80,13 @@ pub struct Statement {
     pub line: String,
     /// Rises from one that is given out to the next of its kind. A box takes none with a smaller one than it has seen.
     pub counter: u64,
-    /// The earliest version of the box's program that can use it.
+    /// The earliest version of the box's program that can use it; of an image, the earliest of the program that writes it.
     pub least: Version,
     /// The day on which it was signed, as the signer says: `YYYY-MM-DD`.
     pub made: String,
     /// Its name, for people.
     pub name: String,
-    /// Digest of the model's file, or of the payload of a bundle.
+    /// Digest of the file of a model or an image, or of the payload of a bundle.
     pub digest: Digest,
 }
 

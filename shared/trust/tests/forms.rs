@@ -11,11 +11,14 @@ fn a_statement_has_one_form() {
     assert_eq!(STATEMENT.parse::<Statement>().unwrap().to_string(), STATEMENT);
     let software = STATEMENT.replace("pumua-model-1", "pumua-software-1");
     assert_eq!(software.parse::<Statement>().unwrap().to_string(), software);
-    let kinds = [STATEMENT, &software].map(|text| text.parse::<Statement>().unwrap().kind);
-    assert_eq!(kinds, [Kind::Model, Kind::Software]);
+    let image = STATEMENT.replace("pumua-model-1", "pumua-image-1");
+    assert_eq!(image.parse::<Statement>().unwrap().to_string(), image);
+    let kinds = [STATEMENT, &software, &image].map(|text| text.parse::<Statement>().unwrap().kind);
+    assert_eq!(kinds, [Kind::Model, Kind::Software, Kind::Image]);
     for (from, to) in [
         ("pumua-model-1", "pumua-model-2"),
         ("pumua-model-1", "pumua-software-2"),
+        ("pumua-model-1", "pumua-image-2"),
         ("pumua-model-1 ", ""),
         ("pumua-model-1", "pumua-keys-1"),
         ("counter=7", "counter=07"),

@@ -5,7 +5,7 @@
 use shared::verdict::{Digest, ModelRefusal, SoftwareRefusal, Trust};
 use trust::{
     Digester, Digests, Gate, KeyId, KeyList, Kind, Known, LINE, Package, PackageHead, Refused, Roots, SecretKey, Seen,
-    Signature, Statement, Version, test_keys,
+    Signature, SignatureError, Statement, Version, test_keys,
 };
 
 const PAYLOAD: &[u8] = b"the file system of a slot, packed";
@@ -120,6 +120,40 @@ fn a_bundle_is_no_model_and_a_model_no_bundle() {
     };
     let mixed = mix([&model, &model, &software, &model]);
     assert_eq!(look(&gate, &mixed, PAYLOAD), [Err(SoftwareRefusal::WrongSignature); 2]);
+}
+
+#[test]
+fn the_signature_of_an_image_is_good_for_that_image_alone() {
+    let mut gate = Gate::new(Some(roots()), false, VERSION);
+    gate.remember(Known { list: Some(list(3, &[10], &[12])), ..Known::default() });
+    let digests = Digests::of(PAYLOAD);
+    let [model, software, image] =
+        [Kind::Model, Kind::Software, Kind::Image].map(|kind| signed(10, &statement(kind, 6)));
+    let checked = gate.check_image(Some(&image), &digests).unwrap();
+    assert_eq!((checked.trust, checked.key), (Trust::Signed, KeyId([10; 8])));
+    assert_eq!(checked.statement, statement(Kind::Image, 6));
+    for other in [&model, &software] {
+        assert_eq!(gate.check_image(Some(other), &digests), Err(Refused::OtherKind));
+    }
+    // A box takes it for neither.
+    let package = Package { signature: Some(&image), list: None, model: PAYLOAD };
+    assert_eq!(gate.check(&package).unwrap_err(), Refused::OtherKind);
+    assert_eq!(look(&gate, &image, PAYLOAD), [Err(SoftwareRefusal::OtherKind); 2]);
+    // Nobody vouches for it, or somebody who may not; a gate for development lets none of it pass.
+    for gate in [&gate, &Gate::open()] {
+        assert_eq!(gate.check_image(None, &digests), Err(Refused::NotSigned));
+    }
+    let by = |n: u8| gate.check_image(Some(&signed(n, &statement(Kind::Image, 6))), &digests).unwrap_err();
+    assert_eq!(by(11), Refused::KeyUnknown(KeyId([11; 8])));
+    assert_eq!(by(12), Refused::KeyRevoked(KeyId([12; 8])));
+    for at in [0, PAYLOAD.len() / 2, PAYLOAD.len() - 1] {
+        let mut altered = PAYLOAD.to_vec();
+        altered[at] ^= 1;
+        let refused = gate.check_image(Some(&image), &Digests::of(&altered)).unwrap_err();
+        assert_eq!(refused, Refused::Signature(SignatureError::Wrong), "{at}");
+    }
+    // An earlier one passes: nobody counts images.
+    assert!(gate.check_image(Some(&signed(10, &statement(Kind::Image, 1))), &digests).is_ok());
 }
 
 #[test]

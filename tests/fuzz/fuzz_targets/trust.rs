@@ -19,6 +19,10 @@ fuzz_target!(|bytes: &[u8]| {
         let Ok(head) = PackageHead::read(bytes) else { continue };
         assert!(gate.glance_at_software(&head).is_err(), "nobody has signed a bundle");
         assert!(gate.check_software(&head, &Digests::of(&bytes[head.length..])).is_err(), "nobody has signed a bundle");
+        assert!(
+            gate.check_image(head.signature, &Digests::of(&bytes[head.length..])).is_err(),
+            "nobody has signed an image"
+        );
         assert_eq!(head.to_bytes(), bytes[..head.length]);
     }
     let Ok(text) = std::str::from_utf8(bytes) else { return };

@@ -5,7 +5,7 @@ use std::{
     fs,
     io::{Cursor, Write},
     path::{Path, PathBuf},
-    process::Command,
+    process::{Command, Output},
 };
 
 use engine::DEFAULT_MODEL;
@@ -14,6 +14,7 @@ use flate2::{Compression, write::GzEncoder};
 use shared::appliance::slots::SLOT_BYTES;
 use system_tests::{SimulatedBox, code, host, said};
 use tempfile::TempDir;
+use trust::{SecretKey, Signature};
 
 const REFUSED: i32 = 3;
 
@@ -285,4 +286,124 @@ fn a_bundle_holds_its_signature_and_the_list_of_keys() {
     bytes[at] ^= 1;
     fs::write(&path, bytes).unwrap();
     refused("the signature is not that of this bundle");
+}
+
+/// An image of a box's card, as far as anybody looks at one here: 64 KiB with two partitions.
+fn image() -> Vec<u8> {
+    let mut bytes: Vec<u8> = (0..64_u32 << 10).map(|at| (at / 509) as u8).collect();
+    bytes[446..510].fill(0);
+    for (entry, kind, first, count) in [(446, 0x0c, 8_u32, 32_u32), (462, 0x83, 40, 88)] {
+        bytes[entry + 4] = kind;
+        bytes[entry + 8..entry + 12].copy_from_slice(&first.to_le_bytes());
+        bytes[entry + 12..entry + 16].copy_from_slice(&count.to_le_bytes());
+    }
+    bytes[510..512].copy_from_slice(&[0x55, 0xaa]);
+    bytes
+}
+
+/// Flashes an image into a file: either all of it is written, or nothing.
+fn flash(image: &Path, disk: &Path, more: &[&str]) -> Output {
+    let before = vec![7; 64 << 10];
+    fs::write(disk, &before).unwrap();
+    let always = ["flash", image.to_str().unwrap(), disk.to_str().unwrap(), "--allow", "file", "--yes"];
+    let output = host([&always[..], more].concat());
+    assert_eq!(code(&output) != 0, fs::read(disk).unwrap() == before, "{}", said(&output));
+    output
+}
+
+#[test]
+fn an_image_is_written_only_as_it_was_signed() {
+    let programme = Programme::new();
+    fs::create_dir(programme.path("image")).unwrap();
+    let mut encoder = GzEncoder::new(Vec::new(), Compression::fast());
+    encoder.write_all(&image()).unwrap();
+    let packed = encoder.finish().unwrap();
+    let disk = programme.path("disk");
+    let roots = ["root-1.pub", "root-2.pub"].map(|root| programme.path(root).to_str().unwrap().to_owned());
+    let roots = ["--root", roots[0].as_str(), "--root", roots[1].as_str()];
+    let signer = programme.path("signer");
+    let of_model = programme.model(1, "signer", "7").with_file_name("model.onnx.minisig");
+    let is = |output: &Output, exit: i32, words: &str| {
+        assert_eq!(code(output), exit, "{words}: {}", said(output));
+        assert!(said(output).contains(words), "{words}: {}", said(output));
+    };
+    // A name that was mistyped is not that of an image without a signature.
+    let absent = flash(&programme.path("absent.img"), &disk, &["--signed-only"]);
+    is(&absent, 1, "cannot read the image");
+    for (name, bytes) in [("box.img", image()), ("box.img.gz", packed)] {
+        let path = programme.path("image").join(name);
+        let signature = programme.path("image").join(format!("{name}.minisig"));
+        let file = path.to_str().unwrap();
+        fs::write(&path, &bytes).unwrap();
+        let flash = |more: &[&str]| flash(&path, &disk, more);
+        is(&flash(&[]), 0, "nobody has signed this image");
+        is(&flash(&["--signed-only"]), REFUSED, "nothing has been written: nobody has signed this image");
+        is(&flash(&roots), REFUSED, "nobody has signed this image");
+        is(&host(["verify", file]), REFUSED, "nobody has signed this image");
+
+        // What `minisign` would sign, beside the image.
+        let output = host(["sign", file, "--counter", "2"]);
+        assert_eq!(code(&output), 0, "{}", said(&output));
+        let comment = String::from_utf8(output.stdout.clone()).unwrap().trim_end().to_owned();
+        assert!(comment.starts_with("pumua-image-1 line=screener counter=2 box=0.1.0 made="), "{comment}");
+        assert!(comment.contains(&format!(" name={name} sha256=")) && !signature.exists(), "{comment}");
+        programme.list(&path, "1", &["signer"], &[], &["root-1", "root-2"]);
+        is(&host(["sign", file, "--counter", "2", "--signature", file]), 2, "cannot be used with");
+        is(&host(["sign", file, "--signature", file]), 2, "leave out --signature");
+        is(&host(["sign", file, "--counter", "2", "--name", "no name"]), 2, "--name");
+        let key = signer.to_str().unwrap();
+        is(&host(["sign", file, "--counter", "2", "--key", key]), 0, "lies beside the image");
+        is(&host([&["verify", file][..], &roots].concat()), 0, "signed  pumua-image-1 line=screener counter=2");
+        is(&flash(&roots), 0, "signed by the key ");
+        let output = flash(&[&roots[..], &["--json", "--signed-only"]].concat());
+        let value: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+        assert_eq!((&value["trust"], &value["signature"]["counter"]), (&"signed".into(), &2.into()));
+        assert_eq!(value["signature"]["key"], programme.id("signer"));
+        // Who is believed is said, and not guessed.
+        is(&flash(&[]), REFUSED, "with --root");
+        is(&flash(&roots[..2]), 0, "signed by the key ");
+        let public = programme.path("signer.pub");
+        match Command::new("minisign").arg("-V").arg("-p").arg(&public).arg("-m").arg(&path).output() {
+            Ok(output) => assert!(output.status.success(), "{}", said(&output)),
+            Err(_) => println!("skipped: no minisign (Debian: minisign)"),
+        }
+
+        // A byte at the beginning, in the middle, at the end. Of a compressed image the first of them leaves what is in it as it was.
+        for at in [4, bytes.len() / 2, bytes.len() - 1] {
+            let mut altered = bytes.clone();
+            altered[at] ^= 1;
+            fs::write(&path, altered).unwrap();
+            let output = flash(&roots);
+            assert_ne!(code(&output), 0, "{at}: {}", said(&output));
+            if name == "box.img" || at == 4 {
+                is(&output, REFUSED, "is not that of this image");
+                is(&host([&["verify", file][..], &roots].concat()), REFUSED, "is not that of this image");
+            }
+        }
+        fs::write(&path, &bytes).unwrap();
+
+        // What a model has beside it, and what says of this file that it is a model.
+        let good = fs::read(&signature).unwrap();
+        fs::copy(&of_model, &signature).unwrap();
+        is(&flash(&roots), REFUSED, "is not that of this image");
+        let secret = SecretKey::of_file(&fs::read_to_string(&signer).unwrap()).unwrap();
+        let as_model = comment.replace("pumua-image-1", "pumua-model-1");
+        fs::write(&signature, Signature::new(&secret, &bytes, as_model).to_file()).unwrap();
+        is(&flash(&roots), REFUSED, "is for a model or a bundle");
+        fs::write(&signature, "no signature\n").unwrap();
+        is(&flash(&roots), REFUSED, "is not a signature of minisign");
+        fs::write(&signature, "x".repeat(5000)).unwrap();
+        is(&flash(&[]), REFUSED, "nothing has been written: cannot read");
+        is(&host(["verify", file]), REFUSED, "which lies beside it");
+        fs::write(&signature, good).unwrap();
+        is(&flash(&roots), 0, "signed by the key ");
+
+        // Everybody has the test key, and it is said.
+        ["keys.txt", "keys.txt.minisig"].iter().for_each(|file| fs::remove_file(path.with_file_name(file)).unwrap());
+        let test = concat!(env!("CARGO_MANIFEST_DIR"), "/../../models/trust/test-signer.key");
+        is(&host(["sign", file, "--counter", "3", "--key", test]), 0, "lies beside the image");
+        is(&flash(&["--signed-only"]), 0, "TEST KEY");
+        is(&host(["verify", file]), 0, "test-key  pumua-image-1");
+        is(&flash(&roots), REFUSED, "no list of keys names the key");
+    }
 }

@@ -5,6 +5,8 @@ use std::{io, path::PathBuf};
 use base::{Shown, interrupt::Interrupted};
 use rustix::io::Errno;
 
+use crate::signed_image::ImageRefused;
+
 /// Why a medium has not been written, or may not be.
 #[derive(Debug, thiserror::Error)]
 pub enum FlashError {
@@ -60,6 +62,9 @@ pub enum FlashError {
         /// Who says so.
         says_who: String,
     },
+    /// Nobody whom the roots name says that it is good.
+    #[error("nothing has been written: {0}")]
+    NotVouched(ImageRefused),
     /// The file with the digest cannot be used.
     #[error(
         "{path} does not hold the SHA-256 of one file ({reason}): delete it, or name the digest with `--sha256`",

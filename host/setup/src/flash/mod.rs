@@ -1,11 +1,11 @@
 //! Writing an image to a removable medium, so that the medium holds the image or nobody takes it for whole.
 //!
-//! The image is checked to its end before the medium is touched ([`Image::check`]), and compared with the digest that it
-//! should have, if one is known ([`Expected`]). Then the medium loses its first sector, with the partition table; everything
-//! else is written and read back; only when all of it is what was checked does the first sector come ([`Target::write`]).
-//! Wherever that ends early, no computer and no box starts from the medium. [`Target::verify`] compares a medium that was
-//! written before. What speaks against overwriting a disk is in [`Disk::may_be_overwritten`]. The results of the box that a card was
-//! for may be [kept](Results). [`flash`] does all of it.
+//! The image is checked to its end before the medium is touched ([`Image::check`]), compared with the digest that it should have, if
+//! one is known ([`Expected`]), and held to its signature ([`crate::signed_image`]). Then the medium loses its first sector, with the
+//! partition table; everything else is written and read back; only when all of it is what was checked does the first sector come
+//! ([`Target::write`]). Wherever that ends early, no computer and no box starts from the medium. [`Target::verify`] compares a
+//! medium that was written before. What speaks against overwriting a disk is in [`Disk::may_be_overwritten`]. The results of the
+//! box that a card was for may be [kept](Results). [`flash`] does all of it.
 
 mod error;
 mod medium;
@@ -49,23 +49,25 @@ pub enum Stage {
 /// Called before each chunk of 4 MiB with the bytes done and the bytes in total; returns whether to continue.
 pub type Progress<'a> = dyn FnMut(Stage, u64, u64) -> ControlFlow<()> + 'a;
 
+/// Called with the image when all of it was read and is whole, before the medium is touched: whether it is the one that was meant, and who
+/// vouches for it. What this refuses is not written.
+pub type Accept<'a> = dyn FnMut(&Image) -> Result<(), FlashError> + 'a;
+
 /// Makes a medium hold an image, and results if they are not to be lost, or compares the two if the medium was opened with
 /// [`Access::Verify`].
 ///
 /// # Errors
-/// [`FlashError`]: the image does not serve or is not the expected one, the results cannot be kept, the medium does not hold all of it in
+/// [`FlashError`]: the image does not serve or is not accepted, the results cannot be kept, the medium does not hold all of it in
 /// the end, or `progress` has said stop.
 pub fn flash(
     image: &Path,
-    expected: Option<&Expected>,
+    accept: &mut Accept<'_>,
     results: Results<'_>,
     target: &mut Target,
     progress: &mut Progress<'_>,
 ) -> Result<(Image, Option<Saved>), FlashError> {
     let image = Image::check(image, target.bytes(), progress)?;
-    if let Some(expected) = expected {
-        image.is(expected)?;
-    }
+    accept(&image)?;
     if !target.is_writable() {
         target.verify(&image, progress)?;
         return Ok((image, None));

@@ -4,17 +4,21 @@ use std::{
     fs::{self, File},
     io::{self, BufRead, BufReader, Read, Seek},
     ops::ControlFlow,
-    os::unix::fs::MetadataExt,
+    os::unix::{ffi::OsStrExt, fs::MetadataExt},
     path::{Path, PathBuf},
 };
 
-use base::interrupt::Interrupted;
+use base::{files::read_up_to, interrupt::Interrupted};
 use flate2::bufread::GzDecoder;
 use sha2::{Digest as _, Sha256};
 use shared::verdict::Digest;
+use trust::{Digester, Digests};
 
 use super::{FlashError, Progress, Stage, medium::Buffer};
 use crate::mbr::{Extent, FAT32, LINUX, SECTOR, extents};
+
+/// What every gzip file begins with.
+const GZIP: [u8; 2] = [0x1f, 0x8b];
 
 /// An image of the box's memory card that has been read to its end and found whole.
 #[derive(Debug)]
@@ -26,7 +30,7 @@ pub struct Image {
     pub(super) identity: (u64, u64),
     length: u64,
     digest: [u8; 32],
-    file_digest: [u8; 32],
+    file_digests: Digests,
     extents: Extents,
 }
 
@@ -40,6 +44,13 @@ pub struct Expected {
 }
 
 impl Image {
+    /// Whether a file is called as an image is, `.img` or `.img.gz`, or begins as one; false of another that cannot be read.
+    pub fn is_one(path: &Path) -> bool {
+        let name = path.file_name().unwrap_or_default().as_bytes();
+        let begins = |bytes: Vec<u8>| bytes.starts_with(&GZIP) || Extents::read(&bytes).is_ok();
+        name.ends_with(b".img") || name.ends_with(b".img.gz") || read_up_to(path, SECTOR as u64).is_ok_and(begins)
+    }
+
     /// Opens an image and reads all of it, decompressed where it begins like a gzip file, to learn its length and digest
     /// and that it is whole: before a medium is touched. One of more than `room` bytes, the size of the medium, is
     /// refused as soon as that shows, however much more would come out of it.
@@ -59,7 +70,7 @@ impl Image {
         let metadata = file.metadata().map_err(unreadable)?;
         let mut magic = Vec::new();
         Read::by_ref(&mut file).take(2).read_to_end(&mut magic).map_err(unreadable)?;
-        let gzip = magic == [0x1f, 0x8b];
+        let gzip = magic == GZIP;
         let identity = (metadata.dev(), metadata.ino());
         let mut image = Self {
             path: path.to_owned(),
@@ -68,7 +79,7 @@ impl Image {
             identity,
             length: 0,
             digest: [0; 32],
-            file_digest: [0; 32],
+            file_digests: Digests::of(&[]),
             extents: Extents::default(),
         };
         if !gzip && metadata.len() > room {
@@ -80,7 +91,7 @@ impl Image {
 
     fn read_through(&mut self, room: u64, stored: u64, progress: &mut Progress<'_>) -> Result<(), FlashError> {
         let mut buffer = Buffer::new();
-        let (mut hash, mut file_hash) = (Sha256::new(), Sha256::new());
+        let (mut hash, mut file_hash) = (Sha256::new(), Digester::new());
         let mut length = 0;
         let mut extents = Extents::default();
         {
@@ -109,7 +120,7 @@ impl Image {
         self.extents = extents;
         self.length = length;
         self.digest = hash.finalize().into();
-        self.file_digest = file_hash.finalize().into();
+        self.file_digests = file_hash.finish();
         Ok(())
     }
 
@@ -123,17 +134,23 @@ impl Image {
         self.digest
     }
 
+    /// Digests of the file as it lies there, compressed or not. They are of the same reading as [`Self::digest`], so that whoever has
+    /// signed the file has signed what is written to the medium.
+    pub fn file_digests(&self) -> &Digests {
+        &self.file_digests
+    }
+
     /// Whether it is the expected one: the digest may be that of the file or that of the image in it.
     ///
     /// # Errors
     /// [`FlashError::OtherImage`].
     pub fn is(&self, expected: &Expected) -> Result<(), FlashError> {
-        if [self.file_digest, self.digest].contains(&expected.digest) {
+        if [self.file_digests.sha256.0, self.digest].contains(&expected.digest) {
             return Ok(());
         }
         Err(FlashError::OtherImage {
             path: self.path.clone(),
-            digest: Digest(self.file_digest).to_string(),
+            digest: self.file_digests.sha256.to_string(),
             expected: Digest(expected.digest).to_string(),
             says_who: expected.source.clone(),
         })
@@ -242,7 +259,7 @@ fn zeros_follow(rest: &mut impl BufRead) -> io::Result<bool> {
 /// A file that is hashed as it is read. The decompressor reads up to the end of the file, to see whether something follows.
 struct Hashed<'a> {
     file: &'a File,
-    hash: &'a mut Sha256,
+    hash: &'a mut Digester,
 }
 
 impl Read for Hashed<'_> {

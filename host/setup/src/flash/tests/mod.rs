@@ -311,7 +311,7 @@ fn another_image_than_the_expected_one_is_refused_untouched() {
         for (hashed, is_right) in is_right {
             let expected = Expected { digest: Sha256::digest(hashed).into(), source: "somebody".to_owned() };
             let mut target = Target::open(&system, &disk, Access::Write(&[Danger::File])).unwrap();
-            match flash(&path, Some(&expected), Results::Lost, &mut target, &mut go_on) {
+            match flash(&path, &mut |image| image.is(&expected), Results::Lost, &mut target, &mut go_on) {
                 Ok(_) => assert!(is_right && fs::read(&disk).unwrap()[..LENGTH] == image()),
                 Err(error) => {
                     assert!(!is_right && matches!(error, FlashError::OtherImage { .. }), "{error}");
@@ -321,6 +321,45 @@ fn another_image_than_the_expected_one_is_refused_untouched() {
             }
             files.file("disk", &[7; LENGTH + 10]);
         }
+    }
+}
+
+#[test]
+fn image_is_told_by_its_name_or_by_how_it_begins() {
+    let files = Files::new();
+    for (name, bytes, is_one) in [
+        ("raw", image(), true),
+        ("packed", gzip(&image()), true),
+        // What is wrong with it is said of an image.
+        ("empty.img", Vec::new(), true),
+        ("empty.img.gz", Vec::new(), true),
+        ("empty", Vec::new(), false),
+        ("model.onnx", engine::DEFAULT_MODEL.to_vec(), false),
+    ] {
+        assert_eq!(Image::is_one(&files.file(name, &bytes)), is_one, "{name}");
+    }
+    for (name, is_one) in [("absent.img", true), ("absent", false)] {
+        assert_eq!(Image::is_one(&files.0.path().join(name)), is_one, "{name}");
+    }
+}
+
+#[test]
+fn image_that_is_swapped_once_somebody_has_vouched_for_it_starts_nothing() {
+    let files = Files::new();
+    let mut other = image();
+    other[LENGTH - 1] ^= 1;
+    for (signed, swapped) in [(image(), &other), (gzip(&image()), &gzip(&other))] {
+        let disk = files.file("disk", &[7; LENGTH]);
+        let path = files.file("image", &signed);
+        let mut target = Target::open(&System::default(), &disk, Access::Write(&[Danger::File])).unwrap();
+        let mut accept = |read: &Image| -> Result<(), FlashError> {
+            assert!(*read.file_digests() == trust::Digests::of(&signed));
+            files.file("image", swapped);
+            Ok(())
+        };
+        let error = flash(&path, &mut accept, Results::Lost, &mut target, &mut go_on).err().unwrap();
+        assert!(matches!(error, FlashError::ImageChanged), "{error}");
+        assert!(fs::read(&disk).unwrap()[..SECTOR] == [0; SECTOR]);
     }
 }
 
