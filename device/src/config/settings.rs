@@ -99,7 +99,7 @@ pub struct Settings {
     pub share: Share,
     /// After how long a result is shown no longer, if ever.
     pub blank_after: Option<Duration>,
-    /// Whether films are read from memory sticks.
+    /// Whether memory sticks are used: films on them, results onto them, programs from them.
     pub stick: bool,
     /// A folder that is played as a memory stick.
     pub stick_dir: Option<PathBuf>,

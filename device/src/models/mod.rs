@@ -310,7 +310,7 @@ impl Models {
         if is_permitted && !self.permit.take() {
             return Err(InstallError::Late);
         }
-        // Before the model: a box that takes it never goes back.
+        // Before the model: a box that has taken it goes back only if a person at the box lets an older one in.
         model.seen.into_iter().for_each(|seen| self.gate.see(seen));
         self.keep_in_mind()?;
         self.store(file, &mut |_| Ok(()))?;

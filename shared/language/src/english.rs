@@ -156,7 +156,7 @@ pub(crate) static WORDS: Words = Words {
             "the folder PUMUA holds these results under every name that the box gives: move the files out of it on a computer"
         }
         StickTrouble::NoResults => {
-            "the stored results cannot be read, so not all were written: fetch them with a computer, and look after the memory card of the box"
+            "the stored results cannot be read, so not all were written: fetch them with a computer, and check the memory card of the box"
         }
         StickTrouble::NotClosed => {
             "the results were written, but the stick did not confirm that all of it is there: check the files on a computer"

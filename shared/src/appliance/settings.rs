@@ -41,7 +41,7 @@ pub struct BoxSettings {
     pub share: Option<Share>,
     /// After how many minutes a result is shown no longer, 0 for never; else [`BLANK_MINUTES`].
     pub blank_minutes: Option<u32>,
-    /// Whether films are read from memory sticks that are plugged into the box; else they are.
+    /// Whether memory sticks that are plugged into the box are used; else they are.
     pub stick: Option<bool>,
     /// What hosts may ask to override; else nothing.
     #[serde(rename = "override")]

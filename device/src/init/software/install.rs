@@ -330,7 +330,7 @@ impl Workshop {
         let written = self.unpack(bundle, head.length as u64, &payload, &*slot)?;
         self.read_back(&*slot, &written)?;
 
-        // Before the program runs: a box that has run it never goes back, unless it does not serve.
+        // Before the program runs: a box that has run it goes back only if it does not serve, or a person at the box wants it.
         if let Some(seen) = seen {
             gate.see(seen);
             memory::write(disk, &self.folder, gate.known())?;
