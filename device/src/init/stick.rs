@@ -7,7 +7,7 @@
 //!
 //! Only for the time in which results are written is a stick writable, for a writer ([`crate::stick::writer`]) in the place of the reader.
 //! A reader makes room for it by its end; but that results are to be written the first process hears from the worker alone, once
-//! there is no reader that could say it in its place.
+//! no reader is left that could say it instead.
 //!
 //! It begins when the worker has said that it wants sticks, so that a box whose settings do not want them mounts none.
 

@@ -31,19 +31,23 @@ fn list(counter: u64, signers: &[u8], revoked: &[u8]) -> [String; 2] {
 /// The model that ships, made distinct by its `doc_string`, signed by a key.
 fn signed(n: u8, signer: u8, counter: u64, list: &[String; 2]) -> ModelFile {
     let model = [DEFAULT_MODEL, &[0x32, 1, b'a' + n]].concat();
+    signed_as(&format!("model-{n}"), &model, signer, counter, Some(list))
+}
+
+/// Any bytes, signed as a model of this name.
+fn signed_as(name: &str, model: &[u8], signer: u8, counter: u64, list: Option<&[String; 2]>) -> ModelFile {
     let statement = Statement {
         kind: Kind::Model,
         line: LINE.to_owned(),
         counter,
         least: Version([0, 1, 0]),
         made: "2026-11-30".to_owned(),
-        name: format!("model-{n}"),
-        digest: Digest::of(&model),
+        name: name.to_owned(),
+        digest: Digest::of(model),
     };
-    let signature = Signature::new(&key(signer), &model, statement.to_string()).to_file();
-    let [keys, signatures] = list;
-    let package = Package { signature: Some(&signature), list: Some([keys, signatures]), model: &model };
-    ModelFile::new(package.to_bytes()).unwrap()
+    let signature = Signature::new(&key(signer), model, statement.to_string()).to_file();
+    let list = list.map(|texts| texts.each_ref().map(String::as_str));
+    ModelFile::new(Package { signature: Some(&signature), list, model }.to_bytes()).unwrap()
 }
 
 fn digest(n: u8) -> Digest {
@@ -177,20 +181,9 @@ fn a_permitted_model_that_cannot_judge_changes_nothing() {
     let folder = tempfile::tempdir().unwrap();
     let mut box_ = models(folder.path());
     box_.install(&signed(1, 10, 8, &list(1, &[10], &[]))).unwrap();
-    let model = b"what is no model";
-    let statement = Statement {
-        kind: Kind::Model,
-        line: LINE.to_owned(),
-        counter: 7,
-        least: Version([0, 1, 0]),
-        made: "2026-11-30".to_owned(),
-        name: "model".to_owned(),
-        digest: Digest::of(model),
-    };
-    let signature = Signature::new(&key(10), model, statement.to_string()).to_file();
-    let package = Package { signature: Some(&signature), list: None, model };
+    let file = signed_as("model", b"what is no model", 10, 7, None);
     box_.permit().give();
-    let refused = refusal(&mut box_, &ModelFile::new(package.to_bytes()).unwrap());
+    let refused = refusal(&mut box_, &file);
     assert!(refused.is_some_and(|refusal| refusal != ModelRefusal::Older), "{refused:?}");
     assert!(box_.permit().is_given(), "it is for a model that is refused for its counter alone");
     assert_eq!(started(folder.path()), Some(digest(1)));
@@ -285,19 +278,7 @@ fn a_model_that_is_too_old_is_not_even_looked_at() {
     let folder = tempfile::tempdir().unwrap();
     let mut box_ = models(folder.path());
     box_.install(&signed(1, 10, 8, &list(1, &[10], &[]))).unwrap();
-    let model = b"what makes a program fail";
-    let statement = Statement {
-        kind: Kind::Model,
-        line: LINE.to_owned(),
-        counter: 7,
-        least: Version([0, 1, 0]),
-        made: "2026-11-30".to_owned(),
-        name: "model".to_owned(),
-        digest: Digest::of(model),
-    };
-    let signature = Signature::new(&key(10), model, statement.to_string()).to_file();
-    let package = Package { signature: Some(&signature), list: None, model };
-    let file = ModelFile::new(package.to_bytes()).unwrap();
+    let file = signed_as("model", b"what makes a program fail", 10, 7, None);
     assert_eq!(refusal(&mut box_, &file), Some(ModelRefusal::Older));
 }
 

@@ -1,7 +1,7 @@
 //! What a training on a set of any size costs: its speed, its memory and what it reads.
 //!
 //! ```sh
-//! cargo run -p learn --example large_set -- 1000000 /tmp/large-set
+//! cargo run -p learn --example large_set -- 1000000 FOLDER
 //! ```
 //!
 //! The set is made, as synthetic as can be: noise, brighter at the lower left of those that are called pneumonia. It is written

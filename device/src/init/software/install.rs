@@ -702,8 +702,8 @@ fn nothing_known(file: Digest) -> Outcome {
     }
 }
 
-/// What is to be said of a program that is gone back to. Of one that came with the card there is no bundle, and so nothing but the
-/// digest of its slot.
+/// The outcome of going back to a program. One that came with the card has no bundle, so only the digest of its slot is
+/// known.
 fn outcome_of(served: &Served) -> Outcome {
     let unknown = || Outcome { trust: Trust::BuiltIn, ..nothing_known(served.content) };
     served.outcome.clone().unwrap_or_else(unknown)

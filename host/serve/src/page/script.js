@@ -16,6 +16,24 @@ function localTimes(root) {
 }
 localTimes(document);
 
+// Files that are dropped anywhere on the page; the place for them shows it.
+function droppable(drop, take) {
+    for (const kind of ["dragenter", "dragover"]) {
+        document.addEventListener(kind, (event) => {
+            event.preventDefault();
+            drop.classList.add("over");
+        });
+    }
+    document.addEventListener("dragleave", (event) => {
+        if (!event.relatedTarget) drop.classList.remove("over");
+    });
+    document.addEventListener("drop", (event) => {
+        event.preventDefault();
+        drop.classList.remove("over");
+        take(event.dataTransfer.files);
+    });
+}
+
 const print = document.getElementById("print");
 if (print) print.addEventListener("click", () => window.print());
 
@@ -92,20 +110,7 @@ if (form) {
         if (waiting.length) waiting[0].input.focus();
     };
     files.addEventListener("change", () => add(files.files));
-    for (const kind of ["dragenter", "dragover"]) {
-        document.addEventListener(kind, (event) => {
-            event.preventDefault();
-            drop.classList.add("over");
-        });
-    }
-    document.addEventListener("dragleave", (event) => {
-        if (!event.relatedTarget) drop.classList.remove("over");
-    });
-    document.addEventListener("drop", (event) => {
-        event.preventDefault();
-        drop.classList.remove("over");
-        add(event.dataTransfer.files);
-    });
+    droppable(drop, add);
 
     const send = (film) => new Promise((done) => {
         const { file, row, input, exam, remove } = film;
@@ -196,20 +201,7 @@ if (update) {
         if (file) ready.querySelector("button").focus();
     };
     files.addEventListener("change", () => choose(files.files));
-    for (const kind of ["dragenter", "dragover"]) {
-        document.addEventListener(kind, (event) => {
-            event.preventDefault();
-            drop.classList.add("over");
-        });
-    }
-    document.addEventListener("dragleave", (event) => {
-        if (!event.relatedTarget) drop.classList.remove("over");
-    });
-    document.addEventListener("drop", (event) => {
-        event.preventDefault();
-        drop.classList.remove("over");
-        choose(event.dataTransfer.files);
-    });
+    droppable(drop, choose);
 
     form.addEventListener("submit", (event) => {
         event.preventDefault();
