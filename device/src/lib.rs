@@ -32,6 +32,9 @@ pub mod keys;
 pub mod models;
 pub mod node;
 pub mod runtime;
+#[cfg(test)]
+#[path = "../../shared/tests/sample/mod.rs"]
+mod sample;
 pub mod screen;
 pub mod serial;
 pub mod software;

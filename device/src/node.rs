@@ -336,6 +336,7 @@ mod tests {
     use wire::HostError;
 
     use super::*;
+    use crate::sample;
 
     /// Answers with these, one after the other, and counts. What is kept is known.
     struct Fake {
@@ -369,24 +370,7 @@ mod tests {
     const AT_ONCE: Times = Times { read: Duration::ZERO, ..Times::BOX };
 
     fn result() -> Outcome {
-        use shared::{
-            age::AgeNote,
-            verdict::{OperatingPoint, ResultRecord, Verdict},
-        };
-        Outcome::Result(ResultRecord {
-            number: 1,
-            boot: 1,
-            unix_seconds: None,
-            exam: ExamId::default(),
-            image: Digest::default(),
-            model: Digest::default(),
-            probability: 0.5,
-            point: OperatingPoint::HALF,
-            verdict: Verdict::Refer,
-            prepared: false,
-            age: AgeNote::Unknown,
-            trust: None,
-        })
+        Outcome::Result(sample::record(1))
     }
 
     type Shows = Box<dyn Fn(ConsoleRefused) + Send + Sync>;

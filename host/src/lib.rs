@@ -5,3 +5,6 @@
 pub mod commands;
 pub mod exit;
 mod output;
+#[cfg(test)]
+#[path = "../../shared/tests/sample/mod.rs"]
+mod sample;

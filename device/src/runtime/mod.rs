@@ -6,6 +6,7 @@
 
 mod lines;
 mod port;
+mod records;
 
 use std::{
     io,
@@ -20,25 +21,28 @@ use std::{
 use shared::{
     appliance::{Override, Share},
     shown::Shown,
-    verdict::{Digest, ExamId, Fault, ResultRecord, SoftwareRefusal},
+    verdict::{Fault, SoftwareRefusal},
 };
-use wire::{ANSWER_WITHIN_MS, BoxEvent, EventKind, FOUND_AMONG, Listed};
+use wire::{ANSWER_WITHIN_MS, BoxEvent, EventKind};
 
 pub use self::lines::Lines;
-use self::port::Port;
+use self::{
+    port::Port,
+    records::{RECORD_WITHIN, keep, recent_exams, record, storage},
+};
 use crate::{
     analysis::{Analyst, Classifier, Install, Report},
     config::LineSettings,
     decoder::Decode,
     init::BEAT_EVERY,
     inner,
-    journal::{Journal, JournalError},
+    journal::Journal,
     keys::Key,
     models::{PERMITTED_FOR, Permit},
-    screen::{ConsoleRefused, Display, PAGE},
+    screen::{ConsoleRefused, Display},
     serial::{LineEvent, PortError},
     software::{self, Kept, News, Software},
-    state::{Effect, Input, Page, REMEMBERED, State},
+    state::{Effect, Input, State},
     stick,
 };
 
@@ -48,11 +52,6 @@ const WAITING: usize = 64;
 const ANALYSIS_WITHIN: Duration = Duration::from_millis(ANSWER_WITHIN_MS + 30_000);
 /// How long a result waits for the screens of its image to have had their turn, in a loop that answers the line as well.
 const TURNS_WITHIN: Duration = Duration::from_millis(500);
-/// Most results that are read for a memory stick between two events, and how long that may take.
-const AT_ONCE: usize = 200;
-const AT_ONCE_WITHIN: Duration = Duration::from_millis(50);
-/// How long a result that can be read is looked for.
-const RECORD_WITHIN: Duration = Duration::from_secs(5);
 
 /// Why the box cannot be reached.
 #[derive(Debug, thiserror::Error)]
@@ -522,11 +521,11 @@ impl<'a> Runtime<'a> {
                 self.input(Input::Record(record));
             }
             Effect::Entry(sequence) => {
-                let entry = self.entry(sequence);
+                let entry = records::entry(&self.journal, sequence);
                 self.input(Input::Entry(entry));
             }
             Effect::Find { image, from } => {
-                let found = self.find(&image, from);
+                let found = records::find(&self.journal, &image, from);
                 self.input(Input::Found(found));
             }
             Effect::Keep(piece) => {
@@ -541,7 +540,7 @@ impl<'a> Runtime<'a> {
             Effect::WriteResults { stick, heading } => self.order(stick, stick::Order::Results { stick, heading }),
             Effect::TakeProgram { stick } => self.order(stick, stick::Order::Program { stick }),
             Effect::Results { from, last } => {
-                let batch = stick::Batch { from, results: self.results(from, last) };
+                let batch = stick::Batch { from, results: records::results(&self.journal, from, last) };
                 if let Some(films) = &self.films {
                     // Whoever has asked for it has room for it, or waits no longer and says so.
                     let _ = films.try_send(stick::Order::Batch(batch));
@@ -564,7 +563,7 @@ impl<'a> Runtime<'a> {
             }
             Effect::DrawCode => self.input(Input::Code(random())),
             Effect::Recall { page } => {
-                let recalled = self.recall(page);
+                let recalled = records::recall(&self.journal, page);
                 self.input(Input::Recalled(recalled));
             }
             // It would never answer.
@@ -586,65 +585,6 @@ impl<'a> Runtime<'a> {
         if !taken {
             self.input(Input::Stick(stick::Event::Ended { stick, trouble: None }));
         }
-    }
-
-    /// Some results from a number on, as many as are read at once, and where the next ones begin if there are more up to the last one.
-    fn results(&self, from: u64, last: u64) -> Result<(Vec<ResultRecord>, Option<u64>), Fault> {
-        let (mut results, mut next, start) = (Vec::new(), from, Instant::now());
-        while next <= last {
-            if results.len() >= AT_ONCE || (!results.is_empty() && start.elapsed() > AT_ONCE_WITHIN) {
-                return Ok((results, Some(next)));
-            }
-            let Some(record) = record(&self.journal, next, start + RECORD_WITHIN)? else { break };
-            next = record.number.saturating_add(1);
-            results.push(record);
-        }
-        Ok((results, None))
-    }
-
-    /// The first entry from a number on that can be read, as [`record`] gives results.
-    fn entry(&self, mut sequence: u64) -> Result<Option<Listed>, Fault> {
-        let start = Instant::now();
-        loop {
-            match self.journal.entry_from(sequence) {
-                Err(error @ JournalError::UnreadableEntry { sequence: lost, .. })
-                    if start.elapsed() < RECORD_WITHIN =>
-                {
-                    storage(&error);
-                    sequence = lost + 1;
-                }
-                entry => return entry.map_err(|error| storage(&error)),
-            }
-        }
-    }
-
-    /// The first result of an image from a number on, among the last ones: whoever asks for what there is not must not keep
-    /// the box from its work.
-    fn find(&self, image: &Digest, from: u64) -> Result<Option<ResultRecord>, Fault> {
-        let first = (self.journal.last_number() + 1).saturating_sub(FOUND_AMONG);
-        let (until, mut number) = (Instant::now() + RECORD_WITHIN, from.max(first));
-        while Instant::now() < until {
-            match record(&self.journal, number, until)? {
-                Some(record) if record.image == *image => return Ok(Some(record)),
-                Some(record) => number = record.number + 1,
-                None => return Ok(None),
-            }
-        }
-        Err(Fault::Storage)
-    }
-
-    /// A page of past results, or the last one if there are fewer pages. One that cannot be read hides none of the others.
-    fn recall(&self, page: u64) -> Result<Page, Fault> {
-        let pages = self.journal.kept().div_ceil(PAGE);
-        let page = page.clamp(1, pages.max(1));
-        let (mut results, mut fault) = (Vec::new(), None);
-        for number in self.journal.numbers().skip(((page - 1) * PAGE) as usize).take(PAGE as usize) {
-            match self.journal.get(number) {
-                Ok(record) => results.extend(record),
-                Err(error) => fault = Some(storage(&error)),
-            }
-        }
-        fault.filter(|_| results.is_empty()).map_or(Ok(Page { results, page, pages }), Err)
     }
 
     /// One that waits behind another has its time from the end of that one on.
@@ -687,109 +627,9 @@ impl<'a> Runtime<'a> {
     }
 }
 
-/// The first result from a number on that can be read: one that cannot be read does not hide those after it. After a time a
-/// card that gives none is not asked further.
-fn record(journal: &Journal, mut number: u64, until: Instant) -> Result<Option<ResultRecord>, Fault> {
-    loop {
-        match journal.get_from(number) {
-            Err(error @ JournalError::Unreadable { number: lost, .. }) if Instant::now() < until => {
-                storage(&error);
-                number = lost + 1;
-            }
-            record => return record.map_err(|error| storage(&error)),
-        }
-    }
-}
-
-/// The examinations of the last results, the newest last. A card that is slow to give them is not asked for all.
-fn recent_exams(journal: &Journal) -> Vec<ExamId> {
-    let start = Instant::now();
-    let numbers = journal.numbers().take(REMEMBERED).take_while(|_| start.elapsed() < RECORD_WITHIN);
-    // One that cannot be read is told when somebody asks for it.
-    let mut exams: Vec<ExamId> = numbers.filter_map(|number| Some(journal.get(number).ok()??.exam)).collect();
-    exams.reverse();
-    exams
-}
-
-/// Keeps an event, unless the journal cannot be written, which was said before.
-fn keep(journal: &mut Journal, note: impl FnOnce(&mut Journal) -> Result<(), JournalError>) {
-    if !journal.standing().read_only
-        && let Err(error) = note(journal)
-    {
-        storage(&error);
-    }
-}
-
 /// A number that nobody can guess, from the kernel; `None` if it has none yet.
 fn random() -> Option<u32> {
     let mut bytes = [0; 4];
     let count = rustix::rand::getrandom(&mut bytes, rustix::rand::GetRandomFlags::NONBLOCK).ok()?;
     (count == bytes.len()).then(|| u32::from_le_bytes(bytes))
-}
-
-fn storage(error: &JournalError) -> Fault {
-    crate::say(format_args!("{error}"));
-    Fault::Storage
-}
-
-#[cfg(test)]
-mod tests {
-    use shared::{
-        age::AgeNote,
-        verdict::{Digest, OperatingPoint, Verdict},
-    };
-
-    use super::*;
-
-    fn result(number: u64, exam: ExamId, image: Digest) -> ResultRecord {
-        ResultRecord {
-            number,
-            boot: 1,
-            unix_seconds: None,
-            exam,
-            image,
-            model: Digest::default(),
-            probability: 0.5,
-            point: OperatingPoint::HALF,
-            verdict: Verdict::Pneumonia,
-            prepared: false,
-            age: AgeNote::Unknown,
-            trust: None,
-        }
-    }
-
-    #[test]
-    fn results_that_cannot_be_read_are_passed_over_while_there_is_time() {
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("journal");
-        let (mut journal, _) = Journal::open(&path).unwrap();
-        let digest = |number: u8| Digest([0xa0 + number; 32]);
-        for number in 1..=3 {
-            journal.push(&result(number.into(), ExamId::default(), digest(number))).unwrap();
-        }
-        let mut bytes = std::fs::read(&path).unwrap();
-        for lost in [digest(1), digest(2)] {
-            let at = bytes.windows(32).position(|window| window == lost.0).unwrap();
-            bytes[at] ^= 1;
-        }
-        std::fs::write(&path, bytes).unwrap();
-        let now = Instant::now();
-        assert_eq!(record(&journal, 1, now), Err(Fault::Storage));
-        let third = record(&journal, 1, now + Duration::from_secs(600)).unwrap();
-        assert_eq!(third.map(|record| record.number), Some(3));
-    }
-
-    #[test]
-    fn the_examinations_of_the_last_results_are_known_after_a_start() {
-        let folder = tempfile::tempdir().unwrap();
-        let (mut journal, _) = Journal::open(&folder.path().join("journal")).unwrap();
-        assert_eq!(recent_exams(&journal), []);
-        let exam = |number: u64| ExamId::new(&format!("exam-{number}")).unwrap();
-        let last = REMEMBERED as u64 + 2;
-        for number in 1..=last {
-            let record = result(number, exam(number), Digest::default());
-            journal.push(&record).unwrap();
-        }
-        assert_eq!(recent_exams(&journal), (3..=last).map(exam).collect::<Vec<_>>());
-    }
 }

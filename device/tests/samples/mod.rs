@@ -1,5 +1,8 @@
 //! Scenes to be drawn: every screen, with a radiograph that no patient has had.
 
+#[path = "../../../shared/tests/sample/mod.rs"]
+mod sample;
+
 use std::{io, path::Path, sync::LazyLock};
 
 use device::{
@@ -108,18 +111,15 @@ fn evidence(probability: f32) -> Option<Evidence> {
 
 fn record(number: u64, probability: f32, exam: &str) -> ResultRecord {
     ResultRecord {
-        number,
         boot: 3,
-        unix_seconds: None,
         exam: ExamId::new(exam).unwrap_or_default(),
         image: Digest::of(b"image"),
         model: Digest::of(DEFAULT_MODEL),
         probability,
         point: CARD.behaviour.point,
         verdict: CARD.behaviour.point.verdict(probability),
-        prepared: false,
         age: known(18, AgeNote::Meant),
-        trust: None,
+        ..sample::record(number)
     }
 }
 

@@ -126,7 +126,7 @@ mod tests {
     use wire::{Content, Event, EventKind};
 
     use super::*;
-    use crate::tests::{info, record};
+    use crate::{sample::record, tests::info};
 
     fn entries() -> Vec<Linked> {
         let mut before = Digest::default();

@@ -497,7 +497,7 @@ impl Drop for Connection {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::tests::record;
+    use crate::sample::record;
 
     #[test]
     fn more_records_than_were_asked_for_are_an_error() {

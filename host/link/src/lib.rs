@@ -7,6 +7,9 @@ mod connection;
 mod error;
 mod find;
 mod port;
+#[cfg(test)]
+#[path = "../../../shared/tests/sample/mod.rs"]
+mod sample;
 mod settings;
 #[cfg(test)]
 mod tests;

@@ -31,6 +31,7 @@ use super::{
     AnswerError, Connection, Delivered, Delivering, Delivery, LinkError, Patience, PortOptions, Sending,
     connection::probe, deliver, find,
 };
+use crate::sample::record;
 
 const CONTRACT: InputContract = InputContract::stretched(64);
 
@@ -166,23 +167,6 @@ fn judge(image: &Image, number: &mut u64) -> Outcome {
 fn install(file: &ModelFile) -> Result<Installed, ModelRefusal> {
     let installed = Installed { model: "new".try_into().unwrap(), digest: file.digest };
     if file.bytes[0] == 0 { Ok(installed) } else { Err(ModelRefusal::NotRunnable) }
-}
-
-pub(crate) fn record(number: u64) -> ResultRecord {
-    ResultRecord {
-        number,
-        boot: 1,
-        unix_seconds: None,
-        exam: ExamId::default(),
-        image: Digest::default(),
-        model: Digest::of(b"model"),
-        probability: 0.5,
-        point: OperatingPoint::HALF,
-        verdict: Verdict::Pneumonia,
-        prepared: false,
-        age: AgeNote::Unknown,
-        trust: None,
-    }
 }
 
 pub(crate) fn info() -> Info {

@@ -254,26 +254,23 @@ fn to_json(record: &ResultRecord) -> serde_json::Value {
 mod tests {
     use shared::{
         age::{Age, AgeNote},
-        verdict::{Digest, ExamId, OperatingPoint, Verdict},
+        verdict::{Digest, ExamId, Verdict},
     };
 
     use super::*;
+    use crate::sample;
 
     #[test]
     fn a_record_is_one_line_in_each_form() {
         let record = ResultRecord {
-            number: 12,
             boot: 3,
             unix_seconds: Some(1_800_000_000),
             exam: ExamId::new("ward-3").unwrap(),
             image: Digest::of(b"abc"),
             model: Digest::of(b"m"),
             probability: 0.25,
-            point: OperatingPoint::HALF,
             verdict: Verdict::Normal,
-            prepared: false,
-            age: AgeNote::Unknown,
-            trust: None,
+            ..sample::record(12)
         };
         assert_eq!(
             to_text(&record),

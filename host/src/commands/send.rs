@@ -376,28 +376,13 @@ fn to_json(path: &Path, answer: &SendOutcome, took: Duration, synthetic: bool) -
 #[cfg(test)]
 mod tests {
     use clap::Parser as _;
-    use shared::{
-        age::AgeNote,
-        verdict::{OperatingPoint, Verdict},
-    };
 
     use super::*;
+    use crate::sample;
 
     fn result() -> SendOutcome {
-        let record = ResultRecord {
-            number: 12,
-            boot: 1,
-            unix_seconds: None,
-            exam: ExamId::default(),
-            image: Digest::of(b"x"),
-            model: Digest::of(b"m"),
-            probability: 0.9287,
-            point: OperatingPoint::HALF,
-            verdict: Verdict::Pneumonia,
-            prepared: false,
-            age: AgeNote::Unknown,
-            trust: None,
-        };
+        let (image, model) = (Digest::of(b"x"), Digest::of(b"m"));
+        let record = ResultRecord { image, model, probability: 0.9287, ..sample::record(12) };
         SendOutcome::Judged(Box::new(SentResult { record, bytes: 70 }))
     }
 

@@ -3,12 +3,12 @@
 //! Real files make a good corpus: `runs/simulated-box/journal`.
 #![no_main]
 
+#[path = "../../../shared/tests/sample/mod.rs"]
+mod sample;
+
 use device::journal::Journal;
 use libfuzzer_sys::fuzz_target;
-use shared::{
-    age::AgeNote,
-    verdict::{Digest, ExamId, OperatingPoint, ResultRecord, Verdict},
-};
+use shared::verdict::ResultRecord;
 
 fuzz_target!(|bytes: &[u8]| {
     let folder = tempfile::tempdir().expect("a folder");
@@ -30,20 +30,7 @@ fuzz_target!(|bytes: &[u8]| {
     }
     let _ = journal.get_from(1);
     let Some(number) = journal.last_number().checked_add(1) else { return };
-    let record = ResultRecord {
-        number,
-        boot: journal.boot(),
-        unix_seconds: None,
-        exam: ExamId::default(),
-        image: Digest::default(),
-        model: Digest::default(),
-        probability: 0.5,
-        point: OperatingPoint::HALF,
-        verdict: Verdict::Pneumonia,
-        prepared: false,
-        age: AgeNote::Unknown,
-        trust: None,
-    };
+    let record = ResultRecord { boot: journal.boot(), ..sample::record(number) };
     if journal.push(&record).is_ok() {
         drop(journal);
         let (journal, _) = Journal::open(&path).expect("it has been opened before");

@@ -1,5 +1,7 @@
 //! Links between entries, events among the results, and what the next start notices.
 
+use shared::verdict::Verdict;
+
 use super::*;
 
 fn listed(journal: &Journal) -> Vec<Listed> {

@@ -7,7 +7,7 @@ mod storage;
 use shared::{
     age::{Age, AgeNote},
     limits::MAX_EXAM_ID,
-    verdict::{Digest, ExamId, OperatingPoint, Verdict},
+    verdict::{Digest, ExamId},
 };
 
 use super::{
@@ -15,21 +15,17 @@ use super::{
     segment::MAGIC,
     *,
 };
+use crate::sample;
 
 fn record(number: u64) -> ResultRecord {
     ResultRecord {
-        number,
-        boot: 1,
         unix_seconds: Some(1_700_000_000),
         exam: ExamId::new("ward-3").unwrap(),
         image: Digest::of(&number.to_le_bytes()),
         model: Digest([7; 32]),
         probability: 0.75,
-        point: OperatingPoint::HALF,
-        verdict: Verdict::Pneumonia,
-        prepared: false,
         age: AgeNote::NotNoted,
-        trust: None,
+        ..sample::record(number)
     }
 }
 

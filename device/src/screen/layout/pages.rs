@@ -289,29 +289,16 @@ fn minutes(seconds: u64) -> String {
 
 #[cfg(test)]
 mod tests {
-    use shared::{
-        age::{Age, AgeNote},
-        verdict::{ExamId, OperatingPoint, Verdict},
-    };
+    use shared::age::{Age, AgeNote};
 
     use super::*;
-    use crate::screen::{Language, Scene, ScreenSize, View, language::words, layout};
+    use crate::{
+        sample,
+        screen::{Language, Scene, ScreenSize, View, language::words, layout},
+    };
 
     fn record(model: &[u8]) -> ResultRecord {
-        ResultRecord {
-            number: 7,
-            boot: 1,
-            unix_seconds: None,
-            exam: ExamId::default(),
-            image: Digest::of(b"image"),
-            model: Digest::of(model),
-            probability: 0.9,
-            point: OperatingPoint::HALF,
-            verdict: Verdict::Pneumonia,
-            prepared: false,
-            age: AgeNote::Unknown,
-            trust: None,
-        }
+        ResultRecord { model: Digest::of(model), ..sample::record(7) }
     }
 
     #[test]

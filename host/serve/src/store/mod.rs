@@ -21,12 +21,14 @@
 //! records stay, up to [`Bounds::results`]; then no more films are taken. Of these films, those go last whose answer is still to be
 //! sent to an archive ([`crate::outbox`]).
 
+mod incoming;
+mod index;
 mod turns;
 
 use std::{
-    collections::{BTreeMap, BTreeSet, HashMap},
+    collections::BTreeMap,
     fs::{self, File, OpenOptions, TryLockError},
-    io::{self, Read, Seek, Write},
+    io,
     path::{Path, PathBuf},
     sync::{
         Condvar, Mutex, MutexGuard, PoisonError,
@@ -48,8 +50,9 @@ use shared::{
     verdict::{Digest, ExamId},
 };
 
+pub(crate) use self::incoming::Incoming;
+use self::index::{Index, read};
 pub use self::turns::FIRST_TURNS;
-use self::turns::Turns;
 use crate::{
     intake::Receipt,
     outbox::Queue,
@@ -72,8 +75,6 @@ impl Default for Bounds {
     }
 }
 
-/// Most bytes of a record: a name of a model and of a site, and numbers.
-const MAX_RECORD: u64 = 16 * 1024;
 /// Most bytes of a picture.
 const MAX_PICTURE: u64 = 256 << 20;
 
@@ -120,55 +121,6 @@ pub(crate) struct Store {
     parts: AtomicU64,
     /// Locked as long as this program has the folder.
     _lock: File,
-}
-
-#[derive(Default)]
-struct Index {
-    records: BTreeMap<u64, Record>,
-    /// The highest number in the name of a file.
-    last: u64,
-    /// The records of each film: one for each of its exams.
-    by_film: HashMap<Digest, BTreeSet<u64>>,
-    turns: Turns,
-    /// Bytes of the film and its pictures, of those that are kept.
-    kept: BTreeMap<u64, u64>,
-    space: u64,
-    /// Changes whenever something else may be seen.
-    version: u64,
-    damaged: usize,
-}
-
-impl Index {
-    fn enter(&mut self, record: Record) {
-        let number = record.number;
-        self.last = self.last.max(number);
-        if record.answer.is_none() {
-            self.turns.enter(number, record.source == Source::Page);
-        } else {
-            self.turns.leave(number);
-        }
-        self.by_film.entry(record.film).or_default().insert(number);
-        self.records.insert(number, record);
-        self.version += 1;
-    }
-
-    /// Somebody at the page waits for a film that came in another way.
-    fn ask(&mut self, number: u64) {
-        self.turns.enter(number, true);
-        self.version += 1;
-    }
-
-    /// The records of a film, the newest first.
-    fn of_film(&self, film: &Digest) -> impl Iterator<Item = &Record> {
-        let numbers = self.by_film.get(film).into_iter().flatten().rev();
-        numbers.filter_map(move |number| self.records.get(number))
-    }
-
-    /// Notes how many bytes a film and its pictures have.
-    fn weigh(&mut self, number: u64, bytes: u64) {
-        let before = self.kept.insert(number, bytes).unwrap_or(0);
-        self.space = self.space - before + bytes;
-    }
 }
 
 /// Which records are asked for.
@@ -228,54 +180,6 @@ pub(crate) struct Figures {
     pub(crate) most_results: usize,
     pub(crate) space: u64,
     pub(crate) most_space: u64,
-}
-
-/// A film that is coming in. What is not kept is removed.
-pub(crate) struct Incoming {
-    path: PathBuf,
-    file: File,
-    hash: Sha256,
-    bytes: u64,
-}
-
-impl Incoming {
-    /// Where it is until it is kept.
-    pub(crate) fn path(&self) -> &Path {
-        &self.path
-    }
-
-    /// How much has come.
-    pub(crate) fn bytes(&self) -> u64 {
-        self.bytes
-    }
-
-    /// What was written.
-    pub(crate) fn read_back(&mut self) -> io::Result<Vec<u8>> {
-        let mut bytes = Vec::new();
-        self.file.rewind()?;
-        (&self.file).take(u64::from(MAX_IMAGE_BYTES)).read_to_end(&mut bytes)?;
-        Ok(bytes)
-    }
-}
-
-impl Write for Incoming {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        let written = self.file.write(bytes)?;
-        self.hash.update(&bytes[..written]);
-        self.bytes += written as u64;
-        Ok(written)
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        self.file.flush()
-    }
-}
-
-impl Drop for Incoming {
-    fn drop(&mut self) {
-        // It has another name if it is kept.
-        let _ = fs::remove_file(&self.path);
-    }
 }
 
 const FILMS: &str = "films";
@@ -658,67 +562,6 @@ fn identity(folder: &Path) -> io::Result<String> {
 fn durably(path: &Path, bytes: &[u8]) -> Result<(), StoreError> {
     let sync = || File::open(path.parent().unwrap_or(path))?.sync_all();
     write_atomically(path, bytes).and_then(|()| sync()).map_err(StoreError::Write)
-}
-
-/// Reads what is kept, and removes what was never acknowledged.
-fn read(folder: &Path) -> io::Result<Index> {
-    let mut index = Index { version: now(), ..Index::default() };
-    for part in fs::read_dir(folder.join(PARTS))? {
-        fs::remove_file(part?.path())?;
-    }
-    for part in [RESULTS, PICTURES] {
-        for entry in fs::read_dir(folder.join(part))? {
-            let path = entry?.path();
-            if path.extension().is_some_and(|ending| ending == "part") {
-                fs::remove_file(&path)?;
-            }
-        }
-    }
-    for part in [FILMS, RESULTS, PICTURES] {
-        for entry in fs::read_dir(folder.join(part))? {
-            index.last = index.last.max(begins_with(&entry?.path()).unwrap_or(0));
-        }
-    }
-    for entry in fs::read_dir(folder.join(RESULTS))? {
-        let path = entry?.path();
-        let Some(number) = numbered(&path, ".json") else { continue };
-        let record = read_up_to(&path, MAX_RECORD).ok().and_then(|json| serde_json::from_slice::<Record>(&json).ok());
-        match record.filter(|record| record.number == number) {
-            Some(record) => index.enter(record),
-            None => index.damaged += 1,
-        }
-    }
-    for (part, between) in [(FILMS, ".film"), (PICTURES, "-")] {
-        for entry in fs::read_dir(folder.join(part))? {
-            let path = entry?.path();
-            let Some(number) = numbered(&path, between) else { continue };
-            let bytes = fs::symlink_metadata(&path)?.len();
-            // A damaged record may be mended some day: its film stays.
-            let owned =
-                index.records.contains_key(&number) || folder.join(RESULTS).join(format!("{number:08}.json")).exists();
-            if owned {
-                let others = index.kept.get(&number).copied().unwrap_or(0);
-                index.weigh(number, others + bytes);
-            } else {
-                fs::remove_file(&path)?;
-            }
-        }
-    }
-    Ok(index)
-}
-
-/// The number that a name begins with, whatever follows.
-fn begins_with(path: &Path) -> Option<u64> {
-    let name = path.file_name()?.to_str()?;
-    let digits = name.split(|c: char| !c.is_ascii_digit()).next()?;
-    digits.parse().ok().filter(|_| digits.len() >= 8)
-}
-
-/// The number that a name begins with, if this follows, and of an ending nothing more.
-fn numbered(path: &Path, between: &str) -> Option<u64> {
-    let name = path.file_name()?.to_str()?;
-    let (digits, rest) = name.split_once(between)?;
-    digits.parse().ok().filter(|_| digits.len() >= 8 && (between == "-" || rest.is_empty()))
 }
 
 #[cfg(test)]

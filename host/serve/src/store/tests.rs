@@ -1,3 +1,5 @@
+use std::io::Write;
+
 use shared::{
     age::AgeNote,
     verdict::{Fault, OperatingPoint, Refusal, Verdict},

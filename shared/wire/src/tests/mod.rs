@@ -4,7 +4,12 @@ mod golden;
 mod holding;
 mod line;
 mod properties;
+mod rude;
+#[path = "../../../tests/sample/mod.rs"]
+mod sample;
 mod transfers;
+mod updates;
+mod world;
 
 use alloc::{string::String, vec::Vec};
 use core::fmt::Write;
@@ -13,25 +18,21 @@ use super::*;
 use shared::{
     age::{AgeNote, Ages},
     contract::{Fit, InputContract},
-    verdict::{Digest, ExamId, OperatingPoint, ResultRecord, Verdict},
+    verdict::{Digest, ExamId, OperatingPoint, ResultRecord},
 };
 
 const CONTRACT: InputContract = InputContract { side: 64, fit: Fit::Stretch, scale: 0.5, zero_point: 3 };
 
 fn record(number: u64, image: Digest) -> ResultRecord {
     ResultRecord {
-        number,
         boot: 7,
         unix_seconds: Some(1_700_000_000),
         exam: exam(),
         image,
         model: Digest([0xbb; 32]),
         probability: 0.75,
-        point: OperatingPoint::HALF,
-        verdict: Verdict::Pneumonia,
-        prepared: false,
         age: AgeNote::NotNoted,
-        trust: None,
+        ..sample::record(number)
     }
 }
 

@@ -1,14 +1,16 @@
 use shared::{
     age::{Age, AgeNote},
     rates::Rates,
-    verdict::{Digest, ExamId},
 };
 
 use super::*;
-use crate::screen::{
-    Language, Scene, ScreenSize, View,
-    language::words,
-    layout::{Placed, layout},
+use crate::{
+    sample,
+    screen::{
+        Language, Scene, ScreenSize, View,
+        language::words,
+        layout::{Placed, layout},
+    },
 };
 
 #[test]
@@ -74,20 +76,7 @@ fn symbols_keep_clear_of_the_marker() {
 fn the_mark_of_a_past_result_or_an_overridden_age_covers_nothing() {
     let preview = Preview { width: 1, height: 1, pixels: vec![9].into(), judged: None };
     let age_of_nine = AgeNote::Overridden(Age::months(108).unwrap());
-    let record = ResultRecord {
-        number: 1,
-        boot: 1,
-        unix_seconds: None,
-        exam: ExamId::default(),
-        image: Digest::default(),
-        model: Digest::default(),
-        probability: 0.5,
-        point: BANDED,
-        verdict: Verdict::Refer,
-        prepared: false,
-        age: age_of_nine,
-        trust: None,
-    };
+    let record = ResultRecord { point: BANDED, verdict: Verdict::Refer, age: age_of_nine, ..sample::record(1) };
     let rates = Some(MeasuredRates { rates: Rates::default(), hospitals: Some(1) });
     let identity = Identity { synthetic: true, model: "model".to_owned(), rates, ..Identity::default() };
     let identity = Box::new(identity);
