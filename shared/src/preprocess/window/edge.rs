@@ -6,7 +6,8 @@
 //! mostly made of. What lies beyond a bright edge may be uneven and the edge blurred, as behind the lead of a collimator in a
 //! positive picture: nothing in a chest is as bright to the very border of the picture along a whole side.
 
-use alloc::vec::Vec;
+use alloc::{vec, vec::Vec};
+use core::{iter, ops::Range};
 
 use super::{Rectangle, SIDES, View, most_alike};
 
@@ -64,7 +65,7 @@ pub(super) fn within(view: &View) -> Rectangle {
             if found.size().into_iter().any(|length| length < LEAST) {
                 return found;
             }
-            if let Some(lines) = Side::of(view, &found, side).edge() {
+            if let Some(lines) = Side::of(view, &found, side).and_then(|side| side.edge()) {
                 found = found.without(side, lines);
             }
         }
@@ -75,20 +76,36 @@ pub(super) fn within(view: &View) -> Rectangle {
     found
 }
 
-/// A part of a view, turned so that a side of it is above.
+/// A part of a view, turned so that a side of it is above. Edges are looked for in many places and slants; so that few pixels
+/// are looked at more than once, all that is counted is kept as sums.
 struct Side {
-    /// Columns and rows after turning.
-    width: usize,
-    height: usize,
-    /// For each column the sums of its grey values above each row: `height + 1` of them.
-    sums: Vec<i32>,
-    /// The same for the pixels that have the shade.
-    alike: Vec<i32>,
+    kind: &'static Kind,
     shade: u8,
+    width: usize,
+    /// Rows after turning, of which those are kept that edges may come near to.
+    height: usize,
+    /// Row by row from [`ABOVE`] rows above the first one: for each column the sum of its grey values above that row. Beyond its ends
+    /// a column continues as it ends.
+    sums: Vec<i32>,
+    /// Row by row from the first one: for each column, and one behind the last, how many of the pixels above that row and left of that
+    /// column have the shade.
+    alike: Vec<u32>,
+}
+
+/// Rows that a jump may be compared with beyond the ends of a side, and rows by which the ends of a slanted edge may lie farther
+/// in than its middle and what it is compared with.
+const ABOVE: usize = 8;
+const BELOW: usize = 32;
+
+/// Columns side by side in which a slanted edge lies as many rows above or below its middle.
+struct Run {
+    columns: Range<usize>,
+    offset: i32,
 }
 
 impl Side {
-    fn of(view: &View, part: &Rectangle, side: usize) -> Self {
+    /// `None` if too little of the outermost line has one shade for an edge.
+    fn of(view: &View, part: &Rectangle, side: usize) -> Option<Self> {
         let [left, top, right, bottom] = part.ends;
         let [width, height] = part.size();
         let (width, height) = if side.is_multiple_of(2) { (height, width) } else { (width, height) };
@@ -96,39 +113,36 @@ impl Side {
         let like = |grey: u8| {
             if shade >= BRIGHT { grey >= LIT } else { i32::from(grey.abs_diff(shade)) <= LIKE }
         };
-        let (mut sums, mut alike) = (Vec::new(), Vec::new());
-        for x in 0..width {
-            let (mut sum, mut count) = (0, 0);
-            for y in 0..height {
-                let (column, row) = match side {
-                    0 => (left + y, top + x),
-                    1 => (left + x, top + y),
-                    2 => (right - 1 - y, top + x),
-                    _ => (left + x, bottom - 1 - y),
-                };
-                sums.push(sum);
-                alike.push(count);
-                let grey = view.pixels[row * view.width + column];
-                sum += i32::from(grey);
-                count += i32::from(like(grey));
-            }
-            sums.push(sum);
-            alike.push(count);
+        let outermost = view.line(part, side).filter(|&grey| like(grey)).count();
+        if outermost * 100 < OUTERMOST * width {
+            return None;
         }
-        Self { width, height, sums, alike, shade }
+        let kept = height.min(deepest(height) + BELOW);
+        let mut pixels = vec![0; width * kept];
+        for (y, line) in pixels.chunks_exact_mut(width).enumerate() {
+            let start = |column: usize, row: usize| row * view.width + column;
+            let (first, step) = match side {
+                0 => (start(left + y, top), view.width),
+                1 => (start(left, top + y), 1),
+                2 => (start(right - 1 - y, top), view.width),
+                _ => (start(left, bottom - 1 - y), 1),
+            };
+            for (pixel, &grey) in line.iter_mut().zip(view.pixels[first..].iter().step_by(step)) {
+                *pixel = grey;
+            }
+        }
+        let kind = if shade >= BRIGHT { &BRIGHT_EDGE } else { &OTHER_EDGE };
+        let sums = sums(&pixels, width, deepest(height) + BELOW);
+        Some(Self { kind, shade, width, height, sums, alike: alike(&pixels, width, like) })
     }
 
     /// The lines to leave out, if there is an edge.
     fn edge(&self) -> Option<usize> {
-        let kind = if self.shade >= BRIGHT { BRIGHT_EDGE } else { OTHER_EDGE };
-        let first: i32 = (0..self.width).map(|x| self.alike[x * (self.height + 1) + 1]).sum();
-        if (first as usize) * 100 < OUTERMOST * self.width {
-            return None;
-        }
+        let mut jumps = Jumps { side: self, counts: vec![None; deepest(self.height) + BELOW] };
         let mut best: Option<(usize, usize)> = None;
         for slant in SLANTS {
             let rise = (2 * slant * self.width as i32 + 200).div_euclid(400);
-            let Some((places, line)) = self.slanted(rise, &kind) else { continue };
+            let Some((places, line)) = self.slanted(rise, &mut jumps) else { continue };
             if best.is_none_or(|(most, _)| 100 * places > 100 * most + BETTER * self.width) {
                 // Halfway between the middle of the edge and the end that is farther in: as much of a wedge of the frame stays
                 // as is lost of the picture.
@@ -139,44 +153,27 @@ impl Side {
     }
 
     /// Places of the best edge with this rise, and the first line within it, in the middle.
-    fn slanted(&self, rise: i32, kind: &Kind) -> Option<(usize, usize)> {
-        let width = self.width as i32;
-        let offsets: Vec<i32> =
-            (0..width).map(|x| (rise * (2 * x + 1 - width) + width).div_euclid(2 * width)).collect();
-        let deepest = (self.height * 2 / 5) as i32;
+    fn slanted(&self, rise: i32, jumps: &mut Jumps<'_>) -> Option<(usize, usize)> {
+        let runs = self.runs(rise);
+        let deepest = deepest(self.height) as i32;
         let places: Vec<usize> = (1..deepest)
             .map(|line| {
-                let [alike, beyond] = self.beyond(line, &offsets);
-                if beyond == 0 || alike * 100 < kind.alike * beyond {
-                    return 0;
-                }
-                let jumps = |(x, offset): (usize, &i32)| {
-                    (-kind.crooked..=kind.crooked).any(|more| self.jumps(x, line + offset + more, kind))
-                };
-                offsets.iter().enumerate().filter(|&place| jumps(place)).count()
+                let [alike, beyond] = self.beyond(line, &runs);
+                let is_alike = beyond > 0 && alike * 100 >= self.kind.alike * beyond;
+                if is_alike { jumps.places(line, &runs) } else { 0 }
             })
             .collect();
         let most = *places.iter().max()?;
         if most * 100 < JUMPING * self.width || most == 0 {
             return None;
         }
+        let blurred = self.kind.blurred;
         let middle = places.iter().position(|&count| count == most)? as i32 + 1;
-        let near = 2 * kind.blurred + 1;
+        let near = 2 * blurred + 1;
         let good = |line: &i32| 100 * places[*line as usize - 1] + 3 * self.width >= 100 * most;
         let good: Vec<i32> = ((middle - near).max(1)..=(middle + near).min(deepest - 1)).filter(good).collect();
-        let (from, to) = (good.first()? - kind.blurred, good.last()? + kind.blurred + 1);
-        let steepness = |line: i32| -> i32 {
-            let step = |(x, offset): (usize, &i32)| {
-                let row = line + offset;
-                if row < 1 || row >= self.height as i32 {
-                    0
-                } else {
-                    (self.grey(x, row) - self.grey(x, row - 1)).abs().min(64)
-                }
-            };
-            offsets.iter().enumerate().map(step).sum()
-        };
-        let steepness: Vec<i32> = (from.max(1)..=to).map(steepness).collect();
+        let (from, to) = (good.first()? - blurred, good.last()? + blurred + 1);
+        let steepness: Vec<i32> = (from.max(1)..=to).map(|line| self.steepness(line, &runs)).collect();
         let steepest = *steepness.iter().max()?;
         let mut index = steepness.iter().position(|&steep| steep == steepest)?;
         // A blurred edge continues.
@@ -186,51 +183,137 @@ impl Side {
         Some((most, from.max(1) as usize + index))
     }
 
+    /// The columns of an edge with this rise, by how far it lies from its middle.
+    fn runs(&self, rise: i32) -> Vec<Run> {
+        let width = self.width as i32;
+        let offset = |x: i32| (rise * (2 * x + 1 - width) + width).div_euclid(2 * width);
+        let mut runs: Vec<Run> = Vec::new();
+        for (x, offset) in (0..width).map(offset).enumerate() {
+            match runs.last_mut() {
+                Some(run) if run.offset == offset => run.columns.end = x + 1,
+                _ => runs.push(Run { columns: x..x + 1, offset }),
+            }
+        }
+        runs
+    }
+
     /// Pixels above a line that have the shade, and all of them.
-    fn beyond(&self, line: i32, offsets: &[i32]) -> [usize; 2] {
-        offsets.iter().enumerate().fold([0, 0], |[alike, all], (x, offset)| {
+    fn beyond(&self, line: i32, runs: &[Run]) -> [usize; 2] {
+        runs.iter().fold([0, 0], |[alike, all], Run { columns, offset }| {
             let row = (line + offset).clamp(0, self.height as i32) as usize;
-            [alike + self.alike[x * (self.height + 1) + row] as usize, all + row]
+            let counts = &self.alike[row * (self.width + 1)..][..=self.width];
+            [alike + (counts[columns.end] - counts[columns.start]) as usize, all + row * columns.len()]
         })
     }
 
-    /// True if the grey value jumps in this column at this row.
-    fn jumps(&self, x: usize, row: i32, kind: &Kind) -> bool {
-        if row < 1 {
-            return false;
-        }
-        let &Kind { blurred, lines, .. } = kind;
-        let outside = self.sum(x, row - blurred - lines, row - blurred);
-        let inside = self.sum(x, row + blurred, row + blurred + lines);
-        let jump = (inside - outside).abs();
-        if jump < JUMP * lines {
-            return false;
-        }
-        if self.shade >= BRIGHT {
-            return outside >= i32::from(BRIGHT) * lines;
-        }
-        // Four lines a little farther in.
-        let rise = (self.sum(x, row + 4, row + 8) * lines - inside * 4).abs();
-        (outside - i32::from(self.shade) * lines).abs() <= LIKE * lines && 2 * rise <= 4 * jump
-    }
-
-    fn grey(&self, x: usize, row: i32) -> i32 {
-        self.sum(x, row, row + 1)
-    }
-
-    /// The sum of some rows of a column; beyond its ends it continues as it ends.
-    fn sum(&self, x: usize, from: i32, to: i32) -> i32 {
-        let column = &self.sums[x * (self.height + 1)..(x + 1) * (self.height + 1)];
-        let height = self.height as i32;
-        let above = |row: i32| {
-            let inside = row.clamp(0, height);
-            let beyond = match row - inside {
-                0 => 0,
-                rows if rows < 0 => rows * column[1],
-                rows => rows * (column[self.height] - column[self.height - 1]),
-            };
-            column[inside as usize] + beyond
+    /// How much the grey values change at a line, a place at most by 64.
+    fn steepness(&self, line: i32, runs: &[Run]) -> i32 {
+        let step = |Run { columns, offset }: &Run| -> i32 {
+            let row = line + offset;
+            if row < 1 || row >= self.height as i32 {
+                return 0;
+            }
+            let [before, at, behind] = [row - 1, row, row + 1].map(|row| self.above(row));
+            columns.clone().map(|x| (behind[x] + before[x] - 2 * at[x]).abs().min(64)).sum()
         };
-        above(to) - above(from)
+        runs.iter().map(step).sum()
     }
+
+    /// The sums of the columns above a row, from [`ABOVE`] rows above the first one to [`BELOW`] below the deepest edge.
+    fn above(&self, row: i32) -> &[i32] {
+        let start = (row + ABOVE as i32) as usize * self.width;
+        &self.sums[start..start + self.width]
+    }
+
+    /// In which columns the grey value jumps at this row.
+    fn jumping(&self, row: i32) -> impl Iterator<Item = bool> {
+        let &Kind { blurred, lines, .. } = self.kind;
+        let between = |from: i32, to: i32| self.above(from).iter().zip(self.above(to)).map(|(from, to)| to - from);
+        let outside = between(row - blurred - lines, row - blurred);
+        let inside = between(row + blurred, row + blurred + lines);
+        // Four lines a little farther in.
+        let farther = between(row + 4, row + 8);
+        let shade = i32::from(self.shade);
+        outside.zip(inside).zip(farther).map(move |((outside, inside), farther)| {
+            let jump = (inside - outside).abs();
+            let from_frame = if self.shade >= BRIGHT {
+                outside >= i32::from(BRIGHT) * lines
+            } else {
+                let rise = (farther * lines - inside * 4).abs();
+                (outside - shade * lines).abs() <= LIKE * lines && 2 * rise <= 4 * jump
+            };
+            jump >= JUMP * lines && from_frame
+        })
+    }
+}
+
+/// Where the grey values of a side jump, for rows that have been asked for.
+struct Jumps<'s> {
+    side: &'s Side,
+    /// For each row from the first one on: for each column, and one behind the last, in how many of those left of it they jump at that
+    /// row or so few beside it that the edge is only crooked.
+    counts: Vec<Option<Vec<u32>>>,
+}
+
+impl Jumps<'_> {
+    /// The places of an edge where they jump.
+    fn places(&mut self, line: i32, runs: &[Run]) -> usize {
+        runs.iter().map(|Run { columns, offset }| self.at(line + offset, columns)).sum()
+    }
+
+    fn at(&mut self, row: i32, columns: &Range<usize>) -> usize {
+        let crooked = self.side.kind.crooked;
+        if row + crooked < 1 {
+            return 0;
+        }
+        let counts = self.counts[row as usize].get_or_insert_with(|| {
+            let mut jumping = vec![false; self.side.width];
+            for near in (row - crooked).max(1)..=row + crooked {
+                jumping.iter_mut().zip(self.side.jumping(near)).for_each(|(any, jumps)| *any |= jumps);
+            }
+            let left = jumping.iter().scan(0, |count, &jumps| {
+                *count += u32::from(jumps);
+                Some(*count)
+            });
+            iter::once(0).chain(left).collect()
+        });
+        (counts[columns.end] - counts[columns.start]) as usize
+    }
+}
+
+/// How far in the middle of an edge may lie, in rows.
+fn deepest(height: usize) -> usize {
+    height * 2 / 5
+}
+
+/// The sums of the columns above each row up to the last one; see [`Side::sums`].
+fn sums(pixels: &[u8], width: usize, last: usize) -> Vec<i32> {
+    let (first_line, last_line) = (&pixels[..width], &pixels[pixels.len() - width..]);
+    let mut sums = Vec::with_capacity((ABOVE + last + 1) * width);
+    for row in -(ABOVE as i32)..=0 {
+        sums.extend(first_line.iter().map(|&grey| row * i32::from(grey)));
+    }
+    for line in pixels.chunks_exact(width).chain(iter::repeat(last_line)).take(last) {
+        let above = sums.len() - width;
+        for (x, &grey) in line.iter().enumerate() {
+            sums.push(sums[above + x] + i32::from(grey));
+        }
+    }
+    sums
+}
+
+/// How many pixels above each row and left of each column have the shade; see [`Side::alike`].
+fn alike(pixels: &[u8], width: usize, like: impl Fn(u8) -> bool) -> Vec<u32> {
+    let mut counts = vec![0; width + 1];
+    counts.reserve(pixels.len() / width * (width + 1));
+    for line in pixels.chunks_exact(width) {
+        let above = counts.len() - width;
+        let mut count = 0;
+        counts.push(0);
+        for (x, &grey) in line.iter().enumerate() {
+            count += u32::from(like(grey));
+            counts.push(counts[above + x] + count);
+        }
+    }
+    counts
 }
