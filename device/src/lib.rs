@@ -13,6 +13,7 @@
 //! - [`journal`]: the results, safe from a loss of power;
 //! - [`models`]: the installed models, safe from a loss of power;
 //! - [`software`]: bundles of the whole program, until the first process takes them;
+//! - [`site`]: the clinic's own settings, and the keys that a person has added for them;
 //! - [`screen`]: what is shown, how, and where;
 //! - [`mod@node`]: X-rays that come over Ethernet;
 //! - [`runtime`]: all of them at work.
@@ -37,6 +38,7 @@ pub mod runtime;
 mod sample;
 pub mod screen;
 pub mod serial;
+pub mod site;
 pub mod software;
 pub mod state;
 pub mod stick;

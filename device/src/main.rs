@@ -13,7 +13,7 @@ use anyhow::{Context, anyhow};
 use clap::Parser;
 use device::{
     analysis::{Classifier, Install, NoModel},
-    config::{Flags, LineSettings, NodeSettings, Settings},
+    config::{Flags, LineSettings, NodeSettings, Settings, Sources},
     decoder::{self, Decoder, child},
     disk::Card,
     init, inner,
@@ -23,11 +23,12 @@ use device::{
     node,
     runtime::Runtime,
     screen::{Display, Identity, Scene, Step, Trouble, View, display::Sinks},
+    site::{self, Site},
     software::Software,
     stick::{self, reader, writer},
 };
 use shared::{
-    appliance::{Language, slots::Started},
+    appliance::{Language, SiteSettings, slots::Started},
     shown::{Shown, ShownLines},
     verdict::ModelRefusal,
 };
@@ -66,8 +67,9 @@ fn main() -> ExitCode {
         Ok(flags) => flags,
         Err(error) => return explained(&error),
     };
-    let settings = match flags.resolve(|name| std::env::var(name).ok()) {
-        Ok(settings) => settings,
+    let sources = flags.sources(|name| std::env::var(name).ok());
+    let (settings, sources) = match sources.and_then(|sources| Ok((sources.settings()?, sources))) {
+        Ok(found) => found,
         Err(error) => {
             if init::is_supervised() {
                 init::show_failure(&error.to_string());
@@ -75,7 +77,7 @@ fn main() -> ExitCode {
             return fail(USAGE, &error.into());
         }
     };
-    match start(settings) {
+    match start(settings, sources) {
         Ok(()) => ExitCode::SUCCESS,
         Err((code, error)) => fail(code, &error),
     }
@@ -111,7 +113,11 @@ fn described(error: &anyhow::Error) -> String {
 /// An exit code and the error that it stands for.
 type Failure = (u8, anyhow::Error);
 
-fn start(mut settings: Settings) -> Result<(), Failure> {
+fn start(of_card: Settings, sources: Sources) -> Result<(), Failure> {
+    let mut site = site(&of_card, sources).map_err(with(FAILED))?;
+    // What somebody has sent may be what the box has failed over.
+    let with_site = if of_card.safe { None } else { site.load() };
+    let mut settings = with_site.unwrap_or(of_card);
     let sinks = match Sinks::open(&settings) {
         // A box without a screen still answers its host.
         Err(error) if settings.framebuffer.is_some() && settings.framebuffer_optional => {
@@ -126,7 +132,7 @@ fn start(mut settings: Settings) -> Result<(), Failure> {
         device::say(format_args!("the screen is kept in {}", Shown(folder.file().display())));
     }
     let display = Display::start(sinks);
-    let served = serve(settings, &display);
+    let served = serve(settings, site, &display);
     let view = match &served {
         Ok(()) => View::Stopped,
         Err((_, error)) => View::error(Trouble::Failed(described(error))),
@@ -135,7 +141,7 @@ fn start(mut settings: Settings) -> Result<(), Failure> {
     served
 }
 
-fn serve(settings: Settings, display: &Display) -> Result<(), Failure> {
+fn serve(settings: Settings, site: Site, display: &Display) -> Result<(), Failure> {
     let starting = |step| display.show(Scene { identity: Identity::default(), view: View::Starting { step } });
     starting(Step::Model);
     let Judges { model, install, fell_back, permit } =
@@ -167,6 +173,7 @@ fn serve(settings: Settings, display: &Display) -> Result<(), Failure> {
         runtime.enter_safe_mode();
     }
     runtime.take_bundles(software);
+    runtime.take_site(site);
     let mut takes_films = false;
     // A film may be what the box has failed over.
     if settings.stick && !settings.safe {
@@ -307,6 +314,15 @@ fn bundles(settings: &Settings) -> anyhow::Result<Software> {
     let software = Software::new(Arc::new(Card), settings.software.clone(), gate, Started::of_command_line(&line));
     let is_simulated = matches!(settings.line, LineSettings::Simulated { .. });
     Ok(if is_simulated { software.played() } else { software })
+}
+
+/// What takes the clinic's own settings, to go before those of the card.
+fn site(of_card: &Settings, sources: Sources) -> anyhow::Result<Site> {
+    let version = env!("CARGO_PKG_VERSION").parse().context("the version of the program")?;
+    let gate = Gate::for_site(of_card.roots.clone(), version);
+    let folder = of_card.models.with_file_name(site::SITE);
+    let with = Box::new(move |site: &SiteSettings| sources.with_site(site));
+    Ok(Site::new(Arc::new(Card), folder, gate, with))
 }
 
 /// For safe mode: a model may be what the box has failed over.

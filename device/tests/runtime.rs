@@ -17,9 +17,10 @@ use std::{
     time::{Duration, Instant},
 };
 
+use clap::Parser as _;
 use device::{
     analysis::{Classifier, Install},
-    config::{LineSettings, Settings},
+    config::{Flags, LineSettings, Settings},
     decoder,
     disk::{Access, Card, Disk, DiskFile, ReadAt},
     inner::{self, InnerError},
@@ -29,6 +30,7 @@ use device::{
     runtime::{Hung, Runtime, Stopper},
     screen::{Display, Language, Rotation, ScreenSize, display::Sinks},
     serial::{Pty, open_port},
+    site::Site,
     software::Software,
     stick,
 };
@@ -39,15 +41,17 @@ use engine::{
 use image::{DynamicImage, GrayImage, ImageFormat, Luma, Rgb, RgbImage};
 use rustix::fs::{CWD, FileType, Mode, OFlags, mknodat};
 use shared::{
-    appliance::{Share, slots},
+    appliance::{Share, SiteSettings, slots},
     contract::InputContract,
     results,
-    verdict::{Digest, ExamId, Fault, ModelRefusal, OperatingPoint, Refusal, ResultRecord, Trust, Verdict},
+    verdict::{
+        Digest, ExamId, Fault, ModelRefusal, OperatingPoint, Refusal, ResultRecord, SiteRefusal, Trust, Verdict,
+    },
 };
-use trust::{Gate, PackageHead};
+use trust::{Gate, Kind, LINE, Package, PackageHead, SecretKey, Signature, Statement, Version};
 use wire::{
     Answer, BundlePiece, HostError, HostEvent, HostSession, Image, Info, Installed, MAX_FRAME, ModelFile, Outcome,
-    Phase, Question, Request, SoftwareStage,
+    Phase, Question, Request, SiteStage, SoftwareStage,
 };
 
 const CONTRACT: InputContract = InputContract::stretched(16);
@@ -118,6 +122,27 @@ fn installs(models: &Path) -> Install {
         let model = models.install(file).map_err(|error| error.refusal())?;
         Ok(Arc::new(model) as Arc<dyn Classifier>)
     })
+}
+
+/// The clinic's own settings, as a box without roots starts with them.
+fn site(state: &Path) -> Site {
+    let flags = Flags::try_parse_from(["pumua-box", "--simulate", "--config", "/dev/null"]).unwrap();
+    let sources = flags.sources(|_| None).unwrap();
+    let with = Box::new(move |site: &SiteSettings| sources.with_site(site));
+    let gate = Gate::for_site(None, Version([0, 1, 0]));
+    let mut site = Site::new(Arc::new(Card), state.join("site"), gate, with);
+    site.load();
+    site
+}
+
+/// Settings that the test key has signed, and with them texts that are no list of keys.
+fn site_file(text: &str, counter: u64, list: Option<[&str; 2]>) -> ModelFile {
+    let secret = SecretKey::of_file(include_str!("../../models/trust/test-signer.key")).unwrap();
+    let (line, made, name) = (LINE.to_owned(), "2026-11-30".to_owned(), "ward-3".to_owned());
+    let (kind, least, digest) = (Kind::Site, Version([0, 1, 0]), Digest::of(text.as_bytes()));
+    let statement = Statement { kind, line, counter, least, made, name, digest }.to_string();
+    let signature = Signature::new(&secret, text.as_bytes(), statement).to_file();
+    ModelFile::new(Package { signature: Some(&signature), list, model: text.as_bytes() }.to_bytes()).unwrap()
 }
 
 /// A box on a thread of its own.
@@ -215,6 +240,7 @@ impl Running {
             }
             let bundles = Software::new(Arc::new(Card), settings.software.clone(), Gate::open(), None);
             runtime.take_bundles(bundles.played());
+            runtime.take_site(site(&state));
             let port = match line {
                 LineSettings::Ports { paths, .. } => paths[0].clone(),
                 LineSettings::Simulated { .. } => runtime.simulated_device().unwrap(),
@@ -364,6 +390,24 @@ impl Host {
             HostEvent::Installed(installed) => Ok(installed),
             HostEvent::ModelRefused(refusal) => Err(refusal),
             _ => unreachable!(),
+        }
+    }
+
+    /// Sends settings.
+    fn configure(&mut self, file: ModelFile) -> Result<Installed, SiteRefusal> {
+        self.request(Request::Update(file));
+        match self.wait(|event| matches!(event, HostEvent::Installed(_) | HostEvent::SiteRefused(_))) {
+            HostEvent::Installed(installed) => Ok(installed),
+            HostEvent::SiteRefused(refusal) => Err(refusal),
+            _ => unreachable!(),
+        }
+    }
+
+    /// Which settings the box has: how they stand, and their counter.
+    fn settings(&mut self) -> (SiteStage, Option<u64>) {
+        match self.ask(Question::Site) {
+            Answer::Site(state) => (state.stage, state.file.map(|file| file.counter)),
+            other => panic!("{other:?}"),
         }
     }
 
@@ -716,6 +760,34 @@ fn a_model_that_is_sent_judges_from_then_on_and_is_kept() {
     assert!(matches!(refused, Outcome::Refused(refusal) if refusal != Refusal::ContractMismatch), "{refused:?}");
     let kept = Models::new(state.path().join("models"), None, Gate::open()).load().unwrap();
     assert_eq!(kept.digest(), new.digest());
+}
+
+#[test]
+fn settings_are_in_force_after_a_start_and_a_cable_that_is_pulled_leaves_those_of_before() {
+    let state = tempfile::tempdir().unwrap();
+    let (running, port, cable) = with_two_ports(state.path());
+    let pulled = plug(&port);
+    let mut host = Host::connect(pulled.ends().unwrap());
+    assert_eq!(host.settings(), (SiteStage::Card, None));
+    let stored = host.configure(site_file("language = \"fr\"\n", 7, None)).unwrap();
+    assert_eq!((stored.model.as_str(), stored.digest), ("ward-3", Digest::of(b"language = \"fr\"\n")));
+    assert_eq!(host.configure(site_file("language = \"pt\"\n", 6, None)), Err(SiteRefusal::Older));
+    assert_eq!(host.configure(site_file("roots = []\n", 8, None)), Err(SiteRefusal::NotSettings));
+    assert_eq!(host.settings(), (SiteStage::NextStart, Some(7)));
+    // The cable is pulled while others come in; they never come whole.
+    let texts = ["l".repeat(16 << 10), "k".repeat(16 << 10)];
+    let list = texts.each_ref().map(String::as_str);
+    host.request(Request::Update(site_file("language = \"pt\"\n", 9, Some(list))));
+    host.wait(|event| matches!(event, HostEvent::Sent { done, .. } if *done > 4_000));
+    unplug(host, pulled);
+    let mut other = Host::connect(cable.ends().unwrap());
+    assert_eq!(other.settings(), (SiteStage::NextStart, Some(7)));
+    assert_eq!(other.info().model_digest, Digest::of(b"brightness"), "they are no model");
+    other.leave();
+    drop(running);
+    let running = Running::simulated(state.path());
+    let mut host = Host::open(&running.port);
+    assert_eq!(host.settings(), (SiteStage::InForce, Some(7)));
 }
 
 #[test]

@@ -66,15 +66,15 @@ enum Command {
     Results(results::Options),
     /// Fetch the picture on the screen of the box
     Screenshot(screenshot::Options),
-    /// Replace the model on the box, or its whole program
+    /// Replace the model on the box, its settings, or its whole program
     Update(update::Options),
-    /// Make a pair of keys, with which models, bundles and images are signed
+    /// Make a pair of keys, with which models, bundles, images and settings are signed
     Key(key::Options),
-    /// Make the list of the keys that may sign models, bundles and images
+    /// Make the list of the keys that may sign models, bundles, images and settings
     Keys(keys::Options),
-    /// Sign a model or a bundle, so that boxes take it, or the image of a memory card
+    /// Sign a model, a bundle or settings for boxes, or the image of a memory card
     Sign(sign::Options),
-    /// Look who has signed a model, a bundle or an image, and what a box would say to it
+    /// Look who has signed a model, bundle, image or settings, and what a box says to it
     Verify(verify::Options),
     /// Make the image of the memory card of a box
     Image(image::Options),

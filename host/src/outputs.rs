@@ -84,7 +84,7 @@ const INPUTS: [(&str, &str); 32] = [
     ("image", "firmware"),
 ];
 /// More of them.
-const OTHERS: [(&str, &str); 16] = [
+const OTHERS: [(&str, &str); 18] = [
     ("keys", "public"),
     ("keys", "root"),
     ("sign", "file"),
@@ -92,6 +92,8 @@ const OTHERS: [(&str, &str); 16] = [
     ("sign", "signature"),
     ("verify", "file"),
     ("verify", "root"),
+    ("verify", "own_key"),
+    ("update", "add_key"),
     ("image", "program"),
     ("bundle", "program"),
     ("package", "program"),

@@ -428,6 +428,40 @@ codes! {
     }
 }
 
+codes! {
+    /// Why the box refuses a site file, a clinic's own settings, and keeps the settings that it has. The text says what to do about it.
+    SiteRefusal {
+        /// It is not TOML, too long, or has a key that only the card may have.
+        NotSettings = 440, "not-settings", "this is not a site file, or it has a setting that only the card may have: correct it, and have it signed again";
+        /// Nobody says that it is good.
+        NotSigned = 441, "not-signed", "the settings are not signed: have them signed with `pumua sign`";
+        /// Neither a list of keys names its key, nor has a person added it at the box.
+        KeyUnknown = 442, "key-unknown", "the box does not know the key that has signed the settings: send them with the list of keys that names it, or with --add-key while the box shows READY";
+        /// Its key may not sign any more.
+        KeyRevoked = 443, "key-revoked", "the key that has signed the settings is revoked: have the settings signed by another key";
+        /// It is not what was signed.
+        WrongSignature = 444, "wrong-signature", "the signature is not that of these settings: copy both again, and do not use them if that stays";
+        /// What was signed is no site file.
+        OtherKind = 445, "other-kind", "the signature is not for settings: have the settings signed with `pumua sign`";
+        /// For another kind of box.
+        OtherLine = 446, "other-line", "the settings are for another kind of box: send those that are for this kind";
+        /// Needs a later program.
+        NeedsNewer = 447, "needs-newer", "the settings need a later version of the box's program: update that first";
+        /// The box has had a later one.
+        Older = 448, "older", "the settings are older than some that this box has had: have these signed again with a greater counter";
+        /// The list of keys that came with it is none, or too few of the roots have signed it.
+        List = 449, "list", "too few of those whom the box believes have signed the list of keys that came with the settings: send them with a list that is signed by enough of them";
+        /// It could not be written.
+        NotStored = 450, "not-stored", "the box could not store the settings: check its memory card and send them again";
+        /// With the settings on the card they cannot be used.
+        Unfit = 451, "unfit", "the settings do not go together with those on the card of the box: correct `aet` or `peers`, and have them signed again";
+        /// The box asks a person whether to believe the key.
+        KeyOffered = 452, "key-offered", "the box asks whether to believe the key: compare what its screen shows with the fingerprint here, hold Enter there for three seconds, twice, then send the settings again";
+        /// There is no room for another key.
+        TooManyKeys = 453, "too-many-keys", "the box has as many keys of the clinic as it keeps: have them forgotten at the box, then add this one";
+    }
+}
+
 /// Who says that a model is good.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, Schema)]
 #[serde(rename_all = "kebab-case")]
@@ -649,6 +683,7 @@ mod tests {
         codes.extend(Fault::ALL.iter().map(|f| f.code()));
         codes.extend(ModelRefusal::ALL.iter().map(|r| r.code()));
         codes.extend(SoftwareRefusal::ALL.iter().map(|r| r.code()));
+        codes.extend(SiteRefusal::ALL.iter().map(|r| r.code()));
         codes.extend([Verdict::Normal, Verdict::Pneumonia, Verdict::Refer].map(Verdict::code));
         let count = codes.len();
         codes.sort_unstable();

@@ -9,7 +9,7 @@ use std::{
 
 use serde::Deserialize;
 use shared::{
-    appliance::{BoxSettings, card::INSTALLED_SETTINGS},
+    appliance::{BoxSettings, SiteSettings, card::INSTALLED_SETTINGS},
     text::decoded,
 };
 use toml::{Spanned, de::DeTable};
@@ -54,6 +54,13 @@ impl Layer {
         }
         let text = decoded(bytes).map_err(|source| ConfigError::Encoding { path: path.to_owned(), source })?;
         Self::from_toml(&text).map_err(|source| ConfigError::Toml { path: path.to_owned(), source: Box::new(source) })
+    }
+
+    /// From a site file.
+    pub(super) fn of_site(site: &SiteSettings) -> Self {
+        // Without `..`, so that no setting is forgotten.
+        let SiteSettings { language, rotate, blank_minutes, overrides, aet, peers } = site.clone();
+        Self { language, rotate, blank_minutes, overrides, aet, peers, ..Self::default() }
     }
 
     /// The keys of [`ComputerSettings`], and [`BoxSettings`] from all others.

@@ -9,11 +9,11 @@ use shared::{
     verdict::Profile,
 };
 
-use super::{ConfigError, Settings, settings::resolve};
+use super::{ConfigError, Settings, Sources};
 use crate::screen::ScreenSize;
 
 const AFTER_HELP: &str = "\
-Precedence: flag, environment variable, configuration file (TOML, the names of the flags with `_` for `-`), default.
+Precedence: flag, environment variable, site file that was sent, configuration file (TOML, the names of the flags with `_` for `-`), default.
 
 Exit codes:
   0  stopped by a signal, everything left whole
@@ -168,12 +168,20 @@ fn override_help() -> String {
 }
 
 impl Flags {
-    /// The settings, with the environment as `environment` gives it.
-    pub fn resolve(self, environment: impl Fn(&str) -> Option<String>) -> Result<Settings, ConfigError> {
+    /// Where the settings come from, with the environment as `environment` gives it.
+    ///
+    /// # Errors
+    /// [`ConfigError`]: one of the sources cannot be used.
+    pub fn sources(self, environment: impl Fn(&str) -> Option<String>) -> Result<Sources, ConfigError> {
         let named = self.config.or_else(|| set(&environment, "PUMUA_CONFIG").map(PathBuf::from));
         let environment = Layer::from_environment(environment)?;
         let file = Layer::from_file(named.as_deref())?;
-        Ok(Settings { safe: self.safe_mode, ..resolve(&[self.settings, environment, file])? })
+        Ok(Sources { layers: [self.settings, environment, file], safe: self.safe_mode })
+    }
+
+    /// The settings of these sources.
+    pub fn resolve(self, environment: impl Fn(&str) -> Option<String>) -> Result<Settings, ConfigError> {
+        self.sources(environment)?.settings()
     }
 }
 

@@ -1,6 +1,8 @@
-//! Settings: flags win over environment, environment over the configuration file, the file over what is built in.
+//! Settings: flags win over environment, environment over the clinic's own settings ([`crate::site`]), those over the configuration
+//! file, the file over what is built in.
 //!
-//! [`Flags`] is what the command line says, and reads the other sources; [`Settings`] is the result of all of them.
+//! [`Flags`] is what the command line says, and reads the other sources; [`Sources`] are those but for a site file; [`Settings`] is the
+//! result of all of them.
 
 mod file;
 mod flags;
@@ -10,7 +12,7 @@ mod tests;
 
 pub use self::{
     flags::Flags,
-    settings::{LineSettings, NodeSettings, Settings},
+    settings::{LineSettings, NodeSettings, Settings, Sources},
 };
 
 use std::{

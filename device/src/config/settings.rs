@@ -8,7 +8,7 @@ use std::{
 use ::node::{Node, Wired, WiredError};
 use shared::{
     appliance::{
-        BLANK_MINUTES, Language, Override, Rotation, Share,
+        BLANK_MINUTES, Language, Override, Rotation, Share, SiteSettings,
         card::SOFTWARE,
         line::{DEFAULT_BAUD, SLOWEST_BAUD, least_bytes_a_second},
     },
@@ -147,8 +147,36 @@ impl Settings {
     }
 }
 
-/// Layers from the strongest to the weakest → settings.
-pub(super) fn resolve(layers: &[Layer; 3]) -> Result<Settings, ConfigError> {
+/// Where settings come from, but for a site file.
+#[derive(Debug, Clone)]
+pub struct Sources {
+    /// The command line, the environment and the configuration file.
+    pub(super) layers: [Layer; 3],
+    /// Whether nothing is to be judged.
+    pub(super) safe: bool,
+}
+
+impl Sources {
+    /// The settings, without a site file.
+    ///
+    /// # Errors
+    /// [`ConfigError`]: they cannot be used.
+    pub fn settings(&self) -> Result<Settings, ConfigError> {
+        Ok(Settings { safe: self.safe, ..resolve(&self.layers)? })
+    }
+
+    /// The settings with a site file, which goes before the configuration file.
+    ///
+    /// # Errors
+    /// [`ConfigError`]: together they cannot be used.
+    pub fn with_site(&self, site: &SiteSettings) -> Result<Settings, ConfigError> {
+        let [flags, environment, file] = self.layers.clone();
+        Ok(Settings { safe: self.safe, ..resolve(&[flags, environment, Layer::of_site(site), file])? })
+    }
+}
+
+/// Layers from the strongest, the command line, to the weakest → settings.
+fn resolve(layers: &[Layer]) -> Result<Settings, ConfigError> {
     // A stronger layer's port wins over a weaker one's simulation, and the other way round.
     let pace = first(layers, |l| &l.pace);
     let baud = first(layers, |l| &l.baud).unwrap_or(DEFAULT_BAUD);

@@ -2,7 +2,7 @@
 
 use clap::{CommandFactory, Parser};
 use shared::{
-    appliance::{Language, Override, Rotation, Share},
+    appliance::{Language, Override, Rotation, Share, SiteSettings},
     verdict::Profile,
 };
 
@@ -81,6 +81,30 @@ fn sticks_are_read_unless_the_file_says_no_and_a_folder_can_be_played_as_one() {
     assert_eq!((chosen.stick, chosen.stick_dir), (false, Some("file".into())));
     let named = settings(&["--simulate", "--stick-dir", "flag"], &[("PUMUA_STICK_DIR", "environment")]).unwrap();
     assert_eq!(named.stick_dir, Some("flag".into()));
+}
+
+#[test]
+fn a_site_file_goes_before_the_card_and_gives_way_to_flags_and_environment() {
+    let card = "language = \"sw\"\nrotate = 90\nblank_minutes = 5\nethernet = \"192.168.7.1/24\"\npeers = [\"192.168.7.20\"]\n";
+    let (_file, path) = file(card);
+    let sources = |flags: &[&str]| {
+        let flags = Flags::try_parse_from([&["device", "--port", "x", "--config", &path], flags].concat()).unwrap();
+        flags.sources(|name| (name == "PUMUA_ROTATE").then(|| "180".to_owned())).unwrap()
+    };
+    let site = |text: &str| toml::from_str::<SiteSettings>(text).unwrap();
+    let all =
+        site("language = \"fr\"\nrotate = 270\nblank_minutes = 0\noverride = [\"age\"]\npeers = [\"192.168.7.21\"]\n");
+    let settings = sources(&[]).with_site(&all).unwrap();
+    assert_eq!((settings.language, settings.rotation, settings.blank_after), (Language::French, Rotation::Half, None));
+    assert_eq!(settings.overrides, [Override::Age]);
+    let Some(NodeSettings::Wired(wired)) = &settings.node else { panic!("{settings:?}") };
+    assert_eq!((wired.peers.len(), wired.peers[0].address.to_string().as_str()), (1, "192.168.7.21"));
+    assert_eq!(sources(&["--language", "pt"]).with_site(&all).unwrap().language, Language::Portuguese);
+    // Without one, and with an empty one, the card counts.
+    let card = sources(&[]).settings().unwrap();
+    assert_eq!((card.language, &card), (Language::Swahili, &sources(&[]).with_site(&site("")).unwrap()));
+    let elsewhere = sources(&[]).with_site(&site("peers = [\"10.0.0.1\"]"));
+    assert!(matches!(elsewhere, Err(ConfigError::Node(_))), "{elsewhere:?}");
 }
 
 #[test]

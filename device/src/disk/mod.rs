@@ -15,8 +15,11 @@ use std::{
 
 use rustix::fs::{Advice, OFlags, fadvise, statvfs};
 
+mod copies;
 #[cfg(test)]
 pub(crate) mod simulated;
+
+pub(crate) use self::copies::Copies;
 
 /// How a file is opened.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -65,7 +65,10 @@ pub use self::{
     settings::{Configured, ConfiguredError},
     vouched::Vouched,
 };
-use crate::disk::{Access, Card, Disk};
+use crate::{
+    disk::{Access, Card, Disk},
+    site::{self, SITE},
+};
 
 /// The folder of the models, in that of the state of the box.
 pub(crate) const MODELS: &str = "models";
@@ -330,6 +333,7 @@ impl Models {
         let differ = copies[0] != copies[1];
         copies.into_iter().flatten().for_each(|known| self.gate.remember(known));
         memory::lists(&*self.disk, &self.folder.with_file_name(SOFTWARE)).for_each(|known| self.gate.remember(known));
+        site::lists(&*self.disk, &self.folder.with_file_name(SITE)).for_each(|known| self.gate.remember(known));
         self.kept = self.gate.known().clone();
         if differ && let Err(error) = memory::write(&*self.disk, &self.folder, &self.kept) {
             crate::say(format_args!("what is known of signed models cannot be written again: {error}"));

@@ -21,7 +21,7 @@ use std::{
 use shared::{
     appliance::{Override, Share},
     shown::Shown,
-    verdict::{Fault, SoftwareRefusal},
+    verdict::{Fault, SiteRefusal, SoftwareRefusal},
 };
 use wire::{ANSWER_WITHIN_MS, BoxEvent, EventKind};
 
@@ -41,6 +41,7 @@ use crate::{
     models::{PERMITTED_FOR, Permit},
     screen::{ConsoleRefused, Display},
     serial::{LineEvent, PortError},
+    site::{NotDone, Site},
     software::{self, Kept, News, Software},
     state::{Effect, Input, State},
     stick,
@@ -122,6 +123,8 @@ pub struct Runtime<'a> {
     analyst: Analyst,
     /// Bundles of the whole program, on a box that takes them.
     software: Option<Software>,
+    /// The clinic's own settings, on a box that takes them.
+    site: Option<Site>,
     /// Images and updates that the analyst has not reported the end of, and when it gave its last sign of life.
     analysing: usize,
     reported: Instant,
@@ -179,6 +182,7 @@ impl<'a> Runtime<'a> {
             screen_fails: false,
             analyst,
             software: None,
+            site: None,
             analysing: 0,
             reported: Instant::now(),
             analysis_within: ANALYSIS_WITHIN,
@@ -210,6 +214,17 @@ impl<'a> Runtime<'a> {
     /// From now on bundles of the whole program are taken.
     pub fn take_bundles(&mut self, software: Software) {
         self.software = Some(software);
+    }
+
+    /// From now on the clinic's own settings are taken. If those that are in force are new, it is said for a day.
+    pub fn take_site(&mut self, mut site: Site) {
+        let standing = site.standing().clone();
+        if standing.is_new {
+            site.note_told();
+        }
+        self.state.set_site(self.now(), standing);
+        self.site = Some(site);
+        self.show_state();
     }
 
     /// From now on nothing is judged, and the screen says so; results are handed out as ever.
@@ -509,6 +524,13 @@ impl<'a> Runtime<'a> {
             Effect::Install(file) => {
                 self.analysis_begins();
                 self.analyst.install(*file);
+            }
+            Effect::Site(ask) => {
+                let done = match &mut self.site {
+                    Some(site) => site.carry_out(&ask),
+                    None => Err(NotDone::Refused(SiteRefusal::NotStored)),
+                };
+                self.input(Input::Site(ask, done.map(Box::new)));
             }
             Effect::Expect(contract) => self.lines.set_contract(contract),
             Effect::Store(record) => {

@@ -43,9 +43,11 @@ use shared::{
     rates::Rates,
     verdict::{Digest, ExamId, Refusal, ResultRecord, Trust},
 };
+use trust::PublicKey;
 
 use crate::{
     journal::Standing,
+    site::Standing as SiteStanding,
     software::WayBack,
     stick::{Bundle, Film},
 };
@@ -79,6 +81,22 @@ pub struct Identity {
     pub journal: Standing,
     /// The program that a person may go back to now by holding a key.
     pub way_back: Option<WayBack>,
+    /// What is to be said of the clinic's own settings.
+    pub settings: SettingsNews,
+}
+
+/// What is to be said of the clinic's own settings.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum SettingsNews {
+    /// Nothing.
+    #[default]
+    Settled,
+    /// Others count from the next start on.
+    Staged,
+    /// They are in force since a day at most.
+    New,
+    /// They cannot be used, and those of the card are in force.
+    NotUsed,
 }
 
 /// What is to be said of the box's program, besides its version.
@@ -221,6 +239,8 @@ pub enum View {
     },
     /// What the box is.
     About,
+    /// The clinic's own settings and keys.
+    Site(Box<SiteStanding>),
     /// What a person wants that is not to be done by mistake: the same key is to be held once more.
     Confirm(Confirm),
     /// The same as ready, after a result that is shown no longer: whoever passes by has no business with it.
@@ -265,6 +285,10 @@ pub enum Confirm {
     GoBack(WayBack),
     /// Whether to take a model that is older than one that the box has had.
     OlderModel,
+    /// Whether to believe this key of the clinic.
+    AddKey(PublicKey),
+    /// Whether to forget the clinic's settings and keys.
+    ForgetSite,
 }
 
 /// What can be done with a memory stick besides judging its films. Nothing of it is done without a key.

@@ -1,8 +1,11 @@
 //! What goes wrong, and how the screen explains it.
 
-use shared::verdict::{Fault, ModelRefusal, Refusal, SoftwareRefusal};
+use shared::verdict::{Fault, ModelRefusal, Refusal, SiteRefusal, SoftwareRefusal};
+use trust::PublicKey;
+use wire::SiteStage;
 
-use super::{Confirm, Console, Language, StickTrouble, language};
+use super::{Confirm, Console, Language, SiteStanding, StickTrouble, language};
+use crate::site::SiteFile;
 
 /// What is wrong with the box or its line.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -15,6 +18,10 @@ pub enum Trouble {
     OlderModel,
     /// A program was sent and is not taken.
     Program(SoftwareRefusal),
+    /// Settings were sent and are not taken, or are not changed as a person wants.
+    Settings(SiteRefusal),
+    /// Settings were sent that this unknown key has signed, which a person may add by holding a key.
+    OfferedKey(PublicKey),
     /// The line to the host is gone.
     LineLost,
     /// The program has failed again and again, and judges nothing now.
@@ -77,6 +84,11 @@ impl Explanation {
                 Self { remedy: format!("{} {}", refused.remedy, words.older_offer), ..refused }
             }
             Trouble::Program(refusal) => Self::split(Some(refusal.code()), &(words.software_refusal)(*refusal)),
+            Trouble::Settings(refusal) => Self::split(Some(refusal.code()), &(words.site_refusal)(*refusal)),
+            Trouble::OfferedKey(key) => {
+                let code = Some(SiteRefusal::KeyOffered.code());
+                Self { code, ..Self::naming(words.offered_key, &compared(key)) }
+            }
             Trouble::LineLost => Self::split(None, words.line_lost),
             Trouble::SafeMode => Self::split(None, words.safe),
             Trouble::NoStorage => Self::split(Some(Fault::Storage.code()), words.no_storage),
@@ -101,7 +113,23 @@ impl Explanation {
         match confirm {
             Confirm::GoBack(way_back) => Self::naming(words.go_back.meaning, &way_back.shown()),
             Confirm::OlderModel => Self::split(None, words.older_model.meaning),
+            Confirm::AddKey(key) => Self::naming(words.add_key.meaning, &compared(key)),
+            Confirm::ForgetSite => Self::split(None, words.forget_site.meaning),
         }
+    }
+
+    /// Of the clinic's own settings and keys.
+    pub fn of_site(site: &SiteStanding, language: Language) -> Self {
+        let words = language::words(language);
+        let not_used = (site.stage == SiteStage::NotUsed).then(|| words.settings_not_used.to_owned());
+        let file = site.file.as_ref().map(|SiteFile { name, counter, key, .. }| {
+            filled(words.site_file, &[format!("{name}, {counter}, {key}").as_str()])
+        });
+        let ids: Vec<String> = site.keys.iter().map(|key| key.id.to_string()).collect();
+        let keys = (!ids.is_empty()).then(|| filled(words.site_keys, &[ids.join(", ").as_str()]));
+        let told: Vec<String> =
+            [not_used, file, keys].into_iter().flatten().map(|it| language::sentence(&it)).collect();
+        Self { code: None, cause: told.join(" "), remedy: language::sentence(words.forget_offer) }
     }
 
     /// Of what is asked or told: a text whose cause has something filled in, which may hold anything.
@@ -115,6 +143,11 @@ impl Explanation {
         let [cause, remedy] = language::cause_and_remedy(text);
         Self { code, cause, remedy }
     }
+}
+
+/// A key as two people compare it.
+fn compared(key: &PublicKey) -> String {
+    format!("{}, {}", key.id, key.fingerprint())
 }
 
 /// The text with these in its places, whatever they hold.

@@ -40,6 +40,7 @@ use wire::{BundlePiece, MAX_PIECE_BYTES, OutcomeOnLine, SoftwareStage, SoftwareS
 use crate::{
     disk::{Access, Disk, DiskFile},
     models::{MODELS, memory},
+    site::{self, SITE},
 };
 
 const INCOMING: &str = "incoming";
@@ -531,6 +532,7 @@ impl Software {
                 let mut gate = self.gate.clone();
                 memory::read(&*self.disk, &self.folder).into_iter().flatten().for_each(|known| gate.remember(known));
                 memory::lists(&*self.disk, &self.folder.with_file_name(MODELS)).for_each(|known| gate.remember(known));
+                site::lists(&*self.disk, &self.folder.with_file_name(SITE)).for_each(|known| gate.remember(known));
                 gate.glance_at_software(&head).map(|_| true).map_err(|refused| {
                     crate::say(format_args!("a bundle is refused: {refused}"));
                     refused.software_refusal()

@@ -1,7 +1,8 @@
 //! What a key does that is held: what a person at the box alone may do, and by no mistake.
 //!
-//! Two screens offer something for it: what the box is, where the program of before may be gone back to; and that a model was refused
-//! because it is older than one that the box has had. There the press alone does nothing. The hold leads to a screen that asks once
+//! Four screens offer something for it: what the box is, where the program of before may be gone back to; that a model was refused
+//! because it is older than one that the box has had; that settings were refused because nobody knows their key, which may be added; and
+//! what the clinic's settings and keys are, which may be forgotten. There the press alone does nothing. The hold leads to a screen that asks once
 //! more, and a second hold does it. A hold counts only on the screen on which it began, so that one is never both, and what comes in
 //! between, an image above all, goes first and ends it. On every other screen a hold does no more than its press has done.
 
@@ -11,11 +12,12 @@ use super::{Effect, MINUTE_MS, State};
 use crate::{
     keys::{HOLD, Key},
     screen::{Confirm, Program, Trouble, View},
+    site::Ask,
     software::WayBack,
 };
 
-/// How long it is offered to let an older model in, in milliseconds: somebody comes from the computer.
-const OFFER_MS: u64 = 2 * MINUTE_MS;
+/// How long it is offered to let an older model in, or to add a key, in milliseconds: somebody comes from the computer.
+pub(super) const OFFER_MS: u64 = 2 * MINUTE_MS;
 /// How long it may take until it is known what becomes of going back, in milliseconds: two slots are read.
 const GOING_BACK_MS: u64 = 2 * MINUTE_MS;
 /// How long a screen stays at least once the key is pressed on it, in milliseconds: longer than it is held.
@@ -46,6 +48,8 @@ impl State {
             View::Confirm(confirm) => Some(confirm.clone()),
             View::About => self.offered_way_back().cloned().map(Confirm::GoBack),
             View::Error { trouble: Trouble::OlderModel, .. } => Some(Confirm::OlderModel),
+            View::Error { trouble: Trouble::OfferedKey(key), .. } => Some(Confirm::AddKey(*key)),
+            View::Site(_) if self.has_keys => Some(Confirm::ForgetSite),
             _ => None,
         }
     }
@@ -68,6 +72,8 @@ impl State {
                 Some(Effect::GoBack { content: way_back.content })
             }
             Confirm::OlderModel => Some(Effect::PermitOlder),
+            Confirm::AddKey(key) => Some(Effect::Site(Box::new(Ask::AddKey(key)))),
+            Confirm::ForgetSite => Some(Effect::Site(Box::new(Ask::Forget))),
         };
         let mut effects = vec![self.idle(now)];
         effects.extend(effect);
@@ -88,7 +94,7 @@ impl State {
     pub(super) fn asked(&mut self, now: u64, asked: Result<(), Fault>) -> Vec<Effect> {
         let Err(fault) = asked else { return Vec::new() };
         self.going_back = None;
-        self.not_gone_back(now, View::error(fault)).into_iter().collect()
+        self.say_where_free(now, View::error(fault)).into_iter().collect()
     }
 
     /// What a person may go back to is another program now, or none.
@@ -105,11 +111,11 @@ impl State {
     pub(super) fn went_back(&mut self, now: u64, refusal: Option<SoftwareRefusal>) -> Option<Effect> {
         let is_awaited = self.going_back.take().is_some_and(|until| now < until);
         let refusal = refusal.filter(|_| is_awaited)?;
-        self.not_gone_back(now, View::error(Trouble::Program(refusal)))
+        self.say_where_free(now, View::error(Trouble::Program(refusal)))
     }
 
-    /// Says that it was not gone back, where that hides nothing of an image.
-    fn not_gone_back(&mut self, now: u64, view: View) -> Option<Effect> {
+    /// Says what was not done that a person wanted, where that hides nothing of an image.
+    pub(super) fn say_where_free(&mut self, now: u64, view: View) -> Option<Effect> {
         let is_free =
             matches!(self.view, View::Ready { .. } | View::Blanked { .. } | View::Program { .. } | View::About);
         is_free.then(|| self.notice(now, view))

@@ -4,6 +4,7 @@ mod browse;
 mod hold;
 mod privacy;
 mod rate;
+mod site;
 mod software;
 mod stick;
 
@@ -27,6 +28,7 @@ use crate::{
     journal::Standing,
     keys::Key,
     screen::{Announced, ConsoleRefused, Identity, MeasuredRates, Preview, Program, Scene, Trouble, View},
+    site::{self as settings, Ask, NotDone, Standing as SiteStanding},
     software::{Kept, News, WayBack},
     stick::{Bundle, Event as StickEvent, Heading},
 };
@@ -82,6 +84,8 @@ pub enum Input {
     Asked(Result<(), Fault>),
     /// The answer to [`Effect::AskSoftware`].
     Software(Box<SoftwareState>),
+    /// What has become of what [`Effect::Site`] has asked, and how it stands then.
+    Site(Box<Ask>, Result<Box<SiteStanding>, NotDone>),
     /// The number of [`Effect::DrawCode`]; `None` if there is none.
     Code(Option<u32>),
     /// The screen cannot be written any more, or can be again.
@@ -115,6 +119,8 @@ pub enum Effect {
     Judge(Box<Image>),
     /// Install an update; [`Input::Analysis`] follows.
     Install(Box<ModelFile>),
+    /// Do something with the clinic's own settings; [`Input::Site`] follows.
+    Site(Box<Ask>),
     /// From now on take prepared images for this contract.
     Expect(InputContract),
     /// Write a record to the journal; [`Input::Stored`] follows.
@@ -265,6 +271,9 @@ pub struct State {
     way_back: Option<WayBack>,
     /// Until when it is awaited what becomes of going back.
     going_back: Option<u64>,
+    /// How the clinic's own settings stand, and until when it is said that they are new.
+    site: SiteStanding,
+    settings_until: Option<u64>,
 }
 
 /// An image that has been announced.
@@ -344,6 +353,8 @@ impl State {
             began: false,
             way_back: None,
             going_back: None,
+            site: SiteStanding::default(),
+            settings_until: None,
         }
     }
 
@@ -415,8 +426,8 @@ impl State {
         std::mem::take(&mut self.notes)
     }
 
-    /// Something has happened that the journal is to keep. What only the box, a new model or a new program brings about is always
-    /// kept.
+    /// Something has happened that the journal is to keep. What only the box, a person at it, or what somebody has signed brings about is
+    /// always kept.
     fn note(&mut self, now: u64, kind: EventKind) {
         let is_of_the_box = matches!(
             kind,
@@ -425,6 +436,9 @@ impl State {
                 | EventKind::SoftwareStaged { .. }
                 | EventKind::SoftwareConfirmed { .. }
                 | EventKind::SoftwareWentBack { .. }
+                | EventKind::SettingsChanged { .. }
+                | EventKind::SettingsForgotten
+                | EventKind::KeyAdded { .. }
         );
         if is_of_the_box || self.events.take(now) {
             let (unix_seconds, missed) = (self.time(now), std::mem::take(&mut self.missed));
@@ -473,6 +487,7 @@ impl State {
             ages: self.card.ages(),
             journal: self.journal,
             way_back: self.offered_way_back().cloned(),
+            settings: self.settings_news(),
         }
     }
 
@@ -491,7 +506,7 @@ impl State {
             }
             _ => {
                 let coming = self.coming.map(|coming| coming.until);
-                [self.until, self.changed_until, self.program_until, self.going_back, coming]
+                [self.until, self.changed_until, self.settings_until, self.program_until, self.going_back, coming]
                     .into_iter()
                     .flatten()
                     .min()
@@ -539,6 +554,7 @@ impl State {
             Input::News(news) => self.news(now, news),
             Input::Asked(asked) => self.asked(now, asked),
             Input::Software(state) => vec![Effect::Reply(Reply::Answer(Answer::Software(*state)))],
+            Input::Site(ask, done) => self.site_done(now, &ask, done.map(|site| *site)),
             Input::Code(number) => self.code_drawn(now, number),
             Input::LineLost { last, in_use } => {
                 self.privacy.part();
@@ -566,6 +582,7 @@ impl State {
                     | View::Refused { .. }
                     | View::History { .. }
                     | View::About
+                    | View::Site(_)
                     | View::Confirm(_)
                     | View::Films { .. }
                     | View::Writing { .. }
@@ -646,6 +663,7 @@ impl State {
             // No event could tell of it.
             BoxEvent::Update(_) if self.journal.read_only => self.not_installed(now, Fault::Storage),
             BoxEvent::Update(_) if !self.models.take(now) => self.not_installed(now, Fault::TooFast),
+            BoxEvent::Update(file) if settings::is_one(&file.bytes) => vec![Effect::Site(Box::new(Ask::Take(file)))],
             BoxEvent::Update(file) => vec![Effect::Install(Box::new(file))],
             BoxEvent::Image(image) => {
                 let exam = &image.begin.exam;
@@ -741,6 +759,7 @@ impl State {
             // Whoever knows an image learns nothing of another one.
             Question::StoredResult { image, from } => return vec![Effect::Find { image, from }],
             Question::Software { bundle, total } => return vec![Effect::AskSoftware { bundle, total }],
+            Question::Site => Answer::Site(self.site.on_line()),
         };
         vec![Effect::Reply(Reply::Answer(answer))]
     }
@@ -987,8 +1006,9 @@ impl State {
             return effects;
         }
         // Before a stick, which may bring about something each time.
-        if self.changed_until.is_some_and(|until| until <= now) {
-            self.changed_until = None;
+        let news = [&mut self.changed_until, &mut self.settings_until];
+        let ended = news.map(|until| until.take_if(|until| *until <= now).is_some());
+        if ended.contains(&true) {
             let mut effects = self.tick(now);
             effects.push(Effect::Show);
             return effects;
@@ -1024,11 +1044,10 @@ impl State {
         let covered = match self.view {
             View::Result { .. } => true,
             // What became of the last update does not come back in the place of what becomes of this one.
-            View::Error { trouble: Trouble::Update(_) | Trouble::OlderModel, .. }
-                if matches!(view, View::Updating { .. }) =>
-            {
-                false
-            }
+            View::Error {
+                trouble: Trouble::Update(_) | Trouble::OlderModel | Trouble::Settings(_) | Trouble::OfferedKey(_),
+                ..
+            } if matches!(view, View::Updating { .. }) => false,
             View::Refused { .. } | View::Error { .. } => self.until.is_some(),
             _ => false,
         };

@@ -471,6 +471,7 @@ impl World {
                 | Effect::Entry(_)
                 | Effect::Screenshot
                 | Effect::PermitOlder
+                | Effect::Site(_)
                 | Effect::Reply(_) => {}
             }
         }

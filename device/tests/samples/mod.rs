@@ -9,8 +9,9 @@ use device::{
     journal::Standing,
     screen::{
         Announced, Confirm, Console, ConsoleRefused, Frame, Identity, Language, MeasuredRates, Offers, PAGE, Preview,
-        Program, Prompt, Scene, Step, StickTrouble, Trouble, View,
+        Program, Prompt, Scene, SettingsNews, Step, StickTrouble, Trouble, View,
     },
+    site::{SiteFile, Standing as SiteStanding},
     software::WayBack,
     stick::{Bundle, Film},
 };
@@ -32,9 +33,12 @@ use shared::{
     evidence::{Cells, Evidence, Place},
     preprocess::Window,
     verdict::{
-        Digest, ExamId, Fault, ModelRefusal, OperatingPoint, Refusal, ResultRecord, SoftwareRefusal, Trust, Verdict,
+        Digest, ExamId, Fault, ModelRefusal, OperatingPoint, Refusal, ResultRecord, SiteRefusal, SoftwareRefusal,
+        Trust, Verdict,
     },
 };
+use trust::{KeyId, PublicKey, SecretKey};
+use wire::{MAX_OWN_KEYS, SiteStage};
 
 /// What the model that ships says of itself.
 static CARD: LazyLock<ModelCard> = LazyLock::new(|| {
@@ -62,6 +66,7 @@ fn identity() -> Identity {
         ages: CARD.ages(),
         journal: Standing { entries: 411, head: Digest::of(b"journal"), ..Standing::default() },
         way_back: None,
+        settings: SettingsNews::Settled,
     }
 }
 
@@ -250,6 +255,24 @@ fn program(program: Program) -> Scene {
     of(Identity { program, ..identity() }, View::Ready { results: 128 })
 }
 
+/// Ready, with something to be said of the clinic's own settings.
+fn settings(settings: SettingsNews) -> Scene {
+    of(Identity { settings, ..identity() }, View::Ready { results: 128 })
+}
+
+/// A key of the clinic.
+fn clinic_key() -> PublicKey {
+    SecretKey::of_seed(&[7; 32], KeyId([0xb7; 8])).public()
+}
+
+/// What the clinic's own settings are, under this name and with so many keys.
+fn site(stage: SiteStage, name: &str, keys: usize) -> View {
+    let (name, key) = (name.to_owned(), clinic_key());
+    let (digest, trust) = (Digest::of(b"site"), Trust::Signed);
+    let file = SiteFile { name, counter: u64::MAX, digest, key: key.id, trust, is_own: true };
+    View::Site(Box::new(SiteStanding { stage, file: Some(file), keys: vec![key; keys], is_new: false }))
+}
+
 fn history() -> View {
     let probabilities = [PNEUMONIA, REFER, NORMAL, 0.003, 1.0, f32::NAN];
     let results = (0..PAGE).zip(probabilities).map(|(n, probability)| ResultRecord {
@@ -436,6 +459,14 @@ pub(crate) fn all_scenes() -> Vec<(String, Scene)> {
         ("go-back-long", synthetic(View::Confirm(Confirm::GoBack(way_back(&long))))),
         ("older-model", synthetic(View::Confirm(Confirm::OlderModel))),
         ("update-older-with-keys", synthetic(View::error(Trouble::OlderModel))),
+        ("ready-settings-staged", settings(SettingsNews::Staged)),
+        ("ready-settings-new", settings(SettingsNews::New)),
+        ("ready-settings-not-used", settings(SettingsNews::NotUsed)),
+        ("settings-offered-key", synthetic(View::error(Trouble::OfferedKey(clinic_key())))),
+        ("add-key", synthetic(View::Confirm(Confirm::AddKey(clinic_key())))),
+        ("forget-site", synthetic(View::Confirm(Confirm::ForgetSite))),
+        ("site", synthetic(site(SiteStage::InForce, "ward-3", 1))),
+        ("site-long", synthetic(site(SiteStage::NotUsed, &long, MAX_OWN_KEYS))),
         ("about-long", Scene { identity: longest, view: View::About }),
         ("ready-many", synthetic(View::Ready { results: 9_999_999 })),
         (
@@ -461,6 +492,9 @@ pub(crate) fn all_scenes() -> Vec<(String, Scene)> {
     let not_taken = SoftwareRefusal::ALL
         .iter()
         .map(|&r| (format!("program-{}", r.as_str()), synthetic(View::error(Trouble::Program(r)))));
+    let not_changed = SiteRefusal::ALL
+        .iter()
+        .map(|&r| (format!("settings-{}", r.as_str()), synthetic(View::error(Trouble::Settings(r)))));
     let sticks = StickTrouble::ALL
         .iter()
         .map(|&trouble| (format!("stick-{trouble:?}"), synthetic(View::error(Trouble::Stick(trouble)))));
@@ -469,7 +503,7 @@ pub(crate) fn all_scenes() -> Vec<(String, Scene)> {
         let named = if reason == Console::Stranger { "255.255.255.255" } else { wide.as_str() };
         (format!("console-{reason:?}"), synthetic(console(reason, named, &wide)))
     });
-    let special = not_taken.chain(sticks).chain(consoles);
+    let special = not_taken.chain(not_changed).chain(sticks).chain(consoles);
     scenes.chain(starting).chain(refused).chain(failed).chain(not_installed).chain(special).collect()
 }
 

@@ -8,6 +8,7 @@ use device::{
     keys::Key,
     runtime::Lines,
     screen::Preview,
+    site::NotDone,
     software::{self, Kept, News, WayBack},
     state::{Effect, Input, Page, State},
 };
@@ -16,7 +17,7 @@ use shared::{
     age::AgeNote,
     appliance::Share,
     contract::InputContract,
-    verdict::{Digest, Fault, ModelRefusal, Refusal, ResultRecord, SoftwareRefusal},
+    verdict::{Digest, Fault, ModelRefusal, Refusal, ResultRecord, SiteRefusal, SoftwareRefusal},
 };
 use wire::{BundlePiece, Image, MAX_FRAME, ModelFile};
 
@@ -112,6 +113,7 @@ impl Stub {
                 | Effect::TakeProgram { .. }
                 | Effect::PermitOlder => continue,
                 Effect::GoBack { .. } => Input::Asked(Ok(())),
+                Effect::Site(ask) => Input::Site(ask, Err(NotDone::Refused(SiteRefusal::NotSigned))),
                 Effect::Reply(reply) => {
                     self.lines.reply(reply);
                     continue;

@@ -12,11 +12,11 @@ use base::interrupt;
 use serialport::{ClearBuffer, SerialPort, TTYPort};
 use shared::{
     appliance::line::least_bytes_a_second,
-    verdict::{Digest, ModelRefusal, ResultRecord, SoftwareRefusal},
+    verdict::{Digest, ModelRefusal, ResultRecord, SiteRefusal, SoftwareRefusal},
 };
 use wire::{
     Answer, BundlePiece, Counters, HostError, HostEvent, HostSession, Image, Info, Installed, Listed, MAX_FRAME,
-    ModelFile, Outcome, Phase, Question, Request, SoftwareState,
+    ModelFile, Outcome, Phase, Question, Request, SiteState, SoftwareState,
 };
 
 use super::{
@@ -266,6 +266,27 @@ impl Connection {
                 Ok(Ok(installed))
             }
             HostEvent::ModelRefused(refusal) => Ok(Err(refusal)),
+            _ => Err(HostError::Protocol.into()),
+        }
+    }
+
+    /// Sends a site file, with its signature, and waits until the box has it on its disk. Ctrl-C gives it up before the error is
+    /// returned; the box may have taken it by then. `site` is the digest of its text, to which the answer is held.
+    pub fn configure(&mut self, file: ModelFile, site: Digest) -> Result<Result<Installed, SiteRefusal>, LinkError> {
+        match self.transfer(Request::Update(file), &mut |_: Sending| ())? {
+            HostEvent::Installed(installed) => {
+                check_installed(&installed, site)?;
+                Ok(Ok(installed))
+            }
+            HostEvent::SiteRefused(refusal) => Ok(Err(refusal)),
+            _ => Err(HostError::Protocol.into()),
+        }
+    }
+
+    /// Asks which settings somebody has sent to the box. Its texts may hold anything: to be [`base::Shown`].
+    pub fn site(&mut self) -> Result<SiteState, LinkError> {
+        match self.ask(Question::Site)? {
+            Answer::Site(state) => Ok(state),
             _ => Err(HostError::Protocol.into()),
         }
     }

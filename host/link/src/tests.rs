@@ -689,6 +689,19 @@ fn other_answers_are_held_to_the_question() {
         |connection| connection.update(ModelFile::new(vec![0; 10]).unwrap(), Digest::default(), |_| ()).map(drop),
     );
     assert!(matches!(installed, LinkError::Answer(AnswerError::Model)), "{installed}");
+    let stored = ask(
+        |event| {
+            let stored = Installed { model: "ward-3".try_into().unwrap(), digest: Digest::of(b"other") };
+            matches!(event, BoxEvent::Update(_)).then(|| vec![Reply::Site(Ok(stored))])
+        },
+        |connection| connection.configure(ModelFile::new(vec![0; 10]).unwrap(), Digest::default()).map(drop),
+    );
+    assert!(matches!(stored, LinkError::Answer(AnswerError::Model)), "{stored}");
+    let as_a_model = ask(
+        |event| matches!(event, BoxEvent::Update(_)).then(|| vec![Reply::Installed(Err(ModelRefusal::NotAModel))]),
+        |connection| connection.configure(ModelFile::new(vec![0; 10]).unwrap(), Digest::default()).map(drop),
+    );
+    assert!(matches!(as_a_model, LinkError::Session(HostError::Protocol)), "{as_a_model}");
     let contract = ask(
         |event| {
             let info = Info { contract: InputContract { side: 9, ..CONTRACT }, ..info() };

@@ -6,7 +6,7 @@ use base::Shown;
 use link::{Connection, PortOptions};
 use serde_json::json;
 use shared::verdict::{Digest, Trust};
-use wire::{Info, OutcomeOnLine, SoftwareStage, SoftwareState};
+use wire::{Info, OutcomeOnLine, SiteOnLine, SiteStage, SiteState, SoftwareStage, SoftwareState};
 
 use crate::{
     exit::{Exit, Failure},
@@ -30,12 +30,13 @@ pub fn run(options: Options) -> Result<Exit, Failure> {
     let info = connection.info().map_err(Failure::of_link)?;
     // About no bundle in particular.
     let software = connection.software(Digest::default(), 0).map_err(Failure::of_link)?;
-    let text = if json { to_json(&info, &software) } else { to_text(&info, &software) };
+    let site = connection.site().map_err(Failure::of_link)?;
+    let text = if json { to_json(&info, &software, &site) } else { to_text(&info, &software, &site) };
     writeln!(io::stdout(), "{text}")?;
     Ok(Exit::Done)
 }
 
-fn to_text(info: &Info, software: &SoftwareState) -> String {
+fn to_text(info: &Info, software: &SoftwareState, site: &SiteState) -> String {
     let Info { contract, point, .. } = info;
     let training =
         if info.synthetic { "synthetic radiographs: its answers mean nothing medically" } else { "radiographs" };
@@ -43,6 +44,7 @@ fn to_text(info: &Info, software: &SoftwareState) -> String {
         format!("software      {}", Shown(&info.software)),
         format!("slot          {}", slot(software).unwrap_or("none: the card has room for one program")),
         format!("last bundle   {}", software.outcome.as_ref().map_or_else(|| "none".to_owned(), bundle)),
+        format!("settings      {}", settings(site)),
         format!("model         {} ({})", Shown(&info.model), if info.int8 { "int8" } else { "float" }),
         format!("model digest  {}", info.model_digest),
         format!("signed        {}", signed(info)),
@@ -83,6 +85,27 @@ fn bundle(outcome: &OutcomeOnLine) -> String {
     format!("{name}{counter} ({}); {stage}", trust.as_str())
 }
 
+/// Which settings are in force, and which keys of the clinic may sign others.
+fn settings(site: &SiteState) -> String {
+    let SiteState { stage, file, keys } = site;
+    let file = file.as_ref().map(|SiteOnLine { name, counter, key, trust, own_key, .. }| {
+        let whose = if *own_key { "a key of the clinic" } else { "a key of the list" };
+        format!("{}, counter {counter}, {} by {}, {whose}; ", Shown(name), trust.as_str(), Shown(key))
+    });
+    let stage = match (stage, &file) {
+        (SiteStage::Card, _) => "those of the card",
+        (SiteStage::InForce, _) => "in force, before those of the card",
+        (SiteStage::NextStart, Some(_)) => "in force from the next start on: switch the box off and on",
+        (SiteStage::NextStart, None) => "those of the card from the next start on: switch the box off and on",
+        (SiteStage::NotUsed, _) => {
+            "those that were sent cannot be used, and those of the card are in force: send others"
+        }
+    };
+    let keys: Vec<String> = keys.iter().map(|key| Shown(key).to_string()).collect();
+    let keys = if keys.is_empty() { String::new() } else { format!("; keys of the clinic: {}", keys.join(", ")) };
+    format!("{}{stage}{keys}", file.unwrap_or_default())
+}
+
 /// Who says that the model is good, and whether anybody has to.
 fn signed(info: &Info) -> String {
     let trust = match info.trust {
@@ -108,7 +131,7 @@ fn journal(info: &Info) -> String {
     head + broken.as_deref().unwrap_or_default() + read_only.unwrap_or_default()
 }
 
-fn to_json(info: &Info, software: &SoftwareState) -> String {
+fn to_json(info: &Info, software: &SoftwareState, site: &SiteState) -> String {
     let bundle = software.outcome.as_ref().map(|outcome| {
         let code = match outcome.stage {
             SoftwareStage::Refused(refusal) => Some(refusal.code()),
@@ -120,8 +143,16 @@ fn to_json(info: &Info, software: &SoftwareState) -> String {
             "stage": outcome.stage.as_str(), "code": code,
         })
     });
+    let file = site.file.as_ref().map(|file| {
+        json!({
+            "site": file.digest.to_string(), "name": file.name.as_str(), "counter": file.counter, "key": file.key.as_str(),
+            "trust": file.trust.as_str(), "own_key": file.own_key,
+        })
+    });
+    let keys: Vec<&str> = site.keys.iter().map(|key| key.as_str()).collect();
     output::json(&json!({
-        "software": info.software.as_str(), "slot": slot(software), "last_bundle": bundle, "model": info.model.as_str(),
+        "software": info.software.as_str(), "slot": slot(software), "last_bundle": bundle,
+        "settings": { "stage": site.stage.as_str(), "file": file, "keys": keys }, "model": info.model.as_str(),
         "model_digest": info.model_digest.to_string(), "synthetic": info.synthetic, "int8": info.int8,
         "trust": info.trust.map(Trust::as_str), "takes_unsigned": info.takes_unsigned, "execution": info.execution.as_str(),
         "contract": info.contract, "operating_point": info.point, "boot": info.boot, "records": info.records,
@@ -139,6 +170,11 @@ mod tests {
     };
 
     use super::*;
+
+    /// A box that has no settings but those of its card.
+    fn card() -> SiteState {
+        SiteState { stage: SiteStage::Card, file: None, keys: Default::default() }
+    }
 
     #[test]
     fn synthetic_model_is_said_to_be_one() {
@@ -163,7 +199,7 @@ mod tests {
             takes_unsigned: false,
         };
         let software = SoftwareState { next: 0, running: info.software.clone(), slot: None, outcome: None };
-        let text = to_text(&info, &software);
+        let text = to_text(&info, &software, &card());
         assert!(
             text.contains("synthetic")
                 && text.contains("a-model (int8)")
@@ -172,12 +208,12 @@ mod tests {
         );
         assert!(text.contains(&format!("journal       9:{}\n", Digest::of(b"head"))), "{text}");
         assert!(text.contains("made for      children of 1 to 5 years\noverride      nothing\n"), "{text}");
-        let allowing = to_text(&Info { ages: None, any_age: true, ..info.clone() }, &software);
+        let allowing = to_text(&Info { ages: None, any_age: true, ..info.clone() }, &software, &card());
         assert!(
             allowing.contains("made for      unknown ages\noverride      a host may override the age\n"),
             "{allowing}"
         );
-        let wrong = to_text(&Info { broken: Some(7), read_only: true, ..info.clone() }, &software);
+        let wrong = to_text(&Info { broken: Some(7), read_only: true, ..info.clone() }, &software, &card());
         assert!(wrong.contains("before entry 7; cannot be written"), "{wrong}");
         let evil = Info {
             software: "1\u{1b}[2J".try_into().unwrap(),
@@ -185,12 +221,39 @@ mod tests {
             execution: "\u{202e}=1+1\r".try_into().unwrap(),
             ..info.clone()
         };
-        let shown = to_text(&evil, &software);
+        let shown = to_text(&evil, &software, &card());
         assert_eq!(shown.lines().count(), text.lines().count(), "{shown}");
         assert!(!shown.replace('\n', "").contains(base::shown::is_hidden), "{shown}");
-        assert!(!to_json(&evil, &software).contains(base::shown::is_hidden));
-        let value: serde_json::Value = serde_json::from_str(&to_json(&info, &software)).unwrap();
+        assert!(!to_json(&evil, &software, &card()).contains(base::shown::is_hidden));
+        let value: serde_json::Value = serde_json::from_str(&to_json(&info, &software, &card())).unwrap();
         assert_eq!((&value["synthetic"], &value["contract"]["fit"]), (&json!(true), &json!("letterbox")));
+    }
+
+    #[test]
+    fn settings_that_were_sent_are_said_with_who_has_signed_them() {
+        let file = SiteOnLine {
+            digest: Digest::of(b"site"),
+            name: "ward\u{202e}-3".try_into().unwrap(),
+            counter: 7,
+            key: "0123456789ABCDEF".try_into().unwrap(),
+            trust: Trust::Signed,
+            own_key: true,
+        };
+        let of = |stage, file: Option<&SiteOnLine>| settings(&SiteState { stage, file: file.cloned(), ..card() });
+        assert_eq!(settings(&card()), "those of the card");
+        for (stage, words) in [
+            (SiteStage::InForce, "in force, before"),
+            (SiteStage::NextStart, "in force from the next start on"),
+            (SiteStage::NotUsed, "cannot be used"),
+        ] {
+            let text = of(stage, Some(&file));
+            assert!(text.contains(words) && text.contains("counter 7, signed by 0123456789ABCDEF, a key of"), "{text}");
+            assert!(!text.contains(base::shown::is_hidden), "{text}");
+        }
+        assert!(of(SiteStage::NextStart, None).starts_with("those of the card from the next start on"));
+        let mut with_key = card();
+        with_key.keys.push(file.key.clone()).unwrap();
+        assert!(settings(&with_key).ends_with("; keys of the clinic: 0123456789ABCDEF"));
     }
 
     #[test]

@@ -43,6 +43,7 @@ pub fn run(options: Options) -> Result<Exit, Failure> {
     write(&public, &key.public().to_file())?;
     write(&options.out, &key.to_file()).inspect_err(|_| drop(std::fs::remove_file(&public)))?;
     base::say!("keep {} secret, and a copy of it elsewhere; give {} away", quoted(&*options.out), quoted(&public));
+    base::say!("its fingerprint is {}", key.public().fingerprint());
     writeln!(io::stdout(), "{}", key.public())?;
     Ok(Exit::Done)
 }

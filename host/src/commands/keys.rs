@@ -1,4 +1,4 @@
-//! `pumua keys`: makes the list of the keys that may sign models, bundles and images.
+//! `pumua keys`: makes the list of the keys that may sign models, bundles, images and settings.
 
 use std::{
     fs,

@@ -25,6 +25,7 @@ pub mod send;
 pub mod serve;
 mod sheet;
 pub mod sign;
+mod site;
 mod sites;
 mod software;
 pub mod study;

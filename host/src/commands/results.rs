@@ -166,6 +166,14 @@ fn details(kind: &EventKind) -> serde_json::Value {
             json!({ "name": name.as_str(), "counter": counter, "key": key.as_deref() })
         }
         EventKind::SoftwareWentBack { bundle } => json!({ "bundle": bundle.to_string() }),
+        EventKind::SettingsChanged { site, counter, key } => {
+            json!({ "site": site.to_string(), "counter": counter, "key": key.as_str() })
+        }
+        EventKind::SettingsRefused(refusal) => json!({ "code": refusal.code(), "reason": refusal.as_str() }),
+        EventKind::SettingsForgotten => json!({}),
+        EventKind::KeyAdded { key, fingerprint } => {
+            json!({ "key": key.as_str(), "fingerprint": fingerprint.as_str() })
+        }
     }
 }
 
@@ -198,6 +206,10 @@ fn detail(kind: &EventKind) -> String {
             format!("{name}{counter}{key}")
         }
         EventKind::SoftwareWentBack { bundle } => format!("bundle {bundle:.16}"),
+        EventKind::SettingsChanged { site, counter, key } => format!("{site:.16}, counter {counter}, key {key}"),
+        EventKind::SettingsRefused(refusal) => format!("{} {}", refusal.code(), refusal.as_str()),
+        EventKind::SettingsForgotten => String::new(),
+        EventKind::KeyAdded { key, fingerprint } => format!("{key}, {fingerprint}"),
     }
 }
 

@@ -1,4 +1,4 @@
-//! `pumua sign`: says that a model, a bundle of the box's own program, or the image of a memory card is good.
+//! `pumua sign`: says that a model, a bundle of the box's own program, the image of a memory card, or settings are good.
 
 use std::{
     io::{self, Write},
@@ -16,11 +16,12 @@ use setup::{
     flash::{FlashError, Image},
     model_for_box::{beside, list_beside},
     signed_image,
+    site_file::SiteFile,
 };
 use shared::calendar::credible;
 use trust::{Kind, LINE, MAX_SIGNATURE_BYTES, PackageHead, Signature, Statement, StatementError, Version};
 
-use super::{keys, model_for_box, quoted};
+use super::{keys, model_for_box, quoted, site};
 use crate::exit::{Exit, Failure, WithExit};
 
 /// The first version that has slots: of the box's program, which takes bundles, and of the program that writes images.
@@ -36,25 +37,25 @@ const NO_NAME: &str =
     password, cut its payload out as is said without --key, sign that, and put the signature in with --signature."
 )]
 pub struct Options {
-    /// ONNX model made by `pumua train`, bundle made by `pumua bundle`, or image made by `pumua image`, as it lies there, compressed or
-    /// not. The signature of a model or an image is written beside it, as FILE.minisig
+    /// ONNX model made by `pumua train`, bundle made by `pumua bundle`, image made by `pumua image`, as it lies there, compressed or not, or
+    /// site file with settings (`.toml`). But for a bundle, the signature is written beside it, as FILE.minisig
     #[arg(value_name = "FILE")]
     file: PathBuf,
     /// Secret key, which no password protects. Without it the comment is printed that `minisign -S -m FILE -t "COMMENT"` is to
     /// sign
     #[arg(long, value_name = "FILE")]
     key: Option<PathBuf>,
-    /// Number of the model, or of the bundle: greater than that of every one that was signed before, else boxes that had those refuse it.
-    /// To have boxes go back, sign the earlier one once more with a greater one. Models, bundles and images are counted apart; that of an
-    /// image is for people, and nothing refuses a smaller one
+    /// Number of the model, the bundle or the settings: greater than that of every one that was signed before, else boxes that had those
+    /// refuse it. To have boxes go back, sign the earlier one once more with a greater one. Models, bundles, settings and images are
+    /// counted apart; that of an image is for people, and nothing refuses a smaller one
     #[arg(long, value_name = "N", required_unless_present = "signature")]
     counter: Option<u64>,
-    /// Earliest version of the box's program that can use it, or for an image of the program that writes it [default: for a model this
-    /// program's, else 0.1.0]
+    /// Earliest version of the box's program that can use it, or for an image of the program that writes it [default: for a model or
+    /// settings this program's, else 0.1.0]
     #[arg(long = "box", value_name = "VERSION")]
     least: Option<Version>,
-    /// Name of a bundle or an image, for people: up to 64 letters, digits, `.`, `_` and `-` [default: box- and its version, or for an
-    /// image that of the file]
+    /// Name of a bundle, an image or settings, for people: up to 64 letters, digits, `.`, `_` and `-` [default: box- and its version, or
+    /// for an image or settings that of the file]
     #[arg(long)]
     name: Option<String>,
     /// Signature that `minisign` has made of a bundle's payload, to be put into the bundle
@@ -65,7 +66,7 @@ pub struct Options {
     allow_synthetic: bool,
 }
 
-/// Signs a model that a box can judge by, a bundle that fills a slot, or an image of a box's card.
+/// Signs a model that a box can judge by, a bundle that fills a slot, an image of a box's card, or settings that a box may be sent.
 pub fn run(options: Options) -> Result<Exit, Failure> {
     let of_bundle = Bundle::is_one(&options.file);
     let out = if of_bundle { None } else { Some(beside(&options.file)) };
@@ -76,6 +77,8 @@ pub fn run(options: Options) -> Result<Exit, Failure> {
     super::check_outputs(&read, &[target], &[])?;
     let statement = if of_bundle {
         bundle(&options)?
+    } else if SiteFile::is_one(&options.file) {
+        settings(&options, target)?
     } else if Image::is_one(&options.file) {
         image(&options, target)?
     } else {
@@ -107,6 +110,27 @@ fn model(options: &Options, out: &Path) -> Result<String, Failure> {
     Ok(statement)
 }
 
+fn settings(options: &Options, out: &Path) -> Result<String, Failure> {
+    let Options { file, key, counter, least, name, signature, .. } = options;
+    if signature.is_some() {
+        let words =
+            "the signature of settings lies beside them: have `minisign` write it there, and leave out --signature";
+        return Err(anyhow!(words)).exit(Exit::Usage);
+    }
+    let counter = number(*counter)?;
+    let site = site::read(file)?;
+    let name = name.clone().unwrap_or_else(|| word(&file.file_stem().unwrap_or_default().to_string_lossy()));
+    let least = least.map_or_else(|| env!("CARGO_PKG_VERSION").parse::<Version>(), Ok)?;
+    let (kind, line, digest) = (Kind::Site, LINE.to_owned(), site.digest());
+    let statement = Statement { kind, line, counter, least, made: today()?, name, digest };
+    let statement = written(&statement).context(NO_NAME).exit(Exit::Usage)?;
+    if let Some(key) = key {
+        let signature = Signature::new(&keys::secret(key)?, &site.bytes, statement.clone());
+        put_beside(out, &signature, "settings")?;
+    }
+    Ok(statement)
+}
+
 fn image(options: &Options, out: &Path) -> Result<String, Failure> {
     let Options { file, key, counter, least, name, signature, .. } = options;
     if signature.is_some() {
@@ -133,7 +157,7 @@ fn word(text: &str) -> String {
     text.chars().map(|letter| if permitted(letter) { letter } else { '-' }).take(64).collect()
 }
 
-/// Writes the signature of a model or an image.
+/// Writes the signature of a model, an image or settings.
 fn put_beside(out: &Path, signature: &Signature, what: &str) -> anyhow::Result<()> {
     write_atomically(out, signature.to_file().as_bytes())
         .with_context(|| format!("cannot write {}: let this user write there", Shown(out.display())))?;

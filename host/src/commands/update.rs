@@ -1,4 +1,4 @@
-//! `pumua update`: sends another model to the box, or another program.
+//! `pumua update`: sends another model to the box, other settings, or another program.
 
 use std::{
     io::{self, Write},
@@ -6,19 +6,20 @@ use std::{
     time::{Duration, Instant},
 };
 
+use anyhow::anyhow;
 use base::Shown;
 use engine::Model;
 use indicatif::ProgressBar;
 use link::{AnswerError, Connection, LinkError, PortOptions, Sending};
 use serde_json::{Value, json};
-use setup::{bundle::Bundle, model_for_box::ModelForBox};
+use setup::{bundle::Bundle, model_for_box::ModelForBox, site_file::SiteFile};
 use shared::{
     limits::MAX_UPDATE_BYTES,
     verdict::{Digest, ModelRefusal},
 };
 use wire::{Info, ModelFile, Phase};
 
-use super::{model_for_box, send::style, software, started_as};
+use super::{model_for_box, send::style, site, software, started_as};
 use crate::{
     exit::{Exit, Failure, WithExit},
     output,
@@ -27,8 +28,8 @@ use crate::{
 /// Options of `pumua update`.
 #[derive(Debug, clap::Args)]
 pub struct Options {
-    /// ONNX model made by `pumua train` or `pumua quantize`, or bundle of the box's program made by `pumua bundle`: that goes on where
-    /// it was cut off before
+    /// ONNX model made by `pumua train` or `pumua quantize`, site file with settings (`.toml`), or bundle of the box's program made by
+    /// `pumua bundle`: that goes on where it was cut off before
     #[arg(value_name = "FILE")]
     file: PathBuf,
     #[command(flatten)]
@@ -36,14 +37,25 @@ pub struct Options {
     /// Also send a model that was trained on synthetic radiographs: its answers mean nothing medically
     #[arg(long)]
     allow_synthetic: bool,
+    /// Public key that has signed the site file, and that a person is to add at the box: its screen shows the fingerprint, to be compared
+    /// with the one here
+    #[arg(long, value_name = "FILE")]
+    add_key: Option<PathBuf>,
     /// Print a JSON object
     #[arg(long)]
     json: bool,
 }
 
-/// Sends another model or program to the box, unless the box already has it.
+/// Sends another model, settings or program to the box, unless the box already has it.
 pub fn run(options: Options) -> Result<Exit, Failure> {
-    let Options { file: path, port, allow_synthetic, json } = options;
+    let Options { file: path, port, allow_synthetic, add_key, json } = options;
+    if SiteFile::is_one(&path) {
+        return site::send(&path, &port, add_key.as_deref(), json);
+    }
+    if add_key.is_some() {
+        let words = "a key is added at a box for settings alone: name a site file, whose name ends in .toml, or leave out --add-key";
+        return Err(anyhow!(words)).exit(Exit::Usage);
+    }
     if Bundle::is_one(&path) {
         return software::send(&path, &port, json);
     }

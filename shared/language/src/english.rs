@@ -26,6 +26,9 @@ pub(crate) static WORDS: Words = Words {
     program_changed: "New program",
     program_staged: "New program: switch the box off and on",
     program_went_back: "The new program did not start: the old one is still running",
+    settings_staged: "Other settings: switch the box off and on",
+    settings_new: "New settings are in force",
+    settings_not_used: "The settings that were sent cannot be used",
     signed: |trust| match trust {
         Trust::Signed => "signed",
         Trust::BuiltIn => "built in",
@@ -81,6 +84,7 @@ pub(crate) static WORDS: Words = Words {
     fault: |fault| fault.to_string(),
     model_refusal: |refusal| refusal.to_string(),
     software_refusal: |refusal| refusal.to_string(),
+    site_refusal: |refusal| refusal.to_string(),
     line_lost: "the connection to the computer is lost: plug the cable in again; the box continues by itself",
     safe: "the program of the box has failed again and again, so that it judges nothing now: fetch the results, then cut the power and switch it on again; if this comes back, flash the card again",
     no_storage: "results cannot be stored, so nothing is judged: fetch the results, then use another memory card",
@@ -189,6 +193,19 @@ pub(crate) static WORDS: Words = Words {
     older_model: Notice {
         word: "AN OLDER MODEL?",
         meaning: "its results may be worse: hold Enter again for three seconds, then send the model again within ten minutes; Escape leaves",
+    },
+    offered_key: "an unknown key ({}) has signed these settings: compare it with the computer; if both are the same, hold Enter for three seconds",
+    add_key: Notice {
+        word: "ADD THIS KEY?",
+        meaning: "whoever has the key {} may change settings of this box from then on: compare it once more, hold Enter again for three seconds, then send the settings again; Escape leaves",
+    },
+    site_page: "THE CLINIC'S SETTINGS",
+    site_file: "settings {}",
+    site_keys: "keys of the clinic {}",
+    forget_offer: "hold Enter for three seconds to have them forgotten; then the settings on the card count",
+    forget_site: Notice {
+        word: "FORGET THEM?",
+        meaning: "the settings that were sent and the keys of the clinic are gone then: hold Enter again for three seconds to have them forgotten; Escape leaves",
     },
 };
 

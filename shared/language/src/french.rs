@@ -1,6 +1,6 @@
 use shared::{
     age::Span,
-    verdict::{Fault, ModelRefusal, Refusal, SoftwareRefusal, Trust, Verdict},
+    verdict::{Fault, ModelRefusal, Refusal, SiteRefusal, SoftwareRefusal, Trust, Verdict},
 };
 
 use super::{Console, Notice, Step, StickTrouble, Words, children};
@@ -29,6 +29,9 @@ pub(crate) static WORDS: Words = Words {
     program_changed: "Nouveau programme",
     program_staged: "Nouveau programme : éteignez et rallumez le boîtier",
     program_went_back: "Nouveau programme non démarré : l'ancien continue",
+    settings_staged: "Autres réglages : éteignez et rallumez le boîtier",
+    settings_new: "De nouveaux réglages sont en vigueur",
+    settings_not_used: "Les réglages envoyés sont inutilisables",
     signed: |trust| match trust {
         Trust::Signed => "signé",
         Trust::BuiltIn => "intégré",
@@ -91,6 +94,7 @@ pub(crate) static WORDS: Words = Words {
     fault: |fault| failed(fault).to_owned(),
     model_refusal: |refusal| not_installed(refusal).to_owned(),
     software_refusal: |refusal| not_taken(refusal).to_owned(),
+    site_refusal: |refusal| not_changed(refusal).to_owned(),
     line_lost: "la liaison avec l'ordinateur est coupée: rebranchez le câble ; le boîtier reprend tout seul",
     safe: "le programme du boîtier a échoué plusieurs fois et n'analyse plus rien: récupérez les résultats, puis coupez le courant et rallumez-le ; si cela revient, réécrivez la carte",
     no_storage: "les résultats ne peuvent pas être enregistrés, rien n'est analysé: récupérez les résultats, puis changez la carte mémoire",
@@ -204,6 +208,19 @@ pub(crate) static WORDS: Words = Words {
     older_model: Notice {
         word: "UN MODÈLE PLUS ANCIEN ?",
         meaning: "ses résultats peuvent être moins bons: maintenez de nouveau Entrée trois secondes, puis renvoyez le modèle dans les dix minutes ; Échap quitte",
+    },
+    offered_key: "une clé inconnue ({}) a signé ces réglages: comparez-la avec l'ordinateur ; si c'est la même, maintenez Entrée trois secondes",
+    add_key: Notice {
+        word: "AJOUTER CETTE CLÉ ?",
+        meaning: "qui a la clé {} pourra changer des réglages de ce boîtier: comparez-la encore, maintenez de nouveau Entrée trois secondes, puis renvoyez les réglages ; Échap quitte",
+    },
+    site_page: "RÉGLAGES DU CENTRE",
+    site_file: "réglages {}",
+    site_keys: "clés du centre {}",
+    forget_offer: "maintenez Entrée trois secondes pour les faire oublier ; les réglages de la carte comptent alors",
+    forget_site: Notice {
+        word: "LES OUBLIER ?",
+        meaning: "les réglages envoyés et les clés du centre disparaîtraient: maintenez de nouveau Entrée trois secondes pour les faire oublier ; Échap quitte",
     },
 };
 
@@ -368,6 +385,49 @@ fn not_taken(refusal: SoftwareRefusal) -> &'static str {
         }
         SoftwareRefusal::OnTrial => {
             "le programme actuel est lui-même à l'essai: attendez quelques minutes et renvoyez le nouveau"
+        }
+    }
+}
+
+fn not_changed(refusal: SiteRefusal) -> &'static str {
+    match refusal {
+        SiteRefusal::NotSettings => {
+            "ce ne sont pas des réglages à envoyer, ou l'un d'eux n'est permis que sur la carte: corrigez-les et faites-les signer de nouveau"
+        }
+        SiteRefusal::NotSigned => "les réglages ne sont pas signés: faites-les signer",
+        SiteRefusal::KeyUnknown => {
+            "le boîtier ne connaît pas la clé qui a signé les réglages: envoyez-les avec la liste des clés qui la nomme, ou avec --add-key quand le boîtier affiche PRÊT"
+        }
+        SiteRefusal::KeyRevoked => {
+            "la clé qui a signé les réglages est révoquée: faites signer les réglages par une autre clé"
+        }
+        SiteRefusal::WrongSignature => {
+            "la signature n'est pas celle de ces réglages: copiez de nouveau les deux, et ne les utilisez pas si cela revient"
+        }
+        SiteRefusal::OtherKind => "la signature n'est pas celle de réglages: faites signer les réglages",
+        SiteRefusal::OtherLine => {
+            "les réglages sont faits pour un autre type de boîtier: envoyez des réglages faits pour celui-ci"
+        }
+        SiteRefusal::NeedsNewer => {
+            "les réglages demandent une version plus récente du programme du boîtier: mettez d'abord celui-ci à jour"
+        }
+        SiteRefusal::Older => {
+            "les réglages sont plus anciens que ceux que ce boîtier a déjà eus: faites-les signer de nouveau avec un compteur plus grand"
+        }
+        SiteRefusal::List => {
+            "le boîtier ne croit pas assez de signataires de la liste de clés envoyée avec les réglages: envoyez-les avec une liste signée par assez d'entre eux"
+        }
+        SiteRefusal::NotStored => {
+            "le boîtier n'a pas pu enregistrer les réglages: vérifiez sa carte mémoire et envoyez-les de nouveau"
+        }
+        SiteRefusal::Unfit => {
+            "les réglages ne vont pas avec ceux de la carte du boîtier: corrigez `aet` ou `peers` et faites-les signer de nouveau"
+        }
+        SiteRefusal::KeyOffered => {
+            "le boîtier demande s'il doit croire la clé: comparez ce que montre son écran avec l'ordinateur, maintenez deux fois Entrée trois secondes, puis renvoyez les réglages"
+        }
+        SiteRefusal::TooManyKeys => {
+            "le boîtier a déjà autant de clés du centre qu'il en garde: faites-les oublier sur le boîtier, puis ajoutez celle-ci"
         }
     }
 }

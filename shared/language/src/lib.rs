@@ -15,7 +15,7 @@ mod swahili;
 use shared::{
     age::{ADULT, AgeNote, Span},
     appliance::Language,
-    verdict::{Fault, ModelRefusal, OperatingPoint, Refusal, SoftwareRefusal, Trust, Verdict},
+    verdict::{Fault, ModelRefusal, OperatingPoint, Refusal, SiteRefusal, SoftwareRefusal, Trust, Verdict},
 };
 
 /// What the box is doing at its start.
@@ -162,6 +162,12 @@ pub struct Words {
     pub program_staged: &'static str,
     /// The same, where another program was tried and did not start.
     pub program_went_back: &'static str,
+    /// The same, where other settings count from the next start on.
+    pub settings_staged: &'static str,
+    /// The same, on the day on which other settings were first in force.
+    pub settings_new: &'static str,
+    /// The same, where the settings that were sent cannot be used.
+    pub settings_not_used: &'static str,
     /// Who says that the model is good.
     pub signed: fn(Trust) -> &'static str,
     /// Before the model's digest.
@@ -241,6 +247,8 @@ pub struct Words {
     pub model_refusal: fn(ModelRefusal) -> String,
     /// Cause and remedy of a program that is not taken, with `: ` between them.
     pub software_refusal: fn(SoftwareRefusal) -> String,
+    /// Cause and remedy of settings that are not taken, with `: ` between them.
+    pub site_refusal: fn(SiteRefusal) -> String,
     /// Cause and remedy of a lost line, with `: ` between them.
     pub line_lost: &'static str,
     /// Cause and remedy of safe mode, with `: ` between them.
@@ -327,6 +335,22 @@ pub struct Words {
     pub older_offer: &'static str,
     /// A person is asked once more whether to do that. Below it what that means and which keys do it, with `: ` between them.
     pub older_model: Notice,
+    /// Cause and remedy of settings that an unknown key has signed, which a person may add, with `: ` between them. `{}` stands in the cause
+    /// for the key.
+    pub offered_key: &'static str,
+    /// A person is asked once more whether to do that. Below it what that means and which keys do it, with `: ` between them; `{}` stands
+    /// in the first part for the key.
+    pub add_key: Notice,
+    /// Above what the clinic's own settings and keys are.
+    pub site_page: &'static str,
+    /// Name, counter and key of the settings `{}` that were sent.
+    pub site_file: &'static str,
+    /// The keys `{}` of the clinic.
+    pub site_keys: &'static str,
+    /// How a person has all of it forgotten, without a full stop.
+    pub forget_offer: &'static str,
+    /// A person is asked once more whether to do that. Below it what that means and which keys do it, with `: ` between them.
+    pub forget_site: Notice,
 }
 
 impl Words {
@@ -429,14 +453,17 @@ mod tests {
             let faults = Fault::ALL.iter().map(|&fault| (words.fault)(fault));
             let updates = ModelRefusal::ALL.iter().map(|&refusal| (words.model_refusal)(refusal));
             let programs = SoftwareRefusal::ALL.iter().map(|&refusal| (words.software_refusal)(refusal));
+            let settings = SiteRefusal::ALL.iter().map(|&refusal| (words.site_refusal)(refusal));
             let mut texts: Vec<String> = refusals
                 .chain(faults)
                 .chain(updates)
                 .chain(programs)
+                .chain(settings)
                 .chain([words.line_lost, words.safe, words.no_storage, words.chain_broken].map(str::to_owned))
                 .chain(StickTrouble::ALL.map(|trouble| (words.stick_trouble)(trouble).to_owned()))
                 .chain(Console::ALL.map(|reason| (words.console)(reason).to_owned()))
                 .chain([words.go_back, words.older_model].map(|notice| notice.meaning.to_owned()))
+                .chain([words.add_key.meaning, words.forget_site.meaning, words.offered_key].map(str::to_owned))
                 .collect();
             for text in &texts {
                 assert_eq!(text.matches(": ").count(), 1, "{language}: {text}");
@@ -537,12 +564,16 @@ mod tests {
                 words.age_overridden,
                 words.stick_countdown,
                 words.go_back_offer,
+                words.site_file,
+                words.site_keys,
             ] {
                 assert_eq!(text.matches("{}").count(), 1, "{language}: {text}");
             }
-            let parts = words.go_back.meaning.split_once(": ");
-            let places = parts.map(|(cause, remedy)| [cause, remedy].map(|part| part.matches("{}").count()));
-            assert_eq!(places, Some([1, 0]), "{language}: {}", words.go_back.meaning);
+            for text in [words.go_back.meaning, words.add_key.meaning, words.offered_key] {
+                let parts = text.split_once(": ");
+                let places = parts.map(|(cause, remedy)| [cause, remedy].map(|part| part.matches("{}").count()));
+                assert_eq!(places, Some([1, 0]), "{language}: {text}");
+            }
             assert!(words.older_offer.ends_with('.'), "{language}");
             for text in [words.results_asked.meaning, words.results_written.meaning, words.program_asked.meaning] {
                 let (before, after) = text.split_once(": ").unwrap();

@@ -1,6 +1,6 @@
 use shared::{
     age::Span,
-    verdict::{Fault, ModelRefusal, Refusal, SoftwareRefusal, Trust, Verdict},
+    verdict::{Fault, ModelRefusal, Refusal, SiteRefusal, SoftwareRefusal, Trust, Verdict},
 };
 
 use super::{Console, Notice, Step, StickTrouble, Words, children};
@@ -29,6 +29,9 @@ pub(crate) static WORDS: Words = Words {
     program_changed: "Novo programa",
     program_staged: "Novo programa: desligue e volte a ligar o aparelho",
     program_went_back: "O novo programa não arrancou: o antigo continua",
+    settings_staged: "Outras definições: desligue e ligue o aparelho",
+    settings_new: "Há novas definições em vigor",
+    settings_not_used: "As definições enviadas não podem ser usadas",
     signed: |trust| match trust {
         Trust::Signed => "assinado",
         Trust::BuiltIn => "incluído",
@@ -89,6 +92,7 @@ pub(crate) static WORDS: Words = Words {
     fault: |fault| failed(fault).to_owned(),
     model_refusal: |refusal| not_installed(refusal).to_owned(),
     software_refusal: |refusal| not_taken(refusal).to_owned(),
+    site_refusal: |refusal| not_changed(refusal).to_owned(),
     line_lost: "a ligação ao computador foi cortada: volte a ligar o cabo; o aparelho continua sozinho",
     safe: "o programa do aparelho falhou várias vezes e já não analisa nada: recolha os resultados, depois corte a corrente e volte a ligá-lo; se isto voltar, grave o cartão de novo",
     no_storage: "não é possível guardar resultados, por isso nada é analisado: recolha os resultados e use outro cartão de memória",
@@ -193,6 +197,19 @@ pub(crate) static WORDS: Words = Words {
     older_model: Notice {
         word: "UM MODELO MAIS ANTIGO?",
         meaning: "os resultados podem ser piores: mantenha outra vez Enter premida três segundos e envie de novo o modelo dentro de dez minutos; Esc sai",
+    },
+    offered_key: "uma chave desconhecida ({}) assinou estas definições: compare-a com o computador; se for a mesma, mantenha Enter premida três segundos",
+    add_key: Notice {
+        word: "ADICIONAR A CHAVE?",
+        meaning: "quem tem a chave {} poderá mudar definições deste aparelho: compare-a outra vez, mantenha Enter premida de novo três segundos e reenvie as definições; Esc sai",
+    },
+    site_page: "DEFINIÇÕES DO CENTRO",
+    site_file: "definições {}",
+    site_keys: "chaves do centro {}",
+    forget_offer: "mantenha Enter premida três segundos para as esquecer; contam então as definições do cartão",
+    forget_site: Notice {
+        word: "ESQUECER?",
+        meaning: "as definições enviadas e as chaves do centro desapareceriam: mantenha Enter premida de novo três segundos para as esquecer; Esc sai",
     },
 };
 
@@ -344,6 +361,47 @@ fn not_taken(refusal: SoftwareRefusal) -> &'static str {
         }
         SoftwareRefusal::OnTrial => {
             "o programa atual está ele próprio à prova: espere alguns minutos e envie de novo o novo programa"
+        }
+    }
+}
+
+fn not_changed(refusal: SiteRefusal) -> &'static str {
+    match refusal {
+        SiteRefusal::NotSettings => {
+            "isto não são definições para enviar, ou uma delas só é permitida no cartão: corrija-as e mande assiná-las de novo"
+        }
+        SiteRefusal::NotSigned => "as definições não estão assinadas: mande assiná-las",
+        SiteRefusal::KeyUnknown => {
+            "o aparelho não conhece a chave que assinou as definições: envie-as com a lista de chaves que a nomeia, ou com --add-key enquanto o aparelho mostra PRONTO"
+        }
+        SiteRefusal::KeyRevoked => {
+            "a chave que assinou as definições foi revogada: mande assinar as definições com outra chave"
+        }
+        SiteRefusal::WrongSignature => {
+            "a assinatura não é destas definições: copie de novo as duas, e não as use se isto continuar"
+        }
+        SiteRefusal::OtherKind => "a assinatura não é de definições: mande assinar as definições",
+        SiteRefusal::OtherLine => "as definições são para outro tipo de aparelho: envie definições feitas para este",
+        SiteRefusal::NeedsNewer => {
+            "as definições precisam de uma versão mais recente do programa do aparelho: atualize-o primeiro"
+        }
+        SiteRefusal::Older => {
+            "as definições são mais antigas do que outras que este aparelho já teve: mande assiná-las de novo com um contador maior"
+        }
+        SiteRefusal::List => {
+            "o aparelho não acredita em signatários suficientes da lista de chaves enviada com as definições: envie-as com uma lista assinada por bastantes deles"
+        }
+        SiteRefusal::NotStored => {
+            "o aparelho não conseguiu guardar as definições: verifique o cartão de memória e envie-as de novo"
+        }
+        SiteRefusal::Unfit => {
+            "as definições não se ajustam às do cartão do aparelho: corrija `aet` ou `peers` e mande assiná-las de novo"
+        }
+        SiteRefusal::KeyOffered => {
+            "o aparelho pergunta se deve acreditar na chave: compare o que o ecrã mostra com o computador, mantenha Enter premida três segundos, duas vezes, e reenvie as definições"
+        }
+        SiteRefusal::TooManyKeys => {
+            "o aparelho já tem tantas chaves do centro quantas guarda: mande esquecê-las no aparelho e adicione então esta"
         }
     }
 }

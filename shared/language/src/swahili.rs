@@ -1,6 +1,6 @@
 use shared::{
     age::Span,
-    verdict::{Fault, ModelRefusal, Refusal, SoftwareRefusal, Trust, Verdict},
+    verdict::{Fault, ModelRefusal, Refusal, SiteRefusal, SoftwareRefusal, Trust, Verdict},
 };
 
 use super::{Console, Notice, Step, StickTrouble, Words, children};
@@ -29,6 +29,9 @@ pub(crate) static WORDS: Words = Words {
     program_changed: "Programu mpya",
     program_staged: "Programu mpya: zima kifaa, kisha kiwashe tena",
     program_went_back: "Programu mpya haikuanza: ya zamani inaendelea",
+    settings_staged: "Mipangilio mingine: zima kifaa na ukiwashe",
+    settings_new: "Mipangilio mipya inatumika",
+    settings_not_used: "Mipangilio iliyotumwa haiwezi kutumika",
     signed: |trust| match trust {
         Trust::Signed => "imesainiwa",
         Trust::BuiltIn => "ya programu",
@@ -89,6 +92,7 @@ pub(crate) static WORDS: Words = Words {
     fault: |fault| failed(fault).to_owned(),
     model_refusal: |refusal| not_installed(refusal).to_owned(),
     software_refusal: |refusal| not_taken(refusal).to_owned(),
+    site_refusal: |refusal| not_changed(refusal).to_owned(),
     line_lost: "mawasiliano na kompyuta yamekatika: chomeka kebo tena; kifaa kitaendelea chenyewe",
     safe: "programu ya kifaa imeshindwa mara nyingi na haichambui chochote sasa: chukua matokeo, kisha zima umeme na uwashe tena; hali hii ikirudi, andika kadi upya",
     no_storage: "matokeo hayawezi kuhifadhiwa, hivyo hakuna kinachochambuliwa: chukua matokeo, kisha tumia kadi nyingine ya kumbukumbu",
@@ -197,6 +201,19 @@ pub(crate) static WORDS: Words = Words {
     older_model: Notice {
         word: "MODELI YA ZAMANI?",
         meaning: "matokeo yake yanaweza kuwa mabaya zaidi: shikilia tena Enter kwa sekunde tatu, kisha tuma modeli tena ndani ya dakika kumi; Esc hutoka",
+    },
+    offered_key: "ufunguo usiojulikana ({}) umetia sahihi mipangilio hii: ulinganishe na kompyuta; ikiwa ni ule ule, shikilia Enter kwa sekunde tatu",
+    add_key: Notice {
+        word: "ONGEZA UFUNGUO HUU?",
+        meaning: "mwenye ufunguo {} ataweza kubadilisha mipangilio ya kifaa hiki: ulinganishe tena, shikilia Enter tena kwa sekunde tatu, kisha tuma mipangilio tena; Esc hutoka",
+    },
+    site_page: "MIPANGILIO YA KITUO",
+    site_file: "mipangilio {}",
+    site_keys: "funguo za kituo {}",
+    forget_offer: "shikilia Enter kwa sekunde tatu ili isahauliwe; kisha mipangilio ya kadi itatumika",
+    forget_site: Notice {
+        word: "ISAHAULIWE?",
+        meaning: "mipangilio iliyotumwa na funguo za kituo zitaondolewa: shikilia Enter tena kwa sekunde tatu ili zisahauliwe; Esc hutoka",
     },
 };
 
@@ -324,6 +341,45 @@ fn not_taken(refusal: SoftwareRefusal) -> &'static str {
         }
         SoftwareRefusal::OnTrial => {
             "programu ya sasa yenyewe iko katika majaribio: subiri dakika chache kisha tuma mpya tena"
+        }
+    }
+}
+
+fn not_changed(refusal: SiteRefusal) -> &'static str {
+    match refusal {
+        SiteRefusal::NotSettings => {
+            "hii si mipangilio ya kutumwa, au mmoja wake unaruhusiwa kwenye kadi tu: isahihishe na itiwe sahihi tena"
+        }
+        SiteRefusal::NotSigned => "mipangilio haijatiwa sahihi: itiwe sahihi",
+        SiteRefusal::KeyUnknown => {
+            "kifaa hakiujui ufunguo uliotia sahihi mipangilio: itume pamoja na orodha ya funguo inayoutaja, au kwa --add-key kifaa kikionyesha TAYARI"
+        }
+        SiteRefusal::KeyRevoked => {
+            "ufunguo uliotia sahihi mipangilio umebatilishwa: mipangilio itiwe sahihi kwa ufunguo mwingine"
+        }
+        SiteRefusal::WrongSignature => {
+            "sahihi si ya mipangilio hii: nakili vyote viwili tena, na usivitumie hali hii ikirudi"
+        }
+        SiteRefusal::OtherKind => "sahihi si ya mipangilio: mipangilio itiwe sahihi yake",
+        SiteRefusal::OtherLine => "mipangilio ni ya aina nyingine ya kifaa: tuma iliyo ya aina hii",
+        SiteRefusal::NeedsNewer => {
+            "mipangilio inahitaji toleo jipya zaidi la programu ya kifaa: sasisha programu kwanza"
+        }
+        SiteRefusal::Older => {
+            "mipangilio ni ya zamani kuliko ile ambayo kifaa hiki kimewahi kuwa nayo: itiwe sahihi tena kwa nambari kubwa zaidi"
+        }
+        SiteRefusal::List => {
+            "wanaoaminiwa na kifaa waliotia sahihi orodha ya funguo iliyokuja na mipangilio hawatoshi: itume na orodha iliyotiwa sahihi na wa kutosha"
+        }
+        SiteRefusal::NotStored => "kifaa hakikuweza kuhifadhi mipangilio: kagua kadi yake ya kumbukumbu na uitume tena",
+        SiteRefusal::Unfit => {
+            "mipangilio haiendani na ile iliyo kwenye kadi ya kifaa: sahihisha `aet` au `peers` na itiwe sahihi tena"
+        }
+        SiteRefusal::KeyOffered => {
+            "kifaa kinauliza kama kiuamini ufunguo: linganisha kinachoonyeshwa na skrini yake na kompyuta, shikilia Enter kwa sekunde tatu, mara mbili, kisha tuma mipangilio tena"
+        }
+        SiteRefusal::TooManyKeys => {
+            "kifaa kina funguo za kituo nyingi kadiri kinavyoweza kuhifadhi: zisahauliwe kwenye kifaa, kisha ongeza huu"
         }
     }
 }

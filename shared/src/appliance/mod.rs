@@ -3,7 +3,7 @@
 //! - [`card`]: labels, names and places of the memory card and of the initial file system;
 //! - [`mod@line`]: serial ports and their speed;
 //! - [`BoxSettings`]: the keys of `box.toml` and their values, among them [`Language`], [`Rotation`], [`Share`] and
-//!   [`Override`];
+//!   [`Override`]; [`SiteSettings`]: those of a site file;
 //! - [`slots`]: which of two programs is started, and how a new one is tried;
 //! - [`listed`]: how texts enumerate the values that there are, so that no text has a list of its own.
 
@@ -24,6 +24,6 @@ pub use self::{
     language::{Language, LanguageError},
     overrides::{Override, OverrideError},
     rotation::{Rotation, RotationError},
-    settings::{BLANK_MINUTES, BoxSettings},
+    settings::{BLANK_MINUTES, BoxSettings, MAX_SITE_BYTES, SiteSettings},
     share::{Share, ShareError},
 };

@@ -56,6 +56,31 @@ pub struct BoxSettings {
     pub peers: Option<Vec<String>>,
 }
 
+/// The keys of a site file: the settings in which clinics differ, and which a box takes over the line when somebody has signed them. They
+/// go before those of the card. Whatever says who is believed, what the box is made of, what leaves it and to whom, or what can be plugged
+/// in, is for the card alone: `roots`, `roots_needed`, `unsigned`, `model`, `profile`, `port`, `baud`, `framebuffer`, `keys`, `share`,
+/// `stick`, `ethernet` and `node_port` are refused here.
+#[derive(Debug, Default, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SiteSettings {
+    /// As in [`BoxSettings::language`].
+    pub language: Option<Language>,
+    /// As in [`BoxSettings::rotate`].
+    pub rotate: Option<Rotation>,
+    /// As in [`BoxSettings::blank_minutes`].
+    pub blank_minutes: Option<u32>,
+    /// As in [`BoxSettings::overrides`].
+    #[serde(rename = "override")]
+    pub overrides: Option<Vec<Override>>,
+    /// As in [`BoxSettings::aet`].
+    pub aet: Option<String>,
+    /// As in [`BoxSettings::peers`].
+    pub peers: Option<Vec<String>>,
+}
+
+/// Most bytes of a site file.
+pub const MAX_SITE_BYTES: usize = 8 << 10;
+
 /// After this many minutes a result is shown no longer, unless set differently: three times as long as until it is marked as
 /// past. Whoever is concerned has read it by then; who passes later has no business with it, and finds it under past results
 /// otherwise.
@@ -111,6 +136,37 @@ mod tests {
             let text = toml::to_string(&settings).unwrap();
             assert_eq!(toml::from_str::<BoxSettings>(&text).unwrap(), settings, "{text}");
         }
+    }
+
+    #[test]
+    fn a_site_file_has_keys_of_a_card_and_none_that_are_for_the_card_alone() {
+        let card = toml::to_string(&full()).unwrap();
+        let is_taken = |line: &&str| toml::from_str::<SiteSettings>(line).is_ok();
+        let (taken, refused): (Vec<&str>, Vec<&str>) = card.lines().partition(is_taken);
+        let keys = |lines: &[&str]| -> Vec<String> {
+            lines.iter().map(|line| line.split(' ').next().unwrap().to_owned()).collect()
+        };
+        assert_eq!(keys(&taken), ["language", "rotate", "blank_minutes", "override", "aet", "peers"]);
+        let for_the_card = [
+            "profile",
+            "port",
+            "baud",
+            "framebuffer",
+            "model",
+            "roots",
+            "roots_needed",
+            "unsigned",
+            "keys",
+            "share",
+            "stick",
+            "ethernet",
+            "node_port",
+        ];
+        assert_eq!(keys(&refused), for_the_card);
+        let BoxSettings { language, rotate, blank_minutes, overrides, aet, peers, .. } = full();
+        let site = SiteSettings { language, rotate, blank_minutes, overrides, aet, peers };
+        assert_eq!(toml::from_str::<SiteSettings>(&taken.join("\n")).unwrap(), site);
+        assert_eq!(toml::from_str::<SiteSettings>("").unwrap(), SiteSettings::default());
     }
 
     #[test]

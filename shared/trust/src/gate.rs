@@ -68,8 +68,21 @@ pub struct CheckedImage {
     pub statement: Statement,
 }
 
-/// Decides what a box takes. Models and bundles each have a gate of their own, [`Gate::new`] and
-/// [`Gate::for_software`]: their counters have nothing to do with each other.
+/// A site file that is taken.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CheckedSite {
+    /// What is to be said of who made it.
+    pub trust: Trust,
+    /// What is to be remembered of it.
+    pub seen: Seen,
+    /// What its signer says.
+    pub statement: Statement,
+    /// Whether a key of the clinic's own has signed it, which no list names.
+    pub is_own: bool,
+}
+
+/// Decides what a box takes. Models, bundles and site files each have a gate of their own, [`Gate::new`], [`Gate::for_software`] and
+/// [`Gate::for_site`]: their counters have nothing to do with each other.
 #[derive(Debug, Clone)]
 pub struct Gate {
     roots: Roots,
@@ -81,6 +94,8 @@ pub struct Gate {
     known: Known,
     /// The newest list that these roots have signed.
     list: Option<KeyList>,
+    /// Keys that a person has added at the box: they sign site files, and nothing else.
+    own: Vec<PublicKey>,
 }
 
 impl Gate {
@@ -92,7 +107,7 @@ impl Gate {
         let roots = roots.or_else(|| Roots::new(vec![test_root?], 1).ok());
         // Without a root there is nobody whom anything is believed.
         let roots = roots.unwrap_or(Roots::NOBODY);
-        let mut gate = Self { roots, test, unsigned, version, known: Known::default(), list: None };
+        let mut gate = Self { roots, test, unsigned, version, known: Known::default(), list: None, own: Vec::new() };
         if test {
             gate.remember(built_in());
         }
@@ -104,6 +119,16 @@ impl Gate {
         let mut gate = Self::new(roots, unsigned, version);
         gate.known.seen.clear();
         gate
+    }
+
+    /// The same for site files, of which none is taken that nobody has signed.
+    pub fn for_site(roots: Option<Roots>, version: Version) -> Self {
+        Self::for_software(roots, false, version)
+    }
+
+    /// From now on these keys of a clinic may sign site files, and no others of its own.
+    pub fn set_own(&mut self, keys: Vec<PublicKey>) {
+        self.own = keys;
     }
 
     /// A gate that takes what nobody has signed, for development and tests.
@@ -221,6 +246,20 @@ impl Gate {
         Ok(CheckedImage { trust, key: seen.key, statement })
     }
 
+    /// Looks at who made a site file.
+    ///
+    /// # Errors
+    /// [`Refused`]: who says that it is good, and of what, if anybody does.
+    pub fn check_site(&self, signature: Option<&str>, file: &[u8]) -> Result<CheckedSite, Refused> {
+        let text = signature.ok_or(Refused::NotSigned)?;
+        let (trust, seen, statement) = self.signed(text, Kind::Site, &Digests::of(file))?;
+        let is_own = self.list.as_ref().is_none_or(|list| list.key(seen.key).is_none());
+        // A person has vouched for it, whatever the roots are; but whose key everybody has may have been anybody.
+        let is_everybodys = self.own.iter().any(|key| key.id == seen.key && is_test_key(key));
+        let trust = if is_own && !is_everybodys { Trust::Signed } else { trust };
+        Ok(CheckedSite { trust, seen, statement, is_own })
+    }
+
     /// Looks at the head of a bundle before its payload is there, so that nobody sends in vain what would be refused: at the key, which
     /// must have signed the statement, and at what that says. Nothing is to be believed yet, for the payload may be another one. A list
     /// of keys in the head counts here.
@@ -234,7 +273,7 @@ impl Gate {
         let mut gate = self.clone();
         gate.learn_head(head)?;
         let signature = Signature::of_file(text)?;
-        signature.verify_comment(gate.key(signature.key)?)?;
+        signature.verify_comment(gate.key(signature.key, Kind::Software)?)?;
         let statement = gate.stated(&signature, Kind::Software)?;
         gate.may_follow(&Seen { key: signature.key, counter: statement.counter, model: statement.digest })?;
         Ok(Some(statement))
@@ -243,7 +282,7 @@ impl Gate {
     /// What a signature of a file with these digests says, and who says it.
     fn signed(&self, text: &str, kind: Kind, digests: &Digests) -> Result<(Trust, Seen, Statement), Refused> {
         let signature = Signature::of_file(text)?;
-        let key = self.key(signature.key)?;
+        let key = self.key(signature.key, kind)?;
         signature.verify_hash(key, &digests.blake2b)?;
         let statement = self.stated(&signature, kind)?;
         if statement.digest != digests.sha256 {
@@ -269,12 +308,14 @@ impl Gate {
         Ok(statement)
     }
 
-    /// The key of this name, if it may sign.
-    fn key(&self, id: KeyId) -> Result<&PublicKey, Refused> {
+    /// The key of this name, if it may sign such a thing. One of a list goes before one of a clinic that calls itself the same.
+    fn key(&self, id: KeyId, kind: Kind) -> Result<&PublicKey, Refused> {
         if self.is_revoked(id) {
             return Err(Refused::KeyRevoked(id));
         }
-        self.list.as_ref().and_then(|list| list.key(id)).ok_or(Refused::KeyUnknown(id))
+        let listed = self.list.as_ref().and_then(|list| list.key(id));
+        let own = || self.own.iter().find(|key| kind == Kind::Site && key.id == id);
+        listed.or_else(own).ok_or(Refused::KeyUnknown(id))
     }
 
     fn is_revoked(&self, id: KeyId) -> bool {
@@ -288,7 +329,8 @@ impl Gate {
     /// # Errors
     /// [`Refused::Older`]: the box has had a later one.
     pub fn may_follow(&self, seen: &Seen) -> Result<(), Refused> {
-        let counts = |had: &&Seen| self.key(had.key).is_ok();
+        // A gate for something else has no keys of a clinic.
+        let counts = |had: &&Seen| self.key(had.key, Kind::Site).is_ok();
         for had in self.known.seen.iter().filter(counts) {
             if had.counter > seen.counter || (had.counter == seen.counter && had.model != seen.model) {
                 return Err(Refused::Older { counter: seen.counter, floor: had.counter });

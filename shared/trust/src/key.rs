@@ -5,6 +5,7 @@ use std::{fmt, str::FromStr};
 use base64ct::{Base64, Encoding};
 use ed25519_dalek::{SigningKey, VerifyingKey};
 use serde::{Deserialize, Serialize};
+use shared::verdict::Digest;
 use thiserror::Error;
 
 /// `Ed`: Ed25519.
@@ -89,13 +90,24 @@ impl PublicKey {
     pub fn to_file(&self) -> String {
         format!("untrusted comment: minisign public key {}\n{self}\n", self.id)
     }
+
+    /// What two people compare to know that they have the same key: the first 96 bits of its SHA-256, in six groups of four digits. The id
+    /// does not do for it, for anybody can make a key of any id.
+    pub fn fingerprint(&self) -> String {
+        let digits = format!("{:.24}", Digest::of(&self.bytes())).to_uppercase();
+        let groups: Vec<&str> = (0..6).filter_map(|group| digits.get(4 * group..4 * group + 4)).collect();
+        groups.join(" ")
+    }
+
+    fn bytes(&self) -> Vec<u8> {
+        [&ALGORITHM[..], &self.id.0, self.key.as_bytes()].concat()
+    }
 }
 
 /// Base64 of algorithm, id and key, which begins with `RW`.
 impl fmt::Display for PublicKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let bytes = [&ALGORITHM[..], &self.id.0, self.key.as_bytes()].concat();
-        f.write_str(&Base64::encode_string(&bytes))
+        f.write_str(&Base64::encode_string(&self.bytes()))
     }
 }
 

@@ -17,6 +17,9 @@
 //! The image of a memory card has its signature beside it, as a model has, with a [`Kind`] of its own. No box sees it: the program that
 //! writes the card looks at it.
 //!
+//! A **site file**, a clinic's own settings, is signed in the same way. For these alone a box may know other keys than those of the list: keys
+//! of the clinic, each of which a person has added at the box.
+//!
 //! Signatures are verified as strictly as RFC 8032 allows (`verify_strict`): no second form of a signature, and no keys of small order.
 
 mod gate;
@@ -30,7 +33,7 @@ mod statement;
 mod vectors;
 
 pub use self::{
-    gate::{Checked, CheckedImage, CheckedSoftware, Gate, Known, Seen},
+    gate::{Checked, CheckedImage, CheckedSite, CheckedSoftware, Gate, Known, Seen},
     key::{KeyError, KeyId, PublicKey, SecretKey},
     list::{KeyList, ListError, Roots, RootsError},
     package::{Digester, Digests, MAX_HEAD_BYTES, Package, PackageError, PackageHead},

@@ -129,7 +129,7 @@ impl Digester {
 ///
 /// In bytes: `PUMUAS1\n`; three parts of text, each with its length before it (32 bits, the lowest first): the model's signature, the
 /// list of keys and its signatures; the ONNX file. A part without text is absent. A model without any is the ONNX file alone. The bundle
-/// of the box's own program has the same form, with the slot's file system as its payload; it is never held in memory as a whole.
+/// of the box's own program has the same form, with the slot's file system as its payload; it is never held in memory as a whole. A site file has the form of a model, with its TOML in the place of the ONNX file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Package<'a> {
     /// The signature of the model.

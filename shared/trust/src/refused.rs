@@ -1,6 +1,6 @@
-//! Why a box does not take a model, or a bundle of its own program.
+//! Why a box does not take a model, a bundle of its own program, or settings.
 
-use shared::verdict::{ModelRefusal, SoftwareRefusal};
+use shared::verdict::{ModelRefusal, SiteRefusal, SoftwareRefusal};
 use thiserror::Error;
 
 use crate::{KeyId, ListError, SignatureError, StatementError, Version};
@@ -81,6 +81,21 @@ impl Refused {
             Self::Older { .. } => SoftwareRefusal::Older,
             Self::OtherLine(_) => SoftwareRefusal::OtherLine,
             Self::NeedsNewer(_) => SoftwareRefusal::NeedsNewer,
+        }
+    }
+
+    /// What the host is sent of a site file.
+    pub fn site_refusal(&self) -> SiteRefusal {
+        match self {
+            Self::NotSigned => SiteRefusal::NotSigned,
+            Self::Signature(_) | Self::Statement(_) | Self::OtherDigest => SiteRefusal::WrongSignature,
+            Self::OtherKind => SiteRefusal::OtherKind,
+            Self::List(_) => SiteRefusal::List,
+            Self::KeyUnknown(_) => SiteRefusal::KeyUnknown,
+            Self::KeyRevoked(_) => SiteRefusal::KeyRevoked,
+            Self::Older { .. } => SiteRefusal::Older,
+            Self::OtherLine(_) => SiteRefusal::OtherLine,
+            Self::NeedsNewer(_) => SiteRefusal::NeedsNewer,
         }
     }
 }

@@ -33,6 +33,9 @@ pub enum SignatureError {
 pub struct Signature {
     /// The key that has signed, as the file says.
     pub key: KeyId,
+    /// The public key that the line which nobody signs names, if it is one: so a clinic's own key reaches a box. Nobody vouches for it but a
+    /// person who compares its [`PublicKey::fingerprint`].
+    pub named: Option<PublicKey>,
     /// The comment that is signed with it, one line. It says nothing before [`Self::verify`].
     pub comment: String,
     file: [u8; 64],
@@ -49,7 +52,7 @@ impl Signature {
     pub fn of_hash(key: &SecretKey, hash: &[u8; 64], comment: String) -> Self {
         let file = key.key.sign(hash).to_bytes();
         let both = key.key.sign(&[&file[..], comment.as_bytes()].concat()).to_bytes();
-        Self { key: key.id, comment, file, both }
+        Self { key: key.id, named: None, comment, file, both }
     }
 
     /// Reads the file of one signature.
@@ -89,15 +92,19 @@ impl Signature {
         let rest = first.strip_prefix(&ALGORITHM).ok_or(SignatureError::Form)?;
         let (key, file) = rest.split_first_chunk().ok_or(SignatureError::Form)?;
         let file = file.try_into().map_err(|_| SignatureError::Form)?;
-        Ok(Self { key: KeyId(*key), comment: comment.to_owned(), file, both: decoded(second)? })
+        let named = untrusted.strip_prefix(UNTRUSTED).and_then(|key| key.parse().ok());
+        Ok(Self { key: KeyId(*key), named, comment: comment.to_owned(), file, both: decoded(second)? })
     }
 
     /// The file that minisign reads.
     pub fn to_file(&self) -> String {
         let first = [&ALGORITHM[..], &self.key.0, &self.file].concat();
+        let untrusted = match &self.named {
+            Some(key) => key.to_string(),
+            None => format!("signature from minisign secret key {}", self.key),
+        };
         format!(
-            "{UNTRUSTED}signature from minisign secret key {}\n{}\n{TRUSTED}{}\n{}\n",
-            self.key,
+            "{UNTRUSTED}{untrusted}\n{}\n{TRUSTED}{}\n{}\n",
             Base64::encode_string(&first),
             self.comment,
             Base64::encode_string(&self.both)

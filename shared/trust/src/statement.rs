@@ -1,4 +1,4 @@
-//! What a signer says of a model, of a bundle of the box's own program, or of the image of a memory card.
+//! What a signer says of a model, of a bundle of the box's own program, of the image of a memory card, or of a clinic's settings.
 
 use std::{fmt, str::FromStr};
 
@@ -48,11 +48,13 @@ pub enum Kind {
     Software,
     /// The image of a memory card, as its file lies there: compressed or not.
     Image,
+    /// A site file: a clinic's own settings.
+    Site,
 }
 
 impl Kind {
     /// All of them.
-    const ALL: [Self; 3] = [Self::Model, Self::Software, Self::Image];
+    const ALL: [Self; 4] = [Self::Model, Self::Software, Self::Image, Self::Site];
 
     /// The first word of a statement, with the version of its form.
     const fn word(self) -> &'static str {
@@ -60,6 +62,7 @@ impl Kind {
             Self::Model => "pumua-model-1",
             Self::Software => "pumua-software-1",
             Self::Image => "pumua-image-1",
+            Self::Site => "pumua-site-1",
         }
     }
 }
@@ -70,8 +73,8 @@ impl Kind {
 /// pumua-model-1 line=screener counter=7 box=0.1.0 made=2026-11-30 name=pumua-9 sha256=ba78…15ad
 /// ```
 ///
-/// That of a bundle begins with `pumua-software-1`, that of a card's image with `pumua-image-1`. A key that the list names may sign all of
-/// them; the signature of one is none of another.
+/// That of a bundle begins with `pumua-software-1`, that of a card's image with `pumua-image-1`, that of a site file with `pumua-site-1`. A
+/// key that the list names may sign all of them; the signature of one is none of another.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Statement {
     /// What it is of.
@@ -86,7 +89,7 @@ pub struct Statement {
     pub made: String,
     /// Its name, for people.
     pub name: String,
-    /// Digest of the file of a model or an image, or of the payload of a bundle.
+    /// Digest of the file of a model, an image or settings, or of the payload of a bundle.
     pub digest: Digest,
 }
 

@@ -13,12 +13,15 @@ fn a_statement_has_one_form() {
     assert_eq!(software.parse::<Statement>().unwrap().to_string(), software);
     let image = STATEMENT.replace("pumua-model-1", "pumua-image-1");
     assert_eq!(image.parse::<Statement>().unwrap().to_string(), image);
-    let kinds = [STATEMENT, &software, &image].map(|text| text.parse::<Statement>().unwrap().kind);
-    assert_eq!(kinds, [Kind::Model, Kind::Software, Kind::Image]);
+    let site = STATEMENT.replace("pumua-model-1", "pumua-site-1");
+    assert_eq!(site.parse::<Statement>().unwrap().to_string(), site);
+    let kinds = [STATEMENT, &software, &image, &site].map(|text| text.parse::<Statement>().unwrap().kind);
+    assert_eq!(kinds, [Kind::Model, Kind::Software, Kind::Image, Kind::Site]);
     for (from, to) in [
         ("pumua-model-1", "pumua-model-2"),
         ("pumua-model-1", "pumua-software-2"),
         ("pumua-model-1", "pumua-image-2"),
+        ("pumua-model-1", "pumua-site-2"),
         ("pumua-model-1 ", ""),
         ("pumua-model-1", "pumua-keys-1"),
         ("counter=7", "counter=07"),

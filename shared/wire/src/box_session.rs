@@ -16,7 +16,7 @@ use super::{
 use shared::{
     contract::InputContract,
     limits::MAX_SCREEN_BYTES,
-    verdict::{Digest, ExamId, Fault, ModelRefusal, Refusal, ResultRecord, SoftwareRefusal},
+    verdict::{Digest, ExamId, Fault, ModelRefusal, Refusal, ResultRecord, SiteRefusal, SoftwareRefusal},
 };
 
 /// Places of the window that long replies leave free for short ones.
@@ -62,8 +62,8 @@ pub enum BoxEvent {
         /// Bytes in all.
         total: u32,
     },
-    /// A complete update; asks for [`Reply::Installed`], which may come later. Nothing else is taken from the host
-    /// meanwhile.
+    /// A complete update; asks for [`Reply::Installed`], or of a site file for [`Reply::Site`], which may come later. Nothing else
+    /// is taken from the host meanwhile.
     Update(ModelFile),
     /// A piece of a bundle comes in; reported at its beginning and after each percent of the bundle.
     Bundle {
@@ -117,6 +117,8 @@ pub enum Reply {
     Record(Option<ResultRecord>),
     /// To [`BoxEvent::Entry`], likewise.
     Entry(Option<Listed>),
+    /// The same, where the update is a site file. It must be on the disk, too.
+    Site(Result<Installed, SiteRefusal>),
     /// To [`BoxEvent::Update`], in the place of [`Self::Installed`]: the box cannot do it now.
     NotInstalled(Fault),
     /// To [`BoxEvent::Piece`]: how many bytes of the bundle are on the disk. Nothing happens if the host has gone.
@@ -625,23 +627,17 @@ impl BoxSession {
                     self.pump();
                 }
             }
-            Reply::Installed(installed) => {
-                if self.installing.take() == Some(true) {
-                    self.answered = true;
-                    self.tell(&match installed {
-                        Ok(installed) => ToHost::Installed(installed),
-                        Err(refusal) => ToHost::ModelRefused(refusal),
-                    });
-                }
-            }
+            Reply::Installed(installed) => self.installed(&match installed {
+                Ok(installed) => ToHost::Installed(installed),
+                Err(refusal) => ToHost::ModelRefused(refusal),
+            }),
+            Reply::Site(stored) => self.installed(&match stored {
+                Ok(stored) => ToHost::Installed(stored),
+                Err(refusal) => ToHost::SiteRefused(refusal),
+            }),
             Reply::Progress(phase) => self.progress(phase, 0, 1),
             Reply::Answer(answer) => self.answer(&answer.into()),
-            Reply::NotInstalled(fault) => {
-                if self.installing.take() == Some(true) {
-                    self.answered = true;
-                    self.tell(&ToHost::Failed(fault));
-                }
-            }
+            Reply::NotInstalled(fault) => self.installed(&ToHost::Failed(fault)),
             Reply::Piece(stored) => self.stored(&match stored {
                 Ok(next) => ToHost::PieceStored { next },
                 Err(refusal) => ToHost::SoftwareRefused(refusal),
@@ -662,6 +658,14 @@ impl BoxSession {
         };
         if wanted && self.transport.room() > RESERVE {
             self.tell(&ToHost::Progress { phase, done, total });
+        }
+    }
+
+    /// Answers an update, unless its host has gone or does not want it any more.
+    fn installed(&mut self, message: &ToHost) {
+        if self.installing.take() == Some(true) {
+            self.answered = true;
+            self.tell(message);
         }
     }
 

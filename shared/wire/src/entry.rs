@@ -16,7 +16,8 @@ use serde::{Deserialize, Serialize};
 use shared::{
     age::AgeNote,
     verdict::{
-        Digest, ExamId, Fault, ModelRefusal, OperatingPoint, Refusal, ResultRecord, SoftwareRefusal, Trust, Verdict,
+        Digest, ExamId, Fault, ModelRefusal, OperatingPoint, Refusal, ResultRecord, SiteRefusal, SoftwareRefusal,
+        Trust, Verdict,
     },
 };
 
@@ -241,6 +242,26 @@ pub enum EventKind {
         /// Digest of what was signed; of the file, if nobody has signed it.
         bundle: Digest,
     },
+    /// Other settings were sent, and are in force from the next start on.
+    SettingsChanged {
+        /// Digest of the site file.
+        site: Digest,
+        /// Its counter.
+        counter: u64,
+        /// The key that has signed it, in 16 hexadecimal digits.
+        key: String<16>,
+    },
+    /// Settings were sent and not taken.
+    SettingsRefused(SiteRefusal),
+    /// A person at the box has had those settings forgotten, and the keys of the clinic.
+    SettingsForgotten,
+    /// A person at the box has added a key of the clinic.
+    KeyAdded {
+        /// Its name, in 16 hexadecimal digits.
+        key: String<16>,
+        /// What the person has compared.
+        fingerprint: String<32>,
+    },
 }
 
 impl EventKind {
@@ -261,6 +282,10 @@ impl EventKind {
             Self::SoftwareRefused(_) => "software-refused",
             Self::SoftwareConfirmed { .. } => "software-confirmed",
             Self::SoftwareWentBack { .. } => "software-went-back",
+            Self::SettingsChanged { .. } => "settings-changed",
+            Self::SettingsRefused(_) => "settings-refused",
+            Self::SettingsForgotten => "settings-forgotten",
+            Self::KeyAdded { .. } => "key-added",
         }
     }
 }

@@ -17,7 +17,7 @@ use super::{
 };
 use shared::{
     limits::MAX_SCREEN_BYTES,
-    verdict::{Digest, Fault, ModelRefusal, ResultRecord, SoftwareRefusal},
+    verdict::{Digest, Fault, ModelRefusal, ResultRecord, SiteRefusal, SoftwareRefusal},
 };
 
 /// What a host asks of the box, one thing at a time.
@@ -27,7 +27,8 @@ pub enum Request {
     Ask(Question),
     /// Judge this image; leads to [`HostEvent::Outcome`].
     Image(Image),
-    /// Judge by this model from now on; leads to [`HostEvent::Installed`] or [`HostEvent::ModelRefused`].
+    /// Judge by this model from now on, or have these settings from the next start on; leads to [`HostEvent::Installed`],
+    /// [`HostEvent::ModelRefused`] or [`HostEvent::SiteRefused`].
     Update(ModelFile),
     /// Keep this piece of a bundle; leads to [`HostEvent::PieceStored`] or [`HostEvent::SoftwareRefused`].
     Piece(BundlePiece),
@@ -76,6 +77,8 @@ pub enum HostEvent {
     Installed(Installed),
     /// The box keeps the model that it has.
     ModelRefused(ModelRefusal),
+    /// The box keeps the settings that it has.
+    SiteRefused(SiteRefusal),
     /// The box has kept the piece, and has so many bytes of the bundle; of all of them, it has put the bundle into its other
     /// slot.
     PieceStored {
@@ -437,6 +440,9 @@ impl HostSession {
             {
                 HostEvent::ModelRefused(refusal)
             }
+            (Task::Sending(sending), ToHost::SiteRefused(refusal)) if sending.what == What::Update && sending.ended => {
+                HostEvent::SiteRefused(refusal)
+            }
             (Task::Sending(sending), ToHost::PieceStored { next }) if sending.what == What::Piece && sending.ended => {
                 HostEvent::PieceStored { next }
             }
@@ -466,6 +472,7 @@ impl HostSession {
                 | ToHost::Refused(_)
                 | ToHost::Installed(_)
                 | ToHost::ModelRefused(_)
+                | ToHost::SiteRefused(_)
                 | ToHost::PieceStored { .. }
                 | ToHost::SoftwareRefused(_)
                 | ToHost::Failed(_),

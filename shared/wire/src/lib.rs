@@ -60,7 +60,9 @@
 //!   and ends with one of `Installed`, `ModelRefused`, `Failed`; after the last two it keeps the model that it has. Until
 //!   `End` all is as with an image. From then on the box installs, after the images that it still has to judge, and takes
 //!   no message before it has answered: a `Cancel` that comes meanwhile changes nothing but is answered by `Cancelled`, and
-//!   a host that cannot wait for the answer learns from `Info` which model the box has.
+//!   a host that cannot wait for the answer learns from `Info` which model the box has. A site file, a clinic's own settings, is an
+//!   update, too: its bytes begin as those of a signed model, and its signature says what it is of. It ends in `Installed`,
+//!   `SiteRefused` or `Failed`, and `Site` says what the box has.
 //! - *Piece*: `Piece`, `Chunk`s in order without gaps, `End`. A bundle, the box's whole program, is sent in pieces, each a
 //!   request of its own, so that an image can come between two of them, and a bundle goes on where it was cut off. The box
 //!   answers with `PieceStored` once the piece is on its disk, which says where the next one begins; with `SoftwareRefused`,
@@ -71,7 +73,8 @@
 //!   is answered by `Failed(Busy)`, and holds the box no longer: that host's next hello is welcome.
 //! - *Question*: `Info` → `Info`. `SetClock` → `ClockSet`. `ShowCode` → `CodeShown`. `Pair` → `Paired`. `StoredResult` →
 //!   `StoredResult`, the first record of an image from a number on. `Software` → `Software`, how much the box has of a bundle,
-//!   which program runs, and what became of the last bundle. Or `Failed`.
+//!   which program runs, and what became of the last bundle. `Site` → `Site`, which settings somebody has sent, and the keys that a
+//!   person has added. Or `Failed`.
 //! - *Screenshot*: `Screenshot` → `ScreenshotBegin`, `Chunk`s of a PNG file. Or `Failed`.
 //! - *Results*: `Results` → `Record`s with rising numbers, those passed over that the box keeps no longer, `RecordsEnd`. It
 //!   may also end in `Failed`.

@@ -11,7 +11,9 @@ use shared::{
     age::{Age, Ages},
     contract::InputContract,
     preprocess::Window,
-    verdict::{Digest, ExamId, Fault, ModelRefusal, OperatingPoint, Refusal, ResultRecord, SoftwareRefusal, Trust},
+    verdict::{
+        Digest, ExamId, Fault, ModelRefusal, OperatingPoint, Refusal, ResultRecord, SiteRefusal, SoftwareRefusal, Trust,
+    },
 };
 
 /// Version of the frames and of the conversation; raised when an old peer would misunderstand a new one.
@@ -70,10 +72,10 @@ pub struct Begin {
     pub any_age: bool,
 }
 
-/// Announces an update: a model that the box is to install.
+/// Announces an update: a model that the box is to install, or a site file, settings that it is to have. Which one it is, its signature says.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, Schema)]
 pub struct Update {
-    /// Length of the ONNX file in bytes, at most [`shared::limits::MAX_UPDATE_BYTES`].
+    /// Length in bytes of the ONNX file, or of what is signed with what comes with it, at most [`shared::limits::MAX_UPDATE_BYTES`].
     pub length: u32,
     /// Its digest.
     pub digest: Digest,
@@ -114,7 +116,7 @@ pub enum ToBox {
     /// A part of the image, update or piece.
     Chunk(Chunk),
     /// The image, update or piece is complete; the box answers with [`ToHost::Result`], `Refused` or `Failed`, with
-    /// [`ToHost::Installed`], `ModelRefused` or `Failed`, or with [`ToHost::PieceStored`], `SoftwareRefused` or `Failed`.
+    /// [`ToHost::Installed`], `ModelRefused`, `SiteRefused` or `Failed`, or with [`ToHost::PieceStored`], `SoftwareRefused` or `Failed`.
     End,
     /// Gives up what is being sent; the box answers [`ToHost::Cancelled`].
     Cancel,
@@ -170,6 +172,8 @@ pub enum ToBox {
         /// Its length in bytes.
         total: u32,
     },
+    /// Asks which settings somebody has sent; the box answers [`ToHost::Site`].
+    Site,
 }
 
 /// A result that is asked for by the digest of its image is looked for among so many of the last results.
@@ -290,13 +294,71 @@ impl SoftwareStage {
     }
 }
 
-/// The model that the box has installed.
+/// The model that the box has installed, or the site file that it has stored.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, Schema)]
 pub struct Installed {
     /// Its name.
     pub model: String<64>,
     /// Digest of its file.
     pub digest: Digest,
+}
+
+/// Most keys of a clinic's own that a box keeps.
+pub const MAX_OWN_KEYS: usize = 4;
+
+/// What the box says of the settings that somebody has sent, and of the keys that a person has added.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, Schema)]
+pub struct SiteState {
+    /// Which settings are in force.
+    pub stage: SiteStage,
+    /// The site file that the box has stored, if there is one.
+    pub file: Option<SiteOnLine>,
+    /// The keys that a person has added, each in 16 hexadecimal digits.
+    pub keys: Vec<String<16>, MAX_OWN_KEYS>,
+}
+
+/// A site file that the box has stored.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, Schema)]
+pub struct SiteOnLine {
+    /// Digest of the file.
+    pub digest: Digest,
+    /// Its name, as the signer says it.
+    pub name: String<64>,
+    /// Its counter.
+    pub counter: u64,
+    /// The key that has signed it, in 16 hexadecimal digits.
+    pub key: String<16>,
+    /// Who says that it is good.
+    pub trust: Trust,
+    /// True if a person has added that key at the box, and no list names it.
+    pub own_key: bool,
+}
+
+/// Which settings are in force.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, Schema)]
+#[serde(rename_all = "kebab-case")]
+pub enum SiteStage {
+    /// Those of the card alone: there is no site file.
+    #[default]
+    Card,
+    /// The site file is in force.
+    InForce,
+    /// What was stored or forgotten last counts from the next start on.
+    NextStart,
+    /// The site file cannot be used, and those of the card alone are in force.
+    NotUsed,
+}
+
+impl SiteStage {
+    /// The word that programs read.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Card => "card",
+            Self::InForce => "in-force",
+            Self::NextStart => "next-start",
+            Self::NotUsed => "not-used",
+        }
+    }
 }
 
 /// From box to host.
@@ -338,7 +400,7 @@ pub enum ToHost {
     Chunk(Chunk),
     /// The clock is set.
     ClockSet,
-    /// The update is on the disk and judges from now on.
+    /// The update is on the disk: a model judges from now on, and settings are in force from the next start on.
     #[serde(rename = "Updated")]
     Installed(Installed),
     /// The update is not installed; the box keeps the model that it has.
@@ -361,4 +423,8 @@ pub enum ToHost {
     SoftwareRefused(SoftwareRefusal),
     /// What the box has of a bundle.
     Software(SoftwareState),
+    /// The site file is not taken; the box keeps the settings that it has.
+    SiteRefused(SiteRefusal),
+    /// Which settings somebody has sent.
+    Site(SiteState),
 }

@@ -6,7 +6,7 @@
 
 use shared::verdict::{Digest, ResultRecord};
 
-use super::message::{Info, SoftwareState, ToBox, ToHost};
+use super::message::{Info, SiteState, SoftwareState, ToBox, ToHost};
 
 /// Makes of rows `Question { fields } => Answer(content: type);` the enums [`Question`] and [`Answer`], and the ways from
 /// and to messages: those of the same names and fields.
@@ -120,4 +120,9 @@ questions! {
     } =>
         /// That, and which program runs.
         Software(state: SoftwareState);
+
+    /// Which settings has somebody sent?
+    Site =>
+        /// Those, and the keys that a person has added.
+        Site(state: SiteState);
 }

@@ -41,7 +41,7 @@ fuzz_target!(|bytes: &[u8]| {
                 let bytes = vec![7; 1 + argument * 20];
                 let _ = host.request(
                     now,
-                    match step % 8 {
+                    match step % 9 {
                         0 => Request::Ask(Question::Info),
                         1 => Request::Ask(Question::SetClock { unix_seconds: now }),
                         2 => Request::Results { from: 1, limit: argument as u16 },
@@ -49,6 +49,7 @@ fuzz_target!(|bytes: &[u8]| {
                         4 => Request::Update(ModelFile::new(bytes).expect("not empty")),
                         5 => Request::Piece(BundlePiece::new(Digest::default(), 1_000_000, 0, bytes)),
                         6 => Request::Ask(Question::Software { bundle: Digest::default(), total: 1_000_000 }),
+                        7 => Request::Ask(Question::Site),
                         _ => Request::Image(Image::file(bytes, ExamId::default()).expect("not empty")),
                     },
                 );

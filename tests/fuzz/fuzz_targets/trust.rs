@@ -13,6 +13,7 @@ fuzz_target!(|bytes: &[u8]| {
         let Ok(package) = Package::read(bytes) else { continue };
         assert!(gate.learn(&package).is_err() || package.list.is_none(), "nobody has signed a list");
         assert!(gate.check(&package).is_err(), "nobody has signed a model");
+        assert!(gate.check_site(package.signature, package.model).is_err(), "nobody has signed settings");
         assert_eq!(Package::read(&package.to_bytes()), Ok(package));
     }
     for bytes in [bytes, &[b"PUMUAS1\n", bytes].concat()] {

@@ -24,7 +24,8 @@ use shared::{
 };
 use system_tests::{PLAIN_MODEL, code, command, instead, said, signal, synthetic_radiographs, within};
 use wire::{
-    Answer, BoxEvent, BoxSession, Info, Installed, Listed, MAX_FRAME, Outcome, Phase, Question, Reply, SoftwareState,
+    Answer, BoxEvent, BoxSession, Info, Installed, Listed, MAX_FRAME, Outcome, Phase, Question, Reply, SiteStage,
+    SiteState, SoftwareState,
 };
 
 const CONTRACT: InputContract = InputContract::stretched(64);
@@ -110,6 +111,7 @@ fn truth(event: &BoxEvent) -> Vec<Reply> {
         BoxEvent::Asked(Question::SetClock { .. }) => Reply::Answer(Answer::ClockSet),
         BoxEvent::Asked(Question::StoredResult { .. }) => Reply::Answer(Answer::StoredResult(None)),
         BoxEvent::Asked(Question::Software { .. }) => Reply::Answer(Answer::Software(software())),
+        BoxEvent::Asked(Question::Site) => Reply::Answer(Answer::Site(site())),
         BoxEvent::Record { number } => Reply::Record((*number <= 3).then(|| record(*number))),
         BoxEvent::Update(_) => Reply::Installed(Err(ModelRefusal::NotRunnable)),
         _ => return vec![],
@@ -144,6 +146,10 @@ fn record(number: u64) -> ResultRecord {
 
 fn software() -> SoftwareState {
     SoftwareState { next: 0, running: "0.1.0".try_into().unwrap(), slot: None, outcome: None }
+}
+
+fn site() -> SiteState {
+    SiteState { stage: SiteStage::Card, file: None, keys: Default::default() }
 }
 
 fn info() -> Info {
@@ -349,6 +355,7 @@ fn texts_of_a_box_are_only_shown() {
         "software      \\u{{1b}}c\n\
          slot          none: the card has room for one program\n\
          last bundle   none\n\
+         settings      those of the card\n\
          model         {SHOWN} (int8)\n\
          model digest  {}\n\
          signed        yes\n\

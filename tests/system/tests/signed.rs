@@ -407,3 +407,82 @@ fn an_image_is_written_only_as_it_was_signed() {
         is(&flash(&roots), REFUSED, "no list of keys names the key");
     }
 }
+
+/// Settings in a folder of their own, signed by a key, with a list that names the signer.
+fn settings(programme: &Programme, name: &str, text: &str, key: &str, counter: &str) -> PathBuf {
+    let folder = programme.path(name);
+    fs::create_dir(&folder).unwrap();
+    let path = folder.join("ward-3.toml");
+    fs::write(&path, text).unwrap();
+    programme.list(&path, "1", &["signer"], &[], &["root-1", "root-2"]);
+    let output =
+        host(["sign", path.to_str().unwrap(), "--key", programme.path(key).to_str().unwrap(), "--counter", counter]);
+    assert_eq!(code(&output), 0, "{}", said(&output));
+    assert!(said(&output).contains("pumua-site-1 line=screener counter="), "{}", said(&output));
+    path
+}
+
+#[test]
+fn settings_that_are_signed_are_in_force_from_the_next_start_on_and_a_key_alone_is_only_an_offer() {
+    let programme = Programme::new();
+    // With keys to hold, though nobody presses any here.
+    let card = fs::read_to_string(programme.path("box.toml")).unwrap() + "keys = true\nlanguage = \"sw\"\n";
+    fs::write(programme.path("box.toml"), card).unwrap();
+    let device = programme.start();
+    let said_of = |device: &SimulatedBox| device.info().unwrap()["settings"].clone();
+    assert_eq!(said_of(&device)["stage"], "card");
+    let french = settings(&programme, "french", "language = \"fr\"\n", "signer", "7");
+    assert_eq!(update(&device, &french), 0);
+    let told = said_of(&device);
+    assert_eq!((&told["stage"], &told["file"]["counter"]), (&"next-start".into(), &7.into()));
+    assert_eq!((&told["file"]["name"], &told["file"]["key"]), (&"ward-3".into(), &programme.id("signer").into()));
+    assert_eq!(update(&device, &settings(&programme, "older", "language = \"pt\"\n", "signer", "6")), 448);
+    // A key that no list names.
+    let own = settings(&programme, "own", "language = \"pt\"\n", "other", "8");
+    assert_eq!(update(&device, &own), 442);
+    let public = programme.path("other.pub");
+    let offer = || device.host("update", [own.to_str().unwrap(), "--add-key", public.to_str().unwrap(), "--json"]);
+    for _ in 0..2 {
+        let output = offer();
+        assert_eq!(code(&output), REFUSED, "{}", said(&output));
+        let value: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+        assert_eq!((&value["code"], &value["key"]), (&452.into(), &programme.id("other").into()));
+        assert!(said(&output).contains(value["fingerprint"].as_str().unwrap()), "{}", said(&output));
+    }
+    let wrong = programme.path("signer.pub");
+    let output = device.host("update", [own.to_str().unwrap(), "--add-key", wrong.to_str().unwrap()]);
+    assert_eq!(code(&output), 2, "{}", said(&output));
+    assert_eq!(update(&device, &own), 442, "nothing over the line adds it");
+    // It signs no model either.
+    assert_eq!(update(&device, &programme.model(1, "other", "9")), 410);
+    let output = device.host("results", ["--events"]);
+    let events = String::from_utf8_lossy(&output.stdout).into_owned();
+    assert!(events.contains("settings-changed") && events.contains("settings-refused"), "{events}");
+    device.cut_power();
+    let device = programme.start();
+    let told = said_of(&device);
+    assert_eq!((&told["stage"], &told["keys"]), (&"in-force".into(), &serde_json::json!([])));
+    // Settings that only the card may have are not even signed.
+    let path = programme.path("own").join("roots.toml");
+    fs::write(&path, "roots = []\n").unwrap();
+    let signer = programme.path("signer");
+    let output = host(["sign", path.to_str().unwrap(), "--key", signer.to_str().unwrap(), "--counter", "9"]);
+    assert_eq!(code(&output), REFUSED, "{}", said(&output));
+    assert!(said(&output).contains("unknown field `roots`"), "{}", said(&output));
+    // The host says what the box would.
+    let roots = ["root-1.pub", "root-2.pub"].map(|root| programme.path(root).to_str().unwrap().to_owned());
+    let verify = |path: &Path, more: &[&str]| {
+        let [first, second] = roots.each_ref().map(String::as_str);
+        host([&["verify", path.to_str().unwrap(), "--root", first, "--root", second][..], more].concat())
+    };
+    assert_eq!(code(&verify(&french, &[])), 0);
+    assert_eq!(code(&verify(&own, &[])), REFUSED);
+    let output = verify(&own, &["--own-key", public.to_str().unwrap(), "--json"]);
+    let value: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!((&value["trust"], &value["own_key"]), (&"signed".into(), &true.into()));
+    let public = programme.path("signer.pub");
+    match Command::new("minisign").arg("-V").arg("-p").arg(&public).arg("-m").arg(&french).output() {
+        Ok(output) => assert!(output.status.success(), "{}", said(&output)),
+        Err(_) => println!("skipped: no minisign (Debian: minisign)"),
+    }
+}

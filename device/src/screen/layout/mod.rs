@@ -20,7 +20,8 @@ use shared::{evidence::Evidence, verdict::Trust};
 
 use self::area::{Area, point};
 use super::{
-    Announced, Confirm, Explanation, Identity, Language, Preview, Program, Scene, ScreenSize, Trouble, View,
+    Announced, Confirm, Explanation, Identity, Language, Preview, Program, Scene, ScreenSize, SettingsNews, Trouble,
+    View,
     frame::Frame,
     language::{self, Notice, Words},
     symbol::Symbol,
@@ -88,10 +89,16 @@ pub fn layout(scene: &Scene, size: ScreenSize, language: Language) -> Layout<'_>
         }
         View::History { results, page, pages } => layout.history(body, results, scene.identity.digest, [*page, *pages]),
         View::About => layout.about(body, &scene.identity),
+        View::Site(site) => {
+            let explanation = Explanation::of_site(site, language);
+            layout.explain(body, (Symbol::Ring, BLUE), words.site_page, &explanation);
+        }
         View::Confirm(confirm) => {
             let word = match confirm {
                 Confirm::GoBack(_) => words.go_back.word,
                 Confirm::OlderModel => words.older_model.word,
+                Confirm::AddKey(_) => words.add_key.word,
+                Confirm::ForgetSite => words.forget_site.word,
             };
             layout.explain(body, (Symbol::Fault, AMBER), word, &Explanation::of_confirm(confirm, language));
         }
@@ -343,11 +350,14 @@ impl<'a> Layout<'a> {
         let words = self.words();
         let facts = Area { top: body.bottom() - self.px(70.0), height: self.px(62.0), ..body };
         let upper = Area { height: facts.top - body.top, ..body };
-        // What is to be done about the program is said in the place of what is said every day.
-        let (below, meaning) = match identity.program {
-            Program::Settled | Program::New => (QUIET, notice.meaning),
-            Program::Staged => (AMBER, words.program_staged),
-            Program::WentBack => (AMBER, words.program_went_back),
+        // What is to be done about the program or the settings is said in the place of what is said every day.
+        let (below, meaning) = match (identity.program, identity.settings) {
+            (Program::Staged, _) => (AMBER, words.program_staged),
+            (Program::WentBack, _) => (AMBER, words.program_went_back),
+            (_, SettingsNews::Staged) => (AMBER, words.settings_staged),
+            (_, SettingsNews::NotUsed) => (AMBER, words.settings_not_used),
+            (_, SettingsNews::New) => (AMBER, words.settings_new),
+            (Program::Settled | Program::New, SettingsNews::Settled) => (QUIET, notice.meaning),
         };
         self.notice_in(upper, Symbol::Ring, [GREEN, below], Notice { meaning, ..notice });
         self.fill(facts, self.px(10.0), PANEL);

@@ -32,6 +32,10 @@ impl State {
                 self.alarm &= !matches!(view, View::Error { trouble: Trouble::ChainBroken, .. });
                 vec![self.idle(now)]
             }
+            (Key::About, View::About) if self.has_site() => {
+                let site = Box::new(self.site.clone());
+                vec![self.browse(now, View::Site(site))]
+            }
             (Key::About, _) => vec![self.about(now)],
         }
     }

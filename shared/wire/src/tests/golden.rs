@@ -4,7 +4,7 @@ use super::{super::*, CONTRACT, encoded_message, exam, hex, info, record};
 use shared::{
     age::{Age, AgeNote, Ages},
     preprocess::Window,
-    verdict::{Digest, Fault, ModelRefusal, Refusal, ResultRecord, SoftwareRefusal, Trust},
+    verdict::{Digest, Fault, ModelRefusal, Refusal, ResultRecord, SiteRefusal, SoftwareRefusal, Trust},
 };
 
 fn begin(form: ImageForm) -> ToBox {
@@ -35,6 +35,19 @@ fn outcome() -> OutcomeOnLine {
         trust: Trust::Signed,
         stage: SoftwareStage::Refused(SoftwareRefusal::Older),
     }
+}
+
+fn site() -> SiteState {
+    let file = SiteOnLine {
+        digest: Digest([0xaa; 32]),
+        name: "ward-3".try_into().unwrap(),
+        counter: 300,
+        key: "0123456789ABCDEF".try_into().unwrap(),
+        trust: Trust::Signed,
+        own_key: true,
+    };
+    let keys = heapless::Vec::from_slice(&["0123456789ABCDEF".try_into().unwrap()]).unwrap();
+    SiteState { stage: SiteStage::InForce, file: Some(file), keys }
 }
 
 fn chunk() -> Chunk {
@@ -87,6 +100,7 @@ fn messages_to_the_box() {
             ToBox::Software { bundle: Digest([0xcc; 32]), total: 70_000 },
             "0eccccccccccccccccccccccccccccccccccccccccccccccccccccccccccccccccf0a204",
         ),
+        (ToBox::Site, "0f"),
     ] {
         let bytes = encoded_message(&message);
         assert_eq!(hex(&bytes), golden, "{message:?}");
@@ -150,6 +164,14 @@ fn messages_to_the_host() {
              cccccccccccccccccccccccccccccccccccccccccccccccccccccccccccccccc0770756d75612d390109\
              011030313233343536373839414243444546000109",
         ),
+        (ToHost::SiteRefused(SiteRefusal::KeyUnknown), "1402"),
+        (ToHost::Site(SiteState { stage: SiteStage::Card, file: None, keys: heapless::Vec::new() }), "15000000"),
+        (
+            ToHost::Site(site()),
+            "150101aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa06776172642d33ac02\
+             1030313233343536373839414243444546000101\
+             1030313233343536373839414243444546",
+        ),
     ] {
         let bytes = encoded_message(&message);
         assert_eq!(hex(&bytes), golden, "{message:?}");
@@ -202,7 +224,7 @@ fn frames() {
 
 #[test]
 fn greeting_of_this_version() {
-    assert_eq!(hex(&Greeting::ours().to_bytes()), "01003eed379c940339bf");
+    assert_eq!(hex(&Greeting::ours().to_bytes()), "01000f8531d82179dd82");
     assert_eq!(Greeting::from_bytes(&Greeting::ours().to_bytes()), Some(Greeting::ours()));
     assert_eq!(Greeting::from_bytes(&[0; 9]), None);
     assert_eq!(Rejection::from_bytes(&[1; 10]), None);
@@ -284,12 +306,22 @@ fn largest_messages_fit() {
         ..outcome()
     };
     let state = SoftwareState { next: u32::MAX, running: info.software.clone(), ..software(Some(outcome)) };
+    let key: heapless::String<16> = long(16).as_str().try_into().unwrap();
+    let file = SiteOnLine {
+        name: heapless::String::try_from(long(64).as_str()).unwrap(),
+        counter: u64::MAX,
+        ..site().file.unwrap()
+    };
+    let kind = EventKind::KeyAdded { key: key.clone(), fingerprint: long(32).as_str().try_into().unwrap() };
+    let added = Event { boot: u32::MAX, unix_seconds: Some(u64::MAX), missed: u32::MAX, kind };
     let to_host = [
         ToHost::Chunk(chunk),
         ToHost::Record(record),
         ToHost::Info(info),
         ToHost::Entry(entry),
         ToHost::Software(state),
+        ToHost::Site(SiteState { keys: core::iter::repeat_n(key, MAX_OWN_KEYS).collect(), file: Some(file), ..site() }),
+        ToHost::Entry(Linked { content: Content::Event(added), ..linked() }),
     ];
     let mut lengths = to_box.iter().map(|m| encoded_message(m).len()).collect::<alloc::vec::Vec<_>>();
     lengths.extend(to_host.iter().map(|m| encoded_message(m).len()));

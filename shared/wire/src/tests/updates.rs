@@ -10,7 +10,7 @@ use super::{
     rude::{Rude, chunk},
     world::{BAD, BAUD_115200, FAST, World, file, hello, installed, model, prepared},
 };
-use shared::verdict::{Digest, Fault, ModelRefusal, SoftwareRefusal};
+use shared::verdict::{Digest, Fault, ModelRefusal, SiteRefusal, SoftwareRefusal};
 
 #[test]
 fn models_arrive_over_a_bad_line_between_images() {
@@ -58,6 +58,27 @@ fn a_host_that_is_told_that_its_model_is_not_tried_may_ask_for_the_next_thing() 
     world.run(5_000);
     assert!(world.host_events.contains(&HostEvent::Failed(Fault::TooFast)));
     assert!(world.device.is_held(world.now));
+}
+
+#[test]
+fn settings_are_an_update_with_refusals_of_their_own() {
+    let stored = Installed { model: "ward-3".try_into().unwrap(), digest: Digest([7; 32]) };
+    let refusal = SiteRefusal::KeyOffered;
+    for (reply, event) in [
+        (Reply::Site(Ok(stored.clone())), HostEvent::Installed(stored)),
+        (Reply::Site(Err(refusal)), HostEvent::SiteRefused(refusal)),
+    ] {
+        let mut world = World::connected(BAUD_115200, Faults::NONE, 91);
+        world.analysis = u64::MAX / 2;
+        world.host.request(world.now, Request::Update(model(1_000, 1))).unwrap();
+        world.run(60_000);
+        world.device.reply(reply);
+        assert_eq!(world.host_event(5_000), Some(event));
+        // Nobody waits for another answer.
+        world.device.reply(Reply::Site(Err(refusal)));
+        world.analysis = 50;
+        world.assert_transfer(&prepared(3), 60_000);
+    }
 }
 
 #[test]
