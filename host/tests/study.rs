@@ -138,17 +138,7 @@ fn a_checkpoint_that_does_not_fit_is_as_good_as_none() {
     let folder = study.out("out").join("runs/tiny/seed-1");
     let record: Value = serde_json::from_slice(&fs::read(folder.join("result.json")).unwrap()).unwrap();
     let config = record["fingerprint"].as_str().unwrap().to_owned();
-    let checkpoint = Checkpoint {
-        config,
-        step: 0,
-        teachers: vec![],
-        history: vec![],
-        seconds: 0.0,
-        weights: vec![0.0; 3],
-        best: vec![],
-        average: vec![],
-        optimizer: vec![],
-    };
+    let checkpoint = Checkpoint { config, weights: vec![0.0; 3], ..Checkpoint::default() };
     checkpoint.save(&folder.join(Checkpoint::FILE)).unwrap();
     fs::remove_file(folder.join("result.json")).unwrap();
     assert!(study.run("out", &["--only", "tiny", "--resume"]).status.success());

@@ -508,7 +508,7 @@ def main():
     if not litert:
         left_out.append("LiteRT: its files are made with `--litert`, which installs TensorFlow")
     if not arguments.release:
-        left_out.append("the size of a release program: `--size` builds one, which takes minutes")
+        left_out.append("the size of a release program: `--size` builds one")
     left_out.append("instructions on Arm processors: `.ci/arm tests/bench/arm/run.sh` counts them")
 
     networks, checks = {}, {}

@@ -1,10 +1,12 @@
 #!/bin/sh
-# Compares this engine with others in one run: tests/bench/run.sh [--short] [--litert] [--size] [--rounds N]
+# Compares this engine with others in one run: tests/bench/run.sh [--short] [--litert] [--size] [--peers] [--rounds N]
 # [--only MODELS] [--json FILE] [--at-most RATIO]. The report (Markdown) goes to standard output.
 #
-#   --short    two models, few rounds: fails also if an engine is faster than this one
+#   --short    two models, few rounds, with what the tests of the workspace have compiled: fails also if an engine is faster than this one.
+#              Without it everything is optimised, which takes minutes to compile
 #   --litert   make LiteRT's files, too: installs TensorFlow (600 MB) for that; later runs find the files
-#   --size     build and measure a release program (takes minutes)
+#   --size     with --short: build and measure a release program as well
+#   --peers    install and build the other engines, and do nothing else
 #   --rounds, --only, --json, --at-most   as bench.py says
 #
 # PUMUA_BENCH_PYTHON and PUMUA_BENCH_TENSORFLOW name Pythons that have what requirements.txt and requirements-peers.txt, and
@@ -19,7 +21,7 @@ target=$(cd "$target" && pwd)
 export CARGO_TARGET_DIR="$target"
 models=$target/bench-models
 
-litert=no size=no only= rounds=
+litert=no short=no size=no peers=no
 count=$#
 while [ "$count" -gt 0 ]; do
     argument=$1
@@ -28,7 +30,8 @@ while [ "$count" -gt 0 ]; do
     case $argument in
         --litert) litert=yes ;;
         --size) size=yes ;;
-        --short) only=shipped,baseline rounds=10 ;;
+        --short) short=yes ;;
+        --peers) peers=yes ;;
         *) set -- "$@" "$argument" ;;
     esac
 done
@@ -43,9 +46,12 @@ environment() {
     echo "$1/bin/python"
 }
 
-# What is given comes last and counts.
-if [ -n "$only" ]; then
-    set -- --only "$only" --rounds "$rounds" --at-most 1 "$@"
+built=$target/debug optimised=
+if [ $short = yes ]; then
+    # What is given comes last and counts.
+    set -- --only shipped,baseline --rounds 10 --at-most 1 "$@"
+else
+    built=$target/release optimised=--release size=yes
 fi
 
 python=${PUMUA_BENCH_PYTHON:-$(environment "$target/bench-venv" "$here/requirements.txt")}
@@ -55,6 +61,12 @@ if [ -z "${PUMUA_BENCH_PYTHON:-}" ]; then
         "$python" -m pip install --quiet --disable-pip-version-check --no-deps "$package" </dev/null >&2 ||
             echo "left out: $package cannot be installed here" >&2
     done <"$here/requirements-peers.txt"
+fi
+# rten on its own, in a folder of its own: it must not change the features with which this engine's dependencies are compiled, and is built
+# while others build. All of it is optimised.
+cargo build --locked --quiet --release --manifest-path "$here/Cargo.toml" --target-dir "$target/rten" -p rten-worker
+if [ $peers = yes ]; then
+    exit
 fi
 export PYTHONDONTWRITEBYTECODE=1
 "$python" "$here/models.py" "$here/../../models/pumua.onnx" "$models"
@@ -68,13 +80,10 @@ if [ $litert = yes ]; then
 fi
 
 cd "$here"
-# One by one: rten must not change the features with which this engine's dependencies are compiled.
-cargo build --locked --quiet -p worker
-cargo build --locked --quiet -p rten-worker
+cargo build --locked --quiet $optimised -p worker
 if [ $size = yes ]; then
     cargo build --locked --quiet --release -p worker --bin minimal
     set -- "$@" --release "$target/release/minimal"
 fi
-built=$target/debug
 exec "$python" "$here/bench.py" --folder "$models" --lock "$here/Cargo.lock" \
-    --worker "$built/worker" --rten "$built/rten-worker" --minimal "$built/minimal" "$@"
+    --worker "$built/worker" --rten "$target/rten/release/rten-worker" --minimal "$built/minimal" "$@"

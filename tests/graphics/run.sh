@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
 # Trains on a graphics processor that a program plays: Mesa's lavapipe, through Vulkan, on any computer. The losses are those of the
 # processor within 2 % after the first epoch; the model goes the whole way to its answers; and a computer without a driver is told so.
-# The program with graphics is built into a folder of its own. Ends with 75, and says why, where lavapipe cannot be had.
+# The program with graphics is built into a folder of its own, so that other things can be built meanwhile. Ends with 75, and says why,
+# where lavapipe cannot be had.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 # How far a loss after the first epoch may lie from that of the processor, as a share of it. Sums in another order are all that should
@@ -15,8 +16,7 @@ left_out() {
 
 lavapipe() { compgen -G '/usr/share/vulkan/icd.d/lvp_icd*.json' | head -n 1; }
 install() {
-    [ "$(id -u)" -eq 0 ] && command -v apt-get >/dev/null && apt-get -qq update >&2 &&
-        DEBIAN_FRONTEND=noninteractive apt-get -qq install --yes --no-install-recommends mesa-vulkan-drivers libvulkan1 >&2
+    [ "$(id -u)" -eq 0 ] && command -v apt-get >/dev/null && .ci/packages mesa-vulkan-drivers libvulkan1 >&2
 }
 driver=$(lavapipe || true)
 if [ -z "$driver" ]; then
@@ -27,7 +27,16 @@ fi
 # Of all drivers this one alone, under both names of the variable, and none of OpenGL.
 export VK_DRIVER_FILES=$driver VK_ICD_FILENAMES=$driver __EGL_VENDOR_LIBRARY_FILENAMES=/nonexistent
 
+compiled=$(realpath -m "${CARGO_TARGET_DIR:-target}")/debug
 export CARGO_TARGET_DIR=$PWD/target/graphics
+# What is the same with graphics is taken over as it was compiled. Others may compile there just now, and what they move away is not copied:
+# so first comes what says that a crate is whole, and then the crates. Cargo compiles what is not there.
+if [ -d "$compiled/.fingerprint" ] && [ ! -d "$CARGO_TARGET_DIR/debug" ]; then
+    mkdir -p "$CARGO_TARGET_DIR/debug/deps"
+    cp --archive --reflink=auto "$compiled/.fingerprint" "$compiled/build" "$CARGO_TARGET_DIR/debug/" 2>/dev/null || true
+    find "$compiled/deps" \( -name '*.rlib' -o -name '*.rmeta' -o -name '*.so' -o -name '*.d' \) -exec \
+        cp --archive --reflink=auto --target-directory="$CARGO_TARGET_DIR/debug/deps" {} + 2>/dev/null || true
+fi
 cargo build --locked --quiet --package host --features wgpu
 pumua=$CARGO_TARGET_DIR/debug/pumua
 

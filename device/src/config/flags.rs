@@ -91,8 +91,8 @@ pub(super) struct Layer {
     pub(super) rotate: Option<Rotation>,
     #[arg(long, value_name = "LANGUAGE", help = language_help())]
     pub(super) language: Option<Language>,
-    /// Read buttons and keyboards in /dev/input: true or false [env: PUMUA_KEYS] [default: true with a framebuffer, but not
-    /// with --simulate]
+    /// Read buttons and keyboards in /dev/input, with which somebody at the box turns to other screens, chooses and confirms
+    /// [env: PUMUA_KEYS] [default: true with a framebuffer, but not with --simulate]
     #[arg(long, value_name = "BOOL")]
     pub(super) keys: Option<bool>,
     #[arg(long, value_name = "HOW", help = share_help())]
@@ -211,7 +211,7 @@ impl Layer {
             None => Ok(None),
             Some("1" | "true") => Ok(Some(true)),
             Some("0" | "false") => Ok(Some(false)),
-            Some(_) => Err(ConfigError::Environment { name, reason: "it must be 1 or 0".to_owned() }),
+            Some(_) => Err(ConfigError::Environment { name, reason: "it must be true or false".to_owned() }),
         };
         Ok(Self {
             simulate: flag("PUMUA_SIMULATE")?,

@@ -5,7 +5,8 @@
 
 use std::{
     collections::{HashSet, VecDeque},
-    hash::{DefaultHasher, Hash, Hasher},
+    fmt::{self, Write},
+    hash::{DefaultHasher, Hasher},
 };
 
 use engine::ModelCard;
@@ -599,9 +600,19 @@ impl World {
     }
 
     fn key(&self) -> u64 {
-        let mut hasher = DefaultHasher::new();
-        format!("{self:?}").hash(&mut hasher);
-        hasher.finish()
+        let mut hashed = Hashed(DefaultHasher::new());
+        write!(hashed, "{self:?}").unwrap();
+        hashed.0.finish()
+    }
+}
+
+/// A text that is hashed as it comes: there are hundreds of thousands of worlds, and that of each is long.
+struct Hashed(DefaultHasher);
+
+impl Write for Hashed {
+    fn write_str(&mut self, text: &str) -> fmt::Result {
+        self.0.write(text.as_bytes());
+        Ok(())
     }
 }
 

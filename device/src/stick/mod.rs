@@ -40,12 +40,25 @@ pub use self::{
     watch::{inherited, start},
 };
 
+use std::path::PathBuf;
+
 use shared::verdict::{Digest, Fault, ResultRecord};
 
 pub use language::StickTrouble;
 
 /// Set in the environment of a worker whose stdin is its end of the conversation about sticks.
 pub const SOCKET: &str = "PUMUA_STICK_SOCKET";
+
+/// The folder and the numbers that this process was given, if it was started with this word, with as many of them, and with nothing else.
+fn given<const N: usize>(word: &str) -> Option<(PathBuf, [u64; N])> {
+    let mut arguments = std::env::args_os().skip(1);
+    if arguments.next()? != word {
+        return None;
+    }
+    let folder = PathBuf::from(arguments.next()?);
+    let numbers = arguments.map(|number| number.to_str()?.parse().ok()).collect::<Option<Vec<u64>>>()?;
+    Some((folder, numbers.try_into().ok()?))
+}
 
 /// What is said of sticks to whoever shows it.
 #[derive(Debug, Clone, PartialEq, Eq)]

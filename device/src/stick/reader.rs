@@ -16,6 +16,7 @@ use rustix::{
 
 use super::{
     confine::{Rights, confine},
+    given,
     message::{Bundle, Film, MOST_LISTED, PART, Said, Told, Wish},
     walk::{self, Found, walk},
 };
@@ -38,13 +39,8 @@ pub struct Place {
 impl Place {
     /// What this process is to read, if it is to do that and nothing else.
     pub fn wanted() -> Option<Self> {
-        let mut arguments = std::env::args_os().skip(1);
-        if arguments.next()? != WORD {
-            return None;
-        }
-        let folder = PathBuf::from(arguments.next()?);
-        let stick = arguments.next()?.to_str()?.parse().ok()?;
-        arguments.next().is_none().then_some(Self { folder, stick })
+        let (folder, [stick]) = given(WORD)?;
+        Some(Self { folder, stick: stick.try_into().ok()? })
     }
 }
 

@@ -6,7 +6,7 @@ use std::{
     sync::{
         Arc,
         atomic::{AtomicBool, Ordering},
-        mpsc::{Receiver, channel},
+        mpsc::{Receiver, RecvTimeoutError, channel},
     },
     thread,
     time::{Duration, SystemTime},
@@ -298,8 +298,11 @@ fn refusing(end: inner::End) -> Receiver<Digest> {
                     return;
                 }
             }
-            if let Ok(bytes) = received.recv_timeout(Duration::from_millis(20)) {
-                session.receive(start.elapsed().as_millis() as u64, &bytes);
+            match received.recv_timeout(Duration::from_millis(20)) {
+                Ok(bytes) => session.receive(start.elapsed().as_millis() as u64, &bytes),
+                Err(RecvTimeoutError::Timeout) => {}
+                // The test is over. Without a line nothing makes this loop wait.
+                Err(RecvTimeoutError::Disconnected) => return,
             }
         }
     });

@@ -23,6 +23,7 @@ use rustix::{
 
 use super::{
     confine::{Rights, confine},
+    given,
     message::{MOST_BYTES, MOST_NAMES, Said, Told, Unwritten, Wish},
     reader::{is_passing, is_ready, tell},
     walk::marked,
@@ -58,14 +59,8 @@ pub struct Place {
 impl Place {
     /// Onto what this process is to write, if it is to do that and nothing else.
     pub fn wanted() -> Option<Self> {
-        let mut arguments = std::env::args_os().skip(1);
-        if arguments.next()? != WORD {
-            return None;
-        }
-        let folder = PathBuf::from(arguments.next()?);
-        let stick = arguments.next()?.to_str()?.parse().ok()?;
-        let last = arguments.next()?.to_str()?.parse().ok()?;
-        arguments.next().is_none().then_some(Self { folder, stick, last })
+        let (folder, [stick, last]) = given(WORD)?;
+        Some(Self { folder, stick: stick.try_into().ok()?, last })
     }
 }
 

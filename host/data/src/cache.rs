@@ -30,7 +30,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use base::files::{Draft, remove_leftovers, touch};
+use base::files::{Draft, may_stay_open, remove_leftovers, touch};
 use shared::{
     contract::InputContract,
     verdict::{Digest, Refusal},
@@ -50,8 +50,8 @@ const PREFIX: &str = "decoded-";
 /// killed, and what is in memory while it is made.
 const SHARD_BYTES: usize = 64 << 20;
 
-/// Shards of one folder or archive. Those that are not in memory are held open, for each size of input that is asked for, and a
-/// process may often hold no more than 1,024 files.
+/// Shards of one folder or archive. Those that are not in memory are held open, for each size of input that is asked for, and no
+/// system lets a process hold any number of files.
 const MAX_SHARDS: usize = 128;
 
 /// Code of a file that could not be read: it may be readable the next time.
@@ -134,6 +134,9 @@ impl Cache {
     }
 
     /// Takes a shard that is as it was kept.
+    ///
+    /// # Errors
+    /// [`DataError::TooManyOpen`]: it is too large for the memory that is left, and cannot be held open.
     pub(super) fn take(&mut self, kept: Kept) -> Result<Shard, DataError> {
         self.place(Ok(kept.file), kept.files.len(), kept.pixels)
     }
@@ -142,7 +145,8 @@ impl Cache {
     /// A reader sees the whole file or none.
     ///
     /// # Errors
-    /// [`DataError::Cache`]: it is too large for the memory that is left, and cannot be written.
+    /// [`DataError::Cache`]: it is too large for the memory that is left, and cannot be written; [`DataError::TooManyOpen`]: it cannot be
+    /// held open.
     pub(super) fn keep(&mut self, key: Digest, files: &[Option<Read>], pixels: Vec<u8>) -> Result<Shard, DataError> {
         let Some(folder) = &self.folder else {
             let nowhere = io::Error::new(io::ErrorKind::NotFound, "there is no folder for it");
@@ -168,6 +172,9 @@ impl Cache {
             return Ok(Shard::Memory(pixels));
         }
         let file = file.map_err(DataError::Cache)?;
+        if !may_stay_open(&file) {
+            return Err(DataError::TooManyOpen);
+        }
         Ok(Shard::File { file, start: (HEADER + files * ENTRY) as u64 })
     }
 

@@ -85,7 +85,7 @@ impl Inputs {
     /// `room` bytes of them stay in memory.
     ///
     /// # Errors
-    /// [`DataError::Cache`]: they cannot be written.
+    /// [`DataError::Cache`]: they cannot be written; [`DataError::TooManyOpen`]: they cannot be held open.
     pub fn made(
         contract: InputContract,
         count: usize,

@@ -406,6 +406,12 @@ pub enum DataError {
          written, on a disk with room for all of them"
     )]
     Cache(std::io::Error),
+    /// more files of the cache would be open at once than the system permits
+    #[error(
+        "the decoded images are in more files than this system lets a program hold open: raise the limit (`ulimit -Hn` shows it), or use \
+         fewer data sets or sizes of input at once"
+    )]
+    TooManyOpen,
     /// two sites have one name
     #[error("two sites are called {0}, case aside: give each a name of its own")]
     SiteTwice(String),

@@ -9,7 +9,7 @@ use std::{
     time::Duration,
 };
 
-use data::Inputs;
+use data::{DataError, Inputs};
 use shared::contract::InputContract;
 
 const CONTRACT: InputContract = InputContract::stretched(16);
@@ -17,7 +17,7 @@ const CONTRACT: InputContract = InputContract::stretched(16);
 /// As many as a shard holds, and a few more.
 const COUNT: usize = (64 << 20) / (16 * 16) + 5;
 
-/// Tells a process of the test its folder.
+/// Tells a process of a test its folder.
 const FOLDER: &str = "FOLDER_OF_SHARDS";
 
 const NAME: &str = "processes_that_make_the_same_shards_do_not_harm_each_other_even_if_one_is_killed";
@@ -67,4 +67,33 @@ fn processes_that_make_the_same_shards_do_not_harm_each_other_even_if_one_is_kil
     let (shards, drafts): (Vec<String>, Vec<String>) = names.partition(|name| name.starts_with("decoded-"));
     assert_eq!(shards.len(), 2);
     assert!(drafts.len() <= 1, "more than what the killed one may leave: {drafts:?}");
+}
+
+#[test]
+fn files_are_held_open_as_far_as_the_system_permits() {
+    const NAME: &str = "files_are_held_open_as_far_as_the_system_permits";
+    const LIMITED: &str = "FILES_ARE_LIMITED";
+    if let Some(folder) = env::var_os(FOLDER) {
+        let made = Inputs::made(CONTRACT, 5, "few", Path::new(&folder), 0, fill);
+        match env::var_os(LIMITED) {
+            Some(_) => assert!(matches!(made, Err(DataError::TooManyOpen)), "{made:?}"),
+            None => assert_eq!(made.unwrap().len(), 5),
+        }
+        return;
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let run = |limit: &str| {
+        let mut command = Command::new("sh");
+        command.args(["-c", &format!("ulimit {limit} 200 && exec \"$0\" {NAME} --exact")]);
+        command.arg(env::current_exe().unwrap()).env(FOLDER, folder.path());
+        command
+    };
+    // Made, then found; the limit that a program begins with is not the one that it may have.
+    for _ in 0..2 {
+        assert!(run("-Sn").status().unwrap().success());
+    }
+    // Found, then made.
+    assert!(run("-n").env(LIMITED, "").status().unwrap().success());
+    fs::remove_dir_all(folder.path()).unwrap();
+    assert!(run("-n").env(LIMITED, "").status().unwrap().success());
 }

@@ -169,7 +169,7 @@ fn what_becomes_of_a_bundle_is_told_in_the_words_of_the_box() {
         (Ending::Staged, "The box has 9.8.7: switch it off and on to start it."),
         (Ending::Running, "The box already runs 9.8.7."),
         (Ending::Refused(SoftwareRefusal::NoSlots), "flash it anew with `pumua flash --keep-results` (Code 420)"),
-        (Ending::GivenUp("no box".to_owned()), "9.8.7 is not sent any more: no box."),
+        (Ending::GivenUp("no box".to_owned()), "Sending 9.8.7 has failed: no box."),
     ] {
         let running = Running::playing(move |_, _| Step::Ended(ending.clone()));
         assert!(!running.page.get("/state").text().contains("id=\"update-said\""), "nothing has been sent");
@@ -223,7 +223,7 @@ fn an_update_is_alone_and_can_be_stopped() {
     assert_eq!(other.status, 409);
     assert!(other.text().contains("another update is under way"), "{}", other.text());
     running.stop_update();
-    running.says("9.8.7 is not sent any more. The box keeps the program that it has");
+    running.says("Sending 9.8.7 was stopped. The box keeps its present program");
     // Stopped twice, it stays so.
     running.stop_update();
     assert_eq!(running.update(b"bundle 9.8.7").status, 201, "the same file again goes on");
@@ -288,7 +288,7 @@ fn trouble_is_told_and_it_goes_on_by_itself() {
 fn a_program_error_on_the_way_keeps_no_film_from_its_answer() {
     let running = Running::playing(|_, _| panic!("a program error"));
     assert_eq!(running.update(b"bundle 9.8.7").status, 201);
-    running.says("9.8.7 is not sent any more: an error in this program");
+    running.says("Sending 9.8.7 has failed: an error in this program");
     running.page.judged(running.page.send(b"a", ""));
 }
 

@@ -35,7 +35,8 @@ use crate::{
 #[derive(Debug, clap::Args)]
 #[command(
     after_help = "Beside an image lie its signature, IMAGE.minisig, and the list of the keys that may sign, keys.txt, with its own. An \
-    image with a signature that is not good is never written. One without a signature is, unless --signed-only or --root is given."
+    image with a signature that is not good is never written. One without a signature, or with that of the test key, is, unless \
+    --signed-only or --root is given."
 )]
 pub struct Options {
     /// Image of a memory card as `pumua image` makes it, as it is or compressed with gzip
@@ -67,7 +68,7 @@ pub struct Options {
     /// same name with `.sha256` behind, if there is one]
     #[arg(long, value_name = "DIGEST", value_parser = digest)]
     sha256: Option<Digest>,
-    /// Refuse an image that nobody has signed
+    /// Refuse an image that nobody has signed, or with the test key only: name the roots of other keys with --root
     #[arg(long)]
     signed_only: bool,
     /// Public key of a root that has named the signer of the image; repeat it for more. An image that nobody has signed is refused then
@@ -127,6 +128,8 @@ pub fn run(options: Options) -> Result<Exit, Failure> {
     let roots = keys::roots(&options.root, needed)?;
     let version = env!("CARGO_PKG_VERSION").parse::<Version>()?;
     let must_be_signed = signed_only || roots.is_some();
+    // Whoever names the test root means it.
+    let refuses_test_key = signed_only && roots.is_none();
     // Of what lies there and cannot be used, nobody knows who vouches.
     let beside = BesideImage::read(image).context("nothing has been written").exit(Exit::Refused)?;
     // Known before all of the image is read. One that is not there has another fault.
@@ -178,6 +181,9 @@ pub fn run(options: Options) -> Result<Exit, Failure> {
             if must_be_signed || beside.is_signed() {
                 let checked = beside.check(roots.clone(), version, read.file_digests());
                 let checked = checked.map_err(FlashError::NotVouched)?;
+                if refuses_test_key && checked.trust == Trust::TestKey {
+                    return Err(FlashError::TestKey);
+                }
                 bars.borrow_mut().clear();
                 base::say!("{}", who(&checked));
                 vouched = Some(checked);
@@ -196,7 +202,7 @@ pub fn run(options: Options) -> Result<Exit, Failure> {
             );
         }
         match error {
-            FlashError::OtherImage { .. } | FlashError::NotVouched(_) => {
+            FlashError::OtherImage { .. } | FlashError::NotVouched(_) | FlashError::TestKey => {
                 Failure { exit: Exit::Refused, error: error.into() }
             }
             error => error.into(),

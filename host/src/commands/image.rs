@@ -108,7 +108,7 @@ pub fn run(options: Options) -> Result<Exit, Failure> {
     interrupt::listen();
     let Options { out, model, config, firmware, made_of: program::MadeOf { program, packages }, .. } = &options;
     let read: Vec<_> = [model, config, firmware, program].into_iter().filter_map(Option::as_deref).collect();
-    super::check_packed(&read, is_boot_file, out, &[checksum::beside(out), bill::beside(out)])?;
+    super::check_packed(&read, is_boot_file, out, &[checksum::beside(out), bill::beside(out), super::beside(out)])?;
     super::check_outputs_where(&read, is_boot_file, &[], &Vec::from_iter(packages.as_deref()))?;
     let mut chosen = model_for_box::load(options.model.as_deref(), MAX_MODEL_BYTES, options.allow_synthetic)?;
     let (configuration, settings) = match &options.config {
@@ -141,6 +141,7 @@ pub fn run(options: Options) -> Result<Exit, Failure> {
     let built = build(&inputs, &options.out)?;
     let bill = bill::of_image(&built, &packages, &program.bytes, program.crates.as_deref());
     let bill = bill::write(&options.out, &bill)?;
+    super::drop_old_signature(&options.out, &built.file_sha256)?;
     if built.manifest.boards.is_empty() {
         base::say!(
             "no boot files of a Raspberry Pi are in it (--firmware), so it starts on emulated machines only; the files may \

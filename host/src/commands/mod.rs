@@ -38,6 +38,7 @@ pub mod view;
 
 use std::{
     ffi::OsStr,
+    fs, io,
     os::unix::ffi::OsStrExt,
     path::{Path, PathBuf},
 };
@@ -49,6 +50,8 @@ use base::{
     shown::is_hidden,
 };
 use data::Label;
+use setup::model_for_box::beside;
+use trust::{MAX_SIGNATURE_BYTES, Signature, Statement};
 
 use crate::exit::{Exit, Failure, WithExit};
 
@@ -97,13 +100,40 @@ fn check_packed(
     beside: &[PathBuf],
 ) -> Result<(), Failure> {
     if let Some(folder) = out.parent() {
-        std::fs::create_dir_all(folder).with_context(|| {
+        fs::create_dir_all(folder).with_context(|| {
             format!("cannot make the folder {}: name a file in another one", Shown(folder.display()))
         })?;
     }
     let beside: &[PathBuf] = if files::is_written_through(out) { &[] } else { beside };
     let written: Vec<&Path> = std::iter::once(&**out).chain(beside.iter().map(PathBuf::as_path)).collect();
     check_outputs_where(inputs, reads, &written, &[])
+}
+
+/// Deletes the signature beside a model or an image that has just been written, unless it is of these very bytes, with this digest: it
+/// is of what lay there before, and whoever looks at it would take the new file for one that somebody has changed.
+fn drop_old_signature(written: &Path, digest: &str) -> anyhow::Result<()> {
+    if files::is_written_through(written) {
+        return Ok(());
+    }
+    let path = beside(written);
+    let text = files::read_text(&path, MAX_SIGNATURE_BYTES as u64).unwrap_or_default();
+    let signed = Signature::of_file(&text).ok().and_then(|signature| signature.comment.parse::<Statement>().ok());
+    if signed.is_some_and(|statement| statement.digest.to_string() == digest) {
+        return Ok(());
+    }
+    match fs::remove_file(&path) {
+        Ok(()) => base::say!(
+            "{} was of the file that lay there before, and is deleted: have the new one signed with `{} sign`",
+            quoted(&path),
+            started_as()
+        ),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+        Err(error) => {
+            return Err(error)
+                .with_context(|| format!("{} is of the file that lay there before: delete it", Shown(path.display())));
+        }
+    }
+    Ok(())
 }
 
 /// Says with an error of a disk which command continues: with one that is full nothing is lost but what was done since the last
@@ -145,7 +175,10 @@ fn quoted(word: impl AsRef<OsStr>) -> String {
 
 #[cfg(test)]
 mod tests {
-    use std::{fs, process::Command};
+    use std::process::Command;
+
+    use shared::verdict::Digest;
+    use trust::{KeyId, Kind, LINE, SecretKey, Version};
 
     use super::*;
 
@@ -180,6 +213,35 @@ mod tests {
                 None => println!("skipped: no bash"),
             }
         }
+    }
+
+    #[test]
+    fn a_signature_stays_beside_the_bytes_that_were_signed_alone() {
+        let folder = tempfile::tempdir().unwrap();
+        let (image, digest) = (folder.path().join("box.img"), Digest::of(b"an image"));
+        let signature = beside(&image);
+        let drop = |digest: Digest| drop_old_signature(&image, &digest.to_string());
+        drop(digest).unwrap();
+        let statement = Statement {
+            kind: Kind::Image,
+            line: LINE.to_owned(),
+            counter: 1,
+            least: Version([0, 1, 0]),
+            made: "2026-01-31".to_owned(),
+            name: "box.img".to_owned(),
+            digest,
+        };
+        let key = SecretKey::of_seed(&[1; 32], KeyId([1; 8]));
+        fs::write(&signature, Signature::new(&key, b"an image", statement.to_string()).to_file()).unwrap();
+        drop(digest).unwrap();
+        assert!(signature.exists());
+        drop(Digest::of(b"another")).unwrap();
+        assert!(!signature.exists());
+        fs::write(&signature, "a letter\n").unwrap();
+        drop(digest).unwrap();
+        assert!(!signature.exists());
+        fs::create_dir(&signature).unwrap();
+        assert!(drop(digest).unwrap_err().to_string().contains("delete it"));
     }
 
     #[test]

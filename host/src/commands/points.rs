@@ -75,6 +75,7 @@ pub fn run(options: Options) -> Result<Exit, Failure> {
     let fitted = Model::from_bytes(&new)?;
     write_atomically(&out, &new)
         .with_context(|| format!("cannot write {}: name another file with --out", Shown(out.display())))?;
+    super::drop_old_signature(&out, &fitted.digest().to_string())?;
     let mut stdout = io::stdout().lock();
     write!(stdout, "{}", text(fitted.card()))?;
     for (synthetic, words) in [(card.provenance.synthetic, SYNTHETIC_MODEL), (catalogue.synthetic, SYNTHETIC)] {

@@ -71,9 +71,11 @@ pub fn run(options: Options) -> Result<Exit, Failure> {
     for drift in &quantized.drift {
         base::say!("{}", describe(drift));
     }
-    warn_if_slow(&Model::from_bytes(&quantized.bytes)?);
+    let made = Model::from_bytes(&quantized.bytes)?;
+    warn_if_slow(&made);
     write_atomically(&out, &quantized.bytes)
         .with_context(|| format!("cannot write {}: name another file with --out", Shown(out.display())))?;
+    super::drop_old_signature(&out, &made.digest().to_string())?;
     base::say!("ranges by {} on {} images", quantized.method, images.len());
     if model.card().behaviour.guard.is_some() {
         base::say!(

@@ -19,7 +19,7 @@ fail() {
     exit 1
 }
 
-(cd "$here/.." && cargo build --locked --quiet --target aarch64-unknown-linux-gnu -p worker)
+(cd "$here/.." && cargo build --locked --quiet --release --target aarch64-unknown-linux-gnu -p worker)
 
 # count CPU ENGINE MODEL IMAGES: instructions for one image; leaves what the engine answered in $answers
 answers=$(mktemp)
@@ -27,7 +27,7 @@ trap 'rm -f "$answers"' EXIT
 count() {
     local counts instructions status
     counts=$({ echo "load m $3 $4" && for _ in $(seq "$runs"); do echo "logits m"; done; } |
-        "$here/instructions" "$1" "$CARGO_TARGET_DIR/aarch64-unknown-linux-gnu/debug/worker" "$2" 3>"$answers") || {
+        "$here/instructions" "$1" "$CARGO_TARGET_DIR/aarch64-unknown-linux-gnu/release/worker" "$2" 3>"$answers") || {
         status=$?
         echo "$2 on a $1 with $3: the instructions cannot be counted" >&2
         exit "$status"

@@ -402,7 +402,10 @@ fn an_image_is_written_only_as_it_was_signed() {
         ["keys.txt", "keys.txt.minisig"].iter().for_each(|file| fs::remove_file(path.with_file_name(file)).unwrap());
         let test = concat!(env!("CARGO_MANIFEST_DIR"), "/../../models/trust/test-signer.key");
         is(&host(["sign", file, "--counter", "3", "--key", test]), 0, "lies beside the image");
-        is(&flash(&["--signed-only"]), 0, "TEST KEY");
+        is(&flash(&[]), 0, "TEST KEY");
+        is(&flash(&["--signed-only"]), REFUSED, "leave out --signed-only");
+        let test_root = concat!(env!("CARGO_MANIFEST_DIR"), "/../../models/trust/test-root.pub");
+        is(&flash(&["--signed-only", "--root", test_root]), 0, "TEST KEY");
         is(&host(["verify", file]), 0, "test-key  pumua-image-1");
         is(&flash(&roots), REFUSED, "no list of keys names the key");
     }

@@ -215,14 +215,18 @@ fn an_empty_disk_that_cannot_be_written_holds_no_result() {
 
 #[test]
 fn a_sign_of_life_is_given_between_any_two_readings() {
-    let folder = tempfile::tempdir().unwrap();
-    let path = folder.path().join("journal");
-    let (mut journal, _) = Journal::open_within(&path, Limits { bytes: 1 << 20, files: 3 }).unwrap();
-    push_to(&mut journal, 10_000);
-    drop(journal);
+    // A real one would be waited for ten thousand times.
+    let (disk, path) = (Simulated::default(), Path::new(PATH));
+    let open = |limits: Limits, alive: &mut dyn FnMut()| {
+        disk.restart();
+        Journal::open_on(Arc::new(disk.clone()), path, limits, alive).unwrap().0
+    };
+    push_to(&mut open(Limits { bytes: 1 << 20, files: 3 }, &mut || ()), 10_000);
     let mut signs = 0;
-    Journal::open_on(Arc::new(Card), &path, Limits::default(), &mut || signs += 1).unwrap();
-    let length: u64 = names(folder.path()).iter().map(|name| folder.path().join(name).metadata().unwrap().len()).sum();
+    open(Limits::default(), &mut || signs += 1);
+    let folder = folder_of(path);
+    let files = disk.names(folder).unwrap().into_iter().map(|name| folder.join(name));
+    let length: usize = files.map(|file| disk.content(&file).unwrap().len()).sum();
     assert!(signs > length / (64 << 10), "{signs} signs over {length} bytes");
 }
 

@@ -8,7 +8,10 @@ mod outputs;
 use std::{
     fs::{self, File, TryLockError},
     io::{self, Read},
-    os::unix::{ffi::OsStrExt, fs::FileTypeExt},
+    os::{
+        fd::AsRawFd,
+        unix::{ffi::OsStrExt, fs::FileTypeExt},
+    },
     path::{Component, Path, PathBuf},
     time::{Duration, SystemTime},
 };
@@ -17,10 +20,17 @@ pub use draft::{
     Draft, is_written_through, remove_leftovers, write_atomically, write_new, write_new_unsynced, write_unsynced,
 };
 pub use outputs::{OutputError, OutputFile, OutputFolder, check_outputs};
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use shared::{limits::MAX_IMAGE_BYTES, shown::Shown, text::decoded, verdict::Refusal};
 
 /// Folders of one name that are tried.
 const MAX_FOLDERS: u32 = 10_000;
+
+/// Files that this program asks to hold open, where the system grants it; macOS grants no more.
+const MANY_OPEN: u64 = 10_240;
+
+/// How many of them are for what is not held: files that are read or written just now, sockets.
+const KEPT_FREE: u64 = 256;
 
 /// Why a radiograph's bytes are not there.
 #[derive(Debug)]
@@ -142,6 +152,21 @@ pub fn lock(path: &Path) -> Result<File, TryLockError> {
     let file = File::options().create(true).append(true).open(path).map_err(TryLockError::Error)?;
     file.try_lock()?;
     Ok(file)
+}
+
+/// Whether a file may stay open for long: there is still room for those that are not held. The limit is raised first, for many a system
+/// lets a program begin with 1,024 and have many more.
+pub fn may_stay_open(file: &File) -> bool {
+    let mut limit = getrlimit(Resource::Nofile);
+    let most = limit.maximum.map_or(MANY_OPEN, |most| most.min(MANY_OPEN));
+    if limit.current.is_some_and(|current| current < most) {
+        let raised = Rlimit { current: Some(most), ..limit };
+        if setrlimit(Resource::Nofile, raised).is_ok() {
+            limit = raised;
+        }
+    }
+    // The kernel gives each file the lowest number that is free.
+    limit.current.is_none_or(|current| file.as_raw_fd() as u64 + KEPT_FREE < current)
 }
 
 /// Notes that a file has been used just now, for whoever looks for those that have not been for long.

@@ -67,7 +67,7 @@ type Outcome = Result<Read, SkipReason>;
 /// others are read from the cache when they are asked for.
 ///
 /// # Errors
-/// The data cannot be used; [`DataError::Cache`]: they need the cache, and it cannot be written.
+/// The data cannot be used; [`DataError::Cache`]: they need the cache, and it cannot be written; [`DataError::TooManyOpen`].
 pub fn load(path: &Path, contract: &InputContract) -> Result<(Catalogue, Inputs), DataError> {
     let mut cache = Cache::new(cache::folder(), IN_MEMORY);
     let loaded = load_into(path, contract, &mut cache)?;

@@ -15,7 +15,7 @@ use shared::verdict::Digest;
 use super::EpochMetrics;
 
 /// The state at the end of an epoch.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct Checkpoint {
     /// Digest of what was being trained on what: recipe, seed, data, split.
     pub config: String,

@@ -163,8 +163,8 @@ pub(super) static WORDS: Words = Words {
     update_staged: "The box has {}: switch it off and on to start it.",
     update_running: "The box already runs {}.",
     update_refused: "The box does not take {}, and keeps the program that it has: {}",
-    update_given_up: "{} is not sent any more: {}. The box keeps the program that it has, and what has come of the new one: send the same file again to go on.",
-    update_stopped: "{} is not sent any more. The box keeps the program that it has, and what has come of the new one: send the same file again to go on.",
+    update_given_up: "Sending {} has failed: {}. The box keeps its present program, and what has arrived of the new one. Send the same file again to continue.",
+    update_stopped: "Sending {} was stopped. The box keeps its present program, and what has arrived of the new one. Send the same file again to continue.",
     steps: [
         "Drop one or more X-ray files on the page, or choose them. A file is one frontal chest X-ray of a child.",
         "Type what the exam is called, if you want to find it again. Never type a patient's name.",

@@ -177,8 +177,8 @@ pub(super) static WORDS: Words = Words {
     update_staged: "Le boîtier a {} : éteignez-le et rallumez-le pour le démarrer.",
     update_running: "Le boîtier utilise déjà {}.",
     update_refused: "Le boîtier n'accepte pas {}, et garde le programme qu'il a : {}",
-    update_given_up: "{} n'est plus envoyé : {}. Le boîtier garde le programme qu'il a, et ce qui est arrivé du nouveau : envoyez le même fichier pour continuer.",
-    update_stopped: "{} n'est plus envoyé. Le boîtier garde le programme qu'il a, et ce qui est arrivé du nouveau : envoyez le même fichier pour continuer.",
+    update_given_up: "L'envoi de {} a échoué : {}. Le boîtier garde son programme actuel, et ce qui est arrivé du nouveau. Envoyez de nouveau le même fichier pour continuer.",
+    update_stopped: "L'envoi de {} a été arrêté. Le boîtier garde son programme actuel, et ce qui est arrivé du nouveau. Envoyez de nouveau le même fichier pour continuer.",
     steps: [
         "Déposez un ou plusieurs fichiers sur la page, ou choisissez-les. Un fichier est une radiographie thoracique de face d'un enfant.",
         "Tapez comment s'appelle l'examen, pour le retrouver. Ne tapez jamais le nom d'un patient.",

@@ -161,8 +161,8 @@ pub(super) static WORDS: Words = Words {
     update_staged: "O aparelho tem {}: desligue-o e ligue-o para o iniciar.",
     update_running: "O aparelho já usa {}.",
     update_refused: "O aparelho não aceita {}, e fica com o programa que tem: {}",
-    update_given_up: "{} já não é enviado: {}. O aparelho fica com o programa que tem, e com o que chegou do novo: envie o mesmo ficheiro para continuar.",
-    update_stopped: "{} já não é enviado. O aparelho fica com o programa que tem, e com o que chegou do novo: envie o mesmo ficheiro para continuar.",
+    update_given_up: "O envio de {} falhou: {}. O aparelho fica com o programa atual, e com o que chegou do novo. Envie de novo o mesmo ficheiro para continuar.",
+    update_stopped: "O envio de {} foi interrompido. O aparelho fica com o programa atual, e com o que chegou do novo. Envie de novo o mesmo ficheiro para continuar.",
     steps: [
         "Largue um ou mais ficheiros na página, ou escolha-os. Um ficheiro é uma radiografia frontal do tórax de uma criança.",
         "Escreva como se chama o exame, para o encontrar depois. Nunca escreva o nome de um doente.",

@@ -165,8 +165,8 @@ pub(super) static WORDS: Words = Words {
     update_staged: "Kifaa kina {}: kizime kisha kiwashe ili kuianza.",
     update_running: "Kifaa tayari kinatumia {}.",
     update_refused: "Kifaa hakipokei {}, na kinabaki na programu kiliyonayo: {}",
-    update_given_up: "{} haitumwi tena: {}. Kifaa kinabaki na programu kiliyonayo, na sehemu ya mpya iliyofika: tuma faili hiyo hiyo tena ili kuendelea.",
-    update_stopped: "{} haitumwi tena. Kifaa kinabaki na programu kiliyonayo, na sehemu ya mpya iliyofika: tuma faili hiyo hiyo tena ili kuendelea.",
+    update_given_up: "Kutuma {} kumeshindikana: {}. Kifaa kinabaki na programu kiliyonayo, na sehemu ya mpya iliyofika. Tuma faili hiyo hiyo tena ili kuendelea.",
+    update_stopped: "Kutuma {} kumesimamishwa. Kifaa kinabaki na programu kiliyonayo, na sehemu ya mpya iliyofika. Tuma faili hiyo hiyo tena ili kuendelea.",
     steps: [
         "Weka faili moja au zaidi kwenye ukurasa, au zichague. Faili ni eksirei moja ya kifua ya mtoto, iliyopigwa kutoka mbele.",
         "Andika uchunguzi unaitwaje, ili uupate tena. Usiandike kamwe jina la mgonjwa.",

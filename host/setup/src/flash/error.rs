@@ -65,6 +65,12 @@ pub enum FlashError {
     /// Nobody whom the roots name says that it is good.
     #[error("nothing has been written: {0}")]
     NotVouched(ImageRefused),
+    /// Only the test key says that it is good, and that is not enough.
+    #[error(
+        "nothing has been written: the image is signed with the TEST KEY, with which anybody can sign: use one that a key of yours has \
+         signed, and name its roots with --root; leave out --signed-only to write this one on purpose"
+    )]
+    TestKey,
     /// The file with the digest cannot be used.
     #[error(
         "{path} does not hold the SHA-256 of one file ({reason}): delete it, or name the digest with `--sha256`",

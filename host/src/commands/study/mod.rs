@@ -76,8 +76,8 @@ pub struct Options {
     /// Runs at a time [default: one for each processor]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=256))]
     jobs: Option<u16>,
-    /// What to train on: `processor`; `graphics`, or one of several such as `graphics:1`; or `cuda`. Which of them a program
-    /// has is chosen when it is built
+    /// What to train on: `processor`, `graphics` or `cuda`, or one of several such as `graphics:1` or `cuda:1`. Which of them a
+    /// program has is chosen when it is built
     #[arg(long, value_name = "DEVICE", default_value_t = DeviceChoice::Processor)]
     device: DeviceChoice,
     /// List the experiments and exit

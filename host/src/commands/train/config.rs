@@ -351,17 +351,7 @@ mod tests {
 
             // One of an earlier version, and where the longer training takes its place.
             let folder = tempfile::tempdir().unwrap();
-            let mut checkpoint = Checkpoint {
-                config: short.digest(data, true).unwrap(),
-                step: 0,
-                teachers: Vec::new(),
-                history: Vec::new(),
-                seconds: 0.0,
-                weights: Vec::new(),
-                best: Vec::new(),
-                average: Vec::new(),
-                optimizer: Vec::new(),
-            };
+            let mut checkpoint = Checkpoint { config: short.digest(data, true).unwrap(), ..Checkpoint::default() };
             let is_known = |config: &Config, checkpoint: &Checkpoint| {
                 config.digest_for(Some(checkpoint), &catalogue).unwrap() == checkpoint.config
             };

@@ -85,11 +85,12 @@ pub struct Options {
     #[arg(long, value_name = "PIXELS",
         value_parser = clap::value_parser!(u16).range(i64::from(*MODEL_SIDE.start())..=i64::from(*MODEL_SIDE.end())))]
     side: Option<u16>,
-    /// Seed for split, initial weights and shuffling; the same seed gives the same model
+    /// Seed for split, initial weights and shuffling; on the processor the same seed gives the same model, on graphics processors
+    /// about the same
     #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u64).range(0..=i64::MAX as u64))]
     seed: u64,
-    /// What to train on: `processor`; `graphics`, or one of several such as `graphics:1`; or `cuda`. Which of them a program
-    /// has is chosen when it is built
+    /// What to train on: `processor`, `graphics` or `cuda`, or one of several such as `graphics:1` or `cuda:1`. Which of them a
+    /// program has is chosen when it is built
     #[arg(long, value_name = "DEVICE", default_value_t = DeviceChoice::Processor)]
     device: DeviceChoice,
     /// Folder for the run; it must not exist or be empty [default: runs/TIME-RECIPE]
@@ -213,6 +214,9 @@ pub fn run(options: Options) -> Result<Exit, Failure> {
             let made = or_continue(made, of_disk, &command)?;
             let report = config.report(&catalogue, &split, sites, &device, *trained, made);
             or_continue(report.write(&folder), |error| matches!(error, ReportError::Write(_)), &command)?;
+            for model in &report.models {
+                super::drop_old_signature(&folder.join(&model.file), &model.digest)?;
+            }
             let mut out = io::stdout().lock();
             if options.json {
                 writeln!(out, "{}", output::escaped(&serde_json::to_string(&report)?))?;

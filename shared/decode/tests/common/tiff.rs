@@ -94,7 +94,12 @@ impl Tiff {
             true => at(x, channel).wrapping_sub(at(x - 1, channel)),
             false => at(x, channel),
         });
-        values.flat_map(|value| if self.bits == 8 { vec![value as u8] } else { self.u16(value).to_vec() }).collect()
+        // Without an allocation for each sample: there are pictures of 67 million.
+        let bytes = values.flat_map(|value| {
+            let (bytes, count) = if self.bits == 8 { ([value as u8, 0], 1) } else { (self.u16(value), 2) };
+            bytes.into_iter().take(count)
+        });
+        bytes.collect()
     }
 
     fn compressed(&self, bytes: &[u8]) -> Vec<u8> {
