@@ -113,6 +113,24 @@ mod tests {
     }
 
     #[test]
+    fn nor_do_strange_items_of_the_user_information_keep_anybody_out() {
+        let plain = written(&request());
+        let user = HEAD + plain[HEAD..].windows(2).position(|head| head == [0x50, 0]).unwrap();
+        for (kind, length) in [(0x5f_u8, 0_u16), (0x5f, 5), (0xff, 3000), (0x10, 2)] {
+            let item = [&[kind, 7][..], &length.to_be_bytes(), &vec![0x51_u8; length.into()]].concat();
+            // Before the others and behind them.
+            for at in [user + 4, plain.len()] {
+                let mut strange = with(&plain, at, &item);
+                let all = u16::from_be_bytes([strange[user + 2], strange[user + 3]]) + item.len() as u16;
+                strange[user + 2..user + 4].copy_from_slice(&all.to_be_bytes());
+                let Some(Pdu::AssociationRQ(heard)) = read(&known(strange)) else { panic!("{kind:02x} at {at}") };
+                assert!(heard.user_variables.contains(&UserVariableItem::MaxLength(16_384)), "{kind:02x} at {at}");
+                assert_eq!(heard.presentation_contexts.len(), 2);
+            }
+        }
+    }
+
+    #[test]
     fn what_is_damaged_stays_damaged_and_other_pdus_stay_as_they_are() {
         let plain = written(&request());
         for end in 0..plain.len() {
