@@ -116,8 +116,12 @@ type Failure = (u8, anyhow::Error);
 fn start(of_card: Settings, sources: Sources) -> Result<(), Failure> {
     let mut site = site(&of_card, sources).map_err(with(FAILED))?;
     // What somebody has sent may be what the box has failed over.
-    let with_site = if of_card.safe { None } else { site.load() };
-    let mut settings = with_site.unwrap_or(of_card);
+    let mut settings = if of_card.safe {
+        site.set_aside();
+        of_card
+    } else {
+        site.load().unwrap_or(of_card)
+    };
     let sinks = match Sinks::open(&settings) {
         // A box without a screen still answers its host.
         Err(error) if settings.framebuffer.is_some() && settings.framebuffer_optional => {

@@ -278,7 +278,9 @@ const fn words(what: What) -> &'static str {
         What::NotCalled => {
             "refused, the console calls us {}, but we are {}: enter {} there as the AE title that it calls"
         }
-        What::Stranger => "refused, nobody at this address may send: add it to `peers` in box.toml",
+        What::Stranger => {
+            "refused, nobody at this address may send: add it to `peers` in box.toml, or in the site file"
+        }
         What::NotNamed => "refused, the console calls itself {}, but `peers` says otherwise: correct one of the two",
         What::Busy => "refused for now, too many send at once",
         What::NoKind => "nothing that {} offers is taken: send as CR, DX or Secondary Capture",

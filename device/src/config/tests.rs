@@ -105,6 +105,12 @@ fn a_site_file_goes_before_the_card_and_gives_way_to_flags_and_environment() {
     assert_eq!((card.language, &card), (Language::Swahili, &sources(&[]).with_site(&site("")).unwrap()));
     let elsewhere = sources(&[]).with_site(&site("peers = [\"10.0.0.1\"]"));
     assert!(matches!(elsewhere, Err(ConfigError::Node(_))), "{elsewhere:?}");
+    // Whether there is a network at all is for the card to say.
+    let (_file, path) = file("language = \"sw\"\n");
+    let flags = Flags::try_parse_from(["device", "--port", "x", "--config", &path]).unwrap();
+    let without = flags.sources(|_| None).unwrap();
+    assert_eq!(without.with_site(&all).unwrap().node, None);
+    assert!(matches!(without.with_site(&site("peers = [\"console\"]")), Err(ConfigError::Node(_))));
 }
 
 #[test]

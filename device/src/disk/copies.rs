@@ -8,6 +8,10 @@ use shared::verdict::Digest;
 
 use super::{Access, Disk};
 
+/// Most bytes of one. Lists of keys, their signatures and a site file have less than 48 KiB, but a character in a comment that nobody signs may
+/// take six bytes as JSON, and there is what is known of 64 keys.
+const MOST: usize = 512 << 10;
+
 /// Two such files.
 pub(crate) struct Copies {
     /// How both begin.
@@ -16,15 +20,13 @@ pub(crate) struct Copies {
     pub(crate) names: [&'static str; 2],
     /// The name of one before it is complete.
     pub(crate) incoming: &'static str,
-    /// Most bytes of one.
-    pub(crate) most: usize,
 }
 
 impl Copies {
     /// What each file says; `None` where there is none, or where it cannot be read.
     pub(crate) fn read<T: DeserializeOwned>(&self, disk: &dyn Disk, folder: &Path) -> [Option<T>; 2] {
         self.names.map(|name| {
-            let read = disk.open(&folder.join(name), Access::Read).and_then(|file| file.read_up_to(0, self.most + 1));
+            let read = disk.open(&folder.join(name), Access::Read).and_then(|file| file.read_up_to(0, MOST + 1));
             let kept = match read.as_deref() {
                 Err(error) if error.kind() == io::ErrorKind::NotFound => return None,
                 read => read.ok().and_then(|bytes| self.decoded(bytes)),
@@ -40,6 +42,10 @@ impl Copies {
     pub(crate) fn write<T: Serialize>(&self, disk: &dyn Disk, folder: &Path, kept: &T) -> io::Result<()> {
         let rest = serde_json::to_vec(kept)?;
         let bytes = [&self.magic[..], &Digest::of(&rest).0, &rest].concat();
+        if bytes.len() > MOST {
+            // Nobody could read them again, and what is there would be gone.
+            return Err(io::ErrorKind::FileTooLarge.into());
+        }
         disk.create_folder(folder)?;
         for name in self.names {
             let incoming = folder.join(self.incoming);
@@ -65,5 +71,25 @@ impl Copies {
             return None;
         }
         serde_json::from_slice(rest).ok()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{super::simulated::Simulated, *};
+
+    const COPIES: Copies = Copies { magic: b"PUMUAX1\n", names: ["x.1", "x.2"], incoming: "x.new" };
+
+    #[test]
+    fn what_would_be_too_long_to_be_read_again_takes_the_place_of_nothing() {
+        let (disk, folder) = (Simulated::default(), Path::new("/data/x"));
+        // Beside the text two quotation marks, and what stands before all of it.
+        let longest = "x".repeat(MOST - 2 - 8 - 32);
+        COPIES.write(&disk, folder, &longest).unwrap();
+        let read = || COPIES.read::<String>(&disk, folder);
+        assert!(read() == [Some(longest.clone()), Some(longest.clone())]);
+        let error = COPIES.write(&disk, folder, &format!("{longest}x")).unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::FileTooLarge);
+        assert!(read() == [Some(longest.clone()), Some(longest)]);
     }
 }

@@ -83,6 +83,8 @@ pub struct Identity {
     pub way_back: Option<WayBack>,
     /// What is to be said of the clinic's own settings.
     pub settings: SettingsNews,
+    /// Whether there is a page about them that a person may turn to.
+    pub has_site: bool,
 }
 
 /// What is to be said of the clinic's own settings.
@@ -97,6 +99,8 @@ pub enum SettingsNews {
     New,
     /// They cannot be used, and those of the card are in force.
     NotUsed,
+    /// A person has added a key of the clinic within a day, and no settings were taken since.
+    KeyAdded,
 }
 
 /// What is to be said of the box's program, besides its version.

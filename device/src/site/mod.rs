@@ -8,11 +8,12 @@
 //!
 //! **What is kept** is one record in two copies (`disk/copies.rs`): the site file with its signature, the keys, and what has been seen of counters
 //! and lists. Each writing has a number that rises, so that of two copies the later one counts: a power cut leaves the settings of
-//! before or the new ones, and with either a counter that is not smaller than theirs. Counters never fall, also when all is forgotten.
+//! before or the new ones, and with either a counter that is not smaller than theirs. No counter falls, also when all is forgotten; that of
+//! a key counts as long as the key may sign.
 //!
 //! **At each start** the signature is looked at again, before anything reads the file. What cannot be used then, because it is damaged,
 //! its key is revoked, or it does not go together with the card any more, stays on the disk, and those of the card are in force. In safe
-//! mode none is looked at.
+//! mode none is used.
 
 use std::{
     io,
@@ -36,13 +37,7 @@ use crate::{
 
 /// The folder of the site file, in that of the state of the box.
 pub const SITE: &str = "site";
-const COPIES: Copies = Copies {
-    magic: b"PUMUAC1\n",
-    names: ["site.1", "site.2"],
-    incoming: "site.new",
-    // The list and its signatures, names, counters and digests of as many keys as are remembered, and the file.
-    most: 128 << 10,
-};
+const COPIES: Copies = Copies { magic: b"PUMUAC1\n", names: ["site.1", "site.2"], incoming: "site.new" };
 
 /// What is asked of it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -210,17 +205,9 @@ impl Site {
 
     /// All settings with those of the site file, if there is one that can be used; reports on stderr which, or why not.
     pub fn load(&mut self) -> Option<Settings> {
-        let copies: [Option<Kept>; 2] = COPIES.read(&*self.disk, &self.folder);
-        let differ = copies[0] != copies[1];
-        let are_lost = copies.iter().all(Option::is_none) && COPIES.are_there(&*self.disk, &self.folder);
-        for kept in copies.into_iter().flatten() {
-            self.gate.remember(kept.known.clone());
-            if kept.serial >= self.kept.serial {
-                self.kept = kept;
-            }
-        }
+        let differ = self.recall();
+        let are_lost = self.kept == Kept::default() && COPIES.are_there(&*self.disk, &self.folder);
         self.remind();
-        self.believe();
         let known = self.gate.known().clone();
         if differ && let Err(error) = self.store(Kept { known, ..self.kept.clone() }) {
             crate::say(format_args!("the clinic's settings cannot be written again: {error}"));
@@ -252,6 +239,14 @@ impl Site {
         }
     }
 
+    /// For safe mode: uses nothing of it, and leaves it to a person to have it forgotten.
+    pub fn set_aside(&mut self) {
+        self.recall();
+        if self.kept.file.is_some() {
+            self.standing.stage = SiteStage::NotUsed;
+        }
+    }
+
     /// What is to be said of it.
     pub fn standing(&self) -> &Standing {
         &self.standing
@@ -266,6 +261,7 @@ impl Site {
 
     /// Does what is asked. When this returns it is on the disk.
     pub fn carry_out(&mut self, ask: &Ask) -> Result<Standing, NotDone> {
+        self.recall();
         let done = match ask {
             Ask::Take(file) => self.take(&file.bytes),
             Ask::AddKey(key) => self.add_key(*key),
@@ -307,9 +303,13 @@ impl Site {
 
     /// Who has signed a site file, and all settings with it. Nothing reads it before its signature is looked at.
     fn read(&self, signature: &str, file: &[u8]) -> Result<(CheckedSite, Settings), SiteError> {
+        if file.len() > MAX_SITE_BYTES {
+            // Whatever anybody sends would be hashed here, where lines and keys wait.
+            return Err(SiteError::Text);
+        }
         let signature = (!signature.is_empty()).then_some(signature);
         let checked = self.gate.check_site(signature, file)?;
-        let text = str::from_utf8(file).ok().filter(|text| text.len() <= MAX_SITE_BYTES).ok_or(SiteError::Text)?;
+        let text = str::from_utf8(file).map_err(|_| SiteError::Text)?;
         let site = toml::from_str::<SiteSettings>(text).map_err(|error| SiteError::Toml(Box::new(error)))?;
         let settings = (self.with)(&site)?;
         Ok((checked, settings))
@@ -353,6 +353,21 @@ impl Site {
         Ok(())
     }
 
+    /// Takes over what is on the disk, if it is later than what is known here: at the start, and what could not be read then. Returns
+    /// whether the two copies differ.
+    fn recall(&mut self) -> bool {
+        let copies: [Option<Kept>; 2] = COPIES.read(&*self.disk, &self.folder);
+        let differ = copies[0] != copies[1];
+        for kept in copies.into_iter().flatten() {
+            self.gate.remember(kept.known.clone());
+            if kept.serial > self.kept.serial {
+                self.kept = kept;
+            }
+        }
+        self.believe();
+        differ
+    }
+
     /// Believes the keys that are kept, and no others of the clinic.
     fn believe(&mut self) {
         self.standing.keys = self.kept.keys.iter().filter_map(|key| key.parse().ok()).collect();
@@ -376,7 +391,9 @@ impl Site {
     }
 
     fn store(&mut self, kept: Kept) -> io::Result<()> {
-        let kept = Kept { serial: self.kept.serial.saturating_add(1), ..kept };
+        // What fails may still be in one of the copies: no later writing has its number.
+        self.kept.serial = self.kept.serial.saturating_add(1);
+        let kept = Kept { serial: self.kept.serial, ..kept };
         COPIES.write(&*self.disk, &self.folder, &kept)?;
         self.kept = kept;
         Ok(())

@@ -58,15 +58,20 @@ fn own(text: &str, signer: u8, counter: u64) -> ModelFile {
     signed_as(Kind::Site, text, signer, counter, true, None)
 }
 
-/// A box that believes the root 1, as it starts: the settings with those of the site file, if that is in force.
-fn start(disk: &Simulated) -> (Site, Option<Settings>) {
+/// What a box that believes the root 1 has, before it looks.
+fn unread(disk: &Simulated) -> Site {
     let file = tempfile::NamedTempFile::new().unwrap();
     fs::write(file.path(), CARD).unwrap();
     let flags = Flags::try_parse_from(["pumua-box", "--config", file.path().to_str().unwrap()]).unwrap();
     let sources = flags.sources(|_| None).unwrap();
     let gate = Gate::for_site(Some(Roots::new(vec![key(1).public()], 1).unwrap()), Version([0, 1, 0]));
     let with = Box::new(move |site: &SiteSettings| sources.with_site(site));
-    let mut site = Site::new(Arc::new(disk.clone()), PathBuf::from(FOLDER), gate, with);
+    Site::new(Arc::new(disk.clone()), PathBuf::from(FOLDER), gate, with)
+}
+
+/// The box as it starts: the settings with those of the site file, if that is in force.
+fn start(disk: &Simulated) -> (Site, Option<Settings>) {
+    let mut site = unread(disk);
     let settings = site.load();
     (site, settings)
 }
@@ -205,6 +210,8 @@ fn a_key_of_the_clinic_is_offered_and_signs_settings_once_a_person_has_added_it(
     }
     assert_eq!(refusal(&mut start(&disk).0, &file), Some(SiteRefusal::KeyOffered));
     // What a person could not add, or what would be refused all the same, is not offered.
+    let too_long = own(&"#".repeat(MAX_SITE_BYTES + 1), 20, 7);
+    assert_eq!(refusal(&mut site, &too_long), Some(SiteRefusal::NotSettings));
     let unnamed = signed_as(Kind::Site, FRENCH, 20, 7, false, None);
     assert_eq!(refusal(&mut site, &unnamed), Some(SiteRefusal::KeyUnknown));
     let other_kind = signed_as(Kind::Software, FRENCH, 20, 7, true, None);
@@ -256,6 +263,25 @@ fn there_are_a_few_keys_at_most_and_a_person_has_them_forgotten() {
 }
 
 #[test]
+fn in_safe_mode_nothing_of_it_is_used_and_a_person_can_still_have_it_forgotten() {
+    let disk = Simulated::default();
+    let aside = || {
+        let mut site = unread(&disk);
+        site.set_aside();
+        site
+    };
+    assert_eq!(aside().standing(), &Standing::default());
+    let (mut site, _) = start(&disk);
+    site.carry_out(&Ask::AddKey(key(20).public())).unwrap();
+    take(&mut site, &own(FRENCH, 20, 7)).unwrap();
+    let mut site = aside();
+    assert_eq!((site.standing().stage, site.standing().keys.len()), (SiteStage::NotUsed, 1));
+    assert_eq!(language(start(&disk).1), Some(Language::French), "it is still there");
+    assert_eq!(site.carry_out(&Ask::Forget), Ok(Standing::default()));
+    assert_eq!(start(&disk).1, None);
+}
+
+#[test]
 fn a_key_that_is_revoked_signs_nothing_and_what_it_has_signed_gives_way_at_the_next_start() {
     let disk = Simulated::default();
     let (mut site, _) = start(&disk);
@@ -302,6 +328,15 @@ fn one_copy_that_is_damaged_is_mended_and_without_any_the_card_counts() {
         assert_eq!(refusal(&mut site, &signed(PORTUGUESE, 6)), Some(SiteRefusal::Older));
         assert_eq!(fs::read(&copies[0]).unwrap(), fs::read(&copies[1]).unwrap());
     }
+    // What cannot be read at a start, and then can, is not written over.
+    let [here, elsewhere] = [SITE, "elsewhere"].map(|name| folder.path().join(name));
+    start().0.carry_out(&Ask::AddKey(key(20).public())).unwrap();
+    fs::rename(&here, &elsewhere).unwrap();
+    let (mut site, settings) = start();
+    assert_eq!((settings, site.standing()), (None, &Standing::default()));
+    fs::rename(&elsewhere, &here).unwrap();
+    assert_eq!(refusal(&mut site, &signed(PORTUGUESE, 6)), Some(SiteRefusal::Older));
+    assert_eq!(take(&mut site, &signed(PORTUGUESE, 8)).unwrap().keys, [key(20).public()]);
     for damaged in &copies {
         fs::write(damaged, "damaged").unwrap();
     }
@@ -309,6 +344,35 @@ fn one_copy_that_is_damaged_is_mended_and_without_any_the_card_counts() {
     assert_eq!((settings, site.standing().stage), (None, SiteStage::NotUsed));
     assert_eq!(refusal(&mut site, &signed(FRENCH, 8)), None);
     assert_eq!(language(start().1), Some(Language::French));
+}
+
+#[test]
+fn the_longest_record_there_can_be_is_read_again() {
+    let disk = Simulated::default();
+    let file = ["\u{1}".repeat(MAX_SITE_BYTES), "\u{1}".repeat(trust::MAX_SIGNATURE_BYTES)];
+    let keys = (0..MAX_OWN_KEYS as u8).map(|n| key(20 + n).public().to_string()).collect();
+    let kept = Kept { serial: u64::MAX, known: memory::tests::longest(), keys, file: Some(file), told: false };
+    COPIES.write(&disk, FOLDER.as_ref(), &kept).unwrap();
+    assert!(COPIES.read(&disk, FOLDER.as_ref()) == [Some(kept.clone()), Some(kept)]);
+}
+
+#[test]
+fn a_key_that_could_not_be_kept_does_not_come_back_with_what_is_kept_next() {
+    for call in 0.. {
+        let disk = Simulated::default();
+        let (mut site, _) = start(&disk);
+        disk.fail(call, Failure::Error(io::ErrorKind::StorageFull));
+        // One of the copies may have it all the same.
+        let is_added = site.carry_out(&Ask::AddKey(key(20).public())).is_ok();
+        assert_eq!(is_added, disk.calls() <= call);
+        disk.heal();
+        let keys = take(&mut site, &signed(FRENCH, 7)).unwrap().keys.len();
+        assert_eq!([keys, start(&disk).0.standing().keys.len()], [usize::from(is_added); 2], "failure at {call}");
+        if is_added {
+            assert!(call > 8, "both copies are written");
+            break;
+        }
+    }
 }
 
 #[test]

@@ -274,6 +274,8 @@ pub struct State {
     /// How the clinic's own settings stand, and until when it is said that they are new.
     site: SiteStanding,
     settings_until: Option<u64>,
+    /// Until when it is said that a key of the clinic was added.
+    key_until: Option<u64>,
 }
 
 /// An image that has been announced.
@@ -355,6 +357,7 @@ impl State {
             going_back: None,
             site: SiteStanding::default(),
             settings_until: None,
+            key_until: None,
         }
     }
 
@@ -488,6 +491,7 @@ impl State {
             journal: self.journal,
             way_back: self.offered_way_back().cloned(),
             settings: self.settings_news(),
+            has_site: self.has_site(),
         }
     }
 
@@ -506,10 +510,8 @@ impl State {
             }
             _ => {
                 let coming = self.coming.map(|coming| coming.until);
-                [self.until, self.changed_until, self.settings_until, self.program_until, self.going_back, coming]
-                    .into_iter()
-                    .flatten()
-                    .min()
+                let news = [self.changed_until, self.settings_until, self.key_until, self.program_until];
+                [self.until, self.going_back, coming].into_iter().chain(news).flatten().min()
             }
         };
         [view, self.stick_deadline()].into_iter().flatten().min()
@@ -1006,7 +1008,7 @@ impl State {
             return effects;
         }
         // Before a stick, which may bring about something each time.
-        let news = [&mut self.changed_until, &mut self.settings_until];
+        let news = [&mut self.changed_until, &mut self.settings_until, &mut self.key_until];
         let ended = news.map(|until| until.take_if(|until| *until <= now).is_some());
         if ended.contains(&true) {
             let mut effects = self.tick(now);

@@ -19,6 +19,8 @@ impl State {
     /// What is to be said of them where the screen waits.
     pub(super) fn settings_news(&self) -> SettingsNews {
         match self.site.stage {
+            // Whoever has added it is to send the settings again: what becomes of those is said then.
+            _ if self.key_until.is_some() => SettingsNews::KeyAdded,
             SiteStage::NextStart => SettingsNews::Staged,
             SiteStage::NotUsed => SettingsNews::NotUsed,
             SiteStage::InForce if self.settings_until.is_some() => SettingsNews::New,
@@ -37,14 +39,16 @@ impl State {
             (Ask::Take(_), done) => self.site_taken(now, done),
             (Ask::AddKey(key), Ok(site)) => {
                 self.site = site;
+                self.key_until = Some(now.saturating_add(DAY_MS));
                 // Both fit.
                 let fingerprint = key.fingerprint().as_str().try_into().unwrap_or_default();
                 let key = key.id.to_string().as_str().try_into().unwrap_or_default();
                 self.note(now, EventKind::KeyAdded { key, fingerprint });
-                Vec::new()
+                vec![Effect::Show]
             }
             (Ask::Forget, Ok(site)) => {
                 self.site = site;
+                self.key_until = None;
                 self.note(now, EventKind::SettingsForgotten);
                 vec![Effect::Show]
             }
@@ -89,12 +93,12 @@ impl State {
 
     /// Settings are stored. Returns what their host is told.
     fn site_stored(&mut self, now: u64, site: Standing) -> Installed {
-        let before = self.site.file.as_ref().map(|file| file.digest);
-        self.site = site;
+        self.key_until = None;
+        let before = std::mem::replace(&mut self.site, site).file;
         let Some(file) = self.site.file.clone() else {
             return Installed { model: Default::default(), digest: Digest::default() };
         };
-        if before != Some(file.digest) {
+        if before.as_ref() != Some(&file) {
             let key = file.key.to_string().as_str().try_into().unwrap_or_default();
             self.note(now, EventKind::SettingsChanged { site: file.digest, counter: file.counter, key });
         }
@@ -180,18 +184,26 @@ mod tests {
         assert_eq!(effects, [Effect::Show, Effect::Reply(Reply::Site(Ok(stored)))]);
         assert_eq!(*state.view(), View::Ready { results: 41 });
         assert_eq!(state.scene().identity.settings, SettingsNews::Staged);
-        let key = "1414141414141414".try_into().unwrap();
-        assert_eq!(noted(&mut state), [EventKind::SettingsChanged { site: Digest::of(TEXT), counter: 7, key }]);
+        let changed = |counter| {
+            let key = "1414141414141414".try_into().unwrap();
+            EventKind::SettingsChanged { site: Digest::of(TEXT), counter, key }
+        };
+        assert_eq!(noted(&mut state), [changed(7)]);
         // The same once more is no event.
         send(&mut state, 1, Ok(standing(SiteStage::NextStart, false)));
         assert_eq!(noted(&mut state), []);
+        // The same text under a later signature is one.
+        let mut later = standing(SiteStage::NextStart, false);
+        later.file.as_mut().unwrap().counter = 8;
+        send(&mut state, 1, Ok(later));
+        assert_eq!(noted(&mut state), [changed(8)]);
         let Effect::Reply(Reply::Answer(Answer::Site(told))) =
             state.handle(2, Input::Session(BoxEvent::Asked(Question::Site))).remove(0)
         else {
             panic!("no answer");
         };
         assert_eq!((told.stage, told.keys.len()), (SiteStage::NextStart, 1));
-        assert_eq!(told.file.map(|file| (file.counter, file.own_key)), Some((7, true)));
+        assert_eq!(told.file.map(|file| (file.counter, file.own_key)), Some((8, true)));
         // The next start.
         let mut state = super::super::tests::state();
         state.set_site(0, standing(SiteStage::InForce, true));
@@ -220,7 +232,7 @@ mod tests {
         assert_eq!(hold(&mut state, 5_000), [Effect::Show, Effect::Site(ask.clone())]);
         assert_eq!(*state.view(), View::Ready { results: 41 });
         let site = Standing { keys: vec![key(20)], ..Standing::default() };
-        assert_eq!(state.handle(8_000, Input::Site(ask, Ok(Box::new(site)))), []);
+        assert_eq!(state.handle(8_000, Input::Site(ask, Ok(Box::new(site)))), [Effect::Show]);
         let fingerprint = key(20).fingerprint().as_str().try_into().unwrap();
         let id = "1414141414141414".try_into().unwrap();
         assert_eq!(noted(&mut state), [EventKind::KeyAdded { key: id, fingerprint }]);
@@ -235,6 +247,38 @@ mod tests {
         hold(&mut state, 8_000);
         assert_eq!(*state.view(), View::Confirm(Confirm::AddKey(key(21))));
         assert_eq!(shown(&mut state, 12_000, Input::Key(Key::Back)), View::Ready { results: 41 });
+    }
+
+    #[test]
+    fn that_a_key_was_added_is_said_for_a_day_or_until_settings_are_sent_or_all_is_forgotten() {
+        let said = |state: &State| state.scene().identity.settings;
+        let added = || {
+            let mut state = with_keys();
+            let site = Standing { keys: vec![key(20)], ..Standing::default() };
+            let ask = Box::new(Ask::AddKey(key(20)));
+            assert_eq!(state.handle(0, Input::Site(ask, Ok(Box::new(site)))), [Effect::Show]);
+            assert_eq!((said(&state), state.deadline()), (SettingsNews::KeyAdded, Some(DAY_MS)));
+            state
+        };
+        let mut state = added();
+        assert_eq!(state.handle(DAY_MS - 1, Input::Tick), []);
+        assert_eq!(state.handle(DAY_MS, Input::Tick), [Effect::Show]);
+        assert_eq!((said(&state), state.deadline()), (SettingsNews::Settled, None));
+        let mut state = added();
+        send(&mut state, 1, Ok(standing(SiteStage::NextStart, false)));
+        assert_eq!(said(&state), SettingsNews::Staged);
+        // Settings that are refused are to be sent again, too.
+        let mut state = added();
+        send(&mut state, 1, Err(NotDone::Refused(SiteRefusal::Older)));
+        assert_eq!(said(&state), SettingsNews::KeyAdded);
+        let mut state = added();
+        state.handle(1, Input::Site(Box::new(Ask::Forget), Ok(Box::default())));
+        assert_eq!(said(&state), SettingsNews::Settled);
+        // None was added.
+        let mut state = with_keys();
+        let refused = Err(NotDone::Refused(SiteRefusal::NotStored));
+        state.handle(0, Input::Site(Box::new(Ask::AddKey(key(20))), refused));
+        assert_eq!(said(&state), SettingsNews::Settled);
     }
 
     #[test]
@@ -265,8 +309,10 @@ mod tests {
         about(&mut state, 0);
         about(&mut state, 1);
         assert_eq!(*state.view(), View::About, "there is nothing of them");
+        assert!(!state.scene().identity.has_site);
         let site = standing(SiteStage::InForce, false);
         state.set_site(0, site.clone());
+        assert!(state.scene().identity.has_site);
         about(&mut state, 2);
         assert_eq!(*state.view(), View::Site(Box::new(site)));
         hold(&mut state, 1_000);

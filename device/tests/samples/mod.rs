@@ -67,6 +67,7 @@ fn identity() -> Identity {
         journal: Standing { entries: 411, head: Digest::of(b"journal"), ..Standing::default() },
         way_back: None,
         settings: SettingsNews::Settled,
+        has_site: false,
     }
 }
 
@@ -265,11 +266,11 @@ fn clinic_key() -> PublicKey {
     SecretKey::of_seed(&[7; 32], KeyId([0xb7; 8])).public()
 }
 
-/// What the clinic's own settings are, under this name and with so many keys.
-fn site(stage: SiteStage, name: &str, keys: usize) -> View {
+/// What the clinic's own settings are, under this name and counter and with so many keys.
+fn site(stage: SiteStage, name: &str, counter: u64, keys: usize) -> View {
     let (name, key) = (name.to_owned(), clinic_key());
     let (digest, trust) = (Digest::of(b"site"), Trust::Signed);
-    let file = SiteFile { name, counter: u64::MAX, digest, key: key.id, trust, is_own: true };
+    let file = SiteFile { name, counter, digest, key: key.id, trust, is_own: true };
     View::Site(Box::new(SiteStanding { stage, file: Some(file), keys: vec![key; keys], is_new: false }))
 }
 
@@ -364,6 +365,10 @@ pub(crate) fn documented() -> Vec<(&'static str, Scene, Language)> {
         ("program-staged", program(Program::Staged), Language::English),
         ("program-new", program(Program::New), Language::English),
         ("program-went-back", program(Program::WentBack), Language::English),
+        ("offered-key", scene(View::error(Trouble::OfferedKey(clinic_key()))), Language::English),
+        ("add-key", scene(View::Confirm(Confirm::AddKey(clinic_key()))), Language::English),
+        ("key-added", settings(SettingsNews::KeyAdded), Language::English),
+        ("site", scene(site(SiteStage::InForce, "ward-3", 2, 1)), Language::English),
         ("result-normal-fr", scene(result(NORMAL, "ward-3_0007")), Language::French),
         ("result-refer-pt", scene(result(REFER, "ward-3_0009")), Language::Portuguese),
         ("result-pneumonia-sw", scene(result(PNEUMONIA, "ward-3_0008")), Language::Swahili),
@@ -457,6 +462,7 @@ pub(crate) fn all_scenes() -> Vec<(String, Scene)> {
         ("about-way-back", with_way_back(View::About)),
         ("about-way-back-to-the-card", of(Identity { way_back: Some(way_back("")), ..identity() }, View::About)),
         ("about-way-back-long", of(Identity { way_back: Some(way_back(&long)), ..longest.clone() }, View::About)),
+        ("about-with-settings", of(Identity { has_site: true, ..longest.clone() }, View::About)),
         ("go-back", synthetic(View::Confirm(Confirm::GoBack(way_back("box-2026-11"))))),
         ("go-back-long", synthetic(View::Confirm(Confirm::GoBack(way_back(&long))))),
         ("older-model", synthetic(View::Confirm(Confirm::OlderModel))),
@@ -464,11 +470,12 @@ pub(crate) fn all_scenes() -> Vec<(String, Scene)> {
         ("ready-settings-staged", settings(SettingsNews::Staged)),
         ("ready-settings-new", settings(SettingsNews::New)),
         ("ready-settings-not-used", settings(SettingsNews::NotUsed)),
+        ("ready-settings-key-added", settings(SettingsNews::KeyAdded)),
         ("settings-offered-key", synthetic(View::error(Trouble::OfferedKey(clinic_key())))),
         ("add-key", synthetic(View::Confirm(Confirm::AddKey(clinic_key())))),
         ("forget-site", synthetic(View::Confirm(Confirm::ForgetSite))),
-        ("site", synthetic(site(SiteStage::InForce, "ward-3", 1))),
-        ("site-long", synthetic(site(SiteStage::NotUsed, &long, MAX_OWN_KEYS))),
+        ("site", synthetic(site(SiteStage::InForce, "ward-3", 2, 1))),
+        ("site-long", synthetic(site(SiteStage::NotUsed, &long, u64::MAX, MAX_OWN_KEYS))),
         ("about-long", Scene { identity: longest, view: View::About }),
         ("ready-many", synthetic(View::Ready { results: 9_999_999 })),
         (

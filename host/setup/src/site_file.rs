@@ -117,14 +117,16 @@ impl SiteFile {
         Ok(statement)
     }
 
-    /// From now on it brings the key that has signed it, for a person at the box to add.
+    /// From now on it brings this key, which has signed it, for a person at the box to add; or none, whatever its signature names.
     ///
     /// # Errors
     /// [`SiteFileError`]: it is not this key that has signed it.
-    pub fn bring_key(&mut self, key: PublicKey) -> Result<(), SiteFileError> {
+    pub fn bring_key(&mut self, key: Option<PublicKey>) -> Result<(), SiteFileError> {
         let mut signature = self.signed()?;
-        signature.verify(&key, &self.bytes).map_err(|_| SiteFileError::OtherKey)?;
-        signature.named = Some(key);
+        if let Some(key) = &key {
+            signature.verify(key, &self.bytes).map_err(|_| SiteFileError::OtherKey)?;
+        }
+        signature.named = key;
         self.signature = Some(signature.to_file());
         Ok(())
     }
@@ -202,10 +204,13 @@ mod tests {
         sign(&path, Kind::Site, TEXT);
         let mut file = SiteFile::read(&path).unwrap();
         assert_eq!(file.statement().unwrap().counter, 7);
-        assert!(matches!(file.bring_key(key(21).public()), Err(SiteFileError::OtherKey)));
-        file.bring_key(key(20).public()).unwrap();
-        let signature = Signature::of_file(file.package().signature.unwrap()).unwrap();
-        assert_eq!(signature.named, Some(key(20).public()));
-        signature.verify(&key(20).public(), TEXT.as_bytes()).unwrap();
+        assert!(matches!(file.bring_key(Some(key(21).public())), Err(SiteFileError::OtherKey)));
+        // Of a file that names a key by itself nothing is asked of the box either.
+        for brought in [Some(key(20).public()), None] {
+            file.bring_key(brought).unwrap();
+            let signature = Signature::of_file(file.package().signature.unwrap()).unwrap();
+            assert_eq!(signature.named, brought);
+            signature.verify(&key(20).public(), TEXT.as_bytes()).unwrap();
+        }
     }
 }

@@ -40,8 +40,8 @@ pub(super) fn send(path: &Path, port: &PortOptions, add_key: Option<&Path>, json
     let mut site = read(path)?;
     let statement = site.statement().map_err(failure)?;
     let key = add_key.map(keys::public).transpose()?;
+    site.bring_key(key).map_err(failure)?;
     if let Some(key) = key {
-        site.bring_key(key).map_err(failure)?;
         base::say!("the key is {}, and its fingerprint {}", key.id, key.fingerprint());
     }
     let file = ModelFile::new(site.package().to_bytes()).exit(Exit::Refused)?;

@@ -29,6 +29,7 @@ pub(crate) static WORDS: Words = Words {
     settings_staged: "Other settings: switch the box off and on",
     settings_new: "New settings are in force",
     settings_not_used: "The settings that were sent cannot be used",
+    settings_key_added: "Key added: send the settings again",
     signed: |trust| match trust {
         Trust::Signed => "signed",
         Trust::BuiltIn => "built in",
@@ -200,6 +201,7 @@ pub(crate) static WORDS: Words = Words {
         meaning: "whoever has the key {} may change settings of this box from then on: compare it once more, hold Enter again for three seconds, then send the settings again; Escape leaves",
     },
     site_page: "THE CLINIC'S SETTINGS",
+    site_offer: "Settings: i",
     site_file: "settings {}",
     site_keys: "keys of the clinic {}",
     forget_offer: "hold Enter for three seconds to have them forgotten; then the settings on the card count",

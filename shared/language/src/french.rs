@@ -32,6 +32,7 @@ pub(crate) static WORDS: Words = Words {
     settings_staged: "Autres réglages : éteignez et rallumez le boîtier",
     settings_new: "De nouveaux réglages sont en vigueur",
     settings_not_used: "Les réglages envoyés sont inutilisables",
+    settings_key_added: "Clé ajoutée : renvoyez les réglages",
     signed: |trust| match trust {
         Trust::Signed => "signé",
         Trust::BuiltIn => "intégré",
@@ -215,6 +216,7 @@ pub(crate) static WORDS: Words = Words {
         meaning: "qui a la clé {} pourra changer des réglages de ce boîtier: comparez-la encore, maintenez de nouveau Entrée trois secondes, puis renvoyez les réglages ; Échap quitte",
     },
     site_page: "RÉGLAGES DU CENTRE",
+    site_offer: "Réglages : i",
     site_file: "réglages {}",
     site_keys: "clés du centre {}",
     forget_offer: "maintenez Entrée trois secondes pour les faire oublier ; les réglages de la carte comptent alors",

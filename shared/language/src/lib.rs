@@ -168,6 +168,8 @@ pub struct Words {
     pub settings_new: &'static str,
     /// The same, where the settings that were sent cannot be used.
     pub settings_not_used: &'static str,
+    /// The same, where a person has added a key of the clinic, until settings are sent.
+    pub settings_key_added: &'static str,
     /// Who says that the model is good.
     pub signed: fn(Trust) -> &'static str,
     /// Before the model's digest.
@@ -343,6 +345,8 @@ pub struct Words {
     pub add_key: Notice,
     /// Above what the clinic's own settings and keys are.
     pub site_page: &'static str,
+    /// Beside what the box is: which key leads there.
+    pub site_offer: &'static str,
     /// Name, counter and key of the settings `{}` that were sent.
     pub site_file: &'static str,
     /// The keys `{}` of the clinic.

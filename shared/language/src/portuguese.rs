@@ -32,6 +32,7 @@ pub(crate) static WORDS: Words = Words {
     settings_staged: "Outras definições: desligue e ligue o aparelho",
     settings_new: "Há novas definições em vigor",
     settings_not_used: "As definições enviadas não podem ser usadas",
+    settings_key_added: "Chave adicionada: reenvie as definições",
     signed: |trust| match trust {
         Trust::Signed => "assinado",
         Trust::BuiltIn => "incluído",
@@ -204,6 +205,7 @@ pub(crate) static WORDS: Words = Words {
         meaning: "quem tem a chave {} poderá mudar definições deste aparelho: compare-a outra vez, mantenha Enter premida de novo três segundos e reenvie as definições; Esc sai",
     },
     site_page: "DEFINIÇÕES DO CENTRO",
+    site_offer: "Definições: i",
     site_file: "definições {}",
     site_keys: "chaves do centro {}",
     forget_offer: "mantenha Enter premida três segundos para as esquecer; contam então as definições do cartão",

@@ -32,6 +32,7 @@ pub(crate) static WORDS: Words = Words {
     settings_staged: "Mipangilio mingine: zima kifaa na ukiwashe",
     settings_new: "Mipangilio mipya inatumika",
     settings_not_used: "Mipangilio iliyotumwa haiwezi kutumika",
+    settings_key_added: "Ufunguo umeongezwa: tuma mipangilio tena",
     signed: |trust| match trust {
         Trust::Signed => "imesainiwa",
         Trust::BuiltIn => "ya programu",
@@ -208,6 +209,7 @@ pub(crate) static WORDS: Words = Words {
         meaning: "mwenye ufunguo {} ataweza kubadilisha mipangilio ya kifaa hiki: ulinganishe tena, shikilia Enter tena kwa sekunde tatu, kisha tuma mipangilio tena; Esc hutoka",
     },
     site_page: "MIPANGILIO YA KITUO",
+    site_offer: "Mipangilio: i",
     site_file: "mipangilio {}",
     site_keys: "funguo za kituo {}",
     forget_offer: "shikilia Enter kwa sekunde tatu ili isahauliwe; kisha mipangilio ya kadi itatumika",

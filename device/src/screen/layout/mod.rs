@@ -354,6 +354,7 @@ impl<'a> Layout<'a> {
         let (below, meaning) = match (identity.program, identity.settings) {
             (Program::Staged, _) => (AMBER, words.program_staged),
             (Program::WentBack, _) => (AMBER, words.program_went_back),
+            (_, SettingsNews::KeyAdded) => (AMBER, words.settings_key_added),
             (_, SettingsNews::Staged) => (AMBER, words.settings_staged),
             (_, SettingsNews::NotUsed) => (AMBER, words.settings_not_used),
             (_, SettingsNews::New) => (AMBER, words.settings_new),
@@ -406,6 +407,19 @@ mod tests {
             _ => None,
         });
         symbols.max_by(|a, b| a.1.total_cmp(&b.1)).unwrap().0
+    }
+
+    #[test]
+    fn ready_says_that_a_key_was_added() {
+        for language in Language::ALL {
+            let told = |settings| {
+                let identity = Identity { settings, ..Identity::default() };
+                let scene = Scene { identity, view: View::Ready { results: 1 } };
+                let layout = layout(&scene, ScreenSize::default(), language);
+                layout.placed().any(|placed| placed.text == language::words(language).settings_key_added)
+            };
+            assert_eq!([SettingsNews::KeyAdded, SettingsNews::Settled].map(told), [true, false], "{language}");
+        }
     }
 
     #[test]

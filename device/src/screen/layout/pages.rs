@@ -208,7 +208,13 @@ impl Layout<'_> {
     pub(super) fn about(&mut self, body: Area, identity: &Identity) {
         let words = self.words();
         let title = body.top + self.px(24.0);
-        self.fitted(self.bold(22.0, INK), words.about, body.width, body.left, title, Align::Left);
+        let mut room = body.width;
+        if identity.has_site {
+            let small = self.regular(15.0, QUIET);
+            room -= small.width(words.site_offer) + self.px(20.0);
+            self.line(small, words.site_offer, body.right(), title, Align::Right);
+        }
+        self.fitted(self.bold(22.0, INK), words.about, room, body.left, title, Align::Left);
         let (style, step) = (self.bold(17.0, AMBER), self.px(30.0));
         let disclaimer = style.wrap(words.disclaimer, body.width - self.px(32.0));
         let height = step * disclaimer.len() as f32 + self.px(22.0);
@@ -323,6 +329,18 @@ mod tests {
             let layout = layout(&scene, ScreenSize::default(), language);
             let marked = layout.placed().filter(|placed| Some(&placed.text) == words(language).age(age).as_ref());
             assert_eq!(marked.count(), 1, "{language}");
+        }
+    }
+
+    #[test]
+    fn what_the_box_is_tells_how_to_get_to_the_settings_if_there_are_any() {
+        for language in Language::ALL {
+            for has_site in [false, true] {
+                let scene = Scene { identity: Identity { has_site, ..Identity::default() }, view: View::About };
+                let layout = layout(&scene, ScreenSize::default(), language);
+                let told = layout.placed().filter(|placed| placed.text == words(language).site_offer).count();
+                assert_eq!(told, usize::from(has_site), "{language}");
+            }
         }
     }
 
