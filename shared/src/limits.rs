@@ -7,7 +7,8 @@ pub const MAX_IMAGE_BYTES: u32 = 32 * 1024 * 1024;
 pub const MAX_IMAGE_PIXELS: u32 = 64 * 1024 * 1024;
 
 /// Most memory for an image, in bytes (192 MiB): 64 megapixels of 8-bit RGB. Turning an image by a quarter, or taking its
-/// alpha channel away, takes twice its bytes; a progressive JPEG two more for each sample, until its last scan has come.
+/// alpha channel away, takes twice its bytes; a progressive JPEG two more for each sample, until its last scan has come. A JPEG that is
+/// decoded at a reduced scale takes less, and is held to what it would take in full.
 /// The smallest board of the box has 512 MiB.
 pub const MAX_DECODED_BYTES: u64 = 3 * MAX_IMAGE_PIXELS as u64;
 

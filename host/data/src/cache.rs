@@ -38,7 +38,7 @@ use shared::{
 
 use super::{DataError, inputs::Shard, load::Read};
 
-const MAGIC: &[u8; 8] = b"pumua\0c6";
+const MAGIC: &[u8; 8] = b"pumua\0c7";
 
 /// What all files together may have: thirty times the published data at the sides of most recipes.
 const MAX_BYTES: u64 = 2 << 30;

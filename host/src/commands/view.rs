@@ -72,6 +72,8 @@ pub struct Options {
 pub(super) struct Look {
     pub(super) prepared: Prepared<'static>,
     pub(super) judgement: Judgement,
+    /// The part that was judged, in pixels of the file; `None` if it is the whole.
+    window: Option<Window>,
 }
 
 /// Draws what is judged of a file.
@@ -154,7 +156,8 @@ pub(super) fn look(model: &Model, radiograph: &Radiograph, invert: bool, any_age
     let prepared =
         Prepared::of_any(&picture, &card.behaviour.contract).of_age(radiograph.facts().age).of_any_age(any_age);
     let judgement = model.judge(&prepared.admit_any(card))?;
-    Ok(Look { prepared, judgement })
+    let window = prepared.window().map(|window| radiograph.in_file(window));
+    Ok(Look { prepared, judgement, window })
 }
 
 /// What the sheet says: the answer first, then what it rests on. Not the name of the file, which may be the patient's.
@@ -197,7 +200,7 @@ fn words(
     }
     if let Ok(look) = looked {
         let side = card.behaviour.contract.side;
-        lines.push(format!("judged: {}, as {side} x {side} pixels", part(look.prepared.window())));
+        lines.push(format!("judged: {}, as {side} x {side} pixels", part(look.window)));
     }
     lines.push(format!("model {}. {NOT_A_DEVICE}", Shown(&card.name)));
     if card.provenance.synthetic {
@@ -267,7 +270,7 @@ fn to_json(
         }
     }
     if let Ok(look) = looked {
-        let window = look.prepared.window().map(|window| [window.left, window.top, window.width, window.height]);
+        let window = look.window.map(|window| [window.left, window.top, window.width, window.height]);
         facts["window"] = json!(window);
     }
     match looked.as_ref().map_err(|&refusal| refusal).and_then(|look| Ok((look, look.judgement.verdict?))) {

@@ -25,7 +25,7 @@ use shared::{
     accession::Accession,
     age::Age,
     limits::{MAX_DECODED_BYTES, MAX_IMAGE_BYTES, MAX_IMAGE_PIXELS, MAX_IMAGE_SIDE, MIN_IMAGE_SIDE},
-    preprocess::{Channels, Picture, Samples},
+    preprocess::{Channels, Picture, Samples, Window},
     verdict::Refusal,
 };
 
@@ -39,6 +39,8 @@ pub use self::{
 #[derive(Clone, Debug)]
 pub struct Radiograph {
     image: DynamicImage,
+    /// Columns and rows of the file that one of the image stands for.
+    scale: u16,
     facts: Facts,
 }
 
@@ -66,7 +68,7 @@ impl Radiograph {
             DynamicImage::ImageRgba16(_) => DynamicImage::ImageRgb16(image.into_rgb16()),
             _ => return Err(Refusal::UnsupportedColour),
         };
-        Ok(Self { image, facts: Facts::default() })
+        Ok(Self { image, scale: 1, facts: Facts::default() })
     }
 
     /// What its file says of it besides.
@@ -74,9 +76,16 @@ impl Radiograph {
         self.facts
     }
 
-    /// The pixels as an image: grey or RGB, 8 or 16 bits.
+    /// The pixels as an image: grey or RGB, 8 or 16 bits. They are fewer than the file's if that is a large JPEG.
     pub fn image(&self) -> &DynamicImage {
         &self.image
+    }
+
+    /// A part of the image in pixels of the file, for people who look for it there.
+    pub fn in_file(&self, part: Window) -> Window {
+        let Window { left, top, width, height, of } = part;
+        let [left, top, width, height] = [left, top, width, height].map(|length| length.saturating_mul(self.scale));
+        Window { left, top, width, height, of: of.map(|length| length.saturating_mul(self.scale)) }
     }
 
     /// The pixels, for [`shared::preprocess`].
@@ -96,7 +105,8 @@ impl Radiograph {
     }
 }
 
-/// Decodes a DICOM, JPEG, PNG, TIFF, BMP or WebP file. What it is is read from its bytes, not from its name.
+/// Decodes a DICOM, JPEG, PNG, TIFF, BMP or WebP file. What it is is read from its bytes, not from its name. Of a large grey JPEG
+/// file, means of 2 × 2, 4 × 4 or 8 × 8 samples are decoded (`jpeg::reduced`).
 pub fn decode(bytes: &[u8]) -> Result<Radiograph, Refusal> {
     if bytes.is_empty() {
         return Err(Refusal::Empty);
@@ -105,12 +115,17 @@ pub fn decode(bytes: &[u8]) -> Result<Radiograph, Refusal> {
         return Err(Refusal::TooManyBytes);
     }
     let kind = Kind::of(bytes).ok_or(Refusal::UnknownFormat)?;
+    let mut scale = 1;
     let (mut image, orientation) = match kind {
         Kind::Dicom => {
             let (image, facts) = dicom::decode(bytes)?;
             return Ok(Radiograph { facts, ..Radiograph::new(image)? });
         }
-        Kind::Jpeg => jpeg::decode(bytes)?,
+        Kind::Jpeg => {
+            let picture = jpeg::decode(bytes)?;
+            scale = picture.scale;
+            (picture.image, picture.orientation)
+        }
         Kind::Png => png::decode(bytes)?,
         Kind::Tiff => tiff::decode(bytes)?,
         Kind::Bmp => (bmp::decode(bytes)?, Orientation::NoTransforms),
@@ -118,7 +133,7 @@ pub fn decode(bytes: &[u8]) -> Result<Radiograph, Refusal> {
         other => return Err(other.refusal().unwrap_or(Refusal::UnknownFormat)),
     };
     image.apply_orientation(orientation);
-    Radiograph::new(image)
+    Ok(Radiograph { scale, ..Radiograph::new(image)? })
 }
 
 /// The accession number of a DICOM file, for whoever is to make an exam's id of it ([`shared::accession`]): nothing else of the

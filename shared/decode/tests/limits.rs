@@ -127,6 +127,16 @@ fn the_largest_images_fit() {
 }
 
 #[test]
+fn of_a_large_grey_picture_no_more_is_held_than_what_is_made_of_it() {
+    for (size, expected) in [([8192, 8192], (1024, 1024)), ([32_768, 1024], (16_384, 512))] {
+        let flat = Flat { size, sampling: Flat::ONE, progressive: false };
+        let (size, held) = outcome(&flat.whole(&[]));
+        assert_eq!(size, Ok(expected));
+        assert!(held < u64::from(expected.0 * expected.1) + MEBIBYTE / 2, "{held}");
+    }
+}
+
+#[test]
 fn means_alone_are_not_an_image_and_take_no_memory() {
     let flat = Flat { size: [8192, 8192], sampling: Flat::THREE, progressive: true };
     let means = Flat::scan(&flat.ids(), [0, 0], 0, flat.blocks(None));

@@ -146,12 +146,12 @@ impl<'a> Picture<'a> {
     /// Step 1 of the definition for one pixel of the picture, at the depth of its samples.
     fn grey(&self, x: usize, y: usize) -> u32 {
         let start = y * self.stride + x * self.channels.count();
-        let mut grey = [0];
+        let mut pixel = [0];
         match self.samples {
-            Samples::U8(s) => grey_line(&s[start..], self.channels, &mut grey),
-            Samples::U16(s) => grey_line(&s[start..], self.channels, &mut grey),
+            Samples::U8(s) => each_grey(&s[start..], self.channels, &mut pixel, |pixel, grey| *pixel = grey),
+            Samples::U16(s) => each_grey(&s[start..], self.channels, &mut pixel, |pixel, grey| *pixel = grey),
         }
-        grey[0]
+        pixel[0]
     }
 
     /// The part of the picture that a model with this contract judges.
@@ -207,25 +207,38 @@ impl<'a> Picture<'a> {
         let columns: Vec<Span> = (0..width).map(|x| Span::new(x, source_width, width)).collect();
         // Rows first, as whole lines: of each column the weights add up to the source's height, so that a sum is at most
         // 2^15 · 65535 and need not be checked, which lets the compiler add several at once. The weights of a target pixel add up to the source's area: a sum is below 2^16 · 2^26, and 2^50 times 255.
-        let mut line = vec![0_u32; source_width];
         let mut sums = vec![0_u32; source_width];
         let mut out = Vec::with_capacity(width * height);
         let area = u64::from(self.width) * u64::from(self.height);
-        let divisor = area * u64::from(maximum);
+        let whole = Divisor::new(area * u64::from(maximum));
         for y in 0..height {
-            sums.fill(0);
             let rows = Span::new(y, source_height, height);
-            for (row, row_weight) in rows.weights() {
-                grey_line(&samples[row * self.stride..], self.channels, &mut line);
-                for (sum, &grey) in sums.iter_mut().zip(&line) {
-                    *sum = sum.wrapping_add(grey.wrapping_mul(row_weight as u32));
-                }
+            let line = |row: usize| &samples[row * self.stride..];
+            // Rows between the outermost ones weigh the same, which is multiplied once.
+            let mut inner = rows.first + 1..rows.last;
+            match inner.next() {
+                Some(row) => each_grey(line(row), self.channels, &mut sums, |sum, grey| *sum = grey),
+                None => sums.fill(0),
+            }
+            for row in inner {
+                each_grey(line(row), self.channels, &mut sums, |sum, grey| *sum = sum.wrapping_add(grey));
+            }
+            // At most a side of the target, which is what a u16 holds.
+            let [inner, first, last] =
+                [rows.inner_weight, rows.first_weight, rows.last_weight].map(|weight| u32::from(weight as u16));
+            each_grey(line(rows.first), self.channels, &mut sums, |sum, grey| {
+                *sum = sum.wrapping_mul(inner).wrapping_add(grey.wrapping_mul(first));
+            });
+            if last > 0 {
+                each_grey(line(rows.last), self.channels, &mut sums, |sum, grey| {
+                    *sum = sum.wrapping_add(grey.wrapping_mul(last));
+                });
             }
             out.extend(columns.iter().map(|span| {
                 let sum = span.weighted_sum(&sums);
                 // Inverting the exact mean is the same as inverting every sample.
-                let sum = if self.negative { divisor - sum } else { sum };
-                ((sum * 255 + divisor / 2) / divisor) as u8
+                let sum = if self.negative { whole.value - sum } else { sum };
+                whole.quotient(sum * 255 + whole.value / 2) as u8
             }));
         }
         out
@@ -242,21 +255,42 @@ impl Channels {
     }
 }
 
-/// Step 1 of the definition, for one row.
-fn grey_line<S: Copy + Into<u32>>(samples: &[S], channels: Channels, line: &mut [u32]) {
+/// Step 1 of the definition, for one row: has `take` told of each grey value, and what belongs to it in `line`.
+fn each_grey<S: Copy + Into<u32>>(
+    samples: &[S],
+    channels: Channels,
+    line: &mut [u32],
+    mut take: impl FnMut(&mut u32, u32),
+) {
     match channels {
-        Channels::Grey => {
-            for (grey, &sample) in line.iter_mut().zip(samples) {
-                *grey = sample.into();
-            }
-        }
+        Channels::Grey => line.iter_mut().zip(samples).for_each(|(to, &sample)| take(to, sample.into())),
         Channels::Rgb => {
-            for (grey, rgb) in line.iter_mut().zip(samples.chunks_exact(3)) {
+            for (to, rgb) in line.iter_mut().zip(samples.chunks_exact(3)) {
                 let [r, g, b] = [rgb[0].into(), rgb[1].into(), rgb[2].into()];
                 // At 16 bits the sum reaches 65535 · 65536 + 2^15, which is just below 2^32.
-                *grey = (19595 * r + 38470 * g + 7471 * b + (1 << 15)) >> 16;
+                take(to, (19595 * r + 38470 * g + 7471 * b + (1 << 15)) >> 16);
             }
         }
+    }
+}
+
+/// A number by which many are divided, exactly: multiplying is several times as fast.
+struct Divisor {
+    value: u64,
+    /// 2^64 divided by it.
+    inverse: u64,
+}
+
+impl Divisor {
+    fn new(value: u64) -> Self {
+        Self { value, inverse: u64::MAX / value }
+    }
+
+    /// The whole part of the quotient of a number.
+    fn quotient(&self, of: u64) -> u64 {
+        // Too small by one at most: the inverse lacks less than 2, so the product less than twice `of`, which is below 2^63.
+        let quotient = ((u128::from(of) * u128::from(self.inverse)) >> 64) as u64;
+        quotient + u64::from(of - quotient * self.value >= self.value)
     }
 }
 
@@ -301,17 +335,6 @@ impl Span {
             last,
             last_weight: if last > first { weight(last) } else { 0 },
         }
-    }
-
-    fn weights(self) -> impl Iterator<Item = (usize, u64)> {
-        (self.first..=self.last).map(move |pixel| {
-            let weight = match pixel {
-                p if p == self.first => self.first_weight,
-                p if p == self.last => self.last_weight,
-                _ => self.inner_weight,
-            };
-            (pixel, weight)
-        })
     }
 
     fn weighted_sum(self, line: &[u32]) -> u64 {

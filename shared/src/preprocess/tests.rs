@@ -80,6 +80,14 @@ fn any_picture() -> impl Strategy<Value = (Vec<u8>, u32, u32, usize, Channels)> 
 
 proptest! {
     #[test]
+    fn quotients_are_exact(value in 1_u64..1 << 42, factor in 0_u64..512, rest: u64) {
+        let whole = Divisor::new(value);
+        for of in [factor * value, factor * value + rest % value, (factor + 1) * value - 1] {
+            prop_assert_eq!(whole.quotient(of), factor);
+        }
+    }
+
+    #[test]
     fn matches_the_definition_in_floating_point(
         (samples, w, h, stride, channels) in any_picture(), tw in 1_usize..24, th in 1_usize..24,
     ) {

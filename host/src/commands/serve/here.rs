@@ -36,7 +36,7 @@ impl Judge for Here {
             Ok(radiograph) => radiograph,
             Err(refusal) => return told(Outcome::Refused(refusal), Pictures::default()),
         };
-        let Ok(Look { prepared, judgement }) = look(&self.model, &radiograph, false, self.any_age) else {
+        let Ok(Look { prepared, judgement, .. }) = look(&self.model, &radiograph, false, self.any_age) else {
             return told(Outcome::Failed(Fault::Inference), Pictures::default());
         };
         let picture = radiograph.picture();

@@ -1,16 +1,16 @@
-//! Huffman tables (T.81, annex C and F.2.2.3) for walking over data whose values nobody needs.
+//! Huffman tables (T.81, annex C and F.2.2.3), and a way over data whose values nobody needs.
 
 use shared::verdict::Refusal;
 
 use super::bits::Bits;
 
 /// Codes up to this length, in bits, are looked up at once.
-const LOOKUP: u32 = 10;
+pub(super) const LOOKUP: u32 = 10;
 
 /// The symbol that ends a block.
-const END_OF_BLOCK: u8 = 0x00;
+pub(super) const END_OF_BLOCK: u8 = 0x00;
 /// The symbol of sixteen zeros.
-const ZEROS: u8 = 0xf0;
+pub(super) const ZEROS: u8 = 0xf0;
 
 /// The greatest size, in bits, of an AC coefficient of an image with 8-bit samples, and of a DC difference.
 pub(super) const MAX_AC_SIZE: u8 = 10;
@@ -59,6 +59,12 @@ impl Table {
         Ok((table, rest))
     }
 
+    /// The length, in bits, of the code at the head of [`LOOKUP`] bits, and its symbol. The length is 0 if that is longer.
+    pub(super) fn short(&self, head: usize) -> (u8, u8) {
+        let [length, symbol] = self.lookup[head].to_be_bytes();
+        (length, symbol)
+    }
+
     /// The next symbol. Needs filled bits.
     #[inline]
     pub(super) fn symbol(&self, bits: &mut Bits<'_>) -> Result<u8, Refusal> {
@@ -101,11 +107,15 @@ impl Table {
         if size > MAX_DC_SIZE {
             return Err(Refusal::Corrupt);
         }
-        let value = bits.take(size)? as i32;
-        // The lower half of the values is negative (figure F.12).
-        let negative = size > 0 && value >> (size - 1) == 0;
-        Ok(if negative { value - (1 << size) + 1 } else { value })
+        Ok(signed(bits.take(size)? as i32, size))
     }
+}
+
+/// The value of so many bits behind a code: the lower half of them is negative (figure F.12).
+#[inline]
+pub(super) fn signed(bits: i32, size: u32) -> i32 {
+    let negative = size > 0 && bits >> (size - 1) == 0;
+    if negative { bits - (1 << size) + 1 } else { bits }
 }
 
 /// The AC coefficients of a sequential block, in as few steps as possible: this walk is the only cost of the check that an

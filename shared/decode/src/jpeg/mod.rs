@@ -2,8 +2,9 @@
 //! by Adobe's mark, printing inks.
 //!
 //! A decoder makes a picture of whatever it gets: it fills what is missing with grey, which would be judged as if it were
-//! lung, passes over what does not fit, and reports neither. So a file is walked over before it is decoded, down to its
-//! Huffman codes. It is refused as [`Refusal::Corrupt`] unless
+//! lung, passes over what does not fit, and reports neither. So a file is walked over before it is decoded, or beside, down to
+//! its Huffman codes. A large grey picture is decoded in this very walk, at a reduced scale ([`reduced`]): baseline or extended
+//! sequential, in a file of its own. All others are decoded in full. A file is refused as [`Refusal::Corrupt`] unless
 //!
 //! - its segments follow each other without a gap, from the first marker to that of the end;
 //! - each scan holds each of its blocks, with its restart markers in order, and then nothing but the bits that fill a byte;
@@ -16,9 +17,11 @@
 //! How often either happens is measured in `tests/damage.rs`.
 
 mod bits;
+mod coefficients;
 mod frame;
 mod huffman;
 mod lossless;
+mod reduced;
 mod scan;
 mod segments;
 mod tables;
@@ -58,39 +61,39 @@ pub(crate) enum Colours {
     MarkedOrRgb,
 }
 
-/// A picture of which nothing is missing.
-pub(crate) struct Whole<'a> {
+/// A picture of which nothing is missing, as a file of its own shows it.
+pub(crate) struct Shown {
     pub(crate) image: DynamicImage,
     pub(crate) orientation: Orientation,
+    /// Columns and rows of the file that one of the image stands for: 1, 2, 4 or 8.
+    pub(crate) scale: u16,
+}
+
+/// A picture of which nothing is missing, at its full size.
+pub(crate) struct Whole<'a> {
+    pub(crate) image: DynamicImage,
     /// What follows its end.
     pub(crate) rest: &'a [u8],
 }
 
-/// Decodes a whole JPEG file. What follows its end is ignored.
-pub(crate) fn decode(bytes: &[u8]) -> Result<(DynamicImage, Orientation), Refusal> {
-    decode_as(bytes, Colours::MarkedOrInks).map(|whole| (whole.image, whole.orientation))
+/// Decodes a whole JPEG file, a large one at a reduced scale. What follows its end is ignored.
+pub(crate) fn decode(bytes: &[u8]) -> Result<Shown, Refusal> {
+    let head = Head::read(bytes)?;
+    let (image, scale) = match reduced::scale(&head.frame) {
+        Some(scale) => {
+            // It refuses some more of what a header may say.
+            decoder(bytes)?;
+            (head.reduce(scale)?.0.into(), scale)
+        }
+        None => (head.decode(bytes, Colours::MarkedOrInks)?.image, 1),
+    };
+    Ok(Shown { image, orientation: head.orientation, scale })
 }
 
-/// Decodes a whole JPEG file whose colours may not be marked.
+/// Decodes a whole JPEG file whose colours may not be marked, at its full size: within DICOM files, whose tables and windows
+/// make grey values of single samples, and not of their means.
 pub(crate) fn decode_as(bytes: &[u8], colours: Colours) -> Result<Whole<'_>, Refusal> {
-    let head = Head::read(bytes)?;
-    if head.frame.components.len() == 4 && !(head.adobe && colours == Colours::MarkedOrInks) {
-        return Err(Refusal::UnsupportedColour);
-    }
-    let before = || head.walk().and_then(|rest| Ok((rest, pixels(bytes, &head, colours)?)));
-    let whole = if head.frame.progressive || bytes.len() <= WORTH_A_THREAD {
-        before()
-    } else {
-        thread::scope(|scope| match thread::Builder::new().spawn_scoped(scope, || head.walk()) {
-            Ok(walk) => {
-                let image = pixels(bytes, &head, colours);
-                walk.join().unwrap_or(Err(Refusal::Corrupt)).and_then(|rest| Ok((rest, image?)))
-            }
-            Err(_) => before(),
-        })
-    };
-    let (rest, image) = whole?;
-    Ok(Whole { image, orientation: head.orientation, rest })
+    Head::read(bytes)?.decode(bytes, colours)
 }
 
 /// The marker of the first frame: which kind of JPEG it is.
@@ -128,8 +131,17 @@ fn is_frame(marker: u8) -> bool {
     matches!(marker, 0xc0..=0xcf | 0xf7) && !matches!(marker, 0xc4 | 0xc8 | 0xcc)
 }
 
-fn pixels(bytes: &[u8], head: &Head<'_>, colours: Colours) -> Result<DynamicImage, Refusal> {
-    let frame = &head.frame;
+/// What follows the end of a sequential picture, which follows its only scan.
+fn end(rest: &[u8]) -> Result<&[u8], Refusal> {
+    match segments::marker(rest)? {
+        (END_OF_IMAGE, rest) => Ok(rest),
+        // More scans, or what the decoder, which looks ahead, takes for the end of the data.
+        _ => Err(Refusal::UnsupportedKind),
+    }
+}
+
+/// The decoder of whole pictures, with the headers read.
+fn decoder(bytes: &[u8]) -> Result<JpegDecoder<ZCursor<&[u8]>>, Refusal> {
     // Strict, should the walk have missed anything.
     let options = DecoderOptions::default()
         .set_strict_mode(true)
@@ -138,6 +150,12 @@ fn pixels(bytes: &[u8], head: &Head<'_>, colours: Colours) -> Result<DynamicImag
         .jpeg_set_max_scans(MAX_SCANS as usize);
     let mut decoder = JpegDecoder::new_with_options(ZCursor::new(bytes), options);
     decoder.decode_headers().map_err(|_| Refusal::Corrupt)?;
+    Ok(decoder)
+}
+
+fn pixels(bytes: &[u8], head: &Head<'_>, colours: Colours) -> Result<DynamicImage, Refusal> {
+    let frame = &head.frame;
+    let mut decoder = decoder(bytes)?;
     let grey = decoder.input_colorspace() == Some(ColorSpace::Luma);
     let unmarked = !head.marked && colours == Colours::MarkedOrRgb;
     let output = match decoder.input_colorspace() {
@@ -224,16 +242,39 @@ impl<'a> Head<'a> {
         crate::check_memory(pixels, coefficients + copies, false, self.orientation)
     }
 
+    /// Decodes the file at a reduced scale in the same pass that walks over it, and gives what follows it.
+    fn reduce(&self, scale: u16) -> Result<(GrayImage, &'a [u8]), Refusal> {
+        let (image, rest) = self.scan.reduce(&self.frame, &self.tables, scale, self.data)?;
+        Ok((image, end(rest)?))
+    }
+
+    /// Walks over the file and decodes it, at its full size.
+    fn decode(&self, bytes: &'a [u8], colours: Colours) -> Result<Whole<'a>, Refusal> {
+        if self.frame.components.len() == 4 && !(self.adobe && colours == Colours::MarkedOrInks) {
+            return Err(Refusal::UnsupportedColour);
+        }
+        let before = || self.walk().and_then(|rest| Ok((rest, pixels(bytes, self, colours)?)));
+        let whole = if self.frame.progressive || bytes.len() <= WORTH_A_THREAD {
+            before()
+        } else {
+            thread::scope(|scope| match thread::Builder::new().spawn_scoped(scope, || self.walk()) {
+                Ok(walk) => {
+                    let image = pixels(bytes, self, colours);
+                    walk.join().unwrap_or(Err(Refusal::Corrupt)).and_then(|rest| Ok((rest, image?)))
+                }
+                Err(_) => before(),
+            })
+        };
+        let (rest, image) = whole?;
+        Ok(Whole { image, rest })
+    }
+
     /// Walks over the data of all scans, to the end of the picture, and gives what follows it.
     fn walk(&self) -> Result<&'a [u8], Refusal> {
         if self.frame.progressive {
             return self.walk_progressive();
         }
-        match segments::marker(self.scan.walk(&self.frame, &self.tables, self.data)?)? {
-            (END_OF_IMAGE, rest) => Ok(rest),
-            // More scans, or what the decoder, which looks ahead, takes for the end of the data.
-            _ => Err(Refusal::UnsupportedKind),
-        }
+        end(self.scan.walk(&self.frame, &self.tables, self.data)?)
     }
 
     fn walk_progressive(&self) -> Result<&'a [u8], Refusal> {
@@ -265,5 +306,55 @@ impl<'a> Head<'a> {
                 self.check_memory(metadata)?;
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use super::*;
+
+    /// SplitMix64.
+    fn random(state: &mut u64) -> usize {
+        *state = state.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mixed = (*state ^ (*state >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        let mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        (mixed ^ (mixed >> 31)) as usize
+    }
+
+    #[test]
+    fn a_reduced_picture_is_refused_as_the_walk_refuses_it() {
+        let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/drawn");
+        let mut state = 1;
+        let mut outcomes = [0, 0];
+        for name in ["baseline-grey-1", "optimized-grey-1", "restart-grey-1", "restart-grey-2"] {
+            let whole = fs::read(format!("{folder}/{name}.jpg")).unwrap();
+            for round in 0..3000 {
+                let mut file = whole.clone();
+                let at = random(&mut state) % file.len();
+                match round % 4 {
+                    0 => file[at] = random(&mut state) as u8,
+                    1 => file[at] ^= 1 << (random(&mut state) % 8),
+                    2 => drop(file.drain(at..(at + 1 + random(&mut state) % 40).min(whole.len()))),
+                    _ => file.copy_within(at.., at / 2),
+                }
+                let Ok(head) = Head::read(&file) else { continue };
+                if head.frame.progressive || head.frame.components.len() != 1 {
+                    continue;
+                }
+                let walked = head.walk();
+                for scale in [2, 4, 8] {
+                    let reduced = head.reduce(scale).map(|(image, rest)| {
+                        let size = [head.frame.width, head.frame.height].map(|side| side / u32::from(scale));
+                        assert_eq!([image.width(), image.height()], size, "{name}, round {round}");
+                        rest
+                    });
+                    assert_eq!(reduced, walked, "{name}, round {round}, 1/{scale}");
+                }
+                outcomes[usize::from(walked.is_ok())] += 1;
+            }
+        }
+        assert!(outcomes.iter().all(|&count| count > 500), "{outcomes:?}");
     }
 }

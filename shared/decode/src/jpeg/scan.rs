@@ -1,12 +1,15 @@
 //! A walk over the entropy-coded data of a scan (T.81, annexes F and G): whether they hold each block of the picture, and
-//! nothing else. The values are not decoded, with the exception of the mean of each block.
+//! nothing else. The values are not decoded, with the exception of the mean of each block, and of pictures that are decoded here.
 
+use image::GrayImage;
 use shared::verdict::Refusal;
 
 use super::{
     bits::Bits,
+    coefficients::Coefficients,
     frame::Frame,
     huffman::{MAX_AC_SIZE, Steps, Table},
+    reduced::{Block, Reduced},
     segments::{self, FIRST_RESTART},
     tables::Tables,
 };
@@ -96,6 +99,36 @@ impl Scan {
         })
     }
 
+    /// Reads the data of the scan of a sequential picture of one component, and gives what follows them.
+    pub(super) fn reduce<'a>(
+        &self,
+        frame: &Frame,
+        tables: &Tables,
+        scale: u16,
+        data: &'a [u8],
+    ) -> Result<(GrayImage, &'a [u8]), Refusal> {
+        let (&[(place, _, ac)], [mean]) = (&self.components[..], &mut self.means(frame, tables)?[..]) else {
+            return Err(Refusal::Corrupt);
+        };
+        let divisors = tables.quantization[usize::from(frame.components[place].quantization)].as_ref();
+        let coefficients = Coefficients::new(tables.ac[ac].as_ref().ok_or(Refusal::Corrupt)?);
+        let mut reduced = Reduced::new(frame, divisors.ok_or(Refusal::Corrupt)?, scale);
+        let mut block = Block::new();
+        let (units, _) = self.extent(frame);
+        let rest = self.intervals(units, tables, data, |bits, range| {
+            mean.restart();
+            for _ in range {
+                mean.walk(bits)?;
+                block.clear();
+                block.put(0, mean.value as i16);
+                let varied = coefficients.read(bits, |place, value| block.put(place, value))?;
+                reduced.push(&block, varied);
+            }
+            Ok(())
+        })?;
+        Ok((reduced.image()?, rest))
+    }
+
     /// Walks over the data of a scan of a progressive picture, and gives what follows them.
     pub(super) fn walk_progressive<'a>(
         &self,
@@ -169,12 +202,12 @@ impl Scan {
         let alone = self.components.len() == 1;
         let mean = |&(place, dc, _): &(usize, usize, usize)| {
             let component = &frame.components[place];
-            let divisor = tables.quantization[usize::from(component.quantization)].ok_or(Refusal::Corrupt)?;
+            let divisors = tables.quantization[usize::from(component.quantization)].as_ref().ok_or(Refusal::Corrupt)?;
             Ok(Mean {
                 table: tables.dc[dc].as_ref().ok_or(Refusal::Corrupt)?,
                 blocks: if alone { 1 } else { component.sampling.iter().product() },
                 // Progressive pictures may begin with higher bits.
-                scale: i32::from(divisor) << if frame.progressive { self.bit[1] } else { 0 },
+                scale: i32::from(divisors[0]) << if frame.progressive { self.bit[1] } else { 0 },
                 value: 0,
             })
         };

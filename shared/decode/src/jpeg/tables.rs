@@ -11,8 +11,8 @@ use super::{
 pub(super) struct Tables {
     pub(super) dc: [Option<Table>; 4],
     pub(super) ac: [Option<Table>; 4],
-    /// The divisor of the mean, by quantization table.
-    pub(super) quantization: [Option<u16>; 4],
+    /// The divisors of each quantization table, in zigzag order.
+    pub(super) quantization: [Option<[u16; 64]>; 4],
     /// MCUs between restart markers; 0 if there are none.
     pub(super) restart_interval: u32,
 }
@@ -57,15 +57,15 @@ impl Tables {
                 1 => 2,
                 _ => return Err(Refusal::Corrupt),
             };
-            let (divisors, rest) = listed.split_at_checked(64 * bytes).ok_or(Refusal::Corrupt)?;
-            let mut divisors = divisors.chunks_exact(bytes).map(|bytes| match *bytes {
-                [high, low] => u16::from_be_bytes([high, low]),
-                _ => bytes[0].into(),
-            });
-            if divisors.clone().any(|divisor| divisor == 0) {
+            let (listed, rest) = listed.split_at_checked(64 * bytes).ok_or(Refusal::Corrupt)?;
+            let mut divisors = [0; 64];
+            for (divisor, bytes) in divisors.iter_mut().zip(listed.chunks_exact(bytes)) {
+                *divisor = bytes.iter().fold(0, |high, &low| high << 8 | u16::from(low));
+            }
+            if divisors.contains(&0) {
                 return Err(Refusal::Corrupt);
             }
-            *self.quantization.get_mut(usize::from(precision & 15)).ok_or(Refusal::Corrupt)? = divisors.next();
+            *self.quantization.get_mut(usize::from(precision & 15)).ok_or(Refusal::Corrupt)? = Some(divisors);
             segment = rest;
         }
         Ok(())
