@@ -81,7 +81,8 @@ impl Radiograph {
         &self.image
     }
 
-    /// A part of the image in pixels of the file, for people who look for it there.
+    /// A part of the image in pixels of the file, for people who look for it there: to a few pixels, as the image of a large JPEG lacks
+    /// up to seven columns and rows at its ends.
     pub fn in_file(&self, part: Window) -> Window {
         let Window { left, top, width, height, of } = part;
         let [left, top, width, height] = [left, top, width, height].map(|length| length.saturating_mul(self.scale));

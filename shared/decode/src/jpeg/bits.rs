@@ -2,8 +2,8 @@
 
 use shared::verdict::Refusal;
 
-/// Most bits that may be asked for after one [`Bits::fill`]: a code of 16 and 15 more.
-const ENOUGH: u32 = 31;
+/// Most bits that may be asked for after one [`Bits::fill`].
+const ENOUGH: u32 = 56;
 
 /// Reads bits from the highest of each byte on, and never past a marker.
 #[derive(Clone)]

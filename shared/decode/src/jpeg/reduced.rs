@@ -18,16 +18,16 @@
 //! block are ever in memory.
 //!
 //! It is done in floating point of 32 bits, in a fixed order and without fused operations, which gives the same bytes on every
-//! processor. They differ by one from the definition in a few of 100,000
-//! samples, where the mean lies within a thousandth of the middle between two grey values.
+//! processor. They differ by one from the definition in a few of 100,000 samples, where the mean lies within a thousandth of the
+//! middle between two grey values.
 
 use image::GrayImage;
 use shared::verdict::Refusal;
 
 use super::frame::Frame;
 
-/// Pixels that the shorter side of a picture keeps at least: three times what the model that ships takes, and as much as the
-/// pictures of the host show on their longer one. `docs/engine.md` says what it changes.
+/// Pixels that the shorter side of a picture keeps at least: three times what the model that ships takes, and as much as a pane of
+/// `pumua view` and of the page shows on its longer one. `docs/engine.md` says what it changes.
 const ENOUGH: u32 = 480;
 
 /// For each frequency along a side of a block which of the four cosines it is, and in which half it is kept …

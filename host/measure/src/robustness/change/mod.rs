@@ -206,7 +206,7 @@ fn all_names() -> String {
     names.collect::<Vec<_>>().join(", ")
 }
 
-/// The grey values that the box sees in a radiograph, at its own size, rounded to 8 bits.
+/// The grey values that the box sees in a radiograph, at the size at which it is decoded, rounded to 8 bits.
 pub(super) fn grey(radiograph: &Radiograph) -> GrayImage {
     // No image has a longer side than this, so none is made smaller.
     let (pixels, width, height) = radiograph.picture().preview(u16::MAX);
