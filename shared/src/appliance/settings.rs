@@ -27,12 +27,12 @@ pub struct BoxSettings {
     pub framebuffer: Option<String>,
     /// The ONNX model; else the one that is built in.
     pub model: Option<String>,
-    /// The root keys of those who name the keys that may sign models, as minisign writes them; else the test key, with which
-    /// anybody can sign.
+    /// The root keys of those who name the keys that may sign models, programs and settings, as minisign writes them; else the test
+    /// key, with which anybody can sign.
     pub roots: Option<Vec<String>>,
     /// How many of them must have signed the list of those keys; else all of them.
     pub roots_needed: Option<u8>,
-    /// Whether models are taken that nobody has signed, for development: every screen says so. Else they are refused.
+    /// Whether models and programs are taken that nobody has signed, for development: every screen says so. Else they are refused.
     pub unsigned: Option<bool>,
     /// Whether buttons and keyboards are read; else they are where there is a framebuffer.
     pub keys: Option<bool>,
