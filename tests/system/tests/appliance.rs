@@ -524,12 +524,12 @@ fn films_on_a_memory_stick_are_judged() {
     machine.plug(6, &place("crowded")).unwrap();
     let refused = "nothing on the stick is judged: TooMany";
     assert!(within(READY, || machine.log().contains(refused)), "{}", machine.log());
-    tell(&format!("a stick with 100,000 files is refused after {:.1} s", plugged.elapsed().as_secs_f64()));
+    tell(&format!("a stick with 1,000,000 files is refused after {:.1} s", plugged.elapsed().as_secs_f64()));
     machine.pull(6).unwrap();
     results_go_onto_sticks(&machine, folder.path());
 }
 
-/// A FAT file system with a hundred thousand files.
+/// A FAT file system with a million files: forty folders are one and the same, as are a hundred in it, in which 250 files are.
 fn crowded_stick(file: &Path) {
     let mut image = std::io::Cursor::new(vec![0; 64 << 20]);
     fatfs::format_volume(&mut image, fatfs::FormatVolumeOptions::new()).unwrap();
@@ -537,14 +537,30 @@ fn crowded_stick(file: &Path) {
     {
         let system = fatfs::FileSystem::new(&mut image, fatfs::FsOptions::new()).unwrap();
         let all = system.root_dir().create_dir("DCIM").unwrap();
-        for folder in 0..400 {
-            let folder = all.create_dir(&format!("DIR{folder:05}")).unwrap();
-            for number in 0..250 {
-                folder.create_file(&format!("F{number:07}.TXT")).unwrap();
-            }
+        let inner = folders(&folders(&all, "DAY", 40), "SET", 100);
+        (0..250).for_each(|number| drop(inner.create_file(&format!("F{number:07}.TXT")).unwrap()));
+    }
+    let mut image = image.into_inner();
+    for kind in [b"DAY", b"SET"] {
+        // An entry of a folder: its name comes first; where it begins stands in two halves.
+        let mut first = None;
+        for entry in
+            image.as_chunks_mut::<32>().0.iter_mut().filter(|entry| entry.starts_with(kind) && entry[11] == 0x10)
+        {
+            let [high, low] = *first.get_or_insert([[entry[20], entry[21]], [entry[26], entry[27]]]);
+            entry[20..22].copy_from_slice(&high);
+            entry[26..28].copy_from_slice(&low);
         }
     }
-    std::fs::write(file, image.into_inner()).unwrap();
+    std::fs::write(file, image).unwrap();
+}
+
+/// Makes so many folders of a kind, and gives the first one.
+fn folders<'a, T: fatfs::ReadWriteSeek>(parent: &fatfs::Dir<'a, T>, kind: &str, count: usize) -> fatfs::Dir<'a, T> {
+    for number in 0..count {
+        parent.create_dir(&format!("{kind}{number:05}")).unwrap();
+    }
+    parent.open_dir(&format!("{kind}00000")).unwrap()
 }
 
 /// Writes the results of a box with three onto sticks that are marked, and looks what is on them.
