@@ -1,7 +1,8 @@
 #!/bin/sh
-# Compares how fast this program, TensorFlow and PyTorch train the study's baseline, in one run:
-# tests/bench/training/run.sh [--rounds N] [--threads LIST] [--only NAMES] [--json FILE], as bench.py says. The report
-# (Markdown) goes to standard output.
+# Compares how fast this program, TensorFlow and PyTorch train the study's baseline or, with --network screener, the
+# network that ships, with the augmentation of its recipe and without, in one run:
+# tests/bench/training/run.sh [--network NAME] [--rounds N] [--threads LIST] [--only NAMES] [--json FILE], as bench.py
+# says. The report (Markdown) goes to standard output.
 #
 # PUMUA_BENCH_TRAINING names a Python that has what requirements.txt lists, instead of a virtual environment made here
 # (several GB).
