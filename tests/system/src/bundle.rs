@@ -1,4 +1,4 @@
-//! Bundles of the box's own program that do not work, and a stand-in for what works at them.
+//! Bundles of the box's own program, some of which do not work, and a stand-in for what works at them.
 
 use std::{
     fs,
@@ -25,16 +25,31 @@ const NO_PROGRAM: &[u8] = b"This is a text.\n";
 /// # Errors
 /// The other one cannot be read, or this one written.
 pub fn write_broken(bundle: &Path, out: &Path) -> Result<()> {
+    write_changed(bundle, out, |system| {
+        let mut file = system.root_dir().open_file("initramfs.gz").context("the bundle has no initial file system")?;
+        file.truncate()?;
+        Ok(file.write_all(&packed(&initial_file_system()?)?)?)
+    })
+}
+
+/// Writes a bundle with the program of another one, and with one file more, so that their slots differ. Nobody has signed it.
+///
+/// # Errors
+/// The other one cannot be read, or this one written.
+pub fn write_another(bundle: &Path, out: &Path) -> Result<()> {
+    write_changed(bundle, out, |system| Ok(system.root_dir().create_file("another.txt")?.write_all(NO_PROGRAM)?))
+}
+
+fn write_changed(
+    bundle: &Path,
+    out: &Path,
+    change: impl FnOnce(&FileSystem<Cursor<&mut Vec<u8>>>) -> Result<()>,
+) -> Result<()> {
     let bytes = fs::read(bundle)?;
     let head = PackageHead::read(&bytes)?.length;
     let mut system = Vec::new();
     GzDecoder::new(&bytes[head..]).read_to_end(&mut system)?;
-    {
-        let system = FileSystem::new(Cursor::new(&mut system), FsOptions::new())?;
-        let mut file = system.root_dir().open_file("initramfs.gz").context("the bundle has no initial file system")?;
-        file.truncate()?;
-        file.write_all(&packed(&initial_file_system()?)?)?;
-    }
+    change(&FileSystem::new(Cursor::new(&mut system), FsOptions::new())?)?;
     fs::write(out, [PackageHead::new(None, None).to_bytes(), packed(&system)?].concat())?;
     Ok(())
 }

@@ -10,6 +10,7 @@ pub mod dicom;
 pub mod line;
 pub mod machine;
 pub mod radiographs;
+pub mod recording;
 
 use std::{
     ffi::OsStr,

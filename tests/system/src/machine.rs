@@ -8,26 +8,33 @@
 use std::{
     fs::{self, File, OpenOptions},
     io::{self, BufRead, BufReader, Cursor, Read, Seek, SeekFrom, Write},
+    ops::Range,
     os::unix::{fs::FileExt, net::UnixStream},
     path::{Path, PathBuf},
     process::{Child, Command, Output, Stdio},
+    thread::sleep,
     time::Duration,
 };
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, bail, ensure};
 use crc::{CRC_32_ISO_HDLC, Crc};
 use fatfs::{FileSystem, FsOptions};
 use serde_json::{Value, json};
 use shared::appliance::slots::{BootState, SLOT_BYTES, SLOT_WORD, STATE_SECTORS, Slot, TRIAL_WORD};
 use tempfile::TempDir;
 
-use crate::{code, command, within};
+use crate::{
+    code, command,
+    recording::{Left, Recording, SECTOR},
+    within,
+};
 
 /// What an emulated machine starts from.
 pub struct Card {
     qemu: PathBuf,
     image: PathBuf,
     folder: TempDir,
+    own_clock: bool,
 }
 
 /// Which machine is emulated.
@@ -97,7 +104,8 @@ impl Card {
             skip("image for emulated machines: PUMUA_TEST_IMAGE and PUMUA_TEST_QEMU name one and its emulator");
             return None;
         };
-        let card = Self { qemu, image, folder: tempfile::tempdir().expect("a temporary folder can be made") };
+        let folder = tempfile::tempdir().expect("a temporary folder can be made");
+        let card = Self { qemu, image, folder, own_clock: false };
         for (part, names) in
             [(Part::Slot(Slot::A), KERNEL), (Part::Boot, ["u-boot.bin", "broadcom/bcm2837-rpi-3-b.dtb"])]
         {
@@ -133,14 +141,47 @@ impl Card {
         copy
     }
 
+    /// From now on the clock of a [`Board::Pi3`] goes by what it computes, so that nothing in it is late where this computer is busy.
+    /// It takes twice as long for a third of the work.
+    #[must_use]
+    pub fn with_own_clock(self) -> Self {
+        Self { own_clock: true, ..self }
+    }
+
     /// Starts a machine with a card.
     pub fn start(&self, disk: &Path, board: Board) -> Result<Machine> {
-        self.run(disk, board, &self.kernel(), &NO_CABLE, "")
+        self.run(disk, board, &self.kernel(), &NO_CABLE, "", None)
     }
 
     /// Starts a generic machine with the slot that the boot loader would take from the card, and does to the boot state what it does. A
     /// machine that resets itself ends; this starts it again.
     pub fn start_slot(&self, disk: &Path) -> Result<Machine> {
+        self.run_slot(disk, &NO_CABLE, None)
+    }
+
+    /// The same with a keyboard, and a USB for memory sticks that are [plugged in](Machine::plug).
+    pub fn start_slot_with_keyboard(&self, disk: &Path) -> Result<Machine> {
+        self.run_slot(disk, &KEYBOARD, None)
+    }
+
+    /// Starts a generic machine as [`Self::start_slot`] does, or a Raspberry Pi, and logs all that its card is written.
+    pub fn record(&self, disk: &Path, board: Board) -> Result<(Machine, Log)> {
+        if board == Board::Pi3 {
+            // A start does it anyway, and nobody writes it then.
+            without_watchdog(disk)?;
+        }
+        let name = disk.file_name().context("a card has a name")?.to_string_lossy();
+        let before = self.copy_of(disk, &format!("{name}.before"));
+        let log = Log { before, disk: disk.to_owned(), file: disk.with_extension("writes") };
+        fs::write(&log.file, [])?;
+        let machine = match board {
+            Board::Virtual => self.run_slot(disk, &NO_CABLE, Some(&log.file)),
+            Board::Pi3 => self.run(disk, board, &self.kernel(), &NO_CABLE, "", Some(&log.file)),
+        };
+        Ok((machine?, log))
+    }
+
+    fn run_slot(&self, disk: &Path, options: &[&str], log: Option<&Path>) -> Result<Machine> {
         let state = boot_state(disk)?;
         let mut tried = vec![(state.good, ""), (state.good.other(), "")];
         if state.tries > 0 {
@@ -158,7 +199,7 @@ impl Card {
                 fs::write(path, bytes)?;
             }
             let arguments = format!("{SLOT_WORD}{} {trial}", slot.name());
-            return self.run(disk, Board::Virtual, &paths, &NO_CABLE, &arguments);
+            return self.run(disk, Board::Virtual, &paths, options, &arguments, log);
         }
         bail!("no slot of the card holds a kernel");
     }
@@ -177,9 +218,9 @@ impl Card {
         match self.with_guest(Guest::Shell, disk)? {
             Some(initramfs) => {
                 let arguments = format!("rdinit=/guest/{}", Guest::Shell.name());
-                self.run(disk, Board::Virtual, &[kernel, initramfs], &options, &arguments)
+                self.run(disk, Board::Virtual, &[kernel, initramfs], &options, &arguments, None)
             }
-            None => self.run(disk, Board::Virtual, &[kernel, initramfs], &options, ""),
+            None => self.run(disk, Board::Virtual, &[kernel, initramfs], &options, "", None),
         }
     }
 
@@ -190,7 +231,7 @@ impl Card {
         // After a panic the kernel stays as it is: a machine that hangs.
         let arguments = format!("rdinit=/guest/{} panic=0", guest.name());
         let [kernel, _] = self.kernel();
-        self.run(disk, Board::Virtual, &[kernel, initramfs], &NO_CABLE[..2], &arguments).map(Some)
+        self.run(disk, Board::Virtual, &[kernel, initramfs], &NO_CABLE[..2], &arguments, None).map(Some)
     }
 
     /// The initial file system with a guest, if the guest's files are there.
@@ -213,20 +254,8 @@ impl Card {
     pub fn start_with_stick(&self, disk: &Path, stick: &Path) -> Result<Machine> {
         let stick =
             format!("driver=raw,node-name=stick0,read-only=on,file.driver=file,file.filename={}", stick.display());
-        let options = [
-            "-nic",
-            "none",
-            "-no-reboot",
-            "-device",
-            "qemu-xhci,id=usb",
-            "-device",
-            "usb-kbd,bus=usb.0",
-            "-blockdev",
-            &stick,
-            "-device",
-            "usb-storage,bus=usb.0,id=plug0,drive=stick0,removable=on",
-        ];
-        self.run(disk, Board::Virtual, &self.kernel(), &options, "")
+        let plugged = ["-blockdev", &stick, "-device", "usb-storage,bus=usb.0,id=plug0,drive=stick0,removable=on"];
+        self.run(disk, Board::Virtual, &self.kernel(), &[KEYBOARD.as_slice(), &plugged].concat(), "", None)
     }
 
     fn run(
@@ -236,7 +265,17 @@ impl Card {
         [kernel, initramfs]: &[PathBuf; 2],
         options: &[&str],
         arguments: &str,
+        log_of_card: Option<&Path>,
     ) -> Result<Machine> {
+        let drive = match log_of_card {
+            None => format!("file={},format=raw", disk.display()),
+            Some(log) => format!(
+                "driver=blklogwrites,file.driver=raw,file.file.driver=file,file.file.filename={},log.driver=file,\
+                 log.filename={}",
+                disk.display(),
+                log.display()
+            ),
+        };
         let socket = disk.with_extension("qmp");
         let log = disk.with_extension("log");
         let mut qemu = Command::new(&self.qemu);
@@ -248,7 +287,7 @@ impl Card {
                 qemu.args(["-machine", "virt", "-cpu", "cortex-a53", "-smp", "2", "-m", "512"]);
                 qemu.arg("-kernel").arg(kernel).arg("-initrd").arg(initramfs);
                 qemu.arg("-append").arg(format!("console=ttyAMA0 loglevel=6 fbcon=map:9 panic=10 {arguments}"));
-                qemu.arg("-drive").arg(format!("file={},format=raw,if=none,id=card", disk.display()));
+                qemu.arg("-drive").arg(format!("{drive},if=none,id=card"));
                 qemu.args(["-device", "virtio-blk-device,drive=card", "-device", "virtio-gpu-pci"]);
                 qemu.args(["-device", "virtio-serial-device", "-device", "virtconsole,chardev=link"]);
                 qemu.args(["-device", "virtconsole,chardev=second", "-device", "i6300esb"]);
@@ -257,8 +296,11 @@ impl Card {
             Board::Pi3 => {
                 without_watchdog(disk)?;
                 qemu.args(["-machine", "raspi3b"]).arg("-kernel").arg(self.extracted("u-boot.bin"));
+                if self.own_clock {
+                    qemu.args(["-icount", "shift=1"]);
+                }
                 qemu.arg("-dtb").arg(self.extracted("bcm2837-rpi-3-b.dtb"));
-                qemu.arg("-drive").arg(format!("file={},format=raw,if=sd", disk.display()));
+                qemu.arg("-drive").arg(format!("{drive},if=sd"));
                 qemu.arg("-serial").arg(format!("file:{}", log.display())).args(["-serial", "chardev:link"]);
             }
         }
@@ -289,10 +331,47 @@ const KERNEL: [&str; 2] = ["vmlinuz", "initramfs.gz"];
 
 /// Options of a machine without a network, which ends where it would start again.
 const NO_CABLE: [&str; 3] = ["-nic", "none", "-no-reboot"];
+/// The same with a USB, and a keyboard at that.
+const KEYBOARD: [&str; 7] =
+    ["-nic", "none", "-no-reboot", "-device", "qemu-xhci,id=usb", "-device", "usb-kbd,bus=usb.0"];
 
-/// Bytes of a sector, and of a mebibyte.
-const SECTOR: u64 = 512;
+/// Bytes of a mebibyte.
 const MIB: u64 = 1 << 20;
+
+/// The log of what a card is written while its machine runs.
+pub struct Log {
+    /// A copy of the card from before.
+    pub before: PathBuf,
+    disk: PathBuf,
+    file: PathBuf,
+}
+
+impl Log {
+    /// How long it is by now.
+    pub fn length(&self) -> Result<u64> {
+        Ok(fs::metadata(&self.file)?.len())
+    }
+
+    /// Takes the machine's power away when nothing is being written; what was written until then. On a copy of the card from before, that
+    /// makes the card what it is.
+    pub fn end(&self, machine: Machine) -> Result<Recording> {
+        machine.ask("stop", &json!({}))?;
+        machine.cut_power();
+        let recording = Recording::open(&self.file)?;
+        let played = self.file.with_extension("played");
+        fs::copy(&self.before, &played)?;
+        recording.play(
+            &OpenOptions::new().write(true).open(&played)?,
+            recording.writes().len(),
+            Left::Whole,
+            || 0.0,
+        )?;
+        let is_same = Command::new("cmp").args([&played, &self.disk]).status().context("cmp cannot be started")?;
+        ensure!(is_same.success(), "the card was written something that is not in the log");
+        fs::remove_file(played)?;
+        Ok(recording)
+    }
+}
 
 /// A FAT32 partition of a card.
 #[derive(Clone, Copy)]
@@ -330,6 +409,12 @@ impl Part {
         system.root_dir().open_file(name)?.read_to_end(&mut bytes)?;
         Ok(bytes)
     }
+}
+
+/// The sectors of a slot on a card.
+pub fn sectors(slot: Slot) -> Range<u64> {
+    let start = Part::Slot(slot).start();
+    start / SECTOR..(start + SLOT_BYTES) / SECTOR
 }
 
 /// Fills a slot of a card.
@@ -502,6 +587,17 @@ impl Machine {
     /// Presses a key of the keyboard, by QEMU's name for it.
     pub fn press(&self, key: &str) -> Result<()> {
         self.ask("send-key", &json!({"keys": [{"type": "qcode", "data": key}]})).map(drop)
+    }
+
+    /// Presses a key of the keyboard, and lets it go only after a while.
+    pub fn hold(&self, key: &str, time: Duration) -> Result<()> {
+        let turn = |down: bool| {
+            let data = json!({"down": down, "key": {"type": "qcode", "data": key}});
+            self.ask("input-send-event", &json!({"events": [{"type": "key", "data": data}]})).map(drop)
+        };
+        turn(true)?;
+        sleep(time);
+        turn(false)
     }
 
     /// What the emulator's own screen shows.

@@ -2,44 +2,56 @@
 //! machines.
 //!
 //! `PUMUA_TEST_CUTS=200 cargo test -p system-tests --test power_cuts -- --test-threads=1` makes so many, each of which takes
-//! minutes; without it none is made, and that is said. `PUMUA_TEST_CUTS_SEED`, a number, chooses other points. It needs what
-//! the other tests of emulated machines need (`.ci/box` makes it).
+//! a minute or more; without it none is made, and that is said. `PUMUA_TEST_CUTS_SEED`, a number, chooses other points;
+//! `PUMUA_TEST_CUTS_PART=2/10` makes the second tenth of them, so that several processes can share them. It needs what the other tests
+//! of emulated machines need (`.ci/box` makes it).
 //!
-//! The emulator is ended by force: what the machine has in its memory is lost, and what its card has taken is there. A card
-//! that loses or tears what it had taken is played in the tests of `device/src/init/software`, at every single write.
-//! While the bundle comes in and is stored, the machine is a generic one, whose line is quick; every other start is that of a
-//! Raspberry Pi through the boot loader of the card.
+//! One update is made while the emulator logs all that the card is written: by a generic machine while the bundle comes in and is
+//! stored, for its line is quick, and by a Raspberry Pi through the boot loader of the card while the program is on trial. A cut after
+//! one of these writes leaves the card as it was before the update with the writes up to there; of the last one perhaps only a part; and
+//! of those that the card was not told to keep perhaps only some. The card of the Raspberry Pi keeps each at once. Such a card is then
+//! switched on, as a Raspberry Pi.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, HashSet},
+    ffi::OsStr,
+    fs::{self, OpenOptions},
+    ops::Range,
     path::{Path, PathBuf},
+    process::Output,
     thread::sleep,
-    time::{Duration, Instant},
+    time::Duration,
 };
 
 use anyhow::{Context, Result, ensure};
 use serde_json::Value;
-use shared::appliance::slots::{BootState, MOST_TRIES, Slot};
+use shared::{
+    appliance::slots::{BootState, MOST_TRIES, STATE_SECTORS, Slot},
+    verdict::Digest,
+};
 use system_tests::{
     code, json_lines,
     line::{Given, Line},
-    machine::{Board, Card, Filled, Guest, Machine, boot_state, boot_states, bundle, filled},
-    radiographs::{READY, READY_PI, Radiographs, numbers_and_images, tell},
+    machine::{Board, Card, Filled, Guest, Machine, boot_state, boot_states, bundle, filled, sectors},
+    radiographs::{READY, Radiographs, numbers_and_images, tell},
+    recording::{Left, Recording},
     said, within,
 };
 
-/// For so long after a bundle is staged power cuts still belong to that: the box notes it, and tidies up.
+/// For so long after a bundle is staged it is written to the card that it is: the box notes it, and tidies up.
 const STAGED: Duration = Duration::from_secs(3);
-/// For so long after a trial has ended they still belong to that.
-const CONFIRMED: Duration = Duration::from_secs(2);
+/// The same after a trial has ended.
+const CONFIRMED: Duration = Duration::from_secs(3);
+/// Many times what a machine takes that has the computer for itself: these cuts may be made beside other work, for hours.
+const LIMIT: Duration = Duration::from_secs(3600);
+/// After the cuts of every so many rounds the update is given once more, where nothing is left of it.
+const GIVEN_AGAIN_EVERY: usize = 5;
 /// Several times what a program takes that dies until the machine restarts no more: the pauses between its starts are most of it.
 const DYING: Duration = Duration::from_secs(2400);
 /// Longer than the pause after the last of many deaths, and the start after it.
 const AFTER_DEATHS: Duration = Duration::from_secs(180);
 /// So long a shell within the machine has for reading an order.
 const ORDER: Duration = Duration::from_secs(1);
-/// From one look at the card to the next.
-const LOOK_EVERY: Duration = Duration::from_millis(20);
 
 /// How far an update is.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
@@ -66,30 +78,35 @@ const ON_LINE: usize = 5;
 impl Stage {
     const ALL: [Self; 7] =
         [Self::Receiving, Self::Verifying, Self::Writing, Self::Reading, Self::Staged, Self::Starting, Self::Serving];
-
-    fn is_on_line(self) -> bool {
-        (self as usize) < ON_LINE
-    }
 }
-
-/// How long each stage takes where nothing is cut.
-type Lengths = [Duration; Stage::ALL.len()];
-
-/// When each stage on the line began; `None` of those that have not.
-type Begun = [Option<Duration>; ON_LINE];
 
 /// What tells the results of a box apart.
 type Results = Vec<(Value, Value)>;
 
+/// What a variable says.
+fn variable(name: &str) -> Option<String> {
+    std::env::var(name).ok().filter(|value| !value.is_empty())
+}
+
 /// A number that a variable holds.
-fn number(variable: &str) -> Option<u64> {
-    let value = std::env::var(variable).ok().filter(|value| !value.is_empty())?;
-    Some(value.parse().unwrap_or_else(|_| panic!("{variable} is to be a number, and is {value}")))
+fn number(name: &str) -> Option<u64> {
+    let value = variable(name)?;
+    Some(value.parse().unwrap_or_else(|_| panic!("{name} is to be a number, and is {value}")))
 }
 
 /// How many cuts are to be made.
 fn wanted() -> usize {
     number("PUMUA_TEST_CUTS").and_then(|count| usize::try_from(count).ok()).unwrap_or_default()
+}
+
+/// Which of them this process makes: every so many, and with which it begins.
+fn share() -> (usize, usize) {
+    let Some(part) = variable("PUMUA_TEST_CUTS_PART") else { return (1, 0) };
+    let read = part.split_once('/').and_then(|(part, of)| Some((of.parse().ok()?, part.parse::<usize>().ok()?)));
+    match read {
+        Some((of, part @ 1..)) if part <= of => (of, part - 1),
+        _ => panic!("PUMUA_TEST_CUTS_PART is to be as 2/10, and is {part}"),
+    }
 }
 
 /// The next number of a sequence, from 0 to below 1 (SplitMix64).
@@ -125,62 +142,76 @@ fn points_lie_in_every_part_of_every_stage_and_come_again_with_their_seed() {
     assert!(points(0, 1).is_empty());
 }
 
-/// How far the card shows that an update on the line has come.
-fn on_the_card(disk: &Path, given: Given) -> Result<Stage> {
-    if boot_state(disk)?.tries > 0 {
-        return Ok(Stage::Staged);
-    }
-    Ok(match (filled(disk, Slot::B)?, given) {
-        (Filled::Whole, _) => Stage::Reading,
-        (Filled::Part, _) => Stage::Writing,
-        (Filled::Nothing, Given::Whole) => Stage::Verifying,
-        (Filled::Nothing, Given::Part) => Stage::Receiving,
-    })
+/// A loss of power after so many writes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+struct Cut {
+    writes: usize,
+    left: Left,
 }
 
-/// Takes note of the stages that have begun by now. True if the time has come that is waited for.
-fn look(
-    disk: &Path,
-    given: Given,
-    passed: Duration,
-    begun: &mut Begun,
-    until: Option<(Stage, Duration)>,
-) -> Result<bool> {
-    let now = on_the_card(disk, given)?;
-    // One that is soon over may never be seen.
-    for stage in begun.iter_mut().take(now as usize + 1) {
-        stage.get_or_insert(passed);
-    }
-    let Some((stage, after)) = until else { return Ok(false) };
-    Ok(begun.get(stage as usize).copied().flatten().is_some_and(|at| passed >= at + after))
+/// The cut in this part of a stage, whose last writes are these: every one is cut at in each way, one after the other.
+fn cut_at(part: f64, last_writes: &Range<usize>, ways: &[Left]) -> Cut {
+    let number = (part * (last_writes.len() * ways.len()) as f64) as usize;
+    Cut { writes: last_writes.start + number / ways.len() + 1, left: ways[number % ways.len()] }
 }
 
-/// Gives a bundle to a machine that is READY, until so much of a stage has passed, or until it is staged.
-fn give(machine: &Machine, disk: &Path, bundle: &[u8], until: Option<(Stage, Duration)>) -> Result<Begun> {
-    let start = Instant::now();
-    let (mut begun, mut trouble) = (Begun::default(), Ok(()));
-    let mut is_time = |given| look(disk, given, start.elapsed(), &mut begun, until);
-    let stop = |given| {
-        is_time(given).unwrap_or_else(|error| {
-            trouble = Err(error);
-            true
-        })
-    };
-    let is_staged = Line::connect(&machine.port)?.give(bundle, stop)?;
-    trouble?;
-    if is_staged {
-        while !is_time(Given::Whole)? && until.is_some() {
-            sleep(LOOK_EVERY);
+#[test]
+fn the_parts_of_a_stage_are_all_of_its_writes_cut_in_every_way() {
+    use Left::{Torn, Whole};
+    let cuts: Vec<Cut> = (0..6).map(|sixth| cut_at((f64::from(sixth) + 0.5) / 6.0, &(4..7), &[Whole, Torn])).collect();
+    let expected = [5, 6, 7].map(|writes| [Whole, Torn].map(|left| Cut { writes, left }));
+    assert_eq!(cuts, expected.concat());
+}
+
+/// A part of an update that one machine makes.
+struct Half {
+    /// The card before the machine was switched on.
+    before: PathBuf,
+    recording: Recording,
+    /// How the writes that come last can be cut.
+    ways: &'static [Left],
+}
+
+/// An update, and what every cut begins with.
+struct Update {
+    card: Card,
+    results: Results,
+    bundle: PathBuf,
+    on_line: Half,
+    on_trial: Half,
+    /// The writes of each stage, among those of its half.
+    stages: [Range<usize>; Stage::ALL.len()],
+}
+
+/// What a cut led to.
+struct Outcome {
+    /// What the card had at the cut, and its digest.
+    state: BootState,
+    second: Filled,
+    content: Digest,
+    /// How often the machine was switched on until it was READY, and what ran then.
+    starts: u8,
+    runs: Slot,
+    /// Whether the update was given once more.
+    is_given_again: bool,
+}
+
+/// The output of a command of `pumua` on the line that ends well, at once or after some attempts.
+fn output(machine: &Machine, subcommand: &str, arguments: &[&OsStr]) -> Result<Output> {
+    let mut output = machine.host(subcommand, arguments);
+    let is_done = within(LIMIT, || {
+        if code(&output) != 0 {
+            output = machine.host(subcommand, arguments);
         }
-    }
-    Ok(begun)
+        code(&output) == 0
+    });
+    ensure!(is_done, "{subcommand} fails: {}\n{}", said(&output), machine.log());
+    Ok(output)
 }
 
 /// The results that the box has.
 fn results(machine: &Machine) -> Result<Results> {
-    let output = machine.host("results", ["--json"]);
-    ensure!(code(&output) == 0, "the results are not handed out: {}", said(&output));
-    let records = json_lines(&output);
+    let records = json_lines(&output(machine, "results", &["--json".as_ref()])?);
     Ok(records.into_iter().map(|record| (record["number"].clone(), record["image"].clone())).collect())
 }
 
@@ -194,89 +225,89 @@ fn slot(info: &Value) -> Result<Slot> {
     info["slot"].as_str().and_then(Slot::of_name).with_context(|| format!("no slot runs: {info}"))
 }
 
-/// What every cut begins with.
-struct Update {
-    card: Card,
-    /// A card with some results, and an empty second slot.
-    prepared: PathBuf,
-    results: Results,
-    bundle: PathBuf,
-    bytes: Vec<u8>,
-}
-
-/// What a cut led to.
-struct Outcome {
-    /// From the first piece, or from when the machine was switched on, to the cut.
-    passed: Duration,
-    /// What the card had at the cut.
-    state: BootState,
-    second: Filled,
-    /// How often the machine was switched on until it was READY, and what ran then.
-    starts: u8,
-    runs: Slot,
-}
-
 impl Update {
-    /// A whole update without a cut: how long its stages take, and a copy of the card when it was staged.
-    fn uncut(&self) -> Result<(Lengths, PathBuf)> {
-        let disk = self.card.copy_of(&self.prepared, "uncut");
-        let mut machine = self.card.start_slot(&disk)?;
-        machine.ready(READY)?;
-        let begun = give(&machine, &disk, &self.bytes, None)?;
-        sleep(STAGED);
-        machine.cut_power();
-        let staged = self.card.copy_of(&disk, "staged");
-
-        let start = Instant::now();
-        let mut machine = self.card.start(&disk, Board::Pi3)?;
-        let info = machine.ready(READY_PI)?;
-        let starting = start.elapsed();
-        ensure!(slot(&info)? == Slot::B, "the new program is not tried: {info}");
-        ensure!(within(READY_PI, || stays(&disk)), "the new program does not stay: {:?}", boot_states(&disk)?);
-        let serving = start.elapsed().saturating_sub(starting);
-        ensure!(results(&machine)? == self.results, "results are lost without any power cut");
-        machine.cut_power();
-
-        let mut lengths = Lengths::default();
-        for (length, pair) in lengths.iter_mut().zip(begun.windows(2)) {
-            if let [Some(from), Some(to)] = pair {
-                *length = to.saturating_sub(*from);
+    /// Makes an update that nothing disturbs, from a new card with two results on.
+    fn record(card: Card, bundle: PathBuf) -> Result<Self> {
+        let disk = card.copy("card");
+        ensure!(filled(&disk, Slot::B)? == Filled::Nothing, "a new card has nothing in its second slot");
+        let (mut machine, log) = card.record(&disk, Board::Virtual)?;
+        let radiographs = Radiographs::find();
+        radiographs.first_ready(&mut machine, LIMIT);
+        radiographs.check(&machine, 2);
+        let results = numbers_and_images(&machine);
+        ensure!(results.len() == 2, "there are not two results: {results:?}");
+        let received_from = log.length()?;
+        let (bytes, mut received_at) = (fs::read(&bundle)?, None);
+        let given = Line::connect(&machine.port)?.give(&bytes, |given| {
+            if given == Given::Whole {
+                received_at.get_or_insert_with(|| log.length());
             }
-        }
-        lengths[Stage::Staged as usize] = STAGED;
-        lengths[Stage::Starting as usize] = starting;
-        lengths[Stage::Serving as usize] = serving + CONFIRMED;
-        Ok((lengths, staged))
+            false
+        });
+        given.with_context(|| machine.log())?;
+        let received_at = received_at.context("the box works at the bundle before it has all of it")??;
+        sleep(STAGED);
+        let recording = log.end(machine)?;
+        let second = sectors(Slot::B);
+        let of_second = recording.writes().iter().position(|write| write.touches(&second));
+        let staged =
+            recording.first(STATE_SECTORS[0], |bytes| BootState::read(bytes).is_some_and(|state| state.tries > 0))?;
+        let begins = [
+            recording.made_at(received_from),
+            recording.made_at(received_at),
+            of_second.context("nothing is written to the second slot")?,
+            1 + recording
+                .first(second.start, |bytes| bytes.iter().any(|&byte| byte != 0))?
+                .context("it has no beginning")?,
+            staged.context("it is not to be tried")?,
+            recording.writes().len(),
+        ];
+        let on_line = Half { before: log.before, recording, ways: &[Left::Whole, Left::Torn, Left::Scattered] };
+
+        let disk = card.copy_of(&disk, "trial");
+        let (mut machine, log) = card.record(&disk, Board::Pi3)?;
+        let info = machine.ready(LIMIT)?;
+        let ready_at = log.length()?;
+        ensure!(slot(&info)? == Slot::B, "the new program is not tried: {info}");
+        ensure!(within(LIMIT, || stays(&disk)), "the new program does not stay: {:?}", boot_states(&disk)?);
+        sleep(CONFIRMED);
+        let kept = self::results(&machine)?;
+        ensure!(kept == results, "there were the results {results:?}, and are {kept:?} without any loss of power");
+        let recording = log.end(machine)?;
+        let stays = recording
+            .first(STATE_SECTORS[0], |bytes| BootState::read(bytes).is_some_and(|state| state.good == Slot::B))?;
+        // It may be confirmed before the host, which asks again and again, has its answer.
+        let serving = recording.made_at(ready_at).min(stays.context("it is not confirmed")?);
+        let tried = [0, serving, recording.writes().len()];
+        let on_trial = Half { before: log.before, recording, ways: &[Left::Whole, Left::Torn] };
+
+        let of_stages = |begins: &[usize]| begins.windows(2).map(|pair| pair[0]..pair[1]).collect::<Vec<_>>();
+        let stages = [of_stages(&begins), of_stages(&tried)].concat();
+        ensure!(stages.iter().all(|stage| !stage.is_empty()), "a stage writes nothing: {stages:?}");
+        let stages = <[_; Stage::ALL.len()]>::try_from(stages).ok().context("there are other stages")?;
+        Ok(Self { card, results, bundle, on_line, on_trial, stages })
     }
 
-    /// Cuts the power when so much of a stage has passed, and looks what the box makes of it.
-    fn cut(&self, staged: &Path, stage: Stage, after: Duration) -> Result<Outcome> {
-        let from = if stage.is_on_line() { self.prepared.as_path() } else { staged };
-        let disk = self.card.copy_of(from, "cut");
-        let passed = if stage.is_on_line() {
-            let mut machine = self.card.start_slot(&disk)?;
-            machine.ready(READY)?;
-            let start = Instant::now();
-            give(&machine, &disk, &self.bytes, Some((stage, after)))?;
-            let passed = start.elapsed();
-            machine.cut_power();
-            passed
-        } else {
-            let start = Instant::now();
-            let mut machine = self.card.start(&disk, Board::Pi3)?;
-            if stage == Stage::Serving {
-                machine.ready(READY_PI)?;
-            }
-            sleep(after);
-            let passed = start.elapsed();
-            machine.cut_power();
-            passed
-        };
-        let (state, second) = (boot_state(&disk)?, filled(&disk, Slot::B)?);
-        let words = || format!("after {} ms, with {state:?} and the second slot {second:?}", passed.as_millis());
+    /// The half that a stage belongs to.
+    fn half(&self, stage: Stage) -> &Half {
+        if (stage as usize) < ON_LINE { &self.on_line } else { &self.on_trial }
+    }
+
+    /// The cut in this part of a stage.
+    fn cut_at(&self, stage: Stage, part: f64) -> Cut {
+        cut_at(part, &self.stages[stage as usize], self.half(stage).ways)
+    }
+
+    /// Looks what the box makes of a cut, which `seed` decides on where it leaves anything to chance.
+    fn cut(&self, stage: Stage, cut: Cut, mut seed: u64, is_to_be_given_again: bool) -> Result<Outcome> {
+        let Half { before, recording, .. } = self.half(stage);
+        let disk = self.card.copy_of(before, "cut");
+        recording.play(&OpenOptions::new().write(true).open(&disk)?, cut.writes, cut.left, || random(&mut seed))?;
+        let (state, second, content) = (boot_state(&disk)?, filled(&disk, Slot::B)?, Digest::of(&fs::read(&disk)?));
+        let words = || format!("with {state:?} and the second slot {second:?}");
         let (starts, runs) = self.recover(&disk, state, second).with_context(words)?;
-        self.give_again(&disk).with_context(words)?;
-        Ok(Outcome { passed, state, second, starts, runs })
+        let is_given_again = is_to_be_given_again && self.give_again(&disk).with_context(words)?;
+        Ok(Outcome { state, second, content, starts, runs, is_given_again })
     }
 
     /// Switches the box on again, through its boot loader: it must serve, with all results. Returns how often that took, and what
@@ -285,7 +316,7 @@ impl Update {
         let mut starts = 1;
         let (machine, runs) = loop {
             let mut machine = self.card.start(disk, Board::Pi3)?;
-            match machine.ready(READY_PI) {
+            match machine.ready(LIMIT) {
                 Ok(info) => break (machine, slot(&info)?),
                 // One that gives way is switched off and on.
                 Err(_) if state.tries > 0 && starts < MOST_TRIES => starts += 1,
@@ -294,35 +325,32 @@ impl Update {
         };
         let kept = results(&machine)?;
         ensure!(kept == self.results, "there were the results {:?}, and now {kept:?}", self.results);
-        ensure!(state.tries > 0 || runs == state.good, "slot {} runs, which nothing points to", runs.name());
+        let expected = if state.tries > 0 { state.good.other() } else { state.good };
+        ensure!(runs == expected, "slot {} runs, and not {}", runs.name(), expected.name());
         if runs == Slot::B {
-            ensure!(within(READY_PI, || stays(disk)), "the new program does not stay: {:?}", boot_states(disk)?);
-        } else if state.tries == 0 && second != Filled::Nothing {
+            ensure!(within(LIMIT, || stays(disk)), "the new program does not stay: {:?}", boot_states(disk)?);
+        } else if second != Filled::Nothing {
             // The first process has had all of the bundle, and needs nobody to go on.
             let is_staged = || boot_state(disk).is_ok_and(|state| state.tries == MOST_TRIES);
-            ensure!(within(READY_PI, is_staged), "what is left of the bundle is not stored: {:?}", boot_states(disk)?);
+            ensure!(within(LIMIT, is_staged), "what is left of the bundle is not stored: {:?}", boot_states(disk)?);
         }
         machine.cut_power();
         Ok((starts, runs))
     }
 
-    /// Gives the update once more where there is nothing left of it that would be tried.
-    fn give_again(&self, disk: &Path) -> Result<()> {
+    /// Gives the update once more where there is nothing left of it that would be tried. False where there is.
+    fn give_again(&self, disk: &Path) -> Result<bool> {
         if boot_state(disk)? != (BootState { good: Slot::A, tries: 0 }) {
-            return Ok(());
+            return Ok(false);
         }
         let mut machine = self.card.start_slot(disk)?;
-        machine.ready(READY)?;
-        let mut output = machine.host("update", [&self.bundle]);
-        if code(&output) != 0 {
-            // The box may have been at work at what was left over, for the third time, and may have refused that.
-            output = machine.host("update", [&self.bundle]);
-        }
-        ensure!(code(&output) == 0, "it is not taken again: {}\n{}", said(&output), machine.log());
+        machine.ready(LIMIT)?;
+        // The box may be at work at what is left over, for the third time, and refuse that at first.
+        output(&machine, "update", &[self.bundle.as_os_str()])?;
         let state = boot_state(disk)?;
         machine.cut_power();
         ensure!(state == (BootState { good: Slot::A, tries: MOST_TRIES }), "it is not tried: {state:?}");
-        Ok(())
+        Ok(true)
     }
 }
 
@@ -331,43 +359,42 @@ fn a_power_cut_at_any_point_of_an_update_leaves_a_program_that_serves_and_all_re
     let count = wanted();
     if count == 0 {
         return tell(
-            "skipped: power cuts of an update; PUMUA_TEST_CUTS says how many, 200 for example, some minutes each",
+            "skipped: power cuts of an update; PUMUA_TEST_CUTS says how many, 200 for example, a minute or more each",
         );
     }
     let seed = number("PUMUA_TEST_CUTS_SEED").unwrap_or(1);
-    let Some(card) = Card::available() else { return };
+    let (every, first) = share();
+    let Some(card) = Card::available().map(Card::with_own_clock) else { return };
     let Some(bundle) = bundle() else { return };
-
-    let prepared = card.copy("prepared");
-    let radiographs = Radiographs::find();
-    let mut machine = card.start_slot(&prepared).unwrap();
-    radiographs.first_ready(&mut machine, READY);
-    radiographs.check(&machine, 2);
-    let results = numbers_and_images(&machine);
-    machine.cut_power();
-    assert_eq!(results.len(), 2);
-    assert_eq!(filled(&prepared, Slot::B).unwrap(), Filled::Nothing, "a new card has nothing in its second slot");
-
-    let bytes = std::fs::read(&bundle).unwrap();
-    let update = Update { card, prepared, results, bundle, bytes };
-    let (lengths, staged) = update.uncut().unwrap();
-    for (stage, length) in Stage::ALL.iter().zip(lengths) {
-        tell(&format!("without a cut: {stage:?} takes {} ms", length.as_millis()));
+    let update = Update::record(card, bundle).unwrap();
+    for (stage, writes) in Stage::ALL.iter().zip(&update.stages) {
+        tell(&format!("{stage:?} makes {} writes", writes.len()));
     }
-    let (mut failures, mut seen) = (Vec::new(), BTreeMap::<(Stage, &str), u32>::new());
-    for (number, (stage, part)) in (1..).zip(points(count, seed)) {
-        let begins = format!("cut {number} of {count}, {:.0} % of {stage:?}", part * 100.0);
-        match update.cut(&staged, stage, lengths[stage as usize].mul_f64(part)) {
-            Ok(Outcome { passed, state, second, starts, runs }) => {
+    let (mut failures, mut seen, mut contents, mut given_again) =
+        (Vec::new(), BTreeMap::<_, u32>::new(), HashSet::new(), 0);
+    for (number, (stage, part)) in points(count, seed).into_iter().enumerate().skip(first).step_by(every) {
+        let cut = update.cut_at(stage, part);
+        let is_to_be_given_again = (number / Stage::ALL.len()).is_multiple_of(GIVEN_AGAIN_EVERY);
+        let begins = format!(
+            "cut {} of {count}, {stage:?}, after write {} of {}, {:?}",
+            number + 1,
+            cut.writes - update.stages[stage as usize].start,
+            update.stages[stage as usize].len(),
+            cut.left
+        );
+        match update.cut(stage, cut, seed ^ number as u64, is_to_be_given_again) {
+            Ok(Outcome { state, second, content, starts, runs, is_given_again }) => {
+                let is_new = contents.insert(content);
                 tell(&format!(
-                    "{begins}: after {} ms, good {}, tries {}, second slot {second:?}; READY at start {starts}, slot {} \
-                     runs",
-                    passed.as_millis(),
+                    "{begins}: good {}, tries {}, second slot {second:?}, {}; READY at start {starts}, slot {} runs{}",
                     state.good.name(),
                     state.tries,
-                    runs.name()
+                    if is_new { "another card" } else { "a card as before" },
+                    runs.name(),
+                    if is_given_again { "; given again" } else { "" }
                 ));
-                *seen.entry((stage, runs.name())).or_default() += 1;
+                *seen.entry((stage, cut.left, runs.name())).or_default() += 1;
+                given_again += u32::from(is_given_again);
             }
             Err(error) => {
                 tell(&format!("{begins}: FAILED: {error:#}"));
@@ -375,9 +402,10 @@ fn a_power_cut_at_any_point_of_an_update_leaves_a_program_that_serves_and_all_re
             }
         }
     }
-    for ((stage, slot), cuts) in seen {
-        tell(&format!("{cuts} power cuts while {stage:?}: slot {slot} runs, with all results"));
+    for ((stage, left, slot), cuts) in seen {
+        tell(&format!("{cuts} power cuts while {stage:?}, {left:?}: slot {slot} runs, with all results"));
     }
+    tell(&format!("{} cards that differ; the update was given again to {given_again}", contents.len()));
     assert!(failures.is_empty(), "seed {seed}, {} of {count}: {failures:#?}", failures.len());
 }
 
