@@ -7,6 +7,7 @@ for pictures of the pages; and axe-core's script or nothing.
 import base64
 import json
 import pathlib
+import re
 import subprocess
 import sys
 import time
@@ -137,17 +138,23 @@ def distinct(film, name, count):
 
 
 def by_hand(browser, page, films):
-    """One film by drag and drop, its verdict, the clinician's answer, the slip."""
+    """One film by drag and drop, its verdict, what to do next, the clinician's answer, the slip."""
     browser.go(page)
     browser.picture("desktop-empty")
     dropped(browser, films[1:2])
     assert browser.run("return document.activeElement.matches('#queue input')"), "the exam is typed next"
+    assert browser.text("#queue label").strip() == "Exam, to find it again", browser.text("#queue")
+    assert "it cannot be added later" in browser.text("#ready"), "what it is for is told before the button"
     browser.type("#queue input", "ward-3_0017")
     browser.picture("desktop-dropped")
     browser.click("#judge")
     browser.wait("the verdict", "location.pathname.startsWith('/film/') && document.getElementById('live').dataset.waiting === '0'")
     said = browser.text(".card .word")
     assert said in ("NORMAL", "PNEUMONIA", "REFER"), said
+    next_step = browser.text(".card .remedy")
+    assert "clinician" in next_step and "this child's X-ray" in browser.text(".card .check"), browser.text(".card")
+    seen = "const at = document.querySelector('.card .check').getBoundingClientRect(); return at.top >= 0 && at.bottom <= innerHeight"
+    assert browser.run(seen), "what to do next is seen without scrolling"
     assert "ward-3_0017" in browser.text("h1") and "Research aid, not a medical device" in browser.text()
     browser.wait("the pictures", "[...document.images].length > 1 && [...document.images].every((i) => i.complete && i.naturalWidth > 0)")
     browser.picture("desktop-film")
@@ -156,11 +163,15 @@ def by_hand(browser, page, films):
     browser.wait("the answer", "document.querySelector(\"input[value='pneumonia']\")?.checked && location.hash === '#clinician'")
     browser.click("a[href^='/slip/']")
     browser.wait("the slip", "document.querySelector('.slip') !== null")
-    assert "PNEUMONIA" in browser.text(".says")
+    assert "PNEUMONIA" in browser.text(".says") and browser.text(".card .remedy") == next_step, browser.text(".slip")
     browser.picture("desktop-slip")
     ask("POST", f"{browser.url}/goog/cdp/execute", {"cmd": "Emulation.setEmulatedMedia", "params": {"media": "print"}})
     told = browser.run("return [...document.querySelectorAll('.disclaimer')].filter((it) => it.getClientRects().length).length")
     assert told == 1, f"on paper it stands once: {told}"
+    paper = {"paperWidth": 8.27, "paperHeight": 11.69}
+    sheets = base64.b64decode(ask("POST", f"{browser.url}/goog/cdp/execute", {"cmd": "Page.printToPDF", "params": paper})["data"])
+    count = len(re.findall(rb"/Type\s*/Page\b", sheets))
+    assert count == 1, f"a slip is one sheet: {count}"
     ask("POST", f"{browser.url}/goog/cdp/execute", {"cmd": "Emulation.setEmulatedMedia", "params": {"media": ""}})
     return said
 
@@ -179,6 +190,17 @@ def several(browser, page, films):
     browser.go(page)
     browser.type("input[name='q']", "ward-3" + ENTER)
     browser.wait("the search", "document.querySelectorAll('tbody tr').length === 1")
+    for language in ("fr", "en"):
+        browser.click(f".languages a[lang='{language}']")
+        searched = "document.querySelectorAll('tbody tr').length === 1 && document.querySelector(\"input[name='q']\").value === 'ward-3'"
+        browser.wait(f"the same search in {language}", f"document.documentElement.lang === arguments[0] && {searched}", language)
+    browser.go(page)
+    browser.type("input[name='q']", films[2] + ENTER)
+    browser.wait("that nothing matches", "document.querySelector('.none')?.innerText.startsWith('Nothing matches this search.')")
+    assert "Names of files are not kept." in browser.text(".none")
+    browser.picture("desktop-no-match")
+    browser.click(".none + p a")
+    browser.wait("all films", "location.search === '' && document.querySelectorAll('tbody tr').length > 1")
 
 
 def paged(browser, page, films):

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Drives the page of `pumua serve` in a headless browser: drop, verdict, answer, paging, languages, keyboard alone, a phone, many
+# Drives the page of `pumua serve` in a headless browser: drop, verdict, answer, search, paging, languages, keyboard alone, a phone, many
 # films at once, what is here already, what is wrong with a file or an exam, an update for a box, and nothing that its policy
 # forbids. Pictures of the pages go to the folder that is named, if one is. Ends with 75, and says why, where there is no browser.
 set -euo pipefail

@@ -20,7 +20,7 @@ use serve::{
 };
 use shared::{
     accession::ExamNaming,
-    age::AgeNote,
+    age::{Age, AgeNote},
     appliance::Language,
     verdict::{Digest, ExamId, OperatingPoint, Refusal},
 };
@@ -31,14 +31,21 @@ struct StandIn {
     model: &'static str,
 }
 
+/// Of this model no verdict means anything.
+const SYNTHETIC: &str = "synthetic-model";
+
 impl Judge for StandIn {
     fn by(&self) -> Option<By> {
-        Some(By { model: self.model.to_owned(), digest: Digest::of(b"m"), synthetic: false, ages: None })
+        let synthetic = self.model == SYNTHETIC;
+        Some(By { model: self.model.to_owned(), digest: Digest::of(b"m"), synthetic, ages: None })
     }
 
     fn judge(&mut self, film: Vec<u8>, _exam: &ExamId) -> Result<Judged, Unavailable> {
+        // A film that ends so is of a child of nine years, for whom the model is not made.
+        let age =
+            if film.ends_with(b"aged") { AgeNote::Overridden(Age::months(108).unwrap()) } else { AgeNote::Unknown };
         let judged = |probability, point: OperatingPoint| {
-            let (verdict, age) = (point.verdict(probability), AgeNote::Unknown);
+            let verdict = point.verdict(probability);
             Outcome::Judged { verdict, probability, point, age, looked: true, record: None }
         };
         let banded = OperatingPoint { threshold: 0.7, refer_from: 0.082_27, refer_to: 0.969_44 };
@@ -47,6 +54,7 @@ impl Judge for StandIn {
             Some(b'p') => judged(0.987, OperatingPoint::HALF),
             Some(b'8') => judged(0.08, banded),
             Some(b'9') => judged(0.97, banded),
+            Some(b'r') => judged(0.5, banded),
             Some(b'o') => Outcome::Refused(Refusal::TooOld),
             Some(b'!') => panic!("a program error"),
             Some(b'-') => return Err(Unavailable("the box <b>is away</b>".to_owned())),
@@ -230,6 +238,137 @@ fn a_film_that_was_sent_in_another_exam_is_told_of_on_page_and_slip() {
     assert!(page.judged(second).contains(warning));
     assert!(page.get(&format!("/slip/{second}")).text().contains(warning));
     assert!(!page.judged(first).contains("The same X-ray"));
+}
+
+/// The card with the verdict on a page or a slip.
+fn card(text: &str) -> &str {
+    let (_, card) = text.split_once("<div class=\"card ").expect("there is a card");
+    card.split("</div>").next().unwrap_or_default()
+}
+
+#[test]
+fn every_verdict_says_what_to_do_next_on_page_and_slip() {
+    let folder = tempfile::tempdir().unwrap();
+    let running = Running::start(folder.path());
+    let page = &running.page;
+    let check = "Check the picture: is it this child&#39;s X-ray, and is the whole chest within the blue line?";
+    let normal =
+        "A clinician looks at the child as usual. A child who looks ill needs a clinician, whatever the verdict.";
+    let pneumonia = "A clinician reads the X-ray and sees the child.";
+    let refer = "There is no opinion: a clinician reads the X-ray and sees the child.";
+    let unreliable = "Do not rely on this verdict: a clinician reads the X-ray.";
+    for (film, next) in [(&b"n"[..], normal), (&b"p"[..], pneumonia), (&b"r"[..], refer), (&b"n aged"[..], unreliable)]
+    {
+        let number = page.send(film, "");
+        for text in [page.judged(number), page.get(&format!("/slip/{number}")).text()] {
+            let told = format!("<p class=\"remedy\">{next}</p><p class=\"check\">{check}</p>");
+            assert!(card(&text).contains(&told), "{told} in {text}");
+        }
+    }
+    // What is refused has its own.
+    let refused = page.judged(page.send(b"old", ""));
+    assert!(!refused.contains(check) && card(&refused).contains("class=\"remedy\""), "{refused}");
+    for (language, next) in [
+        ("fr", "Un clinicien lit la radiographie et examine l&#39;enfant."),
+        ("pt", "Um clínico lê a radiografia e observa a criança."),
+        ("sw", "Tabibu asome eksirei na amwangalie mtoto."),
+        ("en", pneumonia),
+    ] {
+        let text = page.get(&format!("/slip/2?lang={language}")).text();
+        assert!(card(&text).contains(next), "{next} in {text}");
+    }
+    drop(running);
+    let running = Running::at(folder.path(), "127.0.0.1:0", SYNTHETIC);
+    let number = running.page.send(b"n of drawings", "");
+    assert!(card(&running.page.judged(number)).contains(unreliable));
+}
+
+#[test]
+fn a_scale_with_a_band_says_what_the_band_means() {
+    let folder = tempfile::tempdir().unwrap();
+    let running = Running::start(folder.path());
+    let page = &running.page;
+    let meant = "<p class=\"hint\">REFER – There is no opinion: a clinician must decide.</p>";
+    // Without a band there is nothing to say, and a film that is referred says it itself.
+    for (film, told) in [(b"8", true), (b"9", true), (b"n", false), (b"r", false)] {
+        let text = page.judged(page.send(film, ""));
+        assert_eq!(card(&text).contains(meant), told, "{text}");
+    }
+}
+
+#[test]
+fn the_exam_says_what_it_is_for_before_a_film_is_sent() {
+    let folder = tempfile::tempdir().unwrap();
+    let running = Running::start(folder.path());
+    let page = &running.page;
+    for (language, field, hint) in [
+        ("fr", "Examen, pour la retrouver", "ne peut pas être ajouté plus tard"),
+        ("pt", "Exame, para a encontrar depois", "não pode ser acrescentado mais tarde"),
+        ("sw", "Uchunguzi, ili uipate tena", "haliwezi kuongezwa baadaye"),
+        ("en", "Exam, to find it again", "cannot be added later"),
+    ] {
+        let text = page.get(&format!("/?lang={language}")).text();
+        assert!(text.contains(&format!("data-exam=\"{field}\"")), "{field} in {text}");
+        let (before, _) = text.split_once("<button id=\"judge\"").unwrap();
+        let (_, told) = before.split_once("<p id=\"exam-hint\"").unwrap();
+        assert!(told.contains(hint), "{hint} in {text}");
+    }
+}
+
+#[test]
+fn a_search_without_a_match_says_so_and_is_cleared() {
+    let folder = tempfile::tempdir().unwrap();
+    let running = Running::start(folder.path());
+    let page = &running.page;
+    page.judged(page.send(b"n", "ward-3"));
+    let [nothing, empty, clear] = ["Nothing matches this search.", "No X-rays here", "href=\"/\">Clear the search</a>"];
+    let searched = "the exam, or a part of it, and the number of the record. Names of files are not kept.";
+    // By the name of its file nothing is found; of a kind alone no letters are searched.
+    for (query, typed) in [("?q=IM-0001.png", true), ("?q=ward&show=pneumonia", true), ("?show=pneumonia", false)] {
+        let text = page.get(&format!("/{query}")).text();
+        assert!(text.contains(nothing) && text.contains(clear) && !text.contains(empty), "{query}: {text}");
+        assert_eq!(text.contains(searched), typed, "{query}: {text}");
+    }
+    for query in ["", "?q=ward", "?q=%20&show=", "?page=7"] {
+        let text = page.get(&format!("/{query}")).text();
+        assert!(!text.contains(nothing) && !text.contains(clear), "{query}: {text}");
+    }
+    for (language, nothing) in [
+        ("fr", "Rien ne correspond à cette recherche."),
+        ("pt", "Nada corresponde a esta procura."),
+        ("sw", "Hakuna kinacholingana na utafutaji huu."),
+    ] {
+        assert!(page.get(&format!("/?q=x&lang={language}")).text().contains(nothing), "{language}");
+    }
+}
+
+#[test]
+fn another_language_keeps_the_search() {
+    let folder = tempfile::tempdir().unwrap();
+    let running = Running::start(folder.path());
+    let page = &running.page;
+    page.judged(page.send(b"n", "ward-3"));
+    let long = format!("/?q={}", "a".repeat(2000));
+    for (path, kept) in [
+        ("/", String::new()),
+        ("/?q=&show=&page=0&lang=sw", "page=0&amp;".to_owned()),
+        (
+            "/?page=1&show=normal&q=a%26lang=sw%22&lang=pt&other=1",
+            "q=a%26lang%3Dsw%22&amp;show=normal&amp;page=1&amp;".to_owned(),
+        ),
+        ("/film/1?known=1", "known=1&amp;".to_owned()),
+        ("/slip/1", String::new()),
+        // No longer than an exam.
+        (long.as_str(), format!("q={}&amp;", "a".repeat(64))),
+    ] {
+        let text = page.get(path).text();
+        for language in ["en", "fr", "pt", "sw"] {
+            let link = format!("<a href=\"?{kept}lang={language}\"");
+            assert!(text.contains(&link), "{path}: {link} in {text}");
+        }
+    }
+    let text = page.get("/?q=ward&show=normal&lang=fr").text();
+    assert!(text.contains("value=\"ward\"") && text.contains("<option value=\"normal\" selected>"), "{text}");
 }
 
 #[test]
@@ -545,7 +684,7 @@ fn lists_have_pages_and_are_searched() {
     let second = page.get("/?q=&show=&page=1").text();
     assert!(second.contains("21 to 23 of 23") && second.contains("child-2<"));
     assert!(page.get("/?q=CHILD-7").text().contains("1 to 1 of 1"));
-    assert!(page.get("/?show=pneumonia").text().contains("No X-rays here"));
+    assert!(page.get("/?show=pneumonia").text().contains("Nothing matches this search"));
     assert!(page.get("/?page=18446744073709551615").text().contains("No X-rays here"));
     let news: Value = page.get("/news").json();
     assert!(news["version"].is_u64());

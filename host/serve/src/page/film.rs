@@ -64,7 +64,23 @@ fn said(look: &Look<'_>, record: &Record) -> String {
         Some(Outcome::Refused(refusal)) => (look.screen.refusal)(refusal),
         Some(Outcome::Failed(fault)) => (look.screen.fault)(fault),
     };
-    format!("{}: {}. {meaning}", look.name(record), look.word(record))
+    let next = next(look, record).map_or_else(String::new, |next| format!(". {next}"));
+    format!("{}: {}. {meaning}{next}", look.name(record), look.word(record))
+}
+
+/// What to do after a verdict. Nobody may rely on one of a model that is not made for the patient, or for patients at all.
+fn next(look: &Look<'_>, record: &Record) -> Option<&'static str> {
+    let answer = record.answer.as_ref()?;
+    let Outcome::Judged { verdict, age, .. } = answer.outcome else { return None };
+    if age.is_overridden() || answer.by.as_ref().is_some_and(|by| by.synthetic) {
+        return Some(look.words.unreliable);
+    }
+    let [normal, pneumonia, refer] = look.words.next;
+    Some(match verdict {
+        Verdict::Normal => normal,
+        Verdict::Pneumonia => pneumonia,
+        Verdict::Refer => refer,
+    })
 }
 
 /// What the screen of the box would show of it.
@@ -79,15 +95,23 @@ fn card(look: &Look<'_>, record: &Record) -> String {
             let meaning = (screen.verdict)(verdict).meaning.replace('\n', " ");
             let overridden =
                 if age.is_overridden() { format!("<p class=\"hazard\">{}</p>", meant()) } else { String::new() };
+            let next =
+                next(look, record).map_or_else(String::new, |next| format!("<p class=\"remedy\">{}</p>", Text(next)));
+            let check = if look.store().shows(record) {
+                format!("<p class=\"check\">{}</p>", Text(look.words.check))
+            } else {
+                String::new()
+            };
             format!(
-                "<p class=\"meaning\">{}</p>\n<p class=\"probability\"><span>{}</span> <b>{}</b></p>\n{}\n\
-                 <p class=\"changes\"><span>{}</span> {}</p>{overridden}",
+                "<p class=\"meaning\">{}</p>{next}{check}\n<p class=\"probability\"><span>{}</span> <b>{}</b></p>\n{}\n\
+                 <p class=\"changes\"><span>{}</span> {}</p>{}{overridden}",
                 Text(meaning),
                 Text(screen.probability.join(" ")),
                 Text(screen.percent(probability, &point)),
                 scale(probability, &point),
                 Text(changes(look, probability, &point)),
                 age_noted(look, age),
+                band_noted(look, verdict, &point),
             )
         }
         Some(Outcome::Refused(refusal @ (Refusal::TooYoung | Refusal::TooOld))) => {
@@ -119,6 +143,15 @@ fn changes(look: &Look<'_>, probability: f32, point: &OperatingPoint) -> String 
     }
     ranges.push(said(words.from, to, Verdict::Pneumonia));
     ranges.join(" ")
+}
+
+/// What the band in the middle of the scale means, where the verdict itself does not say it.
+fn band_noted(look: &Look<'_>, verdict: Verdict, point: &OperatingPoint) -> String {
+    if verdict == Verdict::Refer || point.refer_from >= point.refer_to {
+        return String::new();
+    }
+    let [.., meant] = look.words.meant;
+    format!("<p class=\"hint\">{} – {}</p>", Text((look.screen.verdict)(Verdict::Refer).word), Text(meant))
 }
 
 fn age_noted(look: &Look<'_>, age: AgeNote) -> String {
@@ -167,20 +200,7 @@ fn pictures(look: &Look<'_>, record: &Record) -> String {
     };
     let looked =
         matches!(record.answer.as_ref().map(|answer| answer.outcome), Some(Outcome::Judged { looked: true, .. }));
-    let figures: String = kept
-        .iter()
-        .map(|which| {
-            let caption = match which {
-                Picture::Film => words.film.to_owned(),
-                Picture::Square => words.square.to_owned(),
-                Picture::Evidence => look.screen.caption.join(" "),
-            };
-            let (number, caption) = (record.number, Text(caption));
-            format!(
-                "<figure><img src=\"/film/{number}/{which}.png\" alt=\"{caption}\"><figcaption>{caption}</figcaption></figure>"
-            )
-        })
-        .collect();
+    let figures: String = kept.iter().map(|&which| figure(look, record, which)).collect();
     let note = if kept.is_empty() {
         format!("<p>{}</p>", Text(words.no_pictures))
     } else if looked && !kept.contains(&Picture::Evidence) {
@@ -189,6 +209,18 @@ fn pictures(look: &Look<'_>, record: &Record) -> String {
         String::new()
     };
     format!("<section><h2>{}</h2><div class=\"figures\">{figures}</div>{note}</section>", Text(heading))
+}
+
+fn figure(look: &Look<'_>, record: &Record, which: Picture) -> String {
+    let caption = match which {
+        Picture::Film => look.words.film.to_owned(),
+        Picture::Square => look.words.square.to_owned(),
+        Picture::Evidence => format!("{} {}", look.screen.caption.join(" "), look.words.evidence),
+    };
+    let (number, caption) = (record.number, Text(caption));
+    format!(
+        "<figure><img src=\"/film/{number}/{which}.png\" alt=\"{caption}\"><figcaption>{caption}</figcaption></figure>"
+    )
 }
 
 fn clinician(look: &Look<'_>, record: &Record) -> String {
@@ -257,14 +289,7 @@ pub(crate) fn slip(look: &Look<'_>, record: &Record) -> String {
     let words = look.words;
     let kept = look.store().pictures(record);
     let picture = [Picture::Evidence, Picture::Film].into_iter().find(|which| kept.contains(which));
-    let picture = picture.map_or_else(String::new, |which| {
-        let caption = match which {
-            Picture::Evidence => look.screen.caption.join(" "),
-            _ => words.film.to_owned(),
-        };
-        let (number, caption) = (record.number, Text(caption));
-        format!("<figure><img src=\"/film/{number}/{which}.png\" alt=\"{caption}\"><figcaption>{caption}</figcaption></figure>")
-    });
+    let picture = picture.map_or_else(String::new, |which| figure(look, record, which));
     let said = record.clinician.map_or_else(
         || Opinion::ALL.map(|opinion| format!("<span class=\"tick\">{}</span>", Text(look.opinion(opinion)))).concat(),
         |said| format!("<b>{}</b>", Text(look.opinion(said.what))),
@@ -284,5 +309,6 @@ pub(crate) fn slip(look: &Look<'_>, record: &Record) -> String {
         Text(words.clinician),
         Text(words.signature),
     );
-    document(look.language, &filled("{} – {}", [look.name(record), words.slip.to_owned()]), "", &main, "")
+    let title = filled("{} – {}", [look.name(record), words.slip.to_owned()]);
+    document(look.language, &title, "", &main, "", &look.stays)
 }

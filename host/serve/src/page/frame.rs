@@ -6,9 +6,13 @@ use shared::{
     verdict::{Digest, Verdict},
 };
 
-use super::{App, html::Text};
+use super::{
+    App,
+    html::{Query, Text},
+};
 use crate::{
     gate::Guest,
+    http::Pairs,
     record::{Opinion, Outcome, Record},
     store::Store,
     words::{self, Words},
@@ -24,11 +28,14 @@ pub(crate) struct Look<'a> {
     pub(crate) screen: &'static language::Words,
     /// First part of the path.
     at: &'a str,
+    /// The part of the query that stays in another language.
+    pub(crate) stays: String,
 }
 
 impl<'a> Look<'a> {
-    pub(crate) fn new(app: &'a App, guest: &'a Guest, language: Language, at: &'a str) -> Self {
-        Self { app, guest, language, words: words::words(language), screen: language::words(language), at }
+    pub(crate) fn new(app: &'a App, guest: &'a Guest, language: Language, at: &'a str, query: &Pairs) -> Self {
+        let (words, screen) = (words::words(language), language::words(language));
+        Self { app, guest, language, words, screen, at, stays: stays(query) }
     }
 
     pub(crate) fn store(&self) -> &Store {
@@ -57,7 +64,7 @@ impl<'a> Look<'a> {
             String::new()
         };
         let menu = format!("<nav><ul>{menu}</ul></nav>{leave}");
-        document(self.language, title, &menu, main, &self.site_and_model())
+        document(self.language, title, &menu, main, &self.site_and_model(), &self.stays)
     }
 
     /// Where and by what is judged, for the foot of every page.
@@ -123,15 +130,25 @@ impl<'a> Look<'a> {
     }
 }
 
-/// A page for anybody.
-pub(crate) fn document(language: Language, title: &str, menu: &str, main: &str, foot: &str) -> String {
+/// A search, and that a film was there already, as the beginning of a query.
+fn stays(query: &Pairs) -> String {
+    let pair = |name: &str| {
+        // Nothing of it has more letters than an exam.
+        let value: String = query.get(name).chars().take(64).collect();
+        if value.is_empty() { String::new() } else { format!("{name}={}&amp;", Query(value)) }
+    };
+    ["q", "show", "page", "known"].map(pair).concat()
+}
+
+/// A page for anybody. `stays`: the beginning of the query in each language.
+pub(crate) fn document(language: Language, title: &str, menu: &str, main: &str, foot: &str, stays: &str) -> String {
     let (words, screen) = (words::words(language), language::words(language));
     let languages: String = Language::ALL
         .into_iter()
         .map(|other| {
             let here = if other == language { " aria-current=\"true\"" } else { "" };
             let name = Text(words::own_name(other));
-            format!("<li><a href=\"?lang={other}\" lang=\"{other}\" hreflang=\"{other}\"{here}>{name}</a></li>")
+            format!("<li><a href=\"?{stays}lang={other}\" lang=\"{other}\" hreflang=\"{other}\"{here}>{name}</a></li>")
         })
         .collect();
     format!(

@@ -84,7 +84,7 @@ fn sending(look: &Look<'_>) -> String {
         Text(words.judge_films),
         Text(words.script),
         Text(&look.guest.secret),
-        Text(screen.exam),
+        Text(words.exam_field),
         Text(words.remove),
         Text(words.sending),
         Text(words.waiting),
@@ -141,7 +141,7 @@ fn found(look: &Look<'_>, search: &Search<'_>) -> String {
         Text(store.id())
     );
     if found.records.is_empty() {
-        text += &format!("<p class=\"none\">{}</p>", Text(words.none));
+        text += &nothing(look, search, found.total);
     } else {
         let heads = [screen.record, screen.exam, words.received, words.answer, words.clinician];
         let heads: String = heads.iter().map(|head| format!("<th scope=\"col\">{}</th>", Text(head))).collect();
@@ -160,6 +160,21 @@ fn found(look: &Look<'_>, search: &Search<'_>) -> String {
     let more = found.total > from.saturating_add(PAGE);
     let older = if more { link(search.page + 1, "next", words.older) } else { String::new() };
     text + &format!("\n<div class=\"pages\">{newer}<span>{}</span>{older}</div>\n</div>", Text(shown))
+}
+
+/// In the place of records: that there are none here, or none that is searched for.
+fn nothing(look: &Look<'_>, search: &Search<'_>, total: usize) -> String {
+    let words = look.words;
+    let is_typed = !search.text.trim().is_empty();
+    if total > 0 || !is_typed && search.filter == Filter::All {
+        return format!("<p class=\"none\">{}</p>", Text(words.none));
+    }
+    let searched = if is_typed { format!(" {}", Text(words.searched)) } else { String::new() };
+    format!(
+        "<p class=\"none\">{}{searched}</p>\n<p><a class=\"button\" href=\"/\">{}</a></p>",
+        Text(words.no_match),
+        Text(words.clear)
+    )
 }
 
 fn row(look: &Look<'_>, record: &Record) -> String {

@@ -100,7 +100,7 @@ fn checked(
     // What a page asks for by itself. Pictures come with it, and are no sign of a person.
     let quiet = request.header("x-pumua-quiet").is_some() || is_picture(request.method, path);
     let guest = app.gate.admit(request, quiet)?;
-    let look = Look::new(app, &guest, language, path.first().copied().unwrap_or_default());
+    let look = Look::new(app, &guest, language, path.first().copied().unwrap_or_default(), &request.query);
     match request.method {
         Method::Get => Ok(get(app, &look, request, path)),
         Method::Post => {

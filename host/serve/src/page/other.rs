@@ -147,5 +147,5 @@ pub(crate) fn pair(language: Language, wrong: Option<&str>) -> String {
         Text(words.code),
         Text(words.enter),
     );
-    document(language, "Pumua", "", &main, "")
+    document(language, "Pumua", "", &main, "", "")
 }

@@ -61,7 +61,9 @@ pub(crate) struct Words {
     pub(crate) choose: &'static str,
     /// What files there may be.
     pub(crate) kinds: &'static str,
-    /// What an exam may be called.
+    /// Before the field in which an exam is typed: what it is for.
+    pub(crate) exam_field: &'static str,
+    /// What an exam is for, and what it may be called.
     pub(crate) exam_hint: &'static str,
     /// An exam has other letters.
     pub(crate) exam_wrong: &'static str,
@@ -95,8 +97,14 @@ pub(crate) struct Words {
     pub(crate) find: &'static str,
     /// Of a kind of records.
     pub(crate) filter: fn(Filter) -> Option<&'static str>,
-    /// Where nothing is found.
+    /// Where there are no records.
     pub(crate) none: &'static str,
+    /// None is what is searched for.
+    pub(crate) no_match: &'static str,
+    /// What a search looks at.
+    pub(crate) searched: &'static str,
+    /// Leads back to all records.
+    pub(crate) clear: &'static str,
     /// So many to so many of so many.
     pub(crate) part: &'static str,
     /// To the next page of older ones.
@@ -129,6 +137,12 @@ pub(crate) struct Words {
     pub(crate) below: &'static str,
     /// From that probability on a verdict is given.
     pub(crate) from: &'static str,
+    /// What to do next after each verdict: normal, pneumonia, refer.
+    pub(crate) next: [&'static str; 3],
+    /// The same after a verdict on which nobody may rely.
+    pub(crate) unreliable: &'static str,
+    /// What to look at before a verdict is used.
+    pub(crate) check: &'static str,
     /// Over the pictures of a film that was judged.
     pub(crate) seen: &'static str,
     /// Over those of one that was not.
@@ -137,6 +151,8 @@ pub(crate) struct Words {
     pub(crate) film: &'static str,
     /// Below what the network sees.
     pub(crate) square: &'static str,
+    /// What the outlines on a film are for.
+    pub(crate) evidence: &'static str,
     /// Below a film on which nothing is outlined.
     pub(crate) no_evidence: &'static str,
     /// Where there are no pictures.
@@ -229,7 +245,7 @@ pub(crate) struct Words {
     pub(crate) update_stopped: &'static str,
     /// Steps of the help.
     pub(crate) steps: [&'static str; 6],
-    /// What the help says of each verdict: normal, pneumonia, refer.
+    /// What the help says of each verdict, and the scale of a band: normal, pneumonia, refer.
     pub(crate) meant: [&'static str; 3],
     /// The same of an X-ray that is not judged.
     pub(crate) meant_not_judged: &'static str,
