@@ -38,6 +38,9 @@ pub mod runtime;
 mod sample;
 pub mod screen;
 pub mod serial;
+#[cfg(test)]
+#[path = "../../shared/trust/tests/signers/mod.rs"]
+mod signers;
 pub mod site;
 pub mod software;
 pub mod state;

@@ -26,6 +26,14 @@ pub(crate) fn escaped(plain: &str) -> String {
     text
 }
 
+/// Says in the answer to an update that the box has refused it: the word, the code and the text of why.
+pub(crate) fn reject(answer: &mut Value, word: &str, code: u16, text: impl ToString) {
+    answer["status"] = "rejected".into();
+    answer["rejection"] = word.into();
+    answer["code"] = code.into();
+    answer["message"] = text.to_string().into();
+}
+
 /// An age in months, for programs: a number, two that contradict each other, or `null` if it is not known.
 pub(crate) fn age_months(age: Option<Age>) -> Value {
     let months: Vec<u16> = age.into_iter().flat_map(Age::each).collect();

@@ -32,7 +32,8 @@ pub(crate) mod tests {
     use super::*;
     use crate::disk::simulated::Simulated;
 
-    /// At least as much as can ever be known. Nobody signs the comments of signatures, so whoever holds the line puts there what is longest as JSON.
+    /// At least as much as can ever be known. The comments of signatures are not signed, so anyone who holds the line can put there
+    /// what is longest as JSON.
     pub(crate) fn longest() -> Known {
         let key = KeyId([0xff; 8]);
         let seen = Seen { key, counter: u64::MAX, model: Digest([0xff; 32]) };

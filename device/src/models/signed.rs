@@ -4,28 +4,19 @@ use std::fs;
 
 use engine::DEFAULT_MODEL;
 use shared::verdict::Trust;
-use trust::{KeyId, KeyList, Kind, LINE, Roots, SecretKey, Signature, Statement, Version};
+use trust::{Kind, LINE, Roots, Signature, Statement, Version};
 
 use super::*;
-use crate::disk::simulated::{Failure, Random, Simulated};
+use crate::{
+    disk::simulated::{Failure, Random, Simulated},
+    signers::{key, list},
+};
 
 const FOLDER: &str = "/data/models";
-
-fn key(n: u8) -> SecretKey {
-    SecretKey::of_seed(&[n; 32], KeyId([n; 8]))
-}
 
 /// A box that believes the root 1.
 fn gate(unsigned: bool) -> Gate {
     Gate::new(Some(Roots::new(vec![key(1).public()], 1).unwrap()), unsigned, Version([0, 1, 0]))
-}
-
-/// A list of keys with these signers, and its signature.
-fn list(counter: u64, signers: &[u8], revoked: &[u8]) -> [String; 2] {
-    let keys = signers.iter().map(|&n| key(n).public()).collect();
-    let list = KeyList { counter, keys, revoked: revoked.iter().map(|&n| KeyId([n; 8])).collect() }.to_file();
-    let signature = Signature::new(&key(1), list.as_bytes(), String::new()).to_file();
-    [list, signature]
 }
 
 /// The model that ships, made distinct by its `doc_string`, signed by a key.

@@ -1,5 +1,5 @@
-//! What the journal gives and takes: a result that cannot be read hides none of the others, and whoever asks for many does
-//! not keep the box from its work.
+//! What the journal gives and takes: a result that cannot be read hides none of the others, and a host that asks for
+//! many does not keep the box from its work.
 
 use std::time::{Duration, Instant};
 
@@ -79,8 +79,8 @@ pub(super) fn entry(journal: &Journal, mut sequence: u64) -> Result<Option<Liste
     }
 }
 
-/// The first result of an image from a number on, among the last ones: whoever asks for what there is not must not keep
-/// the box from its work.
+/// The first result of an image from a number on, among the last ones: a host that asks for one that is not there must
+/// not keep the box from its work.
 pub(super) fn find(journal: &Journal, image: &Digest, from: u64) -> Result<Option<ResultRecord>, Fault> {
     let first = (journal.last_number() + 1).saturating_sub(FOUND_AMONG);
     let (until, mut number) = (Instant::now() + RECORD_WITHIN, from.max(first));

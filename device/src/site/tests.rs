@@ -4,12 +4,13 @@ use std::fs;
 
 use clap::Parser as _;
 use shared::appliance::{Language, Override, Rotation};
-use trust::{KeyList, LINE, Roots, SecretKey, Version};
+use trust::{LINE, Roots, SecretKey, Version};
 
 use super::*;
 use crate::{
     config::{Flags, NodeSettings},
     disk::simulated::{Failure, Random, Simulated},
+    signers::{key, list},
 };
 
 const FOLDER: &str = "/data/site";
@@ -17,18 +18,6 @@ const FOLDER: &str = "/data/site";
 const CARD: &str = "port = \"/dev/x\"\nlanguage = \"sw\"\nethernet = \"192.168.7.1/24\"\npeers = [\"192.168.7.20\"]\n";
 const FRENCH: &str = "language = \"fr\"\n";
 const PORTUGUESE: &str = "language = \"pt\"\n";
-
-fn key(n: u8) -> SecretKey {
-    SecretKey::of_seed(&[n; 32], KeyId([n; 8]))
-}
-
-/// A list of keys with these signers, which the root 1 has signed.
-fn list(counter: u64, signers: &[u8], revoked: &[u8]) -> [String; 2] {
-    let keys = signers.iter().map(|&n| key(n).public()).collect();
-    let list = KeyList { counter, keys, revoked: revoked.iter().map(|&n| KeyId([n; 8])).collect() }.to_file();
-    let signature = Signature::new(&key(1), list.as_bytes(), String::new()).to_file();
-    [list, signature]
-}
 
 /// A text as settings, or as something else, signed by a key that it may name, with a list or without.
 fn signed_as(

@@ -3,12 +3,15 @@
 use std::fs;
 
 use shared::verdict::Trust;
-use trust::{KeyId, KeyList, Kind, Known, LINE, Roots, SecretKey, Seen, Signature, Statement, Version};
+use trust::{KeyId, Kind, Known, LINE, Roots, Seen, Signature, Statement, Version};
 
 use super::*;
-use crate::disk::{
-    Card,
-    simulated::{Failure, Random, Simulated},
+use crate::{
+    disk::{
+        Card,
+        simulated::{Failure, Random, Simulated},
+    },
+    signers::{key, list},
 };
 
 const FOLDER: &str = "/data/software";
@@ -201,7 +204,6 @@ fn what_is_refused_by_its_head_is_removed_at_once() {
 
 #[test]
 fn the_counters_that_the_first_process_has_noted_refuse_a_bundle_by_its_head() {
-    let key = |n: u8| SecretKey::of_seed(&[n; 32], KeyId([n; 8]));
     let roots = Roots::new(vec![key(1).public()], 1).unwrap();
     let signed = |counter| {
         let payload = vec![7; 200_000];
@@ -209,8 +211,7 @@ fn the_counters_that_the_first_process_has_noted_refuse_a_bundle_by_its_head() {
         let (least, digest) = (Version([0, 1, 0]), Digest::of(&payload));
         let statement = Statement { kind, line, counter, least, made, name, digest };
         let signature = Signature::new(&key(10), &payload, statement.to_string()).to_file();
-        let list = KeyList { counter: 1, keys: vec![key(10).public()], revoked: Vec::new() }.to_file();
-        let signatures = Signature::new(&key(1), list.as_bytes(), String::new()).to_file();
+        let [list, signatures] = list(1, &[10], &[]);
         let head = PackageHead::new(Some(&signature), Some([&list, &signatures]));
         [head.to_bytes(), payload].concat()
     };
@@ -226,8 +227,7 @@ fn the_counters_that_the_first_process_has_noted_refuse_a_bundle_by_its_head() {
     }
     assert_eq!(software.keep(&piece(&signed(6), 0)), stored);
     // A key that is revoked by a list that came with a model.
-    let list = KeyList { counter: 2, keys: vec![key(11).public()], revoked: vec![KeyId([10; 8])] }.to_file();
-    let signatures = Signature::new(&key(1), list.as_bytes(), String::new()).to_file();
+    let [list, signatures] = list(2, &[11], &[10]);
     let known = Known { list: Some([list, signatures]), ..Known::default() };
     memory::write(&disk, Path::new("/data/models"), &known).unwrap();
     assert_eq!(software.keep(&piece(&signed(7), 0)), Kept::Refused(SoftwareRefusal::KeyRevoked));

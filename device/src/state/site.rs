@@ -19,7 +19,7 @@ impl State {
     /// What is to be said of them where the screen waits.
     pub(super) fn settings_news(&self) -> SettingsNews {
         match self.site.stage {
-            // Whoever has added it is to send the settings again: what becomes of those is said then.
+            // The person who added it sends the settings again; what becomes of them is said then.
             _ if self.key_until.is_some() => SettingsNews::KeyAdded,
             SiteStage::NextStart => SettingsNews::Staged,
             SiteStage::NotUsed => SettingsNews::NotUsed,
@@ -133,7 +133,7 @@ mod tests {
     const TEXT: &[u8] = b"language = \"fr\"\n";
 
     fn key(n: u8) -> PublicKey {
-        SecretKey::of_seed(&[n; 32], KeyId([n; 8])).public()
+        crate::signers::key(n).public()
     }
 
     /// A site file as it comes over the line.

@@ -100,10 +100,7 @@ fn to_json(refusal: Option<SiteRefusal>, statement: &Statement, key: Option<&Pub
         "key": key.map(|key| key.id.to_string()), "fingerprint": key.map(PublicKey::fingerprint),
     });
     if let Some(refusal) = refusal {
-        object["status"] = "rejected".into();
-        object["rejection"] = refusal.as_str().into();
-        object["code"] = refusal.code().into();
-        object["message"] = refusal.to_string().into();
+        output::reject(&mut object, refusal.as_str(), refusal.code(), refusal);
     }
     object
 }

@@ -191,10 +191,7 @@ fn to_json(delivered: Delivered, said: &Said, file: Digest, sent: &Sent) -> Valu
         Delivered::Staged => object["status"] = "staged".into(),
         Delivered::AlreadyThere(stage) => object["stage"] = stage.as_str().into(),
         Delivered::Refused(refusal) => {
-            object["status"] = "rejected".into();
-            object["rejection"] = refusal.as_str().into();
-            object["code"] = refusal.code().into();
-            object["message"] = refusal.to_string().into();
+            output::reject(&mut object, refusal.as_str(), refusal.code(), refusal);
         }
     }
     object

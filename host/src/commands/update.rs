@@ -166,10 +166,7 @@ fn to_json(answer: &UpdateOutcome, info: &Info, model: &Model, new: Digest, byte
             object["seconds"] = ((took.as_secs_f64() * 1000.0).round() / 1000.0).into();
         }
         UpdateOutcome::Rejected(refusal) => {
-            object["status"] = "rejected".into();
-            object["rejection"] = refusal.as_str().into();
-            object["code"] = refusal.code().into();
-            object["message"] = refusal.to_string().into();
+            output::reject(&mut object, refusal.as_str(), refusal.code(), refusal);
         }
     }
     object

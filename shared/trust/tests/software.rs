@@ -2,18 +2,18 @@
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot continue has failed")]
 
+mod signers;
+
 use shared::verdict::{Digest, ModelRefusal, SoftwareRefusal, Trust};
 use trust::{
-    Digester, Digests, Gate, KeyId, KeyList, Kind, Known, LINE, Package, PackageHead, Refused, Roots, SecretKey, Seen,
+    Digester, Digests, Gate, KeyId, Kind, Known, LINE, Package, PackageHead, Refused, Roots, SecretKey, Seen,
     Signature, SignatureError, Statement, Version, test_keys,
 };
 
+use self::signers::{key, list};
+
 const PAYLOAD: &[u8] = b"the file system of a slot, packed";
 const VERSION: Version = Version([0, 1, 0]);
-
-fn key(n: u8) -> SecretKey {
-    SecretKey::of_seed(&[n; 32], KeyId([n; 8]))
-}
 
 fn statement(kind: Kind, counter: u64) -> Statement {
     let (line, made, name) = (LINE.to_owned(), "2026-11-30".to_owned(), "box-0.2.0".to_owned());
@@ -22,14 +22,6 @@ fn statement(kind: Kind, counter: u64) -> Statement {
 
 fn signed(n: u8, statement: &Statement) -> String {
     Signature::new(&key(n), PAYLOAD, statement.to_string()).to_file()
-}
-
-/// A list of keys with these signers, signed by the root.
-fn list(counter: u64, signers: &[u8], revoked: &[u8]) -> [String; 2] {
-    let keys = signers.iter().map(|&n| key(n).public()).collect();
-    let list = KeyList { counter, keys, revoked: revoked.iter().map(|&n| KeyId([n; 8])).collect() }.to_file();
-    let signature = Signature::new(&key(1), list.as_bytes(), String::new()).to_file();
-    [list, signature]
 }
 
 fn roots() -> Roots {

@@ -7,16 +7,19 @@ use shared::{
     appliance::slots::{BootState, MOST_TRIES, Outcome, Programs, STATE_BYTES, STATE_SECTORS, Slot, Stage, fat_label},
     verdict::{Digest, SoftwareRefusal, Trust},
 };
-use trust::{KeyId, KeyList, Kind, LINE, PackageHead, Roots, SecretKey, Signature, Statement};
+use trust::{Kind, LINE, PackageHead, Roots, Signature, Statement};
 
 use super::{
     install::{ASKED, BUNDLE, READY, begins_as_a_slot},
     notes::{BACK, BEGUN, OUTCOME, PROGRAMS, STAGED},
     *,
 };
-use crate::disk::{
-    Access, Disk,
-    simulated::{Failure, Random, Simulated},
+use crate::{
+    disk::{
+        Access, Disk,
+        simulated::{Failure, Random, Simulated},
+    },
+    signers::{key, list},
 };
 
 /// Bytes of a slot of these tests.
@@ -26,18 +29,6 @@ const FOLDER: &str = "/data/software";
 const DISK: &str = "/dev/vda";
 const DEVICES: [&str; 2] = ["/dev/vda2", "/dev/vda3"];
 const STARTED_A: Started = Started { slot: Slot::A, is_trial: false };
-
-fn key(n: u8) -> SecretKey {
-    SecretKey::of_seed(&[n; 32], KeyId([n; 8]))
-}
-
-/// A list of keys with these signers, and its signature by the root 1.
-fn list(counter: u64, signers: &[u8], revoked: &[u8]) -> [String; 2] {
-    let keys = signers.iter().map(|&n| key(n).public()).collect();
-    let list = KeyList { counter, keys, revoked: revoked.iter().map(|&n| KeyId([n; 8])).collect() }.to_file();
-    let signature = Signature::new(&key(1), list.as_bytes(), String::new()).to_file();
-    [list, signature]
-}
 
 /// Settings that believe the root 1.
 fn trusted() -> Result<Trusted, ConfigError> {
