@@ -81,11 +81,12 @@ fn no_text_is_cut_or_covered_or_too_small() {
 }
 
 #[test]
-fn every_word_of_a_refusal_or_fault_is_on_the_screen() {
+fn every_word_of_a_refusal_a_fault_or_settings_is_on_the_screen() {
     everywhere(|name, scene, size, language| {
         let Explanation { cause, remedy, .. } = match &scene.view {
             View::Refused { refusal, .. } => Explanation::of_refusal(*refusal, language),
             View::Error { trouble, .. } => Explanation::of_trouble(trouble, language),
+            View::Site(site) => Explanation::of_site(site, language),
             _ => return,
         };
         let texts: Vec<String> = layout(scene, size, language).placed().map(|placed| placed.text).collect();

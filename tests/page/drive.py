@@ -280,7 +280,7 @@ def wrong(browser, page, films):
         document.getElementById("drop").dispatchEvent(new DragEvent("drop", { dataTransfer: data, bubbles: true, cancelable: true }));
         """)
     said = browser.text("#status")
-    assert said.startswith("big.jpg: Not sent: the file is larger than 32 MiB") and "empty.png: Not sent: the file is empty" in said, said
+    assert said.startswith("big.jpg: Not sent: the file is larger than 32\u00a0MiB") and "empty.png: Not sent: the file is empty" in said, said
     assert browser.run("return document.getElementById('ready').hidden"), "there is nothing to judge"
 
 

@@ -123,7 +123,7 @@ impl Explanation {
         let words = language::words(language);
         let not_used = (site.stage == SiteStage::NotUsed).then(|| words.settings_not_used.to_owned());
         let file = site.file.as_ref().map(|SiteFile { name, counter, key, .. }| {
-            filled(words.site_file, &[format!("{name}, {counter}, {key}").as_str()])
+            filled(words.site_file, &[name.as_str(), counter.to_string().as_str(), key.to_string().as_str()])
         });
         let ids: Vec<String> = site.keys.iter().map(|key| key.id.to_string()).collect();
         let keys = (!ids.is_empty()).then(|| filled(words.site_keys, &[ids.join(", ").as_str()]));
@@ -163,6 +163,9 @@ fn filled(text: &str, values: &[&str]) -> String {
 
 #[cfg(test)]
 mod tests {
+    use shared::verdict::{Digest, Trust};
+    use trust::KeyId;
+
     use super::*;
 
     #[test]
@@ -176,6 +179,22 @@ mod tests {
         assert_eq!(told.remedy, "Enter PUMUA there as the AE title that it calls.");
         let told = of(Console::Stranger, "192.168.7.9");
         assert!(told.cause.contains("192.168.7.9") && told.remedy.contains("`peers`"), "{told:?}");
+    }
+
+    #[test]
+    fn what_the_settings_are_is_named_whatever_they_are_called() {
+        let key = KeyId([0xb7; 8]);
+        let (digest, trust) = (Digest::of(b"settings"), Trust::Signed);
+        let file = SiteFile { name: "ward-{}".to_owned(), counter: 2, digest, key, trust, is_own: false };
+        let site = SiteStanding { stage: SiteStage::InForce, file: Some(file), keys: Vec::new(), is_new: false };
+        for (language, told) in [
+            (Language::English, "Settings ward-{}, counter 2, key B7B7B7B7B7B7B7B7."),
+            (Language::French, "Réglages ward-{}, compteur 2, clé B7B7B7B7B7B7B7B7."),
+            (Language::Portuguese, "Definições ward-{}, contador 2, chave B7B7B7B7B7B7B7B7."),
+            (Language::Swahili, "Mipangilio ward-{}, nambari 2, ufunguo B7B7B7B7B7B7B7B7."),
+        ] {
+            assert_eq!(Explanation::of_site(&site, language).cause, told);
+        }
     }
 
     #[test]

@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use language::{Words, words};
+use language::{Words, unbroken, words};
 use shared::{
     appliance::Language,
     results::time,
@@ -99,10 +99,10 @@ fn line(page: &mut String, text: &str) {
     let _ = writeln!(page, "{text}");
 }
 
-/// Text in which nothing is taken for anything else.
+/// Text in which nothing is taken for anything else, and a number and its unit stay in one line.
 fn text(words: &str) -> String {
     let mut text = String::with_capacity(words.len());
-    for character in Shown(words).to_string().chars() {
+    for character in unbroken(&Shown(words).to_string()).chars() {
         match character {
             '&' => text.push_str("&amp;"),
             '<' => text.push_str("&lt;"),

@@ -121,9 +121,9 @@ fn a_film_is_judged_shown_answered_and_there_after_a_restart() {
         "Exam ward-3",
         "PNEUMONIA",
         "Pneumonia suspected",
-        "99 %",
+        "99\u{a0}%",
         "<dt>Code</dt><dd>101</dd>",
-        "Below 50 %: NORMAL. From 50 %: PNEUMONIA.",
+        "Below 50\u{a0}%: NORMAL. From 50\u{a0}%: PNEUMONIA.",
         "from this page",
         "tiny-model",
         "North &lt;1&gt;",
@@ -185,7 +185,8 @@ fn what_is_shown_of_a_probability_never_contradicts_the_verdict() {
     ] {
         let number = page.send(film, "");
         let text = page.judged(number);
-        assert!(text.contains(&format!("<b>{own}</b>")) && text.contains(ranges), "{text}");
+        let [own, ranges] = [own, ranges].map(|words| words.replace(" %", "\u{a0}%"));
+        assert!(text.contains(&format!("<b>{own}</b>")) && text.contains(&ranges), "{text}");
         assert!(page.get("/").text().contains(&format!("<span class=\"figure\">{own}</span>")));
     }
 }
@@ -333,6 +334,8 @@ fn a_search_without_a_match_says_so_and_is_cleared() {
         let text = page.get(&format!("/{query}")).text();
         assert!(!text.contains(nothing) && !text.contains(clear), "{query}: {text}");
     }
+    // What is searched comes back as it was typed.
+    assert!(page.get("/?q=bed%208%20h").text().contains("value=\"bed 8 h\""));
     for (language, nothing) in [
         ("fr", "Rien ne correspond à cette recherche."),
         ("pt", "Nada corresponde a esta procura."),

@@ -190,12 +190,12 @@ fn films_go_first_and_the_bundle_goes_on_after_them() {
         until(&shown, rests)
     });
     assert_eq!(running.update(b"bundle 9.8.7").status, 201);
-    let text = running.says("9.8.7 goes to the box: 75 %. X-rays go first.");
+    let text = running.says("9.8.7 goes to the box: 75\u{a0}%. X-rays go first.");
     assert!(text.contains("<progress max=\"40\" value=\"30\"") && text.contains("Nobody has signed it"), "{text}");
     for film in [b"a", b"b"] {
         running.page.judged(running.page.send(film, ""));
     }
-    running.says("75 %");
+    running.says("75\u{a0}%");
     whole.store(true, Ordering::Relaxed);
     running.says("The box has 9.8.7");
     assert_eq!(running.begun.lock().unwrap().len(), 1, "it is begun once");
@@ -261,7 +261,7 @@ fn a_stop_that_comes_once_the_box_has_all_of_it_is_too_late() {
         until(&stored, rests)
     });
     assert_eq!(running.update(b"bundle 9.8.7").status, 201);
-    running.says("75 %");
+    running.says("75\u{a0}%");
     running.stop_update();
     running.says("The box checks 9.8.7 and stores it: leave it on.");
     whole.store(true, Ordering::Relaxed);

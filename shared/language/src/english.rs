@@ -202,7 +202,7 @@ pub(crate) static WORDS: Words = Words {
     },
     site_page: "THE CLINIC'S SETTINGS",
     site_offer: "Settings: i",
-    site_file: "settings {}",
+    site_file: "settings {}, counter {}, key {}",
     site_keys: "keys of the clinic {}",
     forget_offer: "hold Enter for three seconds to have them forgotten; then the settings on the card count",
     forget_site: Notice {

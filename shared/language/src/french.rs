@@ -217,7 +217,7 @@ pub(crate) static WORDS: Words = Words {
     },
     site_page: "RÉGLAGES DU CENTRE",
     site_offer: "Réglages : i",
-    site_file: "réglages {}",
+    site_file: "réglages {}, compteur {}, clé {}",
     site_keys: "clés du centre {}",
     forget_offer: "maintenez Entrée trois secondes pour les faire oublier ; les réglages de la carte comptent alors",
     forget_site: Notice {

@@ -347,7 +347,7 @@ pub struct Words {
     pub site_page: &'static str,
     /// Beside what the box is: which key leads there.
     pub site_offer: &'static str,
-    /// Name, counter and key of the settings `{}` that were sent.
+    /// What the settings that were sent are called, their counter, and the key that has signed them; each has a `{}`.
     pub site_file: &'static str,
     /// The keys `{}` of the clinic.
     pub site_keys: &'static str,
@@ -436,6 +436,23 @@ pub fn cause_and_remedy(text: &str) -> [String; 2] {
 pub fn sentence(text: &str) -> String {
     let mut letters = text.chars();
     letters.next().map_or_else(String::new, |first| first.to_uppercase().chain(letters).chain(['.']).collect())
+}
+
+/// What a number has behind it, in every language.
+const UNITS: [&str; 5] = ["MiB", "Mio", "min", "h", "s"];
+
+/// A text for a page, on which no line begins with a unit, or with a sign that has a space before it.
+pub fn unbroken(text: &str) -> String {
+    let mut words = text.split(' ');
+    let mut joined = words.next().unwrap_or_default().to_owned();
+    for word in words {
+        let is_unit = UNITS.contains(&word.trim_end_matches(|c: char| c.is_ascii_punctuation()));
+        let stays =
+            word.starts_with(['%', ':', ';', '?', '!']) || is_unit && joined.ends_with(|c: char| c.is_ascii_digit());
+        joined.push(if stays { '\u{a0}' } else { ' ' });
+        joined.push_str(word);
+    }
+    joined
 }
 
 /// Whether those are children of whom the oldest are of so many years.
@@ -546,6 +563,29 @@ mod tests {
     }
 
     #[test]
+    fn a_number_and_its_unit_stay_in_one_line() {
+        for (text, expected) in [
+            ("Below 8.2 %: NORMAL.", "Below 8.2\u{a0}%: NORMAL."),
+            ("Moins de 8,2 % : NORMAL ; non", "Moins de 8,2\u{a0}%\u{a0}: NORMAL\u{a0}; non"),
+            ("at most 32 MiB each, in 5 s.", "at most 32\u{a0}MiB each, in 5\u{a0}s."),
+            ("il y a 3 h", "il y a 3\u{a0}h"),
+            ("5 small h s  ", "5 small h s  "),
+            ("", ""),
+        ] {
+            assert_eq!(unbroken(text), expected);
+        }
+        // What stands for a number is one when it is filled in.
+        for language in Language::ALL {
+            let words = words(language);
+            for text in [words.minutes_ago, words.hours_ago, words.threshold, words.band, words.stick_countdown] {
+                let said = unbroken(&text.replace("{}", "7"));
+                let apart = said.split(' ').any(|word| word.starts_with('%') || UNITS.contains(&word));
+                assert!(!apart, "{language}: {said}");
+            }
+        }
+    }
+
+    #[test]
     fn a_file_that_is_no_picture_is_told_of_every_kind_that_is() {
         for language in Language::ALL {
             let text = (words(language).refusal)(Refusal::UnknownFormat);
@@ -568,7 +608,6 @@ mod tests {
                 words.age_overridden,
                 words.stick_countdown,
                 words.go_back_offer,
-                words.site_file,
                 words.site_keys,
             ] {
                 assert_eq!(text.matches("{}").count(), 1, "{language}: {text}");
@@ -585,6 +624,7 @@ mod tests {
             }
             assert_eq!(words.stick_program.matches("{}").count(), 1, "{language}");
             assert_eq!(words.results_done.matches("{}").count(), 2, "{language}");
+            assert_eq!(words.site_file.matches("{}").count(), 3, "{language}");
             for text in [words.of_pneumonia, words.of_normal] {
                 assert!(text.matches("100").count() == 1, "{language}: {text}");
             }

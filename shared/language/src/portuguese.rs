@@ -206,7 +206,7 @@ pub(crate) static WORDS: Words = Words {
     },
     site_page: "DEFINIÇÕES DO CENTRO",
     site_offer: "Definições: i",
-    site_file: "definições {}",
+    site_file: "definições {}, contador {}, chave {}",
     site_keys: "chaves do centro {}",
     forget_offer: "mantenha Enter premida três segundos para as esquecer; contam então as definições do cartão",
     forget_site: Notice {

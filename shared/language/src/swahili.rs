@@ -210,7 +210,7 @@ pub(crate) static WORDS: Words = Words {
     },
     site_page: "MIPANGILIO YA KITUO",
     site_offer: "Mipangilio: i",
-    site_file: "mipangilio {}",
+    site_file: "mipangilio {}, nambari {}, ufunguo {}",
     site_keys: "funguo za kituo {}",
     forget_offer: "shikilia Enter kwa sekunde tatu ili isahauliwe; kisha mipangilio ya kadi itatumika",
     forget_site: Notice {

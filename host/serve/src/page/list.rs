@@ -5,7 +5,7 @@ use shared::verdict::Verdict;
 
 use super::{
     frame::{Look, kind, symbol},
-    html::{Query, Text},
+    html::{Field, Query, Text},
 };
 use crate::{
     http::Pairs,
@@ -123,7 +123,7 @@ fn searching(look: &Look<'_>, search: &Search<'_>) -> String {
          <label>{} <input name=\"q\" type=\"search\" maxlength=\"64\" autocomplete=\"off\" value=\"{}\"></label>\
          <label>{} <select name=\"show\">{kinds}</select></label><button class=\"button\">{}</button></form>",
         Text(words.search),
-        Text(search.text),
+        Field(search.text),
         Text(words.show),
         Text(words.find),
     )
