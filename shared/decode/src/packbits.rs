@@ -2,21 +2,24 @@
 
 use shared::verdict::Refusal;
 
-/// Gives the `length` bytes of a segment to `put`, with their places.
-pub(crate) fn unpack(mut segment: &[u8], length: usize, mut put: impl FnMut(usize, u8)) -> Result<(), Refusal> {
-    let mut place = 0;
-    while place < length {
+/// Gives the bytes of a segment to `put`, one for each of these places. They come one after the other instead of being computed: so
+/// nothing has to be checked for each byte.
+pub(crate) fn unpack<P>(
+    mut segment: &[u8],
+    mut places: impl ExactSizeIterator<Item = P>,
+    put: impl Fn(P, u8),
+) -> Result<(), Refusal> {
+    while places.len() > 0 {
         let (&control, rest) = segment.split_first().ok_or(Refusal::Corrupt)?;
         segment = rest;
         match control {
             0..=127 => {
                 let literal;
                 (literal, segment) = segment.split_at_checked(usize::from(control) + 1).ok_or(Refusal::Corrupt)?;
-                if place + literal.len() > length {
+                if literal.len() > places.len() {
                     return Err(Refusal::Corrupt);
                 }
-                literal.iter().enumerate().for_each(|(offset, &byte)| put(place + offset, byte));
-                place += literal.len();
+                literal.iter().zip(&mut places).for_each(|(&byte, place)| put(place, byte));
             }
             // Stands for nothing.
             128 => {}
@@ -24,11 +27,10 @@ pub(crate) fn unpack(mut segment: &[u8], length: usize, mut put: impl FnMut(usiz
                 let (&byte, rest) = segment.split_first().ok_or(Refusal::Corrupt)?;
                 segment = rest;
                 let run = 257 - usize::from(control);
-                if place + run > length {
+                if run > places.len() {
                     return Err(Refusal::Corrupt);
                 }
-                (place..place + run).for_each(|place| put(place, byte));
-                place += run;
+                places.by_ref().take(run).for_each(|place| put(place, byte));
             }
         }
     }

@@ -145,14 +145,15 @@ fn run_length(header: &Header<'_>, data: &[u8]) -> Result<Samples, Refusal> {
     if width == 1 {
         let mut samples = vec![0; area * components];
         for (component, segment) in segments.enumerate() {
-            unpack(segment, area, |place, byte| samples[place * components + component] = byte)?;
+            unpack(segment, samples.chunks_exact_mut(components), |pixel: &mut [u8], byte| pixel[component] = byte)?;
         }
         return Ok(Samples::U8(samples));
     }
     let mut samples = vec![0; area * components];
     for (plane, segment) in segments.enumerate() {
         let (component, shift) = (plane / 2, 8 * (1 - plane % 2));
-        unpack(segment, area, |place, byte| samples[place * components + component] |= u16::from(byte) << shift)?;
+        let put = |pixel: &mut [u16], byte: u8| pixel[component] |= u16::from(byte) << shift;
+        unpack(segment, samples.chunks_exact_mut(components), put)?;
     }
     Ok(Samples::U16(samples))
 }

@@ -39,7 +39,7 @@ impl Compression {
             }
             Self::PackBits => {
                 let mut bytes = vec![0; length];
-                packbits::unpack(data, length, |place, byte| bytes[place] = byte)?;
+                packbits::unpack(data, bytes.iter_mut(), |place: &mut u8, byte| *place = byte)?;
                 Ok(bytes.into())
             }
             Self::Lzw => {
