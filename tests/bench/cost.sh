@@ -23,12 +23,7 @@ while [ $# -gt 0 ]; do
 done
 
 if [ ! -e "$films/film.jpg" ]; then
-    python=$target/bench-films-venv/bin/python
-    if ! { [ -x "$python" ] || python3 -m venv "$target/bench-films-venv"; } >&2 ||
-        ! "$python" -m pip install --quiet --disable-pip-version-check numpy==2.4.6 pillow==13.0.0 >&2; then
-        echo "the films cannot be made (python3 with venv and PyPI are needed)" >&2
-        exit 75
-    fi
+    python=$(tests/python.sh bench-films numpy==2.4.6 pillow==13.0.0)
     PYTHONDONTWRITEBYTECODE=1 "$python" tests/bench/films.py "$films"
 fi
 names=(uncompressed.dcm run-lengths.dcm jpeg-2000.dcm film.jpg)

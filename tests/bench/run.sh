@@ -36,16 +36,6 @@ while [ "$count" -gt 0 ]; do
     esac
 done
 
-# environment FOLDER REQUIREMENTS: a Python with these packages
-environment() {
-    if ! { [ -x "$1/bin/python" ] || python3 -m venv "$1"; } ||
-        ! "$1/bin/python" -m pip install --quiet --disable-pip-version-check -r "$2" >&2; then
-        echo "the packages of $2 cannot be installed (python3 with venv and PyPI are needed)" >&2
-        exit 75
-    fi
-    echo "$1/bin/python"
-}
-
 built=$target/debug optimised=
 if [ $short = yes ]; then
     # What is given comes last and counts.
@@ -54,7 +44,7 @@ else
     built=$target/release optimised=--release size=yes
 fi
 
-python=${PUMUA_BENCH_PYTHON:-$(environment "$target/bench-venv" "$here/requirements.txt")}
+python=${PUMUA_BENCH_PYTHON:-$("$here/../python.sh" bench -r "$here/requirements.txt")}
 if [ -z "${PUMUA_BENCH_PYTHON:-}" ]; then
     # Without what they depend on: they run without it, and pnnx would bring torch.
     while read -r package; do
@@ -72,7 +62,7 @@ export PYTHONDONTWRITEBYTECODE=1
 "$python" "$here/models.py" "$here/../../models/pumua.onnx" "$models"
 "$python" "$here/convert.py" "$models" >&2
 if [ $litert = yes ]; then
-    tensorflow=${PUMUA_BENCH_TENSORFLOW:-$(environment "$target/tensorflow-venv" "$here/requirements-tensorflow.txt")}
+    tensorflow=${PUMUA_BENCH_TENSORFLOW:-$("$here/../python.sh" tensorflow -r "$here/requirements-tensorflow.txt")}
     "$tensorflow" "$here/litert.py" "$models" >"$models/tensorflow.log" 2>&1 || {
         tail -n 20 "$models/tensorflow.log" >&2
         exit 1

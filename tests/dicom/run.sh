@@ -4,19 +4,14 @@
 # Ends with 75, and says why, where the others cannot be had.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
-for tool in python3 dcmconv dcmcjpeg dcmcrle dcmcjpls storescp; do
+for tool in dcmconv dcmcjpeg dcmcrle dcmcjpls storescp; do
     if ! command -v "$tool" >/dev/null; then
-        echo "no $tool (Debian's packages python3-venv and dcmtk have it)"
+        echo "no $tool (Debian's package dcmtk has it)"
         exit 75
     fi
 done
 target=${CARGO_TARGET_DIR:-target}
-python=$target/dicom-venv/bin/python
-if ! { [ -x "$python" ] || python3 -m venv "$target/dicom-venv"; } >&2 ||
-    ! "$python" -m pip install --quiet --disable-pip-version-check -r tests/dicom/requirements.txt >&2; then
-    echo "pydicom and highdicom cannot be installed (python3 with venv and PyPI are needed)"
-    exit 75
-fi
+python=$(tests/python.sh dicom -r tests/dicom/requirements.txt)
 cargo build --locked --quiet --package decode --example pixels
 export PYTHONDONTWRITEBYTECODE=1
 "$python" tests/dicom/check.py "$target/debug/examples/pixels"

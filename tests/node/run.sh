@@ -7,17 +7,8 @@
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 export PATH=$PATH:/usr/sbin:/sbin
-if ! command -v python3 >/dev/null; then
-    echo "no python3 (Debian's package python3-venv has it)"
-    exit 75
-fi
 target=${CARGO_TARGET_DIR:-target}
-python=$target/node-venv/bin/python
-if ! { [ -x "$python" ] || python3 -m venv "$target/node-venv"; } >&2 ||
-    ! "$python" -m pip install --quiet --disable-pip-version-check -r tests/node/requirements.txt >&2; then
-    echo "pynetdicom cannot be installed (python3 with venv and PyPI are needed)"
-    exit 75
-fi
+python=$(tests/python.sh node -r tests/node/requirements.txt)
 pumua=${1:-}
 if [ -z "$pumua" ]; then
     cargo build --locked --quiet --package host

@@ -3,5 +3,5 @@
 # Exits with 75 if it cannot be installed here.
 set -eu
 here=$(dirname "$0")
-python=$("$here/venv.sh")
+python=$("$here/../python.sh" onnx -r "$here/requirements.txt")
 exec "$python" "$here/golden.py" "$@"

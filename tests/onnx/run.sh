@@ -10,6 +10,6 @@ here=$(dirname "$0")
 target=${CARGO_TARGET_DIR:-$here/../../target}
 images=$1
 shift
-python=$("$here/venv.sh")
+python=$("$here/../python.sh" onnx -r "$here/requirements.txt")
 cargo build --locked --quiet --manifest-path "$here/../../Cargo.toml" -p host
 exec "$python" "$here/check.py" --host "$target/debug/pumua" --images "$images" "$@"

@@ -14,16 +14,6 @@ mkdir -p "$target"
 target=$(cd "$target" && pwd)
 export CARGO_TARGET_DIR="$target"
 
-# environment FOLDER REQUIREMENTS: a Python with these packages
-environment() {
-    if ! { [ -x "$1/bin/python" ] || python3 -m venv "$1"; } ||
-        ! "$1/bin/python" -m pip install --quiet --disable-pip-version-check -r "$2" >&2; then
-        echo "the packages of $2 cannot be installed (python3 with venv and PyPI are needed)" >&2
-        exit 75
-    fi
-    echo "$1/bin/python"
-}
-
-python=${PUMUA_BENCH_TRAINING:-$(environment "$target/training-venv" "$here/requirements.txt")}
+python=${PUMUA_BENCH_TRAINING:-$("$here/../../python.sh" training -r "$here/requirements.txt")}
 cargo build --locked --quiet --manifest-path "$here/../../../Cargo.toml" -p learn --example throughput
 exec "$python" "$here/bench.py" --host "$target/debug/examples/throughput" "$@"
