@@ -1,6 +1,6 @@
 //! Exit codes, the same for every command.
 
-use std::{path::Path, process::ExitCode};
+use std::{fmt::Display, path::Path, process::ExitCode};
 
 use base::{
     Shown,
@@ -55,12 +55,18 @@ impl Failure {
         Self { exit: Exit::from(&error), error: error.into() }
     }
 
+    /// The same, with these words before it: what it means for what was to be done.
+    pub fn context(self, words: impl Display + Send + Sync + 'static) -> Self {
+        let Self { exit, error } = self;
+        Self { exit, error: error.context(words) }
+    }
+
     /// That of a request which the box may have carried out, although its answer has not come. `words`: what is not known, and
     /// what to do about it.
     pub fn unconfirmed(error: LinkError, words: String) -> Self {
-        let Self { exit, error } = Self::of_link(error);
+        let Self { exit, error } = Self::of_link(error).context(words);
         let exit = if exit == Exit::Unreachable { Exit::Unconfirmed } else { exit };
-        Self { exit, error: error.context(words) }
+        Self { exit, error }
     }
 
     /// That of the model in a file: refused, unless it is not the model's fault.

@@ -149,8 +149,7 @@ fn without_answer(
 ) -> Result<(Connection, SendOutcome), Failure> {
     let path = Shown(path.display());
     let Some(awaited) = awaited else {
-        let Failure { exit, error } = Failure::of_link(error);
-        return Err(Failure { exit, error: error.context(format!("{path}: not judged")) });
+        return Err(Failure::of_link(error).context(format!("{path}: not judged")));
     };
     if let LinkError::Session(HostError::Timeout | HostError::Silent | HostError::Closed)
     | LinkError::Unplugged { .. } = error

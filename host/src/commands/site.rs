@@ -48,8 +48,7 @@ pub(super) fn send(path: &Path, port: &PortOptions, add_key: Option<&Path>, json
     let mut connection = Connection::open(port).map_err(Failure::of_link)?;
     let stored = connection.configure(file, statement.digest).map_err(|error| {
         if !connection.sent_whole() {
-            let Failure { exit, error } = Failure::of_link(error);
-            return Failure { exit, error: error.context("the box keeps the settings that it has") };
+            return Failure::of_link(error).context("the box keeps the settings that it has");
         }
         let advice =
             format!("ask with `{} info` which settings the box has, then send them again if need be", started_as());

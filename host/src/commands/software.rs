@@ -143,7 +143,6 @@ pub(super) fn examine(path: &Path) -> Result<Contents, NotSent> {
 
 /// What has come is kept, and nothing else has changed.
 fn stopped(error: LinkError, has_begun: bool) -> Failure {
-    let Failure { exit, error } = Failure::of_link(error);
     let words = if has_begun {
         format!(
             "the box runs the program that it has, and keeps what has come of the new one: run the same command again to go on, or ask \
@@ -153,7 +152,7 @@ fn stopped(error: LinkError, has_begun: bool) -> Failure {
     } else {
         "the box keeps the program that it has".to_owned()
     };
-    Failure { exit, error: error.context(words) }
+    Failure::of_link(error).context(words)
 }
 
 fn exit(delivered: Delivered) -> Exit {

@@ -82,8 +82,7 @@ pub fn run(options: Options) -> Result<Exit, Failure> {
     } else {
         transfer(&mut connection, &path, file, &model).map_err(|error| {
             if !connection.sent_whole() {
-                let Failure { exit, error } = Failure::of_link(error);
-                return Failure { exit, error: error.context("the box keeps the model that it has") };
+                return Failure::of_link(error).context("the box keeps the model that it has");
             }
             let advice =
                 format!("ask with `{} info` which model the box has, then send it again if need be", started_as());

@@ -2,18 +2,18 @@
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot continue has failed")]
 
+mod signers;
+
 use shared::verdict::{Digest, ModelRefusal, Trust};
 use trust::{
     Gate, KeyId, KeyList, Kind, Known, LINE, Package, PublicKey, Refused, Roots, SecretKey, Seen, Signature, Statement,
     Version, test_keys,
 };
 
+use self::signers::key;
+
 const MODEL: &[u8] = b"a model";
 const VERSION: Version = Version([0, 1, 0]);
-
-fn key(n: u8) -> SecretKey {
-    SecretKey::of_seed(&[n; 32], KeyId([n; 8]))
-}
 
 fn statement(counter: u64) -> Statement {
     Statement {
@@ -33,9 +33,7 @@ fn signed(key: &SecretKey, comment: &impl ToString) -> String {
 
 /// A list of keys with these signers, signed by these roots.
 fn list(counter: u64, signers: &[u8], revoked: &[u8], roots: &[u8]) -> [String; 2] {
-    let keys = signers.iter().map(|&n| key(n).public()).collect();
-    let revoked = revoked.iter().map(|&n| KeyId([n; 8])).collect();
-    let list = KeyList { counter, keys, revoked }.to_file();
+    let [list, _] = signers::list(counter, signers, revoked);
     let signatures = roots.iter().map(|&n| Signature::new(&key(n), list.as_bytes(), String::new()).to_file()).collect();
     [list, signatures]
 }
