@@ -9,6 +9,7 @@ pub mod crates;
 pub mod dicom;
 pub mod line;
 pub mod machine;
+pub mod paced;
 pub mod radiographs;
 pub mod recording;
 

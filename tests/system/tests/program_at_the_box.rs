@@ -1,4 +1,5 @@
-//! Another program without a computer, on emulated machines: it comes on a memory stick, and a key that is held goes back from it.
+//! Another program for the box, on emulated machines: it comes on a memory stick, and a key that is held goes back from it; or it comes over
+//! a slow line.
 #![expect(clippy::unwrap_used, reason = "helpers of tests")]
 
 use std::{
@@ -14,6 +15,7 @@ use system_tests::{
     bundle::write_another,
     code, host,
     machine::{Board, Card, Machine, boot_states, bundle},
+    paced::PacedLine,
     radiographs::{READY, READY_PI, Radiographs, numbers_and_images, tell},
     said, within,
 };
@@ -108,4 +110,41 @@ fn a_program_comes_from_a_stick_and_a_person_at_the_box_goes_back_from_it() {
     assert!(says(Slot::B, MOST_TRIES), "{:?}", boot_states(&disk));
     machine.cut_power();
     tried(Slot::A);
+}
+
+/// `PUMUA_TEST_PACE=115200,10000000` names the speeds in bits a second, ten for each byte: those of the serial pins, where it takes half an
+/// hour, and of the slower one of two USB cables.
+#[test]
+fn a_bundle_comes_over_a_line_of_a_given_speed() {
+    let Some(card) = Card::available() else { return };
+    let Some(bundle) = bundle() else { return };
+    let speeds = std::env::var("PUMUA_TEST_PACE").unwrap_or_default();
+    if speeds.is_empty() {
+        tell(
+            "skipped: bundles over slow lines; PUMUA_TEST_PACE names their speeds, 115200 for example, which takes half an hour",
+        );
+        return;
+    }
+    for speed in speeds.split(',').map(|speed| speed.parse().unwrap()) {
+        let disk = card.copy("slow");
+        let mut machine = card.start_slot(&disk).unwrap();
+        machine.ready(READY).unwrap();
+        let line = PacedLine::new(&machine.port, speed).unwrap();
+        machine.port.clone_from(&line.port);
+        let start = Instant::now();
+        let output = machine.host("update", [&bundle]);
+        let sent = start.elapsed().as_secs_f64();
+        assert_eq!(code(&output), 0, "{}\n{}", said(&output), machine.log());
+        assert_eq!(boot_states(&disk).unwrap(), [Some(BootState { good: Slot::A, tries: MOST_TRIES }); 2]);
+        machine.cut_power();
+        let mut machine = card.start_slot(&disk).unwrap();
+        let start = Instant::now();
+        let info = machine.ready(READY).unwrap();
+        assert_eq!(info["slot"], "b", "{info}");
+        tell(&format!(
+            "a bundle of {} bytes is staged after {sent:.0} s at {speed} bits a second; the new program is READY {:.0} s after power on",
+            fs::metadata(&bundle).unwrap().len(),
+            start.elapsed().as_secs_f64()
+        ));
+    }
 }
