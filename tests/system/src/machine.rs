@@ -26,7 +26,7 @@ use tempfile::TempDir;
 use crate::{
     code, command,
     recording::{Left, Recording, SECTOR},
-    within,
+    said, within,
 };
 
 /// What an emulated machine starts from.
@@ -141,8 +141,9 @@ impl Card {
         copy
     }
 
-    /// From now on the clock of a [`Board::Pi3`] goes by what it computes, so that nothing in it is late where this computer is busy.
-    /// It takes twice as long for a third of the work.
+    /// From now on the clock of a machine goes by what it computes, so that nothing in it is late where this computer is busy;
+    /// it answers later, though. A [`Board::Pi3`] takes twice as long for a third of the work. Not for a machine that is to hang: one that
+    /// only waits for its watchdog computes next to nothing.
     #[must_use]
     pub fn with_own_clock(self) -> Self {
         Self { own_clock: true, ..self }
@@ -285,10 +286,17 @@ impl Card {
         match board {
             Board::Virtual => {
                 qemu.args(["-machine", "virt", "-cpu", "cortex-a53", "-smp", "2", "-m", "512"]);
+                if self.own_clock {
+                    // 4 ns an instruction. With half of that a busy machine says nothing for longer than a host waits; with twice as
+                    // much a picture takes nearly as long as a screen may.
+                    qemu.args(["-icount", "shift=2"]);
+                }
                 qemu.arg("-kernel").arg(kernel).arg("-initrd").arg(initramfs);
                 qemu.arg("-append").arg(format!("console=ttyAMA0 loglevel=6 fbcon=map:9 panic=10 {arguments}"));
                 qemu.arg("-drive").arg(format!("{drive},if=none,id=card"));
-                qemu.args(["-device", "virtio-blk-device,drive=card", "-device", "virtio-gpu-pci"]);
+                qemu.args(["-device", "virtio-blk-device,drive=card"]);
+                // Its own size has two and a half times as many pixels, and drawing them is most of what the machine computes.
+                qemu.args(["-device", "virtio-gpu-pci,xres=800,yres=480"]);
                 qemu.args(["-device", "virtio-serial-device", "-device", "virtconsole,chardev=link"]);
                 qemu.args(["-device", "virtconsole,chardev=second", "-device", "i6300esb"]);
                 qemu.arg("-serial").arg(format!("file:{}", log.display()));
@@ -620,6 +628,13 @@ impl Machine {
     /// Runs a command of `pumua` on the line.
     pub fn host<S: AsRef<std::ffi::OsStr>>(&self, subcommand: &str, arguments: impl IntoIterator<Item = S>) -> Output {
         self.command(subcommand, arguments).output().expect("host runs")
+    }
+
+    /// Runs a command of `pumua` on the line that must end well: if it does not, the box's log may say why.
+    pub fn done<S: AsRef<std::ffi::OsStr>>(&self, subcommand: &str, arguments: impl IntoIterator<Item = S>) -> Output {
+        let output = self.host(subcommand, arguments);
+        assert_eq!(code(&output), 0, "{subcommand}: {}\n--- log of the box\n{}", said(&output), self.log());
+        output
     }
 
     /// Waits until the box answers and gives what `pumua info --json` says.

@@ -12,13 +12,12 @@ use serde_json::Value;
 use tempfile::TempDir;
 
 use crate::{
-    PLAIN_MODEL, assert_same_answers, code, files, json_lines, machine::Machine, predicted, real_data, said,
-    synthetic_radiographs,
+    PLAIN_MODEL, assert_same_answers, files, json_lines, machine::Machine, predicted, real_data, synthetic_radiographs,
 };
 
 /// Longest time to READY that is waited for on a generic machine: several times what it takes, for the computer that emulates
 /// it may be busy.
-pub const READY: Duration = Duration::from_secs(90);
+pub const READY: Duration = Duration::from_secs(180);
 /// The same on a Raspberry Pi with its boot loader.
 pub const READY_PI: Duration = Duration::from_secs(400);
 
@@ -52,8 +51,7 @@ impl Radiographs {
     pub fn first_ready(&self, machine: &mut Machine, limit: Duration) -> Value {
         let info = machine.ready(limit).unwrap();
         if let Some(model) = self.model {
-            let output = machine.host("update", [model]);
-            assert_eq!(code(&output), 0, "{}", said(&output));
+            machine.done("update", [model]);
         }
         info
     }
@@ -67,16 +65,12 @@ impl Radiographs {
 
 /// Sends images; what the box says of each.
 pub fn sent(machine: &Machine, images: &[PathBuf]) -> Vec<Value> {
-    let output = machine.host("send", [OsStr::new("--json")].into_iter().chain(images.iter().map(|i| i.as_os_str())));
-    assert_eq!(code(&output), 0, "{}", said(&output));
-    json_lines(&output)
+    json_lines(&machine.done("send", [OsStr::new("--json")].into_iter().chain(images.iter().map(|i| i.as_os_str()))))
 }
 
 /// The results that the box has.
 pub fn records(machine: &Machine) -> Vec<Value> {
-    let output = machine.host("results", ["--json"]);
-    assert_eq!(code(&output), 0, "{}", said(&output));
-    json_lines(&output)
+    json_lines(&machine.done("results", ["--json"]))
 }
 
 /// What tells the results of a box apart.

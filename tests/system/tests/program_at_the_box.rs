@@ -24,8 +24,8 @@ use system_tests::{
 const TEST_KEY: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../models/trust/test-signer.key");
 /// From one key to the next: longer than an emulated screen takes to change.
 const BETWEEN_KEYS: Duration = Duration::from_secs(2);
-/// Well over the three seconds for which a key must be held.
-const HOLD: Duration = Duration::from_secs(5);
+/// Well over the three seconds for which a key must be held: what is pressed may reach a busy machine late.
+const HOLD: Duration = Duration::from_secs(10);
 
 /// A FAT file system with a bundle in the folder that marks a stick.
 fn stick(file: &Path, bundle: &Path) {
