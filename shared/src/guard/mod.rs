@@ -81,6 +81,9 @@ pub fn check_picture(picture: &Picture<'_>) -> Result<(), Refusal> {
     if width.max(height) > MAX_ASPECT * width.min(height) {
         return Err(Refusal::Elongated);
     }
+    if !picture.has_colours() {
+        return Ok(());
+    }
     // At most 32,768 · 255 below.
     let place = |i: u32, length: u32| (2 * i + 1) * length / (2 * PLACES);
     let coloured = (0..PLACES * PLACES)

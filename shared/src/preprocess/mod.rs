@@ -18,6 +18,7 @@
 mod window;
 
 use alloc::{vec, vec::Vec};
+use core::mem;
 
 pub use window::Window;
 
@@ -130,6 +131,11 @@ impl<'a> Picture<'a> {
         self.height
     }
 
+    /// Whether its pixels may have colours.
+    pub(crate) fn has_colours(&self) -> bool {
+        self.channels == Channels::Rgb
+    }
+
     /// How colourful a pixel is: the largest less the smallest of its samples, 0..=255; 0 outside the picture.
     pub(crate) fn chroma(&self, x: u32, y: u32) -> u8 {
         if self.channels == Channels::Grey || x >= self.width || y >= self.height {
@@ -204,41 +210,46 @@ impl<'a> Picture<'a> {
         height: usize,
     ) -> Vec<u8> {
         let (source_width, source_height) = (self.width as usize, self.height as usize);
-        let columns: Vec<Span> = (0..width).map(|x| Span::new(x, source_width, width)).collect();
+        let columns: Vec<End> = (0..width).map(|x| End::new(x, source_width, width)).collect();
         // Rows first, as whole lines: of each column the weights add up to the source's height, so that a sum is at most
-        // 2^15 · 65535 and need not be checked, which lets the compiler add several at once. The weights of a target pixel add up to the source's area: a sum is below 2^16 · 2^26, and 2^50 times 255.
-        let mut sums = vec![0_u32; source_width];
+        // 2^15 · 65535 and need not be checked, which lets the compiler add several at once. What lies left of a column is below
+        // 2^16 · 2^26, and 2^58 times the target's width; a target pixel, whose weights add up to the source's area, 2^50 times 255.
+        let [mut sums, mut below, mut above] = [(); 3].map(|()| vec![0_u32; source_width]);
+        let mut left = vec![0_u64; source_width + 1];
+        let mut first = 0;
         let mut out = Vec::with_capacity(width * height);
         let area = u64::from(self.width) * u64::from(self.height);
         let whole = Divisor::new(area * u64::from(maximum));
         for y in 0..height {
-            let rows = Span::new(y, source_height, height);
+            let end = End::new(y, source_height, height);
             let line = |row: usize| &samples[row * self.stride..];
-            // Rows between the outermost ones weigh the same, which is multiplied once.
-            let mut inner = rows.first + 1..rows.last;
-            match inner.next() {
-                Some(row) => each_grey(line(row), self.channels, &mut sums, |sum, grey| *sum = grey),
-                None => sums.fill(0),
-            }
-            for row in inner {
+            // Each row counts as a whole where it begins. So it is added up once, and multiplied with all others; of the one in
+            // which a target row ends, a part is added here and taken away from the next target row.
+            sums.fill(0);
+            for row in first..end.whole {
                 each_grey(line(row), self.channels, &mut sums, |sum, grey| *sum = sum.wrapping_add(grey));
             }
             // At most a side of the target, which is what a u16 holds.
-            let [inner, first, last] =
-                [rows.inner_weight, rows.first_weight, rows.last_weight].map(|weight| u32::from(weight as u16));
-            each_grey(line(rows.first), self.channels, &mut sums, |sum, grey| {
-                *sum = sum.wrapping_mul(inner).wrapping_add(grey.wrapping_mul(first));
-            });
-            if last > 0 {
-                each_grey(line(rows.last), self.channels, &mut sums, |sum, grey| {
-                    *sum = sum.wrapping_add(grey.wrapping_mul(last));
-                });
+            let [whole_weight, part] = [height as u64, end.part].map(|weight| u32::from(weight as u16));
+            each_grey(line(end.whole), self.channels, &mut below, |below, grey| *below = grey.wrapping_mul(part));
+            for ((sum, below), above) in sums.iter_mut().zip(&below).zip(&above) {
+                *sum = sum.wrapping_mul(whole_weight).wrapping_add(*below).wrapping_sub(*above);
             }
-            out.extend(columns.iter().map(|span| {
-                let sum = span.weighted_sum(&sums);
+            let mut total = 0;
+            for (left, &sum) in left[1..].iter_mut().zip(&sums) {
+                total += u64::from(sum);
+                *left = total;
+            }
+            mem::swap(&mut above, &mut below);
+            first = end.whole;
+            let mut before = 0;
+            out.extend(columns.iter().map(|end| {
+                let behind = end.sum(&left, width as u64);
+                let sum = behind - before;
+                before = behind;
                 // Inverting the exact mean is the same as inverting every sample.
                 let sum = if self.negative { whole.value - sum } else { sum };
-                whole.quotient(sum * 255 + whole.value / 2) as u8
+                whole.quotient(sum.wrapping_mul(255).wrapping_add(whole.value / 2)) as u8
             }));
         }
         out
@@ -287,10 +298,11 @@ impl Divisor {
     }
 
     /// The whole part of the quotient of a number.
+    #[inline]
     fn quotient(&self, of: u64) -> u64 {
         // Too small by one at most: the inverse lacks less than 2, so the product less than twice `of`, which is below 2^63.
         let quotient = ((u128::from(of) * u128::from(self.inverse)) >> 64) as u64;
-        quotient + u64::from(of - quotient * self.value >= self.value)
+        quotient + u64::from(of.wrapping_sub(quotient.wrapping_mul(self.value)) >= self.value)
     }
 }
 
@@ -311,39 +323,27 @@ fn fitted(width: u32, height: u32, side: u16) -> (usize, usize) {
     (scale(width), scale(height))
 }
 
-/// The source pixels under one target pixel along one axis. Weights are in parts of `1 / target` source pixel; they add
-/// up to `source`.
+/// Where a target pixel ends along one axis: behind how many whole source pixels, and how much of the next one, 1 to `target` parts
+/// of which it has `target`.
 #[derive(Clone, Copy)]
-struct Span {
-    first: usize,
-    first_weight: u64,
-    /// Weight of every pixel strictly between the first and the last.
-    inner_weight: u64,
-    last: usize,
-    last_weight: u64,
+struct End {
+    whole: usize,
+    part: u64,
 }
 
-impl Span {
+impl End {
     fn new(index: usize, source: usize, target: usize) -> Self {
-        let (from, to) = (index * source, (index + 1) * source);
-        let (first, last) = (from / target, (to - 1) / target);
-        let weight = |pixel: usize| (to.min((pixel + 1) * target) - from.max(pixel * target)) as u64;
-        Self {
-            first,
-            first_weight: weight(first),
-            inner_weight: target as u64,
-            last,
-            last_weight: if last > first { weight(last) } else { 0 },
-        }
+        let end = (index + 1) * source;
+        let whole = (end - 1) / target;
+        Self { whole, part: (end - whole * target) as u64 }
     }
 
-    fn weighted_sum(self, line: &[u32]) -> u64 {
-        let mut sum = u64::from(line[self.first]) * self.first_weight;
-        if self.last > self.first {
-            let inner: u64 = line[self.first + 1..self.last].iter().map(|&v| u64::from(v)).sum();
-            sum += inner * self.inner_weight + u64::from(line[self.last]) * self.last_weight;
-        }
-        sum
+    /// The weighted sum of all that lies before it, below 2^63, if `left` holds the sums of what is left of each source pixel and of
+    /// the end.
+    #[inline]
+    fn sum(self, left: &[u64], target: u64) -> u64 {
+        let (whole, behind) = (left[self.whole], left[self.whole + 1]);
+        whole.wrapping_mul(target).wrapping_add((behind - whole).wrapping_mul(self.part))
     }
 }
 

@@ -6,14 +6,14 @@ use shared::verdict::Refusal;
 
 use super::{
     bits::Bits,
-    huffman::{END_OF_BLOCK, LOOKUP, MAX_AC_SIZE, Table, ZEROS, signed},
+    huffman::{END_OF_BLOCK, LOOKUP, MAX_AC_SIZE, Table, ZEROS},
 };
 
 /// Bits that are looked up at once: codes and the values behind them.
 const WINDOW: u32 = 11;
 
 /// Windows that may be passed over after one [`Bits::fill`].
-const AT_ONCE: usize = 4;
+const AT_ONCE: usize = 5;
 
 /// What the code that ends a block passes over: more than any others together.
 const END: u8 = 128;
@@ -56,8 +56,9 @@ impl Step {
                 _ if size == 0 || size > MAX_AC_SIZE => break,
                 _ => run + 1,
             };
-            let value = window >> (WINDOW - u32::from(length)) & ((1 << size) - 1);
-            step.values[number] = signed(value as i32, size.into()) as i16;
+            // The lower half of the bits behind a code is negative (figure F.12).
+            let value = (window >> (WINDOW - u32::from(length)) & ((1 << size) - 1)) as i16;
+            step.values[number] = if 2 * value < 1 << size { value - (1 << size) + 1 } else { value };
             if number == 0 {
                 step.first = passed - 1;
             }
@@ -80,10 +81,10 @@ impl<'t> Coefficients<'t> {
     }
 
     /// Reads the 63 AC coefficients of a block, and has `put` told the place, in zigzag order, and the value of each one that
-    /// is not zero; of some that are, as well, and of places from 64 on, which are none. Gives whether there may be any.
+    /// is not zero; of some that are, as well, and of places from 64 on, which are none. Gives the place behind the last one.
     #[inline]
-    pub(super) fn read(&self, from: &mut Bits<'_>, mut put: impl FnMut(u8, i16)) -> Result<bool, Refusal> {
-        // A copy can stay in registers.
+    pub(super) fn read(&self, from: &mut Bits<'_>, mut put: impl FnMut(u8, i16)) -> Result<u8, Refusal> {
+        // A copy that nobody borrows can stay in registers.
         let mut bits = from.clone();
         let mut place = 1_u8;
         while place < 64 {
@@ -91,10 +92,12 @@ impl<'t> Coefficients<'t> {
             for _ in 0..AT_ONCE {
                 let step = &self.steps[bits.peek(WINDOW)];
                 if place > step.last {
-                    place = self.read_one(&mut bits, place, &mut put)?;
+                    let value;
+                    (bits, place, value) = self.read_one(bits, place)?;
+                    put(place.wrapping_sub(1), value);
                     break;
                 }
-                bits.skip(step.length.into())?;
+                bits.skip(step.length.into());
                 // The second one first: if there is none, its place is that of the first.
                 put(place.wrapping_add(step.advance).wrapping_sub(1), step.values[1]);
                 put(place.wrapping_add(step.first), step.values[0]);
@@ -105,22 +108,23 @@ impl<'t> Coefficients<'t> {
             }
         }
         *from = bits;
-        if place == 64 || place >= END { Ok(place != END + 1) } else { Err(Refusal::Corrupt) }
+        from.check()?;
+        if place == 64 || place >= END { Ok(place % END) } else { Err(Refusal::Corrupt) }
     }
 
-    /// Reads one code, of any length, and its value, and gives the place behind it.
-    fn read_one(&self, bits: &mut Bits<'_>, place: u8, put: &mut impl FnMut(u8, i16)) -> Result<u8, Refusal> {
+    /// Reads one code, of any length, and its value, and gives the bits and the place behind it.
+    #[inline(never)]
+    fn read_one<'a>(&self, mut bits: Bits<'a>, place: u8) -> Result<(Bits<'a>, u8, i16), Refusal> {
         bits.fill();
-        let symbol = self.table.symbol(bits)?;
+        let symbol = self.table.symbol(&mut bits)?;
         let (run, size) = (symbol >> 4, symbol & 15);
-        match symbol {
-            END_OF_BLOCK => Ok(END),
-            ZEROS => Ok(place + 16),
-            _ if size == 0 || size > MAX_AC_SIZE => Err(Refusal::Corrupt),
-            _ => {
-                put(place + run, signed(bits.take(size.into())? as i32, size.into()) as i16);
-                Ok(place + run + 1)
-            }
-        }
+        let behind = match symbol {
+            END_OF_BLOCK => END + place,
+            ZEROS => place + 16,
+            _ if size == 0 || size > MAX_AC_SIZE => return Err(Refusal::Corrupt),
+            _ => place + run + 1,
+        };
+        let value = bits.take_signed(size.into()) as i16;
+        Ok((bits, behind, value))
     }
 }

@@ -65,19 +65,19 @@ impl Table {
         (length, symbol)
     }
 
-    /// The next symbol. Needs filled bits.
+    /// The next symbol. Needs filled bits; whether there were so many, [`Bits::check`] says.
     #[inline]
     pub(super) fn symbol(&self, bits: &mut Bits<'_>) -> Result<u8, Refusal> {
         let entry = self.lookup[bits.peek(LOOKUP)];
         if entry != 0 {
-            bits.skip(u32::from(entry >> 8))?;
+            bits.skip(u32::from(entry >> 8));
             return Ok(entry as u8);
         }
         let head = bits.peek(16) as u32;
         // Counted and not searched: which of them it is, no processor can predict.
         let shorter = &self.ends[LOOKUP as usize + 1..16];
         let length = LOOKUP + 1 + shorter.iter().map(|&end| u32::from(head >= end)).sum::<u32>();
-        bits.skip(length)?;
+        bits.skip(length);
         let place = (head >> (16 - length)) as i32 + self.offsets[length as usize];
         let symbol = usize::try_from(place).ok().and_then(|place| self.symbols.get(place));
         symbol.copied().filter(|_| head < self.ends[16]).ok_or(Refusal::Corrupt)
@@ -89,17 +89,17 @@ impl Table {
         bits.fill();
         match u32::from(self.symbol(bits)?) {
             size @ 0..=15 => {
-                let value = bits.take(size)? as u16;
-                let negative = size > 0 && value >> (size - 1) == 0;
-                Ok(if negative { value.wrapping_sub((1 << size) - 1) } else { value })
+                let difference = bits.take_signed(size) as u16;
+                bits.check()?;
+                Ok(difference)
             }
             // The one value of this size has no bits.
-            16 => Ok(1 << 15),
+            16 => bits.check().and(Ok(1 << 15)),
             _ => Err(Refusal::Corrupt),
         }
     }
 
-    /// The next DC difference.
+    /// The next DC difference. Whether there were so many bits, [`Bits::check`] says.
     #[inline]
     pub(super) fn difference(&self, bits: &mut Bits<'_>) -> Result<i32, Refusal> {
         bits.fill();
@@ -107,15 +107,8 @@ impl Table {
         if size > MAX_DC_SIZE {
             return Err(Refusal::Corrupt);
         }
-        Ok(signed(bits.take(size)? as i32, size))
+        Ok(bits.take_signed(size))
     }
-}
-
-/// The value of so many bits behind a code: the lower half of them is negative (figure F.12).
-#[inline]
-pub(super) fn signed(bits: i32, size: u32) -> i32 {
-    let negative = size > 0 && bits >> (size - 1) == 0;
-    if negative { bits - (1 << size) + 1 } else { bits }
 }
 
 /// The AC coefficients of a sequential block, in as few steps as possible: this walk is the only cost of the check that an
@@ -206,20 +199,20 @@ impl Steps {
                     _ if size == 0 || size > MAX_AC_SIZE => return Err(Refusal::Corrupt),
                     _ => place += run + 1,
                 }
-                bits.skip(size.into())?;
+                bits.skip(size.into());
             } else if behind + u32::from(step.ends()) <= 64 {
-                bits.skip(step.length())?;
+                bits.skip(step.length());
                 place = behind;
                 if step.ends() {
                     break;
                 }
             } else {
                 // What follows the last coefficient belongs to another block.
-                bits.skip(step.first_length())?;
+                bits.skip(step.first_length());
                 place += step.first_advance();
             }
         }
         *from = bits;
-        if place <= 64 { Ok(()) } else { Err(Refusal::Corrupt) }
+        if place <= 64 { from.check() } else { Err(Refusal::Corrupt) }
     }
 }

@@ -47,7 +47,11 @@ const WEIGHTS: [f64; 8] = [
 ];
 
 /// `cos(π / 8)` and `cos(3 π / 8)`.
-const COSINES: [f32; 2] = [0.923_879_5, 0.382_683_43];
+const OUTER: f32 = 0.923_879_5;
+const INNER: f32 = 0.382_683_43;
+
+/// Those of the first, second and third frequency at four places.
+const COSINES: [[f32; 4]; 3] = [[OUTER, INNER, -INNER, -OUTER], [1.0, -1.0, -1.0, 1.0], [INNER, -OUTER, OUTER, -INNER]];
 
 /// Row and column of each coefficient in zigzag order (T.81, figure A.6), as `8 × row + column`.
 #[rustfmt::skip]
@@ -65,7 +69,7 @@ const PLACES: [u8; 256] = {
     while n < 64 {
         let (column, right) = FOLDED[ZIGZAG[n] as usize % 8];
         let (row, below) = FOLDED[ZIGZAG[n] as usize / 8];
-        places[n] = 32 * right + 16 * below + 4 * column + row;
+        places[n] = 32 * right + 16 * below + 4 * row + column;
         n += 1;
     }
     places
@@ -78,7 +82,7 @@ pub(super) fn scale(frame: &Frame) -> Option<u16> {
     [8, 4, 2].into_iter().find(|&scale| suitable && shorter / u32::from(scale) >= ENOUGH)
 }
 
-/// The coefficients of a block: four times sixteen that are weighted and summed up, column by column; and a place for what is none.
+/// The coefficients of a block: four times sixteen that are weighted and summed up, row by row; and a place for what is none.
 pub(super) struct Block([i16; 256]);
 
 impl Block {
@@ -105,8 +109,10 @@ pub(super) struct Reduced {
     samples: usize,
     /// Of each coefficient of a block.
     weights: [[f32; 16]; 4],
-    /// The samples of the row of blocks that is being read, padding among them, and those that a row of samples has.
-    row: Vec<u8>,
+    /// [`COSINES`], where the compiler does not see which are alike: so it makes all four sums of a row by the same steps, at once.
+    cosines: [[f32; 4]; 3],
+    /// The means of the row of blocks that is being read, padding among them, and 256.5 to each; and those that a row of them has.
+    row: Vec<f32>,
     stride: usize,
     /// The first sample of the next block in its row.
     column: usize,
@@ -126,13 +132,14 @@ impl Reduced {
         let samples = 8 / usize::from(scale);
         let stride = frame.width.div_ceil(8) as usize * samples;
         let pixels = Vec::with_capacity(size[0] as usize * size[1] as usize);
-        Self { samples, weights, row: vec![0; stride * samples], stride, column: 0, size, pixels }
+        Self { samples, weights, cosines: COSINES, row: vec![0.0; stride * samples], stride, column: 0, size, pixels }
     }
 
-    /// Takes the next block; if it is not varied, it has no coefficient but its mean, and all its samples are equal.
+    /// Takes the next block, which has no coefficient from a place in zigzag order on.
     #[inline]
-    pub(super) fn push(&mut self, block: &Block, varied: bool) {
-        let means = if varied { self.means(block) } else { [[self.mean(block); 4]; 4] };
+    pub(super) fn push(&mut self, block: &Block, end: u8) {
+        // With nothing but its mean, all its samples are equal.
+        let means = if end > 1 { self.means(block) } else { [[self.mean(block); 4]; 4] };
         match self.samples {
             4 => self.put::<4>(&means),
             2 => self.put::<2>(&means),
@@ -152,27 +159,27 @@ impl Reduced {
     /// The means of 2 × 2 samples, row by row, and 384.5 to each of them.
     #[inline]
     fn means(&self, block: &Block) -> [[f32; 4]; 4] {
+        let weighted = |part: usize, n: usize| f32::from(block.0[16 * part + n]) * self.weights[part][n];
         let mut folded = [[0.0; 4]; 4];
         for (n, sum) in folded.as_flattened_mut().iter_mut().enumerate() {
-            let [one, two, three, four] =
-                std::array::from_fn(|part| f32::from(block.0[16 * part + n]) * self.weights[part][n]);
-            *sum = (one + two) + (three + four);
+            *sum = (weighted(0, n) + weighted(1, n)) + (weighted(2, n) + weighted(3, n));
         }
         folded[0][0] += MIDDLE;
-        inverse(&transposed(&inverse(&folded)))
+        inverse(&folded, &self.cosines)
     }
 
     /// Stores N × N samples: the means of so many parts of a block.
     #[inline]
     fn put<const N: usize>(&mut self, means: &[[f32; 4]; 4]) {
         let (side, share) = (4 / N, 1.0 / (16 / (N * N)) as f32);
-        for (line, rows) in means.chunks_exact(side).enumerate() {
-            let to = &mut self.row[line * self.stride + self.column..][..N];
-            for (x, sample) in to.iter_mut().enumerate() {
+        let mut start = self.column;
+        for rows in means.chunks_exact(side) {
+            for (x, sample) in self.row[start..start + N].iter_mut().enumerate() {
                 let mut sum = 0.0;
                 rows.iter().for_each(|row| row[x * side..(x + 1) * side].iter().for_each(|mean| sum += mean));
-                *sample = grey(sum * share);
+                *sample = sum * share;
             }
+            start += self.stride;
         }
         self.column += N;
     }
@@ -181,7 +188,8 @@ impl Reduced {
         let [width, height] = self.size.map(|side| side as usize);
         for line in self.row.chunks_exact(self.stride) {
             if self.pixels.len() < width * height {
-                self.pixels.extend_from_slice(&line[..width]);
+                // A whole row, so that several are rounded at once.
+                self.pixels.extend(line[..width].iter().map(|&mean| grey(mean)));
             }
         }
         self.column = 0;
@@ -205,23 +213,24 @@ fn grey(mean: f32) -> u8 {
     (mean.to_bits() >> 15) as u8
 }
 
-/// The sums of four cosines, in each of four columns.
-#[inline]
-fn inverse(folded: &[[f32; 4]; 4]) -> [[f32; 4]; 4] {
-    let mut lines = [[0.0; 4]; 4];
-    for n in 0..4 {
-        let (sum, difference) = (folded[0][n] + folded[2][n], folded[0][n] - folded[2][n]);
-        let outer = folded[1][n] * COSINES[0] + folded[3][n] * COSINES[1];
-        let inner = folded[1][n] * COSINES[1] - folded[3][n] * COSINES[0];
-        lines[0][n] = sum + outer;
-        lines[1][n] = difference + inner;
-        lines[2][n] = difference - inner;
-        lines[3][n] = sum - outer;
+/// The sums of four cosines in each row, and then in each column.
+#[inline(never)]
+fn inverse(folded: &[[f32; 4]; 4], cosines: &[[f32; 4]; 3]) -> [[f32; 4]; 4] {
+    let mut rows = [[0.0; 4]; 4];
+    for (row, &[zero, one, two, three]) in rows.iter_mut().zip(folded) {
+        for (n, mean) in row.iter_mut().enumerate() {
+            *mean = (zero + two * cosines[1][n]) + (one * cosines[0][n] + three * cosines[2][n]);
+        }
     }
-    lines
-}
-
-#[inline]
-fn transposed(lines: &[[f32; 4]; 4]) -> [[f32; 4]; 4] {
-    std::array::from_fn(|x| std::array::from_fn(|y| lines[y][x]))
+    let mut means = [[0.0; 4]; 4];
+    for n in 0..4 {
+        let (sum, difference) = (rows[0][n] + rows[2][n], rows[0][n] - rows[2][n]);
+        let outer = rows[1][n] * OUTER + rows[3][n] * INNER;
+        let inner = rows[1][n] * INNER - rows[3][n] * OUTER;
+        means[0][n] = sum + outer;
+        means[1][n] = difference + inner;
+        means[2][n] = difference - inner;
+        means[3][n] = sum - outer;
+    }
+    means
 }

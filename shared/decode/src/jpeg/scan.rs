@@ -121,8 +121,8 @@ impl Scan {
                 mean.walk(bits)?;
                 block.clear();
                 block.put(0, mean.value as i16);
-                let varied = coefficients.read(bits, |place, value| block.put(place, value))?;
-                reduced.push(&block, varied);
+                let end = coefficients.read(bits, |place, value| block.put(place, value))?;
+                reduced.push(&block, end);
             }
             Ok(())
         })?;
@@ -237,9 +237,10 @@ impl Mean<'_> {
 
     /// Each mean is told by its difference from the one before, so that after a damage all others are wrong by as much. The
     /// range that they leave then shows it in many a case in which the number of blocks does not.
-    #[inline]
+    #[inline(always)]
     fn walk(&mut self, bits: &mut Bits<'_>) -> Result<(), Refusal> {
         self.value += self.table.difference(bits)?;
+        bits.check()?;
         // They round, too, and some then choose a neighbour of the right value.
         let least = (self.value.abs() - 2).saturating_mul(self.scale);
         if least > Self::FARTHEST { Err(Refusal::Corrupt) } else { Ok(()) }
@@ -270,21 +271,21 @@ impl Band<'_> {
             match (run, size) {
                 (15, 0) => place += 16,
                 (_, 0) => {
-                    self.ended = (1 << run) - 1 + bits.take(run)?;
-                    return Ok(());
+                    self.ended = (1 << run) - 1 + bits.take(run);
+                    return bits.check();
                 }
                 _ => {
                     place += run;
                     if place > self.last || size > MAX_AC_SIZE.into() {
                         return Err(Refusal::Corrupt);
                     }
-                    bits.skip(size)?;
+                    bits.skip(size);
                     *filled |= 1 << place;
                     place += 1;
                 }
             }
         }
-        if place == self.last + 1 { Ok(()) } else { Err(Refusal::Corrupt) }
+        if place == self.last + 1 { bits.check() } else { Err(Refusal::Corrupt) }
     }
 
     /// Walks over one more bit of each coefficient of a block (G.1.2.3): one for each that is not zero, between the codes for
@@ -298,11 +299,11 @@ impl Band<'_> {
             let (mut run, size) = (u32::from(symbol >> 4), u32::from(symbol & 15));
             match (run, size) {
                 (0..=14, 0) => {
-                    self.ended = (1 << run) + bits.take(run)?;
+                    self.ended = (1 << run) + bits.take(run);
                     break;
                 }
                 (_, 0) => {}
-                (_, 1) => bits.skip(1)?,
+                (_, 1) => bits.skip(1),
                 _ => return Err(Refusal::Corrupt),
             }
             let mut corrections = 0;
@@ -328,7 +329,7 @@ impl Band<'_> {
             let rest = before >> place << place;
             bits.skip_many((rest << (63 - self.last)).count_ones())?;
         }
-        Ok(())
+        bits.check()
     }
 }
 

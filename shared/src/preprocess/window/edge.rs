@@ -58,14 +58,14 @@ const OTHER_EDGE: Kind = Kind { blurred: 1, lines: 2, crooked: 1, alike: 92 };
 
 /// What lies within the edges that are found on a view.
 pub(super) fn within(view: &View) -> Rectangle {
-    let mut found = view.all();
+    let (mut found, turned) = (view.all(), view.turned());
     for _ in 0..super::ROUNDS {
         let before = found;
         for side in SIDES {
             if found.size().into_iter().any(|length| length < LEAST) {
                 return found;
             }
-            if let Some(lines) = Side::of(view, &found, side).and_then(|side| side.edge()) {
+            if let Some(lines) = Side::of([view, &turned], &found, side).and_then(|side| side.edge()) {
                 found = found.without(side, lines);
             }
         }
@@ -76,26 +76,26 @@ pub(super) fn within(view: &View) -> Rectangle {
     found
 }
 
-/// A part of a view, turned so that a side of it is above. Edges are looked for in many places and slants; so that few pixels
-/// are looked at more than once, all that is counted is kept as sums.
-struct Side {
+/// A part of a view, turned so that a side of it is above.
+struct Side<'v> {
     kind: &'static Kind,
     shade: u8,
     width: usize,
-    /// Rows after turning, of which those are kept that edges may come near to.
+    /// Rows after turning.
     height: usize,
-    /// Row by row from [`ABOVE`] rows above the first one: for each column the sum of its grey values above that row. Beyond its ends
-    /// a column continues as it ends.
+    /// The pixels of the view, row by row after turning; the first one of the part, and what leads from a row to the next one.
+    pixels: &'v [u8],
+    first: usize,
+    down: isize,
+    /// Edges are looked for in many places and slants; so that few pixels are looked at more than once, they are kept as sums. Column
+    /// by column, the first one left of all pixels, and one behind each column: from [`NEAR`] rows above the first one on, what the
+    /// pixels above that row and left of that place count: one that has the shade the hundredths that need not have it, one that has
+    /// not, less than 0, those that must. So enough of some pixels have the shade if their sum is not below 0.
     sums: Vec<i32>,
-    /// Row by row from the first one: for each column, and one behind the last, how many of the pixels above that row and left of that
-    /// column have the shade.
-    alike: Vec<u32>,
 }
 
-/// Rows that a jump may be compared with beyond the ends of a side, and rows by which the ends of a slanted edge may lie farther
-/// in than its middle and what it is compared with.
-const ABOVE: usize = 8;
-const BELOW: usize = 32;
+/// Rows by which the ends of a slanted edge may lie farther in or out than its middle.
+const NEAR: usize = 24;
 
 /// Columns side by side in which a slanted edge lies as many rows above or below its middle.
 struct Run {
@@ -103,42 +103,68 @@ struct Run {
     offset: i32,
 }
 
-impl Side {
+impl<'v> Side<'v> {
     /// `None` if too little of the outermost line has one shade for an edge.
-    fn of(view: &View, part: &Rectangle, side: usize) -> Option<Self> {
+    fn of([view, turned]: [&'v View; 2], part: &Rectangle, side: usize) -> Option<Self> {
         let [left, top, right, bottom] = part.ends;
         let [width, height] = part.size();
-        let (width, height) = if side.is_multiple_of(2) { (height, width) } else { (width, height) };
         let (_, shade) = most_alike(view.line(part, side), SHADE);
         let like = |grey: u8| {
             if shade >= BRIGHT { grey >= LIT } else { i32::from(grey.abs_diff(shade)) <= LIKE }
         };
         let outermost = view.line(part, side).filter(|&grey| like(grey)).count();
+        // To the left and to the right it is a matter of the view with rows and columns exchanged.
+        let upright = !side.is_multiple_of(2);
+        let (width, height) = if upright { (width, height) } else { (height, width) };
         if outermost * 100 < OUTERMOST * width {
             return None;
         }
-        let kept = height.min(deepest(height) + BELOW);
-        let mut pixels = vec![0; width * kept];
-        for (y, line) in pixels.chunks_exact_mut(width).enumerate() {
-            let start = |column: usize, row: usize| row * view.width + column;
-            let (first, step) = match side {
-                0 => (start(left + y, top), view.width),
-                1 => (start(left, top + y), 1),
-                2 => (start(right - 1 - y, top), view.width),
-                _ => (start(left, bottom - 1 - y), 1),
-            };
-            for (pixel, &grey) in line.iter_mut().zip(view.pixels[first..].iter().step_by(step)) {
-                *pixel = grey;
-            }
-        }
         let kind = if shade >= BRIGHT { &BRIGHT_EDGE } else { &OTHER_EDGE };
-        let sums = sums(&pixels, width, deepest(height) + BELOW);
-        Some(Self { kind, shade, width, height, sums, alike: alike(&pixels, width, like) })
+        let (row, column) = [(left, top), (top, left), (right - 1, top), (bottom - 1, left)][side];
+        let View { pixels, width: stride, .. } = if upright { view } else { turned };
+        let down = if side < 2 { *stride as isize } else { -(*stride as isize) };
+        let first = row * stride + column;
+        let mut side = Self { kind, shade, width, height, pixels, first, down, sums: Vec::new() };
+        side.sums = side.sums(like);
+        Some(side)
+    }
+
+    /// See [`Side::sums`].
+    fn sums(&self, like: impl Fn(u8) -> bool) -> Vec<i32> {
+        let (rows, least) = (self.rows(), self.kind.alike as i32);
+        let mut counts = [-least; 256];
+        (0..=255).filter(|&grey| like(grey)).for_each(|grey| counts[usize::from(grey)] = 100 - least);
+        // At most 100 for each of `SEEN` × `SEEN` pixels.
+        let mut sums = vec![0_i32; (self.width + 1) * rows];
+        for x in 0..self.width {
+            let (left, column) = sums[x * rows..].split_at_mut(rows);
+            let (left, column) = (&left[NEAR + 1..], &mut column[NEAR + 1..rows]);
+            let seen = self.height.min(column.len());
+            let (mut sum, mut place) = (0_i32, self.first + x);
+            for (to, left) in column[..seen].iter_mut().zip(left) {
+                sum = sum.wrapping_add(counts[usize::from(self.pixels[place])]);
+                *to = left.wrapping_add(sum);
+                place = place.wrapping_add_signed(self.down);
+            }
+            column[seen..].iter_mut().zip(&left[seen..]).for_each(|(to, left)| *to = left + sum);
+        }
+        sums
+    }
+
+    /// Rows of which there are sums: from [`NEAR`] above the first one to as many below the deepest edge.
+    fn rows(&self) -> usize {
+        deepest(self.height) + 2 * NEAR
+    }
+
+    /// The grey values of a row; beyond its ends a column continues as it ends.
+    fn row(&self, y: i32) -> &[u8] {
+        let down = y.clamp(0, self.height as i32 - 1) as isize * self.down;
+        &self.pixels[self.first.wrapping_add_signed(down)..][..self.width]
     }
 
     /// The lines to leave out, if there is an edge.
     fn edge(&self) -> Option<usize> {
-        let mut jumps = Jumps { side: self, counts: vec![None; deepest(self.height) + BELOW] };
+        let mut jumps = Jumps { side: self, counts: vec![None; deepest(self.height) + NEAR] };
         let mut best: Option<(usize, usize)> = None;
         for slant in SLANTS {
             let rise = (2 * slant * self.width as i32 + 200).div_euclid(400);
@@ -157,11 +183,8 @@ impl Side {
         let runs = self.runs(rise);
         let deepest = deepest(self.height) as i32;
         let places: Vec<usize> = (1..deepest)
-            .map(|line| {
-                let [alike, beyond] = self.beyond(line, &runs);
-                let is_alike = beyond > 0 && alike * 100 >= self.kind.alike * beyond;
-                if is_alike { jumps.places(line, &runs) } else { 0 }
-            })
+            .zip(self.beyond(&runs))
+            .map(|(line, sum)| if sum >= 0 { jumps.places(line, &runs) } else { 0 })
             .collect();
         let most = *places.iter().max()?;
         if most * 100 < JUMPING * self.width || most == 0 {
@@ -186,24 +209,36 @@ impl Side {
     /// The columns of an edge with this rise, by how far it lies from its middle.
     fn runs(&self, rise: i32) -> Vec<Run> {
         let width = self.width as i32;
-        let offset = |x: i32| (rise * (2 * x + 1 - width) + width).div_euclid(2 * width);
+        // In the middle of column x it is (rise · (2 x + 1 - width) + width) / (2 width), rounded down.
+        let first = rise * (1 - width) + width;
+        let (mut offset, mut rest) = (first.div_euclid(2 * width), first.rem_euclid(2 * width));
         let mut runs: Vec<Run> = Vec::new();
-        for (x, offset) in (0..width).map(offset).enumerate() {
+        for x in 0..self.width {
             match runs.last_mut() {
                 Some(run) if run.offset == offset => run.columns.end = x + 1,
                 _ => runs.push(Run { columns: x..x + 1, offset }),
             }
+            // A rise is less than the width.
+            rest += 2 * rise;
+            let step = i32::from(rest >= 2 * width) - i32::from(rest < 0);
+            (offset, rest) = (offset + step, rest - 2 * width * step);
         }
         runs
     }
 
-    /// Pixels above a line that have the shade, and all of them.
-    fn beyond(&self, line: i32, runs: &[Run]) -> [usize; 2] {
-        runs.iter().fold([0, 0], |[alike, all], Run { columns, offset }| {
-            let row = (line + offset).clamp(0, self.height as i32) as usize;
-            let counts = &self.alike[row * (self.width + 1)..][..=self.width];
-            [alike + (counts[columns.end] - counts[columns.start]) as usize, all + row * columns.len()]
-        })
+    /// For each line from the second one to the deepest what the pixels above it count; see [`Side::sums`]. All lines of a run are
+    /// added at once.
+    fn beyond(&self, runs: &[Run]) -> Vec<i32> {
+        let lines = deepest(self.height).saturating_sub(1);
+        let mut beyond = vec![0_i32; lines];
+        for Run { columns, offset } in runs {
+            let first = (NEAR as i32 + 1 + offset) as usize;
+            let sums = |x: usize| &self.sums[x * self.rows() + first..][..lines];
+            for ((beyond, left), right) in beyond.iter_mut().zip(sums(columns.start)).zip(sums(columns.end)) {
+                *beyond = beyond.wrapping_add(right.wrapping_sub(*left));
+            }
+        }
+        beyond
     }
 
     /// How much the grey values change at a line, a place at most by 64.
@@ -213,28 +248,30 @@ impl Side {
             if row < 1 || row >= self.height as i32 {
                 return 0;
             }
-            let [before, at, behind] = [row - 1, row, row + 1].map(|row| self.above(row));
-            columns.clone().map(|x| (behind[x] + before[x] - 2 * at[x]).abs().min(64)).sum()
+            let [before, at] = [row - 1, row].map(|row| &self.row(row)[columns.clone()]);
+            before.iter().zip(at).map(|(&before, &at)| i32::from(before.abs_diff(at).min(64))).sum()
         };
         runs.iter().map(step).sum()
     }
 
-    /// The sums of the columns above a row, from [`ABOVE`] rows above the first one to [`BELOW`] below the deepest edge.
-    fn above(&self, row: i32) -> &[i32] {
-        let start = (row + ABOVE as i32) as usize * self.width;
-        &self.sums[start..start + self.width]
+    /// The sums of the columns between two rows.
+    fn between(&self, rows: Range<i32>) -> Vec<i32> {
+        let mut sums = vec![0; self.width];
+        for row in rows {
+            sums.iter_mut().zip(self.row(row)).for_each(|(sum, &grey)| *sum += i32::from(grey));
+        }
+        sums
     }
 
     /// In which columns the grey value jumps at this row.
     fn jumping(&self, row: i32) -> impl Iterator<Item = bool> {
         let &Kind { blurred, lines, .. } = self.kind;
-        let between = |from: i32, to: i32| self.above(from).iter().zip(self.above(to)).map(|(from, to)| to - from);
-        let outside = between(row - blurred - lines, row - blurred);
-        let inside = between(row + blurred, row + blurred + lines);
+        let outside = self.between(row - blurred - lines..row - blurred);
+        let inside = self.between(row + blurred..row + blurred + lines);
         // Four lines a little farther in.
-        let farther = between(row + 4, row + 8);
+        let farther = self.between(row + 4..row + 8);
         let shade = i32::from(self.shade);
-        outside.zip(inside).zip(farther).map(move |((outside, inside), farther)| {
+        outside.into_iter().zip(inside).zip(farther).map(move |((outside, inside), farther)| {
             let jump = (inside - outside).abs();
             let from_frame = if self.shade >= BRIGHT {
                 outside >= i32::from(BRIGHT) * lines
@@ -249,7 +286,7 @@ impl Side {
 
 /// Where the grey values of a side jump, for rows that have been asked for.
 struct Jumps<'s> {
-    side: &'s Side,
+    side: &'s Side<'s>,
     /// For each row from the first one on: for each column, and one behind the last, in how many of those left of it they jump at that
     /// row or so few beside it that the edge is only crooked.
     counts: Vec<Option<Vec<u32>>>,
@@ -284,36 +321,4 @@ impl Jumps<'_> {
 /// How far in the middle of an edge may lie, in rows.
 fn deepest(height: usize) -> usize {
     height * 2 / 5
-}
-
-/// The sums of the columns above each row up to the last one; see [`Side::sums`].
-fn sums(pixels: &[u8], width: usize, last: usize) -> Vec<i32> {
-    let (first_line, last_line) = (&pixels[..width], &pixels[pixels.len() - width..]);
-    let mut sums = Vec::with_capacity((ABOVE + last + 1) * width);
-    for row in -(ABOVE as i32)..=0 {
-        sums.extend(first_line.iter().map(|&grey| row * i32::from(grey)));
-    }
-    for line in pixels.chunks_exact(width).chain(iter::repeat(last_line)).take(last) {
-        let above = sums.len() - width;
-        for (x, &grey) in line.iter().enumerate() {
-            sums.push(sums[above + x] + i32::from(grey));
-        }
-    }
-    sums
-}
-
-/// How many pixels above each row and left of each column have the shade; see [`Side::alike`].
-fn alike(pixels: &[u8], width: usize, like: impl Fn(u8) -> bool) -> Vec<u32> {
-    let mut counts = vec![0; width + 1];
-    counts.reserve(pixels.len() / width * (width + 1));
-    for line in pixels.chunks_exact(width) {
-        let above = counts.len() - width;
-        let mut count = 0;
-        counts.push(0);
-        for (x, &grey) in line.iter().enumerate() {
-            count += u32::from(like(grey));
-            counts.push(counts[above + x] + count);
-        }
-    }
-    counts
 }

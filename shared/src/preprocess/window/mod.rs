@@ -16,7 +16,7 @@
 
 mod edge;
 
-use alloc::vec::Vec;
+use alloc::{vec, vec::Vec};
 use core::ops::Range;
 
 use postcard_schema::Schema;
@@ -263,6 +263,17 @@ impl View {
         let [width, height] = part.size();
         let (pixels, width, height) = picture.cut(left, top, width, height).preview(SEEN);
         Self { pixels, width: width.into(), height: height.into() }
+    }
+
+    /// The same with rows and columns exchanged.
+    fn turned(&self) -> Self {
+        let mut pixels = vec![0; self.pixels.len()];
+        for (x, column) in pixels.chunks_exact_mut(self.height).enumerate() {
+            for (to, row) in column.iter_mut().zip(self.pixels.chunks_exact(self.width)) {
+                *to = row[x];
+            }
+        }
+        Self { pixels, width: self.height, height: self.width }
     }
 
     fn size(&self) -> [usize; 2] {
