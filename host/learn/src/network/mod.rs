@@ -5,6 +5,7 @@ mod block;
 mod forward;
 mod layers;
 mod norm;
+mod patches;
 mod portable;
 
 pub use architecture::{Architecture, Design, SideError};

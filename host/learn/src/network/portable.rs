@@ -9,6 +9,8 @@ use burn::tensor::{
     ops::{ConvOptions, MaxPoolOptions},
 };
 
+use super::architecture::KERNEL;
+
 /// Whether this is the processor, with or without gradients.
 pub(super) fn is_processor(device: &Device) -> bool {
     *device == Device::flex()
@@ -20,6 +22,17 @@ pub(super) fn block(maps: Tensor<4>, weight: Tensor<4>, bias: Tensor<1>) -> Tens
     let options = ConvOptions::new([1, 1], [0, 0], [1, 1], 1);
     // The maximum of ReLUs is the ReLU of the maximum: a quarter of the work, the same values and gradients.
     relu(max_pool2d(conv2d(maps, weight, Some(bias), options), MaxPoolOptions::new([2, 2]))).permute([0, 2, 3, 1])
+}
+
+/// The 3 × 3 patches of maps with the channels last: `[n, h, w, c]` → `[n (h - 2) (w - 2), 9 c]`.
+pub(super) fn patches(maps: Tensor<4>) -> Tensor<2> {
+    let [images, height, width, channels] = maps.dims();
+    let (rows, columns, taps) = (height + 1 - KERNEL, width + 1 - KERNEL, KERNEL * KERNEL);
+    let shifted = (0..taps).map(|tap| {
+        let (down, right) = (tap / KERNEL, tap % KERNEL);
+        maps.clone().slice([0..images, down..down + rows, right..right + columns, 0..channels])
+    });
+    Tensor::cat(shifted.collect(), 3).reshape([images * rows * columns, taps * channels])
 }
 
 /// The normalised values, mean and biased variance of each channel, which is the last axis.

@@ -11,7 +11,7 @@ const PORTION: usize = 2;
 /// Values of an image that stay in the first-level cache while every filter reads them: 24 KiB.
 const CACHED: usize = 6 * 1024;
 
-/// Vectors of a sum that is kept in registers. One kernel row of 32 channels has as many in AVX2.
+/// Most vectors of a sum that is kept in registers. One kernel row of 32 channels has as many in AVX2.
 const VECTORS: usize = 12;
 
 /// Gradients of input (if wanted), weights and bias.
@@ -194,36 +194,58 @@ impl Routes {
     }
 }
 
-/// `sum += Σ factor · from[offset..]`, the sum being kept in registers.
+/// `sum += Σ factor · from[offset..]`, the sum being kept in registers, in parts of about the same number of vectors: each
+/// addition waits for the one before it, so that a part of one or two vectors would take as long as one of many.
 #[inline(always)]
-fn add_runs<S: Simd>(simd: S, sum: &mut [f32], terms: &[Term], from: &[f32]) {
-    let mut done = 0;
-    while sum.len() - done >= VECTORS * S::F32_LANES {
-        add_vectors::<S, VECTORS>(simd, &mut sum[done..], terms, &from[done..]);
-        done += VECTORS * S::F32_LANES;
+fn add_runs<S: Simd>(simd: S, mut sum: &mut [f32], terms: &[Term], mut from: &[f32]) {
+    if sum.len() < S::F32_LANES {
+        for (i, sum) in sum.iter_mut().enumerate() {
+            *sum += terms.iter().map(|term| term.factor * from[term.offset as usize + i]).sum::<f32>();
+        }
+        return;
     }
-    while sum.len() - done >= S::F32_LANES {
-        add_vectors::<S, 1>(simd, &mut sum[done..], terms, &from[done..]);
-        done += S::F32_LANES;
-    }
-    for (i, sum) in sum.iter_mut().enumerate().skip(done) {
-        *sum += terms.iter().map(|term| term.factor * from[term.offset as usize + i]).sum::<f32>();
+    let vectors = sum.len().div_ceil(S::F32_LANES);
+    for parts in (1..=vectors.div_ceil(VECTORS)).rev() {
+        let vectors = sum.len().div_ceil(S::F32_LANES).div_ceil(parts);
+        let len = sum.len().min(vectors * S::F32_LANES);
+        let (part, rest) = sum.split_at_mut(len);
+        match vectors {
+            1 => add_vectors::<S, 0>(simd, part, terms, from),
+            2 => add_vectors::<S, 1>(simd, part, terms, from),
+            3 => add_vectors::<S, 2>(simd, part, terms, from),
+            4 => add_vectors::<S, 3>(simd, part, terms, from),
+            5 => add_vectors::<S, 4>(simd, part, terms, from),
+            6 => add_vectors::<S, 5>(simd, part, terms, from),
+            7 => add_vectors::<S, 6>(simd, part, terms, from),
+            8 => add_vectors::<S, 7>(simd, part, terms, from),
+            9 => add_vectors::<S, 8>(simd, part, terms, from),
+            10 => add_vectors::<S, 9>(simd, part, terms, from),
+            11 => add_vectors::<S, 10>(simd, part, terms, from),
+            _ => add_vectors::<S, { VECTORS - 1 }>(simd, part, terms, from),
+        }
+        (sum, from) = (rest, &from[len..]);
     }
 }
 
-/// [`add_runs`] for the first `N` vectors of the sum.
+/// [`add_runs`] for a sum of `WHOLE` vectors and one more, which ends where the sum ends: values that it has in common with
+/// the one before it are computed twice, in the same way.
 #[inline(always)]
-fn add_vectors<S: Simd, const N: usize>(simd: S, sum: &mut [f32], terms: &[Term], from: &[f32]) {
-    let Some(sum) = S::as_mut_simd_f32s(sum).0.first_chunk_mut::<N>() else { return };
-    let mut vectors = *sum;
+fn add_vectors<S: Simd, const WHOLE: usize>(simd: S, sum: &mut [f32], terms: &[Term], from: &[f32]) {
+    let last = sum.len() - S::F32_LANES;
+    let Some(&(mut vectors)) = S::as_simd_f32s(sum).0.first_chunk::<WHOLE>() else { return };
+    let mut end = S::as_simd_f32s(&sum[last..]).0[0];
     for term in terms {
         let factor = simd.splat_f32s(term.factor);
-        let run = &from[term.offset as usize..][..N * S::F32_LANES];
-        for (vector, &value) in vectors.iter_mut().zip(S::as_simd_f32s(run).0) {
+        let run = &from[term.offset as usize..][..sum.len()];
+        for (vector, &value) in vectors.iter_mut().zip(S::as_simd_f32s(&run[..WHOLE * S::F32_LANES]).0) {
             *vector = simd.mul_add_e_f32s(factor, value, *vector);
         }
+        end = simd.mul_add_e_f32s(factor, S::as_simd_f32s(&run[last..]).0[0], end);
     }
-    *sum = vectors;
+    if let Some(whole) = S::as_mut_simd_f32s(sum).0.first_chunk_mut() {
+        *whole = vectors;
+    }
+    S::as_mut_simd_f32s(&mut sum[last..]).0[0] = end;
 }
 
 /// Adds the gradient of the kernels where these have nine weights only: too short for [`add_runs`], so that here the
@@ -232,34 +254,28 @@ fn add_vectors<S: Simd, const N: usize>(simd: S, sum: &mut [f32], terms: &[Term]
 fn one_channel_weights<S: Simd>(simd: S, sizes: &Sizes, image: &[f32], grad: &[f32], winners: &[u8], dw: &mut [f32]) {
     const TAPS: usize = KERNEL * KERNEL;
     let filters = sizes.filters;
-    let groups = filters.div_ceil(S::F32_LANES);
-    let padded = groups * S::F32_LANES;
-    let mut sums = vec![[simd.splat_f32s(0.0); TAPS]; groups];
-    // Of one pooled row: for each pixel and candidate the gradients of the filters for which it has won, else zero.
-    let mut routed = vec![0.0; sizes.pooled_width() * CANDIDATES * padded];
+    let mut sums = vec![[simd.splat_f32s(0.0); TAPS]; filters.div_ceil(S::F32_LANES)];
+    // Winners as wide as the gradients, which are compared with them.
+    let mut wide = vec![0.0; sizes.pooled_row_len()];
     let rows = grad.chunks_exact(sizes.pooled_row_len()).zip(winners.chunks_exact(sizes.pooled_row_len()));
     for (row, (grad, winners)) in rows.enumerate() {
-        let pixels = grad.chunks_exact(filters).zip(winners.chunks_exact(filters));
-        for ((grad, winners), routed) in pixels.zip(routed.chunks_exact_mut(CANDIDATES * padded)) {
-            for (candidate, routed) in routed.chunks_exact_mut(padded).enumerate() {
-                for ((to, &value), &winner) in routed.iter_mut().zip(grad).zip(winners) {
-                    *to = if winner == candidate as u8 { value } else { 0.0 };
-                }
-            }
+        for (wide, &winner) in wide.iter_mut().zip(winners) {
+            *wide = f32::from(winner);
         }
-        let (routed, _) = S::as_simd_f32s(&routed);
         for (group, sums) in sums.iter_mut().enumerate() {
+            let first = group * S::F32_LANES;
+            let group = first..filters.min(first + S::F32_LANES);
             let mut taps = *sums;
-            for (column, routed) in routed.chunks_exact(CANDIDATES * groups).enumerate() {
-                let mut patches = [[0.0; KERNEL + 1]; KERNEL + 1];
-                let rows = image[sizes.corner(row, column)..].chunks(sizes.width);
-                for (to, from) in patches.iter_mut().zip(rows) {
-                    to.copy_from_slice(&from[..KERNEL + 1]);
-                }
+            for (column, (grad, wide)) in grad.chunks_exact(filters).zip(wide.chunks_exact(filters)).enumerate() {
+                let corner = sizes.corner(row, column);
+                let pixels: [&[f32]; KERNEL + 1] =
+                    std::array::from_fn(|row| &image[corner + row * sizes.width..][..KERNEL + 1]);
+                let (grad, winner) = (vector(simd, &grad[group.clone()]), vector(simd, &wide[group.clone()]));
                 for candidate in 0..CANDIDATES {
-                    let factor = routed[candidate * groups + group];
+                    let won = simd.equal_f32s(winner, simd.splat_f32s(candidate as f32));
+                    let factor = simd.select_f32s(won, grad, simd.splat_f32s(0.0));
                     for (tap, sum) in taps.iter_mut().enumerate() {
-                        let value = patches[candidate / 2 + tap / KERNEL][candidate % 2 + tap % KERNEL];
+                        let value = pixels[candidate / 2 + tap / KERNEL][candidate % 2 + tap % KERNEL];
                         *sum = simd.mul_add_e_f32s(factor, simd.splat_f32s(value), *sum);
                     }
                 }
@@ -274,6 +290,15 @@ fn one_channel_weights<S: Simd>(simd: S, sizes: &Sizes, image: &[f32], grad: &[f
                 kernel[tap] += value;
             }
         }
+    }
+}
+
+/// A vector of these values, followed by zeros where they are fewer.
+#[inline(always)]
+fn vector<S: Simd>(simd: S, values: &[f32]) -> S::f32s {
+    match S::as_simd_f32s(values).0 {
+        [vector] => *vector,
+        _ => simd.partial_load_f32s(values),
     }
 }
 

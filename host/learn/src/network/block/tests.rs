@@ -31,6 +31,11 @@ fn forward_and_gradients_equal_those_of_burn() {
         [5, 12, 15, 32, 17],
         [2, 11, 14, 32, 64],
         [1, 6, 7, 64, 32],
+        // Kernel rows that do not fill their last vector, up to where the only kernel ends.
+        [1, 5, 6, 4, 1],
+        [2, 11, 13, 12, 20],
+        [1, 8, 7, 20, 40],
+        [1, 6, 6, 40, 80],
         // Several bands, the last one shorter.
         [2, 31, 29, 32, 32],
     ] {

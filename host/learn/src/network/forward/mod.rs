@@ -14,7 +14,7 @@ use super::{
     architecture::{Glorot, KERNEL},
     block,
     norm::{Affine, Norm},
-    portable,
+    patches, portable,
 };
 
 /// A convolution with its bias.
@@ -210,14 +210,9 @@ fn keep_freed_memory() {
 fn convolution(maps: Tensor<4>, weight: Tensor<4>, bias: Tensor<1>) -> Tensor<4> {
     let [images, height, width, channels] = maps.dims();
     let [filters, ..] = weight.dims();
-    let (rows, columns, taps) = (height + 1 - KERNEL, width + 1 - KERNEL, KERNEL * KERNEL);
-    let shifted = (0..taps).map(|tap| {
-        let (down, right) = (tap / KERNEL, tap % KERNEL);
-        maps.clone().slice([0..images, down..down + rows, right..right + columns, 0..channels])
-    });
-    let patches: Tensor<2> = Tensor::cat(shifted.collect(), 3).reshape([images * rows * columns, taps * channels]);
-    let kernels: Tensor<2> = weight.reshape([filters, taps * channels]).transpose();
-    relu(linear(patches, kernels, Some(bias))).reshape([images, rows, columns, filters])
+    let patches = if portable::is_processor(&maps.device()) { patches::patches(maps) } else { portable::patches(maps) };
+    let kernels: Tensor<2> = weight.reshape([filters, KERNEL * KERNEL * channels]).transpose();
+    relu(linear(patches, kernels, Some(bias))).reshape([images, height + 1 - KERNEL, width + 1 - KERNEL, filters])
 }
 
 /// The block, on the processor by its own operation.
