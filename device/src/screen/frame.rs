@@ -5,7 +5,7 @@ use std::convert::Infallible;
 use embedded_graphics::{
     Drawable, Pixel,
     draw_target::DrawTarget,
-    geometry::{OriginDimensions, Point, Size},
+    geometry::{Dimensions, OriginDimensions, Point, Size},
     pixelcolor::{Rgb888, RgbColor},
     primitives::{CornerRadii, Primitive, PrimitiveStyle, Rectangle, RoundedRectangle},
 };
@@ -45,16 +45,10 @@ impl Frame {
         &self.rgb
     }
 
-    /// Red, green and blue of a pixel of the frame.
-    pub fn at(&self, x: u32, y: u32) -> Option<&[u8; 3]> {
-        let index = (x < self.width && y < self.height).then(|| y as usize * self.width as usize + x as usize)?;
-        self.rgb.as_chunks().0.get(index)
-    }
-
-    fn pixel(&mut self, x: i32, y: i32) -> Option<&mut [u8]> {
+    fn pixel(&mut self, x: i32, y: i32) -> Option<&mut [u8; 3]> {
         let (x, y) = (u32::try_from(x).ok()?, u32::try_from(y).ok()?);
-        let start = (x < self.width && y < self.height).then(|| 3 * (y as usize * self.width as usize + x as usize))?;
-        self.rgb.get_mut(start..start + 3)
+        let index = (x < self.width && y < self.height).then(|| y as usize * self.width as usize + x as usize)?;
+        self.rgb.as_chunks_mut().0.get_mut(index)
     }
 
     /// Fills a rectangle, its corners rounded.
@@ -68,7 +62,10 @@ impl Frame {
         let paint = [colour.r(), colour.g(), colour.b()];
         for (y, line) in (at.y..).zip(stencil.values.chunks_exact(stencil.width)) {
             for (x, &cover) in (at.x..).zip(line).filter(|(_, cover)| **cover > 0.0) {
-                if let Some(pixel) = self.pixel(x, y) {
+                let Some(pixel) = self.pixel(x, y) else { continue };
+                if cover == 1.0 {
+                    *pixel = paint;
+                } else {
                     for (old, new) in pixel.iter_mut().zip(paint) {
                         *old = (f32::from(*old) * (1.0 - cover) + f32::from(new) * cover).round() as u8;
                     }
@@ -90,43 +87,53 @@ impl Frame {
         let corner = area.top_left + (area.size - size) / 2;
         let judged = preview.judged.map(|window| window.on([size.width, size.height]));
         let line = (size.width.min(size.height) / 150).max(2);
+        let painter = evidence.map(|evidence| evidence.painter([size.width, size.height]));
+        let columns: Vec<Between> = (0..size.width).map(|x| Between::new(x, size.width, width)).collect();
         for y in 0..size.height {
-            for x in 0..size.width {
-                let at = |index: u32, length: u32, of: u32| (index as f32 + 0.5) * of as f32 / length as f32 - 0.5;
-                let grey = interpolate(preview, at(x, size.width, width), at(y, size.height, height));
-                if let Some(pixel) = self.pixel(corner.x + x as i32, corner.y + y as i32) {
-                    let left_out = judged.as_ref().and_then(|judged| left_out(grey, [x, y], judged, line));
-                    match (left_out, evidence) {
-                        (Some(colour), _) => pixel.copy_from_slice(&colour),
-                        (None, Some(evidence)) => {
-                            pixel.copy_from_slice(&evidence.paint(grey, [x, y], [size.width, size.height]));
-                        }
-                        (None, None) => pixel.fill(grey),
-                    }
-                    if faded {
-                        pixel.iter_mut().for_each(|value| *value /= 2);
-                    }
+            let rows = Between::new(y, size.height, height);
+            let [above, below] = [rows.before, rows.after]
+                .map(|row| preview.pixels.get(row * usize::from(preview.width)..).unwrap_or_default());
+            let painted = painter.as_ref().map(|painter| painter.row(y));
+            for (x, column) in (0..).zip(&columns) {
+                let grey = rows.mix(column.of(above), column.of(below)).round() as u8;
+                let Some(pixel) = self.pixel(corner.x + x as i32, corner.y + y as i32) else { continue };
+                let left_out = judged.as_ref().and_then(|judged| left_out(grey, [x, y], judged, line));
+                let painted = || painted.as_ref().map_or([grey; 3], |row| row.paint(grey, x));
+                *pixel = left_out.unwrap_or_else(painted);
+                if faded {
+                    pixel.iter_mut().for_each(|value| *value /= 2);
                 }
             }
         }
     }
 }
 
-/// The grey value between four pixels.
-fn interpolate(preview: &Preview, x: f32, y: f32) -> u8 {
-    let (right, bottom) = (usize::from(preview.width) - 1, usize::from(preview.height) - 1);
-    let (x, y) = (x.clamp(0.0, right as f32), y.clamp(0.0, bottom as f32));
-    let (left, top) = (x as usize, y as usize);
-    let grey = |x: usize, y: usize| {
-        let index = y.min(bottom) * usize::from(preview.width) + x.min(right);
-        preview.pixels.get(index).map_or(0.0, |&grey| f32::from(grey))
-    };
-    let row = |y: usize| {
-        let part = x - left as f32;
-        grey(left, y) * (1.0 - part) + grey(left + 1, y) * part
-    };
-    let part = y - top as f32;
-    (row(top) * (1.0 - part) + row(top + 1) * part).round() as u8
+/// The two columns or rows of a picture between which a column or row lies when it is shown at another size.
+struct Between {
+    before: usize,
+    after: usize,
+    /// Weight of the one after.
+    part: f32,
+}
+
+impl Between {
+    /// Of `index` of `shown`, where the picture has `length`.
+    fn new(index: u32, shown: u32, length: u32) -> Self {
+        let last = length - 1;
+        let place = ((index as f32 + 0.5) * length as f32 / shown as f32 - 0.5).clamp(0.0, last as f32);
+        let before = place as usize;
+        Self { before, after: (before + 1).min(last as usize), part: place - before as f32 }
+    }
+
+    fn mix(&self, before: f32, after: f32) -> f32 {
+        before * (1.0 - self.part) + after * self.part
+    }
+
+    /// The grey value between two pixels of a row.
+    fn of(&self, row: &[u8]) -> f32 {
+        let grey = |x: usize| row.get(x).map_or(0.0, |&grey| f32::from(grey));
+        self.mix(grey(self.before), grey(self.after))
+    }
 }
 
 impl OriginDimensions for Frame {
@@ -142,9 +149,40 @@ impl DrawTarget for Frame {
     fn draw_iter<I: IntoIterator<Item = Pixel<Rgb888>>>(&mut self, pixels: I) -> Result<(), Infallible> {
         for Pixel(point, colour) in pixels {
             if let Some(pixel) = self.pixel(point.x, point.y) {
-                pixel.copy_from_slice(&[colour.r(), colour.g(), colour.b()]);
+                *pixel = [colour.r(), colour.g(), colour.b()];
             }
         }
         Ok(())
+    }
+
+    fn fill_solid(&mut self, area: &Rectangle, colour: Rgb888) -> Result<(), Infallible> {
+        let area = area.intersection(&self.bounding_box());
+        for y in area.rows() {
+            let start = y as usize * self.width as usize + area.top_left.x as usize;
+            let pixels = self.rgb.as_chunks_mut().0.get_mut(start..start + area.size.width as usize);
+            pixels.unwrap_or_default().fill([colour.r(), colour.g(), colour.b()]);
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use embedded_graphics::primitives::PointsIter;
+
+    use super::*;
+
+    #[test]
+    fn what_lies_beyond_the_edges_is_not_filled() {
+        let (black, colour) = (Rgb888::new(0, 0, 0), Rgb888::new(1, 2, 3));
+        for (x, y, width, height) in
+            [(2, 1, 3, 4), (-3, -2, 5, 4), (6, 5, 9, 9), (-1, 2, 20, 1), (9, 0, 2, 2), (-4, -4, 3, 3), (1, 1, 0, 5)]
+        {
+            let area = Rectangle::new(Point::new(x, y), Size::new(width, height));
+            let [mut filled, mut dotted] = [(); 2].map(|()| Frame::new(8, 6, black));
+            let Ok(()) = filled.fill_solid(&area, colour);
+            let Ok(()) = dotted.draw_iter(area.points().map(|point| Pixel(point, colour)));
+            assert!(filled == dotted, "{area:?}");
+        }
     }
 }

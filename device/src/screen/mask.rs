@@ -5,8 +5,9 @@ use std::convert::Infallible;
 use embedded_graphics::{
     Pixel,
     draw_target::DrawTarget,
-    geometry::{OriginDimensions, Size},
+    geometry::{Dimensions, OriginDimensions, Size},
     pixelcolor::BinaryColor,
+    primitives::Rectangle,
 };
 
 /// From this scale on, the steps of the source's edges would show.
@@ -51,18 +52,26 @@ impl Mask {
         let rows: Vec<Taps> = (0..height).map(|y| Taps::new(y, scale, self.height)).collect();
         let mut narrow = vec![0.0; width * self.height];
         for (line, on) in narrow.chunks_exact_mut(width).zip(self.on.chunks_exact(self.width)) {
+            // Many rows of a line of text are empty.
+            if !on.contains(&true) {
+                continue;
+            }
             for (value, taps) in line.iter_mut().zip(&columns) {
-                *value = taps.sum(|x| f32::from(u8::from(on[x])));
+                let on = on[taps.first..].iter().zip(&taps.weights);
+                *value = on.map(|(&on, weight)| f32::from(u8::from(on)) * weight).sum();
             }
         }
         // The tent blurs over a few source pixels: bring the edge back to the width of about one target pixel.
         let steepness = if scale < ENLARGING { 1.0 } else { 1.6 * scale };
-        let mut values = Vec::with_capacity(width * height);
-        for taps in &rows {
-            for x in 0..width {
-                let value = taps.sum(|y| narrow[y * width + x]);
-                let cover = ((value - 0.5) * steepness + 0.5).clamp(0.0, 1.0);
-                values.push((cover * LEVELS).round() / LEVELS);
+        let mut values = vec![0.0; width * height];
+        for (values, taps) in values.chunks_exact_mut(width).zip(&rows) {
+            // Row by row, so that a processor may add several columns at once.
+            for (line, weight) in narrow.chunks_exact(width).skip(taps.first).zip(&taps.weights) {
+                values.iter_mut().zip(line).for_each(|(sum, value)| *sum += value * weight);
+            }
+            for value in values {
+                let cover = ((*value - 0.5) * steepness + 0.5).clamp(0.0, 1.0);
+                *value = (cover * LEVELS).round() / LEVELS;
             }
         }
         Coverage { width, values }
@@ -98,10 +107,6 @@ impl Taps {
         }
         Self { first, weights }
     }
-
-    fn sum(&self, value: impl Fn(usize) -> f32) -> f32 {
-        self.weights.iter().enumerate().map(|(i, weight)| value(self.first + i) * weight).sum()
-    }
 }
 
 impl OriginDimensions for Mask {
@@ -120,6 +125,16 @@ impl DrawTarget for Mask {
             if x < self.width && y < self.height {
                 self.on[y * self.width + x] = color.is_on();
             }
+        }
+        Ok(())
+    }
+
+    fn fill_solid(&mut self, area: &Rectangle, color: BinaryColor) -> Result<(), Infallible> {
+        let area = area.intersection(&self.bounding_box());
+        for y in area.rows() {
+            let start = y as usize * self.width + area.top_left.x as usize;
+            let line = self.on.get_mut(start..start + area.size.width as usize);
+            line.unwrap_or_default().fill(color.is_on());
         }
         Ok(())
     }

@@ -77,10 +77,14 @@ impl Sheet {
         let lines: Vec<String> = words.iter().flat_map(|line| wrapped(line, letters)).collect();
         let judged = judged.map(|window| window.on([width, height]));
         let mut sheet = Self(RgbImage::new(width, height + 2 * MARGIN + LETTER[1] * lines.len() as u32));
-        for (x, y, pixel) in grey.enumerate_pixels() {
-            let left_out = judged.as_ref().and_then(|judged| left_out(pixel.0[0], [x, y], judged, LINE));
-            let colour = left_out.unwrap_or_else(|| evidence.paint(pixel.0[0], [x, y], [width, height]));
-            sheet.0.put_pixel(x, y, Rgb(colour));
+        let painter = evidence.painter([width, height]);
+        for (y, pixels) in grey.enumerate_rows() {
+            let row = painter.row(y);
+            for (x, _, pixel) in pixels {
+                let left_out = judged.as_ref().and_then(|judged| left_out(pixel.0[0], [x, y], judged, LINE));
+                let colour = left_out.unwrap_or_else(|| row.paint(pixel.0[0], x));
+                sheet.0.put_pixel(x, y, Rgb(colour));
+            }
         }
         for (n, line) in (0..).zip(&lines) {
             let top = (height + MARGIN + n * LETTER[1]) as i32;

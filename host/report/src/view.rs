@@ -113,7 +113,11 @@ impl Drawn {
         let framed = |grey: u8, place: [u32; 2]| {
             window.as_ref().and_then(|window| left_out(grey, place, window, LINE)).unwrap_or([grey; 3])
         };
-        let outlined = evidence.as_ref().map(|evidence| paint(&film, &|grey, place| evidence.paint(grey, place, size)));
+        let outlined = evidence.as_ref().map(|evidence| {
+            let painter = evidence.painter(size);
+            let rows: Vec<_> = (0..size[1]).map(|y| painter.row(y)).collect();
+            paint(&film, &|grey, [x, y]| rows[y as usize].paint(grey, x))
+        });
         Ok(Self { film: paint(&film, &framed), square: paint(&square, &|grey, _| [grey; 3]), evidence: outlined })
     }
 }

@@ -15,7 +15,7 @@
 //!
 //! The scale is the model's, not the picture's. A picture without evidence shows none; it is not stretched to its own maximum.
 
-use alloc::vec::Vec;
+use alloc::{vec, vec::Vec};
 use core::ops::Range;
 
 use serde::{Deserialize, Serialize};
@@ -145,24 +145,24 @@ impl Evidence {
         Self { outlines, ..self }
     }
 
-    /// Local log-odds at a place, in parts of the picture's height and width.
-    fn at(&self, down: f32, right: f32) -> f32 {
-        let Cells { rows, columns, ref local, first, step } = self.cells;
-        let along = |place: f32, first: f32, step: f32, cells: usize| {
-            let place = (place - first) / step;
-            let inside = place.clamp(0.0, (cells - 1) as f32);
-            let before = inside as usize;
-            let kept = (1.0 - (place - inside).abs()).max(0.0);
-            (before, (before + 1).min(cells - 1), inside - before as f32, kept)
-        };
-        let (above, below, lower, kept_down) = along(down, first.down, step.down, rows);
-        let (left, right, further, kept_right) = along(right, first.right, step.right, columns);
+    /// Local log-odds between cells.
+    fn value(&self, down: &Between, right: &Between) -> f32 {
         let row = |row: usize| {
-            let value = |column: usize| local[row * columns + column];
-            value(left) * (1.0 - further) + value(right) * further
+            let value = |column: usize| self.cells.local[row * self.cells.columns + column];
+            value(right.before) * (1.0 - right.further) + value(right.after) * right.further
         };
-        let value = row(above) * (1.0 - lower) + row(below) * lower;
-        if value > 0.0 { value * kept_down * kept_right } else { value }
+        let value = row(down.before) * (1.0 - down.further) + row(down.after) * down.further;
+        if value > 0.0 { value * down.kept * right.kept } else { value }
+    }
+
+    /// Where a row lies, in parts of the picture's height.
+    fn down(&self, place: f32) -> Between {
+        Between::new(place, self.cells.first.down, self.cells.step.down, self.cells.rows)
+    }
+
+    /// Where a column lies, in parts of the picture's width.
+    fn right(&self, place: f32) -> Between {
+        Between::new(place, self.cells.first.right, self.cells.step.right, self.cells.columns)
     }
 
     /// True if something is drawn.
@@ -170,13 +170,106 @@ impl Evidence {
         self.cells.local.iter().any(|&value| value >= self.outlines.shown)
     }
 
-    /// Red, green and blue of the pixel in column `x` and row `y` of the radiograph, shown at `width × height` pixels, where
-    /// it is of this grey.
-    pub fn paint(&self, grey: u8, [x, y]: [u32; 2], [width, height]: [u32; 2]) -> [u8; 3] {
-        let at = |right: f32, down: f32| {
-            self.at((y as f32 + 0.5 + down) / height as f32, (x as f32 + 0.5 + right) / width as f32)
-        };
-        let value = at(0.0, 0.0);
+    /// Draws it over the radiograph, shown at `width × height` pixels.
+    pub fn painter(&self, [width, height]: [u32; 2]) -> Painter<'_> {
+        let thin = (width.min(height) as f32 / 250.0).max(1.0);
+        let Outlines { shown, strong } = self.outlines;
+        let lines = [(shown, thin), (strong, 2.5 * thin)];
+        // A line is near only where the level is crossed between the pixels around: a ridge just below it has none.
+        let lines = lines.map(|(level, thick)| Line { level, thick, near: thick / 2.0 + thin + 0.5 });
+        let columns = (0..width).map(|x| around(&lines, x, width, |place| self.right(place))).collect();
+        Painter { evidence: self, columns, height, thin, lines }
+    }
+}
+
+/// Where a place lies between the centres of cells, along one axis.
+#[derive(Clone, Copy, Debug)]
+struct Between {
+    before: usize,
+    after: usize,
+    /// How far it is from the one before, in parts of the step to the one after.
+    further: f32,
+    /// How much is left there of what speaks for pneumonia.
+    kept: f32,
+}
+
+impl Between {
+    fn new(place: f32, first: f32, step: f32, cells: usize) -> Self {
+        let place = (place - first) / step;
+        let inside = place.clamp(0.0, (cells - 1) as f32);
+        let before = inside as usize;
+        let kept = (1.0 - (place - inside).abs()).max(0.0);
+        Self { before, after: (before + 1).min(cells - 1), further: inside - before as f32, kept }
+    }
+}
+
+/// A line around what reaches a level.
+#[derive(Clone, Copy, Debug)]
+struct Line {
+    level: f32,
+    thick: f32,
+    /// How far around a pixel the level is looked for.
+    near: f32,
+}
+
+/// The places that the colour of a pixel depends on, along one axis: its own, and before and after it as far as each line
+/// looks, the thicker one last.
+type Around = [Between; 5];
+
+fn around(lines: &[Line; 2], index: u32, length: u32, between: impl Fn(f32) -> Between) -> Around {
+    let [thin, thick] = lines.map(|line| line.near);
+    [0.0, -thin, thin, -thick, thick].map(|away| between((index as f32 + 0.5 + away) / length as f32))
+}
+
+/// Draws evidence over a radiograph of some size, row by row: where a column or a row lies between the cells is found once.
+#[derive(Debug)]
+pub struct Painter<'a> {
+    evidence: &'a Evidence,
+    columns: Vec<Around>,
+    height: u32,
+    thin: f32,
+    lines: [Line; 2],
+}
+
+impl Painter<'_> {
+    /// A row of pixels.
+    pub fn row(&self, y: u32) -> PaintedRow<'_> {
+        let Cells { columns, ref local, .. } = self.evidence.cells;
+        let around = around(&self.lines, y, self.height, |place| self.evidence.down(place));
+        let [.., first, last] = around;
+        let mut highest = vec![f32::NEG_INFINITY; columns];
+        for row in local.chunks_exact(columns).take(last.after + 1).skip(first.before) {
+            // What is not a number is never drawn.
+            highest.iter_mut().zip(row).for_each(|(highest, &value)| *highest = highest.max(value));
+        }
+        PaintedRow { painter: self, around, highest }
+    }
+}
+
+/// A row of pixels of a radiograph with evidence over it.
+#[derive(Debug)]
+pub struct PaintedRow<'a> {
+    painter: &'a Painter<'a>,
+    around: Around,
+    /// The most that a cell of each column says of the places around.
+    highest: Vec<f32>,
+}
+
+impl PaintedRow<'_> {
+    /// Red, green and blue of the pixel in column `x`, where the radiograph is of this grey.
+    pub fn paint(&self, grey: u8, x: u32) -> [u8; 3] {
+        let Painter { evidence, ref columns, thin, lines, .. } = *self.painter;
+        let Outlines { shown, strong } = evidence.outlines;
+        let Some(right) = columns.get(x as usize) else { return [grey; 3] };
+        let [.., first, last] = right;
+        // Nothing between cells is above the highest, but for rounding.
+        let silent = shown - 0.001 * shown.abs();
+        let around = self.highest.get(first.before..=last.after);
+        if around.is_some_and(|around| around.iter().all(|&highest| highest < silent)) {
+            return [grey; 3];
+        }
+        let at = |across: usize, along: usize| evidence.value(&self.around[along], &right[across]);
+        let value = at(0, 0);
         let mut colour = [f32::from(grey); 3];
         let mut mix = |paint: [f32; 3], part: f32| {
             for (old, new) in colour.iter_mut().zip(paint) {
@@ -184,16 +277,12 @@ impl Evidence {
             }
         };
         // NaN is not shown either.
-        let Outlines { shown, strong } = self.outlines;
         if value >= shown {
             let strength = ((value - shown) / (strong - shown)).min(1.0);
             mix(COLOUR, OPACITY * (0.4 + 0.6 * strength));
         }
-        let thin = (width.min(height) as f32 / 250.0).max(1.0);
-        for (level, thick) in [(shown, thin), (strong, 2.5 * thin)] {
-            // A line is near only where the level is crossed between the pixels around: a ridge just below it has none.
-            let near = thick / 2.0 + thin + 0.5;
-            let around = [at(-near, 0.0), at(near, 0.0), at(0.0, -near), at(0.0, near)];
+        for (Line { level, thick, near }, [before, after]) in lines.into_iter().zip([[1, 2], [3, 4]]) {
+            let around = [at(before, 0), at(after, 0), at(0, before), at(0, after)];
             if !around.iter().any(|&other| (other >= level) != (value >= level)) {
                 continue;
             }

@@ -1,10 +1,19 @@
-use alloc::vec;
-
 use super::*;
 use crate::contract::Fit;
 
 fn contract(fit: Fit) -> InputContract {
     InputContract { fit, ..InputContract::stretched(100) }
+}
+
+impl Evidence {
+    /// Local log-odds at a place, in parts of the picture's height and width.
+    fn at(&self, down: f32, right: f32) -> f32 {
+        self.value(&self.down(down), &self.right(right))
+    }
+
+    fn paint(&self, grey: u8, [x, y]: [u32; 2], size: [u32; 2]) -> [u8; 3] {
+        self.painter(size).row(y).paint(grey, x)
+    }
 }
 
 /// Two by two cells whose centres lie at 25 and 75 of 100 pixels.
@@ -75,6 +84,25 @@ fn stronger_evidence_has_more_colour_and_lines_tell_it_without() {
     assert_eq!(lines.len(), 2, "{lines:?}");
     // 6 is half of the way from −2 to 14, between 50 and 150, and 9 eleven sixteenths.
     assert!((98..102).contains(&lines[0]) && (115..122).contains(&lines[1]), "{lines:?}");
+}
+
+#[test]
+fn pixels_with_nothing_near_are_as_if_they_were_painted() {
+    let (first, step) = (Place { down: 8.0, right: 3.0 }, Place { down: 11.0, right: 9.0 });
+    let noise = |index: usize| (index * 37 % 29) as f32 / 2.0 - 5.0;
+    let specials = [(5, f32::NAN), (40, f32::INFINITY), (77, f32::NEG_INFINITY)];
+    let cell = |index| specials.iter().find(|(at, _)| *at == index).map_or(noise(index), |(_, value)| *value);
+    let cells = Cells { rows: 9, columns: 11, local: (0..99).map(cell).collect(), first, step };
+    let evidence = Evidence::new(cells, &contract(Fit::Stretch), [100, 100]).expect("evidence");
+    for size in [[61, 43], [43, 61], [300, 290], [7, 5], [1, 1]] {
+        let painter = evidence.painter(size);
+        for y in 0..size[1] {
+            let row = painter.row(y);
+            let whole = PaintedRow { highest: vec![f32::INFINITY; 11], ..painter.row(y) };
+            assert!((0..size[0]).all(|x| row.paint(90, x) == whole.paint(90, x)), "row {y} of {size:?}");
+        }
+        assert_eq!(painter.row(0).paint(90, size[0]), [90; 3], "there is no such column");
+    }
 }
 
 #[test]

@@ -216,9 +216,10 @@ fn check_heatmap(judge: &Judge, path: &Path, judgement: &Judgement, size: [u32; 
     let radiograph = decode::decode(&fs::read(path).unwrap()).unwrap();
     let (grey, width, height) = radiograph.picture().preview(1024);
     let (width, height) = (u32::from(width), u32::from(height));
+    let painter = evidence.painter([width, height]);
     for (i, grey) in (0..).zip(grey) {
-        let place = [i % width, i / width];
-        assert_eq!(sheet.get_pixel(place[0], place[1]).0, evidence.paint(grey, place, [width, height]), "{place:?}");
+        let [x, y] = [i % width, i / width];
+        assert_eq!(sheet.get_pixel(x, y).0, painter.row(y).paint(grey, x), "{x}, {y}");
     }
 }
 

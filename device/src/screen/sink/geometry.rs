@@ -187,14 +187,13 @@ impl PixelFormat {
         Ok(Self { colours: colours.map(|bits| (bits.offset, bits.length)), ..self })
     }
 
-    /// The bytes of a pixel, of which [`Self::bytes`] count. Bits that are of no colour are set: they may be an opacity.
-    pub(super) fn pixel(self, rgb: [u8; 3]) -> [u8; 4] {
-        let mut value = u32::MAX;
-        for ((offset, length), shade) in self.colours.into_iter().zip(rgb) {
-            value &= !(((1 << length) - 1) << offset);
-            value |= u32::from(shade >> (8 - length)) << offset;
-        }
-        value.to_le_bytes()
+    /// What each shade of red, green and blue sets in a pixel, of whose value the lowest [`Self::bytes`] count. Bits that are of
+    /// no colour are set: they may be an opacity.
+    pub(super) fn shades(self) -> [[u32; 256]; 3] {
+        let colours = self.colours.iter().map(|(offset, length)| ((1 << length) - 1) << offset);
+        let others: u32 = !colours.fold(0, |all: u32, colour: u32| all | colour);
+        self.colours
+            .map(|(offset, length)| std::array::from_fn(|shade| others | (shade as u32 >> (8 - length)) << offset))
     }
 }
 
@@ -255,7 +254,6 @@ mod tests {
         let (sixteen, fixed) = rgb565();
         let format = |variable| Geometry::of_kernel(&variable, &fixed).map(|geometry| geometry.format);
         let of = |bits_per_pixel, colours| Variable { bits_per_pixel, colours, ..sixteen };
-        let shades = [0xff, 0x84, 0x08];
         for (variable, bytes) in [
             (sixteen, &[0x21, 0xfc][..]),
             (of(16, [bits(10, 5), bits(5, 5), bits(0, 5)]), &[0x01, 0xfe]),
@@ -265,7 +263,9 @@ mod tests {
             (of(32, [Bits::default(); 3]), &[0x08, 0x84, 0xff, 0xff]),
         ] {
             let format = format(variable).unwrap();
-            assert_eq!(&format.pixel(shades)[..format.bytes], bytes, "{variable:?}");
+            let [red, green, blue] = format.shades();
+            let pixel = red[0xff] | green[0x84] | blue[0x08];
+            assert_eq!(&pixel.to_le_bytes()[..format.bytes], bytes, "{variable:?}");
         }
         assert!(matches!(format(of(8, sixteen.colours)), Err(SinkError::Depth(8))));
         for colours in [[bits(0, 10); 3], [bits(30, 8); 3], [Bits { msb_right: 1, ..bits(0, 8) }; 3]] {

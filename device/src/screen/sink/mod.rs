@@ -181,33 +181,44 @@ impl Framebuffer {
     /// takes its end for the beginning of the row (`drm_fb_helper_memory_range_to_clip`). What lies between the rows that are
     /// seen becomes zero.
     pub fn write(&self, frame: &Frame) -> Result<(), SinkError> {
-        let row = self.panel.width as usize * self.geometry.format.bytes;
-        let stride = self.geometry.stride() as usize;
+        let bytes = self.geometry.format.bytes;
+        let (row, stride) = (self.panel.width as usize * bytes, self.geometry.stride() as usize);
         let mut seen = vec![0; stride * (self.panel.height as usize - 1) + row];
-        for (y, line) in (0..self.panel.height).zip(seen.chunks_mut(stride)) {
-            self.write_row(frame, y, &mut line[..row]);
+        match bytes {
+            2 => self.paint::<2>(frame, &mut seen),
+            3 => self.paint::<3>(frame, &mut seen),
+            _ => self.paint::<4>(frame, &mut seen),
         }
         let written = self.file.write_all_at(&seen, self.geometry.at(0));
         written.map_err(|source| SinkError::Write { path: self.path.clone(), source })
     }
 
-    /// The bytes of a row of the panel, which are zero before.
-    fn write_row(&self, frame: &Frame, y: u32, line: &mut [u8]) {
+    /// The rows of the panel, which are zero before. A pixel has `N` bytes: the compiler knows how many, and stores them at once.
+    fn paint<const N: usize>(&self, frame: &Frame, seen: &mut [u8]) {
         let Panel { width, height, picture, scale } = self.panel;
-        let Some(below) = y.checked_sub(self.panel.margin(height, picture.height)) else { return };
-        let y = below / scale;
-        if y >= picture.height {
-            return;
-        }
-        let format = self.geometry.format;
-        let left = self.panel.margin(width, picture.width) as usize * format.bytes;
-        // A row of a square at a time.
-        for (x, pixels) in (0..picture.width).zip(line[left..].chunks_exact_mut(scale as usize * format.bytes)) {
+        let (left, top) = (self.panel.margin(width, picture.width), self.panel.margin(height, picture.height));
+        let (left, top, scale) = (left as usize * N, top as usize, scale as usize);
+        let (right, stride) = (left + picture.width as usize * scale * N, self.geometry.stride() as usize);
+        let [red, green, blue] = self.geometry.format.shades();
+        let pixels = frame.rgb().as_chunks().0;
+        let place = |x: u32, y: u32| {
             let (x, y) = rotation::source(self.rotation, [x, y], picture);
-            let Some(&rgb) = frame.at(x, y) else { continue };
-            let bytes = format.pixel(rgb);
-            for pixel in pixels.chunks_exact_mut(format.bytes) {
-                pixel.copy_from_slice(&bytes[..format.bytes]);
+            y as usize * frame.width() as usize + x as usize
+        };
+        // A row of squares at a time.
+        for (y, lines) in (0..picture.height).zip(seen[top * stride..].chunks_mut(scale * stride)) {
+            // From one pixel to the next it is always as far, forwards or backwards.
+            let mut at = place(0, y);
+            let step = place(1, y).wrapping_sub(at);
+            for square in lines[left..right].as_chunks_mut::<N>().0.chunks_exact_mut(scale) {
+                if let Some(&[r, g, b]) = pixels.get(at) {
+                    let bytes = (red[usize::from(r)] | green[usize::from(g)] | blue[usize::from(b)]).to_le_bytes();
+                    square.fill(std::array::from_fn(|byte| bytes[byte]));
+                }
+                at = at.wrapping_add(step);
+            }
+            for line in 1..scale {
+                lines.copy_within(left..right, line * stride + left);
             }
         }
     }

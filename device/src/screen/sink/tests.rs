@@ -1,4 +1,10 @@
-use embedded_graphics::{geometry::Point, geometry::Size, pixelcolor::Rgb888, primitives::Rectangle};
+use embedded_graphics::{
+    Pixel,
+    draw_target::DrawTarget,
+    geometry::{Dimensions, Point, Size},
+    pixelcolor::Rgb888,
+    primitives::{PointsIter, Rectangle},
+};
 
 use super::*;
 
@@ -123,6 +129,59 @@ fn a_panel_larger_than_a_picture_may_be_is_filled_with_squares() {
     let (red, grey, black) = (&[0, 0, 255, 255][..], &[3, 2, 1, 255][..], &[0; 4][..]);
     assert_eq!([at(0, 0), at(1, 0), at(3, 2), at(4, 2), at(1, 3)], [black, red, red, grey, grey]);
     assert_eq!([at(4095, 2159), at(4096, 2159)], [grey, black]);
+}
+
+#[test]
+fn each_pixel_of_a_panel_is_that_of_the_picture() {
+    let noise = |x: i32, y: i32| [(7 * x + y) as u8, (x ^ y) as u8, (x + 5 * y) as u8];
+    // Sides that are odd, squares of one, two and three pixels, the last with black around them.
+    for (bits, [width, height], scale) in [
+        (16, [481, 323], 1),
+        (24, [481, 323], 1),
+        (32, [481, 323], 1),
+        (16, [1925, 643], 2),
+        (24, [3845, 965], 3),
+        (32, [1925, 643], 2),
+    ] {
+        let bytes = bits / 8;
+        let stride = width * bytes + 6;
+        for rotation in [Rotation::None, Rotation::Right, Rotation::Half, Rotation::Left] {
+            let (folder, opened) = framebuffer(&bits.to_string(), &format!("{width},{height}"), &stride.to_string());
+            let opened = opened.unwrap().turned(rotation);
+            let (panel, size) = (opened.panel, opened.size());
+            assert_eq!(panel.scale, scale);
+            let mut frame = Frame::new(size.width, size.height, Rgb888::new(0, 0, 0));
+            let pixels = frame.bounding_box().points().map(|point| {
+                let [red, green, blue] = noise(point.x, point.y);
+                Pixel(point, Rgb888::new(red, green, blue))
+            });
+            let Ok(()) = frame.draw_iter(pixels);
+            opened.write(&frame).unwrap();
+            let written = std::fs::read(folder.path().join("fb0")).unwrap();
+            assert_eq!(written.len(), stride * (height - 1) + width * bytes);
+            let within = |place: usize, of_panel: u32, of_picture: u32| {
+                let place = place.checked_sub(panel.margin(of_panel, of_picture) as usize)?;
+                Some((place / scale as usize) as u32).filter(|place| *place < of_picture)
+            };
+            for (y, line) in written.chunks(stride).enumerate() {
+                let (seen, between) = line.split_at(width * bytes);
+                assert!(between.iter().all(|&byte| byte == 0));
+                for (x, pixel) in seen.chunks(bytes).enumerate() {
+                    let x_within = within(x, panel.width, panel.picture.width);
+                    let place = x_within.zip(within(y, panel.height, panel.picture.height));
+                    let value = place.map_or(0, |(x, y)| {
+                        let (x, y) = rotation::source(rotation, [x, y], panel.picture);
+                        let [red, green, blue] = noise(x as i32, y as i32).map(u32::from);
+                        match bits {
+                            16 => (red >> 3) << 11 | (green >> 2) << 5 | blue >> 3,
+                            _ => 0xff << 24 | red << 16 | green << 8 | blue,
+                        }
+                    });
+                    assert_eq!(pixel, &value.to_le_bytes()[..bytes], "{bits} bits, {rotation}: {x}, {y}");
+                }
+            }
+        }
+    }
 }
 
 #[test]
