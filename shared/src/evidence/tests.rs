@@ -101,7 +101,7 @@ fn pixels_with_nothing_near_are_as_if_they_were_painted() {
             let whole = PaintedRow { highest: vec![f32::INFINITY; 11], ..painter.row(y) };
             assert!((0..size[0]).all(|x| row.paint(90, x) == whole.paint(90, x)), "row {y} of {size:?}");
         }
-        assert_eq!(painter.row(0).paint(90, size[0]), [90; 3], "there is no such column");
+        assert_eq!(painter.row(0).paint(90, size[0]), [90; 3], "a column beyond the last one");
     }
 }
 

@@ -132,9 +132,8 @@ fn a_bundle_comes_over_a_line_of_a_given_speed() {
         let line = PacedLine::new(&machine.port, speed).unwrap();
         machine.port.clone_from(&line.port);
         let start = Instant::now();
-        let output = machine.host("update", [&bundle]);
+        machine.done("update", [&bundle]);
         let sent = start.elapsed().as_secs_f64();
-        assert_eq!(code(&output), 0, "{}\n{}", said(&output), machine.log());
         assert_eq!(boot_states(&disk).unwrap(), [Some(BootState { good: Slot::A, tries: MOST_TRIES }); 2]);
         machine.cut_power();
         let mut machine = card.start_slot(&disk).unwrap();
